@@ -1,0 +1,117 @@
+"""The one door: load event tables once, then evaluate any number of combinations.
+
+>>> market = load(candles, tables, exits, Costs(), RiskLimits())            # doctest: +SKIP
+>>> metrics = evaluate(market, batch, windows)      # METRICS, (W, len(batch))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gpu_engine import backend as backends
+from gpu_engine.book import build_book
+from gpu_engine.records import (
+    Batch,
+    Candles,
+    Costs,
+    ExitSettings,
+    Float,
+    RiskLimits,
+    Tables,
+    Window,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """One market's event tables, prepared on one backend."""
+
+    backend: backends.Backend
+    loaded: Any
+    n_bars: int
+    n_tables: int
+    n_exits: int
+    n_thresholds: int
+
+
+def load(
+    candles: Candles,
+    tables: Tables,
+    exits: ExitSettings,
+    costs: Costs,
+    risk: RiskLimits,
+    backend: backends.Backend | None = None,
+) -> Market:
+    """Prepare one market: the only time candles and tables travel to a backend.
+
+    Raises
+    ------
+    ValueError
+        When a table's arrays disagree in length or number of features.
+    """
+    for index, table in enumerate(tables.tables):
+        shape = (len(table.signal_bar), len(tables.senses))
+        columns = (table.sweep_bar, table.side, table.atr, table.features)
+        if table.features.shape != shape or any(len(c) != shape[0] for c in columns):
+            raise ValueError(
+                f"event table {index}: features must have shape {shape} and every column "
+                f"{shape[0]} rows; got features {table.features.shape}"
+            )
+    chosen = backend or backends.choose().backend
+    book = build_book(candles, tables, exits, costs, risk)
+    return Market(
+        chosen, chosen.load(book), len(candles), len(tables.tables), len(exits), len(tables.senses)
+    )
+
+
+def evaluate(market: Market, batch: Batch, windows: Sequence[Window]) -> NDArray[Any]:
+    """Metrics of every combination in every window.
+
+    Returns
+    -------
+    array of dtype `METRICS` and shape (W, len(batch)), in the batch's unit-major order.
+
+    Raises
+    ------
+    ValueError
+        When the batch or a window does not fit the market.
+    """
+    _check(market, batch, windows)
+    return market.backend.evaluate(market.loaded, batch, tuple(windows))
+
+
+def daily_returns(market: Market, batch: Batch, window: Window) -> Float:
+    """Daily equity returns of every combination (spec §10), float64 of shape (len(batch), D)."""
+    _check(market, batch, (window,))
+    return market.backend.daily_returns(market.loaded, batch, window)
+
+
+def trades(market: Market, batch: Batch, window: Window) -> NDArray[Any]:
+    """Trades of a batch of one combination, dtype `TRADE`, in order of entry."""
+    _check(market, batch, (window,))
+    if len(batch) != 1:
+        raise ValueError(f"trades are of one combination; the batch has {len(batch)}")
+    return market.backend.trades(market.loaded, batch, window)
+
+
+def _check(market: Market, batch: Batch, windows: Sequence[Window]) -> None:
+    units = len(batch.table)
+    if batch.thresholds.shape != (units, market.n_thresholds) or len(batch.first_exit) != units:
+        raise ValueError(
+            f"batch of {units} units needs thresholds of shape {(units, market.n_thresholds)} and "
+            f"as many first exits; got {batch.thresholds.shape} and {len(batch.first_exit)}"
+        )
+    if units and not (batch.table.min() >= 0 and batch.table.max() < market.n_tables):
+        raise ValueError(f"batch names a table outside 0 .. {market.n_tables - 1}")
+    last = market.n_exits - batch.exits_per_unit
+    if units and not (batch.first_exit.min() >= 0 and batch.first_exit.max() <= last):
+        raise ValueError(f"batch names an exit setting outside 0 .. {market.n_exits - 1}")
+    for window in windows:
+        if not 0 <= window.start < window.end <= market.n_bars:
+            raise ValueError(
+                f"window [{window.start}, {window.end}) is not inside [0, {market.n_bars})"
+            )

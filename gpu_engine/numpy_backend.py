@@ -1,0 +1,298 @@
+"""The portable fallback: the same outcomes and walk, vectorised over lanes, NumPy alone.
+
+A *lane* is one combination in one window. All lanes of a table advance together, trade by trade:
+a table of "next passing row" answers where each lane enters next, so the number of steps is the
+largest number of trades, not of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.book import EventBook
+from gpu_engine.outcomes import Outcomes, net_return, trades_of_rows
+from gpu_engine.records import (
+    END,
+    METRICS,
+    STOP,
+    STOP_GAP,
+    TARGET,
+    TARGET_GAP,
+    TIME,
+    Batch,
+    Bool,
+    Float,
+    Int64,
+    Window,
+)
+
+name = "numpy"
+
+LANES_PER_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The book with every outcome computed."""
+
+    book: EventBook
+    outcomes: Outcomes
+
+
+def load(book: EventBook) -> Loaded:
+    """Compute the outcome of every distinct entry under every exit setting."""
+    outcomes = Outcomes.empty(book)
+    block = max(1, LANES_PER_BLOCK // max(1, len(book.entries.bar)))
+    for first in range(0, len(book.exits), block):
+        _outcomes(book, outcomes, slice(first, min(first + block, len(book.exits))))
+    return Loaded(book, outcomes)
+
+
+def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[Any]:
+    """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
+    metrics = np.zeros((len(windows), len(batch)), METRICS)
+    for w, window in enumerate(windows):
+        for lanes in _lanes(loaded, batch, window):
+            while lanes.step():
+                pass
+            metrics[w, lanes.combination] = lanes.metrics()
+    return metrics
+
+
+def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
+    """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
+    day = loaded.book.candles.day
+    first = day[window.start]
+    daily = np.zeros((len(batch), int(day[window.end - 1] - first) + 1))
+    for lanes in _lanes(loaded, batch, window):
+        while lanes.step():
+            traded = lanes.combination[lanes.active]
+            daily[traded, lanes.day[lanes.active] - first] = lanes.day_return()[lanes.active]
+    return daily
+
+
+def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[Any]:
+    """Trades (`TRADE`) of a batch of one combination, in order of entry."""
+    rows = []
+    for lanes in _lanes(loaded, batch, window):
+        while lanes.step():
+            rows.append(lanes.row[0])
+    taken = np.array(rows, np.int64)
+    return trades_of_rows(loaded.book, loaded.outcomes, taken, int(batch.first_exit[0]), window)
+
+
+def _outcomes(book: EventBook, outcomes: Outcomes, settings: slice) -> None:
+    """First passage of all entries under some exit settings, bar after bar together (spec §7)."""
+    candles, entries = book.candles, book.entries
+    count = settings.stop - settings.start
+    setting = np.repeat(np.arange(settings.start, settings.stop), len(entries.bar))
+    entry = np.tile(np.arange(len(entries.bar)), count)
+    side = entries.side[entry].astype(np.float64)
+    price = entries.price[entry]
+    distance = book.exits.stop_distance[setting]
+    stop = price - side * distance * entries.atr[entry]
+    target = price + side * book.exits.target_multiple[setting] * distance * entries.atr[entry]
+    worse = 1.0 - side * book.costs.slippage
+    j = entries.bar[entry].astype(np.int64)
+    held = 0
+    while len(j):
+        held += 1
+        opening, close = candles.open[j], candles.close[j]
+        adverse = np.where(side > 0, candles.low[j], candles.high[j])
+        favourable = np.where(side > 0, candles.high[j], candles.low[j])
+        later = held > 1
+        rules = (
+            (STOP_GAP, later & (side * opening <= side * stop), opening * worse),
+            (TARGET_GAP, later & (side * opening >= side * target), opening),
+            (STOP, side * adverse <= side * stop, stop * worse),
+            (TARGET, side * favourable >= side * target, target),
+            (TIME, np.full(len(j), held == book.risk.max_holding_bars), close * worse),
+            (END, j == len(candles) - 1, close * worse),
+        )
+        open_still = np.ones(len(j), np.bool_)
+        for reason, matches, out in rules:
+            hit = np.flatnonzero(open_still & matches)
+            where = (setting[hit], entry[hit])
+            outcomes.exit_bar[where] = j[hit]
+            outcomes.reason[where] = reason
+            outcomes.price[where] = out[hit]
+            open_still[hit] = False
+        keep = np.flatnonzero(open_still)
+        setting, entry, side, worse = setting[keep], entry[keep], side[keep], worse[keep]
+        stop, target, j = stop[keep], target[keep], j[keep] + 1
+    outcomes.ret[settings] = net_return(
+        entries.side, entries.price, outcomes.price[settings], book.costs.fee_rate
+    )
+
+
+def _lanes(loaded: Loaded, batch: Batch, window: Window) -> Iterator[_Lanes]:
+    """Blocks of lanes, each of one table, together the whole batch in one window."""
+    thresholds = batch.thresholds * loaded.book.senses
+    for table in np.unique(batch.table):
+        units = np.flatnonzero(batch.table == table)
+        rows = max(1, int(np.diff(loaded.book.row_start)[table]))
+        block = max(1, LANES_PER_BLOCK // max(batch.exits_per_unit, rows))
+        for first in range(0, len(units), block):
+            some = units[first : first + block]
+            yield _Lanes(loaded, batch, window, int(table), some, thresholds[some])
+
+
+class _Lanes:
+    """State of all combinations of some units of one table in one window; arrays of shape (L,)."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        batch: Batch,
+        window: Window,
+        table: int,
+        units: Int64,
+        thresholds: Float,
+    ) -> None:
+        book = loaded.book
+        first, after = int(book.row_start[table]), int(book.row_start[table + 1])
+        bars = book.signal_bar[first:after]
+        first, after = first + np.searchsorted(bars, (window.start, window.end - 1))
+        self._book, self._outcomes, self._window = book, loaded.outcomes, window
+        self._first_row = int(first)
+        self._signal = book.signal_bar[first:after]
+        self._next = _next_passing(book, int(first), int(after), thresholds, window.start)
+        offsets = np.arange(batch.exits_per_unit)
+        self._lane_unit = np.repeat(np.arange(len(units)), batch.exits_per_unit)
+        self._setting = (batch.first_exit[units][:, None] + offsets).ravel()
+        self.combination = (units[:, None] * batch.exits_per_unit + offsets).ravel()
+        lanes = len(self.combination)
+        self.active: Int64 = np.arange(lanes)
+        self.row = np.zeros(lanes, np.int64)
+        self._position = np.zeros(lanes, np.int64)
+        self.day = np.full(lanes, -1, np.int64)
+        self._equity, self._day_open, self._peak = np.ones((3, lanes))
+        self._drawdown, self._won, self._lost = np.zeros((3, lanes))
+        self._daily = np.zeros((3, lanes))  # sums of daily returns, their squares, downside squares
+        self._trades, self._wins, self._streak = np.zeros((3, lanes), np.int64)
+
+    def day_return(self) -> Float:
+        """Return of every lane's current day so far."""
+        return self._equity / self._day_open - 1.0
+
+    def step(self) -> bool:
+        """Take the next trade of every lane still active; False when none is left."""
+        lanes = self.active
+        position = self._next[self._lane_unit[lanes], self._position[lanes]]
+        going = (position < len(self._signal)) & (self._equity[lanes] > 0.0)  # §9: ruin
+        self.active = lanes = lanes[going]
+        if not len(lanes):
+            return False
+        self.row[lanes] = self._first_row + position[going]
+        exit_bar, returns = self._close_at_window_end(lanes)
+        self._account(lanes, self._book.candles.day[exit_bar], returns)
+        self._advance(lanes, exit_bar)
+        return True
+
+    def _close_at_window_end(self, lanes: Int64) -> tuple[Int64, Float]:
+        """Exit bar and return on equity; an outcome beyond the window becomes §7.6 (spec §8)."""
+        book, end = self._book, self._window.end
+        entry = book.entry[self.row[lanes]]
+        exit_bar = self._outcomes.exit_bar[self._setting[lanes], entry].astype(np.int64)
+        returns = self._outcomes.ret[self._setting[lanes], entry]
+        cut = np.flatnonzero(exit_bar >= end)
+        side = book.entries.side[entry[cut]]
+        price = book.candles.close[end - 1] * (1.0 - side * book.costs.slippage)
+        exit_bar[cut] = end - 1
+        returns[cut] = net_return(side, book.entries.price[entry[cut]], price, book.costs.fee_rate)
+        return exit_bar, returns * book.risk.position_fraction
+
+    def _account(self, lanes: Int64, day: NDArray[np.int32], returns: Float) -> None:
+        """Book one trade a lane: equity, drawdown, daily sums, wins and losses (spec §10)."""
+        turned = lanes[day != self.day[lanes]]
+        self._close_day(turned)
+        self._day_open[turned] = self._equity[turned]
+        self.day[lanes] = day
+        equity = self._equity[lanes] * (1.0 + returns)
+        self._equity[lanes] = equity
+        self._peak[lanes] = np.maximum(self._peak[lanes], equity)
+        down = 1.0 - equity / self._peak[lanes]
+        self._drawdown[lanes] = np.maximum(self._drawdown[lanes], down)
+        won = returns > 0.0
+        self._trades[lanes] += 1
+        self._wins[lanes] += won
+        self._won[lanes] += np.where(won, returns, 0.0)
+        self._lost[lanes] -= np.where(won, 0.0, returns)
+        self._streak[lanes] = np.where(returns < 0.0, self._streak[lanes] + 1, 0)
+
+    def _close_day(self, lanes: Int64) -> None:
+        day_return = self._equity[lanes] / self._day_open[lanes] - 1.0
+        self._daily[0, lanes] += day_return
+        self._daily[1, lanes] += day_return * day_return
+        self._daily[2, lanes] += np.minimum(day_return, 0.0) ** 2
+
+    def _advance(self, lanes: Int64, exit_bar: Int64) -> None:
+        """Move to the first row that enters after the exit, or after the blocked day (§6, §9)."""
+        risk, day = self._book.risk, self._book.candles.day
+        opens: Bool = np.zeros(len(lanes), np.bool_)
+        if risk.max_daily_loss is not None:
+            opens |= self.day_return()[lanes] <= -risk.max_daily_loss
+        if risk.consecutive_losses_limit is not None:
+            opens |= self._streak[lanes] >= risk.consecutive_losses_limit
+        self._streak[lanes[opens]] = 0  # §9: the streak is 0 when the breaker clears
+        last_closed = exit_bar.copy()
+        last_closed[opens] = np.searchsorted(day, self.day[lanes[opens]], "right") - 1
+        # e = r + 1 > last closed bar, so r >= last closed bar
+        self._position[lanes] = np.searchsorted(self._signal, last_closed, "left")
+
+    def metrics(self) -> NDArray[Any]:
+        """Metrics of spec §10 of every lane, dtype `METRICS`, shape (L,)."""
+        everyone = np.arange(len(self.combination))
+        self._close_day(everyone)
+        day, window = self._book.candles.day, self._window
+        n_days = int(day[window.end - 1] - day[window.start]) + 1
+        total, squares, downside_squares = self._daily
+        mean = total / n_days
+        spread = squares - total * mean
+        # What rounding leaves of equal returns is no deviation.
+        spread = np.where(spread > 1e-14 * squares, spread, 0.0)
+        deviation = np.sqrt(spread / (n_days - 1)) if n_days >= 2 else np.zeros_like(mean)
+        growth = np.maximum(self._equity, 0.0) ** (365.0 / n_days) - 1.0
+        losers = self._trades - self._wins
+        year = np.sqrt(365.0)
+        result = np.zeros(len(everyone), METRICS)
+        result["net_profit"] = self._equity - 1.0
+        result["sharpe_ratio"] = _ratio(mean, deviation) * year
+        result["sortino_ratio"] = _ratio(mean, np.sqrt(downside_squares / n_days)) * year
+        result["max_drawdown"] = self._drawdown
+        result["calmar_ratio"] = _ratio(growth, self._drawdown)
+        result["sample_size"] = self._trades
+        result["win_rate"] = _ratio(self._wins, self._trades)
+        result["avg_win"] = _ratio(self._won, self._wins)
+        result["avg_loss"] = _ratio(-self._lost, losers)
+        result["profit_factor"] = np.where(self._lost > 0, _ratio(self._won, self._lost), np.nan)
+        result["n_days"] = n_days
+        return result
+
+
+def _next_passing(
+    book: EventBook, first: int, after: int, thresholds: Float, start: int
+) -> NDArray[np.int32]:
+    """Next passing row at or after each row, relative to ``first``; shape (units, rows + 1)."""
+    rows = after - first
+    passes = np.ones((len(thresholds), rows), np.bool_)
+    for k in range(thresholds.shape[1]):
+        passes &= book.features[k, first:after] >= thresholds[:, k : k + 1]
+    passes &= book.sweep_bar[first:after] >= start  # §8
+    following = np.full((len(thresholds), rows + 1), rows, np.int32)
+    following[:, :rows] = np.where(passes, np.arange(rows, dtype=np.int32), rows)
+    backwards = following[:, ::-1]
+    np.minimum.accumulate(backwards, axis=1, out=backwards)
+    return following
+
+
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Float:
+    """Return ``above / below``, 0 where ``below`` is 0."""
+    result: Float = np.zeros(len(below))
+    np.divide(above, below, out=result, where=below > 0)
+    return result

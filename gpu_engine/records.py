@@ -1,0 +1,237 @@
+"""The records that cross the engine's border: frozen, arrays only, units per field.
+
+Symbols, here and in every backend: ``n`` bars, ``m`` event rows, ``K`` threshold parameters,
+``U`` units (one event table and one threshold vector each), ``X`` exit settings a unit,
+``W`` windows, ``D`` UTC calendar days of a window. A *combination* is one (unit, exit) pair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY_MS = 86_400_000
+
+Float = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+Direction = Literal["both", "long", "short"]
+
+#: Exit reasons in the order in which they are tried (spec §7); the code is the position.
+REASONS = ("stop_gap", "target_gap", "stop", "target", "time", "end")
+STOP_GAP, TARGET_GAP, STOP, TARGET, TIME, END = range(len(REASONS))
+
+#: Metrics of one backtest (spec §10). Fractions, not percent; ratios are annualised with 365.
+#: ``profit_factor`` is NaN where no trade lost; nothing else is ever NaN.
+METRICS = np.dtype(
+    [
+        ("net_profit", np.float64),
+        ("sharpe_ratio", np.float64),
+        ("sortino_ratio", np.float64),
+        ("max_drawdown", np.float64),
+        ("calmar_ratio", np.float64),
+        ("sample_size", np.int64),
+        ("win_rate", np.float64),
+        ("avg_win", np.float64),
+        ("avg_loss", np.float64),
+        ("profit_factor", np.float64),
+        ("n_days", np.int64),
+    ]
+)
+
+#: One closed trade. Bars index the regular grid; prices in the quote currency, after slippage;
+#: ``reason`` indexes `REASONS`; ``ret`` is net of fees, on notional (not times position_fraction).
+TRADE = np.dtype(
+    [
+        ("side", np.int8),
+        ("sweep_bar", np.int32),
+        ("signal_bar", np.int32),
+        ("entry_bar", np.int32),
+        ("exit_bar", np.int32),
+        ("entry", np.float64),
+        ("exit", np.float64),
+        ("reason", np.int8),
+        ("ret", np.float64),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Candles:
+    """Candles of one market on a regular grid, oldest first (spec §1).
+
+    Build them with `pipeline.market_data.grid.make_regular`; this record only holds.
+
+    Attributes
+    ----------
+    timestamp : int64 array of shape (n,)
+        Open time, milliseconds since the epoch, UTC; consecutive values differ by ``step_ms``.
+    open, high, low, close : float64 arrays of shape (n,)
+        Prices in the quote currency.
+    volume : float64 array of shape (n,)
+        In the base currency.
+    filled : bool array of shape (n,)
+        True where the exchange had no candle and the previous close stands in, with volume 0.
+    step_ms : int
+        Length of a candle in milliseconds.
+    """
+
+    timestamp: Int64
+    open: Float
+    high: Float
+    low: Float
+    close: Float
+    volume: Float
+    filled: Bool
+    step_ms: int
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the content: every column, little endian, and the step."""
+        digest = hashlib.sha256(str(self.step_ms).encode())
+        for column in (self.timestamp, self.open, self.high, self.low, self.close, self.volume):
+            digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
+        digest.update(np.packbits(self.filled).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def day(self) -> Int32:
+        """UTC calendar day of every bar's open, days since the epoch, int32 of shape (n,)."""
+        return (self.timestamp // DAY_MS).astype(np.int32)
+
+    def cut(self, start: int, end: int) -> Candles:
+        """Bars ``[start, end)`` as candles of their own."""
+        part = slice(start, end)
+        return Candles(
+            self.timestamp[part],
+            self.open[part],
+            self.high[part],
+            self.low[part],
+            self.close[part],
+            self.volume[part],
+            self.filled[part],
+            self.step_ms,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class EventTable:
+    """Signals of one structural setting, in the order in which they are taken (spec §5).
+
+    Attributes
+    ----------
+    sweep_bar, signal_bar : int32 arrays of shape (m,)
+        Bars ``t`` and ``r``; sorted by ``signal_bar``, then ``sweep_bar``, then long first.
+    side : int8 array of shape (m,)
+        +1 long, -1 short.
+    atr : float64 array of shape (m,)
+        ATR at the signal bar, quote currency: the unit of the stop distance. Never NaN.
+    features : float64 array of shape (m, K)
+        One column a threshold parameter, in the order of the strategy's thresholds. NaN fails.
+    """
+
+    sweep_bar: Int32
+    signal_bar: Int32
+    side: NDArray[np.int8]
+    atr: Float
+    features: Float
+
+    def __len__(self) -> int:
+        return len(self.signal_bar)
+
+
+@dataclass(frozen=True, eq=False)
+class ExitSettings:
+    """Every way an entry may end, as parallel columns.
+
+    Attributes
+    ----------
+    stop_distance : float64 array of shape (E,)
+        In ATR, > 0.
+    target_multiple : float64 array of shape (E,)
+        In stop distances, > 0.
+    """
+
+    stop_distance: Float
+    target_multiple: Float
+
+    def __len__(self) -> int:
+        return len(self.stop_distance)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a trade costs: ``fee_rate`` per side and ``slippage`` on market orders, fractions."""
+
+    fee_rate: float = 0.001
+    slippage: float = 0.0005
+
+
+@dataclass(frozen=True)
+class RiskLimits:
+    """Position size, direction and the circuit breakers a candle backtest can honour (spec §9).
+
+    ``position_fraction`` of equity a trade; ``max_daily_loss`` a positive fraction or None;
+    ``consecutive_losses_limit`` and ``max_holding_bars`` counts >= 1 or None.
+    """
+
+    position_fraction: float = 1.0
+    max_daily_loss: float | None = 0.02
+    consecutive_losses_limit: int | None = 5
+    max_holding_bars: int | None = None
+    direction: Direction = "both"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Bars ``[start, end)`` of a market (spec §8); 0 <= start < end <= n."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Combinations to evaluate: ``U`` units with ``exits_per_unit`` exit settings each.
+
+    Results come in unit-major order: combination ``u * exits_per_unit + x`` takes exit setting
+    ``first_exit[u] + x``. A grid shares one unit among all its exits; single points have one each.
+
+    Attributes
+    ----------
+    table : int32 array of shape (U,)
+        Index of the unit's event table.
+    thresholds : float64 array of shape (U, K)
+        Compared with the features: >= or <= as `Tables.senses` says. ±inf switches one off.
+    first_exit : int32 array of shape (U,)
+    exits_per_unit : int
+    """
+
+    table: Int32
+    thresholds: Float
+    first_exit: Int32
+    exits_per_unit: int
+
+    def __len__(self) -> int:
+        return len(self.table) * self.exits_per_unit
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """All event tables of one market under one strategy, and how their features are compared.
+
+    ``senses`` holds one sign a threshold parameter: +1 passes ``feature >= threshold``,
+    -1 passes ``feature <= threshold``.
+    """
+
+    tables: tuple[EventTable, ...]
+    senses: tuple[int, ...]

@@ -1,0 +1,212 @@
+"""The definition of correct: one combination at a time, one bar at a time, the spec's order.
+
+Nothing is shared, cached or vectorised. Other backends must give the same trades.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.book import EventBook
+from gpu_engine.records import (
+    END,
+    METRICS,
+    STOP,
+    STOP_GAP,
+    TARGET,
+    TARGET_GAP,
+    TIME,
+    TRADE,
+    Batch,
+    Float,
+    Window,
+)
+
+name = "reference"
+
+
+class Trade(NamedTuple):
+    """One closed trade; the fields of `gpu_engine.records.TRADE`, in order."""
+
+    side: int
+    sweep_bar: int
+    signal_bar: int
+    entry_bar: int
+    exit_bar: int
+    entry: float
+    exit: float
+    reason: int
+    ret: float
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Nothing to prepare: the book itself."""
+
+    book: EventBook
+
+
+def load(book: EventBook) -> Loaded:
+    """Prepare ``book`` for evaluation."""
+    return Loaded(book)
+
+
+def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
+    """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
+    result = np.zeros((len(windows), len(batch)), METRICS)
+    for w, window in enumerate(windows):
+        for i in range(len(batch)):
+            closed = simulate(loaded.book, batch, i, window)
+            result[w, i] = metrics_of(loaded.book, closed, window)
+    return result
+
+
+def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
+    """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
+    return np.array(
+        [
+            _daily(loaded.book, simulate(loaded.book, batch, i, window), window)
+            for i in range(len(batch))
+        ]
+    )
+
+
+def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
+    """Trades (`TRADE`) of a batch of one combination, in order of entry."""
+    return np.array(simulate(loaded.book, batch, 0, window), TRADE)
+
+
+def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[Trade]:
+    """Trade one combination through ``window``; return its trades in order of entry."""
+    unit, offset = divmod(index, batch.exits_per_unit)
+    setting = int(batch.first_exit[unit]) + offset
+    table = int(batch.table[unit])
+    thresholds = batch.thresholds[unit] * book.senses
+    risk, day = book.risk, book.candles.day
+    closed: list[Trade] = []
+    equity, last_exit, blocked_day, streak = 1.0, -1, -1, 0
+    current_day, day_open = -1, 1.0
+    for row in range(int(book.row_start[table]), int(book.row_start[table + 1])):
+        if not all(book.features[k, row] >= thresholds[k] for k in range(len(thresholds))):
+            continue
+        t, r = int(book.sweep_bar[row]), int(book.signal_bar[row])
+        e = r + 1
+        if t < window.start or e >= window.end:  # §8
+            continue
+        if e <= last_exit:  # §6: not after the bar at which the last position was closed
+            continue
+        if day[e] <= blocked_day or equity <= 0.0:  # §9
+            continue
+        side = int(book.entries.side[book.entry[row]])
+        atr = float(book.entries.atr[book.entry[row]])
+        entry, j, price, reason = _hold(book, e, side, atr, setting, window.end)
+        ret = net_return(side, entry, price, book.costs.fee_rate)
+        closed.append(Trade(side, t, r, e, j, entry, price, reason, ret))
+
+        if day[j] != current_day:
+            current_day, day_open = int(day[j]), equity
+        equity *= 1.0 + risk.position_fraction * ret
+        streak = streak + 1 if risk.position_fraction * ret < 0.0 else 0
+        last_exit = j
+        if _breaker_opens(book, equity / day_open - 1.0, streak):
+            blocked_day, streak = current_day, 0  # §9: the streak is 0 when the breaker clears
+    return closed
+
+
+def _breaker_opens(book: EventBook, day_return: float, streak: int) -> bool:
+    """Circuit breakers of spec §9, evaluated at an exit."""
+    risk = book.risk
+    if risk.max_daily_loss is not None and day_return <= -risk.max_daily_loss:
+        return True
+    limit = risk.consecutive_losses_limit
+    return limit is not None and streak >= limit
+
+
+def _hold(
+    book: EventBook, e: int, side: int, atr: float, setting: int, end: int
+) -> tuple[float, int, float, int]:
+    """Enter at bar ``e`` and hold to the exit: entry price, exit bar, exit price, reason (§6-7)."""
+    candles, slippage = book.candles, book.costs.slippage
+    stop_distance = float(book.exits.stop_distance[setting])
+    multiple = float(book.exits.target_multiple[setting])
+    entry = float(candles.open[e]) * (1.0 + side * slippage)
+    stop = entry - side * stop_distance * atr
+    target = entry + side * multiple * stop_distance * atr
+    worse = 1.0 - side * slippage  # a market order out
+    for j in range(e, end):
+        opening, close = float(candles.open[j]), float(candles.close[j])
+        adverse = float(candles.low[j] if side > 0 else candles.high[j])
+        favourable = float(candles.high[j] if side > 0 else candles.low[j])
+        if j > e and side * opening <= side * stop:  # §7.1
+            return entry, j, opening * worse, STOP_GAP
+        if j > e and side * opening >= side * target:  # §7.2
+            return entry, j, opening, TARGET_GAP
+        if side * adverse <= side * stop:  # §7.3
+            return entry, j, stop * worse, STOP
+        if side * favourable >= side * target:  # §7.4
+            return entry, j, target, TARGET
+        held = j - e + 1
+        if book.risk.max_holding_bars is not None and held == book.risk.max_holding_bars:
+            return entry, j, close * worse, TIME  # §7.5
+        if j == end - 1:
+            return entry, j, close * worse, END  # §7.6
+    raise AssertionError("a window holds its entry bar")
+
+
+def net_return(side: int, entry: float, price: float, fee_rate: float) -> float:
+    """Net return on notional of one trade (spec §7)."""
+    return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)
+
+
+def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:
+    """Daily equity returns over every UTC calendar day of the window (spec §10)."""
+    day = book.candles.day
+    first = int(day[window.start])
+    n_days = int(day[window.end - 1]) - first + 1
+    result = np.zeros(n_days)
+    equity, current, day_open = 1.0, -1, 1.0
+    for trade in closed:
+        index = int(day[trade.exit_bar]) - first
+        if index != current:
+            current, day_open = index, equity
+        equity *= 1.0 + book.risk.position_fraction * trade.ret
+        result[index] = equity / day_open - 1.0
+    return result
+
+
+def metrics_of(book: EventBook, closed: list[Trade], window: Window) -> tuple[float | int, ...]:
+    """Metrics of spec §10 from closed trades, in the order of `METRICS`."""
+    returns = [book.risk.position_fraction * trade.ret for trade in closed]
+    daily = _daily(book, closed, window)
+    n_days = len(daily)
+    equity, peak, drawdown = 1.0, 1.0, 0.0
+    for ret in returns:
+        equity *= 1.0 + ret
+        peak = max(peak, equity)
+        drawdown = max(drawdown, 1.0 - equity / peak)
+    mean = float(daily.mean())
+    deviation = float(daily.std(ddof=1)) if n_days >= 2 else 0.0
+    downside = math.sqrt(float((np.minimum(daily, 0.0) ** 2).mean()))
+    growth = float(np.float64(equity) ** (365.0 / n_days)) - 1.0 if equity > 0.0 else -1.0
+    wins = [ret for ret in returns if ret > 0.0]
+    others = [ret for ret in returns if ret <= 0.0]
+    lost = -sum(others)
+    year = math.sqrt(365.0)
+    return (
+        equity - 1.0,
+        mean / deviation * year if deviation > 0.0 else 0.0,
+        mean / downside * year if downside > 0.0 else 0.0,
+        drawdown,
+        growth / drawdown if drawdown > 0.0 else 0.0,
+        len(returns),
+        len(wins) / len(returns) if returns else 0.0,
+        sum(wins) / len(wins) if wins else 0.0,
+        sum(others) / len(others) if others else 0.0,
+        sum(wins) / lost if lost > 0.0 else math.nan,
+        n_days,
+    )

@@ -1,0 +1,16 @@
+"""A user's mistake, said in one sentence: the thing, what is allowed, what was given, what next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something only the user can mend. Commands show it without a traceback and exit with 2."""
+
+
+def suggestion(given: str, allowed: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
+    near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""

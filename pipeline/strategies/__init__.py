@@ -1,0 +1,1 @@
+"""Strategies: candles in, event tables out. Everything here runs with NumPy alone."""

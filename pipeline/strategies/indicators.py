@@ -1,0 +1,70 @@
+"""Causal indicators on a regular grid (spec §2): value ``[t]`` uses bars up to ``t`` only."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.records import Bool, Candles, Float
+
+ATR_PERIOD = 14
+VOLUME_PERIOD = 20
+SWING_REACH = 3
+
+
+def true_range(candles: Candles) -> Float:
+    """``max(high - low, |high - close[-1]|, |low - close[-1]|)``; the first is ``high - low``."""
+    result = candles.high - candles.low
+    before = candles.close[:-1]
+    np.maximum(result[1:], np.abs(candles.high[1:] - before), out=result[1:])
+    np.maximum(result[1:], np.abs(candles.low[1:] - before), out=result[1:])
+    return result
+
+
+def average_true_range(candles: Candles) -> Float:
+    """Wilder's ATR, float64 of shape (n,), quote currency; NaN before bar 13.
+
+    The recursion runs bar by bar: a closed form rounds differently, and on coarse ticks a
+    comparison such as ``body >= 1.0 * ATR`` is often an equality.
+    """
+    ranges = true_range(candles)
+    result = np.full(len(ranges), np.nan)
+    if len(ranges) >= ATR_PERIOD:
+        first = float(ranges[:ATR_PERIOD].sum()) / ATR_PERIOD
+        tail = ranges[ATR_PERIOD:].tolist()
+        result[ATR_PERIOD - 1 :] = list(
+            accumulate(tail, lambda atr, tr: (13.0 * atr + tr) / 14.0, initial=first)
+        )
+    return result
+
+
+def volume_ratio(candles: Candles) -> Float:
+    """Volume over the mean of the 20 bars before; 0 where that mean is 0, NaN for ``t < 20``."""
+    volume, n = candles.volume, len(candles)
+    result = np.full(n, np.nan)
+    if n <= VOLUME_PERIOD:
+        return result
+    total = np.zeros(n - VOLUME_PERIOD)
+    for lag in range(VOLUME_PERIOD):  # oldest first, the order a plain loop adds in
+        total += volume[lag : n - VOLUME_PERIOD + lag]
+    mean = total / VOLUME_PERIOD
+    now = volume[VOLUME_PERIOD:]
+    result[VOLUME_PERIOD:] = np.divide(now, mean, out=np.zeros_like(mean), where=mean != 0)
+    return result
+
+
+def swing_lows(low: Float) -> Bool:
+    """Bars whose low is strictly below the 3 on each side; known 3 bars later (spec §2)."""
+    result: NDArray[np.bool_] = np.zeros(len(low), np.bool_)
+    inner = slice(SWING_REACH, len(low) - SWING_REACH)
+    if len(low) <= 2 * SWING_REACH:
+        return result
+    centre = low[inner]
+    strict = np.ones(len(centre), np.bool_)
+    for reach in range(1, SWING_REACH + 1):
+        strict &= centre < low[SWING_REACH - reach : len(low) - SWING_REACH - reach]
+        strict &= centre < low[SWING_REACH + reach : len(low) - SWING_REACH + reach]
+    result[inner] = strict
+    return result
