@@ -5,7 +5,6 @@ Nothing is shared, cached or vectorised. Other backends must give the same trade
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
+from gpu_engine.metrics import metrics_of
 from gpu_engine.records import (
     END,
     METRICS,
@@ -62,7 +62,8 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
     for w, window in enumerate(windows):
         for i in range(len(batch)):
             closed = simulate(loaded.book, batch, i, window)
-            result[w, i] = metrics_of(loaded.book, closed, window)
+            returns = np.array([loaded.book.risk.position_fraction * t.ret for t in closed])
+            result[w, i] = metrics_of(returns, _daily(loaded.book, closed, window))
     return result
 
 
@@ -177,36 +178,3 @@ def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:
         equity *= 1.0 + book.risk.position_fraction * trade.ret
         result[index] = equity / day_open - 1.0
     return result
-
-
-def metrics_of(book: EventBook, closed: list[Trade], window: Window) -> tuple[float | int, ...]:
-    """Metrics of spec §10 from closed trades, in the order of `METRICS`."""
-    returns = [book.risk.position_fraction * trade.ret for trade in closed]
-    daily = _daily(book, closed, window)
-    n_days = len(daily)
-    equity, peak, drawdown = 1.0, 1.0, 0.0
-    for ret in returns:
-        equity *= 1.0 + ret
-        peak = max(peak, equity)
-        drawdown = max(drawdown, 1.0 - equity / peak)
-    mean = float(daily.mean())
-    deviation = float(daily.std(ddof=1)) if n_days >= 2 else 0.0
-    downside = math.sqrt(float((np.minimum(daily, 0.0) ** 2).mean()))
-    growth = float(np.float64(equity) ** (365.0 / n_days)) - 1.0 if equity > 0.0 else -1.0
-    wins = [ret for ret in returns if ret > 0.0]
-    others = [ret for ret in returns if ret <= 0.0]
-    lost = -sum(others)
-    year = math.sqrt(365.0)
-    return (
-        equity - 1.0,
-        mean / deviation * year if deviation > 0.0 else 0.0,
-        mean / downside * year if downside > 0.0 else 0.0,
-        drawdown,
-        growth / drawdown if drawdown > 0.0 else 0.0,
-        len(returns),
-        len(wins) / len(returns) if returns else 0.0,
-        sum(wins) / len(wins) if wins else 0.0,
-        sum(others) / len(others) if others else 0.0,
-        sum(wins) / lost if lost > 0.0 else math.nan,
-        n_days,
-    )

@@ -85,8 +85,8 @@ class SweepEvents:
 
     def _signals(self, sweeps: Sweeps, reversal_size: float) -> EventTable:
         """Take the first qualifying bar of every sweep, in the order of spec §5."""
-        qualifies: Bool = sweeps.eligible & (sweeps.body >= reversal_size * sweeps.body_atr)
-        found = qualifies.any(axis=1)
+        qualifies = sweeps.eligible & (sweeps.body >= reversal_size * sweeps.body_atr)
+        found: Bool = np.any(qualifies, axis=1)
         delay = qualifies.argmax(axis=1)
         signal = sweeps.bar + delay
         order = np.lexsort((-sweeps.side, sweeps.bar, signal))

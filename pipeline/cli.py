@@ -1,0 +1,110 @@
+"""Runs a command under Hydra: configuration in, exit status out.
+
+Exit status: 0 done, 1 failed (with a traceback), 2 the user's mistake (with a sentence), 130
+cancelled. In a multirun (``-m``) a job that fails does not stop the others; the exit status tells.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from pipeline.config import CONFIG_DIR, Section, resolved, validated
+from pipeline.config.composition import MISTAKES, explain_composition
+from pipeline.errors import UserError
+
+DONE, FAILED, MISTAKE, CANCELLED = 0, 1, 2, 130
+
+Schema = TypeVar("Schema", bound=Section)
+
+
+class _JobError(Exception):
+    """All that a multirun's launcher, perhaps in another process, needs to know of a failure."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) -> NoReturn:
+    """Compose the configuration from the command line, check it, call ``main``, and exit.
+
+    Parameters
+    ----------
+    main : callable
+        The command. It raises `UserError` for what only the user can mend.
+    schema : type of Section
+        What the configuration must be.
+    config_name : str
+        The file in `conf` to start from, without ``.yaml``.
+    """
+    # Hydra would print its own exceptions and exit with 1; this lets them through to us.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    statuses: list[int] = []
+
+    @functools.wraps(main)  # Hydra names the job after the module of the wrapped function
+    def job(composed: DictConfig) -> None:
+        status = _status(main, schema, composed)
+        if status and HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise _JobError(status)
+        statuses.append(status)
+
+    application = hydra.main(
+        config_path=str(CONFIG_DIR), config_name=config_name, version_base="1.3"
+    )(job)
+    try:
+        application()
+    except _JobError as failure:
+        statuses.append(failure.status)
+    except KeyboardInterrupt:
+        _say("cancelled")
+        statuses.append(CANCELLED)
+    except (*MISTAKES, OSError) as error:
+        _say(explain_composition(error))
+        statuses.append(MISTAKE)
+    sys.exit(max(statuses, default=DONE))
+
+
+def run_directory() -> Path:
+    """Return the folder of the running job, made by Hydra: for what a person may want to read."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _status(main: Callable[[Schema], None], schema: type[Schema], composed: DictConfig) -> int:
+    """Run one job, say what went wrong, and return its exit status."""
+    try:
+        main(validated(resolved(composed), schema))
+    except UserError as error:
+        _say(f"{_job_name()}{error}")
+        return MISTAKE
+    except OmegaConfBaseException as error:
+        _say(f"{_job_name()}{explain_composition(error)}")
+        return MISTAKE
+    except Exception:
+        _say(f"{_job_name()}failed")
+        traceback.print_exc()
+        return FAILED
+    return DONE
+
+
+def _job_name() -> str:
+    """Tell the jobs of a multirun apart; a single run needs no name."""
+    job = HydraConfig.get()
+    if job.mode != RunMode.MULTIRUN:
+        return ""
+    return f"#{job.job.num} {' '.join(job.overrides.task)}: "
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,61 @@
+"""The configuration: Hydra composes it from `conf`, these schemas check and type it."""
+
+from pipeline.config.data import (
+    CcxtData,
+    DataConfig,
+    FileData,
+    PlantConfig,
+    SyntheticData,
+)
+from pipeline.config.loading import CONFIG_DIR, load, resolved, validated
+from pipeline.config.market import ExchangeConfig, MarketConfig, Timeframe
+from pipeline.config.run import (
+    BackendConfig,
+    CostsConfig,
+    ExecutorConfig,
+    RiskConfig,
+    StorageConfig,
+)
+from pipeline.config.search import (
+    BayesianConfig,
+    GridConfig,
+    OptimizerConfig,
+    ParameterConfig,
+    RandomConfig,
+    StrategyConfig,
+)
+from pipeline.config.section import Section
+from pipeline.config.train import Objective, TrainConfig
+from pipeline.config.validation import TrainTestSplit, ValidationConfig, WalkForward
+
+__all__ = [
+    "CONFIG_DIR",
+    "BackendConfig",
+    "BayesianConfig",
+    "CcxtData",
+    "CostsConfig",
+    "DataConfig",
+    "ExchangeConfig",
+    "ExecutorConfig",
+    "FileData",
+    "GridConfig",
+    "MarketConfig",
+    "Objective",
+    "OptimizerConfig",
+    "ParameterConfig",
+    "PlantConfig",
+    "RandomConfig",
+    "RiskConfig",
+    "Section",
+    "StorageConfig",
+    "StrategyConfig",
+    "SyntheticData",
+    "Timeframe",
+    "TrainConfig",
+    "TrainTestSplit",
+    "ValidationConfig",
+    "WalkForward",
+    "load",
+    "resolved",
+    "validated",
+]

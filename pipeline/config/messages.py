@@ -1,0 +1,149 @@
+"""A refused configuration in sentences: the dotted key, what is allowed, what was given."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from types import NoneType
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from pipeline.config.section import Section, listing
+from pipeline.errors import suggestion
+
+_TYPES = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "tuple_type": "a list such as [1,2]",
+    "dict_type": "a group of keys",
+    "model_type": "a group of keys",
+    "model_attributes_type": "a group of keys",
+    "datetime_type": "a UTC date such as 2023-01-31 or an ISO 8601 time",
+}
+
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*@")
+
+
+def explain(error: ValidationError, schema: type[Section]) -> str:
+    """Every fault of a refused configuration, a line each.
+
+    Parameters
+    ----------
+    error : ValidationError
+        As ``schema.model_validate`` raised it.
+    schema : type of Section
+        The schema, asked for the keys that would have been allowed.
+    """
+    faults = [line for details in error.errors() for line in _explain(details, schema).split("\n")]
+    if len(faults) == 1:
+        return faults[0]
+    return "\n  - ".join(["The configuration cannot be used:", *faults])
+
+
+def _explain(details: ErrorDetails, schema: type[Section]) -> str:
+    path, section = _locate(details["loc"], schema)
+    key, given, context = ".".join(path), details["input"], details.get("ctx", {})
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        return _unknown_key(path, section)
+    if kind == "missing":
+        what = section.model_fields[path[-1]].description if section else None
+        return f"{key} must be given{f', {what}' if what else ''}: {key}=..."
+    if kind == "value_error" and not path:
+        return str(context["error"])
+    if kind.startswith("union_tag"):
+        return _not_among(f"{key}.{context['discriminator'].strip(chr(39))}", details)
+    if kind == "literal_error":
+        return _not_among(key, details)
+    return f"{key} {_requirement(kind, context, details['msg'])}; given: {shown(given)}."
+
+
+def _requirement(kind: str, context: Mapping[str, Any], fallback: str) -> str:
+    """Say what a value must be, from Pydantic's name for the fault."""
+    requirements: dict[str, Callable[[], str]] = {
+        "greater_than": lambda: f"must be above {context['gt']:g}",
+        "greater_than_equal": lambda: f"must be at least {context['ge']:g}",
+        "less_than": lambda: f"must be below {context['lt']:g}",
+        "less_than_equal": lambda: f"must be at most {context['le']:g}",
+        "too_short": lambda: "must not be empty",
+        "string_too_short": lambda: "must not be empty",
+        "string_pattern_mismatch": lambda: "must be letters A-Z and digits",
+        "value_error": lambda: str(context["error"]).rstrip("."),
+    }
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}"
+    return requirements[kind]() if kind in requirements else fallback
+
+
+def _not_among(key: str, details: ErrorDetails) -> str:
+    context = details["ctx"]
+    allowed = re.findall(r"'([^']*)'", context.get("expected") or context.get("expected_tags", ""))
+    given = context.get("tag", details["input"])
+    near = suggestion(given, allowed) if isinstance(given, str) else ""
+    return f"{key} must be {listing(allowed)}; given: {shown(given)}.{near}"
+
+
+def _unknown_key(path: list[str], section: type[Section] | None) -> str:
+    *parent, name = path
+    allowed = list(section.model_fields) if section else []
+    prefix = "".join(f"{part}." for part in parent)
+    where = f"{'.'.join(parent)} has" if parent else "there are"
+    near = suggestion(name, allowed).replace("'", f"'{prefix}", 1)
+    return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
+
+
+def shown(value: Any) -> str:
+    """Write a value as on the command line, cut to a glance; passwords in addresses hidden."""
+    try:
+        text = json.dumps(value, default=str)
+    except (TypeError, ValueError):
+        text = repr(value)
+    text = _PASSWORD.sub(r"\1***@", text)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _locate(
+    location: tuple[int | str, ...], schema: type[Section]
+) -> tuple[list[str], type[Section] | None]:
+    """Turn Pydantic's location into a dotted path, and find the section of its last key.
+
+    Pydantic's locations also hold the tag of a chosen union member, which is no key.
+    """
+    path: list[str] = []
+    section: type[Section] | None = schema
+    annotation: Any = schema
+    for part in location:
+        members = _members(annotation)
+        if len(members) > 1:
+            annotation = next(member for member in members if part in _tags(member))
+        elif members:
+            section = members[0]
+            path.append(str(part))
+            field = section.model_fields.get(str(part))
+            annotation = field.annotation if field else None
+        else:
+            path.append(str(part))
+            annotation = get_args(annotation)[-1] if get_origin(annotation) is dict else None
+    return path, _members(annotation)[0] if annotation is schema else section
+
+
+def _members(annotation: Any) -> list[type[Section]]:
+    """Find the sections among the alternatives of an annotation."""
+    alternatives = get_args(annotation) or (annotation,)
+    if get_origin(annotation) in (dict, tuple):
+        return []
+    return [a for a in alternatives if isinstance(a, type) and issubclass(a, Section)]
+
+
+def _tags(section: type[Section]) -> set[object]:
+    """Collect what a union member may be called: the words of its one-word fields."""
+    fields: list[FieldInfo] = list(section.model_fields.values())
+    return {word for field in fields for word in get_args(field.annotation) if word is not NoneType}

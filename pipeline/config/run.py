@@ -1,0 +1,95 @@
+"""What a run needs besides candles and a search: costs, limits, engine, places for results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from gpu_engine import records
+from pipeline.config.section import Cost, Count, List, Section
+
+
+class CostsConfig(Section):
+    """What a trade costs: fractions of the notional, the fee on both sides."""
+
+    fee_rate: Cost
+    slippage: Cost
+
+    def record(self) -> records.Costs:
+        """Return the engine's record."""
+        return records.Costs(self.fee_rate, self.slippage)
+
+
+class RiskConfig(Section):
+    """Position size, direction and circuit breakers (strategy spec §9).
+
+    The first five act in a backtest. The rest need live trading: they are carried into the stored
+    configuration and act nowhere here.
+    """
+
+    position_fraction: Annotated[float, Field(gt=0, le=1)]
+    direction: records.Direction
+    max_holding_bars: Count | None
+    max_daily_loss: Annotated[float, Field(gt=0, lt=1)] | None
+    consecutive_losses_limit: Count | None
+
+    max_correlation_spike: Annotated[float, Field(gt=0, le=1)] | None
+    unusual_market_threshold: Annotated[float, Field(gt=0)] | None
+    latency_threshold_ms: Annotated[float, Field(gt=0)] | None
+    max_adverse_selection: Annotated[float, Field(gt=0, le=1)] | None
+    regime_break_threshold: Annotated[float, Field(gt=0, le=1)] | None
+
+    def limits(self) -> records.RiskLimits:
+        """Return the engine's record: what a candle backtest can honour."""
+        return records.RiskLimits(
+            position_fraction=self.position_fraction,
+            max_daily_loss=self.max_daily_loss,
+            consecutive_losses_limit=self.consecutive_losses_limit,
+            max_holding_bars=self.max_holding_bars,
+            direction=self.direction,
+        )
+
+
+class BackendConfig(Section):
+    """Which engine computes, and how much of the machine it takes; None lets it choose.
+
+    ``threads`` of a CPU backend, ``block`` combinations at a time, ``devices`` GPU numbers.
+    """
+
+    name: Literal["auto", "reference", "numpy", "numba", "cuda"]
+    threads: Count | None
+    block: Count | None
+    devices: List[Annotated[int, Field(ge=0)]] | None
+
+
+_DATABASES = ("sqlite", "postgresql", "postgresql+psycopg2")
+
+
+class StorageConfig(Section):
+    """Where results go: a database by SQLAlchemy ``url``, and a folder for ``artifacts``."""
+
+    url: Annotated[str, Field(repr=False)]
+    artifacts: Annotated[str, Field(min_length=1)]
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        database, separator, _ = url.partition("://")
+        if not separator or database not in _DATABASES:
+            raise ValueError(
+                "must be a database address such as sqlite:///FILE or postgresql://USER@HOST/NAME"
+            )
+        return url
+
+    @property
+    def artifacts_path(self) -> Path:
+        """The folder for artifacts, relative to the working directory unless absolute."""
+        return Path(self.artifacts)
+
+
+class ExecutorConfig(Section):
+    """Where a run's work is done: ``local`` is this process."""
+
+    name: Literal["local"]

@@ -1,0 +1,57 @@
+"""What every part of the configuration has in common: closed, frozen, strictly typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Item = TypeVar("Item")
+
+
+class Section(BaseModel):
+    """A part of the configuration: no unknown key, no later change, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _as_tuple(value: Any) -> Any:
+    """Take the lists that YAML has; leave anything else for the schema to refuse."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+#: A list in YAML, a tuple here: a frozen section holds nothing that can change.
+List = Annotated[tuple[Item, ...], BeforeValidator(_as_tuple)]
+
+#: Fractions: 0.001 is a tenth of a percent.
+Cost = Annotated[float, Field(ge=0, lt=1)]
+Days = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _as_utc(value: Any) -> Any:
+    """Read ``2023-01-31`` or an ISO 8601 time; a time without an offset is UTC."""
+    if not isinstance(value, str):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+#: A moment in UTC, written as a date or an ISO 8601 time.
+Moment = Annotated[datetime, BeforeValidator(_as_utc)]
+
+
+def milliseconds(moment: datetime | None) -> int | None:
+    """Milliseconds since the epoch, the unit of every timestamp in this project."""
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def listing(words: Sequence[object]) -> str:
+    """Join words: ``a, b or c``."""
+    *head, last = [str(word) for word in words]
+    return f"{', '.join(head)} or {last}" if head else last

@@ -1,0 +1,78 @@
+"""How a search is put to the test on days it has not seen: `conf/validation` (validation §1)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from pipeline.config.section import Days, Section
+
+
+class WalkForward(Section):
+    """Search on ``train`` days, skip ``gap``, test on ``test``; move on by ``step``; repeat.
+
+    All in days. ``step`` None means ``test``. ``anchored`` lets every train part begin on day 0.
+    """
+
+    method: Literal["walk_forward"]
+    train: Days
+    gap: Annotated[int, Field(ge=0)]
+    test: Days
+    step: Days | None
+    anchored: bool
+
+    @field_validator("step")
+    @classmethod
+    def _no_overlap(cls, step: int | None, info: ValidationInfo) -> int | None:
+        test = info.data.get("test")
+        if step is not None and test is not None and step < test:
+            raise ValueError(f"must be at least validation.test ({test}): tests must not overlap")
+        return step
+
+    @property
+    def stride(self) -> int:
+        """Days from one window to the next."""
+        return self.test if self.step is None else self.step
+
+    def complaint(self, days: float) -> str | None:
+        """Say why ``days`` of history are too few, if they are: two windows must fit."""
+        span = self.train + self.gap + self.test
+        needed = span + self.stride
+        if days >= needed:
+            return None
+        return (
+            f"validation needs {needed} days for two windows (train {self.train} + gap {self.gap}"
+            f" + test {self.test} + step {self.stride}), the history has {days:g}. Ask for more"
+            " history, shorten validation.train or use validation=train_test_split."
+        )
+
+
+class TrainTestSplit(Section):
+    """Search on the first ``ratio`` of the days, skip ``gap`` days, test on the rest.
+
+    ``test`` is the smallest number of days worth testing on.
+    """
+
+    method: Literal["train_test_split"]
+    ratio: Annotated[float, Field(gt=0, lt=1)]
+    gap: Annotated[int, Field(ge=0)]
+    test: Days
+
+    def train_days(self, days: int) -> int:
+        """Whole days to train on, of ``days`` of history."""
+        return int(days * self.ratio)
+
+    def complaint(self, days: float) -> str | None:
+        """Say why ``days`` of history are too few, if they are."""
+        left = int(days) - self.train_days(int(days)) - self.gap
+        if left >= self.test:
+            return None
+        return (
+            f"validation leaves {max(left, 0)} of {days:g} days to test on (ratio {self.ratio:g},"
+            f" gap {self.gap}), at least {self.test} are needed. Ask for more history or lower"
+            " validation.ratio, validation.gap or validation.test."
+        )
+
+
+ValidationConfig = Annotated[WalkForward | TrainTestSplit, Field(discriminator="method")]

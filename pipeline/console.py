@@ -1,0 +1,94 @@
+"""What a person sees while a command runs: bars, tables, single lines. Progress is on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console as Terminal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+#: Seconds between two lines of progress where there is no terminal to redraw.
+LINE_EVERY = 5.0
+
+Advance = Callable[[int], None]
+
+
+class Console:
+    """Results on standard output, progress and notes on standard error."""
+
+    def __init__(self, out: Terminal | None = None, err: Terminal | None = None) -> None:
+        self._out = out or Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._err = err or Terminal(highlight=False, soft_wrap=True, file=sys.stderr)
+
+    def print(self, text: str = "") -> None:
+        """Write a line of the result."""
+        self._out.print(text, markup=False)
+
+    def note(self, text: str) -> None:
+        """Write a line about the run: what was chosen and why, what to beware of."""
+        self._err.print(text, markup=False)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write a table; the first column is text, the others are figures."""
+        table = Table(title=title, title_justify="left")
+        for position, column in enumerate(columns):
+            table.add_column(column, justify="right" if position else "left")
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        self._out.print(table)
+
+    @contextmanager
+    def progress(self, description: str, total: int) -> Iterator[Advance]:
+        """Show how much of ``total`` is done; call the yielded function with every increment."""
+        if self._err.is_terminal:
+            with self._bar(description, total) as advance:
+                yield advance
+        else:
+            yield _Lines(self.note, description, total).advance
+
+    @contextmanager
+    def _bar(self, description: str, total: int) -> Iterator[Advance]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._err) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda n: progress.update(task, advance=n)
+
+
+class _Lines:
+    """Progress as a line every few seconds, for logs; short work leaves no line at all."""
+
+    def __init__(self, write: Callable[[str], None], description: str, total: int) -> None:
+        self._write = write
+        self._description = description
+        self._total = total
+        self._done = 0
+        self._start = self._written = time.monotonic()
+
+    def advance(self, n: int) -> None:
+        self._done += n
+        now = time.monotonic()
+        if now - self._written < LINE_EVERY:
+            return
+        self._written = now
+        rate = self._done / (now - self._start)
+        left = (self._total - self._done) / rate if rate else float("inf")
+        self._write(
+            f"{self._description}: {self._done:,}/{self._total:,}, {rate:,.0f}/s, {left:.0f} s left"
+        )

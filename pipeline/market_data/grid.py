@@ -1,0 +1,120 @@
+"""From rows as they arrived to candles on a regular grid (spec §1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpu_engine.records import Candles, Int64
+from pipeline.errors import UserError
+from pipeline.market_data.quality import QualityReport, measure
+from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
+from pipeline.market_data.timeframe import spacing_name, timeframe_ms, utc
+
+__all__ = ["RawCandles", "make_regular"]
+
+#: Fewer candles than this share of the grid are no history but a stray time (a row in the year
+#: 2230, say), and the grid that spans it may not fit in memory.
+MIN_PRESENT_SHARE = 0.01
+
+
+def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles, QualityReport]:
+    """Sort, drop exact duplicates, fill what is missing, and report what was found.
+
+    A missing candle becomes a filled one: ``open = high = low = close`` = the previous close,
+    volume 0 (spec §1). Candles open at multiples of the timeframe from the epoch. Limits are not
+    applied here: see `pipeline.market_data.quality.check`.
+
+    Parameters
+    ----------
+    raw : RawCandles
+        Rows in any order.
+    timeframe : str
+        What the market says its candles are, such as ``5m``.
+    source : str
+        What errors call the candles: a file's name, a market.
+
+    Raises
+    ------
+    UserError
+        If a row cannot be a candle (`check_rows`), two rows of one time disagree, fewer than two
+        candles are left, or the times do not fit the timeframe.
+    """
+    step = timeframe_ms(timeframe)
+    check_rows(raw, source)
+    out_of_order = int(np.count_nonzero(np.diff(raw.timestamp) < 0))
+    candles = _sorted_distinct(raw, source)
+    _check_times(candles.timestamp, step, timeframe, source)
+    report = measure(candles, step, len(raw) - len(candles), out_of_order, source)
+    return _fill(candles, step), report
+
+
+def _sorted_distinct(raw: RawCandles, source: str) -> RawCandles:
+    """Rows by time, the copies of a row dropped; rows of one time that differ are an error."""
+    candles = raw.take(np.argsort(raw.timestamp, kind="stable"))
+    repeated = np.flatnonzero(np.diff(candles.timestamp) == 0) + 1
+    for name in COLUMNS:
+        column = getattr(candles, name)
+        differs = column[repeated] != column[repeated - 1]
+        if differs.any():
+            row = repeated[np.argmax(differs)]
+            raise UserError(
+                f"{source}: two rows open at {utc(int(candles.timestamp[row]))} and disagree: "
+                f"{name} is {column[row - 1]:.10g} and {column[row]:.10g}. "
+                "Remove the wrong one; only exact duplicates are dropped."
+            )
+    keep = np.ones(len(candles), dtype=np.bool_)
+    keep[repeated] = False
+    return candles.take(keep)
+
+
+def _check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> None:
+    """Refuse times of another timeframe, off the grid, or too few for a history."""
+    if len(timestamp) == 1:
+        raise UserError(
+            f"{source} has one candle only ({utc(int(timestamp[0]))}): a history needs at least 2."
+        )
+    spacings, counts = np.unique(np.diff(timestamp), return_counts=True)
+    most_common = spacings[counts == counts.max()]
+    # A thinly traded market may miss most candles and a stray row may come too close: only when
+    # the step is neither the smallest spacing nor among the most common, it is another timeframe.
+    if step != spacings[0] and step not in most_common:
+        looks = spacing_name(int(most_common[0]))
+        raise UserError(
+            f"{source} looks like {looks}, but the market says {timeframe}. "
+            "Choose the market of that timeframe, or the file of this one."
+        )
+    off_grid = timestamp % step != 0
+    if off_grid.any():
+        first = utc(int(timestamp[np.argmax(off_grid)]))
+        raise UserError(
+            f"{source}: {int(off_grid.sum())} of {len(timestamp)} candles do not open at a "
+            f"multiple of {timeframe} from the epoch (UTC); the first at {first}. "
+            "A candle's timestamp is its open, not its close."
+        )
+    bars = int(timestamp[-1] - timestamp[0]) // step + 1
+    if len(timestamp) < MIN_PRESENT_SHARE * bars:
+        gap = int(np.argmax(np.diff(timestamp)))
+        raise UserError(
+            f"{source}: {len(timestamp)} candles spread over {bars} bars of {timeframe}; nothing "
+            f"between {utc(int(timestamp[gap]))} and {utc(int(timestamp[gap + 1]))}. "
+            "Look for a wrong time."
+        )
+
+
+def _fill(candles: RawCandles, step: int) -> Candles:
+    """Lay sorted, distinct candles on their grid; the previous close fills the holes (spec §1)."""
+    bar = (candles.timestamp - candles.timestamp[0]) // step
+    filled = np.ones(int(bar[-1]) + 1, dtype=np.bool_)
+    filled[bar] = False
+    latest = np.cumsum(~filled) - 1  # row of the last candle that came, at every bar
+    close = candles.close[latest]
+    return Candles(
+        timestamp=candles.timestamp[0] + step * np.arange(len(filled), dtype=np.int64),
+        open=np.where(filled, close, candles.open[latest]),
+        high=np.where(filled, close, candles.high[latest]),
+        low=np.where(filled, close, candles.low[latest]),
+        close=close,
+        volume=np.where(filled, 0.0, candles.volume[latest]),
+        filled=filled,
+        step_ms=step,
+    )

@@ -1,0 +1,99 @@
+"""Candles as they arrived, and what every single row of them must satisfy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpu_engine.records import Bool, Float, Int64
+from pipeline.errors import UserError
+from pipeline.market_data.timeframe import utc
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = ("timestamp", *PRICES, "volume")
+
+#: Milliseconds lie in this range from 1973 to 5138; seconds, micro- and nanoseconds of any
+#: market's history do not, so the magnitude alone tells the unit.
+MILLISECONDS_FROM, MILLISECONDS_TO = 10**11, 10**14
+NANOSECONDS_FROM = 10**17
+
+
+@dataclass(frozen=True, eq=False)
+class RawCandles:
+    """Rows of candles in the order in which they arrived: unsorted, with gaps and duplicates.
+
+    Attributes
+    ----------
+    timestamp : int64 array of shape (n,)
+        Open time, milliseconds since the epoch, UTC.
+    open, high, low, close : float64 arrays of shape (n,)
+        Prices in the quote currency.
+    volume : float64 array of shape (n,)
+        In the base currency.
+    """
+
+    timestamp: Int64
+    open: Float
+    high: Float
+    low: Float
+    close: Float
+    volume: Float
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    def take(self, rows: Int64 | Bool) -> RawCandles:
+        """Rows by index or by mask."""
+        return RawCandles(*(getattr(self, name)[rows] for name in COLUMNS))
+
+
+def check_rows(raw: RawCandles, source: str) -> None:
+    """Refuse rows that no candle can be.
+
+    Raises
+    ------
+    UserError
+        If there are no rows, a time is not in milliseconds, a number is not finite, a price is
+        not positive or a volume is negative. The error names the first such row.
+    """
+    if len(raw) == 0:
+        raise UserError(f"{source} has no rows: there is nothing to train on.")
+    _check_milliseconds(raw.timestamp, source)
+    for name in (*PRICES, "volume"):
+        column = getattr(raw, name)
+        _refuse(raw, name, ~np.isfinite(column), "must be a finite number", source)
+        if name == "volume":
+            _refuse(raw, name, column < 0.0, "must not be negative", source)
+        else:
+            _refuse(raw, name, column <= 0.0, "must be above 0", source)
+
+
+def _refuse(raw: RawCandles, name: str, bad: Bool, rule: str, source: str) -> None:
+    if not bad.any():
+        return
+    row = int(np.argmax(bad))
+    more = int(bad.sum()) - 1
+    raise UserError(
+        f"{source}: {name} is {getattr(raw, name)[row]:g} at {utc(int(raw.timestamp[row]))} "
+        f"(row {row + 1}{f', and {more} more' if more else ''}); it {rule}. "
+        "Mend or remove such rows; a missing candle is filled, a wrong one is not."
+    )
+
+
+def _check_milliseconds(timestamp: Int64, source: str) -> None:
+    bad = (timestamp < MILLISECONDS_FROM) | (timestamp >= MILLISECONDS_TO)
+    if not bad.any():
+        return
+    row = int(np.argmax(bad))
+    value = int(timestamp[row])
+    if value < MILLISECONDS_FROM:
+        unit, remedy = "seconds", "multiply by 1,000"
+    elif value < NANOSECONDS_FROM:
+        unit, remedy = "microseconds", "divide by 1,000"
+    else:
+        unit, remedy = "nanoseconds", "divide by 1,000,000"
+    raise UserError(
+        f"{source}: timestamps must be milliseconds since the epoch; row {row + 1} has {value}, "
+        f"which looks like {unit}: {remedy}."
+    )

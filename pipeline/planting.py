@@ -1,0 +1,122 @@
+"""A known edge laid over candles, so that a search can be asked whether it finds it.
+
+After every signal of one combination the price drifts its way for a while. The strength is what
+a trader would call it: the annualised Sharpe ratio of that combination before costs, on these
+candles. Everything else about the candles stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gpu_engine.backend import Backend
+from gpu_engine.records import Candles, Costs, Float, RiskLimits, Window
+from pipeline.errors import UserError
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.space import single_point
+from pipeline.strategies.base import Strategy
+from pipeline.strategies.indicators import average_true_range
+
+#: Bars over which the drift of one signal is spread, from the entry bar on.
+DRIFT_BARS = 24
+#: Error of the Sharpe ratio that is let be. A trade that turns from stop to target moves it by
+#: about a tenth, so that not every value can be reached.
+TOLERANCE = 0.2
+#: Largest drift tried, in ATR of the signal bar.
+LARGEST_DRIFT = 16.0
+
+NO_LIMITS = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
+
+
+def plant_edge(
+    candles: Candles,
+    strategy: Strategy,
+    parameters: Mapping[str, float | None],
+    sharpe: float,
+    backend: Backend,
+) -> Candles:
+    """Lay an edge of gross Sharpe ratio ``sharpe`` over ``candles``.
+
+    The drift that gives it is found by bisection: each strength is planted and simulated without
+    costs and circuit breakers. Signals are those of the candles before planting.
+
+    Raises
+    ------
+    UserError
+        When no drift reaches that Sharpe ratio, or the combination has no trade.
+    """
+    combination = _Combination(strategy, parameters, backend)
+    unit = combination.unit_drift(candles)
+    if not unit.any():
+        raise UserError(
+            "data.plant.parameters must be a combination that trades; it has no signal on these"
+            " candles: choose looser thresholds."
+        )
+    low, high = 0.0, LARGEST_DRIFT
+    nearest, error = candles, np.inf
+    while high - low > 1e-3 and abs(error) > TOLERANCE / 10:
+        drift = (low + high) / 2.0
+        planted = shifted(candles, drift * unit)
+        reached = combination.gross_sharpe(planted)
+        if abs(reached - sharpe) < abs(error):
+            nearest, error = planted, reached - sharpe
+        low, high = (drift, high) if reached < sharpe else (low, drift)
+    if abs(error) > TOLERANCE:
+        raise UserError(
+            f"data.plant.sharpe must be within reach of its combination; asked for {sharpe:g}, the"
+            f" nearest is {sharpe + error:.2f}: ask for that or plant another combination."
+        )
+    return nearest
+
+
+class _Combination:
+    """One combination, simulated over all candles free of costs and breakers."""
+
+    def __init__(
+        self, strategy: Strategy, parameters: Mapping[str, float | None], backend: Backend
+    ) -> None:
+        self._space = single_point(strategy, parameters)
+        self._point = self._space.points(np.zeros(1, np.int64))[0]
+        self._backend = backend
+
+    def unit_drift(self, candles: Candles) -> Float:
+        """Log drift of every bar when each signal's total is one ATR; shape (n,)."""
+        trades = self._evaluator(candles).trades(self._point, Window(0, len(candles)))
+        atr = average_true_range(candles)[trades["signal_bar"]]
+        per_bar = trades["side"] * atr / trades["entry"] / DRIFT_BARS
+        ends = np.minimum(trades["entry_bar"] + DRIFT_BARS, len(candles))
+        steps = np.zeros(len(candles) + 1)
+        np.add.at(steps, trades["entry_bar"], per_bar)
+        np.add.at(steps, ends, -per_bar)
+        return np.cumsum(steps)[:-1]
+
+    def gross_sharpe(self, candles: Candles) -> float:
+        """Annualised Sharpe ratio over all candles."""
+        windows = (Window(0, len(candles)),)
+        metrics = self._evaluator(candles).points(self._point[None], windows)
+        return float(metrics["sharpe_ratio"][0, 0])
+
+    def _evaluator(self, candles: Candles) -> Evaluator:
+        return Evaluator(candles, self._space, Costs(0.0, 0.0), NO_LIMITS, self._backend)
+
+
+def shifted(candles: Candles, drift: Float) -> Candles:
+    """Candles whose log price drifts by ``drift[t]`` during bar ``t``.
+
+    The open keeps what had drifted before; the extremes take the further of both ends, so that
+    they still enclose open and close.
+    """
+    after = np.exp(np.cumsum(drift))
+    before = np.concatenate(([1.0], after[:-1]))
+    return Candles(
+        candles.timestamp,
+        candles.open * before,
+        candles.high * np.maximum(before, after),
+        candles.low * np.minimum(before, after),
+        candles.close * after,
+        candles.volume,
+        candles.filled,
+        candles.step_ms,
+    )

@@ -1,0 +1,98 @@
+"""Bayesian search: Optuna's TPE, asked and told in batches, in memory (Optuna >= 5).
+
+Grid values are offered to TPE as their position, so that it knows their order. When it proposes a
+point for the second time that trial is marked failed, which TPE leaves out of its model, and a
+random new point takes its place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial, TrialState
+
+from gpu_engine.records import Float
+from pipeline.search.random import draw
+from pipeline.search.space import Dimension, Space
+
+Point = tuple[float, ...]
+
+#: Random points tried in place of a repeat before the repeat is let be (a nearly spent space).
+REDRAWS = 1000
+
+
+class BayesianSearch:
+    """``trials`` points of TPE, ``batch`` at a time (see `Method`)."""
+
+    def __init__(self, space: Space, trials: int, batch: int, seed: np.random.SeedSequence) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        tpe_seed, draw_seed = seed.spawn(2)
+        sampler = optuna.samplers.TPESampler(seed=int(tpe_seed.generate_state(1)[0]))
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._generator = np.random.default_rng(draw_seed)
+        self._dimensions = {d.parameter.name: d for d in space.dimensions}
+        self._distributions = {name: _distribution(d) for name, d in self._dimensions.items()}
+        self._left, self._batch = trials, batch
+        self._asked: set[Point] = set()
+        self._open: list[Trial] = []
+
+    def ask(self) -> Float:
+        """Return the next ``batch`` points, none asked before."""
+        size = min(self._batch, self._left)
+        self._left -= size
+        points = [self._ask_new() for _ in range(size)]
+        return np.array(points).reshape(size, len(self._dimensions))
+
+    def tell(self, points: Float, scores: Float) -> None:
+        """Report the scores of the last batch; an inadmissible point ranks below all others."""
+        for trial, score in zip(self._open, scores.tolist(), strict=True):
+            if np.isnan(score):
+                # TPE counts a pruned trial without values as worse than every complete one.
+                self._study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self._study.tell(trial, score)
+        self._open = []
+
+    def _ask_new(self) -> Point:
+        trial, point = self._propose()
+        for _ in range(REDRAWS):
+            if point not in self._asked:
+                break
+            self._study.tell(trial, state=TrialState.FAIL)
+            self._study.enqueue_trial(self._random_parameters())
+            trial, point = self._propose()
+        self._asked.add(point)
+        self._open.append(trial)
+        return point
+
+    def _propose(self) -> tuple[Trial, Point]:
+        trial = self._study.ask(self._distributions)
+        values = (_value(d, trial.params[name]) for name, d in self._dimensions.items())
+        return trial, tuple(values)
+
+    def _random_parameters(self) -> dict[str, float | int]:
+        """Draw a point in Optuna's terms: positions of choices, values of ranges."""
+        result: dict[str, float | int] = {}
+        for name, dimension in self._dimensions.items():
+            if dimension.choices is not None:
+                result[name] = int(self._generator.integers(len(dimension.choices)))
+            else:
+                value = float(draw(dimension, 1, self._generator)[0])
+                result[name] = int(value) if dimension.parameter.integer else value
+        return result
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choices is not None:
+        return IntDistribution(0, len(dimension.choices) - 1)
+    if dimension.parameter.integer:
+        return IntDistribution(int(dimension.low), int(dimension.high))
+    return FloatDistribution(dimension.low, dimension.high)
+
+
+def _value(dimension: Dimension, suggested: float) -> float:
+    """Return the parameter's value of what Optuna suggested."""
+    if dimension.choices is not None:
+        return float(dimension.choices[int(suggested)])
+    return float(suggested)

@@ -1,0 +1,171 @@
+"""One search a window: ask, evaluate, tell, and the winner by the one ranking (validation §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gpu_engine.records import Float, Window
+from pipeline.search import grid
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.method import Method
+from pipeline.search.random import RandomSearch
+from pipeline.search.ranking import best, plateau, scores_of, stability
+from pipeline.search.space import Space
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How to search: the method with its budget, the objective, and how the winner is chosen.
+
+    ``budget`` counts evaluations of one search (ignored by the grid); ``batch`` is how many TPE
+    proposes before it hears a score. ``min_trades`` as in `scores_of`.
+    """
+
+    method: Literal["grid", "random", "bayesian"]
+    budget: int
+    batch: int
+    objective: str
+    selection: Literal["auto", "plateau", "peak"]
+    min_trades: int
+    seed: int
+
+    def resolved(self, space: Space) -> SearchSettings:
+        """Settle what depends on the space: a budget that covers it is the grid; auto selection."""
+        method = self.method
+        if space.discrete and self.budget >= space.size:
+            method = "grid"
+        selection = self.selection
+        if selection == "auto":
+            small = space.discrete and space.size <= grid.PLATEAU_LIMIT
+            selection = "plateau" if method == "grid" and small else "peak"
+        return SearchSettings(
+            method, self.budget, self.batch, self.objective, selection, self.min_trades, self.seed
+        )
+
+    def evaluations(self, space: Space) -> int:
+        """Count the evaluations of one search."""
+        return space.size if self.method == "grid" else self.budget
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What one search found in its window.
+
+    ``point`` is None when nothing was admissible; ``score`` is the winner's own (not its
+    plateau's). ``stability_score`` is None off the grid and for a minimised objective, of which
+    every score is positive.
+    """
+
+    window: Window
+    evaluated: int
+    admissible: int
+    point: Float | None
+    score: float | None
+    stability_score: float | None
+
+
+def search(
+    evaluator: Evaluator,
+    windows: Sequence[Window],
+    settings: SearchSettings,
+    advance: Callable[[int], None],
+) -> list[Found]:
+    """Run one search in each window; ``advance`` hears of every evaluation.
+
+    Each window draws from a seed of its own, so the result of a window does not depend on how
+    many others there are.
+    """
+    if settings.method == "grid":
+        return _search_grid(evaluator, windows, settings, advance)
+    return [
+        _search_points(
+            evaluator,
+            window,
+            settings,
+            _method(evaluator.space, settings, np.random.SeedSequence([settings.seed, number])),
+            advance,
+        )
+        for number, window in enumerate(windows)
+    ]
+
+
+def _method(space: Space, settings: SearchSettings, seed: np.random.SeedSequence) -> Method:
+    if settings.method == "random":
+        return RandomSearch(space, settings.budget, seed)
+    from pipeline.search.bayesian import BayesianSearch  # Optuna takes a quarter second to import
+
+    return BayesianSearch(space, settings.budget, settings.batch, seed)
+
+
+def _search_grid(
+    evaluator: Evaluator,
+    windows: Sequence[Window],
+    settings: SearchSettings,
+    advance: Callable[[int], None],
+) -> list[Found]:
+    space = evaluator.space
+    common = (evaluator, windows, settings.objective, settings.min_trades, advance)
+    if space.size > grid.PLATEAU_LIMIT:
+        peaks = grid.peak_of_grid(*common)
+        return [
+            _found_at(evaluator, window, settings, winner, admissible)
+            for window, (winner, admissible) in zip(windows, peaks, strict=True)
+        ]
+    result = []
+    for window, scores in zip(windows, grid.score_grid(*common), strict=True):
+        ranked = plateau(scores, space.shape) if settings.selection == "plateau" else scores
+        winner = best(ranked)
+        admissible = int((~np.isnan(scores)).sum())
+        found = _found_at(evaluator, window, settings, winner, admissible, scores)
+        result.append(found)
+    return result
+
+
+def _found_at(
+    evaluator: Evaluator,
+    window: Window,
+    settings: SearchSettings,
+    winner: int | None,
+    admissible: int,
+    scores: Float | None = None,
+) -> Found:
+    """Describe the winner of a grid by its index."""
+    space = evaluator.space
+    if winner is None:
+        return Found(window, space.size, admissible, None, None, None)
+    point = space.points(np.array([winner]))[0]
+    metrics = evaluator.points(point[None], (window,))[0]
+    score = float(scores_of(metrics, settings.objective, settings.min_trades)[0])
+    stable = None
+    if scores is not None and settings.objective != "max_drawdown":
+        stable = stability(scores, space.shape, winner)
+    return Found(window, space.size, admissible, point, score, stable)
+
+
+def _search_points(
+    evaluator: Evaluator,
+    window: Window,
+    settings: SearchSettings,
+    method: Method,
+    advance: Callable[[int], None],
+) -> Found:
+    asked: list[Float] = []
+    told: list[Float] = []
+    while len(points := method.ask()):
+        metrics = evaluator.points(points, (window,))[0]
+        scores = scores_of(metrics, settings.objective, settings.min_trades)
+        method.tell(points, scores)
+        asked.append(points)
+        told.append(scores)
+        advance(len(points))
+    all_scores = np.concatenate(told)
+    admissible = int((~np.isnan(all_scores)).sum())
+    winner = best(all_scores)  # the one asked first among equals
+    if winner is None:
+        return Found(window, len(all_scores), admissible, None, None, None)
+    point = np.concatenate(asked)[winner]
+    return Found(window, len(all_scores), admissible, point, float(all_scores[winner]), None)

@@ -1,0 +1,43 @@
+"""Random search: without replacement on a discrete space, uniform on a continuous one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpu_engine.records import Float
+from pipeline.search.space import Dimension, Space
+
+BATCH = 4096
+
+
+class RandomSearch:
+    """``samples`` points drawn at once from one seeded generator (see `Method`)."""
+
+    def __init__(self, space: Space, samples: int, seed: np.random.SeedSequence) -> None:
+        generator = np.random.default_rng(seed)
+        if space.discrete:
+            index = generator.choice(space.size, size=min(samples, space.size), replace=False)
+            self._points = space.points(index)
+        else:
+            columns = [draw(d, samples, generator) for d in space.dimensions]
+            self._points = np.column_stack(columns)
+        self._asked = 0
+
+    def ask(self) -> Float:
+        """Return up to 4,096 of the points still to evaluate."""
+        batch = self._points[self._asked : self._asked + BATCH]
+        self._asked += len(batch)
+        return batch
+
+    def tell(self, points: Float, scores: Float) -> None:
+        """Nothing to learn."""
+
+
+def draw(dimension: Dimension, size: int, generator: np.random.Generator) -> Float:
+    """Draw values of one dimension, float64 of shape (size,)."""
+    if dimension.choices is not None:
+        return generator.choice(dimension.choices, size)
+    if dimension.parameter.integer:
+        whole = generator.integers(int(dimension.low), int(dimension.high), size, endpoint=True)
+        return whole.astype(np.float64)
+    return generator.uniform(dimension.low, dimension.high, size)

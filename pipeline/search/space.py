@@ -1,0 +1,142 @@
+"""The space a search moves in: one dimension a parameter, in grid order (strategy spec §3).
+
+A *point* is a float64 row of shape (P,), one value a parameter; a threshold that is off is the
+infinity that lets everything pass. On a discrete space every point has an *index*: row-major in
+grid order, the last parameter running fastest. The index is a combination's identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from gpu_engine.records import Float, Int64
+from pipeline.strategies.base import Parameter, Strategy
+
+
+class ParameterValues(Protocol):
+    """What the configuration says of one parameter's values (`pipeline.config.search`)."""
+
+    @property
+    def grid(self) -> Sequence[float | None]:
+        """Grid values, ascending, None (off) first."""
+        ...
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the continuous range, or None to stay on the grid."""
+        ...
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the continuous range."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Dimension:
+    """One parameter's values: ``choices`` (discrete), or a range when ``choices`` is None."""
+
+    parameter: Parameter
+    choices: Float | None
+    low: float
+    high: float
+
+    def loosest(self) -> float | None:
+        """Return the most permissive threshold of this dimension; None when it is never set."""
+        extremes = (self.low, self.high) if self.choices is None else self.choices
+        if self.choices is not None and np.all(self.choices == self.parameter.off):
+            return None
+        return float(min(extremes) if self.parameter.sense > 0 else max(extremes))
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """All dimensions of a search, in grid order."""
+
+    strategy: Strategy
+    dimensions: tuple[Dimension, ...]
+
+    @property
+    def discrete(self) -> bool:
+        """Whether every point has an index."""
+        return all(d.choices is not None for d in self.dimensions)
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Number of choices of every dimension of a discrete space."""
+        return tuple(len(d.choices) for d in self.dimensions if d.choices is not None)
+
+    @property
+    def size(self) -> int:
+        """Number of combinations of a discrete space."""
+        return math.prod(self.shape)
+
+    def of_kind(self, kind: str) -> list[int]:
+        """Positions of the dimensions of one kind, in grid order."""
+        return [i for i, d in enumerate(self.dimensions) if d.parameter.kind == kind]
+
+    def points(self, index: Int64) -> Float:
+        """Points of some indices, float64 of shape (len(index), P)."""
+        coordinates = np.unravel_index(index, self.shape)
+        columns = [
+            d.choices[c]
+            for d, c in zip(self.dimensions, coordinates, strict=True)
+            if d.choices is not None
+        ]
+        return np.column_stack(columns)
+
+    def parameters(self, point: Float) -> dict[str, Any]:
+        """Return the point by name: whole numbers as int, a threshold that is off as None."""
+        result: dict[str, Any] = {}
+        for dimension, value in zip(self.dimensions, point.tolist(), strict=True):
+            parameter = dimension.parameter
+            if parameter.nullable and value == parameter.off:
+                result[parameter.name] = None
+            else:
+                result[parameter.name] = int(value) if parameter.integer else value
+        return result
+
+    def point(self, parameters: Mapping[str, float | None]) -> Float:
+        """Return the point of a combination given by name, inside the space or not."""
+        values = ((d.parameter, parameters[d.parameter.name]) for d in self.dimensions)
+        return np.array([p.off if value is None else float(value) for p, value in values])
+
+    def loosest(self) -> dict[str, float]:
+        """Most permissive value of every threshold the search ever sets."""
+        thresholds = [self.dimensions[i] for i in self.of_kind("threshold")]
+        found = {d.parameter.name: d.loosest() for d in thresholds}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def make_space(
+    strategy: Strategy, values: Mapping[str, ParameterValues], continuous: bool
+) -> Space:
+    """Make the space of ``strategy`` over the configured values.
+
+    On a continuous space a parameter without a range stays at its grid values (spec §3).
+    """
+    dimensions = []
+    for parameter in strategy.parameters:
+        given = values[parameter.name]
+        choices = np.array([parameter.off if v is None else float(v) for v in given.grid])
+        if continuous and given.low is not None and given.high is not None:
+            dimensions.append(Dimension(parameter, None, float(given.low), float(given.high)))
+        else:
+            dimensions.append(Dimension(parameter, choices, choices.min(), choices.max()))
+    return Space(strategy, tuple(dimensions))
+
+
+def single_point(strategy: Strategy, parameters: Mapping[str, float | None]) -> Space:
+    """Return the space that holds one combination alone."""
+    dimensions = []
+    for parameter in strategy.parameters:
+        value = parameters[parameter.name]
+        choice = parameter.off if value is None else float(value)
+        dimensions.append(Dimension(parameter, np.array([choice]), choice, choice))
+    return Space(strategy, tuple(dimensions))

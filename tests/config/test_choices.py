@@ -1,0 +1,104 @@
+"""Every word a person can type for a choice composes and is valid."""
+
+import pytest
+
+from gpu_engine.records import Costs, RiskLimits
+from pipeline.config import CONFIG_DIR, TrainConfig
+from pipeline.market_data.timeframe import timeframe_ms
+
+#: What a choice needs besides its name.
+NEEDS = {
+    "data=file": ["data.path=candles.parquet"],
+    "data=ccxt": ["market=btc_binance_5m"],
+    "storage=postgresql": ["storage.url=postgresql://localhost/training"],
+}
+CHOICES = [
+    f"{path.parent.name}={path.stem}"
+    for path in sorted(CONFIG_DIR.glob("*/*.yaml"))
+    if path.parent.name != "exchange"
+]
+MARKETS = [
+    f"{base}_{exchange}_{timeframe}"
+    for base in ("btc", "eth", "sol")
+    for exchange in ("binance", "kraken")
+    for timeframe in ("5m", "15m", "1h", "4h")
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_is_valid(train_config, choice):
+    assert isinstance(train_config(choice, *NEEDS.get(choice, [])), TrainConfig)
+
+
+def test_the_24_markets_and_the_two_demos_are_all_there_is():
+    assert {path.stem for path in (CONFIG_DIR / "market").glob("*.yaml")} == {
+        *MARKETS,
+        "demo",
+        "demo_null",
+    }
+
+
+@pytest.mark.parametrize("name", MARKETS)
+def test_a_market_is_what_its_name_says(train_config, name):
+    base, exchange, timeframe = name.split("_")
+    market = train_config(f"market={name}").market
+    assert market.id == f"{exchange}:{base.upper()}/USDT:{timeframe}"
+    assert market.exchange.ccxt_id == exchange
+    assert market.exchange.history_candles == {"binance": None, "kraken": 720}[exchange]
+    assert not market.synthetic
+    assert timeframe_ms(market.timeframe) > 0
+
+
+def test_defaults_are_those_of_the_specifications(train_config):
+    config = train_config("market=btc_binance_5m")
+    assert config.data.source == "ccxt"
+    assert (config.data.since, config.data.until, config.data.days) == (None, None, 365)
+    assert config.costs.record() == Costs(fee_rate=0.001, slippage=0.0005)
+    assert config.risk.limits() == RiskLimits()
+    assert (config.optimizer.name, config.space, config.objective) == ("grid", "grid", "net_profit")
+    assert (config.min_trades, config.selection, config.ranking) == (10, "auto", "plateau")
+    window = config.validation
+    assert (window.train, window.gap, window.test, window.stride) == (90, 7, 30, 30)
+    assert not window.anchored
+
+
+def test_costs_follow_the_exchange_unless_given(train_config):
+    assert train_config("market=btc_kraken_1h").costs.record() == Costs(0.004, 0.001)
+    assert train_config("market=btc_kraken_1h", "costs.fee_rate=0").costs.fee_rate == 0
+
+
+def test_demo_brings_its_own_candles_with_an_edge(train_config):
+    demo, null = train_config("market=demo"), train_config("market=demo_null")
+    assert demo.synthetic
+    assert null.synthetic
+    assert demo.data.plant.sharpe == 8
+    assert null.data.plant is None
+    assert demo.data.model_copy(update={"plant": None}) == null.data
+
+
+def test_the_users_candles_win_over_the_demos(train_config):
+    config = train_config("market=demo", "data=file", "data.path=candles.csv")
+    assert config.data.path == "candles.csv"
+    assert not config.synthetic
+    assert train_config("data=file", "data.path=x", "market=demo").data.source == "file"
+
+
+def test_selection_auto_is_plateau_on_grids_only(train_config):
+    assert train_config("optimizer=random").ranking == "peak"
+    assert train_config("optimizer=bayesian").ranking == "peak"
+    huge = f"strategy.parameters.key_level_lookback.grid=[{','.join(map(str, range(4, 404)))}]"
+    assert train_config(huge).ranking == "peak"
+
+
+def test_dates_are_utc_and_half_open(train_config):
+    data = train_config(
+        "market=btc_binance_5m", "data.since=2023-01-01", "data.until=2023-07-02T02:00:00+02:00"
+    ).data
+    assert data.since_ms == 1_672_531_200_000
+    assert data.until_ms == 1_688_256_000_000
+    assert data.days == 182
+
+
+def test_a_configuration_survives_json(train_config):
+    config = train_config("market=btc_binance_5m", "data.since=2023-01-01", "backend.devices=[0,1]")
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config

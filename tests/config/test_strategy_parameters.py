@@ -1,0 +1,72 @@
+"""The search space of LIQUIDITY SWEEP V3 as the table of strategy spec §3 has it."""
+
+import pytest
+
+TABLE = {
+    "pierce_depth": ((0.0005, 0.001, 0.002, 0.003, 0.004, 0.005), 0.0005, 0.005),
+    "rejection_candles": ((1, 2, 3, 4, 5), 1, 5),
+    "volume_spike_threshold": ((1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5), 1.5, 5),
+    "reversal_candle_size": ((0.5, 0.75, 1, 1.25, 1.5, 1.75, 2), 0.5, 2),
+    "key_level_lookback": ((20, 50, 100, 150, 200), 20, 200),
+    "stop_distance": ((0.5, 1, 1.5, 2), 0.5, 2),
+    "target_multiple": ((1.5, 2, 2.5, 3, 3.5, 4), 1.5, 4),
+    "min_stop_density_score": ((0.5,), None, None),
+    "max_spread_tolerance": ((None,), None, None),
+}
+
+
+def test_the_table(train_config):
+    strategy = train_config().strategy
+    assert strategy.grid_size == 201_600
+    assert {
+        name: (parameter.grid, parameter.low, parameter.high)
+        for name, parameter in strategy.parameters.items()
+    } == TABLE
+
+
+def test_whole_numbers_stay_whole_and_others_become_floats(train_config):
+    parameters = train_config().strategy.parameters
+    assert all(type(value) is int for value in parameters["key_level_lookback"].grid)
+    assert type(parameters["key_level_lookback"].low) is int
+    assert all(type(value) is float for value in parameters["stop_distance"].grid)
+
+
+def test_a_grid_is_shrunk_on_the_command_line(train_config):
+    strategy = train_config("strategy.parameters.pierce_depth.grid=[0.001,0.002]").strategy
+    assert strategy.parameters["pierce_depth"].grid == (0.001, 0.002)
+    assert strategy.grid_size == 67_200
+
+
+def test_a_filter_may_be_off_or_on(train_config):
+    parameter = train_config("strategy.parameters.max_spread_tolerance.grid=[null,2,5]")
+    assert parameter.strategy.parameters["max_spread_tolerance"].grid == (None, 2, 5)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("pierce_depth.grid=[]", "must not be empty"),
+        ("pierce_depth.grid=[0.002,0.001]", "must ascend without repetition"),
+        ("pierce_depth.grid=[0.001,0.001]", "must ascend without repetition"),
+        ("pierce_depth.grid=[-0.1]", "must be at least 0, not -0.1"),
+        ("min_stop_density_score.grid=[0.5,1.5]", "must be at most 1, not 1.5"),
+        ("stop_distance.grid=[0,1]", "must be above 0, not 0"),
+        ("stop_distance.grid=[null,1]", "must not hold null: only a threshold"),
+        ("max_spread_tolerance.grid=[2,null]", "may hold null (off) once and only in front"),
+        ("rejection_candles.grid=[1.5]", "must be a whole number, not 1.5"),
+        ("key_level_lookback.grid=[3]", "must be at least 4, not 3"),
+        ("target_multiple.grid=3", "must be a list such as [1,2]"),
+        ("target_multiple.grid=[a]", "must be a number"),
+        ("target_multiple.high=1", "must be above low (1.5)"),
+        ("target_multiple.low=null", "and low must be given together or be null together"),
+        ("stop_distance.low=-1", "must be above 0, not -1"),
+    ],
+)
+def test_an_impossible_parameter_is_refused(refusal, override, sentence):
+    key, _, _ = override.partition("=")
+    message = refusal(f"strategy.parameters.{override}")
+    assert message.startswith(f"strategy.parameters.{key.replace('low=null', 'high')}") or (
+        "low=null" in override
+    )
+    assert sentence in message
+    assert "; given: " in message
