@@ -45,7 +45,7 @@ def metrics_of(returns: Float, daily: Float) -> Any:
     result["avg_loss"] = others.mean() if len(others) else 0.0
     result["profit_factor"] = wins.sum() / lost if lost > 0.0 else np.nan
     result["n_days"] = len(daily)
-    return result
+    return result[()]
 
 
 def annualised(net_profit: float, n_days: int) -> float:

@@ -21,9 +21,9 @@ from pipeline.strategies.indicators import average_true_range
 
 #: Bars over which the drift of one signal is spread, from the entry bar on.
 DRIFT_BARS = 24
-#: Error of the Sharpe ratio that is let be. A trade that turns from stop to target moves it by
-#: about a tenth, so that not every value can be reached.
-TOLERANCE = 0.2
+#: Error of the Sharpe ratio that ends the bisection, and the one that is too much. A trade that
+#: turns from stop to target moves the ratio by a tenth or more, so not every value can be reached.
+CLOSE_ENOUGH, TOO_FAR = 0.02, 0.5
 #: Largest drift tried, in ATR of the signal bar.
 LARGEST_DRIFT = 16.0
 
@@ -56,14 +56,14 @@ def plant_edge(
         )
     low, high = 0.0, LARGEST_DRIFT
     nearest, error = candles, np.inf
-    while high - low > 1e-3 and abs(error) > TOLERANCE / 10:
+    while high - low > 1e-3 and abs(error) > CLOSE_ENOUGH:
         drift = (low + high) / 2.0
         planted = shifted(candles, drift * unit)
         reached = combination.gross_sharpe(planted)
         if abs(reached - sharpe) < abs(error):
             nearest, error = planted, reached - sharpe
         low, high = (drift, high) if reached < sharpe else (low, drift)
-    if abs(error) > TOLERANCE:
+    if abs(error) > TOO_FAR:
         raise UserError(
             f"data.plant.sharpe must be within reach of its combination; asked for {sharpe:g}, the"
             f" nearest is {sharpe + error:.2f}: ask for that or plant another combination."

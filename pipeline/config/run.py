@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -84,9 +84,9 @@ class StorageConfig(Section):
         return url
 
     @property
-    def artifacts_path(self) -> Path:
-        """The folder for artifacts, relative to the working directory unless absolute."""
-        return Path(self.artifacts)
+    def shown_url(self) -> str:
+        """The address without its password, for screens and logs."""
+        return re.sub(r"(?<=//)[^@/]*@", "***@", self.url)
 
 
 class ExecutorConfig(Section):

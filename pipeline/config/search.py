@@ -13,6 +13,10 @@ from pipeline.config.section import Count, List, Section
 
 Number = int | float
 
+#: The largest grid whose scores are all held, and so the largest that plateau can rank
+#: (validation §2).
+PLATEAU_LIMIT = 10**7
+
 
 class ParameterConfig(Section):
     """One parameter of a strategy and the values that a search may give it.

@@ -16,7 +16,7 @@ from pipeline.config.run import (
     RiskConfig,
     StorageConfig,
 )
-from pipeline.config.search import OptimizerConfig, StrategyConfig
+from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig, StrategyConfig
 from pipeline.config.section import Section
 from pipeline.config.validation import ValidationConfig
 from pipeline.errors import suggestion
@@ -33,9 +33,6 @@ Objective = Literal[
     "avg_loss",
     "profit_factor",
 ]
-
-#: The largest grid that ``selection=auto`` ranks by plateau (validation §2).
-PLATEAU_LIMIT = 10**7
 
 
 class TrainConfig(Section):
@@ -61,14 +58,6 @@ class TrainConfig(Section):
     def synthetic(self) -> bool:
         """Whether the candles are invented, so that everything derived from them must say so."""
         return self.data.source == "synthetic"
-
-    @property
-    def ranking(self) -> Literal["plateau", "peak"]:
-        """How the winner is chosen, with ``auto`` decided (validation §2)."""
-        if self.selection != "auto":
-            return self.selection
-        enumerated = self.optimizer.name == "grid" and self.strategy.grid_size <= PLATEAU_LIMIT
-        return "plateau" if enumerated else "peak"
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -97,6 +86,11 @@ class TrainConfig(Section):
                 "selection=plateau ranks by neighbours on the grid, and"
                 f" optimizer={self.optimizer.name} leaves them out: use selection=peak or"
                 " optimizer=grid."
+            )
+        elif self.selection == "plateau" and self.strategy.grid_size > PLATEAU_LIMIT:
+            yield (
+                f"selection=plateau holds the score of every combination, up to {PLATEAU_LIMIT:,};"
+                f" this grid has {self.strategy.grid_size:,}: use selection=peak or a smaller grid."
             )
 
     def _data_complaints(self) -> Iterator[str]:

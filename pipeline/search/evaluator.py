@@ -24,7 +24,7 @@ from gpu_engine.records import (
     Tables,
     Window,
 )
-from pipeline.search.space import Space
+from pipeline.search.space import Space, single_point
 from pipeline.strategies.base import EXIT_PARAMETERS
 
 #: Combinations evaluated in one engine call; bounds the memory of their metrics.
@@ -96,6 +96,11 @@ class Evaluator:
         """Trades (`TRADE`) of one point."""
         _, market, batch = next(self._batches(point[None]))
         return engine.trades(market, batch, window)
+
+    def alone(self, point: Float, backend: Backend) -> Evaluator:
+        """Return an evaluator of one point on another backend, sharing nothing but the candles."""
+        space = single_point(self.space.strategy, self.space.parameters(point))
+        return Evaluator(self.candles, space, self._costs, self._risk, backend)
 
     def _batches(self, points: Float) -> Iterator[tuple[Int64, engine.Market, Batch]]:
         """Group points by the market that answers them."""

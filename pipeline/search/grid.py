@@ -11,8 +11,6 @@ from gpu_engine.records import Float, Window
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.ranking import scores_of
 
-#: Largest space whose scores are all held, and the largest that plateau can rank (validation §2).
-PLATEAU_LIMIT = 10**7
 #: Scores held at once, over all windows of a pass: 256 MB.
 SCORES_PER_PASS = 1 << 25
 #: Metrics that a score surface keeps beside the score.

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from gpu_engine.records import Float, Window
+from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.search import grid
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.method import Method
@@ -40,7 +41,7 @@ class SearchSettings:
             method = "grid"
         selection = self.selection
         if selection == "auto":
-            small = space.discrete and space.size <= grid.PLATEAU_LIMIT
+            small = space.discrete and space.size <= PLATEAU_LIMIT
             selection = "plateau" if method == "grid" and small else "peak"
         return SearchSettings(
             method, self.budget, self.batch, self.objective, selection, self.min_trades, self.seed
@@ -109,7 +110,7 @@ def _search_grid(
 ) -> list[Found]:
     space = evaluator.space
     common = (evaluator, windows, settings.objective, settings.min_trades, advance)
-    if space.size > grid.PLATEAU_LIMIT:
+    if space.size > PLATEAU_LIMIT:
         peaks = grid.peak_of_grid(*common)
         return [
             _found_at(evaluator, window, settings, winner, admissible)

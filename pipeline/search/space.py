@@ -93,14 +93,8 @@ class Space:
 
     def parameters(self, point: Float) -> dict[str, Any]:
         """Return the point by name: whole numbers as int, a threshold that is off as None."""
-        result: dict[str, Any] = {}
-        for dimension, value in zip(self.dimensions, point.tolist(), strict=True):
-            parameter = dimension.parameter
-            if parameter.nullable and value == parameter.off:
-                result[parameter.name] = None
-            else:
-                result[parameter.name] = int(value) if parameter.integer else value
-        return result
+        pairs = zip(self.dimensions, point.tolist(), strict=True)
+        return {d.parameter.name: d.parameter.written(value) for d, value in pairs}
 
     def point(self, parameters: Mapping[str, float | None]) -> Float:
         """Return the point of a combination given by name, inside the space or not."""

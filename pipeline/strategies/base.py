@@ -40,6 +40,12 @@ class Parameter:
         """The threshold that lets everything pass: what None stands for in an array."""
         return -self.sense * float("inf")
 
+    def written(self, value: float) -> float | int | None:
+        """Return an array's value as a person writes it: whole numbers as int, off as None."""
+        if self.nullable and value == self.off:
+            return None
+        return int(value) if self.integer else value
+
 
 class EventBuilder(Protocol):
     """Event tables of one market's candles, one at a time, sharing what they have in common."""

@@ -167,3 +167,6 @@ class SweepEvents:
         known = estimate[:-1] * 10_000
         result[1:] = np.where(np.isnan(known), np.inf, known)
         return result
+
+
+STRATEGY = LiquiditySweep()

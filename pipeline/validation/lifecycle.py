@@ -6,10 +6,21 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-#: Share of the full position that a stage may trade.
-STAGE_SIZE = {"DECAY": 0.0, "PAPER": 0.0, "DISCOVERY": 0.25, "VALIDATION": 0.5, "MATURE": 1.0}
+Stage = Literal["DECAY", "PAPER", "DISCOVERY", "VALIDATION", "MATURE"]
+
+#: Lowest first.
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+#: Share of a full position that a stage may trade.
+STAGE_SIZE: dict[Stage, float] = {
+    "DECAY": 0.0,
+    "PAPER": 0.0,
+    "DISCOVERY": 0.25,
+    "VALIDATION": 0.5,
+    "MATURE": 1.0,
+}
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -66,17 +77,18 @@ REQUIREMENTS = (
 )
 
 
-def judge(figures: Mapping[str, float | None]) -> tuple[str, list[Gate]]:
+def judge(figures: Mapping[str, float | None]) -> tuple[Stage, list[Gate]]:
     """Return the stage of out-of-sample ``figures``, by requirement name, and every gate.
 
     A figure that is missing or None is unknown. In a sweep ``fdr_q_value`` is known and binds.
     """
     gates = [_judge_one(r, figures.get(r.name)) for r in REQUIREMENTS]
-    for stage in ("PAPER", "DISCOVERY"):
-        if any(g.passed is False for g in gates if g.stage == stage):
-            return stage, gates
-    mature = all(g.passed is not False for g in gates if g.stage == "MATURE")
-    return ("MATURE" if mature else "VALIDATION"), gates
+    failed = {gate.stage for gate in gates if gate.passed is False}
+    if "PAPER" in failed:
+        return "PAPER", gates
+    if "DISCOVERY" in failed:
+        return "DISCOVERY", gates
+    return ("VALIDATION" if "MATURE" in failed else "MATURE"), gates
 
 
 def _judge_one(requirement: Requirement, value: float | None) -> Gate:

@@ -56,7 +56,7 @@ def test_defaults_are_those_of_the_specifications(train_config):
     assert config.costs.record() == Costs(fee_rate=0.001, slippage=0.0005)
     assert config.risk.limits() == RiskLimits()
     assert (config.optimizer.name, config.space, config.objective) == ("grid", "grid", "net_profit")
-    assert (config.min_trades, config.selection, config.ranking) == (10, "auto", "plateau")
+    assert (config.min_trades, config.selection) == (10, "auto")
     window = config.validation
     assert (window.train, window.gap, window.test, window.stride) == (90, 7, 30, 30)
     assert not window.anchored
@@ -81,13 +81,6 @@ def test_the_users_candles_win_over_the_demos(train_config):
     assert config.data.path == "candles.csv"
     assert not config.synthetic
     assert train_config("data=file", "data.path=x", "market=demo").data.source == "file"
-
-
-def test_selection_auto_is_plateau_on_grids_only(train_config):
-    assert train_config("optimizer=random").ranking == "peak"
-    assert train_config("optimizer=bayesian").ranking == "peak"
-    huge = f"strategy.parameters.key_level_lookback.grid=[{','.join(map(str, range(4, 404)))}]"
-    assert train_config(huge).ranking == "peak"
 
 
 def test_dates_are_utc_and_half_open(train_config):

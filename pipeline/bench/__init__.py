@@ -1,0 +1,1 @@
+"""The benchmark: backends first held against `reference`, then timed (`scripts/bench`)."""

@@ -1,0 +1,117 @@
+"""The candles of a run: from a file, an exchange or the generator, checked and cut to size."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpu_engine.backend import Backend
+from gpu_engine.records import DAY_MS, Candles
+from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
+from pipeline.config.data import DEFAULT_HISTORY_DAYS
+from pipeline.console import Advance
+from pipeline.errors import UserError
+from pipeline.market_data.files import read_file
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.quality import QualityLimits, QualityReport, check
+from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.planting import plant_edge
+from pipeline.strategies.base import Strategy
+
+
+@dataclass(frozen=True, eq=False)
+class MarketCandles:
+    """Candles with what was found out about them.
+
+    ``warnings`` are sentences a person must read; ``synthetic`` candles were invented.
+    """
+
+    candles: Candles
+    quality: QualityReport
+    warnings: tuple[str, ...]
+    synthetic: bool
+
+
+def load_candles(
+    market: MarketConfig,
+    data: FileData | CcxtData | SyntheticData,
+    strategy: Strategy,
+    backend: Backend,
+    advance: Advance,
+) -> MarketCandles:
+    """Load the candles of ``market`` and hold them against the quality limits.
+
+    ``strategy`` and ``backend`` serve a planted edge alone.
+
+    Raises
+    ------
+    UserError
+        When there are none, they are broken, or a limit is exceeded.
+    """
+    raw, source, warnings = _raw(market, data, advance)
+    candles, report = make_regular(raw, market.timeframe, source)
+    check(report, QualityLimits(**data.quality.model_dump()))
+    if isinstance(data, SyntheticData) and data.plant is not None:
+        plant = data.plant
+        candles = plant_edge(candles, strategy, plant.parameters, plant.sharpe, backend)
+    return MarketCandles(candles, report, warnings, isinstance(data, SyntheticData))
+
+
+def _raw(
+    market: MarketConfig, data: FileData | CcxtData | SyntheticData, advance: Advance
+) -> tuple[RawCandles, str, tuple[str, ...]]:
+    """Rows as they come, what errors call them, and warnings."""
+    if isinstance(data, SyntheticData):
+        rows = synthetic_candles(data.days, market.timeframe, data.seed, data.annual_volatility)
+        return rows, f"generated candles, seed {data.seed}", ()
+    if isinstance(data, FileData):
+        return _between(read_file(data.path), data), data.path, ()
+    return _fetch(market, data, advance)
+
+
+def _between(raw: RawCandles, data: FileData) -> RawCandles:
+    """Rows of ``[since, until)``."""
+    wanted = np.ones(len(raw.timestamp), np.bool_)
+    if data.since_ms is not None:
+        wanted &= raw.timestamp >= data.since_ms
+    if data.until_ms is not None:
+        wanted &= raw.timestamp < data.until_ms
+    if len(wanted) and not wanted.any():
+        raise UserError(
+            f"data.since and data.until leave no candle of {data.path}: widen them or leave them"
+            " null."
+        )
+    return raw.take(np.flatnonzero(wanted))
+
+
+def _fetch(
+    market: MarketConfig, data: CcxtData, advance: Advance
+) -> tuple[RawCandles, str, tuple[str, ...]]:
+    from pipeline.market_data.exchange import fetch_ccxt
+
+    exchange = market.exchange
+    assert exchange.ccxt_id is not None, "refused by the configuration"
+    until = data.until_ms or int(time.time() * 1000)
+    since = data.since_ms or until - DEFAULT_HISTORY_DAYS * DAY_MS
+    done = 0
+
+    def on_progress(bars_done: int, bars_asked: int) -> None:
+        nonlocal done
+        advance(bars_done - done)
+        done = bars_done
+
+    fetched = fetch_ccxt(
+        exchange.ccxt_id, market.pair, market.timeframe, since, until, data.store, on_progress
+    )
+    return fetched.raw, market.id, fetched.warnings
+
+
+def bars_expected(market: MarketConfig, data: FileData | CcxtData | SyntheticData) -> int:
+    """Bars that loading will be about, for a progress bar; 0 where it is done at once."""
+    if not isinstance(data, CcxtData) or data.days is None:
+        return 0
+    return int(data.days * DAY_MS / timeframe_ms(market.timeframe))

@@ -1,0 +1,189 @@
+"""Opening the database: SQLite for one machine, PostgreSQL for many, one URL to choose.
+
+`open_database` is the only way in. It answers every mistake a URL can hold with a sentence, and
+hands out an engine only when the tables are there and can be written to, because a training that
+learns at its end that the disk is read-only has wasted an hour.
+
+SQLite runs in write-ahead mode, so readers and one writer do not stop each other, and waits up to
+30 s for another writer. Python's driver begins transactions by its own rules, which leave DDL
+outside; here SQLAlchemy says BEGIN itself, so a migration is all or nothing on SQLite too.
+PostgreSQL always goes through psycopg2: SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from sqlite3 import Connection as SQLiteConnection
+
+from filelock import FileLock
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from pipeline.errors import UserError, suggestion
+from pipeline.results.jsonable import dumps
+from pipeline.results.migrations import NewerDatabaseError, upgrade
+
+_EXAMPLES = "sqlite:///var/results.db or postgresql://user:password@host/database"
+_POSTGRESQL = "postgresql+psycopg2"
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgres": _POSTGRESQL,
+    "postgresql": _POSTGRESQL,
+    _POSTGRESQL: _POSTGRESQL,
+}
+
+_MAGIC = b"SQLite format 3\0"
+_BUSY_MS = 30_000
+_TIMEOUT_S = "10"
+
+
+def open_database(url: str) -> Engine:
+    """Open the database at ``url``, creating or migrating its tables as needed.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///relative/path.db``, ``sqlite:////absolute/path.db`` or
+        ``postgresql://user:password@host:port/database``.
+
+    Raises
+    ------
+    UserError
+        When the URL cannot be read or names another kind of database, when the file or its folder
+        cannot be written, the server refuses, or a later version of this code owns the database.
+        The password is never repeated.
+    """
+    parsed = parse_url(url)
+    open_engine = _open_sqlite if parsed.drivername == "sqlite" else _open_postgresql
+    try:
+        return open_engine(parsed)
+    except NewerDatabaseError as error:
+        raise UserError(
+            f"The database {shown(parsed)} belongs to a later version of this program (schema"
+            f" {error.found}, here {error.known}). Update the program or choose another"
+            " storage.url."
+        ) from None
+
+
+def parse_url(url: str) -> URL:
+    """Read and normalise a database URL, or say what is wrong with it."""
+    given = re.sub(r"(?<=//).*@", "***@", url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise UserError(f"storage.url={given} is not a database URL. Write {_EXAMPLES}.") from None
+    if parsed.drivername not in _DRIVERS:
+        raise UserError(
+            f"storage.url={given} asks for {parsed.drivername}; results go to sqlite or postgresql."
+            f"{suggestion(parsed.drivername, ('sqlite', 'postgresql'))} Write {_EXAMPLES}."
+        )
+    parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
+    if parsed.drivername == "sqlite" and not _names_a_file(parsed):
+        raise UserError(
+            f"storage.url={given} names no file, but results must outlive the run."
+            " Write sqlite:///var/results.db."
+        )
+    if "@" in (parsed.host or ""):
+        raise UserError(
+            "storage.url has an @ in its user name or password. Write it as %40 there, so that"
+            " the host can be told apart."
+        )
+    return parsed
+
+
+def _names_a_file(url: URL) -> bool:
+    path = url.database or ""
+    return path not in ("", ":memory:") and not path.startswith("file:")
+
+
+def shown(url: URL) -> str:
+    """``url`` as a person may see it: no password, not even as a query parameter."""
+    if url.drivername == "sqlite":
+        return str(url.database)
+    host = url.host or url.query.get("host", "localhost")
+    return f"{host}:{url.port or 5432}/{url.database or url.username}"
+
+
+def _open_sqlite(url: URL) -> Engine:
+    path = Path(url.database or "")
+    _refuse_other_files(path)
+    engine = create_engine(url, json_serializer=dumps)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Turning a fresh file to write-ahead mode ignores the busy timeout: one process at a time.
+        with FileLock(f"{path}.lock"):
+            _migrate(engine)
+    except (OSError, DBAPIError) as error:
+        raise UserError(
+            f"storage.url: cannot use {path} as an SQLite database: {_reason(error)}."
+            " Choose a new file in a folder that can be written to."
+        ) from None
+    return engine
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse what is no database, or a read-only one, before anything appears beside it."""
+    try:
+        with path.open("r+b") as file:  # SQLite itself would fall back to reading in silence
+            magic = file.read(len(_MAGIC))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UserError(f"storage.url: cannot write to {_reason(error)}.") from None
+    if magic not in (b"", _MAGIC):
+        raise UserError(
+            f"storage.url: {path} is not an SQLite database. Choose a new file, or one that a"
+            " run has made."
+        )
+
+
+def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
+    for pragma in (
+        f"busy_timeout = {_BUSY_MS}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+def _open_postgresql(url: URL) -> Engine:
+    engine = create_engine(
+        url.update_query_dict({"connect_timeout": url.query.get("connect_timeout", _TIMEOUT_S)}),
+        json_serializer=dumps,
+        pool_pre_ping=True,  # a search takes longer than some servers keep an idle connection
+    )
+    try:
+        _migrate(engine)
+    except DBAPIError as error:
+        raise UserError(
+            f"storage.url: cannot use PostgreSQL at {shown(url)} as user {url.username}:"
+            f" {_reason(error)}. Check that the server runs and that user, password and database"
+            " are right."
+        ) from None
+    return engine
+
+
+def _migrate(engine: Engine) -> None:
+    """Upgrade in one transaction that may write from its start, which proves that one may."""
+    with (
+        engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+        connection.begin(),
+    ):
+        upgrade(connection)
+
+
+def _reason(error: OSError | DBAPIError) -> str:
+    """Tell what the system, the driver or the server said, on one line."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    return str(error.orig).strip().splitlines()[0].rstrip(".")

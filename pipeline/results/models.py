@@ -1,0 +1,175 @@
+"""The two tables as SQLAlchemy 2 models, one definition for SQLite and PostgreSQL.
+
+Four choices that the databases force: JSON is JSONB where there is one; times go in and come out
+aware and in UTC, because SQLite forgets the zone it was given; the words of a state are held to
+their list by a CHECK, because an ENUM type needs a migration of its own on PostgreSQL and does not
+exist on SQLite; and every constraint has a name, because only what has a name can be altered.
+
+The figures that people filter and sort by (out-of-sample Sharpe, profit, trades, p) stand in
+plain columns beside the JSON they come from, so that an index can serve them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    false,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from pipeline.results.records import STATUSES, Status
+from pipeline.validation.lifecycle import STAGES, Stage
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """Aware in, aware out, UTC inside. A naive time is refused: nobody knows what it means."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC on the way in."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC)")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give UTC back, whatever zone the server's session has; SQLite's naive value is UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Base(DeclarativeBase):
+    """Names for every constraint and index, and types for the annotations."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: String(),
+        Status: String(),
+        Stage: String(),
+        float: Double(),
+        bool: Boolean(),
+        datetime: UTCDateTime(),
+        dict[str, Any]: Json,
+        Any: Json,
+    }
+
+
+class TrainingJob(Base):
+    """One training run of one market; `pipeline.results.records.Job` explains the fields."""
+
+    __tablename__ = "training_jobs"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    market: Mapped[str]
+    exchange: Mapped[str]
+    pair: Mapped[str]
+    timeframe: Mapped[str]
+    strategy: Mapped[str]
+    optimizer: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    config_hash: Mapped[str]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[Status]
+    stage_of_work: Mapped[str | None] = mapped_column(Text)
+    progress: Mapped[float]
+    error: Mapped[str | None] = mapped_column(Text)
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    process_started: Mapped[str]
+    heartbeat_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        _one_of("status", STATUSES),
+        CheckConstraint("progress >= 0 AND progress <= 1", name="progress"),
+        Index(None, "status"),
+        Index(None, "created_at"),
+    )
+
+
+class TrainedConfiguration(Base):
+    """One stored result; `pipeline.results.records.Configuration` explains the fields."""
+
+    __tablename__ = "trained_configurations"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("training_jobs.id"))
+    strategy: Mapped[str]
+    exchange: Mapped[str]
+    pair: Mapped[str]
+    timeframe: Mapped[str]
+    lifecycle_stage: Mapped[Stage]
+    synthetic: Mapped[bool]
+    parameters: Mapped[dict[str, Any]]
+    in_sample: Mapped[dict[str, Any]]
+    out_of_sample: Mapped[dict[str, Any]]
+    statistics: Mapped[dict[str, Any]]
+    gates: Mapped[Any]
+    circuit_breakers: Mapped[dict[str, Any]]
+    provenance: Mapped[dict[str, Any]]
+    document: Mapped[dict[str, Any]]
+    artifacts: Mapped[str | None]
+    oos_sharpe_ratio: Mapped[float]
+    oos_net_profit: Mapped[float]
+    sample_size: Mapped[int] = mapped_column(Integer)
+    p_value: Mapped[float | None]
+    created_at: Mapped[datetime]
+    is_active: Mapped[bool] = mapped_column(server_default=false())
+
+    __table_args__ = (
+        _one_of("lifecycle_stage", STAGES),
+        Index(None, "job_id"),
+        Index(None, "created_at"),
+        Index(None, "oos_sharpe_ratio"),
+        Index(None, "lifecycle_stage", "created_at"),
+        Index(None, "exchange", "pair", "timeframe", "created_at"),
+        # What a live trader polls: a handful of rows among a hundred thousand.
+        Index(
+            "ix_trained_configurations_active",
+            "exchange",
+            "pair",
+            "timeframe",
+            sqlite_where=text("is_active"),
+            postgresql_where=text("is_active"),
+        ),
+    )

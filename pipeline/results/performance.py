@@ -1,0 +1,128 @@
+"""The figures of the V3 document that follow from out-of-sample trades and daily returns.
+
+Symbols: ``m`` trades (`gpu_engine.records.TRADE`) in the order of their entries; ``D`` daily net
+returns, fractions, zero on days without an exit. A figure that its input cannot give is None,
+never NaN and never a made-up zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.metrics import metrics_of
+from gpu_engine.records import TARGET, TARGET_GAP, Float
+
+Trades = NDArray[np.void]
+
+
+def gross_win_rate(trades: Trades, slippage: float) -> float | None:
+    """Share of trades whose exit beat their entry before fees and slippage.
+
+    Parameters
+    ----------
+    trades : `TRADE` array of shape (m,)
+    slippage : float
+        Fraction by which market orders were worsened (spec §6, §7); undone here.
+
+    Returns
+    -------
+    float or None
+        None without trades.
+    """
+    if not len(trades):
+        return None
+    entry, exit_ = _unslipped(trades, slippage)
+    return float(np.mean(trades["side"] * (exit_ - entry) > 0))
+
+
+def exchange_fees(trades: Trades, fee_rate: float) -> float:
+    """Sum of the fees of both sides, as fractions of each trade's notional (spec §7)."""
+    return float(np.sum(fee_rate * (1 + trades["exit"] / trades["entry"])))
+
+
+def estimated_slippage(trades: Trades, slippage: float) -> float:
+    """Sum of what slippage cost at entry and exit, as fractions of each trade's notional."""
+    entry, exit_ = _unslipped(trades, slippage)
+    lost = (trades["entry"] - entry) + (exit_ - trades["exit"])
+    return float(np.sum(trades["side"] * lost / trades["entry"]))
+
+
+def _unslipped(trades: Trades, slippage: float) -> tuple[Float, Float]:
+    """Entry and exit prices before slippage; a target is a resting order and has none (§7)."""
+    side = trades["side"].astype(np.float64)
+    resting = np.isin(trades["reason"], (TARGET, TARGET_GAP))
+    entry = trades["entry"] / (1 + side * slippage)
+    exit_ = trades["exit"] / np.where(resting, 1.0, 1 - side * slippage)
+    return entry, exit_
+
+
+def trade_clustering(trades: Trades) -> float | None:
+    """Lag-1 autocorrelation of the times between entries.
+
+    Positive where trades come in bursts, about zero where they come at random. None with fewer
+    than three such times, or where they are all equal.
+    """
+    gaps = np.diff(trades["entry_bar"]).astype(np.float64)
+    if len(gaps) < 3 or np.ptp(gaps) == 0:
+        return None
+    deviation = gaps - gaps.mean()
+    return float(deviation[1:] @ deviation[:-1] / (deviation @ deviation))
+
+
+def sharpe_ratio(returns: Float) -> float:
+    """Annualised Sharpe ratio of daily returns; 0 without variance or with D < 2 (spec §10)."""
+    if len(returns) < 2:
+        return 0.0
+    return float(metrics_of(np.empty(0), returns)["sharpe_ratio"])
+
+
+def recent_sharpe_ratio(returns: Float, days: int) -> float | None:
+    """`sharpe_ratio` of the last ``days`` returns; None where there are fewer."""
+    return sharpe_ratio(returns[-days:]) if len(returns) >= days else None
+
+
+def drawdown_duration(returns: Float) -> int:
+    """Longest time under water, in days: days in a row that end below the highest equity so far.
+
+    Equity starts at 1, so a series that begins with a loss begins under water.
+    """
+    equity = np.cumprod(1 + returns)
+    under_water = equity < np.maximum(np.maximum.accumulate(equity), 1.0)
+    longest = run = 0
+    for wet in under_water.tolist():
+        run = run + 1 if wet else 0
+        longest = max(longest, run)
+    return longest
+
+
+def value_at_risk(returns: Float, level: float = 0.95) -> float | None:
+    """Historical value at risk of one day: minus the (1 − level) quantile, positive when a loss.
+
+    The quantile is interpolated linearly (definition 7 of Hyndman & Fan 1996). None without days.
+    """
+    if not len(returns):
+        return None
+    return 0.0 - float(np.quantile(returns, 1 - level))  # and never −0
+
+
+def conditional_value_at_risk(returns: Float, level: float = 0.95) -> float | None:
+    """Mean loss of the days at or beyond `value_at_risk`, positive when a loss.
+
+    None without days.
+    """
+    if not len(returns):
+        return None
+    return 0.0 - float(returns[returns <= np.quantile(returns, 1 - level)].mean())
+
+
+def kelly_fraction(win_rate: float, avg_win: float, avg_loss: float, n_trades: int) -> float | None:
+    """``W − (1 − W)·|avg_loss| / avg_win``, clipped to 0…1 (Kelly 1956, two outcomes).
+
+    0 where no trade won, None without trades.
+    """
+    if n_trades == 0:
+        return None
+    if avg_win <= 0:
+        return 0.0
+    return min(max(win_rate - (1 - win_rate) * abs(avg_loss) / avg_win, 0.0), 1.0)

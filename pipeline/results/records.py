@@ -1,0 +1,93 @@
+"""The frozen records that cross the repository's border, and the words their columns may hold.
+
+Callers get records, not live ORM objects: a record read in one session can be shown, compared
+and kept after the session is gone, and changing the database takes a method of the repository.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from pipeline.validation.lifecycle import Stage
+
+Status = Literal["pending", "running", "completed", "failed", "cancelled"]
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+#: Where a job may go from each state. A pending job may fail or be cancelled before it runs:
+#: whoever should have run it died, or a person changed their mind.
+TRANSITIONS: dict[Status, tuple[Status, ...]] = {
+    "pending": ("running", "failed", "cancelled"),
+    "running": ("completed", "failed", "cancelled"),
+    "completed": (),
+    "failed": (),
+    "cancelled": (),
+}
+
+
+def utc_now() -> datetime:
+    """Tell the time, aware and in UTC, as every time in the database is."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run of one market, as `training_jobs` holds it.
+
+    ``progress`` is a fraction in 0…1 of the whole job, ``stage_of_work`` says what it is doing.
+    ``host``, ``pid`` and ``process_started`` name the process that owns the job, which is how a
+    later start tells a killed one from a live one.
+    """
+
+    id: str
+    market: str
+    exchange: str
+    pair: str
+    timeframe: str
+    strategy: str
+    optimizer: str
+    config: dict[str, Any]
+    config_hash: str
+    seed: int
+    status: Status
+    stage_of_work: str | None
+    progress: float
+    error: str | None
+    host: str
+    pid: int
+    process_started: str
+    heartbeat_at: datetime
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One trained, validated configuration, as `trained_configurations` holds it.
+
+    ``in_sample`` and ``out_of_sample`` are metrics by name (strategy spec §10), ``statistics``
+    those of validation §3, ``gates`` every gate with value, threshold and outcome (validation §6),
+    ``document`` the V3 JSON, ``artifacts`` a folder relative to the artifacts root.
+    """
+
+    id: str
+    job_id: str
+    strategy: str
+    exchange: str
+    pair: str
+    timeframe: str
+    lifecycle_stage: Stage
+    synthetic: bool
+    parameters: dict[str, Any]
+    in_sample: dict[str, Any]
+    out_of_sample: dict[str, Any]
+    statistics: dict[str, Any]
+    gates: Any
+    circuit_breakers: dict[str, Any]
+    provenance: dict[str, Any]
+    document: dict[str, Any]
+    artifacts: str | None
+    created_at: datetime = field(default_factory=utc_now)
+    is_active: bool = False

@@ -1,0 +1,283 @@
+"""Every read and write of the two tables. Nothing else in the project speaks SQL.
+
+A change of a job's state is one conditional UPDATE that names the states it may come from, so two
+processes that want the same job cannot both have it, and no transaction reads before it writes
+(which SQLite would refuse under a second writer). What a run found and the end of its job are
+stored in one transaction: there is never one without the other.
+
+A run that was killed cannot say so. Its job holds the host, the process id and the moment the
+process started; `Repository.reap_dead_jobs`, called at every start, marks what has no process any
+more. Of another host nothing can be asked, so there the age of the last heartbeat decides.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import Engine, ScalarResult, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from pipeline.results import process
+from pipeline.results.jsonable import jsonable
+from pipeline.results.models import Base, TrainedConfiguration, TrainingJob
+from pipeline.results.records import TRANSITIONS, Configuration, Job, Status, utc_now
+from pipeline.validation.lifecycle import Stage
+
+#: A job of another host that has been silent for so long is taken for dead.
+HEARTBEAT_LIMIT = timedelta(minutes=15)
+
+SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
+Row = TypeVar("Row", bound=Base)
+Record = TypeVar("Record", Job, Configuration)
+
+
+class UnknownIdError(LookupError):
+    """No row has this id."""
+
+
+class IllegalTransitionError(RuntimeError):
+    """A job was asked for a state that its present one does not lead to.
+
+    A run that meets this in `Repository.progress` was cancelled, or taken for dead, by someone
+    else: it should stop.
+    """
+
+    def __init__(self, job_id: str, status: Status, wanted: Status) -> None:
+        super().__init__(f"job {job_id} is {status} and cannot become {wanted}")
+        self.job_id = job_id
+        self.status = status
+
+
+class Repository:
+    """Jobs and configurations of one database.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `pipeline.results.database.open_database`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._sessions = sessionmaker(engine)
+
+    def create_job(
+        self,
+        *,
+        exchange: str,
+        pair: str,
+        timeframe: str,
+        strategy: str,
+        optimizer: str,
+        config: Mapping[str, Any],
+        config_hash: str,
+        seed: int,
+    ) -> str:
+        """Store a pending job owned by this process and return its id (32 hex digits)."""
+        now = utc_now()
+        job_id = uuid.uuid4().hex
+        job = TrainingJob(
+            id=job_id,
+            market=f"{exchange}:{pair}:{timeframe}",
+            exchange=exchange,
+            pair=pair,
+            timeframe=timeframe,
+            strategy=strategy,
+            optimizer=optimizer,
+            config=config,
+            config_hash=config_hash,
+            seed=seed,
+            status="pending",
+            progress=0.0,
+            heartbeat_at=now,
+            created_at=now,
+            **_owner(),
+        )
+        with self._sessions.begin() as session:
+            session.add(job)
+        return job_id
+
+    def start_job(self, job_id: str) -> None:
+        """Start a pending job, which belongs to this process from now on."""
+        with self._sessions.begin() as session:
+            _move(session, job_id, "running", started_at=utc_now(), **_owner())
+
+    def progress(self, job_id: str, fraction: float, stage_of_work: str) -> None:
+        """Record that a running job lives, and how far it is. The caller keeps it to seconds.
+
+        Raises
+        ------
+        IllegalTransitionError
+            When the job is not running any more.
+        """
+        done = min(max(fraction, 0.0), 1.0)
+        with self._sessions.begin() as session:
+            _set(
+                session, job_id, ["running"], "running", progress=done, stage_of_work=stage_of_work
+            )
+
+    def complete_job(self, job_id: str) -> None:
+        """Complete a running job without a configuration: nothing admissible was found."""
+        with self._sessions.begin() as session:
+            _move(session, job_id, "completed", finished_at=utc_now(), progress=1.0)
+
+    def fail_job(self, job_id: str, error: str) -> None:
+        """Mark a pending or running job as failed, with the reason."""
+        with self._sessions.begin() as session:
+            _move(session, job_id, "failed", finished_at=utc_now(), error=error)
+
+    def cancel_job(self, job_id: str) -> None:
+        """Cancel a pending or running job."""
+        with self._sessions.begin() as session:
+            _move(session, job_id, "cancelled", finished_at=utc_now())
+
+    def save_configuration(self, record: Configuration) -> None:
+        """Store a configuration and complete its running job: both or neither."""
+        metrics = record.out_of_sample
+        row = TrainedConfiguration(
+            **{field.name: getattr(record, field.name) for field in fields(record)},
+            oos_sharpe_ratio=float(metrics["sharpe_ratio"]),
+            oos_net_profit=float(metrics["net_profit"]),
+            sample_size=int(metrics["sample_size"]),
+            p_value=jsonable(record.statistics.get("p_value")),
+        )
+        with self._sessions.begin() as session:
+            _move(session, record.job_id, "completed", finished_at=utc_now(), progress=1.0)
+            session.add(row)
+
+    def job(self, job_id: str) -> Job:
+        """Read one job, or raise `UnknownIdError`."""
+        with self._sessions() as session:
+            return _record(Job, _get(session, TrainingJob, job_id))
+
+    def jobs(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> list[Job]:
+        """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
+        query = select(TrainingJob).order_by(TrainingJob.created_at.desc(), TrainingJob.id)
+        if statuses:
+            query = query.where(TrainingJob.status.in_(statuses))
+        with self._sessions() as session:
+            return _records(Job, session.scalars(query.limit(limit).offset(offset)))
+
+    def configuration(self, configuration_id: str) -> Configuration:
+        """Read one configuration, or raise `UnknownIdError`."""
+        with self._sessions() as session:
+            row = _get(session, TrainedConfiguration, configuration_id)
+            return _record(Configuration, row)
+
+    def configurations(
+        self,
+        *,
+        lifecycle_stage: Stage | None = None,
+        exchange: str | None = None,
+        pair: str | None = None,
+        timeframe: str | None = None,
+        strategy: str | None = None,
+        job_id: str | None = None,
+        synthetic: bool | None = None,
+        is_active: bool | None = None,
+        order_by: SortKey = "created_at",
+        descending: bool = True,
+        limit: int | None = 100,
+        offset: int = 0,
+    ) -> list[Configuration]:
+        """Read a page of the configurations that match every filter given, nulls last."""
+        wanted = {
+            "lifecycle_stage": lifecycle_stage,
+            "exchange": exchange,
+            "pair": pair,
+            "timeframe": timeframe,
+            "strategy": strategy,
+            "job_id": job_id,
+            "synthetic": synthetic,
+            "is_active": is_active,
+        }
+        query = select(TrainedConfiguration)
+        for column, value in wanted.items():
+            if value is not None:
+                query = query.where(getattr(TrainedConfiguration, column) == value)
+        key = getattr(TrainedConfiguration, order_by)
+        direction = key.desc() if descending else key.asc()
+        if order_by == "p_value":  # the only key that may be null
+            direction = direction.nulls_last()
+        query = query.order_by(direction, TrainedConfiguration.id).limit(limit).offset(offset)
+        with self._sessions() as session:
+            return _records(Configuration, session.scalars(query))
+
+    def reap_dead_jobs(self, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -> list[Job]:
+        """Mark the unfinished jobs whose process is gone as failed and return them."""
+        reaped = []
+        for job in self.jobs("pending", "running", limit=None):
+            reason = _cause_of_death(job, heartbeat_limit)
+            if reason is not None and self._bury(job, reason):
+                reaped.append(self.job(job.id))
+        return reaped
+
+    def _bury(self, seen: Job, reason: str) -> bool:
+        """Mark a job as failed unless it has moved since it was ``seen``."""
+        now = utc_now()
+        statement = (
+            update(TrainingJob)
+            .where(TrainingJob.id == seen.id)
+            .where(TrainingJob.status == seen.status)
+            .where(TrainingJob.heartbeat_at == seen.heartbeat_at)
+            .values(status="failed", error=reason, finished_at=now)
+            .returning(TrainingJob.id)
+        )
+        with self._sessions.begin() as session:
+            return session.scalar(statement) is not None
+
+
+def _owner() -> dict[str, Any]:
+    return {"host": process.host(), "pid": os.getpid(), "process_started": process.own_start()}
+
+
+def _cause_of_death(job: Job, heartbeat_limit: timedelta) -> str | None:
+    """Say why the job's process is taken for dead; None when it is not."""
+    work = f" during {job.stage_of_work}" if job.stage_of_work else ""
+    last = f"last heard of at {job.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC{work}"
+    if job.host == process.host():
+        if process.is_alive(job.pid, job.process_started):
+            return None
+        return f"process {job.pid} on {job.host} is gone (killed, or the machine went down); {last}"
+    if utc_now() - job.heartbeat_at <= heartbeat_limit:
+        return None
+    return f"no heartbeat from {job.host} for more than {heartbeat_limit}; {last}"
+
+
+def _move(session: Session, job_id: str, wanted: Status, **values: Any) -> None:
+    """Bring a job into state ``wanted`` from any state that leads there."""
+    sources = [status for status, following in TRANSITIONS.items() if wanted in following]
+    _set(session, job_id, sources, wanted, **values)
+
+
+def _set(
+    session: Session, job_id: str, sources: Sequence[Status], wanted: Status, **values: Any
+) -> None:
+    statement = (
+        update(TrainingJob)
+        .where(TrainingJob.id == job_id, TrainingJob.status.in_(sources))
+        .values(status=wanted, heartbeat_at=utc_now(), **values)
+        .returning(TrainingJob.id)
+    )
+    if session.scalar(statement) is None:
+        present = _get(session, TrainingJob, job_id)
+        raise IllegalTransitionError(job_id, present.status, wanted)
+
+
+def _get(session: Session, model: type[Row], key: str) -> Row:
+    row = session.get(model, key)
+    if row is None:
+        raise UnknownIdError(f"{model.__tablename__} has no row with id {key}")
+    return row
+
+
+def _record(kind: type[Record], row: Base) -> Record:
+    return kind(**{field.name: getattr(row, field.name) for field in fields(kind)})
+
+
+def _records(kind: type[Record], rows: ScalarResult[Any]) -> list[Record]:
+    return [_record(kind, row) for row in rows]

@@ -1,0 +1,298 @@
+"""The V3 configuration document as Pydantic models, one a section, in the order of its spec.
+
+Every field is required, so a section cannot be written half; what candles alone cannot know is
+null because a builder said so, not because somebody forgot it. Unknown fields are refused, numbers
+are finite. `configuration_v3.schema.json` is generated from these models (``scripts/schema``), for
+readers that are not Python. `pipeline.results.template` fills them.
+
+Where the spec leaves the form open, decided here: times are ISO 8601 in UTC;
+``deflated_sharpe_ratio`` is a band (validation §3); the drawdown of the Monte Carlo paths and the
+two ambiguity figures have the names below; ``metadata.synthetic`` says when the candles were
+invented; ``risk_allocation`` carries the limits of the backtest (``position_fraction``,
+``direction``, ``max_holding_bars``), without which one would trade something that was never tested.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from gpu_engine.records import Direction
+from pipeline.validation.lifecycle import Stage
+
+Number = float | None
+Fraction = Annotated[float, Field(ge=0, le=1)] | None
+Count = Annotated[int, Field(ge=0)] | None
+Flag = bool | None
+Words = list[str] | None
+Scalar = bool | int | float | str | None
+Moment = Annotated[AwareDatetime, Field(strict=False)]
+
+
+class Section(BaseModel):
+    """A part of the document: closed, frozen, strictly typed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        serialize_by_alias=True,
+    )
+
+
+class Metadata(Section):
+    """Where the configuration comes from: what it takes to find it again."""
+
+    model_version: str
+    discovery_date: Moment
+    engine_hash: str
+    runtime_env: dict[str, str]
+    """Versions of what computed it, by name."""
+    data_hash: str
+    """SHA-256 of the candles."""
+    config_hash: str
+    seed: int
+    backend: str
+    first_candle: Moment
+    """Open of the first candle."""
+    last_candle: Moment
+    """Open of the last candle."""
+    filled_candles: Annotated[int, Field(ge=0)]
+    synthetic: bool
+    """True where the candles were generated: nothing here is evidence about a market."""
+
+
+class Context(Section):
+    """The market."""
+
+    pair: str
+    exchange: str
+    timeframe: str
+
+
+class Performance(Section):
+    """The out-of-sample series: returns are fractions of equity, costs of notional."""
+
+    gross_win_rate: Annotated[Fraction, Field(alias="gross_WR")]
+    """Share of trades whose exit beat their entry before fees and slippage."""
+    avg_win: float
+    avg_loss: float
+    exchange_fees: float
+    """Sum over the trades."""
+    est_slippage: float
+    """Sum over the trades."""
+    actual_slippage: Number
+    NET_PROFIT: float
+    sample_size: Annotated[int, Field(ge=0)]
+
+
+class Band(Section):
+    """A figure between two defensible choices."""
+
+    low: float
+    high: float
+
+
+class StatisticalValidation(Section):
+    """The out-of-sample series under test; ratios are annualised with 365 days."""
+
+    sharpe_ratio: float
+    calmar_ratio: float
+    sortino_ratio: float
+    p_value: Fraction
+    z_score: Number
+    reality_check_p: Fraction
+    surrogate_p: Fraction
+    fdr_q_value: Fraction
+    deflated_sharpe_ratio: Band | None
+    """With N = all admissible combinations, and with N implied by the bootstrap maximum."""
+    pbo: Fraction
+    p_oos_loss: Fraction
+    oos_slope: Number
+    is_overfit: Flag
+    walk_forward_efficiency: Number
+    monte_carlo_var: Number
+    """95 % value at risk of the net profit over 30 days."""
+    monte_carlo_drawdown: Number
+    """95 % drawdown of the same paths."""
+    ambiguous_exit_share: Fraction
+    """Share of trades whose exit bar touched both stop and target."""
+    net_profit_target_first: Number
+    """Net profit had the target come first in those bars."""
+    stability_score: Fraction
+    drawdown_duration: Count
+    """Longest time under water, days."""
+    trade_clustering: Number
+    """Lag-1 autocorrelation of the times between entries."""
+    rolling_30d_sharpe: Number
+    """Of the last 30 days."""
+    lifetime_sharpe_ratio: float
+
+
+class InSample(Section):
+    """Metrics on the days the configuration was trained on: promise, not evidence."""
+
+    net_profit: float
+    sharpe_ratio: float
+    sortino_ratio: float
+    max_drawdown: float
+    calmar_ratio: float
+    sample_size: Annotated[int, Field(ge=0)]
+    win_rate: float
+    avg_win: float
+    avg_loss: float
+    profit_factor: Number
+    """Null where no trade lost."""
+    n_days: Annotated[int, Field(ge=0)]
+
+
+class ExecutionMetrics(Section):
+    """What only live orders show."""
+
+    fill_rate: Fraction
+    partial_fill_rate: Fraction
+    time_to_fill_ms: Number
+    slippage_vs_mid_bps: Number
+    adverse_selection_score: Number
+    post_trade_drift_1m: Number
+    post_trade_drift_5m: Number
+    rejection_rate: Fraction
+
+
+class RegimeProbability(Section):
+    """Probability of each regime."""
+
+    trending: Fraction
+    ranging: Fraction
+    volatile: Fraction
+
+
+class EnsembleRegimeClassification(Section):
+    """What regime models say."""
+
+    regime_models: Words
+    final_regime_probability: RegimeProbability
+    regime_transition_probability: Fraction
+    regime_stability_score: Number
+
+
+class AlternativeDataSignals(Section):
+    """What other data than candles say."""
+
+    order_flow_imbalance: Number
+    options_flow: Number
+    funding_rate: Number
+    perpetual_basis: Number
+    social_sentiment: Number
+    whale_activity_score: Number
+    exchange_inflow_outflow: Number
+
+
+class AdversarialAnalysis(Section):
+    """Who may be on the other side."""
+
+    adversarial_score: Number
+    trap_probability: Fraction
+    smart_money_alignment: Number
+    similar_patterns_detected: Count
+    competitor_activity_level: Number
+    unusual_mm_behavior: Flag
+    spoofing_detected: Flag
+
+
+class RiskAllocation(Section):
+    """How much to trade, and the limits under which it was tested."""
+
+    kelly_fraction: Fraction
+    correlation_adjusted_weight: Number
+    regime_adjusted_size: Number
+    max_position_size: Annotated[float, Field(ge=0, le=1)]
+    """Share of a full position, by the stage."""
+    current_allocation: Annotated[float, Field(ge=0, le=1)]
+    """Share of a full position, by the stage."""
+    var_95: Number
+    """Historical, of one day's return, positive when a loss."""
+    cvar_95: Number
+    """Historical, of one day's return, positive when a loss."""
+    position_fraction: float
+    """Share of equity in a full position."""
+    direction: Direction
+    max_holding_bars: Count
+
+
+class MarketMicrostructure(Section):
+    """The market's frictions."""
+
+    avg_spread_bps: Number
+    """EDGE estimate over the history."""
+    book_depth_ratio: Number
+    book_imbalance: Number
+    tick_size_impact: Number
+    maker_rebate: Number
+    taker_fee: float
+    """Fraction of notional a side."""
+    level2_depth_score: Number
+    microstructure_noise: Number
+
+
+class PatternHealth(Section):
+    """How the pattern fares after its discovery."""
+
+    months_since_discovery: Annotated[float, Field(ge=0)] | None
+    """Null in the stored document; filled in when it is read."""
+    performance_degradation: Number
+    degradation_velocity: Number
+    death_signals: dict[str, bool]
+    """By name; empty until monitoring has looked."""
+    death_signal_count: Count
+    resurrection_score: Number
+    correlation_to_other_patterns: Number
+
+
+class CircuitBreakers(Section):
+    """When to stop; null is off."""
+
+    max_daily_loss: Number
+    max_correlation_spike: Number
+    unusual_market_threshold: Number
+    latency_threshold_ms: Number
+    consecutive_losses_limit: Count
+    max_adverse_selection: Number
+    regime_break_threshold: Number
+
+
+class MetaLearningOutputs(Section):
+    """What learning across patterns would add."""
+
+    pattern_failure_predictors: Words
+    optimal_market_conditions: dict[str, Scalar] | None
+    edge_expiration_estimate: Moment | None
+    recommended_alternatives: Words
+
+
+class ConfigurationV3(Section):
+    """A trained configuration as live trading reads it."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Z0-9_]+_\d{8}_\d{6}_[0-9a-f]{6}$")]
+    pair: str
+    pattern: str
+    status: Stage
+    """The lifecycle stage."""
+    metadata: Metadata
+    context: Context
+    parameters: dict[str, Scalar]
+    performance: Performance
+    statistical_validation: StatisticalValidation
+    in_sample: InSample
+    execution_metrics: ExecutionMetrics
+    ensemble_regime_classification: EnsembleRegimeClassification
+    alternative_data_signals: AlternativeDataSignals
+    adversarial_analysis: AdversarialAnalysis
+    risk_allocation: RiskAllocation
+    market_microstructure: MarketMicrostructure
+    pattern_health: PatternHealth
+    circuit_breakers: CircuitBreakers
+    meta_learning_outputs: MetaLearningOutputs

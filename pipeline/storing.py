@@ -1,0 +1,193 @@
+"""What a run found, as the records that the database, the artifacts and `result.json` hold."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.records import METRICS, Candles, Window
+from pipeline.results.artifacts import ArtifactSet, DailySeries, ScoreSurface, write_artifacts
+from pipeline.results.jsonable import jsonable
+from pipeline.results.records import Configuration
+from pipeline.results.repository import Repository
+from pipeline.results.template import build_document, new_configuration_id
+from pipeline.training import Trained
+
+#: Circuit breakers that only live trading can honour (strategy spec §9).
+LIVE_BREAKERS = (
+    "max_correlation_spike",
+    "unusual_market_threshold",
+    "latency_threshold_ms",
+    "max_adverse_selection",
+    "regime_break_threshold",
+)
+
+
+def store(trained: Trained, repository: Repository, job_id: str) -> str | None:
+    """Store the configuration with its artifacts and complete the job; return the new id.
+
+    Artifacts go first, then one transaction writes the configuration and ends the job. None
+    when nothing admissible was found; the job is then complete without a configuration.
+    """
+    if trained.parameters is None:
+        repository.complete_job(job_id)
+        return None
+    now = datetime.now(UTC)
+    identity = new_configuration_id(trained.strategy, now)
+    configuration = _configuration(trained, identity, job_id, now)
+    root = Path(trained.config.storage.artifacts)
+    folder = root / write_artifacts(root, identity, _artifacts(trained))
+    try:
+        repository.save_configuration(configuration)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return identity
+
+
+def metrics_dict(metrics: Any) -> dict[str, Any] | None:
+    """Metrics by name as plain values; None for no metrics, null for what is not finite."""
+    if metrics is None:
+        return None
+    values: dict[str, Any] = jsonable({name: metrics[name] for name in METRICS.names or ()})
+    return values
+
+
+def window_records(trained: Trained) -> list[dict[str, Any]]:
+    """Each validation window: its days (UTC, inclusive), its winner, both parts' metrics."""
+    candles = trained.market.candles
+    return [
+        {
+            "train": _dates(candles, window.split.train),
+            "test": _dates(candles, window.split.test),
+            "combinations_evaluated": window.found.evaluated,
+            "admissible": window.found.admissible,
+            "parameters": parameters,
+            "score": window.found.score,
+            "stability_score": window.found.stability_score,
+            "in_sample": metrics_dict(window.in_sample),
+            "out_of_sample": metrics_dict(window.out_of_sample),
+        }
+        for window, parameters in zip(
+            trained.validation.windows, trained.window_parameters, strict=True
+        )
+    ]
+
+
+def result_json(trained: Trained, job_id: str, configuration_id: str | None) -> dict[str, Any]:
+    """Return what `result.json` holds."""
+    result: dict[str, Any] = jsonable(
+        {
+            "market": trained.config.market.id,
+            "synthetic": trained.market.synthetic,
+            "strategy": trained.strategy,
+            "optimizer": trained.config.optimizer.name,
+            "method": trained.settings.method,
+            "selection": trained.settings.selection,
+            "objective": trained.settings.objective,
+            "backend": trained.provenance["backend"],
+            "combinations_evaluated": trained.validation.evaluations,
+            "parameters": trained.parameters,
+            "parameter_spread": trained.spread,
+            "in_sample": metrics_dict(trained.in_sample),
+            "out_of_sample": metrics_dict(trained.validation.metrics),
+            "windows": window_records(trained),
+            "lifecycle_stage": trained.stage,
+            "gates": [gate.to_dict() for gate in trained.gates],
+            "statistics": trained.statistics,
+            "configuration_id": configuration_id,
+            "job_id": job_id,
+            "provenance": trained.provenance,
+            "timings": trained.timings,
+        }
+    )
+    return result
+
+
+def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) -> Configuration:
+    config, market = trained.config, trained.config.market
+    in_sample = metrics_dict(trained.in_sample) or {}
+    out_of_sample = metrics_dict(trained.validation.metrics) or {}
+    breakers = config.risk.model_dump(include=set(LIVE_BREAKERS))
+    document = build_document(
+        configuration_id=identity,
+        pattern=trained.strategy,
+        stage=trained.stage,
+        exchange=market.exchange.name,
+        pair=market.pair,
+        timeframe=market.timeframe,
+        synthetic=trained.market.synthetic,
+        discovered_at=now,
+        parameters=trained.parameters or {},
+        in_sample=in_sample,
+        out_of_sample=out_of_sample,
+        oos_returns=trained.validation.daily,
+        oos_trades=trained.validation.trades,
+        costs=config.costs.record(),
+        risk=config.risk.limits(),
+        circuit_breakers=breakers,
+        statistics=trained.statistics,
+        provenance=trained.provenance,
+        taker_fee=config.costs.fee_rate,
+        avg_spread_bps=_average_spread_bps(trained.market.candles),
+    )
+    return Configuration(
+        id=identity,
+        job_id=job_id,
+        strategy=trained.strategy,
+        exchange=market.exchange.name,
+        pair=market.pair,
+        timeframe=market.timeframe,
+        lifecycle_stage=trained.stage,
+        synthetic=trained.market.synthetic,
+        parameters=trained.parameters or {},
+        in_sample=in_sample,
+        out_of_sample=out_of_sample,
+        statistics=jsonable(trained.statistics | {"parameter_spread": trained.spread}),
+        gates=[gate.to_dict() for gate in trained.gates],
+        circuit_breakers=document["circuit_breakers"],
+        provenance=jsonable(trained.provenance),
+        document=document,
+        artifacts=identity,
+        created_at=now,
+    )
+
+
+def _artifacts(trained: Trained) -> ArtifactSet:
+    candles, found = trained.market.candles, trained.validation
+    assert trained.in_sample_daily is not None, "a configuration has an in-sample series"
+    scores = None
+    if trained.surface is not None:
+        scores = ScoreSurface(trained.axes, trained.surface)
+    return ArtifactSet(
+        in_sample=DailySeries(_days(candles, found.final.window), trained.in_sample_daily),
+        out_of_sample=DailySeries(found.day, found.daily),
+        trades=found.trades,
+        windows=window_records(trained),
+        scores=scores,
+    )
+
+
+def _days(candles: Candles, window: Window) -> NDArray[np.int32]:
+    """Every UTC day of a window, days since the epoch."""
+    first, last = int(candles.day[window.start]), int(candles.day[window.end - 1])
+    return np.arange(first, last + 1, dtype=np.int32)
+
+
+def _dates(candles: Candles, window: Window) -> list[str]:
+    """First and last UTC day of a window, ISO 8601."""
+    days = _days(candles, window)
+    return [str(np.datetime64(int(day), "D")) for day in (days[0], days[-1])]
+
+
+def _average_spread_bps(candles: Candles) -> float | None:
+    """EDGE estimate over the whole history, bps; None where it is undefined."""
+    from bidask import edge
+
+    estimate = float(edge(candles.open, candles.high, candles.low, candles.close))
+    return estimate * 10_000 if np.isfinite(estimate) else None

@@ -1,0 +1,38 @@
+"""Strategies by the name they have on the command line, which is that of their module."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any, cast
+
+from pipeline import strategies
+from pipeline.errors import UserError, suggestion
+from pipeline.strategies.base import Strategy
+
+
+def names() -> list[str]:
+    """Return the modules of this package that hold a ``STRATEGY``."""
+    modules = [module.name for module in pkgutil.iter_modules(strategies.__path__)]
+    return [name for name in modules if hasattr(_module(name), "STRATEGY")]
+
+
+def load_strategy(name: str) -> Strategy:
+    """Return the strategy called ``name``.
+
+    Raises
+    ------
+    UserError
+        When there is none of that name.
+    """
+    known = names()
+    if name not in known:
+        raise UserError(
+            f"strategy.name must be one of {', '.join(known)}; got '{name}'."
+            f"{suggestion(name, known)}"
+        )
+    return cast(Strategy, _module(name).STRATEGY)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"{strategies.__name__}.{name}")

@@ -1,0 +1,123 @@
+"""What a person reads at the end of a run: the candles' quality, the evidence, the verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.console import Console
+from pipeline.market_data.quality import QualityReport
+from pipeline.market_data.timeframe import utc
+from pipeline.training import Trained
+from pipeline.validation.lifecycle import STAGE_SIZE, Gate
+
+SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
+
+_STAGE_MEANING = {
+    "PAPER": "it did not earn out of sample: watch it, trade nothing",
+    "DISCOVERY": "it earned out of sample, and luck explains that well enough",
+    "VALIDATION": "it earned out of sample beyond the luck of one series",
+    "MATURE": "it earned out of sample beyond the luck of the whole search",
+    "DECAY": "it used to earn",
+}
+
+
+def show_candles(console: Console, report: QualityReport, synthetic: bool) -> None:
+    """Show the quality report."""
+    console.table(
+        ("SYNTHETIC candles: " if synthetic else "Candles: ") + report.source,
+        ("quality", "value"),
+        (
+            ("first bar", utc(report.first_bar)),
+            ("last bar", utc(report.last_bar)),
+            ("rows", f"{report.rows:,}"),
+            ("gaps, longest", f"{report.gaps}, {report.longest_gap_bars} bars"),
+            ("filled", f"{report.filled:,} ({report.filled_share:.2%})"),
+            ("duplicates, out of order", f"{report.duplicates}, {report.out_of_order}"),
+            ("zero volume, flat", f"{report.zero_volume_share:.2%}, {report.flat_share:.2%}"),
+            ("OHLC violations", report.ohlc_violations),
+            ("largest jump across a gap", f"{report.largest_gap_jump:.2%}"),
+        ),
+    )
+
+
+def show_result(console: Console, trained: Trained, configuration_id: str | None) -> None:
+    """Show windows, evidence, gates and the verdict."""
+    _show_windows(console, trained)
+    _show_metrics(console, trained)
+    _show_gates(console, trained.gates)
+    if trained.parameters is None:
+        console.print(
+            f"No combination traded at least {trained.settings.min_trades} times in the last train"
+            " days with a defined score: nothing to trade, nothing stored."
+        )
+        return
+    console.print("Parameters: " + ", ".join(f"{k}={v}" for k, v in trained.parameters.items()))
+    size = STAGE_SIZE[trained.stage]
+    mark = "SYNTHETIC " if trained.market.synthetic else ""
+    console.print(f"Stage: {mark}{trained.stage} (size {size:g}): {_STAGE_MEANING[trained.stage]}.")
+    console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")
+
+
+def _show_windows(console: Console, trained: Trained) -> None:
+    rows = [
+        (
+            number,
+            *_figures(window.in_sample),
+            *_figures(window.out_of_sample),
+        )
+        for number, window in enumerate(trained.validation.windows, start=1)
+    ]
+    console.table(
+        "Windows: in-sample (what the search promised), out-of-sample (what came)",
+        ("window", "IS net", "IS Sharpe", "IS trades", "OOS net", "OOS Sharpe", "OOS trades"),
+        rows,
+    )
+
+
+def _figures(metrics: Any) -> tuple[str, str, str]:
+    if metrics is None:
+        return "-", "-", "-"
+    return (
+        f"{metrics['net_profit']:+.2%}",
+        f"{metrics['sharpe_ratio']:.2f}",
+        f"{metrics['sample_size']}",
+    )
+
+
+def _show_metrics(console: Console, trained: Trained) -> None:
+    oos, own = trained.validation.metrics, trained.in_sample
+    names = (
+        ("net profit", "net_profit", "+.2%"),
+        ("Sharpe ratio", "sharpe_ratio", ".2f"),
+        ("Sortino ratio", "sortino_ratio", ".2f"),
+        ("Calmar ratio", "calmar_ratio", ".2f"),
+        ("largest drawdown", "max_drawdown", ".2%"),
+        ("trades", "sample_size", "d"),
+        ("win rate", "win_rate", ".1%"),
+        ("profit factor", "profit_factor", ".2f"),
+        ("days", "n_days", "d"),
+    )
+    rows = [
+        (label, "-" if own is None else format(own[name], form), format(oos[name], form))
+        for label, name, form in names
+    ]
+    console.table(
+        "Evidence: the stored configuration where it was found, the procedure out of sample",
+        ("metric", "in-sample", "out-of-sample"),
+        rows,
+    )
+
+
+def _show_gates(console: Console, gates: list[Gate]) -> None:
+    outcome = {True: "passed", False: "FAILED", None: "skipped (unknown)"}
+    rows = [
+        (
+            gate.name,
+            "-" if gate.value is None else f"{gate.value:.4g}",
+            f"{gate.comparison} {gate.threshold:g}",
+            f"to leave {gate.stage}" if gate.stage != "MATURE" else "for MATURE",
+            outcome[gate.passed],
+        )
+        for gate in gates
+    ]
+    console.table("Gates", ("figure", "value", "required", "why", "outcome"), rows)

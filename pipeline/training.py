@@ -1,0 +1,230 @@
+"""One market, end to end: candles, search, walk-forward, statistics, stage. Prints nothing.
+
+The database is not touched here either: what comes out is one frozen record, which
+`pipeline.storing` keeps and `pipeline.summary` shows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gpu_engine import backend as backends
+from gpu_engine.records import Float
+from pipeline.candles import MarketCandles, bars_expected, load_candles
+from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
+from pipeline.config.search import PLATEAU_LIMIT
+from pipeline.console import Advance
+from pipeline.errors import UserError
+from pipeline.provenance import provenance
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.grid import Surface, surface_of
+from pipeline.search.loop import SearchSettings
+from pipeline.search.space import Space, make_space
+from pipeline.strategies.base import Strategy
+from pipeline.strategies.registry import load_strategy
+from pipeline.validation.agreement import check_against_reference
+from pipeline.validation.lifecycle import Gate, Stage, judge
+from pipeline.validation.statistics import sharpe_test
+from pipeline.validation.walk_forward import (
+    Validation,
+    is_overfit,
+    parameter_spread,
+    validate,
+    walk_forward_efficiency,
+)
+from pipeline.validation.windows import final_window, splits, whole_days
+
+#: Starts a stage of work: ``progress("search", evaluations)`` yields the function to advance it.
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Everything one run found out.
+
+    ``in_sample``, ``in_sample_daily`` and ``surface`` are of the stored configuration on the days
+    it was found on; all None when the final search had no admissible combination, and then
+    there is nothing to store. ``surface`` is kept for grids up to 10⁷ combinations, and ``axes``
+    holds its values. ``window_parameters`` are the winners of the validation windows.
+    ``timings`` are seconds a stage of work.
+    """
+
+    config: TrainConfig
+    market: MarketCandles
+    strategy: str
+    settings: SearchSettings
+    axes: dict[str, list[Any]]
+    validation: Validation
+    parameters: dict[str, Any] | None
+    window_parameters: list[dict[str, Any] | None]
+    in_sample: Any
+    in_sample_daily: Float | None
+    surface: Surface | None
+    statistics: dict[str, Any]
+    spread: dict[str, dict[str, float | None]]
+    stage: Stage
+    gates: list[Gate]
+    provenance: dict[str, Any]
+    timings: dict[str, float]
+
+
+def train(config: TrainConfig, progress: Progress, note: Note) -> Trained:
+    """Run the whole procedure of validation §1 on one market.
+
+    Raises
+    ------
+    UserError
+        When the configuration asks for what cannot be: a backend that is not here, candles that
+        are broken, a history too short.
+    ReferenceDisagreementError
+        When a winner's trades are not those of the reference path.
+    """
+    timings: dict[str, float] = {}
+    backend, name = _backend(config, note)
+    strategy = load_strategy(config.strategy.name)
+    space = _space(strategy, config)
+    settings = _settings(config, space, note)
+
+    with _timed(timings, "candles"):
+        expected = bars_expected(config.market, config.data)
+        with progress("candles", expected) as advance:
+            market = load_candles(config.market, config.data, strategy, backend, advance)
+        days = whole_days(market.candles)
+        parts = splits(config.validation, days)
+    for warning in market.warnings:
+        note(warning)
+
+    limits = config.risk.limits()
+    with _timed(timings, "search"):
+        evaluator = Evaluator(
+            market.candles, space, config.costs.record(), limits, backend, config.backend.block
+        )
+        total = settings.evaluations(space) * (len(parts) + 1)
+        with progress("search", total) as advance:
+            final = final_window(config.validation, days)
+            found = validate(evaluator, parts, final, settings, limits.position_fraction, advance)
+    with _timed(timings, "reference"):
+        check_against_reference(evaluator, found)
+    point = found.final.point
+    with _timed(timings, "surface"):
+        surface = None
+        if point is not None and settings.method == "grid" and space.size <= PLATEAU_LIMIT:
+            surface = surface_of(evaluator, final, settings.objective, settings.min_trades)
+
+    statistics = _statistics(found)
+    stage, gates = judge(_figures(found) | statistics)
+    return Trained(
+        config=config,
+        market=market,
+        strategy=strategy.name,
+        settings=settings,
+        axes=_axes(space),
+        validation=found,
+        parameters=_named(space, point),
+        window_parameters=[_named(space, w.found.point) for w in found.windows],
+        in_sample=None if point is None else evaluator.points(point[None], (final,))[0, 0],
+        in_sample_daily=None if point is None else evaluator.daily_returns(point, final),
+        surface=surface,
+        statistics=statistics,
+        spread=parameter_spread(found, [p.name for p in strategy.parameters]),
+        stage=stage,
+        gates=gates,
+        provenance=provenance(config, market, name),
+        timings=timings,
+    )
+
+
+def _named(space: Space, point: Float | None) -> dict[str, Any] | None:
+    return None if point is None else space.parameters(point)
+
+
+def _backend(config: TrainConfig, note: Note) -> tuple[backends.Backend, str]:
+    try:
+        choice = backends.choose(config.backend.name)
+    except backends.BackendUnavailableError as error:
+        raise UserError(f"{error}.") from None
+    if config.backend.threads is not None and choice.backend.name != "numba":
+        note(f"backend.threads is for numba; {choice.backend.name} ignores it")
+    elif choice.backend.name == "numba":
+        from gpu_engine.numba_backend import set_threads
+
+        set_threads(config.backend.threads)
+    note(f"backend: {choice.backend.name} ({choice.reason})")
+    return choice.backend, choice.backend.name
+
+
+def _space(strategy: Strategy, config: TrainConfig) -> Space:
+    declared = {p.name for p in strategy.parameters}
+    given = config.strategy.parameters
+    if declared != given.keys():
+        missing = ", ".join(sorted(declared - given.keys())) or "none"
+        unknown = ", ".join(sorted(given.keys() - declared)) or "none"
+        raise UserError(
+            f"strategy.parameters must be those of {strategy.name}; missing: {missing}, unknown:"
+            f" {unknown}."
+        )
+    return make_space(strategy, given, continuous=config.space == "continuous")
+
+
+def _settings(config: TrainConfig, space: Space, note: Note) -> SearchSettings:
+    optimizer = config.optimizer
+    budget, batch = 0, 1
+    if isinstance(optimizer, RandomConfig):
+        budget = optimizer.samples
+    elif isinstance(optimizer, BayesianConfig):
+        budget, batch = optimizer.trials, optimizer.batch
+    asked = SearchSettings(
+        method=optimizer.name,
+        budget=budget,
+        batch=batch,
+        objective=config.objective,
+        selection=config.selection,
+        min_trades=config.min_trades,
+        seed=config.seed,
+    )
+    settled = asked.resolved(space)
+    if settled.method != asked.method:
+        note(
+            f"optimizer={asked.method}: a budget of {budget:,} covers all {space.size:,}"
+            " combinations, so the whole grid is searched instead"
+        )
+    return settled
+
+
+def _axes(space: Space) -> dict[str, list[Any]]:
+    """Values of every discrete parameter as a person writes them."""
+    axes: dict[str, list[Any]] = {}
+    for dimension in space.dimensions:
+        if dimension.choices is not None:
+            parameter = dimension.parameter
+            axes[parameter.name] = [parameter.written(v) for v in dimension.choices.tolist()]
+    return axes
+
+
+def _figures(found: Validation) -> dict[str, float]:
+    """Out-of-sample metrics that gates judge (validation §6)."""
+    return {n: float(found.metrics[n]) for n in ("net_profit", "sharpe_ratio", "sample_size")}
+
+
+def _statistics(found: Validation) -> dict[str, Any]:
+    """Statistics of validation §3 that there are."""
+    test = sharpe_test(found.daily)
+    return {
+        "p_value": test.p_value,
+        "z_score": test.z_score,
+        "is_overfit": is_overfit(found),
+        "walk_forward_efficiency": walk_forward_efficiency(found),
+        "stability_score": found.final.stability_score,
+    }
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timings[stage] = round(time.perf_counter() - start, 3)

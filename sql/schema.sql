@@ -1,0 +1,87 @@
+-- The schema as PostgreSQL runs it: psql -v ON_ERROR_STOP=1 -f sql/schema.sql
+-- Generated from the migrations by scripts/schema; do not edit.
+
+BEGIN;
+
+CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+-- Running upgrade  -> 0001
+
+CREATE TABLE training_jobs (
+    id VARCHAR(32) NOT NULL,
+    market VARCHAR NOT NULL,
+    exchange VARCHAR NOT NULL,
+    pair VARCHAR NOT NULL,
+    timeframe VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    optimizer VARCHAR NOT NULL,
+    config JSONB NOT NULL,
+    config_hash VARCHAR NOT NULL,
+    seed BIGINT NOT NULL,
+    status VARCHAR NOT NULL,
+    stage_of_work TEXT,
+    progress DOUBLE PRECISION NOT NULL,
+    error TEXT,
+    host VARCHAR NOT NULL,
+    pid INTEGER NOT NULL,
+    process_started VARCHAR NOT NULL,
+    heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE,
+    finished_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_training_jobs PRIMARY KEY (id),
+    CONSTRAINT ck_training_jobs_status CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+    CONSTRAINT ck_training_jobs_progress CHECK (progress >= 0 AND progress <= 1)
+);
+
+CREATE INDEX ix_training_jobs_status ON training_jobs (status);
+
+CREATE INDEX ix_training_jobs_created_at ON training_jobs (created_at);
+
+CREATE TABLE trained_configurations (
+    id VARCHAR(80) NOT NULL,
+    job_id VARCHAR(32) NOT NULL,
+    strategy VARCHAR NOT NULL,
+    exchange VARCHAR NOT NULL,
+    pair VARCHAR NOT NULL,
+    timeframe VARCHAR NOT NULL,
+    lifecycle_stage VARCHAR NOT NULL,
+    synthetic BOOLEAN NOT NULL,
+    parameters JSONB NOT NULL,
+    in_sample JSONB NOT NULL,
+    out_of_sample JSONB NOT NULL,
+    statistics JSONB NOT NULL,
+    gates JSONB NOT NULL,
+    circuit_breakers JSONB NOT NULL,
+    provenance JSONB NOT NULL,
+    document JSONB NOT NULL,
+    artifacts VARCHAR,
+    oos_sharpe_ratio DOUBLE PRECISION NOT NULL,
+    oos_net_profit DOUBLE PRECISION NOT NULL,
+    sample_size INTEGER NOT NULL,
+    p_value DOUBLE PRECISION,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    is_active BOOLEAN DEFAULT false NOT NULL,
+    CONSTRAINT pk_trained_configurations PRIMARY KEY (id),
+    CONSTRAINT ck_trained_configurations_lifecycle_stage CHECK (lifecycle_stage IN ('DECAY', 'PAPER', 'DISCOVERY', 'VALIDATION', 'MATURE')),
+    CONSTRAINT fk_trained_configurations_job_id_training_jobs FOREIGN KEY(job_id) REFERENCES training_jobs (id)
+);
+
+CREATE INDEX ix_trained_configurations_job_id ON trained_configurations (job_id);
+
+CREATE INDEX ix_trained_configurations_created_at ON trained_configurations (created_at);
+
+CREATE INDEX ix_trained_configurations_oos_sharpe_ratio ON trained_configurations (oos_sharpe_ratio);
+
+CREATE INDEX ix_trained_configurations_lifecycle_stage_created_at ON trained_configurations (lifecycle_stage, created_at);
+
+CREATE INDEX ix_trained_configurations_exchange_pair_timeframe_created_at ON trained_configurations (exchange, pair, timeframe, created_at);
+
+CREATE INDEX ix_trained_configurations_active ON trained_configurations (exchange, pair, timeframe) WHERE is_active;
+
+INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
+
+COMMIT;

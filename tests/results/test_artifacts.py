@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from gpu_engine.records import TRADE
+from pipeline.errors import UserError
+from pipeline.results.artifacts import (
+    ArtifactSet,
+    DailySeries,
+    ScoreSurface,
+    read_artifacts,
+    write_artifacts,
+)
+
+ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"
+
+
+@pytest.fixture
+def artifacts() -> ArtifactSet:
+    rng = np.random.default_rng(5)
+    trades = np.zeros(3, TRADE)
+    trades["side"], trades["entry_bar"], trades["entry"] = (1, -1, 1), (5, 9, 70_000), (1.5, 2, 3)
+    days = np.arange(19_358, 19_358 + 90, dtype=np.int32)  # from 2023-01-01 on
+    return ArtifactSet(
+        in_sample=DailySeries(days, rng.normal(size=90)),
+        out_of_sample=DailySeries(days[:30] + 97, rng.normal(size=30)),
+        trades=trades,
+        windows=[{"train": [0, 90], "net_profit": 0.1}, {"train": [30, 120], "net_profit": None}],
+        scores=ScoreSurface(
+            axes={"pierce_depth": [0.001, 0.002], "max_spread_tolerance": [None, 1.0, 2.0]},
+            metrics={"net_profit": np.float32([[1, 2, 3], [4, np.nan, 6]])},
+        ),
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    relative = write_artifacts(tmp_path / "new" / "root", ID, artifacts)
+    assert relative == ID
+    read = read_artifacts(tmp_path / "new" / "root", relative)
+    for one, two in [
+        (read.in_sample, artifacts.in_sample),
+        (read.out_of_sample, artifacts.out_of_sample),
+    ]:
+        np.testing.assert_array_equal(one.day, two.day)
+        np.testing.assert_array_equal(one.returns, two.returns)
+        assert (one.day.dtype, one.returns.dtype) == (np.int32, np.float64)
+    np.testing.assert_array_equal(read.trades, artifacts.trades)
+    assert read.trades.dtype == TRADE
+    assert read.windows == artifacts.windows
+    assert read.scores is not None
+    assert artifacts.scores is not None
+    assert read.scores.axes == artifacts.scores.axes
+    assert list(read.scores.metrics) == ["net_profit"]
+    surface = read.scores.metrics["net_profit"]
+    np.testing.assert_array_equal(surface, artifacts.scores.metrics["net_profit"])
+    assert surface.dtype == np.float32
+
+
+def test_days_are_dates_to_other_tools(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    write_artifacts(tmp_path, ID, artifacts)
+    table = pq.read_table(tmp_path / ID / "in_sample.parquet")
+    assert str(table["day"][0]) == "2023-01-01"
+
+
+def test_without_a_surface_and_without_trades(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    bare = replace(artifacts, scores=None, trades=np.zeros(0, TRADE))
+    read = read_artifacts(tmp_path, write_artifacts(tmp_path, ID, bare))
+    assert read.scores is None
+    assert read.trades.shape == (0,)
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    wrong = ScoreSurface({"a": [1, 2]}, {"net_profit": np.zeros(3, np.float32)})
+    with pytest.raises(
+        ValueError, match=r"scores of net_profit have shape \(3,\), the axes \(2,\)"
+    ):
+        write_artifacts(tmp_path, ID, replace(artifacts, scores=wrong))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_artifacts_are_written_once(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    write_artifacts(tmp_path, ID, artifacts)
+    with pytest.raises(FileExistsError, match="written once"):
+        write_artifacts(tmp_path, ID, replace(artifacts, windows=[]))
+    assert read_artifacts(tmp_path, ID).windows == artifacts.windows
+
+
+def test_a_root_that_cannot_be_written_to(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UserError, match=r"storage\.artifacts: cannot write to .*taken"):
+        write_artifacts(tmp_path / "taken", ID, artifacts)

@@ -1,0 +1,82 @@
+"""Two processes at once, on both databases: a fresh database, then many writes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+from pipeline.results.database import open_database
+from pipeline.results.records import Configuration
+from pipeline.results.repository import IllegalTransitionError, Repository
+
+SPAWN = multiprocessing.get_context("spawn")
+JOBS = 20
+
+barrier: Barrier
+
+
+def join(shared: Barrier) -> None:
+    global barrier
+    barrier = shared
+
+
+def in_two_processes(work: Callable[..., Any], *arguments: Any) -> list[Any]:
+    shared = SPAWN.Barrier(2)
+    with ProcessPoolExecutor(2, SPAWN, initializer=join, initargs=(shared,)) as pool:
+        futures = [pool.submit(work, worker, *arguments) for worker in range(2)]
+        return [future.result(timeout=120) for future in futures]
+
+
+def train(worker: int, url: str, job: dict[str, Any], found: Configuration) -> list[str]:
+    barrier.wait(60)
+    repository = Repository(open_database(url))
+    ids = []
+    for number in range(JOBS):
+        job_id = repository.create_job(**job)
+        repository.start_job(job_id)
+        for step in range(5):
+            repository.progress(job_id, step / 5, "search")
+        configuration_id = f"LIQUIDITY_SWEEP_V3_20230131_235959_{worker}{number:05}"
+        changed = {"id": configuration_id, "job_id": job_id}
+        repository.save_configuration(Configuration(**(vars(found) | changed)))
+        ids.append(configuration_id)
+    return ids
+
+
+def test_two_processes_open_a_fresh_database_and_write_at_once(
+    empty_url: str, example_job: dict[str, Any], example: Callable[..., Configuration]
+) -> None:
+    ids = in_two_processes(train, empty_url, example_job, example("0" * 32))
+    engine = open_database(empty_url)
+    repository = Repository(engine)
+    stored = {record.id for record in repository.configurations(limit=None)}
+    assert stored == {*ids[0], *ids[1]}
+    assert len(stored) == 2 * JOBS
+    assert len(repository.jobs("completed", limit=None)) == 2 * JOBS
+    engine.dispose()
+
+
+def claim(worker: int, url: str, job_ids: list[str]) -> list[str]:
+    repository = Repository(open_database(url))
+    barrier.wait(60)
+    mine = []
+    for job_id in job_ids:
+        try:
+            repository.start_job(job_id)
+        except IllegalTransitionError:
+            continue
+        mine.append(job_id)
+    return mine
+
+
+def test_a_job_is_started_by_one_of_two_processes(
+    empty_url: str, example_job: dict[str, Any]
+) -> None:
+    engine = open_database(empty_url)
+    job_ids = [Repository(engine).create_job(**example_job) for _ in range(JOBS)]
+    engine.dispose()
+    one, two = in_two_processes(claim, empty_url, job_ids)
+    assert sorted(one + two) == sorted(job_ids)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, inspect
+
+import sql
+from pipeline.results.database import open_database
+from pipeline.results.models import Base
+from pipeline.results.schema import outdated
+
+if TYPE_CHECKING:
+    from conftest import Server
+
+
+def differences(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return list(compare_metadata(context, Base.metadata))
+
+
+def test_models_and_migrations_agree(engine: Engine) -> None:
+    assert differences(engine) == []
+
+
+def test_checks_of_models_and_migrations_agree(engine: Engine) -> None:
+    """Autogenerate does not compare CHECK constraints."""
+    fresh = create_engine("sqlite://")
+    Base.metadata.create_all(fresh)
+    for table in Base.metadata.tables:
+        made, migrated = (
+            {check["name"] for check in inspect(one).get_check_constraints(table)}
+            for one in (fresh, engine)
+        )
+        assert made == migrated
+    fresh.dispose()
+
+
+def test_generated_files_are_current() -> None:
+    assert outdated() == {}, "run scripts/schema"
+
+
+def test_schema_sql_makes_the_database_that_the_migrations_make(
+    server: Server,
+) -> None:
+    url = server.empty_database()
+    script = Path(sql.__file__).with_name("schema.sql")
+    subprocess.run(
+        [server.psql, "-v", "ON_ERROR_STOP=1", "-q", "-f", script, url],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    engine = open_database(url)
+    assert differences(engine) == []
+    engine.dispose()

@@ -1,0 +1,134 @@
+"""The kill drill: a run that could not say goodbye is found and marked at the next start."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from pipeline.results import process
+from pipeline.results.database import open_database
+from pipeline.results.repository import IllegalTransitionError, Repository
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def run_until_killed(url: str, arguments: dict[str, Any], pipe: Connection) -> None:
+    repository = Repository(open_database(url))
+    job_id = repository.create_job(**arguments)
+    repository.start_job(job_id)
+    repository.progress(job_id, 0.5, "walk-forward 3 of 8")
+    pipe.send(job_id)
+    pipe.recv()  # never answered
+
+
+@contextmanager
+def running_child(url: str, arguments: dict[str, Any]) -> Iterator[tuple[SpawnProcess, str]]:
+    ours, theirs = SPAWN.Pipe()
+    child = SPAWN.Process(target=run_until_killed, args=(url, arguments, theirs))
+    child.start()
+    theirs.close()
+    try:
+        assert ours.poll(60), "the child never started its job"
+        yield child, ours.recv()
+    finally:
+        child.kill()
+        child.join()
+        ours.close()
+
+
+def change_owner(engine: Engine, job_id: str, **columns: Any) -> None:
+    assignments = ", ".join(f"{name} = :{name}" for name in columns)
+    with engine.begin() as connection:
+        statement = text(f"UPDATE training_jobs SET {assignments} WHERE id = :id")
+        connection.execute(statement, {"id": job_id, **columns})
+
+
+def test_a_killed_run_is_marked_failed_with_the_reason(
+    url: str, repository: Repository, example_job: dict[str, Any]
+) -> None:
+    with running_child(url, example_job) as (child, job_id):
+        assert repository.reap_dead_jobs() == []
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        (reaped,) = repository.reap_dead_jobs()
+    assert reaped.id == job_id
+    assert (reaped.status, reaped.progress) == ("failed", 0.5)
+    assert f"process {child.pid} on {process.host()} is gone" in str(reaped.error)
+    assert "during walk-forward 3 of 8" in str(reaped.error)
+    assert reaped.finished_at is not None
+    assert repository.reap_dead_jobs() == []
+
+
+def test_a_killed_child_that_nobody_has_waited_for_is_dead_too(
+    url: str, repository: Repository, example_job: dict[str, Any]
+) -> None:
+    with running_child(url, example_job) as (child, job_id):
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # leaves the zombie
+        assert [job.id for job in repository.reap_dead_jobs()] == [job_id]
+
+
+def test_a_live_job_is_left_alone(repository: Repository, running_job: str) -> None:
+    assert repository.reap_dead_jobs() == []
+    assert repository.job(running_job).status == "running"
+
+
+def test_a_reused_process_id_is_not_the_old_process(
+    repository: Repository, engine: Engine, running_job: str
+) -> None:
+    change_owner(engine, running_job, process_started="before the reboot")
+    assert [job.id for job in repository.reap_dead_jobs()] == [running_job]
+
+
+def test_a_pending_job_dies_with_its_process(
+    repository: Repository, engine: Engine, example_job: dict[str, Any]
+) -> None:
+    job_id = repository.create_job(**example_job)
+    change_owner(engine, job_id, process_started="before the reboot")
+    assert [job.status for job in repository.reap_dead_jobs()] == ["failed"]
+
+
+def test_of_another_host_only_the_heartbeat_is_known(
+    repository: Repository, engine: Engine, running_job: str
+) -> None:
+    change_owner(engine, running_job, host="elsewhere", process_started="unknown here")
+    assert repository.reap_dead_jobs(heartbeat_limit=timedelta(minutes=1)) == []
+    (reaped,) = repository.reap_dead_jobs(heartbeat_limit=timedelta(0))
+    assert "no heartbeat from elsewhere for more than 0:00:00" in str(reaped.error)
+
+
+def test_a_run_taken_for_dead_learns_it_at_its_next_progress(
+    repository: Repository, engine: Engine, running_job: str
+) -> None:
+    change_owner(engine, running_job, host="elsewhere")
+    repository.reap_dead_jobs(heartbeat_limit=timedelta(0))
+    with pytest.raises(IllegalTransitionError, match="is failed"):
+        repository.progress(running_job, 0.9, "search")
+
+
+def test_finished_jobs_are_never_reaped(
+    repository: Repository, engine: Engine, running_job: str
+) -> None:
+    repository.complete_job(running_job)
+    change_owner(engine, running_job, process_started="long ago")
+    assert repository.reap_dead_jobs() == []
+    assert repository.job(running_job).status == "completed"
+
+
+def test_a_start_that_is_told_apart() -> None:
+    assert process.started(os.getpid()) == process.own_start()
+    assert process.is_alive(os.getpid(), process.own_start())
+    assert not process.is_alive(os.getpid(), "another start")
+    assert process.started(2**22 + 1) is None  # above the kernel's largest process id

@@ -1,0 +1,105 @@
+"""Imports flow one way, and every one is at the top of its file."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("gpu_engine", "pipeline")
+
+#: From the bottom up: a module imports from its own layer and those before it.
+LAYERS = (
+    "gpu_engine",
+    "pipeline.errors",
+    "pipeline.config",
+    "pipeline.console",
+    "pipeline.market_data",
+    "pipeline.strategies",
+    "pipeline.search",
+    "pipeline.planting",
+    "pipeline.validation",
+    "pipeline.results",
+)
+
+#: Modules whose import is put off until they are needed, because something heavy hangs on them.
+LAZY = {
+    "gpu_engine.numba_backend": "Numba",
+    "gpu_engine.cuda_backend": "CuPy",
+    "pipeline.market_data.connection": "ccxt",
+    "pipeline.market_data.exchange": "ccxt",
+    "pipeline.market_data.files": "pandas",
+    "pipeline.search.bayesian": "Optuna",
+    "pipeline.validation.statistics": "scipy.stats",
+    "pipeline.results.database": "SQLAlchemy",
+    "pipeline.results.repository": "SQLAlchemy",
+}
+
+
+def _module(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    _module(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def _own_imports(node):
+    """Our modules that the import statements at or below ``node`` name."""
+    for statement in ast.walk(node):
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, "imports are absolute"
+            members = [f"{statement.module}.{alias.name}" for alias in statement.names]
+            names = [name if name in MODULES else statement.module for name in members]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in PACKAGES)
+
+
+def _tree(module):
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def _hidden(module):
+    """Our modules imported inside the module's functions."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    bodies = [node for node in ast.walk(_tree(module)) if isinstance(node, functions)]
+    return {name for body in bodies for name in _own_imports(body)}
+
+
+def _layer(module):
+    """Position from the bottom; whatever has no layer of its own is a command, on top."""
+    for position, layer in enumerate(LAYERS):
+        if module == layer or module.startswith(f"{layer}."):
+            return position
+    return len(LAYERS)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "pipeline"])
+def test_a_module_imports_nothing_above_it(module):
+    above = {name for name in _own_imports(_tree(module)) if _layer(name) > _layer(module)}
+    assert not above
+
+
+def test_there_is_no_cycle():
+    graph = {module: set(_own_imports(_tree(module))) - {module} for module in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_heavy_modules_are_imported_inside_functions(module):
+    assert _hidden(module) <= LAZY.keys()
+
+
+def test_the_engine_knows_nothing_of_the_pipeline():
+    for module in MODULES:
+        if module.startswith("gpu_engine"):
+            assert not any(name.startswith("pipeline") for name in _own_imports(_tree(module)))
