@@ -13,6 +13,10 @@ from gpu_engine.records import METRICS, Float
 
 DAYS_PER_YEAR = 365.0
 
+#: A deviation of daily returns up to this is none (spec §10): equal days differ by what rounding
+#: leaves, some 1e-16 of equity.
+NO_DEVIATION = 1e-14
+
 
 def metrics_of(returns: Float, daily: Float) -> Any:
     """Metrics (`METRICS`, a scalar record) of one series.
@@ -35,7 +39,7 @@ def metrics_of(returns: Float, daily: Float) -> Any:
     year = np.sqrt(DAYS_PER_YEAR)
     result = np.zeros((), METRICS)
     result["net_profit"] = final - 1.0
-    result["sharpe_ratio"] = mean / deviation * year if deviation > 0.0 else 0.0
+    result["sharpe_ratio"] = mean / deviation * year if deviation > NO_DEVIATION else 0.0
     result["sortino_ratio"] = mean / downside * year if downside > 0.0 else 0.0
     result["max_drawdown"] = drawdown
     result["calmar_ratio"] = annualised(final - 1.0, len(daily)) / drawdown if drawdown else 0.0
@@ -52,4 +56,5 @@ def annualised(net_profit: float, n_days: int) -> float:
     """Compound a net profit over ``n_days`` to a year; -1 after ruin (spec §10)."""
     if net_profit <= -1.0:
         return -1.0
-    return float(np.float64(1.0 + net_profit) ** (DAYS_PER_YEAR / n_days)) - 1.0
+    with np.errstate(over="ignore"):  # tenfold in a day is infinite in a year
+        return float(np.float64(1.0 + net_profit) ** (DAYS_PER_YEAR / n_days)) - 1.0

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from gpu_engine.metrics import NO_DEVIATION
 from gpu_engine.records import END, STOP, STOP_GAP, TARGET, TARGET_GAP, TIME
 
 # Division is the dearest step of a trade: a product decides whether a comparison can hold at all,
@@ -135,6 +136,27 @@ def walk_kernel(
                 )  # fmt: skip
 
 
+@njit(cache=True)
+def close_day(day_return, days):
+    """Add the return of a day with exits to the running moments of such days.
+
+    ``days`` is (their number, a shift, sum and sum of squares of the differences from the shift,
+    sum of squares of the losses). The shift is the first day's return: squares of the returns
+    themselves would cancel where all days are nearly equal.
+    """
+    count, shift, apart, apart_squares, downside_squares = days
+    if count == 0:
+        shift = day_return
+    difference = day_return - shift
+    return (
+        count + 1,
+        shift,
+        apart + difference,
+        apart_squares + difference * difference,
+        downside_squares + min(day_return, 0.0) ** 2,
+    )
+
+
 @njit(cache=True, error_model="numpy")
 def walk(
     close, day, sweep_bar, signal_bar, row_entry, entry_side, entry_price,
@@ -148,7 +170,7 @@ def walk(
     first_day = day[start]
     n_days = day[end - 1] - first_day + 1
     current_day, day_open = -1, 1.0
-    daily_sum, daily_squares, downside_squares = 0.0, 0.0, 0.0
+    days = (0, 0.0, 0.0, 0.0, 0.0)
     n_trades, wins = 0, 0
     won, lost = 0.0, 0.0
     for position in range(lo, hi):
@@ -170,10 +192,8 @@ def walk(
             taken[n_trades] = row
 
         if day[j] != current_day:
-            day_return = equity / day_open - 1.0
-            daily_sum += day_return
-            daily_squares += day_return * day_return
-            downside_squares += min(day_return, 0.0) ** 2
+            if current_day >= 0:
+                days = close_day(equity / day_open - 1.0, days)
             current_day, day_open = day[j], equity
         equity *= 1.0 + trade_return
         if len(daily) > 0:
@@ -195,23 +215,24 @@ def walk(
             blocked_day, streak = current_day, 0  # §9: the streak is 0 when the breaker clears
         if equity <= 0.0:  # §9: ruin
             break
-    day_return = equity / day_open - 1.0
-    daily_sum += day_return
-    daily_squares += day_return * day_return
-    downside_squares += min(day_return, 0.0) ** 2
+    if current_day >= 0:
+        days = close_day(equity / day_open - 1.0, days)
 
-    mean = daily_sum / n_days
+    traded_days, shift, apart, apart_squares, downside_squares = days
+    mean = (traded_days * shift + apart) / n_days
     deviation = 0.0
     if n_days >= 2:
-        spread = daily_squares - daily_sum * mean
-        # What rounding leaves of equal returns is no deviation.
-        deviation = math.sqrt(spread / (n_days - 1)) if spread > 1e-14 * daily_squares else 0.0
+        idle_days = n_days - traded_days
+        apart -= idle_days * shift
+        apart_squares += idle_days * shift * shift
+        spread = max(apart_squares - apart * apart / n_days, 0.0)
+        deviation = math.sqrt(spread / (n_days - 1))
     downside = math.sqrt(downside_squares / n_days)
     growth = equity ** (365.0 / n_days) - 1.0 if equity > 0.0 else -1.0
     year = math.sqrt(365.0)
     out = metrics[0]
     out.net_profit = equity - 1.0
-    out.sharpe_ratio = mean / deviation * year if deviation > 0.0 else 0.0
+    out.sharpe_ratio = mean / deviation * year if deviation > NO_DEVIATION else 0.0
     out.sortino_ratio = mean / downside * year if downside > 0.0 else 0.0
     out.max_drawdown = drawdown
     out.calmar_ratio = growth / drawdown if drawdown > 0.0 else 0.0

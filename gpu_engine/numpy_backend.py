@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
+from gpu_engine.metrics import NO_DEVIATION
 from gpu_engine.outcomes import Outcomes, net_return, trades_of_rows
 from gpu_engine.records import (
     END,
@@ -173,8 +174,9 @@ class _Lanes:
         self.day = np.full(lanes, -1, np.int64)
         self._equity, self._day_open, self._peak = np.ones((3, lanes))
         self._drawdown, self._won, self._lost = np.zeros((3, lanes))
-        self._daily = np.zeros((3, lanes))  # sums of daily returns, their squares, downside squares
-        self._trades, self._wins, self._streak = np.zeros((3, lanes), np.int64)
+        # Days with exits: differences from the first one's return, as in `numba_kernels.close_day`.
+        self._shift, self._apart, self._apart_squares, self._downside = np.zeros((4, lanes))
+        self._days, self._trades, self._wins, self._streak = np.zeros((4, lanes), np.int64)
 
     def day_return(self) -> Float:
         """Return of every lane's current day so far."""
@@ -226,10 +228,16 @@ class _Lanes:
         self._streak[lanes] = np.where(returns < 0.0, self._streak[lanes] + 1, 0)
 
     def _close_day(self, lanes: Int64) -> None:
-        day_return = self._equity[lanes] / self._day_open[lanes] - 1.0
-        self._daily[0, lanes] += day_return
-        self._daily[1, lanes] += day_return * day_return
-        self._daily[2, lanes] += np.minimum(day_return, 0.0) ** 2
+        """Add the current day, where one has begun, to the moments of the daily returns."""
+        lanes = lanes[self.day[lanes] >= 0]
+        day_return = self.day_return()[lanes]
+        first = self._days[lanes] == 0
+        self._shift[lanes[first]] = day_return[first]
+        difference = day_return - self._shift[lanes]
+        self._days[lanes] += 1
+        self._apart[lanes] += difference
+        self._apart_squares[lanes] += difference * difference
+        self._downside[lanes] += np.minimum(day_return, 0.0) ** 2
 
     def _advance(self, lanes: Int64, exit_bar: Int64) -> None:
         """Move to the first row that enters after the exit, or after the blocked day (§6, §9)."""
@@ -251,19 +259,23 @@ class _Lanes:
         self._close_day(everyone)
         day, window = self._book.candles.day, self._window
         n_days = int(day[window.end - 1] - day[window.start]) + 1
-        total, squares, downside_squares = self._daily
-        mean = total / n_days
-        spread = squares - total * mean
-        # What rounding leaves of equal returns is no deviation.
-        spread = np.where(spread > 1e-14 * squares, spread, 0.0)
-        deviation = np.sqrt(spread / (n_days - 1)) if n_days >= 2 else np.zeros_like(mean)
-        growth = np.maximum(self._equity, 0.0) ** (365.0 / n_days) - 1.0
+        mean = (self._days * self._shift + self._apart) / n_days
+        idle_days = n_days - self._days
+        apart = self._apart - idle_days * self._shift
+        squares = self._apart_squares + idle_days * self._shift * self._shift
+        spread = np.maximum(squares - apart * apart / n_days, 0.0)
+        deviation = np.sqrt(spread / max(n_days - 1, 1))
+        deviation[deviation <= NO_DEVIATION] = 0.0
+        if n_days < 2:
+            deviation[:] = 0.0
+        with np.errstate(over="ignore"):  # tenfold in a day is infinite in a year
+            growth = np.maximum(self._equity, 0.0) ** (365.0 / n_days) - 1.0
         losers = self._trades - self._wins
         year = np.sqrt(365.0)
         result = np.zeros(len(everyone), METRICS)
         result["net_profit"] = self._equity - 1.0
         result["sharpe_ratio"] = _ratio(mean, deviation) * year
-        result["sortino_ratio"] = _ratio(mean, np.sqrt(downside_squares / n_days)) * year
+        result["sortino_ratio"] = _ratio(mean, np.sqrt(self._downside / n_days)) * year
         result["max_drawdown"] = self._drawdown
         result["calmar_ratio"] = _ratio(growth, self._drawdown)
         result["sample_size"] = self._trades

@@ -18,6 +18,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+#: Columns of a table where there is no terminal to ask.
+WIDTH = 110
+
 #: Seconds between two lines of progress where there is no terminal to redraw.
 LINE_EVERY = 5.0
 
@@ -28,7 +31,8 @@ class Console:
     """Results on standard output, progress and notes on standard error."""
 
     def __init__(self, out: Terminal | None = None, err: Terminal | None = None) -> None:
-        self._out = out or Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
+        width = None if sys.stdout.isatty() else WIDTH
+        self._out = out or Terminal(highlight=False, soft_wrap=width is not None, width=width)
         self._err = err or Terminal(highlight=False, soft_wrap=True, file=sys.stderr)
 
     def print(self, text: str = "") -> None:

@@ -1,9 +1,12 @@
-"""The backends that a command compares with one another."""
+"""The backend a command runs on, and the backends it compares with one another."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gpu_engine import backend as backends
 from gpu_engine.backend import Backend, BackendUnavailableError
+from pipeline.config import BackendConfig
 from pipeline.errors import UserError, suggestion
 
 #: Those that need no device, from the definition of correct to the fastest.
@@ -23,6 +26,19 @@ def named_backend(name: str) -> Backend:
     except BackendUnavailableError as error:
         near = "" if name in backends.NAMES else suggestion(name, backends.NAMES)
         raise UserError(f"{error}.{near}") from None
+
+
+def chosen_backend(config: BackendConfig, note: Callable[[str], None]) -> Backend:
+    """Return the backend that the configuration asks for, with its threads, and note why."""
+    backend = named_backend(config.name)
+    if backend.name == "numba":
+        from gpu_engine.numba_backend import set_threads
+
+        set_threads(config.threads)
+    elif config.threads is not None:
+        note(f"backend.threads is for numba; {backend.name} ignores it")
+    note(f"backend: {backend.name} ({backends.choose(config.name).reason})")
+    return backend
 
 
 def cpu_backends() -> list[Backend]:

@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gpu_engine import backend as backends
 from gpu_engine.records import Float
 from pipeline.candles import MarketCandles, bars_expected, load_candles
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.console import Advance
+from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
 from pipeline.provenance import provenance
 from pipeline.search.evaluator import Evaluator
@@ -85,7 +85,7 @@ def train(config: TrainConfig, progress: Progress, note: Note) -> Trained:
         When a winner's trades are not those of the reference path.
     """
     timings: dict[str, float] = {}
-    backend, name = _backend(config, note)
+    backend = chosen_backend(config.backend, note)
     strategy = load_strategy(config.strategy.name)
     space = _space(strategy, config)
     settings = _settings(config, space, note)
@@ -134,28 +134,13 @@ def train(config: TrainConfig, progress: Progress, note: Note) -> Trained:
         spread=parameter_spread(found, [p.name for p in strategy.parameters]),
         stage=stage,
         gates=gates,
-        provenance=provenance(config, market, name),
+        provenance=provenance(config, market, backend.name),
         timings=timings,
     )
 
 
 def _named(space: Space, point: Float | None) -> dict[str, Any] | None:
     return None if point is None else space.parameters(point)
-
-
-def _backend(config: TrainConfig, note: Note) -> tuple[backends.Backend, str]:
-    try:
-        choice = backends.choose(config.backend.name)
-    except backends.BackendUnavailableError as error:
-        raise UserError(f"{error}.") from None
-    if config.backend.threads is not None and choice.backend.name != "numba":
-        note(f"backend.threads is for numba; {choice.backend.name} ignores it")
-    elif choice.backend.name == "numba":
-        from gpu_engine.numba_backend import set_threads
-
-        set_threads(config.backend.threads)
-    note(f"backend: {choice.backend.name} ({choice.reason})")
-    return choice.backend, choice.backend.name
 
 
 def _space(strategy: Strategy, config: TrainConfig) -> Space:

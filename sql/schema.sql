@@ -80,7 +80,7 @@ CREATE INDEX ix_trained_configurations_lifecycle_stage_created_at ON trained_con
 
 CREATE INDEX ix_trained_configurations_exchange_pair_timeframe_created_at ON trained_configurations (exchange, pair, timeframe, created_at);
 
-CREATE INDEX ix_trained_configurations_active ON trained_configurations (exchange, pair, timeframe) WHERE is_active;
+CREATE INDEX ix_trained_configurations_active ON trained_configurations (created_at) WHERE is_active;
 
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
 

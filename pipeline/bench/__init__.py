@@ -1,1 +1,1 @@
-"""The benchmark: backends first held against `reference`, then timed (`scripts/bench`)."""
+"""The benchmark: backends are first held against `reference`, then timed (`scripts/bench`)."""

@@ -14,10 +14,10 @@ PACKAGES = ("numpy", "numba", "optuna")
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores that this process may use, and versions of what computes."""
+    """Return processor, cores that this process may use, and versions of what computes."""
     return {
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": _cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
@@ -25,10 +25,10 @@ def describe() -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Most memory this process has held at once, bytes.
+    """Most resident memory that this process has held at once, bytes.
 
-    Linux counts into ``ru_maxrss`` what the parent held when it started this process; its own
-    high-water mark stands in ``/proc``.
+    Linux counts into ``ru_maxrss`` what the parent held when it started this process; the
+    process's own high-water mark stands in ``/proc``.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -36,6 +36,12 @@ def peak_memory() -> int:
         return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

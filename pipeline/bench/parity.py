@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine import reference
 from gpu_engine.backend import Backend
 from gpu_engine.records import METRICS, Candles, Window
 from pipeline.agreement import Disagreement, compare_metrics, compare_trades
 from pipeline.bench.setting import Setting
-from pipeline.search.evaluator import Evaluator
+from pipeline.engines import named_backend
 
 
 class Parity(NamedTuple):
-    """What was compared, and every disagreement: backend, index of the combination, figure."""
+    """How much was compared, and every disagreement: backend, combination's index, figure."""
 
     combinations: int
     trades: int
@@ -23,17 +23,16 @@ class Parity(NamedTuple):
 
 
 def check_parity(
-    setting: Setting, candles: Candles, backends: list[Backend], sample: int, seed: int
+    setting: Setting, candles: Candles, backends: Sequence[Backend], sample: int, seed: int
 ) -> Parity:
     """Hold trades and metrics of ``sample`` random combinations against `reference`."""
-    space = setting.space
+    space, window = setting.space, Window(0, len(candles))
     generator = np.random.default_rng(seed)
     index = np.sort(generator.choice(space.size, min(sample, space.size), replace=False))
     points = space.points(index)
-    window = Window(0, len(candles))
-    exact = setting.evaluator(candles, reference)
-    metrics = exact.points(points, (window,))[0]
-    trades = [exact.trades(point, window) for point in points]
+    reference = setting.evaluator(candles, named_backend("reference"))
+    metrics = reference.points(points, (window,))[0]
+    trades = [reference.trades(point, window) for point in points]
     found = []
     for backend in backends:
         evaluator = setting.evaluator(candles, backend)

@@ -1,54 +1,84 @@
-"""What is benchmarked: the default configuration's grid, costs, limits and validation."""
+"""What is benchmarked: the default configuration's grid, costs, limits, search and validation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gpu_engine.backend import Backend
-from gpu_engine.records import DAY_MS, Candles, Costs, RiskLimits
-from pipeline.config import TrainConfig, ValidationConfig
+from gpu_engine.records import Candles, Costs, RiskLimits
+from pipeline.config import BayesianConfig, TrainConfig, ValidationConfig, load
 from pipeline.search.evaluator import Evaluator
+from pipeline.search.loop import SearchSettings
 from pipeline.search.space import Dimension, Space, make_space
-from pipeline.strategies.liquidity_sweep import LiquiditySweep
+from pipeline.strategies.registry import load_strategy
 
-#: Parameters whose grids are refined, two threshold filters and both exits.
+#: Parameters that `Setting.refined` gives twice as many values: two filters and both exits.
 REFINED = ("pierce_depth", "volume_spike_threshold", "stop_distance", "target_multiple")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A discrete space under costs and limits; it travels to other processes."""
+    """A discrete space, what trades cost and may do, and how a run searches and validates."""
 
     space: Space
     costs: Costs
     risk: RiskLimits
+    bayesian: SearchSettings
     validation: ValidationConfig
 
     @classmethod
-    def of(cls, config: TrainConfig) -> Setting:
-        """Take what a training run of ``config`` would."""
-        space = make_space(LiquiditySweep(), config.strategy.parameters, continuous=False)
-        return cls(space, config.costs.record(), config.risk.limits(), config.validation)
+    def default(cls, overrides: Sequence[str] = ()) -> Setting:
+        """Take what ``scripts/train market=demo optimizer=bayesian`` would."""
+        config = load(["market=demo", "optimizer=bayesian", *overrides], TrainConfig, "train")
+        assert isinstance(config.optimizer, BayesianConfig), "as the overrides say"
+        strategy = load_strategy(config.strategy.name)
+        return cls(
+            make_space(strategy, config.strategy.parameters, continuous=False),
+            config.costs.record(),
+            config.risk.limits(),
+            SearchSettings(
+                "bayesian",
+                config.optimizer.trials,
+                config.optimizer.batch,
+                config.objective,
+                config.selection,
+                config.min_trades,
+                config.seed,
+            ),
+            config.validation,
+        )
 
     def evaluator(self, candles: Candles, backend: Backend) -> Evaluator:
         """Prepare an evaluator as a search does."""
         return Evaluator(candles, self.space, self.costs, self.risk, backend)
 
     def refined(self) -> Setting:
-        """Twice as many values for each of four parameters: 16 times the combinations."""
-        dimensions = tuple(
+        """Twice as many values for each of `REFINED`: 16 times the combinations."""
+        dimensions = [
             _doubled(d) if d.parameter.name in REFINED else d for d in self.space.dimensions
-        )
-        return replace(self, space=Space(self.space.strategy, dimensions))
-
-
-def _doubled(dimension: Dimension) -> Dimension:
-    choices = np.linspace(dimension.low, dimension.high, 2 * len(dimension.choices or ()))
-    return replace(dimension, choices=choices)
+        ]
+        return replace(self, space=Space(self.space.strategy, tuple(dimensions)))
 
 
 def repeated(candles: Candles, times: int) -> Candles:
-    """Candles repeated end to end, from midnight to midnight; the price may jump in between."""
-    return candles
+    """Candles repeated end to end on one grid; the price may jump in between."""
+    n = len(candles) * times
+    return Candles(
+        candles.timestamp[0] + candles.step_ms * np.arange(n, dtype=np.int64),
+        np.tile(candles.open, times),
+        np.tile(candles.high, times),
+        np.tile(candles.low, times),
+        np.tile(candles.close, times),
+        np.tile(candles.volume, times),
+        np.tile(candles.filled, times),
+        candles.step_ms,
+    )
+
+
+def _doubled(dimension: Dimension) -> Dimension:
+    assert dimension.choices is not None, "a discrete space has choices"
+    values = np.linspace(dimension.low, dimension.high, 2 * len(dimension.choices))
+    return replace(dimension, choices=values)

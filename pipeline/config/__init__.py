@@ -1,5 +1,6 @@
 """The configuration: Hydra composes it from `conf`, these schemas check and type it."""
 
+from pipeline.config.backtest import BacktestConfig
 from pipeline.config.data import (
     CcxtData,
     DataConfig,
@@ -25,12 +26,14 @@ from pipeline.config.search import (
     StrategyConfig,
 )
 from pipeline.config.section import Section
+from pipeline.config.simulation import SimulationConfig
 from pipeline.config.train import Objective, TrainConfig
 from pipeline.config.validation import TrainTestSplit, ValidationConfig, WalkForward
 
 __all__ = [
     "CONFIG_DIR",
     "BackendConfig",
+    "BacktestConfig",
     "BayesianConfig",
     "CcxtData",
     "CostsConfig",
@@ -47,6 +50,7 @@ __all__ = [
     "RandomConfig",
     "RiskConfig",
     "Section",
+    "SimulationConfig",
     "StorageConfig",
     "StrategyConfig",
     "SyntheticData",

@@ -28,14 +28,17 @@ class ParameterConfig(Section):
     minimum, maximum : float or None
         What is possible at all, both included; exits must also be above 0.
     grid : tuple of int, float or None
-        Ascending, no value twice. None, only for a threshold and only in front, is *off*.
+        Ascending, no value twice. None, only where ``nullable`` and in front, is *off*.
     low, high : int, float or None
         The continuous range; None keeps the parameter at its grid values.
+    nullable : bool
+        Whether it is a threshold that can be switched off.
     integer : bool
         Whole numbers only; they come out as int, all others as float.
     """
 
     kind: Literal["structural", "threshold", "exit"]
+    nullable: bool = False
     integer: bool = False
     minimum: float | None = None
     maximum: float | None = None
@@ -49,8 +52,8 @@ class ParameterConfig(Section):
         cls, grid: tuple[float | None, ...], info: ValidationInfo
     ) -> tuple[Number | None, ...]:
         values = [value for value in grid if value is not None]
-        if None in grid and info.data.get("kind") != "threshold":
-            raise ValueError("must not hold null: only a threshold can be switched off")
+        if None in grid and not info.data.get("nullable"):
+            raise ValueError("must not hold null: this parameter cannot be switched off")
         if None in grid[1:]:
             raise ValueError("may hold null (off) once and only in front")
         if any(later <= earlier for earlier, later in pairwise(values)):
@@ -84,8 +87,8 @@ class ParameterConfig(Section):
         """
         if value is not None:
             return _possible(value, dict(self))
-        if self.kind != "threshold":
-            raise ValueError("must be a number: only a threshold can be switched off")
+        if not self.nullable:
+            raise ValueError("must be a number: it cannot be switched off")
         return None
 
 

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from pipeline.config.data import CcxtData, DataConfig, SyntheticData
-from pipeline.config.market import MarketConfig
-from pipeline.config.run import (
-    BackendConfig,
-    CostsConfig,
-    ExecutorConfig,
-    RiskConfig,
-    StorageConfig,
-)
-from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig, StrategyConfig
-from pipeline.config.section import Section
+from pipeline.config.run import ExecutorConfig, StorageConfig
+from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig
+from pipeline.config.simulation import SimulationConfig
 from pipeline.config.validation import ValidationConfig
-from pipeline.errors import suggestion
 
 #: Metrics of strategy spec §10 that can be an objective (validation §2).
 Objective = Literal[
@@ -35,41 +26,22 @@ Objective = Literal[
 ]
 
 
-class TrainConfig(Section):
+class TrainConfig(SimulationConfig):
     """Everything that decides what a training run does."""
 
-    market: MarketConfig
-    strategy: StrategyConfig
     optimizer: OptimizerConfig
-    backend: BackendConfig
-    data: DataConfig
     validation: ValidationConfig
-    risk: RiskConfig
     storage: StorageConfig
     executor: ExecutorConfig
-    costs: CostsConfig
     seed: Annotated[int, Field(ge=0)]
     space: Literal["grid", "continuous"]
     objective: Objective
     selection: Literal["auto", "plateau", "peak"]
     min_trades: Annotated[int, Field(ge=0)]
 
-    @property
-    def synthetic(self) -> bool:
-        """Whether the candles are invented, so that everything derived from them must say so."""
-        return self.data.source == "synthetic"
-
-    @model_validator(mode="after")
-    def _parts_agree(self) -> Self:
-        complaints = list(self._complaints())
-        if complaints:
-            raise ValueError("\n".join(complaints))
-        return self
-
     def _complaints(self) -> Iterator[str]:
-        """Whole sentences, one for each contradiction between parts."""
+        yield from super()._complaints()
         yield from self._search_complaints()
-        yield from self._data_complaints()
         if self.data.days is not None:
             complaint = self.validation.complaint(self.data.days)
             if complaint:
@@ -92,29 +64,3 @@ class TrainConfig(Section):
                 f"selection=plateau holds the score of every combination, up to {PLATEAU_LIMIT:,};"
                 f" this grid has {self.strategy.grid_size:,}: use selection=peak or a smaller grid."
             )
-
-    def _data_complaints(self) -> Iterator[str]:
-        if isinstance(self.data, CcxtData) and self.market.exchange.ccxt_id is None:
-            yield (
-                f"data=ccxt has no exchange to ask for {self.market.id}: choose another market,"
-                " data=file or data=synthetic."
-            )
-        if isinstance(self.data, SyntheticData) and self.data.plant is not None:
-            yield from self._plant_complaints(self.data.plant.parameters)
-
-    def _plant_complaints(self, planted: dict[str, float | None]) -> Iterator[str]:
-        declared = self.strategy.parameters
-        for name in declared:
-            if name not in planted:
-                yield f"data.plant.parameters.{name} must be given: a plant is one combination."
-        for name, value in planted.items():
-            if name not in declared:
-                yield (
-                    f"data.plant.parameters.{name} is not a parameter of {self.strategy.name}"
-                    f" ({', '.join(declared)}).{suggestion(name, declared)}"
-                )
-                continue
-            try:
-                declared[name].possible(value)
-            except ValueError as reason:
-                yield f"data.plant.parameters.{name} {reason}."

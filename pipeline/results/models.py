@@ -166,10 +166,8 @@ class TrainedConfiguration(Base):
         # What a live trader polls: a handful of rows among a hundred thousand.
         Index(
             "ix_trained_configurations_active",
-            "exchange",
-            "pair",
-            "timeframe",
-            sqlite_where=text("is_active"),
+            "created_at",
+            sqlite_where=text("is_active = 1"),
             postgresql_where=text("is_active"),
         ),
     )

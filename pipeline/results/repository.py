@@ -196,9 +196,12 @@ class Repository:
             "is_active": is_active,
         }
         query = select(TrainedConfiguration)
-        for column, value in wanted.items():
-            if value is not None:
-                query = query.where(getattr(TrainedConfiguration, column) == value)
+        for name, value in wanted.items():
+            column = getattr(TrainedConfiguration, name)
+            if isinstance(value, bool):  # as a literal, which the index of active ones needs
+                query = query.where(column if value else ~column)
+            elif value is not None:
+                query = query.where(column == value)
         key = getattr(TrainedConfiguration, order_by)
         direction = key.desc() if descending else key.asc()
         if order_by == "p_value":  # the only key that may be null

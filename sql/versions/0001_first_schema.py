@@ -93,8 +93,8 @@ def upgrade() -> None:
     op.create_index(
         "ix_trained_configurations_active",
         "trained_configurations",
-        ["exchange", "pair", "timeframe"],
-        sqlite_where=sa.text("is_active"),
+        ["created_at"],
+        sqlite_where=sa.text("is_active = 1"),
         postgresql_where=sa.text("is_active"),
     )
 

@@ -73,11 +73,11 @@ def server() -> Iterator[Server]:
         psql=Path(pgserver.__file__).parent / "pginstall" / "bin" / "psql",
     )
     (folder / "password").write_text(server.password)
-    if user is not None:
-        shutil.chown(folder / "password", user)
-        shutil.chown(folder, user)
     command = {"pgdata": folder / "data", "user": user, "cwd": folder, "timeout": 60}
     try:
+        if user is not None:
+            shutil.chown(folder / "password", user)
+            shutil.chown(folder, user)
         pgserver.initdb(
             [f"--pwfile={folder}/password", "--auth=scram-sha-256", "-U", "postgres", "--no-sync"],
             **command,
