@@ -1,0 +1,107 @@
+"""Backtest one combination: `python -m pipeline.backtest market=... parameters.NAME=VALUE ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Window
+from pipeline import cli
+from pipeline.candles import bars_expected, load_candles
+from pipeline.config import BacktestConfig
+from pipeline.console import Console
+from pipeline.engines import chosen_backend
+from pipeline.errors import UserError
+from pipeline.market_data.timeframe import utc
+from pipeline.results.jsonable import dumps, jsonable
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.space import single_point
+from pipeline.strategies.registry import load_strategy
+from pipeline.summary import SYNTHETIC, show_candles
+
+
+def main(config: BacktestConfig) -> None:
+    """Simulate one combination over the whole history and print what it did."""
+    console = Console()
+    strategy = load_strategy(config.strategy.name)
+    backend = chosen_backend(config.backend, console.note)
+    if config.synthetic:
+        console.print(SYNTHETIC)
+    with console.progress("candles", bars_expected(config.market, config.data)) as advance:
+        market = load_candles(config.market, config.data, strategy, backend, advance)
+    for warning in market.warnings:
+        console.note(warning)
+    space = single_point(strategy, config.parameters)
+    evaluator = Evaluator(
+        market.candles, space, config.costs.record(), config.risk.limits(), backend
+    )
+    point, window = space.point(config.parameters), Window(0, len(market.candles))
+    metrics = evaluator.points(point[None], (window,))[0, 0]
+    trades = evaluator.trades(point, window)
+
+    show_candles(console, market.quality, market.synthetic)
+    _show_metrics(console, metrics)
+    _show_trades(console, market.candles, trades, config.trades)
+    if config.json_file is not None:
+        _write(Path(config.json_file), config, market.candles, metrics, trades)
+        console.print(f"Metrics and trades: {config.json_file}")
+
+
+def _show_metrics(console: Console, metrics: Any) -> None:
+    rows = [(name, f"{metrics[name]:.6g}") for name in METRICS.names or ()]
+    console.table("Metrics over the whole history", ("metric", "value"), rows)
+
+
+def _show_trades(
+    console: Console, candles: Candles, trades: NDArray[Any], most: int | None
+) -> None:
+    shown = trades if most is None else trades[-most:]
+    rows = [
+        (
+            utc(int(candles.timestamp[trade["entry_bar"]])),
+            "long" if trade["side"] > 0 else "short",
+            f"{trade['entry']:.8g}",
+            utc(int(candles.timestamp[trade["exit_bar"]])),
+            f"{trade['exit']:.8g}",
+            REASONS[trade["reason"]],
+            f"{trade['ret']:+.3%}",
+        )
+        for trade in shown
+    ]
+    note = "" if len(shown) == len(trades) else f" (the last of {len(trades)}; trades=null: all)"
+    columns = ("entry bar", "side", "entry", "exit bar", "exit", "reason", "net return")
+    console.table(f"{len(shown)} trades{note}", columns, rows)
+
+
+def _write(
+    path: Path, config: BacktestConfig, candles: Candles, metrics: Any, trades: NDArray[Any]
+) -> None:
+    """Write metrics and all trades as JSON; bars are given by index and by open time (ms, UTC)."""
+    rows = []
+    for trade in trades:
+        row = {name: trade[name] for name in TRADE.names or ()}
+        row["reason"] = REASONS[trade["reason"]]
+        row["entry_time"] = candles.timestamp[trade["entry_bar"]]
+        row["exit_time"] = candles.timestamp[trade["exit_bar"]]
+        rows.append(row)
+    content = {
+        "market": config.market.id,
+        "synthetic": config.synthetic,
+        "data_hash": candles.sha256,
+        "parameters": config.parameters,
+        "metrics": metrics,
+        "trades": rows,
+    }
+    try:
+        path.write_text(dumps(jsonable(content)), "utf-8")
+    except OSError as error:
+        raise UserError(
+            f"json_file={path} cannot be written: {error.strerror}. Name a file in a folder that"
+            " exists and can be written to."
+        ) from None
+
+
+if __name__ == "__main__":
+    cli.run(main, BacktestConfig, "backtest")

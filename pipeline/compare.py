@@ -1,0 +1,101 @@
+"""Grid, random and Bayesian search on the same candles: `python -m pipeline.compare FILE ...`.
+
+Each method searches the whole history of each file once, in one window, with the same objective.
+Random and Bayesian search are repeated over seeds. The grid's score by peak is the best there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from gpu_engine.backend import choose
+from pipeline.config import TrainConfig, load
+from pipeline.console import Console
+from pipeline.errors import UserError
+from pipeline.market_data.files import read_file
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.spacing import inferred_timeframe
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.loop import SearchSettings, search
+from pipeline.search.space import make_space
+from pipeline.strategies.registry import load_strategy
+from pipeline.validation.windows import whole_days
+
+METHODS = (("grid", 0), ("random", 200), ("random", 1000), ("bayesian", 200), ("bayesian", 1000))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one file: medians over seeds; ``rank`` is the share of the grid above it."""
+
+    method: str
+    evaluations: int
+    score: float
+    worst: float
+    rank: float
+    seconds: float
+
+
+def compare(path: Path, seeds: int, objective: str) -> list[Row]:
+    """Search one file with every method."""
+    config = load(["market=demo_null"], TrainConfig, "train")
+    raw = read_file(str(path))
+    candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
+    space = make_space(load_strategy(config.strategy.name), config.strategy.parameters, False)
+    limits = config.risk.limits()
+    evaluator = Evaluator(candles, space, config.costs.record(), limits, choose().backend)
+    window = whole_days(candles).whole
+    asked = SearchSettings("grid", 0, 20, objective, "peak", config.min_trades, 0)
+    everything = np.concatenate([m[objective][0] for _, m in evaluator.grid((window,))])
+    rows = []
+    for method, budget in METHODS:
+        scores, seconds = [], []
+        for seed in range(1 if method == "grid" else seeds):
+            settings = replace(asked, method=method, budget=budget, seed=seed)  # type: ignore[arg-type]
+            start = time.perf_counter()
+            found = search(evaluator, (window,), settings, lambda n: None)[0]
+            seconds.append(time.perf_counter() - start)
+            scores.append(-np.inf if found.score is None else found.score)
+        median = float(np.median(scores))
+        rank = float((everything > median).mean())
+        name = method if method == "grid" else f"{method} {budget:,}"
+        rows.append(Row(name, budget or space.size, median, min(scores), rank, np.median(seconds)))
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print a table for each file."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.compare", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, help="candles: Parquet, CSV or feather")
+    parser.add_argument("--seeds", type=int, default=5, help="repetitions (default 5)")
+    parser.add_argument("--objective", default="net_profit")
+    given = parser.parse_args(arguments)
+    console = Console()
+    columns = ("method", "evaluations", "median best", "worst seed", "grid above it", "seconds")
+    for path in given.files:
+        rows = [
+            (
+                row.method,
+                f"{row.evaluations:,}",
+                f"{row.score:+.4f}",
+                f"{row.worst:+.4f}",
+                f"{row.rank:.3%}",
+                f"{row.seconds:.2f}",
+            )
+            for row in compare(path, given.seeds, given.objective)
+        ]
+        console.table(f"{path.name}: best in-sample {given.objective}", columns, rows)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
