@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
+from gpu_engine.cuda_backend import CudaBackend
+from gpu_engine.device import CupyDevice, cuda_problem, current_device
 from gpu_engine.records import Batch, Float, Window
 
 NAMES = ("auto", "reference", "numpy", "numba", "cuda")
@@ -51,29 +54,45 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(name: str = "auto") -> Choice:
-    """Return the backend called ``name``.
+def choose(name: str = "auto", devices: Sequence[int] | None = None) -> Choice:
+    """Return the backend called ``name``; ``devices`` are GPU numbers, None the current one.
 
     Raises
     ------
     BackendUnavailableError
         When it is unknown, or named and cannot run here.
     """
-    if name == "auto":
-        if _installed("numba"):
-            return Choice(_module("numba_backend"), "auto: compiled, all cores")
-        return Choice(_module("numpy_backend"), "auto: Numba is not installed")
-    if name == "cuda":
-        raise BackendUnavailableError(
-            "backend 'cuda' is not part of this version; use backend=auto, numba or numpy"
-        )
     if name not in NAMES:
         raise BackendUnavailableError(f"backend must be one of {', '.join(NAMES)}; got '{name}'")
+    if name == "auto":
+        return _automatic(devices)
+    if name == "cuda":
+        problem = cuda_problem()
+        if problem is not None:
+            raise BackendUnavailableError(
+                f"backend 'cuda' cannot run: {problem}; or use backend=numba or numpy"
+            )
+        return Choice(_cuda(devices), "as asked")
     if name == "numba" and not _installed("numba"):
         raise BackendUnavailableError(
             "backend 'numba' needs the package numba; install it or use backend=numpy"
         )
     return Choice(_module("reference" if name == "reference" else f"{name}_backend"), "as asked")
+
+
+def _automatic(devices: Sequence[int] | None) -> Choice:
+    problem = cuda_problem()
+    if problem is None:
+        cuda = _cuda(devices)
+        return Choice(cuda, f"auto: {cuda.devices[0].description}")
+    if _installed("numba"):
+        return Choice(_module("numba_backend"), f"auto: compiled, all cores; no GPU, {problem}")
+    return Choice(_module("numpy_backend"), f"auto: Numba is not installed; no GPU, {problem}")
+
+
+def _cuda(devices: Sequence[int] | None) -> CudaBackend:
+    numbers = [current_device()] if devices is None else list(devices)
+    return CudaBackend([CupyDevice(number) for number in numbers])
 
 
 def _installed(package: str) -> bool:

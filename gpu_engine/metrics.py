@@ -42,7 +42,7 @@ def metrics_of(returns: Float, daily: Float) -> Any:
     result["sharpe_ratio"] = mean / deviation * year if deviation > NO_DEVIATION else 0.0
     result["sortino_ratio"] = mean / downside * year if downside > 0.0 else 0.0
     result["max_drawdown"] = drawdown
-    result["calmar_ratio"] = annualised(final - 1.0, len(daily)) / drawdown if drawdown else 0.0
+    result["calmar_ratio"] = _growth(final, len(daily)) / drawdown if drawdown else 0.0
     result["sample_size"] = len(returns)
     result["win_rate"] = len(wins) / len(returns) if len(returns) else 0.0
     result["avg_win"] = wins.mean() if len(wins) else 0.0
@@ -54,7 +54,12 @@ def metrics_of(returns: Float, daily: Float) -> Any:
 
 def annualised(net_profit: float, n_days: int) -> float:
     """Compound a net profit over ``n_days`` to a year; -1 after ruin (spec §10)."""
-    if net_profit <= -1.0:
+    return _growth(1.0 + net_profit, n_days)
+
+
+def _growth(equity: float, n_days: int) -> float:
+    """Growth of an equity that began at 1, a year; from the equity itself, which may be tiny."""
+    if equity <= 0.0:
         return -1.0
-    with np.errstate(over="ignore"):  # tenfold in a day is infinite in a year
-        return float(np.float64(1.0 + net_profit) ** (DAYS_PER_YEAR / n_days)) - 1.0
+    with np.errstate(over="ignore"):  # twentyfold in a day is infinite in a year
+        return float(np.float64(equity) ** (DAYS_PER_YEAR / n_days)) - 1.0

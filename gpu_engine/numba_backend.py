@@ -111,7 +111,7 @@ def _walk(
         batch.thresholds * book.senses,
         batch.first_exit,
         batch.exits_per_unit,
-        np.array([(w.start, w.end) for w in windows], np.int64),
+        np.array([(w.start, w.end) for w in windows], np.int64).reshape(-1, 2),
         book.costs.fee_rate,
         book.costs.slippage,
         risk.position_fraction,

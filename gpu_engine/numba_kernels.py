@@ -220,13 +220,11 @@ def walk(
 
     traded_days, shift, apart, apart_squares, downside_squares = days
     mean = (traded_days * shift + apart) / n_days
-    deviation = 0.0
-    if n_days >= 2:
-        idle_days = n_days - traded_days
-        apart -= idle_days * shift
-        apart_squares += idle_days * shift * shift
-        spread = max(apart_squares - apart * apart / n_days, 0.0)
-        deviation = math.sqrt(spread / (n_days - 1))
+    idle_days = n_days - traded_days
+    apart -= idle_days * shift
+    apart_squares += idle_days * shift * shift
+    spread = max(apart_squares - apart * apart / n_days, 0.0)  # of one day: 0
+    deviation = math.sqrt(spread / max(n_days - 1, 1))
     downside = math.sqrt(downside_squares / n_days)
     growth = equity ** (365.0 / n_days) - 1.0 if equity > 0.0 else -1.0
     year = math.sqrt(365.0)

@@ -263,12 +263,10 @@ class _Lanes:
         idle_days = n_days - self._days
         apart = self._apart - idle_days * self._shift
         squares = self._apart_squares + idle_days * self._shift * self._shift
-        spread = np.maximum(squares - apart * apart / n_days, 0.0)
+        spread = np.maximum(squares - apart * apart / n_days, 0.0)  # of one day: 0
         deviation = np.sqrt(spread / max(n_days - 1, 1))
         deviation[deviation <= NO_DEVIATION] = 0.0
-        if n_days < 2:
-            deviation[:] = 0.0
-        with np.errstate(over="ignore"):  # tenfold in a day is infinite in a year
+        with np.errstate(over="ignore"):  # twentyfold in a day is infinite in a year
             growth = np.maximum(self._equity, 0.0) ** (365.0 / n_days) - 1.0
         losers = self._trades - self._wins
         year = np.sqrt(365.0)

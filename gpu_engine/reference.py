@@ -69,12 +69,11 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
-    return np.array(
-        [
-            _daily(loaded.book, simulate(loaded.book, batch, i, window), window)
-            for i in range(len(batch))
-        ]
-    )
+    book, day = loaded.book, loaded.book.candles.day
+    result = np.zeros((len(batch), int(day[window.end - 1] - day[window.start]) + 1))
+    for i in range(len(batch)):
+        result[i] = _daily(book, simulate(book, batch, i, window), window)
+    return result
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:

@@ -19,7 +19,7 @@ from pipeline.results.jsonable import dumps, jsonable
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
-from pipeline.summary import SYNTHETIC, show_candles
+from pipeline.summary import show_candles
 
 
 def main(config: BacktestConfig) -> None:
@@ -27,8 +27,6 @@ def main(config: BacktestConfig) -> None:
     console = Console()
     strategy = load_strategy(config.strategy.name)
     backend = chosen_backend(config.backend, console.note)
-    if config.synthetic:
-        console.print(SYNTHETIC)
     with console.progress("candles", bars_expected(config.market, config.data)) as advance:
         market = load_candles(config.market, config.data, strategy, backend, advance)
     for warning in market.warnings:
@@ -41,7 +39,7 @@ def main(config: BacktestConfig) -> None:
     metrics = evaluator.points(point[None], (window,))[0, 0]
     trades = evaluator.trades(point, window)
 
-    show_candles(console, market.quality, market.synthetic)
+    show_candles(console, market)
     _show_metrics(console, metrics)
     _show_trades(console, market.candles, trades, config.trades)
     if config.json_file is not None:

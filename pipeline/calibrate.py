@@ -49,7 +49,7 @@ class Year:
 def train_year(overrides: list[str], seed: int) -> Year:
     """Train on one generated year."""
     config = load([*overrides, f"data.seed={seed}"], TrainConfig, "train")
-    trained = train(config, _silent, lambda note: None)
+    trained = train(config, _silent, lambda note: None, lambda market: None)
     planted, stored = _net_profits(config, trained)
     metrics = trained.validation.metrics
     return Year(

@@ -70,6 +70,8 @@ def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) 
     except KeyboardInterrupt:
         _say("cancelled")
         statuses.append(CANCELLED)
+    except BrokenPipeError:  # `--help | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (*MISTAKES, OSError) as error:
         _say(explain_composition(error))
         statuses.append(MISTAKE)

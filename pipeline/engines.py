@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gpu_engine import backend as backends
-from gpu_engine.backend import Backend, BackendUnavailableError
+from gpu_engine.backend import Backend, BackendUnavailableError, Choice
 from pipeline.config import BackendConfig
 from pipeline.errors import UserError, suggestion
 
@@ -14,7 +14,12 @@ CPU_BACKENDS = ("reference", "numpy", "numba")
 
 
 def named_backend(name: str) -> Backend:
-    """Return the backend called ``name``.
+    """Return the backend called ``name``; errors as in `named_choice`."""
+    return named_choice(name).backend
+
+
+def named_choice(name: str, devices: Sequence[int] | None = None) -> Choice:
+    """Return the backend called ``name`` and why it is the one.
 
     Raises
     ------
@@ -22,7 +27,7 @@ def named_backend(name: str) -> Backend:
         If it is unknown or cannot run here; it says what would make it run.
     """
     try:
-        return backends.choose(name).backend
+        return backends.choose(name, devices)
     except BackendUnavailableError as error:
         near = "" if name in backends.NAMES else suggestion(name, backends.NAMES)
         raise UserError(f"{error}.{near}") from None
@@ -30,14 +35,14 @@ def named_backend(name: str) -> Backend:
 
 def chosen_backend(config: BackendConfig, note: Callable[[str], None]) -> Backend:
     """Return the backend that the configuration asks for, with its threads, and note why."""
-    backend = named_backend(config.name)
+    backend, reason = named_choice(config.name, config.devices)
     if backend.name == "numba":
         from gpu_engine.numba_backend import set_threads
 
         set_threads(config.threads)
     elif config.threads is not None:
         note(f"backend.threads is for numba; {backend.name} ignores it")
-    note(f"backend: {backend.name} ({backends.choose(config.name).reason})")
+    note(f"backend: {backend.name} ({reason})")
     return backend
 
 

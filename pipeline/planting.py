@@ -82,7 +82,10 @@ class _Combination:
         self._backend = backend
 
     def unit_drift(self, candles: Candles) -> Float:
-        """Log drift of every bar when each signal's total is one ATR; shape (n,)."""
+        """Log drift of every bar when each signal's total is one ATR; shape (n,).
+
+        A filled bar is one price, the close before it (strategy spec §1): it does not drift.
+        """
         trades = self._evaluator(candles).trades(self._point, Window(0, len(candles)))
         atr = average_true_range(candles)[trades["signal_bar"]]
         per_bar = trades["side"] * atr / trades["entry"] / DRIFT_BARS
@@ -90,7 +93,7 @@ class _Combination:
         steps = np.zeros(len(candles) + 1)
         np.add.at(steps, trades["entry_bar"], per_bar)
         np.add.at(steps, ends, -per_bar)
-        return np.cumsum(steps)[:-1]
+        return np.where(candles.filled, 0.0, np.cumsum(steps)[:-1])
 
     def gross_sharpe(self, candles: Candles) -> float:
         """Annualised Sharpe ratio over all candles."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.candles import MarketCandles
 from pipeline.console import Console
-from pipeline.market_data.quality import QualityReport
 from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained
 from pipeline.validation.lifecycle import STAGE_SIZE, Gate
@@ -21,10 +21,13 @@ _STAGE_MEANING = {
 }
 
 
-def show_candles(console: Console, report: QualityReport, synthetic: bool) -> None:
-    """Show the quality report."""
+def show_candles(console: Console, market: MarketCandles) -> None:
+    """Show the quality report, and whether the candles are of this world."""
+    report = market.quality
+    if market.synthetic:
+        console.print(SYNTHETIC)
     console.table(
-        ("SYNTHETIC candles: " if synthetic else "Candles: ") + report.source,
+        f"Candles: {report.source}",
         ("quality", "value"),
         (
             ("first bar", utc(report.first_bar)),

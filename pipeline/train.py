@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pipeline import cli
@@ -16,7 +17,7 @@ from pipeline.results.database import open_database
 from pipeline.results.jsonable import dumps
 from pipeline.results.repository import Repository
 from pipeline.storing import result_json, store
-from pipeline.summary import SYNTHETIC, show_candles, show_result
+from pipeline.summary import show_candles, show_result
 from pipeline.training import train
 
 #: Seconds between two writes of a job's progress to the database.
@@ -30,16 +31,13 @@ def main(config: TrainConfig) -> None:
     for dead in repository.reap_dead_jobs():
         console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
     with _job(config, repository) as job_id:
-        if config.synthetic:
-            console.print(SYNTHETIC)
         progress = _Progress(console, repository, job_id)
-        trained = train(config, progress, console.note)
+        trained = train(config, progress, console.note, partial(show_candles, console))
         with progress("storing", 0):
             configuration_id = store(trained, repository, job_id)
-    show_candles(console, trained.market.quality, trained.market.synthetic)
-    show_result(console, trained, configuration_id)
     result = cli.run_directory() / "result.json"
     result.write_text(dumps(result_json(trained, job_id, configuration_id)), "utf-8")
+    show_result(console, trained, configuration_id)
     console.print(f"Result file: {_relative(result)}")
 
 
@@ -65,7 +63,7 @@ def _job(config: TrainConfig, repository: Repository) -> Iterator[str]:
     except UserError as error:
         repository.fail_job(job_id, str(error))
         raise
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: what Rich raises when its reader has gone
         repository.fail_job(job_id, f"{type(error).__name__}: {error}")
         raise
 

@@ -41,6 +41,7 @@ from pipeline.validation.windows import final_window, splits, whole_days
 #: Starts a stage of work: ``progress("search", evaluations)`` yields the function to advance it.
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
 Note = Callable[[str], None]
+Seen = Callable[[MarketCandles], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,10 @@ class Trained:
     timings: dict[str, float]
 
 
-def train(config: TrainConfig, progress: Progress, note: Note) -> Trained:
+def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Trained:
     """Run the whole procedure of validation §1 on one market.
+
+    ``note`` hears what a person should know, ``seen`` is shown the candles before the search.
 
     Raises
     ------
@@ -94,10 +97,11 @@ def train(config: TrainConfig, progress: Progress, note: Note) -> Trained:
         expected = bars_expected(config.market, config.data)
         with progress("candles", expected) as advance:
             market = load_candles(config.market, config.data, strategy, backend, advance)
-        days = whole_days(market.candles)
-        parts = splits(config.validation, days)
     for warning in market.warnings:
         note(warning)
+    seen(market)
+    days = whole_days(market.candles)
+    parts = splits(config.validation, days)
 
     limits = config.risk.limits()
     with _timed(timings, "search"):

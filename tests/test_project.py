@@ -25,7 +25,17 @@ def test_every_dependency_is_pinned_but_cupy():
     assert names <= {pin.partition("==")[0] for pin in PINS}
 
 
-@pytest.mark.parametrize("script", ["scripts/train", "scripts/test", ".ci/run"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "scripts/train",
+        "scripts/test",
+        "scripts/conform",
+        "scripts/bench",
+        "scripts/schema",
+        ".ci/run",
+    ],
+)
 def test_scripts_can_be_run(script):
     assert os.access(ROOT / script, os.X_OK)
     assert subprocess.run(["bash", "-n", ROOT / script], check=False).returncode == 0

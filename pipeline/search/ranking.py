@@ -47,9 +47,10 @@ def round_significant(values: Float) -> Float:
 
 def best(scores: Float) -> int | None:
     """Position of the highest score, the first one among equals; None when none is admissible."""
-    if not len(scores) or np.isnan(scores).all():
+    admissible = np.flatnonzero(~np.isnan(scores))
+    if not len(admissible):
         return None
-    return int(np.nanargmax(scores))
+    return int(admissible[np.argmax(scores[admissible])])
 
 
 def plateau(scores: Float, shape: tuple[int, ...]) -> Float:

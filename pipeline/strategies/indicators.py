@@ -32,7 +32,8 @@ def average_true_range(candles: Candles) -> Float:
     ranges = true_range(candles)
     result = np.full(len(ranges), np.nan)
     if len(ranges) >= ATR_PERIOD:
-        first = float(ranges[:ATR_PERIOD].sum()) / ATR_PERIOD
+        # cumsum adds one by one, as a plain loop does; NumPy's sum adds pairs.
+        first = float(np.cumsum(ranges[:ATR_PERIOD])[-1]) / ATR_PERIOD
         tail = ranges[ATR_PERIOD:].tolist()
         result[ATR_PERIOD - 1 :] = list(
             accumulate(tail, lambda atr, tr: (13.0 * atr + tr) / 14.0, initial=first)

@@ -1,0 +1,237 @@
+"""The CUDA backend: one market on one or several devices, combinations split among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine import layouts
+from gpu_engine.book import EventBook
+from gpu_engine.cuda_market import FIELDS, CudaMarket, in_parts
+from gpu_engine.device import Device
+from gpu_engine.grid import Grid
+from gpu_engine.outcomes import trades_of_rows
+from gpu_engine.records import METRICS, Batch, Float, Window
+from gpu_engine.scoring import SIGNIFICANT_DIGITS, ScoreRule
+from gpu_engine.summary import GridSummary, SummaryBuilder
+
+Advance = Callable[[int], None]
+
+#: Combinations a thread of `strip_maxima` looks at.
+STRIP = 4096
+#: Most combinations scored at once: positions in a stretch are int32, and more is no faster.
+STRETCH = 1 << 24
+#: Room for candidates of the best K, in multiples of K, before the count is met exactly.
+ROOM = 4
+
+
+class CudaBackend:
+    """The functions of `gpu_engine.backend.Backend`, and of its `GridBackend`."""
+
+    name = "cuda"
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        self.devices = tuple(devices)
+
+    def load(self, book: EventBook) -> list[CudaMarket]:
+        """Send one market to every device and compute its outcomes there."""
+        return [CudaMarket(device, book) for device in self.devices]
+
+    def evaluate(
+        self, loaded: list[CudaMarket], batch: Batch, windows: tuple[Window, ...]
+    ) -> NDArray[np.void]:
+        """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
+        result = np.zeros((len(windows), len(batch)), METRICS)
+        bytes_each = batch.exits_per_unit * len(windows) * len(FIELDS) * 8
+
+        def work(market: CudaMarket, first: int, after: int) -> None:
+            found = market.walk(_units(batch, first, after), windows)
+            columns = slice(first * batch.exits_per_unit, after * batch.exits_per_unit)
+            for position, name in enumerate(FIELDS):
+                result[name][:, columns] = found[position]
+
+        _split(loaded, len(batch.table), bytes_each, work)
+        return result
+
+    def daily_returns(self, loaded: list[CudaMarket], batch: Batch, window: Window) -> Float:
+        """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
+        day = loaded[0].book.candles.day
+        n_days = int(day[window.end - 1] - day[window.start]) + 1
+        result = np.zeros((len(batch), n_days))
+
+        def work(market: CudaMarket, first: int, after: int) -> None:
+            rows = slice(first * batch.exits_per_unit, after * batch.exits_per_unit)
+            result[rows] = market.daily_returns(_units(batch, first, after), window)
+
+        _split(loaded, len(batch.table), batch.exits_per_unit * n_days * 8, work)
+        return result
+
+    def trades(self, loaded: list[CudaMarket], batch: Batch, window: Window) -> NDArray[np.void]:
+        """Trades (`TRADE`) of a batch of one combination, in order of entry."""
+        market, setting = loaded[0], int(batch.first_exit[0])
+        rows = market.taken(batch, window)
+        return trades_of_rows(market.book, market.outcomes(), rows, setting, window)
+
+    def score_grid(
+        self,
+        loaded: list[CudaMarket],
+        grid: Grid,
+        window: Window,
+        rule: ScoreRule,
+        advance: Advance,
+    ) -> Float:
+        """Scores of the whole grid in index order, float64 of shape (size,); NaN inadmissible."""
+        result = np.empty(grid.size)
+
+        def work(market: CudaMarket, first: int, after: int) -> None:
+            scores = _scores(market, grid, first, after - first, window, rule)
+            result[first:after] = market.device.get(scores)
+            advance(after - first)
+
+        _split(loaded, grid.size, _bytes_each(rule), work, STRETCH)
+        return result
+
+    def summarise_grid(
+        self,
+        loaded: list[CudaMarket],
+        grid: Grid,
+        window: Window,
+        rule: ScoreRule,
+        k: int,
+        advance: Advance,
+    ) -> GridSummary:
+        """Best K and pair maxima of the whole grid; nothing of its size is ever held."""
+        builders = {id(market): SummaryBuilder(grid, k) for market in loaded}
+        tables = {id(market): _PairTables(market, grid) for market in loaded}
+
+        def work(market: CudaMarket, first: int, after: int) -> None:
+            scores = _scores(market, grid, first, after - first, window, rule)
+            _offer_best(market, scores, first, after - first, builders[id(market)])
+            tables[id(market)].raise_to(scores, first, after - first)
+            advance(after - first)
+
+        _split(loaded, grid.size, _bytes_each(rule), work, STRETCH)
+        whole = builders[id(loaded[0])]
+        for market in loaded:
+            tables[id(market)].merge_into(whole)
+            if market is not loaded[0]:
+                other = builders[id(market)]
+                whole.admissible += other.admissible
+                whole.offer(other.index, other.score)
+        return whole.finish()
+
+
+class _PairTables:
+    """The tables of all pairs of axes on one device, one after another."""
+
+    def __init__(self, market: CudaMarket, grid: Grid) -> None:
+        self._market, self._grid = market, grid
+        self._axes = list(SummaryBuilder(grid, 1).pairs)
+        shape = grid.shape
+        sizes = [shape[a] * shape[b] for a, b in self._axes]
+        self._start = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+        device = market.device
+        self._cells = device.put(np.full(int(self._start[-1]), -np.inf))
+        self._sent = (device.put(np.array(shape, np.int32)), device.put(self._start))
+
+    def raise_to(self, scores: Any, first: int, count: int) -> None:
+        """Take the scores of combinations ``[first, first + count)``."""
+        size, start = self._sent
+        counts = (np.int64(first), np.int64(count), np.int32(len(self._grid.axes)))
+        self._market.run("pair_maxima", count, *counts, size, start, scores, self._cells)
+
+    def merge_into(self, builder: SummaryBuilder) -> None:
+        """Bring the tables to the host, the better of both in every cell."""
+        cells = self._market.device.get(self._cells)
+        for position, axes in enumerate(self._axes):
+            table = builder.pairs[axes]
+            part = cells[self._start[position] : self._start[position + 1]].reshape(table.shape)
+            np.maximum(table, part, out=table)
+
+
+def _scores(
+    market: CudaMarket, grid: Grid, first: int, count: int, window: Window, rule: ScoreRule
+) -> Any:
+    """Scores of combinations ``[first, first + count)``, on the device."""
+    metrics = market.walk_grid(grid, first, count, window, rule.fields)
+    row = {name: metrics[position] for position, name in enumerate(rule.fields)}
+    record = np.zeros((), layouts.RULE)
+    record["minimise"] = rule.minimise
+    record["is_profit_factor"] = rule.objective == "profit_factor"
+    record["significant_digits"] = SIGNIFICANT_DIGITS
+    record["min_trades"] = rule.min_trades
+    scores = market.device.empty(count, np.float64)
+    inputs = (row[rule.objective], row["sample_size"], row["win_rate"])
+    market.run("score", count, np.int64(count), record, *inputs, scores)
+    return scores
+
+
+def _offer_best(
+    market: CudaMarket, scores: Any, first: int, count: int, builder: SummaryBuilder
+) -> None:
+    """Hand the builder every score that may be among the best K.
+
+    The K-th best of the strips' maxima is a bound: at least K scores reach it.
+    """
+    device, strips = market.device, -(-count // STRIP)
+    maxima, admissible = device.empty(strips, np.float64), device.empty(strips, np.int32)
+    sizes = (np.int64(count), np.int32(STRIP))
+    market.run("strip_maxima", strips, *sizes, scores, maxima, admissible)
+    best = np.sort(device.get(maxima))[::-1]
+    bound = max(builder.bar, float(best[builder.k - 1]) if strips >= builder.k else -np.inf)
+    capacity = ROOM * builder.k
+    while True:
+        position, value = device.empty(capacity, np.int32), device.empty(capacity, np.float64)
+        found = device.zeros(1, np.int32)
+        limits = (np.int64(count), np.float64(bound), np.int32(capacity))
+        market.run("collect", count, *limits, scores, position, value, found)
+        reached = int(device.get(found)[0])
+        if reached <= capacity:
+            break
+        capacity = reached
+    index = first + device.get(position)[:reached].astype(np.int64)
+    # Last, so that what ran out of memory before has left no trace.
+    builder.offer(index, device.get(value)[:reached])
+    builder.admissible += int(device.get(admissible).sum(dtype=np.int64))
+
+
+def _bytes_each(rule: ScoreRule) -> int:
+    """Device memory that one combination takes while it is scored."""
+    return 8 * (len(rule.fields) + 2)
+
+
+def _units(batch: Batch, first: int, after: int) -> Batch:
+    part = slice(first, after)
+    return Batch(
+        batch.table[part], batch.thresholds[part], batch.first_exit[part], batch.exits_per_unit
+    )
+
+
+def _split(
+    loaded: list[CudaMarket],
+    total: int,
+    bytes_each: int,
+    work: Callable[[CudaMarket, int, int], None],
+    most: int | None = None,
+) -> None:
+    """Share ``[0, total)`` among the devices, and each share into parts that fit its memory."""
+    share = -(-total // len(loaded))
+
+    def run(number: int) -> None:
+        market, start = loaded[number], number * share
+        count = max(0, min(total - start, share))
+
+        def part(first: int, after: int) -> None:
+            work(market, start + first, start + after)
+
+        in_parts(market.device, count, bytes_each, part, most)
+
+    if len(loaded) == 1:
+        run(0)
+        return
+    with ThreadPoolExecutor(len(loaded)) as pool:
+        list(pool.map(run, range(len(loaded))))

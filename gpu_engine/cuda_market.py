@@ -1,0 +1,255 @@
+"""One market on one device: its arrays there, and the launches that answer for it.
+
+Work larger than the device's memory is the caller's to split; `in_parts` helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine import layouts
+from gpu_engine.book import EventBook
+from gpu_engine.device import Device, OutOfDeviceMemoryError
+from gpu_engine.grid import Grid
+from gpu_engine.outcomes import Outcomes
+from gpu_engine.records import METRICS, Batch, Float, Int32, Window
+
+#: Share of the free memory that the results of one launch may take.
+RESULT_SHARE = 0.5
+FIELDS = METRICS.names or ()
+
+
+class CudaMarket:
+    """Candles, rows and outcomes of one `EventBook` in the memory of one device."""
+
+    def __init__(self, device: Device, book: EventBook) -> None:
+        self.device, self.book = device, book
+        self._arrays = {name: device.put(array) for name, array in _host_arrays(book).items()}
+        self._n_outcomes = len(book.entries.bar) * len(book.exits)
+        self._arrays["outcomes"] = device.empty(self._n_outcomes, layouts.OUTCOME)
+        self._arrays["price"] = device.empty(self._n_outcomes, np.float64)
+        self._arrays["reason"] = device.empty(self._n_outcomes, np.int8)
+        self._rules = _rules(book)
+        self._market = self._record()
+        self._compute_outcomes()
+
+    def walk(self, batch: Batch, windows: tuple[Window, ...]) -> Float:
+        """All metrics of a batch, float64 of shape (fields, W, len(batch))."""
+        record, held = self._batch(batch)
+        result = self.device.empty((len(FIELDS), len(windows), len(batch)), np.float64)
+        arguments = (record, np.int64(len(batch)), np.int32((1 << len(FIELDS)) - 1), result)
+        self._launch("walk_batch", (len(batch), len(windows)), windows, *arguments)
+        found = self.device.get(result)
+        del held  # the kernel has read it
+        return found
+
+    def walk_grid(
+        self, grid: Grid, first: int, count: int, window: Window, fields: tuple[str, ...]
+    ) -> Any:
+        """Return some metrics of combinations ``[first, first + count)``, on the device.
+
+        Of shape (fields, count); ``fields`` in the order of `METRICS`.
+        """
+        record, held = self._grid(grid)
+        mask = sum(1 << FIELDS.index(name) for name in fields)
+        result = self.device.empty((len(fields), count), np.float64)
+        arguments = (record, np.int64(first), np.int64(count), np.int32(mask), result)
+        self._launch("walk_grid", (count, 1), (window,), *arguments)
+        del held  # memory is freed in the order of the stream
+        return result
+
+    def daily_returns(self, batch: Batch, window: Window) -> Float:
+        """Daily equity returns, float64 of shape (len(batch), D)."""
+        day = self.book.candles.day
+        n_days = int(day[window.end - 1] - day[window.start]) + 1
+        record, held = self._batch(batch)
+        daily = self.device.zeros((len(batch), n_days), np.float64)
+        arguments = (record, np.int64(len(batch)), daily)
+        self._launch("walk_daily", (len(batch), 1), (window,), *arguments)
+        found = self.device.get(daily)
+        del held
+        return found
+
+    def taken(self, batch: Batch, window: Window) -> Int32:
+        """Rows that a batch of one combination takes, in order."""
+        record, held = self._batch(batch)
+        rows = self.device.empty(max(1, len(self.book.signal_bar)), np.int32)
+        count = self.device.zeros(1, np.int32)
+        self._launch("walk_taken", (1, 1), (window,), record, rows, count)
+        found: Int32 = self.device.get(rows)[: int(self.device.get(count)[0])]
+        del held
+        return found
+
+    def outcomes(self) -> Outcomes:
+        """All outcomes on the host, exit setting by entry."""
+        shape = (len(self.book.entries.bar), len(self.book.exits))
+        raw = self.device.get(self._arrays["outcomes"]).view(layouts.OUTCOME).reshape(shape).T
+        return Outcomes(
+            exit_bar=raw["exit_bar"],
+            reason=self.device.get(self._arrays["reason"]).reshape(shape).T,
+            price=self.device.get(self._arrays["price"]).reshape(shape).T,
+            ret=raw["ret"],
+        )
+
+    def run(self, kernel: str, threads: int, *arguments: Any) -> None:
+        """Launch a kernel that needs nothing of the market."""
+        if threads:
+            self.device.launch(kernel, len(self.book.senses), (threads, 1), arguments)
+
+    def _compute_outcomes(self) -> None:
+        bars = ("open", "high", "low", "close", "day")
+        entries = ("entry_bar", "entry_side", "entry_atr", "entry_price")
+        names = (*bars, *entries, "stop_distance", "target_multiple")
+        self.run(
+            "outcomes",
+            self._n_outcomes,
+            np.int64(self._n_outcomes),
+            np.int32(len(self.book.exits)),
+            np.int32(len(self.book.candles)),
+            *(self._arrays[name] for name in names),
+            self._rules,
+            *(self._arrays[name] for name in ("outcomes", "price", "reason")),
+        )
+
+    def _launch(
+        self, kernel: str, threads: tuple[int, int], windows: tuple[Window, ...], *arguments: Any
+    ) -> None:
+        if not (threads[0] and threads[1]):
+            return
+        sent = self.device.put(_window_rows(self.book, windows))
+        every = (self._market, self._rules, sent, *arguments)
+        self.device.launch(kernel, len(self.book.senses), threads, every)
+
+    def _record(self) -> NDArray[Any]:
+        market = np.zeros((), layouts.MARKET)
+        for name in ("row_start", "rows", "features", "outcomes", "entry_side", "entry_price"):
+            market[name] = self.device.address(self._arrays[name])
+        market["n_rows"] = len(self.book.signal_bar)
+        market["n_exits"] = len(self.book.exits)
+        return market
+
+    def _batch(self, batch: Batch) -> tuple[NDArray[Any], list[Any]]:
+        """Return the batch as a record, and its arrays, which must outlive the launch."""
+        arrays: dict[str, NDArray[Any]] = {
+            "table": batch.table,
+            "thresholds": batch.thresholds * self.book.senses,
+            "first_exit": batch.first_exit,
+        }
+        record, held = self._pointing(layouts.BATCH, arrays)
+        record["exits_per_unit"] = batch.exits_per_unit
+        return record, held
+
+    def _grid(self, grid: Grid) -> tuple[NDArray[Any], list[Any]]:
+        """Return the grid as a record, and its arrays, which must outlive the launch."""
+        first = np.concatenate(([0], np.cumsum(grid.shape)[:-1]))
+        values = [
+            axis.values * (self.book.senses[axis.threshold] if axis.kind == "threshold" else 1.0)
+            for axis in grid.axes
+        ]
+        arrays: dict[str, NDArray[Any]] = {
+            "size": np.array(grid.shape, np.int32),
+            "table_stride": grid.strides(grid.of_kind("structural")).astype(np.int32),
+            "exit_stride": grid.strides(grid.of_kind("exit")).astype(np.int32),
+            "threshold": np.array([axis.threshold for axis in grid.axes], np.int32),
+            "first_value": first.astype(np.int32),
+            "values": np.concatenate(values),
+        }
+        record, held = self._pointing(layouts.GRID, arrays)
+        record["n_axes"] = len(grid.axes)
+        return record, held
+
+    def _pointing(
+        self, layout: np.dtype[Any], arrays: dict[str, NDArray[Any]]
+    ) -> tuple[NDArray[Any], list[Any]]:
+        record = np.zeros((), layout)
+        held = []
+        for name, array in arrays.items():
+            held.append(self.device.put(array))
+            record[name] = self.device.address(held[-1])
+        return record, held
+
+
+def in_parts(
+    device: Device,
+    total: int,
+    bytes_each: int,
+    part: Callable[[int, int], None],
+    most: int | None = None,
+) -> None:
+    """Call ``part(first, after)`` over ranges of ``[0, total)`` whose results fit the device.
+
+    No range is longer than ``most``. Out of memory is met once: the range that failed is tried
+    again at half the length, and so are those after it.
+
+    Raises
+    ------
+    OutOfDeviceMemoryError
+        When half does not fit either; it names both lengths.
+    """
+    room = int(device.free_bytes() * RESULT_SHARE)
+    size = max(1, min(total, room // max(1, bytes_each), most or total))
+    tried, first = [size], 0
+    while first < total:
+        after = min(first + tried[-1], total)
+        try:
+            part(first, after)
+        except OutOfDeviceMemoryError as error:
+            if len(tried) == 2:
+                raise OutOfDeviceMemoryError(
+                    f"{total:,} results of {bytes_each:,} bytes were tried {tried[0]:,} and"
+                    f" {tried[1]:,} at a time: {error}"
+                ) from None
+            tried.append(max(1, size // 2))
+        else:
+            first = after
+
+
+def _window_rows(book: EventBook, windows: tuple[Window, ...]) -> NDArray[Any]:
+    candles = book.candles
+    rows = np.zeros(len(windows), layouts.WINDOW)
+    for position, window in enumerate(windows):
+        first, last = candles.day[window.start], candles.day[window.end - 1]
+        close = candles.close[window.end - 1]
+        rows[position] = (window.start, window.end, first, last - first + 1, close)
+    return rows
+
+
+def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:
+    """Everything a market sends, by the name that kernels give it."""
+    candles, entries = book.candles, book.entries
+    rows = np.zeros(len(book.signal_bar), layouts.ROW)
+    rows["entry_bar"] = entries.bar[book.entry]
+    rows["entry_day"] = candles.day[rows["entry_bar"]]
+    rows["sweep_bar"] = book.sweep_bar
+    rows["entry"] = book.entry
+    return {
+        "open": candles.open,
+        "high": candles.high,
+        "low": candles.low,
+        "close": candles.close,
+        "day": candles.day,
+        "row_start": book.row_start,
+        "rows": rows,
+        "features": book.features,
+        "entry_bar": entries.bar,
+        "entry_side": entries.side,
+        "entry_atr": entries.atr,
+        "entry_price": entries.price,
+        "stop_distance": book.exits.stop_distance,
+        "target_multiple": book.exits.target_multiple,
+    }
+
+
+def _rules(book: EventBook) -> NDArray[Any]:
+    risk, costs = book.risk, book.costs
+    rules = np.zeros((), layouts.RULES)
+    rules["fee_rate"], rules["slippage"] = costs.fee_rate, costs.slippage
+    rules["fraction"] = risk.position_fraction
+    rules["max_daily_loss"] = np.inf if risk.max_daily_loss is None else risk.max_daily_loss
+    rules["losses_limit"] = risk.consecutive_losses_limit or 0
+    rules["max_holding_bars"] = risk.max_holding_bars or 0
+    return rules

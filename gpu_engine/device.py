@@ -1,0 +1,188 @@
+"""A device: memory, and kernels that run on it. All copies between host and device are made here.
+
+`CupyDevice` is a GPU. `gpu_engine.host_device.HostDevice` runs the same kernels, compiled by a host
+compiler, on the CPU: for tests where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+KERNELS = Path(__file__).parent / "kernels"
+#: What every compiler of the kernels is told; comparisons at a threshold must not be contracted.
+OPTIONS = ("--fmad=false", "-std=c++17")
+SOURCES = ("outcomes", "walk", "reduce")
+THREADS_PER_BLOCK = 128
+
+
+class OutOfDeviceMemoryError(MemoryError):
+    """The device has no room for an array; the message says how much was asked and is free."""
+
+
+class Device(Protocol):
+    """Where kernels run. ``Array`` below is whatever `put` and `empty` return."""
+
+    @property
+    def description(self) -> str:
+        """Name and memory, for logs and benchmarks."""
+        ...
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """Copy a host array to the device."""
+        ...
+
+    def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        """Return uninitialised device memory."""
+        ...
+
+    def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        """Return device memory set to zero."""
+        ...
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """Copy a device array to the host."""
+        ...
+
+    def address(self, array: Any) -> int:
+        """Return where an array begins in device memory."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Return how much memory can still be taken."""
+        ...
+
+    def launch(
+        self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
+    ) -> None:
+        """Run ``kernel`` on at least ``threads`` threads (x, y); blocks are 128 by 1.
+
+        Arguments are device arrays, NumPy scalars, or 0-d structured arrays passed by value.
+        """
+        ...
+
+
+class CupyDevice:
+    """The GPU ``number`` through CuPy (see `Device`)."""
+
+    def __init__(self, number: int) -> None:
+        import cupy
+
+        self._cupy = cupy
+        self._device = cupy.cuda.Device(number)
+        self._kernels = cache(self._compile)
+
+    @property
+    def description(self) -> str:
+        """Name and memory."""
+        properties = self._cupy.cuda.runtime.getDeviceProperties(self._device.id)
+        gib = properties["totalGlobalMem"] / 2**30
+        return f"{properties['name'].decode()}, {gib:.0f} GiB"
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """Copy a host array to the device; a structured one as bytes."""
+        with self._device:
+            flat = np.ascontiguousarray(array)
+            return self._allocated(lambda: self._cupy.asarray(_plain(flat)), flat.nbytes)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        """Return uninitialised device memory; of a structured dtype, as bytes."""
+        return self._make(self._cupy.empty, shape, dtype)
+
+    def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        """Return device memory set to zero."""
+        return self._make(self._cupy.zeros, shape, dtype)
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """Copy a device array to the host."""
+        with self._device:
+            return self._cupy.asnumpy(array)  # type: ignore[no-any-return]
+
+    def address(self, array: Any) -> int:
+        """Return where an array begins."""
+        return int(array.data.ptr)
+
+    def free_bytes(self) -> int:
+        """Free memory of the card and what CuPy's pool holds unused."""
+        with self._device:
+            free, _ = self._cupy.cuda.runtime.memGetInfo()
+            return int(free) + int(self._cupy.get_default_memory_pool().free_bytes())
+
+    def launch(
+        self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
+    ) -> None:
+        """Run a kernel; errors of an earlier one surface here or at the next copy."""
+        with self._device:
+            blocks = (-(-threads[0] // THREADS_PER_BLOCK), threads[1])
+            self._kernels(kernel, n_thresholds)(blocks, (THREADS_PER_BLOCK,), arguments)
+
+    def _compile(self, kernel: str, n_thresholds: int) -> Any:
+        for source in SOURCES:
+            text = (KERNELS / f"{source}.cu").read_text("utf-8")
+            if f" {kernel}(" in text and "__global__" in text:
+                options = (*OPTIONS, f"-I{KERNELS}", f"-DN_THRESHOLDS={n_thresholds}")
+                return self._module(text, options).get_function(kernel)
+        raise KeyError(f"no kernel is called {kernel}")
+
+    def _module(self, text: str, options: tuple[str, ...]) -> Any:
+        return self._cupy.RawModule(code=text, options=options)
+
+    def _make(self, make: Any, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        kind = np.dtype(dtype)
+        count = int(np.prod(shape))
+        with self._device:
+            if kind.fields is None:
+                return self._allocated(lambda: make(shape, kind), count * kind.itemsize)
+            size = count * kind.itemsize
+            return self._allocated(lambda: make(size, np.uint8), size)
+
+    def _allocated(self, make: Any, size: int) -> Any:
+        try:
+            return make()
+        except self._cupy.cuda.memory.OutOfMemoryError:
+            raise OutOfDeviceMemoryError(
+                f"the device has no room for {size:,} bytes; {self.free_bytes():,} are free"
+            ) from None
+
+
+@cache
+def cuda_problem() -> str | None:
+    """Say what keeps CUDA from running here, and what would mend it; None when a device works."""
+    if importlib.util.find_spec("cupy") is None:
+        return (
+            "CuPy is not installed: install the extra cuda12 or cuda13, whichever the driver serves"
+        )
+    import cupy
+
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"no CUDA driver or device answers ({error}): install the NVIDIA driver"
+    if not count:
+        return "the CUDA driver finds no device"
+    try:
+        cupy.RawModule(code=_PROBE).get_function("probe")((1,), (1,), (cupy.zeros(1),))
+        cupy.cuda.runtime.deviceSynchronize()
+    except Exception as error:  # whatever breaks here would break every launch
+        return f"the device does not run kernels ({error}): check driver and CUDA extra"
+    return None
+
+
+def current_device() -> int:
+    """Return the number of the GPU that CUDA would take by itself."""
+    import cupy
+
+    return int(cupy.cuda.runtime.getDevice())
+
+
+_PROBE = 'extern "C" __global__ void probe(double* cell) { cell[0] = 1.0; }'
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a structured array as bytes: CuPy has no structured dtypes."""
+    return array if array.dtype.fields is None else array.view(np.uint8)

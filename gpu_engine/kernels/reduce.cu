@@ -1,0 +1,95 @@
+// Scores of a stretch of a grid and what is kept of them: the best K and, for every pair of axes, the
+// best over all others. Nothing here needs threads of a block to meet, so there is no shared memory.
+#include "engine.cuh"
+
+#define MAX_AXES 16
+
+// Stands for "no admissible combination": -inf, which no score can be below.
+#define NOTHING (-__longlong_as_double(0x7ff0000000000000LL))
+
+// What `score` makes of a window's metrics (gpu_engine/scoring.py holds the rule).
+struct Rule {
+    int minimise;       // 1: less is better
+    int is_profit_factor;
+    int significant_digits;
+    int unused;
+    double min_trades;
+};
+
+__device__ inline double rounded(double value, int digits) {
+    if (value == 0.0 || value - value != 0.0) return value;  // zero, infinities, NaN
+    double scale = pow(10.0, digits - 1 - floor(log10(fabs(value))));
+    return rint(value * scale) / scale;
+}
+
+// Score of every combination, in place of its objective; NaN is inadmissible.
+extern "C" __global__ void score(long long count, Rule rule, const double* objective,
+                                 const double* sample_size, const double* win_rate, double* result) {
+    long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (id >= count) return;
+    double value = objective[id];
+    const double undefined = __longlong_as_double(0x7ff8000000000000LL);
+    if (rule.is_profit_factor && value != value && win_rate[id] > 0.0) value = -NOTHING;  // §10: +inf
+    if (rule.minimise) value = -value;
+    result[id] = sample_size[id] >= rule.min_trades ? rounded(value, rule.significant_digits) : undefined;
+}
+
+// Highest score of every strip of `length` combinations, and how many of them are admissible.
+extern "C" __global__ void strip_maxima(long long count, int length, const double* scores,
+                                        double* maximum, int* admissible) {
+    long long strip = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    long long first = strip * length;
+    if (first >= count) return;
+    double best = NOTHING;
+    int known = 0;
+    for (long long id = first; id < first + length && id < count; ++id) {
+        double value = scores[id];
+        if (value != value) continue;
+        ++known;
+        if (value > best) best = value;
+    }
+    maximum[strip] = best;
+    admissible[strip] = known;
+}
+
+// Positions and values of all scores at or above `least`; `found` counts them, even beyond `capacity`.
+extern "C" __global__ void collect(long long count, double least, int capacity, const double* scores,
+                                   int* position, double* value, int* found) {
+    long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (id >= count || !(scores[id] >= least)) return;
+    int slot = atomicAdd(found, 1);
+    if (slot >= capacity) return;
+    position[slot] = (int)id;
+    value[slot] = scores[id];
+}
+
+// Raise `cell` to `value`; a plain read first, since after the first few thousand hardly any raises it.
+__device__ inline void raise(unsigned long long* cell, double value) {
+    unsigned long long bits = (unsigned long long)__double_as_longlong(value), seen = *cell;
+    while (__longlong_as_double((long long)seen) < value) {
+        unsigned long long old = atomicCAS(cell, seen, bits);
+        if (old == seen) return;
+        seen = old;
+    }
+}
+
+// For every pair of axes (a < b) the best score at each of their values, over all other axes.
+// `cells` holds the pairs' tables one after another, each row-major, from `pair_start`.
+extern "C" __global__ void pair_maxima(long long first, long long count, int n_axes, const int* size,
+                                       const long long* pair_start, const double* scores,
+                                       unsigned long long* cells) {
+    long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (id >= count) return;
+    double value = scores[id];
+    if (value != value) return;
+    int at[MAX_AXES];
+    long long index = first + id;
+    for (int axis = n_axes - 1; axis >= 0; --axis) {
+        at[axis] = (int)(index % size[axis]);
+        index /= size[axis];
+    }
+    int pair = 0;
+    for (int a = 0; a < n_axes; ++a)
+        for (int b = a + 1; b < n_axes; ++b)
+            raise(cells + pair_start[pair++] + (long long)at[a] * size[b] + at[b], value);
+}

@@ -1,0 +1,76 @@
+"""The kernels' records as NumPy sees them; `gpu_engine/kernels/*.cu*` declare the same in C.
+
+A test compares every size with the C compiler's. Pointers are uint64 addresses of device memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+OUTCOME = np.dtype([("ret", "f8"), ("exit_bar", "i4"), ("exit_day", "i4")], align=True)
+ROW = np.dtype(
+    [("entry_bar", "i4"), ("entry_day", "i4"), ("sweep_bar", "i4"), ("entry", "i4")], align=True
+)
+WINDOW = np.dtype(
+    [
+        ("start", "i4"),
+        ("end", "i4"),
+        ("first_day", "i4"),
+        ("n_days", "i4"),
+        ("last_close", "f8"),
+    ],
+    align=True,
+)
+RULES = np.dtype(
+    [
+        ("fee_rate", "f8"),
+        ("slippage", "f8"),
+        ("fraction", "f8"),
+        ("max_daily_loss", "f8"),
+        ("losses_limit", "i4"),
+        ("max_holding_bars", "i4"),
+    ],
+    align=True,
+)
+MARKET = np.dtype(
+    [
+        ("row_start", "u8"),
+        ("rows", "u8"),
+        ("features", "u8"),
+        ("outcomes", "u8"),
+        ("entry_side", "u8"),
+        ("entry_price", "u8"),
+        ("n_rows", "i8"),
+        ("n_exits", "i4"),
+    ],
+    align=True,
+)
+BATCH = np.dtype(
+    [("table", "u8"), ("thresholds", "u8"), ("first_exit", "u8"), ("exits_per_unit", "i4")],
+    align=True,
+)
+GRID = np.dtype(
+    [
+        ("size", "u8"),
+        ("table_stride", "u8"),
+        ("exit_stride", "u8"),
+        ("threshold", "u8"),
+        ("first_value", "u8"),
+        ("values", "u8"),
+        ("n_axes", "i4"),
+    ],
+    align=True,
+)
+#: What `score` in reduce.cu applies; the rule itself is `gpu_engine.scoring`.
+RULE = np.dtype(
+    [
+        ("minimise", "i4"),
+        ("is_profit_factor", "i4"),
+        ("significant_digits", "i4"),
+        ("unused", "i4"),
+        ("min_trades", "f8"),
+    ],
+    align=True,
+)
+#: In the order of `record_sizes` in kernels/host.cpp.
+RECORDS = (OUTCOME, ROW, WINDOW, RULES, MARKET, BATCH, GRID, RULE)

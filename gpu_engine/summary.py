@@ -1,0 +1,84 @@
+"""What is kept of a grid too large to hold: the best K, and the best of every pair of values.
+
+Memory is O(K + cells of the pairs), whatever the size of the grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+
+from gpu_engine.grid import Grid
+from gpu_engine.records import Float, Int64
+
+
+@dataclass(frozen=True, eq=False)
+class GridSummary:
+    """A search in one window.
+
+    Attributes
+    ----------
+    index, score : int64 and float64 arrays of shape (k,)
+        The best combinations, best first, the lower index first among equals; k <= K.
+    admissible : int
+        Combinations with a score.
+    pairs : dict of (axis, axis) to float64 array
+        For axes a < b the best score at each of their values over all other axes, of shape
+        (size of a, size of b); NaN where nothing is admissible.
+    """
+
+    index: Int64
+    score: Float
+    admissible: int
+    pairs: dict[tuple[int, int], Float]
+
+
+@dataclass(eq=False)
+class SummaryBuilder:
+    """Takes scores a stretch at a time, in any order."""
+
+    grid: Grid
+    k: int
+    index: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    score: Float = field(default_factory=lambda: np.zeros(0))
+    admissible: int = 0
+
+    def __post_init__(self) -> None:
+        shape = self.grid.shape
+        axes = range(len(shape))
+        self.pairs = {
+            (a, b): np.full((shape[a], shape[b]), -np.inf) for a, b in combinations(axes, 2)
+        }
+
+    def add(self, index: Int64, scores: Float) -> None:
+        """Take scores of some combinations, float64 of shape (n,), NaN inadmissible."""
+        known = np.flatnonzero(~np.isnan(scores))
+        self.admissible += len(known)
+        self.offer(index[known], scores[known])
+        at = np.unravel_index(index[known], self.grid.shape)
+        for (a, b), table in self.pairs.items():
+            np.maximum.at(table, (at[a], at[b]), scores[known])
+
+    def offer(self, index: Int64, scores: Float) -> None:
+        """Take candidates for the best K alone."""
+        if len(self.score) == self.k and len(scores):
+            near = scores >= self.score[-1]
+            index, scores = index[near], scores[near]
+        index = np.concatenate((self.index, index))
+        scores = np.concatenate((self.score, scores))
+        order = np.lexsort((index, -scores))[: self.k]
+        self.index, self.score = index[order], scores[order]
+
+    @property
+    def bar(self) -> float:
+        """A score below this cannot be among the best K any more."""
+        return float(self.score[-1]) if len(self.score) == self.k else -np.inf
+
+    def finish(self) -> GridSummary:
+        """Return what was kept."""
+        pairs = {
+            axes: np.where(np.isneginf(table), np.nan, table) for axes, table in self.pairs.items()
+        }
+        return GridSummary(self.index, self.score, self.admissible, pairs)

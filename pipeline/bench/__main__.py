@@ -1,0 +1,155 @@
+"""Time the engine and the searches, once every backend has been held against `reference`.
+
+Exit status: 0 done, 1 a backend disagrees with `reference` and nothing was timed, 2 the user's
+mistake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gpu_engine.backend import Backend
+from gpu_engine.records import Candles
+from pipeline.bench import machine
+from pipeline.bench.parity import Parity, check_parity
+from pipeline.bench.report import grid_figures, print_report
+from pipeline.bench.setting import Setting, repeated
+from pipeline.bench.timing import time_alone, time_grid, time_run
+from pipeline.console import Console
+from pipeline.engines import cpu_backends, named_backend
+from pipeline.errors import UserError
+from pipeline.market_data.files import read_file
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.spacing import inferred_timeframe
+from pipeline.market_data.synthetic import synthetic_candles
+
+PARITY_SAMPLE = 200
+#: Passes whose median counts. NumPy's takes seconds and hardly varies.
+REPEATS = {"numpy": 1}
+DEFAULT_REPEATS = 5
+
+
+class History(NamedTuple):
+    """Candles and what to call them."""
+
+    candles: Candles
+    timeframe: str
+    source: str
+    synthetic: bool
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--data", type=Path, metavar="FILE", help="default: demo candles, a year")
+    parser.add_argument("--backend", metavar="NAME", help="default: every CPU backend there is")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args(arguments)
+    console = Console()
+    try:
+        history = _history(given.data)
+        backends = _timed_backends(given.backend)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if history.synthetic:
+        console.note(f"No --data FILE: {history.source}")
+    setting = Setting.default()
+    parity = check_parity(setting, history.candles, backends, PARITY_SAMPLE, seed=0)
+    if parity.disagreements:
+        for name, index, disagreement in parity.disagreements:
+            console.note(f"{name}, combination {index}: {disagreement}")
+        console.note("A backend disagrees with reference: nothing was timed.")
+        return 1
+    report = measure(setting, history, backends, parity, console)
+    if given.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_report(console, report)
+    return 0
+
+
+def measure(
+    setting: Setting,
+    history: History,
+    backends: Sequence[Backend],
+    parity: Parity,
+    console: Console,
+) -> dict[str, Any]:
+    """Time ``backends``, and growth and searches with the last of them."""
+    candles, size = history.candles, setting.space.size
+    alone = {}
+    for backend in backends:
+        console.note(f"timing {backend.name}")
+        repeats = REPEATS.get(backend.name, DEFAULT_REPEATS)
+        seconds, peak = time_alone(setting, candles, backend.name, repeats)
+        alone[backend.name] = grid_figures(seconds, len(candles), size, repeats, peak)
+    fastest = backends[-1]
+    console.note(f"timing growth and searches with {fastest.name}")
+    return {
+        "machine": machine.describe(),
+        "candles": {
+            "source": history.source,
+            "synthetic": history.synthetic,
+            "timeframe": history.timeframe,
+            "bars": len(candles),
+            "sha256": candles.sha256,
+        },
+        "combinations": size,
+        "parity": {"combinations": parity.combinations, "trades": parity.trades},
+        "backends": alone,
+        "growth": {"backend": fastest.name, "grids": _growth(setting, candles, fastest)},
+        "walk_forward": {
+            method: _run_figures(time_run(setting, candles, fastest, method))
+            for method in ("grid", "bayesian")
+        },
+    }
+
+
+def _growth(setting: Setting, candles: Candles, backend: Backend) -> dict[str, Any]:
+    grids = {
+        "as it is": (setting, candles),
+        "4 x bars": (setting, repeated(candles, 4)),
+        "16 x combos": (setting.refined(), candles),
+    }
+    repeats = REPEATS.get(backend.name, 3)
+    result = {}
+    for name, (some, bars) in grids.items():
+        seconds = time_grid(some, bars, backend, repeats)
+        result[name] = grid_figures(seconds, len(bars), some.space.size, repeats)
+    return result
+
+
+def _run_figures(run: tuple[float, int] | None) -> dict[str, float] | None:
+    return None if run is None else {"seconds": run[0], "evaluations": run[1]}
+
+
+def _history(path: Path | None) -> History:
+    if path is None:
+        raw: RawCandles = synthetic_candles(365, "5m", seed=0)
+        source = "SYNTHETIC demo candles (365 days, seed 0)"
+        return History(make_regular(raw, "5m", source)[0], "5m", source, True)
+    raw = read_file(path)
+    timeframe = inferred_timeframe(raw.timestamp, str(path))
+    return History(make_regular(raw, timeframe, str(path))[0], timeframe, path.name, False)
+
+
+def _timed_backends(name: str | None) -> list[Backend]:
+    found = [named_backend(name)] if name else cpu_backends()
+    timed = [backend for backend in found if backend.name != "reference"]
+    if not timed:
+        raise UserError(
+            "backend 'reference' is what others are held against and is not timed: it would take"
+            " hours; use --backend numpy or numba."
+        )
+    return timed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""Golden files: backtests computed by an independent program, and the candles they ran on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Costs, RiskLimits, Window
+from pipeline.agreement import Disagreement
+from pipeline.errors import UserError, suggestion
+from pipeline.market_data.files import read_file
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.spacing import inferred_timeframe
+from pipeline.market_data.timeframe import TIMEFRAMES
+from pipeline.strategies.base import Strategy
+
+
+class GoldenCosts(BaseModel):
+    """Costs by the golden files' names: ``fee`` per side, ``slippage`` on market orders."""
+
+    fee: float
+    slippage: float
+
+    def record(self) -> Costs:
+        """Return the engine's record."""
+        return Costs(self.fee, self.slippage)
+
+
+class Case(BaseModel):
+    """One backtest: a combination, its terms, and the metrics and trades it must give."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    parameters: dict[str, float | None]
+    costs: GoldenCosts
+    risk: RiskLimits
+    start_bar: int
+    end_bar: int
+    metrics: dict[str, float | None]
+    trades: list[list[Any]]
+
+    @model_validator(mode="after")
+    def _metrics_exist(self) -> Self:
+        unknown = [name for name in self.metrics if name not in (METRICS.names or ())]
+        if unknown:
+            raise ValueError(f"'{unknown[0]}' is no metric")
+        return self
+
+    @property
+    def window(self) -> Window:
+        """The bars it ran on."""
+        return Window(self.start_bar, self.end_bar)
+
+    def expected_metrics(self) -> dict[str, float]:
+        """Metrics by name; null in the file is NaN here."""
+        return {k: float("nan") if v is None else v for k, v in self.metrics.items()}
+
+
+class Golden(BaseModel):
+    """A golden file: ``data`` names a file of candles, or ``candles`` holds them."""
+
+    data: str | None = None
+    sha256: str | None = None
+    timeframe: str | None = None
+    candles: dict[str, list[float]] | None = None
+    bars: int | None = None
+    first_timestamp: int | None = None
+    filled_bars: int | None = None
+    trade_fields: list[str] = list(TRADE.names or ())
+    cases: list[Case]
+
+    @model_validator(mode="after")
+    def _trades_can_be_read(self) -> Self:
+        if sorted(self.trade_fields) != sorted(TRADE.names or ()):
+            raise ValueError(f"trade_fields must be {', '.join(TRADE.names or ())}, in any order")
+        reason = self.trade_fields.index("reason")
+        for number, case in enumerate(self.cases):
+            for row in case.trades:
+                if len(row) != len(self.trade_fields) or row[reason] not in REASONS:
+                    raise ValueError(f"cases[{number}] has a trade that cannot be read: {row}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_candles(self) -> Self:
+        if (self.data is None) == (self.candles is None):
+            raise ValueError("either data or candles must be given")
+        lengths = {len((self.candles or {}).get(name, ())) for name in COLUMNS}
+        if self.candles is not None and (len(lengths) > 1 or 0 in lengths):
+            raise ValueError(f"candles must hold {', '.join(COLUMNS)}, all of one length")
+        return self
+
+    def expected_trades(self, case: Case) -> NDArray[Any]:
+        """Trades of one of the cases, dtype `TRADE`."""
+        result = np.zeros(len(case.trades), TRADE)
+        for name, column in zip(self.trade_fields, zip(*case.trades, strict=True), strict=False):
+            result[name] = [REASONS.index(v) for v in column] if name == "reason" else column
+        return result
+
+
+def read_golden(path: Path) -> Golden:
+    """Read and check a golden file.
+
+    Raises
+    ------
+    UserError
+        If there is no such file or it is no golden file; it says what is wrong where.
+    """
+    try:
+        return Golden.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(f"{path} is not a golden file: {where}: {first['msg']}.") from None
+
+
+class GoldenCandles(NamedTuple):
+    """Candles of a golden file on the regular grid, and where they are not what it says."""
+
+    candles: Candles
+    disagreements: list[Disagreement]
+
+
+def load_candles(golden: Golden, source: str, data: Path | None) -> GoldenCandles:
+    """Read the candles of ``golden`` as a training run would, and hold them against its figures.
+
+    Parameters
+    ----------
+    source : str
+        What errors call the golden file.
+    data : Path or None
+        The folder of its data file; unused when it carries its candles.
+
+    Raises
+    ------
+    UserError
+        If the candles are missing or cannot be laid on a grid.
+    """
+    found = []
+    if golden.data is None:
+        assert golden.candles is not None, "checked when it was read"
+        columns = [np.array(golden.candles[name], np.float64) for name in COLUMNS[1:]]
+        timestamp = np.array(golden.candles[COLUMNS[0]], np.int64)
+        raw = RawCandles(timestamp, *columns)
+    else:
+        if data is None:
+            raise UserError(
+                f"{source} needs the candles of {golden.data}: give --data FOLDER, where it lies."
+            )
+        source = str(data / golden.data)
+        raw = read_file(source)
+        if golden.sha256 is not None:
+            digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()
+            if digest != golden.sha256:
+                found.append(Disagreement("sha256", golden.sha256, digest))
+    candles, _ = make_regular(raw, _timeframe(golden, raw, source), source)
+    measured = {
+        "bars": len(candles),
+        "first_timestamp": int(candles.timestamp[0]),
+        "filled_bars": int(candles.filled.sum()),
+    }
+    for name, value in measured.items():
+        expected = getattr(golden, name)
+        if expected is not None and expected != value:
+            found.append(Disagreement(name, expected, value))
+    return GoldenCandles(candles, found)
+
+
+def _timeframe(golden: Golden, raw: RawCandles, source: str) -> str:
+    """Return the timeframe that the file names, or its data file's name, or the spacing."""
+    if golden.timeframe is not None:
+        return golden.timeframe
+    parts = Path(golden.data or "").stem.split("_")
+    named = next((part for part in parts if part in TIMEFRAMES), None)
+    return named or inferred_timeframe(raw.timestamp, source)
+
+
+def combination(case: Case, strategy: Strategy, where: str) -> dict[str, float | None]:
+    """Every parameter of ``strategy``; one that can be off and is not named is off.
+
+    Raises
+    ------
+    UserError
+        If the case, which the error calls ``where``, lacks a parameter or has an unknown one.
+    """
+    declared = {p.name: p for p in strategy.parameters}
+    for name in case.parameters:
+        if name not in declared:
+            raise UserError(
+                f"{where}: '{name}' is not a parameter of {strategy.name}"
+                f" ({', '.join(declared)}).{suggestion(name, declared)}"
+            )
+    for name, parameter in declared.items():
+        if case.parameters.get(name) is None and not parameter.nullable:
+            raise UserError(f"{where}: parameter '{name}' must be given a number.")
+    return {name: case.parameters.get(name) for name in declared}

@@ -1,0 +1,26 @@
+"""Runs that several files ask about, made once for each process of the test run."""
+
+import pytest
+
+from support.runs import QUICK, SMALL_GRID, run, run_here
+
+DEMO = ("market=demo", "optimizer=grid", *SMALL_GRID)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The demo year over a small grid, by the real command."""
+    return run(tmp_path_factory.mktemp("demo"), *DEMO)
+
+
+@pytest.fixture(scope="session")
+def peak(tmp_path_factory):
+    """A small grid ranked by the best score, on generated hours."""
+    folder = tmp_path_factory.mktemp("peak")
+    return run_here(folder, *QUICK, "optimizer=grid", "selection=peak", *SMALL_GRID)
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Run a command in this process, in an empty folder."""
+    return lambda *arguments, **options: run_here(tmp_path, *arguments, **options)

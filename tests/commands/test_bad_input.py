@@ -1,0 +1,282 @@
+"""What a user gets wrong: exit status 2, a sentence that names it, and nothing half-written."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from gpu_engine.backend import BackendUnavailableError, choose
+from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.synthetic import synthetic_candles
+from support.runs import SMALL_GRID, run, run_here
+
+HOURS = ("market=btc_binance_1h", "data=file", "data.path=candles.csv", *SMALL_GRID)
+SHORT_WINDOWS = ("validation.train=20", "validation.gap=1", "validation.test=10", "min_trades=1")
+
+
+@pytest.fixture(scope="session")
+def good():
+    """Columns of 60 days of hours that nothing is wrong with."""
+    raw = synthetic_candles(60, "1h", 0, 0.6)
+    return {name: getattr(raw, name) for name in COLUMNS}
+
+
+@pytest.fixture
+def columns(good):
+    """A copy to spoil."""
+    return {name: column.copy() for name, column in good.items()}
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Train on columns as a CSV file, in this process."""
+
+    def train(columns, *arguments):
+        pyarrow.csv.write_csv(pa.table(columns), tmp_path / "candles.csv")
+        return run_here(tmp_path, *HOURS, *arguments)
+
+    return train
+
+
+def assert_refused(finished, *sentences):
+    """A mistake, named; where a database was open the job says the same, and nothing else is."""
+    assert finished.status == 2
+    assert "Traceback" not in finished.err
+    for sentence in sentences:
+        assert sentence in finished.err
+    if (finished.folder / "var/trainings.db").exists():
+        (job,) = finished.jobs
+        assert job.status == "failed"
+        assert finished.err.endswith(f"{job.error}\n")
+        assert finished.configurations == []
+    assert finished.artifacts == []
+    assert list(finished.folder.glob("var/runs/*/*/result.json")) == []
+
+
+def test_an_empty_file_by_the_real_command(tmp_path):
+    (tmp_path / "candles.csv").touch()
+    finished = run(tmp_path, *HOURS)
+    assert_refused(finished, "candles.csv is empty (0 bytes): fetch or export it again.")
+    assert len(finished.jobs) == 1
+    assert finished.out == ""
+
+
+def no_rows(columns):
+    return {name: column[:0].astype(float) for name, column in columns.items()}
+
+
+def one_candle(columns):
+    return {name: column[:1] for name, column in columns.items()}
+
+
+def no_volume_column(columns):
+    return {name: column for name, column in columns.items() if name != "volume"}
+
+
+def nan_price(columns):
+    columns["close"][100] = np.nan
+    return columns
+
+
+def empty_price(columns):
+    text = [str(value) for value in columns["open"]]
+    text[7] = ""
+    return columns | {"open": pa.array(text)}
+
+
+def negative_volume(columns):
+    columns["volume"][[5, 6]] = -1.0
+    return columns
+
+
+def zero_price(columns):
+    columns["low"][9] = 0.0
+    return columns
+
+
+def high_below_low(columns):
+    columns["high"][50], columns["low"][50] = columns["low"][50], columns["high"][50] + 1.0
+    return columns
+
+
+def duplicates_that_differ(columns):
+    twice = {name: np.append(column, column[-1]) for name, column in columns.items()}
+    twice["close"][-1] += 0.5
+    return twice
+
+
+def seconds(columns):
+    return columns | {"timestamp": columns["timestamp"] // 1000}
+
+
+def microseconds(columns):
+    return columns | {"timestamp": columns["timestamp"] * 1000}
+
+
+def off_the_grid(columns):
+    return columns | {"timestamp": columns["timestamp"] + 60_000}
+
+
+def a_hole_too_long(columns):
+    keep = np.ones(len(columns["open"]), bool)
+    keep[100:200] = False
+    return {name: column[keep] for name, column in columns.items()}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (no_rows, "candles.csv has no rows: there is nothing to train on."),
+        (one_candle, "candles.csv has one candle only (2023-01-01 00:00 UTC)"),
+        (no_volume_column, "candles.csv has no column 'volume'. Needed: timestamp, open, high,"),
+        (nan_price, "candles.csv: close is nan at 2023-01-05 04:00 UTC (row 101)"),
+        (empty_price, "candles.csv: open is nan at 2023-01-01 07:00 UTC (row 8)"),
+        (negative_volume, "volume is -1 at 2023-01-01 05:00 UTC (row 6, and 1 more); it must not"),
+        (zero_price, "low is 0 at 2023-01-01 09:00 UTC (row 10); it must be above 0"),
+        (high_below_low, "data.quality.ohlc_violations allows 0, found 1 (the first at 2023-01-03"),
+        (duplicates_that_differ, "two rows open at 2023-03-01 23:00 UTC and disagree: close is"),
+        (seconds, "must be milliseconds since the epoch; row 1 has 1672531200, which looks like"),
+        (microseconds, "which looks like microseconds: divide by 1,000."),
+        (off_the_grid, "1439 of 1439 candles do not open at a multiple of 1h from the epoch (UTC)"),
+        (a_hole_too_long, "data.quality.filled_share allows 0.02, found 0.0701389"),
+    ],
+)
+def test_candles_that_cannot_be_used(train, columns, spoil, sentence):
+    finished = train(spoil(columns))
+    assert_refused(finished, sentence)
+    assert len(finished.jobs) == 1
+
+
+def test_a_timeframe_that_is_not_the_markets(train, columns):
+    finished = train(columns, "market=btc_binance_5m")
+    assert_refused(finished, "candles.csv looks like 1h", "but the market says 5m")
+
+
+@pytest.fixture(scope="module")
+def clean(good, tmp_path_factory):
+    """What the candles give with nothing done to them."""
+    folder = tmp_path_factory.mktemp("clean")
+    pyarrow.csv.write_csv(pa.table(good), folder / "candles.csv")
+    finished = run_here(folder, *HOURS, *SHORT_WINDOWS)
+    assert finished.status == 0
+    return finished.result
+
+
+def same_but_for_quality(one, other):
+    own = ("configuration_id", "job_id", "timings", "provenance")
+    assert {k: v for k, v in one.items() if k not in own} == {
+        k: v for k, v in other.items() if k not in own
+    }
+    assert one["provenance"]["data_hash"] == other["provenance"]["data_hash"]
+
+
+def test_unsorted_rows_are_sorted_and_counted(train, columns, clean):
+    order = np.arange(len(columns["open"]))
+    order[[10, 20]] = order[[20, 10]]
+    finished = train({name: column[order] for name, column in columns.items()}, *SHORT_WINDOWS)
+    same_but_for_quality(finished.result, clean)
+    assert finished.result["provenance"]["quality"]["out_of_order"] == 2
+    assert "│ duplicates, out of order  │                 0, 2 │" in finished.out
+
+
+def test_equal_duplicates_are_dropped_and_counted(train, columns, clean):
+    rows = np.sort(np.append(np.arange(len(columns["open"])), [3, 3, 700]))
+    finished = train({name: column[rows] for name, column in columns.items()}, *SHORT_WINDOWS)
+    same_but_for_quality(finished.result, clean)
+    assert finished.result["provenance"]["quality"]["duplicates"] == 3
+    assert "│ duplicates, out of order  │                 3, 0 │" in finished.out
+
+
+def test_candles_of_a_file_are_not_called_synthetic(train, columns):
+    finished = train(columns, *SHORT_WINDOWS)
+    (row,) = finished.configurations
+    assert "SYNTHETIC" not in finished.out
+    assert row.synthetic is row.document["metadata"]["synthetic"] is False
+    assert finished.result["synthetic"] is False
+
+
+def test_a_history_too_short_names_both_numbers(train, columns):
+    finished = train(columns)
+    assert_refused(finished, "validation needs 157 days for two windows", "the history has 60.")
+
+
+def test_a_split_that_leaves_too_little_names_both_numbers(train, columns):
+    finished = train(columns, "validation=train_test_split")
+    assert_refused(finished, "validation leaves 11 of 60 days to test on", "at least 30 are needed")
+
+
+def test_a_generated_history_too_short_is_refused_before_anything_is_made(here):
+    finished = here("market=demo", "data.days=100")
+    assert_refused(finished, "validation needs 157 days", "the history has 100.")
+    assert not (finished.folder / "var/trainings.db").exists()
+
+
+def test_part_of_a_file_that_is_not_there(train, columns):
+    finished = train(columns, "data.since=2030-01-01")
+    assert_refused(finished, "data.since and data.until leave no candle of candles.csv")
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("data.path=candels.csv", "candels.csv does not exist. Did you mean 'candles.csv'?"),
+        ("data.path=no/candles.csv", "does not exist (there is no folder no either)"),
+        ("data.path=.", ". is a folder, not a file; it holds candles.csv. Name one file."),
+        ("data.path=candles.xlsx", "candles.xlsx does not exist. Did you mean 'candles.csv'?"),
+        ("data.path=null", "data.path must be text; given: null."),
+        ("backend=numpi", "Did you mean 'numpy'?"),
+        ("backend.name=gpu", "backend.name must be auto, reference, numpy, numba or cuda"),
+        ("market=btc_binanse_1h", "Did you mean 'btc_binance_1h'?"),
+        ("optimzer=grid", "Did you mean 'optimizer'?"),
+        ("costs.fee_rate=-0.1", "costs.fee_rate must be at least 0; given: -0.1."),
+        ("validation.train=0", "validation.train must be"),
+        ("seed=abc", "seed must be a whole number"),
+    ],
+)
+def test_a_word_or_value_that_is_wrong(train, columns, argument, sentence):
+    assert_refused(train(columns, argument), sentence)
+
+
+def test_cuda_is_refused_where_there_is_none(here):
+    try:
+        choose("cuda")
+    except BackendUnavailableError as reason:
+        finished = here("market=demo_null", "backend=cuda", *SMALL_GRID)
+        assert_refused(finished, f"{reason}.\n", "backend 'cuda' ", "use backend=")
+    else:
+        pytest.skip("there is a GPU here")
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("nonsense", "storage.url must be a database address such as sqlite:///FILE"),
+        ("mysql://user@host/name", "storage.url must be a database address such as sqlite:///FILE"),
+        ("sqlite:///:memory:", "names no file, but results must outlive the run"),
+        ("sqlite:///taken/results.db", "cannot use taken/results.db as an SQLite database"),
+        ("sqlite:///taken", "taken is not an SQLite database"),
+        (
+            "postgresql://user:hush@127.0.0.1:1/name",
+            "cannot use PostgreSQL at 127.0.0.1:1/name as user user: ",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_used(here, tmp_path, url, sentence):
+    (tmp_path / "taken").write_text("a file where a folder should be, and no database")
+    finished = here("market=demo_null", f"storage.url='{url}'", *SMALL_GRID)
+    assert_refused(finished, sentence)
+    assert "hush" not in finished.err
+    assert not (tmp_path / "var/trainings.db").exists()
+
+
+def test_a_database_that_needs_its_address(here, monkeypatch):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    finished = here("market=demo_null", "storage=postgresql")
+    assert_refused(finished, "taken from the environment variable DATABASE_URL, which is not set")
+
+
+def test_an_artifacts_folder_that_cannot_be_made(train, columns, tmp_path):
+    (tmp_path / "taken").touch()
+    finished = train(columns, "storage.artifacts=taken/here", *SHORT_WINDOWS)
+    assert_refused(finished, "storage.artifacts: cannot write to taken/here")
+    assert (tmp_path / "taken").read_text() == ""

@@ -1,0 +1,156 @@
+"""Runs that do not end by themselves: Ctrl-C, a kill, a kill at the worst moment."""
+
+import signal
+import time
+
+import pytest
+
+from pipeline.results.repository import Repository
+from support.runs import QUICK, SMALL_GRID, ask, finish, run, run_here, start
+
+#: A search that would take an hour.
+ENDLESS = (
+    *("market=demo_null", "market.timeframe=1h"),
+    *("optimizer=bayesian", "optimizer.trials=10000", "optimizer.batch=5"),
+)
+QUICK_GRID = (*QUICK, *SMALL_GRID)
+
+
+def until_searching(process, folder, patience=120):
+    """Wait until the job of a process is in its search."""
+    deadline = time.monotonic() + patience
+    database = folder / "var/trainings.db"
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        if database.exists():
+            (job,) = ask(folder, Repository.jobs) or (None,)
+            if job is not None and job.stage_of_work == "search":
+                return job
+        time.sleep(0.1)
+    raise AssertionError("the search never began")
+
+
+@pytest.fixture
+def searching(tmp_path):
+    """A run of our own in the middle of its search; killed when the test is over."""
+    process = start(tmp_path, *ENDLESS)
+    try:
+        job = until_searching(process, tmp_path)
+        yield process, job
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_cancels(searching, tmp_path):
+    process, before = searching
+    assert before.status == "running"
+    process.send_signal(signal.SIGINT)
+    finished = finish(process, tmp_path, timeout=60)
+    assert finished.status == 130
+    assert finished.err.endswith("cancelled\n")
+    assert "Traceback" not in finished.err
+    (job,) = finished.jobs
+    assert (job.id, job.status, job.error) == (before.id, "cancelled", None)
+    assert job.finished_at is not None
+    assert finished.configurations == finished.artifacts == []
+
+
+def test_a_killed_run_is_found_at_the_next_start(searching, tmp_path):
+    process, before = searching
+    process.kill()
+    assert finish(process, tmp_path, timeout=60).status == -signal.SIGKILL
+    (job,) = ask(tmp_path, Repository.jobs)
+    assert job.status == "running"  # it could not say goodbye
+
+    following = run_here(tmp_path, *QUICK_GRID)
+    assert following.status == 0
+    died = ask(tmp_path, lambda repository: repository.job(before.id))
+    assert died.status == "failed"
+    assert died.error.startswith(f"process {before.pid} on {before.host} is gone (killed, or")
+    assert "during search" in died.error
+    assert (
+        f"job {before.id} (synthetic:NOEDGE/USDT:1h) marked failed: {died.error}" in following.err
+    )
+    assert [job.status for job in ask(tmp_path, Repository.jobs)] == ["completed", "failed"]
+
+
+def test_a_run_beside_a_living_one_leaves_it_alone(searching, tmp_path):
+    _, before = searching
+    assert run_here(tmp_path, *QUICK_GRID).status == 0
+    assert ask(tmp_path, lambda repository: repository.job(before.id)).status == "running"
+
+
+#: Replaces a function of the program by one that kills its own process.
+KILL_AT = """\
+import os, signal
+import {module}
+{module}.{name} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
+from pipeline import cli, train
+from pipeline.config import TrainConfig
+cli.run(train.main, TrainConfig, "train")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("pipeline.results.artifacts", "_write_trades"),  # half a folder
+        ("pipeline.results.repository", "TrainedConfiguration"),  # all but the row
+    ],
+)
+def test_killed_while_storing_leaves_no_configuration(tmp_path, module, name):
+    killed = run(tmp_path, *QUICK_GRID, code=KILL_AT.format(module=module, name=name))
+    assert killed.status == -signal.SIGKILL
+    assert [(job.status, job.stage_of_work) for job in killed.jobs] == [("running", "storing")]
+    assert killed.configurations == []
+    assert list(tmp_path.glob("var/runs/*/*/result.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "job_status"),
+    [(KeyboardInterrupt(), 130, "cancelled"), (RuntimeError("disk on fire"), 1, "failed")],
+)
+def test_a_row_that_cannot_be_written_takes_its_artifacts_along(
+    tmp_path, monkeypatch, raised, status, job_status
+):
+    def fail(*_):
+        assert len(list((tmp_path / "var/artifacts").iterdir())) == 1
+        raise raised
+
+    monkeypatch.setattr(Repository, "save_configuration", fail)
+    finished = run_here(tmp_path, *QUICK_GRID)
+    assert finished.status == status
+    assert [job.status for job in finished.jobs] == [job_status]
+    assert finished.configurations == finished.artifacts == []
+
+
+def test_a_fault_of_ours_is_1_and_in_the_row(tmp_path, monkeypatch):
+    def disagree(*_):
+        raise RuntimeError("the reference path trades otherwise")
+
+    monkeypatch.setattr("pipeline.training.check_against_reference", disagree)
+    finished = run_here(tmp_path, *QUICK_GRID)
+    assert finished.status == 1
+    assert finished.err.endswith("RuntimeError: the reference path trades otherwise\n")
+    (job,) = finished.jobs
+    assert job.error == "RuntimeError: the reference path trades otherwise"
+    assert finished.artifacts == []
+
+
+def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
+    process = start(tmp_path, "--help")
+    process.stdout.close()  # as `--help | head` does
+    assert (process.stderr.read(), process.wait(timeout=60)) == ("", 0)
+    process.stderr.close()
+
+
+def test_a_reader_that_leaves_the_verdict_has_the_result(tmp_path):
+    process = start(tmp_path, *QUICK_GRID)
+    assert process.stdout.readline().startswith("SYNTHETIC")
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(timeout=60)
+    (job,) = ask(tmp_path, Repository.jobs)
+    assert job.status in ("completed", "failed")  # as far as it came before it noticed
+    assert job.status == "failed" or list(tmp_path.glob("var/runs/*/*/result.json"))

@@ -1,0 +1,93 @@
+"""A seed has one result, whatever computes it and however the work is cut."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from support.runs import SMALL_GRID, run_here
+
+#: Two windows and the final search, in a moment.
+SHORT = ("market=demo_null", "market.timeframe=1h", "data.days=160", "min_trades=3")
+#: What tells two equal runs apart.
+IDENTITY = ("configuration_id", "job_id", "timings")
+OPTIMIZERS = {
+    "grid": ("optimizer=grid", *SMALL_GRID),
+    "random": ("optimizer=random", "optimizer.samples=20"),
+    "bayesian": ("optimizer=bayesian", "optimizer.trials=20", "optimizer.batch=5"),
+}
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """`result.json` of a run, less what no two runs share."""
+
+    def fresh(*arguments):
+        finished = run_here(tmp_path_factory.mktemp("run"), *SHORT, *arguments)
+        assert finished.status == 0
+        return {k: v for k, v in finished.result.items() if k not in IDENTITY}
+
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def known(fresh):
+    """The same, run only once for the same arguments."""
+    return functools.cache(fresh)
+
+
+def assert_close(actual, expected):
+    """Equal, but figures only to 1e-9: backends may differ in the last bits."""
+    if isinstance(expected, dict):
+        assert actual.keys() == expected.keys()
+        for key in expected:
+            assert_close(actual[key], expected[key])
+    elif isinstance(expected, list):
+        assert len(actual) == len(expected)
+        for one, other in zip(actual, expected, strict=True):
+            assert_close(one, other)
+    elif isinstance(expected, float):
+        np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
+    else:
+        assert actual == expected
+
+
+def without_backend(result):
+    """A result that does not tell what computed it."""
+    provenance = {k: v for k, v in result["provenance"].items() if k != "backend"}
+    return {k: v for k, v in result.items() if k != "backend"} | {"provenance": provenance}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_same_seed_gives_the_same_result(fresh, known, optimizer):
+    arguments = ("backend=numba", *OPTIMIZERS[optimizer])
+    assert fresh(*arguments) == known(*arguments)
+
+
+@pytest.mark.parametrize("optimizer", ["random", "bayesian"])
+def test_another_seed_searches_elsewhere(known, optimizer):
+    one = known("backend=numba", *OPTIMIZERS[optimizer])
+    other = known("backend=numba", "seed=1", *OPTIMIZERS[optimizer])
+    assert [w["score"] for w in one["windows"]] != [w["score"] for w in other["windows"]]
+    assert one["provenance"]["data_hash"] == other["provenance"]["data_hash"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "optimizer"),
+    [("numpy", "grid"), ("numpy", "random"), ("numpy", "bayesian"), ("reference", "random")],
+)
+def test_backends_find_the_same(known, backend, optimizer):
+    expected = known("backend=numba", *OPTIMIZERS[optimizer])
+    found = known(f"backend={backend}", *OPTIMIZERS[optimizer])
+    assert (expected["backend"], found["backend"]) == ("numba", backend)
+    assert found["parameters"] == expected["parameters"]
+    assert_close(without_backend(found), without_backend(expected))
+
+
+@pytest.mark.parametrize("optimizer", ["grid", "random"])
+@pytest.mark.parametrize(
+    "work", ["backend.threads=1", "backend.threads=2", "backend.block=1", "backend.block=17"]
+)
+def test_threads_and_blocks_change_nothing(known, work, optimizer):
+    arguments = ("backend=numba", *OPTIMIZERS[optimizer])
+    assert known(work, *arguments) == known(*arguments)

@@ -1,0 +1,213 @@
+"""`python -m pipeline.train`, end to end: the demo year by the real command, then every method."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gpu_engine.backend import choose
+from gpu_engine.records import METRICS
+from pipeline.candles import load_candles
+from pipeline.config import TrainConfig, load
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.space import single_point
+from pipeline.strategies.registry import load_strategy
+from pipeline.validation.lifecycle import STAGE_SIZE, judge
+from pipeline.validation.windows import final_window, splits, whole_days
+from support.agreement import assert_same_metrics
+from support.runs import QUICK, SMALL_GRID, SMALL_SIZE, ask, run, run_here
+
+KEYS = {
+    *("market", "strategy", "optimizer", "backend", "combinations_evaluated", "parameters"),
+    *("in_sample", "out_of_sample", "windows", "lifecycle_stage", "gates", "statistics"),
+    *("configuration_id", "job_id", "provenance", "timings"),
+}
+
+
+def metrics_record(values):
+    """Metrics of `result.json` as the engine's record; null is NaN."""
+    record = np.zeros((), METRICS)
+    for name in METRICS.names:
+        record[name] = np.nan if values[name] is None else values[name]
+    return record
+
+
+def test_the_demo_year_ends_with_a_verdict(demo):
+    assert demo.status == 0
+    assert demo.out.startswith("SYNTHETIC candles: nothing below says anything about a market.\n")
+    stage, size = demo.result["lifecycle_stage"], STAGE_SIZE[demo.result["lifecycle_stage"]]
+    assert f"\nStage: SYNTHETIC {stage} (size {size:g}): " in demo.out
+    assert f"Stored as {demo.result['configuration_id']} in sqlite:///var/trainings.db" in demo.out
+    assert re.fullmatch(rf"backend: {demo.result['backend']} \(auto: .*\)\n", demo.err)
+
+
+def test_the_planted_edge_is_found(demo):
+    assert demo.result["lifecycle_stage"] == "VALIDATION"
+    assert demo.result["parameters"]["pierce_depth"] == 0.001
+    assert demo.result["parameters"]["key_level_lookback"] == 100
+
+
+def test_result_json_holds_what_was_promised(demo):
+    result = demo.result
+    assert result.keys() >= KEYS
+    assert result["market"] == "synthetic:DEMO/USDT:5m"
+    assert (result["strategy"], result["optimizer"]) == ("LIQUIDITY_SWEEP_V3", "grid")
+    assert (result["selection"], result["objective"]) == ("plateau", "net_profit")
+    assert result["timings"].keys() == {"candles", "search", "reference", "surface"}
+    assert all(seconds >= 0 for seconds in result["timings"].values())
+
+
+def test_a_year_gives_eight_windows(demo):
+    windows = demo.result["windows"]
+    assert [window["train"][0] for window in windows[:2]] == ["2023-01-01", "2023-01-31"]
+    for window in windows:
+        days = np.array([*window["train"], *window["test"]], "datetime64[D]").astype(int)
+        assert (np.diff(days) == [89, 8, 29]).all()  # 90 days, a gap of 7, 30 days
+    tests = np.array([window["test"] for window in windows], "datetime64[D]").astype(int)
+    assert (tests[1:, 0] == tests[:-1, 1] + 1).all()
+    assert len(windows) == 8
+    assert demo.result["out_of_sample"]["n_days"] == 240
+    assert demo.result["in_sample"]["n_days"] == 90
+
+
+def test_every_evaluation_is_counted(demo):
+    windows = demo.result["windows"]
+    assert all(window["combinations_evaluated"] == SMALL_SIZE for window in windows)
+    winners = sum(window["out_of_sample"] is not None for window in windows)
+    assert demo.result["combinations_evaluated"] == 9 * SMALL_SIZE + winners
+    assert all(0 < window["admissible"] <= SMALL_SIZE for window in windows)
+
+
+def test_the_stage_is_what_the_figures_say(demo):
+    figures = demo.result["out_of_sample"] | demo.result["statistics"]
+    stage, gates = judge(figures)
+    assert demo.result["lifecycle_stage"] == stage
+    assert demo.result["gates"] == [gate.to_dict() for gate in gates]
+
+
+@pytest.fixture(scope="module")
+def reference(demo):
+    """Metrics of any parameters in any window of the demo year, by the reference path."""
+    config = load(["market=demo"], TrainConfig, "train")
+    strategy, backend = load_strategy("liquidity_sweep"), choose("reference").backend
+    market = load_candles(config.market, config.data, strategy, choose().backend, lambda n: None)
+    assert market.candles.sha256 == demo.result["provenance"]["data_hash"]
+    days = whole_days(market.candles)
+
+    def metrics(parameters, window):
+        space = single_point(strategy, parameters)
+        evaluator = Evaluator(
+            market.candles, space, config.costs.record(), config.risk.limits(), backend
+        )
+        return evaluator.points(space.point(parameters)[None], (window,))[0, 0]
+
+    return metrics, splits(config.validation, days), final_window(config.validation, days)
+
+
+def test_in_sample_is_the_stored_configuration_on_the_last_train_days(demo, reference):
+    metrics, _, final = reference
+    expected = metrics(demo.result["parameters"], final)
+    assert_same_metrics(metrics_record(demo.result["in_sample"]), expected)
+
+
+def test_each_window_holds_its_winner_on_both_parts(demo, reference):
+    metrics, parts, _ = reference
+    for window, split in zip(demo.result["windows"], parts, strict=True):
+        for name, part in (("in_sample", split.train), ("out_of_sample", split.test)):
+            expected = metrics(window["parameters"], part)
+            assert_same_metrics(metrics_record(window[name]), expected)
+        assert window["score"] == pytest.approx(window["in_sample"]["net_profit"], rel=1e-11)
+
+
+def test_statistics_are_of_the_figures_stored(demo):
+    found, windows = demo.result["statistics"], demo.result["windows"]
+    assert found["p_value"] == pytest.approx(stats.norm.sf(found["z_score"]), rel=1e-9)
+    promised = np.mean([window["in_sample"]["sharpe_ratio"] for window in windows])
+    kept = demo.result["out_of_sample"]["sharpe_ratio"]
+    assert found["is_overfit"] is bool(kept < 0.5 * promised)
+    yearly = np.mean([(1 + w["in_sample"]["net_profit"]) ** (365 / 90) - 1 for w in windows])
+    came = (1 + demo.result["out_of_sample"]["net_profit"]) ** (365 / 240) - 1
+    assert found["walk_forward_efficiency"] == pytest.approx(came / yearly, rel=1e-9)
+
+
+def test_parameter_spread_is_over_the_windows(demo):
+    values = [window["parameters"]["pierce_depth"] for window in demo.result["windows"]]
+    expected = {"min": min(values), "median": np.median(values), "max": max(values)}
+    assert demo.result["parameter_spread"]["pierce_depth"] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "each"),
+    [
+        (("optimizer=grid", *SMALL_GRID), "grid", SMALL_SIZE),
+        (("optimizer=random", "optimizer.samples=30"), "random", 30),
+        (("optimizer=random", "optimizer.samples=99", *SMALL_GRID), "grid", SMALL_SIZE),
+        (("optimizer=bayesian", "optimizer.trials=25", "optimizer.batch=10"), "bayesian", 25),
+        (("optimizer=random", "optimizer.samples=20", "space=continuous"), "random", 20),
+        (("optimizer=bayesian", "optimizer.trials=20", "space=continuous"), "bayesian", 20),
+    ],
+)
+def test_every_method_walks_forward(here, arguments, method, each):
+    finished = here(*QUICK, *arguments)
+    result = finished.result
+    assert finished.status == 0
+    assert result["method"] == method
+    assert len(result["windows"]) == 3
+    winners = sum(window["out_of_sample"] is not None for window in result["windows"])
+    assert result["combinations_evaluated"] == 4 * each + winners
+    assert finished.configurations[0].parameters == result["parameters"]
+
+
+def test_a_budget_that_covers_the_grid_says_so(here):
+    finished = here(*QUICK, "optimizer=random", "optimizer.samples=99", *SMALL_GRID)
+    sentence = "optimizer=random: a budget of 99 covers all 72 combinations, so the whole grid is"
+    assert sentence in finished.err
+
+
+def test_a_continuous_space_leaves_the_grid_but_not_the_ranges(here):
+    result = here(*QUICK, "optimizer=random", "optimizer.samples=20", "space=continuous").result
+    found = result["parameters"]
+    assert 0.0005 <= found["pierce_depth"] <= 0.005
+    assert found["pierce_depth"] not in (0.0005, 0.001, 0.002, 0.003, 0.004, 0.005)
+    assert found["rejection_candles"] in range(1, 6)
+    assert found["min_stop_density_score"] == 0.5
+    assert found["max_spread_tolerance"] is None
+    assert result["statistics"]["stability_score"] is None
+
+
+def test_train_test_split_has_one_window_and_stores_its_winner(here):
+    result = here(*QUICK, "validation=train_test_split", *SMALL_GRID).result
+    (window,) = result["windows"]
+    assert window["train"] == ["2023-01-01", "2023-05-20"]  # 140 of 200 days
+    assert window["test"] == ["2023-05-28", "2023-07-19"]  # after a gap of 7, to the end
+    assert result["parameters"] == window["parameters"]
+    assert result["in_sample"] == window["in_sample"]
+    assert result["out_of_sample"]["n_days"] == 53
+
+
+def test_nothing_admissible_completes_without_a_configuration(here):
+    finished = here(*QUICK, "min_trades=5000", *SMALL_GRID)
+    assert finished.status == 0
+    assert "No combination traded at least 5000 times" in finished.out
+    assert finished.result["configuration_id"] is finished.result["parameters"] is None
+    assert finished.result["lifecycle_stage"] == "PAPER"
+    assert finished.result["out_of_sample"]["net_profit"] == 0.0
+    assert finished.result["combinations_evaluated"] == 4 * SMALL_SIZE
+    assert [job.status for job in finished.jobs] == ["completed"]
+    assert finished.configurations == finished.artifacts == []
+
+
+def test_several_markets_in_one_command(tmp_path):
+    one, two = "market=demo,demo_null", "seed=3"
+    finished = run(tmp_path, "-m", one, two, *QUICK[1:], "data=synthetic", *SMALL_GRID)
+    assert finished.status == 0
+    markets = {job.market for job in finished.jobs}
+    assert markets == {"synthetic:DEMO/USDT:1h", "synthetic:NOEDGE/USDT:1h"}
+    assert len(list(tmp_path.glob("var/multirun/*/*/*/result.json"))) == 2
+
+
+def test_runs_gather_in_one_database(tmp_path):
+    first, second = (run_here(tmp_path, *QUICK, f"seed={n}", *SMALL_GRID) for n in (1, 2))
+    assert first.status == second.status == 0
+    assert sorted(job.seed for job in ask(tmp_path, lambda r: r.jobs("completed"))) == [1, 2]

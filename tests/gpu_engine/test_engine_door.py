@@ -1,0 +1,115 @@
+"""What `engine` refuses before a backend sees it, and the empty cases it answers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gpu_engine import engine
+from gpu_engine.backend import choose
+from gpu_engine.records import METRICS, TRADE, Batch, ExitSettings, Tables, Window
+from support.backtest import FREE, NO_BREAKERS, Signal, make_candles, make_table
+
+CANDLES = make_candles([(100, 101, 99, 100)] * 30)
+TABLE = make_table([Signal(3, features=(1.0, 2.0)), Signal(6, features=(2.0, 1.0))])
+BATCH = Batch(np.zeros(2, np.int32), np.ones((2, 2)), np.zeros(2, np.int32), 3)
+WHOLE = Window(0, 30)
+
+
+def load(tables=(TABLE,), backend="numpy"):
+    exits = ExitSettings(np.ones(3), np.array([1.0, 2.0, 3.0]))
+    return engine.load(
+        CANDLES, Tables(tuple(tables), (+1, -1)), exits, FREE, NO_BREAKERS, choose(backend).backend
+    )
+
+
+@pytest.mark.parametrize("column", ["sweep_bar", "side", "atr"])
+def test_columns_of_a_table_have_one_length(column):
+    short = replace(TABLE, **{column: getattr(TABLE, column)[:1]})
+    with pytest.raises(ValueError, match=r"event table 1: .*every column 2 rows"):
+        load([TABLE, short])
+
+
+def test_a_table_has_a_feature_a_threshold():
+    narrow = replace(TABLE, features=TABLE.features[:, :1])
+    with pytest.raises(ValueError, match=r"shape \(2, 2\) .*got features \(2, 1\)"):
+        load([narrow])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"thresholds": np.ones((2, 3))}, r"thresholds of shape \(2, 2\).*got \(2, 3\) and 2"),
+        ({"thresholds": np.ones((1, 2))}, r"batch of 2 units .*got \(1, 2\) and 2"),
+        ({"first_exit": np.zeros(1, np.int32)}, r"as many first exits; got \(2, 2\) and 1"),
+        ({"table": np.array([0, 1], np.int32)}, r"a table outside 0 \.\. 0"),
+        ({"table": np.array([0, -1], np.int32)}, r"a table outside 0 \.\. 0"),
+        ({"first_exit": np.array([0, 1], np.int32)}, r"an exit setting outside 0 \.\. 2"),
+        ({"first_exit": np.array([0, -1], np.int32)}, r"an exit setting outside 0 \.\. 2"),
+        ({"exits_per_unit": 4}, r"an exit setting outside 0 \.\. 2"),
+    ],
+)
+def test_a_batch_fits_its_market(changes, message):
+    batch = replace(BATCH, **changes)
+    for ask in (engine.evaluate, engine.daily_returns):
+        windows = [WHOLE] if ask is engine.evaluate else WHOLE
+        with pytest.raises(ValueError, match=message):
+            ask(load(), batch, windows)
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 10), (0, 31), (10, 10), (11, 10)])
+def test_a_window_is_inside_the_history(start, end):
+    with pytest.raises(ValueError, match=rf"window \[{start}, {end}\) is not inside \[0, 30\)"):
+        engine.evaluate(load(), BATCH, [WHOLE, Window(start, end)])
+
+
+def test_trades_are_of_one_combination():
+    with pytest.raises(ValueError, match="trades are of one combination; the batch has 6"):
+        engine.trades(load(), BATCH, WHOLE)
+
+
+def test_no_combinations_no_metrics(backend):
+    nobody = Batch(np.zeros(0, np.int32), np.ones((0, 2)), np.zeros(0, np.int32), 3)
+    market = load(backend=backend)
+    assert engine.evaluate(market, nobody, [WHOLE]).shape == (1, 0)
+    assert engine.daily_returns(market, nobody, WHOLE).shape == (0, 2)
+
+
+def test_no_windows_no_metrics(backend):
+    metrics = engine.evaluate(load(backend=backend), BATCH, [])
+    assert (metrics.shape, metrics.dtype) == ((0, 6), METRICS)
+
+
+def test_a_table_without_rows_trades_nothing(backend):
+    empty = replace(TABLE, **{name: getattr(TABLE, name)[:0] for name in vars(TABLE)})
+    market = load([empty], backend)
+    assert engine.evaluate(market, BATCH, [WHOLE])["sample_size"].tolist() == [[0] * 6]
+    one = replace(BATCH, table=BATCH.table[:1], thresholds=np.ones((1, 2)), exits_per_unit=1)
+    trades = engine.trades(market, replace(one, first_exit=BATCH.first_exit[:1]), WHOLE)
+    assert (trades.shape, trades.dtype) == ((0,), TRADE)
+
+
+def test_results_are_in_unit_major_order(backend):
+    """Combination u * exits + x: units differ in threshold, exits in target."""
+    bars = [(100, 101, 99, 100)] * 30
+    for bar, high in ((5, 102), (12, 104), (20, 106)):
+        bars[bar] = (100, high, 99, 100)
+    exits = ExitSettings(np.ones(3), np.array([1.0, 2.0, 3.0]))  # targets 102, 104, 106
+    table = make_table([Signal(0, features=(1.0,)), Signal(8, features=(2.0,))])
+    market = engine.load(
+        make_candles(bars), Tables((table,), (+1,)), exits, FREE, NO_BREAKERS,
+        choose(backend).backend,
+    )  # fmt: skip
+    batch = Batch(np.zeros(2, np.int32), np.array([[2.0], [1.0]]), np.zeros(2, np.int32), 3)
+    metrics = engine.evaluate(market, batch, [WHOLE, Window(0, 10)])
+    # The second signal alone (it enters at 9), then both: in at 1, out at 5, in again at 9.
+    assert metrics["sample_size"].tolist() == [[1, 1, 1, 2, 1, 1], [1, 1, 1, 2, 1, 1]]
+    assert metrics["net_profit"][0] == pytest.approx(
+        [0.02, 0.04, 0.06, 1.02**2 - 1, 0.04, 0.06], abs=1e-15
+    )
+
+
+def test_without_a_backend_the_best_is_taken():
+    tables, exits = Tables((TABLE,), (+1, -1)), ExitSettings(np.ones(1), np.ones(1))
+    market = engine.load(CANDLES, tables, exits, FREE, NO_BREAKERS)
+    assert market.backend.name == "numba"

@@ -1,0 +1,158 @@
+"""The evaluator: a grid streamed, points asked one by one, continuous points; all the same."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpu_engine.metrics import metrics_of
+from gpu_engine.records import RiskLimits, Window
+from support.agreement import assert_same_metrics
+from support.spaces import assert_identical, coarse_market, small_space
+
+N_BARS = 2000
+WHOLE = Window(0, N_BARS)
+WINDOWS = (WHOLE, Window(300, 900), Window(900, 1500))
+
+GRIDS = {
+    "exits fastest": {
+        "pierce_depth": (0.001, 0.008),
+        "key_level_lookback": (20, 50, 100),
+        "stop_distance": (0.5, 1.0),
+        "target_multiple": (1.5, 2.0, 3.0),
+    },
+    "density fastest": {
+        "reversal_candle_size": (0.25, 0.5),
+        "stop_distance": (0.5, 1.0, 2.0),
+        "target_multiple": (1.5, 3.0),
+        "min_stop_density_score": (0.0, 0.5, 0.75),
+    },
+    "density and spread fastest": {
+        "rejection_candles": (1, 3),
+        "volume_spike_threshold": (1.0, 2.0),
+        "reversal_candle_size": (0.25, 0.75),
+        "target_multiple": (1.5, 3.0),
+        "min_stop_density_score": (0.0, 0.75),
+        "max_spread_tolerance": (None, 150.0),
+    },
+    "one combination": {},
+}
+
+
+def streamed(evaluator, windows):
+    """The whole grid in the order of the indices, shape (W, size), and the order it came in."""
+    indices, blocks = zip(*evaluator.grid(windows), strict=True)
+    order = np.concatenate(indices)
+    metrics = np.concatenate(blocks, axis=1)
+    return metrics[:, np.argsort(order)], order
+
+
+@pytest.mark.parametrize("grids", GRIDS.values(), ids=GRIDS.keys())
+def test_grid_stream_is_every_index_once_and_equals_its_point(grids):
+    space = small_space(**grids)
+    evaluator = coarse_market(space, N_BARS)
+    metrics, order = streamed(evaluator, WINDOWS)
+    assert sorted(order.tolist()) == list(range(space.size))
+    every_point = space.points(np.arange(space.size))
+    assert_identical(metrics, evaluator.points(every_point, WINDOWS))
+    # One by one, as a search with a batch of 1 would ask.
+    alone = [evaluator.points(point[None], (WHOLE,))[0, 0] for point in every_point]
+    assert_identical(metrics[0], np.array(alone))
+
+
+def test_grid_of_the_test_trades_and_every_axis_matters():
+    space = small_space(**GRIDS["density and spread fastest"])
+    metrics, _ = streamed(coarse_market(space, N_BARS), (WHOLE,))
+    trades = metrics["sample_size"].reshape(space.shape)
+    profit = metrics["net_profit"].reshape(space.shape)
+    assert trades.max() > 20
+    for axis, size in enumerate(space.shape):
+        if size > 1:
+            assert np.abs(np.diff(profit, axis=axis)).max() > 1e-3, axis
+
+
+@pytest.mark.parametrize("block", [1, 7, 24, 10**6])
+def test_grid_does_not_depend_on_the_block(block):
+    space = small_space(**GRIDS["density fastest"])
+    expected, _ = streamed(coarse_market(space, N_BARS), WINDOWS)
+    metrics, _ = streamed(coarse_market(space, N_BARS, block=block), WINDOWS)
+    assert_identical(metrics, expected)
+
+
+def test_windows_do_not_depend_on_their_company_or_order():
+    space = small_space(**GRIDS["density fastest"])
+    evaluator = coarse_market(space, N_BARS)
+    together, _ = streamed(evaluator, WINDOWS)
+    backwards, _ = streamed(evaluator, WINDOWS[::-1])
+    assert_identical(backwards[::-1], together)
+    for window, metrics in zip(WINDOWS, together, strict=True):
+        assert_identical(streamed(evaluator, (window,))[0][0], metrics)
+
+
+@pytest.mark.parametrize("backend", ["reference", "numpy"])
+def test_backends_answer_alike(backend):
+    space = small_space(**GRIDS["density fastest"])
+    expected, _ = streamed(coarse_market(space, N_BARS), WINDOWS)
+    metrics, _ = streamed(coarse_market(space, N_BARS, backend=backend), WINDOWS)
+    assert_same_metrics(metrics, expected)
+
+
+RANGES = {
+    "pierce_depth": (0.001, 0.01),
+    "key_level_lookback": (20, 100),
+    "reversal_candle_size": (0.25, 0.75),
+    "stop_distance": (0.5, 2.0),
+    "target_multiple": (1.5, 3.0),
+}
+
+
+def test_continuous_points_equal_the_same_points_on_a_grid():
+    discrete = small_space(**RANGES)
+    continuous = small_space(continuous=True, ranges=RANGES)
+    assert not continuous.discrete
+    points = discrete.points(np.arange(discrete.size))[::-1]
+    assert_identical(
+        coarse_market(continuous, N_BARS).points(points, WINDOWS),
+        coarse_market(discrete, N_BARS).points(points, WINDOWS),
+    )
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000))
+def test_continuous_points_do_not_depend_on_their_company(seed):
+    space = small_space(continuous=True, ranges=RANGES)
+    evaluator = coarse_market(space, 600)
+    rng = np.random.default_rng(seed)
+    low, high = np.array([(d.low, d.high) for d in space.dimensions]).T
+    high = np.where(np.isinf(high), low, high)
+    with np.errstate(invalid="ignore"):  # off is an infinity, and stays one
+        points = np.where(np.isinf(low), low, low + (high - low) * rng.random((6, len(low))))
+    points[:, [1, 4]] = np.rint(points[:, [1, 4]])
+    points[1::2, [3, 4]] = points[0, [3, 4]]  # some share a table
+    together = evaluator.points(points, (Window(0, 600),))[0]
+    alone = [evaluator.points(point[None], (Window(0, 600),))[0, 0] for point in points]
+    assert_identical(together, np.array(alone))
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_daily_returns_and_trades_give_the_metrics(continuous):
+    space = small_space(continuous=continuous, ranges=RANGES if continuous else None)
+    risk = RiskLimits(position_fraction=0.5, max_daily_loss=0.05, consecutive_losses_limit=4)
+    evaluator = coarse_market(space, N_BARS, risk=risk)
+    point = small_space().points(np.zeros(1, np.int64))[0]
+    for window in WINDOWS:
+        trades = evaluator.trades(point, window)
+        daily = evaluator.daily_returns(point, window)
+        metrics = evaluator.points(point[None], (window,))[0, 0]
+        assert metrics["sample_size"] == len(trades) >= 5
+        assert math.isclose(np.prod(1.0 + daily) - 1.0, metrics["net_profit"], abs_tol=1e-12)
+        assert_same_metrics(metrics, metrics_of(0.5 * trades["ret"], daily))
+
+
+def test_no_points_no_metrics():
+    for continuous in (False, True):
+        space = small_space(continuous=continuous, ranges=RANGES if continuous else None)
+        none = np.empty((0, len(space.dimensions)))
+        assert coarse_market(space, 600).points(none, (Window(0, 600),)).shape == (1, 0)

@@ -1,0 +1,118 @@
+"""Spec §2 by hand and against plain loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.strategies.indicators import (
+    average_true_range,
+    swing_lows,
+    true_range,
+    volume_ratio,
+)
+from support.backtest import make_candles
+from support.coarse import coarse_candles
+
+
+def with_volume(volume):
+    candles = make_candles([(1, 1, 1, 1)] * len(volume))
+    candles.volume[:] = volume
+    return candles
+
+
+def test_true_range_reaches_to_the_close_before():
+    bars = [(10, 12, 9, 11), (11, 13, 10, 12), (15, 16, 14, 15), (9, 10, 8, 9)]
+    assert true_range(make_candles(bars)).tolist() == [3, 3, 16 - 12, 15 - 8]
+
+
+def test_atr_of_a_constant_range_is_that_range():
+    atr = average_true_range(make_candles([(10, 11.25, 8.75, 10)] * 40))
+    assert np.isnan(atr[:13]).all()
+    assert atr[13:].tolist() == [2.5] * 27
+
+
+def test_atr_begins_with_the_mean_of_14_and_decays_by_a_fourteenth():
+    bars = [(10, 10 + i, 10, 10) for i in range(14)] + [(10, 17, 10, 10)]
+    atr = average_true_range(make_candles(bars))
+    assert atr[13] == sum(range(14)) / 14
+    assert atr[14] == (13 * 6.5 + 7) / 14
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_bars=st.integers(0, 60))
+def test_atr_is_the_plain_loop_to_the_last_bit(seed, n_bars):
+    rng = np.random.default_rng(seed)
+    close = rng.lognormal(size=n_bars)
+    high, low = close * (1 + rng.random(n_bars)), close * (1 - rng.random(n_bars))
+    candles = make_candles(np.column_stack([close, high, low, close]))
+    ranges = true_range(candles).tolist()
+    expected, total, atr = [], 0.0, np.nan
+    for t, value in enumerate(ranges):
+        total += value
+        if t == 13:
+            atr = total / 14
+        elif t > 13:
+            atr = (13 * atr + value) / 14
+        expected.append(atr)
+    np.testing.assert_array_equal(average_true_range(candles), expected)
+
+
+def test_volume_ratio_is_over_the_20_bars_before():
+    volume = np.r_[[1000.0], [2.0] * 10, [4.0] * 10, [9.0], [6.0]]
+    ratio = volume_ratio(with_volume(volume))
+    assert np.isnan(ratio[:20]).all()
+    assert ratio[20] == 4 / ((1000 + 20 + 36) / 20)
+    assert ratio[21] == 9 / 3
+    assert ratio[22] == 6 / ((18 + 40 + 9) / 20)
+
+
+def test_volume_ratio_after_20_empty_bars_is_zero():
+    ratio = volume_ratio(with_volume([0.0] * 20 + [5.0, 5.0]))
+    assert ratio[20] == 0
+    assert ratio[21] == 5 / (5 / 20)
+
+
+@pytest.mark.parametrize("n_bars", range(22))
+def test_short_histories_have_no_volume_ratio(n_bars):
+    ratio = volume_ratio(with_volume(np.ones(n_bars)))
+    assert np.flatnonzero(~np.isnan(ratio)).tolist() == list(range(20, n_bars))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 4, 5, 6])
+def test_a_swing_low_is_strictly_below_its_six_neighbours(place):
+    low = np.array([5.0, 5, 5, 4, 5, 5, 5])
+    assert np.flatnonzero(swing_lows(low)).tolist() == [3]
+    low[place] = 4.0
+    assert not swing_lows(low).any()
+
+
+def test_a_swing_low_has_three_bars_on_each_side():
+    low = np.array([5.0, 5, 1, 5, 5, 5, 5, 5, 1, 5, 5])
+    assert not swing_lows(low).any()
+
+
+def test_the_fourth_neighbour_does_not_matter():
+    low = np.array([1.0, 5, 5, 5, 4, 5, 5, 5, 1])
+    assert np.flatnonzero(swing_lows(low)).tolist() == [4]
+
+
+@given(st.lists(st.integers(0, 4), max_size=40))
+def test_swing_lows_of_any_series(prices):
+    low = np.array(prices, np.float64)
+    expected = [
+        3 <= i < len(low) - 3 and all(low[i] < low[j] for j in range(i - 3, i + 4) if j != i)
+        for i in range(len(low))
+    ]
+    assert swing_lows(low).tolist() == expected
+
+
+@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(0, 80))
+def test_indicators_know_no_future(seed, cut):
+    candles = coarse_candles(np.random.default_rng(seed), 80)
+    for indicator in (true_range, average_true_range, volume_ratio):
+        before = indicator(candles.cut(0, cut))
+        np.testing.assert_array_equal(before, indicator(candles)[:cut])
+    # A swing point is known once its third right-hand bar has closed.
+    known = max(cut - 3, 0)
+    low = candles.low
+    np.testing.assert_array_equal(swing_lows(low[:cut])[:known], swing_lows(low)[:known])

@@ -1,0 +1,98 @@
+"""Candles and signals written out by hand, and one combination traded through them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gpu_engine import engine
+from gpu_engine.backend import choose
+from gpu_engine.records import (
+    Batch,
+    Candles,
+    Costs,
+    EventTable,
+    ExitSettings,
+    RiskLimits,
+    Tables,
+    Window,
+)
+
+MIDNIGHT = 1_704_067_200_000  # 2024-01-01 00:00 UTC
+HOUR = 3_600_000
+
+FREE = Costs(fee_rate=0.0, slippage=0.0)
+NO_BREAKERS = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
+
+
+class Signal(NamedTuple):
+    """A row of an event table; the sweep bar is the signal bar unless given."""
+
+    signal_bar: int
+    side: int = +1
+    atr: float = 2.0
+    sweep_bar: int | None = None
+    features: tuple[float, ...] = ()
+
+
+class Result(NamedTuple):
+    """What the engine answers for one combination in one window."""
+
+    trades: np.ndarray
+    metrics: np.void
+    daily_returns: np.ndarray
+
+
+def make_candles(bars, filled=(), step_ms=HOUR, start=MIDNIGHT):
+    """Candles of rows (open, high, low, close), one a ``step_ms``; ``filled`` names bars."""
+    opening, high, low, close = np.array(bars, np.float64).reshape(-1, 4).T.copy()
+    index = np.arange(len(close))
+    is_filled = np.isin(index, filled)
+    volume = np.where(is_filled, 0.0, 1.0)
+    return Candles(start + step_ms * index, opening, high, low, close, volume, is_filled, step_ms)
+
+
+def make_table(signals):
+    """An event table of ``signals``, in the order given."""
+    sweeps = [s.signal_bar if s.sweep_bar is None else s.sweep_bar for s in signals]
+    features = np.array([s.features for s in signals], np.float64)
+    return EventTable(
+        sweep_bar=np.array(sweeps, np.int32),
+        signal_bar=np.array([s.signal_bar for s in signals], np.int32),
+        side=np.array([s.side for s in signals], np.int8),
+        atr=np.array([s.atr for s in signals], np.float64),
+        features=features.reshape(len(signals), -1 if len(signals) else 0),
+    )
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """One combination; the stop is 2 and the target 3 away from an entry of ATR 2."""
+
+    candles: Candles
+    signals: tuple[Signal, ...]
+    costs: Costs = FREE
+    risk: RiskLimits = NO_BREAKERS
+    window: Window | None = None
+    stop_distance: float = 1.0
+    target_multiple: float = 1.5
+    thresholds: tuple[float, ...] = ()
+    senses: tuple[int, ...] = ()
+
+    def run(self, backend: str) -> Result:
+        market = engine.load(
+            self.candles,
+            Tables((make_table(self.signals),), self.senses),
+            ExitSettings(np.array([self.stop_distance]), np.array([self.target_multiple])),
+            self.costs,
+            self.risk,
+            choose(backend).backend,
+        )
+        thresholds = np.array(self.thresholds, np.float64).reshape(1, -1)
+        batch = Batch(np.zeros(1, np.int32), thresholds, np.zeros(1, np.int32), 1)
+        window = self.window or Window(0, len(self.candles))
+        return Result(
+            engine.trades(market, batch, window),
+            engine.evaluate(market, batch, [window])[0, 0],
+            engine.daily_returns(market, batch, window)[0],
+        )

@@ -1,0 +1,56 @@
+"""Event tables of LIQUIDITY SWEEP V3 for one combination, and comparing them row by row."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from gpu_engine.records import EventTable
+from pipeline.strategies.base import of_kind
+from pipeline.strategies.liquidity_sweep import LiquiditySweep
+from pipeline.strategies.liquidity_sweep_reference import event_table
+
+STRATEGY = LiquiditySweep()
+THRESHOLDS = of_kind(STRATEGY, "threshold")
+
+
+def set_thresholds(parameters):
+    """The thresholds that are not off: what a search of this one combination calls loosest."""
+    names = [p.name for p in THRESHOLDS]
+    return {name: parameters[name] for name in names if parameters.get(name) is not None}
+
+
+def passing(table, parameters):
+    """Rows that pass every threshold, as the engine compares them."""
+    kept = np.ones(len(table), bool)
+    for column, parameter in zip(table.features.T, THRESHOLDS, strict=True):
+        value = parameters.get(parameter.name)
+        limit = parameter.off if value is None else value
+        kept &= column >= limit if parameter.sense > 0 else column <= limit
+    return take(table, kept)
+
+
+def take(table, rows):
+    return EventTable(*(getattr(table, field.name)[rows] for field in fields(table)))
+
+
+def plain(candles, parameters):
+    return event_table(candles, parameters)
+
+
+def vectorised(candles, parameters, loosest=None):
+    """Rows of the vectorised table that ``parameters`` takes."""
+    loosest = set_thresholds(parameters) if loosest is None else loosest
+    return passing(STRATEGY.events(candles, loosest).table(parameters), parameters)
+
+
+def without_spread(table):
+    """The spread feature is 0 where the filter is off everywhere, an estimate elsewhere."""
+    return replace(table, features=table.features[:, :-1])
+
+
+def assert_same_events(actual, expected):
+    """Equal to the last bit, types included."""
+    for field in fields(expected):
+        a, e = getattr(actual, field.name), getattr(expected, field.name)
+        assert (a.dtype, a.shape) == (e.dtype, e.shape), field.name
+        np.testing.assert_array_equal(a, e, err_msg=field.name)

@@ -1,0 +1,140 @@
+"""Commands run in an empty folder, and what they leave there.
+
+As a process, which is the real thing and takes seconds to start, or in this process, through the
+same door: Hydra, the checks, the exit status.
+"""
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pipeline import backtest, cli, train
+from pipeline.config import BacktestConfig, TrainConfig
+from pipeline.results.database import open_database
+from pipeline.results.repository import Repository
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Three parameters of 72 combinations, so that a grid takes no time.
+SMALL_GRID = (
+    "strategy.parameters.pierce_depth.grid=[0.0005,0.001,0.002]",
+    "strategy.parameters.rejection_candles.grid=[3]",
+    "strategy.parameters.volume_spike_threshold.grid=[1.5,2.5]",
+    "strategy.parameters.reversal_candle_size.grid=[1.0]",
+    "strategy.parameters.key_level_lookback.grid=[50,100]",
+    "strategy.parameters.stop_distance.grid=[1.0,2.0]",
+    "strategy.parameters.target_multiple.grid=[2.0,3.0,4.0]",
+)
+SMALL_SHAPE = (3, 1, 2, 1, 2, 2, 3, 1, 1)
+SMALL_SIZE = 72
+
+#: Hours instead of five minutes, and few of them: four searches in a moment.
+QUICK = ("market=demo_null", "market.timeframe=1h", "data.days=200", "min_trades=3")
+
+COMMANDS = {"train": (train, TrainConfig), "backtest": (backtest, BacktestConfig)}
+
+
+class Finished(NamedTuple):
+    """How a command ended, what it said, and the folder it worked in."""
+
+    status: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def result(self):
+        """What its `result.json` holds."""
+        (path,) = self.folder.glob("var/runs/*/*/result.json")
+        return json.loads(path.read_text("utf-8"))
+
+    @property
+    def jobs(self):
+        """Rows of `training_jobs`, newest first."""
+        return ask(self.folder, Repository.jobs)
+
+    @property
+    def configurations(self):
+        """Rows of `trained_configurations`, newest first."""
+        return ask(self.folder, Repository.configurations)
+
+    @property
+    def artifacts(self):
+        """What lies in the artifacts folder, hidden or not."""
+        root = self.folder / "var/artifacts"
+        return sorted(root.iterdir()) if root.exists() else []
+
+
+def ask(folder, question):
+    """Answer of the default database of a folder."""
+    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
+    try:
+        return question(Repository(engine))
+    finally:
+        engine.dispose()
+
+
+def start(folder, *arguments, module="pipeline.train", code=None):
+    """Start a command as a process of its own; ``code`` runs in place of the module."""
+    program = ["-m", module] if code is None else ["-c", code]
+    return subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, folder, timeout=300):
+    """Wait for a process that `start` began."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return Finished(process.returncode, out, err, folder)
+
+
+def run(folder, *arguments, **options):
+    """Run a command as a process, to its end."""
+    return finish(start(folder, *arguments, **options), folder)
+
+
+def run_here(folder, *arguments, command="train"):
+    """Run a command in this process, to its end."""
+    module, schema = COMMANDS[command]
+    out, err, engines = io.StringIO(), io.StringIO(), []
+
+    def open_and_keep(url):
+        engines.append(open_database(url))
+        return engines[-1]
+
+    with pytest.MonkeyPatch.context() as patch, chdir(folder):
+        patch.setattr(sys, "argv", [command, *arguments])
+        patch.setenv("HYDRA_FULL_ERROR", "1")  # which `cli.run` sets for good
+        patch.setattr(train, "open_database", open_and_keep)
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            cli.run(module.main, schema, command)
+    _close(engines)
+    return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)
+
+
+def _close(engines):
+    """What the end of a process would close: databases, and the log that Hydra opened."""
+    for engine in engines:
+        engine.dispose()
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if isinstance(h, logging.FileHandler)]:
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,243 @@
+"""The pages tell the truth: their commands run, and what they name is there.
+
+Commands in a fence would reach an exchange, or show a refusal: they are taken as far as their
+configuration. All others run for real, in an empty folder with ``../shared`` beside it.
+"""
+
+import itertools
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import CONFIG_DIR, BacktestConfig, TrainConfig, load
+from pipeline.errors import UserError
+from support.documents import PAGES, ROOT, commands, fences, inline
+
+SHARED = (ROOT / "../shared").resolve()
+SLOW = ("optimizer=bayesian", "../shared/", "pipeline.calibrate", "pipeline.compare", "bench")
+SCHEMAS = {
+    "scripts/train": (TrainConfig, "train"),
+    "pipeline.train": (TrainConfig, "train"),
+    "pipeline.backtest": (BacktestConfig, "backtest"),
+}
+
+COMMANDS = commands()
+REAL = sorted({command.text for command in COMMANDS if not command.fenced})
+FENCED = [command for command in COMMANDS if command.fenced]
+QUOTED = sorted({words for page in PAGES for words in inline(page)})
+PROGRAM = re.compile(r"(scripts/\w+|python -m pipeline\.\w+)(?: .*)?")
+PROGRAMS = sorted(
+    {m[1] for words in [*QUOTED, *(c.text for c in COMMANDS)] if (m := PROGRAM.fullmatch(words))}
+)
+
+
+def marked(text):
+    return pytest.param(text, marks=pytest.mark.slow) if any(s in text for s in SLOW) else text
+
+
+def split(text):
+    """The program, and its arguments."""
+    words = shlex.split(text)
+    return (words[2], words[3:]) if words[0] == "python" else (words[0], words[1:])
+
+
+def configurations(text):
+    """What the arguments compose to: one configuration a job, the jobs of ``-m`` told apart."""
+    program, arguments = split(text)
+    schema, name = SCHEMAS[program]
+    several = "-m" in arguments
+    choices = [
+        [word] if not several or "[" in word else _alternatives(word)
+        for word in arguments
+        if word != "-m"
+    ]
+    return [load(overrides, schema, name) for overrides in itertools.product(*choices)]
+
+
+def _alternatives(override):
+    key, _, values = override.partition("=")
+    return [f"{key}={value}" for value in values.split(",")]
+
+
+def execute(text, folder):
+    """Run a command in ``folder`` as a person would beside the repository's neighbours."""
+    words = shlex.split(text)
+    words[0] = sys.executable if words[0] == "python" else str(ROOT / words[0])
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "110"}
+    return subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """What a command of the pages did; each runs once."""
+    finished = {}
+
+    def outcome(text):
+        if "../shared/" in text and not (SHARED / "data").is_dir():
+            pytest.skip("no folder shared/data beside the repository")
+        if text not in finished:
+            folder = tmp_path_factory.mktemp("docs")
+            (folder / "shared").symlink_to(SHARED)
+            (folder / "here").mkdir()
+            finished[text] = execute(text, folder / "here")
+        return finished[text]
+
+    return outcome
+
+
+def test_the_pages_have_commands_of_both_kinds():
+    assert "scripts/train market=demo optimizer=bayesian" in REAL
+    assert "scripts/train market=eth_binance_1h optimizer=random" in [c.text for c in FENCED]
+
+
+@pytest.mark.parametrize("text", REAL)
+def test_what_runs_for_real_is_complete_and_asks_no_exchange(text):
+    assert not re.search(r"\.\.\.|\b(?:ARGS|DIR|FILE|NAME|VALUE|GOLDEN)\b|\\$", text)
+    if split(text)[0] in SCHEMAS:
+        assert {config.data.source for config in configurations(text)} <= {"file", "synthetic"}
+
+
+@pytest.mark.parametrize("text", [marked(text) for text in REAL])
+def test_a_command_runs(outcome, text):
+    finished = outcome(text)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip()
+
+
+@pytest.mark.parametrize("command", FENCED, ids=lambda command: command.text)
+def test_a_fenced_command_is_configured_as_the_page_says(command):
+    if not command.output:
+        assert configurations(command.text)
+        return
+    with pytest.raises(UserError) as refused:
+        configurations(command.text)
+    assert str(refused.value).split() == " ".join(command.output).split()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_is_named_has_help(program, tmp_path):
+    finished = execute(f"{program} --help", tmp_path)
+    assert finished.returncode == 0
+    assert finished.stdout.lower().startswith("usage: ")
+
+
+def plain(text):
+    """Lines without their frames, words one space apart."""
+    lines = (" ".join(re.sub("[─━│┃┏┓┗┛┡┩└┘┬┴┳┻╇┼├┤]+", " ", line).split()) for line in text)
+    return [line for line in lines if line]
+
+
+def assert_excerpt(fence, stdout):
+    """Every line of an excerpt is a line of the output; a new run has a new id."""
+    expected = [line for line in plain(fence) if line != "..." and "Stored as " not in line]
+    assert expected
+    printed = plain(stdout.splitlines())
+    assert [line for line in expected if line not in printed] == []
+
+
+@pytest.mark.slow
+def test_the_first_screen_is_what_the_command_prints(outcome):
+    finished = outcome("scripts/train market=demo optimizer=bayesian")
+    (excerpt,) = [f for f in fences(PAGES[0]) if f[0].startswith("SYNTHETIC")]
+    assert_excerpt(excerpt, finished.stdout)
+    assert re.search(r"\nStored as LIQUIDITY_SWEEP_V3_\d{8}_\d{6}_[0-9a-f]{6} in ", finished.stdout)
+
+
+@pytest.mark.slow
+def test_the_worked_example_is_what_the_command_prints(outcome):
+    (text,) = [t for t in REAL if t.startswith("scripts/train market=btc_binance_5m")]
+    finished = outcome(text)
+    (excerpt,) = [f for f in fences(ROOT / "docs/training.md") if f[0].startswith("Candles: ")]
+    assert_excerpt(excerpt, finished.stdout)
+
+
+def test_every_script_is_in_the_readme():
+    scripts = [p.name for p in (ROOT / "scripts").iterdir() if os.access(p, os.X_OK)]
+    named = {program.removeprefix("scripts/") for program in PROGRAMS}
+    assert set(scripts) <= named
+    readme = PAGES[0].read_text("utf-8")
+    assert [name for name in scripts if f"scripts/{name}" not in readme] == []
+
+
+def test_every_choice_is_listed_by_help(tmp_path):
+    listing = execute("python -m pipeline.train --help", tmp_path).stdout
+    groups = dict(re.findall(r"^([\w/]+): (\w+(?:, \w+)*)$", listing, re.MULTILINE))
+    for path in CONFIG_DIR.rglob("*/*.yaml"):
+        group = path.parent.relative_to(CONFIG_DIR).as_posix()
+        assert path.stem in groups[group].split(", ")
+
+
+def _paths(values, prefix=""):
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def known_keys():
+    """Dotted paths of every key in any choice, and the choices' own words."""
+    keys = set()
+    for path in CONFIG_DIR.rglob("*.yaml"):
+        group = path.parent.relative_to(CONFIG_DIR).as_posix().replace("/", ".")
+        group = {".": "", "exchange": "market.exchange."}.get(group, f"{group}.")
+        keys |= {group[:-1], *_paths(yaml.safe_load(path.read_text("utf-8")), group)}
+    return keys - {""}
+
+
+KEY = re.compile(r"(?:^|(?<= ))([a-z_]+(?:\.[A-Za-z_*]+)*)=(\S+)")
+PLACEHOLDER = re.compile(r"\.(?:NAME|X|\*)$")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_key_and_choice_that_is_named_exists(page):
+    keys = known_keys()
+    name = page.relative_to(ROOT).as_posix()
+    texts = [*inline(page), *(c.text for c in COMMANDS if c.page == name and not c.output)]
+    assigned = [pair for text in texts for pair in KEY.findall(text)]
+    dotted = [t for t in texts if re.fullmatch(r"(data|risk|storage|validation)\.[a-z_.*]+", t)]
+    wanted = [PLACEHOLDER.sub("", key) for key in [*dict(assigned), *dotted]]
+    assert [key for key in wanted if key not in keys] == []
+    for key, values in assigned:
+        if (CONFIG_DIR / key).is_dir() and re.fullmatch(r"[\w,]+", values):
+            for value in values.split(","):
+                assert (CONFIG_DIR / key / f"{value}.yaml").exists(), f"{key}={value}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if "://" not in target:
+            path, _, heading = target.partition("#")
+            place = page.parent / path if path else page
+            assert place.exists(), target
+            headings = re.findall(r"^#+ (.+)$", place.read_text("utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+            assert not heading or heading in slugs, target
+
+
+def tracked():
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_no_file_names_this_machine_or_a_registry():
+    here = "|".join(re.escape(str(place)) for place in {ROOT, SHARED, Path.home()})
+    machine = re.compile(rf"(?<![\w.])(?:{here})(?![\w-])")
+    registry = re.compile(r"https?://\S*(?:simple|pypi|artifactory|nexus|registry)|index[-_]url")
+    for path in tracked():
+        text = path.read_text("utf-8", errors="replace")
+        assert not machine.search(text), path
+        assert path == Path(__file__) or not registry.search(text), path

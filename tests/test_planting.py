@@ -1,0 +1,161 @@
+"""A planted edge: as strong as asked for, and nothing else about the candles changed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gpu_engine.backend import choose
+from gpu_engine.records import Costs, RiskLimits, Window
+from pipeline.errors import UserError
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.planting import DRIFT_BARS, TOO_FAR, plant_edge, shifted
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.space import single_point
+from pipeline.strategies.liquidity_sweep import LiquiditySweep
+
+NUMBA = choose("numba").backend
+DAYS = 40
+PLANTED = {
+    "pierce_depth": 0.001,
+    "rejection_candles": 3,
+    "volume_spike_threshold": 1.5,
+    "reversal_candle_size": 0.5,
+    "key_level_lookback": 50,
+    "stop_distance": 1.0,
+    "target_multiple": 2.0,
+    "min_stop_density_score": 0.5,
+    "max_spread_tolerance": None,
+}
+
+
+def null_candles(seed=0):
+    return make_regular(synthetic_candles(DAYS, "5m", seed), "5m", "generated")[0]
+
+
+@pytest.fixture(scope="module")
+def candles():
+    """Without an edge, and with a hole in the middle of the first trade's drift."""
+    candles = null_candles()
+    hole = int(trades_of(candles)["entry_bar"][0]) + 3
+    filled = candles.filled.copy()
+    filled[hole] = True
+    price = {name: column.copy() for name, column in vars(candles).items() if name in PRICES}
+    for column in price.values():
+        column[hole] = candles.close[hole - 1]
+    return replace(candles, filled=filled, **price)
+
+
+PRICES = ("open", "high", "low", "close")
+
+
+def plant(candles, sharpe, **changes):
+    return plant_edge(candles, LiquiditySweep(), {**PLANTED, **changes}, sharpe, NUMBA)
+
+
+def simulated(candles):
+    """An evaluator free of costs and breakers, the planted point, and the whole history."""
+    space = single_point(LiquiditySweep(), PLANTED)
+    risk = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
+    evaluator = Evaluator(candles, space, Costs(0.0, 0.0), risk, NUMBA)
+    return evaluator, space.points(np.zeros(1, np.int64))[0], Window(0, len(candles))
+
+
+def gross_sharpe(candles):
+    evaluator, point, window = simulated(candles)
+    return float(evaluator.points(point[None], (window,))["sharpe_ratio"][0, 0])
+
+
+def trades_of(candles):
+    evaluator, point, window = simulated(candles)
+    return evaluator.trades(point, window)
+
+
+@pytest.fixture(scope="module")
+def planted(candles):
+    return plant(candles, 8.0)
+
+
+@pytest.mark.parametrize("sharpe", [3.0, 6.0, 10.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_gross_sharpe_is_what_was_asked_for(sharpe, seed):
+    candles = null_candles(seed)
+    assert gross_sharpe(candles) < 2.0
+    assert gross_sharpe(plant(candles, sharpe)) == pytest.approx(sharpe, abs=TOO_FAR)
+
+
+def test_prices_stay_candles(planted):
+    assert (planted.low <= np.minimum(planted.open, planted.close)).all()
+    assert (planted.high >= np.maximum(planted.open, planted.close)).all()
+    assert (planted.low > 0).all()
+
+
+def test_a_filled_bar_stays_the_close_before_it(planted):
+    filled = np.flatnonzero(planted.filled)
+    assert len(filled) >= 1
+    for name in PRICES:
+        np.testing.assert_allclose(
+            getattr(planted, name)[filled], planted.close[filled - 1], rtol=1e-14
+        )
+
+
+def test_opens_follow_closes_as_before(candles, planted):
+    gap = np.log(candles.open[1:] / candles.close[:-1])
+    np.testing.assert_allclose(np.log(planted.open[1:] / planted.close[:-1]), gap, atol=1e-12)
+
+
+def test_nothing_else_changes(candles, planted):
+    for name in ("timestamp", "volume", "filled"):
+        np.testing.assert_array_equal(getattr(planted, name), getattr(candles, name))
+    assert planted.step_ms == candles.step_ms
+
+
+def test_nothing_changes_before_the_first_entry(candles, planted):
+    first = int(trades_of(candles)["entry_bar"][0])
+    for name in PRICES:
+        np.testing.assert_array_equal(
+            getattr(planted, name)[:first], getattr(candles, name)[:first]
+        )
+    assert planted.open[first] == candles.open[first]
+    assert planted.close[first] != candles.close[first]
+
+
+def test_price_drifts_the_way_of_each_signal(candles, planted):
+    trades = trades_of(candles)
+    last = len(candles) - 1
+    drift = np.log(planted.close / candles.close)
+    before = np.concatenate(([0.0], drift))[trades["entry_bar"]]
+    after = drift[np.minimum(trades["entry_bar"] + DRIFT_BARS - 1, last)]
+    # Signals that overlap may pull against one another; alone they all go their way.
+    bars = trades["entry_bar"]
+    alone = np.diff(bars, prepend=-DRIFT_BARS, append=last)
+    alone = (alone[:-1] >= DRIFT_BARS) & (alone[1:] >= DRIFT_BARS)
+    assert alone.sum() > 20
+    assert (trades["side"] * (after - before))[alone].min() > 0
+
+
+def test_the_same_plant_gives_the_same_candles(candles, planted):
+    assert plant(candles, 8.0).sha256 == planted.sha256
+
+
+def test_backends_plant_alike(candles, planted):
+    numpy = choose("numpy").backend
+    again = plant_edge(candles, LiquiditySweep(), PLANTED, 8.0, numpy)
+    np.testing.assert_allclose(again.close, planted.close, rtol=1e-12)
+
+
+def test_a_strength_out_of_reach_names_what_was_reached(candles):
+    with pytest.raises(UserError, match=r"asked for 60, the nearest is (\d+\.\d\d)") as refusal:
+        plant(candles, 60.0)
+    nearest = float(str(refusal.value).split("nearest is ")[1].split(":")[0])
+    assert 8.0 < nearest < 60.0
+
+
+def test_a_combination_without_signals_cannot_be_planted(candles):
+    with pytest.raises(UserError, match=r"no signal on these candles"):
+        plant(candles, 8.0, pierce_depth=0.9)
+
+
+def test_shifted_by_nothing_is_the_same(candles):
+    assert shifted(candles, np.zeros(len(candles))).sha256 == candles.sha256
