@@ -52,7 +52,7 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
     evaluator = Evaluator(candles, space, config.costs.record(), limits, choose().backend)
     window = whole_days(candles).whole
     asked = SearchSettings("grid", 0, 20, objective, "peak", config.min_trades, 0)
-    everything = np.concatenate([m[objective][0] for _, m in evaluator.grid((window,))])
+    everything = np.concatenate([m[objective][0] for _, m in evaluator.stream((window,))])
     rows = []
     for method, budget in METHODS:
         scores, seconds = [], []

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gpu_engine.agreement import METRIC_TOLERANCE, Disagreement, compare_metrics, compare_trades
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
-from pipeline.agreement import METRIC_TOLERANCE, Disagreement, compare_metrics, compare_trades
 from pipeline.engines import cpu_backends, named_backend
 from pipeline.errors import UserError
 from pipeline.golden import Case, Golden, combination, load_candles, read_golden

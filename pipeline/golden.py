@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from gpu_engine.agreement import Disagreement
 from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Costs, RiskLimits, Window
-from pipeline.agreement import Disagreement
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.files import read_file
 from pipeline.market_data.grid import make_regular

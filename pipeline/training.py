@@ -118,7 +118,7 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
     with _timed(timings, "surface"):
         surface = None
         if point is not None and settings.method == "grid" and space.size <= PLATEAU_LIMIT:
-            surface = surface_of(evaluator, final, settings.objective, settings.min_trades)
+            surface = surface_of(evaluator, final, settings.rule)
 
     statistics = _statistics(found)
     stage, gates = judge(_figures(found) | statistics)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gpu_engine.agreement import Disagreement, compare_metrics, compare_trades
 from gpu_engine.backend import Backend
 from gpu_engine.records import METRICS, Candles, Window
-from pipeline.agreement import Disagreement, compare_metrics, compare_trades
 from pipeline.bench.setting import Setting
 from pipeline.engines import named_backend
 

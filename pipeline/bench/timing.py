@@ -76,7 +76,7 @@ def _one_pass(setting: Setting, candles: Candles, backend: Backend) -> Seconds:
     watch = Stopwatch(backend)
     start = perf_counter()
     evaluator = setting.evaluator(candles, watch)
-    for _ in evaluator.grid((Window(0, len(candles)),)):
+    for _ in evaluator.stream((Window(0, len(candles)),)):
         pass
     total = perf_counter() - start
     return Seconds(total - watch.outcomes - watch.walk, watch.outcomes, watch.walk, total)

@@ -1,13 +1,13 @@
 """The two schemas that are generated and committed: the database's and the document's.
 
-Run as ``scripts/schema`` after a change of the migrations or of the document's models; with
-``--check`` it only says what is out of date.
+To be run after a change of the migrations or of the document's models.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import sql
@@ -39,9 +39,11 @@ def outdated() -> dict[Path, str]:
     }
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write what is out of date; with ``--check`` only name it, and return 1 if there is any."""
-    check = arguments == ["--check"]
+    parser = argparse.ArgumentParser(prog="scripts/schema", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if out of date")
+    check = parser.parse_args(arguments).check
     stale = outdated()
     for path, text in stale.items():
         if not check:
@@ -51,4 +53,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

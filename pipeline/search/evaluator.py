@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import engine
+from gpu_engine import engine, exhaustive
 from gpu_engine.backend import Backend
+from gpu_engine.grid import Axis, Grid
 from gpu_engine.records import (
     METRICS,
     Batch,
@@ -19,6 +20,7 @@ from gpu_engine.records import (
     Costs,
     ExitSettings,
     Float,
+    Int32,
     Int64,
     RiskLimits,
     Tables,
@@ -26,9 +28,6 @@ from gpu_engine.records import (
 )
 from pipeline.search.space import Space, single_point
 from pipeline.strategies.base import EXIT_PARAMETERS
-
-#: Combinations evaluated in one engine call; bounds the memory of their metrics.
-DEFAULT_BLOCK = 1 << 16
 
 
 class Evaluator:
@@ -50,34 +49,27 @@ class Evaluator:
     ) -> None:
         self.candles, self.space = candles, space
         self._costs, self._risk, self._backend = costs, risk, backend
-        self._block = block or DEFAULT_BLOCK
+        self.block = block or exhaustive.DEFAULT_BLOCK
         self._structural = space.of_kind("structural")
         self._threshold = space.of_kind("threshold")
         exits = {space.dimensions[i].parameter.name: i for i in space.of_kind("exit")}
         self._exit = [exits[name] for name in EXIT_PARAMETERS]
         self._builder = space.strategy.events(candles, space.loosest())
 
-    def grid(self, windows: Sequence[Window]) -> Iterator[tuple[Int64, NDArray[Any]]]:
-        """Stream the whole discrete space: indices of shape (n,) and metrics of (W, n)."""
-        space = self.space
-        filters = sorted(self._structural + self._threshold)
-        n_exits = len(self._exit_settings)
-        exit_offset = self._offsets(sorted(self._exit))
-        unit_shape = tuple(space.shape[i] for i in filters)
-        n_units = int(np.prod(unit_shape))
-        units_per_block = max(1, self._block // (n_exits * len(windows)))
-        for first in range(0, n_units, units_per_block):
-            unit = np.arange(first, min(first + units_per_block, n_units))
-            coordinates = dict(zip(filters, np.unravel_index(unit, unit_shape), strict=True))
-            batch = Batch(
-                table=self._row_major(coordinates, self._structural).astype(np.int32),
-                thresholds=self._threshold_values(coordinates),
-                first_exit=np.zeros(len(unit), np.int32),
-                exits_per_unit=n_exits,
+    @cached_property
+    def grid(self) -> Grid:
+        """The discrete space as the engine decodes it."""
+        order = {dimension: k for k, dimension in enumerate(self._threshold)}
+        return Grid(
+            tuple(
+                Axis(d.parameter.kind, self._choices(i), order.get(i, -1))
+                for i, d in enumerate(self.space.dimensions)
             )
-            base = sum(coordinates[i] * self._stride(i) for i in filters)
-            index = (np.asarray(base)[:, None] + exit_offset).ravel()
-            yield index, engine.evaluate(self._market, batch, windows)
+        )
+
+    def stream(self, windows: Sequence[Window]) -> Iterator[tuple[Int64, NDArray[Any]]]:
+        """Stream the whole discrete space: indices of shape (n,) and metrics of (W, n)."""
+        yield from exhaustive.stream(self.market, self.grid, windows, self.block)
 
     def points(self, points: Float, windows: Sequence[Window]) -> NDArray[Any]:
         """Metrics (`METRICS`) of some points, shape (W, n)."""
@@ -105,7 +97,7 @@ class Evaluator:
     def _batches(self, points: Float) -> Iterator[tuple[Int64, engine.Market, Batch]]:
         """Group points by the market that answers them."""
         if self.space.discrete:
-            yield np.arange(len(points)), self._market, self._batch_on_grid(points)
+            yield np.arange(len(points)), self.market, self._batch_on_grid(points)
             return
         settings, which = np.unique(points[:, self._structural], axis=0, return_inverse=True)
         for group, setting in enumerate(settings):
@@ -126,14 +118,14 @@ class Evaluator:
             for i in self._structural + self._exit
         }
         return Batch(
-            table=self._row_major(found, self._structural).astype(np.int32),
+            table=self._row_major(found, self._structural),
             thresholds=np.ascontiguousarray(points[:, self._threshold]),
-            first_exit=self._row_major(found, sorted(self._exit)).astype(np.int32),
+            first_exit=self._row_major(found, sorted(self._exit)),
             exits_per_unit=1,
         )
 
     @cached_property
-    def _market(self) -> engine.Market:
+    def market(self) -> engine.Market:
         """The engine with every table and exit setting of a discrete space."""
         settings = itertools.product(*(self._choices(i) for i in self._structural))
         return self._load(list(settings), self._exit_settings)
@@ -162,21 +154,7 @@ class Evaluator:
         assert choices is not None, "only a discrete space has choices"
         return choices
 
-    def _threshold_values(self, coordinates: dict[int, NDArray[Any]]) -> Float:
-        columns = [self._choices(i)[coordinates[i]] for i in self._threshold]
-        return np.column_stack(columns)
-
-    def _row_major(self, coordinates: dict[int, NDArray[Any]], dimensions: list[int]) -> Int64:
+    def _row_major(self, coordinates: dict[int, NDArray[Any]], dimensions: list[int]) -> Int32:
         shape = tuple(self.space.shape[i] for i in dimensions)
-        return np.ravel_multi_index(tuple(coordinates[i] for i in dimensions), shape)
-
-    def _stride(self, dimension: int) -> int:
-        return int(np.prod(self.space.shape[dimension + 1 :], dtype=np.int64))
-
-    def _offsets(self, dimensions: list[int]) -> Int64:
-        """Index offset of every combination of some dimensions, row-major among them."""
-        result = np.zeros(1, np.int64)
-        for i in dimensions:
-            steps = np.arange(self.space.shape[i]) * self._stride(i)
-            result = (result[:, None] + steps).ravel()
-        return result
+        number = np.ravel_multi_index(tuple(coordinates[i] for i in dimensions), shape)
+        return number.astype(np.int32)

@@ -8,14 +8,20 @@ from typing import Literal
 
 import numpy as np
 
+from gpu_engine import exhaustive
 from gpu_engine.records import Float, Window
+from gpu_engine.scoring import ScoreRule, scores_of
+from gpu_engine.summary import GridSummary
 from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.search import grid
 from pipeline.search.evaluator import Evaluator
+from pipeline.search.grid import score_grid
 from pipeline.search.method import Method
 from pipeline.search.random import RandomSearch
-from pipeline.search.ranking import best, plateau, scores_of, stability
+from pipeline.search.ranking import best, plateau, stability
 from pipeline.search.space import Space
+
+#: Best combinations kept of a grid too large to hold.
+BEST_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class SearchSettings:
     """How to search: the method with its budget, the objective, and how the winner is chosen.
 
     ``budget`` counts evaluations of one search (ignored by the grid); ``batch`` is how many TPE
-    proposes before it hears a score. ``min_trades`` as in `scores_of`.
+    proposes before it hears a score. ``objective`` and ``min_trades`` make
+    the `ScoreRule`.
     """
 
     method: Literal["grid", "random", "bayesian"]
@@ -46,6 +53,11 @@ class SearchSettings:
         return SearchSettings(
             method, self.budget, self.batch, self.objective, selection, self.min_trades, self.seed
         )
+
+    @property
+    def rule(self) -> ScoreRule:
+        """What makes a score of metrics."""
+        return ScoreRule(self.objective, self.min_trades)
 
     def evaluations(self, space: Space) -> int:
         """Count the evaluations of one search."""
@@ -109,21 +121,34 @@ def _search_grid(
     advance: Callable[[int], None],
 ) -> list[Found]:
     space = evaluator.space
-    common = (evaluator, windows, settings.objective, settings.min_trades, advance)
     if space.size > PLATEAU_LIMIT:
-        peaks = grid.peak_of_grid(*common)
+        summaries = exhaustive.summarise(
+            evaluator.market,
+            evaluator.grid,
+            windows,
+            settings.rule,
+            BEST_KEPT,
+            advance,
+            evaluator.block,
+        )
         return [
-            _found_at(evaluator, window, settings, winner, admissible)
-            for window, (winner, admissible) in zip(windows, peaks, strict=True)
+            _found_at(evaluator, window, settings, _first(summary), summary.admissible)
+            for window, summary in zip(windows, summaries, strict=True)
         ]
     result = []
-    for window, scores in zip(windows, grid.score_grid(*common), strict=True):
+    for window, scores in zip(
+        windows, score_grid(evaluator, windows, settings.rule, advance), strict=True
+    ):
         ranked = plateau(scores, space.shape) if settings.selection == "plateau" else scores
         winner = best(ranked)
         admissible = int((~np.isnan(scores)).sum())
         found = _found_at(evaluator, window, settings, winner, admissible, scores)
         result.append(found)
     return result
+
+
+def _first(summary: GridSummary) -> int | None:
+    return int(summary.index[0]) if len(summary.index) else None
 
 
 def _found_at(
@@ -140,7 +165,7 @@ def _found_at(
         return Found(window, space.size, admissible, None, None, None)
     point = space.points(np.array([winner]))[0]
     metrics = evaluator.points(point[None], (window,))[0]
-    score = float(scores_of(metrics, settings.objective, settings.min_trades)[0])
+    score = float(scores_of(metrics, settings.rule)[0])
     stable = None
     if scores is not None and settings.objective != "max_drawdown":
         stable = stability(scores, space.shape, winner)
@@ -158,7 +183,7 @@ def _search_points(
     told: list[Float] = []
     while len(points := method.ask()):
         metrics = evaluator.points(points, (window,))[0]
-        scores = scores_of(metrics, settings.objective, settings.min_trades)
+        scores = scores_of(metrics, settings.rule)
         method.tell(points, scores)
         asked.append(points)
         told.append(scores)

@@ -1,48 +1,11 @@
-"""Scores and their order: the one place that decides which combination is best (validation §2)."""
+"""The order of scores: the one place that decides which combination is best (validation §2)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_engine.records import Bool, Float
-
-MINIMISED = ("max_drawdown",)
-SIGNIFICANT_DIGITS = 12
-
-
-def scores_of(metrics: NDArray[Any], objective: str, min_trades: int) -> Float:
-    """Score every combination; more is better, NaN is inadmissible.
-
-    Parameters
-    ----------
-    metrics : array of dtype `METRICS`, any shape
-    objective : a field of `METRICS`
-    min_trades : fewest trades of an admissible combination
-
-    Returns
-    -------
-    float64 array of the same shape, rounded so that backends rank alike.
-    """
-    score: Float = metrics[objective].astype(np.float64)
-    if objective == "profit_factor":  # strategy spec §10: no loss and a win is the best there is
-        score = np.where(np.isnan(score) & (metrics["win_rate"] > 0), np.inf, score)
-    if objective in MINIMISED:
-        score = -score
-    score = np.where(metrics["sample_size"] >= min_trades, score, np.nan)
-    return round_significant(score)
-
-
-def round_significant(values: Float) -> Float:
-    """Round to 12 significant digits; NaN, infinities and 0 stay what they are."""
-    finite = np.isfinite(values) & (values != 0)
-    magnitude = np.floor(np.log10(np.abs(values), where=finite, out=np.zeros_like(values)))
-    # Dividing by a power of ten is exact to the last bit more often than multiplying by its
-    # inverse; equal inputs give equal outputs either way, which is all that ranking needs.
-    scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - np.where(finite, magnitude, 0.0))
-    return np.where(finite, np.rint(values * scale) / scale, values)
+from gpu_engine.scoring import round_significant
 
 
 def best(scores: Float) -> int | None:

@@ -7,17 +7,17 @@ import pytest
 from scipy import stats
 
 from gpu_engine.backend import choose
-from gpu_engine.records import METRICS
+from gpu_engine.records import METRICS, Window
 from pipeline.candles import load_candles
 from pipeline.config import TrainConfig, load
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.lifecycle import STAGE_SIZE, judge
-from pipeline.validation.windows import final_window, splits, whole_days
 from support.agreement import assert_same_metrics
 from support.runs import QUICK, SMALL_GRID, SMALL_SIZE, ask, run, run_here
 
+BARS_A_DAY = 24 * 12
 KEYS = {
     *("market", "strategy", "optimizer", "backend", "combinations_evaluated", "parameters"),
     *("in_sample", "out_of_sample", "windows", "lifecycle_stage", "gates", "statistics"),
@@ -88,34 +88,36 @@ def test_the_stage_is_what_the_figures_say(demo):
 
 @pytest.fixture(scope="module")
 def reference(demo):
-    """Metrics of any parameters in any window of the demo year, by the reference path."""
+    """Metrics of any parameters on some days of the demo year, by the reference path."""
     config = load(["market=demo"], TrainConfig, "train")
     strategy, backend = load_strategy("liquidity_sweep"), choose("reference").backend
     market = load_candles(config.market, config.data, strategy, choose().backend, lambda n: None)
     assert market.candles.sha256 == demo.result["provenance"]["data_hash"]
-    days = whole_days(market.candles)
 
-    def metrics(parameters, window):
+    def metrics(parameters, first_day, n_days):
         space = single_point(strategy, parameters)
         evaluator = Evaluator(
             market.candles, space, config.costs.record(), config.risk.limits(), backend
         )
+        window = Window(BARS_A_DAY * first_day, BARS_A_DAY * (first_day + n_days))
         return evaluator.points(space.point(parameters)[None], (window,))[0, 0]
 
-    return metrics, splits(config.validation, days), final_window(config.validation, days)
+    return metrics
 
 
 def test_in_sample_is_the_stored_configuration_on_the_last_train_days(demo, reference):
-    metrics, _, final = reference
-    expected = metrics(demo.result["parameters"], final)
+    expected = reference(demo.result["parameters"], 365 - 90, 90)
     assert_same_metrics(metrics_record(demo.result["in_sample"]), expected)
 
 
 def test_each_window_holds_its_winner_on_both_parts(demo, reference):
-    metrics, parts, _ = reference
-    for window, split in zip(demo.result["windows"], parts, strict=True):
-        for name, part in (("in_sample", split.train), ("out_of_sample", split.test)):
-            expected = metrics(window["parameters"], part)
+    for number, window in enumerate(demo.result["windows"]):
+        start = 30 * number
+        for name, first_day, n_days in (
+            ("in_sample", start, 90),
+            ("out_of_sample", start + 97, 30),
+        ):
+            expected = reference(window["parameters"], first_day, n_days)
             assert_same_metrics(metrics_record(window[name]), expected)
         assert window["score"] == pytest.approx(window["in_sample"]["net_profit"], rel=1e-11)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-BACKENDS = ("reference", "numpy", "numba")
+from support.backends import ALL
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=ALL)
 def backend(request):
     return request.param

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gpu_engine import engine
-from gpu_engine.backend import choose
 from gpu_engine.records import METRICS, TRADE, Batch, ExitSettings, Tables, Window
+from support.backends import named
 from support.backtest import FREE, NO_BREAKERS, Signal, make_candles, make_table
 
 CANDLES = make_candles([(100, 101, 99, 100)] * 30)
@@ -19,7 +19,7 @@ WHOLE = Window(0, 30)
 def load(tables=(TABLE,), backend="numpy"):
     exits = ExitSettings(np.ones(3), np.array([1.0, 2.0, 3.0]))
     return engine.load(
-        CANDLES, Tables(tuple(tables), (+1, -1)), exits, FREE, NO_BREAKERS, choose(backend).backend
+        CANDLES, Tables(tuple(tables), (+1, -1)), exits, FREE, NO_BREAKERS, named(backend)
     )
 
 
@@ -98,7 +98,7 @@ def test_results_are_in_unit_major_order(backend):
     table = make_table([Signal(0, features=(1.0,)), Signal(8, features=(2.0,))])
     market = engine.load(
         make_candles(bars), Tables((table,), (+1,)), exits, FREE, NO_BREAKERS,
-        choose(backend).backend,
+        named(backend),
     )  # fmt: skip
     batch = Batch(np.zeros(2, np.int32), np.array([[2.0], [1.0]]), np.zeros(2, np.int32), 3)
     metrics = engine.evaluate(market, batch, [WHOLE, Window(0, 10)])

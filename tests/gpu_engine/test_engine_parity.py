@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gpu_engine import engine, numba_backend, numpy_backend
 from gpu_engine.records import Window
 from support.agreement import assert_same_metrics, assert_same_trades
+from support.backends import ALL, COMPILED
 from support.random_market import only, random_market
 
-FAST = ("numpy", "numba")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -35,14 +35,14 @@ def assert_agrees(world, backend):
     return n_trades
 
 
-@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("backend", COMPILED)
 @settings(max_examples=60)
 @given(seed=seeds, n_bars=st.integers(1, 60))
 def test_short_histories(backend, seed, n_bars):
     assert_agrees(random_market(np.random.default_rng(seed), n_bars), backend)
 
 
-@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("backend", COMPILED)
 @pytest.mark.parametrize("seed", range(6))
 def test_long_histories(backend, seed):
     world = random_market(np.random.default_rng(seed), 700, n_tables=4, n_units=8)
@@ -50,7 +50,7 @@ def test_long_histories(backend, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("backend", COMPILED)
 @pytest.mark.parametrize("seed", range(135, 147))
 def test_long_histories_in_depth(backend, seed):
     rng = np.random.default_rng(seed)
@@ -136,7 +136,7 @@ def test_more_threads_than_cores_are_all_cores():
     assert numba.get_num_threads() == numba.config.NUMBA_NUM_THREADS
 
 
-@pytest.mark.parametrize("backend", ["reference", *FAST])
+@pytest.mark.parametrize("backend", ALL)
 def test_a_batch_is_its_combinations(backend):
     """No state leaks from one combination, window or call to the next."""
     world = random_market(np.random.default_rng(11), 200)

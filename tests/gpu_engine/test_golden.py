@@ -15,7 +15,6 @@ import pytest
 pytest.importorskip("pyarrow", reason="the real candles are Parquet files")
 
 from gpu_engine import engine
-from gpu_engine.backend import choose
 from gpu_engine.records import (
     METRICS,
     REASONS,
@@ -34,6 +33,7 @@ from pipeline.strategies.base import of_kind
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.strategies.liquidity_sweep_reference import event_table
 from support.agreement import assert_same_metrics, assert_same_trades
+from support.backends import named
 
 STRATEGY = LiquiditySweep()
 THRESHOLDS = of_kind(STRATEGY, "threshold")
@@ -95,7 +95,7 @@ def load_case(candles, case, backend, table):
         ExitSettings(*exits),
         Costs(costs["fee"], costs["slippage"]),
         RiskLimits(**case["risk"]),
-        choose(backend).backend,
+        named(backend),
     )
     return market, Batch(np.zeros(1, np.int32), np.array([thresholds]), np.zeros(1, np.int32), 1)
 

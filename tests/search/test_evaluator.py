@@ -43,7 +43,7 @@ GRIDS = {
 
 def streamed(evaluator, windows):
     """The whole grid in the order of the indices, shape (W, size), and the order it came in."""
-    indices, blocks = zip(*evaluator.grid(windows), strict=True)
+    indices, blocks = zip(*evaluator.stream(windows), strict=True)
     order = np.concatenate(indices)
     metrics = np.concatenate(blocks, axis=1)
     return metrics[:, np.argsort(order)], order

@@ -9,9 +9,10 @@ import pytest
 
 from gpu_engine.numba_backend import set_threads
 from gpu_engine.records import Window
+from gpu_engine.scoring import ScoreRule, scores_of
 from pipeline.search import grid, loop
 from pipeline.search.loop import SearchSettings, search
-from pipeline.search.ranking import best, plateau, scores_of, stability
+from pipeline.search.ranking import best, plateau, stability
 from support.spaces import coarse_market, small_space
 
 N_BARS = 2000
@@ -62,7 +63,7 @@ def test_grid_finds_what_a_plain_search_finds(evaluator, space, objective, selec
     settings = replace(GRID, objective=objective, selection=selection)
     points = space.points(np.arange(space.size))
     for window, found in zip(WINDOWS, search(evaluator, WINDOWS, settings, ignore), strict=True):
-        scores = scores_of(evaluator.points(points, (window,))[0], objective, 5)
+        scores = scores_of(evaluator.points(points, (window,))[0], ScoreRule(objective, 5))
         winner = best(plateau(scores, space.shape) if selection == "plateau" else scores)
         assert described(found) == (
             window,
@@ -95,7 +96,7 @@ def test_points_searches_keep_the_best_they_asked(settings, continuous):
     assert sum(advanced) == 3 * settings.budget == sum(found.evaluated for found in results)
     for found in results:
         metrics = evaluator.points(found.point[None], (found.window,))[0]
-        assert scores_of(metrics, "net_profit", 5)[0] == found.score
+        assert scores_of(metrics, ScoreRule("net_profit", 5))[0] == found.score
         assert found.stability_score is None
 
 
@@ -214,9 +215,9 @@ def test_plateau_is_not_the_default_of_a_huge_grid(space, monkeypatch):
 
 
 def test_surface_holds_the_score_and_metrics_of_every_combination(evaluator, space):
-    surface = grid.surface_of(evaluator, WINDOWS[0], "net_profit", 5)
+    surface = grid.surface_of(evaluator, WINDOWS[0], ScoreRule("net_profit", 5))
     metrics = evaluator.points(space.points(np.arange(space.size)), WINDOWS[:1])[0]
-    layers = {"score": scores_of(metrics, "net_profit", 5)}
+    layers = {"score": scores_of(metrics, ScoreRule("net_profit", 5))}
     layers |= {name: metrics[name] for name in grid.SURFACE_METRICS}
     assert surface.keys() == layers.keys()
     for name, layer in surface.items():

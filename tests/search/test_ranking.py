@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from gpu_engine.records import METRICS
-from pipeline.search.ranking import best, plateau, round_significant, scores_of, stability
+from gpu_engine.scoring import ScoreRule, round_significant, scores_of
+from pipeline.search.ranking import best, plateau, stability
 
 NAN, INF = math.nan, math.inf
 
@@ -25,27 +26,29 @@ def metrics(**columns):
 
 def test_fewer_trades_than_the_minimum_are_inadmissible():
     given_metrics = metrics(net_profit=[0.5, 0.1, 0.2], sample_size=[9, 10, 11])
-    scores = scores_of(given_metrics, "net_profit", 10)
+    scores = scores_of(given_metrics, ScoreRule("net_profit", 10))
     np.testing.assert_array_equal(scores, [NAN, 0.1, 0.2])
     assert best(scores) == 2
 
 
 def test_max_drawdown_is_minimised():
-    scores = scores_of(metrics(max_drawdown=[0.3, 0.1, 0.2]), "max_drawdown", 10)
+    scores = scores_of(metrics(max_drawdown=[0.3, 0.1, 0.2]), ScoreRule("max_drawdown", 10))
     np.testing.assert_array_equal(scores, [-0.3, -0.1, -0.2])
     assert best(scores) == 1
 
 
 def test_profit_factor_without_a_loss_is_best_and_without_a_win_inadmissible():
     given_metrics = metrics(profit_factor=[3.0, NAN, NAN], win_rate=[0.5, 1.0, 0.0])
-    scores = scores_of(given_metrics, "profit_factor", 10)
+    scores = scores_of(given_metrics, ScoreRule("profit_factor", 10))
     np.testing.assert_array_equal(scores, [3.0, INF, NAN])
     assert best(scores) == 1
 
 
 def test_shape_of_the_scores_is_that_of_the_metrics():
     table = metrics(net_profit=[1.0, 2.0, 3.0, 4.0]).reshape(2, 2)
-    np.testing.assert_array_equal(scores_of(table, "net_profit", 1), [[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(
+        scores_of(table, ScoreRule("net_profit", 1)), [[1.0, 2.0], [3.0, 4.0]]
+    )
 
 
 @pytest.mark.parametrize(

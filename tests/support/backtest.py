@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu_engine import engine
-from gpu_engine.backend import choose
 from gpu_engine.records import (
     Batch,
     Candles,
@@ -17,6 +16,7 @@ from gpu_engine.records import (
     Tables,
     Window,
 )
+from support.backends import named
 
 MIDNIGHT = 1_704_067_200_000  # 2024-01-01 00:00 UTC
 HOUR = 3_600_000
@@ -86,7 +86,7 @@ class Backtest:
             ExitSettings(np.array([self.stop_distance]), np.array([self.target_multiple])),
             self.costs,
             self.risk,
-            choose(backend).backend,
+            named(backend),
         )
         thresholds = np.array(self.thresholds, np.float64).reshape(1, -1)
         batch = Batch(np.zeros(1, np.int32), thresholds, np.zeros(1, np.int32), 1)

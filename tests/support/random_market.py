@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu_engine import engine
-from gpu_engine.backend import choose
 from gpu_engine.records import (
     Batch,
     Candles,
@@ -16,6 +15,7 @@ from gpu_engine.records import (
     Tables,
     Window,
 )
+from support.backends import named
 from support.coarse import TICK, coarse_candles
 
 SENSES = (+1, -1)
@@ -31,7 +31,7 @@ class RandomMarket(NamedTuple):
     windows: tuple[Window, ...]
 
     def load(self, backend):
-        chosen = choose(backend).backend
+        chosen = named(backend)
         return engine.load(self.candles, self.tables, self.exits, self.costs, self.risk, chosen)
 
 

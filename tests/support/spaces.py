@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine.backend import choose
 from gpu_engine.records import METRICS, Costs, RiskLimits
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import make_space
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
+from support.backends import named
 from support.coarse import coarse_candles
 
 #: One combination that trades often on coarse candles.
@@ -47,7 +47,7 @@ def coarse_market(space, n_bars=2000, seed=0, backend="numba", block=None, risk=
     """An evaluator of ``space`` on random candles."""
     candles = coarse_candles(np.random.default_rng(seed), n_bars)
     risk = risk or RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
-    return Evaluator(candles, space, Costs(), risk, choose(backend).backend, block)
+    return Evaluator(candles, space, Costs(), risk, named(backend), block)
 
 
 def assert_identical(actual, expected):

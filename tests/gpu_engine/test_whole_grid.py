@@ -1,0 +1,143 @@
+"""A whole grid, decoded by the backend itself: the same scores, the same best, the same pairs."""
+
+import numpy as np
+import pytest
+
+from gpu_engine import cuda_backend, engine, exhaustive
+from gpu_engine.cuda_backend import CudaBackend
+from gpu_engine.device import OutOfDeviceMemoryError
+from gpu_engine.grid import Axis, Grid
+from gpu_engine.host_device import HostDevice, compiler
+from gpu_engine.records import ExitSettings, Window
+from gpu_engine.scoring import ScoreRule, scores_of
+from support.backends import ALL, CUDA, CUDA_ON_HOST, KERNEL_CACHE, named
+from support.random_market import random_market
+
+RULES = [
+    ScoreRule("net_profit", 3),
+    ScoreRule("sharpe_ratio", 1),
+    ScoreRule("max_drawdown", 2),
+    ScoreRule("profit_factor", 1),
+]
+STOPS, TARGETS = (0.5, 1.0, 2.0), (1.0, 1.5, 4.0, 5.0)
+#: The fastest axis is no exit parameter, and the tables' axis is neither first nor last.
+GRID = Grid(
+    (
+        Axis("threshold", np.array([0.0, 1.0, 2.0]), 0),
+        Axis("exit", np.array(STOPS)),
+        Axis("structural", np.array([1.0, 2.0])),
+        Axis("exit", np.array(TARGETS)),
+        Axis("threshold", np.array([1.0, 2.0, np.inf]), 1),
+    )
+)
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler for the kernels")
+
+
+@pytest.fixture(scope="module")
+def world():
+    drawn = random_market(np.random.default_rng(7), 900, n_tables=2)
+    pairs = np.array([(s, t) for s in STOPS for t in TARGETS])
+    return drawn._replace(exits=ExitSettings(pairs[:, 0].copy(), pairs[:, 1].copy()))
+
+
+def load(world, backend):
+    return engine.load(*world[:5], backend)
+
+
+def one_by_one(world, rule, window):
+    """Scores of every index, decoded here and evaluated alone on the reference path."""
+    market = load(world, named("reference"))
+    scores = np.empty(GRID.size)
+    for index, batch in GRID.units(1):
+        scores[index] = scores_of(engine.evaluate(market, batch, (window,))[0], rule)
+    return scores
+
+
+def test_units_decode_the_index_row_major():
+    seen = np.concatenate([index for index, _ in GRID.units(2)])
+    assert sorted(seen) == list(range(3 * 3 * 2 * 4 * 3))
+    index, batch = next(GRID.units(GRID.n_units))
+    low, stop, table, target, high = np.unravel_index(index, GRID.shape)
+    units = np.repeat(np.arange(GRID.n_units), GRID.n_exits)
+    np.testing.assert_array_equal(batch.table[units], table)
+    np.testing.assert_array_equal(batch.thresholds[units, 0], np.array([0.0, 1.0, 2.0])[low])
+    np.testing.assert_array_equal(batch.thresholds[units, 1], np.array([1.0, 2.0, np.inf])[high])
+    np.testing.assert_array_equal(np.tile(np.arange(12), GRID.n_units), stop * 4 + target)
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.objective)
+def test_scores_are_those_of_the_reference(world, backend, rule):
+    windows = (Window(0, 900), Window(100, 500))
+    market = load(world, named(backend))
+    advanced = []
+    found = exhaustive.score(market, GRID, windows, rule, advanced.append, block=50)
+    assert sum(advanced) == 2 * GRID.size
+    for window, scores in zip(windows, found, strict=True):
+        np.testing.assert_allclose(scores, one_by_one(world, rule, window), rtol=1e-11)
+
+
+@pytest.mark.parametrize("backend", ["numpy", CUDA_ON_HOST, CUDA])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.objective)
+def test_summaries_are_the_same_everywhere(world, backend, rule):
+    windows = (Window(0, 900),)
+    expected = exhaustive.summarise(
+        load(world, named("numba")), GRID, windows, rule, 9, lambda n: None
+    )
+    found = exhaustive.summarise(
+        load(world, named(backend)), GRID, windows, rule, 9, lambda n: None
+    )
+    assert_same_summary(found[0], expected[0])
+
+
+def assert_same_summary(found, expected):
+    np.testing.assert_array_equal(found.index, expected.index)
+    np.testing.assert_array_equal(found.score, expected.score)
+    assert found.admissible == expected.admissible
+    for pair, table in expected.pairs.items():
+        np.testing.assert_array_equal(found.pairs[pair], table)
+
+
+@needs_compiler
+@pytest.mark.parametrize("stretch", [1, 17, 64])
+def test_stretches_and_devices_change_nothing(world, monkeypatch, stretch):
+    rule, window = ScoreRule("net_profit", 1), Window(0, 900)
+    expected = load(world, named("cuda on host"))
+    whole = expected.backend.summarise_grid(expected.loaded, GRID, window, rule, 5, lambda n: None)
+    monkeypatch.setattr(cuda_backend, "STRETCH", stretch)
+    monkeypatch.setattr(cuda_backend, "STRIP", 4)
+    several = CudaBackend([HostDevice(KERNEL_CACHE) for _ in range(3)])
+    market = load(world, several)
+    parts = several.summarise_grid(market.loaded, GRID, window, rule, 5, lambda n: None)
+    assert_same_summary(parts, whole)
+    evaluated = (engine.evaluate(some, world.batch, (window,)) for some in (market, expected))
+    assert_identical(*evaluated)
+
+
+@needs_compiler
+def test_out_of_memory_is_halved_once_then_said():
+    class Tight(HostDevice):
+        """Says it has plenty, and has not."""
+
+        room = 1 << 40
+
+        def _check(self, size):
+            if size > self.room:
+                raise OutOfDeviceMemoryError(f"no room for {size:,} bytes")
+
+    device = Tight(KERNEL_CACHE)
+    drawn = random_market(np.random.default_rng(3), 300, n_units=64)
+    market = load(drawn, CudaBackend([device]))
+    window = (Window(0, 300),)
+    expected = engine.evaluate(market, drawn.batch, window)
+    needed = len(drawn.batch) * 11 * 8
+    device.room = needed // 2
+    assert_identical(engine.evaluate(market, drawn.batch, window), expected)
+    device.room = needed // 4
+    with pytest.raises(OutOfDeviceMemoryError, match=r"64 results .* tried 64 and 32 at a time"):
+        engine.evaluate(market, drawn.batch, window)
+
+
+def assert_identical(found, expected):
+    """NaN included, which equality of records would not forgive."""
+    assert found.tobytes() == expected.tobytes()
