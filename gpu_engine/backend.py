@@ -72,7 +72,8 @@ def choose(name: str = "auto", devices: Sequence[int] | None = None) -> Choice:
             raise BackendUnavailableError(
                 f"backend 'cuda' cannot run: {problem}; or use backend=numba or numpy"
             )
-        return Choice(_cuda(devices), "as asked")
+        cuda = _cuda(devices)
+        return Choice(cuda, f"as asked: {cuda.devices[0].description}")
     if name == "numba" and not _installed("numba"):
         raise BackendUnavailableError(
             "backend 'numba' needs the package numba; install it or use backend=numpy"

@@ -227,10 +227,6 @@ def test_part_of_a_file_that_is_not_there(train, columns):
         ("backend=numpi", "Did you mean 'numpy'?"),
         ("backend.name=gpu", "backend.name must be auto, reference, numpy, numba or cuda"),
         ("market=btc_binanse_1h", "Did you mean 'btc_binance_1h'?"),
-        ("optimzer=grid", "Did you mean 'optimizer'?"),
-        ("costs.fee_rate=-0.1", "costs.fee_rate must be at least 0; given: -0.1."),
-        ("validation.train=0", "validation.train must be"),
-        ("seed=abc", "seed must be a whole number"),
     ],
 )
 def test_a_word_or_value_that_is_wrong(train, columns, argument, sentence):
