@@ -224,7 +224,7 @@ def export(source: Path, path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one JSON object, or write the candles for another machine."""
+    """Print one JSON object, or write candles for another machine."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.gpu_report", description=__doc__)
     parser.add_argument("candles", type=Path, help="npz made by --export")
     parser.add_argument("--export", type=Path, metavar="FILE", help="make CANDLES of this file")

@@ -1,7 +1,20 @@
 """What every test folder shares. Being here also puts ``tests/`` on the path, for `support`."""
 
-from hypothesis import settings
+import importlib.util
+from pathlib import Path
 
-# A first call may compile a kernel, and other processes may hold the cores: no time limit a case.
-settings.register_profile("project", deadline=None)
-settings.load_profile("project")
+#: A GPU host has no hypothesis; the tests that need one there do without.
+collect_ignore = []
+
+if importlib.util.find_spec("hypothesis") is None:
+    collect_ignore += [
+        str(path.relative_to(Path(__file__).parent))
+        for path in Path(__file__).parent.rglob("test_*.py")
+        if "from hypothesis" in path.read_text("utf-8")
+    ]
+else:
+    from hypothesis import settings
+
+    # A first call may compile a kernel, and other processes may hold the cores: no time limit.
+    settings.register_profile("project", deadline=None)
+    settings.load_profile("project")

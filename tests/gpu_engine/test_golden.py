@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("pyarrow", reason="the real candles are Parquet files")
-
 from gpu_engine import engine
 from gpu_engine.records import (
     METRICS,
@@ -26,7 +24,7 @@ from gpu_engine.records import (
     Tables,
     Window,
 )
-from pipeline.market_data.files import read_file
+from pipeline.gpu_report import export, read_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.strategies.base import of_kind
@@ -38,6 +36,7 @@ from support.backends import named
 STRATEGY = LiquiditySweep()
 THRESHOLDS = of_kind(STRATEGY, "threshold")
 OWN = Path(__file__).parent / "golden"
+PACKED = Path(__file__).resolve().parents[2] / ".cache/golden"
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
 REAL = (
     "binance_BTC-USDT_5m_2023",
@@ -57,15 +56,22 @@ def synthetic():
 
 
 @pytest.fixture(scope="module", params=REAL)
-def real(request):
-    path = SHARED / "spec" / "golden" / f"{request.param}.json"
-    if not path.is_file() or not (SHARED / "data").is_dir():
-        pytest.skip("the golden files and real candles (shared/ beside the repository) are absent")
+def real(request, tmp_path_factory):
+    """A golden file and its candles: from the shared folder, or packed by `scripts/gpu --pack`."""
+    packed = PACKED / f"{request.param}.json"
+    path = packed if packed.is_file() else SHARED / "spec" / "golden" / f"{request.param}.json"
+    if not path.is_file():
+        pytest.skip("the golden files (shared/ beside the repository) are absent")
     golden = json.loads(path.read_text())
+    if path == packed:
+        return golden, read_candles(PACKED / f"{golden['data']}.npz")
     data = SHARED / "data" / golden["data"]
+    if not data.is_file():
+        pytest.skip("the real candles (shared/data beside the repository) are absent")
     assert hashlib.sha256(data.read_bytes()).hexdigest() == golden["sha256"]
-    candles, _ = make_regular(read_file(data), golden["data"].split("_")[2], data.name)
-    return golden, candles
+    exported = tmp_path_factory.mktemp("golden") / "candles.npz"
+    export(data, exported)
+    return golden, read_candles(exported)
 
 
 def check_file(golden, candles, backend, tables):

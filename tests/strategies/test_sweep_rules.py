@@ -157,15 +157,27 @@ def test_a_reversal_needs_a_body_of_its_atr(events, side):
     assert rows(events, candles, reversal_candle_size=size * 1.001) == []
 
 
+def exact_market(side, second_low=95.5):
+    """Every true range is 2, so every ATR is; swing lows at 17 and 25 (95), bar 30 sweeps."""
+    path = {14: 99, 15: 98, 16: 97, 17: second_low + 1, 18: 97, 19: 98, 20: 99}
+    path |= {22: 99, 23: 98, 24: 97, 25: 96, 26: 97, 27: 98, 28: 97, 29: 96}
+    bars = {bar: (close, close + 1, close - 1, close) for bar, close in path.items()}
+    candles = market(side, bars | {30: (94, 96, 94, 96)})
+    if second_low == 95.5:
+        assert average_true_range(candles)[13:31].tolist() == [2.0] * 18
+    return candles
+
+
 def test_a_body_of_exactly_its_atr_qualifies(events, side):
-    """A range of 2 on every bar: ATR 2 throughout, and a body of 2."""
-    bars = {24: (98, 99, 97, 98), 25: (96, 97, 95, 96), 26: (98, 99, 97, 98)}
-    bars |= {23: (99, 100, 98, 99), 27: (99, 100, 98, 99)}
-    bars |= {28: (98, 99, 97, 98), 29: (96, 97, 95.5, 95.5), 30: (94.5, 96.5, 94.5, 96.5)}
-    candles = market(side, bars)
-    body, atr = 2.0, average_true_range(candles)[30]
-    assert rows(events, candles, reversal_candle_size=body / atr) == [(30, 30)]
-    assert body / atr * atr == body
+    assert rows(events, exact_market(side), reversal_candle_size=1.0) == [(30, 30)]
+    assert rows(events, exact_market(side), reversal_candle_size=np.nextafter(1, 2)) == []
+
+
+def test_a_touch_at_exactly_a_quarter_of_the_atr_counts(events, side):
+    (features,) = events(exact_market(side), PARAMETERS).features
+    assert features[3] == 0.75
+    (features,) = events(exact_market(side, 95.5 + 1e-9), PARAMETERS).features
+    assert features[3] == 0.5
 
 
 def test_a_reversal_closes_beyond_the_level(events, side):
@@ -191,6 +203,17 @@ def test_at_one_signal_bar_the_earlier_sweep_comes_first(events, side):
     candles = market(side, both)
     candles.volume[31] = 4.0
     assert rows(events, candles) == [(30, 32), (31, 32)]
+
+
+def test_the_order_at_one_signal_bar_is_by_sweep_then_long_first(events):
+    """A doji signals both ways where any body does: a short swept at 30, both sides at 31."""
+    changes = {21: (100, 103, 99, 100), 30: (98, 104, 98, 101), 31: (105, 105, 96, 104)}
+    candles = market(+1, changes | {32: (100, 101, 99, 100)})
+    candles.volume[31] = 4.0
+    table = events(candles, PARAMETERS | {"reversal_candle_size": 0.0})
+    assert table.signal_bar.tolist() == [32, 32, 32]
+    assert table.sweep_bar.tolist() == [30, 31, 31]
+    assert table.side.tolist() == [-1, +1, -1]
 
 
 def test_a_sweep_of_both_sides_is_a_long_and_a_short(events):
