@@ -72,8 +72,8 @@ def test_several_faults_are_listed_together(refusal):
         "The configuration cannot be used:",
         "  - data.colour is not a key: data has source, days, seed, annual_volatility, plant,"
         " quality.",
-        '  - validation.test must be a whole number; given: "abc".',
         "  - costs.fee_rate must be at least 0; given: -1.",
+        '  - validation.test must be a whole number; given: "abc".',
     ]
 
 
