@@ -1,8 +1,8 @@
 """The portable fallback: the same outcomes and walk, vectorised over lanes, NumPy alone.
 
-A *lane* is one combination in one window. All lanes of a table advance together, trade by trade:
-a table of "next passing row" answers where each lane enters next, so the number of steps is the
-largest number of trades, not of rows.
+A *lane* is one combination in one window. All lanes of a block advance together, trade by trade:
+a list of "next passing row" for each unit answers where a lane enters next, so the number of steps
+is the largest number of trades, not of rows.
 """
 
 from __future__ import annotations
@@ -34,15 +34,22 @@ from gpu_engine.records import (
 
 name = "numpy"
 
-LANES_PER_BLOCK = 1 << 18
+#: Elements of the largest array of a block: 16 MB each.
+LANES_PER_BLOCK = 1 << 21
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The book with every outcome computed."""
+    """The book with every outcome computed.
+
+    ``signal_key`` of a row is ``table * keys_per_table + signal_bar``, ascending over all rows, so
+    that one search finds rows in many tables.
+    """
 
     book: EventBook
     outcomes: Outcomes
+    signal_key: Int64
+    keys_per_table: int
 
 
 def load(book: EventBook) -> Loaded:
@@ -51,7 +58,9 @@ def load(book: EventBook) -> Loaded:
     block = max(1, LANES_PER_BLOCK // max(1, len(book.entries.bar)))
     for first in range(0, len(book.exits), block):
         _outcomes(book, outcomes, slice(first, min(first + block, len(book.exits))))
-    return Loaded(book, outcomes)
+    keys = len(book.candles) + 1
+    table = np.repeat(np.arange(len(book.row_start) - 1), np.diff(book.row_start))
+    return Loaded(book, outcomes, table * keys + book.signal_bar, keys)
 
 
 def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[Any]:
@@ -73,7 +82,7 @@ def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     for lanes in _lanes(loaded, batch, window):
         while lanes.step():
             traded = lanes.combination[lanes.active]
-            daily[traded, lanes.day[lanes.active] - first] = lanes.day_return()[lanes.active]
+            daily[traded, lanes.day[lanes.active] - first] = lanes.day_return(lanes.active)
     return daily
 
 
@@ -132,45 +141,44 @@ def _outcomes(book: EventBook, outcomes: Outcomes, settings: slice) -> None:
 
 
 def _lanes(loaded: Loaded, batch: Batch, window: Window) -> Iterator[_Lanes]:
-    """Blocks of lanes, each of one table, together the whole batch in one window."""
+    """Blocks of lanes, together the whole batch in one window."""
     thresholds = batch.thresholds * loaded.book.senses
-    for table in np.unique(batch.table):
-        units = np.flatnonzero(batch.table == table)
-        rows = max(1, int(np.diff(loaded.book.row_start)[table]))
-        block = max(1, LANES_PER_BLOCK // max(batch.exits_per_unit, rows))
-        for first in range(0, len(units), block):
-            some = units[first : first + block]
-            yield _Lanes(loaded, batch, window, int(table), some, thresholds[some])
+    units = np.arange(len(batch.table))
+    rows = loaded.book.row_start[batch.table + 1] - loaded.book.row_start[batch.table]
+    size = np.maximum(rows, batch.exits_per_unit)  # of a unit's part of the largest array
+    block = np.cumsum(size) // LANES_PER_BLOCK
+    for some in np.split(units, np.flatnonzero(np.diff(block)) + 1):
+        if len(some):
+            yield _Lanes(loaded, batch, window, some, thresholds[some])
 
 
 class _Lanes:
-    """State of all combinations of some units of one table in one window; arrays of shape (L,)."""
+    """State of all combinations of some units in one window; arrays of shape (L,)."""
 
     def __init__(
-        self,
-        loaded: Loaded,
-        batch: Batch,
-        window: Window,
-        table: int,
-        units: Int64,
-        thresholds: Float,
+        self, loaded: Loaded, batch: Batch, window: Window, units: Int64, thresholds: Float
     ) -> None:
         book = loaded.book
-        first, after = int(book.row_start[table]), int(book.row_start[table + 1])
-        bars = book.signal_bar[first:after]
-        first, after = first + np.searchsorted(bars, (window.start, window.end - 1))
         self._book, self._outcomes, self._window = book, loaded.outcomes, window
-        self._first_row = int(first)
-        self._signal = book.signal_bar[first:after]
-        self._next = _next_passing(book, int(first), int(after), thresholds, window.start)
+        self._signal_key = loaded.signal_key
+        self._n_keys = loaded.keys_per_table
+        table = batch.table[units].astype(np.int64)
+        first = self._first_row(table, window.start)
+        after = self._first_row(table, window.end - 1)  # e = r + 1 < end
+        self._next, start = _next_passing(book, table, first, after, thresholds, window.start)
         offsets = np.arange(batch.exits_per_unit)
-        self._lane_unit = np.repeat(np.arange(len(units)), batch.exits_per_unit)
+
+        def each_lane(of_units: Int64) -> Int64:
+            return np.repeat(of_units, batch.exits_per_unit)
+
+        self._cell = each_lane(start - first)  # next row: self._next[cell + row]
+        self._table, self._after = each_lane(table), each_lane(after)
+        self._position = each_lane(first)
         self._setting = (batch.first_exit[units][:, None] + offsets).ravel()
         self.combination = (units[:, None] * batch.exits_per_unit + offsets).ravel()
         lanes = len(self.combination)
         self.active: Int64 = np.arange(lanes)
         self.row = np.zeros(lanes, np.int64)
-        self._position = np.zeros(lanes, np.int64)
         self.day = np.full(lanes, -1, np.int64)
         self._equity, self._day_open, self._peak = np.ones((3, lanes))
         self._drawdown, self._won, self._lost = np.zeros((3, lanes))
@@ -178,30 +186,35 @@ class _Lanes:
         self._shift, self._apart, self._apart_squares, self._downside = np.zeros((4, lanes))
         self._days, self._trades, self._wins, self._streak = np.zeros((4, lanes), np.int64)
 
-    def day_return(self) -> Float:
-        """Return of every lane's current day so far."""
-        return self._equity / self._day_open - 1.0
+    def _first_row(self, table: Int64, bar: Int64 | int) -> Int64:
+        """First row of each table whose signal bar is at or after ``bar``."""
+        return np.searchsorted(self._signal_key, table * self._n_keys + bar, "left")
+
+    def day_return(self, lanes: Int64) -> Float:
+        """Return of the current day so far of some lanes."""
+        return self._equity[lanes] / self._day_open[lanes] - 1.0
 
     def step(self) -> bool:
         """Take the next trade of every lane still active; False when none is left."""
         lanes = self.active
-        position = self._next[self._lane_unit[lanes], self._position[lanes]]
-        going = (position < len(self._signal)) & (self._equity[lanes] > 0.0)  # §9: ruin
+        row = self._next[self._cell[lanes] + self._position[lanes]]
+        going = (row < self._after[lanes]) & (self._equity[lanes] > 0.0)  # §9: ruin
         self.active = lanes = lanes[going]
         if not len(lanes):
             return False
-        self.row[lanes] = self._first_row + position[going]
-        exit_bar, returns = self._close_at_window_end(lanes)
+        self.row[lanes] = row = row[going]
+        exit_bar, returns = self._close_at_window_end(lanes, row)
         self._account(lanes, self._book.candles.day[exit_bar], returns)
         self._advance(lanes, exit_bar)
         return True
 
-    def _close_at_window_end(self, lanes: Int64) -> tuple[Int64, Float]:
+    def _close_at_window_end(self, lanes: Int64, row: Int64) -> tuple[Int64, Float]:
         """Exit bar and return on equity; an outcome beyond the window becomes §7.6 (spec §8)."""
         book, end = self._book, self._window.end
-        entry = book.entry[self.row[lanes]]
-        exit_bar = self._outcomes.exit_bar[self._setting[lanes], entry].astype(np.int64)
-        returns = self._outcomes.ret[self._setting[lanes], entry]
+        entry = book.entry[row]
+        setting = self._setting[lanes]
+        exit_bar = self._outcomes.exit_bar[setting, entry].astype(np.int64)
+        returns = self._outcomes.ret[setting, entry]
         cut = np.flatnonzero(exit_bar >= end)
         side = book.entries.side[entry[cut]]
         price = book.candles.close[end - 1] * (1.0 - side * book.costs.slippage)
@@ -215,10 +228,9 @@ class _Lanes:
         self._close_day(turned)
         self._day_open[turned] = self._equity[turned]
         self.day[lanes] = day
-        equity = self._equity[lanes] * (1.0 + returns)
-        self._equity[lanes] = equity
-        self._peak[lanes] = np.maximum(self._peak[lanes], equity)
-        down = 1.0 - equity / self._peak[lanes]
+        self._equity[lanes] = equity = self._equity[lanes] * (1.0 + returns)
+        self._peak[lanes] = peak = np.maximum(self._peak[lanes], equity)
+        down = 1.0 - equity / peak
         self._drawdown[lanes] = np.maximum(self._drawdown[lanes], down)
         won = returns > 0.0
         self._trades[lanes] += 1
@@ -230,7 +242,7 @@ class _Lanes:
     def _close_day(self, lanes: Int64) -> None:
         """Add the current day, where one has begun, to the moments of the daily returns."""
         lanes = lanes[self.day[lanes] >= 0]
-        day_return = self.day_return()[lanes]
+        day_return = self.day_return(lanes)
         first = self._days[lanes] == 0
         self._shift[lanes[first]] = day_return[first]
         difference = day_return - self._shift[lanes]
@@ -244,14 +256,15 @@ class _Lanes:
         risk, day = self._book.risk, self._book.candles.day
         opens: Bool = np.zeros(len(lanes), np.bool_)
         if risk.max_daily_loss is not None:
-            opens |= self.day_return()[lanes] <= -risk.max_daily_loss
+            opens |= self.day_return(lanes) <= -risk.max_daily_loss
         if risk.consecutive_losses_limit is not None:
             opens |= self._streak[lanes] >= risk.consecutive_losses_limit
         self._streak[lanes[opens]] = 0  # §9: the streak is 0 when the breaker clears
         last_closed = exit_bar.copy()
         last_closed[opens] = np.searchsorted(day, self.day[lanes[opens]], "right") - 1
         # e = r + 1 > last closed bar, so r >= last closed bar
-        self._position[lanes] = np.searchsorted(self._signal, last_closed, "left")
+        row = self._first_row(self._table[lanes], last_closed)
+        self._position[lanes] = np.minimum(row, self._after[lanes])
 
     def metrics(self) -> NDArray[Any]:
         """Metrics of spec §10 of every lane, dtype `METRICS`, shape (L,)."""
@@ -286,19 +299,27 @@ class _Lanes:
 
 
 def _next_passing(
-    book: EventBook, first: int, after: int, thresholds: Float, start: int
-) -> NDArray[np.int32]:
-    """Next passing row at or after each row, relative to ``first``; shape (units, rows + 1)."""
-    rows = after - first
-    passes = np.ones((len(thresholds), rows), np.bool_)
-    for k in range(thresholds.shape[1]):
-        passes &= book.features[k, first:after] >= thresholds[:, k : k + 1]
-    passes &= book.sweep_bar[first:after] >= start  # §8
-    following = np.full((len(thresholds), rows + 1), rows, np.int32)
-    following[:, :rows] = np.where(passes, np.arange(rows, dtype=np.int32), rows)
-    backwards = following[:, ::-1]
-    np.minimum.accumulate(backwards, axis=1, out=backwards)
-    return following
+    book: EventBook, table: Int64, first: Int64, after: Int64, thresholds: Float, start: int
+) -> tuple[Int64, Int64]:
+    """Next passing row at or after each row of every unit, and where each unit's part begins.
+
+    A unit's part covers its rows ``first .. after``, the last one standing for "no more".
+    """
+    size = after - first + 1
+    begin = np.cumsum(size) - size
+    following = np.empty(int(size.sum()), np.int64)
+    for k in np.unique(table):
+        units = np.flatnonzero(table == k)
+        lo, hi = int(first[units[0]]), int(after[units[0]])
+        passes = np.broadcast_to(book.sweep_bar[lo:hi] >= start, (len(units), hi - lo))  # §8
+        for column, threshold in zip(book.features, thresholds[units].T, strict=True):
+            passes = passes & (column[lo:hi] >= threshold[:, None])
+        part = np.full((len(units), hi - lo + 1), hi)
+        part[:, : hi - lo] = np.where(passes, np.arange(lo, hi), hi)
+        backwards = part[:, ::-1]
+        np.minimum.accumulate(backwards, axis=1, out=backwards)
+        following[begin[units][:, None] + np.arange(hi - lo + 1)] = part
+    return following, begin
 
 
 def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Float:
