@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.records import METRICS, Candles, Window
-from pipeline.results.artifacts import ArtifactSet, DailySeries, ScoreSurface, write_artifacts
+from pipeline.results.artifacts import (
+    ArtifactSet,
+    DailySeries,
+    ScoreSummary,
+    ScoreSurface,
+    write_artifacts,
+)
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
@@ -170,7 +176,17 @@ def _artifacts(trained: Trained) -> ArtifactSet:
         trades=found.trades,
         windows=window_records(trained),
         scores=scores,
+        summary=_summary(trained),
     )
+
+
+def _summary(trained: Trained) -> ScoreSummary | None:
+    found = trained.validation.final.summary
+    if found is None:
+        return None
+    names = list(trained.axes)
+    pairs = {(names[a], names[b]): table for (a, b), table in found.pairs.items()}
+    return ScoreSummary(trained.axes, found.index, found.score, pairs)
 
 
 def _days(candles: Candles, window: Window) -> NDArray[np.int32]:

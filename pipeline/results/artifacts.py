@@ -53,11 +53,32 @@ class ScoreSurface:
 
 
 @dataclass(frozen=True, eq=False)
+class ScoreSummary:
+    """What is kept of a grid too large to hold.
+
+    Attributes
+    ----------
+    axes : mapping of str to sequence
+        As in `ScoreSurface`.
+    index, score : int64 and float64 arrays of shape (k,)
+        The best combinations by index in grid order, best first.
+    pairs : mapping of (str, str) to float64 array
+        For two parameters the best score at each of their values, NaN where there is none.
+    """
+
+    axes: Mapping[str, Sequence[Any]]
+    index: NDArray[np.int64]
+    score: Float
+    pairs: Mapping[tuple[str, str], Float]
+
+
+@dataclass(frozen=True, eq=False)
 class ArtifactSet:
     """Everything that one configuration keeps.
 
     ``trades`` are the out-of-sample ones (`gpu_engine.records.TRADE`), ``windows`` a list of
-    JSON objects; ``scores`` is None where the search was no grid or the grid too large to keep.
+    JSON objects; ``scores`` is None where the search was no grid or the grid too large to keep,
+    ``summary`` None where it was no grid or the grid small enough.
     """
 
     in_sample: DailySeries
@@ -65,6 +86,7 @@ class ArtifactSet:
     trades: NDArray[np.void]
     windows: list[dict[str, Any]]
     scores: ScoreSurface | None = None
+    summary: ScoreSummary | None = None
 
 
 def write_artifacts(root: Path, configuration_id: str, artifacts: ArtifactSet) -> str:
@@ -106,13 +128,14 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         When the folder, or a file in it, is gone.
     """
     folder = root / relative
-    scores = folder / "scores.npz"
+    scores, summary = folder / "scores.npz", folder / "summary.npz"
     return ArtifactSet(
         in_sample=_read_series(folder / "in_sample.parquet"),
         out_of_sample=_read_series(folder / "out_of_sample.parquet"),
         trades=_read_trades(folder / "trades.parquet"),
         windows=json.loads((folder / "windows.json").read_text("utf-8")),
         scores=_read_scores(scores) if scores.exists() else None,
+        summary=_read_summary(summary) if summary.exists() else None,
     )
 
 
@@ -123,6 +146,8 @@ def _write(folder: Path, artifacts: ArtifactSet) -> None:
     (folder / "windows.json").write_text(dumps(artifacts.windows), "utf-8")
     if artifacts.scores is not None:
         _write_scores(folder / "scores.npz", artifacts.scores)
+    if artifacts.summary is not None:
+        _write_summary(folder / "summary.npz", artifacts.summary)
 
 
 def _write_series(path: Path, series: DailySeries) -> None:
@@ -164,3 +189,18 @@ def _read_scores(path: Path) -> ScoreSurface:
     with np.load(path, allow_pickle=False) as members:
         axes = json.loads(str(members[_AXES]))
         return ScoreSurface(axes, {name: members[name] for name in members if name != _AXES})
+
+
+def _write_summary(path: Path, summary: ScoreSummary) -> None:
+    members: dict[str, Any] = {_AXES: np.array(dumps(summary.axes))}
+    members |= {"index": summary.index, "score": summary.score}
+    members |= {f"{a}|{b}": table for (a, b), table in summary.pairs.items()}
+    np.savez(path, **members)
+
+
+def _read_summary(path: Path) -> ScoreSummary:
+    with np.load(path, allow_pickle=False) as members:
+        axes = json.loads(str(members[_AXES]))
+        names = [name for name in members if "|" in name]
+        pairs = {(n.split("|")[0], n.split("|")[1]): members[n] for n in names}
+        return ScoreSummary(axes, members["index"], members["score"], pairs)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from gpu_engine import exhaustive
 from gpu_engine.records import Float, Window
-from gpu_engine.scoring import ScoreRule, scores_of
+from gpu_engine.scoring import MINIMISED, ScoreRule, scores_of
 from gpu_engine.summary import GridSummary
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import score_grid
 from pipeline.search.method import Method
 from pipeline.search.random import RandomSearch
-from pipeline.search.ranking import best, plateau, stability
+from pipeline.search.ranking import (
+    axis_neighbours,
+    best,
+    plateau,
+    positive_share,
+    stability,
+)
 from pipeline.search.space import Space
 
 #: Best combinations kept of a grid too large to hold.
@@ -69,8 +75,9 @@ class Found:
     """What one search found in its window.
 
     ``point`` is None when nothing was admissible; ``score`` is the winner's own (not its
-    plateau's). ``stability_score`` is None off the grid and for a minimised objective, of which
-    every score is positive.
+    plateau's). ``stability_score`` is None off the grid, where no neighbour is admissible, and for
+    a minimised objective, of which no score is positive. ``summary`` is there for a grid too large
+    to hold.
     """
 
     window: Window
@@ -79,6 +86,7 @@ class Found:
     point: Float | None
     score: float | None
     stability_score: float | None
+    summary: GridSummary | None = None
 
 
 def search(
@@ -132,7 +140,7 @@ def _search_grid(
             evaluator.block,
         )
         return [
-            _found_at(evaluator, window, settings, _first(summary), summary.admissible)
+            _found_in(evaluator, window, settings, summary)
             for window, summary in zip(windows, summaries, strict=True)
         ]
     result = []
@@ -147,8 +155,19 @@ def _search_grid(
     return result
 
 
-def _first(summary: GridSummary) -> int | None:
-    return int(summary.index[0]) if len(summary.index) else None
+def _found_in(
+    evaluator: Evaluator, window: Window, settings: SearchSettings, summary: GridSummary
+) -> Found:
+    """Describe the winner of a grid that was summarised."""
+    winner = int(summary.index[0]) if len(summary.index) else None
+    found = _found_at(evaluator, window, settings, winner, summary.admissible)
+    stable = None
+    if winner is not None and settings.objective not in MINIMISED:
+        neighbours = axis_neighbours(winner, evaluator.space.shape)
+        points = evaluator.space.points(neighbours)
+        metrics = evaluator.points(points, (window,))[0]
+        stable = positive_share(scores_of(metrics, settings.rule))
+    return replace(found, stability_score=stable, summary=summary)
 
 
 def _found_at(
@@ -167,7 +186,7 @@ def _found_at(
     metrics = evaluator.points(point[None], (window,))[0]
     score = float(scores_of(metrics, settings.rule)[0])
     stable = None
-    if scores is not None and settings.objective != "max_drawdown":
+    if scores is not None and settings.objective not in MINIMISED:
         stable = stability(scores, space.shape, winner)
     return Found(window, space.size, admissible, point, score, stable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_engine.records import Bool, Float
+from gpu_engine.records import Float, Int64
 from gpu_engine.scoring import round_significant
 
 
@@ -38,17 +38,21 @@ def plateau(scores: Float, shape: tuple[int, ...]) -> Float:
 
 def stability(scores: Float, shape: tuple[int, ...], winner: int) -> float | None:
     """Share of the winner's admissible axis neighbours with a positive score; None without any."""
-    grid = scores.reshape(shape)
-    at = np.unravel_index(winner, shape)
-    neighbours = []
-    for axis, position in enumerate(at):
-        for step in (position - 1, position + 1):
-            if 0 <= step < shape[axis]:
-                neighbours.append(grid[(*at[:axis], step, *at[axis + 1 :])])
-    admissible: Bool = ~np.isnan(np.array(neighbours, np.float64))
-    if not admissible.any():
-        return None
-    return float((np.array(neighbours)[admissible] > 0).mean())
+    return positive_share(scores[axis_neighbours(winner, shape)])
+
+
+def positive_share(scores: Float) -> float | None:
+    """Share of the admissible scores that are positive; None without any."""
+    admissible = scores[~np.isnan(scores)]
+    return float((admissible > 0).mean()) if len(admissible) else None
+
+
+def axis_neighbours(index: int, shape: tuple[int, ...]) -> Int64:
+    """Return the indices one step along one axis away, at most two an axis, ascending."""
+    step = np.eye(len(shape), dtype=np.int64)
+    near = np.array(np.unravel_index(index, shape)) + np.concatenate((step, -step))
+    inside = ((near >= 0) & (near < np.array(shape))).all(axis=1)
+    return np.sort(np.ravel_multi_index(tuple(near[inside].T), shape))
 
 
 def _shifted(axis: int, ndim: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

@@ -51,7 +51,10 @@ def test_a_filter_may_be_off_or_on(train_config):
         ("pierce_depth.grid=[-0.1]", "must be at least 0, not -0.1"),
         ("min_stop_density_score.grid=[0.5,1.5]", "must be at most 1, not 1.5"),
         ("stop_distance.grid=[0,1]", "must be above 0, not 0"),
-        ("stop_distance.grid=[null,1]", "must not hold null: this parameter cannot be switched off"),
+        (
+            "stop_distance.grid=[null,1]",
+            "must not hold null: this parameter",
+        ),
         ("max_spread_tolerance.grid=[2,null]", "may hold null (off) once and only in front"),
         ("rejection_candles.grid=[1.5]", "must be a whole number, not 1.5"),
         ("key_level_lookback.grid=[3]", "must be at least 4, not 3"),

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.results.artifacts import (
     ArtifactSet,
     DailySeries,
+    ScoreSummary,
     ScoreSurface,
     read_artifacts,
     write_artifacts,
@@ -59,6 +60,25 @@ def test_what_is_written_is_read_back(tmp_path: Path, artifacts: ArtifactSet) ->
     surface = read.scores.metrics["net_profit"]
     np.testing.assert_array_equal(surface, artifacts.scores.metrics["net_profit"])
     assert surface.dtype == np.float32
+
+
+def test_a_summary_is_read_back(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    summary = ScoreSummary(
+        axes={"pierce_depth": [0.001, 0.002], "max_spread_tolerance": [None, 1.0]},
+        index=np.array([3, 0]),
+        score=np.array([2.5, 1.0]),
+        pairs={("pierce_depth", "max_spread_tolerance"): np.array([[1.0, np.nan], [0.5, 2.5]])},
+    )
+    write_artifacts(tmp_path, ID, replace(artifacts, scores=None, summary=summary))
+    read = read_artifacts(tmp_path, ID)
+    assert read.scores is None
+    assert read.summary is not None
+    assert read.summary.axes == summary.axes
+    np.testing.assert_array_equal(read.summary.index, summary.index)
+    np.testing.assert_array_equal(read.summary.score, summary.score)
+    assert list(read.summary.pairs) == list(summary.pairs)
+    for names, table in summary.pairs.items():
+        np.testing.assert_array_equal(read.summary.pairs[names], table)
 
 
 def test_days_are_dates_to_other_tools(tmp_path: Path, artifacts: ArtifactSet) -> None:

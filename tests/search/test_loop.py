@@ -11,6 +11,7 @@ from gpu_engine.numba_backend import set_threads
 from gpu_engine.records import Window
 from gpu_engine.scoring import ScoreRule, scores_of
 from pipeline.search import grid, loop
+from pipeline.search.grid import score_grid
 from pipeline.search.loop import SearchSettings, search
 from pipeline.search.ranking import best, plateau, stability
 from support.spaces import coarse_market, small_space
@@ -147,10 +148,19 @@ def test_peak_without_holding_scores_is_the_same_peak(space, monkeypatch, object
     settings = replace(GRID, objective=objective)
     expected = described_all(evaluator, settings)
     monkeypatch.setattr(loop, "PLATEAU_LIMIT", 10)
-    streamed = described_all(evaluator, settings)
-    # Only the winner's neighbours are not known any more.
-    assert [d[:5] for d in streamed] == [d[:5] for d in expected]
-    assert [d[5] for d in streamed] == [None] * 3
+    assert described_all(evaluator, settings) == expected
+
+
+def test_a_grid_too_large_to_hold_is_summarised(evaluator, space, monkeypatch):
+    (held,) = score_grid(evaluator, WINDOWS[:1], GRID.rule, ignore)
+    monkeypatch.setattr(loop, "PLATEAU_LIMIT", 10)
+    (found,) = search(evaluator, WINDOWS[:1], GRID, ignore)
+    assert found.summary.index[0] == best(held)
+    assert found.summary.score[0] == np.nanmax(held) == found.score
+    for (a, b), table in found.summary.pairs.items():
+        others = tuple(axis for axis in range(len(space.shape)) if axis not in (a, b))
+        expected = np.fmax.reduce(held.reshape(space.shape), axis=others)
+        np.testing.assert_array_equal(table, expected)
 
 
 def test_fewer_windows_a_pass_find_the_same(evaluator, space, monkeypatch):
