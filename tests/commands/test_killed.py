@@ -24,7 +24,8 @@ def until_searching(process, folder, patience=120):
         assert process.poll() is None, process.communicate()
         if database.exists():
             (job,) = ask(folder, Repository.jobs) or (None,)
-            if job is not None and job.stage_of_work == "search":
+            # Past its imports: CPython drops an interrupt that falls into an import lock's callback.
+            if job is not None and job.stage_of_work == "search" and job.progress > 0:
                 return job
         time.sleep(0.1)
     raise AssertionError("the search never began")
