@@ -74,7 +74,12 @@ def splits(validation: WalkForward | TrainTestSplit, days: Days) -> list[Split]:
 
 
 def final_window(validation: WalkForward | TrainTestSplit, days: Days) -> Window:
-    """Days on which the stored configuration is found: the last ``train``, or the train part."""
+    """Days on which the stored configuration is found.
+
+    The last ``train`` days; all days of an anchored walk-forward; the train part of a split.
+    """
     if isinstance(validation, TrainTestSplit):
         return days.window(0, validation.train_days(days.count))
+    if validation.anchored:
+        return days.whole
     return days.window(days.count - validation.train, days.count)

@@ -24,7 +24,7 @@ def until_searching(process, folder, patience=120):
         assert process.poll() is None, process.communicate()
         if database.exists():
             (job,) = ask(folder, Repository.jobs) or (None,)
-            # Past its imports: CPython drops an interrupt that falls into an import lock's callback.
+            # Past its imports: CPython drops an interrupt in the callback of an import lock.
             if job is not None and job.stage_of_work == "search" and job.progress > 0:
                 return job
         time.sleep(0.1)

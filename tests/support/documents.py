@@ -3,6 +3,7 @@
 The pages keep one convention. An indented line that starts with ``scripts/`` or ``python -m`` is a
 command that runs as it stands, anywhere, without a network. What needs an exchange, or is there to
 be refused, stands in a ``` fence; after a line with ``$ `` the rest of the fence is its output.
+A comment after a command is no part of it.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-_COMMAND = re.compile(r"(\$ )?((?:scripts/|python -m )\S.*)")
+_COMMAND = re.compile(r"(\$ )?((?:scripts/|python -m )\S.*?)(?:\s+# .*)?")
 _INLINE = re.compile(r"`([^`\n]+)`")
 
 

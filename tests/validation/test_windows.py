@@ -110,6 +110,10 @@ def test_final_window_is_the_last_train_days():
     assert final_window(walk_forward(), Days(5, 24, 365)) == Window(5 + 275 * 24, 5 + 365 * 24)
 
 
+def test_final_window_of_an_anchored_walk_forward_is_everything():
+    assert final_window(walk_forward(anchored=True), Days(5, 24, 365)) == Window(5, 5 + 365 * 24)
+
+
 def test_train_test_split_tests_on_all_that_is_left():
     assert in_days(train_test_split(), 365) == [((0, 255), (262, 365))]
     assert final_window(train_test_split(), Days(0, 1, 365)) == Window(0, 255)
