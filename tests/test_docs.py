@@ -1,7 +1,8 @@
 """The pages tell the truth: their commands run, and what they name is there.
 
 Commands in a fence would reach an exchange, need a GPU or a FILE, or show a refusal: they are taken
-as far as their configuration, or their ``--help`` where they have none. All others run for real, in an empty folder with ``../shared`` beside it.
+as far as their configuration, or their ``--help`` where they have none. All others run for real, in
+an empty folder with ``../shared`` beside it.
 """
 
 import functools
