@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +23,13 @@ from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.planting import plant_edge
 from pipeline.strategies.base import Strategy
+
+#: A pair in a file's name: BTC-USDT, BTC_USDT or BTCUSDT.
+PAIR_IN_NAME = re.compile(
+    r"(?<![A-Z0-9])(?P<base>[A-Z0-9]{2,10}?)[-_]?(?P<quote>USDT|USDC|USD|EUR)(?![A-Z0-9])"
+)
+#: Kraken's own spelling.
+ALIASES = {"BTC": "XBT", "DOGE": "XDG"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +78,19 @@ def _raw(
         rows = synthetic_candles(data.days, market.timeframe, data.seed, data.annual_volatility)
         return rows, f"generated candles, seed {data.seed}", ()
     if isinstance(data, FileData):
+        _check_name(market, data.path)
         return _between(read_file(data.path), data), data.path, ()
     return _fetch(market, data, advance)
+
+
+def _check_name(market: MarketConfig, path: str) -> None:
+    """Refuse a file whose name says that it holds another coin, which no figure would show."""
+    named = PAIR_IN_NAME.search(Path(path).name.upper())
+    if named and named["base"] not in (market.base, ALIASES.get(market.base)):
+        raise UserError(
+            f"data.path={path} names {named['base']}/{named['quote']}, the market is {market.pair}:"
+            " choose the market of the file, or rename the file if its name is wrong."
+        )
 
 
 def _between(raw: RawCandles, data: FileData) -> RawCandles:

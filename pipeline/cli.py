@@ -89,7 +89,7 @@ def _status(main: Callable[[Schema], None], schema: type[Schema], composed: Dict
         main(validated(resolved(composed), schema))
     except UserError as error:
         _say(f"{_job_name()}{error}")
-        return MISTAKE
+        return error.status
     except OmegaConfBaseException as error:
         _say(f"{_job_name()}{explain_composition(error)}")
         return MISTAKE

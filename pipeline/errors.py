@@ -9,6 +9,14 @@ from collections.abc import Iterable
 class UserError(Exception):
     """Something only the user can mend. Commands show it without a traceback and exit with 2."""
 
+    status = 2
+
+
+class UnreachableError(UserError):
+    """Something outside did not answer: no mistake, no fault of ours. Commands exit with 1."""
+
+    status = 1
+
 
 def suggestion(given: str, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""

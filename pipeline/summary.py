@@ -14,7 +14,7 @@ SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
 _STAGE_MEANING = {
     "PAPER": "it did not earn out of sample: watch it, trade nothing",
-    "DISCOVERY": "it earned out of sample, and luck explains that well enough",
+    "DISCOVERY": "it earned out of sample, too little or too rarely to tell from luck",
     "VALIDATION": "it earned out of sample beyond the luck of one series",
     "MATURE": "it earned out of sample beyond the luck of the whole search",
     "DECAY": "it used to earn",
@@ -47,6 +47,7 @@ def show_result(console: Console, trained: Trained, configuration_id: str | None
     """Show windows, evidence, gates and the verdict."""
     _show_windows(console, trained)
     _show_metrics(console, trained)
+    _show_statistics(console, trained.statistics)
     _show_gates(console, trained.gates)
     if trained.parameters is None:
         console.print(
@@ -111,6 +112,26 @@ def _show_metrics(console: Console, trained: Trained) -> None:
     )
 
 
+def _show_statistics(console: Console, statistics: dict[str, Any]) -> None:
+    meaning = {
+        "p_value": "of the out-of-sample series against a Sharpe ratio of 0",
+        "z_score": "the same, in standard deviations",
+        "is_overfit": "out-of-sample Sharpe below half of what the windows promised",
+        "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
+        "stability_score": "share of the winner's neighbours with a positive score",
+    }
+    rows = [(name, _plain(statistics[name]), text) for name, text in meaning.items()]
+    console.table("Statistics", ("statistic", "value", "meaning"), rows)
+
+
+def _plain(value: float | bool | None) -> str:
+    if value is None:
+        return "undefined"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}"
+
+
 def _show_gates(console: Console, gates: list[Gate]) -> None:
     outcome = {True: "passed", False: "FAILED", None: "skipped (unknown)"}
     rows = [
@@ -119,7 +140,9 @@ def _show_gates(console: Console, gates: list[Gate]) -> None:
             "-" if gate.value is None else f"{gate.value:.4g}",
             f"{gate.comparison} {gate.threshold:g}",
             f"to leave {gate.stage}" if gate.stage != "MATURE" else "for MATURE",
-            outcome[gate.passed],
+            "FAILED (not computed)"
+            if gate.value is None and gate.passed is False
+            else outcome[gate.passed],
         )
         for gate in gates
     ]

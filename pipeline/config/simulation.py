@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from pipeline.config.data import CcxtData, DataConfig, SyntheticData
+from pipeline.config.data import DataConfig, SyntheticData
 from pipeline.config.market import MarketConfig
 from pipeline.config.run import BackendConfig, CostsConfig, RiskConfig
 from pipeline.config.search import StrategyConfig
@@ -39,10 +39,10 @@ class SimulationConfig(Section):
 
     def _complaints(self) -> Iterator[str]:
         """Whole sentences, one for each contradiction between parts."""
-        if isinstance(self.data, CcxtData) and self.market.exchange.ccxt_id is None:
+        if self.market.synthetic != isinstance(self.data, SyntheticData):
             yield (
-                f"data=ccxt has no exchange to ask for {self.market.id}: choose another market,"
-                " data=file or data=synthetic."
+                f"data={self.data.source} and {self.market.id} do not belong together: generated"
+                " candles are for market=demo and market=demo_null, which take nothing else."
             )
         if isinstance(self.data, SyntheticData) and self.data.plant is not None:
             yield from self.combination_complaints(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from gpu_engine.records import Float
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UnreachableError, UserError, suggestion
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.store import Page, Span
 
@@ -127,9 +127,10 @@ class Connection:
                 raise UserError(f"{self}: the exchange refused: {error}") from error
             except ccxt.OperationFailed as error:
                 if attempt == self.backoff.attempts:
-                    raise UserError(
-                        f"{self}: no answer in {attempt} attempts; the last: {error}. "
-                        "What was fetched is kept: run again later to go on from there."
+                    raise UnreachableError(
+                        f"{self}: no answer in {attempt} attempts; the last: {error}. What was"
+                        " fetched before, if anything, is kept: run again later to go on from"
+                        " there, or use data=file with candles of your own."
                     ) from error
             time.sleep(wait_s * jitter.uniform(0.5, 1.0))
             wait_s = min(2 * wait_s, self.backoff.longest_s)

@@ -6,6 +6,8 @@ import pyarrow.csv
 import pytest
 
 from gpu_engine.backend import BackendUnavailableError, choose
+from pipeline.candles import _check_name
+from pipeline.config import TrainConfig, load
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
 from support.runs import SMALL_GRID, run, run_here
@@ -276,3 +278,18 @@ def test_an_artifacts_folder_that_cannot_be_made(train, columns, tmp_path):
     finished = train(columns, "storage.artifacts=taken/here", *SHORT_WINDOWS)
     assert_refused(finished, "storage.artifacts: cannot write to taken/here")
     assert (tmp_path / "taken").read_text() == ""
+
+
+def test_candles_of_another_coin_are_refused_by_their_name(here, tmp_path):
+    (tmp_path / "binance_ETH-USDT_1h.csv").write_text("timestamp,open,high,low,close,volume\n")
+    finished = here(*HOURS[:2], "data.path=binance_ETH-USDT_1h.csv", *SMALL_GRID)
+    assert finished.status == 2
+    assert "names ETH/USDT, the market is BTC/USDT" in finished.err
+
+
+@pytest.mark.parametrize(
+    "name", ["BTC_USDT-5m.feather", "XBTUSD_60.csv", "btcusdt-1h-2023-01.csv", "candles.parquet"]
+)
+def test_names_that_agree_or_say_nothing_pass(name):
+    config = load(["market=btc_binance_1h", "data=file", f"data.path={name}"], TrainConfig, "train")
+    _check_name(config.market, name)

@@ -8,7 +8,7 @@ from pipeline.market_data.timeframe import timeframe_ms
 
 #: What a choice needs besides its name.
 NEEDS = {
-    "data=file": ["data.path=candles.parquet"],
+    "data=file": ["market=btc_binance_5m", "data.path=candles.parquet"],
     "data=ccxt": ["market=btc_binance_5m"],
     "storage=postgresql": ["storage.url=postgresql://localhost/training"],
 }
@@ -74,13 +74,6 @@ def test_demo_brings_its_own_candles_with_an_edge(train_config):
     assert demo.data.plant.sharpe == 8
     assert null.data.plant is None
     assert demo.data.model_copy(update={"plant": None}) == null.data
-
-
-def test_the_users_candles_win_over_the_demos(train_config):
-    config = train_config("market=demo", "data=file", "data.path=candles.csv")
-    assert config.data.path == "candles.csv"
-    assert not config.synthetic
-    assert train_config("data=file", "data.path=x", "market=demo").data.source == "file"
 
 
 def test_dates_are_utc_and_half_open(train_config):

@@ -78,7 +78,7 @@ def test_several_faults_are_listed_together(refusal):
 
 
 def test_a_key_that_must_be_given(refusal):
-    assert refusal("data=file") == (
+    assert refusal(BTC, "data=file") == (
         "data.path must be given, a Parquet, CSV or feather file: data.path=..."
     )
 
@@ -144,7 +144,9 @@ def test_a_moment_is_a_date(refusal, since):
 def test_contradictions(refusal):
     assert refusal("space=continuous").startswith("space=continuous has no grid to walk")
     assert refusal("optimizer=random", "selection=plateau").startswith("selection=plateau ranks")
-    assert refusal("data=ccxt").startswith("data=ccxt has no exchange to ask for synthetic:DEMO")
+    together = "do not belong together: generated candles are for market=demo and market=demo_null"
+    for data in (["data=ccxt"], ["data=file", "data.path=x.csv"], [BTC, "data=planted"]):
+        assert together in refusal(*data)
 
 
 def test_a_plant_is_one_possible_combination(refusal):
