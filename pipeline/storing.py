@@ -51,7 +51,9 @@ def store(trained: Trained, repository: Repository, job_id: str) -> str | None:
     try:
         repository.save_configuration(configuration)
     except BaseException:
-        shutil.rmtree(folder)
+        # An interrupt may arrive after the transaction: a row must not lose its artifacts.
+        if not repository.has_configuration(identity):
+            shutil.rmtree(folder)
         raise
     return identity
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from pipeline.config import TrainConfig
 from pipeline.console import Advance, Console
 from pipeline.errors import UserError
 from pipeline.provenance import config_hash
+from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
 from pipeline.results.jsonable import dumps
-from pipeline.results.repository import Repository
+from pipeline.results.repository import IllegalTransitionError, Repository
 from pipeline.storing import result_json, store
 from pipeline.summary import show_candles, show_result
 from pipeline.training import train
@@ -28,6 +29,7 @@ def main(config: TrainConfig) -> None:
     """Run one training job and store what it found."""
     console = Console()
     repository = Repository(open_database(config.storage.url))
+    check_root(Path(config.storage.artifacts))
     for dead in repository.reap_dead_jobs():
         console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
     with _job(config, repository) as job_id:
@@ -58,13 +60,15 @@ def _job(config: TrainConfig, repository: Repository) -> Iterator[str]:
         repository.start_job(job_id)
         yield job_id
     except KeyboardInterrupt:
-        repository.cancel_job(job_id)
+        with suppress(IllegalTransitionError):  # it had ended when the interrupt came
+            repository.cancel_job(job_id)
         raise
     except UserError as error:
         repository.fail_job(job_id, str(error))
         raise
     except BaseException as error:  # SystemExit too: what Rich raises when its reader has gone
-        repository.fail_job(job_id, f"{type(error).__name__}: {error}")
+        with suppress(IllegalTransitionError):
+            repository.fail_job(job_id, f"{type(error).__name__}: {error}")
         raise
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from pipeline.config.section import Days, Moment, Section, milliseconds
+from pipeline.config.section import Days, Moment, Section, Seed, milliseconds
 
 Share = Annotated[float, Field(ge=0, le=1)] | None
 Faults = Annotated[int, Field(ge=0)] | None
@@ -106,7 +106,7 @@ class SyntheticData(Section):
 
     source: Literal["synthetic"]
     days: Days
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     annual_volatility: Annotated[float, Field(gt=0, le=10)]
     plant: PlantConfig | None
     quality: QualityConfig

@@ -27,8 +27,10 @@ List = Annotated[tuple[Item, ...], BeforeValidator(_as_tuple)]
 
 #: Fractions: 0.001 is a tenth of a percent.
 Cost = Annotated[float, Field(ge=0, lt=1)]
-Days = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=1, le=100_000)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+#: A database's integer holds it.
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 def _as_utc(value: Any) -> Any:
@@ -37,9 +39,9 @@ def _as_utc(value: Any) -> Any:
         return value
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return value
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 #: A moment in UTC, written as a date or an ISO 8601 time.

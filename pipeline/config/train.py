@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pipeline.config.run import ExecutorConfig, StorageConfig
 from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig
+from pipeline.config.section import Seed
 from pipeline.config.simulation import SimulationConfig
 from pipeline.config.validation import ValidationConfig
 
@@ -33,7 +34,7 @@ class TrainConfig(SimulationConfig):
     validation: ValidationConfig
     storage: StorageConfig
     executor: ExecutorConfig
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     space: Literal["grid", "continuous"]
     objective: Objective
     selection: Literal["auto", "plateau", "peak"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -61,11 +62,16 @@ class TrainTestSplit(Section):
 
     def train_days(self, days: int) -> int:
         """Whole days to train on, of ``days`` of history."""
-        return int(days * self.ratio)
+        return int(Fraction(str(self.ratio)) * days)  # 0.7 of 90 is 63, in floats 62.99...
 
     def complaint(self, days: float) -> str | None:
         """Say why ``days`` of history are too few, if they are."""
         left = int(days) - self.train_days(int(days)) - self.gap
+        if self.train_days(int(days)) < 1:
+            return (
+                f"validation.ratio={self.ratio:g} leaves no day of {days:g} to train on: raise it"
+                " or ask for more history."
+            )
         if left >= self.test:
             return None
         return (

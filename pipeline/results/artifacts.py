@@ -110,13 +110,34 @@ def write_artifacts(root: Path, configuration_id: str, artifacts: ArtifactSet) -
         _write(draft, artifacts)
         draft.rename(place)
     except OSError as error:
-        raise UserError(
-            f"storage.artifacts: cannot write to {root}: {error.strerror or error}."
-            " Choose a folder with room that can be written to."
-        ) from error
+        raise _unwritable(root, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return configuration_id
+
+
+def check_root(root: Path) -> None:
+    """Make sure that artifacts can be written below ``root``, before hours of work are.
+
+    Raises
+    ------
+    UserError
+        When they cannot.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe.{uuid.uuid4().hex}"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise _unwritable(root, error) from None
+
+
+def _unwritable(root: Path, error: OSError) -> UserError:
+    return UserError(
+        f"storage.artifacts: cannot write to {root}: {error.strerror or error}."
+        " Choose a folder with room that can be written to."
+    )
 
 
 def read_artifacts(root: Path, relative: str) -> ArtifactSet:

@@ -115,6 +115,7 @@ def _open_sqlite(url: URL) -> Engine:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Turning a fresh file to write-ahead mode ignores the busy timeout: one process at a time.
+        Path(f"{path}.lock").touch()  # the lock would wait for ever where no file can be made
         with FileLock(f"{path}.lock"):
             _migrate(engine)
     except (OSError, DBAPIError) as error:

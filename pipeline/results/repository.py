@@ -168,6 +168,11 @@ class Repository:
             row = _get(session, TrainedConfiguration, configuration_id)
             return _record(Configuration, row)
 
+    def has_configuration(self, configuration_id: str) -> bool:
+        """Tell whether a configuration is stored."""
+        with self._sessions() as session:
+            return session.get(TrainedConfiguration, configuration_id) is not None
+
     def configurations(
         self,
         *,

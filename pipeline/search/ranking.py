@@ -20,10 +20,11 @@ def plateau(scores: Float, shape: tuple[int, ...]) -> Float:
     """Mean over each combination and its admissible axis neighbours (validation §2).
 
     Neighbours are one step along one parameter, at most two a parameter. Inadmissible
-    combinations stay NaN.
+    combinations stay NaN. An infinite score (a profit factor without a loss) stays infinite, but
+    is left out of its neighbours' means: it would lift losers above every finite plateau.
     """
     grid = scores.reshape(shape)
-    admissible = ~np.isnan(grid)
+    admissible = np.isfinite(grid)
     known = np.where(admissible, grid, 0.0)
     total, count = known.copy(), admissible.astype(np.float64)
     for axis in range(len(shape)):
@@ -32,7 +33,7 @@ def plateau(scores: Float, shape: tuple[int, ...]) -> Float:
         total[behind] += known[ahead]
         count[ahead] += admissible[behind]
         count[behind] += admissible[ahead]
-    mean = np.divide(total, count, out=np.full(shape, np.nan), where=admissible)
+    mean = np.divide(total, count, out=grid.copy(), where=admissible)
     return round_significant(mean.ravel())
 
 

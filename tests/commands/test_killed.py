@@ -155,3 +155,26 @@ def test_a_reader_that_leaves_the_verdict_has_the_result(tmp_path):
     (job,) = ask(tmp_path, Repository.jobs)
     assert job.status in ("completed", "failed")  # as far as it came before it noticed
     assert job.status == "failed" or list(tmp_path.glob("var/runs/*/*/result.json"))
+
+
+def test_an_interrupt_after_the_transaction_keeps_what_is_stored(tmp_path, monkeypatch):
+    save = Repository.save_configuration
+
+    def save_then_interrupt(self, record):
+        save(self, record)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Repository, "save_configuration", save_then_interrupt)
+    finished = run_here(tmp_path, *QUICK, *SMALL_GRID)
+    assert finished.status == 130
+    assert [job.status for job in finished.jobs] == ["completed"]
+    (stored,) = finished.configurations
+    assert [path.name for path in finished.artifacts] == [stored.id]
+
+
+def test_artifacts_that_cannot_be_written_are_known_before_the_search(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    finished = run_here(tmp_path, *QUICK, *SMALL_GRID, "storage.artifacts=file/below")
+    assert finished.status == 2
+    assert "storage.artifacts: cannot write to file/below" in finished.err
+    assert finished.jobs == []

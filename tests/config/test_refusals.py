@@ -178,3 +178,22 @@ def test_postgresql_without_an_address(refusal, monkeypatch):
 def test_postgresql_from_the_environment(train_config, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/training")
     assert train_config("storage=postgresql").storage.url == "postgresql://localhost/training"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=9223372036854775808",
+        "risk.consecutive_losses_limit=10000000000000000000000",
+        "strategy.parameters.key_level_lookback.grid=[1e30]",
+        "strategy.parameters.rejection_candles.grid=[1000000000000]",
+    ],
+)
+def test_numbers_no_machine_holds(refusal, override):
+    assert override.partition("=")[0] in refusal(override)
+    assert "must be at most" in refusal(override)
+
+
+def test_dates_outside_the_calendar(refusal):
+    since = "data.since=0001-01-01T00:00:00+05:00"
+    assert "data.since must be a UTC date" in refusal(BTC, since)

@@ -163,3 +163,9 @@ def test_stability_by_hand():
     assert stability(scores.ravel(), (3, 3), 0) == 0.5  # -1 and 2
     assert stability(np.array([1.0]), (1,), 0) is None
     assert stability(np.array([1.0, NAN]), (2,), 0) is None
+
+
+def test_an_infinite_score_does_not_lift_its_neighbours():
+    scores = np.array([1.0, np.inf, np.nan, 5.0, 9.0])
+    np.testing.assert_array_equal(plateau(scores, (5,)), [1.0, np.inf, np.nan, 7.0, 7.0])
+    assert best(plateau(scores, (5,))) == 1

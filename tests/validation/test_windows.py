@@ -164,3 +164,15 @@ def test_windows_are_whole_days_of_bars():
 def test_daily_candles_have_days_of_one_bar():
     candles = make_candles(np.full((10, 4), 100.0), step_ms=24 * HOUR)
     assert whole_days(candles) == Days(0, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("days", "ratio", "train"), [(90, 0.7, 63), (100, 0.29, 29), (365, 0.7, 255)]
+)
+def test_the_ratio_is_the_decimal_that_was_written(days, ratio, train):
+    assert train_test_split(ratio).train_days(days) == train
+
+
+def test_a_split_without_a_train_day_is_refused():
+    with pytest.raises(UserError, match="leaves no day of 365 to train on"):
+        in_days(train_test_split(0.001), 365)
