@@ -22,10 +22,11 @@ name = "numba"
 
 @dataclass(frozen=True)
 class Loaded:
-    """The book with every outcome computed."""
+    """The book with every outcome computed, and the UTC day of every exit, shaped like them."""
 
     book: EventBook
     outcomes: Outcomes
+    exit_day: Int32
 
 
 def set_threads(threads: int | None) -> None:
@@ -58,7 +59,7 @@ def load(book: EventBook) -> Loaded:
         outcomes.price,
         outcomes.ret,
     )
-    return Loaded(book, outcomes)
+    return Loaded(book, outcomes, candles.day[outcomes.exit_bar])
 
 
 def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
@@ -106,6 +107,7 @@ def _walk(
         book.entries.side,
         book.entries.price,
         outcomes.exit_bar,
+        loaded.exit_day,
         outcomes.ret,
         batch.table,
         batch.thresholds * book.senses,
@@ -117,6 +119,7 @@ def _walk(
         risk.position_fraction,
         np.inf if risk.max_daily_loss is None else risk.max_daily_loss,
         risk.consecutive_losses_limit or 0,
+        numba.get_num_threads(),
         metrics,
         daily,
         taken,

@@ -90,12 +90,12 @@ def passing_rows(features, thresholds, first, after, passing):
 
 
 @njit(cache=True)
-def first_at_or_after(bars, passing, count, bar):
-    """Position of the first of the ``passing`` rows whose bar is at or after ``bar``."""
-    lo, hi = 0, count
+def first_at_or_after(bars, bar):
+    """Position of the first of the ascending ``bars`` at or after ``bar``."""
+    lo, hi = 0, len(bars)
     while lo < hi:
         middle = (lo + hi) // 2
-        if bars[passing[middle]] < bar:
+        if bars[middle] < bar:
             lo = middle + 1
         else:
             hi = middle
@@ -105,9 +105,9 @@ def first_at_or_after(bars, passing, count, bar):
 @njit(parallel=True, cache=True, error_model="numpy")
 def walk_kernel(
     close, day, row_start, sweep_bar, signal_bar, features, row_entry,
-    entry_side, entry_price, exit_bar, ret,
+    entry_side, entry_price, exit_bar, exit_day, ret,
     unit_table, unit_thresholds, unit_first_exit, exits_per_unit, windows,
-    fee_rate, slippage, fraction, max_daily_loss, losses_limit,
+    fee_rate, slippage, fraction, max_daily_loss, losses_limit, n_threads,
     metrics, daily, taken,
 ):  # fmt: skip
     """Walk every (unit, window, exit setting); fill ``metrics`` of shape (W, U * exits_per_unit).
@@ -115,21 +115,35 @@ def walk_kernel(
     ``daily`` of shape (combinations, D) and ``taken`` of shape (M,) are filled when not empty,
     for a call with one window (and, for ``taken``, one combination).
     """
+    # Every thread takes one stretch of `slot`: dealt out like cards, since the units of loose
+    # thresholds, which trade most, lie together.
     n_units = len(unit_table)
-    for u in prange(n_units):
+    stretch = (n_units + n_threads - 1) // n_threads
+    for slot in prange(stretch * n_threads):
+        u = slot % stretch * n_threads + slot // stretch
+        if u >= n_units:
+            continue
         first, after = row_start[unit_table[u]], row_start[unit_table[u] + 1]
         passing = np.empty(after - first, np.int32)
-        count = passing_rows(features, unit_thresholds[u], first, after, passing)
+        passing = passing[: passing_rows(features, unit_thresholds[u], first, after, passing)]
+        # Side by side once, read in order by every window and exit setting.
+        bar, bar_day, sweep, entry = np.empty((4, len(passing)), np.int32)
+        for position in range(len(passing)):
+            row = passing[position]
+            bar[position] = signal_bar[row] + 1
+            bar_day[position] = day[signal_bar[row] + 1]
+            sweep[position] = sweep_bar[row]
+            entry[position] = row_entry[row]
         for w in range(len(windows)):
             start, end = windows[w, 0], windows[w, 1]
-            lo = first_at_or_after(signal_bar, passing, count, start)
-            hi = first_at_or_after(signal_bar, passing, count, end - 1)  # e = r + 1 < end
+            lo = first_at_or_after(bar, start + 1)
+            hi = first_at_or_after(bar, end)
             for offset in range(exits_per_unit):
                 x = unit_first_exit[u] + offset
                 combination = u * exits_per_unit + offset
                 walk(
-                    close, day, sweep_bar, signal_bar, row_entry, entry_side, entry_price,
-                    exit_bar[x], ret[x], passing, lo, hi, start, end,
+                    close, day, bar, bar_day, sweep, entry, entry_side, entry_price,
+                    exit_bar[x], exit_day[x], ret[x], passing, lo, hi, start, end,
                     fee_rate, slippage, fraction, max_daily_loss, losses_limit,
                     metrics[w, combination : combination + 1],
                     daily[combination : combination + 1], taken,
@@ -159,8 +173,8 @@ def close_day(day_return, days):
 
 @njit(cache=True, error_model="numpy")
 def walk(
-    close, day, sweep_bar, signal_bar, row_entry, entry_side, entry_price,
-    exit_bar, ret, passing, lo, hi, start, end,
+    close, day, bar, bar_day, sweep, entry, entry_side, entry_price,
+    exit_bar, exit_day, ret, passing, lo, hi, start, end,
     fee_rate, slippage, fraction, max_daily_loss, losses_limit,
     metrics, daily, taken,
 ):  # fmt: skip
@@ -174,27 +188,29 @@ def walk(
     n_trades, wins = 0, 0
     won, lost = 0.0, 0.0
     for position in range(lo, hi):
-        row = passing[position]
-        e = signal_bar[row] + 1
-        if e <= last_exit or sweep_bar[row] < start or day[e] <= blocked_day:
+        if (
+            bar[position] <= last_exit
+            or sweep[position] < start
+            or bar_day[position] <= blocked_day
+        ):
             continue
-        i = row_entry[row]
-        j = exit_bar[i]
+        i = entry[position]
+        j, j_day = exit_bar[i], exit_day[i]
         trade_return = ret[i]
         if j >= end:  # §8: an outcome that ends beyond the window becomes §7.6
-            j = end - 1
+            j, j_day = end - 1, day[end - 1]
             side = float(entry_side[i])
             price = close[j] * (1.0 - side * slippage)
             trade_return = net_return(side, entry_price[i], price, fee_rate)
         trade_return *= fraction
         last_exit = j
         if len(taken) > 0:
-            taken[n_trades] = row
+            taken[n_trades] = passing[position]
 
-        if day[j] != current_day:
+        if j_day != current_day:
             if current_day >= 0:
                 days = close_day(equity / day_open - 1.0, days)
-            current_day, day_open = day[j], equity
+            current_day, day_open = j_day, equity
         equity *= 1.0 + trade_return
         if len(daily) > 0:
             daily[0, current_day - first_day] = equity / day_open - 1.0
