@@ -273,13 +273,6 @@ def test_a_database_that_needs_its_address(here, monkeypatch):
     assert_refused(finished, "taken from the environment variable DATABASE_URL, which is not set")
 
 
-def test_an_artifacts_folder_that_cannot_be_made(train, columns, tmp_path):
-    (tmp_path / "taken").touch()
-    finished = train(columns, "storage.artifacts=taken/here", *SHORT_WINDOWS)
-    assert_refused(finished, "storage.artifacts: cannot write to taken/here")
-    assert (tmp_path / "taken").read_text() == ""
-
-
 def test_candles_of_another_coin_are_refused_by_their_name(here, tmp_path):
     (tmp_path / "binance_ETH-USDT_1h.csv").write_text("timestamp,open,high,low,close,volume\n")
     finished = here(*HOURS[:2], "data.path=binance_ETH-USDT_1h.csv", *SMALL_GRID)
