@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,10 +32,11 @@ def average_true_range(candles: Candles) -> Float:
     if len(ranges) >= ATR_PERIOD:
         # cumsum adds one by one, as a plain loop does; NumPy's sum adds pairs.
         first = float(np.cumsum(ranges[:ATR_PERIOD])[-1]) / ATR_PERIOD
-        tail = ranges[ATR_PERIOD:].tolist()
-        result[ATR_PERIOD - 1 :] = list(
-            accumulate(tail, lambda atr, tr: (13.0 * atr + tr) / 14.0, initial=first)
-        )
+        atr, values = first, [first]
+        for tr in ranges[ATR_PERIOD:].tolist():
+            atr = (13.0 * atr + tr) / 14.0
+            values.append(atr)
+        result[ATR_PERIOD - 1 :] = values
     return result
 
 
