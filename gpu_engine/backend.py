@@ -20,6 +20,10 @@ from gpu_engine.records import Batch, Float, Window
 
 NAMES = ("auto", "reference", "numpy", "numba", "cuda")
 
+#: Combinations a search below which ``auto`` stays on the CPU even where a device works. Open: 0
+#: until `scripts/gpu` has measured it on one (docs/performance.md).
+CROSSOVER = 0
+
 
 class BackendUnavailableError(Exception):
     """The backend asked for cannot run here; the message says what would make it run."""
@@ -54,8 +58,12 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(name: str = "auto", devices: Sequence[int] | None = None) -> Choice:
+def choose(
+    name: str = "auto", devices: Sequence[int] | None = None, combinations: int | None = None
+) -> Choice:
     """Return the backend called ``name``; ``devices`` are GPU numbers, None the current one.
+
+    ``combinations`` of one search decide with ``auto`` whether a device is worth it; None is many.
 
     Raises
     ------
@@ -65,7 +73,7 @@ def choose(name: str = "auto", devices: Sequence[int] | None = None) -> Choice:
     if name not in NAMES:
         raise BackendUnavailableError(f"backend must be one of {', '.join(NAMES)}; got '{name}'")
     if name == "auto":
-        return _automatic(devices)
+        return _automatic(devices, combinations)
     if name == "cuda":
         problem = cuda_problem()
         if problem is not None:
@@ -81,8 +89,10 @@ def choose(name: str = "auto", devices: Sequence[int] | None = None) -> Choice:
     return Choice(_module("reference" if name == "reference" else f"{name}_backend"), "as asked")
 
 
-def _automatic(devices: Sequence[int] | None) -> Choice:
+def _automatic(devices: Sequence[int] | None, combinations: int | None) -> Choice:
     problem = cuda_problem()
+    if combinations is not None and combinations < CROSSOVER:
+        problem = f"slower below {CROSSOVER:,} combinations"
     if problem is None:
         cuda = _cuda(devices)
         return Choice(cuda, f"auto: {cuda.devices[0].description}")

@@ -182,8 +182,9 @@ def in_parts(
 ) -> None:
     """Call ``part(first, after)`` over ranges of ``[0, total)`` whose results fit the device.
 
-    No range is longer than ``most``. Out of memory is met once: the range that failed is tried
-    again at half the length, and so are those after it.
+    No range is longer than ``most``; one longer than a wave of the device's threads is cut to whole
+    waves, so that no multiprocessor idles through a last partial one. Out of memory is met once:
+    the range that failed is tried again at half the length, and so are those after it.
 
     Raises
     ------
@@ -192,6 +193,8 @@ def in_parts(
     """
     room = int(device.free_bytes() * RESULT_SHARE)
     size = max(1, min(total, room // max(1, bytes_each), most or total))
+    if device.wave < size < total:
+        size -= size % device.wave
     tried, first = [size], 0
     while first < total:
         after = min(first + tried[-1], total)

@@ -18,7 +18,8 @@ KERNELS = Path(__file__).parent / "kernels"
 #: What every compiler of the kernels is told; comparisons at a threshold must not be contracted.
 OPTIONS = ("--fmad=false", "-std=c++17")
 SOURCES = ("outcomes", "walk", "reduce")
-THREADS_PER_BLOCK = 128
+#: Threads of a block, most first: the kernels' registers leave room for several blocks of 128.
+BLOCK_SIZES = (128, 64, 32)
 
 
 class OutOfDeviceMemoryError(MemoryError):
@@ -57,10 +58,15 @@ class Device(Protocol):
         """Return how much memory can still be taken."""
         ...
 
+    @property
+    def wave(self) -> int:
+        """Threads that all multiprocessors hold at once; a range ends best on a whole wave."""
+        ...
+
     def launch(
         self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
     ) -> None:
-        """Run ``kernel`` on at least ``threads`` threads (x, y); blocks are 128 by 1.
+        """Run ``kernel`` on at least ``threads`` threads (x, y); blocks are `block_size` by 1.
 
         Arguments are device arrays, NumPy scalars, or 0-d structured arrays passed by value.
         """
@@ -75,14 +81,20 @@ class CupyDevice:
 
         self._cupy = cupy
         self._device = cupy.cuda.Device(number)
+        self._properties = cupy.cuda.runtime.getDeviceProperties(number)
         self._kernels = cache(self._compile)
 
     @property
     def description(self) -> str:
         """Name and memory."""
-        properties = self._cupy.cuda.runtime.getDeviceProperties(self._device.id)
-        gib = properties["totalGlobalMem"] / 2**30
-        return f"{properties['name'].decode()}, {gib:.0f} GiB"
+        gib = self._properties["totalGlobalMem"] / 2**30
+        return f"{self._properties['name'].decode()}, {gib:.0f} GiB"
+
+    @property
+    def wave(self) -> int:
+        """Threads that all multiprocessors hold at once."""
+        each = self._properties["maxThreadsPerMultiProcessor"]
+        return int(self._properties["multiProcessorCount"] * each)
 
     def put(self, array: NDArray[Any]) -> Any:
         """Copy a host array to the device; a structured one as bytes."""
@@ -118,8 +130,9 @@ class CupyDevice:
     ) -> None:
         """Run a kernel; errors of an earlier one surface here or at the next copy."""
         with self._device:
-            blocks = (-(-threads[0] // THREADS_PER_BLOCK), threads[1])
-            self._kernels(kernel, n_thresholds)(blocks, (THREADS_PER_BLOCK,), arguments)
+            size = block_size(threads, self._properties["multiProcessorCount"])
+            blocks = (-(-threads[0] // size), threads[1])
+            self._kernels(kernel, n_thresholds)(blocks, (size,), arguments)
 
     def _compile(self, kernel: str, n_thresholds: int) -> Any:
         for source in SOURCES:
@@ -148,6 +161,14 @@ class CupyDevice:
             raise OutOfDeviceMemoryError(
                 f"the device has no room for {size:,} bytes; {self.free_bytes():,} are free"
             ) from None
+
+
+def block_size(threads: tuple[int, int], multiprocessors: int) -> int:
+    """Largest block that still gives every multiprocessor one; a warp when none does."""
+    for size in BLOCK_SIZES:
+        if -(-threads[0] // size) * threads[1] >= multiprocessors:
+            return size
+    return BLOCK_SIZES[-1]
 
 
 @cache

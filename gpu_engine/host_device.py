@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpu_engine.device import KERNELS, THREADS_PER_BLOCK, OutOfDeviceMemoryError
+from gpu_engine.device import KERNELS, OutOfDeviceMemoryError, block_size
 
 #: -ffp-contract=off is the host's --fmad=false.
 FLAGS = ("-O2", "-shared", "-fPIC", "-std=c++17", "-ffp-contract=off", "-Wall", "-Werror")
@@ -33,12 +33,17 @@ class HostDevice:
         Where compiled libraries are kept.
     memory : int
         Bytes of pretended device memory: an array that does not fit is refused.
+    multiprocessors, wave : int
+        What the pretended device has (see `block_size`) and holds at once.
     """
 
     description = "CPU, kernels compiled by the host compiler"
 
-    def __init__(self, cache_dir: Path, memory: int = 1 << 40) -> None:
-        self._cache_dir = cache_dir
+    def __init__(
+        self, cache_dir: Path, memory: int = 1 << 40, multiprocessors: int = 1, wave: int = 1
+    ) -> None:
+        self.wave = wave
+        self._multiprocessors = multiprocessors
         self._memory = memory
         self._library = cache(lambda n_thresholds: load_library(cache_dir, n_thresholds))
 
@@ -74,12 +79,13 @@ class HostDevice:
         self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
     ) -> None:
         """Run a kernel over as many whole blocks as cover ``threads``."""
-        blocks = -(-threads[0] // THREADS_PER_BLOCK)
+        size = block_size(threads, self._multiprocessors)
+        blocks = -(-threads[0] // size)
         held = [_by_value(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
         function = getattr(self._library(n_thresholds), f"host_{kernel}")
         sizes = (ctypes.c_longlong(blocks), ctypes.c_longlong(threads[1]))
-        function(*sizes, ctypes.c_longlong(THREADS_PER_BLOCK), pointers)
+        function(*sizes, ctypes.c_longlong(size), pointers)
 
     def _check(self, size: int) -> None:
         if size > self._memory:

@@ -18,8 +18,10 @@ def named_backend(name: str) -> Backend:
     return named_choice(name).backend
 
 
-def named_choice(name: str, devices: Sequence[int] | None = None) -> Choice:
-    """Return the backend called ``name`` and why it is the one.
+def named_choice(
+    name: str, devices: Sequence[int] | None = None, combinations: int | None = None
+) -> Choice:
+    """Return the backend called ``name`` and why it is the one (`gpu_engine.backend.choose`).
 
     Raises
     ------
@@ -27,15 +29,17 @@ def named_choice(name: str, devices: Sequence[int] | None = None) -> Choice:
         If it is unknown or cannot run here; it says what would make it run.
     """
     try:
-        return backends.choose(name, devices)
+        return backends.choose(name, devices, combinations)
     except BackendUnavailableError as error:
         near = "" if name in backends.NAMES else suggestion(name, backends.NAMES)
         raise UserError(f"{error}.{near}") from None
 
 
-def chosen_backend(config: BackendConfig, note: Callable[[str], None]) -> Backend:
+def chosen_backend(
+    config: BackendConfig, note: Callable[[str], None], combinations: int | None = None
+) -> Backend:
     """Return the backend that the configuration asks for, with its threads, and note why."""
-    backend, reason = named_choice(config.name, config.devices)
+    backend, reason = named_choice(config.name, config.devices, combinations)
     if backend.name == "numba":
         from gpu_engine.numba_backend import set_threads
 

@@ -88,10 +88,10 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
         When a winner's trades are not those of the reference path.
     """
     timings: dict[str, float] = {}
-    backend = chosen_backend(config.backend, note)
     strategy = load_strategy(config.strategy.name)
     space = _space(strategy, config)
     settings = _settings(config, space, note)
+    backend = chosen_backend(config.backend, note, settings.evaluations(space))
 
     with _timed(timings, "candles"):
         expected = bars_expected(config.market, config.data)

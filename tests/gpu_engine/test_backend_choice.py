@@ -6,6 +6,12 @@ import pytest
 
 from gpu_engine import backend
 from gpu_engine.backend import BackendUnavailableError, choose
+from gpu_engine.cuda_backend import CudaBackend
+from gpu_engine.device import block_size
+
+
+class SomeDevice:
+    description = "some device"
 
 
 @pytest.fixture
@@ -49,6 +55,25 @@ def test_auto_falls_back_and_says_why(no_device):
 def test_a_named_backend_never_falls_back():
     with pytest.raises(BackendUnavailableError, match="needs the package numba; install it or use"):
         choose("numba")
+
+
+def test_auto_leaves_a_working_device_alone_below_the_crossover(monkeypatch):
+    monkeypatch.setattr(backend, "cuda_problem", lambda: None)
+    monkeypatch.setattr(backend, "CROSSOVER", 1000)
+    choice = choose("auto", None, 999)
+    assert choice.backend.name == "numba"
+    assert choice.reason.endswith("no GPU, slower below 1,000 combinations")
+    monkeypatch.setattr(backend, "_cuda", lambda devices: CudaBackend([SomeDevice()]))
+    for large in (choose("auto", None, 1000), choose("auto")):
+        assert (large.backend.name, large.reason) == ("cuda", "auto: some device")
+
+
+@pytest.mark.parametrize(
+    ("threads", "size"),
+    [((132 * 128, 1), 128), ((131 * 128, 1), 64), ((33 * 128, 4), 128), ((1000, 1), 32)],
+)
+def test_small_work_takes_small_blocks_to_reach_every_multiprocessor(threads, size):
+    assert block_size(threads, 132) == size
 
 
 def test_an_unknown_name_lists_the_known():

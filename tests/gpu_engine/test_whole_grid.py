@@ -5,6 +5,7 @@ import pytest
 
 from gpu_engine import cuda_backend, engine, exhaustive
 from gpu_engine.cuda_backend import CudaBackend
+from gpu_engine.cuda_market import in_parts
 from gpu_engine.device import OutOfDeviceMemoryError
 from gpu_engine.grid import Axis, Grid
 from gpu_engine.host_device import HostDevice, compiler
@@ -106,12 +107,24 @@ def test_stretches_and_devices_change_nothing(world, monkeypatch, stretch):
     whole = expected.backend.summarise_grid(expected.loaded, GRID, window, rule, 5, lambda n: None)
     monkeypatch.setattr(cuda_backend, "STRETCH", stretch)
     monkeypatch.setattr(cuda_backend, "STRIP", 4)
-    several = CudaBackend([HostDevice(KERNEL_CACHE) for _ in range(3)])
+    sizes = ((1, 1), (132, 8), (2, 5))
+    several = CudaBackend([HostDevice(KERNEL_CACHE, multiprocessors=m, wave=w) for m, w in sizes])
     market = load(world, several)
     parts = several.summarise_grid(market.loaded, GRID, window, rule, 5, lambda n: None)
     assert_same_summary(parts, whole)
     evaluated = (engine.evaluate(some, world.batch, (window,)) for some in (market, expected))
     assert_identical(*evaluated)
+
+
+@pytest.mark.parametrize(
+    ("wave", "room", "ranges"),
+    [(1, 7, [7, 7, 6]), (3, 7, [6, 6, 6, 2]), (30, 7, [7, 7, 6]), (3, 99, [20])],
+)
+def test_a_range_is_whole_waves_where_it_holds_one(wave, room, ranges):
+    device = HostDevice(KERNEL_CACHE, wave=wave)
+    seen = []
+    in_parts(device, 20, 1, lambda first, after: seen.append(after - first), most=room)
+    assert seen == ranges
 
 
 @needs_compiler
