@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, NamedTuple, Protocol, cast
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
 from gpu_engine.cuda_backend import CudaBackend
-from gpu_engine.device import CupyDevice, cuda_problem, current_device
+from gpu_engine.device import CupyDevice, cuda_problem, current_device, device_count
 from gpu_engine.records import Batch, Float, Window
 
 NAMES = ("auto", "reference", "numpy", "numba", "cuda")
@@ -68,7 +70,7 @@ def choose(
     Raises
     ------
     BackendUnavailableError
-        When it is unknown, or named and cannot run here.
+        When it is unknown, or named and cannot run here, or a device does not exist.
     """
     if name not in NAMES:
         raise BackendUnavailableError(f"backend must be one of {', '.join(NAMES)}; got '{name}'")
@@ -89,20 +91,34 @@ def choose(
     return Choice(_module("reference" if name == "reference" else f"{name}_backend"), "as asked")
 
 
+def array_module(backend: Backend) -> ModuleType:
+    """Return the module whose arrays live where ``backend`` computes: CuPy on a GPU, else NumPy."""
+    if isinstance(backend, CudaBackend) and isinstance(backend.devices[0], CupyDevice):
+        return importlib.import_module("cupy")
+    return np
+
+
 def _automatic(devices: Sequence[int] | None, combinations: int | None) -> Choice:
     problem = cuda_problem()
-    if combinations is not None and combinations < CROSSOVER:
-        problem = f"slower below {CROSSOVER:,} combinations"
-    if problem is None:
+    if problem is not None:
+        without = f"no GPU, {problem}"
+    elif combinations is not None and combinations < CROSSOVER:
+        without = f"the GPU is slower below {CROSSOVER:,} combinations"
+    else:
         cuda = _cuda(devices)
         return Choice(cuda, f"auto: {cuda.devices[0].description}")
     if _installed("numba"):
-        return Choice(_module("numba_backend"), f"auto: compiled, all cores; no GPU, {problem}")
-    return Choice(_module("numpy_backend"), f"auto: Numba is not installed; no GPU, {problem}")
+        return Choice(_module("numba_backend"), f"auto: compiled, all cores; {without}")
+    return Choice(_module("numpy_backend"), f"auto: Numba is not installed; {without}")
 
 
 def _cuda(devices: Sequence[int] | None) -> CudaBackend:
-    numbers = [current_device()] if devices is None else list(devices)
+    numbers, existing = [current_device()] if devices is None else list(devices), device_count()
+    if not numbers or not set(numbers) <= set(range(existing)):
+        raise BackendUnavailableError(
+            f"devices must be some of {list(range(existing))}, the GPUs of this machine;"
+            f" got {numbers}"
+        )
     return CudaBackend([CupyDevice(number) for number in numbers])
 
 

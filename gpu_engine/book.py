@@ -7,7 +7,7 @@ side and ATR are one *entry*, and its outcomes are shared by every combination.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,21 +70,28 @@ class EventBook:
 def build_book(
     candles: Candles, tables: Tables, exits: ExitSettings, costs: Costs, risk: RiskLimits
 ) -> EventBook:
-    """Flatten ``tables`` and find the distinct entries."""
+    """Flatten ``tables`` and find the distinct entries; columns take the dtypes of the records."""
+    candles = replace(
+        candles,
+        open=np.asarray(candles.open, np.float64),
+        high=np.asarray(candles.high, np.float64),
+        low=np.asarray(candles.low, np.float64),
+        close=np.asarray(candles.close, np.float64),
+    )
     kept = [_tradable(candles, t.signal_bar, t.side, risk.direction) for t in tables.tables]
     pairs = list(zip(tables.tables, kept, strict=True))
-    signal = np.concatenate([t.signal_bar[k] for t, k in pairs])
-    side = np.concatenate([t.side[k] for t, k in pairs])
-    atr = np.concatenate([t.atr[k] for t, k in pairs])
+    signal = np.concatenate([t.signal_bar[k] for t, k in pairs], dtype=np.int32)
+    side = np.concatenate([t.side[k] for t, k in pairs], dtype=np.int8)
+    atr = np.concatenate([t.atr[k] for t, k in pairs], dtype=np.float64)
     senses = np.array(tables.senses, np.float64)
-    features = np.concatenate([t.features[k] for t, k in pairs]) * senses
+    features = np.concatenate([t.features[k] for t, k in pairs], dtype=np.float64) * senses
     distinct, entry = _distinct(signal, side, atr)
     bar = signal[distinct] + np.int32(1)
     entry_side = side[distinct]
     return EventBook(
         candles=candles,
         row_start=np.concatenate(([0], np.cumsum([len(k) for k in kept]))).astype(np.int64),
-        sweep_bar=np.concatenate([t.sweep_bar[k] for t, k in pairs]),
+        sweep_bar=np.concatenate([t.sweep_bar[k] for t, k in pairs], dtype=np.int32),
         signal_bar=signal,
         features=np.ascontiguousarray(features.T),
         entry=entry,
@@ -95,7 +102,10 @@ def build_book(
             atr=atr[distinct],
             price=candles.open[bar] * (1.0 + entry_side * costs.slippage),
         ),
-        exits=exits,
+        exits=ExitSettings(
+            np.asarray(exits.stop_distance, np.float64),
+            np.asarray(exits.target_multiple, np.float64),
+        ),
         costs=costs,
         risk=risk,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpu_engine import layouts
 from gpu_engine.book import EventBook
 from gpu_engine.cuda_market import FIELDS, CudaMarket, in_parts
-from gpu_engine.device import Device
+from gpu_engine.device import MAX_BLOCKS_Y, Device
 from gpu_engine.grid import Grid
 from gpu_engine.outcomes import trades_of_rows
 from gpu_engine.records import METRICS, Batch, Float, Window
@@ -46,15 +46,9 @@ class CudaBackend:
     ) -> NDArray[np.void]:
         """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
         result = np.zeros((len(windows), len(batch)), METRICS)
-        bytes_each = batch.exits_per_unit * len(windows) * len(FIELDS) * 8
-
-        def work(market: CudaMarket, first: int, after: int) -> None:
-            found = market.walk(_units(batch, first, after), windows)
-            columns = slice(first * batch.exits_per_unit, after * batch.exits_per_unit)
-            for position, name in enumerate(FIELDS):
-                result[name][:, columns] = found[position]
-
-        _split(loaded, len(batch.table), bytes_each, work)
+        for first in range(0, len(windows), MAX_BLOCKS_Y):
+            part = slice(first, first + MAX_BLOCKS_Y)
+            _evaluate(loaded, batch, windows[part], result[part])
         return result
 
     def daily_returns(self, loaded: list[CudaMarket], batch: Batch, window: Window) -> Float:
@@ -125,10 +119,39 @@ class CudaBackend:
         return whole.finish()
 
 
+def _evaluate(
+    loaded: list[CudaMarket],
+    batch: Batch,
+    windows: tuple[Window, ...],
+    result: NDArray[np.void],
+) -> None:
+    """Fill ``result``, METRICS of shape (W, len(batch)), for windows that one launch can take."""
+    bytes_each = batch.exits_per_unit * len(windows) * len(FIELDS) * 8
+
+    def work(market: CudaMarket, first: int, after: int) -> None:
+        found = market.walk(_units(batch, first, after), windows)
+        columns = slice(first * batch.exits_per_unit, after * batch.exits_per_unit)
+        for position, name in enumerate(FIELDS):
+            result[name][:, columns] = found[position]
+
+    _split(loaded, len(batch.table), bytes_each, work)
+
+
 class _PairTables:
-    """The tables of all pairs of axes on one device, one after another."""
+    """The tables of all pairs of axes on one device, one after another.
+
+    Raises
+    ------
+    ValueError
+        When the grid has more axes than the kernel decodes.
+    """
 
     def __init__(self, market: CudaMarket, grid: Grid) -> None:
+        if len(grid.axes) > layouts.MAX_AXES:
+            raise ValueError(
+                f"a grid is summarised over at most {layouts.MAX_AXES} axes; it has"
+                f" {len(grid.axes)}"
+            )
         self._market, self._grid = market, grid
         self._axes = list(SummaryBuilder(grid, 1).pairs)
         shape = grid.shape
@@ -137,6 +160,7 @@ class _PairTables:
         device = market.device
         self._cells = device.put(np.full(int(self._start[-1]), -np.inf))
         self._sent = (device.put(np.array(shape, np.int32)), device.put(self._start))
+        device.synchronize()  # another thread will use them
 
     def raise_to(self, scores: Any, first: int, count: int) -> None:
         """Take the scores of combinations ``[first, first + count)``."""
@@ -175,19 +199,22 @@ def _offer_best(
 ) -> None:
     """Hand the builder every score that may be among the best K.
 
-    The K-th best of the strips' maxima is a bound: at least K scores reach it.
+    The K-th best of the strips' maxima is a bound: at least K scores reach it. The builder's own
+    bar must be passed: stretches ascend, so that a tie with it has the higher index.
     """
     device, strips = market.device, -(-count // STRIP)
     maxima, admissible = device.empty(strips, np.float64), device.empty(strips, np.int32)
     sizes = (np.int64(count), np.int32(STRIP))
     market.run("strip_maxima", strips, *sizes, scores, maxima, admissible)
     best = np.sort(device.get(maxima))[::-1]
-    bound = max(builder.bar, float(best[builder.k - 1]) if strips >= builder.k else -np.inf)
+    reached_by_k = float(best[builder.k - 1]) if strips >= builder.k else -np.inf
+    only_above = builder.full and builder.bar >= reached_by_k
+    bound = builder.bar if only_above else reached_by_k
     capacity = ROOM * builder.k
     while True:
         position, value = device.empty(capacity, np.int32), device.empty(capacity, np.float64)
         found = device.zeros(1, np.int32)
-        limits = (np.int64(count), np.float64(bound), np.int32(capacity))
+        limits = (np.int64(count), np.float64(bound), np.int32(only_above), np.int32(capacity))
         market.run("collect", count, *limits, scores, position, value, found)
         reached = int(device.get(found)[0])
         if reached <= capacity:
@@ -229,6 +256,7 @@ def _split(
             work(market, start + first, start + after)
 
         in_parts(market.device, count, bytes_each, part, most)
+        market.device.synchronize()  # what this thread leaves there, another reads
 
     if len(loaded) == 1:
         run(0)

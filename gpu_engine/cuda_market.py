@@ -36,6 +36,7 @@ class CudaMarket:
         self._rules = _rules(book)
         self._market = self._record()
         self._compute_outcomes()
+        device.synchronize()  # other threads will use them
 
     def walk(self, batch: Batch, windows: tuple[Window, ...]) -> Float:
         """All metrics of a batch, float64 of shape (fields, W, len(batch))."""
@@ -195,18 +196,19 @@ def in_parts(
     size = max(1, min(total, room // max(1, bytes_each), most or total))
     if device.wave < size < total:
         size -= size % device.wave
-    tried, first = [size], 0
+    failed, first = 0, 0
     while first < total:
-        after = min(first + tried[-1], total)
+        after = min(first + size, total)
         try:
             part(first, after)
         except OutOfDeviceMemoryError as error:
-            if len(tried) == 2:
+            if failed:
                 raise OutOfDeviceMemoryError(
-                    f"{total:,} results of {bytes_each:,} bytes were tried {tried[0]:,} and"
-                    f" {tried[1]:,} at a time: {error}"
+                    f"{total:,} results of {bytes_each:,} bytes were tried {failed:,} and"
+                    f" {after - first:,} at a time: {error}"
                 ) from None
-            tried.append(max(1, size // 2))
+            failed = after - first
+            size = max(1, failed // 2)
         else:
             first = after
 

@@ -6,6 +6,7 @@ compiler, on the CPU: for tests where there is no GPU.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -14,12 +15,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from gpu_engine.layouts import MAX_AXES
+
 KERNELS = Path(__file__).parent / "kernels"
 #: What every compiler of the kernels is told; comparisons at a threshold must not be contracted.
 OPTIONS = ("--fmad=false", "-std=c++17")
 SOURCES = ("outcomes", "walk", "reduce")
 #: Threads of a block, most first: the kernels' registers leave room for several blocks of 128.
 BLOCK_SIZES = (128, 64, 32)
+#: Most blocks of a launch along x and y, on every CUDA device.
+MAX_BLOCKS_X, MAX_BLOCKS_Y = (1 << 31) - 1, (1 << 16) - 1
 
 
 class OutOfDeviceMemoryError(MemoryError):
@@ -60,7 +65,15 @@ class Device(Protocol):
 
     @property
     def wave(self) -> int:
-        """Threads that all multiprocessors hold at once; a range ends best on a whole wave."""
+        """Threads that all multiprocessors can hold at once; a range ends best on a whole wave.
+
+        The device's own limit: a kernel whose registers fill a multiprocessor sooner runs in
+        shorter waves.
+        """
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until all that was asked of the device is done, so that any thread may read it."""
         ...
 
     def launch(
@@ -92,9 +105,13 @@ class CupyDevice:
 
     @property
     def wave(self) -> int:
-        """Threads that all multiprocessors hold at once."""
+        """Threads that all multiprocessors can hold at once, if registers allow."""
         each = self._properties["maxThreadsPerMultiProcessor"]
         return int(self._properties["multiProcessorCount"] * each)
+
+    def synchronize(self) -> None:
+        """Wait until all launches and copies of every stream are done."""
+        self._device.synchronize()
 
     def put(self, array: NDArray[Any]) -> Any:
         """Copy a host array to the device; a structured one as bytes."""
@@ -138,7 +155,7 @@ class CupyDevice:
         for source in SOURCES:
             text = (KERNELS / f"{source}.cu").read_text("utf-8")
             if f" {kernel}(" in text and "__global__" in text:
-                options = (*OPTIONS, f"-I{KERNELS}", f"-DN_THRESHOLDS={n_thresholds}")
+                options = (*OPTIONS, f"-I{KERNELS}", *definitions(n_thresholds))
                 return self._module(text, options).get_function(kernel)
         raise KeyError(f"no kernel is called {kernel}")
 
@@ -171,6 +188,19 @@ def block_size(threads: tuple[int, int], multiprocessors: int) -> int:
     return BLOCK_SIZES[-1]
 
 
+def definitions(n_thresholds: int) -> tuple[str, ...]:
+    """Return what the kernels' text leaves open, as options of every compiler, and its digest.
+
+    The digest is of all files: a cache of compiled kernels that goes by text and options, as CuPy's
+    does, would not see an edit of a header.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(KERNELS.iterdir()):
+        digest.update(path.read_bytes())
+    defined = {"N_THRESHOLDS": n_thresholds, "MAX_AXES": MAX_AXES, "DIGEST": digest.hexdigest()}
+    return tuple(f"-D{name}={value}" for name, value in defined.items())
+
+
 @cache
 def cuda_problem() -> str | None:
     """Say what keeps CUDA from running here, and what would mend it; None when a device works."""
@@ -178,10 +208,12 @@ def cuda_problem() -> str | None:
         return (
             "CuPy is not installed: install the extra cuda12 or cuda13, whichever the driver serves"
         )
-    import cupy
-
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
+        import cupy
+    except Exception as error:  # ImportError as a rule, CuPy's page of advice around its cause
+        return f"CuPy cannot be imported ({error.__cause__ or error}): reinstall the CUDA extra"
+    try:
+        count = device_count()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return f"no CUDA driver or device answers ({error}): install the NVIDIA driver"
     if not count:
@@ -199,6 +231,13 @@ def current_device() -> int:
     import cupy
 
     return int(cupy.cuda.runtime.getDevice())
+
+
+def device_count() -> int:
+    """Return how many GPUs the driver serves; they are numbered from 0."""
+    import cupy
+
+    return int(cupy.cuda.runtime.getDeviceCount())
 
 
 _PROBE = 'extern "C" __global__ void probe(double* cell) { cell[0] = 1.0; }'

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import backend as backends
@@ -80,25 +81,26 @@ def evaluate(market: Market, batch: Batch, windows: Sequence[Window]) -> NDArray
     ValueError
         When the batch or a window does not fit the market.
     """
-    _check(market, batch, windows)
+    batch = _checked(market, batch, windows)
     return market.backend.evaluate(market.loaded, batch, tuple(windows))
 
 
 def daily_returns(market: Market, batch: Batch, window: Window) -> Float:
     """Daily equity returns of every combination (spec §10), float64 of shape (len(batch), D)."""
-    _check(market, batch, (window,))
+    batch = _checked(market, batch, (window,))
     return market.backend.daily_returns(market.loaded, batch, window)
 
 
 def trades(market: Market, batch: Batch, window: Window) -> NDArray[Any]:
     """Trades of a batch of one combination, dtype `TRADE`, in order of entry."""
-    _check(market, batch, (window,))
+    batch = _checked(market, batch, (window,))
     if len(batch) != 1:
         raise ValueError(f"trades are of one combination; the batch has {len(batch)}")
     return market.backend.trades(market.loaded, batch, window)
 
 
-def _check(market: Market, batch: Batch, windows: Sequence[Window]) -> None:
+def _checked(market: Market, batch: Batch, windows: Sequence[Window]) -> Batch:
+    """Return the batch with the dtypes of its record; raise when it or a window does not fit."""
     units = len(batch.table)
     if batch.thresholds.shape != (units, market.n_thresholds) or len(batch.first_exit) != units:
         raise ValueError(
@@ -115,3 +117,9 @@ def _check(market: Market, batch: Batch, windows: Sequence[Window]) -> None:
             raise ValueError(
                 f"window [{window.start}, {window.end}) is not inside [0, {market.n_bars})"
             )
+    return Batch(
+        np.asarray(batch.table, np.int32),
+        np.asarray(batch.thresholds, np.float64),
+        np.asarray(batch.first_exit, np.int32),
+        batch.exits_per_unit,
+    )

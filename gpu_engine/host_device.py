@@ -18,10 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpu_engine.device import KERNELS, OutOfDeviceMemoryError, block_size
+from gpu_engine.device import (
+    KERNELS,
+    MAX_BLOCKS_X,
+    MAX_BLOCKS_Y,
+    OutOfDeviceMemoryError,
+    block_size,
+    definitions,
+)
 
-#: -ffp-contract=off is the host's --fmad=false.
-FLAGS = ("-O2", "-shared", "-fPIC", "-std=c++17", "-ffp-contract=off", "-Wall", "-Werror")
+#: -ffp-contract=off is the host's --fmad=false; -Wpedantic refuses what only GNU C++ allows.
+FLAGS = (
+    *("-O2", "-shared", "-fPIC", "-std=c++17", "-ffp-contract=off"),
+    *("-Wall", "-Wpedantic", "-Werror"),
+)
 
 
 class HostDevice:
@@ -46,6 +56,9 @@ class HostDevice:
         self._multiprocessors = multiprocessors
         self._memory = memory
         self._library = cache(lambda n_thresholds: load_library(cache_dir, n_thresholds))
+
+    def synchronize(self) -> None:
+        """Do nothing: every launch has ended when it returns."""
 
     def put(self, array: NDArray[Any]) -> NDArray[Any]:
         """Copy an array, as a device would."""
@@ -78,9 +91,11 @@ class HostDevice:
     def launch(
         self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
     ) -> None:
-        """Run a kernel over as many whole blocks as cover ``threads``."""
+        """Run a kernel over as many whole blocks as cover ``threads``; no more than CUDA would."""
         size = block_size(threads, self._multiprocessors)
         blocks = -(-threads[0] // size)
+        if not (0 < blocks <= MAX_BLOCKS_X and 0 < threads[1] <= MAX_BLOCKS_Y):
+            raise ValueError(f"CUDA launches no {blocks:,} x {threads[1]:,} blocks")
         held = [_by_value(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
         function = getattr(self._library(n_thresholds), f"host_{kernel}")
@@ -107,9 +122,8 @@ def load_library(cache_dir: Path, n_thresholds: int) -> ctypes.CDLL:
     RuntimeError
         When there is no compiler, or it refuses.
     """
-    digest = hashlib.sha256(f"{FLAGS} {n_thresholds}".encode())
-    for path in sorted(KERNELS.iterdir()):
-        digest.update(path.read_bytes())
+    options = (*FLAGS, *definitions(n_thresholds))
+    digest = hashlib.sha256(" ".join(options).encode())
     library = cache_dir / f"kernels-{digest.hexdigest()[:16]}.so"
     if not library.exists():
         found = compiler()
@@ -117,8 +131,7 @@ def load_library(cache_dir: Path, n_thresholds: int) -> ctypes.CDLL:
             raise RuntimeError("no C++ compiler: install g++ or clang++")
         cache_dir.mkdir(parents=True, exist_ok=True)
         draft = library.with_suffix(f".{os.getpid()}")
-        source = str(KERNELS / "host.cpp")
-        command = [found, *FLAGS, f"-DN_THRESHOLDS={n_thresholds}", source, "-o", str(draft)]
+        command = [found, *options, str(KERNELS / "host.cpp"), "-o", str(draft)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             raise RuntimeError(f"{found} refused the kernels:\n{run.stderr}")

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+#: Most axes of a grid that `pair_maxima` decodes; the kernels are compiled with it.
+MAX_AXES = 16
+
 OUTCOME = np.dtype([("ret", "f8"), ("exit_bar", "i4"), ("exit_day", "i4")], align=True)
 ROW = np.dtype(
     [("entry_bar", "i4"), ("entry_day", "i4"), ("sweep_bar", "i4"), ("entry", "i4")], align=True

@@ -63,18 +63,23 @@ class SummaryBuilder:
 
     def offer(self, index: Int64, scores: Float) -> None:
         """Take candidates for the best K alone."""
-        if len(self.score) == self.k and len(scores):
-            near = scores >= self.score[-1]
-            index, scores = index[near], scores[near]
-        index = np.concatenate((self.index, index))
-        scores = np.concatenate((self.score, scores))
-        order = np.lexsort((index, -scores))[: self.k]
+        near = scores >= self.bar
+        index = np.concatenate((self.index, index[near]))
+        scores = np.concatenate((self.score, scores[near]))
+        if len(scores) > self.k:  # millions may tie: find the best K before they are put in order
+            index, scores = _best(index, scores, self.k)
+        order = np.lexsort((index, -scores))
         self.index, self.score = index[order], scores[order]
+
+    @property
+    def full(self) -> bool:
+        """Whether K scores are held."""
+        return len(self.score) == self.k
 
     @property
     def bar(self) -> float:
         """A score below this cannot be among the best K any more."""
-        return float(self.score[-1]) if len(self.score) == self.k else -np.inf
+        return float(self.score[-1]) if self.full else -np.inf
 
     def finish(self) -> GridSummary:
         """Return what was kept."""
@@ -82,3 +87,13 @@ class SummaryBuilder:
             axes: np.where(np.isneginf(table), np.nan, table) for axes, table in self.pairs.items()
         }
         return GridSummary(self.index, self.score, self.admissible, pairs)
+
+
+def _best(index: Int64, scores: Float, k: int) -> tuple[Int64, Float]:
+    """Return the best ``k`` of more than ``k`` scores in any order; of ties the lowest indices."""
+    bar = np.partition(scores, -k)[-k]
+    above, ties = scores > bar, scores == bar
+    wanted = k - np.count_nonzero(above)
+    last = np.partition(index[ties], wanted - 1)[wanted - 1]
+    best = above | (ties & (index <= last))
+    return index[best], scores[best]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from pipeline.market_data.files import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality import QualityLimits, QualityReport, check
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.surrogates import SURROGATES
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.planting import plant_edge
@@ -36,7 +37,8 @@ ALIASES = {"BTC": "XBT", "DOGE": "XDG"}
 class MarketCandles:
     """Candles with what was found out about them.
 
-    ``warnings`` are sentences a person must read; ``synthetic`` candles were invented.
+    ``warnings`` are sentences a person must read; ``synthetic`` candles were invented or
+    rearranged. ``quality`` is of the candles as they came.
     """
 
     candles: Candles
@@ -64,10 +66,15 @@ def load_candles(
     raw, source, warnings = _raw(market, data, advance)
     candles, report = make_regular(raw, market.timeframe, source)
     check(report, QualityLimits(**data.quality.model_dump()))
-    if isinstance(data, SyntheticData) and data.plant is not None:
-        plant = data.plant
-        candles = plant_edge(candles, strategy, plant.parameters, plant.sharpe, backend)
-    return MarketCandles(candles, report, warnings, isinstance(data, SyntheticData))
+    if isinstance(data, SyntheticData):
+        if data.plant is not None:
+            plant = data.plant
+            candles = plant_edge(candles, strategy, plant.parameters, plant.sharpe, backend)
+    elif data.surrogate is not None:
+        kind, seed = data.surrogate.kind, data.surrogate.seed
+        candles = SURROGATES[kind](candles, np.random.default_rng(seed))
+        report = replace(report, source=f"{report.source}, {kind} with seed {seed}")
+    return MarketCandles(candles, report, warnings, data.synthetic)
 
 
 def _raw(

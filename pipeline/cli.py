@@ -1,7 +1,8 @@
 """Runs a command under Hydra: configuration in, exit status out.
 
-Exit status: 0 done, 1 failed (with a traceback), 2 the user's mistake (with a sentence), 130
-cancelled. In a multirun (``-m``) a job that fails does not stop the others; the exit status tells.
+Exit status: 0 done, 1 failed (with a traceback; with a sentence where a GPU's memory is too small),
+2 the user's mistake (with a sentence), 130 cancelled. In a multirun (``-m``) a job that fails does
+not stop the others; the exit status tells.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from gpu_engine.device import OutOfDeviceMemoryError
 from pipeline.config import CONFIG_DIR, Section, resolved, validated
 from pipeline.config.composition import MISTAKES, explain_composition
 from pipeline.errors import UserError
@@ -78,6 +80,24 @@ def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) 
     sys.exit(max(statuses, default=DONE))
 
 
+def run_plain(main: Callable[[], int]) -> NoReturn:
+    """Run a command that composes no run of its own, say what went wrong, and exit.
+
+    Parameters
+    ----------
+    main : callable
+        Returns the exit status; raises `UserError` for what only the user can mend.
+    """
+    try:
+        status = main()
+    except (UserError, OutOfDeviceMemoryError) as error:
+        status = _complain(error)
+    except KeyboardInterrupt:
+        _say("cancelled")
+        status = CANCELLED
+    sys.exit(status)
+
+
 def run_directory() -> Path:
     """Return the folder of the running job, made by Hydra: for what a person may want to read."""
     return Path(HydraConfig.get().runtime.output_dir)
@@ -87,9 +107,8 @@ def _status(main: Callable[[Schema], None], schema: type[Schema], composed: Dict
     """Run one job, say what went wrong, and return its exit status."""
     try:
         main(validated(resolved(composed), schema))
-    except UserError as error:
-        _say(f"{_job_name()}{error}")
-        return error.status
+    except (UserError, OutOfDeviceMemoryError) as error:
+        return _complain(error, _job_name())
     except OmegaConfBaseException as error:
         _say(f"{_job_name()}{explain_composition(error)}")
         return MISTAKE
@@ -98,6 +117,15 @@ def _status(main: Callable[[Schema], None], schema: type[Schema], composed: Dict
         traceback.print_exc()
         return FAILED
     return DONE
+
+
+def _complain(error: UserError | OutOfDeviceMemoryError, job: str = "") -> int:
+    """Say what stopped a command and needs no traceback; return the exit status."""
+    if isinstance(error, UserError):
+        _say(f"{job}{error}")
+        return error.status
+    _say(f"{job}{error}. Use a GPU with more memory, or backend=numba.")
+    return FAILED
 
 
 def _job_name() -> str:

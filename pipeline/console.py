@@ -93,6 +93,7 @@ class _Lines:
         self._written = now
         rate = self._done / (now - self._start)
         left = (self._total - self._done) / rate if rate else float("inf")
+        speed = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
         self._write(
-            f"{self._description}: {self._done:,}/{self._total:,}, {rate:,.0f}/s, {left:.0f} s left"
+            f"{self._description}: {self._done:,}/{self._total:,}, {speed}, {left:.0f} s left"
         )

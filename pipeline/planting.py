@@ -30,6 +30,10 @@ LARGEST_DRIFT = 16.0
 NO_LIMITS = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
 
 
+class OutOfReachError(UserError):
+    """No drift gives the planted combination that Sharpe ratio on these candles."""
+
+
 def plant_edge(
     candles: Candles,
     strategy: Strategy,
@@ -44,8 +48,10 @@ def plant_edge(
 
     Raises
     ------
+    OutOfReachError
+        When no drift reaches that Sharpe ratio.
     UserError
-        When no drift reaches that Sharpe ratio, or the combination has no trade.
+        When the combination has no trade.
     """
     combination = _Combination(strategy, parameters, backend)
     unit = combination.unit_drift(candles)
@@ -64,7 +70,7 @@ def plant_edge(
             nearest, error = planted, reached - sharpe
         low, high = (drift, high) if reached < sharpe else (low, drift)
     if abs(error) > TOO_FAR:
-        raise UserError(
+        raise OutOfReachError(
             f"data.plant.sharpe must be within reach of its combination; asked for {sharpe:g}, the"
             f" nearest is {sharpe + error:.2f}: ask for that or plant another combination."
         )

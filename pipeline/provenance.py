@@ -19,7 +19,10 @@ from pipeline.config import TrainConfig
 #: Packages whose version may change a number.
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "optuna", "cupy-cuda12x", "cupy-cuda13x")
 #: Parts of the configuration that say where and how, not what is computed.
-WHEREABOUTS = {"storage", "executor", "backend"}
+WHEREABOUTS: dict[str, Any] = {
+    **dict.fromkeys(("storage", "executor", "backend"), True),
+    "validation": {"memory_gb"},
+}
 
 
 def provenance(config: TrainConfig, market: MarketCandles, backend: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import METRICS, Candles, Window
+from gpu_engine.metrics import DAYS_PER_YEAR
+from gpu_engine.records import METRICS, Candles, Float, Window
 from pipeline.results.artifacts import (
     ArtifactSet,
     DailySeries,
+    NullDistribution,
     ScoreSummary,
     ScoreSurface,
     write_artifacts,
@@ -23,6 +26,7 @@ from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
 from pipeline.results.template import build_document, new_configuration_id
 from pipeline.training import Trained
+from pipeline.validation.evidence import Evidence
 
 #: Circuit breakers that only live trading can honour (strategy spec §9).
 LIVE_BREAKERS = (
@@ -108,6 +112,7 @@ def result_json(trained: Trained, job_id: str, configuration_id: str | None) -> 
             "lifecycle_stage": trained.stage,
             "gates": [gate.to_dict() for gate in trained.gates],
             "statistics": trained.statistics,
+            "whole_history": trained.evidence.search,
             "configuration_id": configuration_id,
             "job_id": job_id,
             "provenance": trained.provenance,
@@ -156,7 +161,10 @@ def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) 
         parameters=trained.parameters or {},
         in_sample=in_sample,
         out_of_sample=out_of_sample,
-        statistics=jsonable(trained.statistics | {"parameter_spread": trained.spread}),
+        statistics=jsonable(
+            trained.statistics
+            | {"parameter_spread": trained.spread, "whole_history": trained.evidence.search}
+        ),
         gates=[gate.to_dict() for gate in trained.gates],
         circuit_breakers=document["circuit_breakers"],
         provenance=jsonable(trained.provenance),
@@ -179,6 +187,7 @@ def _artifacts(trained: Trained) -> ArtifactSet:
         windows=window_records(trained),
         scores=scores,
         summary=_summary(trained),
+        null=_null(trained.evidence),
     )
 
 
@@ -189,6 +198,15 @@ def _summary(trained: Trained) -> ScoreSummary | None:
     names = list(trained.axes)
     pairs = {(names[a], names[b]): table for (a, b), table in found.pairs.items()}
     return ScoreSummary(trained.axes, found.index, found.score, pairs)
+
+
+def _null(evidence: Evidence) -> NullDistribution | None:
+    reality, year = evidence.reality_check, math.sqrt(DAYS_PER_YEAR)
+    if reality is None or reality.statistic is None:
+        return None
+    drawn: dict[str, Float] = {kind: test.best for kind, test in evidence.surrogates.items()}
+    best = evidence.search["best_sharpe_ratio"] if drawn else None
+    return NullDistribution(reality.statistic * year, reality.maxima * year, best, drawn)
 
 
 def _days(candles: Candles, window: Window) -> NDArray[np.int32]:

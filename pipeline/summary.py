@@ -9,16 +9,7 @@ from pipeline.console import Console
 from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained
 from pipeline.validation.lifecycle import STAGE_SIZE, Gate
-
-SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
-
-_STAGE_MEANING = {
-    "PAPER": "it did not earn out of sample: watch it, trade nothing",
-    "DISCOVERY": "it earned out of sample, too little or too rarely to tell from luck",
-    "VALIDATION": "it earned out of sample beyond the luck of one series",
-    "MATURE": "it earned out of sample beyond the luck of the whole search",
-    "DECAY": "it used to earn",
-}
+from pipeline.wording import SYNTHETIC, VERDICTS
 
 
 def show_candles(console: Console, market: MarketCandles) -> None:
@@ -58,7 +49,7 @@ def show_result(console: Console, trained: Trained, configuration_id: str | None
     console.print("Parameters: " + ", ".join(f"{k}={v}" for k, v in trained.parameters.items()))
     size = STAGE_SIZE[trained.stage]
     mark = "SYNTHETIC " if trained.market.synthetic else ""
-    console.print(f"Stage: {mark}{trained.stage} (size {size:g}): {_STAGE_MEANING[trained.stage]}.")
+    console.print(f"Stage: {mark}{trained.stage} (size {size:g}): {VERDICTS[trained.stage]}.")
     console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")
 
 
@@ -116,19 +107,34 @@ def _show_statistics(console: Console, statistics: dict[str, Any]) -> None:
     meaning = {
         "p_value": "of the out-of-sample series against a Sharpe ratio of 0",
         "z_score": "the same, in standard deviations",
+        "reality_check_p": "of the best of all combinations against the best of luck",
+        "surrogate_p": "of the same against the search on candles without an edge",
+        "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
+        "pbo": "probability that the best in sample is below the median out of sample",
+        "p_oos_loss": "probability that it loses there; read both together",
         "is_overfit": "out-of-sample Sharpe below half of what the windows promised",
         "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
         "stability_score": "share of the winner's neighbours with a positive score",
+        "monte_carlo_var": "loss over 30 days that 95 % of drift-free paths stay within",
+        "monte_carlo_drawdown": "drawdown of the same paths",
+        "ambiguous_exit_share": "trades whose exit bar touched stop and target",
+        "net_profit_target_first": "out-of-sample net profit had the target come first",
     }
-    rows = [(name, _plain(statistics[name]), text) for name, text in meaning.items()]
+    rows = [
+        (name, _plain(statistics[name]), text)
+        for name, text in meaning.items()
+        if name in statistics
+    ]
     console.table("Statistics", ("statistic", "value", "meaning"), rows)
 
 
-def _plain(value: float | bool | None) -> str:
+def _plain(value: float | bool | dict[str, float] | None) -> str:
     if value is None:
         return "undefined"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return f"{value['low']:.4g} to {value['high']:.4g}"
     return f"{value:.4g}"
 
 

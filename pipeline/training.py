@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gpu_engine.records import Float
 from pipeline.candles import MarketCandles, bars_expected, load_candles
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
@@ -27,7 +29,11 @@ from pipeline.search.space import Space, make_space
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.agreement import check_against_reference
+from pipeline.validation.ambiguity import ambiguity
+from pipeline.validation.bootstrap import zero_drift_bands
+from pipeline.validation.evidence import Evidence, gather
 from pipeline.validation.lifecycle import Gate, Stage, judge
+from pipeline.validation.seeds import BANDS, generator
 from pipeline.validation.statistics import sharpe_test
 from pipeline.validation.walk_forward import (
     Validation,
@@ -52,7 +58,8 @@ class Trained:
     it was found on; all None when the final search had no admissible combination, and then
     there is nothing to store. ``surface`` is kept for grids up to 10⁷ combinations, and ``axes``
     holds its values. ``window_parameters`` are the winners of the validation windows.
-    ``timings`` are seconds a stage of work.
+    ``evidence`` is what the whole history says about luck; empty where ``validation.evidence`` left
+    it out. ``timings`` are seconds a stage of work.
     """
 
     config: TrainConfig
@@ -66,6 +73,7 @@ class Trained:
     in_sample: Any
     in_sample_daily: Float | None
     surface: Surface | None
+    evidence: Evidence
     statistics: dict[str, Any]
     spread: dict[str, dict[str, float | None]]
     stage: Stage
@@ -120,7 +128,14 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
         if point is not None and settings.method == "grid" and space.size <= PLATEAU_LIMIT:
             surface = surface_of(evaluator, final, settings.rule)
 
-    statistics = _statistics(found)
+    statistics = _statistics(found, evaluator, settings.seed)
+    with _timed(timings, "luck"):
+        evidence = Evidence()
+        if config.validation.evidence == "full" or _luck_decides(found, statistics):
+            searches, luck = len(parts) + 1, config.validation
+            threads = config.backend.threads
+            evidence = gather(evaluator, days, settings, searches, luck, threads, progress)
+    statistics |= evidence.statistics
     stage, gates = judge(_figures(found) | statistics)
     return Trained(
         config=config,
@@ -134,6 +149,7 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
         in_sample=None if point is None else evaluator.points(point[None], (final,))[0, 0],
         in_sample_daily=None if point is None else evaluator.daily_returns(point, final),
         surface=surface,
+        evidence=evidence,
         statistics=statistics,
         spread=parameter_spread(found, [p.name for p in strategy.parameters]),
         stage=stage,
@@ -200,16 +216,45 @@ def _figures(found: Validation) -> dict[str, float]:
     return {n: float(found.metrics[n]) for n in ("net_profit", "sharpe_ratio", "sample_size")}
 
 
-def _statistics(found: Validation) -> dict[str, Any]:
-    """Statistics of validation §3 that there are."""
+def _luck_decides(found: Validation, statistics: dict[str, Any]) -> bool:
+    """Whether the stage depends on tests not made yet: it would be MATURE if they passed."""
+    return judge(_figures(found) | statistics | {"reality_check_p": 0.0})[0] == "MATURE"
+
+
+def _statistics(found: Validation, evaluator: Evaluator, seed: int) -> dict[str, Any]:
+    """Statistics of validation §3 that the out-of-sample series and its trades give."""
     test = sharpe_test(found.daily)
+    bands = zero_drift_bands(found.daily, generator(seed, BANDS))
+    exits = ambiguity(
+        evaluator.candles,
+        found.trades,
+        _target_multiples(found, evaluator),
+        evaluator.costs,
+        evaluator.risk.position_fraction,
+    )
     return {
         "p_value": test.p_value,
         "z_score": test.z_score,
         "is_overfit": is_overfit(found),
         "walk_forward_efficiency": walk_forward_efficiency(found),
         "stability_score": found.final.stability_score,
+        "monte_carlo_var": bands.value_at_risk,
+        "monte_carlo_drawdown": bands.drawdown,
+        "ambiguous_exit_share": exits.exit_share,
+        "net_profit_target_first": exits.net_profit_target_first,
     }
+
+
+def _target_multiples(found: Validation, evaluator: Evaluator) -> Float:
+    """Target multiple of every out-of-sample trade: that of its window's winner."""
+    names = [dimension.parameter.name for dimension in evaluator.space.dimensions]
+    position = names.index("target_multiple")
+    result = np.full(len(found.trades), np.nan)
+    for window in found.windows:
+        test, entry = window.split.test, found.trades["entry_bar"]
+        if window.found.point is not None:
+            result[(entry >= test.start) & (entry < test.end)] = window.found.point[position]
+    return result
 
 
 @contextmanager

@@ -84,4 +84,25 @@ CREATE INDEX ix_trained_configurations_active ON trained_configurations (created
 
 INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
 
+-- Running upgrade 0001 -> 0002
+
+CREATE TABLE configuration_events (
+    id VARCHAR(32) NOT NULL,
+    configuration_id VARCHAR(80) NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    kind VARCHAR NOT NULL,
+    from_stage VARCHAR NOT NULL,
+    to_stage VARCHAR NOT NULL,
+    reason TEXT NOT NULL,
+    figures JSONB NOT NULL,
+    CONSTRAINT pk_configuration_events PRIMARY KEY (id),
+    CONSTRAINT ck_configuration_events_from_stage CHECK (from_stage IN ('DECAY', 'PAPER', 'DISCOVERY', 'VALIDATION', 'MATURE')),
+    CONSTRAINT ck_configuration_events_to_stage CHECK (to_stage IN ('DECAY', 'PAPER', 'DISCOVERY', 'VALIDATION', 'MATURE')),
+    CONSTRAINT fk_configuration_events_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id)
+);
+
+CREATE INDEX ix_configuration_events_configuration_id_at ON configuration_events (configuration_id, at);
+
+UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+
 COMMIT;

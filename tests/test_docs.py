@@ -2,7 +2,8 @@
 
 Commands in a fence would reach an exchange, need a GPU or a FILE, or show a refusal: they are taken
 as far as their configuration, or their ``--help`` where they have none. All others run for real, in
-an empty folder with ``../shared`` beside it.
+an empty folder with ``../shared`` beside it; those that ask about a stored configuration in the
+folder of the training that their page shows before them.
 """
 
 import functools
@@ -27,6 +28,8 @@ SCHEMAS = {
     "pipeline.train": (TrainConfig, "train"),
     "pipeline.backtest": (BacktestConfig, "backtest"),
 }
+#: Programs that read what a training has stored.
+STORED = {"pipeline.explain", "pipeline.verify", "pipeline.monitor"}
 
 COMMANDS = commands()
 REAL = sorted({command.text for command in COMMANDS if not command.fenced})
@@ -40,7 +43,9 @@ PROGRAMS = sorted(
 
 def marked(text):
     """Random search is quick; whole grids, TPE, real years and calibration are not."""
-    return text if "optimizer=random" in text else pytest.param(text, marks=pytest.mark.slow)
+    if "optimizer=random" in text or split(text)[0] in STORED:
+        return text
+    return pytest.param(text, marks=pytest.mark.slow)
 
 
 def split(text):
@@ -67,6 +72,13 @@ def _alternatives(override):
     return [f"{key}={value}" for value in values.split(",")]
 
 
+def training_before(text):
+    """The last training that a page shows before a command on what it stored."""
+    (page,) = {c.page for c in COMMANDS if c.text == text}
+    shown = [c.text for c in COMMANDS if c.page == page and not c.fenced]
+    return [t for t in shown[: shown.index(text)] if t.startswith("scripts/train")][-1]
+
+
 def execute(text, folder):
     """Run a command in ``folder`` as a person would beside the repository's neighbours."""
     words = shlex.split(text)
@@ -80,16 +92,24 @@ def execute(text, folder):
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """What a command of the pages did; each runs once."""
-    finished = {}
+    finished, folders = {}, {}
+
+    def prepared(text):
+        if split(text)[0] in STORED:
+            training = training_before(text)
+            assert outcome(training).returncode == 0
+            return folders[training]
+        folder = tmp_path_factory.mktemp("docs")
+        (folder / "shared").symlink_to(SHARED)
+        (folder / "here").mkdir()
+        return folder / "here"
 
     def outcome(text):
         if "../shared/" in text and not (SHARED / "data").is_dir():
             pytest.skip("no folder shared/data beside the repository")
         if text not in finished:
-            folder = tmp_path_factory.mktemp("docs")
-            (folder / "shared").symlink_to(SHARED)
-            (folder / "here").mkdir()
-            finished[text] = execute(text, folder / "here")
+            folders[text] = prepared(text)
+            finished[text] = execute(text, folders[text])
         return finished[text]
 
     return outcome
@@ -167,6 +187,12 @@ def test_the_worked_example_is_what_the_command_prints(outcome):
     (text,) = [t for t in REAL if t.startswith("scripts/train market=btc_binance_5m")]
     finished = outcome(text)
     (excerpt,) = [f for f in fences(ROOT / "docs/training.md") if f[0].startswith("Candles: ")]
+    assert_excerpt(excerpt, finished.stdout)
+
+
+def test_the_explained_example_is_what_the_command_prints(outcome):
+    finished = outcome("python -m pipeline.explain latest")
+    (excerpt,) = [f for f in fences(ROOT / "docs/monitoring.md") if f[0].startswith("DISCOVERY")]
     assert_excerpt(excerpt, finished.stdout)
 
 

@@ -2,12 +2,9 @@
 //
 // Compiled by NVRTC or nvcc with --fmad=false, so that a comparison at a threshold decides as it does
 // on a CPU, and by a host C++ compiler behind shim.h, which is how the same text is tested without a
-// device. N_THRESHOLDS is a compile-time option. All arithmetic is float64 (strategy spec).
+// device. N_THRESHOLDS and MAX_AXES are compile-time options (gpu_engine/device.py). All arithmetic is
+// float64 (strategy spec).
 #pragma once
-
-#ifndef N_THRESHOLDS
-#define N_THRESHOLDS 5
-#endif
 
 // A standard deviation of daily returns at or below this is rounding (gpu_engine/metrics.py).
 #define NO_DEVIATION 1e-14
@@ -70,7 +67,7 @@ struct Market {
 struct Combination {
     int table;
     int setting;
-    double thresholds[N_THRESHOLDS];
+    double thresholds[N_THRESHOLDS > 0 ? N_THRESHOLDS : 1];  // C++ has no empty arrays
 };
 
 __device__ inline double net_return(double side, double entry, double price, double fee_rate) {

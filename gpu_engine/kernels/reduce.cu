@@ -2,8 +2,6 @@
 // best over all others. Nothing here needs threads of a block to meet, so there is no shared memory.
 #include "engine.cuh"
 
-#define MAX_AXES 16
-
 // Stands for "no admissible combination": -inf, which no score can be below.
 #define NOTHING (-__longlong_as_double(0x7ff0000000000000LL))
 
@@ -52,11 +50,12 @@ extern "C" __global__ void strip_maxima(long long count, int length, const doubl
     admissible[strip] = known;
 }
 
-// Positions and values of all scores at or above `least`; `found` counts them, even beyond `capacity`.
-extern "C" __global__ void collect(long long count, double least, int capacity, const double* scores,
-                                   int* position, double* value, int* found) {
+// Positions and values of all scores at or above `least`, or only of those above it; `found` counts
+// them, even beyond `capacity`.
+extern "C" __global__ void collect(long long count, double least, int only_above, int capacity,
+                                   const double* scores, int* position, double* value, int* found) {
     long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (id >= count || !(scores[id] >= least)) return;
+    if (id >= count || !(only_above ? scores[id] > least : scores[id] >= least)) return;
     int slot = atomicAdd(found, 1);
     if (slot >= capacity) return;
     position[slot] = (int)id;

@@ -1,4 +1,4 @@
-"""Time the engine and the searches, once every backend has been held against `reference`.
+"""Time the engine and the searches, or the tests against luck; agreement is checked first.
 
 Exit status: 0 done, 1 a backend disagrees with `reference` and nothing was timed, 2 the user's
 mistake.
@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
 from pipeline.bench import machine
+from pipeline.bench.luck import measure_luck, print_luck
 from pipeline.bench.parity import Parity, check_parity
-from pipeline.bench.report import grid_figures, print_report
+from pipeline.bench.report import grid_figures, print_machine, print_report
 from pipeline.bench.setting import Setting, repeated
 from pipeline.bench.timing import time_alone, time_grid, time_run
 from pipeline.console import Console
@@ -30,6 +31,7 @@ from pipeline.market_data.spacing import inferred_timeframe
 from pipeline.market_data.synthetic import synthetic_candles
 
 PARITY_SAMPLE = 200
+WHAT = ("engine", "statistics")
 #: Passes whose median counts. NumPy's takes seconds and hardly varies.
 REPEATS = {"numpy": 1}
 DEFAULT_REPEATS = 5
@@ -47,6 +49,9 @@ class History(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument(
+        "what", nargs="?", choices=WHAT, default="engine", help="engine, or the tests against luck"
+    )
     parser.add_argument("--data", type=Path, metavar="FILE", help="default: demo candles, a year")
     parser.add_argument("--backend", metavar="NAME", help="default: every CPU backend there is")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -61,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if history.synthetic:
         console.note(f"No --data FILE: {history.source}")
     setting = Setting.default()
+    if given.what == "statistics":
+        return _statistics(setting, history, console, given.json)
     parity = check_parity(setting, history.candles, backends, PARITY_SAMPLE, seed=0)
     if parity.disagreements:
         for name, index, disagreement in parity.disagreements:
@@ -72,6 +79,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(report, indent=2))
     else:
         print_report(console, report)
+    return 0
+
+
+def _statistics(setting: Setting, history: History, console: Console, as_json: bool) -> int:
+    described = machine.describe()
+    report = {"machine": described, "source": history.source}
+    report |= measure_luck(setting, history.candles, console)
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_machine(console, described)
+        print_luck(console, report)
     return 0
 
 

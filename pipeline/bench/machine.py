@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "numba", "optuna")
+PACKAGES = ("numpy", "numba", "scipy", "optuna")
 
 
 def describe() -> dict[str, Any]:

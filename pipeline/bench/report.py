@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.bench.machine import PACKAGES
 from pipeline.bench.timing import Seconds
 from pipeline.console import Console
 
@@ -31,8 +32,7 @@ def grid_figures(
 def print_report(console: Console, report: dict[str, Any]) -> None:
     """Print everything that was measured."""
     machine, candles, parity = report["machine"], report["candles"], report["parity"]
-    versions = ", ".join(f"{k} {machine[k]}" for k in ("python", "numpy", "numba", "optuna"))
-    console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}")
+    print_machine(console, machine)
     console.print(
         f"{candles['source']}: {candles['bars']:,} bars of {candles['timeframe']};"
         f" {report['combinations']:,} combinations"
@@ -65,6 +65,12 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
                 else "history too short"
             )
         )
+
+
+def print_machine(console: Console, machine: dict[str, Any]) -> None:
+    """Print what the figures were measured on."""
+    versions = ", ".join(f"{k} {machine[k]}" for k in ("python", *PACKAGES))
+    console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}")
 
 
 def _print_growth(console: Console, growth: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pipeline.config.data import (
     DataConfig,
     FileData,
     PlantConfig,
+    SurrogateConfig,
     SyntheticData,
 )
 from pipeline.config.loading import CONFIG_DIR, load, resolved, validated
@@ -27,6 +28,7 @@ from pipeline.config.search import (
 )
 from pipeline.config.section import Section
 from pipeline.config.simulation import SimulationConfig
+from pipeline.config.stored import StorageOnly, StoredConfig
 from pipeline.config.train import Objective, TrainConfig
 from pipeline.config.validation import TrainTestSplit, ValidationConfig, WalkForward
 
@@ -52,7 +54,10 @@ __all__ = [
     "Section",
     "SimulationConfig",
     "StorageConfig",
+    "StorageOnly",
+    "StoredConfig",
     "StrategyConfig",
+    "SurrogateConfig",
     "SyntheticData",
     "Timeframe",
     "TrainConfig",

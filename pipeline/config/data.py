@@ -32,11 +32,22 @@ class QualityConfig(Section):
     out_of_order: Faults
 
 
+class SurrogateConfig(Section):
+    """Candles rearranged so that no edge can be left, as ``seed`` draws it (validation §5)."""
+
+    kind: Literal["permuted", "sign_flipped"]
+    seed: Seed
+
+
 class _History(Section):
-    """A half-open stretch ``[since, until)`` of history; None leaves an end open."""
+    """A half-open stretch ``[since, until)`` of history; None leaves an end open.
+
+    ``surrogate`` puts rearranged candles in the place of the real ones.
+    """
 
     since: Moment | None = None
     until: Moment | None = None
+    surrogate: SurrogateConfig | None = None
 
     @field_validator("until")
     @classmethod
@@ -62,6 +73,11 @@ class _History(Section):
         if self.since is None or self.until is None:
             return None
         return (self.until - self.since).total_seconds() / 86_400
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the candles are other than the market's, so that all that follows must say so."""
+        return self.surrogate is not None
 
 
 class CcxtData(_History):
@@ -110,6 +126,11 @@ class SyntheticData(Section):
     annual_volatility: Annotated[float, Field(gt=0, le=10)]
     plant: PlantConfig | None
     quality: QualityConfig
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the candles are other than a market's: always."""
+        return True
 
 
 DataConfig = Annotated[CcxtData | FileData | SyntheticData, Field(discriminator="source")]

@@ -61,7 +61,7 @@ class BackendConfig(Section):
     name: Literal["auto", "reference", "numpy", "numba", "cuda"]
     threads: Count | None
     block: Count | None
-    devices: List[Annotated[int, Field(ge=0)]] | None
+    devices: Annotated[List[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None
 
 
 _DATABASES = ("sqlite", "postgresql", "postgresql+psycopg2")

@@ -27,8 +27,8 @@ class SimulationConfig(Section):
 
     @property
     def synthetic(self) -> bool:
-        """Whether the candles are invented, so that everything derived from them must say so."""
-        return self.data.source == "synthetic"
+        """Whether the candles are invented or rearranged: all derived from them must say so."""
+        return self.data.synthetic
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -1,4 +1,4 @@
-"""How a search is put to the test on days it has not seen: `conf/validation` (validation §1)."""
+"""How a search is put to the test: unseen days, and luck (`conf/validation`, validation §1, §4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,23 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.config.section import Days, Section
 
 
-class WalkForward(Section):
+class LuckTests(Section):
+    """How much of the evidence against luck is gathered (validation §3 to §5).
+
+    ``evidence=deciding`` leaves out whatever cannot change the stage of this configuration: the
+    stage is the same, what is only reported is missing. ``resamples`` of the reality check;
+    ``surrogates`` repeats the search on up to ``surrogate_count`` surrogate histories of each
+    kind. ``memory_gb`` bounds what the daily returns of all combinations may hold at a time.
+    """
+
+    evidence: Literal["full", "deciding"]
+    resamples: Annotated[int, Field(ge=99, le=1_000_000)]
+    surrogates: bool
+    surrogate_count: Annotated[int, Field(ge=19, le=1_000_000)]
+    memory_gb: Annotated[float, Field(gt=0)]
+
+
+class WalkForward(LuckTests):
     """Search on ``train`` days, skip ``gap``, test on ``test``; move on by ``step``; repeat.
 
     All in days. ``step`` None means ``test``. ``anchored`` lets every train part begin on day 0.
@@ -49,7 +65,7 @@ class WalkForward(Section):
         )
 
 
-class TrainTestSplit(Section):
+class TrainTestSplit(LuckTests):
     """Search on the first ``ratio`` of the days, skip ``gap`` days, test on the rest.
 
     ``test`` is the smallest number of days worth testing on.

@@ -26,6 +26,7 @@ from pipeline.errors import UserError
 from pipeline.results.jsonable import dumps
 
 _AXES = "axes"  # the surface's member that is no metric
+_DRAWN = "surrogate_"  # members of the null distribution that are of one kind of surrogates
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +74,36 @@ class ScoreSummary:
 
 
 @dataclass(frozen=True, eq=False)
+class NullDistribution:
+    """What luck shows: a picture of it needs the found value in it. Sharpe ratios are annualised.
+
+    Attributes
+    ----------
+    found : float
+        Largest Sharpe ratio of the combinations that the reality check tested.
+    maxima : float64 array of shape (B,)
+        Largest ``SR* - SR`` of every bootstrap resample.
+    best : float or None
+        Best admissible Sharpe ratio of the whole-history search, which surrogates are held against;
+        None when they were not asked for.
+    surrogates : mapping of str to float64 array
+        By kind, every surrogate's best Sharpe ratio in the order drawn, -inf for none.
+    """
+
+    found: float
+    maxima: Float
+    best: float | None
+    surrogates: Mapping[str, Float]
+
+
+@dataclass(frozen=True, eq=False)
 class ArtifactSet:
     """Everything that one configuration keeps.
 
     ``trades`` are the out-of-sample ones (`gpu_engine.records.TRADE`), ``windows`` a list of
     JSON objects; ``scores`` is None where the search was no grid or the grid too large to keep,
-    ``summary`` None where it was no grid or the grid small enough.
+    ``summary`` None where it was no grid or the grid small enough, ``null`` None where nothing was
+    tested.
     """
 
     in_sample: DailySeries
@@ -87,6 +112,7 @@ class ArtifactSet:
     windows: list[dict[str, Any]]
     scores: ScoreSurface | None = None
     summary: ScoreSummary | None = None
+    null: NullDistribution | None = None
 
 
 def write_artifacts(root: Path, configuration_id: str, artifacts: ArtifactSet) -> str:
@@ -149,7 +175,7 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         When the folder, or a file in it, is gone.
     """
     folder = root / relative
-    scores, summary = folder / "scores.npz", folder / "summary.npz"
+    scores, summary, null = (folder / f"{name}.npz" for name in ("scores", "summary", "null"))
     return ArtifactSet(
         in_sample=_read_series(folder / "in_sample.parquet"),
         out_of_sample=_read_series(folder / "out_of_sample.parquet"),
@@ -157,6 +183,7 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         windows=json.loads((folder / "windows.json").read_text("utf-8")),
         scores=_read_scores(scores) if scores.exists() else None,
         summary=_read_summary(summary) if summary.exists() else None,
+        null=_read_null(null) if null.exists() else None,
     )
 
 
@@ -169,6 +196,8 @@ def _write(folder: Path, artifacts: ArtifactSet) -> None:
         _write_scores(folder / "scores.npz", artifacts.scores)
     if artifacts.summary is not None:
         _write_summary(folder / "summary.npz", artifacts.summary)
+    if artifacts.null is not None:
+        _write_null(folder / "null.npz", artifacts.null)
 
 
 def _write_series(path: Path, series: DailySeries) -> None:
@@ -225,3 +254,18 @@ def _read_summary(path: Path) -> ScoreSummary:
         names = [name for name in members if "|" in name]
         pairs = {(n.split("|")[0], n.split("|")[1]): members[n] for n in names}
         return ScoreSummary(axes, members["index"], members["score"], pairs)
+
+
+def _write_null(path: Path, null: NullDistribution) -> None:
+    observed = np.nan if null.best is None else null.best
+    members: dict[str, Any] = {"found": null.found, "maxima": null.maxima, "best": observed}
+    members |= {f"{_DRAWN}{kind}": best for kind, best in null.surrogates.items()}
+    np.savez(path, **members)
+
+
+def _read_null(path: Path) -> NullDistribution:
+    with np.load(path, allow_pickle=False) as members:
+        best = float(members["best"])
+        drawn = {n.removeprefix(_DRAWN): members[n] for n in members if n.startswith(_DRAWN)}
+        found = float(members["found"])
+        return NullDistribution(found, members["maxima"], None if np.isnan(best) else best, drawn)

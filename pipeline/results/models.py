@@ -1,4 +1,4 @@
-"""The two tables as SQLAlchemy 2 models, one definition for SQLite and PostgreSQL.
+"""The tables as SQLAlchemy 2 models, one definition for SQLite and PostgreSQL.
 
 Four choices that the databases force: JSON is JSONB where there is one; times go in and come out
 aware and in UTC, because SQLite forgets the zone it was given; the words of a state are held to
@@ -170,4 +170,28 @@ class TrainedConfiguration(Base):
             sqlite_where=text("is_active = 1"),
             postgresql_where=text("is_active"),
         ),
+    )
+
+
+class ConfigurationEventRow(Base):
+    """One thing that happened to a configuration: `pipeline.results.records.ConfigurationEvent`.
+
+    ``kind`` has no list to hold it to: what may happen to a configuration is open.
+    """
+
+    __tablename__ = "configuration_events"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    configuration_id: Mapped[str] = mapped_column(ForeignKey("trained_configurations.id"))
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    from_stage: Mapped[Stage]
+    to_stage: Mapped[Stage]
+    reason: Mapped[str] = mapped_column(Text)
+    figures: Mapped[dict[str, Any]]
+
+    __table_args__ = (
+        _one_of("from_stage", STAGES),
+        _one_of("to_stage", STAGES),
+        Index(None, "configuration_id", "at"),
     )

@@ -91,3 +91,21 @@ class Configuration:
     artifacts: str | None
     created_at: datetime = field(default_factory=utc_now)
     is_active: bool = False
+
+
+@dataclass(frozen=True)
+class ConfigurationEvent:
+    """What happened to a stored configuration, as `configuration_events` holds it.
+
+    ``kind`` says what looked: ``monitor`` is `pipeline.monitor`. ``reason`` is a sentence,
+    ``figures`` the numbers behind it. ``at`` is when it was recorded.
+    """
+
+    id: str
+    configuration_id: str
+    at: datetime
+    kind: str
+    from_stage: Stage
+    to_stage: Stage
+    reason: str
+    figures: dict[str, Any]

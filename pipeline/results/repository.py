@@ -1,4 +1,4 @@
-"""Every read and write of the two tables. Nothing else in the project speaks SQL.
+"""Every read and write of the tables. Nothing else in the project speaks SQL.
 
 A change of a job's state is one conditional UPDATE that names the states it may come from, so two
 processes that want the same job cannot both have it, and no transaction reads before it writes
@@ -24,8 +24,20 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.results import process
 from pipeline.results.jsonable import jsonable
-from pipeline.results.models import Base, TrainedConfiguration, TrainingJob
-from pipeline.results.records import TRANSITIONS, Configuration, Job, Status, utc_now
+from pipeline.results.models import (
+    Base,
+    ConfigurationEventRow,
+    TrainedConfiguration,
+    TrainingJob,
+)
+from pipeline.results.records import (
+    TRANSITIONS,
+    Configuration,
+    ConfigurationEvent,
+    Job,
+    Status,
+    utc_now,
+)
 from pipeline.validation.lifecycle import Stage
 
 #: A job of another host that has been silent for so long is taken for dead.
@@ -33,7 +45,7 @@ HEARTBEAT_LIMIT = timedelta(minutes=15)
 
 SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
 Row = TypeVar("Row", bound=Base)
-Record = TypeVar("Record", Job, Configuration)
+Record = TypeVar("Record", Job, Configuration, ConfigurationEvent)
 
 
 class UnknownIdError(LookupError):
@@ -51,6 +63,10 @@ class IllegalTransitionError(RuntimeError):
         super().__init__(f"job {job_id} is {status} and cannot become {wanted}")
         self.job_id = job_id
         self.status = status
+
+
+class StageMovedError(RuntimeError):
+    """A configuration was no longer in the stage that an event was to move it from."""
 
 
 class Repository:
@@ -214,6 +230,56 @@ class Repository:
         query = query.order_by(direction, TrainedConfiguration.id).limit(limit).offset(offset)
         with self._sessions() as session:
             return _records(Configuration, session.scalars(query))
+
+    def configuration_ids(self) -> list[str]:
+        """Read the ids of all configurations, newest first."""
+        row = TrainedConfiguration
+        query = select(row.id).order_by(row.created_at.desc(), row.id)
+        with self._sessions() as session:
+            return list(session.scalars(query))
+
+    def record_event(self, event: ConfigurationEvent, document: Mapping[str, Any]) -> bool:
+        """Store an event, move its configuration's stage and replace its document: all or nothing.
+
+        Where figures have a ``data_hash``, an event of the same kind with the same hash says that
+        these candles were looked at before: then nothing changes, and the answer is False.
+
+        Raises
+        ------
+        StageMovedError
+            When the configuration is not in the event's ``from_stage``.
+        """
+        row, same = TrainedConfiguration, ConfigurationEventRow
+        move = (  # first, so that this transaction holds the row before it reads
+            update(row)
+            .where(row.id == event.configuration_id, row.lifecycle_stage == event.from_stage)
+            .values(lifecycle_stage=event.to_stage, document=document)
+            .returning(row.id)
+        )
+        seen = select(same.figures).where(
+            same.configuration_id == event.configuration_id, same.kind == event.kind
+        )
+        with self._sessions() as session, session.begin() as transaction:
+            if session.scalar(move) is None:
+                present = _get(session, row, event.configuration_id).lifecycle_stage
+                raise StageMovedError(
+                    f"{event.configuration_id} is in {present}, not in {event.from_stage}"
+                )
+            data_hash = event.figures.get("data_hash")
+            if data_hash is not None and any(
+                figures.get("data_hash") == data_hash for figures in session.scalars(seen)
+            ):
+                transaction.rollback()
+                return False
+            session.add(same(**{f.name: getattr(event, f.name) for f in fields(event)}))
+        return True
+
+    def events(self, configuration_id: str) -> list[ConfigurationEvent]:
+        """Read what happened to a configuration, oldest first."""
+        row = ConfigurationEventRow
+        query = select(row).where(row.configuration_id == configuration_id)
+        with self._sessions() as session:
+            return _records(ConfigurationEvent, session.scalars(query.order_by(row.at, row.id)))
 
     def reap_dead_jobs(self, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -> list[Job]:
         """Mark the unfinished jobs whose process is gone as failed and return them."""

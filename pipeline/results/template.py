@@ -136,6 +136,41 @@ def build_document(
     return document
 
 
+def restaged(
+    document: Mapping[str, Any],
+    stage: Stage,
+    death_signals: Mapping[str, bool],
+    performance_degradation: float | None,
+) -> dict[str, Any]:
+    """Return a stored document as monitoring leaves it: stage, sizes and the pattern's health.
+
+    The evidence in it stays that of the discovery.
+
+    Parameters
+    ----------
+    death_signals : mapping of str to bool
+        By name; True where the signal is given.
+    performance_degradation : float or None
+        Share of the discovery's net profit per day that is gone, 1 when all is; None where that
+        was not positive.
+    """
+    size = STAGE_SIZE[stage]
+    changed = {
+        **document,
+        "status": stage,
+        "risk_allocation": document["risk_allocation"]
+        | {"max_position_size": size, "current_allocation": size},
+        "pattern_health": document["pattern_health"]
+        | {
+            "death_signals": dict(death_signals),
+            "death_signal_count": sum(death_signals.values()),
+            "performance_degradation": performance_degradation,
+        },
+    }
+    validate_document(changed)
+    return changed
+
+
 def validate_document(document: Mapping[str, Any]) -> None:
     """Check a document against the JSON Schema; `jsonschema.ValidationError` says what is wrong."""
     _validator().validate(document)

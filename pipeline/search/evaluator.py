@@ -16,6 +16,7 @@ from gpu_engine.grid import Axis, Grid
 from gpu_engine.records import (
     METRICS,
     Batch,
+    Bool,
     Candles,
     Costs,
     ExitSettings,
@@ -48,7 +49,7 @@ class Evaluator:
         block: int | None = None,
     ) -> None:
         self.candles, self.space = candles, space
-        self._costs, self._risk, self._backend = costs, risk, backend
+        self.costs, self.risk, self.backend = costs, risk, backend
         self.block = block or exhaustive.DEFAULT_BLOCK
         self._structural = space.of_kind("structural")
         self._threshold = space.of_kind("threshold")
@@ -80,9 +81,36 @@ class Evaluator:
 
     def daily_returns(self, point: Float, window: Window) -> Float:
         """Daily equity returns of one point, float64 of shape (D,)."""
-        _, market, batch = next(self._batches(point[None]))
-        daily: Float = engine.daily_returns(market, batch, window)[0]
+        daily: Float = self.daily_of(point[None], window)[0]
         return daily
+
+    def daily_of(self, points: Float, window: Window) -> Float:
+        """Daily equity returns of some points, float64 of shape (n, D)."""
+        parts = [(r, engine.daily_returns(m, b, window)) for r, m, b in self._batches(points)]
+        result = np.empty((len(points), parts[0][1].shape[1] if parts else 0))
+        for rows, daily in parts:
+            result[rows] = daily
+        return result
+
+    def stream_daily(
+        self, window: Window, block: int, wanted: Bool
+    ) -> Iterator[tuple[Int64, Float]]:
+        """Stream daily equity returns over a discrete space: indices (n,) and float64 (n, D).
+
+        Units (all exit settings of one set of signals) without a ``wanted`` combination, bool
+        of shape (size,), are passed over; of the others all combinations come.
+        """
+        for index, batch in self.grid.units(max(1, block // self.grid.n_exits)):
+            units = wanted[index].reshape(-1, batch.exits_per_unit).any(axis=1)
+            if units.any():
+                some = Batch(
+                    batch.table[units],
+                    batch.thresholds[units],
+                    batch.first_exit[units],
+                    batch.exits_per_unit,
+                )
+                kept = index.reshape(-1, batch.exits_per_unit)[units].ravel()
+                yield kept, engine.daily_returns(self.market, some, window)
 
     def trades(self, point: Float, window: Window) -> NDArray[Any]:
         """Trades (`TRADE`) of one point."""
@@ -92,7 +120,7 @@ class Evaluator:
     def alone(self, point: Float, backend: Backend) -> Evaluator:
         """Return an evaluator of one point on another backend, sharing nothing but the candles."""
         space = single_point(self.space.strategy, self.space.parameters(point))
-        return Evaluator(self.candles, space, self._costs, self._risk, backend)
+        return Evaluator(self.candles, space, self.costs, self.risk, backend)
 
     def _batches(self, points: Float) -> Iterator[tuple[Int64, engine.Market, Batch]]:
         """Group points by the market that answers them."""
@@ -146,7 +174,7 @@ class Evaluator:
         )
         senses = tuple(dimensions[i].parameter.sense for i in self._threshold)
         return engine.load(
-            self.candles, Tables(tables, senses), exits, self._costs, self._risk, self._backend
+            self.candles, Tables(tables, senses), exits, self.costs, self.risk, self.backend
         )
 
     def _choices(self, dimension: int) -> Float:

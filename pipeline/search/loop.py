@@ -103,13 +103,7 @@ def search(
     if settings.method == "grid":
         return _search_grid(evaluator, windows, settings, advance)
     return [
-        _search_points(
-            evaluator,
-            window,
-            settings,
-            _method(evaluator.space, settings, np.random.SeedSequence([settings.seed, number])),
-            advance,
-        )
+        _search_points(evaluator, window, settings, number, advance)
         for number, window in enumerate(windows)
     ]
 
@@ -195,9 +189,29 @@ def _search_points(
     evaluator: Evaluator,
     window: Window,
     settings: SearchSettings,
-    method: Method,
+    number: int,
     advance: Callable[[int], None],
 ) -> Found:
+    points, scores = asked_points(evaluator, window, settings, number, advance)
+    admissible = int((~np.isnan(scores)).sum())
+    winner = best(scores)  # the one asked first among equals
+    if winner is None:
+        return Found(window, len(scores), admissible, None, None, None)
+    return Found(window, len(scores), admissible, points[winner], float(scores[winner]), None)
+
+
+def asked_points(
+    evaluator: Evaluator,
+    window: Window,
+    settings: SearchSettings,
+    number: int,
+    advance: Callable[[int], None],
+) -> tuple[Float, Float]:
+    """Run a method that draws in one window; return all it asked, (n, P), and the scores, (n,).
+
+    ``number`` of the search and the seed of the settings give the draws.
+    """
+    method = _method(evaluator.space, settings, np.random.SeedSequence([settings.seed, number]))
     asked: list[Float] = []
     told: list[Float] = []
     while len(points := method.ask()):
@@ -207,10 +221,4 @@ def _search_points(
         asked.append(points)
         told.append(scores)
         advance(len(points))
-    all_scores = np.concatenate(told)
-    admissible = int((~np.isnan(all_scores)).sum())
-    winner = best(all_scores)  # the one asked first among equals
-    if winner is None:
-        return Found(window, len(all_scores), admissible, None, None, None)
-    point = np.concatenate(asked)[winner]
-    return Found(window, len(all_scores), admissible, point, float(all_scores[winner]), None)
+    return np.concatenate(asked), np.concatenate(told)

@@ -3,6 +3,7 @@
 import pytest
 
 from support.runs import QUICK, SMALL_GRID, run, run_here
+from support.stored import copied, train_fading
 
 DEMO = ("market=demo", "optimizer=grid", *SMALL_GRID)
 
@@ -18,6 +19,18 @@ def peak(tmp_path_factory):
     """A small grid ranked by the best score, on generated hours."""
     folder = tmp_path_factory.mktemp("peak")
     return run_here(folder, *QUICK, "optimizer=grid", "selection=peak", *SMALL_GRID)
+
+
+@pytest.fixture(scope="session")
+def fading_once(tmp_path_factory):
+    """A training whose edge ends with its candles."""
+    return train_fading(tmp_path_factory.mktemp("fading"))
+
+
+@pytest.fixture
+def fading(fading_once, tmp_path):
+    """A copy of it to spoil."""
+    return copied(fading_once, tmp_path / "fading")
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ def test_the_row_is_what_result_json_says(demo):
     for name in ("parameters", "in_sample", "out_of_sample", "gates", "lifecycle_stage"):
         assert getattr(row, name) == result[name]
     assert row.provenance == result["provenance"]
-    assert row.statistics == result["statistics"] | {"parameter_spread": result["parameter_spread"]}
+    more = {name: result[name] for name in ("parameter_spread", "whole_history")}
+    assert row.statistics == result["statistics"] | more
     assert (row.exchange, row.pair, row.timeframe) == ("synthetic", "DEMO/USDT", "5m")
     assert row.is_active is False
 
@@ -139,7 +140,7 @@ def test_the_peak_of_the_surface_is_the_winner(peak):
 def test_only_a_grid_keeps_a_surface(here):
     finished = here("market=demo_null", "market.timeframe=1h", "optimizer=random", "min_trades=3")
     (folder,) = finished.artifacts
-    names = sorted(path.name for path in folder.iterdir())
-    parquet = ["in_sample.parquet", "out_of_sample.parquet", "trades.parquet"]
-    assert names == [*parquet, "windows.json"]
+    names = {path.name for path in folder.iterdir()}
+    parquet = {"in_sample.parquet", "out_of_sample.parquet", "trades.parquet"}
+    assert names == {*parquet, "windows.json", "null.npz"}
     assert json.loads((folder / "windows.json").read_text()) == finished.result["windows"]

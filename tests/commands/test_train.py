@@ -43,7 +43,8 @@ def test_the_demo_year_ends_with_a_verdict(demo):
 
 
 def test_the_planted_edge_is_found(demo):
-    assert demo.result["lifecycle_stage"] == "VALIDATION"
+    assert demo.result["lifecycle_stage"] == "MATURE"
+    assert demo.result["statistics"]["reality_check_p"] < 0.05
     assert demo.result["parameters"]["pierce_depth"] == 0.001
     assert demo.result["parameters"]["key_level_lookback"] == 100
 
@@ -54,7 +55,7 @@ def test_result_json_holds_what_was_promised(demo):
     assert result["market"] == "synthetic:DEMO/USDT:5m"
     assert (result["strategy"], result["optimizer"]) == ("LIQUIDITY_SWEEP_V3", "grid")
     assert (result["selection"], result["objective"]) == ("plateau", "net_profit")
-    assert result["timings"].keys() == {"candles", "search", "reference", "surface"}
+    assert result["timings"].keys() == {"candles", "search", "reference", "surface", "luck"}
     assert all(seconds >= 0 for seconds in result["timings"].values())
 
 

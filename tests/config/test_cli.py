@@ -16,6 +16,7 @@ COMMAND = textwrap.dedent(
     import time
     from pathlib import Path
 
+    from gpu_engine.device import OutOfDeviceMemoryError
     from pipeline.cli import run, run_directory
     from pipeline.config import TrainConfig
     from pipeline.errors import UserError
@@ -29,6 +30,8 @@ COMMAND = textwrap.dedent(
         if config.seed == 3:
             Path("ready").touch()
             time.sleep(60)
+        if config.seed == 5:
+            raise OutOfDeviceMemoryError("the device has no room for 8 bytes; 4 are free")
         print(config.market.id, config.seed, run_directory().is_dir())
 
 
@@ -95,6 +98,12 @@ def test_a_failure_is_1_and_a_traceback(call):
     assert status == 1
     assert err.startswith("failed\nTraceback")
     assert err.endswith("RuntimeError: a fault of ours\n")
+
+
+def test_a_gpu_too_small_is_1_and_a_sentence(call):
+    status, _, err = call("seed=5")
+    sentence = "the device has no room for 8 bytes; 4 are free. Use a GPU with more memory, or"
+    assert (status, err) == (1, f"{sentence} backend=numba.\n")
 
 
 def test_cancelling_is_130_and_a_word(start, tmp_path):

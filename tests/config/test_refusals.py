@@ -24,6 +24,7 @@ BTC = "market=btc_binance_5m"
         ("validation.gap=-1", "validation.gap must be at least 0; given: -1."),
         ("validation.anchored=1", "validation.anchored must be true or false; given: 1."),
         ("backend.threads=0", "backend.threads must be at least 1; given: 0."),
+        ("backend.devices=[]", "backend.devices must not be empty; given: []."),
         ("backend.devices=0", "backend.devices must be a list such as [1,2]; given: 0."),
         ("market.base=btc", 'market.base must be letters A-Z and digits; given: "btc".'),
         ("data.quality.filled_share=2", "data.quality.filled_share must be at most 1; given: 2."),

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from gpu_engine import layouts
-from gpu_engine.device import KERNELS, OPTIONS, SOURCES
+from gpu_engine.device import KERNELS, OPTIONS, SOURCES, definitions
 from gpu_engine.host_device import compiler, load_library
 from support.backends import KERNEL_CACHE
 
@@ -26,7 +26,7 @@ def newest_architecture():
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "newest"])
 def test_kernels_compile_without_spills(source, architecture, tmp_path):
     name = newest_architecture() if architecture == "newest" else architecture
-    command = ["nvcc", "-cubin", f"-arch={name}", *OPTIONS, "-Xptxas=-v", "-DN_THRESHOLDS=5"]
+    command = ["nvcc", "-cubin", f"-arch={name}", *OPTIONS, *definitions(5), "-Xptxas=-v"]
     path = KERNELS / f"{source}.cu"
     run = subprocess.run(
         [*command, str(path), "-o", str(tmp_path / "kernel.cubin")],

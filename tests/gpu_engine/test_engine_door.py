@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from gpu_engine import engine
-from gpu_engine.records import METRICS, TRADE, Batch, ExitSettings, Tables, Window
+from gpu_engine.records import METRICS, TRADE, Batch, EventTable, ExitSettings, Tables, Window
 from support.backends import named
 from support.backtest import FREE, NO_BREAKERS, Signal, make_candles, make_table
+from support.random_market import random_market
 
 CANDLES = make_candles([(100, 101, 99, 100)] * 30)
 TABLE = make_table([Signal(3, features=(1.0, 2.0)), Signal(6, features=(2.0, 1.0))])
@@ -55,6 +56,31 @@ def test_a_batch_fits_its_market(changes, message):
         windows = [WHOLE] if ask is engine.evaluate else WHOLE
         with pytest.raises(ValueError, match=message):
             ask(load(), batch, windows)
+
+
+def test_numbers_of_other_dtypes_are_the_same_numbers(backend):
+    """Nothing here needs more than 24 bits, so that float32 holds it exactly."""
+    drawn = random_market(np.random.default_rng(7), 300)
+    prices = {n: getattr(drawn.candles, n).astype("f4") for n in ("open", "high", "low", "close")}
+    tables = tuple(EventTable(*map(_other, vars(table).values())) for table in drawn.tables.tables)
+    same = drawn._replace(
+        candles=replace(drawn.candles, **prices),
+        tables=replace(drawn.tables, tables=tables),
+        exits=ExitSettings(*map(_other, vars(drawn.exits).values())),
+        batch=Batch(*map(_other, vars(drawn.batch).values())),
+    )
+    answers = [
+        engine.evaluate(world.load(backend), world.batch, drawn.windows) for world in (drawn, same)
+    ]
+    assert answers[0]["sample_size"].sum() > 100
+    assert answers[0].tobytes() == answers[1].tobytes()
+
+
+def _other(column):
+    """The same numbers in the other width."""
+    if not isinstance(column, np.ndarray):
+        return column
+    return column.astype(np.float32 if column.dtype.kind == "f" else np.int64)
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 10), (0, 31), (10, 10), (11, 10)])

@@ -42,6 +42,22 @@ def test_the_best_are_the_best_in_the_order_of_score_and_index(drawn, k):
     assert found.admissible == len(ranked)
 
 
+def test_of_millions_that_tie_few_are_put_in_order(monkeypatch):
+    sorted_sizes = []
+    lexsort = np.lexsort
+
+    def counting(keys):
+        sorted_sizes.append(len(keys[0]))
+        return lexsort(keys)
+
+    monkeypatch.setattr(np, "lexsort", counting)
+    builder = SummaryBuilder(Grid((Axis("exit", np.arange(3.0)),)), 100)
+    index = np.random.default_rng(0).permutation(1 << 20)
+    builder.offer(index, np.where(index == 9, np.inf, 0.0))
+    assert builder.index.tolist() == [9, *range(9), *range(10, 100)]
+    assert sorted_sizes == [100]
+
+
 @given(pieces())
 def test_pairs_hold_the_best_over_all_other_axes(drawn):
     grid, scores, parts = drawn

@@ -5,12 +5,11 @@ import pytest
 
 from gpu_engine import cuda_backend, engine, exhaustive
 from gpu_engine.cuda_backend import CudaBackend
-from gpu_engine.cuda_market import in_parts
-from gpu_engine.device import OutOfDeviceMemoryError
 from gpu_engine.grid import Axis, Grid
 from gpu_engine.host_device import HostDevice, compiler
 from gpu_engine.records import ExitSettings, Window
 from gpu_engine.scoring import ScoreRule, scores_of
+from gpu_engine.summary import SummaryBuilder
 from support.backends import ALL, CUDA, CUDA_ON_HOST, KERNEL_CACHE, named
 from support.random_market import random_market
 
@@ -116,39 +115,28 @@ def test_stretches_and_devices_change_nothing(world, monkeypatch, stretch):
     assert_identical(*evaluated)
 
 
-@pytest.mark.parametrize(
-    ("wave", "room", "ranges"),
-    [(1, 7, [7, 7, 6]), (3, 7, [6, 6, 6, 2]), (30, 7, [7, 7, 6]), (3, 99, [20])],
-)
-def test_a_range_is_whole_waves_where_it_holds_one(wave, room, ranges):
-    device = HostDevice(KERNEL_CACHE, wave=wave)
-    seen = []
-    in_parts(device, 20, 1, lambda first, after: seen.append(after - first), most=room)
-    assert seen == ranges
-
-
 @needs_compiler
-def test_out_of_memory_is_halved_once_then_said():
-    class Tight(HostDevice):
-        """Says it has plenty, and has not."""
+@pytest.mark.parametrize("devices", [1, 3])
+def test_a_tie_with_the_worst_of_the_best_is_not_collected(world, monkeypatch, devices):
+    """Of equal scores the lower index is better, and it came first."""
+    offered = []
 
-        room = 1 << 40
+    class Counting(SummaryBuilder):
+        def offer(self, index, scores):
+            offered.append(len(index))
+            super().offer(index, scores)
 
-        def _check(self, size):
-            if size > self.room:
-                raise OutOfDeviceMemoryError(f"no room for {size:,} bytes")
-
-    device = Tight(KERNEL_CACHE)
-    drawn = random_market(np.random.default_rng(3), 300, n_units=64)
-    market = load(drawn, CudaBackend([device]))
-    window = (Window(0, 300),)
-    expected = engine.evaluate(market, drawn.batch, window)
-    needed = len(drawn.batch) * 11 * 8
-    device.room = needed // 2
-    assert_identical(engine.evaluate(market, drawn.batch, window), expected)
-    device.room = needed // 4
-    with pytest.raises(OutOfDeviceMemoryError, match=r"64 results .* tried 64 and 32 at a time"):
-        engine.evaluate(market, drawn.batch, window)
+    monkeypatch.setattr(cuda_backend, "SummaryBuilder", Counting)
+    monkeypatch.setattr(cuda_backend, "STRETCH", 24)
+    market = load(world, CudaBackend([HostDevice(KERNEL_CACHE) for _ in range(devices)]))
+    no_trades, rule = Window(0, 1), ScoreRule("net_profit", 0)
+    found = market.backend.summarise_grid(market.loaded, GRID, no_trades, rule, 5, lambda n: None)
+    assert found.index.tolist() == [0, 1, 2, 3, 4]
+    assert found.score.tolist() == [0.0] * 5
+    assert found.admissible == GRID.size == 216
+    first_stretches, others = devices, 216 // 24 - devices
+    merged = [5] * (devices - 1)
+    assert sorted(offered, reverse=True) == [24] * first_stretches + merged + [0] * others
 
 
 def assert_identical(found, expected):

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.results.artifacts import (
     ArtifactSet,
     DailySeries,
+    NullDistribution,
     ScoreSummary,
     ScoreSurface,
     read_artifacts,
@@ -60,6 +61,23 @@ def test_what_is_written_is_read_back(tmp_path: Path, artifacts: ArtifactSet) ->
     surface = read.scores.metrics["net_profit"]
     np.testing.assert_array_equal(surface, artifacts.scores.metrics["net_profit"])
     assert surface.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("best", "surrogates"),
+    [(None, {}), (2.5, {"permuted": [1.0, -np.inf], "sign_flipped": [3.0]})],
+)
+def test_what_luck_shows_is_read_back(
+    tmp_path: Path, artifacts: ArtifactSet, best: float | None, surrogates: dict[str, list[float]]
+) -> None:
+    drawn = {kind: np.array(values) for kind, values in surrogates.items()}
+    null = NullDistribution(2.0, np.array([0.5, 3.0, -0.1]), best, drawn)
+    write_artifacts(tmp_path, ID, replace(artifacts, null=null))
+    read = read_artifacts(tmp_path, ID).null
+    assert read is not None
+    assert (read.found, read.best) == (2.0, best)
+    np.testing.assert_array_equal(read.maxima, null.maxima)
+    assert {kind: values.tolist() for kind, values in read.surrogates.items()} == surrogates
 
 
 def test_a_summary_is_read_back(tmp_path: Path, artifacts: ArtifactSet) -> None:

@@ -22,7 +22,12 @@ def refusal(url: str) -> str:
     return str(caught.value)
 
 
-TABLES = {"alembic_version", "trained_configurations", "training_jobs"}
+TABLES = {
+    "alembic_version",
+    "configuration_events",
+    "trained_configurations",
+    "training_jobs",
+}
 
 
 def test_opening_creates_the_tables_and_opening_again_nothing(empty_url: str) -> None:
@@ -139,7 +144,7 @@ def test_a_database_of_a_later_version_is_refused(empty_url: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
     message = refusal(empty_url)
-    assert "belongs to a later version of this program (schema 9999, here 0001)" in message
+    assert "belongs to a later version of this program (schema 9999, here 0002)" in message
     assert "hush" not in message
 
 

@@ -18,6 +18,7 @@ from pipeline.results.template import (
     build_document,
     json_schema,
     new_configuration_id,
+    restaged,
     validate_document,
 )
 
@@ -136,6 +137,22 @@ def test_what_candles_can_tell_is_computed(document: dict[str, Any]) -> None:
     assert validation["p_value"] == 0.03
     assert document["risk_allocation"]["kelly_fraction"] == pytest.approx(0.4)
     assert document["in_sample"]["net_profit"] == 0.5
+
+
+def test_a_restaged_document_changes_in_stage_sizes_and_health_alone(
+    document: dict[str, Any],
+) -> None:
+    signals = {"rolling_30d_sharpe": True, "net_profit_per_day": False}
+    changed = restaged(document, "DECAY", signals, 0.35)
+    assert changed["status"] == "DECAY"
+    assert changed["risk_allocation"]["max_position_size"] == 0.0
+    assert changed["risk_allocation"]["kelly_fraction"] == pytest.approx(0.4)
+    health = changed["pattern_health"]
+    assert (health["death_signals"], health["death_signal_count"]) == (signals, 1)
+    assert health["performance_degradation"] == 0.35
+    same = set(document) - {"status", "risk_allocation", "pattern_health"}
+    assert {name: changed[name] for name in same} == {name: document[name] for name in same}
+    assert document["status"] == "VALIDATION"
 
 
 def test_what_candles_cannot_know_is_null(document: dict[str, Any]) -> None:

@@ -31,7 +31,8 @@ class RandomMarket(NamedTuple):
     windows: tuple[Window, ...]
 
     def load(self, backend):
-        chosen = named(backend)
+        """The market on a backend, or on the one of that name."""
+        chosen = named(backend) if isinstance(backend, str) else backend
         return engine.load(self.candles, self.tables, self.exits, self.costs, self.risk, chosen)
 
 

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.validation.statistics import SharpeTest, probabilistic_sharpe_ratio, sharpe_test
+from pipeline.validation.statistics import (
+    SharpeTest,
+    moments,
+    probabilistic_sharpe_ratio,
+    sharpe_test,
+)
 
 MONTHLY = 1.585 / math.sqrt(12)
 
@@ -50,6 +55,14 @@ DAILY = st.integers(0, 10_000).map(
 
 
 @given(DAILY)
+def test_moments_are_those_of_scipy(daily):
+    sharpe, skew, kurtosis = moments(daily)
+    assert sharpe == pytest.approx(daily.mean() / daily.std(ddof=1), rel=1e-12)
+    assert skew == pytest.approx(stats.skew(daily), rel=1e-9)
+    assert kurtosis == pytest.approx(stats.kurtosis(daily, fisher=False), rel=1e-12)
+
+
+@given(DAILY)
 def test_p_value_is_one_minus_psr_of_the_population_moments(daily):
     sharpe = daily.mean() / daily.std(ddof=1)
     psr = probabilistic_sharpe_ratio(
@@ -85,6 +98,7 @@ def test_a_small_series_by_hand():
 )
 def test_undefined_without_variance_or_for_fewer_than_two_days(daily):
     assert sharpe_test(np.array(daily)) == SharpeTest(None, None)
+    assert np.isnan(moments(np.array(daily))).all()
 
 
 def test_tiny_p_values_do_not_underflow():

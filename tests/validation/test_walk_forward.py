@@ -23,8 +23,9 @@ from pipeline.validation.windows import Split, final_window, splits, whole_days
 from support.agreement import assert_same_metrics
 from support.coarse import coarse_candles
 from support.spaces import assert_identical, small_space
+from support.validation import LUCK
 
-DAYS = WalkForward(method="walk_forward", train=3, gap=1, test=2, step=None, anchored=False)
+DAYS = WalkForward(method="walk_forward", train=3, gap=1, test=2, step=None, anchored=False, **LUCK)
 GRIDS = {"pierce_depth": (0.001, 0.008), "stop_distance": (0.5, 1.0, 2.0)}
 SETTINGS = SearchSettings("grid", 0, 10, "net_profit", "plateau", 5, seed=0)
 FRACTION = 0.5

@@ -12,16 +12,17 @@ from pipeline.config import TrainTestSplit, WalkForward
 from pipeline.errors import UserError
 from pipeline.validation.windows import Days, final_window, splits, whole_days
 from support.backtest import HOUR, MIDNIGHT, make_candles
+from support.validation import LUCK
 
 
 def walk_forward(train=90, gap=7, test=30, step=None, anchored=False):
     return WalkForward(
-        method="walk_forward", train=train, gap=gap, test=test, step=step, anchored=anchored
+        method="walk_forward", train=train, gap=gap, test=test, step=step, anchored=anchored, **LUCK
     )
 
 
 def train_test_split(ratio=0.7, gap=7, test=30):
-    return TrainTestSplit(method="train_test_split", ratio=ratio, gap=gap, test=test)
+    return TrainTestSplit(method="train_test_split", ratio=ratio, gap=gap, test=test, **LUCK)
 
 
 def in_days(validation, days):

@@ -1,0 +1,150 @@
+"""Measure how often the whole pipeline finds an edge that is there, and one that is not.
+
+Markets without an edge are generated years and, with --candles, real candles whose bars are
+permuted or whose days are mirrored at random; markets with one are generated years with a planted
+edge. Each is trained as pipeline.train trains it, and the stages are counted. A run that was broken
+off goes on where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.calibrate.fingerprint import fingerprint
+from pipeline.calibrate.journal import Journal
+from pipeline.calibrate.markets import NULL_KINDS, Configurations, Kind, Market
+from pipeline.calibrate.page import write
+from pipeline.calibrate.plan import Plan
+from pipeline.calibrate.plot import check_drawable
+from pipeline.calibrate.summary import Calibration, summarise
+from pipeline.calibrate.tables import tables
+from pipeline.calibrate.workers import measure_all
+from pipeline.console import Console
+from pipeline.errors import UserError
+
+STRENGTHS = (2.0, 4.0, 6.0, 8.0, 10.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    given = _parsed(arguments)
+    if given.write:
+        check_drawable()
+    console = Console()
+    journal = Journal(given.out)
+    try:
+        calibration = calibrate(given, journal, console)
+        for table in tables(calibration):
+            console.table(f"SYNTHETIC. {table.title}", table.columns, table.rows)
+        if given.write:
+            words = sys.argv[1:] if arguments is None else arguments
+            command = f"python -m pipeline.calibrate {shlex.join(words)}"
+            write(calibration, command, given.workers, given.write)
+            console.print(f"Page: {given.write / 'calibration.md'}")
+    except KeyboardInterrupt:
+        console.note(f"Stopped. {journal.path} keeps what is finished; the same command goes on.")
+        return 130
+    return 0
+
+
+def calibrate(given: argparse.Namespace, journal: Journal, console: Console) -> Calibration:
+    """Measure what ``given`` asks for and is not in ``journal`` yet."""
+    null_kinds = (NULL_KINDS if given.candles else NULL_KINDS[:1]) if given.nulls else ()
+    plan = Plan(given.nulls, null_kinds, given.planted, given.strengths)
+    kinds: list[Kind] = [*null_kinds]
+    if given.planted:
+        kinds.append("planted")
+    configurations = Configurations(kinds, given.candles, given.overrides)
+
+    def expected(market: Market) -> str | None:
+        if market.kind not in configurations.kinds:
+            return None
+        return fingerprint(configurations.of(market))
+
+    known = journal.read(expected)
+    total = len(plan.markets(known))
+    left = sum(market not in known for market in plan.markets(known))
+    if left < total:
+        console.note(f"{journal.path}: {total - left:,} of {total:,} markets are there already")
+    with console.progress("markets", left) as advance:
+        found = measure_all(plan, configurations, journal, known, given.workers, advance)
+    for market, outcome in found.items():
+        if outcome.stage is None:
+            console.note(f"planted {market.strength:g}, seed {market.seed}: {outcome.source}")
+    return summarise(found)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.calibrate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--nulls", type=_count, default=40, metavar="N", help="of each kind (default 40)"
+    )
+    parser.add_argument(
+        "--planted", type=_count, default=10, metavar="N", help="of each strength (default 10)"
+    )
+    parser.add_argument(
+        "--strengths", type=_strengths, default=STRENGTHS, metavar="A,B,...",
+        help="annualised gross Sharpe ratios of planted edges (default 2,4,6,8,10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--candles", nargs="+", default=[], metavar="FILE",
+        help="real candles named like binance_BTC-USDT_5m_2023.parquet, taken in turn",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, default=Path("var/calibration"), metavar="FOLDER",
+        help="where finished markets are kept (default var/calibration)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER",
+        help="write calibration.md, .json and .png there",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=_positive, default=2, metavar="N",
+        help="processes of one thread each (default 2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration, for every market"
+    )
+    given = parser.parse_intermixed_args(arguments)
+    # argparse gives all that follows --candles to it, overrides too.
+    given.overrides += [word for word in given.candles if "=" in word]
+    given.candles = [Path(word) for word in given.candles if "=" not in word]
+    return given
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _strengths(text: str) -> tuple[float, ...]:
+    values = tuple(float(word) for word in text.split(","))
+    if not all(0 < value < math.inf for value in values) or len(set(values)) < len(values):
+        raise argparse.ArgumentTypeError("must be different numbers above 0, such as 2,4,8")
+    return values
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,128 @@
+"""`calibration.md`, `calibration.json` and `calibration.png`: what was measured, and how again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.bench import machine
+from pipeline.calibrate.plot import draw
+from pipeline.calibrate.summary import Calibration, Group
+from pipeline.calibrate.tables import Table, tables
+from pipeline.errors import UserError
+from pipeline.provenance import engine_hash, runtime_env
+from pipeline.results.jsonable import jsonable
+
+#: By the beginning of the title of the first table that it belongs to.
+EXPLANATIONS = {
+    "Markets without an edge": (
+        "Every market ran through the training that `python -m pipeline.train` does: the search in"
+        " each walk-forward window, the statistics, the stage. There is nothing to find in these:"
+        " `synthetic` years are generated martingales; `permuted` are real candles with their bars"
+        " in random order, `sign_flipped` with each UTC day mirrored or not, evens. Columns named"
+        " after a stage count markets; `VALIDATION+` is the share in that stage or a better one,"
+        " with its two-sided 95 % Clopper-Pearson interval. The limits are 5 % for `VALIDATION+`"
+        " and 1 % for `MATURE`."
+    ),
+    "Markets with a planted edge": (
+        "Generated years in which one combination of the grid has an edge; its annualised Sharpe"
+        " ratio before costs, over the whole year, is the strength. OOS Sharpe (median, quartiles)"
+        " is what is left of it when it is found anew in every window and tested out of sample, net"
+        " of costs. A seed whose candles cannot carry a strength is skipped for the next, so the"
+        " figures are of those that can."
+    ),
+    "False discoveries among": (
+        "`(1 - p) a / ((1 - p) a + p power)` for a share p of true edges of that strength, with the"
+        " false-positive rate a of the worst kind above: as it was counted, and up to the upper end"
+        " of its interval. A dash: nothing was found."
+    ),
+}
+
+
+def write(calibration: Calibration, command: str, workers: int, folder: Path) -> None:
+    """Write page, picture and JSON into ``folder``.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        The figures.
+    command : str
+        What was typed.
+    workers : int
+        Processes at once.
+    folder : Path
+        Made when it is not there.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written to.
+    """
+    origin = _origin(command, workers)
+    values = {**origin, **calibration.to_dict()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draw(calibration, folder / "calibration.png")
+        page = markdown(calibration, origin)
+        (folder / "calibration.md").write_text(page, "utf-8")
+        text = json.dumps(jsonable(values), indent=2, allow_nan=False)
+        (folder / "calibration.json").write_text(text + "\n", "utf-8")
+    except OSError as error:
+        raise UserError(f"--write {folder} cannot be written: {error.strerror}.") from None
+
+
+def markdown(calibration: Calibration, origin: Mapping[str, Any]) -> str:
+    """Return the page; ``origin`` says when, where and how it was measured."""
+    computer = origin["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in origin["versions"].items())
+    parts = [
+        "# Calibration",
+        "How often the whole pipeline finds an edge that is there, and one that is not. The page"
+        " is written by its command and is not edited by hand.",
+        f"```\n$ {origin['command']}\n```",
+        f"Measured {origin['date']} on {computer['cpu']}, {computer['cores']} cores, with"
+        f" {origin['workers']} workers of one thread each; {calibration.seconds():,.0f} seconds of"
+        f" workers. sweep-trainer {__version__}, engine `{origin['engine_hash'][:12]}`;"
+        f" {versions}. Figures with all digits: [calibration.json](calibration.json).",
+        "![Power and false positives](calibration.png)",
+    ]
+    explanations = dict(EXPLANATIONS)
+    for table in tables(calibration):
+        about = next((words for words in explanations if table.title.startswith(words)), None)
+        text = [] if about is None else [explanations.pop(about)]
+        parts += [f"## {table.title}", *text, _markdown_table(table)]
+    return "\n\n".join([*parts, "## Time", _seconds(calibration)]) + "\n"
+
+
+def _seconds(calibration: Calibration) -> str:
+    """Say what a market costs, and which seeds could not be used."""
+    groups = (*calibration.nulls, *calibration.planted)
+    each = ", ".join(f"{_name(group)} {group.seconds():.1f}" for group in groups)
+    skipped = ", ".join(f"{_name(g)}: {g.out_of_reach}" for g in groups if g.out_of_reach)
+    sentence = f"Median seconds of a worker for a market: {each}."
+    return f"{sentence} Seeds skipped: {skipped}." if skipped else sentence
+
+
+def _name(group: Group) -> str:
+    return group.kind if group.strength is None else f"{group.kind} {group.strength:g}"
+
+
+def _markdown_table(table: Table) -> str:
+    rows = [table.columns, ("---",) * len(table.columns), *table.rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _origin(command: str, workers: int) -> dict[str, Any]:
+    return {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine.describe(),
+        "workers": workers,
+        "version": __version__,
+        "engine_hash": engine_hash(),
+        "versions": {k: v for k, v in runtime_env().items() if k != "platform"},
+    }

@@ -1,0 +1,145 @@
+"""What the outcomes add up to: false positives of each kind, power of each strength."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.calibrate.markets import Kind, Market
+from pipeline.calibrate.measure import Outcome
+from pipeline.calibrate.rates import Rate, false_discovery_rate
+from pipeline.validation.lifecycle import STAGES, Stage
+
+#: Stages that trade: what an error rate is about.
+LEVELS: tuple[Stage, ...] = ("DISCOVERY", "VALIDATION", "MATURE")
+#: Stages for which spec §6 promises a rate of false positives.
+PROMISED: dict[Stage, float] = {"VALIDATION": 0.05, "MATURE": 0.01}
+#: Shares of markets with a true edge for which false discoveries are worked out.
+TRUE_SHARES = (0.01, 0.05, 0.10)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Outcomes of one kind without an edge, or of one planted strength.
+
+    ``out_of_reach`` counts seeds whose candles could not carry the strength; they are no outcomes.
+    """
+
+    kind: Kind
+    strength: float | None
+    outcomes: tuple[Outcome, ...]
+    out_of_reach: int
+
+    def stages(self) -> dict[str, int]:
+        """Markets in each stage, lowest stage first."""
+        counts = Counter(outcome.stage for outcome in self.outcomes)
+        return {stage: counts[stage] for stage in STAGES if stage != "DECAY"}
+
+    def reached(self, level: Stage) -> Rate:
+        """Markets in the stage ``level`` or a better one."""
+        stages = self.stages()
+        better = STAGES[STAGES.index(level) :]
+        return Rate(sum(stages[stage] for stage in better), len(self.outcomes))
+
+    def oos_sharpe(self) -> tuple[float, float, float]:
+        """Quartiles of the annualised out-of-sample Sharpe ratio, net of costs."""
+        values = [outcome.figures["sharpe_ratio"] or 0.0 for outcome in self.outcomes]
+        low, median, high = np.percentile(values, (25, 50, 75))
+        return float(low), float(median), float(high)
+
+    def seconds(self) -> float:
+        """Median of one market, a worker's wall clock."""
+        return float(np.median([outcome.seconds for outcome in self.outcomes]))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All groups of one calibration: kinds in their order, strengths from weak to strong."""
+
+    nulls: tuple[Group, ...]
+    planted: tuple[Group, ...]
+
+    def worst_null(self, level: Stage) -> Rate | None:
+        """Return false positives of the kind of null market with the largest share of them."""
+        rates = [group.reached(level) for group in self.nulls]
+        return max(rates, key=lambda rate: rate.count / rate.total, default=None)
+
+    def false_discoveries(self, level: Stage, group: Group) -> list[dict[str, float | None]]:
+        """False-discovery rate at ``level`` for each of `TRUE_SHARES`.
+
+        ``rate`` takes the false positives of the worst kind of null market as they were counted,
+        ``rate_upper`` the upper end of their interval; both take the power as it was counted.
+        """
+        null, power = self.worst_null(level), group.reached(level).share
+        if null is None or null.share is None or power is None:
+            return []
+        return [
+            {
+                "true_share": share,
+                "rate": false_discovery_rate(share, null.share, power),
+                "rate_upper": false_discovery_rate(share, null.interval[1], power),
+            }
+            for share in TRUE_SHARES
+        ]
+
+    def seconds(self) -> float:
+        """Wall clock of all workers added up."""
+        groups = (*self.nulls, *self.planted)
+        return sum(outcome.seconds for group in groups for outcome in group.outcomes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "null": [_group_dict(group) for group in self.nulls],
+            "planted": [
+                {
+                    **_group_dict(group),
+                    "false_discoveries": {
+                        level: self.false_discoveries(level, group) for level in PROMISED
+                    },
+                }
+                for group in self.planted
+            ],
+            "worker_seconds": round(self.seconds(), 1),
+        }
+
+
+def summarise(outcomes: Mapping[Market, Outcome]) -> Calibration:
+    """Group outcomes by kind and strength."""
+    groups: dict[tuple[Kind, float | None], list[Outcome]] = {}
+    for market, outcome in outcomes.items():
+        groups.setdefault((market.kind, market.strength), []).append(outcome)
+    made = [_group(kind, strength, members) for (kind, strength), members in groups.items()]
+    planted = [group for group in made if group.kind == "planted"]
+    return Calibration(
+        tuple(group for group in made if group.kind != "planted"),
+        tuple(sorted(planted, key=lambda group: group.strength or 0.0)),
+    )
+
+
+def _group(kind: Kind, strength: float | None, members: list[Outcome]) -> Group:
+    carried = tuple(outcome for outcome in members if outcome.stage is not None)
+    return Group(kind, strength, carried, len(members) - len(carried))
+
+
+def _group_dict(group: Group) -> dict[str, Any]:
+    low, median, high = group.oos_sharpe()
+    return {
+        "kind": group.kind,
+        "strength": group.strength,
+        "markets": len(group.outcomes),
+        "out_of_reach": group.out_of_reach,
+        "stages": group.stages(),
+        "at_least": {level: _rate_dict(group.reached(level)) for level in LEVELS},
+        "oos_sharpe": {"lower_quartile": low, "median": median, "upper_quartile": high},
+        "median_seconds": group.seconds(),
+    }
+
+
+def _rate_dict(rate: Rate) -> dict[str, Any]:
+    low, high = rate.interval
+    return {"count": rate.count, "share": rate.share, "interval": [low, high]}

@@ -1,0 +1,159 @@
+"""What the figures of a configuration do not prove, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.results.records import Configuration
+from pipeline.wording import number, percent, share
+
+
+def caveats(configuration: Configuration) -> Iterator[str]:
+    """Yield them, the gravest first. A figure that the row does not hold is said to be missing."""
+    statistics = configuration.statistics
+    if configuration.synthetic:
+        yield (
+            "The candles were generated or rearranged: whatever was found says that the program"
+            " works, and nothing about a market."
+        )
+    yield _one_series(statistics)
+    yield _whole_search(statistics)
+    yield _surrogates(statistics)
+    yield from _overfitting(statistics)
+    yield from _stability(configuration)
+    yield from _risk(statistics)
+    yield (
+        "Fills are simulated from candles, and no order book was asked. Past candles say how it"
+        " would have done, not how it will do."
+    )
+
+
+def _one_series(statistics: Mapping[str, Any]) -> str:
+    """Say what the p-value counts, and what it does not."""
+    p, q = statistics.get("p_value"), statistics.get("fdr_q_value")
+    start = (
+        "p is undefined: the out-of-sample series does not vary."
+        if p is None
+        else (
+            f"p = {number(p)} is of one out-of-sample series: no choice among combinations is left"
+            " in it, but it does not know how many markets, periods and settings were looked at."
+        )
+    )
+    if q is None:
+        return f"{start} About one of twenty markets without an edge shows p < 0.05."
+    return f"{start} Among the markets of its sweep the false-discovery rate is {number(q)}."
+
+
+def _whole_search(statistics: Mapping[str, Any]) -> str:
+    p = statistics.get("reality_check_p")
+    if p is None:
+        return (
+            "The reality check over the whole search is missing: nothing says how often luck alone"
+            " would have made a combination look as good as the best."
+        )
+    return (
+        f"Reality check: where no combination has an edge, the best of the search looks as good as"
+        f" here in {share(p)} of all cases. It is about the whole history and every"
+        " combination: a small share would say that something is there, not that it is this"
+        " configuration."
+    )
+
+
+def _surrogates(statistics: Mapping[str, Any]) -> str:
+    p = statistics.get("surrogate_p")
+    if p is None:
+        return (
+            "The search was not repeated on candles without an edge (validation.surrogates=true"
+            " does), so nothing but the reality check speaks against luck in it."
+        )
+    return (
+        f"The search repeated on candles without an edge found as good a best in"
+        f" {share(p)} of all cases."
+    )
+
+
+def _overfitting(statistics: Mapping[str, Any]) -> Iterator[str]:
+    band = statistics.get("deflated_sharpe_ratio")
+    if band is not None:
+        yield (
+            f"Deflated Sharpe ratio of the whole history's winner: {number(band['low'])} to"
+            f" {number(band['high'])}, by whether every admissible combination or only the number"
+            " that the bootstrap implies counts as a trial. It is reported as a band because no"
+            " single count is right; 0.95 is no 5 % test."
+        )
+    pbo, loss = statistics.get("pbo"), statistics.get("p_oos_loss")
+    if pbo is not None and loss is not None:
+        yield (
+            f"Probability of backtest overfitting {number(pbo)}, together with a probability of"
+            f" {number(loss)} that the chosen combination loses out of sample: the first alone is"
+            " low whenever most combinations are hopeless, and one history's value is very noisy."
+        )
+    yield from _promise(statistics)
+
+
+def _promise(statistics: Mapping[str, Any]) -> Iterator[str]:
+    """Say what became of what the windows' searches promised."""
+    is_overfit = statistics.get("is_overfit")
+    meaning = {
+        True: "Out of sample the Sharpe ratio is below half of what the windows' winners promised"
+        " (is_overfit). A warning, not a verdict: the best of a large search flatters itself, so"
+        " true edges trip it too.",
+        False: "Out of sample the Sharpe ratio kept at least half of what the windows' winners"
+        " promised (is_overfit is false), which is no proof that it is not luck.",
+        None: "The windows' winners promised nothing in sample, so there is no promise to hold the"
+        " outcome against (is_overfit is undefined).",
+    }
+    yield meaning[is_overfit]
+    efficiency = statistics.get("walk_forward_efficiency")
+    if efficiency is not None:
+        kept = share(efficiency)
+        yield f"Walk-forward efficiency: {kept} of the promised net profit a year came."
+
+
+def _stability(configuration: Configuration) -> Iterator[str]:
+    statistics = configuration.statistics
+    moving = {
+        name: spread
+        for name, spread in (statistics.get("parameter_spread") or {}).items()
+        if spread["min"] != spread["max"]
+    }
+    if moving:
+        told = ", ".join(
+            f"{name} {_setting(s['min'])} to {_setting(s['max'])} (median {_setting(s['median'])})"
+            for name, s in moving.items()
+        )
+        yield (
+            f"The windows' searches did not agree on the parameters: {told}. The evidence is of the"
+            " procedure; the stored parameters are its last choice."
+        )
+    elif statistics.get("parameter_spread"):
+        yield "Every window's search chose the same parameters."
+    part = statistics.get("stability_score")
+    if part is not None:
+        yield f"Of the neighbours on the grid {share(part)} have a positive score."
+
+
+def _setting(value: float | None) -> str:
+    return "off" if value is None else f"{value:g}"
+
+
+def _risk(statistics: Mapping[str, Any]) -> Iterator[str]:
+    part, other = (
+        statistics.get(name) for name in ("ambiguous_exit_share", "net_profit_target_first")
+    )
+    if part == 0.0:
+        yield "No trade out of sample ended in a candle that touched both stop and target."
+    elif part is not None and other is not None:
+        yield (
+            f"{share(part)} of the trades out of sample ended in a candle that"
+            " touched both stop and target. The stop is taken to come first; had the target, the"
+            f" net profit would be {percent(other)}."
+        )
+    loss, drawdown = (statistics.get(name) for name in ("monte_carlo_var", "monte_carlo_drawdown"))
+    if loss is not None and drawdown is not None:
+        yield (
+            f"Without any edge, 30 days like these lose {share(loss)} or more in one"
+            f" case of twenty, and draw down {share(drawdown)} or more in one of"
+            " twenty: such a month is no sign of decay by itself."
+        )

@@ -1,0 +1,231 @@
+"""Why a stored configuration is in its stage and what would move it, in plain sentences.
+
+Works from what the database holds alone: nothing is simulated again, so any reader of the database
+can show the same. `pipeline.caveats` adds what the figures do not prove.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+from pipeline.caveats import caveats
+from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.validation.lifecycle import STAGE_SIZE, Stage
+from pipeline.wording import VERDICTS, number, percent, plural
+
+_NEEDED = {">=": "at least", ">": "more than", "<": "less than"}
+_OUTCOMES = {True: "passed", False: "failed", None: "skipped"}
+
+
+class Figure(NamedTuple):
+    """How a gate's figure is spoken of.
+
+    ``unknown`` says why it may be missing, after the label.
+    """
+
+    label: str
+    written: Any
+    unknown: str
+
+
+_LIVE = "is known only from live orders"
+_FIGURES = {
+    "net_profit": Figure("net profit out of sample", percent, "is undefined"),
+    "sharpe_ratio": Figure("annualised Sharpe ratio out of sample", number, "is undefined"),
+    "fill_rate": Figure("share of orders filled", percent, _LIVE),
+    "sample_size": Figure("number of trades out of sample", number, "is undefined"),
+    "p_value": Figure(
+        "p-value of the out-of-sample series", number, "is undefined: the series does not vary"
+    ),
+    "fdr_q_value": Figure(
+        "q-value among the markets of a sweep", number, "belongs to sweeps, and this was none"
+    ),
+    "reality_check_p": Figure(
+        "p-value of the whole search (reality check)", number, "was not computed, or is undefined"
+    ),
+    "surrogate_p": Figure(
+        "p-value against surrogate candles",
+        number,
+        "was not asked for (validation.surrogates=true)",
+    ),
+    "adverse_selection_score": Figure("adverse selection score", number, _LIVE),
+}
+
+
+@dataclass(frozen=True)
+class ExplainedGate:
+    """A gate of `pipeline.validation.lifecycle` with its outcome in words.
+
+    ``shortfall`` is how far a failed figure is from its threshold, positive; None otherwise.
+    """
+
+    stage: str
+    name: str
+    value: float | None
+    comparison: str
+    threshold: float
+    outcome: str
+    shortfall: float | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Sentences about one configuration, in the order in which they are read."""
+
+    configuration_id: str
+    market: str
+    synthetic: bool
+    stage: Stage
+    size: float
+    verdict: str
+    gates: tuple[ExplainedGate, ...]
+    moves: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as plain values."""
+        return asdict(self)
+
+
+def explain(configuration: Configuration, events: Sequence[ConfigurationEvent] = ()) -> Explanation:
+    """Explain a configuration, with what happened to it since (``events``, oldest first)."""
+    stage = configuration.lifecycle_stage
+    size = STAGE_SIZE[stage]
+    mark = "SYNTHETIC " if configuration.synthetic else ""
+    gates = tuple(_explained(gate) for gate in configuration.gates)
+    return Explanation(
+        configuration_id=configuration.id,
+        market=f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}",
+        synthetic=configuration.synthetic,
+        stage=stage,
+        size=size,
+        verdict=f"{mark}{stage} (size {size:g}): {VERDICTS[stage]}.",
+        gates=gates,
+        moves=tuple(_moves(configuration, gates, events)),
+        caveats=tuple(caveats(configuration)),
+    )
+
+
+def _explained(gate: Mapping[str, Any]) -> ExplainedGate:
+    figure = _FIGURES.get(gate["name"], Figure(gate["name"], number, "is unknown"))
+    value, threshold, passed = gate["value"], gate["threshold"], gate["passed"]
+    if value is None:
+        counts = ", and what is unknown counts as failed" if passed is False else ""
+        sentence = f"{figure.label} {figure.unknown}{counts}: {_OUTCOMES[passed]}"
+    else:
+        needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"
+        label = figure.label
+        sentence = f"{label} is {figure.written(value)}, {needed} is needed: {_OUTCOMES[passed]}"
+    return ExplainedGate(
+        stage=gate["stage"],
+        name=gate["name"],
+        value=value,
+        comparison=gate["comparison"],
+        threshold=threshold,
+        outcome=_OUTCOMES[passed],
+        shortfall=abs(threshold - value) if passed is False and value is not None else None,
+        sentence=sentence,
+    )
+
+
+def _moves(
+    configuration: Configuration,
+    gates: Sequence[ExplainedGate],
+    events: Sequence[ConfigurationEvent],
+) -> Iterator[str]:
+    """Say what would lift the configuration, the next stage first, and what would lower it."""
+    failed = [gate for gate in gates if gate.outcome == "failed"]
+    moved = [event for event in events if event.to_stage != event.from_stage]
+    if moved:
+        last = moved[-1]
+        yield (
+            f"Monitoring moved it from {last.from_stage} to {last.to_stage} on {last.at:%Y-%m-%d}:"
+            f" {last.reason} The gates above are those of its discovery."
+        )
+        yield "Nothing lifts it again but a new training, on candles that include the newer ones."
+        return
+    for stage, aim in (
+        ("PAPER", "To leave PAPER"),
+        ("DISCOVERY", "To leave DISCOVERY"),
+        ("MATURE", "To become MATURE"),
+    ):
+        needs = [_need(gate, configuration) for gate in failed if gate.stage == stage]
+        if needs:
+            yield f"{aim}: {'; '.join(needs)}."
+    if not failed:
+        yield "There is no higher stage."
+    if events:
+        yield f"Monitored on {events[-1].at:%Y-%m-%d}: {events[-1].reason}"
+    yield (
+        "More history means a new training: the figures of this one do not change. Monitoring on"
+        " newer candles (python -m pipeline.monitor) can only lower the stage."
+    )
+
+
+def _need(gate: ExplainedGate, configuration: Configuration) -> str:
+    """Say what a failed gate is short of, and what that would take."""
+    label = _FIGURES[gate.name].label if gate.name in _FIGURES else gate.name
+    if gate.value is None:
+        return f"{label} must be known: {_hint_when_unknown(gate.name)}"
+    if gate.name == "sample_size":
+        return _more_trades(gate, int(configuration.out_of_sample["n_days"]))
+    if gate.name == "p_value":
+        return _more_record(gate, configuration)
+    written = _FIGURES[gate.name].written if gate.name in _FIGURES else number
+    verb = "fall" if gate.comparison == "<" else "rise"
+    bound = {">=": "to", ">": "above", "<": "below"}[gate.comparison]
+    return f"{label} must {verb} from {written(gate.value)} {bound} {written(gate.threshold)}"
+
+
+def _hint_when_unknown(name: str) -> str:
+    if name == "reality_check_p":
+        return (
+            "train with validation.evidence=full; it stays undefined where no combination closes"
+            " trades on enough different days"
+        )
+    return "it is undefined on these days"
+
+
+def _more_trades(gate: ExplainedGate, n_days: int) -> str:
+    """Days of history, at the rate of trades so far, until there are enough trades."""
+    have = int(gate.value or 0)
+    wanted = int(gate.threshold) + (gate.comparison == ">")
+    missing = f"{plural(wanted - have, 'more trade')} out of sample"
+    if have == 0:
+        return f"{missing}; there was none in {plural(n_days, 'day')}, so no rate to reckon with"
+    days = math.ceil((wanted - have) * n_days / have)
+    return (
+        f"{missing}: at the rate so far ({have} in {plural(n_days, 'day')}) that takes"
+        f" {plural(days, 'more day')} of history"
+    )
+
+
+def _more_record(gate: ExplainedGate, configuration: Configuration) -> str:
+    """Days of record after which the same daily returns would be significant."""
+    z, have = configuration.statistics.get("z_score"), int(configuration.out_of_sample["n_days"])
+    if z is None or z <= 0.0:
+        return (
+            f"p must fall from {number(gate.value)} below {number(gate.threshold)}; the average day"
+            " out of sample earned nothing, and more days like that do not help"
+        )
+    days = math.floor(track_record_needed(z, have, gate.threshold)) + 1
+    return (
+        f"p must fall from {number(gate.value)} below {number(gate.threshold)}: with the same"
+        f" average, spread and shape of daily returns that takes {plural(days, 'day')} out of"
+        f" sample (minimum track record length), {days - have:,} more than there are"
+    )
+
+
+def track_record_needed(z: float, n: int, alpha: float) -> float:
+    """Observations after which a Sharpe ratio with z-score ``z`` after ``n`` reaches p = ``alpha``.
+
+    `pipeline.validation.statistics.minimum_track_record_length` of the same series against 0,
+    without its moments: both have the variance of the Sharpe ratio in common, so
+    ``1 + V (z_a / SR)²`` with ``z = SR √(n−1) / √V`` is ``1 + (n−1) (z_a / z)²``. ``z`` > 0.
+    """
+    return 1.0 + (n - 1) * (NormalDist().inv_cdf(1.0 - alpha) / z) ** 2

@@ -1,0 +1,174 @@
+"""A stored configuration on candles that came after those it was found on (validation §6).
+
+The new days are full UTC days, the first being the one after the last that its record holds. Its
+positions are flat at that boundary and circuit breakers start anew, as at every other; indicators
+use the candles before it. When the newer candles begin after the trained ones, those are put in
+front: a hole between both is filled as any hole is (strategy spec §1), and its days do not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpu_engine.records import Candles, Window
+from pipeline.config import SimulationConfig
+from pipeline.errors import UserError
+from pipeline.market_data.timeframe import utc
+from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.jsonable import jsonable
+from pipeline.results.records import Configuration
+from pipeline.results.template import restaged
+from pipeline.stored import evaluator_of, utc_date
+from pipeline.validation.decay import Period, Reassessment, profit_per_day, reassess
+from pipeline.validation.windows import whole_days
+
+
+@dataclass(frozen=True, eq=False)
+class Monitored:
+    """A configuration on its new days ``first_day`` to ``last_day`` (since the epoch, inclusive).
+
+    ``data_hash`` is of all candles that the result depends on.
+    """
+
+    first_day: int
+    last_day: int
+    data_hash: str
+    found: Reassessment
+    discovery_profit_per_day: float
+    new_profit_per_day: float
+
+    def figures(self) -> dict[str, Any]:
+        """Return what an event keeps, as JSON."""
+        figures: dict[str, Any] = jsonable(
+            {
+                "data_hash": self.data_hash,
+                "first_day": utc_date(self.first_day),
+                "last_day": utc_date(self.last_day),
+                "new": self.found.new,
+                "lifetime": self.found.lifetime,
+                "net_profit_per_day": {
+                    "discovery": self.discovery_profit_per_day,
+                    "new": self.new_profit_per_day,
+                },
+                "gates": [gate.to_dict() for gate in self.found.gates],
+            }
+        )
+        return figures
+
+    def document(self, configuration: Configuration) -> dict[str, Any]:
+        """Return the configuration's document as it is from now on."""
+        found = self.found
+        return restaged(configuration.document, found.stage, found.death_signals, found.degradation)
+
+
+def monitored(
+    configuration: Configuration, record: ArtifactSet, config: SimulationConfig, candles: Candles
+) -> Monitored | None:
+    """Evaluate a configuration on the new days of ``candles``; None when there is no full one.
+
+    Parameters
+    ----------
+    record : ArtifactSet
+        Of its discovery.
+    config : SimulationConfig
+        The costs and limits it was found with.
+    candles : Candles
+        With the new days, and as much before them as there is.
+    """
+    window = new_days(candles, last_day(record))
+    if window is None:
+        return None
+    used = candles.cut(0, window.end)
+    fraction = config.risk.position_fraction
+    evaluator = evaluator_of(config, used, configuration.parameters)
+    point = evaluator.space.point(configuration.parameters)
+    trades = evaluator.trades(point, window)
+    discovery = Period(record.out_of_sample.returns, fraction * record.trades["ret"])
+    new = Period(evaluator.daily_returns(point, window), fraction * trades["ret"])
+    return Monitored(
+        first_day=int(used.day[window.start]),
+        last_day=int(used.day[window.end - 1]),
+        data_hash=used.sha256,
+        found=reassess(configuration.lifecycle_stage, discovery, new),
+        discovery_profit_per_day=profit_per_day(discovery.daily),
+        new_profit_per_day=profit_per_day(new.daily),
+    )
+
+
+def last_day(record: ArtifactSet) -> int:
+    """Last UTC day that a record holds, in sample or out of it, days since the epoch."""
+    return int(max(record.in_sample.day[-1], record.out_of_sample.day[-1]))
+
+
+def new_days(candles: Candles, last_known: int) -> Window | None:
+    """Bars of the full UTC days after day ``last_known``; None when there is none.
+
+    Days that hold nothing but filled candles right after ``last_known`` are a hole between two
+    sources, not days without a trade: they are left out.
+    """
+    days = whole_days(candles)
+    if not days.count:
+        return None
+    first = int(candles.day[days.first_bar])
+    start = max(last_known + 1 - first, 0)
+    while start < days.count:
+        bars = days.window(start, start + 1)
+        if not candles.filled[bars.start : bars.end].all():
+            return days.window(start, days.count)
+        start += 1
+    return None
+
+
+def joined(earlier: Candles, later: Candles, config: SimulationConfig) -> Candles:
+    """Put the candles before ``later`` in front of it; as it is when it needs none or cannot.
+
+    Raises
+    ------
+    UserError
+        When prices at the seam are further apart than any gap may be: another market's file.
+    """
+    step, limits = later.step_ms, config.data.quality
+    bars = int(later.timestamp[0] - earlier.timestamp[0]) // step
+    hole = bars - len(earlier)
+    if limits.longest_gap_bars is not None and hole > limits.longest_gap_bars:
+        return later
+    _check_seam(earlier, later, bars, limits.largest_gap_jump)
+    if bars <= 0:
+        return later
+    before = earlier.cut(0, bars)
+    close = np.full(max(hole, 0), before.close[-1])
+    volume, filled = np.zeros(len(close)), np.ones(len(close), np.bool_)
+    return Candles(
+        timestamp=np.concatenate((earlier.timestamp[:1] + step * np.arange(bars), later.timestamp)),
+        open=np.concatenate((before.open, close, later.open)),
+        high=np.concatenate((before.high, close, later.high)),
+        low=np.concatenate((before.low, close, later.low)),
+        close=np.concatenate((before.close, close, later.close)),
+        volume=np.concatenate((before.volume, volume, later.volume)),
+        filled=np.concatenate((before.filled, filled, later.filled)),
+        step_ms=step,
+    )
+
+
+def _check_seam(earlier: Candles, later: Candles, bars: int, limit: float | None) -> None:
+    """Compare a price that both have, or the two prices on either side of a hole.
+
+    ``bars`` is where ``later`` begins, counted from the first bar of ``earlier``.
+    """
+    if limit is None or -bars >= len(later):
+        return
+    if bars < len(earlier):
+        prices = earlier.close[max(bars, 0)], later.close[max(-bars, 0)]
+    else:
+        prices = earlier.close[-1], later.open[0]
+    jump = abs(float(np.log(prices[1] / prices[0])))
+    if jump > limit:
+        at = utc(int(max(earlier.timestamp[0], later.timestamp[0])))
+        raise UserError(
+            f"The newer candles do not go on from the trained ones: at {at} they stand at"
+            f" {prices[1]:.8g} and not near {prices[0]:.8g} (data.quality.largest_gap_jump allows"
+            f" a log difference of {limit:g}, found {jump:.3g}). Name the file of the same market."
+        )

@@ -1,0 +1,257 @@
+"""Stored configurations again: found by their id, with the candles that they were trained on.
+
+What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from zipfile import BadZipFile
+
+from gpu_engine.backend import choose
+from gpu_engine.records import Candles
+from pipeline.candles import MarketCandles, load_candles
+from pipeline.config import (
+    CcxtData,
+    FileData,
+    SimulationConfig,
+    StorageConfig,
+    StorageOnly,
+    SyntheticData,
+    load,
+    validated,
+)
+from pipeline.console import Advance
+from pipeline.errors import UserError, suggestion
+from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.results.artifacts import ArtifactSet, read_artifacts
+from pipeline.results.database import open_database, parse_url
+from pipeline.results.records import Configuration
+from pipeline.results.repository import Repository, UnknownIdError
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.space import single_point
+from pipeline.strategies.registry import load_strategy
+
+#: Stands for the id of the configuration that was stored last.
+LATEST = "latest"
+
+Data = CcxtData | FileData | SyntheticData
+Schema = TypeVar("Schema", bound=StorageOnly)
+
+
+class Given(NamedTuple):
+    """A command line: configuration ids, KEY=VALUE words for Hydra, and whether to print JSON."""
+
+    ids: list[str]
+    overrides: list[str]
+    json: bool
+
+
+class UnreadableRecordError(UserError):
+    """The artifacts are there, but not as they were written: no mistake of whoever asks."""
+
+    status = 1
+
+
+def read_command_line(
+    command: str, ids: str, keys: str, description: str | None, arguments: Sequence[str] | None
+) -> Given:
+    """Read the command line of ``python -m pipeline.COMMAND``.
+
+    Parameters
+    ----------
+    ids : str
+        How its usage shows the ids.
+    keys : str
+        What KEY=VALUE words may say.
+    """
+    usage = f"python -m pipeline.{command} {ids} [KEY=VALUE ...] [--json]"
+    parser = argparse.ArgumentParser(
+        prog=command,
+        usage=usage,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="ID", help=f"of a configuration; '{LATEST}' is the newest one"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.epilog = f"KEY=VALUE: {keys}"
+    given = parser.parse_intermixed_args(arguments)
+    ids_given = [word for word in given.words if "=" not in word]
+    return Given(ids_given, [word for word in given.words if "=" in word], given.json)
+
+
+def only(ids: Sequence[str]) -> str:
+    """Return the one id that a command is about.
+
+    Raises
+    ------
+    UserError
+        When there is none or more than one.
+    """
+    if len(ids) != 1:
+        raise UserError(
+            f"This takes the id of one configuration, or '{LATEST}'; given:"
+            f" {' '.join(ids) or 'none'}."
+        )
+    return ids[0]
+
+
+@contextmanager
+def opened(overrides: Sequence[str], schema: type[Schema]) -> Iterator[tuple[Schema, Repository]]:
+    """Open the database that ``overrides`` say, which must be there already.
+
+    Raises
+    ------
+    UserError
+        When the overrides are wrong or there is no such database.
+    """
+    config = load(overrides, schema, "stored")
+    url = parse_url(config.storage.url)
+    if url.drivername == "sqlite" and not Path(url.database or "").exists():
+        raise UserError(
+            f"There is no database {url.database}: nothing was trained into it. Work in the folder"
+            " of the training, or say where it is: storage.url=sqlite:///FILE."
+        )
+    engine = open_database(config.storage.url)
+    try:
+        yield config, Repository(engine)
+    finally:
+        engine.dispose()
+
+
+def find(repository: Repository, configuration_id: str) -> Configuration:
+    """Read a configuration by its id, or the newest for ``latest``.
+
+    Raises
+    ------
+    UserError
+        When there is none; it suggests the nearest.
+    """
+    if configuration_id == LATEST:
+        newest = repository.configurations(limit=1)
+        if not newest:
+            raise UserError("No configuration is stored in this database: train one first.")
+        return newest[0]
+    try:
+        return repository.configuration(configuration_id)
+    except UnknownIdError:
+        known = repository.configuration_ids()
+        near = suggestion(configuration_id, known) or (
+            f" The newest is {known[0]}." if known else " The database holds none."
+        )
+        raise UserError(f"No configuration has the id {configuration_id}.{near}") from None
+
+
+def simulation_config(
+    repository: Repository, configuration: Configuration, data: Data | None = None
+) -> SimulationConfig:
+    """Rebuild what the configuration's job was told of market, costs and risk.
+
+    ``data`` takes the place of the job's own candles. Only these parts of the stored configuration
+    are read, so that later versions may ask for more in the others.
+
+    Raises
+    ------
+    UserError
+        When the parts do not go together, or the row is older than this program understands.
+    """
+    stored = repository.job(configuration.job_id).config
+    values = {name: stored[name] for name in SimulationConfig.model_fields}
+    if data is not None:
+        values["data"] = data.model_dump()
+    return validated(values, SimulationConfig)
+
+
+def trained_span(configuration: Configuration) -> tuple[datetime, datetime]:
+    """First open, and first open no longer seen, of the candles it was trained on."""
+    first, last = (
+        datetime.fromisoformat(configuration.provenance[name])
+        for name in ("first_candle", "last_candle")
+    )
+    return first, last + timedelta(milliseconds=timeframe_ms(configuration.timeframe))
+
+
+def pinned(data: Data, configuration: Configuration) -> Data:
+    """Return ``data`` cut to the trained span: a file may have grown, a year's end moves on."""
+    if isinstance(data, SyntheticData):
+        return data
+    since, until = trained_span(configuration)
+    return data.model_copy(update={"since": since, "until": until})
+
+
+def open_ended(data: Data, configuration: Configuration) -> Data:
+    """Return ``data`` from the trained span's first candle to whatever there is by now."""
+    if isinstance(data, SyntheticData):
+        return data
+    since, _ = trained_span(configuration)
+    return data.model_copy(update={"since": since, "until": None})
+
+
+def load_again(
+    config: SimulationConfig, data: Data, configuration: Configuration, advance: Advance
+) -> MarketCandles:
+    """Load candles of a configuration's market.
+
+    Raises
+    ------
+    UserError
+        When they are gone or broken; it names the configuration.
+    """
+    strategy = load_strategy(config.strategy.name)
+    try:
+        return load_candles(config.market, data, strategy, choose().backend, advance)
+    except UserError as error:
+        failure = UserError(
+            f"The candles of {configuration.id} cannot be loaded: {error} Candles that lie"
+            " elsewhere now are named by data=file data.path=FILE."
+        )
+        failure.status = error.status
+        raise failure from None
+
+
+def evaluator_of(
+    config: SimulationConfig, candles: Candles, parameters: dict[str, Any]
+) -> Evaluator:
+    """Evaluate one combination on the `reference` path, the definition of correct."""
+    strategy = load_strategy(config.strategy.name)
+    space = single_point(strategy, parameters)
+    backend = choose("reference").backend
+    return Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)
+
+
+def read_record(storage: StorageConfig, configuration: Configuration) -> ArtifactSet:
+    """Read the artifacts of a configuration.
+
+    Raises
+    ------
+    UserError
+        When they are not there.
+    UnreadableRecordError
+        When they are cut short or are not what their names say.
+    """
+    root = Path(storage.artifacts)
+    folder = root / configuration.id
+    if not folder.is_dir():
+        raise UserError(
+            f"The artifacts of {configuration.id} are not in {root}. Say where they are:"
+            " storage.artifacts=FOLDER."
+        )
+    try:
+        return read_artifacts(root, configuration.id)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise UnreadableRecordError(
+            f"The artifacts in {folder} are damaged: {reason}. Restore them from a copy."
+        ) from None
+
+
+def utc_date(day: int) -> str:
+    """``2023-01-31`` for a day since the epoch."""
+    return f"{datetime.fromtimestamp(day * 86_400, UTC):%Y-%m-%d}"

@@ -1,0 +1,164 @@
+"""How a stored configuration fares on the days that came after: DECAY and PAPER (validation §6).
+
+*Discovery* is the out-of-sample (OOS) series as it was stored, *new* the days that came after,
+*lifetime* the one followed by the other. Arrays are daily net returns, fractions, zero on days
+without an exit.
+
+Where the rule could be read two ways: net profit per day is the constant daily return that
+compounds to the net profit, because the plain quotient grows with the length of the series and
+would take a short good month for a decline. It is that of the new days, against that of the
+discovery; where the discovery earned nothing, nothing can have declined and the comparison is
+skipped. The last 30 days are those of the lifetime series.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpu_engine.metrics import metrics_of
+from gpu_engine.records import Float
+from pipeline.validation.lifecycle import STAGES, Gate, Stage, judge
+
+#: Fewer new trades than this decide nothing.
+MIN_NEW_TRADES = 30
+RECENT_DAYS = 30
+#: Recent Sharpe ratio, as a share of the lifetime one.
+RECENT_SHARE = 0.5
+#: Net profit per day, as a share of the discovery's.
+PROFIT_SHARE = 0.8
+
+RECENT_SHARPE, PROFIT_PER_DAY = "rolling_30d_sharpe", "net_profit_per_day"
+
+
+@dataclass(frozen=True, eq=False)
+class Period:
+    """A stretch of the record: ``daily`` (D,) and the equity return of each ``trade`` (m,)."""
+
+    daily: Float
+    trade: Float
+
+    def then(self, later: Period) -> Period:
+        """Return this period with ``later`` appended."""
+        return Period(
+            np.concatenate((self.daily, later.daily)), np.concatenate((self.trade, later.trade))
+        )
+
+    @property
+    def metrics(self) -> Any:
+        """Metrics (`METRICS`) of the period."""
+        return metrics_of(self.trade, self.daily)
+
+
+@dataclass(frozen=True, eq=False)
+class Reassessment:
+    """What the new days say.
+
+    Attributes
+    ----------
+    stage : str
+        Never above the present one.
+    gates : list of Gate
+        Those of DECAY, skipped where they do not apply, and those of the PAPER row.
+    reason : str
+        A sentence.
+    lifetime : record of dtype `METRICS`
+    new : record of dtype `METRICS`
+    degradation : float or None
+        Share of the discovery's net profit per day that is gone.
+    """
+
+    stage: Stage
+    gates: list[Gate]
+    reason: str
+    lifetime: Any
+    new: Any
+    degradation: float | None
+
+    @property
+    def death_signals(self) -> dict[str, bool]:
+        """Which signs of decay are given, by the name of their gate."""
+        names = (RECENT_SHARPE, PROFIT_PER_DAY)
+        return {gate.name: gate.passed is False for gate in self.gates if gate.name in names}
+
+
+def reassess(stage: Stage, discovery: Period, new: Period) -> Reassessment:
+    """Judge a configuration by its discovery and the days that came after.
+
+    Parameters
+    ----------
+    stage : str
+        The present one.
+    discovery, new : Period
+        Each with at least one day.
+    """
+    lifetime = discovery.then(new)
+    whole, since = lifetime.metrics, new.metrics
+    sharpe = float(whole["sharpe_ratio"])
+    before, after = profit_per_day(discovery.daily), profit_per_day(new.daily)
+    gates = _decay_gates(lifetime, sharpe, len(new.trade), before, after)
+    _, all_gates = judge({"net_profit": float(whole["net_profit"]), "sharpe_ratio": sharpe})
+    gates += [gate for gate in all_gates if gate.stage == "PAPER"]
+    failed = [gate for gate in gates if gate.passed is False]
+    lowest = min(STAGES.index(name) for name in (stage, *_stages(failed)))
+    return Reassessment(
+        stage=STAGES[lowest],
+        gates=gates,
+        reason=_reason(stage, failed, len(new.trade)),
+        lifetime=whole,
+        new=since,
+        degradation=1.0 - after / before if before > 0.0 else None,
+    )
+
+
+def profit_per_day(daily: Float) -> float:
+    """Constant daily return that compounds to the net profit of a series; -1 after ruin."""
+    if (daily <= -1.0).any():
+        return -1.0
+    return math.expm1(float(np.log1p(daily).mean()))
+
+
+def _decay_gates(
+    lifetime: Period, sharpe: float, new_trades: int, before: float, after: float
+) -> list[Gate]:
+    """Judge the two signs of decay; both are skipped until there is enough to decide on."""
+    days = lifetime.daily[-RECENT_DAYS:]
+    recent = float(metrics_of(np.empty(0), days)["sharpe_ratio"])
+    applies = new_trades >= MIN_NEW_TRADES and sharpe > 0.0
+    return [
+        _at_least(RECENT_SHARPE, recent, RECENT_SHARE * sharpe, applies),
+        _at_least(PROFIT_PER_DAY, after, PROFIT_SHARE * before, applies and before > 0.0),
+    ]
+
+
+def _at_least(name: str, value: float, threshold: float, applies: bool) -> Gate:
+    return Gate("DECAY", name, ">=", threshold, value, value >= threshold if applies else None)
+
+
+def _stages(failed: list[Gate]) -> list[Stage]:
+    return [stage for stage in STAGES if any(gate.stage == stage for gate in failed)]
+
+
+_SIGNS = {
+    RECENT_SHARPE: "Sharpe ratio of the last 30 days {value:.2f}, below half the lifetime's"
+    " (limit {bound:.2f})",
+    PROFIT_PER_DAY: "net profit per day {value:+.4%}, more than 20 % below the discovery's"
+    " (limit {bound:+.4%})",
+    "net_profit": "lifetime net profit {value:+.2%}, below {bound:g}",
+    "sharpe_ratio": "lifetime Sharpe ratio {value:.2f}, below {bound:g}",
+}
+
+
+def _reason(stage: Stage, failed: list[Gate], new_trades: int) -> str:
+    """Say what holds the configuration down, or why nothing does."""
+    if failed:
+        signs = [_SIGNS[g.name].format(value=g.value, bound=g.threshold) for g in failed]
+        return "; ".join(signs) + "."
+    if new_trades < MIN_NEW_TRADES:
+        found = f"{new_trades} new trades; {MIN_NEW_TRADES} are needed to call it decay."
+    else:
+        found = f"No sign of decay in {new_trades} new trades."
+    return f"{found} Monitoring never lifts a stage." if stage in ("DECAY", "PAPER") else found

@@ -1,0 +1,204 @@
+"""Evidence for and against luck, gathered after the walk-forward (validation §3 to §5)."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gpu_engine.backend import Backend, array_module
+from gpu_engine.metrics import DAYS_PER_YEAR
+from gpu_engine.records import Float
+from pipeline.config.search import PLATEAU_LIMIT
+from pipeline.config.validation import LuckTests
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.loop import SearchSettings
+from pipeline.validation.bootstrap import mean_block
+from pipeline.validation.overfitting import BlockSums
+from pipeline.validation.reality_check import MaxSharpe, RealityCheck
+from pipeline.validation.seeds import REALITY_CHECK, generator
+from pipeline.validation.statistics import deflated_sharpe_ratio, implied_trials, moments
+from pipeline.validation.surrogates import (
+    KINDS,
+    Kind,
+    SurrogateSearch,
+    SurrogateTest,
+    against_surrogates,
+)
+from pipeline.validation.whole_history import WholeHistory, search_whole_history
+from pipeline.validation.windows import Days
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+#: Blocks of the CSCV (validation §3).
+CSCV_BLOCKS = 10
+#: Most combinations whose daily returns are held at a time, and copies of them that a block makes.
+MOST_HELD, COPIES = 8192, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the whole-history search and the surrogates say.
+
+    ``statistics`` by their names in validation §3; ``search`` describes the pass itself;
+    ``reality_check`` and ``surrogates`` hold the distributions of luck.
+    """
+
+    statistics: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, Any] = field(default_factory=dict)
+    reality_check: RealityCheck | None = None
+    surrogates: dict[Kind, SurrogateTest] = field(default_factory=dict)
+
+
+def gather(
+    evaluator: Evaluator,
+    days: Days,
+    settings: SearchSettings,
+    number: int,
+    luck: LuckTests,
+    threads: int | None,
+    progress: Progress,
+) -> Evidence:
+    """Search the whole history and hold its best against luck.
+
+    Parameters
+    ----------
+    number : int
+        Of this search among those of the run: it gives the draws of a method that draws.
+    threads : int or None
+        Of the reality check, and processes that search surrogates; None for one a core.
+
+    Returns
+    -------
+    Evidence
+        Without any statistic for a grid of more than 10⁷ combinations.
+    """
+    if settings.method == "grid" and evaluator.space.size > PLATEAU_LIMIT:
+        return Evidence()
+    size = evaluator.space.size if evaluator.space.discrete else settings.budget
+    with progress("whole history", size) as advance:
+        found = search_whole_history(evaluator, days, settings, number, advance)
+    if found.best is None:
+        return Evidence(search=_description(found, None))
+    with progress("reality check", found.admissible) as advance:
+        evidence = _of_columns(found, luck, settings.seed, threads, advance)
+    if not luck.surrogates:
+        return evidence
+    return _with_surrogates(evidence, found, settings, number, luck, threads, progress)
+
+
+def _of_columns(
+    found: WholeHistory,
+    luck: LuckTests,
+    seed: int,
+    threads: int | None,
+    advance: Callable[[int], None],
+) -> Evidence:
+    """Reality check, CSCV and deflated Sharpe ratio over one stream of daily returns."""
+    winner = found.best_active()
+    if winner is None:
+        return Evidence(search=_description(found, None))
+    block = mean_block(winner)
+    rng, xp = generator(seed, REALITY_CHECK), array_module(found.evaluator.backend)
+    cscv = BlockSums(found.n_days, CSCV_BLOCKS)
+    with MaxSharpe(found.n_days, luck.resamples, block, rng, threads, xp) as check:
+        for columns in found.columns(_held(luck, found.n_days), advance):
+            check.add(columns)
+            cscv.add(columns)
+        reality, overfit = check.result(), cscv.result()
+    statistics = {
+        "reality_check_p": reality.p_value,
+        "pbo": overfit.pbo,
+        "p_oos_loss": overfit.p_oos_loss,
+        "oos_slope": overfit.slope,
+        "deflated_sharpe_ratio": _deflated(found, winner, reality),
+    }
+    return Evidence(statistics, _description(found, reality), reality)
+
+
+def _held(luck: LuckTests, n_days: int) -> int:
+    """Count the combinations whose returns fit the memory allowed."""
+    bytes_each = n_days * np.dtype(np.float64).itemsize * COPIES
+    return max(1, min(MOST_HELD, int(luck.memory_gb * 2**30) // bytes_each))
+
+
+def _deflated(found: WholeHistory, winner: Float, reality: RealityCheck) -> dict[str, float] | None:
+    """Deflated Sharpe ratio of the best combination, as a band (validation §3).
+
+    With N = all admissible combinations and the variance of their Sharpe ratios; and with the N
+    whose expected maximum is the mean of the bootstrap maxima, which are in standard errors of
+    a Sharpe ratio.
+    """
+    own = moments(winner)
+    n_days = len(winner)
+    trials = found.sharpe[~np.isnan(found.sharpe)] / math.sqrt(DAYS_PER_YEAR)
+    known = reality.maxima[np.isfinite(reality.maxima)]
+    if len(trials) < 2 or not len(known):
+        return None
+    effective = implied_trials(float(known.mean()) * math.sqrt(n_days - 1))
+    pairs = (
+        (float(len(trials)), float(trials.var(ddof=1))),
+        (effective, 1.0 / (n_days - 1)),
+    )
+    ratios = [
+        deflated_sharpe_ratio(own.sharpe, n_days, own.skew, own.kurtosis, n_trials, variance)
+        for n_trials, variance in pairs
+    ]
+    if not all(math.isfinite(ratio) for ratio in ratios):
+        return None
+    return {"low": min(ratios), "high": max(ratios)}
+
+
+def _description(found: WholeHistory, reality: RealityCheck | None) -> dict[str, Any]:
+    """Describe the pass: what was searched, and what the check was made of."""
+    description = {
+        "days": found.n_days,
+        "admissible": found.admissible,
+        "best_sharpe_ratio": found.best,
+    }
+    if reality is not None and reality.statistic is not None:
+        description |= {
+            "columns": reality.n_columns,
+            "best_active_sharpe_ratio": reality.statistic * math.sqrt(DAYS_PER_YEAR),
+            "mean_block": reality.mean_block,
+            "resamples": len(reality.maxima),
+        }
+    return description
+
+
+def _with_surrogates(
+    evidence: Evidence,
+    found: WholeHistory,
+    settings: SearchSettings,
+    number: int,
+    luck: LuckTests,
+    threads: int | None,
+    progress: Progress,
+) -> Evidence:
+    """Add the test on surrogate candles: the larger p of both kinds decides (validation §5)."""
+    assert found.best is not None, "there is nothing to test"
+    evaluator = found.evaluator
+    search = SurrogateSearch.of(evaluator, settings, number)
+    with progress("surrogates", len(KINDS) * luck.surrogate_count) as advance:
+        tests = against_surrogates(
+            search,
+            found.best,
+            luck.surrogate_count,
+            evaluator.backend,
+            _workers(evaluator.backend, threads),
+            advance,
+        )
+    statistics = evidence.statistics | {"surrogate_p": max(t.p_value for t in tests.values())}
+    drawn = {kind: len(test.best) for kind, test in tests.items()}
+    described = evidence.search | {"surrogates": drawn}
+    return Evidence(statistics, described, evidence.reality_check, tests)
+
+
+def _workers(backend: Backend, asked: int | None) -> int:
+    """Only CPU backends share the machine among processes; a GPU is fed by one."""
+    return 1 if backend.name == "cuda" else asked or os.cpu_count() or 1

@@ -1,0 +1,51 @@
+"""P-values of many markets, adjusted for being many (validation §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.records import Float
+
+#: Benjamini & Hochberg (1995) and Benjamini & Yekutieli (2001): false discovery rate, for tests
+#: that are independent or depend in any way; Holm (1979): family-wise error rate.
+Method = Literal["bh", "by", "holm"]
+
+
+def adjusted(p: Sequence[float | None] | NDArray[np.float64], method: Method) -> Float:
+    """Adjust p-values: what is then at most α is a discovery at level α.
+
+    ``bh`` gives the ``fdr_q_value`` of a sweep's markets.
+
+    Parameters
+    ----------
+    p : sequence of shape (M,)
+        P-values; None or NaN where a market has none.
+    method : {"bh", "by", "holm"}
+
+    Returns
+    -------
+    float64 array of shape (M,)
+        NaN where ``p`` is undefined; such a market does not count as a test.
+    """
+    values = np.array(p, dtype=np.float64)  # None becomes NaN
+    defined = ~np.isnan(values)
+    if defined.any():
+        values[defined] = _adjusted(values[defined], method)
+    return values
+
+
+def _adjusted(p: Float, method: Method) -> Float:
+    # Imported late: seconds, and a run over one market has nothing to adjust.
+    if method == "holm":
+        from statsmodels.stats.multitest import multipletests
+
+        holm: Float = multipletests(p, method="holm")[1]
+        return holm
+    from scipy.stats import false_discovery_control
+
+    discovery_rate: Float = false_discovery_control(p, method=method)
+    return discovery_rate

@@ -1,0 +1,160 @@
+"""The whole-history search repeated on candles in which the edge cannot exist (validation §5).
+
+If the best Sharpe ratio of the real candles is common on surrogates, the search made it. Surrogates
+are drawn one after another until the answer is clear (Besag & Clifford 1991, Sequential Monte Carlo
+p-values, Biometrika 78(2)).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from gpu_engine.backend import Backend, choose
+from gpu_engine.records import Candles, Costs, Float, RiskLimits
+from pipeline.market_data.surrogates import SURROGATES as MAKERS
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.loop import SearchSettings
+from pipeline.search.space import Space
+from pipeline.validation.seeds import SURROGATES, generator
+from pipeline.validation.whole_history import search_whole_history
+from pipeline.validation.windows import whole_days
+
+Advance = Callable[[int], None]
+Kind = Literal["permuted", "sign_flipped"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+#: Surrogates at least as good as the real candles that end the drawing.
+ENOUGH = 20
+
+
+@dataclass(frozen=True, eq=False)
+class SurrogateTest:
+    """One kind's outcome: ``best`` holds every surrogate's best Sharpe, annualised, -inf for none.
+
+    ``best`` is float64 of shape (l,) in the order of their numbers.
+    """
+
+    p_value: float
+    best: Float
+
+
+@dataclass(frozen=True, eq=False)
+class SurrogateSearch:
+    """The search that is repeated: everything but the candles' order is that of the run.
+
+    The seed of the settings and a surrogate's number give its candles; ``number`` of the search
+    gives the draws of a method that draws, the same on every surrogate.
+    """
+
+    candles: Candles
+    space: Space
+    costs: Costs
+    risk: RiskLimits
+    settings: SearchSettings
+    number: int
+
+    @classmethod
+    def of(cls, evaluator: Evaluator, settings: SearchSettings, number: int) -> SurrogateSearch:
+        """Repeat the search of an evaluator."""
+        held = (evaluator.candles, evaluator.space, evaluator.costs, evaluator.risk)
+        return cls(*held, settings, number)
+
+    def best(self, kind: Kind, surrogate: int, backend: Backend) -> float:
+        """Return the best admissible Sharpe ratio on one surrogate, annualised; -inf for none."""
+        rng = generator(self.settings.seed, SURROGATES, KINDS.index(kind), surrogate)
+        candles = MAKERS[kind](self.candles, rng)
+        evaluator = Evaluator(candles, self.space, self.costs, self.risk, backend)
+        found = search_whole_history(
+            evaluator, whole_days(candles), self.settings, self.number, lambda n: None
+        )
+        return -np.inf if found.best is None else found.best
+
+
+def sequential_p(observed: float, draws: Iterable[float], most: int) -> SurrogateTest:
+    """Besag-Clifford p-value of ``observed`` against at most ``most`` of ``draws``.
+
+    ``h / l`` when h = 20 draws of l were at least as large, else ``(1 + #) / (most + 1)``.
+    """
+    best: list[float] = []
+    reached = 0
+    for value in draws:
+        best.append(value)
+        reached += value >= observed
+        if reached == ENOUGH:
+            return SurrogateTest(ENOUGH / len(best), np.array(best))
+        if len(best) == most:
+            break
+    return SurrogateTest((1 + reached) / (len(best) + 1), np.array(best))
+
+
+def against_surrogates(
+    search: SurrogateSearch,
+    observed: float,
+    most: int,
+    backend: Backend,
+    workers: int,
+    advance: Advance,
+) -> dict[Kind, SurrogateTest]:
+    """Test ``observed``, the best Sharpe ratio of the real candles, against both kinds.
+
+    With more than one worker surrogates are searched ahead in processes of their own, with one
+    thread each; they are judged in the order of their numbers, so the result is the same.
+    """
+    found = {}
+    for kind in KINDS:
+        with closing(_draws(search, kind, most, backend, workers)) as draws:
+            found[kind] = sequential_p(observed, _counted(draws, advance), most)
+        advance(most - len(found[kind].best))
+    return found
+
+
+def _counted(draws: Iterable[float], advance: Advance) -> Iterator[float]:
+    for value in draws:
+        advance(1)
+        yield value
+
+
+def _draws(
+    search: SurrogateSearch, kind: Kind, most: int, backend: Backend, workers: int
+) -> Generator[float]:
+    if workers == 1:
+        yield from (search.best(kind, number, backend) for number in range(most))
+        return
+    context = multiprocessing.get_context("spawn")  # threads of Numba and BLAS do not survive fork
+    start = (search, backend.name)
+    with ProcessPoolExecutor(workers, context, _start_worker, start) as pool:
+        ahead: deque[Future[float]] = deque()
+        try:
+            for number in range(most + 2 * workers):
+                if number < most:
+                    ahead.append(pool.submit(_work, kind, number))
+                if number >= 2 * workers:
+                    yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+#: What a worker process searches with; set once as it starts.
+_worker: tuple[SurrogateSearch, Backend]
+
+
+def _start_worker(search: SurrogateSearch, backend: str) -> None:
+    global _worker
+    _worker = (search, choose(backend).backend)
+    if backend == "numba":
+        from gpu_engine.numba_backend import set_threads
+
+        set_threads(1)
+
+
+def _work(kind: Kind, number: int) -> float:
+    search, backend = _worker
+    return search.best(kind, number, backend)

@@ -1,0 +1,119 @@
+"""One more search pass, over the whole history: every combination's daily returns (validation §4).
+
+The grid in full when the space is one, whichever method searches, because what a method did not try
+can only make luck smaller; else all points that the method asks. Blocks of returns stream out of
+the engine; the matrix of all of them is never held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpu_engine.records import Bool, Float, Int64, Window
+from gpu_engine.scoring import ScoreRule, scores_of
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.grid import score_grid
+from pipeline.search.loop import SearchSettings, asked_points
+from pipeline.validation.windows import Days
+
+Advance = Callable[[int], None]
+
+#: Exits on at least so many different days, or a sixth of the days if that is more: a strategy
+#: that hardly ever trades has no distribution to resample, and takes the power from all others.
+MIN_ACTIVE_DAYS, ACTIVE_SHARE = 20, 6
+#: Combinations looked at together for the best that is active.
+CANDIDATES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class WholeHistory:
+    """Annualised Sharpe ratios over all full days.
+
+    ``points`` float64 (n, P) or None for the whole grid; ``sharpe`` float64 (n,), NaN where the
+    combination is inadmissible.
+    """
+
+    evaluator: Evaluator
+    window: Window
+    n_days: int
+    points: Float | None
+    sharpe: Float
+
+    @property
+    def admissible(self) -> int:
+        """Number of admissible combinations."""
+        return int(np.count_nonzero(~np.isnan(self.sharpe)))
+
+    @property
+    def best(self) -> float | None:
+        """Best admissible Sharpe ratio, annualised; None where nothing is admissible."""
+        return float(np.nanmax(self.sharpe)) if self.admissible else None
+
+    def best_active(self) -> Float | None:
+        """Daily returns of the active combination with the largest Sharpe ratio, shape (T,)."""
+        order = np.argsort(-self.sharpe, kind="stable")[: self.admissible]
+        for first in range(0, len(order), CANDIDATES):
+            daily = self._daily(order[first : first + CANDIDATES])
+            active = self._active(daily)
+            if active.any():
+                found: Float = daily[np.argmax(active)]
+                return found
+        return None
+
+    def columns(self, block: int, advance: Advance) -> Iterator[Float]:
+        """Stream daily returns of the active combinations, (n, T); identical series once.
+
+        About ``block`` combinations are evaluated at a time; ``advance`` hears of the admissible.
+        """
+        seen: set[bytes] = set()
+        for daily in self._blocks(block):
+            advance(len(daily))
+            active = daily[self._active(daily)]
+            new = []
+            for row, series in enumerate(active.astype(np.float32)):
+                digest = hashlib.blake2b(series.tobytes(), digest_size=16).digest()
+                if digest not in seen:
+                    seen.add(digest)
+                    new.append(row)
+            yield active[new]
+
+    def _blocks(self, block: int) -> Iterator[Float]:
+        """Daily returns of all admissible combinations, some at a time."""
+        if self.points is not None:
+            admissible = np.flatnonzero(~np.isnan(self.sharpe))
+            for first in range(0, len(admissible), block):
+                yield self._daily(admissible[first : first + block])
+            return
+        for index, daily in self.evaluator.stream_daily(self.window, block, ~np.isnan(self.sharpe)):
+            yield daily[~np.isnan(self.sharpe[index])]
+
+    def _daily(self, rows: Int64) -> Float:
+        points = self.evaluator.space.points(rows) if self.points is None else self.points[rows]
+        return self.evaluator.daily_of(points, self.window)
+
+    def _active(self, daily: Float) -> Bool:
+        """Whether each series has enough days with an exit: a net return of exactly 0 is none."""
+        needed = max(MIN_ACTIVE_DAYS, self.n_days / ACTIVE_SHARE)
+        enough: Bool = np.count_nonzero(daily, axis=1) >= needed
+        return enough
+
+
+def search_whole_history(
+    evaluator: Evaluator, days: Days, settings: SearchSettings, number: int, advance: Advance
+) -> WholeHistory:
+    """Evaluate the grid, or what the method asks, over all full days.
+
+    ``number`` of the search chooses the seed of a method that draws, as in `search`.
+    """
+    rule = ScoreRule("sharpe_ratio", settings.min_trades)
+    window = days.whole
+    if evaluator.space.discrete:
+        (sharpe,) = score_grid(evaluator, (window,), rule, advance)
+        return WholeHistory(evaluator, window, days.count, None, sharpe)
+    points, _ = asked_points(evaluator, window, settings, number, advance)
+    metrics = evaluator.points(points, (window,))[0]
+    return WholeHistory(evaluator, window, days.count, points, scores_of(metrics, rule))

@@ -1,0 +1,314 @@
+"""The receipt of a stored configuration, made once more: its figures from its parameters.
+
+Everything is simulated on the `reference` path: each window's winner on both its parts, the stored
+configuration on the days it was found on. What was stored must come out again: every trade, every
+daily return, every metric, and the test against luck that follows from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.agreement import (
+    METRIC_TOLERANCE,
+    RETURN_TOLERANCE,
+    Disagreement,
+    compare_metrics,
+    compare_trades,
+)
+from gpu_engine.metrics import metrics_of
+from gpu_engine.records import METRICS, TRADE, Candles, Float, Window
+from pipeline.config import SimulationConfig
+from pipeline.market_data.timeframe import utc
+from pipeline.provenance import engine_hash
+from pipeline.results.artifacts import ArtifactSet, DailySeries
+from pipeline.results.records import Configuration
+from pipeline.stored import evaluator_of, utc_date
+from pipeline.validation.statistics import sharpe_test
+
+_DAY0 = np.datetime64(0, "D")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One kind of figure: how many were compared, and what differed.
+
+    ``largest_difference`` is absolute, None where figures do not belong to each other one by one;
+    ``first`` names the first figure that differs, None when none does.
+    """
+
+    what: str
+    compared: int
+    differing: int
+    largest_difference: float | None
+    first: str | None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was compared, and what a person should know besides."""
+
+    configuration_id: str
+    synthetic: bool
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def first_difference(self) -> str | None:
+        """The first figure that is not what was stored."""
+        return next((c.first for c in self.comparisons if c.first is not None), None)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all that was stored came out again."""
+        return self.first_difference is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the receipt as plain values."""
+        return asdict(self) | {"agrees": self.agrees, "first_difference": self.first_difference}
+
+
+@dataclass(frozen=True, eq=False)
+class Resimulated:
+    """The out-of-sample series once more: day, return and trades of every test part."""
+
+    day: NDArray[np.int32]
+    daily: Float
+    trades: NDArray[Any]
+
+
+def verify(
+    configuration: Configuration, record: ArtifactSet, config: SimulationConfig, candles: Candles
+) -> Receipt:
+    """Compare a stored configuration with what its parameters do on ``candles``.
+
+    Other candles end the comparison: the bars of the stored trades would be others.
+    """
+    data = compare_candles(configuration.provenance, candles)
+    if data.first is not None:
+        return _receipt(configuration, [data])
+    try:
+        return _receipt(configuration, [data, *_figures(configuration, record, config, candles)])
+    except (KeyError, TypeError, ValueError) as error:
+        return _receipt(configuration, [data, _not_understood(error)])
+
+
+def _not_understood(error: Exception) -> Comparison:
+    """Say that what was stored cannot even be read as what it should be."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return Comparison("artifacts", 1, 1, None, f"the artifacts cannot be understood: {text}")
+
+
+def compare_candles(provenance: Mapping[str, Any], candles: Candles) -> Comparison:
+    """Compare candles with the hash that was stored; where it differs say in what."""
+    if candles.sha256 == provenance["data_hash"]:
+        return Comparison("candles", len(candles), 0, 0.0, None)
+    quality = provenance["quality"]
+    expected = {
+        "first candle": utc(quality["first_bar"]),
+        "last candle": utc(quality["last_bar"]),
+        "candles": 1 + (quality["last_bar"] - quality["first_bar"]) // candles.step_ms,
+        "filled candles": provenance["filled_candles"],
+    }
+    got = {
+        "first candle": utc(int(candles.timestamp[0])),
+        "last candle": utc(int(candles.timestamp[-1])),
+        "candles": len(candles),
+        "filled candles": int(candles.filled.sum()),
+    }
+    differing = [
+        f"{name}: stored {value}, now {got[name]}"
+        for name, value in expected.items()
+        if got[name] != value
+    ]
+    told = "; ".join(differing) or "as many, of the same days, with other prices or volumes"
+    return Comparison(
+        "candles", len(candles), 1, None, f"the candles are not those of the training: {told}"
+    )
+
+
+def _receipt(configuration: Configuration, comparisons: Iterable[Comparison]) -> Receipt:
+    notes = []
+    if configuration.provenance["engine_hash"] != engine_hash():
+        notes.append(
+            "The engine or a strategy has changed since the training (engine_hash); figures that"
+            " agree are the proof that the change did not matter here."
+        )
+    return Receipt(configuration.id, configuration.synthetic, tuple(comparisons), tuple(notes))
+
+
+def _figures(
+    configuration: Configuration, record: ArtifactSet, config: SimulationConfig, candles: Candles
+) -> Iterable[Comparison]:
+    """Re-simulate everything and compare it, the trades first."""
+    again = _out_of_sample(record, config, candles)
+    yield _trades(record.trades, again.trades)
+    yield _series(
+        "daily returns, out of sample", record.out_of_sample, DailySeries(again.day, again.daily)
+    )
+    metrics = metrics_of(config.risk.position_fraction * again.trades["ret"], again.daily)
+    yield _metrics("metrics, out of sample", [("", configuration.out_of_sample, metrics)])
+    yield _metrics("metrics of the windows", _of_windows(record, config, candles))
+
+    evaluator = evaluator_of(config, candles, configuration.parameters)
+    point = evaluator.space.point(configuration.parameters)
+    window = _days(candles, *record.in_sample.day[[0, -1]].tolist())
+    daily = DailySeries(_calendar(candles, window), evaluator.daily_returns(point, window))
+    yield _series("daily returns, in sample", record.in_sample, daily)
+    metrics = evaluator.points(point[None], (window,))[0, 0]
+    yield _metrics("metrics, in sample", [("", configuration.in_sample, metrics)])
+    yield _sharpe_test(configuration.statistics, again.daily)
+    yield _document(configuration)
+
+
+def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> Resimulated:
+    """Trade every window's winner on its test days; days without a winner are zero."""
+    day, daily, trades = [], [], [np.zeros(0, TRADE)]
+    for stored in record.windows:
+        window = _named_days(candles, stored["test"])
+        day.append(_calendar(candles, window))
+        if stored["parameters"] is None:
+            daily.append(np.zeros(len(day[-1])))
+            continue
+        evaluator = evaluator_of(config, candles, stored["parameters"])
+        point = evaluator.space.point(stored["parameters"])
+        daily.append(evaluator.daily_returns(point, window))
+        trades.append(evaluator.trades(point, window))
+    return Resimulated(np.concatenate(day), np.concatenate(daily), np.concatenate(trades))
+
+
+def _of_windows(
+    record: ArtifactSet, config: SimulationConfig, candles: Candles
+) -> Iterable[tuple[str, Mapping[str, Any], Any]]:
+    """Yield name, stored and re-simulated metrics of both parts of every window."""
+    for number, stored in enumerate(record.windows, start=1):
+        if stored["parameters"] is None:
+            continue
+        parts = [_named_days(candles, stored[part]) for part in ("train", "test")]
+        evaluator = evaluator_of(config, candles, stored["parameters"])
+        point = evaluator.space.point(stored["parameters"])
+        metrics = evaluator.points(point[None], parts)[:, 0]
+        yield f"window {number} in_sample.", stored["in_sample"], metrics[0]
+        yield f"window {number} out_of_sample.", stored["out_of_sample"], metrics[1]
+
+
+def _trades(stored: NDArray[Any], again: NDArray[Any]) -> Comparison:
+    found = compare_trades(stored, again)
+    same = len(stored) == len(again)
+    largest = float(np.abs(stored["ret"] - again["ret"]).max(initial=0.0)) if same else None
+    return _comparison("trades, out of sample", len(stored), found, largest)
+
+
+def _series(what: str, stored: DailySeries, again: DailySeries) -> Comparison:
+    """Compare day by day; returns to the tolerance of a trade's."""
+    if not np.array_equal(stored.day, again.day):
+        spans = [
+            f"{utc_date(int(s.day[0]))} to {utc_date(int(s.day[-1]))}" for s in (stored, again)
+        ]
+        days = Disagreement(f"{what}, days", *(f"{s}" for s in spans))
+        return _comparison(what, len(stored.day), [days], None)
+    difference = np.abs(stored.returns - again.returns)
+    wrong = np.flatnonzero(~(difference <= RETURN_TOLERANCE))
+    found = [
+        Disagreement(
+            f"{what}, {utc_date(int(stored.day[i]))}",
+            stored.returns[i].item(),
+            again.returns[i].item(),
+        )
+        for i in wrong
+    ]
+    return _comparison(what, len(stored.day), found, _largest(difference))
+
+
+def _metrics(what: str, pairs: Iterable[tuple[str, Mapping[str, Any], Any]]) -> Comparison:
+    """Compare metrics by name, null as NaN (`gpu_engine.agreement.compare_metrics`)."""
+    found, differences = [], [0.0]
+    count = 0
+    for prefix, stored, again in pairs:
+        expected = {n: math.nan if stored[n] is None else stored[n] for n in METRICS.names or ()}
+        count += len(expected)
+        found += [
+            d._replace(field=f"{prefix}{d.field.removeprefix('metrics.')}")
+            for d in compare_metrics(expected, again)
+        ]
+        differences += [abs(float(again[n]) - v) for n, v in expected.items()]
+    named = [d._replace(field=f"{what}, {d.field}") for d in found]
+    return _comparison(what, count, named, _largest(np.array(differences)))
+
+
+def _sharpe_test(statistics: Mapping[str, Any], daily: Float) -> Comparison:
+    """Test the re-simulated series against luck again."""
+    again = sharpe_test(daily)._asdict()
+    found, differences = [], [0.0]
+    for name, value in again.items():
+        stored = statistics[name]
+        if stored is None or value is None:
+            different = stored is not value
+        else:
+            differences.append(abs(stored - value))
+            different = not differences[-1] <= METRIC_TOLERANCE * max(1.0, abs(value))
+        if different:
+            found.append(Disagreement(name, stored, value))
+    return _comparison("p_value and z_score", len(again), found, max(differences))
+
+
+def _document(configuration: Configuration) -> Comparison:
+    """Hold the document that is traded against the row that was verified."""
+    document, row = configuration.document, configuration
+    performance = document["performance"]
+    pairs = {
+        "status": (row.lifecycle_stage, document["status"]),
+        "parameters": (row.parameters, document["parameters"]),
+        "metadata.data_hash": (row.provenance["data_hash"], document["metadata"]["data_hash"]),
+        "performance.NET_PROFIT": (row.out_of_sample["net_profit"], performance["NET_PROFIT"]),
+        "performance.sample_size": (row.out_of_sample["sample_size"], performance["sample_size"]),
+        "in_sample": (row.in_sample, document["in_sample"]),
+    }
+    found = [
+        Disagreement(f"document.{name}", own, written)
+        for name, (own, written) in pairs.items()
+        if own != written
+    ]
+    return _comparison("document", len(pairs), found, None)
+
+
+def _comparison(
+    what: str, compared: int, found: list[Disagreement], largest: float | None
+) -> Comparison:
+    first = f"{found[0].field}: stored {found[0].expected}, now {found[0].got}" if found else None
+    return Comparison(what, compared, len(found), largest, first)
+
+
+def _span(day: NDArray[np.int32]) -> str:
+    if not len(day):
+        return "none"
+    return f"{len(day)} from {utc_date(int(day[0]))} to {utc_date(int(day[-1]))}"
+
+
+def _largest(difference: Float) -> float:
+    finite = difference[np.isfinite(difference)]  # NaN where both are undefined
+    return float(finite.max(initial=0.0))
+
+
+def _named_days(candles: Candles, dates: list[str]) -> Window:
+    first, last = (int((np.datetime64(date, "D") - _DAY0).astype(int)) for date in dates)
+    return _days(candles, first, last)
+
+
+def _days(candles: Candles, first: int, last: int) -> Window:
+    """Bars of the UTC days ``first`` to ``last``, both included."""
+    if not candles.day[0] <= first <= last <= candles.day[-1]:
+        raise ValueError(f"days {utc_date(first)} to {utc_date(last)} are not in the candles")
+    start, end = np.searchsorted(candles.day, [first, last + 1])
+    return Window(int(start), int(end))
+
+
+def _calendar(candles: Candles, window: Window) -> NDArray[np.int32]:
+    first, last = int(candles.day[window.start]), int(candles.day[window.end - 1])
+    return np.arange(first, last + 1, dtype=np.int32)

@@ -1,0 +1,79 @@
+"""Make the receipt of a stored configuration once more, on the reference path (docs/monitoring.md).
+
+Exit status: 0 everything agrees, 1 something differs, 2 a mistake in what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline import cli
+from pipeline.config import StoredConfig
+from pipeline.console import Console
+from pipeline.results.jsonable import dumps
+from pipeline.results.records import Configuration
+from pipeline.results.repository import Repository
+from pipeline.stored import (
+    find,
+    load_again,
+    only,
+    opened,
+    pinned,
+    read_command_line,
+    read_record,
+    simulation_config,
+)
+from pipeline.verification import Receipt, verify
+from pipeline.wording import SYNTHETIC
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify one configuration, print the receipt, and return the exit status."""
+    keys = "storage=..., storage.url=..., storage.artifacts=...; data=file data.path=FILE"
+    given = read_command_line("verify", "ID", keys, __doc__, arguments)
+    with opened(given.overrides, StoredConfig) as (config, repository):
+        receipt = _verified(config, repository, find(repository, only(given.ids)))
+    console = Console()
+    if given.json:
+        console.print(dumps(receipt.to_dict()))
+    else:
+        _show(console, receipt)
+    return cli.DONE if receipt.agrees else cli.FAILED
+
+
+def _verified(
+    config: StoredConfig, repository: Repository, configuration: Configuration
+) -> Receipt:
+    """Load what is stored and the candles, and compare."""
+    record = read_record(config.storage, configuration)
+    simulation = simulation_config(repository, configuration, config.data)
+    data = pinned(simulation.data, configuration)
+    market = load_again(simulation, data, configuration, lambda n: None)
+    return verify(configuration, record, simulation, market.candles)
+
+
+def _show(console: Console, receipt: Receipt) -> None:
+    if receipt.synthetic:
+        console.print(SYNTHETIC)
+    rows = [
+        (
+            c.what,
+            f"{c.compared:,}",
+            f"{c.differing:,}",
+            "-" if c.largest_difference is None else f"{c.largest_difference:.1e}",
+            "DIFFERS" if c.first else "agrees",
+        )
+        for c in receipt.comparisons
+    ]
+    columns = ("figures", "compared", "differing", "largest difference", "outcome")
+    console.table(f"Receipt of {receipt.configuration_id}", columns, rows)
+    for note in receipt.notes:
+        console.print(note)
+    if receipt.agrees:
+        console.print("Verified: the reference path gives what was stored.")
+    else:
+        console.print(f"NOT verified: {receipt.first_difference}.")
+
+
+if __name__ == "__main__":
+    cli.run_plain(main)

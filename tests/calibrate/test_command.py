@@ -1,0 +1,121 @@
+"""The command: workers change nothing, an interrupt loses nothing, and the small tier."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from pipeline.calibrate.__main__ import main
+from pipeline.calibrate.markets import Market
+from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.synthetic import synthetic_candles
+from support.runs import ROOT
+
+#: A grid that holds the planted combination, and takes no time.
+HOLDS_PLANT = (
+    "strategy.parameters.pierce_depth.grid=[0.001,0.002]",
+    "strategy.parameters.volume_spike_threshold.grid=[2.0,3.0]",
+    "strategy.parameters.reversal_candle_size.grid=[1.0]",
+    "strategy.parameters.key_level_lookback.grid=[100]",
+)
+FOUND = {"VALIDATION", "MATURE"}
+
+
+def _lines(folder):
+    lines = (folder / "markets.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def candles(tmp_path):
+    """A file of half a year named as a market's."""
+    raw = synthetic_candles(180, "5m", seed=99)
+    table = pyarrow.table({name: getattr(raw, name) for name in COLUMNS})
+    path = tmp_path / "binance_BTC-USDT_5m_invented.parquet"
+    pyarrow.parquet.write_table(table, path)
+    return path
+
+
+def test_the_small_tier(tmp_path, candles):
+    """What continuous integration calibrates: nothing is found but the plant."""
+    asked = ["--nulls", "4", "--planted", "3", "--strengths", "8", "--candles", str(candles)]
+    assert main([*asked, "--out", str(tmp_path), "--write", str(tmp_path), *HOLDS_PLANT]) == 0
+    values = json.loads((tmp_path / "calibration.json").read_text("utf-8"))
+    assert [group["kind"] for group in values["null"]] == ["synthetic", "permuted", "sign_flipped"]
+    assert [group["at_least"]["VALIDATION"]["count"] for group in values["null"]] == [0, 0, 0]
+    (planted,) = values["planted"]
+    assert planted["at_least"]["VALIDATION"]["count"] == planted["markets"] == 3
+    assert planted["at_least"]["MATURE"]["count"] >= 1
+    assert planted["oos_sharpe"]["median"] > 3
+    for outcome in _lines(tmp_path):
+        if outcome["kind"] == "planted":
+            assert outcome["stored_net_profit"] >= outcome["planted_net_profit"] / 2 > 0
+
+
+def test_workers_change_nothing(tmp_path, quick, trained):
+    assert main(["--nulls", "3", "--planted", "0", "--out", str(tmp_path), *quick]) == 0
+    lines = sorted(_lines(tmp_path), key=lambda line: line["seed"])
+    here = [trained(Market("synthetic", seed), quick) for seed in range(3)]
+    assert [(x["stage"], x["figures"]) for x in lines] == [(x.stage, x.figures) for x in here]
+
+
+@pytest.fixture
+def interrupted(tmp_path, quick):
+    """Exit status of a long run that Ctrl-C reached, all its processes, after the first market."""
+    command = [sys.executable, "-m", "pipeline.calibrate", "--nulls", "500", "--planted", "0"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path), *quick],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "markets.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def test_an_interrupt_leaves_a_file_to_go_on_from(tmp_path, quick, interrupted, capsys):
+    status, err = interrupted
+    assert status == 130
+    assert "Traceback" not in err
+    assert "keeps what is finished; the same command goes on." in err
+    done = len(_lines(tmp_path))
+    assert 1 <= done < 500
+    asked = ["--nulls", str(done + 1), "--planted", "0", "--out", str(tmp_path), *quick]
+    assert main(asked) == 0
+    assert f"{done} of {done + 1} markets are there already" in capsys.readouterr().err
+    assert sorted(line["seed"] for line in _lines(tmp_path)) == list(range(done + 1))
+
+
+@pytest.mark.parametrize("wrong", [["--nulls", "-1"], ["--strengths", "4,4"], ["--workers", "0"]])
+def test_a_number_that_cannot_be(wrong, capsys):
+    with pytest.raises(SystemExit):
+        main(wrong)
+    assert f"argument {wrong[0]}: must" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_plant_is_found(tmp_path):
+    main(["--nulls", "0", "--planted", "10", "--strengths", "8", "--out", str(tmp_path)])
+    found = [
+        year["stage"] in FOUND and year["stored_net_profit"] >= year["planted_net_profit"] / 2
+        for year in _lines(tmp_path)
+    ]
+    assert len(found) == 10
+    assert sum(found) >= 8
+
+
+@pytest.mark.slow
+def test_the_null_is_not(tmp_path):
+    main(["--nulls", "40", "--planted", "0", "--out", str(tmp_path)])
+    stages = [year["stage"] for year in _lines(tmp_path)]
+    assert len(stages) == 40
+    assert sum(stage in FOUND for stage in stages) <= 4

@@ -1,0 +1,51 @@
+"""`python -m pipeline.explain`: what a database says of a configuration."""
+
+import json
+
+from pipeline import explain
+from support.runs import QUICK, run
+from support.stored import command
+
+
+def test_a_training_is_explained(fading):
+    identity = fading.result["configuration_id"]
+    finished = command(explain, fading.folder, identity)
+    assert (finished.status, finished.err) == (0, "")
+    lines = finished.out.splitlines()
+    assert lines[:2] == [
+        f"{identity}, binance:BTC/USDT:15m",
+        "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, not (yet)"
+        " beyond that of the whole search.",
+    ]
+    assert "- number of trades out of sample is 31, at least 30 is needed: passed" in lines
+    assert [line for line in lines if line and not line.startswith("- ")][2:] == [
+        "Gates", "What would move it", "What the numbers do not prove",
+    ]  # fmt: skip
+
+
+def test_json_is_the_same(fading):
+    found = json.loads(command(explain, fading.folder, "latest", "--json").out)
+    assert found["stage"] == fading.result["lifecycle_stage"]
+    assert [gate["name"] for gate in found["gates"]] == [g["name"] for g in fading.result["gates"]]
+    text = command(explain, fading.folder, "latest").out
+    sentences = [*found["moves"], *found["caveats"], *(g["sentence"] for g in found["gates"])]
+    assert [sentence for sentence in sentences if f"- {sentence}\n" not in text] == []
+
+
+def test_invented_candles_are_marked(here):
+    trained = here(*QUICK, "optimizer=random", "validation.evidence=deciding")
+    finished = command(explain, trained.folder, "latest")
+    assert finished.out.startswith("SYNTHETIC candles: nothing below says anything about a market.")
+    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']} (size " in finished.out
+
+
+def test_it_takes_no_candles(fading):
+    finished = command(explain, fading.folder, "latest", "data=file", "data.path=x.parquet")
+    assert finished.status == 2
+    assert "data is not a key: there are storage." in finished.err
+
+
+def test_the_real_command(fading):
+    finished = run(fading.folder, "latest", module="pipeline.explain")
+    assert (finished.status, finished.err) == (0, "")
+    assert "\nGates\n- net profit out of sample is +34.9 %" in finished.out

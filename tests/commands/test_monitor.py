@@ -1,0 +1,224 @@
+"""`python -m pipeline.monitor`: newer candles, an event, a stage that may fall."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gpu_engine.backend import choose
+from gpu_engine.records import Window
+from pipeline import explain, monitor, verify
+from pipeline.config import SimulationConfig, validated
+from pipeline.market_data.files import read_file
+from pipeline.market_data.grid import make_regular
+from pipeline.results.artifacts import read_artifacts
+from pipeline.results.repository import Repository
+from pipeline.results.template import validate_document
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.space import single_point
+from pipeline.strategies.registry import load_strategy
+from support.runs import QUICK, ask, run
+from support.stored import BARS_A_DAY, DAYS, TRAINED_BARS, command, fading_candles, write
+
+
+def events_of(finished):
+    identity = finished.result["configuration_id"]
+    return ask(finished.folder, lambda repository: Repository.events(repository, identity))
+
+
+@pytest.fixture
+def grown(fading):
+    """The same file, 90 days later: the edge has gone."""
+    write(fading.folder / "candles.parquet", fading_candles())
+    return fading
+
+
+def monitored(folder, *arguments):
+    finished = command(monitor, folder, "--json", *arguments)
+    assert "Traceback" not in finished.err
+    return finished, json.loads(finished.out)["configurations"] if finished.out else []
+
+
+def test_an_edge_that_went_is_decay(grown):
+    _, (outcome,) = monitored(grown.folder)
+    assert (outcome["from_stage"], outcome["to_stage"]) == ("VALIDATION", "DECAY")
+    assert (outcome["recorded"], outcome["skipped"]) == (True, None)
+    figures = outcome["figures"]
+    assert (figures["first_day"], figures["last_day"]) == ("2023-06-20", "2023-09-17")
+    assert figures["new"]["n_days"] == DAYS - 170
+    assert figures["new"]["sample_size"] >= 30
+    assert figures["new"]["net_profit"] < 0
+    (row,) = grown.configurations
+    (event,) = events_of(grown)
+    assert (row.lifecycle_stage, event.from_stage, event.to_stage) == (
+        *("DECAY", "VALIDATION", "DECAY"),
+    )
+    assert (event.kind, event.reason, event.figures) == (*("monitor", outcome["reason"], figures),)
+    assert event.reason.startswith("Sharpe ratio of the last 30 days -")
+
+
+def test_the_document_follows_and_the_evidence_stays(grown):
+    (before,) = grown.configurations
+    monitored(grown.folder)
+    (after,) = grown.configurations
+    validate_document(after.document)
+    assert (after.document["status"], before.document["status"]) == ("DECAY", "VALIDATION")
+    sizes = after.document["risk_allocation"]
+    assert (sizes["max_position_size"], sizes["current_allocation"]) == (0.0, 0.0)
+    health = after.document["pattern_health"]
+    assert health["death_signals"] == {"rolling_30d_sharpe": True, "net_profit_per_day": True}
+    assert health["death_signal_count"] == 2
+    assert health["performance_degradation"] > 0.2
+    for section in ("performance", "statistical_validation", "in_sample", "parameters"):
+        assert after.document[section] == before.document[section]
+    assert (after.gates, after.out_of_sample) == (before.gates, before.out_of_sample)
+
+
+def test_new_figures_are_of_the_stored_parameters_on_the_new_days(grown):
+    _, (outcome,) = monitored(grown.folder)
+    (job,), (row,) = grown.jobs, grown.configurations
+    values = {name: job.config[name] for name in SimulationConfig.model_fields}
+    config = validated(values, SimulationConfig)
+    candles, _ = make_regular(read_file(grown.folder / "candles.parquet"), "15m", "again")
+    space = single_point(load_strategy("liquidity_sweep"), row.parameters)
+    evaluator = Evaluator(
+        candles, space, config.costs.record(), config.risk.limits(), choose().backend
+    )
+    window = Window(TRAINED_BARS, DAYS * BARS_A_DAY)
+    point = space.point(row.parameters)
+    metrics = evaluator.points(point[None], (window,))[0, 0]
+    for name, value in outcome["figures"]["new"].items():
+        assert value == pytest.approx(metrics[name], rel=1e-9), name
+    artifacts = read_artifacts(grown.folder / "var/artifacts", row.id)
+    daily = np.concatenate(
+        (artifacts.out_of_sample.returns, evaluator.daily_returns(point, window))
+    )
+    lifetime = outcome["figures"]["lifetime"]
+    assert lifetime["n_days"] == len(daily)
+    assert lifetime["net_profit"] == pytest.approx(np.prod(1 + daily) - 1, rel=1e-9)
+
+
+def test_the_same_candles_are_recorded_once(grown):
+    monitored(grown.folder)
+    finished, (outcome,) = monitored(grown.folder)
+    assert finished.status == 0
+    assert outcome["recorded"] is False
+    assert (outcome["from_stage"], outcome["to_stage"]) == ("DECAY", "DECAY")
+    assert len(events_of(grown)) == 1
+
+
+def test_what_was_monitored_is_still_verified_and_explained(grown):
+    monitored(grown.folder)
+    assert command(verify, grown.folder, "latest").status == 0
+    told = command(explain, grown.folder, "latest").out
+    assert "DECAY (size 0): it earned once, and stopped on newer candles: trade nothing." in told
+    assert "Monitoring moved it from VALIDATION to DECAY on " in told
+
+
+def test_more_days_are_another_event(fading):
+    columns = fading_candles()
+    for days in (190, DAYS):
+        write(fading.folder / "candles.parquet", columns, end=days * BARS_A_DAY)
+        monitored(fading.folder)
+    first, second = events_of(fading)
+    assert first.figures["last_day"] == "2023-07-09"
+    assert first.to_stage == "VALIDATION"
+    assert first.reason.endswith("new trades; 30 are needed to call it decay.")
+    assert second.to_stage == "DECAY"
+
+
+def test_an_unfinished_day_does_not_count(fading):
+    write(fading.folder / "candles.parquet", fading_candles(), end=190 * BARS_A_DAY + 50)
+    _, (outcome,) = monitored(fading.folder)
+    assert outcome["figures"]["last_day"] == "2023-07-09"
+    hash_then = outcome["figures"]["data_hash"]
+    write(fading.folder / "candles.parquet", fading_candles(), end=190 * BARS_A_DAY + 60)
+    _, (outcome,) = monitored(fading.folder)
+    assert (outcome["recorded"], outcome["figures"]["data_hash"]) == (False, hash_then)
+
+
+def test_nothing_new_is_said_and_no_mistake(fading):
+    finished, (outcome,) = monitored(fading.folder)
+    assert finished.status == 0
+    assert outcome["skipped"].startswith("no full UTC day after 2023-06-19; the candles end with")
+    assert events_of(fading) == []
+
+
+def test_newer_candles_of_another_file_get_the_trained_ones_in_front(fading):
+    columns = fading_candles()
+    write(fading.folder / "newer.parquet", columns, start=TRAINED_BARS)
+    data = ("latest", "data=file", "data.path=newer.parquet")
+    _, (apart,) = monitored(fading.folder, *data)
+    write(fading.folder / "candles.parquet", columns)
+    _, (whole,) = monitored(fading.folder)
+    assert apart["figures"] == whole["figures"]
+    assert (apart["recorded"], whole["recorded"]) == (True, False)
+
+
+def test_a_hole_between_both_is_left_out(fading):
+    columns = fading_candles()
+    write(fading.folder / "newer.parquet", columns, start=TRAINED_BARS + 3 * BARS_A_DAY)
+    data = ("latest", "data=file", "data.path=newer.parquet")
+    _, (outcome,) = monitored(fading.folder, *data)
+    assert outcome["figures"]["first_day"] == "2023-06-23"
+    assert outcome["figures"]["new"]["n_days"] == DAYS - 173
+
+
+def test_without_the_trained_candles_the_newer_stand_alone(fading):
+    write(fading.folder / "newer.parquet", fading_candles(), start=TRAINED_BARS)
+    (fading.folder / "candles.parquet").unlink()
+    finished, (outcome,) = monitored(
+        fading.folder, "latest", "data=file", "data.path=newer.parquet"
+    )
+    assert finished.status == 0
+    assert outcome["figures"]["first_day"] == "2023-06-20"
+    assert "Indicators begin with the newer candles." in finished.err
+
+
+def test_a_file_of_another_market_is_refused(fading):
+    columns = {n: c * (2.0 if n != "timestamp" else 1) for n, c in fading_candles().items()}
+    write(fading.folder / "newer.parquet", columns, start=TRAINED_BARS)
+    finished, (outcome,) = monitored(
+        fading.folder, "latest", "data=file", "data.path=newer.parquet"
+    )
+    assert finished.status == 2
+    assert outcome["skipped"].startswith("The newer candles do not go on from the trained ones:")
+    assert events_of(fading) == []
+
+
+def test_generated_candles_are_skipped_and_say_why(here):
+    trained = here(*QUICK, "optimizer=random", "validation.evidence=deciding")
+    finished = command(monitor, trained.folder)
+    assert finished.status == 0
+    assert "skipped: generated candles: nothing comes after them" in finished.out
+    assert "0 of 1 configurations looked at, 0 moved to another stage." in finished.out
+
+
+@pytest.mark.parametrize(("named", "status"), [((), 0), (("latest",), 2)])
+def test_lost_candles_are_a_mistake_where_the_configuration_was_named(fading, named, status):
+    (fading.folder / "candles.parquet").unlink()
+    finished = command(monitor, fading.folder, *named)
+    assert finished.status == status
+    assert "skipped: The candles of " in finished.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("data=file", "data.path=x.parquet"), "name the configurations it is for."),
+        (("latst",), "No configuration has the id latst. The newest is LIQUIDITY_SWEEP_V3_"),
+        (("storage.url=sqlite:///none.db",), "There is no database none.db"),
+    ],
+)
+def test_mistakes_are_answered_before_anything_is_done(grown, arguments, sentence):
+    finished = command(monitor, grown.folder, *arguments)
+    assert (finished.status, finished.out) == (2, "")
+    assert sentence in finished.err
+    assert events_of(grown) == []
+
+
+def test_the_real_command(grown):
+    finished = run(grown.folder, module="pipeline.monitor")
+    assert (finished.status, finished.err) == (0, "")
+    assert ": VALIDATION -> DECAY\n" in finished.out
+    assert finished.out.endswith("1 of 1 configurations looked at, 1 moved to another stage.\n")

@@ -1,0 +1,78 @@
+"""Rearranged real candles: what the run trains on, and that all of it says SYNTHETIC."""
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from pipeline.candles import load_candles
+from pipeline.config import TrainConfig, load
+from pipeline.engines import named_backend
+from pipeline.errors import UserError
+from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.surrogates import SURROGATES
+from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.strategies.registry import load_strategy
+from support.runs import SMALL_GRID
+
+KINDS = sorted(SURROGATES)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    raw = synthetic_candles(200, "1h", seed=8)
+    path = tmp_path_factory.mktemp("candles") / "binance_BTC-USDT_1h.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({n: getattr(raw, n) for n in COLUMNS}), path)
+    return path
+
+
+@pytest.fixture
+def loaded(file):
+    """The candles of the file, rearranged as asked."""
+
+    def loaded(*overrides):
+        given = ["market=btc_binance_1h", "data=file", f"data.path={file}", *overrides]
+        config = load(given, TrainConfig, "train")
+        strategy, backend = load_strategy(config.strategy.name), named_backend("numpy")
+        return load_candles(config.market, config.data, strategy, backend, lambda n: None)
+
+    return loaded
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_draws_them(loaded, kind):
+    real, drawn = loaded(), loaded(f"data.surrogate={{kind: {kind}, seed: 5}}")
+    expected = SURROGATES[kind](real.candles, np.random.default_rng(5))
+    assert drawn.candles.sha256 == expected.sha256 != real.candles.sha256
+    assert (real.synthetic, drawn.synthetic) == (False, True)
+    assert drawn.quality.source == f"{real.quality.source}, {kind} with seed 5"
+
+
+def test_all_that_follows_says_so(here, file):
+    real = ("market=btc_binance_1h", "data=file", f"data.path={file}", "min_trades=3")
+    finished = here(*real, *SMALL_GRID, "data.surrogate={kind: permuted, seed: 1}")
+    assert finished.status == 0
+    assert finished.out.startswith("SYNTHETIC candles")
+    assert finished.result["synthetic"] is finished.result["provenance"]["synthetic"] is True
+    assert all(row.synthetic for row in finished.configurations)
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "sentence"),
+    [
+        ("{kind: shuffled, seed: 0}", "data.surrogate.kind must be permuted or sign_flipped"),
+        ("{kind: permuted}", "data.surrogate.seed must be given"),
+        ("{kind: permuted, seed: -1}", "data.surrogate.seed must be at least 0; given: -1."),
+    ],
+)
+def test_what_cannot_be_is_refused(loaded, surrogate, sentence):
+    with pytest.raises(UserError, match=sentence):
+        loaded(f"data.surrogate={surrogate}")
+
+
+def test_generated_candles_have_no_surrogate():
+    """They have no edge to lose."""
+    with pytest.raises(UserError, match=r"data\.surrogate is not a key"):
+        load(
+            ["market=demo_null", "+data.surrogate={kind: permuted, seed: 0}"], TrainConfig, "train"
+        )

@@ -1,0 +1,227 @@
+"""`python -m pipeline.verify`: what was stored comes out again, and what was changed is named."""
+
+import json
+import re
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import create_engine, text
+
+from pipeline import verify
+from support.runs import QUICK, run
+from support.stored import TRAINED_BARS, command, fading_candles, write
+
+
+def test_a_fresh_training_is_verified(fading):
+    finished = command(verify, fading.folder, "latest", "--json")
+    receipt = json.loads(finished.out)
+    assert (finished.status, receipt["agrees"], receipt["notes"]) == (0, True, [])
+    compared = {c["what"]: c["compared"] for c in receipt["comparisons"]}
+    out_of_sample = fading.result["out_of_sample"]
+    windows = [w for w in fading.result["windows"] if w["parameters"]]
+    assert compared["candles"] == TRAINED_BARS
+    assert compared["trades, out of sample"] == out_of_sample["sample_size"] > 20
+    assert compared["daily returns, out of sample"] == out_of_sample["n_days"]
+    assert compared["metrics of the windows"] == 22 * len(windows)
+    assert all(c["largest_difference"] in (None, pytest.approx(0, abs=1e-9))
+               for c in receipt["comparisons"])  # fmt: skip
+
+
+def test_the_real_command(fading):
+    finished = run(fading.folder, fading.result["configuration_id"], module="pipeline.verify")
+    assert (finished.status, finished.err) == (0, "")
+    assert finished.out.endswith("Verified: the reference path gives what was stored.\n")
+
+
+def assert_differs(finished, what):
+    assert finished.status == 1
+    assert "Traceback" not in finished.err
+    assert f"NOT verified: {what}" in finished.out
+
+
+def rewritten(path, change):
+    table = pq.read_table(path).to_pandas()
+    change(table)
+    table.to_parquet(path)
+
+
+def test_a_changed_return_of_one_trade(fading):
+    (folder,) = fading.artifacts
+    rewritten(
+        folder / "trades.parquet", lambda t: t.__setitem__("ret", t["ret"] + 1e-9 * (t.index == 3))
+    )
+    assert_differs(command(verify, fading.folder, "latest"), "trades[3].ret: stored ")
+
+
+def test_a_trade_that_was_taken_away(fading):
+    (folder,) = fading.artifacts
+    table = pq.read_table(folder / "trades.parquet")
+    pq.write_table(table.slice(0, len(table) - 1), folder / "trades.parquet")
+    expected = f"number of trades: stored {len(table) - 1}, now {len(table)}"
+    assert_differs(command(verify, fading.folder, "latest"), expected)
+
+
+def test_a_changed_day_of_the_series(fading):
+    (folder,) = fading.artifacts
+
+    def change(table):
+        table.loc[5, "return"] += 0.01
+
+    rewritten(folder / "out_of_sample.parquet", change)
+    finished = command(verify, fading.folder, "latest")
+    day = pq.read_table(folder / "out_of_sample.parquet")["day"][5]
+    assert_differs(finished, f"daily returns, out of sample, {day}: stored ")
+
+
+def test_changed_parameters_of_a_window(fading):
+    (folder,) = fading.artifacts
+    windows = json.loads((folder / "windows.json").read_text())
+    windows[0]["parameters"]["stop_distance"] = 0.5
+    (folder / "windows.json").write_text(json.dumps(windows))
+    finished = command(verify, fading.folder, "latest")
+    assert_differs(finished, "number of trades: stored ")
+    assert re.search("metrics of the windows .* DIFFERS", finished.out)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda windows: windows[0].pop("test"), "the artifacts cannot be understood: 'test'"),
+        (
+            lambda windows: windows[0].update(test=["2031-01-01", "2031-01-30"]),
+            "days 2031-01-01 to 2031-01-30 are not in the candles",
+        ),
+    ],
+)
+def test_windows_that_make_no_sense(fading, spoil, sentence):
+    (folder,) = fading.artifacts
+    windows = json.loads((folder / "windows.json").read_text())
+    spoil(windows)
+    (folder / "windows.json").write_text(json.dumps(windows))
+    finished = command(verify, fading.folder, "latest")
+    assert finished.status == 1
+    assert sentence in finished.out
+
+
+def sql(finished, statement, **values):
+    engine = create_engine(f"sqlite:///{finished.folder}/var/trainings.db")
+    with engine.begin() as connection:
+        connection.execute(text(statement), values)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("column", "path", "value", "what"),
+    [
+        ("out_of_sample", "$.net_profit", 9.0, "metrics, out of sample, net_profit: stored 9.0"),
+        ("in_sample", "$.win_rate", 0.99, "metrics, in sample, win_rate: stored 0.99"),
+        ("statistics", "$.p_value", 0.001, "p_value: stored 0.001"),
+        ("document", "$.parameters.pierce_depth", 0.5, "document.parameters: stored "),
+    ],
+)
+def test_a_changed_figure_of_the_row(fading, column, path, value, what):
+    sql(fading, f"UPDATE trained_configurations SET {column} = json_set({column}, :p, :v)",
+        p=path, v=value)  # fmt: skip
+    assert_differs(command(verify, fading.folder, "latest"), what)
+
+
+def test_another_engine_is_a_note_while_the_trades_agree(fading):
+    sql(fading, "UPDATE trained_configurations"
+        " SET provenance = json_set(provenance, '$.engine_hash', 'abc')")  # fmt: skip
+    finished = command(verify, fading.folder, "latest")
+    assert finished.status == 0
+    assert "The engine or a strategy has changed since the training" in finished.out
+
+
+def test_a_file_that_grew_is_verified_on_its_old_part(fading):
+    write(fading.folder / "candles.parquet", fading_candles())
+    assert command(verify, fading.folder, "latest").status == 0
+
+
+def test_a_changed_price(fading):
+    columns = fading_candles()
+    columns["volume"][1000] += 1.0
+    write(fading.folder / "candles.parquet", columns)
+    expected = "the candles are not those of the training: as many, of the same days, with other"
+    assert_differs(command(verify, fading.folder, "latest"), expected)
+
+
+def test_candles_that_were_cut_short(fading):
+    write(fading.folder / "candles.parquet", fading_candles(), start=96, end=TRAINED_BARS - 1)
+    finished = command(verify, fading.folder, "latest")
+    assert_differs(finished, "the candles are not those of the training: first candle: stored"
+                   " 2023-01-01 00:00 UTC, now 2023-01-02 00:00 UTC; last candle: ")  # fmt: skip
+    assert "candles: stored 16320, now 16223" in finished.out
+
+
+def test_candles_that_are_gone_are_named_and_may_lie_elsewhere(fading):
+    (fading.folder / "candles.parquet").rename(fading.folder / "moved.parquet")
+    finished = command(verify, fading.folder, "latest")
+    assert finished.status == 2
+    assert f"The candles of {fading.result['configuration_id']} cannot be loaded" in finished.err
+    assert "candles.parquet does not exist" in finished.err
+    again = command(verify, fading.folder, "latest", "data=file", "data.path=moved.parquet")
+    assert again.status == 0
+
+
+def test_artifacts_that_are_gone(fading):
+    shutil.rmtree(fading.artifacts[0])
+    finished = command(verify, fading.folder, "latest")
+    assert finished.status == 2
+    assert "Say where they are: storage.artifacts=FOLDER." in finished.err
+
+
+# NumPy leaves a broken npz open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["trades.parquet", "windows.json", "scores.npz"])
+def test_artifacts_that_are_damaged(fading, name):
+    path = fading.artifacts[0] / name
+    path.write_bytes(path.read_bytes()[:20])
+    finished = command(verify, fading.folder, "latest")
+    assert finished.status == 1
+    assert "are damaged: " in finished.err
+
+
+def test_an_unknown_id_is_answered_with_the_nearest(fading):
+    known = fading.result["configuration_id"]
+    finished = command(verify, fading.folder, known[:-1] + "z")
+    assert finished.status == 2
+    assert finished.err.endswith(f"Did you mean '{known}'?\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "This takes the id of one configuration, or 'latest'; given: none."),
+        (("latest", "latest"), "given: latest latest."),
+        (("latest", "storage.url=sqlite:///other.db"), "There is no database other.db"),
+        (("latest", "storge.url=x"), "Did you mean 'storage'?"),
+        (("latest", "data=file"), "data.path must be given"),
+    ],
+)
+def test_mistakes_are_answered(fading, arguments, sentence):
+    finished = command(verify, fading.folder, *arguments)
+    assert finished.status == 2
+    assert sentence in finished.err
+    assert not (fading.folder / "other.db").exists()
+
+
+def test_a_split_on_generated_candles(here):
+    finished = here(
+        *QUICK, "optimizer=random", "validation=train_test_split", "validation.evidence=deciding"
+    )
+    verified = command(verify, finished.folder, "latest")
+    assert verified.status == 0
+    assert verified.out.startswith("SYNTHETIC candles: nothing below says anything about a market.")
+
+
+def test_a_window_without_a_winner_is_days_without_trades(fading):
+    (folder,) = fading.artifacts
+    windows = json.loads((folder / "windows.json").read_text())
+    windows[0]["parameters"] = None
+    (folder / "windows.json").write_text(json.dumps(windows))
+    lost = windows[0]["out_of_sample"]["sample_size"]
+    traded = fading.result["out_of_sample"]["sample_size"]
+    expected = f"number of trades: stored {traded}, now {traded - lost}"
+    assert_differs(command(verify, fading.folder, "latest"), expected)

@@ -1,0 +1,108 @@
+"""Events move a configuration's stage and document, all or nothing, on both databases."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.repository import Repository, StageMovedError, UnknownIdError
+
+
+@pytest.fixture
+def stored(
+    repository: Repository, running_job: str, example: Callable[..., Configuration]
+) -> Configuration:
+    record = example(running_job)
+    repository.save_configuration(record)
+    return record
+
+
+def event(configuration_id: str, **changes: Any) -> ConfigurationEvent:
+    fields: dict[str, Any] = {
+        "id": uuid.uuid4().hex,
+        "configuration_id": configuration_id,
+        "at": datetime(2023, 5, 6, tzinfo=UTC),
+        "kind": "monitor",
+        "from_stage": "VALIDATION",
+        "to_stage": "DECAY",
+        "reason": "It lost.",
+        "figures": {"data_hash": "abc", "new": {"net_profit": -0.1}},
+    }
+    return ConfigurationEvent(**(fields | changes))
+
+
+def test_an_event_moves_the_stage_and_is_read_back(
+    repository: Repository, stored: Configuration
+) -> None:
+    one = event(stored.id)
+    assert repository.record_event(one, {"status": "DECAY"}) is True
+    assert repository.events(stored.id) == [one]
+    after = repository.configuration(stored.id)
+    assert (after.lifecycle_stage, after.document) == ("DECAY", {"status": "DECAY"})
+
+
+def test_events_come_oldest_first(repository: Repository, stored: Configuration) -> None:
+    for day, data_hash in ((7, "b"), (6, "a"), (8, "c")):
+        at = datetime(2023, 5, day, tzinfo=UTC)
+        one = event(stored.id, at=at, to_stage="VALIDATION", figures={"data_hash": data_hash})
+        assert repository.record_event(one, stored.document)
+    assert [one.figures["data_hash"] for one in repository.events(stored.id)] == ["a", "b", "c"]
+
+
+def test_the_same_candles_change_nothing(repository: Repository, stored: Configuration) -> None:
+    repository.record_event(event(stored.id, to_stage="VALIDATION"), {"status": "VALIDATION"})
+    assert repository.record_event(event(stored.id), {"status": "DECAY"}) is False
+    after = repository.configuration(stored.id)
+    assert (after.lifecycle_stage, after.document) == ("VALIDATION", {"status": "VALIDATION"})
+    assert len(repository.events(stored.id)) == 1
+
+
+def test_another_kind_or_no_hash_is_not_the_same(
+    repository: Repository, stored: Configuration
+) -> None:
+    for changes in ({}, {"kind": "other"}, {"figures": {}}, {"figures": {}}):
+        one = event(stored.id, **({"to_stage": "VALIDATION"} | changes))
+        assert repository.record_event(one, stored.document) is True
+    assert len(repository.events(stored.id)) == 4
+
+
+def test_a_stage_that_moved_meanwhile_is_left_alone(
+    repository: Repository, stored: Configuration
+) -> None:
+    with pytest.raises(StageMovedError, match="is in VALIDATION, not in MATURE"):
+        repository.record_event(event(stored.id, from_stage="MATURE"), {"status": "DECAY"})
+    assert repository.configuration(stored.id) == stored
+    assert repository.events(stored.id) == []
+
+
+def test_an_event_that_cannot_be_stored_moves_nothing(
+    repository: Repository, stored: Configuration
+) -> None:
+    with pytest.raises(IntegrityError):
+        repository.record_event(event(stored.id, to_stage="NOWHERE"), {"status": "DECAY"})
+    assert repository.configuration(stored.id) == stored
+
+
+def test_an_event_of_nothing(repository: Repository) -> None:
+    with pytest.raises(UnknownIdError):
+        repository.record_event(event("none"), {})
+
+
+def test_ids_newest_first(
+    repository: Repository, example_job: dict[str, Any], example: Callable[..., Configuration]
+) -> None:
+    ids = []
+    for day in (1, 3, 2):
+        job_id = repository.create_job(**example_job)
+        repository.start_job(job_id)
+        created = datetime(2023, 1, day, tzinfo=UTC)
+        record = example(job_id, created_at=created)
+        repository.save_configuration(record)
+        ids.append(record.id)
+    assert repository.configuration_ids() == [ids[1], ids[2], ids[0]]

@@ -1,0 +1,80 @@
+"""A training whose edge ends with its candles, and the commands on what it stored."""
+
+import io
+import shutil
+from contextlib import chdir, redirect_stderr, redirect_stdout
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gpu_engine.backend import choose
+from pipeline import cli
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.raw import COLUMNS, PRICES
+from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.planting import plant_edge
+from pipeline.strategies.registry import load_strategy
+from support.runs import SMALL_GRID, Finished, run_here
+
+#: In `SMALL_GRID`.
+PLANTED = {
+    "pierce_depth": 0.001,
+    "rejection_candles": 3,
+    "volume_spike_threshold": 1.5,
+    "reversal_candle_size": 1.0,
+    "key_level_lookback": 50,
+    "stop_distance": 1.0,
+    "target_multiple": 2.0,
+    "min_stop_density_score": 0.5,
+    "max_spread_tolerance": None,
+}
+DAYS, TRAINED_DAYS, BARS_A_DAY = 260, 170, 96
+TRAINED_BARS = TRAINED_DAYS * BARS_A_DAY
+TRAINED_UNTIL = "2023-06-20"
+FADING = (
+    *("market=btc_binance_15m", "data=file", "data.path=candles.parquet"),
+    *("optimizer=grid", "min_trades=5", "validation.evidence=deciding", *SMALL_GRID),
+)
+
+
+def fading_candles():
+    """Columns of 260 days of 15m candles; what was planted in the first 170 then stops."""
+    candles, _ = make_regular(synthetic_candles(DAYS, "15m", 1, 0.6), "15m", "generated")
+    strategy, backend = load_strategy("liquidity_sweep"), choose().backend
+    planted = plant_edge(candles.cut(0, TRAINED_BARS), strategy, PLANTED, 6.0, backend)
+    scale = planted.close[-1] / candles.close[TRAINED_BARS - 1]
+    columns = {}
+    for name in COLUMNS:
+        later = getattr(candles, name)[TRAINED_BARS:] * (scale if name in PRICES else 1)
+        columns[name] = np.concatenate((getattr(planted, name), later))
+    return columns
+
+
+def write(path, columns, start=0, end=None):
+    """Write bars ``[start, end)`` of some columns as a Parquet file."""
+    pq.write_table(pa.table({name: column[start:end] for name, column in columns.items()}), path)
+
+
+def train_fading(folder):
+    """Train on the days with the edge, and leave only those in the folder."""
+    write(folder / "candles.parquet", fading_candles(), end=TRAINED_BARS)
+    finished = run_here(folder, *FADING)
+    assert finished.status == 0, finished.err
+    return finished
+
+
+def copied(finished, folder):
+    """A copy to spoil."""
+    shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
+    return finished._replace(folder=folder)
+
+
+def command(module, folder, *arguments):
+    """Run a command on stored configurations in this process, through its own door."""
+    out, err = io.StringIO(), io.StringIO()
+    ending = pytest.raises(SystemExit)
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), ending as ended:
+        cli.run_plain(lambda: module.main([*arguments]))
+    return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)

@@ -1,0 +1,10 @@
+"""Validation settings for tests that are about something else."""
+
+#: Fields of `pipeline.config.validation.LuckTests`, made small.
+LUCK = {
+    "evidence": "full",
+    "resamples": 99,
+    "surrogates": False,
+    "surrogate_count": 19,
+    "memory_gb": 0.5,
+}

@@ -1,0 +1,259 @@
+"""Sentences about a configuration, from a row written by hand."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from pipeline.explanation import explain, track_record_needed
+from pipeline.results.jsonable import dumps
+from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.validation.lifecycle import judge
+from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
+
+
+def configuration(stage=None, synthetic=False, statistics=None, **figures):
+    """A row whose gates and stage follow from its figures."""
+    oos = {"net_profit": 0.123, "sharpe_ratio": 2.0, "sample_size": 120, "n_days": 240}
+    known = {"p_value": 0.01, "z_score": 2.326, "reality_check_p": 0.02}
+    known |= {"parameter_spread": {}} | (statistics or {})
+    oos |= {name: value for name, value in figures.items() if name in oos}
+    known |= {name: value for name, value in figures.items() if name not in oos}
+    found, gates = judge(oos | known)
+    return Configuration(
+        id="LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
+        job_id="0" * 32,
+        strategy="LIQUIDITY_SWEEP_V3",
+        exchange="binance",
+        pair="BTC/USDT",
+        timeframe="5m",
+        lifecycle_stage=stage or found,
+        synthetic=synthetic,
+        parameters={},
+        in_sample={},
+        out_of_sample=oos,
+        statistics=known,
+        gates=[gate.to_dict() for gate in gates],
+        circuit_breakers={},
+        provenance={},
+        document={},
+        artifacts=None,
+    )
+
+
+def gate(explanation, stage, name):
+    (found,) = [g for g in explanation.gates if (g.stage, g.name) == (stage, name)]
+    return found
+
+
+def moves(**figures):
+    return explain(configuration(**figures)).moves
+
+
+def caveat(words, **statistics):
+    (found,) = [c for c in explain(configuration(statistics=statistics)).caveats if words in c]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [
+        ({}, "MATURE (size 1): it earned out of sample beyond the luck of the whole search."),
+        (
+            {"reality_check_p": 0.2},
+            "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, not"
+            " (yet) beyond that of the whole search.",
+        ),
+        (
+            {"p_value": 0.2},
+            "DISCOVERY (size 0.25): it earned out of sample, too rarely or too little to tell from"
+            " luck.",
+        ),
+        (
+            {"net_profit": -0.01},
+            "PAPER (size 0): it does not earn enough on days that no search had seen: watch it,"
+            " trade nothing.",
+        ),
+        (
+            {"synthetic": True},
+            "SYNTHETIC MATURE (size 1): it earned out of sample beyond the luck of the whole"
+            " search.",
+        ),
+    ],
+)
+def test_the_verdict(figures, verdict):
+    assert explain(configuration(**figures)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "sentence"),
+    [
+        (
+            *("PAPER", "net_profit"),
+            "net profit out of sample is +12.3 %, at least 0 % is needed: passed",
+        ),
+        (
+            *("MATURE", "sharpe_ratio"),
+            "annualised Sharpe ratio out of sample is 1.2, more than 1.5 is needed: failed",
+        ),
+        (
+            *("DISCOVERY", "sample_size"),
+            "number of trades out of sample is 120, at least 30 is needed: passed",
+        ),
+        (*("PAPER", "fill_rate"), "share of orders filled is known only from live orders: skipped"),
+        (
+            *("MATURE", "reality_check_p"),
+            "p-value of the whole search (reality check) was not computed, or is undefined, and"
+            " what is unknown counts as failed: failed",
+        ),
+        (
+            *("MATURE", "surrogate_p"),
+            "p-value against surrogate candles was not asked for (validation.surrogates=true):"
+            " skipped",
+        ),
+    ],
+)
+def test_gates_in_words(stage, name, sentence):
+    found = explain(configuration(sharpe_ratio=1.2, reality_check_p=None))
+    assert gate(found, stage, name).sentence == sentence
+
+
+def test_a_failed_gate_knows_how_far_it_is():
+    found = explain(configuration(net_profit=-0.047, sharpe_ratio=0.2))
+    assert gate(found, "PAPER", "net_profit").shortfall == pytest.approx(0.047)
+    assert gate(found, "MATURE", "sharpe_ratio").shortfall == pytest.approx(1.3)
+    assert gate(found, "DISCOVERY", "p_value").shortfall is None
+
+
+def test_the_next_stage_comes_first():
+    paper, discovery, mature, _ = moves(net_profit=-0.047, sample_size=10, reality_check_p=0.5)
+    assert paper == "To leave PAPER: net profit out of sample must rise from -4.7 % to 0 %."
+    assert discovery.startswith("To leave DISCOVERY: 20 more trades out of sample: ")
+    assert mature.startswith("To become MATURE: 91 more trades out of sample: ")
+    assert mature.endswith("(reality check) must fall from 0.5 below 0.05.")
+
+
+def test_missing_trades_in_days_at_the_rate_so_far():
+    (sentence, *_) = moves(sample_size=21, n_days=150)
+    assert sentence == (
+        "To leave DISCOVERY: 9 more trades out of sample: at the rate so far (21 in 150 days) that"
+        " takes 65 more days of history."  # 9 * 150 / 21 = 64.3
+    )
+    (sentence, *_) = moves(sample_size=0, n_days=1)
+    assert "30 more trades out of sample; there was none in 1 day, so no rate" in sentence
+
+
+def test_the_minimum_track_record_length_in_days():
+    (sentence, *_) = moves(p_value=0.2, z_score=0.8416, n_days=101)
+    # 1 + 100 * (1.6449 / 0.8416)^2 = 382.99
+    assert "that takes 383 days out of sample" in sentence
+    assert "282 more than there are" in sentence
+
+
+def test_no_record_helps_a_loss():
+    (sentence, *_) = moves(p_value=0.7, z_score=-0.5)
+    assert "the average day out of sample earned nothing" in sentence
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_track_record_is_the_one_of_the_moments(seed):
+    daily = np.random.default_rng(seed).standard_t(4, 200) * 0.01 + 0.003
+    sharpe, skew, kurtosis = moments(daily)
+    expected = minimum_track_record_length(sharpe, skew, kurtosis, 0.0, 0.05)
+    z = sharpe_test(daily).z_score
+    assert track_record_needed(z, 200, 0.05) == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_unknown_reality_check_says_how_to_know_it():
+    assert "train with validation.evidence=full" in moves(reality_check_p=None)[0]
+
+
+def test_at_the_top_there_is_only_down():
+    first, last = moves()
+    assert first == "There is no higher stage."
+    assert last.endswith("(python -m pipeline.monitor) can only lower the stage.")
+
+
+def event(from_stage, to_stage):
+    at = datetime(2023, 5, 6, tzinfo=UTC)
+    return ConfigurationEvent("e", "c", at, "monitor", from_stage, to_stage, "It lost.", {})
+
+
+def test_what_monitoring_moved_is_told_with_its_reason():
+    found = explain(
+        configuration(stage="DECAY"), [event("MATURE", "DECAY"), event("DECAY", "DECAY")]
+    )
+    assert found.verdict.startswith("DECAY (size 0): ")
+    assert found.moves[0] == (
+        "Monitoring moved it from MATURE to DECAY on 2023-05-06: It lost. The gates above are those"
+        " of its discovery."
+    )
+
+
+def test_a_look_that_moved_nothing_is_told_too():
+    found = explain(configuration(), [event("MATURE", "MATURE")])
+    assert "Monitored on 2023-05-06: It lost." in found.moves
+
+
+def test_p_alone_does_not_count_the_markets():
+    assert "it does not know how many markets" in caveat("p = 0.01 is of one")
+    assert caveat("false-discovery rate", fdr_q_value=0.08).endswith("rate is 0.08.")
+
+
+def test_pbo_never_stands_alone():
+    found = caveat("backtest overfitting", pbo=0.2, p_oos_loss=0.72)
+    assert "overfitting 0.2, together with a probability of 0.72 that the chosen" in found
+    told = explain(configuration(statistics={"pbo": 0.2, "p_oos_loss": None})).caveats
+    assert not any("overfitting" in sentence for sentence in told)
+
+
+def test_the_deflated_sharpe_ratio_is_a_band():
+    found = caveat("Deflated", deflated_sharpe_ratio={"low": 0.1, "high": 0.93})
+    assert "winner: 0.1 to 0.93, by whether" in found
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(True, "A warning, not a verdict"), (False, "no proof"), (None, "is_overfit is undefined")],
+)
+def test_is_overfit_in_words(value, words):
+    assert words in caveat("is_overfit", is_overfit=value)
+
+
+def test_parameters_that_moved_over_the_windows():
+    spread = {
+        "pierce_depth": {"min": 0.0005, "median": 0.001, "max": 0.002},
+        "stop_distance": {"min": 2.0, "median": 2.0, "max": 2.0},
+        "max_spread_tolerance": {"min": 5.0, "median": None, "max": None},
+    }
+    found = caveat("did not agree", parameter_spread=spread)
+    assert "pierce_depth 0.0005 to 0.002 (median 0.001)" in found
+    assert "max_spread_tolerance 5 to off (median off)" in found
+    assert "stop_distance" not in found
+
+
+def test_ambiguous_exits_and_bands():
+    ambiguous = caveat("both stop", ambiguous_exit_share=0.04, net_profit_target_first=0.2)
+    assert ambiguous.startswith("4.0 % of the trades out of sample ended in a candle")
+    assert ambiguous.endswith("the net profit would be +20.0 %.")
+    none = caveat("both stop", ambiguous_exit_share=0.0, net_profit_target_first=0.1)
+    assert none.startswith("No trade out of sample")
+    band = caveat("Without any edge", monte_carlo_var=0.05, monte_carlo_drawdown=0.08)
+    assert "lose 5.0 % or more" in band
+
+
+def test_whatever_is_missing_is_said_to_be_missing():
+    told = explain(configuration(reality_check_p=None)).caveats
+    assert any("The reality check over the whole search is missing" in one for one in told)
+    assert any("was not repeated on candles without an edge" in one for one in told)
+
+
+def test_invented_candles_come_first():
+    assert (
+        explain(configuration(synthetic=True)).caveats[0].startswith("The candles were generated")
+    )
+
+
+def test_json_holds_every_sentence():
+    found = explain(configuration())
+    assert dumps(found.to_dict()).count('"sentence"') == len(found.gates) == 11

@@ -1,0 +1,90 @@
+"""The search repeated on candles without an edge (validation §5)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu_engine.records import Costs, RiskLimits
+from pipeline.market_data.surrogates import SURROGATES
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.loop import SearchSettings
+from pipeline.validation.seeds import generator
+from pipeline.validation.surrogates import (
+    KINDS,
+    SurrogateSearch,
+    against_surrogates,
+    sequential_p,
+)
+from pipeline.validation.whole_history import search_whole_history
+from pipeline.validation.windows import whole_days
+from support.backends import named
+from support.coarse import coarse_candles
+from support.spaces import small_space
+
+SETTINGS = SearchSettings("grid", 0, 10, "net_profit", "plateau", 5, seed=4)
+NUMBA = named("numba")
+
+
+def search_on(settings=SETTINGS, **space):
+    candles = coarse_candles(np.random.default_rng(1), 4000, hunt_share=0.02)
+    space = small_space(**(space or {"pierce_depth": (0.001, 0.008), "stop_distance": (0.5, 2.0)}))
+    risk = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
+    return SurrogateSearch(candles, space, Costs(), risk, settings, number=9)
+
+
+def test_twenty_at_least_as_good_end_the_drawing():
+    draws = iter([0.0, 1.0] * 100)
+    test = sequential_p(1.0, draws, 399)
+    assert test.p_value == 20 / 40
+    assert len(test.best) == 40
+
+
+def test_all_drawn_counts_the_candles_themselves():
+    test = sequential_p(2.0, iter([0.0] * 96 + [2.0, 3.0, -np.inf]), 99)
+    assert test.p_value == 3 / 100
+    assert len(test.best) == 99
+
+
+@given(st.lists(st.floats(-3, 3), min_size=50, max_size=50), st.floats(-3, 3))
+def test_a_sequential_p_is_the_full_one_or_above_a_stop(draws, observed):
+    test = sequential_p(observed, iter(draws), 50)
+    reached = np.count_nonzero(np.array(draws) >= observed)
+    if reached < 20:
+        assert test.p_value == (1 + reached) / 51
+    else:
+        assert test.p_value == 20 / len(test.best)
+        assert 0.4 <= test.p_value <= 1.0
+
+
+def test_a_surrogate_is_a_search_on_its_candles():
+    search = search_on()
+    rng = generator(4, 1, KINDS.index("sign_flipped"), 3)
+    candles = SURROGATES["sign_flipped"](search.candles, rng)
+    evaluator = Evaluator(candles, search.space, search.costs, search.risk, NUMBA)
+    found = search_whole_history(evaluator, whole_days(candles), SETTINGS, 9, lambda n: None)
+    assert search.best("sign_flipped", 3, NUMBA) == found.best
+
+
+def test_surrogates_and_kinds_differ():
+    search = search_on()
+    best = {search.best(kind, number, NUMBA) for kind in KINDS for number in range(4)}
+    assert len(best) == 8
+
+
+def test_no_admissible_combination_is_the_worst_of_all():
+    search = search_on(replace(SETTINGS, min_trades=10_000))
+    assert search.best("permuted", 0, NUMBA) == -np.inf
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_workers_and_backends_change_nothing(backend):
+    search, seen = search_on(), []
+    alone = against_surrogates(search, 1.0, 19, NUMBA, 1, seen.append)
+    shared = against_surrogates(search, 1.0, 19, named(backend), 2, lambda n: None)
+    assert sum(seen) == 2 * 19
+    for kind in KINDS:
+        assert shared[kind].p_value == alone[kind].p_value
+        assert shared[kind].best.tobytes() == alone[kind].best.tobytes()
