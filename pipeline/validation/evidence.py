@@ -130,28 +130,22 @@ def _held(luck: LuckTests, n_days: int) -> int:
 def _deflated(found: WholeHistory, winner: Float, reality: RealityCheck) -> dict[str, float] | None:
     """Deflated Sharpe ratio of the best combination, as a band (validation §3).
 
-    With N = all admissible combinations and the variance of their Sharpe ratios; and with the N
-    whose expected maximum is the mean of the bootstrap maxima, which are in standard errors of
-    a Sharpe ratio.
+    With N = all admissible combinations, and with the N whose expected maximum is the mean of the
+    bootstrap maxima. The variance of the trials is that of a Sharpe ratio without an edge,
+    1 / (T - 1): what the trials themselves show is mostly what costs take from those that trade
+    often, and with an edge it is the edge (guide §1).
     """
-    own = moments(winner)
-    n_days = len(winner)
-    trials = found.sharpe[~np.isnan(found.sharpe)] / math.sqrt(DAYS_PER_YEAR)
+    own, n_days = moments(winner), len(winner)
     known = reality.maxima[np.isfinite(reality.maxima)]
-    if len(trials) < 2 or not len(known):
+    if not len(known):
         return None
-    effective = implied_trials(float(known.mean()) * math.sqrt(n_days - 1))
-    pairs = (
-        (float(len(trials)), float(trials.var(ddof=1))),
-        (effective, 1.0 / (n_days - 1)),
-    )
-    ratios = [
+    variance = 1.0 / (n_days - 1)
+    effective = implied_trials(float(known.mean()) / math.sqrt(variance))
+    low, high = (
         deflated_sharpe_ratio(own.sharpe, n_days, own.skew, own.kurtosis, n_trials, variance)
-        for n_trials, variance in pairs
-    ]
-    if not all(math.isfinite(ratio) for ratio in ratios):
-        return None
-    return {"low": min(ratios), "high": max(ratios)}
+        for n_trials in sorted((float(found.admissible), effective), reverse=True)
+    )
+    return {"low": low, "high": high} if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _description(found: WholeHistory, reality: RealityCheck | None) -> dict[str, Any]:

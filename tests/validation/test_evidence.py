@@ -1,6 +1,5 @@
 """Evidence gathered from one market (validation §3 to §5)."""
 
-import math
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -78,9 +77,8 @@ def test_the_deflated_sharpe_ratio_is_a_band_over_the_number_of_trials(whole):
     evaluator, days, found = whole
     search = search_whole_history(evaluator, days, SETTINGS, 3, lambda n: None)
     own = moments(search.best_active())
-    trials = search.sharpe[~np.isnan(search.sharpe)] / math.sqrt(365)
     all_of_them = deflated_sharpe_ratio(
-        own.sharpe, days.count, own.skew, own.kurtosis, len(trials), trials.var(ddof=1)
+        own.sharpe, days.count, own.skew, own.kurtosis, search.admissible, 1 / (days.count - 1)
     )
     band = found.statistics["deflated_sharpe_ratio"]
     assert all_of_them in (pytest.approx(band["low"]), pytest.approx(band["high"]))
