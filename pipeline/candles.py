@@ -29,8 +29,16 @@ from pipeline.strategies.base import Strategy
 PAIR_IN_NAME = re.compile(
     r"(?<![A-Z0-9])(?P<base>[A-Z0-9]{2,10}?)[-_]?(?P<quote>USDT|USDC|USD|EUR)(?![A-Z0-9])"
 )
+#: Exchanges whose name in a file's name is taken for the file's own.
+EXCHANGES = frozenset(
+    ("binance", "bitfinex", "bitstamp", "bybit", "coinbase", "gemini", "kraken", "kucoin", "okx")
+)
 #: Kraken's own spelling.
 ALIASES = {"BTC": "XBT", "DOGE": "XDG"}
+
+
+class NoCandlesError(UserError):
+    """A file holds none of the days asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +93,29 @@ def _raw(
         rows = synthetic_candles(data.days, market.timeframe, data.seed, data.annual_volatility)
         return rows, f"generated candles, seed {data.seed}", ()
     if isinstance(data, FileData):
-        _check_name(market, data.path)
-        return _between(read_file(data.path), data), data.path, ()
+        warnings = _check_name(market, data.path)
+        return _between(read_file(data.path), data), data.path, warnings
     return _fetch(market, data, advance)
 
 
-def _check_name(market: MarketConfig, path: str) -> None:
-    """Refuse a file whose name says that it holds another coin, which no figure would show."""
-    named = PAIR_IN_NAME.search(Path(path).name.upper())
+def _check_name(market: MarketConfig, path: str) -> tuple[str, ...]:
+    """Refuse a file whose name says that it holds another coin, which no figure would show.
+
+    Another exchange in it is only warned about: its candles may stand for the market's.
+    """
+    name = Path(path).name
+    named = PAIR_IN_NAME.search(name.upper())
     if named and named["base"] not in (market.base, ALIASES.get(market.base)):
         raise UserError(
             f"data.path={path} names {named['base']}/{named['quote']}, the market is {market.pair}:"
             " choose the market of the file, or rename the file if its name is wrong."
         )
+    others = EXCHANGES.intersection(re.findall("[a-z]+", name.lower())) - {market.exchange.name}
+    return tuple(
+        f"data.path={path} names {other}, the market is on {market.exchange.name}: its costs are"
+        f" taken, and the result is stored as {market.id}."
+        for other in sorted(others)
+    )
 
 
 def _between(raw: RawCandles, data: FileData) -> RawCandles:
@@ -108,7 +126,7 @@ def _between(raw: RawCandles, data: FileData) -> RawCandles:
     if data.until_ms is not None:
         wanted &= raw.timestamp < data.until_ms
     if len(wanted) and not wanted.any():
-        raise UserError(
+        raise NoCandlesError(
             f"data.since and data.until leave no candle of {data.path}: widen them or leave them"
             " null."
         )

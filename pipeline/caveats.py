@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.results.records import Configuration
+from pipeline.validation.lifecycle import REQUIREMENTS
 from pipeline.wording import number, percent, share
+
+#: Below this the reality check speaks against luck (validation §6).
+_SMALL = next(r.threshold for r in REQUIREMENTS if r.name == "reality_check_p")
 
 
 def caveats(configuration: Configuration) -> Iterator[str]:
@@ -49,28 +54,53 @@ def _whole_search(statistics: Mapping[str, Any]) -> str:
     p = statistics.get("reality_check_p")
     if p is None:
         return (
-            "The reality check over the whole search is missing: nothing says how often luck alone"
+            "The reality check over the whole search is missing: it cannot say how often luck alone"
             " would have made a combination look as good as the best."
         )
+    meaning = (
+        "a share so small says that something is there, not that it is this configuration"
+        if p < _SMALL
+        else "with a share so large luck is enough to explain the best"
+    )
     return (
         f"Reality check: where no combination has an edge, the best of the search looks as good as"
         f" here in {share(p)} of all cases. It is about the whole history and every"
-        " combination: a small share would say that something is there, not that it is this"
-        " configuration."
+        f" combination: {meaning}."
     )
 
 
 def _surrogates(statistics: Mapping[str, Any]) -> str:
-    p = statistics.get("surrogate_p")
+    """Say what the search found where there is nothing.
+
+    p counts the real candles among the surrogates, so it bounds their share from above.
+    """
+    p, reality = statistics.get("surrogate_p"), statistics.get("reality_check_p")
     if p is None:
+        convinced = reality is not None and reality < _SMALL
+        against = "only the reality check speaks" if convinced else "nothing here speaks"
         return (
             "The search was not repeated on candles without an edge (validation.surrogates=true"
-            " does), so nothing but the reality check speaks against luck in it."
+            f" does), so {against} against luck in it."
+        )
+    drawn = (statistics.get("whole_history") or {}).get("surrogates") or {}
+    of = ", ".join(f"{count:,} {kind}" for kind, count in drawn.items())
+    if none_as_good(p, drawn):
+        return (
+            f"The search repeated on candles without an edge never found as good a best ({of}): so"
+            f" few of them can say no more than p = {number(p)}."
         )
     return (
-        f"The search repeated on candles without an edge found as good a best in"
-        f" {share(p)} of all cases."
+        "The search repeated on candles without an edge found as good a best in at most"
+        f" {share(p)} of all cases{f' ({of})' if of else ''}."
     )
+
+
+def none_as_good(surrogate_p: float, drawn: Mapping[str, int]) -> bool:
+    """Whether no surrogate beat the real candles: p is the smallest that so many can give.
+
+    ``drawn`` counts the surrogates of each kind; ``surrogate_p`` is the larger of the kinds' p.
+    """
+    return bool(drawn) and math.isclose(surrogate_p, 1.0 / (1.0 + min(drawn.values())))
 
 
 def _overfitting(statistics: Mapping[str, Any]) -> Iterator[str]:
@@ -106,7 +136,7 @@ def _promise(statistics: Mapping[str, Any]) -> Iterator[str]:
     }
     yield meaning[is_overfit]
     efficiency = statistics.get("walk_forward_efficiency")
-    if efficiency is not None:
+    if is_overfit is not None and efficiency is not None:
         kept = share(efficiency)
         yield f"Walk-forward efficiency: {kept} of the promised net profit a year came."
 

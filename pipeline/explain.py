@@ -12,7 +12,7 @@ from pipeline.config import StorageOnly
 from pipeline.console import Console
 from pipeline.explanation import Explanation, explain
 from pipeline.results.jsonable import dumps
-from pipeline.stored import find, only, opened, read_command_line
+from pipeline.stored import find, only, opened, read_command_line, searched_grid
 from pipeline.wording import SYNTHETIC
 
 
@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = read_command_line("explain", "ID", keys, __doc__, arguments)
     with opened(given.overrides, StorageOnly) as (_, repository):
         configuration = find(repository, only(given.ids))
-        explanation = explain(configuration, repository.events(configuration.id))
+        grid_size = searched_grid(repository, configuration)
+        explanation = explain(configuration, repository.events(configuration.id), grid_size)
     console = Console()
     if given.json:
         console.print(dumps(explanation.to_dict()))

@@ -13,6 +13,7 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pipeline.caveats import caveats
+from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.validation.lifecycle import STAGE_SIZE, Stage
 from pipeline.wording import VERDICTS, number, percent, plural
@@ -92,21 +93,37 @@ class Explanation:
         return asdict(self)
 
 
-def explain(configuration: Configuration, events: Sequence[ConfigurationEvent] = ()) -> Explanation:
-    """Explain a configuration, with what happened to it since (``events``, oldest first)."""
+def explain(
+    configuration: Configuration,
+    events: Sequence[ConfigurationEvent] = (),
+    grid_size: int | None = None,
+) -> Explanation:
+    """Explain a configuration.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        Its row.
+    events : sequence of ConfigurationEvent
+        What happened to it since, oldest first.
+    grid_size : int or None
+        Combinations of the grid that was searched; None where it was no grid, or is not known.
+    """
     stage = configuration.lifecycle_stage
     size = STAGE_SIZE[stage]
     mark = "SYNTHETIC " if configuration.synthetic else ""
     gates = tuple(_explained(gate) for gate in configuration.gates)
+    moved = next((e for e in reversed(events) if e.to_stage != e.from_stage), None)
+    lowered = "" if moved is None else f" {_lowered(moved)}"
     return Explanation(
         configuration_id=configuration.id,
         market=f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}",
         synthetic=configuration.synthetic,
         stage=stage,
         size=size,
-        verdict=f"{mark}{stage} (size {size:g}): {VERDICTS[stage]}.",
+        verdict=f"{mark}{stage} (size {size:g}): {VERDICTS[stage]}.{lowered}",
         gates=gates,
-        moves=tuple(_moves(configuration, gates, events)),
+        moves=tuple(_moves(configuration, gates, events, grid_size)),
         caveats=tuple(caveats(configuration)),
     )
 
@@ -137,16 +154,12 @@ def _moves(
     configuration: Configuration,
     gates: Sequence[ExplainedGate],
     events: Sequence[ConfigurationEvent],
+    grid_size: int | None,
 ) -> Iterator[str]:
     """Say what would lift the configuration, the next stage first, and what would lower it."""
     failed = [gate for gate in gates if gate.outcome == "failed"]
-    moved = [event for event in events if event.to_stage != event.from_stage]
-    if moved:
-        last = moved[-1]
-        yield (
-            f"Monitoring moved it from {last.from_stage} to {last.to_stage} on {last.at:%Y-%m-%d}:"
-            f" {last.reason} The gates above are those of its discovery."
-        )
+    if any(event.to_stage != event.from_stage for event in events):
+        yield "The gates above are those of its discovery: monitoring lowered it since."
         yield "Nothing lifts it again but a new training, on candles that include the newer ones."
         return
     for stage, aim in (
@@ -154,7 +167,7 @@ def _moves(
         ("DISCOVERY", "To leave DISCOVERY"),
         ("MATURE", "To become MATURE"),
     ):
-        needs = [_need(gate, configuration) for gate in failed if gate.stage == stage]
+        needs = [_need(gate, configuration, grid_size) for gate in failed if gate.stage == stage]
         if needs:
             yield f"{aim}: {'; '.join(needs)}."
     if not failed:
@@ -167,11 +180,20 @@ def _moves(
     )
 
 
-def _need(gate: ExplainedGate, configuration: Configuration) -> str:
+def _lowered(moved: ConfigurationEvent) -> str:
+    """Say that the stage is monitoring's, and why."""
+    return (
+        f"Monitoring lowered it from {moved.from_stage} to {moved.to_stage} on"
+        f" {moved.at:%Y-%m-%d}: {moved.reason}"
+    )
+
+
+def _need(gate: ExplainedGate, configuration: Configuration, grid_size: int | None) -> str:
     """Say what a failed gate is short of, and what that would take."""
     label = _FIGURES[gate.name].label if gate.name in _FIGURES else gate.name
     if gate.value is None:
-        return f"{label} must be known: {_hint_when_unknown(gate.name)}"
+        hint = _hint_when_unknown(gate.name, configuration.statistics, grid_size)
+        return f"{label} must be known: {hint}"
     if gate.name == "sample_size":
         return _more_trades(gate, int(configuration.out_of_sample["n_days"]))
     if gate.name == "p_value":
@@ -182,13 +204,18 @@ def _need(gate: ExplainedGate, configuration: Configuration) -> str:
     return f"{label} must {verb} from {written(gate.value)} {bound} {written(gate.threshold)}"
 
 
-def _hint_when_unknown(name: str) -> str:
-    if name == "reality_check_p":
+def _hint_when_unknown(name: str, statistics: Mapping[str, Any], grid_size: int | None) -> str:
+    """Say how a figure could be known; what was not searched at all has no ``whole_history``."""
+    if name != "reality_check_p":
+        return "it is undefined on these days"
+    if statistics.get("whole_history"):
+        return "no combination closes trades on enough different days; that takes more history"
+    if grid_size is not None and grid_size > PLATEAU_LIMIT:
         return (
-            "train with validation.evidence=full; it stays undefined where no combination closes"
-            " trades on enough different days"
+            f"there is none for a grid of more than {PLATEAU_LIMIT:,} combinations, and this one"
+            f" has {grid_size:,}; train with a smaller one"
         )
-    return "it is undefined on these days"
+    return "train with validation.evidence=full"
 
 
 def _more_trades(gate: ExplainedGate, n_days: int) -> str:

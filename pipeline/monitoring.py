@@ -25,6 +25,10 @@ from pipeline.stored import evaluator_of, utc_date
 from pipeline.validation.decay import Period, Reassessment, profit_per_day, reassess
 from pipeline.validation.windows import whole_days
 
+#: Median log difference of two sources' prices of one market at the same time: exchanges differ
+#: by less than a percent, other coins by many.
+SAME_MARKET = 0.02
+
 
 @dataclass(frozen=True, eq=False)
 class Monitored:
@@ -107,19 +111,23 @@ def new_days(candles: Candles, last_known: int) -> Window | None:
     """Bars of the full UTC days after day ``last_known``; None when there is none.
 
     Days that hold nothing but filled candles right after ``last_known`` are a hole between two
-    sources, not days without a trade: they are left out.
+    sources, not days without a trade: they are left out. So is a first day that the hole begins
+    in, which was half lost with them.
     """
     days = whole_days(candles)
     if not days.count:
         return None
     first = int(candles.day[days.first_bar])
     start = max(last_known + 1 - first, 0)
-    while start < days.count:
-        bars = days.window(start, start + 1)
-        if not candles.filled[bars.start : bars.end].all():
-            return days.window(start, days.count)
-        start += 1
-    return None
+    if start >= days.count:
+        return None
+    bars = days.window(start, days.count)
+    filled = candles.filled[bars.start : bars.end].reshape(-1, days.per_day)
+    hole = np.logical_and.reduce(filled, axis=1)
+    if filled[0, -1] and hole[1:2].any():
+        hole[0] = True
+    kept = np.flatnonzero(~hole)
+    return days.window(start + int(kept[0]), days.count) if len(kept) else None
 
 
 def joined(earlier: Candles, later: Candles, config: SimulationConfig) -> Candles:
@@ -153,22 +161,28 @@ def joined(earlier: Candles, later: Candles, config: SimulationConfig) -> Candle
     )
 
 
-def _check_seam(earlier: Candles, later: Candles, bars: int, limit: float | None) -> None:
-    """Compare a price that both have, or the two prices on either side of a hole.
+def _check_seam(earlier: Candles, later: Candles, bars: int, largest_jump: float | None) -> None:
+    """Compare the prices that both have by their median, or those on either side of a hole.
 
-    ``bars`` is where ``later`` begins, counted from the first bar of ``earlier``.
+    One price may agree by chance, and one bad candle may differ. ``bars`` is where ``later``
+    begins, counted from the first bar of ``earlier``.
     """
-    if limit is None or -bars >= len(later):
+    if -bars >= len(later):
         return
     if bars < len(earlier):
-        prices = earlier.close[max(bars, 0)], later.close[max(-bars, 0)]
+        old, new = earlier.close[max(bars, 0) :], later.close[max(-bars, 0) :]
+        common = min(len(old), len(new))
+        old, new = old[:common], new[:common]
+        limit: float | None = SAME_MARKET
+        where = f"over {common:,} common candles"
     else:
-        prices = earlier.close[-1], later.open[0]
-    jump = abs(float(np.log(prices[1] / prices[0])))
-    if jump > limit:
+        old, new, limit = earlier.close[-1:], later.open[:1], largest_jump
+        where = "across the hole between both, data.quality.largest_gap_jump,"
+    apart = float(np.median(np.abs(np.log(new / old))))
+    if limit is not None and apart > limit:
         at = utc(int(max(earlier.timestamp[0], later.timestamp[0])))
         raise UserError(
-            f"The newer candles do not go on from the trained ones: at {at} they stand at"
-            f" {prices[1]:.8g} and not near {prices[0]:.8g} (data.quality.largest_gap_jump allows"
-            f" a log difference of {limit:g}, found {jump:.3g}). Name the file of the same market."
+            f"The newer candles do not go on from the trained ones: from {at} their prices are"
+            f" {apart:.3g} apart (log difference; {where} {limit:g} is allowed). Name the file of"
+            " the same market."
         )

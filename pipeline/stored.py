@@ -15,13 +15,14 @@ from zipfile import BadZipFile
 
 from gpu_engine.backend import choose
 from gpu_engine.records import Candles
-from pipeline.candles import MarketCandles, load_candles
+from pipeline.candles import MarketCandles, NoCandlesError, load_candles
 from pipeline.config import (
     CcxtData,
     FileData,
     SimulationConfig,
     StorageConfig,
     StorageOnly,
+    StrategyConfig,
     SyntheticData,
     load,
     validated,
@@ -169,6 +170,14 @@ def simulation_config(
     return validated(values, SimulationConfig)
 
 
+def searched_grid(repository: Repository, configuration: Configuration) -> int | None:
+    """Count the combinations of the grid that was searched; None where it was no grid."""
+    stored = repository.job(configuration.job_id).config
+    if stored["space"] != "grid":
+        return None
+    return validated(stored["strategy"], StrategyConfig).grid_size
+
+
 def trained_span(configuration: Configuration) -> tuple[datetime, datetime]:
     """First open, and first open no longer seen, of the candles it was trained on."""
     first, last = (
@@ -195,9 +204,16 @@ def open_ended(data: Data, configuration: Configuration) -> Data:
 
 
 def load_again(
-    config: SimulationConfig, data: Data, configuration: Configuration, advance: Advance
+    config: SimulationConfig,
+    data: Data,
+    configuration: Configuration,
+    advance: Advance,
+    *,
+    named: bool,
 ) -> MarketCandles:
     """Load candles of a configuration's market.
+
+    ``named`` says that the command line names a file, so that to name one is no advice.
 
     Raises
     ------
@@ -207,11 +223,23 @@ def load_again(
     strategy = load_strategy(config.strategy.name)
     try:
         return load_candles(config.market, data, strategy, choose().backend, advance)
-    except UserError as error:
-        failure = UserError(
-            f"The candles of {configuration.id} cannot be loaded: {error} Candles that lie"
-            " elsewhere now are named by data=file data.path=FILE."
+    except NoCandlesError:
+        assert isinstance(data, FileData), "an exchange or a generator has no file"
+        first, last = (
+            f"{datetime.fromisoformat(configuration.provenance[name]):%Y-%m-%d %H:%M} UTC"
+            for name in ("first_candle", "last_candle")
         )
+        raise UserError(
+            f"{data.path} holds none of the days that {configuration.id} was trained on, {first} to"
+            f" {last}: name the file that holds them by data=file data.path=FILE."
+        ) from None
+    except UserError as error:
+        advice = (
+            ""
+            if named
+            else (" Candles that lie elsewhere now are named by data=file data.path=FILE.")
+        )
+        failure = UserError(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
         failure.status = error.status
         raise failure from None
 

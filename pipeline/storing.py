@@ -22,6 +22,7 @@ from pipeline.results.artifacts import (
     write_artifacts,
 )
 from pipeline.results.jsonable import jsonable
+from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
 from pipeline.results.template import build_document, new_configuration_id
@@ -147,7 +148,7 @@ def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) 
         statistics=trained.statistics,
         provenance=trained.provenance,
         taker_fee=config.costs.fee_rate,
-        avg_spread_bps=_average_spread_bps(trained.market.candles),
+        avg_spread_bps=average_spread_bps(trained.market.candles),
     )
     return Configuration(
         id=identity,
@@ -202,11 +203,16 @@ def _summary(trained: Trained) -> ScoreSummary | None:
 
 def _null(evidence: Evidence) -> NullDistribution | None:
     reality, year = evidence.reality_check, math.sqrt(DAYS_PER_YEAR)
-    if reality is None or reality.statistic is None:
-        return None
+    tested = reality is not None and reality.statistic is not None
     drawn: dict[str, Float] = {kind: test.best for kind, test in evidence.surrogates.items()}
-    best = evidence.search["best_sharpe_ratio"] if drawn else None
-    return NullDistribution(reality.statistic * year, reality.maxima * year, best, drawn)
+    if not (tested or drawn):
+        return None
+    return NullDistribution(
+        found=evidence.search.get("best_active_sharpe_ratio"),
+        maxima=reality.maxima * year if reality is not None else np.empty(0),
+        best=evidence.search["best_sharpe_ratio"] if drawn else None,
+        surrogates=drawn,
+    )
 
 
 def _days(candles: Candles, window: Window) -> NDArray[np.int32]:
@@ -219,11 +225,3 @@ def _dates(candles: Candles, window: Window) -> list[str]:
     """First and last UTC day of a window, ISO 8601."""
     days = _days(candles, window)
     return [str(np.datetime64(int(day), "D")) for day in (days[0], days[-1])]
-
-
-def _average_spread_bps(candles: Candles) -> float | None:
-    """EDGE estimate over the whole history, bps; None where it is undefined."""
-    from bidask import edge
-
-    estimate = float(edge(candles.open, candles.high, candles.low, candles.close))
-    return estimate * 10_000 if np.isfinite(estimate) else None

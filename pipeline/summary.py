@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pipeline.candles import MarketCandles
@@ -10,6 +11,17 @@ from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained
 from pipeline.validation.lifecycle import STAGE_SIZE, Gate
 from pipeline.wording import SYNTHETIC, VERDICTS
+
+#: How fractions are written; every other figure has four digits.
+FRACTIONS = {
+    "net_profit": "+.2%",
+    "net_profit_target_first": "+.2%",
+    "monte_carlo_var": ".2%",
+    "monte_carlo_drawdown": ".2%",
+    "ambiguous_exit_share": ".2%",
+    "stability_score": ".1%",
+    "fill_rate": ".1%",
+}
 
 
 def show_candles(console: Console, market: MarketCandles) -> None:
@@ -93,7 +105,7 @@ def _show_metrics(console: Console, trained: Trained) -> None:
         ("days", "n_days", "d"),
     )
     rows = [
-        (label, "-" if own is None else format(own[name], form), format(oos[name], form))
+        (label, "-" if own is None else _defined(own[name], form), _defined(oos[name], form))
         for label, name, form in names
     ]
     console.table(
@@ -101,6 +113,11 @@ def _show_metrics(console: Console, trained: Trained) -> None:
         ("metric", "in-sample", "out-of-sample"),
         rows,
     )
+
+
+def _defined(value: float, form: str) -> str:
+    """Write a metric; a profit factor without a loss is undefined."""
+    return "-" if math.isnan(value) else format(value, form)
 
 
 def _show_statistics(console: Console, statistics: dict[str, Any]) -> None:
@@ -121,21 +138,21 @@ def _show_statistics(console: Console, statistics: dict[str, Any]) -> None:
         "net_profit_target_first": "out-of-sample net profit had the target come first",
     }
     rows = [
-        (name, _plain(statistics[name]), text)
+        (name, _plain(name, statistics[name]), text)
         for name, text in meaning.items()
         if name in statistics
     ]
     console.table("Statistics", ("statistic", "value", "meaning"), rows)
 
 
-def _plain(value: float | bool | dict[str, float] | None) -> str:
+def _plain(name: str, value: float | bool | dict[str, float] | None) -> str:
     if value is None:
         return "undefined"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
         return f"{value['low']:.4g} to {value['high']:.4g}"
-    return f"{value:.4g}"
+    return format(value, FRACTIONS.get(name, ".4g"))
 
 
 def _show_gates(console: Console, gates: list[Gate]) -> None:
@@ -143,8 +160,8 @@ def _show_gates(console: Console, gates: list[Gate]) -> None:
     rows = [
         (
             gate.name,
-            "-" if gate.value is None else f"{gate.value:.4g}",
-            f"{gate.comparison} {gate.threshold:g}",
+            "-" if gate.value is None else _plain(gate.name, gate.value),
+            f"{gate.comparison} {gate.threshold:{'.0%' if gate.name in FRACTIONS else 'g'}}",
             f"to leave {gate.stage}" if gate.stage != "MATURE" else "for MATURE",
             "FAILED (not computed)"
             if gate.value is None and gate.passed is False

@@ -2,7 +2,8 @@
 
 Everything is simulated on the `reference` path: each window's winner on both its parts, the stored
 configuration on the days it was found on. What was stored must come out again: every trade, every
-daily return, every metric, and the test against luck that follows from them.
+daily return, every metric, and the test against luck that follows from them. What the row says
+besides must follow from these figures (`pipeline.books`).
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from gpu_engine.agreement import (
 )
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import METRICS, TRADE, Candles, Float, Window
+from pipeline.books import Books, equal, pairs, rebuilt_document, row
 from pipeline.config import SimulationConfig
 from pipeline.market_data.timeframe import utc
 from pipeline.provenance import engine_hash
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.records import Configuration
 from pipeline.stored import evaluator_of, utc_date
+from pipeline.validation.lifecycle import judge
 from pipeline.validation.statistics import sharpe_test
 
 _DAY0 = np.datetime64(0, "D")
@@ -84,7 +87,11 @@ class Resimulated:
 
 
 def verify(
-    configuration: Configuration, record: ArtifactSet, config: SimulationConfig, candles: Candles
+    configuration: Configuration,
+    record: ArtifactSet,
+    config: SimulationConfig,
+    candles: Candles,
+    books: Books,
 ) -> Receipt:
     """Compare a stored configuration with what its parameters do on ``candles``.
 
@@ -94,7 +101,9 @@ def verify(
     if data.first is not None:
         return _receipt(configuration, [data])
     try:
-        return _receipt(configuration, [data, *_figures(configuration, record, config, candles)])
+        figures = _figures(configuration, record, config, candles)
+        derived = _derived(configuration, record, config, candles, books)
+        return _receipt(configuration, [data, *figures, *derived])
     except (KeyError, TypeError, ValueError) as error:
         return _receipt(configuration, [data, _not_understood(error)])
 
@@ -164,7 +173,22 @@ def _figures(
     metrics = evaluator.points(point[None], (window,))[0, 0]
     yield _metrics("metrics, in sample", [("", configuration.in_sample, metrics)])
     yield _sharpe_test(configuration.statistics, again.daily)
-    yield _document(configuration)
+
+
+def _derived(
+    configuration: Configuration,
+    record: ArtifactSet,
+    config: SimulationConfig,
+    candles: Candles,
+    books: Books,
+) -> Iterable[Comparison]:
+    """Compare what the row says besides with what follows from its figures."""
+    stage, gates = judge(configuration.out_of_sample | configuration.statistics)
+    yield _same("gates", configuration.gates, [gate.to_dict() for gate in gates])
+    yield _same("row", *row(configuration, config, stage, books))
+    document = rebuilt_document(configuration, record, config, candles, stage, books.events)
+    yield _same("document", configuration.document, document)
+    yield _same("circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"])
 
 
 def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> Resimulated:
@@ -258,24 +282,14 @@ def _sharpe_test(statistics: Mapping[str, Any], daily: Float) -> Comparison:
     return _comparison("p_value and z_score", len(again), found, max(differences))
 
 
-def _document(configuration: Configuration) -> Comparison:
-    """Hold the document that is traded against the row that was verified."""
-    document, row = configuration.document, configuration
-    performance = document["performance"]
-    pairs = {
-        "status": (row.lifecycle_stage, document["status"]),
-        "parameters": (row.parameters, document["parameters"]),
-        "metadata.data_hash": (row.provenance["data_hash"], document["metadata"]["data_hash"]),
-        "performance.NET_PROFIT": (row.out_of_sample["net_profit"], performance["NET_PROFIT"]),
-        "performance.sample_size": (row.out_of_sample["sample_size"], performance["sample_size"]),
-        "in_sample": (row.in_sample, document["in_sample"]),
-    }
-    found = [
-        Disagreement(f"document.{name}", own, written)
-        for name, (own, written) in pairs.items()
-        if own != written
-    ]
-    return _comparison("document", len(pairs), found, None)
+def _same(what: str, stored: Any, expected: Any) -> Comparison:
+    """Compare JSON value by value."""
+    compared, found = 0, []
+    for path, own, again in pairs(what, stored, expected):
+        compared += 1
+        if not equal(own, again):
+            found.append(Disagreement(path, own, again))
+    return _comparison(what, compared, found, None)
 
 
 def _comparison(

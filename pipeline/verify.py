@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline import cli
+from pipeline.books import Books
 from pipeline.config import StoredConfig
 from pipeline.console import Console
 from pipeline.results.jsonable import dumps
@@ -46,10 +47,17 @@ def _verified(
 ) -> Receipt:
     """Load what is stored and the candles, and compare."""
     record = read_record(config.storage, configuration)
-    simulation = simulation_config(repository, configuration, config.data)
+    own = simulation_config(repository, configuration)
+    named = config.data is not None
+    simulation = simulation_config(repository, configuration, config.data) if named else own
     data = pinned(simulation.data, configuration)
-    market = load_again(simulation, data, configuration, lambda n: None)
-    return verify(configuration, record, simulation, market.candles)
+    market = load_again(simulation, data, configuration, lambda n: None, named=named)
+    books = Books(
+        synthetic=own.synthetic,
+        filter_columns=repository.filter_columns(configuration.id),
+        events=repository.events(configuration.id),
+    )
+    return verify(configuration, record, simulation, market.candles, books)
 
 
 def _show(console: Console, receipt: Receipt) -> None:

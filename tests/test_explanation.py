@@ -164,8 +164,18 @@ def test_the_track_record_is_the_one_of_the_moments(seed):
     assert track_record_needed(z, 200, 0.05) == pytest.approx(expected, rel=1e-9)
 
 
-def test_an_unknown_reality_check_says_how_to_know_it():
-    assert "train with validation.evidence=full" in moves(reality_check_p=None)[0]
+@pytest.mark.parametrize(
+    ("whole_history", "grid_size", "hint"),
+    [
+        ({}, 201_600, "must be known: train with validation.evidence=full."),
+        ({}, None, "must be known: train with validation.evidence=full."),
+        ({}, 10_000_001, "more than 10,000,000 combinations, and this one has 10,000,001; train"),
+        ({"days": 90, "admissible": 3}, 201_600, "on enough different days; that takes more"),
+    ],
+)
+def test_an_unknown_reality_check_says_how_to_know_it(whole_history, grid_size, hint):
+    row = configuration(reality_check_p=None, statistics={"whole_history": whole_history})
+    assert hint in explain(row, grid_size=grid_size).moves[0]
 
 
 def test_at_the_top_there_is_only_down():
@@ -183,11 +193,11 @@ def test_what_monitoring_moved_is_told_with_its_reason():
     found = explain(
         configuration(stage="DECAY"), [event("MATURE", "DECAY"), event("DECAY", "DECAY")]
     )
-    assert found.verdict.startswith("DECAY (size 0): ")
-    assert found.moves[0] == (
-        "Monitoring moved it from MATURE to DECAY on 2023-05-06: It lost. The gates above are those"
-        " of its discovery."
+    assert found.verdict == (
+        "DECAY (size 0): it earned once, and stopped on newer candles: trade nothing. Monitoring"
+        " lowered it from MATURE to DECAY on 2023-05-06: It lost."
     )
+    assert found.moves[0].startswith("The gates above are those of its discovery: ")
 
 
 def test_a_look_that_moved_nothing_is_told_too():
@@ -245,7 +255,40 @@ def test_ambiguous_exits_and_bands():
 def test_whatever_is_missing_is_said_to_be_missing():
     told = explain(configuration(reality_check_p=None)).caveats
     assert any("The reality check over the whole search is missing" in one for one in told)
-    assert any("was not repeated on candles without an edge" in one for one in told)
+    assert any("does), so nothing here speaks against luck in it." in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("p", "meaning", "against"),
+    [
+        (0.02, "a share so small says that something", "only the reality check speaks against"),
+        (0.05, "with a share so large luck is enough", "nothing here speaks against"),
+    ],
+)
+def test_the_reality_check_speaks_only_when_it_is_small(p, meaning, against):
+    told = " ".join(explain(configuration(reality_check_p=p)).caveats)
+    assert meaning in told
+    assert against in told
+
+
+@pytest.mark.parametrize(
+    ("p", "drawn", "words"),
+    [
+        (1 / 41, {"permuted": 40, "bar_flipped": 40}, "never found as good a best (40 permuted"),
+        (3 / 41, {"permuted": 40, "bar_flipped": 40}, "in at most 7.3 % of all cases (40 perm"),
+        (20 / 25, {"permuted": 25, "bar_flipped": 40}, "in at most 80.0 % of all cases (25 perm"),
+    ],
+)
+def test_surrogates_are_counted(p, drawn, words):
+    found = caveat("search repeated", surrogate_p=p, whole_history={"surrogates": drawn})
+    assert words in found
+
+
+def test_without_a_promise_there_is_no_efficiency():
+    told = {"is_overfit": None, "walk_forward_efficiency": -10.529}
+    assert "Walk-forward" not in " ".join(explain(configuration(statistics=told)).caveats)
+    found = caveat("Walk-forward", **told | {"is_overfit": True, "walk_forward_efficiency": 0.4})
+    assert found == "Walk-forward efficiency: 40.0 % of the promised net profit a year came."
 
 
 def test_invented_candles_come_first():

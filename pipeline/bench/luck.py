@@ -121,7 +121,7 @@ def _market(setting: Setting, candles: Candles) -> dict[str, float]:
 
 
 def _surrogates(setting: Setting, candles: Candles) -> dict[str, float]:
-    """Repeat the whole-history search on permuted candles; none ends the drawing."""
+    """Repeat the whole-history search on surrogates; none ends the drawing. Mean of both kinds."""
     backend = named_backend("auto")
     evaluator, settings = (
         setting.evaluator(candles, backend),
@@ -174,7 +174,7 @@ def print_luck(console: Console, report: dict[str, Any]) -> None:
     ]
     rows.append(
         (
-            f"{report['surrogates']['surrogates']} surrogate searches, permuted",
+            f"{report['surrogates']['surrogates']} surrogate searches",
             f"{report['surrogates']['seconds']:.1f}",
             f"{TARGETS['surrogates']:g}",
         )

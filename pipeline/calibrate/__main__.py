@@ -33,12 +33,14 @@ STRENGTHS = (2.0, 4.0, 6.0, 8.0, 10.0)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     given = _parsed(arguments)
+    _check(given)
     if given.write:
         check_drawable()
     console = Console()
     journal = Journal(given.out)
     try:
-        calibration = calibrate(given, journal, console)
+        with journal.locked():
+            calibration = calibrate(given, journal, console)
         for table in tables(calibration):
             console.table(f"SYNTHETIC. {table.title}", table.columns, table.rows)
         if given.write:
@@ -119,6 +121,23 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     given.overrides += [word for word in given.candles if "=" in word]
     given.candles = [Path(word) for word in given.candles if "=" not in word]
     return given
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse what asks for nothing, or for candles that are not there."""
+    if given.candles and not given.nulls:
+        raise UserError(
+            "--candles FILE ... is there to be rearranged into markets without an edge, and"
+            " --nulls 0 asks for none: leave out one of the two."
+        )
+    if not (given.nulls or given.planted):
+        raise UserError(
+            "--nulls 0 and --planted 0 ask for no market: there is nothing to do. Give one of them"
+            " a number."
+        )
+    for file in given.candles:
+        if not file.exists():
+            raise UserError(f"--candles {file} does not exist.")
 
 
 def _count(text: str) -> int:

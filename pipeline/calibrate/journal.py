@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from pipeline.calibrate.markets import Market
 from pipeline.calibrate.measure import Outcome
@@ -29,6 +32,32 @@ class Journal:
         except OSError as error:
             raise UserError(f"--out {folder} cannot be made: {error.strerror}.") from None
         self.path = folder / FILE_NAME
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other calibrations out of the folder, whose lines would be measured twice.
+
+        Raises
+        ------
+        UserError
+            If another one is at work there, or the folder cannot be written to.
+        """
+        lock = FileLock(self.path.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"Another calibration is at work in {self.path.parent}: wait for it, or give"
+                " another folder as --out."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"--out {self.path.parent} cannot be written to: {error.strerror}."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def read(self, expected: Callable[[Market], str | None]) -> dict[Market, Outcome]:
         """Return the markets finished so far.

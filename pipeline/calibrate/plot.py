@@ -25,9 +25,7 @@ def check_drawable() -> None:
         If matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise UserError(
-            "--write needs matplotlib for its picture: pip install 'sweep-trainer[report]'."
-        )
+        raise UserError("--write needs matplotlib for its picture: pip install -e .[report]")
 
 
 def draw(calibration: Calibration, path: Path) -> None:

@@ -35,7 +35,7 @@ class QualityConfig(Section):
 class SurrogateConfig(Section):
     """Candles rearranged so that no edge can be left, as ``seed`` draws it (validation §5)."""
 
-    kind: Literal["permuted", "sign_flipped"]
+    kind: Literal["permuted", "sign_flipped", "bar_flipped"]
     seed: Seed
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
+from omegaconf import OmegaConf
 from pydantic import Field, ValidationInfo, field_validator
 
+from pipeline.config.loading import CONFIG_DIR
 from pipeline.config.section import Days, Section
 
 
@@ -16,13 +18,14 @@ class LuckTests(Section):
     ``evidence=deciding`` leaves out whatever cannot change the stage of this configuration: the
     stage is the same, what is only reported is missing. ``resamples`` of the reality check;
     ``surrogates`` repeats the search on up to ``surrogate_count`` surrogate histories of each
-    kind. ``memory_gb`` bounds what the daily returns of all combinations may hold at a time.
+    kind, at least 20: the smallest p of 19 is 0.05, which passes no gate. ``memory_gb`` bounds
+    what the daily returns of all combinations may hold at a time.
     """
 
     evidence: Literal["full", "deciding"]
-    resamples: Annotated[int, Field(ge=99, le=1_000_000)]
+    resamples: Annotated[int, Field(ge=99, le=100_000)]
     surrogates: bool
-    surrogate_count: Annotated[int, Field(ge=19, le=1_000_000)]
+    surrogate_count: Annotated[int, Field(ge=20, le=1_000_000)]
     memory_gb: Annotated[float, Field(gt=0)]
 
 
@@ -58,10 +61,14 @@ class WalkForward(LuckTests):
         needed = span + self.stride
         if days >= needed:
             return None
+        advice = (
+            "Ask for more history, shorten validation.train or use validation=train_test_split."
+            if _split_would_do(days)
+            else "Ask for more history or shorten validation.train and validation.test."
+        )
         return (
             f"validation needs {needed} days for two windows (train {self.train} + gap {self.gap}"
-            f" + test {self.test} + step {self.stride}), the history has {days:g}. Ask for more"
-            " history, shorten validation.train or use validation=train_test_split."
+            f" + test {self.test} + step {self.stride}), the history has {days:g}. {advice}"
         )
 
 
@@ -95,6 +102,12 @@ class TrainTestSplit(LuckTests):
             f" gap {self.gap}), at least {self.test} are needed. Ask for more history or lower"
             " validation.ratio, validation.gap or validation.test."
         )
+
+
+def _split_would_do(days: float) -> bool:
+    """Whether `conf/validation/train_test_split.yaml` as it stands takes ``days`` of history."""
+    choice = OmegaConf.load(CONFIG_DIR / "validation" / "train_test_split.yaml")
+    return TrainTestSplit.model_validate(OmegaConf.to_container(choice)).complaint(days) is None
 
 
 ValidationConfig = Annotated[WalkForward | TrainTestSplit, Field(discriminator="method")]

@@ -3,7 +3,8 @@
 Candles are taken apart into log differences within each bar (the last close to the open, and the
 open to high, low and close) and its volume; these are rearranged, and prices are rebuilt from the
 first open (validation §5). ``permuted`` destroys what follows on what and keeps the distribution of
-bars; ``sign_flipped`` keeps volume, range and volatility where they were and destroys which way.
+bars; ``sign_flipped`` and ``bar_flipped`` keep volume, range and volatility where they were and
+destroy which way, of a day or of every bar.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gpu_engine.records import Candles, Float, Int64
+from gpu_engine.records import Bool, Candles, Float, Int64
 
 
 def permuted(candles: Candles, rng: np.random.Generator) -> Candles:
@@ -38,7 +39,8 @@ def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
 
     All bars of a mirrored day change sign, the gap into each bar included, and swap their extremes:
     the new open-to-high is minus the old open-to-low. Volumes, filled bars and the size of every
-    move stay where they were.
+    move stay where they were. What goes on within a day stays too, upside down: a strategy that
+    trades both sides alike keeps its edge, and `bar_flipped` is what takes it.
 
     Parameters
     ----------
@@ -48,12 +50,28 @@ def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
         The same state gives the same candles.
     """
     day = candles.day - candles.day[0]
-    mirrored = rng.integers(2, size=int(day[-1]) + 1).astype(np.bool_)[day]
+    return _mirrored(candles, _coins(int(day[-1]) + 1, rng)[day])
+
+
+def bar_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
+    """Draw candles in which each bar is mirrored or not, evens (validation §5 b, mended).
+
+    As `sign_flipped`, bar by bar: what follows on what is destroyed within the day as well, volumes
+    and the size of every move stay where they were.
+    """
+    return _mirrored(candles, _coins(len(candles), rng))
+
+
+def _coins(count: int, rng: np.random.Generator) -> Bool:
+    return rng.integers(2, size=count).astype(np.bool_)
+
+
+def _mirrored(candles: Candles, bars: Bool) -> Candles:
+    """Candles with some bars upside down, bool of shape (n,)."""
     kept = _log_differences(candles)
     gap, high, low, close = kept.T
     mirror = np.column_stack((-gap, -low, -high, -close))
-    differences = np.where(mirrored[:, None], mirror, kept)
-    return _rebuilt(candles, differences, np.arange(len(candles)))
+    return _rebuilt(candles, np.where(bars[:, None], mirror, kept), np.arange(len(candles)))
 
 
 def _log_differences(candles: Candles) -> Float:
@@ -103,4 +121,5 @@ def _rebuilt(candles: Candles, differences: Float, source: Int64) -> Candles:
 SURROGATES: Mapping[str, Callable[[Candles, np.random.Generator], Candles]] = {
     "permuted": permuted,
     "sign_flipped": sign_flipped,
+    "bar_flipped": bar_flipped,
 }

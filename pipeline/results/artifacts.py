@@ -79,10 +79,11 @@ class NullDistribution:
 
     Attributes
     ----------
-    found : float
-        Largest Sharpe ratio of the combinations that the reality check tested.
+    found : float or None
+        Largest Sharpe ratio of the combinations that the reality check tested; None where there
+        was none to test.
     maxima : float64 array of shape (B,)
-        Largest ``SR* - SR`` of every bootstrap resample.
+        Largest ``SR* - SR`` of every bootstrap resample; empty where nothing was tested.
     best : float or None
         Best admissible Sharpe ratio of the whole-history search, which surrogates are held against;
         None when they were not asked for.
@@ -90,7 +91,7 @@ class NullDistribution:
         By kind, every surrogate's best Sharpe ratio in the order drawn, -inf for none.
     """
 
-    found: float
+    found: float | None
     maxima: Float
     best: float | None
     surrogates: Mapping[str, Float]
@@ -257,15 +258,16 @@ def _read_summary(path: Path) -> ScoreSummary:
 
 
 def _write_null(path: Path, null: NullDistribution) -> None:
-    observed = np.nan if null.best is None else null.best
-    members: dict[str, Any] = {"found": null.found, "maxima": null.maxima, "best": observed}
+    found, best = (np.nan if value is None else value for value in (null.found, null.best))
+    members: dict[str, Any] = {"found": found, "maxima": null.maxima, "best": best}
     members |= {f"{_DRAWN}{kind}": best for kind, best in null.surrogates.items()}
     np.savez(path, **members)
 
 
 def _read_null(path: Path) -> NullDistribution:
     with np.load(path, allow_pickle=False) as members:
-        best = float(members["best"])
         drawn = {n.removeprefix(_DRAWN): members[n] for n in members if n.startswith(_DRAWN)}
-        found = float(members["found"])
-        return NullDistribution(found, members["maxima"], None if np.isnan(best) else best, drawn)
+        found, best = (
+            None if np.isnan(members[name]) else float(members[name]) for name in ("found", "best")
+        )
+        return NullDistribution(found, members["maxima"], best, drawn)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.metrics import metrics_of
-from gpu_engine.records import TARGET, TARGET_GAP, Float
+from gpu_engine.records import TARGET, TARGET_GAP, Candles, Float
 
 Trades = NDArray[np.void]
 
@@ -126,3 +126,11 @@ def kelly_fraction(win_rate: float, avg_win: float, avg_loss: float, n_trades: i
     if avg_win <= 0:
         return 0.0
     return min(max(win_rate - (1 - win_rate) * abs(avg_loss) / avg_win, 0.0), 1.0)
+
+
+def average_spread_bps(candles: Candles) -> float | None:
+    """EDGE estimate (strategy spec §4) over the whole history, bps; None where it is undefined."""
+    from bidask import edge  # brings pandas
+
+    estimate = float(edge(candles.open, candles.high, candles.low, candles.close))
+    return estimate * 10_000 if np.isfinite(estimate) else None

@@ -184,6 +184,19 @@ class Repository:
             row = _get(session, TrainedConfiguration, configuration_id)
             return _record(Configuration, row)
 
+    def filter_columns(self, configuration_id: str) -> dict[str, float | int | None]:
+        """Read the figures of a configuration that have columns of their own, to be listed by.
+
+        Raises
+        ------
+        UnknownIdError
+            When there is no such configuration.
+        """
+        names = ("oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value")
+        with self._sessions() as session:
+            row = _get(session, TrainedConfiguration, configuration_id)
+            return {name: getattr(row, name) for name in names}
+
     def has_configuration(self, configuration_id: str) -> bool:
         """Tell whether a configuration is stored."""
         with self._sessions() as session:

@@ -78,7 +78,7 @@ def gather(
     Evidence
         Without any statistic for a grid of more than 10⁷ combinations.
     """
-    if settings.method == "grid" and evaluator.space.size > PLATEAU_LIMIT:
+    if evaluator.space.discrete and evaluator.space.size > PLATEAU_LIMIT:
         return Evidence()
     size = evaluator.space.size if evaluator.space.discrete else settings.budget
     with progress("whole history", size) as advance:

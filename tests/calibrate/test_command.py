@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from pipeline.calibrate.__main__ import main
 from pipeline.calibrate.markets import Market
+from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
 from support.runs import ROOT
@@ -100,6 +102,20 @@ def test_a_number_that_cannot_be(wrong, capsys):
     with pytest.raises(SystemExit):
         main(wrong)
     assert f"argument {wrong[0]}: must" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (["--nulls", "0", "--planted", "0"], "ask for no market: there is nothing to do"),
+        (["--nulls", "0", "--candles", "x.parquet"], "--nulls 0 asks for none: leave out one"),
+        (["--candles", "x.parquet"], "--candles x.parquet does not exist."),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(tmp_path, asked, sentence):
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        main([*asked, "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

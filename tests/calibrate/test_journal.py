@@ -47,6 +47,15 @@ def test_a_line_that_is_no_market_is_named(journal, outcome):
         journal.read(lambda market: "f")
 
 
+def test_two_calibrations_do_not_share_a_folder(journal):
+    with journal.locked():
+        other = Journal(journal.path.parent)
+        with pytest.raises(UserError, match=r"Another calibration is at work in .*new: wait"):
+            other.locked().__enter__()
+    with other.locked():
+        pass
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"--out .*file cannot be made"):

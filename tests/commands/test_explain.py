@@ -1,9 +1,12 @@
 """`python -m pipeline.explain`: what a database says of a configuration."""
 
 import json
+from contextlib import chdir
 
 from pipeline import explain
-from support.runs import QUICK, run
+from pipeline.config import StorageOnly
+from pipeline.stored import find, opened, searched_grid
+from support.runs import QUICK, SMALL_SIZE, run
 from support.stored import command
 
 
@@ -37,6 +40,11 @@ def test_invented_candles_are_marked(here):
     finished = command(explain, trained.folder, "latest")
     assert finished.out.startswith("SYNTHETIC candles: nothing below says anything about a market.")
     assert f"\nSYNTHETIC {trained.result['lifecycle_stage']} (size " in finished.out
+
+
+def test_the_grid_that_was_searched_is_counted(fading):
+    with chdir(fading.folder), opened([], StorageOnly) as (_, repository):
+        assert searched_grid(repository, find(repository, "latest")) == SMALL_SIZE
 
 
 def test_it_takes_no_candles(fading):

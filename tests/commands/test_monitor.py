@@ -11,6 +11,7 @@ from pipeline import explain, monitor, verify
 from pipeline.config import SimulationConfig, validated
 from pipeline.market_data.files import read_file
 from pipeline.market_data.grid import make_regular
+from pipeline.market_data.raw import PRICES
 from pipeline.results.artifacts import read_artifacts
 from pipeline.results.repository import Repository
 from pipeline.results.template import validate_document
@@ -112,7 +113,7 @@ def test_what_was_monitored_is_still_verified_and_explained(grown):
     assert command(verify, grown.folder, "latest").status == 0
     told = command(explain, grown.folder, "latest").out
     assert "DECAY (size 0): it earned once, and stopped on newer candles: trade nothing." in told
-    assert "Monitoring moved it from VALIDATION to DECAY on " in told
+    assert "Monitoring lowered it from VALIDATION to DECAY on " in told
 
 
 def test_more_days_are_another_event(fading):
@@ -164,6 +165,16 @@ def test_a_hole_between_both_is_left_out(fading):
     assert outcome["figures"]["new"]["n_days"] == DAYS - 173
 
 
+def test_a_hole_that_begins_within_a_day_is_left_out_with_that_day(fading):
+    columns = fading_candles()
+    write(fading.folder / "candles.parquet", columns, end=TRAINED_BARS + 25)
+    write(fading.folder / "newer.parquet", columns, start=TRAINED_BARS + 3 * BARS_A_DAY)
+    data = ("latest", "data=file", "data.path=newer.parquet")
+    _, (outcome,) = monitored(fading.folder, *data)
+    assert outcome["figures"]["first_day"] == "2023-06-23"
+    assert outcome["figures"]["new"]["n_days"] == DAYS - 173
+
+
 def test_without_the_trained_candles_the_newer_stand_alone(fading):
     write(fading.folder / "newer.parquet", fading_candles(), start=TRAINED_BARS)
     (fading.folder / "candles.parquet").unlink()
@@ -183,6 +194,20 @@ def test_a_file_of_another_market_is_refused(fading):
     )
     assert finished.status == 2
     assert outcome["skipped"].startswith("The newer candles do not go on from the trained ones:")
+    assert events_of(fading) == []
+
+
+def test_another_market_with_a_price_in_common_is_refused(fading):
+    columns = fading_candles()
+    start = TRAINED_BARS - 30 * BARS_A_DAY
+    drift = np.exp(1e-4 * (np.arange(DAYS * BARS_A_DAY) - start))  # 0 at the first common candle
+    other = {n: c * (drift if n in PRICES else 1) for n, c in columns.items()}
+    write(fading.folder / "newer.parquet", other, start=start)
+    finished, (outcome,) = monitored(
+        fading.folder, "latest", "data=file", "data.path=newer.parquet"
+    )
+    assert finished.status == 2
+    assert "prices are 0.144 apart (log difference; over 2,880 common" in outcome["skipped"]
     assert events_of(fading) == []
 
 

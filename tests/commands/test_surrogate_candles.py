@@ -60,7 +60,7 @@ def test_all_that_follows_says_so(here, file):
 @pytest.mark.parametrize(
     ("surrogate", "sentence"),
     [
-        ("{kind: shuffled, seed: 0}", "data.surrogate.kind must be permuted or sign_flipped"),
+        ("{kind: shuffled, seed: 0}", "must be permuted, sign_flipped or bar_flipped; given"),
         ("{kind: permuted}", "data.surrogate.seed must be given"),
         ("{kind: permuted, seed: -1}", "data.surrogate.seed must be at least 0; given: -1."),
     ],

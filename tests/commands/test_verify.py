@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import create_engine, text
 
-from pipeline import verify
+from pipeline import monitor, verify
 from support.runs import QUICK, run
 from support.stored import TRAINED_BARS, command, fading_candles, write
 
@@ -117,7 +117,12 @@ def sql(finished, statement, **values):
         ("out_of_sample", "$.net_profit", 9.0, "metrics, out of sample, net_profit: stored 9.0"),
         ("in_sample", "$.win_rate", 0.99, "metrics, in sample, win_rate: stored 0.99"),
         ("statistics", "$.p_value", 0.001, "p_value: stored 0.001"),
-        ("document", "$.parameters.pierce_depth", 0.5, "document.parameters: stored "),
+        (
+            "document",
+            "$.parameters.pierce_depth",
+            0.5,
+            "document.parameters.pierce_depth: stored 0.5",
+        ),
     ],
 )
 def test_a_changed_figure_of_the_row(fading, column, path, value, what):
@@ -126,9 +131,75 @@ def test_a_changed_figure_of_the_row(fading, column, path, value, what):
     assert_differs(command(verify, fading.folder, "latest"), what)
 
 
+@pytest.mark.parametrize(
+    ("column", "path", "value", "what"),
+    [
+        ("statistics", "$.reality_check_p", 0.5, "gates[8].value: stored "),
+        ("statistics", "$.is_overfit", 5, "the artifacts cannot be understood: 1 validation error"),
+        ("statistics", "$.stability_score", 0.123, "document.statistical_validation.stability_s"),
+        ("gates", "$[3].passed", 5, "gates[3].passed: stored 5, now True"),
+        ("gates", "$[9].threshold", 0.5, "gates[9].threshold: stored 0.5, now 0.05"),
+        (
+            "circuit_breakers",
+            "$.max_daily_loss",
+            0.9,
+            "circuit_breakers.max_daily_loss: stored 0.9",
+        ),
+        ("document", "$.context.exchange", "kraken", "document.context.exchange: stored kraken"),
+        ("document", "$.status", "MATURE", "document.status: stored MATURE, now VALIDATION"),
+        ("document", "$.circuit_breakers.max_daily_loss", 0.9, "document.circuit_breakers.max_d"),
+        ("document", "$.risk_allocation.position_fraction", 0.9, "document.risk_allocation.posi"),
+        ("document", "$.risk_allocation.max_position_size", 1.0, "document.risk_allocation.max_"),
+        ("document", "$.statistical_validation.p_value", 0.5, "document.statistical_validation.p"),
+        ("document", "$.statistical_validation.drawdown_duration", 1, "document.statistical_valid"),
+        (
+            "document",
+            "$.market_microstructure.avg_spread_bps",
+            9.0,
+            "document.market_microstructur",
+        ),
+        ("document", "$.surprise", 1, "document.surprise: stored 1, now nothing"),
+    ],
+)
+def test_a_row_that_does_not_follow_from_its_figures(fading, column, path, value, what):
+    sql(fading, f"UPDATE trained_configurations SET {column} = json_set({column}, :p, :v)",
+        p=path, v=value)  # fmt: skip
+    assert_differs(command(verify, fading.folder, "latest"), what)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "what"),
+    [
+        ("lifecycle_stage", "MATURE", "row.lifecycle_stage: stored MATURE, now VALIDATION"),
+        ("exchange", "kraken", "row.exchange: stored kraken, now binance"),
+        ("pair", "ETH/USDT", "row.pair: stored ETH/USDT, now BTC/USDT"),
+        ("timeframe", "5m", "row.timeframe: stored 5m, now 15m"),
+        ("synthetic", 1, "row.synthetic: stored True, now False"),
+        ("oos_sharpe_ratio", 9.9, "row.oos_sharpe_ratio: stored 9.9, now "),
+        ("oos_net_profit", 5.0, "row.oos_net_profit: stored 5.0, now "),
+        ("p_value", 0.9, "row.p_value: stored 0.9, now "),
+        ("sample_size", 5000, "row.sample_size: stored 5000, now "),
+    ],
+)
+def test_a_changed_column(fading, column, value, what):
+    sql(fading, f"UPDATE trained_configurations SET {column} = :v", v=value)
+    assert_differs(command(verify, fading.folder, "latest"), what)
+
+
+def test_a_stage_and_document_set_back_after_monitoring(fading):
+    (before,) = fading.configurations
+    write(fading.folder / "candles.parquet", fading_candles())
+    command(monitor, fading.folder)
+    sql(fading, "UPDATE trained_configurations SET lifecycle_stage = 'VALIDATION', document = :d",
+        d=json.dumps(before.document))  # fmt: skip
+    finished = command(verify, fading.folder, "latest")
+    assert_differs(finished, "row.lifecycle_stage: stored VALIDATION, now DECAY")
+
+
 def test_another_engine_is_a_note_while_the_trades_agree(fading):
     sql(fading, "UPDATE trained_configurations"
-        " SET provenance = json_set(provenance, '$.engine_hash', 'abc')")  # fmt: skip
+        " SET provenance = json_set(provenance, '$.engine_hash', 'abc'),"
+        " document = json_set(document, '$.metadata.engine_hash', 'abc')")  # fmt: skip
     finished = command(verify, fading.folder, "latest")
     assert finished.status == 0
     assert "The engine or a strategy has changed since the training" in finished.out
@@ -163,6 +234,23 @@ def test_candles_that_are_gone_are_named_and_may_lie_elsewhere(fading):
     assert "candles.parquet does not exist" in finished.err
     again = command(verify, fading.folder, "latest", "data=file", "data.path=moved.parquet")
     assert again.status == 0
+
+
+@pytest.mark.parametrize("module", [monitor, verify])
+def test_to_name_a_file_is_no_advice_where_one_was_named(fading, module):
+    finished = command(module, fading.folder, "latest", "data=file", "data.path=none.parquet")
+    assert finished.status == 2
+    said = finished.out + finished.err
+    assert "none.parquet does not exist" in said
+    assert "data=file data.path=FILE" not in said
+
+
+def test_a_file_without_the_days_of_the_training(fading):
+    write(fading.folder / "newer.parquet", fading_candles(), start=TRAINED_BARS)
+    finished = command(verify, fading.folder, "latest", "data=file", "data.path=newer.parquet")
+    assert finished.status == 2
+    assert finished.err.startswith("newer.parquet holds none of the days that LIQUIDITY_SWEEP_V3_")
+    assert "2023-01-01 00:00 UTC to 2023-06-19 23:45 UTC: name the file" in finished.err
 
 
 def test_artifacts_that_are_gone(fading):

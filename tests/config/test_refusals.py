@@ -110,16 +110,19 @@ def test_test_parts_must_not_overlap(refusal):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "has"),
+    ("overrides", "has", "split"),
     [
-        (["data.days=156"], "156"),
-        ([BTC, "data.since=2023-01-01", "data.until=2023-03-02"], "60"),
+        (["data.days=156"], "156", True),
+        (["data.days=121"], "121", True),
+        (["data.days=120"], "120", False),
+        ([BTC, "data.since=2023-01-01", "data.until=2023-03-02"], "60", False),
     ],
 )
-def test_a_history_too_short_for_walk_forward(refusal, overrides, has):
+def test_a_history_too_short_for_walk_forward(refusal, overrides, has, split):
     message = refusal(*overrides)
     assert "needs 157 days for two windows (train 90 + gap 7 + test 30 + step 30)" in message
     assert f"the history has {has}." in message
+    assert ("use validation=train_test_split" in message) == split
 
 
 def test_just_enough_history_for_walk_forward(train_config):

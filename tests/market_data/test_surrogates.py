@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 
 from gpu_engine.records import Candles
-from pipeline.market_data.surrogates import permuted, sign_flipped
+from pipeline.market_data.surrogates import bar_flipped, permuted, sign_flipped
 from support.coarse import coarse_candles
 
-KINDS = (permuted, sign_flipped)
+KINDS = (permuted, sign_flipped, bar_flipped)
 HOUR_MS = 3_600_000
 PRICES = ("open", "high", "low", "close")
 
@@ -71,9 +71,10 @@ def test_a_permutation_has_the_same_bars(candles, rng):
     assert drawn.close[-1] == pytest.approx(candles.close[-1], rel=1e-12)
 
 
+@pytest.mark.parametrize("surrogate", [sign_flipped, bar_flipped])
 @given(candles=markets(), rng=seeds)
-def test_a_flip_keeps_every_move_where_it_was_but_its_sign(candles, rng):
-    drawn = sign_flipped(candles, rng)
+def test_a_flip_keeps_every_move_where_it_was_but_its_sign(surrogate, candles, rng):
+    drawn = surrogate(candles, rng)
     old, new = _differences(candles), _differences(drawn)
     assert np.abs(new[:, [0, 3]]) == pytest.approx(np.abs(old[:, [0, 3]]), abs=1e-12)
     assert new[:, 1] - new[:, 2] == pytest.approx(old[:, 1] - old[:, 2], abs=1e-12)
@@ -89,6 +90,16 @@ def test_a_day_flips_as_one(candles, rng):
         bars = candles.day == day
         kept, flipped = (np.allclose(new[bars], x[bars], atol=1e-12) for x in (old, mirror))
         assert kept or flipped
+
+
+def test_bars_of_a_day_flip_apart():
+    candles = coarse_candles(np.random.default_rng(0), 24 * 200, HOUR_MS, filled_share=0.0)
+    drawn = bar_flipped(candles, np.random.default_rng(1))
+    moved = candles.close != candles.open
+    flipped = np.sign(drawn.close - drawn.open) != np.sign(candles.close - candles.open)
+    assert flipped[moved].mean() == pytest.approx(0.5, abs=0.05)
+    together = flipped[1:] == flipped[:-1]
+    assert together[moved[1:] & moved[:-1]].mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_mirrored_bar_by_hand():

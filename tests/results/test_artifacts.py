@@ -64,18 +64,22 @@ def test_what_is_written_is_read_back(tmp_path: Path, artifacts: ArtifactSet) ->
 
 
 @pytest.mark.parametrize(
-    ("best", "surrogates"),
-    [(None, {}), (2.5, {"permuted": [1.0, -np.inf], "sign_flipped": [3.0]})],
+    ("found", "best", "surrogates"),
+    [(2.0, None, {}), (None, 2.5, {"permuted": [1.0, -np.inf], "bar_flipped": [3.0]})],
 )
 def test_what_luck_shows_is_read_back(
-    tmp_path: Path, artifacts: ArtifactSet, best: float | None, surrogates: dict[str, list[float]]
+    tmp_path: Path,
+    artifacts: ArtifactSet,
+    found: float | None,
+    best: float | None,
+    surrogates: dict[str, list[float]],
 ) -> None:
     drawn = {kind: np.array(values) for kind, values in surrogates.items()}
-    null = NullDistribution(2.0, np.array([0.5, 3.0, -0.1]), best, drawn)
+    null = NullDistribution(found, np.array([0.5, 3.0, -0.1]), best, drawn)
     write_artifacts(tmp_path, ID, replace(artifacts, null=null))
     read = read_artifacts(tmp_path, ID).null
     assert read is not None
-    assert (read.found, read.best) == (2.0, best)
+    assert (read.found, read.best) == (found, best)
     np.testing.assert_array_equal(read.maxima, null.maxima)
     assert {kind: values.tolist() for kind, values in read.surrogates.items()} == surrogates
 

@@ -115,8 +115,8 @@ def test_surrogates_are_made_on_request():
     progress = Progress()
     _, _, found = gathered(progress=progress, surrogates=True)
     assert found.statistics["surrogate_p"] == max(t.p_value for t in found.surrogates.values())
-    assert progress.done["surrogates"] == (38, 38)
-    assert set(found.search["surrogates"]) == {"permuted", "sign_flipped"}
+    assert progress.done["surrogates"] == (40, 40)
+    assert set(found.search["surrogates"]) == {"permuted", "bar_flipped"}
 
 
 def test_nothing_admissible_leaves_every_statistic_undefined():
@@ -125,6 +125,7 @@ def test_nothing_admissible_leaves_every_statistic_undefined():
     assert found.search["admissible"] == 0
 
 
-def test_a_grid_too_large_to_hold_is_not_tested(monkeypatch):
+@pytest.mark.parametrize("method", ["grid", "random"])
+def test_a_grid_too_large_to_hold_is_not_tested(monkeypatch, method):
     monkeypatch.setattr(module, "PLATEAU_LIMIT", 17)
-    assert gathered()[2].statistics == {}
+    assert gathered(replace(SETTINGS, method=method, budget=5))[2].statistics == {}

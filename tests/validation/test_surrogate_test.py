@@ -61,11 +61,11 @@ def test_a_sequential_p_is_the_full_one_or_above_a_stop(draws, observed):
 
 def test_a_surrogate_is_a_search_on_its_candles():
     search = search_on()
-    rng = generator(4, 1, KINDS.index("sign_flipped"), 3)
-    candles = SURROGATES["sign_flipped"](search.candles, rng)
+    rng = generator(4, 1, KINDS.index("bar_flipped"), 3)
+    candles = SURROGATES["bar_flipped"](search.candles, rng)
     evaluator = Evaluator(candles, search.space, search.costs, search.risk, NUMBA)
     found = search_whole_history(evaluator, whole_days(candles), SETTINGS, 9, lambda n: None)
-    assert search.best("sign_flipped", 3, NUMBA) == found.best
+    assert search.best("bar_flipped", 3, NUMBA) == found.best
 
 
 def test_surrogates_and_kinds_differ():

@@ -1,0 +1,150 @@
+"""What the row of a configuration says besides its figures, as it follows from them.
+
+Its gates and stage from its figures and events, its market from its job, the columns that lists
+are sorted by from the JSON, the document that is traded from all of these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpu_engine.records import Candles
+from pipeline.config import SimulationConfig
+from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.jsonable import jsonable
+from pipeline.results.performance import average_spread_bps
+from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.sections import StatisticalValidation
+from pipeline.results.template import build_document, restaged
+from pipeline.storing import LIVE_BREAKERS
+from pipeline.strategies.registry import load_strategy
+from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
+from pipeline.validation.lifecycle import Stage
+
+#: Of a float that is computed again, relative.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the database says of a configuration outside its record.
+
+    ``synthetic`` is what its job's candles are, ``filter_columns`` the figures that lists are
+    sorted by, ``events`` what happened to it, oldest first.
+    """
+
+    synthetic: bool
+    filter_columns: Mapping[str, float | int | None]
+    events: Sequence[ConfigurationEvent]
+
+
+def row(
+    configuration: Configuration, config: SimulationConfig, discovered: Stage, books: Books
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the row's plain columns say and what they must, by name.
+
+    ``discovered`` is the stage that the gates give; every event goes on from the one before.
+    """
+    market, metrics = config.market, configuration.out_of_sample
+    reached = [discovered, *(event.to_stage for event in books.events)]
+    stored = {
+        "strategy": configuration.strategy,
+        "exchange": configuration.exchange,
+        "pair": configuration.pair,
+        "timeframe": configuration.timeframe,
+        "synthetic": configuration.synthetic,
+        "events": [event.from_stage for event in books.events],
+        "lifecycle_stage": configuration.lifecycle_stage,
+        **books.filter_columns,
+    }
+    expected = {
+        "strategy": load_strategy(config.strategy.name).name,
+        "exchange": market.exchange.name,
+        "pair": market.pair,
+        "timeframe": market.timeframe,
+        "synthetic": books.synthetic,
+        "events": reached[:-1],
+        "lifecycle_stage": reached[-1],
+        "oos_sharpe_ratio": metrics["sharpe_ratio"],
+        "oos_net_profit": metrics["net_profit"],
+        "sample_size": metrics["sample_size"],
+        "p_value": configuration.statistics["p_value"],
+    }
+    return stored, expected
+
+
+def rebuilt_document(
+    configuration: Configuration,
+    record: ArtifactSet,
+    config: SimulationConfig,
+    candles: Candles,
+    discovered: Stage,
+    events: Sequence[ConfigurationEvent],
+) -> dict[str, Any]:
+    """Build the document once more, as the last of ``events`` left it."""
+    known = StatisticalValidation.model_fields
+    document = build_document(
+        configuration_id=configuration.id,
+        pattern=load_strategy(config.strategy.name).name,
+        stage=discovered,
+        exchange=config.market.exchange.name,
+        pair=config.market.pair,
+        timeframe=config.market.timeframe,
+        synthetic=configuration.synthetic,
+        discovered_at=configuration.created_at,
+        parameters=configuration.parameters,
+        in_sample=configuration.in_sample,
+        out_of_sample=configuration.out_of_sample,
+        oos_returns=record.out_of_sample.returns,
+        oos_trades=record.trades,
+        costs=config.costs.record(),
+        risk=config.risk.limits(),
+        circuit_breakers=config.risk.model_dump(include=set(LIVE_BREAKERS)),
+        statistics={n: v for n, v in configuration.statistics.items() if n in known},
+        provenance=configuration.provenance,
+        taker_fee=config.costs.fee_rate,
+        avg_spread_bps=average_spread_bps(candles),
+    )
+    return _as_left(document, events[-1]) if events else document
+
+
+def _as_left(document: Mapping[str, Any], event: ConfigurationEvent) -> dict[str, Any]:
+    """Restage a document by the figures of an event."""
+    gates, profit = event.figures["gates"], event.figures["net_profit_per_day"]
+    signals = {
+        gate["name"]: gate["passed"] is False
+        for gate in gates
+        if gate["name"] in (RECENT_SHARPE, PROFIT_PER_DAY)
+    }
+    before = profit["discovery"]
+    degradation = 1.0 - profit["new"] / before if before > 0.0 else None
+    left: dict[str, Any] = jsonable(restaged(document, event.to_stage, signals, degradation))
+    return left
+
+
+def pairs(path: str, stored: Any, expected: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield path and both values of every leaf of two JSON values; a whole branch that one lacks.
+
+    The paths are as a person writes them: ``document.performance.sample_size``, ``gates[3].value``.
+    """
+    if isinstance(stored, Mapping) and isinstance(expected, Mapping):
+        for name in [*expected, *(stored.keys() - expected.keys())]:
+            own, again = (value.get(name, "nothing") for value in (stored, expected))
+            yield from pairs(f"{path}.{name}", own, again)
+    elif isinstance(stored, list) and isinstance(expected, list) and len(stored) == len(expected):
+        for i, (own, again) in enumerate(zip(stored, expected, strict=True)):
+            yield from pairs(f"{path}[{i}]", own, again)
+    else:
+        yield path, stored, expected
+
+
+def equal(stored: Any, expected: Any) -> bool:
+    """Whether two leaves agree, floats to `TOLERANCE`; True is not 1."""
+    if isinstance(stored, bool) or isinstance(expected, bool):
+        return stored is expected
+    if isinstance(stored, int | float) and isinstance(expected, int | float):
+        return math.isclose(stored, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return bool(stored == expected)

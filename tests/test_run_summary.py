@@ -1,0 +1,50 @@
+"""Figures as a run prints them at its end."""
+
+import math
+
+import pytest
+
+from pipeline.console import Console
+from pipeline.summary import _defined, _show_gates, _show_statistics
+from pipeline.validation.lifecycle import judge
+
+
+class Tables(Console):
+    """Keeps the rows of what would be printed."""
+
+    def table(self, title, columns, rows):
+        self.rows = {row[0]: row[1:] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("net_profit_target_first", 0.0678, "+6.78%"),
+        ("monte_carlo_var", 0.1164, "11.64%"),
+        ("monte_carlo_drawdown", 0.2, "20.00%"),
+        ("ambiguous_exit_share", 0.0, "0.00%"),
+        ("stability_score", 0.948, "94.8%"),
+        ("reality_check_p", 0.000999, "0.000999"),
+        ("walk_forward_efficiency", 0.4, "0.4"),
+        ("is_overfit", True, "yes"),
+        ("pbo", None, "undefined"),
+    ],
+)
+def test_fractions_are_percentages(name, value, written):
+    console = Tables()
+    _show_statistics(console, {name: value})
+    assert console.rows[name][0] == written
+
+
+def test_gates_of_fractions_are_percentages():
+    console = Tables()
+    _, gates = judge({"net_profit": -0.047, "sharpe_ratio": -0.77})
+    _show_gates(console, [gate for gate in gates if gate.stage == "PAPER"])
+    assert console.rows["net_profit"][:2] == ("-4.70%", ">= 0%")
+    assert console.rows["sharpe_ratio"][:2] == ("-0.77", ">= 0.5")
+    assert console.rows["fill_rate"][:2] == ("-", ">= 70%")
+
+
+def test_a_profit_factor_without_a_loss_is_undefined():
+    assert _defined(math.nan, ".2f") == "-"
+    assert _defined(1.5, ".2f") == "1.50"
