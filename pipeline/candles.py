@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,15 +16,23 @@ from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.console import Advance
 from pipeline.errors import UserError
+from pipeline.market_data.disagreement import disagreement
 from pipeline.market_data.files import read_file
 from pipeline.market_data.grid import make_regular
+from pipeline.market_data.names import KRAKEN_SPELLING
+from pipeline.market_data.peers import stored_elsewhere
 from pipeline.market_data.quality import QualityLimits, QualityReport, check
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.surrogates import SURROGATES
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.planting import plant_edge
 from pipeline.strategies.base import Strategy
+
+if TYPE_CHECKING:
+    from pipeline.market_data.exchange import Fetched, Progress
+    from pipeline.market_data.retry import Note
 
 #: A pair in a file's name: BTC-USDT, BTC_USDT or BTCUSDT.
 PAIR_IN_NAME = re.compile(
@@ -33,8 +42,6 @@ PAIR_IN_NAME = re.compile(
 EXCHANGES = frozenset(
     ("binance", "bitfinex", "bitstamp", "bybit", "coinbase", "gemini", "kraken", "kucoin", "okx")
 )
-#: Kraken's own spelling.
-ALIASES = {"BTC": "XBT", "DOGE": "XDG"}
 
 
 class NoCandlesError(UserError):
@@ -73,6 +80,8 @@ def load_candles(
     """
     raw, source, warnings = _raw(market, data, advance)
     candles, report = make_regular(raw, market.timeframe, source)
+    if isinstance(data, CcxtData):
+        report = compared(report, raw, market, data)
     check(report, QualityLimits(**data.quality.model_dump()))
     if isinstance(data, SyntheticData):
         if data.plant is not None:
@@ -95,7 +104,15 @@ def _raw(
     if isinstance(data, FileData):
         warnings = _check_name(market, data.path)
         return _between(read_file(data.path), data), data.path, warnings
-    return _fetch(market, data, advance)
+    done = 0
+
+    def on_progress(bars_done: int, bars_asked: int) -> None:
+        nonlocal done
+        advance(bars_done - done)
+        done = bars_done
+
+    fetched = fetch_candles(market, data, on_progress)
+    return fetched.raw, market.id, fetched.warnings
 
 
 def _check_name(market: MarketConfig, path: str) -> tuple[str, ...]:
@@ -105,7 +122,7 @@ def _check_name(market: MarketConfig, path: str) -> tuple[str, ...]:
     """
     name = Path(path).name
     named = PAIR_IN_NAME.search(name.upper())
-    if named and named["base"] not in (market.base, ALIASES.get(market.base)):
+    if named and named["base"] not in (market.base, KRAKEN_SPELLING.get(market.base)):
         raise UserError(
             f"data.path={path} names {named['base']}/{named['quote']}, the market is {market.pair}:"
             " choose the market of the file, or rename the file if its name is wrong."
@@ -133,30 +150,53 @@ def _between(raw: RawCandles, data: FileData) -> RawCandles:
     return raw.take(np.flatnonzero(wanted))
 
 
-def _fetch(
-    market: MarketConfig, data: CcxtData, advance: Advance
-) -> tuple[RawCandles, str, tuple[str, ...]]:
+def fetch_candles(
+    market: MarketConfig, data: CcxtData, on_progress: Progress, on_note: Note | None = None
+) -> Fetched:
+    """Get a market's candles from the store and its exchange; the last 365 days unless told.
+
+    With ``data.resample_from`` the finer candles are fetched and kept, and the market's are built
+    of them.
+
+    Raises
+    ------
+    UserError
+        See `pipeline.market_data.exchange.fetch_ccxt` and `pipeline.market_data.resample`.
+    """
     from pipeline.market_data.exchange import fetch_ccxt
 
     exchange = market.exchange
     assert exchange.ccxt_id is not None, "refused by the configuration"
     until = data.until_ms or int(time.time() * 1000)
     since = data.since_ms or until - DEFAULT_HISTORY_DAYS * DAY_MS
-    done = 0
-
-    def on_progress(bars_done: int, bars_asked: int) -> None:
-        nonlocal done
-        advance(bars_done - done)
-        done = bars_done
-
+    timeframe = data.resample_from or market.timeframe
+    step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
+    check_divides(step, built_step)
+    # A border inside a candle takes the next open, of the candles that are wanted.
+    since, until = (-(-border // built_step) * built_step for border in (since, until))
     fetched = fetch_ccxt(
-        exchange.ccxt_id, market.pair, market.timeframe, since, until, data.store, on_progress
+        *(exchange.ccxt_id, market.pair, timeframe, since, until, data.store, on_progress),
+        kraken=data.kraken,
+        on_note=on_note,
     )
-    return fetched.raw, market.id, fetched.warnings
+    return replace(fetched, raw=resampled(fetched.raw, step, built_step))
+
+
+def compared(
+    report: QualityReport, raw: RawCandles, market: MarketConfig, data: CcxtData
+) -> QualityReport:
+    """With how far the candles are from the pair's at other exchanges in the same store."""
+    end = report.last_bar + timeframe_ms(market.timeframe)
+    exchange = market.exchange.ccxt_id
+    assert exchange is not None, "refused by the configuration"
+    others = stored_elsewhere(
+        Path(data.store), exchange, market.pair, market.timeframe, report.first_bar, end
+    )
+    return report.compared(disagreement(raw, others))
 
 
 def bars_expected(market: MarketConfig, data: FileData | CcxtData | SyntheticData) -> int:
     """Bars that loading will be about, for a progress bar; 0 where it is done at once."""
     if not isinstance(data, CcxtData) or data.days is None:
         return 0
-    return int(data.days * DAY_MS / timeframe_ms(market.timeframe))
+    return int(data.days * DAY_MS / timeframe_ms(data.resample_from or market.timeframe))

@@ -103,6 +103,11 @@ def run_directory() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
+def shown(path: Path) -> Path:
+    """Shorten a path that lies below the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _status(main: Callable[[Schema], None], schema: type[Schema], composed: DictConfig) -> int:
     """Run one job, say what went wrong, and return its exit status."""
     try:

@@ -12,11 +12,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 #: Columns of a table where there is no terminal to ask.
 WIDTH = 110
@@ -68,11 +71,23 @@ class Console:
             BarColumn(),
             TaskProgressColumn(),
             MofNCompleteColumn(),
+            _RateColumn(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._err) as progress:
             task = progress.add_task(description, total=total)
             yield lambda n: progress.update(task, advance=n)
+
+
+class _RateColumn(ProgressColumn):
+    """``1,250/s``."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_per_second(task.speed) if task.speed else "")
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
 
 class _Lines:
@@ -93,7 +108,7 @@ class _Lines:
         self._written = now
         rate = self._done / (now - self._start)
         left = (self._total - self._done) / rate if rate else float("inf")
-        speed = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
         self._write(
-            f"{self._description}: {self._done:,}/{self._total:,}, {speed}, {left:.0f} s left"
+            f"{self._description}: {self._done:,}/{self._total:,}, {_per_second(rate)},"
+            f" {left:.0f} s left"
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.candles import MarketCandles
 from pipeline.console import Console
+from pipeline.market_data.quality import QualityReport
 from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained
 from pipeline.validation.lifecycle import STAGE_SIZE, Gate
@@ -26,9 +27,13 @@ FRACTIONS = {
 
 def show_candles(console: Console, market: MarketCandles) -> None:
     """Show the quality report, and whether the candles are of this world."""
-    report = market.quality
     if market.synthetic:
         console.print(SYNTHETIC)
+    show_quality(console, market.quality)
+
+
+def show_quality(console: Console, report: QualityReport) -> None:
+    """Show what was found out about candles."""
     console.table(
         f"Candles: {report.source}",
         ("quality", "value"),
@@ -42,8 +47,38 @@ def show_candles(console: Console, market: MarketCandles) -> None:
             ("zero volume, flat", f"{report.zero_volume_share:.2%}, {report.flat_share:.2%}"),
             ("OHLC violations", report.ohlc_violations),
             ("largest jump across a gap", f"{report.largest_gap_jump:.2%}"),
+            (
+                "longest without a new price",
+                _at(f"{report.longest_stale_hours:.3g} h", report.stale_since),
+            ),
+            ("outliers", report.outliers),
+            (
+                "furthest from the bars around",
+                _at(f"{report.worst_deviation:.3g} daily deviations", report.worst_deviation_at),
+            ),
+            (
+                "largest change of volume",
+                _at(f"{report.largest_volume_change:.3g} times", report.volume_change_since),
+            ),
+            *_against_others(report),
         ),
     )
+
+
+def _against_others(report: QualityReport) -> list[tuple[str, str]]:
+    """Rows on the other exchanges of the store; none where it has none."""
+    if report.median_disagreement is None or report.largest_disagreement is None:
+        return []
+    largest = _at(f"{report.largest_disagreement:.3%}", report.largest_disagreement_at)
+    return [
+        (f"closes against {report.compared_with}, median", f"{report.median_disagreement:.3%}"),
+        ("the same, largest", largest),
+    ]
+
+
+def _at(figure: str, timestamp: int | None) -> str:
+    """Add to a figure when it was."""
+    return figure if timestamp is None else f"{figure}, {utc(timestamp)}"
 
 
 def show_result(console: Console, trained: Trained, configuration_id: str | None) -> None:

@@ -40,7 +40,7 @@ def main(config: TrainConfig) -> None:
     result = cli.run_directory() / "result.json"
     result.write_text(dumps(result_json(trained, job_id, configuration_id)), "utf-8")
     show_result(console, trained, configuration_id)
-    console.print(f"Result file: {_relative(result)}")
+    console.print(f"Result file: {cli.shown(result)}")
 
 
 @contextmanager
@@ -94,11 +94,6 @@ class _Progress:
 
             self._repository.progress(self._job_id, 0.0, stage)
             yield advance
-
-
-def _relative(path: Path) -> Path:
-    """Shorter where the run directory lies below the working directory."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import CONFIG_DIR, BacktestConfig, TrainConfig, load
+from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, load
 from pipeline.errors import UserError
 from support.documents import PAGES, ROOT, commands, fences, inline
 
@@ -27,6 +27,7 @@ SCHEMAS = {
     "scripts/train": (TrainConfig, "train"),
     "pipeline.train": (TrainConfig, "train"),
     "pipeline.backtest": (BacktestConfig, "backtest"),
+    "pipeline.fetch": (FetchConfig, "fetch"),
 }
 #: Programs that read what a training has stored.
 STORED = {"pipeline.explain", "pipeline.verify", "pipeline.monitor"}

@@ -9,6 +9,7 @@ from pipeline.config.data import (
     SurrogateConfig,
     SyntheticData,
 )
+from pipeline.config.fetch import FetchConfig
 from pipeline.config.loading import CONFIG_DIR, load, resolved, validated
 from pipeline.config.market import ExchangeConfig, MarketConfig, Timeframe
 from pipeline.config.run import (
@@ -42,6 +43,7 @@ __all__ = [
     "DataConfig",
     "ExchangeConfig",
     "ExecutorConfig",
+    "FetchConfig",
     "FileData",
     "GridConfig",
     "MarketConfig",

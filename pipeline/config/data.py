@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from pipeline.config.market import Timeframe
 from pipeline.config.section import Days, Moment, Section, Seed, milliseconds
 
 Share = Annotated[float, Field(ge=0, le=1)] | None
 Faults = Annotated[int, Field(ge=0)] | None
+Magnitude = Annotated[float, Field(ge=0)] | None
 
 #: What `data=ccxt` fetches when it is told neither `since` nor `until`.
 DEFAULT_HISTORY_DAYS = 365
@@ -19,17 +21,24 @@ DEFAULT_HISTORY_DAYS = 365
 class QualityConfig(Section):
     """Largest faults let through, named as in `pipeline.market_data.quality.QualityLimits`.
 
-    Shares of the candles, counts, and a log price ratio; None lets any through.
+    Shares of the candles, counts, hours, log price ratios and a ratio of volumes; None lets any
+    through. What has a default is newer than configurations that may be stored without it: they
+    were never held against it.
     """
 
     filled_share: Share
     longest_gap_bars: Faults
-    largest_gap_jump: Annotated[float, Field(ge=0)] | None
+    largest_gap_jump: Magnitude
     zero_volume_share: Share
     flat_share: Share
     ohlc_violations: Faults
     duplicates: Faults
     out_of_order: Faults
+    longest_stale_hours: Magnitude = None
+    outliers: Faults = None
+    largest_volume_change: Annotated[float, Field(ge=1)] | None = None
+    median_disagreement: Magnitude = None
+    largest_disagreement: Magnitude = None
 
 
 class SurrogateConfig(Section):
@@ -81,11 +90,18 @@ class _History(Section):
 
 
 class CcxtData(_History):
-    """Candles fetched from the exchange and kept in the folder ``store``."""
+    """Candles fetched from the exchange and kept in the folder ``store``.
+
+    ``kraken`` says whether Kraken's are asked for as candles, of which it serves its newest 720, or
+    built from its trades. Other exchanges take no notice of it. ``resample_from`` is the timeframe
+    that is fetched and kept instead of the market's, whose candles are then built from it.
+    """
 
     source: Literal["ccxt"]
     store: str
     quality: QualityConfig
+    kraken: Literal["ohlc", "trades"] = "ohlc"
+    resample_from: Timeframe | None = None
 
     @property
     def days(self) -> float | None:

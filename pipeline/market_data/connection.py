@@ -1,18 +1,17 @@
-"""A ccxt client asked about one market: pages of candles, retries, errors as sentences."""
+"""A ccxt client asked about one market: whether it is there, the time, candles from a moment on."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from gpu_engine.records import Float
-from pipeline.errors import UnreachableError, UserError, suggestion
+from pipeline.errors import UserError, suggestion
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.store import Page, Span
+from pipeline.market_data.retry import Backoff, Note, ask
 
 if TYPE_CHECKING:
     import ccxt
@@ -23,20 +22,8 @@ T = TypeVar("T")
 DEFAULT_PAGE = 500
 
 
-@dataclass(frozen=True)
-class Backoff:
-    """Seconds before the next attempt: ``first_s``, doubling up to ``longest_s``.
-
-    Each is shortened at random by up to half, so that many runs do not knock again all at once.
-    """
-
-    attempts: int = 6
-    first_s: float = 1.0
-    longest_s: float = 30.0
-
-
 def new_client(exchange_id: str) -> ccxt.Exchange:
-    """Make a client for public data of the spot markets.
+    """Make a client for public data of the spot markets that hides nothing of an answer.
 
     Raises
     ------
@@ -54,7 +41,28 @@ def new_client(exchange_id: str) -> ccxt.Exchange:
     market_types = client.options.get("fetchMarkets") or {}
     if "spot" in market_types.get("types", ()):
         market_types["types"] = ["spot"]
+    _unveil(client)
     return client
+
+
+def _unveil(client: Any) -> None:
+    """Undo two habits of ccxt that make a bad answer look like the end of the history."""
+    import ccxt
+
+    fetch, parse_ohlcvs = client.fetch, client.parse_ohlcvs
+
+    def fetch_json(*args: Any, **options: Any) -> Any:
+        """Refuse text, which ccxt hands on and then finds no candles (or no markets) in."""
+        answer = fetch(*args, **options)
+        if not isinstance(answer, dict | list):
+            raise ccxt.BadResponse(f"{client.id} answered with invalid JSON: {answer[:60]!r}...")
+        return answer
+
+    def parse_all(rows: Any, market: Any = None, *_: Any, **__: Any) -> Any:
+        """Keep the rows before ``since``, which tell that an exchange ignored it."""
+        return parse_ohlcvs(rows, market)
+
+    client.fetch, client.parse_ohlcvs = fetch_json, parse_all
 
 
 @dataclass(frozen=True)
@@ -65,18 +73,19 @@ class Connection:
     symbol: str
     timeframe: str
     backoff: Backoff
+    note: Note
 
     def __str__(self) -> str:
         return f"{self.client.id} {self.symbol} {self.timeframe}"
 
-    def check_market(self) -> None:
-        """Refuse a timeframe or a symbol that the exchange does not have."""
+    def check_market(self, timeframe_needed: bool = True) -> None:
+        """Refuse a timeframe (unless candles are built here) or a symbol the exchange lacks."""
         offered = self.client.timeframes or {}
-        if self.timeframe not in offered:
+        if timeframe_needed and self.timeframe not in offered:
             raise UserError(
                 f"{self.client.id} has no {self.timeframe} candles; it has {', '.join(offered)}."
             )
-        markets = self._ask(self.client.load_markets)
+        markets = self.ask(self.client.load_markets)
         if self.symbol not in markets:
             raise UserError(
                 f"{self.client.id} has no market '{self.symbol}', but {len(markets)} others."
@@ -86,52 +95,39 @@ class Connection:
     def now(self) -> int:
         """Time by the exchange's own clock, which decides whether a candle has closed."""
         if self.client.has["fetchTime"]:
-            return int(self._ask(self.client.fetch_time))
+            return int(self.ask(self.client.fetch_time))
         return int(self.client.milliseconds())
 
-    def pages(self, span: Span, step_ms: int) -> Iterator[Page]:
-        """Fetch a span page by page, oldest first; ends early where the exchange has no more.
+    def candles_from(self, since: int, step_ms: int) -> Float:
+        """Ask once for what opens at ``since`` or later; whatever comes, by time, one row a time.
 
-        What follows the last candle is then not answered, and will be asked for again.
+        Returns
+        -------
+        float64 array of shape (n, 6)
+            In the order of `COLUMNS`. The last may still be forming. An answer of which nothing
+            is as late as ``since`` counts as a failure that may pass by.
         """
-        start, end = span
-        while start < end:
-            rows = self._page(start)
-            if len(rows) == 0:
-                return
-            answered = min(int(rows[-1, 0]) + step_ms, end)
-            yield rows[rows[:, 0] < end], (start, answered)
-            start = answered
-
-    def _page(self, since: int) -> Float:
-        limit = self.client.feature_value(self.symbol, "fetchOHLCV", "limit", DEFAULT_PAGE)
-        answer = self._ask(
-            lambda: self.client.fetch_ohlcv(self.symbol, self.timeframe, since, limit)
-        )
-        rows = np.array(answer, dtype=np.float64).reshape(-1, len(COLUMNS))
-        # An exchange that ignores `since` must not turn the pages back.
-        rows = rows[rows[:, 0] >= since]
-        return rows[np.argsort(rows[:, 0], kind="stable")]
-
-    def _ask(self, call: Callable[[], T]) -> T:
-        """Call until it succeeds; a refusal, or the last of the passing failures, is raised."""
         import ccxt
 
-        jitter = np.random.default_rng()
-        wait_s = self.backoff.first_s
-        attempt = 1
-        while True:
-            try:
-                return call()
-            except ccxt.ExchangeError as error:
-                raise UserError(f"{self}: the exchange refused: {error}") from error
-            except ccxt.OperationFailed as error:
-                if attempt == self.backoff.attempts:
-                    raise UnreachableError(
-                        f"{self}: no answer in {attempt} attempts; the last: {error}. What was"
-                        " fetched before, if anything, is kept: run again later to go on from"
-                        " there, or use data=file with candles of your own."
-                    ) from error
-            time.sleep(wait_s * jitter.uniform(0.5, 1.0))
-            wait_s = min(2 * wait_s, self.backoff.longest_s)
-            attempt += 1
+        limit = self.client.feature_value(self.symbol, "fetchOHLCV", "limit", DEFAULT_PAGE)
+
+        def call() -> Float:
+            answer = self.client.fetch_ohlcv(self.symbol, self.timeframe, since, limit)
+            rows = np.array(answer, dtype=np.float64).reshape(-1, len(COLUMNS))
+            if not np.isfinite(rows).all():
+                raise ccxt.BadResponse(f"{self.client.id} answered with candles without numbers")
+            # From the back, so that of a row sent twice the later one stays.
+            _, last = np.unique(rows[::-1, 0], return_index=True)
+            rows = rows[::-1][last]
+            # The candle just before `since` alone is how some exchanges say "nothing new".
+            if len(rows) and rows[-1, 0] + step_ms < since:
+                raise ccxt.BadResponse(
+                    f"{self.client.id} ignores the start it is asked for: its pages do not advance"
+                )
+            return rows
+
+        return self.ask(call)
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """Call the client until it answers (see `pipeline.market_data.retry.ask`)."""
+        return ask(call, self.client, str(self), self.backoff, self.note)

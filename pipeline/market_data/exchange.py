@@ -1,33 +1,61 @@
 """Candles from an exchange through ccxt: only closed ones, only those not stored yet.
 
-The pages are counted here and not by ccxt's ``paginate``, which starts no earlier than ten pages
-ago and cannot be resumed. Exchanges answer differently to a time they do not serve (Binance begins
-with its first candle, Kraken with the oldest of its last 720): what begins later than asked is
-taken as it is, and the caller is told.
+Exchanges answer differently to a time they do not serve (Binance begins with its first candle,
+Kraken with the oldest of its last 720): what begins later than asked is taken as it is, and the
+caller is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gpu_engine.records import DAY_MS
 from pipeline.errors import UserError
-from pipeline.market_data.connection import Backoff, Connection, new_client
+from pipeline.market_data.connection import Connection, new_client
+from pipeline.market_data.pages import candle_pages
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.retry import Backoff, Note
 from pipeline.market_data.store import Page, Span, Stored, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
+from pipeline.market_data.trade_pages import trade_pages
 
 if TYPE_CHECKING:
     import ccxt
 
-#: Told (bars answered, bars asked) after every page.
+#: Told (bars answered, bars asked): what the store has before the first page, then after every one.
 Progress = Callable[[int, int], None]
 
-#: A save rewrites the market's file, so it comes after this many pages; a kill loses fewer.
+#: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
+PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
+
+#: A save rewrites the months that changed, so it comes after this many pages; a kill loses fewer.
 PAGES_PER_SAVE = 20
+
+
+class Way(NamedTuple):
+    """How candles are got: pages of a span, how many of them a kill may lose, and its name."""
+
+    pages: PageSource
+    pages_per_save: int
+    name: str
+
+
+AS_CANDLES = Way(candle_pages, PAGES_PER_SAVE, "through ccxt")
+#: A page of candles from trades may have taken many of trades.
+FROM_TRADES = Way(trade_pages, 1, "trades through ccxt")
+
+#: What helps where an exchange keeps its history to itself.
+WAYS_OUT = {
+    "kraken": (
+        "Kraken's candles are its newest 720, whatever is asked. Two ways out: data.kraken=trades"
+        " builds candles from the public trades (slow), and python -m pipeline.fetch import=PATH"
+        " takes Kraken's OHLCVT archives."
+    )
+}
+WAY_OUT = "Older candles must come from a file: python -m pipeline.fetch import=PATH, or data=file."
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +75,8 @@ def fetch_ccxt(
     store_dir: str | Path,
     on_progress: Progress | None = None,
     *,
+    kraken: Literal["ohlc", "trades"] = "ohlc",
+    on_note: Note | None = None,
     client: ccxt.Exchange | None = None,
     backoff: Backoff | None = None,
 ) -> Fetched:
@@ -65,7 +95,11 @@ def fetch_ccxt(
     store_dir : path
         Where candles are kept. What was fetched before a failure is kept too.
     on_progress : callable, optional
-        Called after every page.
+        Called before the first page and after every page.
+    kraken : {"ohlc", "trades"}
+        What candles come from where the exchange is Kraken: its newest 720, or all public trades.
+    on_note : callable, optional
+        Told of every failure that is waited out.
     client : ccxt.Exchange, optional
         Instead of a new one. A range that the store has whole asks nothing of it.
     backoff : Backoff, optional
@@ -74,81 +108,91 @@ def fetch_ccxt(
     Raises
     ------
     UserError
-        If the exchange, symbol, timeframe or range is wrong, the exchange refuses or does not
-        answer after all attempts, or it has no closed candle in the range.
+        If the exchange, symbol, timeframe or range is wrong, the exchange refuses, or it has no
+        closed candle in the range.
+    UnreachableError
+        If it does not answer after all attempts, or has banned this address.
     """
     step = timeframe_ms(timeframe)
     # The first open at or after each border: candles open at multiples of the step.
     start, end = -(-since_ms // step) * step, -(-until_ms // step) * step
     path = candle_path(Path(store_dir), exchange_id, symbol, timeframe)
-    warnings: list[str] = []
+    way = FROM_TRADES if (exchange_id, kraken) == ("kraken", "trades") else AS_CANDLES
     with locked(path):
         stored = load(path, step)
         if stored.missing(start, end):
             connection = Connection(
-                client or new_client(exchange_id), symbol, timeframe, backoff or Backoff()
+                client or new_client(exchange_id),
+                symbol,
+                timeframe,
+                backoff or Backoff(),
+                on_note or (lambda _: None),
             )
-            connection.check_market()
-            end = min(end, connection.now() // step * step)
-            stored, warnings = _fetch_missing(
-                connection, stored, (start, end), step, path, on_progress
-            )
+            connection.check_market(timeframe_needed=way is AS_CANDLES)
+            now = connection.now()
+            end = min(end, now // step * step)
+            stored = _fetch_missing(connection, way, stored, (start, end), now, path, on_progress)
     market = f"{exchange_id} {symbol} {timeframe}"
     raw = stored.between(start, end)
+    way_out = WAYS_OUT.get(exchange_id, WAY_OUT) if way is AS_CANDLES else WAY_OUT
     if len(raw) == 0:
-        raise UserError(f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}.")
-    return Fetched(raw, (*_shortfall(raw, (start, end), step, market), *warnings))
+        raise UserError(
+            f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}. {way_out}"
+        )
+    shortfalls = _shortfalls(raw, stored, (start, end), step, market, way_out)
+    return Fetched(raw, (*stored.notes, *shortfalls))
 
 
 def _fetch_missing(
     connection: Connection,
+    way: Way,
     stored: Stored,
     asked: Span,
-    step: int,
+    now: int,
     path: Path,
     on_progress: Progress | None,
-) -> tuple[Stored, list[str]]:
-    """Fetch and save what ``stored`` does not answer; say where the exchange skipped a time."""
-    pages: list[Page] = []
-    warnings = []
+) -> Stored:
+    """Fetch and save what ``stored`` does not answer."""
+    step = timeframe_ms(connection.timeframe)
     missing = stored.missing(*asked)
     total = (asked[1] - asked[0]) // step
     done = total - sum(end - start for start, end in missing) // step
+    if on_progress:
+        on_progress(done, total)
+    pages: list[Page] = []
     try:
         for span in missing:
-            for rows, answered in connection.pages(span, step):
+            for rows, answered in way.pages(connection, span, step, now):
                 pages.append((rows, answered))
-                begins = int(rows[0, 0]) if len(rows) else answered[1]
-                if begins > answered[0] > asked[0]:
-                    skipped = f"from {utc(answered[0])} to {utc(begins)}"
-                    warnings.append(f"{connection}: the exchange has no candles {skipped}.")
-                if len(pages) == PAGES_PER_SAVE:
+                if len(pages) == way.pages_per_save:
                     stored = stored.add(pages)
                     pages.clear()
-                    save(path, stored)
+                    save(path, stored, f"{connection.client.id} {way.name}")
                 done += (answered[1] - answered[0]) // step
                 if on_progress:
                     on_progress(done, total)
     finally:
         if pages:
             stored = stored.add(pages)
-            save(path, stored)
-    return stored, warnings
+            save(path, stored, f"{connection.client.id} {way.name}")
+    return stored
 
 
-def _shortfall(raw: RawCandles, asked: Span, step: int, market: str) -> list[str]:
-    """Say when the candles begin later, or end earlier, than asked."""
+def _shortfalls(
+    raw: RawCandles, stored: Stored, asked: Span, step: int, market: str, way_out: str
+) -> Iterator[str]:
+    """Say what of the asked range the exchange did not give."""
     first, last = int(raw.timestamp[0]), int(raw.timestamp[-1])
-    warnings = []
     if first > asked[0]:
         days = (last + step - first) / DAY_MS
-        warnings.append(
-            f"{market}: asked from {utc(asked[0])}, but the exchange serves nothing before "
-            f"{utc(first)}: {len(raw)} candles, {days:.1f} days. "
-            "Older candles must come from a file (data=file)."
+        yield (
+            f"{market}: asked from {utc(asked[0])}, but the exchange serves nothing before"
+            f" {utc(first)}: {len(raw)} candles, {days:.1f} days. {way_out}"
+        )
+    for start, end in stored.missing(first, last):
+        yield (
+            f"{market}: the exchange no longer serves the candles from {utc(start)} to"
+            f" {utc(end)}. {way_out}"
         )
     if last + step < asked[1]:
-        warnings.append(
-            f"{market}: asked until {utc(asked[1])}, but the last candle opens at {utc(last)}."
-        )
-    return warnings
+        yield f"{market}: asked until {utc(asked[1])}, but the last candle opens at {utc(last)}."

@@ -14,8 +14,8 @@ from gpu_engine.records import Float, Int64
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.raw import COLUMNS, RawCandles
 
-READERS: dict[str, Callable[[str], pa.Table]] = {
-    ".parquet": lambda path: pyarrow.parquet.ParquetFile(path).read(),
+READERS: dict[str, Callable[[str | pa.NativeFile], pa.Table]] = {
+    ".parquet": lambda file: pyarrow.parquet.ParquetFile(file).read(),
     ".csv": pyarrow.csv.read_csv,
     ".feather": pyarrow.feather.read_table,
 }
@@ -39,14 +39,22 @@ def read_file(path: str | Path) -> RawCandles:
     """
     path = Path(path)
     _check_path(path)
+    return read_candles(str(path), path.suffix.lower(), str(path))
+
+
+def read_candles(file: str | pa.NativeFile, suffix: str, name: str) -> RawCandles:
+    """Read candles as `read_file` does, from a path or an open file that errors call ``name``.
+
+    ``suffix`` is one of `READERS`.
+    """
     try:
-        table = READERS[path.suffix.lower()](str(path))
+        table = READERS[suffix](file)
     except (pa.ArrowException, OSError) as error:
         raise UserError(
-            f"{path} cannot be read as {path.suffix.lower()[1:]}: {_first_line(error)}. "
+            f"{name} cannot be read as {suffix[1:]}: {_first_line(error)}. "
             "The file is damaged or of another kind; fetch or export it again."
         ) from error
-    return _candles(table, path)
+    return _candles(table, name)
 
 
 def _check_path(path: Path) -> None:
@@ -66,7 +74,7 @@ def _check_path(path: Path) -> None:
         raise UserError(f"{path} is empty (0 bytes): fetch or export it again.")
 
 
-def _candles(table: pa.Table, path: Path) -> RawCandles:
+def _candles(table: pa.Table, path: str) -> RawCandles:
     names = table.column_names
     if "timestamp" not in names and DATE_COLUMN in names:
         index = names.index(DATE_COLUMN)
@@ -85,7 +93,7 @@ def _candles(table: pa.Table, path: Path) -> RawCandles:
     )
 
 
-def _milliseconds(column: pa.ChunkedArray, path: Path) -> Int64:
+def _milliseconds(column: pa.ChunkedArray, path: str) -> Int64:
     """Open times as int64 milliseconds, from integers or from dates of any resolution."""
     if column.null_count:
         raise UserError(f"{path}: {column.null_count} of {len(column)} rows have no timestamp.")
@@ -104,7 +112,7 @@ def _milliseconds(column: pa.ChunkedArray, path: Path) -> Int64:
     return timestamp
 
 
-def _numbers(column: pa.ChunkedArray, name: str, path: Path) -> Float:
+def _numbers(column: pa.ChunkedArray, name: str, path: str) -> Float:
     try:
         values: Float = column.cast(pa.float64()).to_numpy()
     except pa.ArrowException as error:

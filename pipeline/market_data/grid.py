@@ -43,7 +43,7 @@ def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles,
     check_rows(raw, source)
     out_of_order = int(np.count_nonzero(np.diff(raw.timestamp) < 0))
     candles = _sorted_distinct(raw, source)
-    _check_times(candles.timestamp, step, timeframe, source)
+    check_times(candles.timestamp, step, timeframe, source)
     report = measure(candles, step, len(raw) - len(candles), out_of_order, source)
     return _fill(candles, step), report
 
@@ -67,7 +67,7 @@ def _sorted_distinct(raw: RawCandles, source: str) -> RawCandles:
     return candles.take(keep)
 
 
-def _check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> None:
+def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> None:
     """Refuse times of another timeframe, off the grid, or too few for a history."""
     if len(timestamp) == 1:
         raise UserError(

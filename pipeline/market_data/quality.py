@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
 from gpu_engine.records import Bool
 from pipeline.errors import UserError
+from pipeline.market_data.disagreement import Disagreement
+from pipeline.market_data.outliers import outliers
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.stale import longest_stale
 from pipeline.market_data.timeframe import utc
+from pipeline.market_data.volume_change import largest_volume_change
+
+HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,28 @@ class QualityReport:
         Open time of the first of them.
     largest_gap_jump : float
         Largest ``|log(open after a gap / close before it)|``; 0 without gaps.
+    longest_stale_hours : float
+        Longest run of candles that bring no new price (`pipeline.market_data.stale`).
+    stale_since : int or None
+        Open time of the first of them; None without such a run.
+    outliers : int
+        Candles too far from the median of those around them (`pipeline.market_data.outliers`).
+    worst_deviation : float
+        Of the candle furthest from it, in robust deviations of a day's log return.
+    worst_deviation_at : int or None
+        Its open time; None when no candle is away from its median.
+    largest_volume_change : float
+        Largest lasting change of the level of volume, new over old or its inverse, >= 1
+        (`pipeline.market_data.volume_change`).
+    volume_change_since : int or None
+        First millisecond of the day it begins with; None without a change.
+    compared_with : str or None
+        Other exchanges that the store has the pair of, of some of the same times
+        (`pipeline.market_data.disagreement`); None, and the next three with it, without any.
+    median_disagreement, largest_disagreement : float or None
+        Of ``|log(own close / other close)|`` at the same times.
+    largest_disagreement_at : int or None
+        Open time of the largest.
     """
 
     source: str
@@ -58,6 +86,29 @@ class QualityReport:
     ohlc_violations: int
     first_ohlc_violation: int | None
     largest_gap_jump: float
+    longest_stale_hours: float
+    stale_since: int | None
+    outliers: int
+    worst_deviation: float
+    worst_deviation_at: int | None
+    largest_volume_change: float
+    volume_change_since: int | None
+    compared_with: str | None = None
+    median_disagreement: float | None = None
+    largest_disagreement: float | None = None
+    largest_disagreement_at: int | None = None
+
+    def compared(self, found: Disagreement | None) -> QualityReport:
+        """With what the comparison to other exchanges found; None where there was none."""
+        if found is None:
+            return self
+        return replace(
+            self,
+            compared_with=found.compared_with,
+            median_disagreement=found.median,
+            largest_disagreement=found.largest,
+            largest_disagreement_at=found.largest_at,
+        )
 
     def to_dict(self) -> dict[str, str | int | float | None]:
         """Plain values by name, ready for JSON."""
@@ -71,6 +122,8 @@ class QualityLimits:
     The defaults pass Binance's majors since 2017 (a 33 h outage in 2018 is the longest gap: 1,980
     candles of 1m) and stop Kraken's first years, where up to 13 % of the hours had no trade.
     Duplicates and disorder are repaired without loss, so they are limited only on request.
+    `docs/quality.md` has the figures behind every limit; an exchange may have others
+    (`conf/data/quality`).
     """
 
     filled_share: float | None = 0.02
@@ -81,6 +134,11 @@ class QualityLimits:
     ohlc_violations: int | None = 0
     duplicates: int | None = None
     out_of_order: int | None = None
+    longest_stale_hours: float | None = 12.0
+    outliers: int | None = 0
+    largest_volume_change: float | None = 30.0
+    median_disagreement: float | None = 0.01
+    largest_disagreement: float | None = 0.3
 
 
 def measure(
@@ -91,6 +149,9 @@ def measure(
     before_gap = np.flatnonzero(missing)
     jumps = np.abs(np.log(candles.open[before_gap + 1] / candles.close[before_gap]))
     violation = _ohlc_violation(candles)
+    stale = longest_stale(candles)
+    far = outliers(candles, step_ms)
+    volume = largest_volume_change(candles)
     filled = int(missing.sum())
     return QualityReport(
         source=source,
@@ -110,6 +171,13 @@ def measure(
             int(candles.timestamp[np.argmax(violation)]) if violation.any() else None
         ),
         largest_gap_jump=float(jumps.max(initial=0.0)),
+        longest_stale_hours=stale.candles * step_ms / HOUR_MS,
+        stale_since=stale.since,
+        outliers=far.bars,
+        worst_deviation=far.worst,
+        worst_deviation_at=far.worst_at,
+        largest_volume_change=volume.ratio,
+        volume_change_since=volume.since,
     )
 
 
@@ -124,16 +192,27 @@ def check(report: QualityReport, limits: QualityLimits) -> None:
     breaches = []
     for field in fields(limits):
         limit, found = getattr(limits, field.name), getattr(report, field.name)
-        if limit is not None and found > limit:
-            breach = f"data.quality.{field.name} allows {limit:g}, found {found:.6g}"
-            if field.name == "ohlc_violations" and report.first_ohlc_violation is not None:
-                breach += f" (the first at {utc(report.first_ohlc_violation)})"
-            breaches.append(breach)
+        if limit is not None and found is not None and found > limit:
+            where = _whereabouts(report, field.name)
+            breaches.append(f"data.quality.{field.name} allows {limit:g}, found {found:.6g}{where}")
     if breaches:
         raise UserError(
             f"{report.source}: the candles are worse than allowed: {'; '.join(breaches)}. "
             "Use better candles or another range, or raise the limit if you mean it."
         )
+
+
+def _whereabouts(report: QualityReport, limited: str) -> str:
+    """Say in brackets where a person finds the fault, for the faults that have a place."""
+    places = {
+        "ohlc_violations": ("the first at", report.first_ohlc_violation),
+        "longest_stale_hours": ("from", report.stale_since),
+        "outliers": ("the worst at", report.worst_deviation_at),
+        "largest_volume_change": ("from", report.volume_change_since),
+        "largest_disagreement": (f"with {report.compared_with} at", report.largest_disagreement_at),
+    }
+    words, timestamp = places.get(limited, ("", None))
+    return "" if timestamp is None else f" ({words} {utc(timestamp)})"
 
 
 def _ohlc_violation(candles: RawCandles) -> Bool:

@@ -1,36 +1,56 @@
-"""Fetched candles on disk: one Parquet file a market, and what stretch of time it answers for.
+"""Candles on disk: a folder a market, a file a month, and the time that they answer for.
 
-A hole in the candles has two meanings: nobody asked, or the exchange had nothing. The file
-therefore carries, in its own metadata, the spans that were asked and answered, so that candles and
-spans are replaced together by one atomic rename and a killed fetch is resumed where it stopped.
+A hole in the candles has two meanings: nobody asked, or the exchange had nothing. So with the
+candles go the spans that were asked and answered. They are kept where a rename replaces them
+together with their candles: in the month's own file (`pipeline.market_data.month`). Every step of
+a save therefore leads from one valid store to another, wherever a kill falls; the manifest, which
+comes last, repeats what the files say.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet
 from filelock import FileLock
 
 from gpu_engine.records import Float
 from pipeline.errors import UserError
 from pipeline.market_data.files import read_file
+from pipeline.market_data.manifest import NOTHING, Manifest, read_manifest, write_manifest
+from pipeline.market_data.month import (
+    DamagedError,
+    Month,
+    by_month,
+    content_hash,
+    month_span,
+    read_month,
+    stored_month,
+    write_month,
+)
 from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.replacing import set_aside, sweep
+from pipeline.market_data.spans import Span, clipped, uncovered, united
+from pipeline.market_data.timeframe import timeframe_ms
 
-#: Half-open ``[start, end)`` of open times, milliseconds since the epoch, UTC.
-Span = tuple[int, int]
+__all__ = ["EMPTY", "Page", "Span", "Stored", "candle_path", "load", "locked", "save"]
 
 #: What one request brought: rows of shape (n, 6) in the order of `COLUMNS`, and the span that they
 #: answer.
 Page = tuple[Float, Span]
 
+#: Metadata of the one file that a market was in layout 1.
 SPANS_KEY = b"answered_spans"
+
+MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,32 +63,35 @@ class Stored:
         Sorted, one row a time.
     answered : tuple of Span
         Sorted and disjoint. A time inside without a candle is one the exchange does not have.
+    notes : tuple of str
+        What `load` found damaged and what became of it: sentences a person must read.
     """
 
     candles: RawCandles
     answered: tuple[Span, ...]
+    notes: tuple[str, ...] = ()
 
     def missing(self, start: int, end: int) -> list[Span]:
         """Parts of ``[start, end)`` that were never answered, oldest first."""
-        gaps = []
-        for answered_start, answered_end in self.answered:
-            if start < min(answered_start, end):
-                gaps.append((start, min(answered_start, end)))
-            start = max(start, answered_end)
-        if start < end:
-            gaps.append((start, end))
-        return gaps
+        return uncovered((start, end), self.answered)
 
     def add(self, pages: Iterable[Page]) -> Stored:
         """With the pages' candles; a row of a time that is already here replaces the old one."""
         pages = list(pages)
         rows = np.concatenate([rows for rows, _ in pages])
         fetched = RawCandles(rows[:, 0].astype(np.int64), *rows[:, 1:].T)
+        return self.overlaid(fetched, (span for _, span in pages))
+
+    def overlaid(self, candles: RawCandles, answered: Iterable[Span]) -> Stored:
+        """With ``candles``, which answer for ``answered``, in the place of those of their time.
+
+        Of rows of one time in ``candles`` the first counts.
+        """
         both = RawCandles(
-            *(np.concatenate([getattr(fetched, c), getattr(self.candles, c)]) for c in COLUMNS)
+            *(np.concatenate([getattr(candles, c), getattr(self.candles, c)]) for c in COLUMNS)
         )
         _, first = np.unique(both.timestamp, return_index=True)
-        return Stored(both.take(first), _united((*self.answered, *(span for _, span in pages))))
+        return replace(self, candles=both.take(first), answered=united((*self.answered, *answered)))
 
     def between(self, start: int, end: int) -> RawCandles:
         """Candles that open in ``[start, end)``."""
@@ -80,9 +103,9 @@ EMPTY = Stored(RawCandles(np.empty(0, np.int64), *np.empty((5, 0))), ())
 
 
 def candle_path(store_dir: Path, exchange: str, symbol: str, timeframe: str) -> Path:
-    """``<store>/<exchange>/<BASE>_<QUOTE>/<timeframe>.parquet``."""
+    """Folder of a market: ``<store>/<exchange>/<BASE>_<QUOTE>/<timeframe>``."""
     pair = symbol.replace("/", "_").replace(":", "_")
-    return Path(store_dir) / exchange / pair / f"{timeframe}.parquet"
+    return Path(store_dir) / exchange / pair / timeframe
 
 
 @contextmanager
@@ -94,55 +117,187 @@ def locked(path: Path) -> Iterator[None]:
     UserError
         If the folder cannot be made or written to.
     """
-    try:
+    with _writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         lock.acquire()
-    except OSError as error:
-        raise UserError(
-            f"Candles cannot be kept in {path.parent}: {error.strerror or error}. "
-            "Choose a folder that can be written to."
-        ) from error
     try:
         yield
     finally:
         lock.release()
 
 
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Say in a sentence what keeps the disk from being written to."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"Candles cannot be kept in {folder}: {error.strerror or error}. "
+            "Choose a folder that can be written to, with room for them."
+        ) from error
+
+
 def load(path: Path, step_ms: int) -> Stored:
-    """Read what the store has of a market; `EMPTY` when it has nothing."""
-    if not path.exists():
-        return EMPTY
-    candles = read_file(path)
-    spans = (pyarrow.parquet.read_schema(path).metadata or {}).get(SPANS_KEY)
+    """Read what the store has of a market; `EMPTY` when it has nothing.
+
+    Every month is held against its hash. A damaged one is renamed aside, named in the notes, and
+    its time is no longer answered, so that it is fetched again; a damaged manifest is rebuilt from
+    the months. A market of layout 1 (one file, ``5m.parquet`` beside the folder) is taken over.
+
+    Only for the holder of the market's lock. ``step_ms`` is the length of a candle.
+
+    Raises
+    ------
+    UserError
+        If a later version of this program wrote any of it.
+    """
+    with _writable(path):
+        sweep(path)
+        stored = _load_months(path)
+        one_file = path.with_name(f"{path.name}.parquet")
+        return _taken_over(one_file, path, stored, step_ms) if one_file.exists() else stored
+
+
+def _load_months(path: Path) -> Stored:
+    notes: list[str] = []
+    try:
+        listed = read_manifest(path)
+    except DamagedError as error:
+        listed = NOTHING
+        notes.append(f"The manifest of {path} was damaged ({error}); rebuilt from the candles.")
+    files = _month_files(path)
+    candles, months, damaged = _read_all(files)
+    known = {*listed.months, *(file.stem for file in files)}
+    # An empty month that has a file by now is answered by its file alone.
+    found = Manifest(months, _outside(listed.answered_empty, known))
+    if notes or found != listed:
+        write_manifest(path, found)
+    for name in sorted(listed.months.keys() - {file.stem for file in files}):
+        notes.append(f"{path / name}.parquet is gone; its time will be fetched again.")
+    # Set aside only now: a kill before has the file found damaged once more.
+    for file, reason in damaged.items():
+        aside = set_aside(file)
+        notes.append(
+            f"{file} is damaged ({reason}): it was renamed {aside.name}, and its time will be "
+            "fetched again."
+        )
+    answered = [*found.answered_empty, *(span for m in months.values() for span in m.answered)]
+    return Stored(candles, united(answered), tuple(notes))
+
+
+def _month_files(path: Path) -> list[Path]:
+    """Files named like a month, oldest first; whatever else lies there is not the store's."""
+    return sorted(file for file in path.glob("*.parquet") if MONTH_FILE.fullmatch(file.name))
+
+
+def _read_all(
+    files: list[Path],
+) -> tuple[RawCandles, dict[str, Month], dict[Path, DamagedError]]:
+    """Candles and records of the whole files, and what is wrong with the others."""
+    parts = [EMPTY.candles]
+    months: dict[str, Month] = {}
+    damaged: dict[Path, DamagedError] = {}
+    with ThreadPoolExecutor() as threads:  # reading and hashing leave the interpreter's lock free
+        for file, content in zip(files, threads.map(_read, files), strict=True):
+            if isinstance(content, DamagedError):
+                damaged[file] = content
+            else:
+                candles, months[file.stem] = content
+                parts.append(candles)
+    joined = RawCandles(*(np.concatenate([getattr(p, c) for p in parts]) for c in COLUMNS))
+    return joined, months, damaged
+
+
+def _read(file: Path) -> tuple[RawCandles, Month] | DamagedError:
+    try:
+        return read_month(file)
+    except DamagedError as error:
+        return error
+
+
+def _outside(spans: Iterable[Span], months: Iterable[str]) -> tuple[Span, ...]:
+    """Parts of the spans that lie in none of the months."""
+    cover = sorted(month_span(name) for name in months)
+    return tuple(part for span in spans for part in uncovered(span, cover))
+
+
+def save(path: Path, stored: Stored, source: str) -> None:
+    """Make the store what ``stored`` is: write the months that changed, then the manifest.
+
+    Each file is replaced in one step, and each step leaves a valid store. Only for the holder of
+    the market's lock, with all that `load` gave: months that ``stored`` lacks are removed.
+
+    Parameters
+    ----------
+    path : Path
+        The market's folder, named by its timeframe (`candle_path`).
+    stored : Stored
+        What to keep.
+    source : str
+        Where the new candles come from: an exchange, a file's name.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written to.
+    """
+    step = timeframe_ms(path.name)
+    with _writable(path):
+        path.mkdir(parents=True, exist_ok=True)
+        months = {}
+        for name, candles in by_month(stored.candles):
+            answered = clipped(stored.answered, month_span(name))
+            months[name] = _save_month(path / f"{name}.parquet", candles, answered, source, step)
+        for file in _month_files(path):
+            if file.stem not in months:
+                file.unlink()
+        write_manifest(path, Manifest(months, _outside(stored.answered, months)))
+
+
+def _save_month(
+    file: Path, candles: RawCandles, answered: tuple[Span, ...], source: str, step: int
+) -> Month:
+    """Write the month's file unless it holds just that; its record."""
+    old = stored_month(file)
+    digest = content_hash(candles)
+    if old and (old.sha256, old.answered) == (digest, answered):
+        return old
+    timestamp = candles.timestamp
+    month = Month(
+        rows=len(candles),
+        first=int(timestamp[0]),
+        last=int(timestamp[-1]),
+        gaps=int(np.count_nonzero(np.diff(timestamp) > step)),
+        sha256=digest,
+        sources=tuple(dict.fromkeys((*(old.sources if old else ()), source))),
+        fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        answered=answered,
+    )
+    write_month(file, candles, month)
+    return month
+
+
+def _taken_over(one_file: Path, path: Path, stored: Stored, step_ms: int) -> Stored:
+    """Move a market of layout 1 into months; what is already there in months is newer."""
+    try:
+        old = _load_one_file(one_file, step_ms)
+    except UserError as error:
+        aside = set_aside(one_file)
+        note = f"{error} It was renamed {aside.name}, and its time will be fetched again."
+        return replace(stored, notes=(*stored.notes, note))
+    both = replace(old.overlaid(stored.candles, stored.answered), notes=stored.notes)
+    save(path, both, source=one_file.name)
+    one_file.unlink()
+    return both
+
+
+def _load_one_file(file: Path, step_ms: int) -> Stored:
+    candles = read_file(file)
+    spans = (pyarrow.parquet.read_schema(file).metadata or {}).get(SPANS_KEY)
     if spans is not None:
         return Stored(candles, tuple((start, end) for start, end in json.loads(spans)))
     # A file that somebody else put here answers for the time from its first to its last candle.
     whole = (int(candles.timestamp.min()), int(candles.timestamp.max()) + step_ms)
-    return Stored(candles, (whole,))
-
-
-def save(path: Path, stored: Stored) -> None:
-    """Replace the file in one step: a reader or a kill sees the old one or the new one whole.
-
-    Only for the holder of the market's lock.
-    """
-    table = pa.table({name: getattr(stored.candles, name) for name in COLUMNS})
-    table = table.replace_schema_metadata({SPANS_KEY: json.dumps(stored.answered)})
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        pyarrow.parquet.write_table(table, temporary, compression="zstd")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _united(spans: tuple[Span, ...]) -> tuple[Span, ...]:
-    """Unite spans that overlap or touch, oldest first."""
-    united: list[Span] = []
-    for start, end in sorted(spans):
-        if united and start <= united[-1][1]:
-            united[-1] = (united[-1][0], max(united[-1][1], end))
-        else:
-            united.append((start, end))
-    return tuple(united)
+    return EMPTY.overlaid(candles, (whole,))

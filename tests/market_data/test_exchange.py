@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data import exchange as exchange_module
-from pipeline.market_data.connection import Backoff, new_client
 from pipeline.market_data.exchange import fetch_ccxt
+from pipeline.market_data.retry import Backoff
+from support.loopback import LIES, Fault
 
 START, STEP = 1_672_531_200_000, 300_000
 QUICK = Backoff(attempts=3, first_s=0.001)
 
 
 def fetch(server, store, since=START, until=START + 10_000 * STEP, symbol=None, **options):
-    symbol = symbol or {"binance": "BTC/USDT", "kraken": "BTC/USD"}[server.name]
     return fetch_ccxt(
-        server.name, symbol, "5m", since, until, store,
+        server.name, symbol or server.symbol, "5m", since, until, store,
         client=server.client(), backoff=QUICK, **options,
     )  # fmt: skip
 
@@ -24,14 +24,26 @@ def grid(first, last):
     return START + STEP * np.arange(first, last)
 
 
+def starts(server):
+    """Bars from which candles were asked for."""
+    if server.name == "binance":
+        return [(int(query["startTime"]) - START) // STEP for query in server.asked("/klines")]
+    return [(int(query["since"]) * 1000 - START) // STEP + 1 for query in server.asked("/OHLC")]
+
+
+def lose(server, first, last):
+    """Take candles out of the history, as an outage does."""
+    server.history["5m"] = [
+        row for row in server.history["5m"] if not first <= (row[0] - START) // STEP < last
+    ]
+
+
 def test_pages_follow_each_other_and_the_forming_candle_is_left_out(binance, tmp_path):
-    fetched = fetch(binance, tmp_path)
-    assert binance.requests == [START, START + 1_000 * STEP]
-    np.testing.assert_array_equal(fetched.raw.timestamp, grid(0, 1_500))
-    price = 100.0 + fetched.raw.timestamp // STEP % 1000
-    np.testing.assert_array_equal(fetched.raw.open, price)
-    np.testing.assert_array_equal(fetched.raw.close, price + 0.5)
-    np.testing.assert_array_equal(fetched.raw.volume, 2.5)
+    raw = fetch(binance, tmp_path).raw
+    assert starts(binance) == [0, 1_000]
+    np.testing.assert_array_equal(raw.timestamp, grid(0, 1_500))
+    rows = np.column_stack([raw.open, raw.high, raw.low, raw.close, raw.volume])
+    np.testing.assert_array_equal(rows, [row[1:] for row in binance.history["5m"][:1_500]])
 
 
 def test_until_is_exclusive_and_borders_inside_a_candle_take_the_next_open(binance, tmp_path):
@@ -42,9 +54,9 @@ def test_until_is_exclusive_and_borders_inside_a_candle_take_the_next_open(binan
 
 def test_a_stored_range_asks_the_exchange_nothing(binance, tmp_path):
     first = fetch(binance, tmp_path, until=START + 1_200 * STEP)
-    binance.paths.clear()
+    binance.requests.clear()
     again = fetch(binance, tmp_path, until=START + 1_200 * STEP)
-    assert binance.paths == []
+    assert binance.requests == []
     np.testing.assert_array_equal(again.raw.close, first.raw.close)
 
 
@@ -53,7 +65,7 @@ def test_only_the_new_end_is_fetched(binance, tmp_path):
     binance.requests.clear()
     binance.now += 7 * STEP
     fetched = fetch(binance, tmp_path)
-    assert binance.requests == [START + 1_500 * STEP]
+    assert starts(binance) == [1_500]
     np.testing.assert_array_equal(fetched.raw.timestamp, grid(0, 1_507))
 
 
@@ -61,7 +73,7 @@ def test_only_the_earlier_start_is_fetched(binance, tmp_path):
     fetch(binance, tmp_path, START + 1_200 * STEP, START + 1_300 * STEP)
     binance.requests.clear()
     fetched = fetch(binance, tmp_path, START + 100 * STEP, START + 1_300 * STEP)
-    assert binance.requests == [START + 100 * STEP, START + 1_100 * STEP]
+    assert starts(binance) == [100, 1_100]
     np.testing.assert_array_equal(fetched.raw.timestamp, grid(100, 1_300))
 
 
@@ -72,54 +84,59 @@ def test_two_distant_ranges_leave_no_silent_hole(binance, tmp_path):
     np.testing.assert_array_equal(fetched.raw.timestamp, grid(0, 1_410))
 
 
-def test_an_outage_of_the_exchange_is_asked_for_once(binance, tmp_path):
-    binance.absent = set(grid(20, 50).tolist())
+def test_an_outage_is_asked_for_until_two_answers_agree_and_then_never_again(binance, tmp_path):
+    lose(binance, 20, 50)
     fetched = fetch(binance, tmp_path, until=START + 100 * STEP)
     np.testing.assert_array_equal(fetched.raw.timestamp, np.r_[grid(0, 20), grid(50, 100)])
-    binance.requests.clear()
+    assert starts(binance) == [0, 0]
     fetch(binance, tmp_path, START + 30 * STEP, START + 60 * STEP)
-    assert binance.requests == []
+    assert starts(binance) == [0, 0]
 
 
-def test_a_hole_between_pages_is_reported(binance, tmp_path):
-    binance.absent = set(grid(1_000, 1_003).tolist())
-    (warning,) = fetch(binance, tmp_path, until=START + 1_200 * STEP).warnings
-    assert "no candles from 2023-01-04 11:20 UTC to 2023-01-04 11:35 UTC" in warning
-
-
-def test_history_that_begins_later_is_reported_every_time_but_asked_once(binance, tmp_path):
-    binance.first = START + 400 * STEP
+def test_history_that_begins_later_is_reported_every_time_but_settled_once(binance, tmp_path):
+    lose(binance, 0, 400)
     for _ in range(2):
         fetched = fetch(binance, tmp_path, until=START + 500 * STEP)
         np.testing.assert_array_equal(fetched.raw.timestamp, grid(400, 500))
         (warning,) = fetched.warnings
         assert "nothing before 2023-01-02 09:20 UTC: 100 candles, 0.3 days" in warning
-    assert binance.requests == [START]
+    assert starts(binance) == [0, 0]
 
 
-def test_kraken_serves_its_last_720_and_says_so(kraken, tmp_path):
+def test_kraken_serves_its_last_720_and_says_so_with_both_ways_out(kraken, tmp_path):
     fetched = fetch(kraken, tmp_path)
     np.testing.assert_array_equal(fetched.raw.timestamp, grid(781, 1_500))  # 719 closed, 1 forming
     (warning,) = fetched.warnings
-    assert "kraken BTC/USD 5m: asked from 2023-01-01 00:00 UTC" in warning
+    assert "kraken BTC/USDT 5m: asked from 2023-01-01 00:00 UTC" in warning
     assert "719 candles, 2.5 days" in warning
-    assert "data=file" in warning
-    assert len(kraken.requests) == 1
+    assert "data.kraken=trades" in warning
+    assert "import=PATH takes Kraken's OHLCVT archives" in warning
+    assert starts(kraken) == [0, 0]
+
+
+def test_what_kraken_does_not_serve_is_not_taken_for_answered(kraken, tmp_path):
+    with pytest.raises(UserError, match=r"no closed candle from 2023-01-01 .*data.kraken=trades"):
+        fetch(kraken, tmp_path, until=START + 700 * STEP)
+    fetch(kraken, tmp_path)
+    kraken.requests.clear()
+    fetch(kraken, tmp_path)  # trades or an archive may have more by now
+    assert starts(kraken) == [0, 0]
 
 
 def test_kraken_rolls_forward_and_reports_the_hole_of_a_late_return(kraken, tmp_path):
-    fetch(kraken, tmp_path, until=START + 1_500 * STEP)
+    fetch(kraken, tmp_path)
     kraken.now += 1_000 * STEP
     fetched = fetch(kraken, tmp_path, START + 781 * STEP, START + 2_500 * STEP)
     np.testing.assert_array_equal(
         fetched.raw.timestamp, np.r_[grid(781, 1_500), grid(1_781, 2_500)]
     )
     (warning,) = fetched.warnings
-    assert "no candles from 2023-01-06 05:00 UTC to 2023-01-07 04:25 UTC" in warning
+    assert "no longer serves" in warning
+    assert "from 2023-01-06 05:00 UTC to 2023-01-07 04:25 UTC" in warning
 
 
 def test_history_that_ends_early_is_reported(binance, tmp_path):
-    binance.absent = set(grid(90, 2_000).tolist())
+    lose(binance, 90, 2_000)
     (warning,) = fetch(binance, tmp_path, until=START + 100 * STEP).warnings
     assert (
         "asked until 2023-01-01 08:20 UTC, but the last candle opens at 2023-01-01 07:25" in warning
@@ -130,38 +147,40 @@ def test_progress_counts_bars_of_the_asked_range(binance, tmp_path):
     fetch(binance, tmp_path, until=START + 300 * STEP)
     seen = []
     fetch(binance, tmp_path, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1_300, 1_500), (1_500, 1_500)]
+    assert seen == [(300, 1_500), (1_300, 1_500), (1_500, 1_500)]
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_passing_failures_are_waited_out(binance, tmp_path, status):
-    binance.failures = [status, status]
-    assert len(fetch(binance, tmp_path, until=START + 10 * STEP).raw) == 10
+# A ban ends the fetch: test_retry.py.
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.BANNED])
+def test_whatever_happens_to_an_answer_the_candles_are_the_same(binance, tmp_path, fault):
+    binance.fail(*[fault] * (1 if fault in LIES else 2))
+    raw = fetch(binance, tmp_path).raw
+    np.testing.assert_array_equal(raw.timestamp, grid(0, 1_500))
+    np.testing.assert_array_equal(raw.volume, [row[5] for row in binance.history["5m"][:1_500]])
 
 
-def test_what_was_fetched_before_giving_up_is_kept(binance, tmp_path, monkeypatch):
-    answer = binance.answer
-    monkeypatch.setattr(
-        binance,
-        "answer",
-        lambda path, query: (
-            (503, {}) if query.get("startTime", "") > str(START) else answer(path, query)
-        ),
-    )
-    with pytest.raises(UserError, match=r"binance BTC/USDT 5m: no answer in 3 attempts.*run again"):
+def test_what_was_fetched_before_giving_up_is_kept(binance, tmp_path):
+    first_page = [None] * 3  # exchangeInfo, time, klines
+    binance.fail(*first_page, *[Fault.UNAVAILABLE] * 3)
+    with pytest.raises(
+        UnreachableError, match=r"binance BTC/USDT 5m: no answer in 3 attempts.*run again"
+    ):
         fetch(binance, tmp_path)
-    monkeypatch.undo()
     binance.requests.clear()
     assert len(fetch(binance, tmp_path).raw) == 1_500
-    assert binance.requests == [START + 1_000 * STEP]
+    assert starts(binance) == [1_000]
 
 
 def test_long_fetches_save_on_the_way(binance, tmp_path, monkeypatch):
     saved = []
     save = exchange_module.save
-    monkeypatch.setattr(exchange_module, "PAGES_PER_SAVE", 1)
     monkeypatch.setattr(
-        exchange_module, "save", lambda path, s: (saved.append(len(s.candles)), save(path, s))
+        exchange_module, "AS_CANDLES", exchange_module.AS_CANDLES._replace(pages_per_save=1)
+    )
+    monkeypatch.setattr(
+        exchange_module,
+        "save",
+        lambda path, s, *rest: (saved.append(len(s.candles)), save(path, s, *rest)),
     )
     fetch(binance, tmp_path)
     assert saved == [1_000, 1_500]
@@ -174,29 +193,13 @@ def test_unknown_symbol_is_refused_with_a_near_miss(binance, tmp_path):
         fetch(binance, tmp_path, symbol="BTC/USDC")
 
 
-def test_a_refusal_is_not_repeated(binance, tmp_path):
-    binance.failures = [400] * 3
-    with pytest.raises(UserError, match=r"binance BTC/USDT 5m: the exchange refused"):
-        fetch(binance, tmp_path)
-    assert len(binance.requests) == 1
-
-
 def test_timeframe_that_the_exchange_lacks_names_those_it_has(kraken, tmp_path):
     with pytest.raises(
         UserError, match=r"kraken has no 2h candles; it has 1m, 5m, 15m, 30m, 1h, 4h"
     ):
         fetch_ccxt(
-            "kraken", "BTC/USD", "2h", START, START + 10**8, tmp_path, client=kraken.client()
+            "kraken", "BTC/USDT", "2h", START, START + 10**8, tmp_path, client=kraken.client()
         )
-
-
-def test_unknown_exchange_is_refused_with_a_near_miss():
-    with pytest.raises(UserError, match="Did you mean 'binance'"):
-        new_client("binanse")
-
-
-def test_new_client_loads_spot_markets_only():
-    assert new_client("binance").options["fetchMarkets"]["types"] == ["spot"]
 
 
 @pytest.mark.parametrize(
@@ -205,3 +208,41 @@ def test_new_client_loads_spot_markets_only():
 def test_a_range_without_a_closed_candle_is_refused(binance, tmp_path, since, until):
     with pytest.raises(UserError, match="binance BTC/USDT 5m: no closed candle from 2023-01-"):
         fetch(binance, tmp_path, since, until)
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+def test_pages_that_never_advance_are_said_and_not_looped_on(request, exchange, tmp_path):
+    server = request.getfixturevalue(exchange)
+    server.page = lambda path, rows, page=server.page: page(path, server.rows("5m")[:100])
+    with pytest.raises(UnreachableError, match="its pages do not advance"):
+        fetch(server, tmp_path, since=START + 500 * STEP)
+    assert starts(server) == [500] * QUICK.attempts
+
+
+def test_a_start_that_is_always_ignored_is_said_and_left_open(binance, tmp_path):
+    server = binance
+    server.page = lambda path, rows, page=server.page: page(path, server.rows("5m")[-1_000:])
+    fetched = fetch(server, tmp_path)
+    np.testing.assert_array_equal(fetched.raw.timestamp, grid(501, 1_500))
+    (warning,) = fetched.warnings
+    assert "serves nothing before 2023-01-02 17:45 UTC: 999 candles, 3.5 days" in warning
+    del server.page
+    assert len(fetch(server, tmp_path).raw) == 1_500
+
+
+def test_a_clock_ahead_does_not_close_the_forming_candle(binance, tmp_path):
+    binance.fail(Fault.CLOCK_OFF)
+    np.testing.assert_array_equal(fetch(binance, tmp_path).raw.timestamp, grid(0, 1_500))
+
+
+def test_a_clock_behind_leaves_the_newest_for_later(binance, tmp_path):
+    binance.clock_error_ms = -2 * STEP
+    binance.fail(Fault.CLOCK_OFF)
+    np.testing.assert_array_equal(fetch(binance, tmp_path).raw.timestamp, grid(0, 1_498))
+    np.testing.assert_array_equal(fetch(binance, tmp_path).raw.timestamp, grid(0, 1_500))
+
+
+def test_answers_that_never_agree_are_not_believed(binance, tmp_path):
+    binance.fail(*[Fault.MISSING_RANGE] * 3)
+    with pytest.raises(UnreachableError, match="answers the same question differently each time"):
+        fetch(binance, tmp_path, until=START + 900 * STEP)

@@ -28,7 +28,7 @@ def report(rows):
 
 
 def test_report_counts_every_fault(report):
-    assert asdict(report) == {
+    expected = {
         "source": "x",
         "rows": 7,
         "first_bar": START,
@@ -44,7 +44,13 @@ def test_report_counts_every_fault(report):
         "ohlc_violations": 1,  # the flat one: its open and close are outside
         "first_ohlc_violation": START + 8 * STEP,
         "largest_gap_jump": pytest.approx(math.log(105 / 102.5)),
+        "longest_stale_hours": 0.0,
+        "outliers": 0,
+        "largest_volume_change": 1.0,
+        "compared_with": None,
+        "median_disagreement": None,
     }
+    assert {name: asdict(report)[name] for name in expected} == expected
 
 
 def test_report_is_plain_json(report):
@@ -83,6 +89,8 @@ def test_low_and_high_must_enclose_open_and_close(rows, column, value):
 @pytest.mark.parametrize("name", list(asdict(QualityLimits())))
 def test_every_limit_stops_what_is_above_it_and_passes_what_equals_it(report, name):
     off = QualityLimits(**dict.fromkeys(asdict(QualityLimits())))
+    apart = {"median_disagreement": 0.02, "largest_disagreement": 0.5}
+    report = replace(report, longest_stale_hours=14.0, outliers=3, **apart)
     found = getattr(report, name)
     check(report, replace(off, **{name: found}))
     with pytest.raises(UserError, match=rf"data.quality.{name} allows .*, found {found:.6g}"):

@@ -18,8 +18,8 @@ import pytest
 from hydra._internal.hydra import Hydra
 from hydra.types import RunMode
 
-from pipeline import backtest, cli, train
-from pipeline.config import BacktestConfig, TrainConfig
+from pipeline import backtest, cli, fetch, train
+from pipeline.config import BacktestConfig, FetchConfig, TrainConfig
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
 
@@ -41,7 +41,11 @@ SMALL_SIZE = 72
 #: Hours instead of five minutes, and few of them: four searches in a moment.
 QUICK = ("market=demo_null", "market.timeframe=1h", "data.days=200", "min_trades=3")
 
-COMMANDS = {"train": (train, TrainConfig), "backtest": (backtest, BacktestConfig)}
+COMMANDS = {
+    "train": (train, TrainConfig),
+    "backtest": (backtest, BacktestConfig),
+    "fetch": (fetch, FetchConfig),
+}
 
 
 class Finished(NamedTuple):

@@ -1,0 +1,62 @@
+"""Candles into the store: `python -m pipeline.fetch market=... [import=PATH]` (docs/data.md)."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from pipeline import cli
+from pipeline.candles import compared, fetch_candles
+from pipeline.config import FetchConfig
+from pipeline.console import Advance, Console
+from pipeline.errors import UserError
+from pipeline.importing import import_candles
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.picture import write_picture
+from pipeline.market_data.quality import QualityLimits, check
+from pipeline.market_data.raw import RawCandles
+from pipeline.summary import show_quality
+
+
+def main(config: FetchConfig) -> None:
+    """Fetch or import the candles of one market and show what they are worth."""
+    console = Console()
+    if config.import_path is None:
+        raw, source = _fetch(console, config)
+    else:
+        raw, source = import_candles(
+            console, config.market, config.data, config.import_path, config.truth
+        )
+    candles, report = make_regular(raw, config.market.timeframe, source)
+    report = compared(report, raw, config.market, config.data)
+    picture = cli.run_directory() / "candles.html"
+    write_picture(candles, report, picture)
+    show_quality(console, report)
+    console.print(f"Picture: {cli.shown(picture)}")
+    try:
+        check(report, QualityLimits(**config.data.quality.model_dump()))
+    except UserError as refusal:  # of a training: the candles are stored all the same
+        console.note(f"A training would refuse them. {refusal}")
+
+
+def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
+    """Fetch what the store lacks, with a bar that counts it."""
+    with ExitStack() as shown:
+        advance: Advance | None = None
+        done_before = 0
+
+        def on_progress(done: int, asked: int) -> None:
+            nonlocal advance, done_before
+            if advance is None:
+                advance = shown.enter_context(console.progress("rows", asked - done))
+            else:
+                advance(done - done_before)
+            done_before = done
+
+        fetched = fetch_candles(config.market, config.data, on_progress, console.note)
+    for warning in fetched.warnings:
+        console.note(warning)
+    return fetched.raw, config.market.id
+
+
+if __name__ == "__main__":
+    cli.run(main, FetchConfig, "fetch")

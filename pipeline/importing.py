@@ -1,0 +1,82 @@
+"""Candles that somebody else downloaded, laid into the store beside those that were fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.config import CcxtData, MarketConfig
+from pipeline.console import Console
+from pipeline.errors import UserError
+from pipeline.market_data.importers import import_files
+from pipeline.market_data.merge import Merged, Truth, merge
+from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.resample import check_divides, resampled
+from pipeline.market_data.spans import clipped
+from pipeline.market_data.store import candle_path, load, locked, save
+from pipeline.market_data.timeframe import timeframe_ms, utc
+
+#: Disagreeing candles to list; their number is always told.
+SHOWN = 5
+
+
+def import_candles(
+    console: Console, market: MarketConfig, data: CcxtData, path: str, truth: Truth
+) -> tuple[RawCandles, str]:
+    """Merge the candles of ``path`` into the store; return what it now has of their time.
+
+    With ``data.resample_from`` the files hold the finer candles, which are kept, and the market's
+    are built of them.
+
+    Raises
+    ------
+    UserError
+        If ``path`` has no candles of the market in ``[data.since, data.until)``, or they are
+        broken.
+    """
+    timeframe = data.resample_from or market.timeframe
+    step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
+    check_divides(step, built_step)
+    assert market.exchange.ccxt_id is not None, "refused by the configuration"
+    imported = import_files(path, market.exchange.ccxt_id, market.pair, timeframe)
+    for note in imported.notes:
+        console.note(note)
+    raw = imported.raw
+    since = int(raw.timestamp[0]) if data.since_ms is None else data.since_ms
+    until = int(raw.timestamp[-1]) + step if data.until_ms is None else data.until_ms
+    # The first open at or after each border: candles open at multiples of the step.
+    since, until = (-(-border // step) * step for border in (since, until))
+    raw = raw.take((raw.timestamp >= since) & (raw.timestamp < until))
+    if len(raw) == 0:
+        raise UserError(
+            f"{path} has no candle from {utc(since)} to {utc(until)}: widen data.since"
+            " and data.until, or leave them null."
+        )
+    store = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
+    with locked(store):
+        stored = load(store, step)
+        for note in stored.notes:
+            console.note(note)
+        merged = merge(stored, raw, truth, clipped(imported.answered, (since, until)))
+        save(store, merged.stored, imported.source)
+    if merged.compared:
+        _show_disagreement(console, merged, truth)
+    kept = merged.stored.between(int(raw.timestamp[0]), int(raw.timestamp[-1]) + step)
+    return resampled(kept, step, built_step), f"{market.id} from {imported.source}"
+
+
+def _show_disagreement(console: Console, merged: Merged, truth: Truth) -> None:
+    ours, theirs = merged.ours, merged.theirs
+    if len(ours) == 0:
+        console.note(f"{merged.compared:,} candles were stored already, and are the same.")
+        return
+    console.note(
+        f"{len(ours):,} of {merged.compared:,} candles that were stored already are other than the"
+        f" imported ones; truth={truth} keeps the {truth} ones."
+    )
+    rows = [
+        (utc(int(ours.timestamp[row])), name, f"{mine:.10g}", f"{other:.10g}")
+        for row in range(min(SHOWN, len(ours)))
+        for name in COLUMNS[1:]
+        if (mine := getattr(ours, name)[row]) != (other := getattr(theirs, name)[row])
+    ]
+    console.table("The first that differ", ("bar", "figure", "stored", "imported"), rows)

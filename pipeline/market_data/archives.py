@@ -1,0 +1,133 @@
+"""The candle files below a path: one file, the members of a zip, or a folder of both."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import UserError, suggestion
+
+#: Kinds of files that may hold candles; each may be packed once more, as ``.csv.gz``.
+KINDS = (".csv", ".parquet", ".feather", ".json")
+
+#: What reading a damaged, locked or unknown archive raises.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of candles, on disk or in a zip.
+
+    Attributes
+    ----------
+    file : Path
+        On disk: the file itself, or the zip that holds it.
+    inner : str or None
+        Its name inside the zip.
+    parts : tuple of str
+        What names it below the path that was asked for, outermost first.
+    """
+
+    file: Path
+    inner: str | None
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.file}, member {self.inner}" if self.inner else str(self.file)
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return _kind(self.parts[-1])
+
+    def content(self) -> bytes:
+        """Read and unpack the file.
+
+        Raises
+        ------
+        UserError
+            If it is empty, damaged, locked, or packed in an unknown way.
+        """
+        try:
+            if self.inner is None:
+                content = self.file.read_bytes()
+            else:
+                with zipfile.ZipFile(self.file) as archive:
+                    content = archive.read(self.inner)
+            if self.parts[-1].lower().endswith(".gz"):
+                content = gzip.decompress(content)
+        except DAMAGE as error:
+            raise _unreadable(self, error) from error
+        if not content.strip():
+            raise UserError(f"{self} is empty: download or export it again.")
+        return content
+
+
+def members(path: Path) -> list[Member]:
+    """Files below ``path`` that may hold candles, by name; hidden ones are not looked at.
+
+    Raises
+    ------
+    UserError
+        If there are none, or the path or a zip cannot be read.
+    """
+    if not path.exists():
+        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UserError(f"{path} does not exist.{suggestion(path.name, siblings)}")
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    found = [member for file in files for member in _of_file(file, path)]
+    if not found:
+        kinds = ", ".join((".zip", *KINDS))
+        raise UserError(f"{path} holds no file of candles: those end in {kinds} (or .gz of one).")
+    return found
+
+
+def _of_file(file: Path, root: Path) -> Iterator[Member]:
+    parts = (root.name, *file.relative_to(root).parts)
+    if not file.is_file() or _hidden(parts[1:]):
+        return
+    if file.suffix.lower() != ".zip":
+        if _kind(file.name) in KINDS:
+            yield Member(file, None, parts)
+        return
+    _check_sum(file)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = sorted(archive.namelist())
+    except DAMAGE as error:
+        raise _unreadable(file, error) from error
+    for name in names:
+        inner = PurePosixPath(name).parts
+        if not name.endswith("/") and _kind(name) in KINDS and not _hidden(inner):
+            yield Member(file, name, (*parts, *inner))
+
+
+def _check_sum(file: Path) -> None:
+    """Hold a zip against the SHA-256 that Binance publishes beside it, if that came along."""
+    published = file.with_name(f"{file.name}.CHECKSUM")
+    if not published.is_file():
+        return
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if published.read_text(encoding="utf-8", errors="replace").split()[:1] != [found]:
+        raise UserError(f"{file} is not what {published.name} describes: download it again.")
+
+
+def _kind(name: str) -> str:
+    suffixes = PurePosixPath(name.lower()).suffixes
+    return "".join(suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+
+
+def _hidden(parts: tuple[str, ...]) -> bool:
+    """Tell a dot file, and what macOS puts into its zips."""
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+def _unreadable(what: Member | Path, error: Exception) -> UserError:
+    reason = str(error) or type(error).__name__
+    return UserError(f"{what} cannot be read: {reason.rstrip('.')}. Download or copy it again.")

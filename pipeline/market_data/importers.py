@@ -1,0 +1,161 @@
+"""Candles that somebody else downloaded: archives of exchanges, freqtrade's files, plain tables.
+
+What exchanges publish reaches further back than what their servers answer, Kraken's above all. A
+file names its market only in its name, so names are held against the market, and the rows against
+each other: of two files that disagree neither is taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.market_data.archives import Member, members
+from pipeline.market_data.files import read_candles
+from pipeline.market_data.grid import check_times
+from pipeline.market_data.klines import published_layout, read_klines
+from pipeline.market_data.names import told
+from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
+from pipeline.market_data.spans import Span, united
+from pipeline.market_data.timeframe import timeframe_ms, utc
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """Candles of one market, and what a person should know about how they were found.
+
+    Attributes
+    ----------
+    raw : RawCandles
+        Sorted, one row a time, every row a possible candle; gaps are left as they are.
+    source : str
+        What they were read from, for the store's manifest.
+    notes : tuple of str
+        Sentences: what was left out.
+    answered : tuple of Span
+        The time for which each file speaks, from its first candle to the end of its last.
+    """
+
+    raw: RawCandles
+    source: str
+    notes: tuple[str, ...]
+    answered: tuple[Span, ...]
+
+
+def import_files(path: str | Path, exchange: str, pair: str, timeframe: str) -> Imported:
+    """Read a market's candles from a file, a zip, or a folder of both.
+
+    Known are Binance's published klines and Kraken's OHLCVT (CSV, told by the number of columns),
+    freqtrade's feather, Parquet and JSON, and tables with named columns
+    (`pipeline.market_data.files`). Of several files those are taken whose names tell of no other
+    pair and no other timeframe.
+
+    Parameters
+    ----------
+    path : path
+        A file, a zip, or a folder with any depth of folders.
+    exchange : str
+        The market's, such as ``kraken``; an archive published by another is refused.
+    pair : str
+        Such as ``BTC/USDT``; Kraken's ``XBT`` and ``XDG`` are understood.
+    timeframe : str
+        Such as ``5m``.
+
+    Raises
+    ------
+    UserError
+        If nothing of the market is there; a file is damaged, of another market or of no known
+        layout; a row cannot be a candle; or two rows of one time disagree.
+    """
+    path = Path(path)
+    step = timeframe_ms(timeframe)
+    chosen, notes = _of_market(members(path), path, pair, timeframe)
+    tables = [_read(member, exchange) for member in chosen]
+    for member, table in zip(chosen, tables, strict=True):
+        check_rows(table, str(member))
+    raw, repeated = _united(tables, chosen)
+    check_times(raw.timestamp, step, timeframe, str(path))
+    if repeated:
+        notes.append(f"{path}: {repeated} rows repeat a candle of before, the same each time.")
+    source = path.name if len(chosen) == 1 else f"{path.name} ({len(chosen)} files)"
+    answered = united((int(t.timestamp.min()), int(t.timestamp.max()) + step) for t in tables)
+    return Imported(raw, source, tuple(notes), answered)
+
+
+def _of_market(
+    found: list[Member], path: Path, pair: str, timeframe: str
+) -> tuple[list[Member], list[str]]:
+    """Members whose names tell of no other market, and a note on the others."""
+    others = Counter(
+        str(tells) for m in found if (tells := told(m.parts)).contradicts(pair, timeframe)
+    )
+    chosen = [m for m in found if not told(m.parts).contradicts(pair, timeframe)]
+    if not chosen:
+        named = ", ".join(sorted(others)[:5]) + (", ..." if len(others) > 5 else "")
+        raise UserError(
+            f"{path} has no candles of {pair} {timeframe}; by the names of its files it has"
+            f" {named}. Choose the market of the files, or rename them if their names are wrong."
+        )
+    if not others:
+        return chosen, []
+    count = others.total()
+    files = f"{count} file{'s' if count > 1 else ''}"
+    return chosen, [f"{path}: {files} of other markets or timeframes left out."]
+
+
+def _read(member: Member, exchange: str) -> RawCandles:
+    content, name = member.content(), str(member)
+    if member.kind == ".json":
+        return _read_json(content, name)
+    layout = published_layout(content, name) if member.kind == ".csv" else None
+    if layout is None:
+        return read_candles(pa.BufferReader(content), member.kind, name)
+    if layout.exchange != exchange:
+        raise UserError(
+            f"{name} has the {layout.columns} columns of an archive of {layout.exchange.title()},"
+            f" but the market is on {exchange}: choose the market of the archive."
+        )
+    return read_klines(content, layout, name)
+
+
+def _read_json(content: bytes, name: str) -> RawCandles:
+    """Rows ``[open time in ms, open, high, low, close, volume]``, as freqtrade writes them."""
+    try:
+        rows = np.array(json.loads(content), dtype=np.float64)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+            " It is damaged or cut short; export it again."
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{name} must hold a list of rows of {len(COLUMNS)} numbers.") from error
+    if rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
+        raise UserError(f"{name} must hold a list of rows of {len(COLUMNS)} numbers.")
+    return RawCandles(rows[:, 0].astype(np.int64), *rows[:, 1:].T)
+
+
+def _united(tables: Sequence[RawCandles], chosen: Sequence[Member]) -> tuple[RawCandles, int]:
+    """Rows of all files by time, copies dropped, and how many those were."""
+    raw = RawCandles(*(np.concatenate([getattr(t, column) for t in tables]) for column in COLUMNS))
+    file = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    order = np.argsort(raw.timestamp, kind="stable")
+    raw, file = raw.take(order), file[order]
+    repeated = np.flatnonzero(np.diff(raw.timestamp) == 0) + 1
+    for column in COLUMNS[1:]:
+        values = getattr(raw, column)
+        differs = values[repeated] != values[repeated - 1]
+        if differs.any():
+            row = int(repeated[np.argmax(differs)])
+            raise UserError(
+                f"Two candles of {utc(int(raw.timestamp[row]))} disagree: {column} is"
+                f" {values[row - 1]:.10g} in {chosen[file[row - 1]]} and {values[row]:.10g} in"
+                f" {chosen[file[row]]}. Take the wrong file away."
+            )
+    return raw.take(np.delete(np.arange(len(raw)), repeated)), len(repeated)

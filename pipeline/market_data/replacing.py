@@ -1,0 +1,38 @@
+"""Files replaced in one step, and files set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+
+def replace_file(file: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file beside ``file``, and put it in its place in one step.
+
+    A reader or a kill sees the old file or the new one, whole.
+    """
+    temporary = file.with_name(f".{file.name}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed `replace_file` left behind; only for the folder's one writer."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink()
+
+
+def set_aside(file: Path) -> Path:
+    """Rename a damaged file so that nobody reads it for candles and nothing of it is lost.
+
+    Readers of whole folders (pandas, Arrow, Spark) pass over names that begin with ``_``.
+    """
+    for number in count(1):
+        aside = file.with_name(f"_{file.name}.damaged-{number}")
+        if not aside.exists():
+            break
+    return file.rename(aside)

@@ -1,0 +1,66 @@
+"""Coarser candles from finer ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.timeframe import spacing_name
+
+
+def resampled(raw: RawCandles, from_step: int, to_step: int) -> RawCandles:
+    """Build the candles that the exchange would have made of the same trades.
+
+    A coarse candle opens at a multiple of ``to_step`` from the epoch, with the open of its first
+    fine candle, the highest high, the lowest low, the close of its last and the sum of the
+    volumes. As on an exchange it is made of whatever was traded: a missing fine candle leaves no
+    trace, and a time without any fine candle has no coarse one. Only the ends of the history are
+    unknown: a coarse candle that began before the first fine one opened, or that lasts longer than
+    the last one, may be cut, and is left out.
+
+    Parameters
+    ----------
+    raw : RawCandles
+        Sorted, one row a time, ``from_step`` long.
+    from_step, to_step : int
+        Lengths of the fine and the coarse candles, milliseconds.
+
+    Raises
+    ------
+    UserError
+        See `check_divides`.
+    """
+    check_divides(from_step, to_step)
+    if len(raw) == 0:
+        return raw
+    start, end = int(raw.timestamp[0]), int(raw.timestamp[-1]) + from_step
+    opens = raw.timestamp // to_step * to_step
+    whole = (opens >= start) & (opens + to_step <= end)
+    raw, opens = raw.take(whole), opens[whole]
+    timestamp, first = np.unique(opens, return_index=True)
+    if len(timestamp) == 0:
+        return raw
+    return RawCandles(
+        timestamp=timestamp,
+        open=raw.open[first],
+        high=np.maximum.reduceat(raw.high, first),
+        low=np.minimum.reduceat(raw.low, first),
+        close=raw.close[np.append(first[1:], len(raw)) - 1],
+        volume=np.add.reduceat(raw.volume, first),
+    )
+
+
+def check_divides(from_step: int, to_step: int) -> None:
+    """Refuse fine candles that do not add up to coarse ones.
+
+    Raises
+    ------
+    UserError
+        If ``to_step`` is no multiple of ``from_step``.
+    """
+    if to_step % from_step:
+        raise UserError(
+            f"{spacing_name(to_step)} cannot be built from {spacing_name(from_step)}: "
+            "choose data.resample_from so that it divides the market's timeframe, or leave it null."
+        )

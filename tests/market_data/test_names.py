@@ -1,0 +1,46 @@
+"""Names as exchanges, freqtrade and people give them."""
+
+import pytest
+
+from pipeline.market_data.names import Told, told
+
+
+@pytest.mark.parametrize(
+    ("path", "pair", "timeframe"),
+    [
+        ("XBTUSDT_5.csv", "XBTUSDT", "5m"),
+        ("XDGUSD_1440.csv", "XDGUSD", "1d"),
+        ("SOLJPY_7.csv", "SOLJPY", "7m"),
+        ("BTCUSDT-5m-2023-01.zip", "BTCUSDT", "5m"),
+        ("BTCUSDT-1mo-2023-01-31.csv", "BTCUSDT", "1mo"),
+        ("BTC_USDT-5m.json.gz", "BTCUSDT", "5m"),
+        ("BTC_USDT_USDT-5m-futures.feather", "BTCUSDTUSDT", "5m"),
+        ("binance_BTC-USDT_5m_2023-01_2023-12.parquet", "BTCUSDT", "5m"),
+        ("btcusdt.csv", "BTCUSDT", None),
+        ("binance/BTC_USDT/1h/2023-01.parquet", "BTCUSDT", "1h"),
+        ("BTCUSDT-1h-2023-01.zip/BTCUSDT-5m-2023-01.csv", "BTCUSDT", "5m"),
+        ("candles.csv", None, None),
+    ],
+)
+def test_what_names_tell(path, pair, timeframe):
+    assert told(path.split("/")) == Told(pair, timeframe)
+
+
+@pytest.mark.parametrize(
+    ("tells", "contradicts"),
+    [
+        (Told("BTCUSDT", "5m"), False),
+        (Told("XBTUSDT", None), False),
+        (Told(None, None), False),
+        (Told("BTCUSD", "5m"), True),
+        (Told("ETHUSDT", None), True),
+        (Told("XBTUSDT", "1h"), True),
+        (Told(None, "1mo"), True),
+    ],
+)
+def test_another_pair_or_timeframe_contradicts(tells, contradicts):
+    assert tells.contradicts("BTC/USDT", "5m") is contradicts
+
+
+def test_krakens_spelling_of_dogecoin():
+    assert not Told("XDGUSD", "5m").contradicts("DOGE/USD", "5m")

@@ -1,0 +1,225 @@
+"""A store is valid wherever the writing is cut off: at every step, and by SIGKILL at any moment."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.store import EMPTY, load, locked, save
+
+DAY = 86_400_000
+START = 1_672_531_200_000  # 2023-01-01
+BEFORE = START - 60 * DAY  # from here on asked for, and empty until START
+
+
+def page(first, last, version=1):
+    """A row a day in ``[first, last)``, days from START; its prices tell day and version."""
+    bars = np.arange(first, last)
+    rows = np.repeat((bars + 1000.0 * version)[:, None], 6, axis=1)
+    rows[:, 0] = START + bars * DAY
+    return rows, (START + first * DAY, START + last * DAY)
+
+
+NONE = np.empty((0, 6)), (BEFORE, START)
+OLD = EMPTY.add([NONE, page(0, 70)])
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+@pytest.fixture
+def killed_at(monkeypatch):
+    """Run a function whose n-th change to the disk and all later ones never happen."""
+
+    def run(n, function):
+        left = n
+        with monkeypatch.context() as patch:
+            for name in ("replace", "rename", "unlink"):
+                change = getattr(Path, name)
+
+                def counted(self, *args, change=change, **options):
+                    nonlocal left
+                    left -= 1
+                    if left < 0:
+                        raise Killed
+                    return change(self, *args, **options)
+
+                patch.setattr(Path, name, counted)
+            try:
+                function()
+            except Killed:
+                return True
+        return False
+
+    return run
+
+
+def at_every_step(killed_at, path, prepare, change):
+    """Yield the store as the next run finds it, for every step at which ``change`` is cut off."""
+    for n in range(100):
+        shutil.rmtree(path.parent, ignore_errors=True)
+        path.parent.mkdir()
+        prepare()
+        killed = killed_at(n, change)
+        yield load(path, DAY)
+        change()
+        assert not list(path.glob(".*"))
+        if not killed:
+            assert n > 1
+            return
+    pytest.fail("it never came to an end")
+
+
+def assert_valid(stored, *versions):
+    """Every day is as in one of the versions, and what is answered without a candle has none."""
+    known = {v: dict(zip(v.candles.timestamp, v.candles.close, strict=True)) for v in versions}
+    candles = dict(zip(stored.candles.timestamp, stored.candles.close, strict=True))
+    for start, end in stored.answered:
+        for t in range(start, end, DAY):
+            assert any(candles.get(t) == known[v].get(t) for v in versions)
+    assert stored.candles.timestamp.tolist() == sorted(candles)
+
+
+def assert_same(stored, other):
+    assert stored.answered == other.answered
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(stored.candles, name), getattr(other.candles, name))
+
+
+def test_a_save_cut_off_anywhere_leaves_every_month_old_or_new(killed_at, tmp_path):
+    path = tmp_path / "market" / "1d"
+    new = OLD.add([page(20, 130, version=2), page(-20, -10, version=2)])
+    steps = at_every_step(
+        killed_at, path, lambda: save(path, OLD, "old"), lambda: save(path, new, "new")
+    )
+    states = set()
+    for found in steps:
+        assert found.notes == ()
+        assert_valid(found, OLD, new)
+        assert found.missing(START, START + 70 * DAY) == []
+        states.add(len(found.candles))
+    assert len(states) > 3
+    assert_same(load(path, DAY), new)
+
+
+def test_a_first_save_cut_off_anywhere_answers_for_what_is_there(killed_at, tmp_path):
+    path = tmp_path / "market" / "1d"
+    for found in at_every_step(killed_at, path, lambda: None, lambda: save(path, OLD, "new")):
+        assert found.notes == ()
+        assert_valid(found, OLD)
+        assert len(found.missing(START, START + 70 * DAY)) <= 1
+    assert_same(load(path, DAY), OLD)
+
+
+def test_months_on_the_way_out_are_asked_for_again_or_still_there(killed_at, tmp_path):
+    path = tmp_path / "market" / "1d"
+    new = EMPTY.add([page(40, 70)])
+    steps = at_every_step(
+        killed_at, path, lambda: save(path, OLD, "old"), lambda: save(path, new, "new")
+    )
+    for found in steps:
+        assert_valid(found, OLD)
+    assert_same(load(path, DAY), new)
+
+
+def test_setting_a_damaged_month_aside_may_be_cut_off(killed_at, tmp_path):
+    """In February the manifest knew of nothing; its file came later and without the manifest."""
+    path = tmp_path / "market" / "1d"
+    hollow = EMPTY.add([(np.empty((0, 6)), (BEFORE, START + 59 * DAY)), page(59, 90)])
+
+    def prepare():
+        save(path, hollow, "old")
+        manifest = (path / "_manifest.json").read_bytes()
+        save(path, hollow.add([page(40, 50)]), "new")
+        (path / "_manifest.json").write_bytes(manifest)
+        (path / "2023-02.parquet").write_bytes(b"torn")
+
+    for found in at_every_step(killed_at, path, prepare, lambda: load(path, DAY)):
+        assert found.missing(BEFORE, START + 90 * DAY) == [(START + 31 * DAY, START + 59 * DAY)]
+    assert [file.name for file in path.glob("*damaged*")] == ["_2023-02.parquet.damaged-1"]
+
+
+def test_taking_over_one_file_may_be_cut_off(killed_at, tmp_path):
+    path = tmp_path / "market" / "1d"
+    table = pyarrow.table({name: getattr(OLD.candles, name) for name in COLUMNS})
+    table = table.replace_schema_metadata({"answered_spans": str([list(s) for s in OLD.answered])})
+
+    def prepare():
+        pyarrow.parquet.write_table(table, path.with_name("1d.parquet"))
+
+    for found in at_every_step(killed_at, path, prepare, lambda: load(path, DAY)):
+        assert_same(found, OLD)
+        assert found.notes == ()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from pipeline.market_data.store import load, locked, save
+path, start, days = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+while True:
+    with locked(path):
+        stored = load(path, 86_400_000)
+        missing = stored.missing(start, start + days * 86_400_000)
+        if not missing:
+            break
+        times = np.arange(missing[0][0], min(missing[0][0] + 25 * 86_400_000, missing[0][1]),
+                          86_400_000)
+        rows = np.repeat(times[:, None] / 86_400_000, 6, axis=1)
+        rows[:, 0] = times
+        page = rows, (int(times[0]), int(times[-1]) + 86_400_000)
+        save(path, stored.add([page]), "drill")
+        print("saved", flush=True)
+"""
+
+
+def writer(path, days):
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(START), str(days)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_sigkill_at_random_moments_loses_nothing_that_was_saved(tmp_path, kills):
+    path = tmp_path / "market" / "1d"
+    rng = np.random.default_rng(kills)
+    held = 0
+    for _ in range(kills):
+        process = writer(path, 20_000)
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.2))
+        process.kill()
+        process.communicate()
+        with locked(path):
+            found = load(path, DAY)
+        assert found.notes == ()
+        assert len(found.candles) >= held + 25
+        held = len(found.candles)
+        assert found.answered == ((START, START + held * DAY),)
+    print(f"{kills} kills, {held} candles held after the last")
+    assert writer(path, held + 100).communicate()[0].split() == [b"saved"] * 4
+    stored = load(path, DAY)
+    np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(held + 100))
+    np.testing.assert_array_equal(stored.candles.close, stored.candles.timestamp / DAY)
+
+
+def test_two_writers_at_once_end_in_one_store(tmp_path):
+    path, days = tmp_path / "market" / "1d", 400
+    processes = [writer(path, days) for _ in range(2)]
+    pages = [process.communicate(timeout=60)[0].count(b"saved") for process in processes]
+    assert sum(pages) == days / 25
+    stored = load(path, DAY)
+    assert stored.answered == ((START, START + days * DAY),)
+    np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(days))
+    np.testing.assert_array_equal(stored.candles.close, stored.candles.timestamp / DAY)
