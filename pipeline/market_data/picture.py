@@ -16,7 +16,7 @@ from pipeline.market_data.replacing import replace_file
 from pipeline.market_data.timeframe import utc
 
 #: Plot area in pixels of the drawing, which the browser scales: left edge and width.
-LEFT, WIDTH = 90.0, 1000.0
+LEFT, WIDTH = 105.0, 1000.0
 
 #: Of Okabe & Ito 2008: told apart by every kind of sight.
 BLUE, ORANGE, RED = "#0072B2", "#E69F00", "#D55E00"
@@ -131,14 +131,14 @@ def drawing(candles: Candles) -> str:
         "gaps": Panel(640, 24, 0.0, 1.0),
     }
     parts = [
-        *_price(days, panels["price"]),
-        *_bars(days.volume, panels["volume"], BLUE, "Volume by day, base currency"),
-        *_bars(days.coverage, panels["coverage"], ORANGE, "Share of the day's candles that came"),
-        *_gaps(candles.filled, panels["gaps"]),
         *_calendar(days.start, panels),
+        *_price(days, panels["price"]),
+        *_volume(days, panels["volume"]),
+        *_coverage(days, panels["coverage"]),
+        *_gaps(candles.filled, panels["gaps"]),
     ]
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1110 700" role="img">\n'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1125 700" role="img">\n'
         + "\n".join(parts)
         + "\n</svg>"
     )
@@ -150,8 +150,8 @@ def _price(days: Days, panel: Panel) -> Iterator[str]:
     On a log scale, on which an outlier stands out and a coin's first years can be seen.
     """
     yield _title("Price: daily close, low to high", panel)
-    ticks = _log_ticks(panel.lowest, panel.highest)
-    yield from _scale(panel, np.log10(ticks), [f"{tick:,.6g}" for tick in ticks])
+    ticks = _price_ticks(panel.lowest, panel.highest)
+    yield from _scale(panel, np.log10(ticks), [_figure(tick) for tick in ticks])
     x, width = _columns(len(days.start))
     low, high = panel.y(np.log10(days.low)), panel.y(np.log10(days.high))
     seen = np.flatnonzero(~np.isnan(low))
@@ -168,19 +168,28 @@ def _price(days: Days, panel: Panel) -> Iterator[str]:
     yield f'<path d="{line}" fill="none" stroke="{BLUE}"/>'
 
 
-def _bars(values: Float, panel: Panel, colour: str, title: str) -> Iterator[str]:
+def _volume(days: Days, panel: Panel) -> Iterator[str]:
+    yield _title("Volume by day, base currency", panel)
+    ticks = _round_ticks(0.0, panel.highest)
+    yield from _scale(panel, ticks, [_figure(tick) for tick in ticks])
+    yield _bars(days.volume, panel, BLUE)
+
+
+def _coverage(days: Days, panel: Panel) -> Iterator[str]:
+    yield _title("Share of the day's candles that came", panel)
+    yield from _scale(panel, np.array([0.0, 0.5, 1.0]), ["0 %", "50 %", "100 %"])
+    yield _bars(days.coverage, panel, ORANGE)
+
+
+def _bars(values: Float, panel: Panel, colour: str) -> str:
     """Draw a bar a day, from 0."""
-    yield _title(title, panel)
-    share = panel.highest == 1.0
-    ticks = np.linspace(0.0, panel.highest, 3)
-    yield from _scale(panel, ticks, [f"{t:.0%}" if share else f"{t:,.3g}" for t in ticks])
     x, width = _columns(len(values))
     bottom = panel.top + panel.height
     boxes = "".join(
         f"M{left:.2f} {bottom:g}V{top:.1f}h{width:.2f}V{bottom:g}z"
         for left, top in zip(x, panel.y(values), strict=True)
     )
-    yield f'<path d="{boxes}" fill="{colour}"/>'
+    return f'<path d="{boxes}" fill="{colour}"/>'
 
 
 def _gaps(filled: Bool, panel: Panel) -> Iterator[str]:
@@ -236,15 +245,35 @@ def _columns(count: int) -> tuple[Float, float]:
     return LEFT + width * np.arange(count, dtype=np.float64), width
 
 
-def _log_ticks(lowest: float, highest: float) -> Float:
-    """Round prices between two powers of ten: 1, 2 and 5 times one; evenly spaced if too few."""
-    powers = np.arange(np.floor(lowest), np.ceil(highest) + 1)
-    round_prices = np.outer(10.0**powers, [1.0, 2.0, 5.0]).ravel()
-    inside = (np.log10(round_prices) >= lowest) & (np.log10(round_prices) <= highest)
-    ticks = round_prices[inside]
-    if len(ticks) < 2:
-        return np.asarray(10.0 ** np.linspace(lowest, highest, 4))
-    return np.asarray(ticks[:: max(1, -(-len(ticks) // 8))])
+def _price_ticks(lowest: float, highest: float) -> Float:
+    """Round prices between two logs: 1, 2 and 5 times powers of ten, or even steps if few of them.
+
+    An absurd price may be among the candles, and must not take the picture of it away: over many
+    powers only some of them are named, within what a float64 can hold.
+    """
+    if highest - lowest > 5.0:
+        powers = np.arange(np.ceil(max(lowest, -307.0)), np.floor(min(highest, 308.0)) + 1)
+        return np.asarray(10.0 ** powers[:: -(-len(powers) // 8)])
+    powers = np.arange(np.floor(lowest), np.ceil(highest))
+    prices = np.outer(10.0**powers, [1.0, 2.0, 5.0]).ravel()
+    inside = (np.log10(prices) >= lowest) & (np.log10(prices) <= highest)
+    if np.count_nonzero(inside) < 3:
+        return _round_ticks(10.0**lowest, 10.0**highest)
+    return np.asarray(prices[inside])
+
+
+def _round_ticks(lowest: float, highest: float) -> Float:
+    """Multiples of 1, 2 or 5 times a power of ten, three to seven of them."""
+    power = 10.0 ** np.floor(np.log10((highest - lowest) / 3.0))
+    step = power * max(m for m in (1.0, 2.0, 5.0) if m * power <= (highest - lowest) / 3.0)
+    return np.asarray(step * np.arange(np.ceil(lowest / step), np.floor(highest / step) + 1))
+
+
+def _figure(value: float) -> str:
+    """Write a number on an axis: whole from 100 on, short where it would run out of the margin."""
+    if value >= 1e9:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
 
 
 def _blank(values: Float, none: Bool) -> Float:
