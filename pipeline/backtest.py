@@ -28,7 +28,7 @@ def main(config: BacktestConfig) -> None:
     strategy = load_strategy(config.strategy.name)
     backend = chosen_backend(config.backend, console.note)
     with console.progress("candles", bars_expected(config.market, config.data)) as advance:
-        market = load_candles(config.market, config.data, strategy, backend, advance)
+        market = load_candles(config.market, config.data, strategy, backend, advance, console.note)
     for warning in market.warnings:
         console.note(warning)
     space = single_point(strategy, config.parameters)

@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.disagreement import disagreement
 from pipeline.market_data.files import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.names import KRAKEN_SPELLING
+from pipeline.market_data.names import pair_in, spellings
 from pipeline.market_data.peers import stored_elsewhere
 from pipeline.market_data.quality import QualityLimits, QualityReport, check
 from pipeline.market_data.raw import RawCandles
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from pipeline.market_data.exchange import Fetched, Progress
     from pipeline.market_data.retry import Note
 
-#: A pair in a file's name: BTC-USDT, BTC_USDT or BTCUSDT.
-PAIR_IN_NAME = re.compile(
-    r"(?<![A-Z0-9])(?P<base>[A-Z0-9]{2,10}?)[-_]?(?P<quote>USDT|USDC|USD|EUR)(?![A-Z0-9])"
-)
 #: Exchanges whose name in a file's name is taken for the file's own.
 EXCHANGES = frozenset(
     ("binance", "bitfinex", "bitstamp", "bybit", "coinbase", "gemini", "kraken", "kucoin", "okx")
@@ -68,17 +64,18 @@ def load_candles(
     strategy: Strategy,
     backend: Backend,
     advance: Advance,
+    note: Note | None = None,
 ) -> MarketCandles:
     """Load the candles of ``market`` and hold them against the quality limits.
 
-    ``strategy`` and ``backend`` serve a planted edge alone.
+    ``strategy`` and ``backend`` serve a planted edge alone. ``note`` hears what is waited for.
 
     Raises
     ------
     UserError
         When there are none, they are broken, or a limit is exceeded.
     """
-    raw, source, warnings = _raw(market, data, advance)
+    raw, source, warnings = _raw(market, data, advance, note)
     candles, report = make_regular(raw, market.timeframe, source)
     if isinstance(data, CcxtData):
         report = compared(report, raw, market, data)
@@ -95,7 +92,10 @@ def load_candles(
 
 
 def _raw(
-    market: MarketConfig, data: FileData | CcxtData | SyntheticData, advance: Advance
+    market: MarketConfig,
+    data: FileData | CcxtData | SyntheticData,
+    advance: Advance,
+    note: Note | None,
 ) -> tuple[RawCandles, str, tuple[str, ...]]:
     """Rows as they come, what errors call them, and warnings."""
     if isinstance(data, SyntheticData):
@@ -111,7 +111,7 @@ def _raw(
         advance(bars_done - done)
         done = bars_done
 
-    fetched = fetch_candles(market, data, on_progress)
+    fetched = fetch_candles(market, data, on_progress, note)
     return fetched.raw, market.id, fetched.warnings
 
 
@@ -121,10 +121,10 @@ def _check_name(market: MarketConfig, path: str) -> tuple[str, ...]:
     Another exchange in it is only warned about: its candles may stand for the market's.
     """
     name = Path(path).name
-    named = PAIR_IN_NAME.search(name.upper())
-    if named and named["base"] not in (market.base, KRAKEN_SPELLING.get(market.base)):
+    named = pair_in(name)
+    if named and named.base not in spellings(market.base):
         raise UserError(
-            f"data.path={path} names {named['base']}/{named['quote']}, the market is {market.pair}:"
+            f"data.path={path} names {named.base}/{named.quote}, the market is {market.pair}:"
             " choose the market of the file, or rename the file if its name is wrong."
         )
     others = EXCHANGES.intersection(re.findall("[a-z]+", name.lower())) - {market.exchange.name}
@@ -167,8 +167,8 @@ def fetch_candles(
 
     exchange = market.exchange
     assert exchange.ccxt_id is not None, "refused by the configuration"
-    until = data.until_ms or int(time.time() * 1000)
-    since = data.since_ms or until - DEFAULT_HISTORY_DAYS * DAY_MS
+    until = int(time.time() * 1000) if data.until_ms is None else data.until_ms
+    since = until - DEFAULT_HISTORY_DAYS * DAY_MS if data.since_ms is None else data.since_ms
     timeframe = data.resample_from or market.timeframe
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
     check_divides(step, built_step)
@@ -179,7 +179,7 @@ def fetch_candles(
         kraken=data.kraken,
         on_note=on_note,
     )
-    return replace(fetched, raw=resampled(fetched.raw, step, built_step))
+    return replace(fetched, raw=resampled(fetched.raw, step, built_step, fetched.answered))
 
 
 def compared(

@@ -1,17 +1,19 @@
 """Runs a command under Hydra: configuration in, exit status out.
 
 Exit status: 0 done, 1 failed (with a traceback; with a sentence where a GPU's memory is too small),
-2 the user's mistake (with a sentence), 130 cancelled. In a multirun (``-m``) a job that fails does
-not stop the others; the exit status tells.
+2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by SIGTERM. In a multirun
+(``-m``) a job that fails does not stop the others; the exit status tells.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -26,7 +28,7 @@ from pipeline.config import CONFIG_DIR, Section, resolved, validated
 from pipeline.config.composition import MISTAKES, explain_composition
 from pipeline.errors import UserError
 
-DONE, FAILED, MISTAKE, CANCELLED = 0, 1, 2, 130
+DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143
 
 Schema = TypeVar("Schema", bound=Section)
 
@@ -37,6 +39,10 @@ class _JobError(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: it cleans up and keeps what is stored."""
 
 
 def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) -> NoReturn:
@@ -66,12 +72,12 @@ def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) 
         config_path=str(CONFIG_DIR), config_name=config_name, version_base="1.3"
     )(job)
     try:
-        application()
+        with _sigterm_interrupts():
+            application()
     except _JobError as failure:
         statuses.append(failure.status)
-    except KeyboardInterrupt:
-        _say("cancelled")
-        statuses.append(CANCELLED)
+    except KeyboardInterrupt as interrupt:
+        statuses.append(_say_stopped(interrupt))
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (*MISTAKES, OSError) as error:
@@ -89,12 +95,12 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
         Returns the exit status; raises `UserError` for what only the user can mend.
     """
     try:
-        status = main()
+        with _sigterm_interrupts():
+            status = main()
     except (UserError, OutOfDeviceMemoryError) as error:
         status = _complain(error)
-    except KeyboardInterrupt:
-        _say("cancelled")
-        status = CANCELLED
+    except KeyboardInterrupt as interrupt:
+        status = _say_stopped(interrupt)
     sys.exit(status)
 
 
@@ -122,6 +128,29 @@ def _status(main: Callable[[Schema], None], schema: type[Schema], composed: Dict
         traceback.print_exc()
         return FAILED
     return DONE
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM, what `kill`, a container and a service manager send, interrupt like Ctrl-C."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say_stopped(interrupt: KeyboardInterrupt) -> int:
+    """Say that somebody stopped the command; return the exit status."""
+    if isinstance(interrupt, _Terminated):
+        _say("terminated; what was stored is kept")
+        return TERMINATED
+    _say("cancelled")
+    return CANCELLED
 
 
 def _complain(error: UserError | OutOfDeviceMemoryError, job: str = "") -> int:

@@ -28,10 +28,13 @@ def main(config: FetchConfig) -> None:
         )
     candles, report = make_regular(raw, config.market.timeframe, source)
     report = compared(report, raw, config.market, config.data)
-    picture = cli.run_directory() / "candles.html"
-    write_picture(candles, report, picture)
     show_quality(console, report)
-    console.print(f"Picture: {cli.shown(picture)}")
+    picture = cli.run_directory() / "candles.html"
+    try:
+        write_picture(candles, report, picture)
+        console.print(f"Picture: {cli.shown(picture)}")
+    except OSError as error:
+        console.note(f"The picture cannot be kept in {picture.parent}: {error.strerror or error}.")
     try:
         check(report, QualityLimits(**config.data.quality.model_dump()))
     except UserError as refusal:  # of a training: the candles are stored all the same

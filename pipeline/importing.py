@@ -52,22 +52,34 @@ def import_candles(
             " and data.until, or leave them null."
         )
     store = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
-    with locked(store):
+    with locked(store, console.note):
         stored = load(store, step)
         for note in stored.notes:
             console.note(note)
         merged = merge(stored, raw, truth, clipped(imported.answered, (since, until)))
         save(store, merged.stored, imported.source)
-    if merged.compared:
-        _show_disagreement(console, merged, truth)
-    kept = merged.stored.between(int(raw.timestamp[0]), int(raw.timestamp[-1]) + step)
-    return resampled(kept, step, built_step), f"{market.id} from {imported.source}"
+    _show_disagreement(console, merged, truth)
+    span = (int(raw.timestamp[0]), int(raw.timestamp[-1]) + step)
+    answered = clipped(merged.stored.answered, span)
+    built = resampled(merged.stored.between(*span), step, built_step, answered)
+    return built, f"{market.id} from {imported.source}"
 
 
 def _show_disagreement(console: Console, merged: Merged, truth: Truth) -> None:
+    for times, has, lacks in (
+        (merged.only_ours, "stored", "imported"),
+        (merged.only_theirs, "imported", "stored"),
+    ):
+        if len(times):
+            done = "keeps" if truth == has else "leaves out"
+            console.note(
+                f"{len(times):,} {has} candles, the first of {utc(int(times[0]))}, are of times for"
+                f" which the {lacks} ones say that there is none; truth={truth} {done} them."
+            )
     ours, theirs = merged.ours, merged.theirs
     if len(ours) == 0:
-        console.note(f"{merged.compared:,} candles were stored already, and are the same.")
+        if merged.compared:
+            console.note(f"{merged.compared:,} candles were stored already, and are the same.")
         return
     console.note(
         f"{len(ours):,} of {merged.compared:,} candles that were stored already are other than the"

@@ -167,22 +167,18 @@ def _candles(
     """Load the newer candles, with the trained ones in front of those from ``elsewhere``."""
     if not elsewhere:
         data = open_ended(simulation.data, configuration)
-        return load_again(simulation, data, configuration, _silent, named=False).candles
-    later = load_again(simulation, simulation.data, configuration, _silent, named=True).candles
+        return load_again(simulation, data, configuration, note, named=False).candles
+    later = load_again(simulation, simulation.data, configuration, note, named=True).candles
     own = simulation_config(repository, configuration)
     # A file may hold some of the newer days; an exchange is not asked for what a file was named.
     before = open_ended if isinstance(own.data, FileData) else pinned
     try:
         data = before(own.data, configuration)
-        earlier = load_again(own, data, configuration, _silent, named=True).candles
+        earlier = load_again(own, data, configuration, note, named=True).candles
     except UserError as error:
         note(f"{error} Indicators begin with the newer candles.")
         return later
     return joined(earlier, later, simulation)
-
-
-def _silent(n: int) -> None:
-    """Take no notice of progress: it is told by the configuration."""
 
 
 def _show(console: Console, outcomes: Sequence[Outcome]) -> None:

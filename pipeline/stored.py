@@ -27,8 +27,8 @@ from pipeline.config import (
     load,
     validated,
 )
-from pipeline.console import Advance
 from pipeline.errors import UserError, suggestion
+from pipeline.market_data.retry import Note
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.database import open_database, parse_url
@@ -207,11 +207,11 @@ def load_again(
     config: SimulationConfig,
     data: Data,
     configuration: Configuration,
-    advance: Advance,
+    note: Note,
     *,
     named: bool,
 ) -> MarketCandles:
-    """Load candles of a configuration's market.
+    """Load candles of a configuration's market; ``note`` hears what is waited for.
 
     ``named`` says that the command line names a file, so that to name one is no advice.
 
@@ -222,7 +222,7 @@ def load_again(
     """
     strategy = load_strategy(config.strategy.name)
     try:
-        return load_candles(config.market, data, strategy, choose().backend, advance)
+        return load_candles(config.market, data, strategy, choose().backend, _silent, note)
     except NoCandlesError:
         assert isinstance(data, FileData), "an exchange or a generator has no file"
         first, last = (
@@ -242,6 +242,10 @@ def load_again(
         failure = UserError(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
         failure.status = error.status
         raise failure from None
+
+
+def _silent(n: int) -> None:
+    """Take no notice of progress: it is told by the configuration."""
 
 
 def evaluator_of(

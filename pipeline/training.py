@@ -104,7 +104,7 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
     with _timed(timings, "candles"):
         expected = bars_expected(config.market, config.data)
         with progress("candles", expected) as advance:
-            market = load_candles(config.market, config.data, strategy, backend, advance)
+            market = load_candles(config.market, config.data, strategy, backend, advance, note)
     for warning in market.warnings:
         note(warning)
     seen(market)

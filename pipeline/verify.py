@@ -11,6 +11,7 @@ from pipeline import cli
 from pipeline.books import Books
 from pipeline.config import StoredConfig
 from pipeline.console import Console
+from pipeline.market_data.retry import Note
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
@@ -32,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Verify one configuration, print the receipt, and return the exit status."""
     keys = "storage=..., storage.url=..., storage.artifacts=...; data=file data.path=FILE"
     given = read_command_line("verify", "ID", keys, __doc__, arguments)
-    with opened(given.overrides, StoredConfig) as (config, repository):
-        receipt = _verified(config, repository, find(repository, only(given.ids)))
     console = Console()
+    with opened(given.overrides, StoredConfig) as (config, repository):
+        configuration = find(repository, only(given.ids))
+        receipt = _verified(config, repository, configuration, console.note)
     if given.json:
         console.print(dumps(receipt.to_dict()))
     else:
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verified(
-    config: StoredConfig, repository: Repository, configuration: Configuration
+    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
 ) -> Receipt:
     """Load what is stored and the candles, and compare."""
     record = read_record(config.storage, configuration)
@@ -51,7 +53,7 @@ def _verified(
     named = config.data is not None
     simulation = simulation_config(repository, configuration, config.data) if named else own
     data = pinned(simulation.data, configuration)
-    market = load_again(simulation, data, configuration, lambda n: None, named=named)
+    market = load_again(simulation, data, configuration, note, named=named)
     books = Books(
         synthetic=own.synthetic,
         filter_columns=repository.filter_columns(configuration.id),

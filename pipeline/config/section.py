@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Item = TypeVar("Item")
 
@@ -44,8 +44,15 @@ def _as_utc(value: Any) -> Any:
         return value
 
 
+def _in_reach(moment: datetime) -> datetime:
+    """Refuse what has no candles and, rounded to one, may leave the calendar."""
+    if not 1970 <= moment.year < 3000:
+        raise ValueError("must be from the years 1970 to 2999")
+    return moment
+
+
 #: A moment in UTC, written as a date or an ISO 8601 time.
-Moment = Annotated[datetime, BeforeValidator(_as_utc)]
+Moment = Annotated[datetime, BeforeValidator(_as_utc), AfterValidator(_in_reach)]
 
 
 def milliseconds(moment: datetime | None) -> int | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from pipeline.errors import UserError, suggestion
 
@@ -16,7 +20,19 @@ from pipeline.errors import UserError, suggestion
 KINDS = (".csv", ".parquet", ".feather", ".json")
 
 #: What reading a damaged, locked or unknown archive raises.
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+)
+
+#: Bytes that a file may unpack to. Ten years of 1m candles as text are about 700 MB; a few
+#: kilobytes can be made to unpack to more than any memory.
+LARGEST = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -45,26 +61,46 @@ class Member:
         """One of `KINDS`."""
         return _kind(self.parts[-1])
 
+    @property
+    def written(self) -> int:
+        """When the file on disk was written, milliseconds since the epoch, UTC."""
+        return self.file.stat().st_mtime_ns // 1_000_000
+
     def content(self) -> bytes:
         """Read and unpack the file.
 
         Raises
         ------
         UserError
-            If it is empty, damaged, locked, or packed in an unknown way.
+            If it is empty, damaged, locked, packed in an unknown way, or larger than `LARGEST`.
         """
         try:
             if self.inner is None:
-                content = self.file.read_bytes()
+                with self.file.open("rb") as packed:
+                    content = self._unpacked(packed)
             else:
-                with zipfile.ZipFile(self.file) as archive:
-                    content = archive.read(self.inner)
-            if self.parts[-1].lower().endswith(".gz"):
-                content = gzip.decompress(content)
+                with zipfile.ZipFile(self.file) as archive, archive.open(self.inner) as packed:
+                    content = self._unpacked(packed)
         except DAMAGE as error:
             raise _unreadable(self, error) from error
         if not content.strip():
             raise UserError(f"{self} is empty: download or export it again.")
+        return content
+
+    def _unpacked(self, packed: IO[bytes]) -> bytes:
+        content = self._bounded(packed)
+        if self.parts[-1].lower().endswith(".gz"):
+            with gzip.open(BytesIO(content)) as unpacked:
+                content = self._bounded(unpacked)
+        return content
+
+    def _bounded(self, packed: IO[bytes] | gzip.GzipFile) -> bytes:
+        content = packed.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise UserError(
+                f"{self} unpacks to more than {LARGEST:,} bytes, which no file of candles needs:"
+                " download or export it again, a year at a time."
+            )
         return content
 
 
@@ -76,7 +112,11 @@ def members(path: Path) -> list[Member]:
     UserError
         If there are none, or the path or a zip cannot be read.
     """
-    if not path.exists():
+    try:
+        missing = not path.exists()
+    except OSError as error:  # a name longer than the file system takes
+        raise UserError(f"{path} cannot be looked for: {error.strerror}.") from error
+    if missing:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"{path} does not exist.{suggestion(path.name, siblings)}")
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -98,10 +138,12 @@ def _of_file(file: Path, root: Path) -> Iterator[Member]:
     _check_sum(file)
     try:
         with zipfile.ZipFile(file) as archive:
-            names = sorted(archive.namelist())
+            names = Counter(archive.namelist())
     except DAMAGE as error:
         raise _unreadable(file, error) from error
-    for name in names:
+    for name, times in sorted(names.items()):
+        if times > 1:
+            raise UserError(f"{file} holds {times} files named {name}: pack it again with one.")
         inner = PurePosixPath(name).parts
         if not name.endswith("/") and _kind(name) in KINDS and not _hidden(inner):
             yield Member(file, name, (*parts, *inner))

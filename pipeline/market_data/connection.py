@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from gpu_engine.records import Float
+from gpu_engine.records import Bool, Float
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.retry import Backoff, Note, ask
+from pipeline.market_data.timeframe import utc
 
 if TYPE_CHECKING:
     import ccxt
@@ -20,6 +21,10 @@ T = TypeVar("T")
 
 #: Candles to ask for in one request where ccxt does not know the exchange's own limit.
 DEFAULT_PAGE = 500
+
+#: How far ahead an exchange's clock may be without a forming candle being taken for a closed one.
+#: An exchange's newest candle must have closed so long ago by that clock, or another must follow.
+CLOCK_ERROR_MS = 3_600_000
 
 
 def new_client(exchange_id: str) -> ccxt.Exchange:
@@ -52,10 +57,12 @@ def _unveil(client: Any) -> None:
     fetch, parse_ohlcvs = client.fetch, client.parse_ohlcvs
 
     def fetch_json(*args: Any, **options: Any) -> Any:
-        """Refuse text, which ccxt hands on and then finds no candles (or no markets) in."""
+        """Refuse text and ``{}``, which ccxt hands on and then finds no candles (or markets) in."""
         answer = fetch(*args, **options)
         if not isinstance(answer, dict | list):
             raise ccxt.BadResponse(f"{client.id} answered with invalid JSON: {answer[:60]!r}...")
+        if answer == {}:
+            raise ccxt.BadResponse(f"{client.id} answered with nothing: {{}}")
         return answer
 
     def parse_all(rows: Any, market: Any = None, *_: Any, **__: Any) -> Any:
@@ -93,10 +100,27 @@ class Connection:
             )
 
     def now(self) -> int:
-        """Time by the exchange's own clock, which decides whether a candle has closed."""
-        if self.client.has["fetchTime"]:
-            return int(self.ask(self.client.fetch_time))
-        return int(self.client.milliseconds())
+        """Time by the exchange's own clock, which decides whether a candle has closed.
+
+        Ours where that clock is so far ahead of it that candles would be closed too early.
+        """
+        import ccxt
+
+        def call() -> int:
+            time = self.client.fetch_time()
+            if time is None:
+                raise ccxt.BadResponse(f"{self.client.id} answered without the time")
+            return int(time)
+
+        ours = int(self.client.milliseconds())
+        theirs = self.ask(call) if self.client.has["fetchTime"] else ours
+        if theirs <= ours + CLOCK_ERROR_MS:
+            return theirs
+        self.note(
+            f"{self}: the exchange's clock is {(theirs - ours) / 3_600_000:,.1f} h ahead of this"
+            f" machine's, and one of them is wrong: what closed after {utc(ours)} is left out."
+        )
+        return ours
 
     def candles_from(self, since: int, step_ms: int) -> Float:
         """Ask once for what opens at ``since`` or later; whatever comes, by time, one row a time.
@@ -105,7 +129,8 @@ class Connection:
         -------
         float64 array of shape (n, 6)
             In the order of `COLUMNS`. The last may still be forming. An answer of which nothing
-            is as late as ``since`` counts as a failure that may pass by.
+            is as late as ``since``, or a row cannot be a candle, counts as a failure that may
+            pass by: stored, it would stay.
         """
         import ccxt
 
@@ -114,13 +139,18 @@ class Connection:
         def call() -> Float:
             answer = self.client.fetch_ohlcv(self.symbol, self.timeframe, since, limit)
             rows = np.array(answer, dtype=np.float64).reshape(-1, len(COLUMNS))
-            if not np.isfinite(rows).all():
-                raise ccxt.BadResponse(f"{self.client.id} answered with candles without numbers")
+            impossible = _impossible(rows, step_ms)
+            if impossible.any():
+                raise ccxt.BadResponse(
+                    f"{self.client.id} answered with a row that cannot be a candle:"
+                    f" {answer[int(np.argmax(impossible))]}"
+                )
             # From the back, so that of a row sent twice the later one stays.
             _, last = np.unique(rows[::-1, 0], return_index=True)
             rows = rows[::-1][last]
             # The candle just before `since` alone is how some exchanges say "nothing new".
-            if len(rows) and rows[-1, 0] + step_ms < since:
+            nothing_new = len(rows) == 1 and rows[0, 0] + step_ms == since
+            if len(rows) and rows[-1, 0] < since and not nothing_new:
                 raise ccxt.BadResponse(
                     f"{self.client.id} ignores the start it is asked for: its pages do not advance"
                 )
@@ -131,3 +161,13 @@ class Connection:
     def ask(self, call: Callable[[], T]) -> T:
         """Call the client until it answers (see `pipeline.market_data.retry.ask`)."""
         return ask(call, self.client, str(self), self.backoff, self.note)
+
+
+def _impossible(rows: Float, step_ms: int) -> Bool:
+    """Rows that no candle can be; what may be odd but true is for the quality gate."""
+    time, _, high, low, _, volume = rows.T
+    with np.errstate(invalid="ignore"):  # a time that is no number has no remainder
+        on_grid = time % step_ms == 0
+    priced = (rows[:, 1:5] > 0).all(axis=1) & (low <= high)
+    possible: Bool = np.isfinite(rows).all(axis=1) & on_grid & priced & (volume >= 0)
+    return ~possible

@@ -18,6 +18,7 @@ from pipeline.market_data.connection import Connection, new_client
 from pipeline.market_data.pages import candle_pages
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.retry import Backoff, Note
+from pipeline.market_data.spans import clipped
 from pipeline.market_data.store import Page, Span, Stored, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.market_data.trade_pages import trade_pages
@@ -60,10 +61,14 @@ WAY_OUT = "Older candles must come from a file: python -m pipeline.fetch import=
 
 @dataclass(frozen=True, eq=False)
 class Fetched:
-    """Candles of the asked range, oldest first, and what the user must be told about them."""
+    """Candles of the asked range, oldest first, and what the user must be told about them.
+
+    ``answered`` is the part of the range for which they are all there are.
+    """
 
     raw: RawCandles
     warnings: tuple[str, ...]
+    answered: tuple[Span, ...]
 
 
 def fetch_ccxt(
@@ -99,7 +104,7 @@ def fetch_ccxt(
     kraken : {"ohlc", "trades"}
         What candles come from where the exchange is Kraken: its newest 720, or all public trades.
     on_note : callable, optional
-        Told of every failure that is waited out.
+        Told of all that is waited out: failures, and another process that holds the store.
     client : ccxt.Exchange, optional
         Instead of a new one. A range that the store has whole asks nothing of it.
     backoff : Backoff, optional
@@ -118,7 +123,7 @@ def fetch_ccxt(
     start, end = -(-since_ms // step) * step, -(-until_ms // step) * step
     path = candle_path(Path(store_dir), exchange_id, symbol, timeframe)
     way = FROM_TRADES if (exchange_id, kraken) == ("kraken", "trades") else AS_CANDLES
-    with locked(path):
+    with locked(path, on_note):
         stored = load(path, step)
         if stored.missing(start, end):
             connection = Connection(
@@ -140,7 +145,8 @@ def fetch_ccxt(
             f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}. {way_out}"
         )
     shortfalls = _shortfalls(raw, stored, (start, end), step, market, way_out)
-    return Fetched(raw, (*stored.notes, *shortfalls))
+    answered = clipped(stored.answered, (start, end))
+    return Fetched(raw, (*stored.notes, *shortfalls), answered)
 
 
 def _fetch_missing(

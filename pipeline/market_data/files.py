@@ -49,7 +49,7 @@ def read_candles(file: str | pa.NativeFile, suffix: str, name: str) -> RawCandle
     """
     try:
         table = READERS[suffix](file)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # UnicodeDecodeError too
         raise UserError(
             f"{name} cannot be read as {suffix[1:]}: {_first_line(error)}. "
             "The file is damaged or of another kind; fetch or export it again."

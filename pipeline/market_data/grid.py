@@ -8,13 +8,17 @@ from gpu_engine.records import Candles, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.quality import QualityReport, measure
 from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
-from pipeline.market_data.timeframe import spacing_name, timeframe_ms, utc
+from pipeline.market_data.timeframe import TIMEFRAMES, spacing_name, timeframe_ms, utc
 
 __all__ = ["RawCandles", "make_regular"]
 
 #: Fewer candles than this share of the grid are no history but a stray time (a row in the year
 #: 2230, say), and the grid that spans it may not fit in memory.
 MIN_PRESENT_SHARE = 0.01
+
+#: So many rows on end that are one longer timeframe apart are candles of that timeframe: a thinly
+#: traded market does not miss its candles so regularly.
+OTHER_STRETCH = 24
 
 
 def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles, QualityReport]:
@@ -83,6 +87,7 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
             f"{source} looks like {looks}, but the market says {timeframe}. "
             "Choose the market of that timeframe, or the file of this one."
         )
+    _check_stretches(timestamp, step, timeframe, source)
     off_grid = timestamp % step != 0
     if off_grid.any():
         first = utc(int(timestamp[np.argmax(off_grid)]))
@@ -98,6 +103,22 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
             f"{source}: {len(timestamp)} candles spread over {bars} bars of {timeframe}; nothing "
             f"between {utc(int(timestamp[gap]))} and {utc(int(timestamp[gap + 1]))}. "
             "Look for a wrong time."
+        )
+
+
+def _check_stretches(timestamp: Int64, step: int, timeframe: str, source: str) -> None:
+    """Refuse a stretch of rows that are all one longer timeframe apart."""
+    spacing = np.diff(timestamp)
+    first = np.flatnonzero(np.diff(spacing, prepend=0) != 0)
+    length = np.diff(first, append=len(spacing))
+    other = (spacing[first] > step) & np.isin(spacing[first], list(TIMEFRAMES.values()))
+    long = other & (length >= OTHER_STRETCH)
+    if long.any():
+        row = int(first[np.argmax(long)])
+        raise UserError(
+            f"{source}: {int(length[np.argmax(long)])} rows from {utc(int(timestamp[row]))} on look"
+            f" like {spacing_name(int(spacing[row]))}, but the market says {timeframe}. Take them"
+            " away, or choose the market of that timeframe."
         )
 
 

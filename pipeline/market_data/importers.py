@@ -8,10 +8,12 @@ each other: of two files that disagree neither is taken.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +25,8 @@ from pipeline.market_data.grid import check_times
 from pipeline.market_data.klines import published_layout, read_klines
 from pipeline.market_data.names import told
 from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
-from pipeline.market_data.spans import Span, united
+from pipeline.market_data.spans import Span, uncovered, united
+from pipeline.market_data.spoken import closed, spoken_for
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 
@@ -40,7 +43,7 @@ class Imported:
     notes : tuple of str
         Sentences: what was left out.
     answered : tuple of Span
-        The time for which each file speaks, from its first candle to the end of its last.
+        The time for which the files speak (`pipeline.market_data.spoken`).
     """
 
     raw: RawCandles
@@ -49,7 +52,17 @@ class Imported:
     answered: tuple[Span, ...]
 
 
-def import_files(path: str | Path, exchange: str, pair: str, timeframe: str) -> Imported:
+class _Table(NamedTuple):
+    """The candles of one file, and whether it is an exchange's own archive."""
+
+    member: Member
+    raw: RawCandles
+    published: bool
+
+
+def import_files(
+    path: str | Path, exchange: str, pair: str, timeframe: str, now: int | None = None
+) -> Imported:
     """Read a market's candles from a file, a zip, or a folder of both.
 
     Known are Binance's published klines and Kraken's OHLCVT (CSV, told by the number of columns),
@@ -67,6 +80,9 @@ def import_files(path: str | Path, exchange: str, pair: str, timeframe: str) -> 
         Such as ``BTC/USDT``; Kraken's ``XBT`` and ``XDG`` are understood.
     timeframe : str
         Such as ``5m``.
+    now : int, optional
+        Milliseconds since the epoch, UTC; the clock's unless told. Candles that close later are
+        left out.
 
     Raises
     ------
@@ -77,15 +93,36 @@ def import_files(path: str | Path, exchange: str, pair: str, timeframe: str) -> 
     path = Path(path)
     step = timeframe_ms(timeframe)
     chosen, notes = _of_market(members(path), path, pair, timeframe)
-    tables = [_read(member, exchange) for member in chosen]
-    for member, table in zip(chosen, tables, strict=True):
-        check_rows(table, str(member))
-    raw, repeated = _united(tables, chosen)
+    now = int(time.time() * 1_000) if now is None else now
+    tables = []
+    for table in (_read(member, exchange) for member in chosen):
+        check_rows(table.raw, str(table.member))
+        whole = closed(table.raw, step, now, table.member.written)
+        forming = len(table.raw) - len(whole)
+        if forming:
+            candles = f"{forming} candle{'s' if forming > 1 else ''}"
+            notes.append(f"{table.member}: left out {candles} that had not closed.")
+        if len(whole) > 1:
+            check_times(np.unique(whole.timestamp), step, timeframe, str(table.member))
+        if len(whole):
+            tables.append(table._replace(raw=whole))
+    if not tables:
+        raise UserError(f"{path} has no candle that has closed: {' '.join(notes)}")
+    raw, repeated = _united(tables)
     check_times(raw.timestamp, step, timeframe, str(path))
     if repeated:
         notes.append(f"{path}: {repeated} rows repeat a candle of before, the same each time.")
     source = path.name if len(chosen) == 1 else f"{path.name} ({len(chosen)} files)"
-    answered = united((int(t.timestamp.min()), int(t.timestamp.max()) + step) for t in tables)
+    answered = united(
+        span
+        for table in tables
+        for span in spoken_for(np.unique(table.raw.timestamp), step, table.published)
+    )
+    for start, end in uncovered((int(raw.timestamp[0]), int(raw.timestamp[-1])), answered):
+        notes.append(
+            f"{path}: no candle from {utc(start)} to {utc(end)}; no file speaks for that time, so"
+            " it will be asked for."
+        )
     return Imported(raw, source, tuple(notes), answered)
 
 
@@ -110,19 +147,20 @@ def _of_market(
     return chosen, [f"{path}: {files} of other markets or timeframes left out."]
 
 
-def _read(member: Member, exchange: str) -> RawCandles:
+def _read(member: Member, exchange: str) -> _Table:
     content, name = member.content(), str(member)
     if member.kind == ".json":
-        return _read_json(content, name)
+        return _Table(member, _read_json(content, name), published=False)
     layout = published_layout(content, name) if member.kind == ".csv" else None
     if layout is None:
-        return read_candles(pa.BufferReader(content), member.kind, name)
+        candles = read_candles(pa.BufferReader(content), member.kind, name)
+        return _Table(member, candles, published=False)
     if layout.exchange != exchange:
         raise UserError(
             f"{name} has the {layout.columns} columns of an archive of {layout.exchange.title()},"
             f" but the market is on {exchange}: choose the market of the archive."
         )
-    return read_klines(content, layout, name)
+    return _Table(member, read_klines(content, layout, name), published=True)
 
 
 def _read_json(content: bytes, name: str) -> RawCandles:
@@ -134,17 +172,27 @@ def _read_json(content: bytes, name: str) -> RawCandles:
             f"{name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
             " It is damaged or cut short; export it again."
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{name} must hold a list of rows of {len(COLUMNS)} numbers.") from error
     if rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
         raise UserError(f"{name} must hold a list of rows of {len(COLUMNS)} numbers.")
-    return RawCandles(rows[:, 0].astype(np.int64), *rows[:, 1:].T)
+    times = rows[:, 0]
+    # Beyond 2⁵³ a float64 has no place for every integer; NaN and infinity fail too.
+    bad = ~(np.abs(times) < 2.0**53) | (times % 1 != 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UserError(
+            f"{name}: the open time in row {row + 1} is {times[row]:g}; it must be a whole number"
+            " of milliseconds."
+        )
+    return RawCandles(times.astype(np.int64), *rows[:, 1:].T)
 
 
-def _united(tables: Sequence[RawCandles], chosen: Sequence[Member]) -> tuple[RawCandles, int]:
+def _united(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
     """Rows of all files by time, copies dropped, and how many those were."""
-    raw = RawCandles(*(np.concatenate([getattr(t, column) for t in tables]) for column in COLUMNS))
-    file = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    parts = [table.raw for table in tables]
+    raw = RawCandles(*(np.concatenate([getattr(p, column) for p in parts]) for column in COLUMNS))
+    file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     order = np.argsort(raw.timestamp, kind="stable")
     raw, file = raw.take(order), file[order]
     repeated = np.flatnonzero(np.diff(raw.timestamp) == 0) + 1
@@ -155,7 +203,7 @@ def _united(tables: Sequence[RawCandles], chosen: Sequence[Member]) -> tuple[Raw
             row = int(repeated[np.argmax(differs)])
             raise UserError(
                 f"Two candles of {utc(int(raw.timestamp[row]))} disagree: {column} is"
-                f" {values[row - 1]:.10g} in {chosen[file[row - 1]]} and {values[row]:.10g} in"
-                f" {chosen[file[row]]}. Take the wrong file away."
+                f" {values[row - 1]:.10g} in {tables[file[row - 1]].member} and"
+                f" {values[row]:.10g} in {tables[file[row]].member}. Take the wrong file away."
             )
     return raw.take(np.delete(np.arange(len(raw)), repeated)), len(repeated)

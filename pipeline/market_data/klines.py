@@ -97,11 +97,21 @@ def read_klines(content: bytes, layout: Layout, name: str) -> RawCandles:
             f" {layout.exchange.title()}: {reason}. It is damaged or cut short; download it again."
         ) from error
     time, *numbers = (table.column(column).to_numpy() for column in COLUMNS)
-    return RawCandles(_milliseconds(time * layout.unit_ms), *numbers)
+    return RawCandles(_milliseconds(time, layout, name), *numbers)
 
 
-def _milliseconds(time: Int64) -> Int64:
-    return np.where(time >= MILLISECONDS_TO, time // 1_000, time)
+def _milliseconds(time: Int64, layout: Layout, name: str) -> Int64:
+    """Convert from the layout's unit, or from the microseconds of newer files."""
+    fine = (layout.unit_ms == 1) & (time >= MILLISECONDS_TO)
+    most = np.iinfo(np.int64).max // layout.unit_ms
+    bad = (fine & (time % 1_000 != 0)) | (time > most) | (time < -most)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UserError(
+            f"{name}: the open time in row {row + 1} is {time[row]}, no whole number of"
+            " milliseconds. It is damaged; download it again."
+        )
+    return np.where(fine, time // 1_000, time * layout.unit_ms)
 
 
 def _first_line(content: bytes) -> list[str]:

@@ -60,7 +60,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(months, tuple((start, end) for start, end in values["answered_empty"]))
     except FileNotFoundError:
         return NOTHING
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"it cannot be read: {error}") from error
 
 

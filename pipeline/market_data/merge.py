@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from gpu_engine.records import Int64
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.spans import Span
+from pipeline.market_data.spans import Span, within
 from pipeline.market_data.store import Stored
 
 #: Whose candle is kept where the two disagree.
@@ -29,19 +30,25 @@ class Merged:
     ours, theirs : RawCandles
         The stored and the imported candles of the times at which they differ, oldest first, row
         by row of one time.
+    only_ours, only_theirs : int64 arrays
+        Times of which one has a candle and the other says that there is none, oldest first.
     """
 
     stored: Stored
     compared: int
     ours: RawCandles
     theirs: RawCandles
+    only_ours: Int64
+    only_theirs: Int64
 
 
-def merge(stored: Stored, imported: RawCandles, truth: Truth, answered: Iterable[Span]) -> Merged:
+def merge(stored: Stored, imported: RawCandles, truth: Truth, answered: Sequence[Span]) -> Merged:
     """Lay imported candles over stored ones.
 
-    Candles are equal when all their numbers are; the decimal strings of one exchange's answers and
-    archives become the same float64.
+    Where both speak for a time they may disagree about a candle's numbers, or about there being
+    one; ``truth`` decides both. Where one alone speaks it is believed. Candles are equal when all
+    their numbers are; the decimal strings of one exchange's answers and archives become the same
+    float64.
 
     Parameters
     ----------
@@ -51,10 +58,9 @@ def merge(stored: Stored, imported: RawCandles, truth: Truth, answered: Iterable
         In any order; of rows of one time the first counts.
     truth : {"stored", "imported"}
         Whose candle is kept where the two disagree.
-    answered : iterable of Span
-        The time for which the imported file speaks, holes included: what lies in it without a
-        candle had no trade and will not be asked for again. One span a file: between the files of
-        two months that do not follow each other nobody was asked.
+    answered : sequence of Span
+        The time for which the imported files speak: what lies in it without a candle had no trade
+        and will not be asked for again.
     """
     times, first = np.unique(imported.timestamp, return_index=True)
     imported = imported.take(first)
@@ -65,8 +71,18 @@ def merge(stored: Stored, imported: RawCandles, truth: Truth, answered: Iterable
     differs = np.zeros(len(here), np.bool_)
     for name in COLUMNS:
         differs |= getattr(ours, name) != getattr(theirs, name)
+    held = stored.candles.timestamp
+    denied_here = within(times, stored.answered) & ~np.isin(times, held)
+    denied_there = within(held, answered) & ~np.isin(held, times)
     if truth == "stored":
-        imported = imported.take(~np.isin(times, stored.candles.timestamp))
+        imported = imported.take(~np.isin(times, held) & ~denied_here)
+    else:
+        stored = replace(stored, candles=stored.candles.take(~denied_there))
     return Merged(
-        stored.overlaid(imported, answered), len(here), ours.take(differs), theirs.take(differs)
+        stored.overlaid(imported, answered),
+        len(here),
+        ours.take(differs),
+        theirs.take(differs),
+        only_ours=held[denied_there],
+        only_theirs=times[denied_here],
     )

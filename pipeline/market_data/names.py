@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.market_data.timeframe import TIMEFRAMES
 
@@ -13,26 +14,46 @@ KRAKEN_SPELLING = {"BTC": "XBT", "DOGE": "XDG"}
 
 #: Tried in turn on the name without its suffix; the first that fits tells.
 PATTERNS = (
-    # Kraken OHLCVT, minutes: XBTUSDT_5
-    re.compile(r"(?P<pair>[A-Z0-9]+)_(?P<minutes>\d{1,5})"),
+    # Kraken OHLCVT, minutes: XBTUSDT_5; BTCUSDT_2023 is a year
+    re.compile(r"(?P<pair>[A-Z0-9]+)_(?!(19|20)\d\d$)(?P<minutes>\d{1,5})"),
     # Binance, by month or by day: BTCUSDT-5m-2023-01, BTCUSDT-1mo-2023-01-31
     re.compile(r"(?P<pair>[A-Z0-9]+)-(?P<timeframe>\d+[a-z]{1,2})-\d{4}-\d\d(-\d\d)?"),
     # freqtrade, a perpetual with its settlement: BTC_USDT-5m, BTC_USDT_USDT-5m-futures
     re.compile(
-        r"(?P<pair>[A-Z0-9]+_[A-Z0-9]+(_[A-Z0-9]+)?)-(?P<timeframe>\d+[a-zA-Z]{1,2})(-\w+)?"
+        r"(?P<pair>[A-Z0-9]+_[A-Z0-9]+(_[A-Z0-9]+)?)-(?P<timeframe>\d+[a-zA-Z]{1,2})"
+        r"(-(spot|futures|(?P<other>\w+)))?"
     ),
 )
 
-#: Anywhere in any other name: BTC-USDT, BTC_USDT or BTCUSDT, and 5m.
+#: Assets that are known for one without a quote beside them, or with another as their quote.
+MAJOR = "BTC|XBT|ETH|SOL|XRP|BNB|ADA|DOGE|XDG|LTC|BCH|DOT|AVAX|LINK|TRX"
+
+#: Anywhere in any other name: BTC-USDT, BTC_USDT, BTCUSDT or ETHBTC; ETH alone; and 5m.
 PAIR = re.compile(
-    r"(?<![A-Z0-9])[A-Z0-9]{2,10}?[-_]?(USDT|USDC|FDUSD|BUSD|USD|EUR|GBP)(?![A-Z0-9])"
+    r"(?<![A-Z0-9])(?P<base>[A-Z0-9]{2,10}?)[-_]?"
+    r"(?P<quote>USDT|USDC|FDUSD|BUSD|USD|DAI|EUR|GBP|JPY|AUD|CAD|CHF|TRY|BRL|KRW)(?![A-Z0-9])"
 )
+CRYPTO_PAIR = re.compile(
+    rf"(?<![A-Z0-9])(?P<base>{MAJOR})[-_]?(?P<quote>BTC|XBT|ETH|BNB)(?![A-Z0-9])"
+)
+LONE_BASE = re.compile(rf"(?<![A-Z0-9])({MAJOR})(?![A-Z0-9])")
 TIMEFRAME = re.compile(r"(?<![A-Za-z0-9])\d+(s|m|h|d|w|M|mo)(?![A-Za-z0-9])")
+
+
+class Pair(NamedTuple):
+    """The two assets of a pair, as the name spells them."""
+
+    base: str
+    quote: str
 
 
 @dataclass(frozen=True)
 class Told:
-    """A pair without separators, such as ``XBTUSDT``, and a timeframe; None where not told."""
+    """A pair without separators, such as ``XBTUSDT``, and a timeframe; None where not told.
+
+    The pair may be a base alone, and has ``-mark`` and the like behind it where the file holds
+    other prices than those of trades.
+    """
 
     pair: str | None
     timeframe: str | None
@@ -42,8 +63,19 @@ class Told:
 
     def contradicts(self, pair: str, timeframe: str) -> bool:
         """Whether this is another market than ``pair`` (``BTC/USDT``) in ``timeframe``."""
-        other_pair = self.pair is not None and self.pair not in _spellings(pair)
+        other_pair = self.pair is not None and self.pair not in _names_of(pair)
         return other_pair or self.timeframe not in (None, timeframe)
+
+
+def pair_in(name: str) -> Pair | None:
+    """Find a pair with a well-known quote anywhere in a name, in letters of any case."""
+    found = PAIR.search(name.upper()) or CRYPTO_PAIR.search(name.upper())
+    return Pair(found["base"], found["quote"]) if found else None
+
+
+def spellings(asset: str) -> tuple[str, ...]:
+    """Names of an asset: ``BTC`` is Kraken's ``XBT``."""
+    return asset, KRAKEN_SPELLING.get(asset, asset)
 
 
 def told(parts: Iterable[str]) -> Told:
@@ -60,9 +92,11 @@ def _told(stem: str) -> Told:
         if match := pattern.fullmatch(stem):
             groups = match.groupdict()
             timeframe = groups.get("timeframe") or _of_minutes(int(groups["minutes"]))
-            return Told(groups["pair"].replace("_", ""), timeframe)
-    pair, timeframe = PAIR.search(stem.upper()), TIMEFRAME.search(stem)
-    return Told(re.sub("[-_]", "", pair[0]) if pair else None, timeframe[0] if timeframe else None)
+            other = f"-{groups['other']}" if groups.get("other") else ""
+            return Told(groups["pair"].replace("_", "") + other, timeframe)
+    pair, base, timeframe = pair_in(stem), LONE_BASE.search(stem.upper()), TIMEFRAME.search(stem)
+    named = "".join(pair) if pair else base[0] if base else None
+    return Told(named, timeframe[0] if timeframe else None)
 
 
 def _of_minutes(minutes: int) -> str:
@@ -70,10 +104,7 @@ def _of_minutes(minutes: int) -> str:
     return names.get(minutes * 60_000, f"{minutes}m")
 
 
-def _spellings(pair: str) -> set[str]:
+def _names_of(pair: str) -> set[str]:
+    """All that a file may call ``BTC/USDT``: the pair, or its base alone."""
     base, quote = pair.split("/")
-    return {b + q for b in _names(base) for q in _names(quote)}
-
-
-def _names(asset: str) -> tuple[str, ...]:
-    return asset, KRAKEN_SPELLING.get(asset, asset)
+    return {b + q for b in spellings(base) for q in ("", *spellings(quote))}

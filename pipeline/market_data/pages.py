@@ -13,13 +13,9 @@ import numpy as np
 
 from gpu_engine.records import Float
 from pipeline.errors import UnreachableError
-from pipeline.market_data.connection import Connection
+from pipeline.market_data.connection import CLOCK_ERROR_MS, Connection
 from pipeline.market_data.retry import KEPT
 from pipeline.market_data.store import Page, Span
-
-#: How far ahead an exchange's clock may be without a forming candle being taken for a closed one.
-#: An exchange's newest candle must have closed so long ago by that clock, or another must follow.
-CLOCK_ERROR_MS = 3_600_000
 
 
 class _Answer(NamedTuple):

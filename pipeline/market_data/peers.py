@@ -18,7 +18,7 @@ def stored_elsewhere(
 
     Read without the other market's lock, whose holder may be fetching for hours: every month is
     replaced in one step, so each is read whole. A month that is damaged or just went away is left
-    out; that market's own next fetch reports it.
+    out, and so is one that cannot be opened; that market's own next fetch reports it.
 
     Returns
     -------
@@ -51,5 +51,5 @@ def _whole(file: Path) -> list[RawCandles]:
     """Read the month's candles, or nothing where they cannot be had whole."""
     try:
         return [read_month(file)[0]]
-    except (DamagedError, FileNotFoundError):
+    except (DamagedError, OSError):
         return []

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.spans import Span
 from pipeline.market_data.timeframe import spacing_name
 
 
-def resampled(raw: RawCandles, from_step: int, to_step: int) -> RawCandles:
+def resampled(
+    raw: RawCandles, from_step: int, to_step: int, answered: Sequence[Span] | None = None
+) -> RawCandles:
     """Build the candles that the exchange would have made of the same trades.
 
     A coarse candle opens at a multiple of ``to_step`` from the epoch, with the open of its first
     fine candle, the highest high, the lowest low, the close of its last and the sum of the
     volumes. As on an exchange it is made of whatever was traded: a missing fine candle leaves no
-    trace, and a time without any fine candle has no coarse one. Only the ends of the history are
-    unknown: a coarse candle that began before the first fine one opened, or that lasts longer than
-    the last one, may be cut, and is left out.
+    trace, and a time without any fine candle has no coarse one. That holds where somebody answered
+    for the fine candles; a coarse candle of which any part was not answered for may be cut, and is
+    left out.
 
     Parameters
     ----------
@@ -25,6 +30,9 @@ def resampled(raw: RawCandles, from_step: int, to_step: int) -> RawCandles:
         Sorted, one row a time, ``from_step`` long.
     from_step, to_step : int
         Lengths of the fine and the coarse candles, milliseconds.
+    answered : sequence of Span, optional
+        Time for which the fine candles are all there are, sorted and disjoint; from the first to
+        the end of the last one unless told.
 
     Raises
     ------
@@ -34,9 +42,12 @@ def resampled(raw: RawCandles, from_step: int, to_step: int) -> RawCandles:
     check_divides(from_step, to_step)
     if len(raw) == 0:
         return raw
-    start, end = int(raw.timestamp[0]), int(raw.timestamp[-1]) + from_step
+    if answered is None:
+        answered = ((int(raw.timestamp[0]), int(raw.timestamp[-1]) + from_step),)
     opens = raw.timestamp // to_step * to_step
-    whole = (opens >= start) & (opens + to_step <= end)
+    whole = np.zeros(len(raw), np.bool_)
+    for start, end in answered:
+        whole |= (opens >= start) & (opens + to_step <= end)
     raw, opens = raw.take(whole), opens[whole]
     timestamp, first = np.unique(opens, return_index=True)
     if len(timestamp) == 0:

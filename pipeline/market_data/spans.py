@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from gpu_engine.records import Bool, Int64
+
 #: Half-open ``[start, end)`` of open times, milliseconds since the epoch, UTC.
 Span = tuple[int, int]
 
@@ -30,6 +34,14 @@ def uncovered(span: Span, cover: Sequence[Span]) -> list[Span]:
     if start < end:
         parts.append((start, end))
     return parts
+
+
+def within(time: Int64, spans: Iterable[Span]) -> Bool:
+    """Tell which of the times lie in any of the spans; bool of shape (n,)."""
+    inside = np.zeros(len(time), np.bool_)
+    for start, end in spans:
+        inside |= (time >= start) & (time < end)
+    return inside
 
 
 def clipped(spans: Iterable[Span], to: Span) -> tuple[Span, ...]:

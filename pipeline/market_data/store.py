@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from gpu_engine.records import Float
 from pipeline.errors import UserError
@@ -38,6 +38,7 @@ from pipeline.market_data.month import (
 )
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.replacing import set_aside, sweep
+from pipeline.market_data.retry import Note
 from pipeline.market_data.spans import Span, clipped, uncovered, united
 from pipeline.market_data.timeframe import timeframe_ms
 
@@ -51,6 +52,9 @@ Page = tuple[Float, Span]
 SPANS_KEY = b"answered_spans"
 
 MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
+
+#: Seconds that another process may hold a market before a person is told of the wait.
+QUIET_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +113,15 @@ def candle_path(store_dir: Path, exchange: str, symbol: str, timeframe: str) -> 
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, note: Note | None = None) -> Iterator[None]:
     """Hold the market's lock, so that of two runs one fetches and the other finds it done.
+
+    Parameters
+    ----------
+    path : Path
+        The market's folder (`candle_path`).
+    note : callable, optional
+        Told, once, of a wait that is longer than `QUIET_WAIT_S`.
 
     Raises
     ------
@@ -120,7 +131,12 @@ def locked(path: Path) -> Iterator[None]:
     with _writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
-        lock.acquire()
+        try:
+            lock.acquire(timeout=QUIET_WAIT_S if note else -1)
+        except Timeout:
+            assert note is not None, "without one the wait has no end"
+            note(f"{path} is held by another process: waiting until it is done.")
+            lock.acquire()
     try:
         yield
     finally:

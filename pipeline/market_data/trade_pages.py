@@ -4,8 +4,11 @@ Kraken serves its newest 720 candles only, but all of its trades: 1,000 an answe
 ``last``, the time in nanoseconds at which the answer ends
 (https://docs.kraken.com/api/docs/rest-api/get-recent-trades). ccxt's ``fetch_trades`` cuts the
 start to whole seconds and so repeats, or never leaves, a busy second; here the cursor is ``last``.
-Pages overlap a little, for several trades may share the time at which a page ends, and an answer
-that holds no trade of the one before has skipped something.
+
+The ids count the trades of a pair, so they prove an answer: one that goes on with the next id and
+leaves none out has skipped nothing. Any other must come twice: a first one, for nothing comes
+before it, one with a jump, and one without a new trade. Time counts as answered up to the newest
+trade so proven, and never by ``last`` alone, which an answer that lost its end still has.
 """
 
 from __future__ import annotations
@@ -13,34 +16,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.records import Float
 from pipeline.errors import UnreachableError
-from pipeline.market_data.connection import Connection
-from pipeline.market_data.pages import CLOCK_ERROR_MS
+from pipeline.market_data.connection import CLOCK_ERROR_MS, Connection
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.retry import KEPT
 from pipeline.market_data.spans import Span
 from pipeline.market_data.store import Page
+from pipeline.market_data.timeframe import utc
 from pipeline.market_data.trades import NS_PER_MS, candles_of_trades
 
 #: Most trades in an answer.
 FULL_PAGE = 1_000
 
-#: How far a page reaches back into the one before.
+#: How far a page reaches back into the one before: trades may share the time at which it ends.
 OVERLAP_NS = 1_000
 
 #: Times of trades are told to a tenth of a millisecond (old ones) or better, ``last`` in full.
 TOLD_TO_NS = NS_PER_MS
 
-#: ``id`` counts the trades of a pair.
 TRADE = np.dtype([("id", "i8"), ("time_ns", "i8"), ("price", "f8"), ("amount", "f8")])
 
 Trades = NDArray[np.void]
+
+
+class Question(NamedTuple):
+    """The trades later than ``since`` (nanoseconds); those up to the id ``known`` have come.
+
+    ``known`` is None before the first answer. ``crowded`` tells that a whole answer reaches no
+    further than the overlap, so that this question leaves the overlap out.
+    """
+
+    since: int
+    known: int | None
+    crowded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +65,23 @@ class Answer:
     trades: Trades
     last: int
 
+    @property
+    def end(self) -> int:
+        """Time in nanoseconds up to which the answer holds every trade."""
+        newest = self.trades["time_ns"][-1:].tolist()
+        return min(self.last, *newest) if newest else self.last
+
+    def news(self, known: int | None) -> Trades:
+        """Trades that had not come before."""
+        return self.trades if known is None else self.trades[self.trades["id"] > known]
+
 
 def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> Iterator[Page]:
     """Fetch the trades of a span, oldest first, and yield the candles of intervals that are over.
 
-    An interval is over when the exchange has answered for its end. So a page that is stored is
-    whole, and of an interrupted fetch only the trades of the interval it was in are asked again.
+    An interval is over when a later trade has come and none in between is missing. So a page that
+    is stored is whole, and of an interrupted fetch only the trades of the interval it was in are
+    asked again.
 
     Parameters
     ----------
@@ -75,60 +101,76 @@ def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> I
         If the answers do not advance, or do not continue one another.
     """
     start, end = span
-    since, before, held = start * NS_PER_MS - 1, np.empty(0, TRADE), np.empty(0, TRADE)
+    question, held = Question(max(start * NS_PER_MS - 1, 0), None), np.empty(0, TRADE)
     while start < end:
-        answer = _believed(connection, since, before, start + step_ms)
-        news = _news(answer.trades, before)
+        answer = _believed(connection, question)
+        news = answer.news(question.known)
+        if not len(news) and len(answer.trades) >= FULL_PAGE:
+            question = question._replace(since=question.since + OVERLAP_NS, crowded=True)
+            continue
         held = np.unique(np.concatenate([held, news[news["time_ns"] >= start * NS_PER_MS]]))
-        over = answer.last // NS_PER_MS // step_ms * step_ms if len(answer.trades) else start
+        proven = answer.end // NS_PER_MS if len(answer.trades) else start
         if not len(news):
-            over = max(over, (now - CLOCK_ERROR_MS) // step_ms * step_ms)
-        over = min(over, end)
+            proven = max(proven, now - CLOCK_ERROR_MS)
+        over = min(proven // step_ms * step_ms, end)
         # A first page that begins late may be one that begins where it likes: the next one tells.
-        unsure = len(before) == 0 and _begins_late(news, start + step_ms)
+        unsure = question.known is None and _begins_late(news, start + step_ms)
         if start < over and not unsure:
             closed = held["time_ns"] < over * NS_PER_MS
             yield _rows(held[closed], step_ms), (start, over)
             held, start = held[~closed], over
         if not len(news):
             return
-        since, before = answer.last - OVERLAP_NS, answer.trades
+        question = Question(answer.end - OVERLAP_NS, int(news["id"][-1]))
 
 
-def _believed(connection: Connection, since: int, before: Trades, first_close: int) -> Answer:
-    """Ask until an answer continues ``before`` and has no hole, or says the same as the last.
+def _believed(connection: Connection, question: Question) -> Answer:
+    """Ask until an answer proves itself by its ids, or two in a row agree.
 
-    A hole is a jump of the ids, or a first page that begins after the first interval.
+    They agree as far as the shorter one goes, for new trades may come in between; that one counts.
     """
     complaint = "the exchange answers the same question differently each time"
     previous = None
     for _ in range(connection.backoff.attempts):
-        answer = _trades_after(connection, since)
-        contradiction = _contradiction(answer, since, before)
+        answer = _trades_after(connection, question.since)
+        contradiction = _contradiction(answer, question)
         if contradiction is not None:
             complaint, previous = contradiction, None
             continue
-        ids = answer.trades["id"]
-        known = np.concatenate([before["id"][-1:], ids[~np.isin(ids, before["id"])]])
-        late = len(before) == 0 and _begins_late(answer.trades, first_close)
-        if len(ids) and not late and bool((np.diff(known) == 1).all()):
+        if _continues(answer, question.known):
             return answer
-        if previous is not None and np.array_equal(previous, ids):
-            return answer
-        previous = ids
+        if previous is not None and _agree(previous, answer, question.known):
+            return min(previous, answer, key=lambda one: len(one.news(question.known)))
+        previous = answer
     raise UnreachableError(f"{connection}: {complaint}. {KEPT}")
 
 
-def _contradiction(answer: Answer, since: int, before: Trades) -> str | None:
+def _continues(answer: Answer, known: int | None) -> bool:
+    """Whether there is news, and it goes on from the trade ``known`` without leaving one out."""
+    news = answer.news(known)["id"]
+    return known is not None and len(news) > 0 and int(news[-1]) - known == len(news)
+
+
+def _agree(one: Answer, other: Answer, known: int | None) -> bool:
+    """Whether both have no news, or the same as far as the shorter one goes."""
+    shorter, longer = sorted((answer.news(known)["id"] for answer in (one, other)), key=len)
+    if len(shorter) == 0:
+        return len(longer) == 0
+    return np.array_equal(shorter, longer[: len(shorter)])
+
+
+def _contradiction(answer: Answer, question: Question) -> str | None:
     """Tell why an answer cannot be one to the question, if it cannot."""
-    trades = answer.trades
+    trades, (since, known, crowded) = answer.trades, question
     if len(trades) and trades["time_ns"].min() < since - TOLD_TO_NS:
         return "the exchange ignores the start it is asked for: its pages do not advance"
-    if len(before) and len(trades) and not np.isin(trades["id"], before["id"]).any():
-        return "the exchange skipped trades between two pages"
-    if len(trades) >= FULL_PAGE and not len(_news(trades, before)):
-        return "the exchange answers with the same trades again and again"
-    return None
+    skipped = known is not None and len(trades) > 0 and trades["id"][0] > known + 1
+    if crowded and (skipped or not len(answer.news(known))):
+        return (
+            f"there may be more trades at {utc(since // NS_PER_MS)} than the {FULL_PAGE:,} of an"
+            " answer, and no way to ask for the rest; with data.since after it the fetch goes on"
+        )
+    return "the exchange skipped trades between two pages" if skipped else None
 
 
 def _trades_after(connection: Connection, since: int) -> Answer:
@@ -146,19 +188,19 @@ def _trades_after(connection: Connection, since: int) -> Answer:
                 trades[np.unique(trades["id"], return_index=True)[1]], int(result["last"])
             )
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-            raise ccxt.BadResponse(f"{connection.client.id} answered without trades") from error
+            raise ccxt.BadResponse(
+                f"{connection.client.id} answered without trades ({error})"
+            ) from error
 
     return connection.ask(call)
 
 
 def _trade(row: Any) -> tuple[int, int, float, float]:
     """Read ``[price, volume, seconds, side, type, misc, id]``; the seconds by their decimals."""
-    price, amount, seconds = row[:3]
-    return int(row[6]), int(Decimal(str(seconds)).scaleb(9)), float(price), float(amount)
-
-
-def _news(trades: Trades, before: Trades) -> Trades:
-    return trades[~np.isin(trades["id"], before["id"])]
+    price, amount, seconds = float(row[0]), float(row[1]), row[2]
+    if not (0 < price < inf and 0 <= amount < inf):
+        raise ValueError(f"no trade has such a price or volume: {row}")
+    return int(row[6]), int(Decimal(str(seconds)).scaleb(9)), price, amount
 
 
 def _begins_late(trades: Trades, first_close: int) -> bool:

@@ -1,5 +1,8 @@
 """Statistics of one daily return series, and of the best of many (validation §3, §7).
 
+All functions that §7 names are found here; the two that need all combinations' returns live in
+modules of their own.
+
 Notation: ``sharpe`` per observation with ddof 1, ``skew`` and ``kurtosis`` the population moments
 g3 and g4, ``kurtosis`` non-excess (normal = 3), ``n`` observations. Only what is called
 ``sharpe_annual`` is annualised. Undefined is NaN for a number and None for a result.
@@ -14,6 +17,23 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from gpu_engine.records import Float
+from pipeline.validation.overfitting import probability_of_backtest_overfitting
+from pipeline.validation.reality_check import max_sharpe_reality_check
+
+__all__ = [
+    "Moments",
+    "SharpeTest",
+    "deflated_sharpe_ratio",
+    "expected_maximum_sharpe",
+    "implied_trials",
+    "max_sharpe_reality_check",
+    "minimum_backtest_length",
+    "minimum_track_record_length",
+    "moments",
+    "probabilistic_sharpe_ratio",
+    "probability_of_backtest_overfitting",
+    "sharpe_test",
+]
 
 #: Most independent trials that `implied_trials` reports.
 MOST_TRIALS = 1e12

@@ -50,6 +50,13 @@ def test_a_range_is_fetched_and_its_quality_shown(fetch, tmp_path, binance):
     assert len(stored(tmp_path)) == 7 * 288
 
 
+def test_the_epoch_is_a_start_like_any_other(fetch, tmp_path, binance):
+    fetched = fetch(binance, BINANCE[0], "data.since=1970-01-01", "data.until=2023-01-04")
+    assert "nothing before 2023-01-01 00:00 UTC: 864 candles" in fetched.err
+    path = candle_path(tmp_path / "var/candles", "binance", "BTC/USDT", "5m")
+    assert load(path, STEP).answered[0][0] == 0
+
+
 def test_what_is_short_of_the_asked_range_is_said(fetch, tmp_path, binance):
     fetched = fetch(binance, *BINANCE)
     assert fetched.status == 0
@@ -62,7 +69,16 @@ def test_what_is_short_of_the_asked_range_is_said(fetch, tmp_path, binance):
     assert len(stored(tmp_path, "kraken")) == 719
 
 
-def test_ctrl_c_leaves_a_valid_store_and_the_next_run_goes_on(fetch, tmp_path, binance):
+@pytest.mark.parametrize(
+    ("sent", "status", "word"),
+    [
+        (signal.SIGINT, 130, "cancelled\n"),
+        (signal.SIGTERM, 143, "terminated; what was stored is kept\n"),
+    ],
+)
+def test_stopped_it_keeps_its_pages_and_the_next_run_goes_on(
+    fetch, tmp_path, binance, sent, status, word
+):
     binance.faults.script += [None] * 4 + [Fault.SLOW] * 1_000  # exchangeInfo, time, two pages
     binance.slow_s = 30.0
     process = start_fetch(tmp_path, binance, *BINANCE)
@@ -71,9 +87,9 @@ def test_ctrl_c_leaves_a_valid_store_and_the_next_run_goes_on(fetch, tmp_path, b
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=20)
-    assert (process.returncode, said) == (130, "cancelled\n")
+    assert (process.returncode, said) == (status, word)
     assert len(stored(tmp_path)) == 2_000
     binance.faults.script.clear()
     binance.requests.clear()

@@ -43,13 +43,17 @@ def searching(tmp_path):
         process.communicate()
 
 
-def test_ctrl_c_cancels(searching, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "status", "said"),
+    [(signal.SIGINT, 130, "cancelled\n"), (signal.SIGTERM, 143, "what was stored is kept\n")],
+)
+def test_ctrl_c_and_sigterm_cancel(searching, tmp_path, sent, status, said):
     process, before = searching
     assert before.status == "running"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     finished = finish(process, tmp_path, timeout=60)
-    assert finished.status == 130
-    assert finished.err.endswith("cancelled\n")
+    assert finished.status == status
+    assert finished.err.endswith(said)
     assert "Traceback" not in finished.err
     (job,) = finished.jobs
     assert (job.id, job.status, job.error) == (before.id, "cancelled", None)

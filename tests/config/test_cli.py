@@ -106,13 +106,20 @@ def test_a_gpu_too_small_is_1_and_a_sentence(call):
     assert (status, err) == (1, f"{sentence} backend=numba.\n")
 
 
-def test_cancelling_is_130_and_a_word(start, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "status", "said"),
+    [
+        (signal.SIGINT, 130, "cancelled\n"),
+        (signal.SIGTERM, 143, "terminated; what was stored is kept\n"),
+    ],
+)
+def test_stopping_has_a_status_of_its_own_and_a_sentence(start, tmp_path, sent, status, said):
     with start("seed=3") as process:
         while not (tmp_path / "ready").exists():
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "cancelled\n")
+    assert (process.returncode, err) == (status, said)
 
 
 def test_a_failing_job_does_not_stop_the_others(call):

@@ -198,6 +198,11 @@ def test_numbers_no_machine_holds(refusal, override):
     assert "must be at most" in refusal(override)
 
 
+@pytest.mark.parametrize("border", ["since=1969-12-31", "until=9999-12-31T23:59:59"])
+def test_dates_that_no_candle_has(refusal, border):
+    assert "must be from the years 1970 to 2999; given:" in refusal(BTC, f"data.{border}")
+
+
 def test_dates_outside_the_calendar(refusal):
     since = "data.since=0001-01-01T00:00:00+05:00"
     assert "data.since must be a UTC date" in refusal(BTC, since)

@@ -70,5 +70,12 @@ def test_a_damaged_month_is_left_out_and_left_alone(store):
     assert month.read_bytes() == b"torn"
 
 
+def test_a_month_that_cannot_be_opened_is_left_out(store):
+    (month,) = candle_path(store, "kraken", "BTC/USDT", "5m").glob("*.parquet")
+    month.unlink()
+    month.mkdir()
+    assert stored_elsewhere(store, "binance", "BTC/USDT", "5m", START, END) == {}
+
+
 def test_a_store_that_is_not_there(tmp_path):
     assert stored_elsewhere(tmp_path / "none", "binance", "BTC/USDT", "5m", START, END) == {}

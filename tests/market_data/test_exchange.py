@@ -219,6 +219,52 @@ def test_pages_that_never_advance_are_said_and_not_looped_on(request, exchange, 
     assert starts(server) == [500] * QUICK.attempts
 
 
+def test_a_page_that_ends_just_before_the_next_one_is_no_end(binance, tmp_path):
+    """Always the first 1,000: the second page ends where the candle before the start would be."""
+    binance.page = lambda path, rows, page=binance.page: page(path, binance.rows("5m")[:1_000])
+    with pytest.raises(UnreachableError, match="its pages do not advance"):
+        fetch(binance, tmp_path)
+    del binance.page
+    assert len(fetch(binance, tmp_path).raw) == 1_500
+    assert starts(binance) == [0, *[1_000] * QUICK.attempts, 1_000]
+
+
+def test_the_candle_before_the_start_alone_says_that_there_is_no_other(binance, tmp_path):
+    fetch(binance, tmp_path, until=START + 1_500 * STEP)
+    binance.page = lambda path, rows, page=binance.page: page(path, binance.rows("5m")[1_499:1_500])
+    assert len(fetch(binance, tmp_path, until=START + 1_501 * STEP).raw) == 1_500
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((column, bad) for column in (1, 2, 3, 4) for bad in (0.0, -1.0)),
+        (0, START + 50 * STEP + 7_000),  # off the grid
+        (2, 1.0),  # a high below the low
+        (5, -1.0),
+    ],
+)
+def test_a_row_that_cannot_be_a_candle_is_named_and_not_stored(binance, tmp_path, column, value):
+    row = binance.history["5m"][50]
+    binance.history["5m"][50] = [*row[:column], value, *row[column + 1 :]]
+    with pytest.raises(UnreachableError, match=rf"cannot be a candle: \[.*{value}"):
+        fetch(binance, tmp_path)
+    assert not list(tmp_path.rglob("*.parquet"))
+    binance.history["5m"][50] = row
+    assert len(fetch(binance, tmp_path).raw) == 1_500
+
+
+def test_a_candle_without_volume_is_one(binance, tmp_path):
+    binance.history["5m"][50][5] = 0.0
+    assert fetch(binance, tmp_path, until=START + 60 * STEP).raw.volume[50] == 0.0
+
+
+def test_an_empty_object_is_no_answer(binance, tmp_path):
+    binance.page = lambda *_: {}
+    with pytest.raises(UnreachableError, match=r"binance answered with nothing: \{\}"):
+        fetch(binance, tmp_path)
+
+
 def test_a_start_that_is_always_ignored_is_said_and_left_open(binance, tmp_path):
     server = binance
     server.page = lambda path, rows, page=server.page: page(path, server.rows("5m")[-1_000:])
@@ -233,6 +279,33 @@ def test_a_start_that_is_always_ignored_is_said_and_left_open(binance, tmp_path)
 def test_a_clock_ahead_does_not_close_the_forming_candle(binance, tmp_path):
     binance.fail(Fault.CLOCK_OFF)
     np.testing.assert_array_equal(fetch(binance, tmp_path).raw.timestamp, grid(0, 1_500))
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+@pytest.mark.parametrize("answer", [None, "abc", []])
+def test_a_clock_that_tells_no_time_is_asked_again(request, exchange, tmp_path, answer):
+    server = request.getfixturevalue(exchange)
+    name, whole = {"binance": "serverTime", "kraken": "unixtime"}[exchange], server.clock
+    answers = iter([{name: answer}, {}, whole(server.now)])
+    server.clock = lambda now: next(answers)
+    fetch(server, tmp_path, since=START + 1_000 * STEP, until=START + 1_100 * STEP)
+    assert next(answers, None) is None
+
+
+def test_a_clock_far_ahead_of_ours_is_not_believed(binance, tmp_path):
+    """Two hours: more than the age at which a newest candle is believed to have closed."""
+    binance.clock_error_ms = 7_200_000
+    binance.fail(None, Fault.CLOCK_OFF)
+    client = binance.client()
+    client.milliseconds = lambda: binance.now
+    said = []
+    fetched = fetch_ccxt(
+        "binance", "BTC/USDT", "5m", START, START + 2_000 * STEP, tmp_path,
+        client=client, backoff=QUICK, on_note=said.append,
+    )  # fmt: skip
+    np.testing.assert_array_equal(fetched.raw.timestamp, grid(0, 1_500))
+    (note,) = said
+    assert "the exchange's clock is 2.0 h ahead of this machine's" in note
 
 
 def test_a_clock_behind_leaves_the_newest_for_later(binance, tmp_path):

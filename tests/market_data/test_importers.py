@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.files import read_file
 from pipeline.market_data.importers import import_files
 from pipeline.market_data.merge import merge
-from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.store import Stored
 from support.candle_files import (
     binance_csv,
@@ -196,6 +196,43 @@ def test_candles_of_a_coarser_timeframe_without_a_name(tmp_path):
         imported(tmp_path / "candles.csv")
 
 
+def test_a_folder_of_two_timeframes_names_the_file_of_the_other(tmp_path, candles):
+    write(tmp_path / "a.csv", candles)
+    write(tmp_path / "b.csv", random_candles(3, 50, 3_600_000, start=1_675_209_600_000))
+    with pytest.raises(UserError, match=r"b.csv looks like 1h candles, but the market says 5m"):
+        imported(tmp_path)
+
+
+def test_a_file_of_two_timeframes(tmp_path, candles):
+    hours = random_candles(3, 50, 3_600_000, start=1_675_209_600_000, present=1.0)
+    both = RawCandles(*(np.concatenate([getattr(candles, c), getattr(hours, c)]) for c in COLUMNS))
+    write(tmp_path / "a.csv", both)
+    with pytest.raises(
+        UserError, match=r"a.csv: 49 rows from 2023-02-01 00:00 UTC on look like 1h candles"
+    ):
+        imported(tmp_path)
+
+
+def test_a_candle_that_was_forming_is_left_out_and_not_spoken_for(tmp_path, candles):
+    path = write(tmp_path / "BTC_USDT-5m.csv", candles)
+    last = int(candles.timestamp[-1])
+    found = import_files(path, "binance", "BTC/USDT", "5m", now=last + STEP - 1)
+    assert_same(found.raw, candles.take(candles.timestamp < last))
+    assert found.answered == ((int(candles.timestamp[0]), int(found.raw.timestamp[-1]) + STEP),)
+    assert found.notes == (f"{path}: left out 1 candle that had not closed.",)
+
+
+def test_a_hole_of_days_in_a_file_of_ones_own_is_said_and_not_spoken_for(tmp_path, candles):
+    later = random_candles(2, BARS, STEP, start=int(candles.timestamp[-1]) + 30 * 86_400_000)
+    both = RawCandles(*(np.concatenate([getattr(candles, c), getattr(later, c)]) for c in COLUMNS))
+    found = imported(write(tmp_path / "BTC_USDT-5m.csv", both))
+    assert found.answered == tuple(
+        (int(part.timestamp[0]), int(part.timestamp[-1]) + STEP) for part in (candles, later)
+    )
+    (note,) = found.notes
+    assert "no candle from 2023-01-03 02:00 UTC to 2023-02-02 01:55 UTC; no file speaks" in note
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -205,6 +242,16 @@ def test_candles_of_a_coarser_timeframe_without_a_name(tmp_path):
         ("x.json", b"[[1, 2], [3]]", "x.json must hold a list of rows of 6 numbers"),
         ("x.json", b'{"a": 1}', "x.json must hold a list of rows of 6 numbers"),
         ("x.json", b"[]", "x.json must hold a list of rows of 6 numbers"),
+        ("x.json", b"[" * 100_000, "x.json must hold a list of rows of 6 numbers"),
+        ("x.json", b"[[1" + b"0" * 400 + b",1,1,1,1,1]]", "x.json must hold a list of rows of 6"),
+        ("x.json", b"[[null,1,1,1,1,1]]", "open time in row 1 is nan; it must be a whole number"),
+        ("x.json", b"[[1e30,1,1,1,1,1]]", r"open time in row 1 is 1e\+30; it must be a whole"),
+        ("x.json", b"[[1672531200000.5,1,1,1,1,1]]", "open time in row 1 is .*e.12; it must be"),
+        (
+            "BTCUSDT-5m-2023-01.csv",
+            b"1735689600000007" + b",1" * 11,
+            "row 1 is 1735689600000007, no",
+        ),
         ("x.json.gz", b"\x1f\x8b\x08", "x.json.gz cannot be read: .*copy it again"),
         ("x.zip", b"PK\x03\x04 and so on", "x.zip cannot be read: File is not a zip file"),
         ("x.parquet", b"PAR1 no more", "x.parquet cannot be read as parquet"),

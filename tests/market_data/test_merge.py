@@ -24,16 +24,21 @@ def as_dict(raw):
 
 
 @given(histories, histories, st.sampled_from(["stored", "imported"]))
-def test_merging_is_the_union_of_dicts(here, there, truth):
-    stored = EMPTY.overlaid(candles(here), [(0, 10)])
-    merged = merge(stored, candles(there), truth, [(5, 31)])
-    assert as_dict(merged.stored.candles) == (there | here if truth == "stored" else here | there)
-    assert merged.stored.candles.timestamp.tolist() == sorted({*here, *there})
+def test_the_truth_decides_where_both_speak_and_else_who_speaks_is_believed(here, there, truth):
+    stored = EMPTY.overlaid(candles(here), [(0, 20)])
+    merged = merge(stored, candles(there), truth, [(10, 31)])
+    first, second = (here, there) if truth == "stored" else (there, here)
+    speaks = range(20) if truth == "stored" else range(10, 31)
+    expected = {t: p for t, p in second.items() if t not in speaks} | first
+    assert as_dict(merged.stored.candles) == expected
+    assert merged.stored.candles.timestamp.tolist() == sorted(expected)
     assert merged.stored.answered == ((0, 31),)
     both = sorted(here.keys() & there.keys())
     assert merged.compared == len(both)
     assert as_dict(merged.ours) == {t: here[t] for t in both if here[t] != there[t]}
     assert as_dict(merged.theirs) == {t: there[t] for t in both if here[t] != there[t]}
+    assert merged.only_ours.tolist() == sorted(t for t in here if t >= 10 and t not in there)
+    assert merged.only_theirs.tolist() == sorted(t for t in there if t < 20 and t not in here)
 
 
 def test_any_number_may_disagree_by_the_last_bit(rows):

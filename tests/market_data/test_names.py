@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.market_data.names import Told, told
+from pipeline.market_data.names import Told, pair_in, told
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,16 @@ from pipeline.market_data.names import Told, told
         ("BTC_USDT-5m.json.gz", "BTCUSDT", "5m"),
         ("BTC_USDT_USDT-5m-futures.feather", "BTCUSDTUSDT", "5m"),
         ("binance_BTC-USDT_5m_2023-01_2023-12.parquet", "BTCUSDT", "5m"),
+        ("BTC_USDT-5m-spot.feather", "BTCUSDT", "5m"),
+        ("BTC_USDT-5m-mark.feather", "BTCUSDT-mark", "5m"),
+        ("BTC_USDT_USDT-8h-funding_rate.feather", "BTCUSDTUSDT-funding_rate", "8h"),
         ("btcusdt.csv", "BTCUSDT", None),
+        ("ETHBTC-5m.csv", "ETHBTC", "5m"),
+        ("ETH-BTC_5m.csv", "ETHBTC", "5m"),
+        ("ETHTRY.csv", "ETHTRY", None),
+        ("ETH_5m.csv", "ETH", "5m"),
+        ("BTCUSDT_2023.csv", "BTCUSDT", None),
+        ("kraken_BTC_2023.csv", "BTC", None),
         ("binance/BTC_USDT/1h/2023-01.parquet", "BTCUSDT", "1h"),
         ("BTCUSDT-1h-2023-01.zip/BTCUSDT-5m-2023-01.csv", "BTCUSDT", "5m"),
         ("candles.csv", None, None),
@@ -36,6 +45,9 @@ def test_what_names_tell(path, pair, timeframe):
         (Told("ETHUSDT", None), True),
         (Told("XBTUSDT", "1h"), True),
         (Told(None, "1mo"), True),
+        (Told("XBT", "5m"), False),
+        (Told("ETH", None), True),
+        (Told("BTCUSDT-mark", "5m"), True),
     ],
 )
 def test_another_pair_or_timeframe_contradicts(tells, contradicts):
@@ -44,3 +56,16 @@ def test_another_pair_or_timeframe_contradicts(tells, contradicts):
 
 def test_krakens_spelling_of_dogecoin():
     assert not Told("XDGUSD", "5m").contradicts("DOGE/USD", "5m")
+
+
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("my btc-fdusd.csv", ("BTC", "FDUSD")),
+        ("XBTUSD_60.csv", ("XBT", "USD")),
+        ("kraken_ETH_GBP_1h", ("ETH", "GBP")),
+        ("candles.parquet", None),
+    ],
+)
+def test_a_pair_anywhere_in_a_name(name, pair):
+    assert pair_in(name) == pair

@@ -47,6 +47,23 @@ def test_a_candle_that_the_history_cuts_is_left_out(first, last, opens):
     assert len(coarse.close) == len(opens)
 
 
+@pytest.mark.parametrize(
+    ("answered", "opens"),
+    [
+        ([(0, 12)], [0, 6, 9]),  # no trade at either end of the answered time
+        ([(0, 8)], [0]),
+        ([(0, 2), (5, 12)], [6, 9]),
+        ([(1, 9)], [6]),
+        ([], []),
+    ],
+)
+def test_a_candle_of_which_a_part_was_not_answered_for_is_left_out(answered, opens):
+    fine = candles((1, 1, 1, 1, 1, 1), (7, 1, 1, 1, 1, 1), (9, 1, 1, 1, 1, 1))
+    spans = [(MIDNIGHT + a * M5, MIDNIGHT + b * M5) for a, b in answered]
+    coarse = resampled(fine, M5, M15, spans)
+    assert coarse.timestamp.tolist() == [MIDNIGHT + bar * M5 for bar in opens]
+
+
 def test_nothing_stays_nothing():
     assert len(resampled(candles((0, 1, 1, 1, 1, 1)).take(np.zeros(1, bool)), M5, H1)) == 0
 

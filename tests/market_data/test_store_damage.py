@@ -98,7 +98,9 @@ def test_a_month_that_is_gone_is_named_and_asked_for_again(path):
     assert load(path, DAY).notes == ()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"sha256": "0"}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"sha256": "0"}', b"\xff", b"[" * 100_000]
+)
 def test_a_damaged_manifest_is_rebuilt_from_the_months(path, content):
     months = read_manifest(path).months
     (path / MANIFEST).write_bytes(content)

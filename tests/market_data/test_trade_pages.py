@@ -17,25 +17,10 @@ from pipeline.market_data.retry import Backoff
 from pipeline.market_data.trades import candles_of_trades
 from support.loopback.faults import LIES, PASSING, Fault, Faults
 from support.loopback.kraken import LoopbackKraken
+from support.trades import BARS, END, START, STEP, trade_rows
 
-START, STEP = 1_675_123_200_000, 300_000  # 2023-01-31 00:00 UTC: a month ends in the middle
-BARS = 576
-END = START + BARS * STEP
 NOW = END + 2 * 3_600_000
 QUICK = Backoff(attempts=5, first_s=0.001, longest_s=0.01)
-
-
-def trade_rows(count=6_000, seed=0, first=START):
-    """Rows (time in ns, price, volume, side): bursts at one time, and hours without a trade."""
-    rng = np.random.default_rng(seed)
-    ms = np.sort(rng.integers(first, END, count))
-    ms = ms[(ms // STEP % 7 != 3) & ((ms < START + 100 * STEP) | (ms > START + 150 * STEP))]
-    burst = rng.random(len(ms)) < 0.3
-    ms[1:][burst[1:]] = ms[:-1][burst[1:]]
-    price = np.round(20_000 * np.exp(np.cumsum(rng.normal(0, 1e-4, len(ms)))), 1)
-    volume = np.round(rng.uniform(1e-4, 2, len(ms)), 8)
-    rows = zip(ms * 1_000_000, price, volume, strict=True)
-    return sorted((int(t), float(p), float(v), "b") for t, p, v in rows)
 
 
 def expected(trades, start=START, end=END, step=STEP):
@@ -60,6 +45,32 @@ def assert_same(raw, candles):
         np.testing.assert_array_equal(getattr(raw, name), getattr(candles, name))
 
 
+def distort(server, change):
+    """Let ``change`` see every answer to a question for trades, counted from 0."""
+    asked, rows_for = iter(range(100)), server.rows_for
+
+    def distorted(path, query):
+        rows = rows_for(path, query)
+        return rows and rows._replace(answer=change(next(asked), rows.answer))
+
+    server.rows_for = distorted
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_at_page(number):
+    """Progress of a fetch that is stopped after so many pages, unless they were its last."""
+    calls = iter(range(100))
+
+    def on_progress(done, total):
+        if next(calls) == number and done < total:
+            raise StoppedError
+
+    return on_progress
+
+
 @pytest.fixture
 def server():
     with served(trade_rows()) as exchange:
@@ -70,8 +81,8 @@ def test_candles_of_days_that_kraken_no_longer_serves_as_candles(server, tmp_pat
     fetched = fetch(server, tmp_path)
     assert_same(fetched.raw, expected(server.trades))
     assert 0 < len(fetched.raw) < BARS - 50  # an interval without a trade has no candle
-    # Pages overlap by a trade or so; after the newest trade one more says that there is no other.
-    assert len(server.asked("Trades")) == -(-len(server.trades) // 990) + 1
+    # Pages overlap by a trade or so; the first must come twice, and that there is no other trade.
+    assert len(server.asked("Trades")) == -(-len(server.trades) // 990) + 3
     assert int(server.asked("Trades")[0]["since"]) == START * 10**6 - 1
 
 
@@ -98,12 +109,25 @@ def test_trades_share_the_time_at_which_a_page_ends(tmp_path):
 
 def test_more_trades_at_one_time_than_a_page_holds_are_not_looped_on(tmp_path):
     trades = [(START * 10**6, 100.0, 1.0, "b")] * 2_100
-    with (
-        served(trades) as server,
-        pytest.raises(UnreachableError, match=r"kraken BTC/USDT 5m: .*the same trades again"),
-    ):
+    said = r"kraken BTC/USDT 5m: there may be more trades at 2023-01-31 00:00 UTC than the 1,000 of"
+    with served(trades) as server, pytest.raises(UnreachableError, match=said):
         fetch(server, tmp_path)
     assert len(server.asked("Trades")) <= 2 * QUICK.attempts
+
+
+@pytest.mark.parametrize(("burst", "passed"), [(1_000, True), (1_001, False)])
+def test_a_burst_that_fills_an_answer_is_passed_over_if_the_ids_go_on(tmp_path, burst, passed):
+    at = (START + 10 * STEP) * 10**6
+    quiet = [(START * 10**6 + n * 10**9, 100.0, 1.0, "b") for n in range(500)]
+    after = [(at + n * 10**11, 100.0, 1.0, "b") for n in range(1, 100)]
+    with served([*quiet, *[(at, 101.0, 1.0, "b")] * burst, *after]) as server:
+        if passed:
+            assert_same(fetch(server, tmp_path).raw, expected(server.trades))
+            return
+        with pytest.raises(UnreachableError, match=r"2023-01-31 00:50 UTC .*data\.since after it"):
+            fetch(server, tmp_path)
+        raw = fetch(server, tmp_path, since=START + 11 * STEP).raw
+        assert_same(raw, expected(server.trades, START + 11 * STEP))
 
 
 def test_history_that_begins_later_is_said(tmp_path):
@@ -159,7 +183,7 @@ def test_an_exchange_that_always_serves_its_newest_trades_is_found_out(server, t
 def test_trades_that_are_skipped_again_and_again_are_missed(server, tmp_path):
     asked = iter(range(100))
     server.faults.draw = lambda question, has_rows, is_clock: (
-        Fault.IGNORED_SINCE if has_rows and next(asked) > 0 else None
+        Fault.IGNORED_SINCE if has_rows and next(asked) > 1 else None
     )
     with pytest.raises(UnreachableError, match="the exchange skipped trades between two pages"):
         fetch(server, tmp_path)
@@ -167,15 +191,59 @@ def test_trades_that_are_skipped_again_and_again_are_missed(server, tmp_path):
     assert_same(fetch(server, tmp_path).raw, expected(server.trades))
 
 
-@pytest.mark.parametrize("at", [0, 2])
-def test_an_answer_without_trades_is_not_the_end_of_them(server, tmp_path, monkeypatch, at):
-    asked, rows_for = iter(range(100)), server.rows_for
+@pytest.mark.parametrize("at", [0, 1, 2, 4])
+@pytest.mark.parametrize("kept", [0, 1])  # 1 of a later answer: what is known already
+def test_an_answer_without_new_trades_is_not_the_end_of_them(server, tmp_path, at, kept):
+    distort(server, lambda asked, rows: rows[:kept] if asked == at else rows)
+    assert_same(fetch(server, tmp_path).raw, expected(server.trades))
 
-    def empty_once(path, query):
-        rows = rows_for(path, query)
-        return rows._replace(answer=[]) if rows and next(asked) == at else rows
 
-    monkeypatch.setattr(server, "rows_for", empty_once)
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_an_answer_that_lost_its_first_trades_is_not_believed(server, tmp_path, at):
+    distort(server, lambda asked, rows: rows[3:] if asked == at else rows)
+    assert_same(fetch(server, tmp_path).raw, expected(server.trades))
+
+
+@pytest.mark.parametrize("lost", [{0}, {1}, {0, 1}, {3}, {2, 3, 4}])
+def test_an_answer_that_lost_its_end_answers_no_further(server, tmp_path, lost):
+    """`last` is kept, as if the trades were there; nor is any lost when the run ends right then."""
+    page, asked = server.page, iter(range(100))
+
+    def cut(path, rows):
+        answer = page(path, rows)
+        if path.endswith("Trades") and next(asked) in lost:
+            del answer["result"]["XBTUSDT"][-100:]
+        return answer
+
+    server.page = cut
+    with pytest.raises(StoppedError):
+        fetch(server, tmp_path, on_progress=stop_at_page(3))
+    assert_same(fetch(server, tmp_path).raw, expected(server.trades))
+
+
+def test_trades_that_come_while_the_first_answer_is_checked_are_no_contradiction(server, tmp_path):
+    distort(server, lambda asked, rows: rows[: 500 + asked])
+    assert_same(fetch(server, tmp_path).raw, expected(server.trades))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [*((0, price) for price in ("0", "-1", "nan", "inf", "1e400")), (1, "-1"), (1, "nan")],
+)
+def test_what_cannot_be_a_trade_is_named_and_not_stored(server, tmp_path, column, value):
+    page = server.page
+
+    def spoilt(path, rows):
+        answer = page(path, rows)
+        for row in answer["result"].get("XBTUSDT", [])[5:6]:
+            row[column] = value
+        return answer
+
+    server.page = spoilt
+    with pytest.raises(UnreachableError, match=rf"no trade has such .*'{value}'.*, 6\]"):
+        fetch(server, tmp_path)
+    assert not list(tmp_path.rglob("*.parquet"))
+    server.page = page
     assert_same(fetch(server, tmp_path).raw, expected(server.trades))
 
 
@@ -213,24 +281,11 @@ def test_answers_without_ids_are_no_trades(server, tmp_path, monkeypatch):
 def test_interrupted_at_every_page_and_gone_on(server, tmp_path):
     """Each run is stopped at its second page of candles: no trade is lost or counted twice."""
 
-    class StoppedError(Exception):
-        pass
-
     runs = 0
-
-    def stop_at_the_second():
-        calls = iter(range(100))
-
-        def on_progress(done, total):
-            if next(calls) == 2 and done < total:
-                raise StoppedError
-
-        return on_progress
-
     while True:
         runs += 1
         try:
-            fetched = fetch(server, tmp_path, on_progress=stop_at_the_second())
+            fetched = fetch(server, tmp_path, on_progress=stop_at_page(2))
             break
         except StoppedError:
             continue

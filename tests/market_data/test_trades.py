@@ -9,19 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.trades import candles_of_trades
+from support.trades import candles_by_loop
 
 MONTH_END = 1_675_209_600_000  # 2023-02-01 00:00 UTC
-
-
-def candles_by_loop(trades, step_ms):
-    """``{open time: [open, high, low, close, amounts]}`` of (time, price, amount) by time."""
-    bars = {}
-    for time_ns, price, amount in trades:
-        opened = time_ns - time_ns % (step_ms * 1_000_000)
-        bar = bars.setdefault(opened // 1_000_000, [price, price, price, price, []])
-        bar[1], bar[2], bar[3] = max(bar[1], price), min(bar[2], price), price
-        bar[4].append(amount)
-    return bars
 
 
 @st.composite

@@ -15,6 +15,7 @@ class Fault(Enum):
     UNAVAILABLE = "503"
     TRUNCATED = "truncated body"
     INVALID_JSON = "invalid JSON"
+    EMPTY_OBJECT = "empty object"
     SLOW = "slow answer"
     RESET = "connection reset"
     CLOCK_OFF = "clock that is off"
@@ -23,17 +24,18 @@ class Fault(Enum):
     MISSING_RANGE = "missing range"
     IGNORED_SINCE = "ignored since"
     NOT_ADVANCING = "page that does not advance"
+    IMPOSSIBLE_ROW = "row with a negative price"
 
 
 #: What can befall any answer and passes by. A ban is no such thing: it ends a fetch.
 PASSING = (
     *(Fault.TOO_MANY, Fault.UNAVAILABLE, Fault.TRUNCATED, Fault.INVALID_JSON),
-    *(Fault.SLOW, Fault.RESET),
+    *(Fault.EMPTY_OBJECT, Fault.SLOW, Fault.RESET),
 )
 #: What is done to the rows of an answer that looks well.
 LIES = (
     *(Fault.DUPLICATED, Fault.OUT_OF_ORDER, Fault.MISSING_RANGE),
-    *(Fault.IGNORED_SINCE, Fault.NOT_ADVANCING),
+    *(Fault.IGNORED_SINCE, Fault.NOT_ADVANCING, Fault.IMPOSSIBLE_ROW),
 )
 
 
@@ -118,4 +120,7 @@ def falsified(fault, rows, everything, limit, rng):
         return rows[:last] + rows[first:]
     if fault is Fault.OUT_OF_ORDER:
         return rows[last:] + rows[:last]
+    if fault is Fault.IMPOSSIBLE_ROW:
+        time, price, *rest = rows[first]
+        return [*rows[:first], [time, -price, *rest], *rows[first + 1 :]]
     return rows

@@ -111,6 +111,8 @@ class LoopbackExchange:
         self.requests.append(Request(path, query, fault))
         if fault in STATUS:
             return STATUS[fault], self.complaint(STATUS[fault]), fault
+        if fault is Fault.EMPTY_OBJECT:
+            return 200, {}, fault
         if is_clock:
             ahead = self.clock_error_ms if fault is Fault.CLOCK_OFF else 0
             return 200, self.clock(self.now + ahead), fault
