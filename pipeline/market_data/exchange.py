@@ -7,13 +7,14 @@ caller is told.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gpu_engine.records import DAY_MS
-from pipeline.errors import UserError
+from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.connection import Connection, new_client
 from pipeline.market_data.pages import candle_pages
 from pipeline.market_data.raw import RawCandles
@@ -104,7 +105,8 @@ def fetch_ccxt(
     kraken : {"ohlc", "trades"}
         What candles come from where the exchange is Kraken: its newest 720, or all public trades.
     on_note : callable, optional
-        Told of all that is waited out: failures, and another process that holds the store.
+        Told of files of the store that are damaged, and of all that is waited out: failures, and
+        another process that holds the store.
     client : ccxt.Exchange, optional
         Instead of a new one. A range that the store has whole asks nothing of it.
     backoff : Backoff, optional
@@ -123,30 +125,38 @@ def fetch_ccxt(
     start, end = -(-since_ms // step) * step, -(-until_ms // step) * step
     path = candle_path(Path(store_dir), exchange_id, symbol, timeframe)
     way = FROM_TRADES if (exchange_id, kraken) == ("kraken", "trades") else AS_CANDLES
+    note = on_note or (lambda _: None)
     with locked(path, on_note):
         stored = load(path, step)
+        for damage in stored.notes:  # before the exchange is asked, which may not answer
+            note(damage)
         if stored.missing(start, end):
             connection = Connection(
                 client or new_client(exchange_id),
                 symbol,
                 timeframe,
                 backoff or Backoff(),
-                on_note or (lambda _: None),
+                note,
             )
-            connection.check_market(timeframe_needed=way is AS_CANDLES)
-            now = connection.now()
-            end = min(end, now // step * step)
-            stored = _fetch_missing(connection, way, stored, (start, end), now, path, on_progress)
+            try:
+                connection.check_market(timeframe_needed=way is AS_CANDLES)
+                now = connection.now()
+                end = min(end, now // step * step)
+                stored = _fetch_missing(
+                    connection, way, stored, (start, end), now, path, on_progress
+                )
+            except UnreachableError as error:
+                raise UnreachableError(f"{error}{_held(path, step)}") from error
     market = f"{exchange_id} {symbol} {timeframe}"
     raw = stored.between(start, end)
     way_out = WAYS_OUT.get(exchange_id, WAY_OUT) if way is AS_CANDLES else WAY_OUT
     if len(raw) == 0:
+        ahead = f"Now it is {utc(_now_ms())}." if since_ms >= _now_ms() else way_out
         raise UserError(
-            f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}. {way_out}"
+            f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}. {ahead}"
         )
     shortfalls = _shortfalls(raw, stored, (start, end), step, market, way_out)
-    answered = clipped(stored.answered, (start, end))
-    return Fetched(raw, (*stored.notes, *shortfalls), answered)
+    return Fetched(raw, tuple(shortfalls), clipped(stored.answered, (start, end)))
 
 
 def _fetch_missing(
@@ -182,6 +192,19 @@ def _fetch_missing(
             stored = stored.add(pages)
             save(path, stored, f"{connection.client.id} {way.name}")
     return stored
+
+
+def _held(path: Path, step: int) -> str:
+    """Say which time needs no exchange, where there is any."""
+    answered = load(path, step).answered
+    spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in answered)
+    if not spans:
+        return ""
+    return f" The store has {spans}: data.since and data.until within that need no exchange."
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1_000)
 
 
 def _shortfalls(

@@ -84,8 +84,9 @@ def _candles(table: pa.Table, path: str) -> RawCandles:
             what = f"no column '{name}'" if name not in names else f"several columns '{name}'"
             needed = ", ".join(COLUMNS)
             raise UserError(
-                f"{path} has {what}. Needed: {needed} (or '{DATE_COLUMN}' instead of 'timestamp'); "
-                f"there: {', '.join(names)}.{suggestion(name, names)}"
+                f"{path} has {what}. Needed: {needed} (or '{DATE_COLUMN}' instead of 'timestamp'), "
+                f"in small letters; there: {', '.join(names)}.{suggestion(name, names)}"
+                " Rename the column that it is."
             )
     return RawCandles(
         _milliseconds(table.column("timestamp"), path),

@@ -138,7 +138,8 @@ def _of_market(
         named = ", ".join(sorted(others)[:5]) + (", ..." if len(others) > 5 else "")
         raise UserError(
             f"{path} has no candles of {pair} {timeframe}; by the names of its files it has"
-            f" {named}. Choose the market of the files, or rename them if their names are wrong."
+            f" {named}. Choose the market of the files (market.base and market.quote may be any),"
+            " or rename them if their names are wrong."
         )
     if not others:
         return chosen, []

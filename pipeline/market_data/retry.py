@@ -85,7 +85,7 @@ def ask(call: Callable[[], T], client: ccxt.Exchange, name: str, backoff: Backof
                 raise UnreachableError(_banned(name, str(error), asked_s)) from error
             if attempt == backoff.attempts:
                 raise UnreachableError(
-                    f"{name}: no answer in {attempt} attempts; the last: {error}. {KEPT}"
+                    f"{name}: no answer in {attempt} attempts; the last: {_told(error)}. {KEPT}"
                 ) from error
             if asked_s > backoff.patience_s:
                 raise UnreachableError(
@@ -93,9 +93,19 @@ def ask(call: Callable[[], T], client: ccxt.Exchange, name: str, backoff: Backof
                 ) from error
             pause_s = max(wait_s * jitter.uniform(0.5, 1.0), asked_s)
             attempt += 1
-            note(f"{name}: {error}; attempt {attempt} of {backoff.attempts} in {pause_s:.1f} s")
+            said = f"attempt {attempt} of {backoff.attempts} in {pause_s:.1f} s"
+            note(f"{name}: {_told(error)}; {said}")
         time.sleep(pause_s)
         wait_s = min(2 * wait_s, backoff.longest_s)
+
+
+def _told(error: BaseException) -> str:
+    """Tell an error with what lies behind it: ccxt names the request, not why it failed."""
+    cause = error
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+    reason = getattr(cause, "strerror", None)
+    return f"{error} ({reason})" if reason else str(error)
 
 
 def _retry_after(headers: object) -> float:

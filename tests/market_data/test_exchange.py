@@ -319,3 +319,29 @@ def test_answers_that_never_agree_are_not_believed(binance, tmp_path):
     binance.fail(*[Fault.MISSING_RANGE] * 3)
     with pytest.raises(UnreachableError, match="answers the same question differently each time"):
         fetch(binance, tmp_path, until=START + 900 * STEP)
+
+
+def test_damage_is_told_before_an_exchange_that_does_not_answer(binance, tmp_path):
+    fetch(binance, tmp_path, until=START + 1_000 * STEP)
+    (file,) = tmp_path.rglob("2023-01.parquet")
+    file.write_bytes(b"PAR1")
+    binance.faults.script += [Fault.RESET] * 100
+    told = []
+    with pytest.raises(UnreachableError, match=r"the last: .* \(Connection reset by peer\)\. What"):
+        fetch(binance, tmp_path, on_note=told.append)
+    assert "2023-01.parquet is damaged" in told[0]
+
+
+def test_what_the_store_has_is_said_where_the_exchange_does_not_answer(binance, tmp_path):
+    fetch(binance, tmp_path, until=START + 12 * STEP)
+    binance.faults.script += [Fault.RESET] * 100
+    with pytest.raises(
+        UnreachableError, match=r"store has 2023-01-01 00:00 UTC to 2023-01-01 01:00 UTC: data\."
+    ):
+        fetch(binance, tmp_path)
+
+
+def test_a_time_to_come_is_no_older_history(binance, tmp_path):
+    year = 366 * 86_400_000
+    with pytest.raises(UserError, match=r"no closed candle from .*\. Now it is 20\d\d-"):
+        fetch(binance, tmp_path, since=START + 50 * year, until=START + 51 * year)
