@@ -74,48 +74,49 @@ class CudaBackend:
         self,
         loaded: list[CudaMarket],
         grid: Grid,
+        part: range,
         window: Window,
         rule: ScoreRule,
         advance: Advance,
     ) -> Float:
-        """Scores of the whole grid in index order, float64 of shape (size,); NaN inadmissible."""
-        result = np.empty(grid.size)
+        """Scores of a part in index order, float64 of shape (len(part),); NaN inadmissible."""
+        result = np.empty(len(part))
 
         def work(market: CudaMarket, first: int, after: int) -> None:
-            scores = _scores(market, grid, first, after - first, window, rule)
+            scores = _scores(market, grid, part[first], after - first, window, rule)
             result[first:after] = market.device.get(scores)
             advance(after - first)
 
-        _split(loaded, grid.size, _bytes_each(rule), work, STRETCH)
+        _split(loaded, len(part), _bytes_each(rule), work, STRETCH)
         return result
 
     def summarise_grid(
         self,
         loaded: list[CudaMarket],
         grid: Grid,
+        part: range,
         window: Window,
         rule: ScoreRule,
         k: int,
         advance: Advance,
     ) -> GridSummary:
-        """Best K and pair maxima of the whole grid; nothing of its size is ever held."""
+        """Best K and pair maxima of a part; nothing of its size is ever held."""
         builders = {id(market): SummaryBuilder(grid, k) for market in loaded}
         tables = {id(market): _PairTables(market, grid) for market in loaded}
 
         def work(market: CudaMarket, first: int, after: int) -> None:
-            scores = _scores(market, grid, first, after - first, window, rule)
-            _offer_best(market, scores, first, after - first, builders[id(market)])
-            tables[id(market)].raise_to(scores, first, after - first)
-            advance(after - first)
+            index, count = part[first], after - first
+            scores = _scores(market, grid, index, count, window, rule)
+            _offer_best(market, scores, index, count, builders[id(market)])
+            tables[id(market)].raise_to(scores, index, count)
+            advance(count)
 
-        _split(loaded, grid.size, _bytes_each(rule), work, STRETCH)
-        whole = builders[id(loaded[0])]
+        _split(loaded, len(part), _bytes_each(rule), work, STRETCH)
         for market in loaded:
-            tables[id(market)].merge_into(whole)
-            if market is not loaded[0]:
-                other = builders[id(market)]
-                whole.admissible += other.admissible
-                whole.offer(other.index, other.score)
+            tables[id(market)].merge_into(builders[id(market)])
+        whole, *others = builders.values()
+        for other in others:
+            whole.take(other.finish())
         return whole.finish()
 
 

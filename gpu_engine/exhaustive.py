@@ -1,6 +1,6 @@
-"""Every combination of a grid: its metrics in a stream, its scores, or a summary of them.
+"""Every combination of a grid, or of a part: metrics in a stream, scores, or a summary of them.
 
-A backend that decodes indices itself (`GridBackend`: CUDA) is handed the whole grid; for the others
+A backend that decodes indices itself (`GridBackend`: CUDA) is handed the whole part; for the others
 it is streamed unit by unit, filtering each unit's rows once for all windows and exit settings.
 """
 
@@ -26,27 +26,44 @@ DEFAULT_BLOCK = 1 << 16
 
 @runtime_checkable
 class GridBackend(Protocol):
-    """A backend that scores a whole grid by itself."""
+    """A backend that scores a part of a grid by itself."""
 
     def score_grid(
-        self, loaded: Any, grid: Grid, window: Window, rule: ScoreRule, advance: Advance
+        self,
+        loaded: Any,
+        grid: Grid,
+        part: range,
+        window: Window,
+        rule: ScoreRule,
+        advance: Advance,
     ) -> Float:
-        """Scores in index order, float64 of shape (size,)."""
+        """Scores in index order, float64 of shape (len(part),)."""
         ...
 
     def summarise_grid(
-        self, loaded: Any, grid: Grid, window: Window, rule: ScoreRule, k: int, advance: Advance
+        self,
+        loaded: Any,
+        grid: Grid,
+        part: range,
+        window: Window,
+        rule: ScoreRule,
+        k: int,
+        advance: Advance,
     ) -> GridSummary:
         """Best K and pair maxima."""
         ...
 
 
 def stream(
-    market: Market, grid: Grid, windows: Sequence[Window], block: int = DEFAULT_BLOCK
+    market: Market,
+    grid: Grid,
+    windows: Sequence[Window],
+    block: int = DEFAULT_BLOCK,
+    part: range | None = None,
 ) -> Iterator[tuple[Int64, NDArray[Any]]]:
     """Yield indices of shape (n,) and their metrics (`METRICS`) of shape (W, n)."""
     units = max(1, block // (grid.n_exits * len(windows)))
-    for index, batch in grid.units(units):
+    for index, batch in grid.units(units, part):
         yield index, evaluate(market, batch, windows)
 
 
@@ -57,16 +74,17 @@ def score(
     rule: ScoreRule,
     advance: Advance,
     block: int = DEFAULT_BLOCK,
+    part: range | None = None,
 ) -> Float:
-    """Score the whole grid, float64 of shape (W, size) in index order; NaN is inadmissible."""
+    """Score a part, float64 of shape (W, len(part)) in index order; NaN is inadmissible."""
+    part = grid.whole if part is None else part
+    result = np.full((len(windows), len(part)), np.nan)
     if isinstance(market.backend, GridBackend):
-        own = market.backend
-        return np.array(
-            [own.score_grid(market.loaded, grid, w, rule, advance) for w in windows]
-        ).reshape(len(windows), grid.size)
-    result = np.full((len(windows), grid.size), np.nan)
-    for index, metrics in stream(market, grid, windows, block):
-        result[:, index] = scores_of(metrics, rule)
+        for row, window in zip(result, windows, strict=True):
+            row[:] = market.backend.score_grid(market.loaded, grid, part, window, rule, advance)
+        return result
+    for index, metrics in stream(market, grid, windows, block, part):
+        result[:, index - part.start] = scores_of(metrics, rule)
         advance(metrics.size)
     return result
 
@@ -79,13 +97,18 @@ def summarise(
     k: int,
     advance: Advance,
     block: int = DEFAULT_BLOCK,
+    part: range | None = None,
 ) -> list[GridSummary]:
-    """Summarise the whole grid in each window, holding nothing of its size."""
+    """Summarise a part in each window, holding nothing of its size."""
+    part = grid.whole if part is None else part
     if isinstance(market.backend, GridBackend):
         own = market.backend
-        return [own.summarise_grid(market.loaded, grid, w, rule, k, advance) for w in windows]
+        return [
+            own.summarise_grid(market.loaded, grid, part, window, rule, k, advance)
+            for window in windows
+        ]
     builders = [SummaryBuilder(grid, k) for _ in windows]
-    for index, metrics in stream(market, grid, windows, block):
+    for index, metrics in stream(market, grid, windows, block, part):
         for builder, scores in zip(builders, scores_of(metrics, rule), strict=True):
             builder.add(index, scores)
         advance(metrics.size)

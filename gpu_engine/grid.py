@@ -1,7 +1,10 @@
 """Every combination of a product of axes, by index: never held, only decoded.
 
 The index is row-major over the axes, the last one running fastest. Event tables are numbered
-row-major over the structural axes alone, exit settings over the exit axes alone.
+row-major over the structural axes alone, exit settings over the exit axes alone, and units, which
+differ in more than their exit setting, over all the others.
+
+A *part* is a ``range`` of indices that holds whole units, so that parts share no row filtering.
 """
 
 from __future__ import annotations
@@ -71,13 +74,52 @@ class Grid:
         """Number of exit settings."""
         return math.prod(self.shape[i] for i in self.of_kind("exit"))
 
-    def units(self, units_per_block: int) -> Iterator[tuple[Int64, Batch]]:
-        """Stream the grid unit by unit: indices of shape (n,) and the batch that has them."""
+    @property
+    def whole(self) -> range:
+        """The part that is the grid."""
+        return range(self.size)
+
+    @property
+    def slab(self) -> int:
+        """Combinations in the shortest part: no axis before the first exit axis varies in it.
+
+        A grid whose first axis is an exit parameter has one part alone.
+        """
+        return math.prod(self.shape[min(self.of_kind("exit"), default=len(self.axes)) :])
+
+    def parts(self, most: int) -> list[range]:
+        """Cut the grid into parts of at most ``most`` combinations, or of one slab."""
+        length = max(1, most // self.slab) * self.slab
+        return [
+            range(first, min(first + length, self.size)) for first in range(0, self.size, length)
+        ]
+
+    def units_of(self, part: range) -> range:
+        """Return the numbers of the units of a part.
+
+        Raises
+        ------
+        ValueError
+            When it is no part: outside the grid, or an end cuts through units.
+        """
+        inside = 0 <= part.start <= part.stop <= self.size and part.step == 1
+        if not inside or part.start % self.slab or part.stop % self.slab:
+            raise ValueError(
+                f"a part of a grid of {self.size:,} starts and ends at multiples of"
+                f" {self.slab:,} in it; got {part}"
+            )
+        return range(part.start // self.n_exits, part.stop // self.n_exits)
+
+    def units(
+        self, units_per_block: int, part: range | None = None
+    ) -> Iterator[tuple[Int64, Batch]]:
+        """Stream a part, or the grid, unit by unit: indices (n,) and the batch that has them."""
         stride = self.strides(list(range(len(self.axes))))
         filters = self.of_kind("structural", "threshold")
         offset = self._index(self.of_kind("exit"), np.arange(self.n_exits), stride)
-        for first in range(0, self.n_units, units_per_block):
-            unit = np.arange(first, min(first + units_per_block, self.n_units))
+        numbers = self.units_of(self.whole if part is None else part)
+        for first in numbers[::units_per_block]:
+            unit = np.arange(first, min(first + units_per_block, numbers.stop))
             base = self._index(filters, unit, stride)
             yield (base[:, None] + offset).ravel(), self._batch(filters, unit)
 

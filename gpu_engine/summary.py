@@ -71,6 +71,13 @@ class SummaryBuilder:
         order = np.lexsort((index, -scores))
         self.index, self.score = index[order], scores[order]
 
+    def take(self, summary: GridSummary) -> None:
+        """Take what another builder kept of other combinations, of as many best or more."""
+        self.admissible += summary.admissible
+        self.offer(summary.index, summary.score)
+        for axes, table in self.pairs.items():
+            np.fmax(table, summary.pairs[axes], out=table)
+
     @property
     def full(self) -> bool:
         """Whether K scores are held."""

@@ -2,7 +2,8 @@
 
 Exit status: 0 done, 1 failed (with a traceback; with a sentence where a GPU's memory is too small),
 2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by SIGTERM. In a multirun
-(``-m``) a job that fails does not stop the others; the exit status tells.
+(``-m``) a job that fails does not stop the others: each leaves its outcome (`pipeline.outcome`),
+and the exit status tells.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -27,6 +28,7 @@ from gpu_engine.device import OutOfDeviceMemoryError
 from pipeline.config import CONFIG_DIR, Section, resolved, validated
 from pipeline.config.composition import MISTAKES, explain_composition
 from pipeline.errors import UserError
+from pipeline.outcome import Began, Ended, Recorder, gathered
 
 DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -45,7 +47,12 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Ctrl-C does: it cleans up and keeps what is stored."""
 
 
-def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) -> NoReturn:
+def run(
+    main: Callable[[Schema], None],
+    schema: type[Schema],
+    config_name: str,
+    finish: Callable[[Sequence[Ended]], None] | None = None,
+) -> NoReturn:
     """Compose the configuration from the command line, check it, call ``main``, and exit.
 
     Parameters
@@ -55,15 +62,22 @@ def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) 
     schema : type of Section
         What the configuration must be.
     config_name : str
-        The file in `conf` to start from, without ``.yaml``.
+        The file in `conf` to start from, without ``.yaml``. Where ``finish`` is given, it has
+        `pipeline.outcome.Began` among Hydra's callbacks.
+    finish : callable or None
+        Called with the jobs of a multirun after the last, whatever failed; the exit status is then
+        1 if anything did.
     """
     # Hydra would print its own exceptions and exit with 1; this lets them through to us.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    Began.forget()
     statuses: list[int] = []
 
     @functools.wraps(main)  # Hydra names the job after the module of the wrapped function
     def job(composed: DictConfig) -> None:
-        status = _status(main, schema, composed)
+        recorder = Recorder()
+        status, error = _status(main, schema, composed)
+        recorder.end(status, error)
         if status and HydraConfig.get().mode == RunMode.MULTIRUN:
             raise _JobError(status)
         statuses.append(status)
@@ -83,7 +97,13 @@ def run(main: Callable[[Schema], None], schema: type[Schema], config_name: str) 
     except (*MISTAKES, OSError) as error:
         _say(explain_composition(error))
         statuses.append(MISTAKE)
-    sys.exit(max(statuses, default=DONE))
+    except Exception as error:  # a launcher whose worker was killed raises what it likes
+        _say(f"A process that ran jobs ended early: {type(error).__name__}: {error}")
+        statuses.append(FAILED)
+    status = max(statuses, default=DONE)
+    if finish is not None and Began.folder is not None and status < CANCELLED:
+        status = _finished(finish, gathered(Began.folder), status)
+    sys.exit(status)
 
 
 def run_plain(main: Callable[[], int]) -> NoReturn:
@@ -98,7 +118,8 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
         with _sigterm_interrupts():
             status = main()
     except (UserError, OutOfDeviceMemoryError) as error:
-        status = _complain(error)
+        status, sentence = _explained(error)
+        _say(sentence)
     except KeyboardInterrupt as interrupt:
         status = _say_stopped(interrupt)
     sys.exit(status)
@@ -114,20 +135,24 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _status(main: Callable[[Schema], None], schema: type[Schema], composed: DictConfig) -> int:
-    """Run one job, say what went wrong, and return its exit status."""
+def _status(
+    main: Callable[[Schema], None], schema: type[Schema], composed: DictConfig
+) -> tuple[int, str | None]:
+    """Run one job and say what went wrong; return its exit status and what was said."""
     try:
         main(validated(resolved(composed), schema))
     except (UserError, OutOfDeviceMemoryError) as error:
-        return _complain(error, _job_name())
+        status, sentence = _explained(error)
     except OmegaConfBaseException as error:
-        _say(f"{_job_name()}{explain_composition(error)}")
-        return MISTAKE
-    except Exception:
+        status, sentence = MISTAKE, explain_composition(error)
+    except Exception as error:
         _say(f"{_job_name()}failed")
         traceback.print_exc()
-        return FAILED
-    return DONE
+        return FAILED, f"{type(error).__name__}: {error}"
+    else:
+        return DONE, None
+    _say(f"{_job_name()}{sentence}")
+    return status, sentence
 
 
 @contextmanager
@@ -153,13 +178,24 @@ def _say_stopped(interrupt: KeyboardInterrupt) -> int:
     return CANCELLED
 
 
-def _complain(error: UserError | OutOfDeviceMemoryError, job: str = "") -> int:
-    """Say what stopped a command and needs no traceback; return the exit status."""
+def _explained(error: UserError | OutOfDeviceMemoryError) -> tuple[int, str]:
+    """Return the exit status and the sentence of what stops a command without a traceback."""
     if isinstance(error, UserError):
-        _say(f"{job}{error}")
-        return error.status
-    _say(f"{job}{error}. Use a GPU with more memory, or backend=numba.")
-    return FAILED
+        return error.status, str(error)
+    return FAILED, f"{error}. Use a GPU with more memory, or backend=numba."
+
+
+def _finished(finish: Callable[[Sequence[Ended]], None], jobs: Sequence[Ended], status: int) -> int:
+    """Finish a multirun; return its exit status, which is the refusal's where no job began."""
+    if not jobs:
+        return status
+    try:
+        finish(jobs)
+    except UserError as error:
+        _say(str(error))
+        return FAILED
+    failed = status != DONE or any(one.status != DONE for one, _ in jobs)
+    return FAILED if failed else DONE
 
 
 def _job_name() -> str:

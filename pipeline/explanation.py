@@ -109,6 +109,8 @@ def explain(
     grid_size : int or None
         Combinations of the grid that was searched; None where it was no grid, or is not known.
     """
+    # What a sweep changed stands in the gates; only what came after them is told besides.
+    events = [event for event in events if event.kind != "sweep"]
     stage = configuration.lifecycle_stage
     size = STAGE_SIZE[stage]
     mark = "SYNTHETIC " if configuration.synthetic else ""

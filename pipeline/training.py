@@ -21,11 +21,13 @@ from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.console import Advance
 from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
+from pipeline.executors import Executor, make_executor
 from pipeline.provenance import provenance
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Surface, surface_of
 from pipeline.search.loop import SearchSettings
 from pipeline.search.space import Space, make_space
+from pipeline.search.split import SplitEvaluator
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.agreement import check_against_reference
@@ -100,6 +102,7 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
     space = _space(strategy, config)
     settings = _settings(config, space, note)
     backend = chosen_backend(config.backend, note, settings.evaluations(space))
+    executor = _executor(config, settings, note)
 
     with _timed(timings, "candles"):
         expected = bars_expected(config.market, config.data)
@@ -113,8 +116,12 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
 
     limits = config.risk.limits()
     with _timed(timings, "search"):
-        evaluator = Evaluator(
-            market.candles, space, config.costs.record(), limits, backend, config.backend.block
+        held = (market.candles, space, config.costs.record(), limits, backend)
+        block, threads = config.backend.block, config.backend.threads
+        evaluator = (
+            Evaluator(*held, block)
+            if executor is None
+            else SplitEvaluator(*held, block, threads, executor)
         )
         total = settings.evaluations(space) * (len(parts) + 1)
         with progress("search", total) as advance:
@@ -199,6 +206,17 @@ def _settings(config: TrainConfig, space: Space, note: Note) -> SearchSettings:
             " combinations, so the whole grid is searched instead"
         )
     return settled
+
+
+def _executor(config: TrainConfig, settings: SearchSettings, note: Note) -> Executor | None:
+    """Return what a grid is split over; None where the search stays in this process."""
+    name = config.executor.name
+    if name == "local":
+        return None
+    if settings.method != "grid":
+        note(f"executor={name} splits a grid; optimizer={settings.method} runs in this process")
+        return None
+    return make_executor(config.executor)
 
 
 def _axes(space: Space) -> dict[str, list[Any]]:

@@ -105,4 +105,57 @@ CREATE INDEX ix_configuration_events_configuration_id_at ON configuration_events
 
 UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
 
+-- Running upgrade 0002 -> 0003
+
+CREATE TABLE sweeps (
+    id VARCHAR(32) NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    strategy VARCHAR NOT NULL,
+    optimizer VARCHAR NOT NULL,
+    config JSONB NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    until TIMESTAMP WITH TIME ZONE NOT NULL,
+    engine_version VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    pid INTEGER NOT NULL,
+    process_started VARCHAR NOT NULL,
+    heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    finished_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_sweeps PRIMARY KEY (id),
+    CONSTRAINT ck_sweeps_status CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled'))
+);
+
+CREATE INDEX ix_sweeps_key_created_at ON sweeps (key, created_at);
+
+CREATE UNIQUE INDEX uq_sweeps_running ON sweeps (key) WHERE status = 'running';
+
+CREATE TABLE sweep_markets (
+    sweep_id VARCHAR(32) NOT NULL,
+    position INTEGER NOT NULL,
+    market VARCHAR NOT NULL,
+    task_hash VARCHAR(64) NOT NULL,
+    status VARCHAR NOT NULL,
+    job_id VARCHAR(32) NOT NULL,
+    configuration_id VARCHAR(80),
+    p_value DOUBLE PRECISION,
+    fdr_q_value DOUBLE PRECISION,
+    error TEXT,
+    seconds DOUBLE PRECISION,
+    CONSTRAINT pk_sweep_markets PRIMARY KEY (sweep_id, position),
+    CONSTRAINT ck_sweep_markets_status CHECK (status IN ('pending', 'running', 'done', 'failed', 'skipped')),
+    CONSTRAINT fk_sweep_markets_sweep_id_sweeps FOREIGN KEY(sweep_id) REFERENCES sweeps (id),
+    CONSTRAINT fk_sweep_markets_job_id_training_jobs FOREIGN KEY(job_id) REFERENCES training_jobs (id),
+    CONSTRAINT fk_sweep_markets_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id),
+    CONSTRAINT uq_sweep_markets_sweep_id_market UNIQUE (sweep_id, market)
+);
+
+CREATE INDEX ix_sweep_markets_task_hash_status ON sweep_markets (task_hash, status);
+
+CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
+
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
+
 COMMIT;

@@ -6,6 +6,7 @@ an empty folder with ``../shared`` beside it; those that ask about a stored conf
 folder of the training that their page shows before them.
 """
 
+import fnmatch
 import functools
 import itertools
 import os
@@ -61,7 +62,7 @@ def configurations(text):
     schema, name = SCHEMAS[program]
     several = "-m" in arguments
     choices = [
-        [word] if not several or "[" in word else _alternatives(word)
+        [word] if not several or "=[" in word else _alternatives(word)
         for word in arguments
         if word != "-m"
     ]
@@ -70,6 +71,11 @@ def configurations(text):
 
 def _alternatives(override):
     key, _, values = override.partition("=")
+    if values.startswith("glob(["):
+        names = (path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
+        patterns = values.removeprefix("glob([").removesuffix("])").split(",")
+        chosen = [n for n in names if any(fnmatch.fnmatch(n, pattern) for pattern in patterns)]
+        return [f"{key}={name}" for name in chosen]
     return [f"{key}={value}" for value in values.split(",")]
 
 

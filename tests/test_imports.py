@@ -15,6 +15,7 @@ LAYERS = (
     "pipeline.errors",
     "pipeline.config",
     "pipeline.console",
+    "pipeline.executors",
     "pipeline.market_data",
     "pipeline.strategies",
     "pipeline.search",
@@ -27,6 +28,7 @@ LAYERS = (
 LAZY = {
     "gpu_engine.numba_backend": "Numba",
     "gpu_engine.cuda_backend": "CuPy",
+    "pipeline.executors.ray_cluster": "Ray",
     "pipeline.market_data.connection": "ccxt",
     "pipeline.market_data.exchange": "ccxt",
     "pipeline.market_data.files": "pandas",

@@ -17,6 +17,7 @@ from pipeline.calibrate.measure import Outcome, measure
 from pipeline.calibrate.plan import Plan
 from pipeline.console import Advance
 from pipeline.errors import UserError
+from pipeline.executors.orphans import end_with_parent
 
 #: How many threads linear algebra takes; read once, when a process starts.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -82,7 +83,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
             yield pool
     finally:
         for name, value in before.items():

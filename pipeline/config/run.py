@@ -64,6 +64,9 @@ class BackendConfig(Section):
     devices: Annotated[List[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None
 
 
+#: How many more workers a task is given to when the one that had it died.
+Retries = Annotated[int, Field(ge=0, le=100)]
+
 _DATABASES = ("sqlite", "postgresql", "postgresql+psycopg2")
 
 
@@ -89,7 +92,58 @@ class StorageConfig(Section):
         return re.sub(r"(?<=//)[^@/]*@", "***@", self.url)
 
 
-class ExecutorConfig(Section):
-    """Where a run's work is done: ``local`` is this process."""
+class _Executor(Section):
+    @property
+    def several_nodes(self) -> bool:
+        """Whether tasks may run on other machines, which see neither this disk nor its SQLite."""
+        return False
+
+
+class LocalExecutor(_Executor):
+    """One task after another, in this process."""
 
     name: Literal["local"]
+
+
+class ProcessesExecutor(_Executor):
+    """Worker processes of this machine; ``workers`` None is one a core.
+
+    A task whose worker died is given to another, ``retries`` times.
+    """
+
+    name: Literal["processes"]
+    workers: Count | None
+    retries: Retries
+
+
+class RayExecutor(_Executor):
+    """Tasks of Ray, each with ``num_cpus`` cores and ``num_gpus`` GPUs, or shares of one.
+
+    ``address`` is ``local`` for a cluster of this machine that ends with the command, ``auto`` for
+    the cluster that this machine belongs to, and ``ray://HOST:PORT`` for one elsewhere. It is never
+    None: with None a forgotten cluster of this machine would be joined or refused by surprise.
+    """
+
+    name: Literal["ray"]
+    address: str
+    num_cpus: Count
+    num_gpus: Annotated[float, Field(ge=0)]
+    retries: Retries
+
+    @field_validator("address")
+    @classmethod
+    def _known_address(cls, address: str) -> str:
+        if address not in ("local", "auto") and not re.fullmatch(r"ray://[^/\s]+:\d+", address):
+            raise ValueError("must be local, auto or ray://HOST:PORT")
+        return address
+
+    @property
+    def several_nodes(self) -> bool:
+        """Whether tasks may run on other machines, which see neither this disk nor its SQLite."""
+        return self.address != "local"
+
+
+#: Where a run's work is done.
+ExecutorConfig = Annotated[
+    LocalExecutor | ProcessesExecutor | RayExecutor, Field(discriminator="name")
+]

@@ -29,13 +29,14 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pipeline.results.records import STATUSES, Status
+from pipeline.results.records import MARKET_STATUSES, STATUSES, MarketStatus, Status
 from pipeline.validation.lifecycle import STAGES, Stage
 
 
@@ -83,6 +84,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: String(),
         Status: String(),
+        MarketStatus: String(),
         Stage: String(),
         float: Double(),
         bool: Boolean(),
@@ -194,4 +196,65 @@ class ConfigurationEventRow(Base):
         _one_of("from_stage", STAGES),
         _one_of("to_stage", STAGES),
         Index(None, "configuration_id", "at"),
+    )
+
+
+class SweepRow(Base):
+    """One sweep; `pipeline.results.records.Sweep` explains the fields."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))
+    strategy: Mapped[str]
+    optimizer: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    engine_version: Mapped[str]
+    status: Mapped[Status]
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    process_started: Mapped[str]
+    heartbeat_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        _one_of("status", STATUSES),
+        Index(None, "key", "created_at"),
+        # Two commands that begin the same sweep in the same moment: the second is refused.
+        Index(
+            "uq_sweeps_running",
+            "key",
+            unique=True,
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
+
+
+class SweepMarketRow(Base):
+    """One market of a sweep; `pipeline.results.records.SweepMarket` explains the fields."""
+
+    __tablename__ = "sweep_markets"
+
+    sweep_id: Mapped[str] = mapped_column(ForeignKey("sweeps.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    market: Mapped[str]
+    task_hash: Mapped[str] = mapped_column(String(64))
+    status: Mapped[MarketStatus]
+    job_id: Mapped[str] = mapped_column(ForeignKey("training_jobs.id"))
+    configuration_id: Mapped[str | None] = mapped_column(ForeignKey("trained_configurations.id"))
+    p_value: Mapped[float | None]
+    fdr_q_value: Mapped[float | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    seconds: Mapped[float | None]
+
+    __table_args__ = (
+        _one_of("status", MARKET_STATUSES),
+        UniqueConstraint("sweep_id", "market"),
+        Index(None, "task_hash", "status"),
+        Index(None, "job_id"),
     )

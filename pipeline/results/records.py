@@ -16,14 +16,20 @@ Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 #: Where a job may go from each state. A pending job may fail or be cancelled before it runs:
-#: whoever should have run it died, or a person changed their mind.
+#: whoever should have run it died, or a person changed their mind. What did not complete may be
+#: done again: a market of a sweep keeps its one job.
 TRANSITIONS: dict[Status, tuple[Status, ...]] = {
-    "pending": ("running", "failed", "cancelled"),
-    "running": ("completed", "failed", "cancelled"),
+    "pending": ("pending", "running", "failed", "cancelled"),
+    "running": ("pending", "completed", "failed", "cancelled"),
     "completed": (),
-    "failed": (),
-    "cancelled": (),
+    "failed": ("pending",),
+    "cancelled": ("pending",),
 }
+
+#: ``skipped``: another sweep has computed the very same, and its result is taken.
+MarketStatus = Literal["pending", "running", "done", "failed", "skipped"]
+
+MARKET_STATUSES: tuple[MarketStatus, ...] = get_args(MarketStatus)
 
 
 def utc_now() -> datetime:
@@ -109,3 +115,52 @@ class ConfigurationEvent:
     to_stage: Stage
     reason: str
     figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Many markets trained and judged together, as `sweeps` holds it.
+
+    ``key`` is the same for every sweep that was asked for the same. ``since`` and ``until`` are the
+    days that it began with: candles fetched later change nothing. ``host``, ``pid`` and
+    ``process_started`` name the process that runs it, the only one that writes its rows.
+    """
+
+    id: str
+    key: str
+    strategy: str
+    optimizer: str
+    config: dict[str, Any]
+    since: datetime
+    until: datetime
+    engine_version: str
+    status: Status
+    host: str
+    pid: int
+    process_started: str
+    heartbeat_at: datetime
+    created_at: datetime
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SweepMarket:
+    """One market of a sweep, as `sweep_markets` holds it.
+
+    ``market`` is its name in `conf/market`; ``task_hash`` is of all that decides what is computed.
+    ``configuration_id`` is None also where a search found nothing admissible. ``seconds`` is what
+    its job took.
+    """
+
+    sweep_id: str
+    position: int
+    market: str
+    task_hash: str
+    status: MarketStatus
+    job_id: str
+    configuration_id: str | None
+    p_value: float | None
+    fdr_q_value: float | None
+    error: str | None
+    seconds: float | None

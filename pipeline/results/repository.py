@@ -1,9 +1,7 @@
 """Every read and write of the tables. Nothing else in the project speaks SQL.
 
-A change of a job's state is one conditional UPDATE that names the states it may come from, so two
-processes that want the same job cannot both have it, and no transaction reads before it writes
-(which SQLite would refuse under a second writer). What a run found and the end of its job are
-stored in one transaction: there is never one without the other.
+A change of a job's state is one conditional UPDATE (`pipeline.results.ownership`). What a run found
+and the end of its job are stored in one transaction: there is never one without the other.
 
 A run that was killed cannot say so. Its job holds the host, the process id and the moment the
 process started; `Repository.reap_dead_jobs`, called at every start, marks what has no process any
@@ -12,9 +10,8 @@ more. Of another host nothing can be asked, so there the age of the last heartbe
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -22,7 +19,6 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import Engine, ScalarResult, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.results import process
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import (
     Base,
@@ -30,8 +26,18 @@ from pipeline.results.models import (
     TrainedConfiguration,
     TrainingJob,
 )
+from pipeline.results.ownership import (
+    HEARTBEAT_LIMIT,
+    IllegalTransitionError,
+    UnknownIdError,
+    cause_of_death,
+    get_row,
+    move_job,
+    requeue_job,
+    this_process,
+    write_job,
+)
 from pipeline.results.records import (
-    TRANSITIONS,
     Configuration,
     ConfigurationEvent,
     Job,
@@ -40,29 +46,17 @@ from pipeline.results.records import (
 )
 from pipeline.validation.lifecycle import Stage
 
-#: A job of another host that has been silent for so long is taken for dead.
-HEARTBEAT_LIMIT = timedelta(minutes=15)
+__all__ = [
+    "IllegalTransitionError",
+    "Repository",
+    "SortKey",
+    "StageMovedError",
+    "UnknownIdError",
+    "new_job",
+]
 
 SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
-Row = TypeVar("Row", bound=Base)
 Record = TypeVar("Record", Job, Configuration, ConfigurationEvent)
-
-
-class UnknownIdError(LookupError):
-    """No row has this id."""
-
-
-class IllegalTransitionError(RuntimeError):
-    """A job was asked for a state that its present one does not lead to.
-
-    A run that meets this in `Repository.progress` was cancelled, or taken for dead, by someone
-    else: it should stop.
-    """
-
-    def __init__(self, job_id: str, status: Status, wanted: Status) -> None:
-        super().__init__(f"job {job_id} is {status} and cannot become {wanted}")
-        self.job_id = job_id
-        self.status = status
 
 
 class StageMovedError(RuntimeError):
@@ -81,38 +75,17 @@ class Repository:
     def __init__(self, engine: Engine) -> None:
         self._sessions = sessionmaker(engine)
 
-    def create_job(
-        self,
-        *,
-        exchange: str,
-        pair: str,
-        timeframe: str,
-        strategy: str,
-        optimizer: str,
-        config: Mapping[str, Any],
-        config_hash: str,
-        seed: int,
-    ) -> str:
-        """Store a pending job owned by this process and return its id (32 hex digits)."""
-        now = utc_now()
-        job_id = uuid.uuid4().hex
-        job = TrainingJob(
-            id=job_id,
-            market=f"{exchange}:{pair}:{timeframe}",
-            exchange=exchange,
-            pair=pair,
-            timeframe=timeframe,
-            strategy=strategy,
-            optimizer=optimizer,
-            config=config,
-            config_hash=config_hash,
-            seed=seed,
-            status="pending",
-            progress=0.0,
-            heartbeat_at=now,
-            created_at=now,
-            **_owner(),
-        )
+    def session(self) -> Session:
+        """Open a session, for what reads and writes in a module of its own."""
+        return self._sessions()
+
+    def create_job(self, **described: Any) -> str:
+        """Store a pending job owned by this process and return its id (32 hex digits).
+
+        ``described`` is what `new_job` takes.
+        """
+        job = new_job(**described)
+        job_id = job.id
         with self._sessions.begin() as session:
             session.add(job)
         return job_id
@@ -120,7 +93,12 @@ class Repository:
     def start_job(self, job_id: str) -> None:
         """Start a pending job, which belongs to this process from now on."""
         with self._sessions.begin() as session:
-            _move(session, job_id, "running", started_at=utc_now(), **_owner())
+            move_job(session, job_id, "running", started_at=utc_now(), **this_process())
+
+    def requeue_job(self, job_id: str) -> None:
+        """Make a job that did not complete pending again; it belongs to this process."""
+        with self._sessions.begin() as session:
+            requeue_job(session, job_id)
 
     def progress(self, job_id: str, fraction: float, stage_of_work: str) -> None:
         """Record that a running job lives, and how far it is. The caller keeps it to seconds.
@@ -128,31 +106,35 @@ class Repository:
         Raises
         ------
         IllegalTransitionError
-            When the job is not running any more.
+            When the job is not running any more, or was given to another process.
         """
-        done = min(max(fraction, 0.0), 1.0)
+        done = {"progress": min(max(fraction, 0.0), 1.0), "stage_of_work": stage_of_work}
         with self._sessions.begin() as session:
-            _set(
-                session, job_id, ["running"], "running", progress=done, stage_of_work=stage_of_work
-            )
+            write_job(session, job_id, ["running"], "running", owned=True, **done)
 
     def complete_job(self, job_id: str) -> None:
         """Complete a running job without a configuration: nothing admissible was found."""
         with self._sessions.begin() as session:
-            _move(session, job_id, "completed", finished_at=utc_now(), progress=1.0)
+            _complete(session, job_id)
 
     def fail_job(self, job_id: str, error: str) -> None:
-        """Mark a pending or running job as failed, with the reason."""
+        """Mark a pending or running job of this process as failed, with the reason."""
         with self._sessions.begin() as session:
-            _move(session, job_id, "failed", finished_at=utc_now(), error=error)
+            move_job(session, job_id, "failed", owned=True, finished_at=utc_now(), error=error)
 
     def cancel_job(self, job_id: str) -> None:
-        """Cancel a pending or running job."""
+        """Cancel a pending or running job, whoever owns it."""
         with self._sessions.begin() as session:
-            _move(session, job_id, "cancelled", finished_at=utc_now())
+            move_job(session, job_id, "cancelled", finished_at=utc_now())
 
     def save_configuration(self, record: Configuration) -> None:
-        """Store a configuration and complete its running job: both or neither."""
+        """Store a configuration and complete its running job: both or neither.
+
+        Raises
+        ------
+        IllegalTransitionError
+            When the job is not running any more, or was given to another process.
+        """
         metrics = record.out_of_sample
         row = TrainedConfiguration(
             **{field.name: getattr(record, field.name) for field in fields(record)},
@@ -162,13 +144,13 @@ class Repository:
             p_value=jsonable(record.statistics.get("p_value")),
         )
         with self._sessions.begin() as session:
-            _move(session, record.job_id, "completed", finished_at=utc_now(), progress=1.0)
+            _complete(session, record.job_id)
             session.add(row)
 
     def job(self, job_id: str) -> Job:
         """Read one job, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            return _record(Job, _get(session, TrainingJob, job_id))
+            return _record(Job, get_row(session, TrainingJob, job_id))
 
     def jobs(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> list[Job]:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
@@ -181,7 +163,7 @@ class Repository:
     def configuration(self, configuration_id: str) -> Configuration:
         """Read one configuration, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            row = _get(session, TrainedConfiguration, configuration_id)
+            row = get_row(session, TrainedConfiguration, configuration_id)
             return _record(Configuration, row)
 
     def filter_columns(self, configuration_id: str) -> dict[str, float | int | None]:
@@ -194,7 +176,7 @@ class Repository:
         """
         names = ("oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value")
         with self._sessions() as session:
-            row = _get(session, TrainedConfiguration, configuration_id)
+            row = get_row(session, TrainedConfiguration, configuration_id)
             return {name: getattr(row, name) for name in names}
 
     def has_configuration(self, configuration_id: str) -> bool:
@@ -274,7 +256,7 @@ class Repository:
         )
         with self._sessions() as session, session.begin() as transaction:
             if session.scalar(move) is None:
-                present = _get(session, row, event.configuration_id).lifecycle_stage
+                present = get_row(session, row, event.configuration_id).lifecycle_stage
                 raise StageMovedError(
                     f"{event.configuration_id} is in {present}, not in {event.from_stage}"
                 )
@@ -298,7 +280,7 @@ class Repository:
         """Mark the unfinished jobs whose process is gone as failed and return them."""
         reaped = []
         for job in self.jobs("pending", "running", limit=None):
-            reason = _cause_of_death(job, heartbeat_limit)
+            reason = _obituary(job, heartbeat_limit)
             if reason is not None and self._bury(job, reason):
                 reaped.append(self.job(job.id))
         return reaped
@@ -318,48 +300,49 @@ class Repository:
             return session.scalar(statement) is not None
 
 
-def _owner() -> dict[str, Any]:
-    return {"host": process.host(), "pid": os.getpid(), "process_started": process.own_start()}
-
-
-def _cause_of_death(job: Job, heartbeat_limit: timedelta) -> str | None:
-    """Say why the job's process is taken for dead; None when it is not."""
-    work = f" during {job.stage_of_work}" if job.stage_of_work else ""
-    last = f"last heard of at {job.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC{work}"
-    if job.host == process.host():
-        if process.is_alive(job.pid, job.process_started):
-            return None
-        return f"process {job.pid} on {job.host} is gone (killed, or the machine went down); {last}"
-    if utc_now() - job.heartbeat_at <= heartbeat_limit:
-        return None
-    return f"no heartbeat from {job.host} for more than {heartbeat_limit}; {last}"
-
-
-def _move(session: Session, job_id: str, wanted: Status, **values: Any) -> None:
-    """Bring a job into state ``wanted`` from any state that leads there."""
-    sources = [status for status, following in TRANSITIONS.items() if wanted in following]
-    _set(session, job_id, sources, wanted, **values)
-
-
-def _set(
-    session: Session, job_id: str, sources: Sequence[Status], wanted: Status, **values: Any
-) -> None:
-    statement = (
-        update(TrainingJob)
-        .where(TrainingJob.id == job_id, TrainingJob.status.in_(sources))
-        .values(status=wanted, heartbeat_at=utc_now(), **values)
-        .returning(TrainingJob.id)
+def new_job(
+    *,
+    exchange: str,
+    pair: str,
+    timeframe: str,
+    strategy: str,
+    optimizer: str,
+    config: Mapping[str, Any],
+    config_hash: str,
+    seed: int,
+) -> TrainingJob:
+    """Make a pending job of this process, not stored yet."""
+    now = utc_now()
+    return TrainingJob(
+        id=uuid.uuid4().hex,
+        market=f"{exchange}:{pair}:{timeframe}",
+        exchange=exchange,
+        pair=pair,
+        timeframe=timeframe,
+        strategy=strategy,
+        optimizer=optimizer,
+        config=config,
+        config_hash=config_hash,
+        seed=seed,
+        status="pending",
+        progress=0.0,
+        heartbeat_at=now,
+        created_at=now,
+        **this_process(),
     )
-    if session.scalar(statement) is None:
-        present = _get(session, TrainingJob, job_id)
-        raise IllegalTransitionError(job_id, present.status, wanted)
 
 
-def _get(session: Session, model: type[Row], key: str) -> Row:
-    row = session.get(model, key)
-    if row is None:
-        raise UnknownIdError(f"{model.__tablename__} has no row with id {key}")
-    return row
+def _complete(session: Session, job_id: str) -> None:
+    move_job(session, job_id, "completed", owned=True, finished_at=utc_now(), progress=1.0)
+
+
+def _obituary(job: Job, heartbeat_limit: timedelta) -> str | None:
+    """Say why the job's process is taken for dead, and when it last spoke; None when it is not."""
+    reason = cause_of_death(job, heartbeat_limit)
+    if reason is None:
+        return None
+    work = f" during {job.stage_of_work}" if job.stage_of_work else ""
+    return f"{reason}; last heard of at {job.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC{work}"
 
 
 def _record(kind: type[Record], row: Base) -> Record:

@@ -154,12 +154,7 @@ def restaged(
         Share of the discovery's net profit per day that is gone, 1 when all is; None where that
         was not positive.
     """
-    size = STAGE_SIZE[stage]
-    changed = {
-        **document,
-        "status": stage,
-        "risk_allocation": document["risk_allocation"]
-        | {"max_position_size": size, "current_allocation": size},
+    changed = _sized(document, stage) | {
         "pattern_health": document["pattern_health"]
         | {
             "death_signals": dict(death_signals),
@@ -169,6 +164,26 @@ def restaged(
     }
     validate_document(changed)
     return changed
+
+
+def rejudged(document: Mapping[str, Any], stage: Stage, fdr_q_value: float) -> dict[str, Any]:
+    """Return a stored document as judging a sweep leaves it: stage, sizes and the q-value."""
+    changed = _sized(document, stage) | {
+        "statistical_validation": document["statistical_validation"] | {"fdr_q_value": fdr_q_value}
+    }
+    validate_document(changed)
+    return changed
+
+
+def _sized(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
+    """Move a document to a stage, with the position that it may trade there."""
+    size = STAGE_SIZE[stage]
+    allocation = {"max_position_size": size, "current_allocation": size}
+    return {
+        **document,
+        "status": stage,
+        "risk_allocation": document["risk_allocation"] | allocation,
+    }
 
 
 def validate_document(document: Mapping[str, Any]) -> None:

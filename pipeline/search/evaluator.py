@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,29 @@ from gpu_engine.records import (
 )
 from pipeline.search.space import Space, single_point
 from pipeline.strategies.base import EXIT_PARAMETERS
+
+Advance = Callable[[int], None]
+R = TypeVar("R")
+
+
+class GridPass(Protocol[R]):
+    """A pass over a whole grid that can be made part by part: however it is cut, one result.
+
+    It travels to other processes: fields pickle.
+    """
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Windows in which every combination is evaluated."""
+        ...
+
+    def over(self, evaluator: Evaluator, part: range, advance: Advance) -> R:
+        """Make the pass over a part (`gpu_engine.grid`)."""
+        ...
+
+    def joined(self, grid: Grid, found: Iterable[tuple[range, R]]) -> R:
+        """Join what was found in all parts of ``grid``, which come in any order."""
+        ...
 
 
 class Evaluator:
@@ -68,9 +91,15 @@ class Evaluator:
             )
         )
 
-    def stream(self, windows: Sequence[Window]) -> Iterator[tuple[Int64, NDArray[Any]]]:
-        """Stream the whole discrete space: indices of shape (n,) and metrics of (W, n)."""
-        yield from exhaustive.stream(self.market, self.grid, windows, self.block)
+    def walk(self, grid_pass: GridPass[R], advance: Advance) -> R:
+        """Make a pass over the whole discrete space; ``advance`` hears of every evaluation."""
+        return grid_pass.over(self, self.grid.whole, advance)
+
+    def stream(
+        self, windows: Sequence[Window], part: range | None = None
+    ) -> Iterator[tuple[Int64, NDArray[Any]]]:
+        """Stream a part, or the discrete space: indices of shape (n,) and metrics of (W, n)."""
+        yield from exhaustive.stream(self.market, self.grid, windows, self.block, part)
 
     def points(self, points: Float, windows: Sequence[Window]) -> NDArray[Any]:
         """Metrics (`METRICS`) of some points, shape (W, n)."""

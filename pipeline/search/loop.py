@@ -8,13 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from gpu_engine import exhaustive
 from gpu_engine.records import Float, Window
 from gpu_engine.scoring import MINIMISED, ScoreRule, scores_of
 from gpu_engine.summary import GridSummary
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.search.evaluator import Evaluator
-from pipeline.search.grid import score_grid
+from pipeline.search.grid import Summaries, score_grid
 from pipeline.search.method import Method
 from pipeline.search.random import RandomSearch
 from pipeline.search.ranking import (
@@ -124,15 +123,7 @@ def _search_grid(
 ) -> list[Found]:
     space = evaluator.space
     if space.size > PLATEAU_LIMIT:
-        summaries = exhaustive.summarise(
-            evaluator.market,
-            evaluator.grid,
-            windows,
-            settings.rule,
-            BEST_KEPT,
-            advance,
-            evaluator.block,
-        )
+        summaries = evaluator.walk(Summaries(tuple(windows), settings.rule, BEST_KEPT), advance)
         return [
             _found_in(evaluator, window, settings, summary)
             for window, summary in zip(windows, summaries, strict=True)

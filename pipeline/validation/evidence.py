@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from gpu_engine.metrics import DAYS_PER_YEAR
 from gpu_engine.records import Float
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.config.validation import LuckTests
+from pipeline.executors.share import cores
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
 from pipeline.validation.bootstrap import mean_block
@@ -195,4 +195,4 @@ def _with_surrogates(
 
 def _workers(backend: Backend, asked: int | None) -> int:
     """Only CPU backends share the machine among processes; a GPU is fed by one."""
-    return 1 if backend.name == "cuda" else asked or os.cpu_count() or 1
+    return 1 if backend.name == "cuda" else asked or cores()

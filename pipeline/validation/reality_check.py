@@ -8,7 +8,6 @@ resample instead of a mean). All resamples of a block of columns are two matrix 
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from gpu_engine.records import Float
+from pipeline.executors.share import cores
 from pipeline.validation.bootstrap import resample_counts, stationary_indices
 
 Float32 = NDArray[np.float32]
@@ -111,7 +111,7 @@ class MaxSharpe:
         self._statistic, self._n_columns = -np.inf, 0
         self._waiting, self._n_waiting = np.empty((COLUMNS, n_days)), 0
         # One chunk after the other where a GPU works on each.
-        self._threads = (threads or os.cpu_count() or 1) if xp is np else 1
+        self._threads = (threads or cores()) if xp is np else 1
         self._ahead: deque[Future[_Chunk]] = deque()
 
     def __enter__(self) -> MaxSharpe:

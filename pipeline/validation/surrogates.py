@@ -25,6 +25,7 @@ import numpy as np
 from gpu_engine.backend import Backend, choose
 from gpu_engine.records import Candles, Costs, Float, RiskLimits
 from pipeline.errors import UserError
+from pipeline.executors.orphans import end_with_parent
 from pipeline.market_data.surrogates import SURROGATES as MAKERS
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
@@ -159,6 +160,7 @@ _worker: tuple[SurrogateSearch, Backend]
 
 def _start_worker(search: SurrogateSearch, backend: str) -> None:
     global _worker
+    end_with_parent()
     _worker = (search, choose(backend).backend)
     if backend == "numba":
         from gpu_engine.numba_backend import set_threads

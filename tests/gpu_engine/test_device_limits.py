@@ -26,7 +26,9 @@ def two_thresholds(*more):
 
 def summarise(market, grid):
     rule, window = ScoreRule("net_profit", 0), Window(0, 100)
-    return market.backend.summarise_grid(market.loaded, grid, window, rule, 3, lambda n: None)
+    return market.backend.summarise_grid(
+        market.loaded, grid, grid.whole, window, rule, 3, lambda n: None
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from gpu_engine.host_device import HostDevice, compiler
 from gpu_engine.records import ExitSettings, Window
 from gpu_engine.scoring import ScoreRule, scores_of
 from gpu_engine.summary import SummaryBuilder
-from support.backends import ALL, CUDA, CUDA_ON_HOST, KERNEL_CACHE, named
+from support.backends import ALL, COMPILED, CUDA, CUDA_ON_HOST, KERNEL_CACHE, named
 from support.random_market import random_market
 
 RULES = [
@@ -98,18 +98,36 @@ def assert_same_summary(found, expected):
         np.testing.assert_array_equal(found.pairs[pair], table)
 
 
+@pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.objective)
+@pytest.mark.parametrize("most", [72, 150])
+def test_parts_add_up_to_the_whole(world, backend, rule, most):
+    market, window = load(world, named(backend)), (Window(100, 500),)
+    scores, best = [], SummaryBuilder(GRID, 9)
+    for part in GRID.parts(most):
+        asked = {"rule": rule, "advance": lambda n: None, "part": part}
+        scores.append(exhaustive.score(market, GRID, window, **asked))
+        best.take(exhaustive.summarise(market, GRID, window, k=9, **asked)[0])
+    whole = exhaustive.score(market, GRID, window, rule, lambda n: None)
+    np.testing.assert_array_equal(np.concatenate(scores, axis=1), whole)
+    (expected,) = exhaustive.summarise(market, GRID, window, rule, 9, lambda n: None)
+    assert_same_summary(best.finish(), expected)
+
+
 @needs_compiler
 @pytest.mark.parametrize("stretch", [1, 17, 64])
 def test_stretches_and_devices_change_nothing(world, monkeypatch, stretch):
     rule, window = ScoreRule("net_profit", 1), Window(0, 900)
     expected = load(world, named("cuda on host"))
-    whole = expected.backend.summarise_grid(expected.loaded, GRID, window, rule, 5, lambda n: None)
+    whole = expected.backend.summarise_grid(
+        expected.loaded, GRID, GRID.whole, window, rule, 5, lambda n: None
+    )
     monkeypatch.setattr(cuda_backend, "STRETCH", stretch)
     monkeypatch.setattr(cuda_backend, "STRIP", 4)
     sizes = ((1, 1), (132, 8), (2, 5))
     several = CudaBackend([HostDevice(KERNEL_CACHE, multiprocessors=m, wave=w) for m, w in sizes])
     market = load(world, several)
-    parts = several.summarise_grid(market.loaded, GRID, window, rule, 5, lambda n: None)
+    parts = several.summarise_grid(market.loaded, GRID, GRID.whole, window, rule, 5, lambda n: None)
     assert_same_summary(parts, whole)
     evaluated = (engine.evaluate(some, world.batch, (window,)) for some in (market, expected))
     assert_identical(*evaluated)
@@ -130,7 +148,9 @@ def test_a_tie_with_the_worst_of_the_best_is_not_collected(world, monkeypatch, d
     monkeypatch.setattr(cuda_backend, "STRETCH", 24)
     market = load(world, CudaBackend([HostDevice(KERNEL_CACHE) for _ in range(devices)]))
     no_trades, rule = Window(0, 1), ScoreRule("net_profit", 0)
-    found = market.backend.summarise_grid(market.loaded, GRID, no_trades, rule, 5, lambda n: None)
+    found = market.backend.summarise_grid(
+        market.loaded, GRID, GRID.whole, no_trades, rule, 5, lambda n: None
+    )
     assert found.index.tolist() == [0, 1, 2, 3, 4]
     assert found.score.tolist() == [0.0] * 5
     assert found.admissible == GRID.size == 216

@@ -25,6 +25,8 @@ def refusal(url: str) -> str:
 TABLES = {
     "alembic_version",
     "configuration_events",
+    "sweep_markets",
+    "sweeps",
     "trained_configurations",
     "training_jobs",
 }
@@ -144,7 +146,7 @@ def test_a_database_of_a_later_version_is_refused(empty_url: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
     message = refusal(empty_url)
-    assert "belongs to a later version of this program (schema 9999, here 0002)" in message
+    assert "belongs to a later version of this program (schema 9999, here 0003)" in message
     assert "hush" not in message
 
 

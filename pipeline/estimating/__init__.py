@@ -1,0 +1,1 @@
+"""What an estimate is made of: candles at hand, trades to expect, rates of this machine."""

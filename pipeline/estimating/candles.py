@@ -1,0 +1,154 @@
+"""The candles that an estimate looks at: those at hand, and nothing is fetched or written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gpu_engine.records import DAY_MS, Candles
+from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
+from pipeline.config.data import DEFAULT_HISTORY_DAYS
+from pipeline.errors import UserError
+from pipeline.market_data.files import read_file
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.month import DamagedError, month_span, read_month
+from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.resample import check_divides, resampled
+from pipeline.market_data.spans import Span
+from pipeline.market_data.store import MONTH_FILE, candle_path
+from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.validation.windows import whole_days
+
+Source = Literal["stored", "file", "generated", "synthetic stand-in"]
+
+#: Of invented candles so many do: trades a day are what is asked of them.
+STAND_IN_BARS = 30_000
+STAND_IN_SEED, STAND_IN_VOLATILITY = 0, 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class AtHand:
+    """Candles to sample, where they are from, and the whole days that the run itself would have."""
+
+    candles: Candles
+    source: Source
+    days: int
+
+
+def candles_at_hand(config: TrainConfig) -> AtHand:
+    """Return the market's own candles where they are on this machine, else invented ones.
+
+    Raises
+    ------
+    UserError
+        When the file is not there or broken, or the exchange serves too little and the store has
+        no more: it says what to do.
+    """
+    data, market = config.data, config.market
+    if isinstance(data, SyntheticData):
+        candles = _invented(market.timeframe, data.days, data.seed, data.annual_volatility)
+        return AtHand(candles, "generated", data.days)
+    if isinstance(data, FileData):
+        since = 0 if data.since_ms is None else data.since_ms
+        until = np.iinfo(np.int64).max if data.until_ms is None else data.until_ms
+        candles = _regular(_between(read_file(data.path), (since, int(until))), config, data.path)
+        return AtHand(candles, "file", whole_days(candles).count)
+    asked = _asked(data)
+    stored = _stored(config, data, asked)
+    first = max(asked[0], _served_from(config, data, stored))
+    days = max(0, asked[1] - first) // DAY_MS
+    complaint = config.validation.complaint(days)
+    if complaint:
+        raise UserError(_too_little(config, complaint))
+    if stored is not None and not config.validation.complaint(whole_days(stored).count):
+        return AtHand(stored, "stored", days)
+    invented = _invented(market.timeframe, days, STAND_IN_SEED, STAND_IN_VOLATILITY)
+    return AtHand(invented, "synthetic stand-in", days)
+
+
+@lru_cache(maxsize=4)  # most markets of a sweep that the store lacks are given the same ones
+def _invented(timeframe: str, days: int, seed: int, volatility: float) -> Candles:
+    """At most about `STAND_IN_BARS` of the days, and enough of them to hold a day."""
+    enough = max(1, STAND_IN_BARS * timeframe_ms(timeframe) // DAY_MS)
+    rows = synthetic_candles(min(days, enough), timeframe, seed, volatility)
+    return make_regular(rows, timeframe, "generated candles")[0]
+
+
+def _asked(data: CcxtData) -> Span:
+    """Return the span of `pipeline.candles.fetch_candles`, as far as it is past."""
+    now = int(time.time() * 1000)
+    until = data.until_ms or now
+    return data.since_ms or until - DEFAULT_HISTORY_DAYS * DAY_MS, min(until, now)
+
+
+def _stored(config: TrainConfig, data: CcxtData, asked: Span) -> Candles | None:
+    """Candles that the store has of the span; None for none.
+
+    Read without the market's lock, as `pipeline.market_data.peers` does: every month is replaced
+    in one step, and a damaged one is left to the next fetch.
+    """
+    exchange = config.market.exchange.ccxt_id
+    assert exchange is not None, "refused by the configuration"
+    timeframe = data.resample_from or config.market.timeframe
+    folder = candle_path(Path(data.store), exchange, config.market.pair, timeframe)
+    months = [
+        candles
+        for file in sorted(folder.glob("*.parquet"))
+        if MONTH_FILE.fullmatch(file.name) and _meet(month_span(file.stem), asked)
+        for candles in _whole(file)
+    ]
+    if not months:
+        return None
+    raw = RawCandles(*(np.concatenate([getattr(m, c) for m in months]) for c in COLUMNS))
+    step, built_step = timeframe_ms(timeframe), timeframe_ms(config.market.timeframe)
+    check_divides(step, built_step)
+    raw = resampled(_between(raw, asked), step, built_step)
+    return _regular(raw, config, config.market.id) if len(raw) else None
+
+
+def _whole(file: Path) -> list[RawCandles]:
+    try:
+        return [read_month(file)[0]]
+    except (DamagedError, FileNotFoundError):
+        return []
+
+
+def _meet(a: Span, b: Span) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _between(raw: RawCandles, span: Span) -> RawCandles:
+    inside = (raw.timestamp >= span[0]) & (raw.timestamp < span[1])
+    return raw.take(np.flatnonzero(inside))
+
+
+def _regular(raw: RawCandles, config: TrainConfig, source: str) -> Candles:
+    return make_regular(raw, config.market.timeframe, source)[0]
+
+
+def _served_from(config: TrainConfig, data: CcxtData, stored: Candles | None) -> int:
+    """First moment that a run can have: what the exchange still serves, or what the store kept."""
+    served = config.market.exchange.history_candles
+    if served is None or (config.market.exchange.ccxt_id, data.kraken) == ("kraken", "trades"):
+        return 0
+    step = timeframe_ms(data.resample_from or config.market.timeframe)
+    newest = int(time.time() * 1000) - served * step
+    return newest if stored is None else min(newest, int(stored.timestamp[0]))
+
+
+def _too_little(config: TrainConfig, complaint: str) -> str:
+    # ccxt, a second to import, hangs on the module; only this refusal needs its text.
+    from pipeline.market_data.exchange import WAY_OUT, WAYS_OUT
+
+    exchange, timeframe = config.market.exchange, config.market.timeframe
+    way_out = WAYS_OUT.get(exchange.ccxt_id or "", WAY_OUT)
+    return (
+        f"{config.market.id}: {exchange.name} serves its newest {exchange.history_candles} candles"
+        f" of {timeframe}, and the store has too few older ones. {complaint} {way_out}"
+    )

@@ -1,0 +1,94 @@
+"""How many trades the evidence will have: those of typical combinations on the candles at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpu_engine.backend import Backend
+from gpu_engine.records import Candles
+from pipeline.config import TrainConfig
+from pipeline.errors import UserError
+from pipeline.estimating.sample import drawn, few_tables
+from pipeline.search.evaluator import Evaluator
+from pipeline.search.space import Space
+from pipeline.validation.lifecycle import Gate, judge
+from pipeline.validation.windows import whole_days
+from pipeline.wording import plural
+
+#: Combinations looked at, and event tables built for them.
+SAMPLE, TABLES, SEED = 2000, 35, 0
+#: The busy end of the admissible: what nine of ten do not reach is called out of reach.
+BUSY = 0.9
+
+_WORDS = {">": "more than", ">=": "at least"}
+
+
+@dataclass(frozen=True)
+class Traded:
+    """Trades a day of a sample of combinations.
+
+    Attributes
+    ----------
+    mean : float
+        Of all of them: the work of a search.
+    admissible_share, whole_share : float
+        Of them that trade often enough (``min_trades``) to win a search, and over the whole
+        history.
+    typical, busy : float
+        Median and upper decile of the admissible; 0 where none is.
+    """
+
+    mean: float
+    admissible_share: float
+    whole_share: float
+    typical: float
+    busy: float
+
+
+def sampled_trades(
+    config: TrainConfig, space: Space, candles: Candles, backend: Backend, days: tuple[float, int]
+) -> Traded:
+    """Evaluate a seeded sample of the grid's combinations once over all whole days.
+
+    ``days`` of a search and of the whole history: admissible is what trades ``min_trades`` times in
+    them at its rate.
+    """
+    rng, at_hand = np.random.default_rng(SEED), whole_days(candles)
+    if not at_hand.count:
+        raise UserError(f"{config.market.id}: the candles hold no whole UTC day.")
+    few = few_tables(space, TABLES, rng)
+    evaluator = Evaluator(candles, few, config.costs.record(), config.risk.limits(), backend)
+    metrics = evaluator.points(drawn(few, SAMPLE, rng), (at_hand.whole,))[0]
+    a_day = metrics["sample_size"] / at_hand.count
+    train, whole = (a_day * length >= config.min_trades for length in days)
+    typical, busy = np.quantile(a_day[train], (0.5, BUSY)) if train.any() else (0.0, 0.0)
+    shares = float(train.mean()), float(whole.mean())
+    return Traded(float(a_day.mean()), *shares, float(typical), float(busy))
+
+
+def power_note(traded: Traded, test_days: float, all_test_days: float) -> str:
+    """Say how many trades to expect, and which stages that many cannot reach."""
+    if not traded.admissible_share:
+        return "no combination sampled trades often enough to win a search (min_trades)"
+    window, total = round(traded.typical * test_days), round(traded.typical * all_test_days)
+    busy = round(traded.busy * all_test_days)
+    clauses = list(_clauses(total, busy)) or ["enough for every stage"]
+    return f"about {plural(window, 'trade')} a window, {total:,} in all: {'; '.join(clauses)}"
+
+
+def _clauses(total: int, busy: int) -> Iterator[str]:
+    """Stages that ``total`` trades do not reach, lowest first; ``busy`` trades may."""
+    for gate, at_best in zip(_gates(total), _gates(busy), strict=True):
+        if gate.passed:
+            continue
+        # Failing a gate of DISCOVERY holds a configuration there; those of MATURE lift it there.
+        beyond = gate.stage if gate.stage == "MATURE" else f"more than {gate.stage}"
+        outcome = "only for busy combinations" if at_best.passed else "out of reach"
+        yield f"{beyond} ({_WORDS[gate.comparison]} {gate.threshold:g}) is {outcome}"
+
+
+def _gates(trades: int) -> list[Gate]:
+    return [gate for gate in judge({"sample_size": trades})[1] if gate.name == "sample_size"]

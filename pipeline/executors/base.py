@@ -1,0 +1,73 @@
+"""The interface of all executors: work, what it shares, tasks in; results out as they finish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from pipeline.errors import UserError
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Ended(Generic[T, R]):
+    """A task that ended: with a ``result``, or with an ``error`` in words and no result."""
+
+    task: T
+    result: R | None
+    error: str | None
+
+
+class Executor(Protocol):
+    """Runs tasks; ``slots`` is how many at once."""
+
+    @property
+    def slots(self) -> int:
+        """Tasks that run at once."""
+        ...
+
+    def run(
+        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+    ) -> Generator[Ended[T, R]]:
+        """Yield every task of ``tasks`` once, as it ends and in any order.
+
+        Parameters
+        ----------
+        work : callable of (shared, task)
+            A function at the top of a module that workers can import; not of ``__main__``.
+        shared : object
+            The same for all tasks. It is sent to a worker once, and every call there is given the
+            same object, so that what is costly may be kept on it.
+        tasks : iterable
+            Drawn as they are needed: a few more than run at once, never all.
+
+        Yields
+        ------
+        Ended
+            What ``work`` returned or, where it raised, the exception in words. Only a task whose
+            worker died is tried again.
+
+        Notes
+        -----
+        Shared, tasks and results are pickled. Closing the iterator stops what is under way.
+        """
+        ...
+
+
+def attempt(work: Callable[[S, T], R], shared: S, task: T) -> tuple[R | None, str | None]:
+    """Do a task; return its result, or what went wrong in words."""
+    try:
+        return work(shared, task), None
+    except Exception as error:
+        return None, in_words(error)
+
+
+def in_words(error: BaseException) -> str:
+    """Return a user's mistake as its sentence, anything else as its type and message."""
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

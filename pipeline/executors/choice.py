@@ -1,0 +1,33 @@
+"""The executor that a configuration asks for."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from pipeline.config import ExecutorConfig, LocalExecutor, ProcessesExecutor
+from pipeline.errors import UserError
+from pipeline.executors.base import Executor
+from pipeline.executors.local import Local
+from pipeline.executors.processes import Processes
+
+
+def make_executor(config: ExecutorConfig) -> Executor:
+    """Return the executor that ``config`` asks for; workers start when it runs.
+
+    Raises
+    ------
+    UserError
+        If it needs a package that is not installed.
+    """
+    if isinstance(config, LocalExecutor):
+        return Local()
+    if isinstance(config, ProcessesExecutor):
+        return Processes(config.workers, config.retries)
+    if importlib.util.find_spec("ray") is None:
+        raise UserError(
+            "executor=ray needs the package ray, which is not installed: run"
+            " `pip install -e .[ray]`, or use executor=processes."
+        )
+    from pipeline.executors.ray_cluster import RayCluster
+
+    return RayCluster(config)

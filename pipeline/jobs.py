@@ -1,0 +1,114 @@
+"""A training job from its row to its result, for whoever runs it: a command, a sweep's worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from pipeline.config import TrainConfig
+from pipeline.console import Advance
+from pipeline.errors import UserError
+from pipeline.provenance import config_hash
+from pipeline.results.repository import IllegalTransitionError, Repository
+from pipeline.storing import store
+from pipeline.training import Note, Progress, Seen, Trained, train
+
+#: Seconds between two writes of a job's progress to the database.
+HEARTBEAT_EVERY = 2.0
+
+
+def description(config: TrainConfig) -> dict[str, Any]:
+    """Describe a configuration as its job's row does: the arguments of `Repository.create_job`."""
+    return {
+        "exchange": config.market.exchange.name,
+        "pair": config.market.pair,
+        "timeframe": config.market.timeframe,
+        "strategy": config.strategy.name,
+        "optimizer": config.optimizer.name,
+        "config": config.model_dump(mode="json", exclude={"storage"}),
+        "config_hash": config_hash(config),
+        "seed": config.seed,
+    }
+
+
+def create(config: TrainConfig, repository: Repository) -> str:
+    """Store a pending job of this process and return its id."""
+    return repository.create_job(**description(config))
+
+
+def run(
+    config: TrainConfig,
+    repository: Repository,
+    job_id: str,
+    progress: Progress,
+    note: Note,
+    seen: Seen,
+) -> tuple[Trained, str | None]:
+    """Do a running job of this process and store what it found.
+
+    Parameters
+    ----------
+    progress, note, seen : callable
+        As in `pipeline.training.train`; progress goes into the job's row as well.
+
+    Returns
+    -------
+    Trained
+        What was found out.
+    str or None
+        Id of the stored configuration; None when nothing admissible was found.
+    """
+    with kept_true(repository, job_id):
+        recorded = _Recorded(progress, repository, job_id)
+        trained = train(config, recorded, note, seen)
+        with recorded("storing", 0):
+            return trained, store(trained, repository, job_id)
+
+
+@contextmanager
+def kept_true(repository: Repository, job_id: str) -> Iterator[None]:
+    """Keep a job's row true whatever happens: failed with its reason, or cancelled by Ctrl-C.
+
+    A job that had ended already, or was given to another process, keeps the row it has.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(IllegalTransitionError):
+            repository.cancel_job(job_id)
+        raise
+    except BaseException as error:  # SystemExit too: what Rich raises when its reader has gone
+        with suppress(IllegalTransitionError):
+            repository.fail_job(job_id, sentence(error))
+        raise
+
+
+def sentence(error: BaseException) -> str:
+    """Say what went wrong: a user's mistake in its own words, anything else by its type."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+
+class _Recorded:
+    """Progress as it is shown, and every few seconds in the job's row."""
+
+    def __init__(self, shown: Progress, repository: Repository, job_id: str) -> None:
+        self._shown, self._repository, self._job_id = shown, repository, job_id
+        self._written = 0.0
+
+    @contextmanager
+    def __call__(self, stage: str, total: int) -> Iterator[Advance]:
+        done = 0
+        with self._shown(stage, total) as bar:
+
+            def advance(n: int) -> None:
+                nonlocal done
+                done += n
+                bar(n)
+                if time.monotonic() - self._written >= HEARTBEAT_EVERY:
+                    self._written = time.monotonic()
+                    self._repository.progress(self._job_id, done / max(total, 1), stage)
+
+            self._repository.progress(self._job_id, 0.0, stage)
+            yield advance

@@ -1,0 +1,76 @@
+"""The end of a sweep: one row a market, how many ended how, and why the failed ones did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.console import Console
+from pipeline.validation.lifecycle import STAGES, Stage
+from pipeline.wording import plural
+
+
+@dataclass(frozen=True)
+class MarketRow:
+    """How one market of a sweep ended.
+
+    ``error`` is why it failed, or None. ``stage`` is None where nothing was stored. Figures are
+    None where they are undefined or unknown; ``seconds`` is what its training took. ``note`` says
+    in a word how its result came about, such as ``kept``.
+    """
+
+    market: str
+    stage: Stage | None
+    synthetic: bool
+    oos_sharpe_ratio: float | None
+    trades: int | None
+    p_value: float | None
+    fdr_q_value: float | None
+    seconds: float | None
+    error: str | None = None
+    note: str = ""
+
+
+def show(console: Console, rows: Sequence[MarketRow]) -> None:
+    """Show the table, the counts, and below them what went wrong."""
+    columns = ("market", "stage", "OOS Sharpe", "trades", "p", "q", "seconds", "note")
+    # Without a note there is no column of them.
+    shown = columns if any(row.note for row in rows) else columns[:-1]
+    title = "Markets, judged together"
+    console.table(title, shown, [_cells(row)[: len(shown)] for row in rows])
+    if any(row.synthetic for row in rows):
+        console.print("SYNTHETIC candles say nothing about a market; their q is among themselves.")
+    console.print(_counts(rows))
+    for error in dict.fromkeys(row.error for row in rows if row.error is not None):
+        markets = ", ".join(row.market for row in rows if row.error == error)
+        console.print(f"{markets} failed: {error}")
+
+
+def _cells(row: MarketRow) -> tuple[str, ...]:
+    return (
+        row.market,
+        "FAILED" if row.error is not None else _stage(row),
+        "-" if row.oos_sharpe_ratio is None else f"{row.oos_sharpe_ratio:.2f}",
+        "-" if row.trades is None else f"{row.trades:,}",
+        "-" if row.p_value is None else f"{row.p_value:.3g}",
+        "-" if row.fdr_q_value is None else f"{row.fdr_q_value:.3g}",
+        "-" if row.seconds is None else f"{row.seconds:,.1f}",
+        row.note,
+    )
+
+
+def _stage(row: MarketRow) -> str:
+    if row.stage is None:
+        return "nothing stored"
+    return f"SYNTHETIC {row.stage}" if row.synthetic else row.stage
+
+
+def _counts(rows: Sequence[MarketRow]) -> str:
+    """``24 markets: 1 MATURE, 3 VALIDATION, 19 PAPER, 1 failed.``, the highest stage first."""
+    counts = Counter(
+        "failed" if row.error is not None else row.stage or "nothing stored" for row in rows
+    )
+    kinds = (*reversed(STAGES), "nothing stored", "failed")
+    told = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
+    return f"{plural(len(rows), 'market')}: {told or 'none'}."

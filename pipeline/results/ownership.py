@@ -1,0 +1,151 @@
+"""Who may write a job's row: one conditional UPDATE names the states and the owner it expects.
+
+Two processes that want the same job cannot both have it, and no transaction reads before it writes
+(which SQLite would refuse under a second writer). A process writes what it does only to rows it
+owns: one that was taken for dead, and whose job went to another, finds its writes refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from pipeline.results import process
+from pipeline.results.models import Base, TrainingJob
+from pipeline.results.records import TRANSITIONS, Status, utc_now
+
+#: An owner on another host that has been silent for so long is taken for dead.
+HEARTBEAT_LIMIT = timedelta(minutes=15)
+
+Row = TypeVar("Row", bound=Base)
+
+
+class UnknownIdError(LookupError):
+    """No row has this id."""
+
+
+class IllegalTransitionError(RuntimeError):
+    """A job was asked for a state that its present one does not lead to.
+
+    A run that meets this in `Repository.progress` was cancelled, or taken for dead, by someone
+    else: it should stop.
+    """
+
+    def __init__(self, job_id: str, status: Status, wanted: Status) -> None:
+        super().__init__(f"job {job_id} is {status} and cannot become {wanted}")
+        self.job_id = job_id
+        self.status = status
+
+
+class NotOwnerError(IllegalTransitionError):
+    """A job was given to another process, whose row it is now."""
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} is {self.status} and belongs to another process"
+
+
+class Owned(Protocol):
+    """What a row says of the process that owns it."""
+
+    @property
+    def host(self) -> str: ...  # noqa: D102
+    @property
+    def pid(self) -> int: ...  # noqa: D102
+    @property
+    def process_started(self) -> str: ...  # noqa: D102
+    @property
+    def heartbeat_at(self) -> datetime: ...  # noqa: D102
+
+
+def this_process() -> dict[str, Any]:
+    """Columns that name this process as the owner of a row."""
+    return {"host": process.host(), "pid": os.getpid(), "process_started": process.own_start()}
+
+
+def cause_of_death(owned: Owned, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -> str | None:
+    """Say why a row's owner is taken for dead; None when it is not.
+
+    Of a process on another host nothing can be asked, so there its last heartbeat decides.
+    """
+    if owned.host == process.host():
+        if process.is_alive(owned.pid, owned.process_started):
+            return None
+        return f"process {owned.pid} on {owned.host} is gone (killed, or the machine went down)"
+    if utc_now() - owned.heartbeat_at <= heartbeat_limit:
+        return None
+    return f"no heartbeat from {owned.host} for more than {heartbeat_limit}"
+
+
+def move_job(
+    session: Session, job_id: str, wanted: Status, *, owned: bool = False, **values: Any
+) -> None:
+    """Bring a job into state ``wanted`` from any state that leads there.
+
+    ``owned`` demands that the job belongs to this process.
+
+    Raises
+    ------
+    IllegalTransitionError
+        When the job's state does not lead there.
+    NotOwnerError
+        When the job belongs to another process.
+    """
+    sources = [status for status, following in TRANSITIONS.items() if wanted in following]
+    write_job(session, job_id, sources, wanted, owned=owned, **values)
+
+
+def write_job(
+    session: Session,
+    job_id: str,
+    sources: Sequence[Status],
+    wanted: Status,
+    *,
+    owned: bool = False,
+    **values: Any,
+) -> None:
+    """Write a job that is in one of ``sources``; see `move_job`."""
+    owner = this_process() if owned else {}
+    statement = (
+        update(TrainingJob)
+        .where(TrainingJob.id == job_id, TrainingJob.status.in_(sources))
+        .filter_by(**owner)
+        .values({"status": wanted, "heartbeat_at": utc_now(), **values})
+        .returning(TrainingJob.id)
+    )
+    if session.scalar(statement) is None:
+        present = get_row(session, TrainingJob, job_id)
+        error = NotOwnerError if present.status in sources else IllegalTransitionError
+        raise error(job_id, present.status, wanted)
+
+
+def requeue_job(session: Session, job_id: str, **changes: Any) -> None:
+    """Make a job that did not complete pending again, as a fresh row of this process.
+
+    ``changes`` are other columns that are no longer what they were, such as ``config``.
+
+    Raises
+    ------
+    IllegalTransitionError
+        When the job is complete.
+    """
+    fresh: dict[str, Any] = {
+        "stage_of_work": None,
+        "progress": 0.0,
+        "error": None,
+        "started_at": None,
+        "finished_at": None,
+    }
+    move_job(session, job_id, "pending", **fresh, **this_process(), **changes)
+
+
+def get_row(session: Session, model: type[Row], key: str) -> Row:
+    """Read a row by its key, or raise `UnknownIdError`."""
+    row = session.get(model, key)
+    if row is None:
+        raise UnknownIdError(f"{model.__tablename__} has no row with id {key}")
+    return row

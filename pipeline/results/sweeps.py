@@ -1,0 +1,364 @@
+"""The manifest of a sweep: which markets, how far each is, and who may write it.
+
+A sweep belongs to one process. Every write begins with an UPDATE of the sweep's row that names its
+owner, which is also its heartbeat, so a process whose sweep was taken over writes nothing more, nor
+do the workers it left behind: `Sweeps.claim`, by which a worker starts a market, asks for the same.
+
+What became of a market is read from its job, never from what a worker says: a market whose job
+completed in the moment when everything else was killed is done, and its result is there once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from pipeline.results.models import (
+    SweepMarketRow,
+    SweepRow,
+    TrainedConfiguration,
+    TrainingJob,
+)
+from pipeline.results.ownership import (
+    IllegalTransitionError,
+    get_row,
+    move_job,
+    requeue_job,
+    this_process,
+)
+from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, utc_now
+from pipeline.results.repository import new_job
+
+
+class SweepTakenError(RuntimeError):
+    """The sweep belongs to another process."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sweep and the process that owns it; a worker shows it to write in the owner's name."""
+
+    sweep_id: str
+    host: str
+    pid: int
+    process_started: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A market to be trained: ``job`` is what `pipeline.results.repository.new_job` takes."""
+
+    market: str
+    task_hash: str
+    job: Mapping[str, Any]
+
+
+class Sweeps:
+    """Sweeps of one database.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `pipeline.results.database.open_database`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._sessions = sessionmaker(engine)
+
+    def newest(self, key: str) -> Sweep | None:
+        """Read the sweep with this key that began last."""
+        query = select(SweepRow).where(SweepRow.key == key)
+        query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
+        with self._sessions() as session:
+            row = session.scalar(query)
+            return None if row is None else _sweep(row)
+
+    def markets(self, sweep_id: str) -> list[SweepMarket]:
+        """Read the markets of a sweep in their order."""
+        with self._sessions() as session:
+            return [_market(row) for row in _rows(session, sweep_id)]
+
+    def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
+        """Count the markets of a sweep in each state that any is in."""
+        row = SweepMarketRow
+        query = select(row.status, func.count()).where(row.sweep_id == sweep_id)
+        with self._sessions() as session:
+            return {one[0]: one[1] for one in session.execute(query.group_by(row.status))}
+
+    def begin(
+        self,
+        *,
+        key: str,
+        strategy: str,
+        optimizer: str,
+        config: Mapping[str, Any],
+        since: datetime,
+        until: datetime,
+        engine_version: str,
+        wanted: Sequence[Wanted],
+        reuse: bool,
+    ) -> Claim:
+        """Store a running sweep of this process, with a pending job for every market.
+
+        With ``reuse`` a market that another sweep has done, with the same hash, is skipped: its row
+        points at that job and its configuration.
+
+        Raises
+        ------
+        SweepTakenError
+            When another process has begun a sweep with this key and not ended it.
+        """
+        now, owner = utc_now(), this_process()
+        claim = Claim(uuid.uuid4().hex, **owner)
+        sweep = SweepRow(
+            id=claim.sweep_id,
+            key=key,
+            strategy=strategy,
+            optimizer=optimizer,
+            config=config,
+            since=since,
+            until=until,
+            engine_version=engine_version,
+            status="running",
+            heartbeat_at=now,
+            created_at=now,
+            started_at=now,
+            **owner,
+        )
+        try:
+            with self._sessions.begin() as session:
+                session.add(sweep)
+                session.flush()  # the lock, before anything is read
+                for position, one in enumerate(wanted):
+                    row = SweepMarketRow(sweep_id=claim.sweep_id, position=position)
+                    row.market, row.task_hash = one.market, one.task_hash
+                    earlier = _done_elsewhere(session, one.task_hash) if reuse else None
+                    if earlier is None:
+                        _queue(session, row, one)
+                    else:
+                        row.status, row.job_id = "skipped", earlier.job_id
+                        row.configuration_id = earlier.configuration_id
+                        row.p_value, row.seconds = earlier.p_value, earlier.seconds
+                    session.add(row)
+        except IntegrityError:
+            raise SweepTakenError("another command has begun the same sweep") from None
+        return claim
+
+    def take_over(self, seen: Sweep) -> Claim:
+        """Make a sweep this process's own, unless it has changed since it was ``seen``.
+
+        Raises
+        ------
+        SweepTakenError
+            When another process was faster.
+        """
+        owner = this_process()
+        statement = (
+            update(SweepRow)
+            .where(SweepRow.id == seen.id, SweepRow.status == seen.status)
+            .filter_by(host=seen.host, pid=seen.pid, process_started=seen.process_started)
+            .where(SweepRow.heartbeat_at == seen.heartbeat_at)
+            .values(status="running", finished_at=None, heartbeat_at=utc_now(), **owner)
+            .returning(SweepRow.id)
+        )
+        try:
+            with self._sessions.begin() as session:
+                taken = session.scalar(statement)
+        except IntegrityError:
+            taken = None
+        if taken is None:
+            raise SweepTakenError("another command goes on with the same sweep")
+        return Claim(seen.id, **owner)
+
+    def reopen(self, claim: Claim, wanted: Sequence[Wanted], *, retry_failed: bool) -> None:
+        """Prepare a sweep to go on: what is done and unchanged stays, the rest is pending.
+
+        A market that failed is tried again where ``retry_failed`` says so, or where its hash is no
+        longer what it was.
+        """
+        by_market = {one.market: one for one in wanted}
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+            for row in _rows(session, claim.sweep_id):
+                one = by_market[row.market]
+                unchanged = row.task_hash == one.task_hash
+                if unchanged and row.status in ("done", "skipped"):
+                    continue
+                if unchanged and row.status == "failed" and not retry_failed:
+                    continue
+                job = get_row(session, TrainingJob, row.job_id)
+                if unchanged and job.status == "completed":
+                    _settle(session, row, job)
+                    continue
+                row.task_hash = one.task_hash
+                _queue(session, row, one, job)
+
+    def claim_market(self, claim: Claim, position: int) -> str | None:
+        """Start a market's job in this process, whoever had it before; return the job's id.
+
+        None when the job is complete: its worker died before it could say so.
+
+        Raises
+        ------
+        SweepTakenError
+            When the sweep has another owner now.
+        """
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+            row = _row(session, claim, position)
+            try:
+                requeue_job(session, row.job_id)
+            except IllegalTransitionError:
+                return None
+            move_job(session, row.job_id, "running", started_at=utc_now())
+            row.status = "running"
+            return row.job_id
+
+    def settle(self, claim: Claim, position: int, error: str | None) -> SweepMarket:
+        """Write down how a market's job ended; ``error`` is why, where its worker could not say.
+
+        Raises
+        ------
+        SweepTakenError
+            When the sweep has another owner now.
+        """
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+            row = _row(session, claim, position)
+            job = get_row(session, TrainingJob, row.job_id)
+            if job.status in ("pending", "running"):  # nobody is left to end it
+                requeue_job(session, job.id)
+                why = error or "its worker ended without an answer"
+                move_job(session, job.id, "failed", finished_at=utc_now(), error=why)
+                session.refresh(job)
+            _settle(session, row, job)
+            session.flush()
+            return _market(row)
+
+    def judged(self, claim: Claim, q_values: Mapping[str, float | None]) -> None:
+        """Write the q-values of the markets' configurations, by configuration id."""
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+            for row in _rows(session, claim.sweep_id):
+                row.fdr_q_value = q_values.get(row.configuration_id or "")
+
+    def release(self, claim: Claim) -> None:
+        """Give a sweep up for later: what is not done is pending, its job cancelled.
+
+        To be called when no worker is left.
+        """
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+            for row in _rows(session, claim.sweep_id):
+                if row.status not in ("pending", "running"):
+                    continue
+                job = get_row(session, TrainingJob, row.job_id)
+                if job.status == "completed":
+                    _settle(session, row, job)
+                    continue
+                row.status = "pending"
+                if job.status in ("pending", "running"):
+                    move_job(session, job.id, "cancelled", finished_at=utc_now())
+            _end(session, claim, "cancelled")
+
+    def end(self, claim: Claim, status: Status) -> None:
+        """End a sweep of this process."""
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+            _end(session, claim, status)
+
+    def abandon(self, seen: Sweep) -> None:
+        """Cancel a sweep whose process is gone, so that another with its key can begin."""
+        self.end(self.take_over(seen), "cancelled")
+
+    def heartbeat(self, claim: Claim) -> None:
+        """Say that the owner lives.
+
+        Raises
+        ------
+        SweepTakenError
+            When the sweep has another owner now.
+        """
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+
+
+def _hold(session: Session, claim: Claim) -> None:
+    """Lock the sweep's row for this transaction, if it is still the claim's."""
+    statement = (
+        update(SweepRow)
+        .where(SweepRow.id == claim.sweep_id, SweepRow.status == "running")
+        .filter_by(host=claim.host, pid=claim.pid, process_started=claim.process_started)
+        .values(heartbeat_at=utc_now())
+        .returning(SweepRow.id)
+    )
+    if session.scalar(statement) is None:
+        raise SweepTakenError(f"sweep {claim.sweep_id} has another owner")
+
+
+def _end(session: Session, claim: Claim, status: Status) -> None:
+    session.execute(
+        update(SweepRow)
+        .where(SweepRow.id == claim.sweep_id)
+        .values(status=status, finished_at=utc_now())
+    )
+
+
+def _queue(
+    session: Session, row: SweepMarketRow, wanted: Wanted, job: TrainingJob | None = None
+) -> None:
+    """Make a market pending, with the job it has where that did not complete."""
+    fresh = new_job(**wanted.job)
+    if job is None or job.status == "completed":
+        session.add(fresh)
+        session.flush()
+        row.job_id = fresh.id
+    else:
+        requeue_job(session, job.id, market=fresh.market, **wanted.job)
+    row.status = "pending"
+    row.configuration_id = row.p_value = row.fdr_q_value = row.error = row.seconds = None
+
+
+def _settle(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
+    """Write what a market's finished job says into its row."""
+    row.status = "done" if job.status == "completed" else "failed"
+    row.error = None if row.status == "done" else job.error or f"its job was {job.status}"
+    if job.started_at is not None and job.finished_at is not None:
+        row.seconds = (job.finished_at - job.started_at).total_seconds()
+    stored = select(TrainedConfiguration).where(TrainedConfiguration.job_id == job.id)
+    configuration = session.scalar(stored)
+    if configuration is not None:
+        row.configuration_id, row.p_value = configuration.id, configuration.p_value
+
+
+def _done_elsewhere(session: Session, task_hash: str) -> SweepMarketRow | None:
+    query = select(SweepMarketRow).where(
+        SweepMarketRow.task_hash == task_hash, SweepMarketRow.status == "done"
+    )
+    return session.scalar(query.limit(1))
+
+
+def _rows(session: Session, sweep_id: str) -> list[SweepMarketRow]:
+    query = select(SweepMarketRow).where(SweepMarketRow.sweep_id == sweep_id)
+    return list(session.scalars(query.order_by(SweepMarketRow.position)))
+
+
+def _row(session: Session, claim: Claim, position: int) -> SweepMarketRow:
+    row = session.get(SweepMarketRow, (claim.sweep_id, position))
+    assert row is not None, "a task names a market of its sweep"
+    return row
+
+
+def _sweep(row: SweepRow) -> Sweep:
+    return Sweep(**{field.name: getattr(row, field.name) for field in fields(Sweep)})
+
+
+def _market(row: SweepMarketRow) -> SweepMarket:
+    return SweepMarket(**{field.name: getattr(row, field.name) for field in fields(SweepMarket)})

@@ -1,0 +1,118 @@
+"""One market's grid split by index range over the slots of an executor.
+
+Every part is a run of consecutive indices that holds whole units, so that no work is done twice.
+What comes back says which indices it is about, and joining does not depend on the order of
+arrival: the result is the one of a single process, whatever the number of parts and workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+from gpu_engine.backend import Backend, choose
+from gpu_engine.records import Candles, Costs, RiskLimits
+from pipeline.errors import UserError
+from pipeline.executors import Executor
+from pipeline.search.evaluator import Advance, Evaluator, GridPass
+from pipeline.search.space import Space
+
+#: Parts a slot gets on average: more even out slots of unequal speed, fewer cost fewer messages.
+PARTS_PER_SLOT = 4
+#: Most combinations of a part: what a worker that dies has done in vain.
+LARGEST_PART = 1 << 22
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """What makes an `Evaluator`, in a form that travels; a worker builds its own once.
+
+    ``backend`` is a name: the parent's choice holds for all, so that all round alike.
+    """
+
+    candles: Candles
+    space: Space
+    costs: Costs
+    risk: RiskLimits
+    backend: str
+    threads: int | None
+    block: int
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """The evaluator of this process."""
+        backend = choose(self.backend).backend
+        if self.backend == "numba":
+            from gpu_engine.numba_backend import set_threads
+
+            set_threads(self.threads)
+        return Evaluator(self.candles, self.space, self.costs, self.risk, backend, self.block)
+
+
+@dataclass(frozen=True)
+class Task(Generic[R]):
+    """One part of one pass."""
+
+    grid_pass: GridPass[R]
+    part: range
+
+
+def work(workload: Workload, task: Task[R]) -> R:
+    """Make a pass over one part, in a worker."""
+    return task.grid_pass.over(workload.evaluator, task.part, lambda n: None)
+
+
+class SplitEvaluator(Evaluator):
+    """An evaluator whose passes over the whole grid are made by the slots of an executor.
+
+    Points are few and stay here. ``threads`` of a CPU backend are those of each worker; None
+    leaves them to the executor.
+    """
+
+    def __init__(
+        self,
+        candles: Candles,
+        space: Space,
+        costs: Costs,
+        risk: RiskLimits,
+        backend: Backend,
+        block: int | None,
+        threads: int | None,
+        executor: Executor,
+    ) -> None:
+        super().__init__(candles, space, costs, risk, backend, block)
+        self._workload = Workload(candles, space, costs, risk, backend.name, threads, self.block)
+        self._executor = executor
+
+    def walk(self, grid_pass: GridPass[R], advance: Advance) -> R:
+        """Make a pass part by part; ``advance`` hears of a part when it has ended.
+
+        Raises
+        ------
+        UserError
+            When a part ended with an error; workers are stopped, and no other part is begun.
+        """
+        with closing(self._ended(grid_pass, advance)) as found:
+            return grid_pass.joined(self.grid, found)
+
+    def _ended(self, grid_pass: GridPass[R], advance: Advance) -> Generator[tuple[range, R]]:
+        """Yield every part with what was found in it, as they end."""
+        share = -(-self.grid.size // (PARTS_PER_SLOT * self._executor.slots))
+        parts = self.grid.parts(min(share, LARGEST_PART))
+        tasks = (Task(grid_pass, part) for part in parts)
+        with closing(self._executor.run(work, self._workload, tasks)) as ended:
+            for one in ended:
+                part = one.task.part
+                if one.result is None:
+                    reason = (one.error or "").strip().removesuffix(".")
+                    raise UserError(
+                        f"Combinations {part.start:,} to {part.stop - 1:,} of the grid could not"
+                        f" be searched: {reason}."
+                    )
+                yield part, one.result
+                advance(len(part) * len(grid_pass.windows))

@@ -1,0 +1,106 @@
+"""Train many markets and judge them together (docs/sweeps.md).
+
+A sweep goes on where it was broken off. Exit status: 0 done, 1 a market failed, 2 the user's
+mistake, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline import cli
+from pipeline.config import TrainConfig, load
+from pipeline.config.sweep import SweepConfig
+from pipeline.console import Console
+from pipeline.errors import UserError
+from pipeline.estimate import plan
+from pipeline.executors import make_executor
+from pipeline.manifest import Asked
+from pipeline.markets import chosen_markets
+from pipeline.sweeping import sweep
+
+#: Keys that a sweep reads itself; ``storage`` is every market's too.
+OWN = ("markets", "resume", "retry_failed", "dry_run", "storage", "executor")
+
+
+class Words(NamedTuple):
+    """KEY=VALUE words of a command line: the sweep's own, and those that go to every market."""
+
+    own: list[str]
+    markets: list[str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="sweep",
+        usage="scripts/sweep markets=all|NAME,PATTERN,... [KEY=VALUE ...] [--dry-run]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="KEY=VALUE: resume, retry_failed, executor, storage, and every key of a training but"
+        " market (scripts/train --help).",
+    )
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for a training")
+    parser.add_argument("--dry-run", action="store_true", help="only say what it would take")
+    given = parser.parse_intermixed_args(arguments)
+    words = split(given.words)
+    config = load(words.own, SweepConfig, "sweep")
+    asked = compose(chosen_markets(config.markets), words.markets)
+    console = Console()
+    if config.dry_run or given.dry_run:
+        plan(console, asked.configs, make_executor(config.executor).slots)
+        return cli.DONE
+    return cli.DONE if sweep(console, config, asked) else cli.FAILED
+
+
+def split(words: Sequence[str]) -> Words:
+    """Tell the sweep's own words from those of its markets.
+
+    Raises
+    ------
+    UserError
+        When a word gives a single market.
+    """
+    own, markets = [], []
+    for word in words:
+        key = word.partition("=")[0].lstrip("+~")
+        group = key.partition(".")[0]
+        if key == "market":
+            raise UserError(f"A sweep takes several markets: write markets=... for {word}.")
+        if group in OWN:
+            own.append(_as_list(word) if key == "markets" else word)
+        if group not in OWN or group == "storage":
+            markets.append(word)
+    return Words(own, markets)
+
+
+def _as_list(word: str) -> str:
+    """``markets=a,b`` as Hydra writes a list; it would take the commas for several runs."""
+    key, _, value = word.partition("=")
+    return f"{key}=[{value}]" if "," in value and not value.startswith("[") else word
+
+
+def compose(names: Sequence[str], overrides: Sequence[str]) -> Asked:
+    """Compose every market as ``pipeline.train market=NAME OVERRIDES`` would.
+
+    Raises
+    ------
+    UserError
+        When the configuration of a market is refused; it names every fault once.
+    """
+    configs: dict[str, TrainConfig] = {}
+    faults: dict[str, str] = {}
+    for name in names:
+        try:
+            configs[name] = load([f"market={name}", *overrides], TrainConfig, "train")
+        except UserError as error:
+            faults.setdefault(str(error), name)
+    if faults:
+        raise UserError("\n".join(f"market={name}: {fault}" for fault, name in faults.items()))
+    return Asked(configs, tuple(overrides))
+
+
+if __name__ == "__main__":
+    cli.run_plain(main)

@@ -1,0 +1,61 @@
+"""One market of a sweep, as a worker does it: claimed, trained without a word, stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+
+from pipeline import jobs
+from pipeline.config import TrainConfig
+from pipeline.console import Advance
+from pipeline.results.database import open_database
+from pipeline.results.repository import Repository
+from pipeline.results.sweeps import Claim, Sweeps
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all workers of a sweep are told.
+
+    ``folder`` is where the sweep was started: paths of a configuration are relative to it.
+    """
+
+    url: str
+    folder: str
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Task:
+    """A market of the sweep by its position, and its configuration."""
+
+    position: int
+    market: str
+    config: TrainConfig
+
+
+def train_market(shared: Shared, task: Task) -> tuple[str, ...]:
+    """Train one market and store what it found; return what a person should know of the run.
+
+    A training that fails says so in its job's row, where the sweep looks. A job that is complete
+    already, because its worker died in the moment after, is left as it is.
+    """
+    notes: list[str] = []
+    with chdir(shared.folder):
+        engine = open_database(shared.url)
+        try:
+            job_id = Sweeps(engine).claim_market(shared.claim, task.position)
+            if job_id is not None:
+                quiet = (_silent, notes.append, lambda market: None)
+                jobs.run(task.config, Repository(engine), job_id, *quiet)
+        except Exception as error:
+            notes.append(jobs.sentence(error))
+        finally:
+            engine.dispose()
+    return tuple(notes)
+
+
+@contextmanager
+def _silent(stage: str, total: int) -> Iterator[Advance]:
+    yield lambda n: None

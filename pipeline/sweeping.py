@@ -1,0 +1,167 @@
+"""A sweep from its manifest to its table: workers train, this process keeps the rows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from pipeline.config.sweep import SweepConfig
+from pipeline.console import LINE_EVERY, Console
+from pipeline.errors import UserError
+from pipeline.executors import make_executor
+from pipeline.manifest import Asked, Opened, opened
+from pipeline.market_table import MarketRow, show
+from pipeline.results.artifacts import check_root
+from pipeline.results.database import open_database
+from pipeline.results.records import MARKET_STATUSES, SweepMarket
+from pipeline.results.repository import Repository
+from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
+from pipeline.sweep_task import Shared, Task, train_market
+from pipeline.together import judge_together
+
+#: Seconds between two signs of life of a sweep whose markets take longer.
+HEARTBEAT_EVERY = 60.0
+
+
+def sweep(console: Console, config: SweepConfig, asked: Asked) -> bool:
+    """Train what is not trained yet, judge all markets together, show them.
+
+    Returns
+    -------
+    bool
+        Whether no market failed.
+
+    Raises
+    ------
+    UserError
+        When another process runs the same sweep, or takes it over.
+    """
+    engine = open_database(config.storage.url)
+    try:
+        check_root(Path(config.storage.artifacts))
+        sweeps, repository = Sweeps(engine), Repository(engine)
+        begun = opened(sweeps, asked, resume=config.resume, retry_failed=config.retry_failed)
+        kept = {row.market for row in sweeps.markets(begun.sweep.id) if row.status == "done"}
+        if begun.claim is None:
+            console.note(
+                f"This sweep was completed at {begun.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
+                " nothing has changed: resume=false begins a new one."
+            )
+        else:
+            for dead in repository.reap_dead_jobs():
+                console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
+            _run(console, config, begun, begun.claim, sweeps, repository)
+        rows = sweeps.markets(begun.sweep.id)
+        show(console, [_shown(repository, row, row.market in kept) for row in rows])
+        return all(row.status != "failed" for row in rows)
+    except SweepTakenError as taken:
+        raise UserError(f"Nothing more is written here: {taken}.") from None
+    finally:
+        engine.dispose()
+
+
+def _run(
+    console: Console,
+    config: SweepConfig,
+    begun: Opened,
+    claim: Claim,
+    sweeps: Sweeps,
+    repository: Repository,
+) -> None:
+    """Train the pending markets, judge all, end the sweep; release it when interrupted."""
+    rows = sweeps.markets(claim.sweep_id)
+    shared = Shared(config.storage.url, str(Path.cwd()), claim)
+    tasks = [
+        Task(row.position, row.market, begun.configs[row.market])
+        for row in rows
+        if row.status == "pending"
+    ]
+    said: set[str] = set()
+    tally = _Tally(console, sweeps, claim.sweep_id)
+    try:
+        with (
+            _heartbeat(sweeps, claim),
+            closing(make_executor(config.executor).run(train_market, shared, tasks)) as results,
+        ):
+            for ended in results:
+                row = sweeps.settle(claim, ended.task.position, ended.error)
+                tally.count(row)
+                for note in ended.result or ():
+                    if note not in said and note != row.error:  # 24 markets say it once
+                        console.note(f"{row.market}: {note}")
+                    said.add(note)
+        rows = sweeps.markets(claim.sweep_id)
+        ids = [row.configuration_id for row in rows if row.configuration_id is not None]
+        sweeps.judged(claim, judge_together(repository, ids))
+        failed = any(row.status == "failed" for row in rows)
+        sweeps.end(claim, "failed" if failed else "completed")
+    except BaseException:
+        with suppress(SweepTakenError):
+            sweeps.release(claim)
+        raise
+
+
+@contextmanager
+def _heartbeat(sweeps: Sweeps, claim: Claim) -> Iterator[None]:
+    """Show that this process lives while it waits for its workers."""
+    over = threading.Event()
+
+    def beat() -> None:
+        with suppress(SweepTakenError):  # whose sweep it is now, the next result will tell
+            while not over.wait(HEARTBEAT_EVERY):
+                sweeps.heartbeat(claim)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class _Tally:
+    """A line every few seconds: what is done, what failed, and how long the rest will take."""
+
+    def __init__(self, console: Console, sweeps: Sweeps, sweep_id: str) -> None:
+        self._console, self._sweeps, self._sweep_id = console, sweeps, sweep_id
+        self._ended, self._start = 0, time.monotonic()
+        self._written = self._start
+
+    def count(self, row: SweepMarket) -> None:
+        """Count a market that ended; one that failed is said at once."""
+        self._ended += 1
+        if row.status == "failed":
+            self._console.note(f"{row.market} failed: {row.error}")
+        now = time.monotonic()
+        if now - self._written < LINE_EVERY:
+            return
+        self._written = now
+        counts = self._sweeps.counts(self._sweep_id)
+        left = sum(counts.get(status, 0) for status in ("pending", "running"))
+        seconds = (now - self._start) / self._ended * left
+        told = ", ".join(f"{counts[s]} {s}" for s in MARKET_STATUSES if s in counts)
+        self._console.note(f"markets: {told}, about {seconds:.0f} s left")
+
+
+def _shown(repository: Repository, row: SweepMarket, kept: bool) -> MarketRow:
+    """Join a market's row with the figures of its configuration."""
+    stored = None
+    if row.configuration_id is not None:
+        stored = repository.configuration(row.configuration_id)
+    metrics = stored.out_of_sample if stored else {}
+    return MarketRow(
+        market=row.market,
+        stage=stored.lifecycle_stage if stored else None,
+        synthetic=stored.synthetic if stored else False,
+        oos_sharpe_ratio=metrics.get("sharpe_ratio"),
+        trades=metrics.get("sample_size"),
+        p_value=row.p_value,
+        fdr_q_value=row.fdr_q_value,
+        seconds=row.seconds,
+        error=row.error,
+        note="skipped" if row.status == "skipped" else "kept" if kept else "",
+    )

@@ -1,0 +1,97 @@
+"""Markets of one sweep judged together: a q-value for each, and the stage that it leaves.
+
+``fdr_q_value`` is "Benjamini-Hochberg over `p_value` of the markets of one sweep that completed"
+(validation §3). Where the rule leaves room: generated candles are a family of their own, because a
+planted edge among the tests would make every real market look likelier; a market whose p is
+undefined, or that stored nothing, is no test and has no q.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.rejudging import KIND, Judgement, Tested, rejudge, tested
+from pipeline.results.repository import Repository
+from pipeline.results.template import rejudged
+from pipeline.validation.lifecycle import REQUIREMENTS, STAGES, Stage, judge
+from pipeline.validation.multiple_testing import adjusted
+from pipeline.wording import number, plural
+
+_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
+
+
+def judge_together(
+    repository: Repository, configuration_ids: Sequence[str]
+) -> dict[str, float | None]:
+    """Give configurations their q-values and judge their stages anew.
+
+    Each is one transaction, with an event of kind ``sweep``. Judging the same ones again changes
+    and records nothing; judging them among others replaces what was said before.
+
+    Parameters
+    ----------
+    configuration_ids : sequence of str
+        Of the markets of one sweep that completed.
+
+    Returns
+    -------
+    dict
+        q-value by id, in 0…1; None where p is undefined.
+
+    Raises
+    ------
+    pipeline.results.repository.UnknownIdError
+        When one of them is not stored; then nothing was changed.
+    """
+    q_values: dict[str, float | None] = {}
+    found = tested(repository, list(dict.fromkeys(configuration_ids)))
+    for synthetic in (False, True):
+        family = [one for one in found if one.synthetic is synthetic]
+        q_values |= _judge_family(repository, family)
+    return {one.id: q_values[one.id] for one in found}
+
+
+def _judge_family(repository: Repository, family: Sequence[Tested]) -> dict[str, float | None]:
+    p_values = [one.p_value for one in family]
+    tests = sum(p is not None for p in p_values)
+    q_values: dict[str, float | None] = {}
+    for one, q in zip(family, adjusted(p_values, "bh").tolist(), strict=True):
+        q_values[one.id] = None if math.isnan(q) else q
+        if not math.isnan(q):
+            rejudge(repository, one.id, partial(_judgement, q, tests))
+    return q_values
+
+
+def _judgement(
+    q: float, tests: int, configuration: Configuration, events: Sequence[ConfigurationEvent]
+) -> Judgement:
+    """Judge the figures that its gates were judged by, with ``q`` among them."""
+    figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in configuration.gates}
+    judged, gates = judge(figures | {"fdr_q_value": q})
+    stage = min((judged, *_ceilings(events)), key=STAGES.index)
+    return Judgement(
+        stage=stage,
+        statistics=configuration.statistics | {"fdr_q_value": q},
+        gates=[gate.to_dict() for gate in gates],
+        document=rejudged(configuration.document, stage, q),
+        reason=_reason(q, tests, judged, stage),
+        figures={"fdr_q_value": q, "p_value": figures["p_value"], "tests": tests},
+    )
+
+
+def _ceilings(events: Sequence[ConfigurationEvent]) -> list[Stage]:
+    """Stages that something other than a sweep moved it to: what monitoring found stays true."""
+    return [e.to_stage for e in events if e.kind != KIND and e.to_stage != e.from_stage]
+
+
+def _reason(q: float, tests: int, judged: Stage, stage: Stage) -> str:
+    """Say what the q-value is of, and what it comes to."""
+    held = "" if stage == judged else f", and {stage} since newer candles were looked at"
+    return (
+        f"q-value {number(q)} among {plural(tests, 'market')} of a sweep, {number(_LIMIT)} is the"
+        f" limit: {judged}{held}."
+    )

@@ -1,0 +1,56 @@
+"""`python -m pipeline.train -m`: every market its own job, all of them judged together."""
+
+import json
+
+import pytest
+
+from support.runs import QUICK, SMALL_GRID, ask, run
+
+GENERATED = ("data=synthetic", *QUICK[1:], "optimizer=grid", *SMALL_GRID)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Two markets that are trained and, between them, one that generated candles are not for."""
+    folder = tmp_path_factory.mktemp("mixed")
+    return run(folder, "-m", "market=demo,btc_binance_1h,demo_null", *GENERATED)
+
+
+def outcomes(finished):
+    """What the jobs left, by the name of their folder."""
+    paths = finished.folder.glob("var/multirun/*/*/*/outcome.json")
+    return {path.parent.name: json.loads(path.read_text("utf-8")) for path in paths}
+
+
+def test_the_customers_glob_starts_24_jobs(tmp_path):
+    markets = "market=glob([*_binance_*,*_kraken_*])"
+    finished = run(tmp_path, "-m", markets, "data=synthetic", "optimizer=random")
+    assert finished.status == 1
+    assert len({one["market"] for one in outcomes(finished).values()}) == 24
+    assert "24 markets: 24 failed." in finished.out
+
+
+def test_a_market_that_fails_stops_no_other(mixed):
+    assert mixed.status == 1
+    told = {one["market"]: one["status"] for one in outcomes(mixed).values()}
+    assert told == {"demo": 0, "btc_binance_1h": 2, "demo_null": 0}
+    assert "1 failed." in mixed.out
+    assert "\nbtc_binance_1h failed: " in mixed.out
+    assert "do not belong together" in mixed.out
+    assert "SQLiteImpl" not in mixed.err
+
+
+def test_markets_that_completed_are_judged_together(mixed):
+    found = mixed.configurations
+    p = sorted(one.statistics["p_value"] for one in found)
+    q = sorted(one.statistics["fdr_q_value"] for one in found)
+    assert q == pytest.approx([min(2 * p[0], p[1]), p[1]])
+    for one in found:
+        (event,) = ask(mixed.folder, lambda repository, of=one.id: repository.events(of))
+        assert (event.kind, event.figures["tests"]) == ("sweep", 2)
+
+
+def test_a_refused_choice_starts_no_job(tmp_path):
+    finished = run(tmp_path, "-m", "optimizer=grid,gird")
+    assert finished.status == 2
+    assert "market" not in finished.out

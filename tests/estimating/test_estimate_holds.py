@@ -1,0 +1,33 @@
+"""An estimate against the run itself: it must say the order of magnitude."""
+
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from pipeline.estimate import estimate, measured_rates
+from pipeline.training import train
+
+
+@contextmanager
+def silent(stage, total):
+    yield lambda n: None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["grid", "random", "bayesian"])
+def test_a_run_takes_about_as_long_and_trades_about_as_often(configured, optimizer):
+    config = configured("market=demo_null", f"optimizer={optimizer}")
+    found = estimate(config, measured_rates(config))
+    start = time.perf_counter()
+    trained = train(config, silent, lambda text: None, lambda candles: None)
+    seconds = time.perf_counter() - start - trained.timings["candles"]
+    # Other processes may hold the cores at either time.
+    assert seconds / 6 < found.seconds < 6 * seconds
+    assert found.evaluations == sum(w.found.evaluated for w in trained.validation.windows) + (
+        trained.validation.final.evaluated
+    )
+    assert found.windows == len(trained.validation.windows)
+    assert found.bars == len(trained.market.candles)
+    trades = int(trained.validation.metrics["sample_size"])
+    assert trades / 4 < found.expected_trades < 4 * trades

@@ -1,0 +1,146 @@
+"""Configurations judged among others: q-values, stages, events, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu_engine.records import METRICS, TRADE, Costs, RiskLimits
+from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
+from pipeline.results.repository import Repository, UnknownIdError
+from pipeline.results.template import build_document
+from pipeline.storing import LIVE_BREAKERS
+from pipeline.together import judge_together
+from pipeline.validation.lifecycle import judge
+
+FIGURES = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150, "reality_check_p": 0.01}
+
+Store = Callable[..., str]
+
+
+def document(stage: Any) -> dict[str, Any]:
+    """Return a valid document, whose figures nobody asks for."""
+    metrics = dict.fromkeys(METRICS.names or (), 0.0) | {"sample_size": 0, "n_days": 30}
+    candles = {"data_hash": "ab", "first_candle": 0, "last_candle": 0, "filled_candles": 0}
+    program = {"model_version": "0", "engine_hash": "cd", "runtime_env": {}, "backend": "numpy"}
+    return build_document(
+        configuration_id="LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
+        pattern="LIQUIDITY_SWEEP_V3",
+        stage=stage,
+        exchange="binance",
+        pair="BTC/USDT",
+        timeframe="5m",
+        synthetic=False,
+        discovered_at=utc_now(),
+        parameters={},
+        in_sample=metrics,
+        out_of_sample=metrics,
+        oos_returns=np.zeros(30),
+        oos_trades=np.zeros(0, TRADE),
+        costs=Costs(0.001, 0.0005),
+        risk=RiskLimits(),
+        circuit_breakers=dict.fromkeys(LIVE_BREAKERS),
+        statistics={},
+        provenance=candles | program | {"config_hash": "ef", "seed": 7},
+        taker_fee=0.001,
+    )
+
+
+@pytest.fixture
+def store(
+    repository: Repository, example_job: dict[str, Any], example: Callable[..., Configuration]
+) -> Store:
+    """Store a configuration with a p-value; MATURE unless p says otherwise."""
+
+    def store(identity: str, p: float | None, synthetic: bool = False) -> str:
+        job = repository.create_job(**example_job)
+        repository.start_job(job)
+        stage, gates = judge(FIGURES | {"p_value": p})
+        record = example(
+            job,
+            id=f"LIQUIDITY_SWEEP_V3_20230505_000000_{identity * 6}",
+            lifecycle_stage=stage,
+            synthetic=synthetic,
+            document=document(stage),
+            statistics={"p_value": p},
+            gates=[gate.to_dict() for gate in gates],
+        )
+        repository.save_configuration(record)
+        return record.id
+
+    return store
+
+
+def test_q_is_benjamini_hochbergs(repository: Repository, store: Store) -> None:
+    ids = [store(name, p) for name, p in zip("abcd", (0.01, 0.04, 0.03, 0.005), strict=True)]
+    q_values = judge_together(repository, ids)
+    assert [q_values[one] for one in ids] == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    stored = repository.configuration(ids[2])
+    assert stored.statistics["fdr_q_value"] == pytest.approx(0.04)
+    assert stored.document["statistical_validation"]["fdr_q_value"] == pytest.approx(0.04)
+
+
+def test_a_large_q_holds_a_stage_back(repository: Repository, store: Store) -> None:
+    found, *others = [store(name, p) for name, p in zip("abc", (0.04, 0.8, 0.9), strict=True)]
+    judge_together(repository, [found, *others])
+    stored = repository.configuration(found)
+    assert (stored.lifecycle_stage, stored.document["status"]) == ("DISCOVERY", "DISCOVERY")
+    (gate,) = [gate for gate in stored.gates if gate["name"] == "fdr_q_value"]
+    assert (gate["value"], gate["passed"]) == (pytest.approx(0.12), False)
+    (event,) = repository.events(found)
+    assert (event.kind, event.from_stage, event.to_stage) == ("sweep", "MATURE", "DISCOVERY")
+
+
+def test_judging_again_changes_and_records_nothing(repository: Repository, store: Store) -> None:
+    ids = [store("a", 0.04), store("b", 0.8)]
+    first = judge_together(repository, ids)
+    before = [repository.configuration(one) for one in ids]
+    assert judge_together(repository, ids[::-1]) == first
+    assert [repository.configuration(one) for one in ids] == before
+    assert [len(repository.events(one)) for one in ids] == [1, 1]
+
+
+def test_another_sweep_replaces_the_judgement(repository: Repository, store: Store) -> None:
+    found, weak, strong = store("a", 0.04), store("b", 0.8), store("c", 0.001)
+    judge_together(repository, [found, weak, store("d", 0.9)])
+    assert repository.configuration(found).lifecycle_stage == "DISCOVERY"
+    judge_together(repository, [found, weak, strong])
+    assert repository.configuration(found).lifecycle_stage == "MATURE"
+    assert [event.to_stage for event in repository.events(found)] == ["DISCOVERY", "MATURE"]
+
+
+def test_what_monitoring_found_stays(repository: Repository, store: Store) -> None:
+    found = store("a", 0.001)
+    before = repository.configuration(found)
+    event = ConfigurationEvent(
+        "e" * 32, found, utc_now(), "monitor", "MATURE", "DECAY", "It lost.", {}
+    )
+    repository.record_event(event, before.document)
+    judge_together(repository, [found])
+    assert repository.configuration(found).lifecycle_stage == "DECAY"
+    assert repository.events(found)[-1].reason.endswith(
+        "MATURE, and DECAY since newer candles were looked at."
+    )
+
+
+def test_generated_candles_are_a_family_of_their_own(repository: Repository, store: Store) -> None:
+    real, other = store("a", 0.04), store("b", 0.5)
+    planted = store("c", 1e-9, synthetic=True)
+    q_values = judge_together(repository, [real, planted, other])
+    assert q_values == pytest.approx({real: 0.08, planted: 1e-9, other: 0.5})
+
+
+def test_an_undefined_p_is_no_test(repository: Repository, store: Store) -> None:
+    found, undefined = store("a", 0.04), store("b", None)
+    assert judge_together(repository, [found, undefined]) == {found: 0.04, undefined: None}
+    assert repository.events(undefined) == []
+
+
+def test_an_unknown_id_changes_nothing(repository: Repository, store: Store) -> None:
+    found = store("a", 0.04)
+    with pytest.raises(UnknownIdError, match="nobody"):
+        judge_together(repository, [found, "nobody"])
+    assert repository.events(found) == []

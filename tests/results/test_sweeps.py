@@ -1,0 +1,321 @@
+"""The manifest of a sweep: what becomes of its rows, and who may write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from pipeline.results.records import Configuration, Sweep, SweepMarket
+from pipeline.results.repository import Repository
+from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError, Wanted
+
+KEY = "5eed" * 16
+UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
+SINCE = datetime(2025, 1, 1, tzinfo=UTC)
+
+Make = Callable[..., Configuration]
+Begin = Callable[..., Claim]
+Train = Callable[[Claim, int], str]
+
+
+@pytest.fixture
+def sweeps(engine: Engine) -> Sweeps:
+    return Sweeps(engine)
+
+
+@pytest.fixture
+def wanted(example_job: dict[str, Any]) -> list[Wanted]:
+    """Three markets, whose hashes are their names."""
+    names = ("btc_1h", "eth_1h", "sol_1h")
+    return [Wanted(name, name, example_job | {"pair": name[:3]}) for name in names]
+
+
+@pytest.fixture
+def begin(sweeps: Sweeps, wanted: list[Wanted]) -> Begin:
+    """Begin a sweep of these markets, with anything changed."""
+
+    def begin(**changes: Any) -> Claim:
+        asked: dict[str, Any] = {
+            "key": KEY,
+            "strategy": "liquidity_sweep",
+            "optimizer": "grid",
+            "config": {"markets": ["btc_1h", "eth_1h", "sol_1h"]},
+            "since": SINCE,
+            "until": UNTIL,
+            "engine_version": "1",
+            "wanted": wanted,
+            "reuse": True,
+        }
+        return sweeps.begin(**(asked | changes))
+
+    return begin
+
+
+@pytest.fixture
+def train(sweeps: Sweeps, repository: Repository, example: Make) -> Train:
+    """Do a market as a worker would, and return the id of what it stored."""
+
+    def train(claim: Claim, position: int) -> str:
+        job_id = sweeps.claim_market(claim, position)
+        assert job_id is not None
+        found = example(job_id)
+        repository.save_configuration(found)
+        return found.id
+
+    return train
+
+
+def market(sweeps: Sweeps, claim: Claim, position: int) -> SweepMarket:
+    return sweeps.markets(claim.sweep_id)[position]
+
+
+def newest(sweeps: Sweeps) -> Sweep:
+    sweep = sweeps.newest(KEY)
+    assert sweep is not None
+    return sweep
+
+
+def lose(engine: Engine) -> None:
+    """Let the owner of everything be a process of long ago."""
+    with engine.begin() as connection:
+        for table in ("sweeps", "training_jobs"):
+            connection.execute(text(f"UPDATE {table} SET process_started = 'long ago'"))
+
+
+def test_a_sweep_begins_with_a_pending_job_a_market(
+    sweeps: Sweeps, repository: Repository, begin: Begin
+) -> None:
+    claim = begin()
+    rows = sweeps.markets(claim.sweep_id)
+    assert [(row.market, row.status) for row in rows] == [
+        ("btc_1h", "pending"), ("eth_1h", "pending"), ("sol_1h", "pending"),
+    ]  # fmt: skip
+    jobs = [repository.job(row.job_id) for row in rows]
+    assert [(job.pair, job.status) for job in jobs] == [
+        ("btc", "pending"), ("eth", "pending"), ("sol", "pending"),
+    ]  # fmt: skip
+    sweep = newest(sweeps)
+    assert (sweep.status, sweep.since, sweep.until) == ("running", SINCE, UNTIL)
+    assert sweeps.counts(claim.sweep_id) == {"pending": 3}
+
+
+def test_one_process_runs_a_sweep(sweeps: Sweeps, begin: Begin) -> None:
+    claim = begin()
+    with pytest.raises(SweepTakenError, match="another command has begun the same sweep"):
+        begin()
+    sweeps.end(claim, "completed")
+    assert begin().sweep_id != claim.sweep_id
+
+
+def test_a_market_is_done_once_its_configuration_is_stored(
+    sweeps: Sweeps, begin: Begin, train: Train
+) -> None:
+    claim = begin()
+    configuration_id = train(claim, 1)
+    assert market(sweeps, claim, 1).status == "running"
+    row = sweeps.settle(claim, 1, None)
+    assert row == market(sweeps, claim, 1)
+    assert (row.status, row.configuration_id) == ("done", configuration_id)
+    assert (row.p_value, row.error) == (0.03, None)
+    assert row.seconds is not None
+    assert 0 <= row.seconds < 60
+
+
+def test_a_market_without_anything_admissible_is_done(
+    sweeps: Sweeps, repository: Repository, begin: Begin
+) -> None:
+    claim = begin()
+    job_id = sweeps.claim_market(claim, 0)
+    repository.complete_job(str(job_id))
+    row = sweeps.settle(claim, 0, None)
+    assert (row.status, row.configuration_id, row.p_value) == ("done", None, None)
+
+
+def test_a_failure_has_the_reason_of_its_job(
+    sweeps: Sweeps, repository: Repository, begin: Begin
+) -> None:
+    claim = begin()
+    repository.fail_job(str(sweeps.claim_market(claim, 0)), "too little history")
+    row = sweeps.settle(claim, 0, None)
+    assert (row.status, row.error) == ("failed", "too little history")
+
+
+def test_a_worker_that_died_for_good_fails_its_market(
+    sweeps: Sweeps, repository: Repository, begin: Begin
+) -> None:
+    claim = begin()
+    job_id = str(sweeps.claim_market(claim, 0))
+    row = sweeps.settle(claim, 0, "its worker was killed 3 times")
+    assert (row.status, row.error) == ("failed", "its worker was killed 3 times")
+    job = repository.job(job_id)
+    assert (job.status, job.error) == ("failed", "its worker was killed 3 times")
+
+
+def test_a_worker_that_died_after_storing_is_no_failure(
+    sweeps: Sweeps, begin: Begin, train: Train
+) -> None:
+    claim = begin()
+    configuration_id = train(claim, 0)
+    assert sweeps.claim_market(claim, 0) is None
+    row = sweeps.settle(claim, 0, "its worker was killed 3 times")
+    assert (row.status, row.configuration_id) == ("done", configuration_id)
+
+
+def test_a_second_worker_gets_the_job_of_one_that_died(
+    sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin
+) -> None:
+    claim = begin()
+    job_id = str(sweeps.claim_market(claim, 0))
+    repository.progress(job_id, 0.7, "search")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE training_jobs SET pid = 1"))
+    assert sweeps.claim_market(claim, 0) == job_id
+    job = repository.job(job_id)
+    assert (job.status, job.progress, job.stage_of_work) == ("running", 0.0, None)
+    repository.complete_job(job_id)  # it is this process's now
+
+
+def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
+    sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin
+) -> None:
+    old = begin()
+    lose(engine)
+    new = sweeps.take_over(newest(sweeps))
+    assert new.sweep_id == old.sweep_id
+    orphan = Claim(old.sweep_id, old.host, old.pid, "long ago")
+    before = repository.jobs()
+    for refused in (
+        lambda: sweeps.claim_market(orphan, 0),
+        lambda: sweeps.settle(orphan, 0, None),
+        lambda: sweeps.judged(orphan, {}),
+        lambda: sweeps.release(orphan),
+        lambda: sweeps.end(orphan, "completed"),
+        lambda: sweeps.heartbeat(orphan),
+    ):
+        with pytest.raises(SweepTakenError, match="has another owner"):
+            refused()
+    assert repository.jobs() == before
+    assert sweeps.counts(new.sweep_id) == {"pending": 3}
+
+
+def test_of_two_that_take_over_one_succeeds(sweeps: Sweeps, engine: Engine, begin: Begin) -> None:
+    begin()
+    lose(engine)
+    seen = newest(sweeps)
+    sweeps.take_over(seen)
+    with pytest.raises(SweepTakenError, match="another command goes on with the same sweep"):
+        sweeps.take_over(seen)
+
+
+def test_going_on_keeps_what_is_done_and_does_the_rest_again(
+    sweeps: Sweeps,
+    repository: Repository,
+    engine: Engine,
+    begin: Begin,
+    train: Train,
+    wanted: list[Wanted],
+) -> None:
+    claim = begin()
+    train(claim, 0)
+    done = sweeps.settle(claim, 0, None)
+    stored = train(claim, 1)  # and the sweep was killed before it knew
+    job_id = str(sweeps.claim_market(claim, 2))
+    lose(engine)
+    repository.reap_dead_jobs()
+    claim = sweeps.take_over(newest(sweeps))
+    sweeps.reopen(claim, wanted, retry_failed=False)
+    first, second, third = sweeps.markets(claim.sweep_id)
+    assert first == done
+    assert (second.status, second.configuration_id) == ("done", stored)
+    assert (third.status, third.job_id) == ("pending", job_id)
+    job = repository.job(job_id)
+    assert (job.status, job.error, job.finished_at) == ("pending", None, None)
+    assert len(repository.jobs()) == 3
+
+
+@pytest.mark.parametrize(("retry_failed", "status"), [(False, "failed"), (True, "pending")])
+def test_a_failed_market_is_tried_again_when_asked(
+    sweeps: Sweeps, begin: Begin, wanted: list[Wanted], retry_failed: bool, status: str
+) -> None:
+    claim = begin()
+    before = sweeps.settle(claim, 0, "no network")
+    sweeps.reopen(claim, wanted, retry_failed=retry_failed)
+    row = market(sweeps, claim, 0)
+    assert (row.status, row.job_id) == (status, before.job_id)
+    assert row.error == (None if retry_failed else "no network")
+
+
+def test_a_market_that_would_be_another_now_is_done_again(
+    sweeps: Sweeps, repository: Repository, begin: Begin, train: Train, wanted: list[Wanted]
+) -> None:
+    claim = begin()
+    configuration_id = train(claim, 0)
+    done = sweeps.settle(claim, 0, None)
+    failed = sweeps.settle(claim, 1, "a bug")
+    changed = [Wanted(one.market, "changed", {**one.job, "seed": 8}) for one in wanted]
+    sweeps.reopen(claim, changed, retry_failed=False)
+    rows = sweeps.markets(claim.sweep_id)
+    assert [(row.status, row.task_hash) for row in rows] == [("pending", "changed")] * 3
+    assert rows[0].job_id != done.job_id
+    assert rows[0].configuration_id is rows[0].p_value is rows[0].seconds is None
+    assert rows[1].job_id == failed.job_id
+    assert [repository.job(row.job_id).seed for row in rows] == [8, 8, 8]
+    assert repository.configuration(configuration_id).job_id == done.job_id
+
+
+def test_what_another_sweep_has_done_is_skipped(
+    sweeps: Sweeps, repository: Repository, begin: Begin, train: Train
+) -> None:
+    first = begin()
+    configuration_id = train(first, 0)
+    done = sweeps.settle(first, 0, None)
+    sweeps.settle(first, 1, "no network")
+    second = begin(key="another")
+    rows = sweeps.markets(second.sweep_id)
+    assert [row.status for row in rows] == ["skipped", "pending", "pending"]
+    assert (rows[0].job_id, rows[0].configuration_id) == (done.job_id, configuration_id)
+    assert (rows[0].p_value, rows[0].seconds) == (done.p_value, done.seconds)
+    assert len(repository.jobs()) == 5
+    third = begin(key="a third", reuse=False)
+    assert sweeps.counts(third.sweep_id) == {"pending": 3}
+
+
+def test_giving_up_leaves_what_was_running_pending(
+    sweeps: Sweeps, repository: Repository, begin: Begin, train: Train, wanted: list[Wanted]
+) -> None:
+    claim = begin()
+    train(claim, 0)  # in the moment of the interrupt
+    sweeps.claim_market(claim, 1)
+    sweeps.release(claim)
+    rows = sweeps.markets(claim.sweep_id)
+    assert [row.status for row in rows] == ["done", "pending", "pending"]
+    statuses = [repository.job(row.job_id).status for row in rows]
+    assert statuses == ["completed", "cancelled", "cancelled"]
+    assert newest(sweeps).status == "cancelled"
+    claim = sweeps.take_over(newest(sweeps))
+    sweeps.reopen(claim, wanted, retry_failed=False)
+    again = sweeps.markets(claim.sweep_id)
+    assert [row.job_id for row in again] == [row.job_id for row in rows]
+    assert repository.job(rows[1].job_id).status == "pending"
+
+
+def test_q_values_go_to_the_markets_of_their_configurations(
+    sweeps: Sweeps, begin: Begin, train: Train
+) -> None:
+    claim = begin()
+    configuration_id = train(claim, 2)
+    sweeps.settle(claim, 2, None)
+    sweeps.judged(claim, {configuration_id: 0.04})
+    assert [row.fdr_q_value for row in sweeps.markets(claim.sweep_id)] == [None, None, 0.04]
+
+
+def test_an_abandoned_sweep_makes_room(sweeps: Sweeps, engine: Engine, begin: Begin) -> None:
+    claim = begin()
+    lose(engine)
+    sweeps.abandon(newest(sweeps))
+    assert newest(sweeps).status == "cancelled"
+    assert begin().sweep_id != claim.sweep_id

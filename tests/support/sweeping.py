@@ -1,0 +1,108 @@
+"""Sweeps of tiny markets, and what they leave in a database as it would be without accidents."""
+
+import json
+from pathlib import Path
+
+from sqlalchemy import select
+
+from pipeline import sweep
+from pipeline.results.database import open_database
+from pipeline.results.models import (
+    ConfigurationEventRow,
+    SweepMarketRow,
+    SweepRow,
+    TrainedConfiguration,
+    TrainingJob,
+)
+from support.runs import finish, start
+from support.stored import command
+
+#: All that makes a market of the name a matter of a tenth of a second.
+TINY = (
+    *("+market.synthetic=true", "data=synthetic", "data.days=60", "min_trades=1"),
+    *("validation=train_test_split", "validation.test=10", "validation.evidence=deciding"),
+    *("optimizer=random", "optimizer.samples=5"),
+)
+HOURS = "markets=btc_binance_1h,eth_binance_1h,sol_binance_1h"
+
+#: What differs between two runs of the same: names, times, and who did it.
+OWN = {"id", "job_id", "sweep_id", "configuration_id", "artifacts", "seconds"}
+TIMES = {"created_at", "started_at", "finished_at", "heartbeat_at", "at", "since", "until"}
+PROCESS = {"host", "pid", "process_started"}
+
+
+def sweep_here(folder, *words):
+    """Run the command in this process."""
+    return command(sweep, folder, *words)
+
+
+def start_sweep(folder, *words):
+    """Start the command as a process of its own."""
+    return start(folder, *words, module="pipeline.sweep")
+
+
+def run_sweep(folder, *words):
+    """Run the command as a process, to its end."""
+    return finish(start_sweep(folder, *words), folder)
+
+
+def tables(folder):
+    """Rows of sweeps, newest first, of their markets, of jobs, configurations and events."""
+    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
+    try:
+        with engine.connect() as connection:
+            return [
+                [dict(row) for row in connection.execute(query).mappings()]
+                for query in (
+                    select(SweepRow.__table__).order_by(SweepRow.created_at.desc()),
+                    select(SweepMarketRow.__table__).order_by(SweepMarketRow.position),
+                    select(TrainingJob.__table__),
+                    select(TrainedConfiguration.__table__),
+                    select(ConfigurationEventRow.__table__),
+                )
+            ]
+    finally:
+        engine.dispose()
+
+
+def dump(folder):
+    """What a sweep has made of its markets, ids and times aside; a row's id becomes its market.
+
+    Raises
+    ------
+    AssertionError
+        When a row belongs to no market of the sweep, or the artifacts of one are not there.
+    """
+    (sweep_row,), markets, jobs, configurations, events = tables(folder)
+    by_job = {row["job_id"]: row["market"] for row in markets}
+    by_configuration = {row["configuration_id"]: row["market"] for row in markets}
+    assert len(by_job) == len(markets) == len(jobs)
+    named = {by_job[row["id"]]: _lasting(row) for row in jobs}
+    found = {by_configuration[row["id"]]: _lasting(row) for row in configurations}
+    judged = {by_configuration[row["configuration_id"]]: _lasting(row) for row in events}
+    assert (len(found), len(judged)) == (len(configurations), len(events))
+    for row in configurations:
+        assert by_job[row["job_id"]] == by_configuration[row["id"]]
+        assert (Path(folder) / "var/artifacts" / row["artifacts"] / "trades.parquet").exists()
+    return {
+        "sweep": _lasting(sweep_row),
+        "markets": [_lasting(row) for row in markets],
+        "jobs": named,
+        "configurations": found,
+        "events": judged,
+    }
+
+
+def _lasting(row):
+    """A row without what another run would write otherwise."""
+    kept = {name: row[name] for name in row.keys() - OWN - TIMES - PROCESS}
+    if "document" in kept:
+        kept["document"] = _without(json.loads(json.dumps(kept["document"])), row["id"])
+    return kept
+
+
+def _without(value, identity):
+    """A document without its id and the moment of its discovery."""
+    if isinstance(value, dict):
+        return {k: _without(v, identity) for k, v in value.items() if k != "discovery_date"}
+    return "its id" if value == identity else value

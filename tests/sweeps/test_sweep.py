@@ -1,0 +1,150 @@
+"""`python -m pipeline.sweep` in this process: trained, kept, skipped, tried again, refused."""
+
+import os
+
+import pytest
+from sqlalchemy import text
+
+from pipeline.results import process
+from pipeline.results.database import open_database
+from support.runs import run_here
+from support.sweeping import HOURS, TINY, dump, sweep_here, tables
+
+NAMES = ["btc_binance_1h", "eth_binance_1h", "sol_binance_1h"]
+
+
+@pytest.fixture
+def here(tmp_path):
+    return lambda *words: sweep_here(tmp_path, *words)
+
+
+def update(folder, statement):
+    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def statuses(folder):
+    return [row["status"] for row in tables(folder)[1]]
+
+
+def test_a_sweep_trains_stores_and_judges_every_market(here, tmp_path):
+    finished = here(HOURS, *TINY)
+    assert finished.status == 0, finished.err
+    (sweep,), markets, jobs, configurations, _ = tables(tmp_path)
+    assert (sweep["status"], sweep["optimizer"]) == ("completed", "random")
+    assert sweep["config"]["markets"] == NAMES
+    assert [(row["market"], row["status"]) for row in markets] == [(n, "done") for n in NAMES]
+    assert [job["status"] for job in jobs] == ["completed"] * 3
+    stored = {row["id"]: row for row in configurations}
+    for row in markets:
+        configuration = stored[row["configuration_id"]]
+        assert configuration["job_id"] == row["job_id"]
+        assert configuration["p_value"] == row["p_value"]
+        assert configuration["statistics"]["fdr_q_value"] == row["fdr_q_value"]
+    for name in NAMES:
+        assert name in finished.out
+
+
+def test_a_market_is_trained_as_it_would_be_alone(here, tmp_path):
+    here("markets=btc_binance_1h", *TINY)
+    (tmp_path / "alone").mkdir()
+    alone = run_here(tmp_path / "alone", "market=btc_binance_1h", *TINY)
+    (job,) = tables(tmp_path)[2]
+    assert (job["config"], job["config_hash"]) == (alone.jobs[0].config, alone.jobs[0].config_hash)
+    (configuration,) = tables(tmp_path)[3]
+    assert configuration["out_of_sample"] == alone.configurations[0].out_of_sample
+    assert configuration["parameters"] == alone.configurations[0].parameters
+
+
+def test_what_is_complete_is_only_shown(here, tmp_path):
+    here(HOURS, *TINY)
+    before = tables(tmp_path)
+    again = here(HOURS, *TINY)
+    assert again.status == 0
+    assert "nothing has changed: resume=false begins a new one" in again.err
+    assert tables(tmp_path) == before
+
+
+def test_a_new_sweep_computes_everything_again(here, tmp_path):
+    here(HOURS, *TINY)
+    assert here(HOURS, *TINY, "resume=false").status == 0
+    assert [len(rows) for rows in tables(tmp_path)[:4]] == [2, 6, 6, 6]
+
+
+def test_what_another_sweep_has_done_is_not_computed_again(here, tmp_path):
+    here("markets=eth_binance_1h", *TINY)
+    assert here(HOURS, *TINY).status == 0
+    sweeps, markets, jobs, configurations, _ = tables(tmp_path)
+    newest = [row for row in markets if row["sweep_id"] == sweeps[0]["id"]]
+    assert [row["status"] for row in newest] == ["done", "skipped", "done"]
+    assert len(jobs) == len(configurations) == 3
+
+
+def test_a_market_that_fails_stops_no_other_and_is_not_hidden(here, tmp_path):
+    (tmp_path / "eth.csv").write_text("these are no candles\n")
+    words = ("data=file", "data.path=${market.base}.csv", *TINY[3:])
+    finished = here("markets=btc_binance_4h,eth_binance_4h", *words)
+    assert finished.status == 1
+    (sweep,), markets, jobs, *_ = tables(tmp_path)
+    assert sweep["status"] == "failed"
+    assert statuses(tmp_path) == ["failed", "failed"]
+    assert "BTC.csv" in markets[0]["error"]
+    assert [job["error"] for job in jobs] == [row["error"] for row in markets]
+    assert "BTC.csv" in finished.out
+    assert "Traceback" not in finished.err
+
+
+def test_failed_markets_are_tried_again_when_asked(here, tmp_path, monkeypatch):
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    sweep_here(undisturbed, HOURS, *TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.jobs.train", disk_on_fire)
+        assert here(HOURS, *TINY).status == 1
+    assert tables(tmp_path)[1][0]["error"] == "RuntimeError: the disk is on fire"
+    assert here(HOURS, *TINY).status == 1  # as it was, and said again
+    assert statuses(tmp_path) == ["failed"] * 3
+    assert here(HOURS, *TINY, "retry_failed=true").status == 0
+    assert dump(tmp_path) == dump(undisturbed)
+
+
+def disk_on_fire(*_):
+    raise RuntimeError("the disk is on fire")
+
+
+def test_a_live_sweep_is_left_alone(here, tmp_path):
+    here(HOURS, *TINY)
+    update(
+        tmp_path,
+        f"UPDATE sweeps SET status = 'running', host = '{process.host()}',"
+        f" pid = {os.getpid()}, process_started = '{process.own_start()}'",
+    )
+    before = tables(tmp_path)
+    refused = here(HOURS, *TINY)
+    assert refused.status == 2
+    assert f"running already: process {os.getpid()} on {process.host()}" in refused.err
+    assert here(HOURS, *TINY, "resume=false").status == 2
+    assert tables(tmp_path) == before
+
+
+def test_a_dead_sweep_that_is_not_wanted_makes_room(here, tmp_path):
+    here("markets=btc_binance_1h", *TINY)
+    update(tmp_path, "UPDATE sweeps SET status = 'running', process_started = 'long ago'")
+    assert here("markets=btc_binance_1h", *TINY, "resume=false").status == 0
+    assert [row["status"] for row in tables(tmp_path)[0]] == ["completed", "cancelled"]
+
+
+def test_the_sweep_is_refused_before_anything_is_written(here, tmp_path):
+    refused = here(HOURS, *TINY, "seeed=3")
+    assert (refused.status, list(tmp_path.iterdir())) == (2, [])
+    assert "seeed is not a key" in refused.err
+
+
+@pytest.mark.parametrize("word", ["dry_run=true", "--dry-run"])
+def test_a_dry_run_writes_nothing(here, tmp_path, word):
+    finished = here("markets=btc_binance_1h", *TINY, word)
+    assert finished.status == 0, finished.err
+    assert "btc_binance_1h" in finished.out
+    assert not (tmp_path / "var/trainings.db").exists()
