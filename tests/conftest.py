@@ -12,7 +12,9 @@ if importlib.util.find_spec("hypothesis") is None:
         for path in Path(__file__).parent.rglob("test_*.py")
         if "from hypothesis" in path.read_text("utf-8")
     ]
-else:
+if importlib.util.find_spec("psycopg2") is not None:
+    from support.postgresql import server  # noqa: F401, a fixture
+if importlib.util.find_spec("hypothesis") is not None:
     from hypothesis import settings
 
     # A first call may compile a kernel, and other processes may hold the cores: no time limit.

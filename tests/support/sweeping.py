@@ -46,9 +46,9 @@ def run_sweep(folder, *words):
     return finish(start_sweep(folder, *words), folder)
 
 
-def tables(folder):
+def tables(folder, url=None):
     """Rows of sweeps, newest first, of their markets, of jobs, configurations and events."""
-    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
+    engine = open_database(url or f"sqlite:///{folder}/var/trainings.db")
     try:
         with engine.connect() as connection:
             return [
@@ -65,7 +65,7 @@ def tables(folder):
         engine.dispose()
 
 
-def dump(folder):
+def dump(folder, url=None):
     """What a sweep has made of its markets, ids and times aside; a row's id becomes its market.
 
     Raises
@@ -73,7 +73,7 @@ def dump(folder):
     AssertionError
         When a row belongs to no market of the sweep, or the artifacts of one are not there.
     """
-    (sweep_row,), markets, jobs, configurations, events = tables(folder)
+    (sweep_row,), markets, jobs, configurations, events = tables(folder, url)
     by_job = {row["job_id"]: row["market"] for row in markets}
     by_configuration = {row["configuration_id"]: row["market"] for row in markets}
     assert len(by_job) == len(markets) == len(jobs)

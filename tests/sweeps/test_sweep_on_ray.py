@@ -1,0 +1,82 @@
+"""A sweep on a Ray cluster of two nodes that loses a worker, or a whole node, on its way."""
+
+import importlib.util
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from support.runs import finish
+from support.sweeping import TINY, dump, run_sweep, start_sweep, tables
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed"),
+    # Ray's own files and sockets, closed when the interpreter feels like it.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+WORDS = ("markets=*_1h,*_4h", *TINY)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A head that computes nothing, and two nodes of a core each."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
+    cluster.nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    yield cluster
+    cluster.shutdown()
+
+
+def workers(folder):
+    """Process ids of Ray's workers that work in the sweep's folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            program = (process / "cmdline").read_bytes()
+            if program.startswith(b"ray::") and (process / "cwd").resolve() == folder.resolve():
+                found.append(int(process.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+@pytest.mark.parametrize("lost", ["a worker", "a node"])
+def test_a_sweep_on_ray_loses_nothing(tmp_path, cluster, server, monkeypatch, lost):
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    undisturbed.mkdir()
+    disturbed.mkdir()
+    assert run_sweep(undisturbed, *WORDS, "executor=processes").status == 0
+    url = server.empty_database()
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    ray = ("executor=ray", "executor.address=auto", "storage=postgresql")
+    process = start_sweep(disturbed, *WORDS, *ray)
+    end = time.monotonic() + 120
+    while not (_done(disturbed, url) >= 2 and workers(disturbed)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    if lost == "a node":
+        cluster.remove_node(cluster.nodes[0], allow_graceful=False)
+    else:
+        os.kill(random.Random(0).choice(workers(disturbed)), signal.SIGKILL)
+    finished = finish(process, disturbed)
+    assert finished.status == 0, finished.err
+    assert _done(disturbed, url) == 12
+    assert dump(disturbed, url) == dump(undisturbed)
+
+
+def _done(folder, url):
+    """Markets that are done by now; none before the tables are there."""
+    try:
+        return sum(row["status"] == "done" for row in tables(folder, url)[1])
+    except Exception:  # the sweep is making the tables
+        return 0
