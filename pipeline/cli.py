@@ -95,7 +95,7 @@ def run(
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (*MISTAKES, OSError) as error:
-        _say(explain_composition(error))
+        _say(explain_composition(error) + _unswept(error))
         statuses.append(MISTAKE)
     except Exception as error:  # a launcher whose worker was killed raises what it likes
         _say(f"A process that ran jobs ended early: {type(error).__name__}: {error}")
@@ -196,6 +196,13 @@ def _finished(finish: Callable[[Sequence[Ended]], None], jobs: Sequence[Ended], 
         return FAILED
     failed = status != DONE or any(one.status != DONE for one, _ in jobs)
     return FAILED if failed else DONE
+
+
+def _unswept(error: Exception) -> str:
+    """Say what to add where Hydra composes a multirun without the choices that are swept."""
+    swept = {"-m", "--multirun"} & set(sys.argv) and "data." in str(error)
+    hint = " With -m the market is not known yet: say where candles come from, as in data=ccxt."
+    return hint if swept else ""
 
 
 def _job_name() -> str:

@@ -107,11 +107,14 @@ def estimate(config: TrainConfig, rates: Rates) -> Estimate:
     )
 
 
-def plan(console: Console, configs: Mapping[str, TrainConfig], slots: int) -> None:
+def plan(
+    console: Console, configs: Mapping[str, TrainConfig], slots: int, at_once: int | None = None
+) -> None:
     """Print what a sweep over ``configs``, by the market's name, would take; write nothing.
 
-    ``slots`` markets are trained at a time. Slots up to the cores of this machine share them, so
-    one slot's part of them is what is measured.
+    ``slots`` markets are in memory at a time, of which ``at_once`` have a core to themselves (all
+    unless told). Slots up to the cores of this machine share them, so one slot's part of them is
+    what is measured.
 
     Raises
     ------
@@ -133,7 +136,7 @@ def plan(console: Console, configs: Mapping[str, TrainConfig], slots: int) -> No
             advance(1)
     if estimates:
         _print_markets(console, estimates)
-        _print_totals(console, list(estimates.values()), slots)
+        _print_totals(console, list(estimates.values()), slots, at_once or slots)
     for name, sentence in refused.items():
         console.print(f"{name} cannot be trained: {sentence}")
     console.print(
@@ -162,12 +165,14 @@ def _print_markets(console: Console, estimates: Mapping[str, Estimate]) -> None:
         console.print(f"{name}: {e.power_note}.")
 
 
-def _print_totals(console: Console, estimates: Sequence[Estimate], slots: int) -> None:
+def _print_totals(
+    console: Console, estimates: Sequence[Estimate], slots: int, at_once: int
+) -> None:
     seconds = [e.seconds for e in estimates]
     heaviest = sorted((e.memory_bytes for e in estimates), reverse=True)[:slots]
     artifacts = sum(e.artifact_bytes for e in estimates)
     # No schedule beats either bound, and markets handed out one by one come close to the larger.
-    total = max(max(seconds), sum(seconds) / slots)
+    total = max(max(seconds), sum(seconds) / at_once)
     evaluations, count = sum(e.evaluations for e in estimates), len(estimates)
     console.print(
         f"{plural(count, 'market')}, {evaluations:,} evaluations: about {duration(total)} with"

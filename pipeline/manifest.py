@@ -7,16 +7,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pipeline import __version__, jobs
 from pipeline.calibrate.fingerprint import fingerprint
-from pipeline.config import CcxtData, TrainConfig, validated
+from pipeline.config import CcxtData, SyntheticData, TrainConfig, validated
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
 from pipeline.provenance import WHEREABOUTS, config_hash, engine_hash
 from pipeline.results.ownership import cause_of_death
 from pipeline.results.records import Sweep
-from pipeline.results.sweeps import Claim, Sweeps, Wanted
+from pipeline.results.sweeps import Claim, Sweeps, There, Wanted
 
 HISTORY = timedelta(days=DEFAULT_HISTORY_DAYS)
 
@@ -31,7 +32,7 @@ class Asked:
     @property
     def deciding(self) -> list[str]:
         """The words that decide results: not where these lie and what computes them."""
-        return sorted(word for word in self.overrides if _group(word) not in WHEREABOUTS)
+        return sorted(word for word in self.overrides if _decides(word))
 
     @property
     def key(self) -> str:
@@ -44,8 +45,11 @@ class Asked:
         return {name: pinned(config, until) for name, config in self.configs.items()}
 
 
-def _group(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~").partition(".")[0]
+def _decides(word: str) -> bool:
+    """Tell whether a KEY=VALUE word decides results, as the hash of a configuration does."""
+    group, _, key = word.partition("=")[0].lstrip("+~").partition(".")
+    left_out = WHEREABOUTS.get(group, ())
+    return left_out is not True and key not in left_out
 
 
 def pinned(config: TrainConfig, until: datetime) -> TrainConfig:
@@ -84,11 +88,13 @@ class Opened:
     claim: Claim | None
 
 
-def opened(sweeps: Sweeps, asked: Asked, *, resume: bool, retry_failed: bool) -> Opened:
+def opened(
+    sweeps: Sweeps, asked: Asked, artifacts: Path, *, resume: bool, retry_failed: bool
+) -> Opened:
     """Go on with the newest sweep that was asked for the same, or begin one.
 
     A complete sweep is only shown, as long as the code and the configuration are those it was made
-    with; otherwise a new one begins.
+    with, and what it found lies in the folder ``artifacts``; otherwise a new one begins.
 
     Raises
     ------
@@ -97,6 +103,10 @@ def opened(sweeps: Sweeps, asked: Asked, *, resume: bool, retry_failed: bool) ->
     SweepTakenError
         When another process takes it in this moment.
     """
+
+    def there(configuration_id: str | None) -> bool:
+        return configuration_id is None or (artifacts / configuration_id).is_dir()
+
     seen = sweeps.newest(asked.key)
     if seen is not None and seen.status == "running" and cause_of_death(seen) is None:
         raise UserError(
@@ -107,17 +117,18 @@ def opened(sweeps: Sweeps, asked: Asked, *, resume: bool, retry_failed: bool) ->
         configs = asked.pinned(seen.until)
         if seen.status != "completed":
             claim = sweeps.take_over(seen)
-            sweeps.reopen(claim, wanted(configs), retry_failed=retry_failed)
+            sweeps.reopen(claim, wanted(configs), there, retry_failed=retry_failed)
             return Opened(seen, configs, claim)
-        hashes = {row.market: row.task_hash for row in sweeps.markets(seen.id)}
+        rows = sweeps.markets(seen.id)
+        hashes = {row.market: row.task_hash for row in rows if there(row.configuration_id)}
         if hashes == {name: task_hash(config) for name, config in configs.items()}:
             return Opened(seen, configs, None)
     elif seen is not None and seen.status == "running":
         sweeps.abandon(seen)
-    return _begun(sweeps, asked, reuse=resume)
+    return _begun(sweeps, asked, there if resume else None)
 
 
-def _begun(sweeps: Sweeps, asked: Asked, *, reuse: bool) -> Opened:
+def _begun(sweeps: Sweeps, asked: Asked, reusable: There | None) -> Opened:
     """Begin a sweep whose history ends with the last whole UTC day.
 
     A candle that is still open today would be another one tomorrow.
@@ -125,16 +136,19 @@ def _begun(sweeps: Sweeps, asked: Asked, *, reuse: bool) -> Opened:
     until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     configs = asked.pinned(until)
     first = next(iter(configs.values()))
+    dated = [c.data for c in configs.values() if not isinstance(c.data, SyntheticData)]
+    starts = [data.since for data in dated if data.since is not None]
+    ends = [data.until for data in dated if data.until is not None]
     claim = sweeps.begin(
         key=asked.key,
         strategy=first.strategy.name,
         optimizer=first.optimizer.name,
         config={"markets": list(configs), "overrides": asked.deciding},
-        since=until - HISTORY,
-        until=until,
+        since=min(starts, default=None),
+        until=max(ends, default=until),
         engine_version=f"{__version__} {engine_hash()}",
         wanted=wanted(configs),
-        reuse=reuse,
+        reusable=reusable,
     )
     begun = sweeps.newest(asked.key)
     assert begun is not None, "it was stored a moment ago"

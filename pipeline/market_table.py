@@ -41,6 +41,8 @@ def show(console: Console, rows: Sequence[MarketRow]) -> None:
     console.table(title, shown, [_cells(row)[: len(shown)] for row in rows])
     if any(row.synthetic for row in rows):
         console.print("SYNTHETIC candles say nothing about a market; their q is among themselves.")
+    if any(row.note == "skipped" for row in rows):
+        console.print("skipped: another sweep had trained just that; its result counts here too.")
     console.print(_counts(rows))
     for error in dict.fromkeys(row.error for row in rows if row.error is not None):
         markets = ", ".join(row.market for row in rows if row.error == error)

@@ -17,6 +17,7 @@ from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.estimate import plan
 from pipeline.executors import make_executor
+from pipeline.executors.share import cores
 from pipeline.manifest import Asked
 from pipeline.markets import chosen_markets
 from pipeline.sweeping import sweep
@@ -50,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = compose(chosen_markets(config.markets), words.markets)
     console = Console()
     if config.dry_run or given.dry_run:
-        plan(console, asked.configs, make_executor(config.executor).slots)
+        slots = min(make_executor(config.executor).slots, len(asked.configs))
+        at_once = slots if config.executor.several_nodes else min(slots, cores())
+        plan(console, asked.configs, slots, at_once)
         return cli.DONE
     return cli.DONE if sweep(console, config, asked) else cli.FAILED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -16,11 +16,15 @@ from pipeline.manifest import Asked, Opened, opened
 from pipeline.market_table import MarketRow, show
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
-from pipeline.results.records import MARKET_STATUSES, SweepMarket
+from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.repository import Repository
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
 from pipeline.sweep_task import Shared, Task, train_market
 from pipeline.together import judge_together
+from pipeline.wording import plural
+
+#: What the table says of markets that were not trained again.
+KEPT: dict[MarketStatus, str] = {"done": "kept", "failed": "kept; retry_failed=true tries again"}
 
 #: Seconds between two signs of life of a sweep whose markets take longer.
 HEARTBEAT_EVERY = 60.0
@@ -41,10 +45,15 @@ def sweep(console: Console, config: SweepConfig, asked: Asked) -> bool:
     """
     engine = open_database(config.storage.url)
     try:
-        check_root(Path(config.storage.artifacts))
+        artifacts = Path(config.storage.artifacts)
+        check_root(artifacts)
         sweeps, repository = Sweeps(engine), Repository(engine)
-        begun = opened(sweeps, asked, resume=config.resume, retry_failed=config.retry_failed)
-        kept = {row.market for row in sweeps.markets(begun.sweep.id) if row.status == "done"}
+        begun = opened(
+            sweeps, asked, artifacts, resume=config.resume, retry_failed=config.retry_failed
+        )
+        kept = {
+            r.market: KEPT[r.status] for r in sweeps.markets(begun.sweep.id) if r.status in KEPT
+        }
         if begun.claim is None:
             console.note(
                 f"This sweep was completed at {begun.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
@@ -55,7 +64,8 @@ def sweep(console: Console, config: SweepConfig, asked: Asked) -> bool:
                 console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
             _run(console, config, begun, begun.claim, sweeps, repository)
         rows = sweeps.markets(begun.sweep.id)
-        show(console, [_shown(repository, row, row.market in kept) for row in rows])
+        show(console, [_shown(repository, row, kept.get(row.market, "")) for row in rows])
+        _say_where(console, config, begun.sweep.id, rows)
         return all(row.status != "failed" for row in rows)
     except SweepTakenError as taken:
         raise UserError(f"Nothing more is written here: {taken}.") from None
@@ -79,12 +89,19 @@ def _run(
         for row in rows
         if row.status == "pending"
     ]
+    executor = make_executor(config.executor)
+    before = len(rows) - len(tasks)
+    console.note(
+        f"Sweep {claim.sweep_id}, begun {begun.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
+        f" {plural(len(tasks), 'market')} to train, {executor.slots} at a time;"
+        f" {before} ended before"
+    )
     said: set[str] = set()
     tally = _Tally(console, sweeps, claim.sweep_id)
     try:
         with (
             _heartbeat(sweeps, claim),
-            closing(make_executor(config.executor).run(train_market, shared, tasks)) as results,
+            closing(executor.run(train_market, shared, tasks)) as results,
         ):
             for ended in results:
                 row = sweeps.settle(claim, ended.task.position, ended.error)
@@ -101,6 +118,11 @@ def _run(
     except BaseException:
         with suppress(SweepTakenError):
             sweeps.release(claim)
+            counts = sweeps.counts(claim.sweep_id)
+            console.note(
+                f"Sweep {claim.sweep_id}: {counts.get('pending', 0)} of {len(rows)} markets are"
+                " left; the same command goes on with them"
+            )
         raise
 
 
@@ -147,7 +169,20 @@ class _Tally:
         self._console.note(f"markets: {told}, about {seconds:.0f} s left")
 
 
-def _shown(repository: Repository, row: SweepMarket, kept: bool) -> MarketRow:
+def _say_where(
+    console: Console, config: SweepConfig, sweep_id: str, rows: Sequence[SweepMarket]
+) -> None:
+    """Say where the results are and which commands go on from them."""
+    console.print(f"Sweep {sweep_id} in {config.storage.shown_url}")
+    tested = [row for row in rows if row.configuration_id is not None]
+    if tested:
+        best = min(tested, key=lambda row: 1.0 if row.p_value is None else row.p_value)
+        console.print(
+            f"The lowest p: {best.market}, python -m pipeline.explain {best.configuration_id}"
+        )
+
+
+def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
     """Join a market's row with the figures of its configuration."""
     stored = None
     if row.configuration_id is not None:
@@ -163,5 +198,5 @@ def _shown(repository: Repository, row: SweepMarket, kept: bool) -> MarketRow:
         fdr_q_value=row.fdr_q_value,
         seconds=row.seconds,
         error=row.error,
-        note="skipped" if row.status == "skipped" else "kept" if kept else "",
+        note="skipped" if row.status == "skipped" else kept,
     )

@@ -9,6 +9,7 @@ undefined, or that stored nothing, is no test and has no q.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -30,7 +31,8 @@ def judge_together(
     """Give configurations their q-values and judge their stages anew.
 
     Each is one transaction, with an event of kind ``sweep``. Judging the same ones again changes
-    and records nothing; judging them among others replaces what was said before.
+    and records nothing. Judging them among as many others or more replaces what was said before;
+    among fewer it does not, or a market asked for alone would lose its correction.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ def _judgement(
     q: float, tests: int, configuration: Configuration, events: Sequence[ConfigurationEvent]
 ) -> Judgement:
     """Judge the figures that its gates were judged by, with ``q`` among them."""
+    q, tests = _largest_family(q, tests, events)
     figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in configuration.gates}
     judged, gates = judge(figures | {"fdr_q_value": q})
     stage = min((judged, *_ceilings(events)), key=STAGES.index)
@@ -86,6 +89,15 @@ def _judgement(
 def _ceilings(events: Sequence[ConfigurationEvent]) -> list[Stage]:
     """Stages that something other than a sweep moved it to: what monitoring found stays true."""
     return [e.to_stage for e in events if e.kind != KIND and e.to_stage != e.from_stage]
+
+
+def _largest_family(
+    q: float, tests: int, events: Sequence[ConfigurationEvent]
+) -> tuple[float, int]:
+    """Return the q-value among the most tests: asking for fewer again undoes no correction."""
+    families = [(e.figures["tests"], e.figures["fdr_q_value"]) for e in events if e.kind == KIND]
+    most, its_q = max(families, default=(0, q), key=operator.itemgetter(0))
+    return (its_q, most) if most > tests else (q, tests)
 
 
 def _reason(q: float, tests: int, judged: Stage, stage: Stage) -> str:

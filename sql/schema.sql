@@ -113,7 +113,7 @@ CREATE TABLE sweeps (
     strategy VARCHAR NOT NULL,
     optimizer VARCHAR NOT NULL,
     config JSONB NOT NULL,
-    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    since TIMESTAMP WITH TIME ZONE,
     until TIMESTAMP WITH TIME ZONE NOT NULL,
     engine_version VARCHAR NOT NULL,
     status VARCHAR NOT NULL,

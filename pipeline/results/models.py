@@ -209,7 +209,7 @@ class SweepRow(Base):
     strategy: Mapped[str]
     optimizer: Mapped[str]
     config: Mapped[dict[str, Any]]
-    since: Mapped[datetime]
+    since: Mapped[datetime | None]
     until: Mapped[datetime]
     engine_version: Mapped[str]
     status: Mapped[Status]

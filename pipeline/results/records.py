@@ -131,7 +131,7 @@ class Sweep:
     strategy: str
     optimizer: str
     config: dict[str, Any]
-    since: datetime
+    since: datetime | None
     until: datetime
     engine_version: str
     status: Status

@@ -11,7 +11,7 @@ completed in the moment when everything else was killed is done, and its result 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,9 @@ from pipeline.results.ownership import (
 )
 from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, utc_now
 from pipeline.results.repository import new_job
+
+#: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
+There = Callable[[str | None], bool]
 
 
 class SweepTakenError(RuntimeError):
@@ -99,16 +102,17 @@ class Sweeps:
         strategy: str,
         optimizer: str,
         config: Mapping[str, Any],
-        since: datetime,
+        since: datetime | None,
         until: datetime,
         engine_version: str,
         wanted: Sequence[Wanted],
-        reuse: bool,
+        reusable: There | None,
     ) -> Claim:
         """Store a running sweep of this process, with a pending job for every market.
 
-        With ``reuse`` a market that another sweep has done, with the same hash, is skipped: its row
-        points at that job and its configuration.
+        With ``reusable``, which tells whether a configuration's artifacts are at hand, a market
+        that another sweep has done, with the same hash, is skipped: its row points at that job and
+        its configuration.
 
         Raises
         ------
@@ -139,7 +143,7 @@ class Sweeps:
                 for position, one in enumerate(wanted):
                     row = SweepMarketRow(sweep_id=claim.sweep_id, position=position)
                     row.market, row.task_hash = one.market, one.task_hash
-                    earlier = _done_elsewhere(session, one.task_hash) if reuse else None
+                    earlier = _done_elsewhere(session, one.task_hash, reusable)
                     if earlier is None:
                         _queue(session, row, one)
                     else:
@@ -177,8 +181,12 @@ class Sweeps:
             raise SweepTakenError("another command goes on with the same sweep")
         return Claim(seen.id, **owner)
 
-    def reopen(self, claim: Claim, wanted: Sequence[Wanted], *, retry_failed: bool) -> None:
-        """Prepare a sweep to go on: what is done and unchanged stays, the rest is pending.
+    def reopen(
+        self, claim: Claim, wanted: Sequence[Wanted], there: There, *, retry_failed: bool
+    ) -> None:
+        """Prepare a sweep to go on: what is done, unchanged and ``there`` stays.
+
+        The rest is pending.
 
         A market that failed is tried again where ``retry_failed`` says so, or where its hash is no
         longer what it was.
@@ -188,7 +196,7 @@ class Sweeps:
             _hold(session, claim)
             for row in _rows(session, claim.sweep_id):
                 one = by_market[row.market]
-                unchanged = row.task_hash == one.task_hash
+                unchanged = row.task_hash == one.task_hash and there(row.configuration_id)
                 if unchanged and row.status in ("done", "skipped"):
                     continue
                 if unchanged and row.status == "failed" and not retry_failed:
@@ -338,11 +346,16 @@ def _settle(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
         row.configuration_id, row.p_value = configuration.id, configuration.p_value
 
 
-def _done_elsewhere(session: Session, task_hash: str) -> SweepMarketRow | None:
+def _done_elsewhere(
+    session: Session, task_hash: str, reusable: There | None
+) -> SweepMarketRow | None:
+    if reusable is None:
+        return None
     query = select(SweepMarketRow).where(
         SweepMarketRow.task_hash == task_hash, SweepMarketRow.status == "done"
     )
-    return session.scalar(query.limit(1))
+    found = (row for row in session.scalars(query) if reusable(row.configuration_id))
+    return next(found, None)
 
 
 def _rows(session: Session, sweep_id: str) -> list[SweepMarketRow]:

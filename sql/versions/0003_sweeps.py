@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("strategy", sa.String(), nullable=False),
         sa.Column("optimizer", sa.String(), nullable=False),
         sa.Column("config", JSON, nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True)),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("engine_version", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),

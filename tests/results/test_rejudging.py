@@ -74,6 +74,15 @@ def store(
     return store
 
 
+def test_judging_among_fewer_undoes_no_correction(repository: Repository, store: Store) -> None:
+    ids = [store(name, p) for name, p in zip("abc", (0.04, 0.5, 0.6), strict=True)]
+    assert judge_together(repository, ids)[ids[0]] == pytest.approx(0.12)
+    events = len(repository.events(ids[0]))
+    assert judge_together(repository, ids[:1]) == {ids[0]: 0.04}
+    assert repository.configuration(ids[0]).statistics["fdr_q_value"] == pytest.approx(0.12)
+    assert len(repository.events(ids[0])) == events
+
+
 def test_q_is_benjamini_hochbergs(repository: Repository, store: Store) -> None:
     ids = [store(name, p) for name, p in zip("abcd", (0.01, 0.04, 0.03, 0.005), strict=True)]
     q_values = judge_together(repository, ids)

@@ -22,6 +22,10 @@ Begin = Callable[..., Claim]
 Train = Callable[[Claim, int], str]
 
 
+def at_hand(configuration_id: str | None) -> bool:
+    return True
+
+
 @pytest.fixture
 def sweeps(engine: Engine) -> Sweeps:
     return Sweeps(engine)
@@ -48,7 +52,7 @@ def begin(sweeps: Sweeps, wanted: list[Wanted]) -> Begin:
             "until": UNTIL,
             "engine_version": "1",
             "wanted": wanted,
-            "reuse": True,
+            "reusable": at_hand,
         }
         return sweeps.begin(**(asked | changes))
 
@@ -227,7 +231,7 @@ def test_going_on_keeps_what_is_done_and_does_the_rest_again(
     lose(engine)
     repository.reap_dead_jobs()
     claim = sweeps.take_over(newest(sweeps))
-    sweeps.reopen(claim, wanted, retry_failed=False)
+    sweeps.reopen(claim, wanted, at_hand, retry_failed=False)
     first, second, third = sweeps.markets(claim.sweep_id)
     assert first == done
     assert (second.status, second.configuration_id) == ("done", stored)
@@ -243,7 +247,7 @@ def test_a_failed_market_is_tried_again_when_asked(
 ) -> None:
     claim = begin()
     before = sweeps.settle(claim, 0, "no network")
-    sweeps.reopen(claim, wanted, retry_failed=retry_failed)
+    sweeps.reopen(claim, wanted, at_hand, retry_failed=retry_failed)
     row = market(sweeps, claim, 0)
     assert (row.status, row.job_id) == (status, before.job_id)
     assert row.error == (None if retry_failed else "no network")
@@ -257,7 +261,7 @@ def test_a_market_that_would_be_another_now_is_done_again(
     done = sweeps.settle(claim, 0, None)
     failed = sweeps.settle(claim, 1, "a bug")
     changed = [Wanted(one.market, "changed", {**one.job, "seed": 8}) for one in wanted]
-    sweeps.reopen(claim, changed, retry_failed=False)
+    sweeps.reopen(claim, changed, at_hand, retry_failed=False)
     rows = sweeps.markets(claim.sweep_id)
     assert [(row.status, row.task_hash) for row in rows] == [("pending", "changed")] * 3
     assert rows[0].job_id != done.job_id
@@ -280,8 +284,20 @@ def test_what_another_sweep_has_done_is_skipped(
     assert (rows[0].job_id, rows[0].configuration_id) == (done.job_id, configuration_id)
     assert (rows[0].p_value, rows[0].seconds) == (done.p_value, done.seconds)
     assert len(repository.jobs()) == 5
-    third = begin(key="a third", reuse=False)
+    third = begin(key="a third", reusable=None)
     assert sweeps.counts(third.sweep_id) == {"pending": 3}
+
+
+def test_a_result_whose_artifacts_are_gone_is_computed_again(
+    sweeps: Sweeps, begin: Begin, train: Train, wanted: list[Wanted]
+) -> None:
+    first = begin()
+    train(first, 0)
+    sweeps.settle(first, 0, None)
+    another = begin(key="another", reusable=lambda configuration_id: configuration_id is None)
+    assert sweeps.counts(another.sweep_id) == {"pending": 3}
+    sweeps.reopen(first, wanted, lambda configuration_id: False, retry_failed=False)
+    assert sweeps.counts(first.sweep_id) == {"pending": 3}
 
 
 def test_giving_up_leaves_what_was_running_pending(
@@ -297,7 +313,7 @@ def test_giving_up_leaves_what_was_running_pending(
     assert statuses == ["completed", "cancelled", "cancelled"]
     assert newest(sweeps).status == "cancelled"
     claim = sweeps.take_over(newest(sweeps))
-    sweeps.reopen(claim, wanted, retry_failed=False)
+    sweeps.reopen(claim, wanted, at_hand, retry_failed=False)
     again = sweeps.markets(claim.sweep_id)
     assert [row.job_id for row in again] == [row.job_id for row in rows]
     assert repository.job(rows[1].job_id).status == "pending"

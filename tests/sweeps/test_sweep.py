@@ -1,6 +1,7 @@
 """`python -m pipeline.sweep` in this process: trained, kept, skipped, tried again, refused."""
 
 import os
+import shutil
 
 import pytest
 from sqlalchemy import text
@@ -45,6 +46,11 @@ def test_a_sweep_trains_stores_and_judges_every_market(here, tmp_path):
         assert configuration["statistics"]["fdr_q_value"] == row["fdr_q_value"]
     for name in NAMES:
         assert name in finished.out
+    best = min(markets, key=lambda row: row["p_value"] or 1.0)
+    assert f"Sweep {sweep['id']} in sqlite:///var/trainings.db" in finished.out
+    assert f"python -m pipeline.explain {best['configuration_id']}" in finished.out
+    assert "3 markets to train, 1 at a time; 0 ended before" in finished.err
+    assert sweep["since"] is None  # generated candles have no dates
 
 
 def test_a_market_is_trained_as_it_would_be_alone(here, tmp_path):
@@ -71,6 +77,14 @@ def test_a_new_sweep_computes_everything_again(here, tmp_path):
     here(HOURS, *TINY)
     assert here(HOURS, *TINY, "resume=false").status == 0
     assert [len(rows) for rows in tables(tmp_path)[:4]] == [2, 6, 6, 6]
+
+
+def test_what_is_complete_but_has_lost_its_artifacts_is_computed_again(here, tmp_path):
+    here("markets=eth_binance_1h", *TINY)
+    shutil.rmtree(tmp_path / "var/artifacts")
+    assert here("markets=eth_binance_1h", *TINY).status == 0
+    assert [len(rows) for rows in tables(tmp_path)[:4]] == [2, 2, 2, 2]
+    assert list((tmp_path / "var/artifacts").iterdir())
 
 
 def test_what_another_sweep_has_done_is_not_computed_again(here, tmp_path):

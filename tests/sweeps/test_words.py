@@ -89,6 +89,9 @@ def test_the_key_is_of_what_decides_results():
     assert key("seed=1", "storage=postgresql", "backend.threads=2") == key("seed=1")
     assert key("seed=1") != key("seed=2")
     assert key("seed=1") != key("seed=1", markets=("btc_kraken_1h",))
+    assert key("validation=train_test_split") != key("validation=walk_forward") != key()
+    assert key("validation.test=20") != key("validation.test=30")
+    assert key("validation.memory_gb=2") == key()
 
 
 def test_the_hash_of_a_task_changes_with_what_is_computed(tmp_path):
