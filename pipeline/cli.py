@@ -200,7 +200,8 @@ def _finished(finish: Callable[[Sequence[Ended]], None], jobs: Sequence[Ended], 
 
 def _unswept(error: Exception) -> str:
     """Say what to add where Hydra composes a multirun without the choices that are swept."""
-    swept = {"-m", "--multirun"} & set(sys.argv) and "data." in str(error)
+    told = any(word.startswith("data=") for word in sys.argv)
+    swept = {"-m", "--multirun"} & set(sys.argv) and "data." in str(error) and not told
     hint = " With -m the market is not known yet: say where candles come from, as in data=ccxt."
     return hint if swept else ""
 

@@ -16,7 +16,7 @@ from pipeline.storing import store
 from pipeline.training import Note, Progress, Seen, Trained, train
 
 #: Seconds between two writes of a job's progress to the database.
-HEARTBEAT_EVERY = 2.0
+HEARTBEAT_EVERY = 0.5
 
 
 def description(config: TrainConfig) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def run(
     Parameters
     ----------
     progress, note, seen : callable
-        As in `pipeline.training.train`; progress goes into the job's row as well.
+        As in `pipeline.training.train`; progress and notes go into the job's row and events too.
 
     Returns
     -------
@@ -62,7 +62,12 @@ def run(
     """
     with kept_true(repository, job_id):
         recorded = _Recorded(progress, repository, job_id)
-        trained = train(config, recorded, note, seen)
+
+        def noted(text: str) -> None:
+            repository.note(job_id, text)
+            note(text)
+
+        trained = train(config, recorded, noted, seen)
         with recorded("storing", 0):
             return trained, store(trained, repository, job_id)
 
@@ -99,16 +104,19 @@ class _Recorded:
 
     @contextmanager
     def __call__(self, stage: str, total: int) -> Iterator[Advance]:
-        done = 0
+        done, began = 0, time.monotonic()
         with self._shown(stage, total) as bar:
 
             def advance(n: int) -> None:
                 nonlocal done
                 done += n
                 bar(n)
-                if time.monotonic() - self._written >= HEARTBEAT_EVERY:
-                    self._written = time.monotonic()
-                    self._repository.progress(self._job_id, done / max(total, 1), stage)
+                now = time.monotonic()
+                if now - self._written >= HEARTBEAT_EVERY:
+                    self._written = now
+                    fraction, rate = done / max(total, 1), done / max(now - began, 1e-6)
+                    counted = (self._job_id, fraction, stage)
+                    self._repository.progress(*counted, done=done, total=total, rate=rate)
 
-            self._repository.progress(self._job_id, 0.0, stage)
+            self._repository.progress(self._job_id, 0.0, stage, total=total)
             yield advance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from pipeline.candles import MarketCandles
@@ -11,18 +10,15 @@ from pipeline.market_data.quality import QualityReport
 from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained
 from pipeline.validation.lifecycle import STAGE_SIZE, Gate
-from pipeline.wording import SYNTHETIC, VERDICTS
-
-#: How fractions are written; every other figure has four digits.
-FRACTIONS = {
-    "net_profit": "+.2%",
-    "net_profit_target_first": "+.2%",
-    "monte_carlo_var": ".2%",
-    "monte_carlo_drawdown": ".2%",
-    "ambiguous_exit_share": ".2%",
-    "stability_score": ".1%",
-    "fill_rate": ".1%",
-}
+from pipeline.wording import (
+    FRACTIONS,
+    MEANINGS,
+    METRIC_ROWS,
+    SYNTHETIC,
+    VERDICTS,
+    defined,
+    plain,
+)
 
 
 def show_candles(console: Console, market: MarketCandles) -> None:
@@ -128,20 +124,9 @@ def _figures(metrics: Any) -> tuple[str, str, str]:
 
 def _show_metrics(console: Console, trained: Trained) -> None:
     oos, own = trained.validation.metrics, trained.in_sample
-    names = (
-        ("net profit", "net_profit", "+.2%"),
-        ("Sharpe ratio", "sharpe_ratio", ".2f"),
-        ("Sortino ratio", "sortino_ratio", ".2f"),
-        ("Calmar ratio", "calmar_ratio", ".2f"),
-        ("largest drawdown", "max_drawdown", ".2%"),
-        ("trades", "sample_size", "d"),
-        ("win rate", "win_rate", ".1%"),
-        ("profit factor", "profit_factor", ".2f"),
-        ("days", "n_days", "d"),
-    )
     rows = [
-        (label, "-" if own is None else _defined(own[name], form), _defined(oos[name], form))
-        for label, name, form in names
+        (label, "-" if own is None else defined(own[name], form), defined(oos[name], form))
+        for label, name, form in METRIC_ROWS
     ]
     console.table(
         "Evidence: the stored configuration where it was found, the procedure out of sample",
@@ -150,44 +135,13 @@ def _show_metrics(console: Console, trained: Trained) -> None:
     )
 
 
-def _defined(value: float, form: str) -> str:
-    """Write a metric; a profit factor without a loss is undefined."""
-    return "-" if math.isnan(value) else format(value, form)
-
-
 def _show_statistics(console: Console, statistics: dict[str, Any]) -> None:
-    meaning = {
-        "p_value": "of the out-of-sample series against a Sharpe ratio of 0",
-        "z_score": "the same, in standard deviations",
-        "reality_check_p": "of the best of all combinations against the best of luck",
-        "surrogate_p": "of the same against the search on candles without an edge",
-        "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
-        "pbo": "probability that the best in sample is below the median out of sample",
-        "p_oos_loss": "probability that it loses there; read both together",
-        "is_overfit": "out-of-sample Sharpe below half of what the windows promised",
-        "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
-        "stability_score": "share of the winner's neighbours with a positive score",
-        "monte_carlo_var": "loss over 30 days that 95 % of drift-free paths stay within",
-        "monte_carlo_drawdown": "drawdown of the same paths",
-        "ambiguous_exit_share": "trades whose exit bar touched stop and target",
-        "net_profit_target_first": "out-of-sample net profit had the target come first",
-    }
     rows = [
-        (name, _plain(name, statistics[name]), text)
-        for name, text in meaning.items()
+        (name, plain(name, statistics[name]), text)
+        for name, text in MEANINGS.items()
         if name in statistics
     ]
     console.table("Statistics", ("statistic", "value", "meaning"), rows)
-
-
-def _plain(name: str, value: float | bool | dict[str, float] | None) -> str:
-    if value is None:
-        return "undefined"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return f"{value['low']:.4g} to {value['high']:.4g}"
-    return format(value, FRACTIONS.get(name, ".4g"))
 
 
 def _show_gates(console: Console, gates: list[Gate]) -> None:
@@ -195,7 +149,7 @@ def _show_gates(console: Console, gates: list[Gate]) -> None:
     rows = [
         (
             gate.name,
-            "-" if gate.value is None else _plain(gate.name, gate.value),
+            "-" if gate.value is None else plain(gate.name, gate.value),
             f"{gate.comparison} {gate.threshold:{'.0%' if gate.name in FRACTIONS else 'g'}}",
             f"to leave {gate.stage}" if gate.stage != "MATURE" else "for MATURE",
             "FAILED (not computed)"

@@ -23,6 +23,9 @@ from pipeline.sweep_task import Shared, Task, train_market
 from pipeline.together import judge_together
 from pipeline.wording import plural
 
+#: What commands ask where they are told no other.
+DEFAULT_URL = "sqlite:///var/trainings.db"
+
 #: What the table says of markets that were not trained again.
 KEPT: dict[MarketStatus, str] = {"done": "kept", "failed": "kept; retry_failed=true tries again"}
 
@@ -177,8 +180,10 @@ def _say_where(
     tested = [row for row in rows if row.configuration_id is not None]
     if tested:
         best = min(tested, key=lambda row: 1.0 if row.p_value is None else row.p_value)
+        storage = " storage=... as here" if config.storage.url != DEFAULT_URL else ""
         console.print(
-            f"The lowest p: {best.market}, python -m pipeline.explain {best.configuration_id}"
+            f"The lowest p: {best.market}, python -m pipeline.explain"
+            f" {best.configuration_id}{storage}"
         )
 
 

@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.results.rejudging import KIND, Judgement, Tested, rejudge, tested
+from pipeline.results.rejudging import SWEEP, Judgement, Tested, held, rejudge, tested
 from pipeline.results.repository import Repository
 from pipeline.results.template import rejudged
-from pipeline.validation.lifecycle import REQUIREMENTS, STAGES, Stage, judge
+from pipeline.validation.lifecycle import REQUIREMENTS, Stage, judge
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.wording import number, plural
 
@@ -75,8 +75,9 @@ def _judgement(
     q, tests = _largest_family(q, tests, events)
     figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in configuration.gates}
     judged, gates = judge(figures | {"fdr_q_value": q})
-    stage = min((judged, *_ceilings(events)), key=STAGES.index)
+    stage = held(judged, events)
     return Judgement(
+        kind=SWEEP,
         stage=stage,
         statistics=configuration.statistics | {"fdr_q_value": q},
         gates=[gate.to_dict() for gate in gates],
@@ -86,24 +87,19 @@ def _judgement(
     )
 
 
-def _ceilings(events: Sequence[ConfigurationEvent]) -> list[Stage]:
-    """Stages that something other than a sweep moved it to: what monitoring found stays true."""
-    return [e.to_stage for e in events if e.kind != KIND and e.to_stage != e.from_stage]
-
-
 def _largest_family(
     q: float, tests: int, events: Sequence[ConfigurationEvent]
 ) -> tuple[float, int]:
     """Return the q-value among the most tests: asking for fewer again undoes no correction."""
-    families = [(e.figures["tests"], e.figures["fdr_q_value"]) for e in events if e.kind == KIND]
+    families = [(e.figures["tests"], e.figures["fdr_q_value"]) for e in events if e.kind == SWEEP]
     most, its_q = max(families, default=(0, q), key=operator.itemgetter(0))
     return (its_q, most) if most > tests else (q, tests)
 
 
 def _reason(q: float, tests: int, judged: Stage, stage: Stage) -> str:
     """Say what the q-value is of, and what it comes to."""
-    held = "" if stage == judged else f", and {stage} since newer candles were looked at"
+    since = "" if stage == judged else f", and {stage} since newer candles were looked at"
     return (
         f"q-value {number(q)} among {plural(tests, 'market')} of a sweep, {number(_LIMIT)} is the"
-        f" limit: {judged}{held}."
+        f" limit: {judged}{since}."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pipeline.validation.lifecycle import Stage
 
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
@@ -13,6 +15,49 @@ VERDICTS: dict[Stage, str] = {
     " the whole search",
     "MATURE": "it earned out of sample beyond the luck of the whole search",
     "DECAY": "it earned once, and stopped on newer candles: trade nothing",
+}
+
+
+#: Metrics as tables have them: what they are called, their field, how they are written.
+METRIC_ROWS = (
+    ("net profit", "net_profit", "+.2%"),
+    ("Sharpe ratio", "sharpe_ratio", ".2f"),
+    ("Sortino ratio", "sortino_ratio", ".2f"),
+    ("Calmar ratio", "calmar_ratio", ".2f"),
+    ("largest drawdown", "max_drawdown", ".2%"),
+    ("trades", "sample_size", "d"),
+    ("win rate", "win_rate", ".1%"),
+    ("profit factor", "profit_factor", ".2f"),
+    ("days", "n_days", "d"),
+)
+
+#: What each statistic says, in the order of a table.
+MEANINGS = {
+    "p_value": "of the out-of-sample series against a Sharpe ratio of 0",
+    "z_score": "the same, in standard deviations",
+    "reality_check_p": "of the best of all combinations against the best of luck",
+    "surrogate_p": "of the same against the search on candles without an edge",
+    "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
+    "pbo": "probability that the best in sample is below the median out of sample",
+    "p_oos_loss": "probability that it loses there; read both together",
+    "is_overfit": "out-of-sample Sharpe below half of what the windows promised",
+    "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
+    "stability_score": "share of the winner's neighbours with a positive score",
+    "monte_carlo_var": "loss over 30 days that 95 % of drift-free paths stay within",
+    "monte_carlo_drawdown": "drawdown of the same paths",
+    "ambiguous_exit_share": "trades whose exit bar touched stop and target",
+    "net_profit_target_first": "out-of-sample net profit had the target come first",
+}
+
+#: How fractions are written; every other figure has four digits.
+FRACTIONS = {
+    "net_profit": "+.2%",
+    "net_profit_target_first": "+.2%",
+    "monte_carlo_var": ".2%",
+    "monte_carlo_drawdown": ".2%",
+    "ambiguous_exit_share": ".2%",
+    "stability_score": ".1%",
+    "fill_rate": ".1%",
 }
 
 
@@ -39,3 +84,19 @@ def number(value: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 day``, ``1,234 days``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def defined(value: float | None, form: str) -> str:
+    """Write a metric; a profit factor without a loss is undefined."""
+    return "-" if value is None or math.isnan(value) else format(value, form)
+
+
+def plain(name: str, value: float | bool | dict[str, float] | None) -> str:
+    """Write a statistic, by its name."""
+    if value is None:
+        return "undefined"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return f"{value['low']:.4g} to {value['high']:.4g}"
+    return format(value, FRACTIONS.get(name, ".4g"))

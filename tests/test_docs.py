@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, load
+from pipeline.config.serve import ServeConfig
 from pipeline.errors import UserError
 from support.documents import PAGES, ROOT, commands, fences, inline
 
@@ -29,9 +30,10 @@ SCHEMAS = {
     "pipeline.train": (TrainConfig, "train"),
     "pipeline.backtest": (BacktestConfig, "backtest"),
     "pipeline.fetch": (FetchConfig, "fetch"),
+    "scripts/serve": (ServeConfig, "serve"),
 }
 #: Programs that read what a training has stored.
-STORED = {"pipeline.explain", "pipeline.verify", "pipeline.monitor"}
+STORED = {"pipeline.explain", "pipeline.verify", "pipeline.monitor", "pipeline.report"}
 
 COMMANDS = commands()
 REAL = sorted({command.text for command in COMMANDS if not command.fenced})

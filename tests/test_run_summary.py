@@ -5,8 +5,9 @@ import math
 import pytest
 
 from pipeline.console import Console
-from pipeline.summary import _defined, _show_gates, _show_statistics
+from pipeline.summary import _show_gates, _show_statistics
 from pipeline.validation.lifecycle import judge
+from pipeline.wording import defined
 
 
 class Tables(Console):
@@ -46,5 +47,5 @@ def test_gates_of_fractions_are_percentages():
 
 
 def test_a_profit_factor_without_a_loss_is_undefined():
-    assert _defined(math.nan, ".2f") == "-"
-    assert _defined(1.5, ".2f") == "1.50"
+    assert defined(math.nan, ".2f") == "-"
+    assert defined(1.5, ".2f") == "1.50"

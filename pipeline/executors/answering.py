@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from typing import Any
 
 from pipeline.executors.base import attempt, in_words
@@ -14,12 +15,17 @@ class Answering:
     Parameters
     ----------
     start : bytes
-        The work and what it shares; unpickled with the first task and kept.
+        The work and what it shares; unpickled once and kept.
     """
 
     def __init__(self, start: bytes) -> None:
         self._start = start
         self._begun: tuple[Any, Any] | None = None
+
+    def prepare(self) -> None:
+        """Import what the work needs before there is a task. What fails now fails again with it."""
+        with suppress(Exception):
+            self._begun = pickle.loads(self._start)
 
     def answer(self, task: bytes) -> bytes:
         """Return result and error of a task; one of them is None."""

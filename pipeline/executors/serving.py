@@ -22,6 +22,7 @@ def serve(file_descriptor: int) -> None:
     received: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(connection, received), daemon=True).start()
     answering = Answering(received.get())
+    answering.prepare()
     while True:
         connection.send_bytes(answering.answer(received.get()))
 

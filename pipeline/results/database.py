@@ -12,7 +12,10 @@ PostgreSQL always goes through psycopg2: SQLAlchemy 2.1 reads a bare ``postgresq
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from functools import cache
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
@@ -129,10 +132,9 @@ def _open_sqlite(url: URL) -> Engine:
 def _refuse_other_files(path: Path) -> None:
     """Refuse what is no database, or a read-only one, before anything appears beside it."""
     try:
-        with path.open("r+b") as file:  # SQLite itself would fall back to reading in silence
-            magic = file.read(len(_MAGIC))
-    except (FileNotFoundError, NotADirectoryError):
-        return
+        if path.exists() and not os.access(path, os.W_OK):  # SQLite would read on in silence
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        magic = _magic(path.resolve())
     except OSError as error:
         raise UserError(f"storage.url: cannot write to {_reason(error)}.") from None
     if magic not in (b"", _MAGIC):
@@ -140,6 +142,21 @@ def _refuse_other_files(path: Path) -> None:
             f"storage.url: {path} is not an SQLite database. Choose a new file, or one that a"
             " run has made."
         )
+
+
+@cache
+def _magic(path: Path) -> bytes:
+    """Read the first bytes of a file, once in a process, before SQLite has it open.
+
+    Closing a file drops all POSIX locks that the process has on it, SQLite's too: another process
+    would then take itself for the last user and delete the write-ahead log under our feet
+    (https://sqlite.org/howtocorrupt.html, §2.2).
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC))
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:

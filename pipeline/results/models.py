@@ -36,7 +36,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pipeline.results.records import MARKET_STATUSES, STATUSES, MarketStatus, Status
+from pipeline.results.records import (
+    JOB_EVENT_KINDS,
+    MARKET_STATUSES,
+    STATUSES,
+    JobEventKind,
+    MarketStatus,
+    Status,
+)
 from pipeline.validation.lifecycle import STAGES, Stage
 
 
@@ -85,6 +92,7 @@ class Base(DeclarativeBase):
         str: String(),
         Status: String(),
         MarketStatus: String(),
+        JobEventKind: String(),
         Stage: String(),
         float: Double(),
         bool: Boolean(),
@@ -129,6 +137,44 @@ class TrainingJob(Base):
     )
 
 
+class JobEventRow(Base):
+    """One change of a job; `pipeline.results.records.JobEvent` explains the fields."""
+
+    __tablename__ = "job_events"
+
+    # SQLite counts up by itself only where the type is INTEGER.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("training_jobs.id"))
+    at: Mapped[datetime]
+    kind: Mapped[JobEventKind]
+    payload: Mapped[dict[str, Any]]
+
+    __table_args__ = (_one_of("kind", JOB_EVENT_KINDS), Index(None, "job_id", "id"))
+
+
+class DispatcherRow(Base):
+    """The one process that runs queued jobs: a row, once there has been any."""
+
+    __tablename__ = "dispatcher"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    process_started: Mapped[str]
+    heartbeat_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+
+
+_SORT_KEYS = ("created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value")
+
+
+def _listing_index(key: str) -> Index:
+    """Hold a sort key with every filter: a page's ids are read from the index alone."""
+    filters = ("lifecycle_stage", "exchange", "pair", "timeframe", "strategy", "synthetic")
+    return Index(f"ix_trained_configurations_by_{key}", key, "id", *filters, "is_active")
+
+
 class TrainedConfiguration(Base):
     """One stored result; `pipeline.results.records.Configuration` explains the fields."""
 
@@ -161,14 +207,13 @@ class TrainedConfiguration(Base):
     __table_args__ = (
         _one_of("lifecycle_stage", STAGES),
         Index(None, "job_id"),
-        Index(None, "created_at"),
-        Index(None, "oos_sharpe_ratio"),
-        Index(None, "lifecycle_stage", "created_at"),
-        Index(None, "exchange", "pair", "timeframe", "created_at"),
+        *(_listing_index(key) for key in _SORT_KEYS),
         # What a live trader polls: a handful of rows among a hundred thousand.
         Index(
             "ix_trained_configurations_active",
             "created_at",
+            "id",
+            "is_active",  # which makes it a covering one for SQLite
             sqlite_where=text("is_active = 1"),
             postgresql_where=text("is_active"),
         ),

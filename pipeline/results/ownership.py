@@ -16,8 +16,9 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.results import process
+from pipeline.results.job_events import record_status
 from pipeline.results.models import Base, TrainingJob
-from pipeline.results.records import TRANSITIONS, Status, utc_now
+from pipeline.results.records import TRANSITIONS, Job, Status, utc_now
 
 #: An owner on another host that has been silent for so long is taken for dead.
 HEARTBEAT_LIMIT = timedelta(minutes=15)
@@ -67,6 +68,10 @@ def this_process() -> dict[str, Any]:
     return {"host": process.host(), "pid": os.getpid(), "process_started": process.own_start()}
 
 
+#: Columns of a row that waits for an owner.
+NOBODY: dict[str, Any] = {"host": "", "pid": 0, "process_started": ""}
+
+
 def cause_of_death(owned: Owned, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -> str | None:
     """Say why a row's owner is taken for dead; None when it is not.
 
@@ -79,6 +84,15 @@ def cause_of_death(owned: Owned, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -
     if utc_now() - owned.heartbeat_at <= heartbeat_limit:
         return None
     return f"no heartbeat from {owned.host} for more than {heartbeat_limit}"
+
+
+def obituary(job: Job, heartbeat_limit: timedelta) -> str | None:
+    """Say why the job's process is taken for dead, and when it last spoke; None when it is not."""
+    reason = cause_of_death(job, heartbeat_limit)
+    if reason is None:
+        return None
+    work = f" during {job.stage_of_work}" if job.stage_of_work else ""
+    return f"{reason}; last heard of at {job.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC{work}"
 
 
 def move_job(
@@ -97,6 +111,7 @@ def move_job(
     """
     sources = [status for status, following in TRANSITIONS.items() if wanted in following]
     write_job(session, job_id, sources, wanted, owned=owned, **values)
+    record_status(session, job_id, wanted, values.get("error"))
 
 
 def write_job(
@@ -126,7 +141,8 @@ def write_job(
 def requeue_job(session: Session, job_id: str, **changes: Any) -> None:
     """Make a job that did not complete pending again, as a fresh row of this process.
 
-    ``changes`` are other columns that are no longer what they were, such as ``config``.
+    ``changes`` are other columns that are no longer what they were, such as ``config``, or `NOBODY`
+    as the owner.
 
     Raises
     ------
@@ -140,7 +156,7 @@ def requeue_job(session: Session, job_id: str, **changes: Any) -> None:
         "started_at": None,
         "finished_at": None,
     }
-    move_job(session, job_id, "pending", **fresh, **this_process(), **changes)
+    move_job(session, job_id, "pending", **(fresh | this_process() | changes))
 
 
 def get_row(session: Session, model: type[Row], key: str) -> Row:

@@ -32,6 +32,11 @@ MarketStatus = Literal["pending", "running", "done", "failed", "skipped"]
 MARKET_STATUSES: tuple[MarketStatus, ...] = get_args(MarketStatus)
 
 
+JobEventKind = Literal["status", "progress", "note", "result"]
+
+JOB_EVENT_KINDS: tuple[JobEventKind, ...] = get_args(JobEventKind)
+
+
 def utc_now() -> datetime:
     """Tell the time, aware and in UTC, as every time in the database is."""
     return datetime.now(UTC)
@@ -43,7 +48,7 @@ class Job:
 
     ``progress`` is a fraction in 0…1 of the whole job, ``stage_of_work`` says what it is doing.
     ``host``, ``pid`` and ``process_started`` name the process that owns the job, which is how a
-    later start tells a killed one from a live one.
+    later start tells a killed one from a live one; of a queued job nobody is the owner.
     """
 
     id: str
@@ -67,6 +72,27 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def queued(self) -> bool:
+        """Whether the job waits for a dispatcher."""
+        return self.status == "pending" and not self.host
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """One change of a job, as `job_events` holds it; ids ascend in the order of the commits.
+
+    ``payload`` by kind: ``status`` has ``status`` and ``error``; ``progress`` has ``stage``,
+    ``progress`` in 0…1 of the stage, ``done`` and ``total`` units, and their ``rate`` a second or
+    None; ``note`` has ``text``; ``result`` has ``configuration_id``.
+    """
+
+    id: int
+    job_id: str
+    at: datetime
+    kind: JobEventKind
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -97,6 +123,26 @@ class Configuration:
     artifacts: str | None
     created_at: datetime = field(default_factory=utc_now)
     is_active: bool = False
+
+
+@dataclass(frozen=True)
+class ConfigurationRow:
+    """A stored configuration as a table shows it: what it is and its figures, no documents."""
+
+    id: str
+    job_id: str
+    strategy: str
+    exchange: str
+    pair: str
+    timeframe: str
+    lifecycle_stage: Stage
+    synthetic: bool
+    is_active: bool
+    oos_sharpe_ratio: float
+    oos_net_profit: float
+    sample_size: int
+    p_value: float | None
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A stored configuration judged anew among the markets of its sweep, in one transaction each."""
+"""A stored configuration judged anew, by its sweep or by live orders, in one transaction each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.results.models import Base, ConfigurationEventRow, TrainedConfigur
 from pipeline.results.ownership import UnknownIdError, get_row
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.results.repository import Repository
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.lifecycle import STAGES, Stage
 
 Record = TypeVar("Record", Configuration, ConfigurationEvent)
 
-#: Of the events that judging together records.
-KIND = "sweep"
+#: Of the events that judging together and live orders record.
+SWEEP, EXECUTION = "sweep", "execution"
 
 #: Ids in one query: SQLite takes 32,766 parameters, and a sweep may have more markets.
 BATCH = 1_000
@@ -37,6 +37,7 @@ class Tested:
 class Judgement:
     """What a configuration's row is to hold from now on, and why, for its event."""
 
+    kind: str
     stage: Stage
     statistics: dict[str, Any]
     gates: list[dict[str, Any]]
@@ -104,7 +105,7 @@ def rejudge(repository: Repository, configuration_id: str, judge: Judge) -> bool
                 id=uuid.uuid4().hex,
                 configuration_id=configuration_id,
                 at=utc_now(),
-                kind=KIND,
+                kind=judged.kind,
                 from_stage=stored.lifecycle_stage,
                 to_stage=judged.stage,
                 reason=judged.reason,
@@ -114,6 +115,19 @@ def rejudge(repository: Repository, configuration_id: str, judge: Judge) -> bool
         for name, value in columns.items():
             setattr(stored, name, value)
     return True
+
+
+def held(stage: Stage, events: Sequence[ConfigurationEvent]) -> Stage:
+    """Lower ``stage`` to where monitoring moved the configuration: what it found stays true.
+
+    What a sweep or live orders said is a figure among the gates, and judged again with them.
+    """
+    ceilings = [
+        one.to_stage
+        for one in events
+        if one.kind not in (SWEEP, EXECUTION) and one.to_stage != one.from_stage
+    ]
+    return min((stage, *ceilings), key=STAGES.index)
 
 
 def _record(kind: type[Record], row: Base) -> Record:

@@ -10,29 +10,33 @@ more. Of another host nothing can be asked, so there the age of the last heartbe
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, ScalarResult, select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
+from pipeline.results import listing
+from pipeline.results.job_events import record, record_status, sessions
 from pipeline.results.jsonable import jsonable
+from pipeline.results.listing import SortKey
 from pipeline.results.models import (
     Base,
     ConfigurationEventRow,
     TrainedConfiguration,
     TrainingJob,
 )
+from pipeline.results.new_job import new_job
 from pipeline.results.ownership import (
     HEARTBEAT_LIMIT,
+    NOBODY,
     IllegalTransitionError,
     UnknownIdError,
-    cause_of_death,
     get_row,
     move_job,
+    obituary,
     requeue_job,
     this_process,
     write_job,
@@ -40,6 +44,7 @@ from pipeline.results.ownership import (
 from pipeline.results.records import (
     Configuration,
     ConfigurationEvent,
+    ConfigurationRow,
     Job,
     Status,
     utc_now,
@@ -55,7 +60,6 @@ __all__ = [
     "new_job",
 ]
 
-SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
 Record = TypeVar("Record", Job, Configuration, ConfigurationEvent)
 
 
@@ -73,7 +77,7 @@ class Repository:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._sessions = sessionmaker(engine)
+        self._sessions = sessions(engine)
 
     def session(self) -> Session:
         """Open a session, for what reads and writes in a module of its own."""
@@ -84,10 +88,22 @@ class Repository:
 
         ``described`` is what `new_job` takes.
         """
+        return self._store(new_job(**described))
+
+    def queue_job(self, **described: Any) -> str:
+        """Store a pending job that waits for a dispatcher and return its id.
+
+        ``described`` is what `new_job` takes.
+        """
         job = new_job(**described)
+        job.host, job.pid, job.process_started = NOBODY.values()
+        return self._store(job)
+
+    def _store(self, job: TrainingJob) -> str:
         job_id = job.id
         with self._sessions.begin() as session:
             session.add(job)
+            record_status(session, job_id, "pending")
         return job_id
 
     def start_job(self, job_id: str) -> None:
@@ -95,22 +111,80 @@ class Repository:
         with self._sessions.begin() as session:
             move_job(session, job_id, "running", started_at=utc_now(), **this_process())
 
+    def take_job(self, job_id: str) -> bool:
+        """Start a queued job, which belongs to this process from now on; False: it is not there."""
+        row, now = TrainingJob, utc_now()
+        took = (
+            update(row)
+            .where(row.id == job_id, row.status == "pending")
+            .filter_by(**NOBODY)
+            .values(status="running", started_at=now, heartbeat_at=now, **this_process())
+            .returning(row.id)
+        )
+        with self._sessions.begin() as session:
+            taken = session.scalar(took) is not None
+            if taken:
+                record_status(session, job_id, "running")
+        return taken
+
+    def queue(self, limit: int) -> list[str]:
+        """Read the ids of the jobs that have waited longest for a dispatcher."""
+        row = TrainingJob
+        query = select(row.id).where(row.status == "pending").filter_by(**NOBODY)
+        with self._sessions() as session:
+            return list(session.scalars(query.order_by(row.created_at, row.id).limit(limit)))
+
+    def restart_job(self, job_id: str) -> None:
+        """Put a job that failed or was cancelled into the queue again.
+
+        Raises
+        ------
+        IllegalTransitionError
+            When it is in another state.
+        """
+        with self._sessions.begin() as session:
+            present = get_row(session, TrainingJob, job_id).status
+            if present not in ("failed", "cancelled"):
+                raise IllegalTransitionError(job_id, present, "pending")
+            requeue_job(session, job_id, **NOBODY)
+
     def requeue_job(self, job_id: str) -> None:
         """Make a job that did not complete pending again; it belongs to this process."""
         with self._sessions.begin() as session:
             requeue_job(session, job_id)
 
-    def progress(self, job_id: str, fraction: float, stage_of_work: str) -> None:
+    def progress(
+        self,
+        job_id: str,
+        fraction: float,
+        stage_of_work: str,
+        *,
+        done: int = 0,
+        total: int = 0,
+        rate: float | None = None,
+    ) -> None:
         """Record that a running job lives, and how far it is. The caller keeps it to seconds.
+
+        ``done`` of ``total`` units, ``rate`` a second.
 
         Raises
         ------
         IllegalTransitionError
             When the job is not running any more, or was given to another process.
         """
-        done = {"progress": min(max(fraction, 0.0), 1.0), "stage_of_work": stage_of_work}
+        fraction = min(max(fraction, 0.0), 1.0)
+        columns = {"progress": fraction, "stage_of_work": stage_of_work}
+        counted = {"done": done, "total": total, "rate": rate}
+        told = {"stage": stage_of_work, "progress": fraction, **counted}
         with self._sessions.begin() as session:
-            write_job(session, job_id, ["running"], "running", owned=True, **done)
+            write_job(session, job_id, ["running"], "running", owned=True, **columns)
+            record(session, job_id, "progress", told)
+
+    def note(self, job_id: str, text: str) -> None:
+        """Record what a person should know of a running job; see `progress`."""
+        with self._sessions.begin() as session:
+            write_job(session, job_id, ["running"], "running", owned=True)
+            record(session, job_id, "note", {"text": text})
 
     def complete_job(self, job_id: str) -> None:
         """Complete a running job without a configuration: nothing admissible was found."""
@@ -127,7 +201,7 @@ class Repository:
         with self._sessions.begin() as session:
             move_job(session, job_id, "cancelled", finished_at=utc_now())
 
-    def save_configuration(self, record: Configuration) -> None:
+    def save_configuration(self, found: Configuration) -> None:
         """Store a configuration and complete its running job: both or neither.
 
         Raises
@@ -135,16 +209,17 @@ class Repository:
         IllegalTransitionError
             When the job is not running any more, or was given to another process.
         """
-        metrics = record.out_of_sample
+        metrics = found.out_of_sample
         row = TrainedConfiguration(
-            **{field.name: getattr(record, field.name) for field in fields(record)},
+            **{field.name: getattr(found, field.name) for field in fields(found)},
             oos_sharpe_ratio=float(metrics["sharpe_ratio"]),
             oos_net_profit=float(metrics["net_profit"]),
             sample_size=int(metrics["sample_size"]),
-            p_value=jsonable(record.statistics.get("p_value")),
+            p_value=jsonable(found.statistics.get("p_value")),
         )
         with self._sessions.begin() as session:
-            _complete(session, record.job_id)
+            record(session, found.job_id, "result", {"configuration_id": found.id})
+            _complete(session, found.job_id)
             session.add(row)
 
     def job(self, job_id: str) -> Job:
@@ -211,20 +286,27 @@ class Repository:
             "synthetic": synthetic,
             "is_active": is_active,
         }
-        query = select(TrainedConfiguration)
-        for name, value in wanted.items():
-            column = getattr(TrainedConfiguration, name)
-            if isinstance(value, bool):  # as a literal, which the index of active ones needs
-                query = query.where(column if value else ~column)
-            elif value is not None:
-                query = query.where(column == value)
-        key = getattr(TrainedConfiguration, order_by)
-        direction = key.desc() if descending else key.asc()
-        if order_by == "p_value":  # the only key that may be null
-            direction = direction.nulls_last()
-        query = query.order_by(direction, TrainedConfiguration.id).limit(limit).offset(offset)
+        query = listing.documents(wanted, order_by, descending, limit, offset)
         with self._sessions() as session:
             return _records(Configuration, session.scalars(query))
+
+    def page_of_configurations(
+        self,
+        *,
+        order_by: SortKey = "created_at",
+        descending: bool = True,
+        limit: int = 100,
+        offset: int = 0,
+        **wanted: Any,
+    ) -> tuple[list[ConfigurationRow], int]:
+        """Read a page as `configurations` does, without documents, and how many match in all.
+
+        ``wanted`` are the filters of `configurations`.
+        """
+        page = listing.rows(wanted, order_by, descending, limit, offset)
+        with self._sessions() as session:
+            found = [ConfigurationRow(*row) for row in session.execute(page)]
+            return found, session.scalar(listing.counted(wanted)) or 0
 
     def configuration_ids(self) -> list[str]:
         """Read the ids of all configurations, newest first."""
@@ -280,8 +362,8 @@ class Repository:
         """Mark the unfinished jobs whose process is gone as failed and return them."""
         reaped = []
         for job in self.jobs("pending", "running", limit=None):
-            reason = _obituary(job, heartbeat_limit)
-            if reason is not None and self._bury(job, reason):
+            reason = obituary(job, heartbeat_limit)
+            if not job.queued and reason is not None and self._bury(job, reason):
                 reaped.append(self.job(job.id))
         return reaped
 
@@ -297,52 +379,14 @@ class Repository:
             .returning(TrainingJob.id)
         )
         with self._sessions.begin() as session:
-            return session.scalar(statement) is not None
-
-
-def new_job(
-    *,
-    exchange: str,
-    pair: str,
-    timeframe: str,
-    strategy: str,
-    optimizer: str,
-    config: Mapping[str, Any],
-    config_hash: str,
-    seed: int,
-) -> TrainingJob:
-    """Make a pending job of this process, not stored yet."""
-    now = utc_now()
-    return TrainingJob(
-        id=uuid.uuid4().hex,
-        market=f"{exchange}:{pair}:{timeframe}",
-        exchange=exchange,
-        pair=pair,
-        timeframe=timeframe,
-        strategy=strategy,
-        optimizer=optimizer,
-        config=config,
-        config_hash=config_hash,
-        seed=seed,
-        status="pending",
-        progress=0.0,
-        heartbeat_at=now,
-        created_at=now,
-        **this_process(),
-    )
+            buried = session.scalar(statement) is not None
+            if buried:
+                record_status(session, seen.id, "failed", reason)
+        return buried
 
 
 def _complete(session: Session, job_id: str) -> None:
     move_job(session, job_id, "completed", owned=True, finished_at=utc_now(), progress=1.0)
-
-
-def _obituary(job: Job, heartbeat_limit: timedelta) -> str | None:
-    """Say why the job's process is taken for dead, and when it last spoke; None when it is not."""
-    reason = cause_of_death(job, heartbeat_limit)
-    if reason is None:
-        return None
-    work = f" during {job.stage_of_work}" if job.stage_of_work else ""
-    return f"{reason}; last heard of at {job.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC{work}"
 
 
 def _record(kind: type[Record], row: Base) -> Record:

@@ -18,14 +18,16 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
+from pipeline.results.job_events import record_status, sessions
 from pipeline.results.models import (
     SweepMarketRow,
     SweepRow,
     TrainedConfiguration,
     TrainingJob,
 )
+from pipeline.results.new_job import new_job
 from pipeline.results.ownership import (
     IllegalTransitionError,
     get_row,
@@ -34,7 +36,6 @@ from pipeline.results.ownership import (
     this_process,
 )
 from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, utc_now
-from pipeline.results.repository import new_job
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
 There = Callable[[str | None], bool]
@@ -73,7 +74,7 @@ class Sweeps:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._sessions = sessionmaker(engine)
+        self._sessions = sessions(engine)
 
     def newest(self, key: str) -> Sweep | None:
         """Read the sweep with this key that began last."""
@@ -82,6 +83,17 @@ class Sweeps:
         with self._sessions() as session:
             row = session.scalar(query)
             return None if row is None else _sweep(row)
+
+    def recent(self, limit: int = 50) -> list[Sweep]:
+        """Read sweeps, newest first."""
+        query = select(SweepRow).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
+        with self._sessions() as session:
+            return [_sweep(row) for row in session.scalars(query)]
+
+    def sweep(self, sweep_id: str) -> Sweep:
+        """Read one sweep, or raise `UnknownIdError`."""
+        with self._sessions() as session:
+            return _sweep(get_row(session, SweepRow, sweep_id))
 
     def markets(self, sweep_id: str) -> list[SweepMarket]:
         """Read the markets of a sweep in their order."""
@@ -327,6 +339,7 @@ def _queue(
     if job is None or job.status == "completed":
         session.add(fresh)
         session.flush()
+        record_status(session, fresh.id, "pending")
         row.job_id = fresh.id
     else:
         requeue_job(session, job.id, market=fresh.market, **wanted.job)

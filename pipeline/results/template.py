@@ -175,6 +175,20 @@ def rejudged(document: Mapping[str, Any], stage: Stage, fdr_q_value: float) -> d
     return changed
 
 
+def executed(
+    document: Mapping[str, Any], stage: Stage, metrics: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return a stored document as a report of live orders leaves it: stage, sizes and ``metrics``.
+
+    ``metrics`` are fields of `sections.ExecutionMetrics`; those not named stay what they were.
+    """
+    changed = _sized(document, stage) | {
+        "execution_metrics": document["execution_metrics"] | dict(metrics)
+    }
+    validate_document(changed)
+    return changed
+
+
 def _sized(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
     """Move a document to a stage, with the position that it may trade there."""
     size = STAGE_SIZE[stage]

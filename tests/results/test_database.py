@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.results.database import open_database, parse_url
 
 if TYPE_CHECKING:
-    from conftest import Server
+    from support.postgresql import Server
 
 
 def refusal(url: str) -> str:
@@ -25,6 +27,8 @@ def refusal(url: str) -> str:
 TABLES = {
     "alembic_version",
     "configuration_events",
+    "dispatcher",
+    "job_events",
     "sweep_markets",
     "sweeps",
     "trained_configurations",
@@ -146,7 +150,7 @@ def test_a_database_of_a_later_version_is_refused(empty_url: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
     message = refusal(empty_url)
-    assert "belongs to a later version of this program (schema 9999, here 0003)" in message
+    assert "belongs to a later version of this program (schema 9999, here 0004)" in message
     assert "hush" not in message
 
 
@@ -159,3 +163,21 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         tables = other.execute("SELECT name FROM sqlite_master").fetchall()
     assert tables == [("trained_configurations",)]
+
+
+def test_opening_once_more_leaves_the_log_under_the_feet_of_the_first(tmp_path: Path) -> None:
+    """Another process that ends would delete it, were this one's locks gone (SQLite, §2.2)."""
+    path = tmp_path / "results.db"
+    first = open_database(f"sqlite:///{path}")
+    with first.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE mine (value INTEGER)")
+        connection.commit()
+        log = Path(f"{path}-wal")
+        before = log.stat().st_ino
+        open_database(f"sqlite:///{path}").dispose()
+        other = (
+            f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT * FROM mine')"
+        )
+        subprocess.run([sys.executable, "-c", f"{other}.fetchall(); c.close()"], check=True)
+        assert log.stat().st_ino == before
+    first.dispose()

@@ -14,7 +14,7 @@ from pipeline.results.models import Base
 from pipeline.results.schema import outdated
 
 if TYPE_CHECKING:
-    from conftest import Server
+    from support.postgresql import Server
 
 
 def differences(engine: Engine) -> list[object]:

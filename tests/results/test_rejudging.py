@@ -5,48 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
-from gpu_engine.records import METRICS, TRADE, Costs, RiskLimits
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.results.repository import Repository, UnknownIdError
-from pipeline.results.template import build_document
-from pipeline.storing import LIVE_BREAKERS
 from pipeline.together import judge_together
 from pipeline.validation.lifecycle import judge
+from support.v3_document import document
 
 FIGURES = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150, "reality_check_p": 0.01}
 
 Store = Callable[..., str]
-
-
-def document(stage: Any) -> dict[str, Any]:
-    """Return a valid document, whose figures nobody asks for."""
-    metrics = dict.fromkeys(METRICS.names or (), 0.0) | {"sample_size": 0, "n_days": 30}
-    candles = {"data_hash": "ab", "first_candle": 0, "last_candle": 0, "filled_candles": 0}
-    program = {"model_version": "0", "engine_hash": "cd", "runtime_env": {}, "backend": "numpy"}
-    return build_document(
-        configuration_id="LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
-        pattern="LIQUIDITY_SWEEP_V3",
-        stage=stage,
-        exchange="binance",
-        pair="BTC/USDT",
-        timeframe="5m",
-        synthetic=False,
-        discovered_at=utc_now(),
-        parameters={},
-        in_sample=metrics,
-        out_of_sample=metrics,
-        oos_returns=np.zeros(30),
-        oos_trades=np.zeros(0, TRADE),
-        costs=Costs(0.001, 0.0005),
-        risk=RiskLimits(),
-        circuit_breakers=dict.fromkeys(LIVE_BREAKERS),
-        statistics={},
-        provenance=candles | program | {"config_hash": "ef", "seed": 7},
-        taker_fee=0.001,
-    )
 
 
 @pytest.fixture

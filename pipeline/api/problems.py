@@ -1,0 +1,115 @@
+"""Refusals and faults as JSON: a sentence for a mistake, a reference and nothing else for a fault.
+
+What a client sent is never repeated: it may be long, or no text at all. The traceback of a fault
+goes to the server's log under the reference that the client was given.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from pipeline.errors import UserError
+from pipeline.results.repository import IllegalTransitionError, UnknownIdError
+from pipeline.service.problems import ConflictError, NotFoundError
+
+_LOG = logging.getLogger("pipeline.api")
+
+#: Faults of one request that are listed; names and sentences are cut to so many characters.
+MOST, LONGEST = 20, 200
+
+
+class Problem(BaseModel):
+    """Why a request was refused. ``reference`` finds a fault in the server's log."""
+
+    detail: str = Field(description="A sentence: what is wrong, what is allowed.")
+    reference: str | None = None
+
+
+def problem(
+    status: int,
+    detail: str,
+    reference: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer with a `Problem`, in ASCII: a client's broken text cannot break the answer."""
+    body = json.dumps({"detail": detail, "reference": reference}, ensure_ascii=True)
+    return Response(body, status, headers, "application/json")
+
+
+def handle(app: FastAPI) -> None:
+    """Teach ``app`` what to answer to every exception."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(UserError, _mistake)
+    app.add_exception_handler(UnknownIdError, _unknown)
+    app.add_exception_handler(IllegalTransitionError, _conflict)
+    app.add_exception_handler(Exception, _fault)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = error.errors()
+    sentences = [_sentence(fault) for fault in faults[:MOST]]
+    if len(faults) > MOST:
+        sentences.append(f"and {len(faults) - MOST} more")
+    return problem(422, "; ".join(sentences))
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """``body.optimizer.samples: Input should be less than or equal to 10000000``."""
+    where = ".".join(_cut(str(part)) for part in fault["loc"])
+    return f"{where}: {_cut(str(fault['msg']).removeprefix('Value error, '))}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+async def _mistake(_: Request, error: Exception) -> Response:
+    if isinstance(error, NotFoundError):
+        return problem(404, str(error))
+    return problem(409 if isinstance(error, ConflictError) else 422, str(error))
+
+
+async def _unknown(_: Request, error: Exception) -> Response:
+    return problem(404, "Nothing has this id.")
+
+
+async def _conflict(_: Request, error: Exception) -> Response:
+    return problem(409, str(error))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    reference = secrets.token_hex(8)
+    _LOG.error("fault %s: %s %s", reference, request.method, request.url.path, exc_info=error)
+    return problem(500, "Something went wrong here; the server's log tells what.", reference)
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe refusals for the OpenAPI document."""
+    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in statuses}
+
+
+_MEANINGS = {
+    401: "The API token is missing or wrong.",
+    404: "Nothing has this id.",
+    409: "Its state does not allow it.",
+    413: "The request is too large.",
+    422: "The request is not one that can be made; it says what is allowed.",
+    429: "Too many of these a minute; Retry-After says when to try again.",
+}

@@ -1,0 +1,68 @@
+"""What live orders did, as figures that the gates judge (validation §6).
+
+``fill_rate`` and ``adverse_selection_score`` are optional in the gates: unknown to a backtest,
+binding once they are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.rejudging import EXECUTION, Judgement, held, rejudge
+from pipeline.results.repository import Repository
+from pipeline.results.template import executed
+from pipeline.validation.lifecycle import Stage, judge
+from pipeline.wording import number
+
+GATED = ("fill_rate", "adverse_selection_score")
+BASIS_POINTS = 1e4
+
+
+def record_execution(
+    repository: Repository, configuration_id: str, metrics: Mapping[str, float]
+) -> Stage:
+    """Store what live orders of a configuration did, and judge its stage with it.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Any of ``fill_rate`` (share of orders filled), ``adverse_selection_score`` (0 to 1) and
+        ``slippage`` (mean fraction of the price lost). What is not named stays as it was known.
+
+    Returns
+    -------
+    Stage
+        Where it is now. The same figures again change and record nothing.
+
+    Raises
+    ------
+    UnknownIdError
+        When the configuration is not stored.
+    """
+    rejudge(repository, configuration_id, partial(_judgement, metrics))
+    return repository.configuration(configuration_id).lifecycle_stage
+
+
+def _judgement(
+    metrics: Mapping[str, float], found: Configuration, events: Sequence[ConfigurationEvent]
+) -> Judgement:
+    figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in found.gates}
+    known = {name: metrics[name] for name in GATED if name in metrics}
+    judged, gates = judge(figures | known)
+    stage = held(judged, events)
+    fields = dict(known)
+    if "slippage" in metrics:
+        fields["slippage_vs_mid_bps"] = metrics["slippage"] * BASIS_POINTS
+    told = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
+    return Judgement(
+        kind=EXECUTION,
+        stage=stage,
+        statistics=found.statistics,
+        gates=[gate.to_dict() for gate in gates],
+        document=executed(found.document, stage, fields),
+        reason=f"Live orders: {told}: {stage}.",
+        figures=dict(metrics),
+    )

@@ -1,0 +1,57 @@
+"""A queued job as a worker does it: taken, trained without a word, ended when it is cancelled."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline import jobs
+from pipeline.config import StorageConfig, TrainConfig
+from pipeline.console import Advance
+from pipeline.results.database import open_database
+from pipeline.results.repository import Repository
+
+#: Seconds between two looks whether the job is still this process's.
+WATCH_EVERY = 0.5
+
+
+def run_job(storage: StorageConfig, job_id: str) -> None:
+    """Do a queued job; what became of it is in its row. Nothing, where it waits no more."""
+    engine = open_database(storage.url)
+    try:
+        repository = Repository(engine)
+        if not repository.take_job(job_id):
+            return
+        with _watched(repository, job_id), jobs.kept_true(repository, job_id):
+            told = repository.job(job_id).config | {"storage": storage.model_dump()}
+            config = TrainConfig.model_validate(told)
+            jobs.run(config, repository, job_id, _silent, lambda text: None, lambda market: None)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _watched(repository: Repository, job_id: str) -> Iterator[None]:
+    """End this process as soon as the job is cancelled or given to another."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(WATCH_EVERY):
+            job = repository.job(job_id)
+            if (job.status, job.pid) != ("running", os.getpid()) and not over.wait(WATCH_EVERY):
+                os._exit(0)  # the whole process, whatever it is computing
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _silent(stage: str, total: int) -> Iterator[Advance]:
+    yield lambda n: None

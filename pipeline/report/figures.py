@@ -1,0 +1,235 @@
+"""Figures of one configuration, as plotly's JSON: plain dicts, drawn by whoever shows them.
+
+Returns are fractions of equity and drawn in percent; days are ISO 8601 dates in UTC. Every number
+drawn is a stored one or follows from stored ones by the formula named; nothing is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpu_engine.records import Float, Int32
+from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
+from pipeline.results.artifacts import DailySeries, NullDistribution
+
+_PERCENT = ".1%"
+_BINS = 40
+_SERIES = (
+    ("out of sample", OUT_OF_SAMPLE, "solid"),
+    ("in sample", IN_SAMPLE, "dash"),
+)
+
+
+def equity_curve(returns: Float) -> Float:
+    """Equity after each day, of 1 at the start: ``prod(1 + r)``, float64 of shape (D,)."""
+    return np.cumprod(1.0 + returns, dtype=np.float64)
+
+
+def drawdown_curve(returns: Float) -> Float:
+    """Loss since the highest equity so far, the 1 at the start included; <= 0, shape (D,)."""
+    curve = equity_curve(returns)
+    return curve / np.maximum(np.maximum.accumulate(curve), 1.0) - 1.0
+
+
+def equity(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
+    """Return net profit since the start of each series, day by day.
+
+    Out of sample is the procedure of all windows, in sample the stored configuration on the days
+    on which it was found: two series, each from zero.
+    """
+    return _two_series(in_sample, out_of_sample, theme, lambda r: equity_curve(r) - 1.0)
+
+
+def drawdown(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
+    """Return the drawdown of the same two series."""
+    return _two_series(in_sample, out_of_sample, theme, drawdown_curve, fill="tozeroy")
+
+
+def _two_series(
+    in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme, curve: Any, **line: Any
+) -> Figure:
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": name,
+            "x": dates(series.day),
+            "y": curve(series.returns).tolist(),
+            "line": {"color": color, "dash": dash, "width": 2},
+            "hovertemplate": "%{x}: %{y:.2%}",
+            **line,
+        }
+        for (name, color, dash), series in zip(_SERIES, (out_of_sample, in_sample), strict=True)
+    ]
+    return figure(data, theme, yaxis={"tickformat": _PERCENT}, hovermode="x unified")
+
+
+def dates(day: Int32) -> list[str]:
+    """ISO 8601 dates of days since the epoch."""
+    return [str(date) for date in day.astype("datetime64[D]")]
+
+
+def window_spans(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") -> Figure:
+    """Return what each walk-forward window trained and tested on, first window on top."""
+    parts = (("test", OUT_OF_SAMPLE, 12), ("train", IN_SAMPLE, 6))
+    data = []
+    for part, color, width in parts:
+        x: list[str | None] = []
+        y: list[str | None] = []
+        for number, window in enumerate(windows, 1):
+            # A gap after each span: one trace a part, whatever the number of windows.
+            x += [window[part][0], str(np.datetime64(window[part][1], "D") + 1), None]
+            y += [str(number)] * 2 + [None]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": part,
+                "x": x,
+                "y": y,
+                "line": {"color": color, "width": width},
+                "hovertemplate": "%{x}",
+            }
+        )
+    axis = {"type": "category", "autorange": "reversed", "title": {"text": "window"}}
+    return figure(data, theme, yaxis=axis, xaxis={"type": "date"})
+
+
+def window_metric(
+    windows: Sequence[Mapping[str, Any]], metric: str = "sharpe_ratio", theme: Theme = "light"
+) -> Figure:
+    """Return a metric of every window: what its search promised, and what came.
+
+    A window whose search found nothing admissible has no bars.
+    """
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": [str(number) for number in range(1, len(windows) + 1)],
+            "y": [None if w[part] is None else w[part][metric] for w in windows],
+            "marker": {"color": color, "pattern": {"shape": shape}},
+            "hovertemplate": f"window %{{x}}, {name}: %{{y:.3g}}<extra></extra>",
+        }
+        for name, part, color, shape in (
+            ("promised in sample", "in_sample", IN_SAMPLE, "/"),
+            ("out of sample", "out_of_sample", OUT_OF_SAMPLE, ""),
+        )
+    ]
+    return figure(data, theme, barmode="group", xaxis={"type": "category"})
+
+
+def parameter_spread(
+    windows: Sequence[Mapping[str, Any]],
+    stored: Mapping[str, Any],
+    searched: Mapping[str, tuple[float, float]],
+    theme: Theme = "light",
+) -> Figure:
+    """Return every parameter's value in every window and as it is stored.
+
+    Parameters
+    ----------
+    windows : sequence of mapping
+        As in `pipeline.results.artifacts.ArtifactSet`.
+    stored : mapping
+        Parameters of the configuration; None is "off".
+    searched : mapping of str to (float, float)
+        Smallest and largest value that the search could choose. The colour is the place between
+        them; what could not be chosen, or is off, has none.
+    """
+    names = list(stored)
+    chosen = [window["parameters"] for window in windows] + [stored]
+    columns = [str(number) for number in range(1, len(windows) + 1)] + ["stored"]
+    values = [[None if c is None else c[name] for c in chosen] for name in names]
+    text = [["–" if c is None else setting(c[name]) for c in chosen] for name in names]
+    data = {
+        "type": "heatmap",
+        "x": columns,
+        "y": names,
+        "z": [
+            [_place(value, searched.get(name)) for value in row]
+            for name, row in zip(names, values, strict=True)
+        ],
+        "text": text,
+        "texttemplate": "%{text}",
+        "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": "Cividis",
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+    }
+    axis = {"autorange": "reversed", "type": "category"}
+    return figure(
+        [data],
+        theme,
+        yaxis=axis,
+        xaxis={"type": "category", "side": "top", "title": {"text": "window"}},
+    )
+
+
+def setting(value: float | None) -> str:
+    """Write a parameter's value; None is off."""
+    return "off" if value is None else f"{value:g}"
+
+
+def _place(value: float | None, searched: tuple[float, float] | None) -> float | None:
+    if value is None or searched is None or searched[0] == searched[1]:
+        return None
+    return (value - searched[0]) / (searched[1] - searched[0])
+
+
+def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
+    """Return what luck shows as a best Sharpe ratio, with the found one in it.
+
+    Shares of the bootstrap maxima and of each kind of surrogates, over the same bins. A surrogate
+    in which nothing was admissible (-inf) has no bin, and still counts in its share.
+    """
+    samples = {"bootstrap of the search": null.maxima} if len(null.maxima) else {}
+    samples |= {f"{kind} candles": best for kind, best in null.surrogates.items()}
+    marks = {"found": null.found, "best of the surrogates' search": null.best}
+    known = {name: value for name, value in marks.items() if value is not None}
+    finite = [sample[np.isfinite(sample)] for sample in samples.values()]
+    edges = np.histogram_bin_edges(np.concatenate([*finite, [*known.values()]]), _BINS)
+    colors = (MUTED, OUT_OF_SAMPLE, IN_SAMPLE)
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": ((edges[1:] + edges[:-1]) / 2.0).tolist(),
+            "y": (np.histogram(part, edges)[0] / len(sample)).tolist(),
+            "width": float(edges[1] - edges[0]),
+            "marker": {"color": color},
+            "opacity": 0.7,
+            "hovertemplate": "%{x:.2f}: %{y:.1%}",
+        }
+        for (name, sample), part, color in zip(samples.items(), finite, colors, strict=False)
+    ]
+    data += [_mark(name, value) for name, value in known.items()]
+    return figure(
+        data,
+        theme,
+        barmode="overlay",
+        xaxis={"title": {"text": "best Sharpe ratio, annualised"}},
+        yaxis={"tickformat": ".0%", "title": {"text": "share"}},
+        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+    )
+
+
+def _mark(name: str, value: float) -> dict[str, Any]:
+    """Draw a vertical line over the whole height."""
+    dash = "solid" if name == "found" else "dot"
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"{name}: {value:.2f}",
+        "x": [value, value],
+        "y": [0, 1],
+        "yaxis": "y2",
+        "line": {"color": FOUND, "width": 3, "dash": dash},
+        "hovertemplate": f"{name}: {value:.3f}<extra></extra>",
+    }

@@ -1,0 +1,162 @@
+"""The score of a search over two of its parameters: the best over all others, or a slice.
+
+A grid that was kept whole has both. Of a larger one only the best of each pair is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from gpu_engine.records import Float
+from pipeline.errors import UserError, suggestion
+from pipeline.report.figures import setting
+from pipeline.report.theme import FOUND, Figure, Theme, figure
+from pipeline.results.artifacts import ScoreSummary, ScoreSurface
+from pipeline.results.jsonable import jsonable
+
+Mode = Literal["best", "slice"]
+Scores = ScoreSurface | ScoreSummary
+
+#: What the search was ranked by, before the neighbours are looked at.
+SCORE = "score"
+
+
+def heatmap(
+    scores: Scores,
+    x: str,
+    y: str,
+    mode: Mode = "best",
+    at: Mapping[str, Any] | None = None,
+    theme: Theme = "light",
+) -> Figure:
+    """Return the score at every value of two parameters.
+
+    Parameters
+    ----------
+    scores : ScoreSurface or ScoreSummary
+        Of the search that found the stored configuration: in-sample scores.
+    x, y : str
+        Two parameters of ``scores.axes``.
+    mode : {"best", "slice"}
+        The best over all others, or the others held at ``at``.
+    at : mapping of str to value
+        A value for every other parameter, needed by "slice". Where it has ``x`` and ``y`` too, that
+        point is marked, in both modes.
+
+    Raises
+    ------
+    UserError
+        For an unknown parameter, a value that is not on the grid, or a slice of what is not kept.
+    """
+    table = best(scores, x, y) if mode == "best" else cut(scores, x, y, at or {})
+    names = {"x": [setting(v) for v in scores.axes[x]], "y": [setting(v) for v in scores.axes[y]]}
+    data: list[dict[str, Any]] = [
+        {
+            "type": "heatmap",
+            **names,
+            "z": jsonable(table),
+            "coloraxis": "coloraxis",
+            "hoverongaps": False,
+            "hovertemplate": f"{x} %{{x}}<br>{y} %{{y}}<br>score %{{z:.4g}}<extra></extra>",
+        }
+    ]
+    if at and x in at and y in at:
+        data.append(chosen_mark(setting(at[x]), setting(at[y])))
+    axes = {
+        f"{axis}axis": {"type": "category", "title": {"text": name}}
+        for axis, name in (("x", x), ("y", y))
+    }
+    return figure(data, theme, coloraxis={"colorscale": "Viridis"}, **axes)
+
+
+def chosen_mark(x: str, y: str) -> dict[str, Any]:
+    """Mark the stored configuration's own values."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "stored configuration",
+        "x": [x],
+        "y": [y],
+        "marker": {
+            "symbol": "star-diamond",
+            "size": 15,
+            "color": FOUND,
+            "line": {"color": "#ffffff", "width": 2},
+        },
+        "hovertemplate": "stored configuration<extra></extra>",
+    }
+
+
+def best(scores: Scores, x: str, y: str) -> Float:
+    """Return the best score over all other parameters, shape (values of y, values of x).
+
+    NaN where no combination is admissible.
+
+    Raises
+    ------
+    UserError
+        For an unknown parameter, or the same one twice.
+    """
+    axes = _two(scores, x, y)
+    if isinstance(scores, ScoreSummary):
+        if (x, y) in scores.pairs:
+            return scores.pairs[x, y].T
+        return scores.pairs[y, x]
+    others = tuple(i for i in range(len(scores.axes)) if i not in axes)
+    # fmax ignores NaN unless all are, which is the rule here too.
+    table: Float = np.fmax.reduce(scores.metrics[SCORE], axis=others).astype(np.float64)
+    return table.T if axes[0] < axes[1] else table
+
+
+def cut(scores: Scores, x: str, y: str, at: Mapping[str, Any]) -> Float:
+    """Return the scores with every other parameter at its value in ``at``, shape as in `best`.
+
+    Raises
+    ------
+    UserError
+        Where the grid is not kept whole, or a value is missing or not on the grid.
+    """
+    axes = _two(scores, x, y)
+    if isinstance(scores, ScoreSummary):
+        raise UserError(
+            "A slice needs the score of every combination, and of a grid this large only the best"
+            " of each pair of parameters is kept: take mode=best."
+        )
+    index = tuple(
+        slice(None) if i in axes else position(scores.axes, name, at)
+        for i, name in enumerate(scores.axes)
+    )
+    table: Float = scores.metrics[SCORE][index].astype(np.float64)
+    return table.T if axes[0] < axes[1] else table
+
+
+def position(axes: Mapping[str, Sequence[Any]], name: str, at: Mapping[str, Any]) -> int:
+    """Return where ``at``'s value of a parameter stands on its axis.
+
+    Raises
+    ------
+    UserError
+        When it has none, or one that is not there.
+    """
+    values = list(axes[name])
+    allowed = ", ".join(setting(value) for value in values)
+    if name not in at:
+        raise UserError(f"A slice needs a value of {name}: one of {allowed}.")
+    if at[name] not in values:
+        raise UserError(f"{name}={setting(at[name])} is not on the grid: it has {allowed}.")
+    return values.index(at[name])
+
+
+def _two(scores: Scores, x: str, y: str) -> tuple[int, int]:
+    """Positions of two different parameters."""
+    names = list(scores.axes)
+    for name in (x, y):
+        if name not in names:
+            near = suggestion(name, names)
+            raise UserError(f"There is no parameter {name}; choose of {', '.join(names)}.{near}")
+    if x == y:
+        raise UserError(f"A heatmap needs two different parameters, not {x} twice.")
+    return names.index(x), names.index(y)

@@ -1,0 +1,166 @@
+"""Everything that a page about one configuration needs, found by its id in the database alone.
+
+What cannot be had (artifacts or candles that are gone) leaves a sentence, and the rest of the page
+is made without it. Nothing is fetched: a page that is looked at must not send a request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gpu_engine.records import Candles
+from pipeline.config import CcxtData, SimulationConfig, StorageConfig
+from pipeline.errors import UserError
+from pipeline.explanation import Explanation, explain
+from pipeline.market_data.store import candle_path, load, locked
+from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.records import Configuration, ConfigurationEvent, Job
+from pipeline.results.repository import Repository
+from pipeline.stored import (
+    Data,
+    find,
+    load_again,
+    pinned,
+    read_record,
+    searched_grid,
+    simulation_config,
+)
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """What is known of one configuration.
+
+    ``artifacts`` and ``candles`` are None where they cannot be had; ``missing`` then holds the
+    reason, a sentence, under the same name.
+    """
+
+    configuration: Configuration
+    job: Job
+    events: list[ConfigurationEvent]
+    explanation: Explanation
+    artifacts: ArtifactSet | None
+    candles: Candles | None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def searched(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest value of every parameter that the search could choose."""
+        return {
+            name: _range(declared, self.job.config["space"])
+            for name, declared in self.job.config["strategy"]["parameters"].items()
+        }
+
+
+def load_report(
+    repository: Repository,
+    storage: StorageConfig,
+    configuration_id: str,
+    data: Data | None = None,
+    *,
+    with_candles: bool = True,
+) -> ReportData:
+    """Load a configuration with all that is kept of it.
+
+    Parameters
+    ----------
+    configuration_id : str
+        Of the configuration, or ``latest``.
+    data : Data, optional
+        Candles that take the place of the training's own source.
+    with_candles : bool
+        Whether to load the candles, which takes seconds where they are many.
+
+    Raises
+    ------
+    UserError
+        When no configuration has this id.
+    """
+    configuration = find(repository, configuration_id)
+    events = repository.events(configuration.id)
+    missing: dict[str, str] = {}
+
+    def kept(name: str, load_part: Callable[[], Part]) -> Part | None:
+        try:
+            return load_part()
+        except UserError as error:
+            missing[name] = str(error)
+            return None
+
+    return ReportData(
+        configuration=configuration,
+        job=repository.job(configuration.job_id),
+        events=events,
+        explanation=explain(configuration, events, searched_grid(repository, configuration)),
+        artifacts=kept("artifacts", lambda: read_record(storage, configuration)),
+        candles=kept("candles", lambda: load_candles_again(repository, configuration, data))
+        if with_candles
+        else None,
+        missing=missing,
+    )
+
+
+def load_candles_again(
+    repository: Repository, configuration: Configuration, data: Data | None = None
+) -> Candles:
+    """Load the candles that a configuration was trained on, without a request to an exchange.
+
+    Raises
+    ------
+    UserError
+        When they are gone, or are not those of the training any more.
+    """
+    config = simulation_config(repository, configuration, data)
+    source = pinned(config.data, configuration)
+    if isinstance(source, CcxtData):
+        _check_stored(config, source)
+    market = load_again(config, source, configuration, lambda n: None, named=data is not None)
+    if market.candles.sha256 != configuration.provenance["data_hash"]:
+        raise UserError(
+            f"The candles of {configuration.id} are not those that it was trained on: their hash"
+            " differs. Name the right ones by data=file data.path=FILE."
+        )
+    return market.candles
+
+
+def trade_time(configuration: Configuration, bar: int) -> str:
+    """Open of a bar, from the first candle and the timeframe: known without the candles."""
+    first = datetime.fromisoformat(configuration.provenance["first_candle"])
+    step = timeframe_ms(configuration.timeframe) / 1000
+    moment = datetime.fromtimestamp(first.timestamp() + bar * step, UTC)
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _check_stored(config: SimulationConfig, data: CcxtData) -> None:
+    """Refuse a span that the store does not have whole: its candles would be fetched."""
+    market, timeframe = config.market, data.resample_from or config.market.timeframe
+    assert market.exchange.ccxt_id is not None, "refused by the configuration"
+    assert data.since_ms is not None, "pinned to the trained span"
+    assert data.until_ms is not None, "pinned to the trained span"
+    step = timeframe_ms(timeframe)
+    path = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
+    gone = not path.exists()
+    if not gone:
+        with locked(path):
+            start, end = (-(-border // step) * step for border in (data.since_ms, data.until_ms))
+            gone = bool(load(path, step).missing(start, end))
+    if gone:
+        raise UserError(
+            f"The store {data.store} does not hold all candles of {market.id} any more: fetch them"
+            " again with python -m pipeline.fetch, or name a file by data=file data.path=FILE."
+        )
+
+
+def _range(declared: Mapping[str, Any], space: str) -> tuple[float, float]:
+    if space == "grid" or declared["low"] is None:
+        values = [value for value in declared["grid"] if value is not None]
+        return (min(values), max(values)) if values else (math.nan, math.nan)
+    return declared["low"], declared["high"]

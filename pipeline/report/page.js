@@ -1,0 +1,62 @@
+"use strict";
+// Draws the figures that the page carries, and draws them anew when the theme or a choice changes.
+const page = JSON.parse(document.getElementById("figures").textContent);
+const darkness = matchMedia("(prefers-color-scheme: dark)");
+const touch = matchMedia("(pointer: coarse)").matches;
+const config = { responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover" };
+
+function draw(id, figure, theme = darkness.matches ? "dark" : "light") {
+  const layout = structuredClone(figure.layout);
+  layout.template = page.templates[theme];
+  if (touch) layout.dragmode = false; // a finger scrolls the page
+  return Plotly.react(id, structuredClone(figure.data), layout, config);
+}
+
+const transposed = (table) => table[0].map((_, column) => table.map((row) => row[column]));
+
+// The figure of the two chosen parameters: pairs are stored once, in the order of the grid.
+function heatmap(choice) {
+  const { names, labels, chosen, best, slice, figure } = page.heatmap;
+  const [x, y] = [choice.x.value, choice.y.value];
+  const pairs = choice.mode.value === "slice" ? slice : best;
+  const ordered = names.indexOf(x) < names.indexOf(y);
+  const stored = pairs[ordered ? `${x}|${y}` : `${y}|${x}`];
+  const made = structuredClone(figure);
+  Object.assign(made.data[0], { x: labels[x], y: labels[y], z: ordered ? transposed(stored) : stored });
+  made.data[0].hovertemplate = `${x} %{x}<br>${y} %{y}<br>score %{z:.4g}<extra></extra>`;
+  if (made.data[1]) Object.assign(made.data[1], { x: [chosen[x]], y: [chosen[y]] });
+  made.layout.xaxis.title.text = x;
+  made.layout.yaxis.title.text = y;
+  return made;
+}
+
+const drawn = new Map(Object.entries(page.figures).map(([id, figure]) => [id, () => figure]));
+
+if (page.heatmap) {
+  const choice = Object.fromEntries(["x", "y", "mode"].map((n) => [n, document.getElementById(`heatmap-${n}`)]));
+  let before = { x: choice.x.value, y: choice.y.value };
+  drawn.set("heatmap", () => heatmap(choice));
+  for (const [name, control] of Object.entries(choice)) {
+    control.addEventListener("change", () => {
+      // The same parameter on both axes: the axes change places.
+      if (choice.x.value === choice.y.value) choice[name === "x" ? "y" : "x"].value = before[name];
+      before = { x: choice.x.value, y: choice.y.value };
+      draw("heatmap", heatmap(choice));
+    });
+  }
+}
+
+if (page.trades) {
+  const choice = document.getElementById("trades-choice");
+  drawn.set("trades", () => page.trades[Number(choice.value)]);
+  choice.addEventListener("change", () => draw("trades", page.trades[Number(choice.value)]));
+}
+
+const drawAll = (theme) => drawn.forEach((figure, id) => draw(id, figure(), theme));
+drawAll();
+darkness.addEventListener("change", () => drawAll());
+addEventListener("beforeprint", () => drawAll("light"));
+addEventListener("afterprint", () => drawAll());
+for (const fold of document.querySelectorAll("details")) {
+  fold.addEventListener("toggle", () => dispatchEvent(new Event("resize")));
+}

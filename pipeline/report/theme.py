@@ -1,0 +1,57 @@
+"""Colours of figures and pages: one set of marks that reads on both backgrounds.
+
+Only the layout knows whether it is light or dark, so a figure changes its theme without its data.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+Theme = Literal["light", "dark"]
+Figure = dict[str, Any]
+
+#: Marks. Each has at least 3:1 contrast with both backgrounds (WCAG 2.2, 1.4.11), and no meaning is
+#: in the colour alone: lines differ in dash, markers in shape.
+OUT_OF_SAMPLE, IN_SAMPLE = "#3f85d6", "#c9731f"
+GAIN, LOSS, MUTED, FOUND = "#23966c", "#d6515a", "#868d97", "#b457c9"
+
+_SURFACES = {
+    "light": {"paper": "#ffffff", "ink": "#1c2026", "line": "#dfe3e8"},
+    "dark": {"paper": "#171a1f", "ink": "#e4e7eb", "line": "#353b44"},
+}
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+def template(theme: Theme) -> dict[str, Any]:
+    """Return the plotly layout template of a theme."""
+    surface = _SURFACES[theme]
+    axis = {
+        "gridcolor": surface["line"],
+        "linecolor": surface["line"],
+        "zerolinecolor": surface["line"],
+        "automargin": True,
+    }
+    return {
+        "layout": {
+            "paper_bgcolor": surface["paper"],
+            "plot_bgcolor": surface["paper"],
+            "font": {"color": surface["ink"], "family": _FONT, "size": 13},
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 56, "r": 16, "t": 16, "b": 48},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "hoverlabel": {"font": {"family": _FONT}},
+            "coloraxis": {"colorbar": {"thickness": 12, "outlinewidth": 0}},
+        }
+    }
+
+
+def figure(data: list[dict[str, Any]], theme: Theme, **layout: Any) -> Figure:
+    """Return a figure in plotly's JSON form: ``data`` under a layout of the theme."""
+    return {"data": data, "layout": {"template": template(theme), **layout}}
+
+
+def bare(drawn: Figure) -> Figure:
+    """Return a figure without its template, for a page that chooses one itself."""
+    layout = {name: value for name, value in drawn["layout"].items() if name != "template"}
+    return {"data": drawn["data"], "layout": layout}

@@ -1,0 +1,143 @@
+"""Serve the REST API and the Strategy Studio on one address (docs/api.md).
+
+Jobs run elsewhere: the server may be ended and started again while they do. Exit status: 1
+failed, 2 the user's mistake, 130 ended by Ctrl-C, 143 ended by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from pipeline import cli, studio
+from pipeline.api.app import create_app
+from pipeline.api.events import Events
+from pipeline.api.security import Security
+from pipeline.config import load
+from pipeline.config.serve import ServeConfig
+from pipeline.console import Console
+from pipeline.errors import UserError
+from pipeline.results.artifacts import check_root
+from pipeline.results.database import open_database
+from pipeline.service import Service, Settings
+
+TOKEN_VARIABLE = "API_TOKEN"
+
+#: Seconds that open connections are given to end.
+PATIENCE = 3
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, which says when it is there, and whose streams end when it is told to."""
+
+    def __init__(self, config: uvicorn.Config, events: Events, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._events, self._ready = events, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so once it listens."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the event streams first: they would wait for their jobs."""
+        self._events.close()
+        await super().shutdown(sockets)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="serve",
+        usage="scripts/serve [KEY=VALUE ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="KEY=VALUE: host, port, token_file, concurrent, starts_a_minute, store, storage"
+        " (conf/serve.yaml says what they are)",
+    )
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
+    config = load(parser.parse_args(arguments).words, ServeConfig, "serve")
+    security = Security(config.host, token(config.token_file))
+    serve(Console(), config, security)
+    return cli.DONE
+
+
+def serve(console: Console, config: ServeConfig, security: Security) -> None:
+    """Serve until told to end."""
+    engine = open_database(config.storage.url)
+    check_root(Path(config.storage.artifacts))
+    listening = bound(config.host, config.port)
+    service = Service(engine, Settings(config.storage, config.store, config.concurrent))
+    app = create_app(service, security, starts_a_minute=config.starts_a_minute)
+    studio.mount(app, service)
+    service.dispatch()
+    port = listening.getsockname()[1]
+    shown = f"[{config.host}]" if ":" in config.host else config.host
+    address = f"http://{shown}:{port}"
+    settings = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # addresses may hold what is nobody's business
+        server_header=False,
+        timeout_graceful_shutdown=PATIENCE,
+    )
+    try:
+        Server(
+            settings,
+            app.state.events,
+            lambda: console.print(f"Serving on {address} (Ctrl-C ends it; jobs go on)"),
+        ).run([listening])
+    finally:
+        listening.close()
+        engine.dispose()
+
+
+def token(file: str | None) -> str | None:
+    """Return the API token from ``file`` or the environment; None where there is none.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be read or is empty. The token is never repeated.
+    """
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        held = Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UserError(f"token_file={file} cannot be read: {reason}.") from None
+    if not held:
+        raise UserError(f"token_file={file} is empty: put the token in it, on one line.")
+    return held
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket bound to the address.
+
+    Raises
+    ------
+    UserError
+        When it is taken or is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another with"
+            " port=NUMBER, or port=0 for any that is free."
+        ) from None
+    return listening
+
+
+if __name__ == "__main__":
+    cli.run_plain(main)

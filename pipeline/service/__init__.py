@@ -1,0 +1,45 @@
+"""What may be asked of the system, once for all who ask: REST API, Strategy Studio, commands.
+
+Requests are Pydantic models with bounds, answers are records and models; nothing here knows HTTP.
+"""
+
+from pipeline.service.answers import (
+    ActiveConfigurations,
+    Choices,
+    ConfigurationPage,
+    EstimateAnswer,
+    JobPage,
+    JobResults,
+    JobView,
+    MarketEstimate,
+)
+from pipeline.service.problems import ConflictError, NotFoundError
+from pipeline.service.requests import (
+    Budget,
+    ConfigurationQuery,
+    ExecutionReport,
+    HeatmapQuery,
+    TrainingRequest,
+)
+from pipeline.service.service import Service
+from pipeline.service.settings import Settings
+
+__all__ = [
+    "ActiveConfigurations",
+    "Budget",
+    "Choices",
+    "ConfigurationPage",
+    "ConfigurationQuery",
+    "ConflictError",
+    "EstimateAnswer",
+    "ExecutionReport",
+    "HeatmapQuery",
+    "JobPage",
+    "JobResults",
+    "JobView",
+    "MarketEstimate",
+    "NotFoundError",
+    "Service",
+    "Settings",
+    "TrainingRequest",
+]

@@ -1,0 +1,236 @@
+"""What is answered: small models that the REST API shows as JSON and the Studio as pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.results.records import MarketStatus, Status
+from pipeline.validation.lifecycle import Stage
+
+
+class Answer(BaseModel):
+    """A frozen answer, made from a model or a record."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class MarketChoice(Answer):
+    """A market that can be trained."""
+
+    name: str
+    exchange: str
+    pair: str
+    timeframe: str
+    synthetic: bool
+
+
+class ParameterChoice(Answer):
+    """A parameter of a strategy, and the values that a search gives it by default."""
+
+    name: str
+    kind: Literal["structural", "threshold", "exit"]
+    grid: list[float | None]
+
+
+class Choices(Answer):
+    """What can be asked for."""
+
+    strategies: dict[str, list[ParameterChoice]]
+    markets: list[MarketChoice]
+    exchanges: list[str]
+    pairs: list[str]
+    timeframes: list[str]
+    optimizers: list[str]
+    validations: list[str]
+    objectives: list[str]
+
+
+class Started(Answer):
+    """Jobs of a start, in the order of their markets."""
+
+    job_ids: list[str]
+
+
+class MarketEstimate(Answer):
+    """What one market's run would take; ``refused`` says why it cannot be made.
+
+    ``out_of_reach`` says that so few trades are expected that no run can pass the gates of
+    VALIDATION, whatever it finds.
+    """
+
+    market: str
+    combinations: int = 0
+    windows: int = 0
+    evaluations: int = 0
+    bars: int = 0
+    memory_bytes: int = 0
+    seconds: float = 0.0
+    expected_trades: float = 0.0
+    power_note: str = ""
+    out_of_reach: bool = False
+    candles: str = ""
+    refused: str | None = None
+
+
+class EstimateAnswer(Answer):
+    """What a start would take, from rates measured on this machine.
+
+    ``seconds`` is of all markets with as many at a time as the queue runs, ``memory_bytes`` of
+    those that run at a time.
+    """
+
+    markets: list[MarketEstimate]
+    combinations: int
+    evaluations: int
+    memory_bytes: int
+    seconds: float
+    concurrent: int
+    backend: str
+    warnings: list[str]
+
+
+class JobView(Answer):
+    """One job as it stands. ``progress`` is 0…1 of the present stage of work.
+
+    ``rate`` is units of that stage a second and ``seconds_left`` what is left of it; both are None
+    where there is nothing to reckon with.
+    """
+
+    id: str
+    market: str
+    exchange: str
+    pair: str
+    timeframe: str
+    strategy: str
+    optimizer: str
+    synthetic: bool
+    seed: int
+    status: Status
+    queued: bool
+    stage_of_work: str | None
+    progress: float
+    rate: float | None
+    seconds_left: float | None
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobPage(Answer):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobView]
+    limit: int
+    offset: int
+
+
+class EventView(Answer):
+    """One event of a job; ``id`` is what Last-Event-ID names."""
+
+    id: int
+    job_id: str
+    at: datetime
+    kind: str
+    payload: dict[str, Any]
+
+
+class ConfigurationSummary(Answer):
+    """One stored configuration without its documents."""
+
+    id: str
+    job_id: str
+    strategy: str
+    exchange: str
+    pair: str
+    timeframe: str
+    lifecycle_stage: Stage
+    synthetic: bool
+    is_active: bool
+    oos_sharpe_ratio: float | None
+    oos_net_profit: float | None
+    sample_size: int
+    p_value: float | None
+    created_at: datetime
+
+
+class ConfigurationPage(Answer):
+    """A page of configurations, and how many match in all."""
+
+    configurations: list[ConfigurationSummary]
+    total: int
+    limit: int
+    offset: int
+
+
+class JobResults(Answer):
+    """What a job found; ``documents`` are V3 JSON, empty where nothing was admissible."""
+
+    job: JobView
+    configurations: list[ConfigurationSummary]
+    documents: list[dict[str, Any]]
+
+
+class AuditEntry(Answer):
+    """One entry of a configuration's audit trail."""
+
+    at: datetime
+    kind: str
+    from_stage: Stage
+    to_stage: Stage
+    reason: str
+    figures: dict[str, Any]
+
+
+class ActiveConfiguration(Answer):
+    """What a live trader needs of a configuration that is switched on."""
+
+    id: str
+    lifecycle_stage: Stage
+    size: float = Field(description="Share of a full position that its stage may trade.")
+    synthetic: bool
+    document: dict[str, Any]
+
+
+class ActiveConfigurations(Answer):
+    """All that is switched on. ``etag`` changes with any change of it."""
+
+    etag: str
+    configurations: list[ActiveConfiguration]
+
+
+class SweepView(Answer):
+    """A sweep as it stands: what it was asked for, and the days that it began with."""
+
+    id: str
+    strategy: str
+    optimizer: str
+    since: datetime | None
+    until: datetime
+    engine_version: str
+    status: Status
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class SweepMarketView(Answer):
+    """What became of one market of a sweep; ``market`` is its name in `conf/market`."""
+
+    market: str
+    status: MarketStatus
+    job_id: str
+    configuration_id: str | None
+    p_value: float | None
+    fdr_q_value: float | None
+    error: str | None
+    seconds: float | None
+
+
+class SweepReport(Answer):
+    """A sweep and its markets, in the order in which they were asked for."""
+
+    sweep: SweepView
+    markets: list[SweepMarketView]

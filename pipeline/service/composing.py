@@ -1,0 +1,133 @@
+"""From a request to the configuration of each market, exactly as `pipeline.train` composes it.
+
+A client's words become KEY=VALUE words of Hydra only after they were found among our own names or
+are numbers, so that no word of a client is ever a path, an address or an interpolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from threading import Lock
+
+from pipeline.config import StorageConfig, TrainConfig, load
+from pipeline.errors import UserError, suggestion
+from pipeline.service.catalogue import Market, named, product, strategies
+from pipeline.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
+
+#: Hydra composes through one object of the whole process.
+_COMPOSING = Lock()
+
+
+def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dict[str, TrainConfig]:
+    """Compose the configuration of every market that is asked for, by the market's name.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        What a client asks for.
+    storage : StorageConfig
+        Where the server keeps results.
+    store : str
+        Folder of candles of this server.
+
+    Raises
+    ------
+    UserError
+        When a name is unknown or a configuration is refused; it says what is allowed.
+    """
+    known = strategies()
+    if request.strategy not in known:
+        raise UserError(
+            f"strategy: {request.strategy} is none; allowed are {', '.join(known)}."
+            f"{suggestion(request.strategy, known)}"
+        )
+    chosen = _chosen(request)
+    configs: dict[str, TrainConfig] = {}
+    faults: dict[str, str] = {}
+    for market in chosen:
+        try:
+            config = _load(market.name, tuple(_words(request, market, store)))
+            configs[market.name] = config.model_copy(update={"storage": storage})
+        except UserError as error:
+            faults.setdefault(str(error), market.name)
+    if faults:
+        raise UserError("\n".join(f"{name}: {fault}" for fault, name in faults.items()))
+    _check_budget(next(iter(configs.values())))
+    return configs
+
+
+def _chosen(request: TrainingRequest) -> list[Market]:
+    if request.markets:
+        return named(request.markets)
+    chosen = product(request.pairs, request.exchanges, request.timeframes)
+    if len(chosen) > LIST_LIMIT:
+        raise UserError(
+            f"pairs, exchanges and timeframes come to {len(chosen)} markets; at most {LIST_LIMIT}"
+            " are taken at a time: ask for some of them."
+        )
+    return chosen
+
+
+@lru_cache(maxsize=512)  # a start after its estimate asks for the same again
+def _load(market: str, words: tuple[str, ...]) -> TrainConfig:
+    with _COMPOSING:
+        return load([f"market={market}", *words], TrainConfig, "train")
+
+
+def _words(request: TrainingRequest, market: Market, store: str) -> Iterator[str]:
+    """KEY=VALUE words of one market's training."""
+    yield f"strategy={request.strategy}"
+    for name, grid in request.parameters.items():
+        yield f"strategy.parameters.{name}.grid=[{','.join(_number(value) for value in grid)}]"
+    yield f"optimizer={request.optimizer.name}"
+    yield f"validation={request.validation.method}"
+    for group, part, word in (
+        ("optimizer", request.optimizer, "name"),
+        ("validation", request.validation, "method"),
+    ):
+        for key, value in part:
+            if key != word:
+                yield f"{group}.{key}={_number(value)}"
+    yield from _history(request.history, market, store)
+    for key in ("space", "objective", "selection", "min_trades", "seed"):
+        yield f"{key}={getattr(request, key)}"
+
+
+def _history(history: History, market: Market, store: str) -> Iterator[str]:
+    """Words that choose the days. Days of a real market end at midnight UTC, that all end alike."""
+    if market.synthetic:
+        if history.since or history.until:
+            raise UserError(
+                "its candles are invented, so history.since and history.until mean nothing: give"
+                " history.days."
+            )
+        if history.days:
+            yield f"data.days={history.days}"
+        return
+    since, until = history.since, history.until
+    if history.days:
+        until = datetime.now(UTC).date()
+        since = until - timedelta(days=history.days)
+    yield f"data.store='{store}'"
+    if since:
+        yield f"data.since={since}"
+    if until:
+        yield f"data.until={until}"
+
+
+def _number(value: object) -> str:
+    """Write a number, a truth, a null or a word of our own as YAML does."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _check_budget(config: TrainConfig) -> None:
+    size = config.strategy.grid_size
+    if config.optimizer.name == "grid" and size > BUDGET_LIMIT:
+        raise UserError(
+            f"optimizer: this grid has {size:,} combinations, and at most {BUDGET_LIMIT:,} are"
+            " searched whole: use optimizer random or bayesian, or a smaller grid."
+        )

@@ -1,0 +1,201 @@
+"""What may be asked, with bounds: every list, budget, window and word has an end.
+
+The bounds hold whoever asks. They are wider than anything sensible and narrower than what would
+stop the machine; whether a run makes sense is judged by `pipeline.config`, as for a command.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.config import Objective, Timeframe
+from pipeline.results.repository import SortKey
+from pipeline.validation.lifecycle import Stage
+
+#: Markets of one start, and values of one parameter's grid.
+LIST_LIMIT = 64
+#: Combinations of one search: `pipeline.config.search.PLATEAU_LIMIT`, the most a surface holds.
+BUDGET_LIMIT = 10_000_000
+#: TPE looks back at every trial before each proposal: ten thousand are an hour.
+TRIALS_LIMIT = 100_000
+
+#: No control characters: PostgreSQL stores no NUL, and a log has one line an entry.
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+Pair = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$", examples=["BTC/USDT"])]
+Reason = Annotated[
+    str, Field(min_length=3, max_length=500, pattern=PRINTABLE, examples=["fills look right"])
+]
+JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+#: As `pipeline.results.template.new_configuration_id` makes them.
+ConfigurationId = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_]{1,40}_[0-9]{8}_[0-9]{6}_[0-9a-f]{6}$")
+]
+WindowDays = Annotated[int, Field(ge=1, le=3650)]
+#: JSON has no dates: a text is taken here, and nowhere else.
+Day = Annotated[date, Field(strict=False, ge=date(2009, 1, 3), le=date(2100, 1, 1))]
+Value = Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
+class Asked(BaseModel):
+    """A request: closed, frozen, and nothing converted in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Grid(Asked):
+    """Every combination of the grid: exact, and the only method with a full score surface."""
+
+    name: Literal["grid"] = "grid"
+
+
+class Random(Asked):
+    """Combinations drawn at random, none twice: a first look at a large space."""
+
+    name: Literal["random"]
+    samples: Annotated[int, Field(ge=1, le=BUDGET_LIMIT)] = 1000
+
+
+class Bayesian(Asked):
+    """Combinations that TPE proposes: fewer evaluations, where each is dear."""
+
+    name: Literal["bayesian"]
+    trials: Annotated[int, Field(ge=1, le=TRIALS_LIMIT)] = 200
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 20
+
+
+#: A search method and its budget.
+Budget = Annotated[Grid | Random | Bayesian, Field(discriminator="name")]
+
+
+class LuckTests(Asked):
+    """How much evidence against luck is gathered (validation §3 to §5)."""
+
+    evidence: Literal["full", "deciding"] = "full"
+    surrogates: bool = False
+
+
+class WalkForward(LuckTests):
+    """Windows that move over the history; days (validation §1)."""
+
+    method: Literal["walk_forward"] = "walk_forward"
+    train: WindowDays = 90
+    gap: Annotated[int, Field(ge=0, le=3650)] = 7
+    test: WindowDays = 30
+    step: WindowDays | None = None
+    anchored: bool = False
+
+
+class TrainTestSplit(LuckTests):
+    """One search on the first part of the history, tested once on the last (validation §1)."""
+
+    method: Literal["train_test_split"]
+    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    gap: Annotated[int, Field(ge=0, le=3650)] = 7
+    test: WindowDays = 30
+
+
+class History(Asked):
+    """Which days to train on: the newest ``days``, or ``since`` (included) ``until`` (not).
+
+    Nothing given is the newest year. Invented candles have a length only.
+    """
+
+    days: WindowDays | None = None
+    since: Day | None = None
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.days is not None and (self.since or self.until):
+            raise ValueError("give days, or since and until, not both")
+        if self.since and self.until and self.until <= self.since:
+            raise ValueError("until must be after since")
+        return self
+
+
+class TrainingRequest(Asked):
+    """Train one strategy on markets, each a job of its own.
+
+    Markets are named one by one as in `conf/market`, or as every combination of ``pairs``,
+    ``exchanges`` and ``timeframes``. ``parameters`` replaces the grid of single parameters; null in
+    a grid is "off".
+    """
+
+    strategy: Word = "liquidity_sweep"
+    markets: Annotated[list[Word], Field(max_length=LIST_LIMIT, examples=[["demo"]])] = []
+    pairs: Annotated[list[Pair], Field(max_length=LIST_LIMIT)] = []
+    exchanges: Annotated[list[Word], Field(max_length=LIST_LIMIT)] = []
+    timeframes: Annotated[list[Timeframe], Field(max_length=LIST_LIMIT)] = []
+    optimizer: Budget = Grid()
+    validation: Annotated[WalkForward | TrainTestSplit, Field(discriminator="method")] = (
+        WalkForward()
+    )
+    history: History = History()
+    parameters: Annotated[
+        dict[Word, Annotated[list[Value | None], Field(min_length=1, max_length=LIST_LIMIT)]],
+        Field(max_length=LIST_LIMIT),
+    ] = {}
+    space: Literal["grid", "continuous"] = "grid"
+    objective: Objective = "net_profit"
+    selection: Literal["auto", "plateau", "peak"] = "auto"
+    min_trades: Annotated[int, Field(ge=0, le=100_000)] = 10
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+
+    @model_validator(mode="after")
+    def _markets_one_way(self) -> Self:
+        product = (self.pairs, self.exchanges, self.timeframes)
+        if self.markets and any(product):
+            raise ValueError("give markets, or pairs, exchanges and timeframes, not both")
+        if not self.markets and not all(product):
+            raise ValueError("give markets, or at least one of each: pairs, exchanges, timeframes")
+        return self
+
+
+class ConfigurationQuery(Asked):
+    """Which stored configurations, in which order, and which page of them."""
+
+    stage: Stage | None = None
+    exchange: Word | None = None
+    pair: Pair | None = None
+    timeframe: Timeframe | None = None
+    strategy: Word | None = None
+    job_id: JobId | None = None
+    synthetic: bool | None = None
+    active: bool | None = None
+    sort: SortKey = "created_at"
+    descending: bool = True
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+class HeatmapQuery(Asked):
+    """A picture of two parameters: best over all others, or a slice at values of the others."""
+
+    x: Word
+    y: Word
+    mode: Literal["best", "slice"] = "best"
+    at: Annotated[dict[Word, Value | None], Field(max_length=LIST_LIMIT)] = {}
+    theme: Literal["light", "dark"] = "light"
+
+
+class ExecutionReport(Asked):
+    """What live orders of a configuration did; at least one figure.
+
+    ``fill_rate`` is the share of orders filled, ``adverse_selection_score`` 0 (none) to 1,
+    ``slippage`` the mean fraction of the price lost against the signal's, negative for gained.
+    """
+
+    fill_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    adverse_selection_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    slippage: Annotated[float, Field(ge=-1, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("give fill_rate, adverse_selection_score or slippage")
+        return self

@@ -1,0 +1,65 @@
+"""The Studio's pages, put on a server that answers under ``/api`` already."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI
+from nicegui import ui
+
+from pipeline.service import Service
+from pipeline.studio.configuration import configuration_page
+from pipeline.studio.configurations import configurations_page
+from pipeline.studio.jobs import jobs_page
+from pipeline.studio.sweeps import sweep_page, sweeps_page
+from pipeline.studio.training import training_page
+
+#: A curve over one window: the Studio's own icon, so that no browser asks for another.
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16"'
+    ' rx="3" fill="#1f5fae"/><path d="M2 12 6 8l3 2 5-6" fill="none" stroke="#fff"'
+    ' stroke-width="2"/></svg>'
+)
+
+
+def mount(app: FastAPI, service: Service) -> None:
+    """Add the Studio's pages to ``app``, after everything that ``app`` answers itself.
+
+    NiceGUI has one set of pages a process: a second call replaces the first one's service.
+    """
+
+    @ui.page("/")
+    async def train() -> None:
+        await training_page(service)
+
+    @ui.page("/jobs")
+    async def jobs() -> None:
+        await jobs_page(service)
+
+    @ui.page("/configurations")
+    async def configurations() -> None:
+        await configurations_page(service)
+
+    @ui.page("/configurations/{configuration_id}")
+    async def configuration(configuration_id: str) -> None:
+        await configuration_page(service, configuration_id)
+
+    @ui.page("/sweeps")
+    async def sweeps() -> None:
+        await sweeps_page(service)
+
+    @ui.page("/sweeps/{sweep_id}")
+    async def sweep(sweep_id: str) -> None:
+        await sweep_page(service, sweep_id)
+
+    # A page that was left has nothing to do any more; what it waited for is no fault.
+    logging.getLogger("nicegui").setLevel(logging.ERROR)
+    ui.run_with(
+        app,
+        title="Strategy Studio",
+        favicon=_ICON,
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        show_welcome_message=False,
+    )

@@ -1,0 +1,97 @@
+"""A request composes what the command line composes."""
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.config import StorageConfig, TrainConfig, load
+from pipeline.service import TrainingRequest
+from pipeline.service.catalogue import markets
+from pipeline.service.choices import choices
+from pipeline.service.composing import compose
+
+STORAGE = StorageConfig(url="sqlite:///elsewhere.db", artifacts="elsewhere")
+STORED = ("storage.url=sqlite:///elsewhere.db", "storage.artifacts=elsewhere")
+
+
+def composed(store="var/candles", **asked):
+    return compose(TrainingRequest(**asked), STORAGE, store)
+
+
+def commanded(*words):
+    return load([*words, *STORED], TrainConfig, "train")
+
+
+def test_what_is_left_out_is_as_for_a_command():
+    assert composed(markets=["demo"]) == {"demo": commanded("market=demo")}
+
+
+def test_everything_given_reaches_the_training():
+    (config,) = composed(
+        markets=["btc_binance_1h"],
+        optimizer={"name": "bayesian", "trials": 30, "batch": 5},
+        validation={"method": "train_test_split", "ratio": 0.6, "gap": 3, "surrogates": True},
+        history={"since": "2023-01-01", "until": "2024-01-01"},
+        parameters={"pierce_depth": [0.001, 0.002], "max_spread_tolerance": [None, 5]},
+        objective="sharpe_ratio",
+        selection="peak",
+        space="continuous",
+        min_trades=3,
+        seed=7,
+        store="elsewhere/candles",
+    ).values()
+    assert config == commanded(
+        "market=btc_binance_1h",
+        *("optimizer=bayesian", "optimizer.trials=30", "optimizer.batch=5"),
+        *("validation=train_test_split", "validation.ratio=0.6", "validation.gap=3"),
+        *("validation.surrogates=true", "data.since=2023-01-01", "data.until=2024-01-01"),
+        "strategy.parameters.pierce_depth.grid=[0.001,0.002]",
+        "strategy.parameters.max_spread_tolerance.grid=[null,5]",
+        *("objective=sharpe_ratio", "selection=peak", "space=continuous", "min_trades=3"),
+        *("seed=7", "data.store=elsewhere/candles"),
+    )
+
+
+def test_days_are_the_newest_whole_ones():
+    (config,) = composed(markets=["btc_binance_1h"], history={"days": 400}).values()
+    assert config.data.days == 400
+    assert config.data.until == datetime.combine(datetime.now(UTC).date(), datetime.min.time(), UTC)
+
+
+def test_days_of_invented_candles_are_their_length():
+    (config,) = composed(markets=["demo"], history={"days": 200}).values()
+    assert config.data.days == 200
+
+
+def test_every_combination_is_a_market():
+    found = composed(pairs=["BTC/USDT", "ETH/USDT"], exchanges=["binance"], timeframes=["1h", "4h"])
+    assert sorted(found) == [
+        *("btc_binance_1h", "btc_binance_4h", "eth_binance_1h", "eth_binance_4h"),
+    ]
+    assert {config.market.id for config in found.values()} == {
+        *("binance:BTC/USDT:1h", "binance:BTC/USDT:4h"),
+        *("binance:ETH/USDT:1h", "binance:ETH/USDT:4h"),
+    }
+
+
+def test_the_catalogue_is_that_of_the_configuration():
+    assert len(markets()) == 26
+    for name in ("btc_kraken_5m", "demo_null"):
+        market, config = markets()[name], commanded(f"market={name}").market
+        assert (market.exchange, market.pair, market.timeframe, market.synthetic) == (
+            *(config.exchange.name, config.pair, config.timeframe, config.synthetic),
+        )
+
+
+def test_choices_are_files():
+    found = choices()
+    assert found.optimizers == ["bayesian", "grid", "random"]
+    assert found.strategies["liquidity_sweep"][0].grid == [
+        *(0.0005, 0.001, 0.002, 0.003, 0.004, 0.005),
+    ]
+
+
+def test_a_number_that_is_none_is_refused():
+    with pytest.raises(ValidationError, match="finite number"):
+        TrainingRequest(markets=["demo"], parameters={"pierce_depth": [float("nan")]})

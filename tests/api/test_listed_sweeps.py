@@ -1,0 +1,53 @@
+"""Sweeps over HTTP, as the database has them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.config import TrainConfig, load
+from pipeline.jobs import description
+from pipeline.results.sweeps import Sweeps, Wanted
+
+MARKETS = ("btc_binance_1h", "btc_kraken_1h")
+DAYS = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1, tzinfo=UTC)}
+
+
+@pytest.fixture
+def begun(engine):
+    """The id of a sweep whose first market failed."""
+    wanted = [
+        Wanted(name, name, description(load([f"market={name}"], TrainConfig, "train")))
+        for name in MARKETS
+    ]
+    sweeps = Sweeps(engine)
+    claim = sweeps.begin(
+        key="5eed" * 16,
+        strategy="liquidity_sweep",
+        optimizer="grid",
+        config={},
+        engine_version="1",
+        wanted=wanted,
+        reusable=None,
+        **DAYS,
+    )
+    sweeps.claim_market(claim, 0)
+    sweeps.settle(claim, 0, "No candles.")
+    return claim.sweep_id
+
+
+def test_a_sweep_is_shown_with_its_markets(client, begun):
+    (listed,) = client.get("/api/sweeps").json()
+    found = client.get(f"/api/sweeps/{begun}").json()
+    assert found["sweep"] == listed
+    assert (listed["id"], listed["status"], listed["until"]) == (
+        *(begun, "running", "2026-01-01T00:00:00Z"),
+    )
+    assert [(one["market"], one["status"], one["error"]) for one in found["markets"]] == [
+        ("btc_binance_1h", "failed", "No candles."),
+        ("btc_kraken_1h", "pending", None),
+    ]
+
+
+def test_nothing_of_this_machine_is_shown(client, begun):
+    (listed,) = client.get("/api/sweeps").json()
+    assert not {"host", "pid", "process_started", "config"} & listed.keys()

@@ -1,0 +1,207 @@
+"""What cannot be asked, and the sentence that says so."""
+
+import json
+
+import pytest
+
+START = "/api/training/start"
+ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"
+
+TRAVERSAL = [
+    "../../etc/passwd",
+    "..\\..\\x",
+    "/etc/passwd",
+    "%2e%2e%2f",
+    "a\x00b",
+    "${oc.env:PATH}",
+]
+
+
+def detail(answer, status=422):
+    assert answer.status_code == status, answer.text
+    return answer.json()["detail"]
+
+
+def start(client, **body):
+    return detail(client.post(START, json=body))
+
+
+def test_an_unknown_market_is_answered_with_those_that_are(client):
+    said = start(client, markets=["dmo"])
+    assert "dmo is no market; allowed are btc_binance_15m" in said
+    assert "Did you mean 'demo'?" in said
+
+
+def test_an_unknown_strategy_is_answered_with_those_that_are(client):
+    assert "allowed are liquidity_sweep" in start(client, strategy="momentum", markets=["demo"])
+
+
+def test_an_unknown_combination_is_answered_with_the_markets_of_the_exchange(client):
+    said = start(client, pairs=["DEMO/USDT"], exchanges=["kraken"], timeframes=["5m"])
+    assert "no market kraken:DEMO/USDT:5m; those of kraken are btc_kraken_15m" in said
+
+
+def test_an_unknown_parameter_is_answered_with_those_that_are(client):
+    said = start(client, markets=["demo"], parameters={"leverage": [1, 2]})
+    assert "strategy.parameters has pierce_depth" in said
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "give markets, or at least one of each"),
+        ({"markets": []}, "give markets, or at least one of each"),
+        ({"markets": ["demo"], "pairs": ["BTC/USDT"]}, "not both"),
+        ({"markets": ["demo"] * 65}, "at most 64 items"),
+        ({"markets": ["demo"], "seed": -1}, "greater than or equal to 0"),
+        ({"markets": ["demo"], "seed": 2**63}, "less than or equal to 9223372036854775807"),
+        ({"markets": ["demo"], "seed": 1.5}, "valid integer"),
+        ({"markets": ["demo"], "seed": True}, "valid integer"),
+        ({"markets": ["demo"], "colour": "red"}, "Extra inputs are not permitted"),
+        (
+            {"markets": ["demo"], "optimizer": {"name": "random", "samples": 10_000_001}},
+            "less than or equal to 10000000",
+        ),
+        ({"markets": ["demo"], "optimizer": {"name": "annealing"}}, "'grid', 'random', 'bayesian'"),
+        (
+            {"markets": ["demo"], "validation": {"method": "walk_forward", "train": 3651}},
+            "less than or equal to 3650",
+        ),
+        (
+            {"markets": ["demo"], "validation": {"method": "walk_forward", "train": 400}},
+            "validation needs 467 days for two windows",
+        ),
+        (
+            {"markets": ["btc_binance_1h"], "history": {"days": 30, "since": "2024-01-01"}},
+            "not both",
+        ),
+        (
+            {
+                "markets": ["btc_binance_1h"],
+                "history": {"since": "2024-01-02", "until": "2024-01-01"},
+            },
+            "until must be after since",
+        ),
+        ({"markets": ["demo"], "history": {"since": "2024-01-01"}}, "candles are invented"),
+        ({"markets": ["demo"], "parameters": {"pierce_depth": []}}, "at least 1 item"),
+        ({"markets": ["demo"], "parameters": {"pierce_depth": [2]}}, "must be at most 1"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(client, body, said):
+    assert said in start(client, **body)
+
+
+def test_a_grid_over_the_budget_is_refused(client):
+    names = ("pierce_depth", "volume_spike_threshold", "reversal_candle_size", "stop_distance")
+    grids = {name: [0.01 * i for i in range(1, 61)] for name in names}
+    said = start(client, markets=["demo"], parameters=grids)
+    assert "at most 10,000,000 are searched whole" in said
+
+
+@pytest.mark.parametrize("text", TRAVERSAL)
+@pytest.mark.parametrize("field", ["strategy", "markets", "pairs", "exchanges", "timeframes"])
+def test_no_text_of_a_start_is_a_path(client, field, text):
+    body = {"markets": ["demo"]} if field == "strategy" else {}
+    body |= {field: text if field == "strategy" else [text]}
+    assert "Traceback" not in start(client, **body)
+
+
+@pytest.mark.parametrize("text", TRAVERSAL)
+@pytest.mark.parametrize("field", ["exchange", "pair", "timeframe", "strategy", "stage", "sort"])
+def test_no_filter_is_a_path(client, field, text):
+    detail(client.get("/api/configurations", params={field: text}))
+
+
+@pytest.mark.parametrize("text", ["..%2F..%2Fetc%2Fpasswd", "0" * 31, "G" * 32, "0" * 33, "%00"])
+def test_no_id_is_a_path(client, text):
+    for path in ("training/jobs", "configurations", "sweeps"):
+        assert client.get(f"/api/{path}/{text}").status_code in (404, 422)
+
+
+@pytest.mark.parametrize("tail", ["", "/results", "/events"])
+def test_an_unknown_job_is_not_found(client, tail):
+    answer = client.get(f"/api/training/jobs/{'0' * 32}{tail}")
+    assert f"No job has the id {'0' * 32}" in detail(answer, 404)
+
+
+def test_an_unknown_sweep_is_not_found(client):
+    said = detail(client.get(f"/api/sweeps/{'0' * 32}"), 404)
+    assert f"No sweep has the id {'0' * 32}" in said
+
+
+@pytest.mark.parametrize("tail", ["cancel", "restart"])
+def test_an_unknown_job_cannot_be_changed(client, tail):
+    detail(client.post(f"/api/training/jobs/{'0' * 32}/{tail}"), 404)
+
+
+@pytest.mark.parametrize("tail", ["", "/explanation", "/audit", "/heatmap?x=a&y=b"])
+def test_an_unknown_configuration_is_not_found(client, tail):
+    answer = client.get(f"/api/configurations/{ID}{tail}")
+    assert f"No configuration has the id {ID}" in detail(answer, 404)
+
+
+@pytest.mark.parametrize(
+    ("tail", "body"),
+    [
+        ("activate", {"reason": "looks right"}),
+        ("deactivate", {"reason": "looks wrong"}),
+        ("execution", {"fill_rate": 0.9}),
+    ],
+)
+def test_an_unknown_configuration_cannot_be_changed(client, tail, body):
+    detail(client.post(f"/api/configurations/{ID}/{tail}", json=body), 404)
+
+
+@pytest.mark.parametrize(
+    ("tail", "body"),
+    [
+        ("activate", {}),
+        ("activate", {"reason": ""}),
+        ("activate", {"reason": "x" * 501}),
+        ("activate", {"reason": "a\u0000b"}),
+        ("deactivate", {"reason": "a\nb"}),
+        ("execution", {}),
+        ("execution", {"fill_rate": 1.1}),
+        ("execution", {"slippage": "0.1"}),
+        ("execution", {"fill_rate": 0.5, "who": "me"}),
+    ],
+)
+def test_a_change_out_of_bounds_is_refused(client, tail, body):
+    detail(client.post(f"/api/configurations/{ID}/{tail}", json=body))
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"\\ud800": 1}', '"demo"', "NaN"])
+def test_what_is_no_request_is_refused(client, body):
+    detail(client.post(START, content=body, headers={"content-type": "application/json"}))
+
+
+def test_what_a_client_sent_is_not_repeated(client):
+    secret = "s3cret" * 100
+    assert secret not in client.post(START, json={"markets": [secret]}).text
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_that_is_too_large_is_refused(client, announced):
+    pieces = [b" " * 30_000] * 10
+    body = b"".join(pieces) if announced else iter(pieces)
+    answer = client.post(START, content=body, headers={"content-type": "application/json"})
+    assert "at most 262,144 bytes are read" in detail(answer, 413)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_starts_and_estimates_are_limited_each_by_itself(connect):
+    client = connect(starts_a_minute=2)
+    for path in (START, "/api/training/estimate"):
+        for _ in range(2):
+            detail(client.post(path, json={"markets": ["dmo"]}))
+        answer = client.post(path, json={"markets": ["dmo"]})
+        assert "Too many" in detail(answer, 429)
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+
+
+def test_the_description_names_every_endpoint(client):
+    described = client.get("/api/openapi.json").json()
+    assert json.dumps(described)
+    assert {"/api/training/start", "/api/configurations/active"} <= described["paths"].keys()
+    for operations in described["paths"].values():
+        assert all(operation["description"] for operation in operations.values())

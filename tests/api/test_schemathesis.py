@@ -1,0 +1,48 @@
+"""Whatever a client sends that the description allows, or does not, no endpoint breaks.
+
+Cases are drawn through Hypothesis: schemathesis's own pytest plugin asks for an older pytest.
+"""
+
+import pytest
+from hypothesis import HealthCheck, errors, given, settings
+
+from pipeline.api.app import create_app
+
+schemathesis = pytest.importorskip("schemathesis", reason="the extra dev is not installed")
+GenerationMode = schemathesis.GenerationMode
+
+HERE = {"Host": "127.0.0.1"}
+
+#: Of every endpoint and mode: under a minute in all.
+EXAMPLES = 12
+
+
+@pytest.mark.filterwarnings("ignore")  # schemathesis warns of what it cannot generate
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=str)
+def test_no_endpoint_breaks(service, mode):
+    described = schemathesis.openapi.from_asgi(
+        "/api/openapi.json", create_app(service, starts_a_minute=10_000), headers=HERE
+    )
+    operations = [found.ok() for found in described.get_all_operations()]
+    for operation in operations:
+        _send_many(operation, mode)
+    assert len(operations) == 20
+
+
+def _send_many(operation, mode):
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case):
+        answer = case.call(headers=HERE)
+        assert answer.status_code < 500, (operation.label, answer.status_code, answer.text)
+
+    try:
+        send()
+    except errors.Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE  # an endpoint that takes nothing

@@ -1,0 +1,76 @@
+"""The real server: where it listens, what it refuses, and how it ends."""
+
+import signal
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.serve import bound, token
+from support.serving import command, served
+
+httpx = pytest.importorskip("httpx2", reason="the extra dev is not installed")
+
+TOKEN = "correct-horse-battery-staple"
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "said"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "cancelled")],
+)
+def test_it_answers_and_ends_when_told(tmp_path, end, status, said):
+    with served(tmp_path) as (process, address):
+        assert httpx.get(f"{address}/api/training/jobs").json()["jobs"] == []
+        assert httpx.get(f"{address}/api/openapi.json").status_code == 200
+        process.send_signal(end)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert said in errors
+    assert "Traceback" not in errors
+
+
+def test_with_a_token_it_answers_only_those_who_have_it(tmp_path):
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    with served(tmp_path, "host=0.0.0.0", "token_file=token") as (_, address):
+        here = address.replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(f"{here}/api/training/jobs").status_code == 401
+        assert httpx.get(here).status_code == 401
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert httpx.get(f"{here}/api/training/jobs", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["host=0.0.0.0"], "needs an API token"),
+        (["port=70000"], "port must be at most 65535"),
+        (["token_file=nothing"], "token_file=nothing cannot be read"),
+        (["prot=1"], "Did you mean 'port'?"),
+    ],
+)
+def test_a_mistake_is_a_sentence(tmp_path, words, said):
+    process = command(tmp_path, *words)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert said in errors
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_address_that_is_taken_is_said():
+    with bound("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(UserError, match="Choose another with port=NUMBER"):
+            bound("127.0.0.1", taken.getsockname()[1])
+
+
+def test_an_empty_token_file_is_refused(tmp_path):
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(UserError, match="is empty"):
+        token(str(tmp_path / "token"))
+
+
+def test_the_environment_may_hold_the_token(monkeypatch):
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    assert token(None) == TOKEN
+    monkeypatch.setenv("API_TOKEN", "")
+    assert token(None) is None

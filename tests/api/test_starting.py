@@ -1,0 +1,91 @@
+"""Starts, cancels and restarts as the queue sees them, while nobody runs anything."""
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from pipeline.results.repository import Repository
+from pipeline.service import TrainingRequest, queueing
+from support.runs import ask
+
+START = "/api/training/start"
+JOBS = "/api/training/jobs"
+
+
+@pytest.fixture
+def queued(client):
+    """The path of a job that waits."""
+    (job,) = client.post(START, json={"markets": ["demo"]}).json()["job_ids"]
+    return f"{JOBS}/{job}"
+
+
+def refused(answer):
+    assert answer.status_code == 409, answer.text
+    return answer.json()["detail"]
+
+
+def test_a_start_queues_a_job_for_every_market_in_their_order(client, tmp_path):
+    answer = client.post(START, json={"markets": ["demo_null", "demo"], "seed": 7})
+    assert answer.status_code == 202
+    ids = answer.json()["job_ids"]
+    jobs = [client.get(f"{JOBS}/{one}").json() for one in ids]
+    assert [(job["pair"], job["queued"], job["seed"]) for job in jobs] == [
+        ("NOEDGE/USDT", True, 7),
+        ("DEMO/USDT", True, 7),
+    ]
+    assert ask(tmp_path, lambda repository: repository.queue(9)) == ids
+
+
+def test_one_market_that_is_refused_stops_all(client):
+    body = {"markets": ["btc_binance_1h", "demo"], "history": {"since": "2024-01-01"}}
+    answer = client.post(START, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("demo: its candles are invented")
+    assert client.get(JOBS).json()["jobs"] == []
+
+
+def test_jobs_are_stored_all_or_none(service, tmp_path, monkeypatch):
+    made, new_job = [], queueing.new_job
+
+    def twice_the_same_id(**described):
+        made.append(new_job(**described))
+        made[-1].id = "a" * 32
+        return made[-1]
+
+    monkeypatch.setattr(queueing, "new_job", twice_the_same_id)
+    with pytest.raises(IntegrityError):
+        service.start_training(TrainingRequest(markets=["demo", "demo_null"]))
+    assert len(made) == 2
+    assert ask(tmp_path, Repository.jobs) == []
+
+
+def test_a_job_that_was_cancelled_is_restarted(client, queued):
+    assert "only what failed or was cancelled" in refused(client.post(f"{queued}/restart"))
+    assert client.post(f"{queued}/cancel").json()["status"] == "cancelled"
+    assert "there is nothing to cancel" in refused(client.post(f"{queued}/cancel"))
+    again = client.post(f"{queued}/restart").json()
+    assert (again["status"], again["queued"]) == ("pending", True)
+
+
+def test_the_events_of_what_has_ended_are_all_there_and_resumed(client, queued):
+    for change in ("cancel", "restart", "cancel"):
+        client.post(f"{queued}/{change}")
+    lines = client.get(f"{queued}/events").text.splitlines()
+    ids = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+    assert len(ids) == 4
+    rest = client.get(f"{queued}/events", headers={"Last-Event-ID": ids[2]}).text
+    assert rest.startswith(f"id: {ids[3]}\nevent: status\n")
+    assert '"status":"cancelled"' in rest
+
+
+def test_a_job_that_failed_says_why_and_is_restarted(client, queued, tmp_path):
+    def fail(repository):
+        job = queued.rpartition("/")[2]
+        assert repository.take_job(job)
+        repository.fail_job(job, "The disk is full.")
+
+    ask(tmp_path, fail)
+    assert client.get(queued).json()["error"] == "The disk is full."
+    said = refused(client.get(f"{queued}/results"))
+    assert said.endswith("only a completed job has results. The disk is full.")
+    again = client.post(f"{queued}/restart").json()
+    assert (again["status"], again["error"]) == ("pending", None)

@@ -1,0 +1,134 @@
+"""What was trained is looked at, switched on and off, and judged again with live orders."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.validation.lifecycle import judge
+from support.runs import ask
+
+GOOD = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150}
+GOOD |= {"p_value": 0.01, "reality_check_p": 0.01}
+WEAK = GOOD | {"p_value": 0.3}
+DESCRIPTION = (
+    *("exchange", "pair", "timeframe", "strategy", "optimizer"),
+    *("config", "config_hash", "seed"),
+)
+ACTIVE = "/api/configurations/active"
+
+
+@pytest.fixture
+def service(trained_service):
+    return trained_service
+
+
+@pytest.fixture
+def stored(tmp_path, service):
+    """Store the trained configuration once more as if it had other figures; return its path."""
+
+    def store(figures):
+        def copy(repository):
+            (found,) = repository.configurations()
+            job = repository.job(found.job_id)
+            again = repository.create_job(**{name: getattr(job, name) for name in DESCRIPTION})
+            repository.start_job(again)
+            stage, gates = judge(figures)
+            copied = replace(
+                found,
+                id=f"{found.id[:-6]}abcdef",
+                job_id=again,
+                lifecycle_stage=stage,
+                gates=[gate.to_dict() for gate in gates],
+            )
+            repository.save_configuration(copied)
+            return copied.id
+
+        return f"/api/configurations/{ask(tmp_path, copy)}"
+
+    return store
+
+
+def told(answer, status=200):
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def test_activation_below_validation_names_the_failed_gate_and_changes_nothing(client, stored):
+    path = stored(WEAK)
+    said = told(client.post(f"{path}/activate", json={"reason": "looks right"}), 409)["detail"]
+    assert "is in DISCOVERY, and VALIDATION is needed. Failed: p_value (" in said
+    assert "sample_size" not in said
+    assert told(client.get(f"{path}/audit")) == []
+    assert told(client.get(ACTIVE))["configurations"] == []
+
+
+def test_every_switch_is_in_the_audit_trail(client, stored):
+    path = stored(WEAK)
+    forced = {"reason": "a dry run", "force": True}
+    assert told(client.post(f"{path}/activate", json=forced))["is_active"] is True
+    assert told(client.post(f"{path}/deactivate", json={"reason": "enough"}))["is_active"] is False
+    trail = told(client.get(f"{path}/audit"))
+    assert [(e["kind"], e["reason"], e["figures"]["forced"]) for e in trail] == [
+        ("activated", "a dry run", True),
+        ("deactivated", "enough", False),
+    ]
+
+
+def test_validation_and_above_need_no_force(client, stored):
+    path = stored(GOOD)
+    assert told(client.post(f"{path}/activate", json={"reason": "it passed"}))["is_active"]
+    (entry,) = told(client.get(f"{path}/audit"))
+    assert entry["figures"] == {"forced": False}
+
+
+def test_a_poll_is_answered_304_until_something_changes(client, stored):
+    path = stored(GOOD)
+    nothing = client.get(ACTIVE).headers["etag"]
+    client.post(f"{path}/activate", json={"reason": "it passed"})
+    answer = client.get(ACTIVE, headers={"If-None-Match": nothing})
+    (found,) = told(answer)["configurations"]
+    assert (found["lifecycle_stage"], found["size"]) == ("MATURE", 1.0)
+    tag = {"If-None-Match": answer.headers["etag"]}
+    same = client.get(ACTIVE, headers=tag)
+    assert (same.status_code, same.content) == (304, b"")
+    assert same.headers["etag"] == answer.headers["etag"]
+    client.post(f"{path}/execution", json={"adverse_selection_score": 0.5})
+    (found,) = told(client.get(ACTIVE, headers=tag))["configurations"]
+    assert (found["lifecycle_stage"], found["size"]) == ("VALIDATION", 0.5)
+
+
+def test_live_orders_judge_the_stage_anew(client, stored):
+    path = stored(GOOD)
+    live = {"fill_rate": 0.9, "adverse_selection_score": 0.5, "slippage": 0.0004}
+    assert told(client.post(f"{path}/execution", json=live))["lifecycle_stage"] == "VALIDATION"
+    document = told(client.get(path))
+    assert document["status"] == "VALIDATION"
+    assert document["execution_metrics"]["slippage_vs_mid_bps"] == pytest.approx(4.0)
+    assert told(client.post(f"{path}/execution", json={"fill_rate": 0.2}))["lifecycle_stage"] == (
+        "PAPER"
+    )
+    trail = told(client.get(f"{path}/audit"))
+    assert [(e["from_stage"], e["to_stage"], e["figures"]) for e in trail] == [
+        ("MATURE", "VALIDATION", live),
+        ("VALIDATION", "PAPER", {"fill_rate": 0.2}),
+    ]
+
+
+def test_the_same_report_twice_is_recorded_once(client, stored):
+    path = stored(GOOD)
+    for _ in range(2):
+        told(client.post(f"{path}/execution", json={"fill_rate": 0.9}))
+    assert len(told(client.get(f"{path}/audit"))) == 1
+
+
+def test_results_are_the_configuration_and_its_document(client):
+    (job,) = told(client.get("/api/training/jobs"))["jobs"]
+    found = told(client.get(f"/api/training/jobs/{job['id']}/results"))
+    (summary,) = found["configurations"]
+    assert found["job"]["status"] == "completed"
+    assert summary["synthetic"] is True
+    path = f"/api/configurations/{summary['id']}"
+    assert found["documents"] == [told(client.get(path))]
+    assert told(client.get(f"{path}/explanation"))["stage"] == summary["lifecycle_stage"]
+    page = told(client.get("/api/configurations", params={"synthetic": True, "limit": 1}))
+    assert (page["total"], page["configurations"]) == (1, [summary])

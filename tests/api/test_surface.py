@@ -1,0 +1,73 @@
+"""The heatmap of a stored score surface, over HTTP."""
+
+import pytest
+
+PATH = "/api/configurations/{}/heatmap"
+
+
+@pytest.fixture
+def service(trained_service):
+    return trained_service
+
+
+@pytest.fixture
+def report(service, client):
+    (found,) = client.get("/api/configurations").json()["configurations"]
+    return service.report(found["id"], with_candles=False)
+
+
+@pytest.fixture
+def surface(client, report):
+    """Ask for the heatmap of stop_distance and target_multiple."""
+    path = PATH.format(report.configuration.id)
+
+    def asked(**parameters):
+        pair = {"x": "stop_distance", "y": "target_multiple"}
+        return client.get(path, params=pair | parameters)
+
+    return asked
+
+
+def shown(answer):
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"][0]
+
+
+def test_best_is_over_all_others(surface, report):
+    scores = report.artifacts.scores.metrics["score"]
+    found = shown(surface())
+    assert found["x"] == ["1", "2"]
+    assert found["y"] == ["2", "3", "4"]
+    best = scores.max(axis=(0, 1, 2, 3, 4, 7, 8)).T
+    assert found["z"] == [pytest.approx(row) for row in best.tolist()]
+
+
+def test_a_slice_holds_what_is_named_and_leaves_the_rest_as_stored(surface, report):
+    scores, stored = report.artifacts.scores, report.configuration.parameters
+    held = stored | {"pierce_depth": 0.0005, "max_spread_tolerance": None}
+    index = tuple(
+        slice(None) if name in ("stop_distance", "target_multiple") else values.index(held[name])
+        for name, values in scores.axes.items()
+    )
+    found = shown(surface(mode="slice", at=["pierce_depth=0.0005", "max_spread_tolerance=null"]))
+    table = scores.metrics["score"][index].T
+    assert found["z"] == [pytest.approx(row, nan_ok=True) for row in table.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"x": "colour"}, "There is no parameter colour; choose of pierce_depth"),
+        ({"x": "target_multiple"}, "two different parameters"),
+        ({"mode": "slice", "at": "pierce_depth=0.5"}, "pierce_depth=0.5 is not on the grid"),
+        ({"at": "colour=1"}, "at: there is no parameter colour; allowed are pierce_depth"),
+        ({"at": "pierce_depth"}, "String should match pattern"),
+        ({"at": "pierce_depth=1e9"}, "String should match pattern"),
+        ({"at": ["pierce_depth=1"] * 65}, "at most 64 items"),
+        ({"mode": "worst"}, "'best' or 'slice'"),
+    ],
+)
+def test_what_is_not_there_is_refused(surface, parameters, said):
+    answer = surface(**parameters)
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]

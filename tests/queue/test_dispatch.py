@@ -1,0 +1,76 @@
+"""The dispatcher as a process of its own, killed and cancelled as it happens."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.results.job_events import events_after, newest_progress
+from pipeline.results.repository import Repository
+from support.serving import PATIENCE, until
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def test_queued_jobs_are_done_once_and_the_dispatcher_ends(
+    repository: Repository, queue_small: Callable[[int], str], start: Start
+) -> None:
+    ids = [queue_small(seed) for seed in (1, 2, 3)]
+    assert start().wait(PATIENCE) == 0
+    assert {repository.job(one).status for one in ids} == {"completed"}
+    for one in ids:
+        told = [e.payload["status"] for e in events_after(repository, 0, one) if e.kind == "status"]
+        assert told == ["pending", "running", "completed"]
+
+
+def test_a_second_dispatcher_leaves(
+    repository: Repository, queue_small: Callable[[int], str], start: Start
+) -> None:
+    job_id = queue_small(1)
+    first = start()
+    until(lambda: repository.job(job_id).status == "running")
+    assert start().wait(PATIENCE) == 0
+    assert first.poll() is None
+
+
+def test_a_cancelled_job_ends_and_the_next_is_done(
+    repository: Repository, queue_small: Callable[[int], str], start: Start
+) -> None:
+    first = queue_small(1)
+    start()
+    until(lambda: repository.job(first).stage_of_work is not None)
+    worker = repository.job(first).pid
+    repository.cancel_job(first)
+    began = time.monotonic()
+    until(lambda: not Path(f"/proc/{worker}").exists())
+    assert time.monotonic() - began < 3.0
+    second = queue_small(2)
+    until(lambda: repository.job(second).status == "completed")
+    assert repository.job(first).status == "cancelled"
+
+
+def test_what_runs_is_queued_again_when_the_dispatcher_is_told_to_end(
+    repository: Repository, queue_small: Callable[[int], str], start: Start
+) -> None:
+    job_id = queue_small(1)
+    dispatcher = start()
+    until(lambda: repository.job(job_id).stage_of_work is not None)
+    dispatcher.send_signal(signal.SIGTERM)
+    dispatcher.wait(PATIENCE)
+    assert repository.job(job_id).queued
+
+
+def test_the_first_progress_of_a_job_comes_soon(
+    repository: Repository, queue_small: Callable[[int], str], start: Start
+) -> None:
+    """A worker has started before there is a job for it."""
+    start(idle=30)
+    time.sleep(6)
+    job_id = queue_small(1)
+    until(lambda: newest_progress(repository, job_id))
+    told = events_after(repository, 0, job_id)
+    queued, progress = told[0], next(e for e in told if e.kind == "progress")
+    assert (progress.at - queued.at).total_seconds() < 2.0

@@ -1,0 +1,80 @@
+"""Dispatchers, workers and servers are killed at random moments: no job is lost or done twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.results.job_events import events_after
+from pipeline.results.repository import Repository
+from support.serving import PATIENCE, served, until
+
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_kills_lose_nothing_and_double_nothing(
+    repository: Repository,
+    queue_small: Callable[[int], str],
+    start: Callable[..., subprocess.Popen[bytes]],
+    seed: int,
+) -> None:
+    """A worker is killed, then the dispatcher; what failed is restarted under another."""
+    chance = random.Random(seed)
+    ids = [queue_small(one) for one in (1, 2, 3)]
+    dispatcher = start()
+    kill_a_worker(repository, chance)
+    time.sleep(chance.uniform(0, 1))
+    dispatcher.kill()
+    dispatcher.wait()
+    until(lambda: not [*repository.reap_dead_jobs(), *repository.jobs("running")])
+    failed = repository.jobs("failed")
+    for job in failed:
+        assert "is gone" in (job.error or "")
+        repository.restart_job(job.id)
+    assert start().wait(PATIENCE) == 0
+    assert_done_once(repository, ids)
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_jobs_outlive_their_server(
+    tmp_path: Path, repository: Repository, queue_small: Callable[[int], str], seed: int
+) -> None:
+    """The server has started the dispatcher and is killed; the next one finds all done."""
+    chance = random.Random(seed)
+    url = f"sqlite:///{tmp_path}/trainings.db"
+    ids = [queue_small(one) for one in (1, 2)]
+    with served(tmp_path, url=url) as (server, _):
+        until(lambda: repository.jobs("running"))
+        time.sleep(chance.uniform(0, 1))
+        server.kill()
+        server.wait()
+        until(lambda: not [*repository.jobs("pending"), *repository.jobs("running")])
+    assert_done_once(repository, ids)
+
+
+def kill_a_worker(repository: Repository, chance: random.Random) -> None:
+    until(lambda: repository.jobs("running"))
+    time.sleep(chance.uniform(0, 1))
+    if running := repository.jobs("running"):  # it may have ended meanwhile
+        os.kill(chance.choice(running).pid, signal.SIGKILL)
+
+
+def assert_done_once(repository: Repository, ids: list[str]) -> None:
+    for job_id in ids:
+        assert repository.job(job_id).status == "completed"
+        told = events_after(repository, 0, job_id)
+        states = [e.payload["status"] for e in told if e.kind == "status"]
+        assert states[-2:] == ["running", "completed"]
+        assert states.count("completed") == 1
+        assert states.count("running") == 1 + states.count("failed")
+        assert sum(e.kind == "result" for e in told) == 1
+    stored = [one.job_id for one in repository.configurations()]
+    assert sorted(stored) == sorted(ids)

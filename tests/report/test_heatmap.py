@@ -1,0 +1,84 @@
+"""Two parameters of a score surface: the best over the others, or a slice."""
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.report.heatmap import best, cut, heatmap
+from pipeline.report.payload import heatmaps
+from pipeline.results.artifacts import ScoreSummary, ScoreSurface
+
+AXES = {"a": [1, 2], "b": [0.1, 0.2, 0.3], "c": [None, 5.0]}
+SCORE = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+WHOLE = ScoreSurface(AXES, {"score": SCORE})
+PAIRS = {
+    ("a", "b"): SCORE.max(axis=2).astype(float),
+    ("a", "c"): SCORE.max(axis=1).astype(float),
+    ("b", "c"): SCORE.max(axis=0).astype(float),
+}
+LARGE = ScoreSummary(AXES, np.array([11]), np.array([11.0]), PAIRS)
+AT = {"a": 2, "b": 0.2, "c": None}
+
+
+@pytest.mark.parametrize("scores", [WHOLE, LARGE])
+def test_best_is_the_maximum_over_the_others(scores):
+    assert best(scores, "b", "a").tolist() == SCORE.max(axis=2).tolist()
+    assert best(scores, "a", "b").tolist() == SCORE.max(axis=2).T.tolist()
+    assert best(scores, "c", "a").tolist() == SCORE.max(axis=1).tolist()
+
+
+def test_a_slice_holds_the_others_at_their_values():
+    assert cut(WHOLE, "b", "a", AT).tolist() == SCORE[:, :, 0].tolist()
+    assert cut(WHOLE, "c", "b", AT).tolist() == SCORE[1].tolist()
+    assert cut(WHOLE, "a", "c", AT).tolist() == SCORE[:, 1].T.tolist()
+
+
+def test_what_is_not_admissible_counts_only_where_nothing_else_is():
+    score = SCORE.copy()
+    score[0, 0] = np.nan
+    score[1, 1, 1] = np.nan
+    table = best(ScoreSurface(AXES, {"score": score}), "b", "a")
+    assert np.isnan(table[0, 0])
+    assert table[1, 1] == score[1, 1, 0]
+
+
+def test_the_chosen_values_are_marked():
+    figure = heatmap(WHOLE, "a", "c", "slice", AT)
+    assert figure["data"][0]["x"] == ["1", "2"]
+    assert figure["data"][0]["y"] == ["off", "5"]
+    assert (figure["data"][1]["x"], figure["data"][1]["y"]) == (["2"], ["off"])
+    go.Figure(figure)
+
+
+def test_the_marked_value_of_a_slice_is_the_stored_score(report):
+    scores, row = report.artifacts.scores, report.configuration
+    names = [name for name, values in scores.axes.items() if len(values) > 1]
+    tables = heatmaps(scores, row.parameters)
+    at = {n: list(scores.axes[n]).index(row.parameters[n]) for n in scores.axes}
+    value = scores.metrics["score"][tuple(at.values())]
+    for pair, table in tables["slice"].items():
+        a, b = pair.split("|")
+        assert table[at[a]][at[b]] == pytest.approx(value, rel=1e-4)
+        assert tables["best"][pair][at[a]][at[b]] >= table[at[a]][at[b]]
+    assert len(tables["best"]) == len(names) * (len(names) - 1) // 2
+
+
+def test_a_large_grid_has_no_slices():
+    assert heatmaps(LARGE, AT)["slice"] is None
+    with pytest.raises(UserError, match="mode=best"):
+        cut(LARGE, "a", "b", AT)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "at", "said"),
+    [
+        ("a", "a", AT, "two different parameters"),
+        ("A1", "b", AT, "no parameter A1; choose of a, b, c"),
+        ("a", "b", {}, "needs a value of c: one of off, 5"),
+        ("a", "b", {"c": 4.0}, "c=4 is not on the grid: it has off, 5"),
+    ],
+)
+def test_mistakes_are_named(x, y, at, said):
+    with pytest.raises(UserError, match=said):
+        heatmap(WHOLE, x, y, "slice", at)

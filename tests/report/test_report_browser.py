@@ -1,0 +1,91 @@
+"""The file in a real browser: it draws, answers to its controls, and asks nobody for anything."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from pipeline.report.page import page
+
+DRAWN = "document.querySelectorAll('.figure .main-svg').length >= 8"
+HEAT = "document.getElementById('heatmap').data[0]"
+
+
+@pytest.fixture(scope="module")
+def file(report, tmp_path_factory):
+    """The page on a disk."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page(report), "utf-8")
+    return path
+
+
+@contextmanager
+def opened(browser, file, **options):
+    """Open the page, and see to it that nothing went wrong and nothing was asked for."""
+    context = browser.new_context(offline=True, accept_downloads=True, **options)
+    tab = context.new_page()
+    errors, requests = [], []
+    tab.on("console", lambda message: errors.append(message.text))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(file.as_uri())
+    tab.wait_for_function(DRAWN)
+    yield tab
+    assert errors == []
+    assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_draws_in_every_theme_and_width(browser, file, scheme, width):
+    with opened(
+        browser, file, color_scheme=scheme, viewport={"width": width, "height": 800}
+    ) as tab:
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        paper = tab.evaluate("document.getElementById('equity')._fullLayout.paper_bgcolor")
+        assert paper == {"light": "#ffffff", "dark": "#171a1f"}[scheme]
+
+
+def test_the_axes_of_the_heatmap_can_be_changed(browser, file, report):
+    scores = report.artifacts.scores
+    with opened(browser, file) as tab:
+        tab.select_option("#heatmap-x", "target_multiple")
+        tab.select_option("#heatmap-y", "stop_distance")
+        shown = tab.evaluate(HEAT)
+        assert shown["x"] == [f"{value:g}" for value in scores.axes["target_multiple"]]
+        assert shown["y"] == [f"{value:g}" for value in scores.axes["stop_distance"]]
+        tab.select_option("#heatmap-y", "target_multiple")  # the axes change places
+        assert tab.evaluate(HEAT)["y"] == shown["x"]
+        flipped = tab.evaluate(f"{HEAT}.z")
+        assert flipped == [list(column) for column in zip(*shown["z"], strict=True)]
+
+
+def test_a_slice_is_never_above_the_best(browser, file):
+    with opened(browser, file) as tab:
+        best = tab.evaluate(f"{HEAT}.z")
+        tab.select_option("#heatmap-mode", "slice")
+        for row, row_of_best in zip(tab.evaluate(f"{HEAT}.z"), best, strict=True):
+            pairs = [pair for pair in zip(row, row_of_best, strict=True) if pair[0] is not None]
+            assert all(value <= largest for value, largest in pairs)
+
+
+def test_one_trade_can_be_looked_at(browser, file):
+    with opened(browser, file) as tab:
+        everything = tab.evaluate("document.getElementById('trades').data[0].x.length")
+        tab.select_option("#trades-choice", "1")
+        assert 0 < tab.evaluate("document.getElementById('trades').data[0].x.length") < everything
+
+
+def test_the_configuration_can_be_saved(browser, file, report):
+    with opened(browser, file) as tab:
+        with tab.expect_download() as download:
+            tab.click("text=Save the JSON")
+        assert download.value.suggested_filename == f"{report.configuration.id}.json"
+
+
+def test_it_prints_light(browser, file):
+    with opened(browser, file, color_scheme="dark") as tab:
+        tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+        paper = "document.getElementById('equity')._fullLayout.paper_bgcolor"
+        tab.wait_for_function(f"{paper} === '#ffffff'")
+        assert tab.evaluate(paper) == "#ffffff"

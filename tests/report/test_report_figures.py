@@ -1,0 +1,120 @@
+"""Every number in a figure is a stored one."""
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from pipeline.report import figures
+from pipeline.report.theme import template
+from pipeline.report.trades import trades_on_candles
+from pipeline.results.artifacts import DailySeries, NullDistribution
+
+WINDOW = {
+    "train": ["2023-01-01", "2023-01-31"],
+    "test": ["2023-02-01", "2023-02-10"],
+    "parameters": {"a": 2.0, "b": None},
+    "in_sample": {"sharpe_ratio": 3.0},
+    "out_of_sample": {"sharpe_ratio": 1.0},
+}
+BARREN = WINDOW | {"parameters": None, "in_sample": None, "out_of_sample": {"sharpe_ratio": 0.0}}
+
+
+def trace(figure, name):
+    (found,) = [t for t in figure["data"] if t.get("name", "").startswith(name)]
+    return found
+
+
+def test_equity_ends_at_the_stored_net_profits(report):
+    drawn = figures.equity(report.artifacts.in_sample, report.artifacts.out_of_sample)
+    row = report.configuration
+    assert trace(drawn, "out of sample")["y"][-1] == pytest.approx(row.out_of_sample["net_profit"])
+    assert trace(drawn, "in sample")["y"][-1] == pytest.approx(row.in_sample["net_profit"])
+
+
+def test_the_deepest_drawdown_is_the_stored_one(report):
+    drawn = figures.drawdown(report.artifacts.in_sample, report.artifacts.out_of_sample)
+    row = report.configuration
+    lowest = {name: -min(trace(drawn, name)["y"]) for name in ("out of sample", "in sample")}
+    assert lowest["out of sample"] == pytest.approx(row.out_of_sample["max_drawdown"])
+    assert lowest["in sample"] == pytest.approx(row.in_sample["max_drawdown"])
+
+
+def test_equity_has_a_point_for_every_day():
+    series = DailySeries(np.array([0, 1], np.int32), np.array([0.1, -0.5]))
+    drawn = figures.equity(series, series)
+    assert drawn["data"][0]["x"] == ["1970-01-01", "1970-01-02"]
+    assert drawn["data"][0]["y"] == pytest.approx([0.1, -0.45])
+
+
+def test_the_two_series_differ_in_more_than_colour():
+    series = DailySeries(np.array([0], np.int32), np.array([0.1]))
+    dashes = [t["line"]["dash"] for t in figures.equity(series, series)["data"]]
+    assert dashes == ["solid", "dash"]
+
+
+def test_a_loss_on_the_first_day_is_a_drawdown():
+    assert figures.drawdown_curve(np.array([-0.1, 0.05])) == pytest.approx([-0.1, -0.055])
+
+
+def test_a_window_is_drawn_to_the_end_of_its_last_day():
+    drawn = figures.window_spans([WINDOW])
+    assert trace(drawn, "train")["x"] == ["2023-01-01", "2023-02-01", None]
+    assert trace(drawn, "test")["x"] == ["2023-02-01", "2023-02-11", None]
+
+
+def test_windows_show_promise_and_outcome():
+    drawn = figures.window_metric([WINDOW, BARREN])
+    assert trace(drawn, "promised")["y"] == [3.0, None]
+    assert trace(drawn, "out of sample")["y"] == [1.0, 0.0]
+
+
+def test_a_parameter_is_coloured_by_its_place_in_what_was_searched():
+    searched = {"a": (1.0, 3.0), "b": (0.0, 1.0)}
+    (data,) = figures.parameter_spread([WINDOW, BARREN], {"a": 3.0, "b": None}, searched)["data"]
+    assert data["z"] == [[0.5, None, 1.0], [None, None, None]]
+    assert data["text"] == [["2", "–", "3"], ["off", "–", "off"]]
+    assert data["x"] == ["1", "2", "stored"]
+
+
+def test_luck_is_drawn_in_shares_with_the_found_value_in_it():
+    null = NullDistribution(
+        found=3.0,
+        maxima=np.array([1.0, 1.0, 2.0, 2.0]),
+        best=2.5,
+        surrogates={"permuted": np.array([0.5, -np.inf])},
+    )
+    drawn = figures.null_distribution(null)
+    assert sum(trace(drawn, "bootstrap")["y"]) == pytest.approx(1.0)
+    assert sum(trace(drawn, "permuted")["y"]) == pytest.approx(0.5)
+    assert trace(drawn, "found")["x"] == [3.0, 3.0]
+    assert trace(drawn, "best of the surrogates")["x"] == [2.5, 2.5]
+
+
+def test_the_stored_null_distribution_is_drawn_whole(report):
+    null = report.artifacts.null
+    drawn = figures.null_distribution(null)
+    assert trace(drawn, "best of the surrogates")["x"][0] == null.best
+    for kind, best in null.surrogates.items():
+        share = np.isfinite(best).mean()
+        assert sum(trace(drawn, kind)["y"]) == pytest.approx(share)
+
+
+def test_themes_change_the_layout_alone(report):
+    args = (report.artifacts.in_sample, report.artifacts.out_of_sample)
+    light, dark = (figures.equity(*args, theme) for theme in ("light", "dark"))
+    assert light["data"] == dark["data"]
+    assert light["layout"]["template"] == template("light") != dark["layout"]["template"]
+
+
+def test_plotly_knows_every_attribute(report):
+    record, row = report.artifacts, report.configuration
+    for figure in (
+        figures.equity(record.in_sample, record.out_of_sample),
+        figures.drawdown(record.in_sample, record.out_of_sample, "dark"),
+        figures.window_spans(record.windows),
+        figures.window_metric(record.windows),
+        figures.parameter_spread(record.windows, row.parameters, report.searched),
+        figures.null_distribution(record.null),
+        trades_on_candles(report.candles, record.trades),
+    ):
+        go.Figure(figure)

@@ -1,0 +1,71 @@
+"""The page of a sweep, from markets made by hand."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import plotly.graph_objects as go
+import pytest
+
+from pipeline.report.html import element
+from pipeline.report.sweep_figures import discoveries, sharpe_ratios
+from pipeline.report.sweep_loading import SweepReport, SweptMarket
+from pipeline.report.sweep_page import sweep_page
+from pipeline.wording import VERDICTS
+
+DAY = datetime(2024, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def markets(report):
+    """Two real markets, a synthetic one, one that stored nothing and one that failed."""
+    stored = replace(report.configuration, synthetic=False, lifecycle_stage="DISCOVERY")
+
+    def market(name, sharpe, p, q, **fields):
+        metrics = stored.out_of_sample | {"sharpe_ratio": sharpe}
+        row = replace(stored, out_of_sample=metrics, **fields)
+        return SweptMarket(name, "done", row, p, q, 1.5, None)
+
+    return [
+        market("first", 0.7, 0.04, 0.08),
+        market("second", 1.9, 0.2, 0.2, lifecycle_stage="PAPER"),
+        market("planted", 6.0, 0.001, 0.001, synthetic=True),
+        SweptMarket("barren", "done", None, None, None, 0.5, None),
+        SweptMarket("broken", "failed", None, None, None, None, "no <candles>"),
+    ]
+
+
+def test_markets_are_ordered_by_their_sharpe_ratio(markets):
+    figure = sharpe_ratios(markets)
+    assert figure["layout"]["yaxis"]["categoryarray"] == ["first", "second", "planted"]
+    assert [(t["name"], t["x"]) for t in figure["data"]] == [
+        ("market", [0.7, 1.9]),
+        ("SYNTHETIC", [6.0]),
+    ]
+    go.Figure(figure)
+
+
+def test_the_line_of_benjamini_and_hochberg_is_of_each_family(markets):
+    real, limit, planted, limit_planted = discoveries(markets)["data"]
+    assert (real["y"], real["text"]) == ([0.04, 0.2], ["first", "second"])
+    assert limit["y"] == pytest.approx([0.05, 0.1])
+    assert planted["y"] == [0.001]
+    assert limit_planted["y"] == pytest.approx([0.1])
+    go.Figure(discoveries(markets))
+
+
+def test_the_page_says_how_every_market_ended(markets):
+    text = sweep_page(
+        SweepReport("5" * 32, "LIQUIDITY_SWEEP_V3", "grid", "completed", DAY, DAY, DAY, markets)
+    )
+    assert "Of 3 markets with a p-value, 2 have a q-value below 0.1" in text
+    lines = [
+        f"1 DISCOVERY: {VERDICTS['DISCOVERY']}",
+        f"1 SYNTHETIC DISCOVERY: {VERDICTS['DISCOVERY']}",
+        f"1 PAPER: {VERDICTS['PAPER']}",
+        "1 failed",
+        "1 nothing stored",
+    ]
+    places = [text.index(element("li", line)) for line in lines]
+    assert places == sorted(places)
+    assert element("li", "broken: no <candles>") in text
+    assert "SYNTHETIC candles: those figures" in text

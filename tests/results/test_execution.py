@@ -1,0 +1,74 @@
+"""What live orders say is judged with the gates that a configuration had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.execution import record_execution
+from pipeline.results.ownership import UnknownIdError
+from pipeline.results.records import Configuration
+from pipeline.results.repository import Repository
+from pipeline.validation.lifecycle import Stage, judge
+from support.v3_document import document
+
+FIGURES = {
+    "net_profit": 0.1,
+    "sharpe_ratio": 2.0,
+    "sample_size": 150.0,
+    "p_value": 0.01,
+    "reality_check_p": 0.01,
+}
+
+
+@pytest.fixture
+def mature(
+    repository: Repository, running_job: str, example: Callable[..., Configuration]
+) -> Configuration:
+    stage, gates = judge(FIGURES)
+    found = example(
+        running_job,
+        lifecycle_stage=stage,
+        gates=[gate.to_dict() for gate in gates],
+        document=document(stage),
+    )
+    repository.save_configuration(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("metrics", "stage"),
+    [
+        ({"fill_rate": 0.69}, "PAPER"),
+        ({"fill_rate": 0.7}, "MATURE"),
+        ({"adverse_selection_score": 0.3}, "VALIDATION"),
+        ({"adverse_selection_score": 0.29}, "MATURE"),
+    ],
+)
+def test_a_known_figure_binds(
+    repository: Repository, mature: Configuration, metrics: dict[str, float], stage: Stage
+) -> None:
+    assert mature.lifecycle_stage == "MATURE"
+    assert record_execution(repository, mature.id, metrics) == stage
+    (event,) = repository.events(mature.id)
+    assert (event.kind, event.from_stage, event.to_stage) == ("execution", "MATURE", stage)
+    assert event.figures == metrics
+
+
+def test_the_same_figures_again_are_recorded_once(
+    repository: Repository, mature: Configuration
+) -> None:
+    for _ in range(2):
+        record_execution(repository, mature.id, {"fill_rate": 0.5, "slippage": 0.001})
+    assert len(repository.events(mature.id)) == 1
+
+
+def test_better_fills_lift_it_again(repository: Repository, mature: Configuration) -> None:
+    assert record_execution(repository, mature.id, {"fill_rate": 0.5}) == "PAPER"
+    assert record_execution(repository, mature.id, {"fill_rate": 0.9}) == "MATURE"
+
+
+def test_what_is_not_stored_has_no_orders(repository: Repository) -> None:
+    with pytest.raises(UnknownIdError):
+        record_execution(repository, "nothing", {"fill_rate": 0.5})

@@ -1,0 +1,57 @@
+"""Pages of configurations are read from an index that covers them, whatever is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, Select
+
+from pipeline.bench.repository import FILTERS, fill, measure
+from pipeline.results import listing
+from pipeline.results.database import open_database
+from pipeline.results.listing import SORT_KEYS, SortKey
+
+TABLE = "trained_configurations"
+
+
+def plan(connection: Connection, query: Select[Any]) -> list[str]:
+    """Lines of the database's plan that say how the table is read."""
+    compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
+    if connection.dialect.name == "sqlite":
+        told = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
+        return [row[3] for row in told if TABLE in row[3]]
+    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # an empty table is read whole
+    connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+    told = connection.exec_driver_sql(f"EXPLAIN {str(compiled).replace('%', '%%')}")
+    return [row[0] for row in told if f" on {TABLE}" in row[0]]
+
+
+def reads_rows(line: str) -> bool:
+    """Whether a line of a plan opens rows other than by their id, of one job, or active."""
+    by_few = (f"pk_{TABLE}", f"ix_{TABLE}_job_id", f"ix_{TABLE}_active")
+    found = ("COVERING INDEX", "Index Only Scan", "autoindex", *by_few)
+    return not any(one in line for one in found)
+
+
+@pytest.mark.parametrize("order_by", SORT_KEYS)
+@pytest.mark.parametrize("filters", FILTERS)
+def test_a_page_and_its_count_open_no_other_rows(
+    engine: Engine, filters: str, order_by: SortKey
+) -> None:
+    wanted = FILTERS[filters]
+    with engine.connect() as connection:
+        queries = [listing.rows(wanted, order_by, way, 50, 0) for way in (True, False)]
+        for query in (listing.counted(wanted), *queries):
+            lines = plan(connection, query)
+            assert lines
+            assert not [line for line in lines if reads_rows(line)]
+
+
+@pytest.mark.slow
+def test_pages_of_100_000_configurations_take_less_than_100_ms(empty_url: str) -> None:
+    engine = open_database(empty_url)
+    fill(engine, 100_000)
+    medians = measure(engine)
+    engine.dispose()
+    assert {page: s for page, s in medians.items() if s > 0.1} == {}

@@ -1,0 +1,110 @@
+"""The Studio in a browser: from the choice of markets to the saved JSON."""
+
+import json
+
+import pytest
+
+#: Seconds that a small training may take on a machine that is busy.
+LONG = 60_000
+
+
+BOXES = ("binance", "BTC/USDT", "ETH/USDT", "SOL/USDT", "15m")
+MARKETS = ("binance:BTC/USDT:15m", "binance:ETH/USDT:15m", "binance:SOL/USDT:15m")
+
+
+def _tick(page, *names):
+    for name in names:
+        page.get_by_role("checkbox", name=name, exact=True).click()
+
+
+def _fill(page, values):
+    for name, value in values.items():
+        page.get_by_label(name).fill(value)
+
+
+def _moves(page):
+    """Wait until the first running job is seen at two places; return both."""
+    bar = page.get_by_role("progressbar").first
+    bar.wait_for(timeout=LONG)
+    page.evaluate(
+        "window.seen = new Set(); window.look = setInterval(() => {"
+        " const bar = [...document.querySelectorAll('[role=progressbar]')]"
+        "  .find((one) => one.offsetParent);"
+        " if (bar) window.seen.add(bar.ariaLabel + ' ' + bar.ariaValueNow); }, 50)"
+    )
+    page.wait_for_function("window.seen.size > 1", timeout=LONG)
+    return page.evaluate("clearInterval(window.look), [...window.seen]")
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory):
+    """Where pictures go, for whoever looks at them."""
+    return tmp_path_factory.mktemp("screenshots")
+
+
+def test_from_three_markets_to_the_saved_verdict(watched, shots):
+    first = watched(viewport={"width": 1280, "height": 900})
+    page = first.open("/")
+    _tick(page, *BOXES)
+    page.get_by_text("Grid of its parameters").click()
+    grids = {
+        "pierce_depth": "0.001, 0.002",
+        "volume_spike_threshold": "1.5, 2",
+        "reversal_candle_size": "1, 1.5",
+    }
+    _fill(page, grids | {"from (UTC)": "2023-01-01", "up to, without (UTC)": "2023-07-20"})
+    aside = page.locator("aside")
+    aside.get_by_text("14,400 combinations, ").first.wait_for(timeout=LONG)
+    for market in MARKETS:
+        assert market in page.get_by_text("3 markets:").text_content()
+    assert aside.locator("details").count() == 3
+    page.screenshot(path=shots / "train.png", full_page=True)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url("**/jobs")
+    assert len(_moves(page)) > 1
+    page.screenshot(path=shots / "jobs.png", full_page=True)
+    page.close()
+
+    again = watched(viewport={"width": 1280, "height": 900})
+    page = again.open("/jobs")
+    page.get_by_role("progressbar").first.wait_for()  # it runs on, and is seen again
+    ended = page.locator("li.job", has_text="grid").get_by_role("link", name="Verdict")
+    ended.nth(2).wait_for(timeout=LONG)
+    ended.first.click()
+    page.locator("#heatmap .main-svg").first.wait_for(timeout=LONG)
+    page.get_by_role("heading", name="Verdict").wait_for()
+    page.locator("#heatmap-x").select_option("stop_distance")
+    page.locator("#heatmap .xtitle", has_text="stop_distance").wait_for()
+    page.locator("#heatmap-mode").select_option("slice")
+    page.get_by_label("target_multiple held at").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save the JSON").click()
+    saved = json.loads(download.value.path().read_text("utf-8"))
+    assert page.url.endswith(download.value.suggested_filename.removesuffix(".json"))
+    assert saved == page.request.get(f"{again.address}/api{page.url[len(again.address) :]}").json()
+    page.screenshot(path=shots / "configuration.png", full_page=True)
+    for one in (first, again):
+        assert (one.errors, one.elsewhere) == ([], [])
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/configurations", "/sweeps"])
+def test_a_phone_shows_every_page_without_scrolling_sideways(watched, path):
+    phone = watched(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = phone.open(path)
+    page.get_by_role("heading", level=1).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert (phone.errors, phone.elsewhere) == ([], [])
+
+
+def test_the_theme_is_remembered(watched):
+    reader = watched(color_scheme="light")
+    page = reader.open("/jobs")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    page.locator("body.body--dark").wait_for()
+    page.goto(f"{reader.address}/configurations")
+    page.locator("body.body--dark").wait_for()
+
+
+def test_an_unknown_id_is_a_sentence(watched):
+    page = watched().open("/configurations/..%5C..%5Cetc")
+    page.get_by_text("That is no id of a configuration.").wait_for()

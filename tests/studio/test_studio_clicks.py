@@ -1,0 +1,144 @@
+"""What a person does to jobs, configurations and sweeps, by mouse and by keyboard alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.results.database import open_database
+from pipeline.results.repository import Repository
+
+#: Rows that fill two pages of 25 with those that the sweep stored.
+COPIES = 30
+NAME = "LIQUIDITY_SWEEP_V3_20230101_000000_{:06x}"
+
+
+@pytest.fixture(scope="module")
+def many(server, folder):
+    """Copies of what the sweep stored, as of a pair that nothing else has."""
+    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
+    repository = Repository(engine)
+    one = repository.configurations(limit=1)[0]
+    for place in range(COPIES):
+        job_id = repository.create_job(
+            exchange="kraken",
+            pair="ETH/USDT",
+            timeframe="4h",
+            strategy=one.strategy,
+            optimizer="grid",
+            config=repository.job(one.job_id).config,
+            config_hash="c0ffee",
+            seed=place,
+        )
+        repository.start_job(job_id)
+        copy = {"id": NAME.format(place), "job_id": job_id, "exchange": "kraken"}
+        repository.save_configuration(replace(one, **copy, pair="ETH/USDT", timeframe="4h"))
+    yield
+    engine.dispose()
+
+
+def _choose(page, label, option):
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_a_job_is_cancelled_and_started_again(watched):
+    person = watched()
+    page = person.open("/jobs")
+    asked = {"markets": ["demo"], "history": {"days": 365}}
+    answer = page.request.post(f"{person.address}/api/training/start", data=asked)
+    assert answer.ok, answer.text()
+    job = page.locator("li.job", has_text="DEMO").first
+    job.get_by_text("running", exact=True).wait_for()
+    job.get_by_role("button", name="Cancel").click()
+    job.get_by_text("cancelled", exact=True).wait_for()
+    job.get_by_role("button", name="Restart").click()
+    job.get_by_text("running", exact=True).wait_for(timeout=20_000)
+    job.get_by_role("button", name="Cancel").click()
+    job.get_by_text("cancelled", exact=True).wait_for()
+    assert (person.errors, person.elsewhere) == ([], [])
+
+
+def test_activation_is_refused_by_a_gate_forced_and_undone(watched, many):
+    person = watched()
+    page = person.open(f"/configurations/{NAME.format(1)}")
+    page.get_by_label("reason").fill("a test of it")
+    page.get_by_role("button", name="Activate", exact=True).click()
+    page.get_by_text("VALIDATION, so it is not activated").or_(
+        page.locator(".q-notification", has_text="VALIDATION")
+    ).first.wait_for()
+    page.get_by_role("checkbox", name="also below VALIDATION").click()
+    page.get_by_role("button", name="Activate", exact=True).click()
+    page.get_by_text("Active: live traders").wait_for()
+    active = page.request.get(f"{person.address}/api/configurations/active").json()
+    assert NAME.format(1) in str(active)
+    page.get_by_label("reason").fill("enough of it")
+    page.get_by_role("button", name="Deactivate").click()
+    page.get_by_text("Not active:").wait_for()
+    history = page.locator("#section-history").text_content()
+    assert "a test of it" in history
+    assert "enough of it" in history
+    assert (person.errors, person.elsewhere) == ([], [])
+
+
+def test_configurations_are_filtered_and_paged(watched, many):
+    person = watched()
+    page = person.open("/configurations")
+    _choose(page, "exchange", "kraken")
+    _choose(page, "pair", "ETH/USDT")
+    page.get_by_text("1 to 25 of 30").wait_for()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_text("26 to 30 of 30").wait_for()
+    assert page.locator("tbody tr").count() == 5
+    assert page.get_by_role("button", name="Next").is_disabled()
+    page.get_by_role("button", name="Previous").click()
+    page.get_by_text("1 to 25 of 30").wait_for()
+    _choose(page, "stage", "MATURE")
+    page.get_by_text("No configuration is stored that fits.").wait_for()
+    assert (person.errors, person.elsewhere) == ([], [])
+
+
+def test_a_sweep_shows_every_market_in_its_figures(watched):
+    person = watched()
+    page = person.open("/sweeps")
+    page.get_by_role("link", name="liquidity_sweep, random, completed").click()
+    page.get_by_text("3 of 3 markets done").wait_for()
+    page.locator("#discoveries .main-svg").first.wait_for()
+    drawn = page.locator("#sharpe .ytick").all_text_contents()
+    rows = page.locator("tbody th").all_text_contents()
+    assert sorted(drawn) == sorted(rows) == ["btc_binance_1h", "eth_binance_1h", "sol_binance_1h"]
+    assert page.get_by_role("note").text_content().startswith("SYNTHETIC")
+    page.locator("tbody a").first.click()
+    page.get_by_role("heading", name="Verdict").wait_for()
+    assert (person.errors, person.elsewhere) == ([], [])
+
+
+def _tab_to(page, name):
+    """Press Tab until the control of that name has the focus."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()"
+        )
+        if focused.upper() == name.upper():
+            return
+    raise AssertionError(f"Tab never comes to {name}")
+
+
+def test_the_keyboard_alone_chooses_and_starts(watched):
+    person = watched()
+    page = person.open("/")
+    page.get_by_role("heading", level=1).wait_for()
+    for name in ("synthetic (SYNTHETIC)", "NOEDGE/USDT (SYNTHETIC)", "5m"):
+        _tab_to(page, name)
+        page.keyboard.press("Space")
+    page.get_by_text("1 market: synthetic:NOEDGE/USDT:5m").wait_for()
+    page.locator("aside").get_by_text("combinations, ").first.wait_for(timeout=20_000)
+    _tab_to(page, "Start training")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs")
+    job = page.locator("li.job", has_text="NOEDGE").first
+    job.wait_for()
+    _tab_to(page, "Cancel")
+    page.keyboard.press("Enter")
+    job.get_by_text("cancelled", exact=True).wait_for()
+    assert (person.errors, person.elsewhere) == ([], [])

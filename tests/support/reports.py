@@ -1,0 +1,13 @@
+"""Reports on what a training left in a folder."""
+
+from contextlib import chdir
+
+from pipeline.config import StorageOnly
+from pipeline.report.loading import load_report
+from pipeline.stored import LATEST, opened
+
+
+def loaded(folder, **options):
+    """The report of the newest configuration of a folder."""
+    with chdir(folder), opened((), StorageOnly) as (config, repository):
+        return load_report(repository, config.storage, LATEST, **options)

@@ -1,0 +1,85 @@
+"""A service over a folder's database, and real servers, whose dispatchers end with the test."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.config import StorageConfig
+from pipeline.results import dispatchers
+from pipeline.results.database import open_database
+from pipeline.results.models import DispatcherRow
+from pipeline.results.repository import Repository
+from pipeline.service import Service, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+
+
+def until(answer):
+    """Ask until there is an answer, and return it."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := answer()):
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def service_over(folder):
+    """A service over the default database of a folder. Nobody runs what is queued there: this
+    process holds the dispatcher's place.
+    """
+    storage = StorageConfig(
+        url=f"sqlite:///{folder}/var/trainings.db", artifacts=f"{folder}/var/artifacts"
+    )
+    engine = open_database(storage.url)
+    assert dispatchers.claim(Repository(engine))
+    yield Service(engine, Settings(storage, store=f"{folder}/var/candles"))
+    engine.dispose()
+
+
+def command(folder, *words):
+    """Start `pipeline.serve` in a folder."""
+    environment = {k: v for k, v in os.environ.items() if k != "API_TOKEN"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.serve", *words],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def served(folder, *words, url=None):
+    """Run a server on a free port; yield its process and its address."""
+    url = url or f"sqlite:///{folder}/var/trainings.db"
+    process = command(folder, "port=0", f"storage.url='{url}'", *words)
+    said = process.stdout.readline()
+    assert said, process.communicate()[1]
+    try:
+        yield process, said.split()[2]
+    finally:
+        process.kill()
+        process.communicate()
+        end_dispatcher(url)
+
+
+def end_dispatcher(url):
+    """End the dispatcher that a server has started, by the process id that it leaves there."""
+    engine = open_database(url)
+
+    def dispatcher():
+        with Repository(engine).session() as session:
+            return session.get(DispatcherRow, 1)
+
+    try:
+        os.kill(until(dispatcher).pid, signal.SIGTERM)
+        until(lambda: dispatcher() is None)
+    finally:
+        engine.dispose()
