@@ -1,7 +1,8 @@
 """Run the queued jobs of a database: `python -m pipeline.dispatch [storage.url=...]`.
 
-One process a database. A server starts it where none lives; it goes on when the server ends, and
-ends when it has had nothing to do for a while, or by SIGTERM, when what runs is queued again.
+One process a database. A server starts it where none lives (`pipeline.supervisor`); it goes on when
+the server ends, and ends when it has had nothing to do for a while, or by SIGTERM, when what runs
+is queued again.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from pipeline import cli
-from pipeline.config import StorageConfig, load
+from pipeline.config import load
 from pipeline.config.dispatch import DispatchConfig
 from pipeline.executors.retrying import Attempted
 from pipeline.executors.share import cores, environment, gpus
@@ -31,39 +30,13 @@ from pipeline.results.repository import Repository
 #: Seconds between two looks at the queue, and between two signs of life.
 LOOK_EVERY, BEAT_EVERY = 0.25, 5.0
 
-_URL = "PIPELINE_DISPATCH_URL"
-
-
-def ensure_running(storage: StorageConfig, concurrent: int = 1) -> None:
-    """Start a dispatcher, detached from this process, where none lives.
-
-    Two started at once are harmless: the second finds the first and ends.
-    """
-    engine = open_database(storage.url)
-    try:
-        if dispatchers.lives(Repository(engine)):
-            return
-    finally:
-        engine.dispose()
-    words = [
-        f"storage.url=${{oc.env:{_URL}}}",  # a password is for no list of processes
-        f"storage.artifacts='{storage.artifacts}'",
-        f"concurrent={concurrent}",
-    ]
-    subprocess.Popen(
-        [sys.executable, "-m", "pipeline.dispatch", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {_URL: storage.url},
-        start_new_session=True,
-    )
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.dispatch", description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="concurrent, idle, storage")
+    parser.add_argument(
+        "words", nargs="*", metavar="KEY=VALUE", help="concurrent, idle, server, storage"
+    )
     config = load(parser.parse_args(arguments).words, DispatchConfig, "dispatch")
     engine = open_database(config.storage.url)
     repository = Repository(engine)
@@ -101,7 +74,7 @@ class _Dispatcher:
                     self._repository.reap_dead_jobs()
                 self._hand_out()
                 self._keep_one_ready()
-                if self._collect():
+                if self._collect() or self._is_attended():
                     busy = time.monotonic()
         finally:
             self._stop()
@@ -146,6 +119,10 @@ class _Dispatcher:
                 self._workers.pop(place).stop()
                 self._repository.reap_dead_jobs()
         return True
+
+    def _is_attended(self) -> bool:
+        """Whether the server that started this process lives: the next job comes from there."""
+        return self._config.server is not None and os.getppid() == self._config.server
 
     def _stop(self) -> None:
         """End the workers, and put what they ran into the queue again."""

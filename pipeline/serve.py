@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from pipeline import cli, studio
 from pipeline.api.app import create_app
@@ -25,11 +26,14 @@ from pipeline.errors import UserError
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
 from pipeline.service import Service, Settings
+from pipeline.supervisor import Supervisor
 
 TOKEN_VARIABLE = "API_TOKEN"
 
 #: Seconds that open connections are given to end.
 PATIENCE = 3
+
+ENDING = "Ctrl-C ends it; jobs go on"
 
 
 class Server(uvicorn.Server):
@@ -72,13 +76,24 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
     engine = open_database(config.storage.url)
     check_root(Path(config.storage.artifacts))
     listening = bound(config.host, config.port)
-    service = Service(engine, Settings(config.storage, config.store, config.concurrent))
-    app = create_app(service, security, starts_a_minute=config.starts_a_minute)
-    studio.mount(app, service)
-    service.dispatch()
-    port = listening.getsockname()[1]
-    shown = f"[{config.host}]" if ":" in config.host else config.host
-    address = f"http://{shown}:{port}"
+    try:
+        with Supervisor(engine, config.storage, config.concurrent, console.note):
+            service = Service(engine, Settings(config.storage, config.store, config.concurrent))
+            app = create_app(service, security, starts_a_minute=config.starts_a_minute)
+            studio.mount(app, service)
+            address = _address(config.host, listening)
+            _listen(app, listening, lambda: console.print(f"Serving on {address} ({ENDING})"))
+    finally:
+        listening.close()
+        engine.dispose()
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listening.getsockname()[1]}"
+
+
+def _listen(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) -> None:
     settings = uvicorn.Config(
         app,
         log_level="warning",
@@ -86,15 +101,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
         server_header=False,
         timeout_graceful_shutdown=PATIENCE,
     )
-    try:
-        Server(
-            settings,
-            app.state.events,
-            lambda: console.print(f"Serving on {address} (Ctrl-C ends it; jobs go on)"),
-        ).run([listening])
-    finally:
-        listening.close()
-        engine.dispose()
+    Server(settings, app.state.events, ready).run([listening])
 
 
 def token(file: str | None) -> str | None:

@@ -11,8 +11,9 @@ from pipeline.config.section import Section
 
 
 class DispatchConfig(Section):
-    """How many jobs run at a time, and after how many seconds without one it ends."""
+    """How many jobs run at a time, and after how many seconds without job or server it ends."""
 
     concurrent: Annotated[int, Field(ge=1, le=64)]
     idle: Annotated[float, Field(gt=0)]
+    server: Annotated[int, Field(gt=0)] | None = None
     storage: StorageConfig

@@ -2,7 +2,7 @@
 
 Every method is a plain call that may block for a moment: a server runs it in a thread. Nothing is
 held between calls but the rates that estimates are priced with, so any number of servers may work
-on one database.
+on one database. What is queued here is run by the dispatcher that `pipeline.supervisor` keeps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pipeline import dispatch, execution
+from pipeline import execution
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
 from pipeline.explanation import Explanation, explain
@@ -81,13 +81,7 @@ class Service:
         UserError
             When a name is unknown or a configuration is refused; it says what is allowed.
         """
-        queued = queue_all(self._repository, self._compose(request).values())
-        self.dispatch()
-        return queued
-
-    def dispatch(self) -> None:
-        """See to it that somebody runs what is queued; a dispatcher ends when it has been idle."""
-        dispatch.ensure_running(self.settings.storage, self.settings.concurrent)
+        return queue_all(self._repository, self._compose(request).values())
 
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
@@ -143,7 +137,6 @@ class Service:
             raise ConflictError(
                 f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
             ) from None
-        self.dispatch()
         return self.job(job_id)
 
     def results(self, job_id: str) -> JobResults:

@@ -58,10 +58,10 @@ def start(storage: StorageConfig) -> Iterator[Callable[..., subprocess.Popen[byt
     """Start a dispatcher of two places that ends when it has had no job for ``idle`` seconds."""
     started = []
 
-    def begin(idle: int = 1) -> subprocess.Popen[bytes]:
+    def begin(*extra: str, idle: int = 1) -> subprocess.Popen[bytes]:
         words = [f"storage.url={storage.url}", f"storage.artifacts={storage.artifacts}"]
         command = [sys.executable, "-m", "pipeline.dispatch", *words, "concurrent=2"]
-        started.append(subprocess.Popen([*command, f"idle={idle}"]))
+        started.append(subprocess.Popen([*command, f"idle={idle}", *extra]))
         return started[-1]
 
     yield begin

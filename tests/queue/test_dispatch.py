@@ -30,7 +30,7 @@ def test_a_second_dispatcher_leaves(
     repository: Repository, queue_small: Callable[[int], str], start: Start
 ) -> None:
     job_id = queue_small(1)
-    first = start()
+    first = start(idle=30)
     until(lambda: repository.job(job_id).status == "running")
     assert start().wait(PATIENCE) == 0
     assert first.poll() is None

@@ -1,0 +1,82 @@
+"""A server keeps a dispatcher, and the dispatcher stays while the server does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import StorageConfig
+from pipeline.results import dispatchers
+from pipeline.results.database import open_database
+from pipeline.results.models import DispatcherRow
+from pipeline.results.repository import Repository
+from pipeline.supervisor import Supervisor
+from support.serving import PATIENCE, end_dispatcher, until
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def told(storage: StorageConfig) -> Iterator[list[str]]:
+    """What a supervisor says; its dispatcher ends with the test."""
+    sentences: list[str] = []
+    engine = open_database(storage.url)
+    with Supervisor(engine, storage, 1, sentences.append) as supervisor:
+        yield sentences
+    engine.dispose()
+    end_dispatcher(storage.url)
+    assert supervisor.process is not None
+    assert supervisor.process.wait(PATIENCE) == 143
+
+
+def pid(repository: Repository) -> int | None:
+    with repository.session() as session:
+        row = session.get(DispatcherRow, 1)
+        return None if row is None else row.pid
+
+
+def test_a_dispatcher_that_dies_is_reaped_and_followed_by_another(
+    repository: Repository, told: list[str], queue_small: Callable[[int], str]
+) -> None:
+    first = until(lambda: pid(repository))
+    os.kill(first, signal.SIGKILL)
+    until(lambda: pid(repository) != first)
+    assert not Path(f"/proc/{first}").exists()
+    job_id = queue_small(1)
+    until(lambda: repository.job(job_id).status == "completed")
+    assert told == []
+
+
+def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
+    storage: StorageConfig, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = [sys.executable, "-c", "raise SystemExit(3)"]
+    monkeypatch.setattr(
+        "pipeline.supervisor.start", lambda *_: subprocess.Popen(broken, stdin=subprocess.DEVNULL)
+    )
+    sentences: list[str] = []
+    engine = open_database(storage.url)
+    with Supervisor(engine, storage, 1, sentences.append):
+        until(lambda: len(sentences) == 2)
+    engine.dispose()
+    assert sentences == [
+        "The dispatcher of queued jobs ended with exit status 3. Next try in 2 s.",
+        "The dispatcher of queued jobs ended with exit status 3. Next try in 4 s.",
+    ]
+
+
+@pytest.mark.parametrize(("server", "stays"), [("own", True), (1, False)])
+def test_it_stays_as_long_as_its_server_lives(
+    repository: Repository, start: Start, server: str | int, stays: bool
+) -> None:
+    dispatcher = start(f"server={os.getpid() if server == 'own' else server}")
+    until(lambda: dispatchers.lives(repository))
+    time.sleep(2.0)
+    assert (dispatcher.poll() is None) is stays
