@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import pkgutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 from pipeline import cli
 from pipeline.config import load
@@ -21,7 +23,6 @@ from pipeline.config.dispatch import DispatchConfig
 from pipeline.executors.retrying import Attempted
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
-from pipeline.queue_task import run_job
 from pipeline.results import dispatchers
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
@@ -49,6 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cli.DONE
 
 
+class _RunJob:
+    """`pipeline.queue_task.run_job` for whoever unpickles it; its imports are no business here."""
+
+    def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
+        return pkgutil.resolve_name, ("pipeline.queue_task:run_job",)
+
+
 class _Dispatcher:
     """Workers by their place, which is their share of the machine; each does a job at a time.
 
@@ -57,7 +65,7 @@ class _Dispatcher:
 
     def __init__(self, repository: Repository, config: DispatchConfig) -> None:
         self._repository, self._config = repository, config
-        self._start = pickle.dumps((run_job, config.storage))
+        self._start = pickle.dumps((_RunJob(), config.storage))
         self._workers: dict[int, Worker[str]] = {}
 
     def run(self) -> None:

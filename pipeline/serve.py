@@ -9,49 +9,22 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import uvicorn
-from fastapi import FastAPI
-
-from pipeline import cli, studio
-from pipeline.api.app import create_app
-from pipeline.api.events import Events
-from pipeline.api.security import Security
+from pipeline import cli
+from pipeline.api.access import Security
 from pipeline.config import load
 from pipeline.config.serve import ServeConfig
 from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
-from pipeline.service import Service, Settings
 from pipeline.supervisor import Supervisor
 
 TOKEN_VARIABLE = "API_TOKEN"
 
-#: Seconds that open connections are given to end.
-PATIENCE = 3
-
 ENDING = "Ctrl-C ends it; jobs go on"
-
-
-class Server(uvicorn.Server):
-    """Uvicorn's server, which says when it is there, and whose streams end when it is told to."""
-
-    def __init__(self, config: uvicorn.Config, events: Events, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._events, self._ready = events, ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so once it listens."""
-        await super().startup(sockets)
-        self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the event streams first: they would wait for their jobs."""
-        self._events.close()
-        await super().shutdown(sockets)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,11 +51,12 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
     listening = bound(config.host, config.port)
     try:
         with Supervisor(engine, config.storage, config.concurrent, console.note):
-            service = Service(engine, Settings(config.storage, config.store, config.concurrent))
-            app = create_app(service, security, starts_a_minute=config.starts_a_minute)
-            studio.mount(app, service)
+            # What answers takes seconds to import, in which the dispatcher starts.
+            from pipeline.web import application, listen
+
+            app = application(engine, config, security)
             address = _address(config.host, listening)
-            _listen(app, listening, lambda: console.print(f"Serving on {address} ({ENDING})"))
+            listen(app, listening, lambda: console.print(f"Serving on {address} ({ENDING})"))
     finally:
         listening.close()
         engine.dispose()
@@ -91,17 +65,6 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
 def _address(host: str, listening: socket.socket) -> str:
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listening.getsockname()[1]}"
-
-
-def _listen(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) -> None:
-    settings = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,  # addresses may hold what is nobody's business
-        server_header=False,
-        timeout_graceful_shutdown=PATIENCE,
-    )
-    Server(settings, app.state.events, ready).run([listening])
 
 
 def token(file: str | None) -> str | None:

@@ -36,6 +36,7 @@ LAZY = {
     "pipeline.validation.statistics": "scipy.stats",
     "pipeline.results.database": "SQLAlchemy",
     "pipeline.results.repository": "SQLAlchemy",
+    "pipeline.web": "FastAPI and NiceGUI",
 }
 
 

@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from pipeline.api import configurations, sweeps, training
+from pipeline.api.access import Security
 from pipeline.api.body_limit import BodyLimit
 from pipeline.api.events import Events
 from pipeline.api.problems import handle
 from pipeline.api.rate_limit import RateLimit
-from pipeline.api.security import Guard, Security
+from pipeline.api.security import Guard
 from pipeline.service import Service
 
 #: Bytes of a request's body: the largest sensible start has some ten thousand.

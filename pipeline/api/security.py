@@ -1,32 +1,12 @@
-"""Who may ask: hosts, origins and tokens, before anything else looks at a request.
-
-The server listens on loopback, where any page that the user's browser has open can reach it. Three
-checks keep such a page out: the Host header must name loopback (against DNS rebinding), an Origin
-header must name this server (against forged requests and WebSockets), and no CORS header is ever
-sent. Elsewhere than on loopback every request must bring the token as well: as ``Authorization:
-Bearer TOKEN``, or as the password of the browser's own question, after which a cookie stands for
-it, because browsers send no such header with a WebSocket.
-"""
+"""Every request and WebSocket is held to `pipeline.api.access`; every answer has safe headers."""
 
 from __future__ import annotations
-
-import base64
-import binascii
-import hashlib
-import hmac
-from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.api.access import COOKIE, Security
 from pipeline.api.problems import problem
-from pipeline.errors import UserError
-
-#: A token shorter than this can be guessed.
-TOKEN_LENGTH = 16
-COOKIE = "pipeline_session"
 
 _EVERYWHERE = {
     "X-Content-Type-Options": "nosniff",
@@ -45,68 +25,6 @@ _PAGE_POLICY = (
     " connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none';"
     " form-action 'self'; frame-ancestors 'none'"
 )
-
-
-@dataclass(frozen=True)
-class Security:
-    """What a server lets through.
-
-    Attributes
-    ----------
-    host : str
-        The address that it listens on.
-    token : str or None
-        What every request must bring; None asks for nothing. Never shown, not even by ``repr``.
-    """
-
-    host: str = "127.0.0.1"
-    token: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.token is not None and len(self.token) < TOKEN_LENGTH:
-            raise UserError(
-                f"The API token must have at least {TOKEN_LENGTH} characters; the one given has"
-                f" {len(self.token)}. Make one: python -c 'import secrets;"
-                " print(secrets.token_urlsafe(32))'"
-            )
-        if not self.loopback and self.token is None:
-            raise UserError(
-                f"host={self.host} lets other machines in, which needs an API token: put one in the"
-                " environment variable API_TOKEN or in a file (token_file=FILE), or leave"
-                " host=127.0.0.1."
-            )
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return _is_loopback(self.host)
-
-    def refusal(self, headers: Headers, method: str) -> tuple[int, str] | None:
-        """Return status and sentence where a request is refused; None lets it through."""
-        host = headers.get("host", "")
-        if self.loopback and not _is_loopback(_without_port(host)):
-            return 421, "This server answers to 127.0.0.1 and localhost only."
-        origin = headers.get("origin")
-        if origin is not None and method not in ("GET", "HEAD") and not _same(origin, host):
-            return 403, "Requests from pages of other servers are refused."
-        if self.token is not None and not self._knows(headers):
-            return 401, "The API token is missing or wrong: send it as Authorization: Bearer TOKEN."
-        return None
-
-    def session(self) -> str | None:
-        """Return what the cookie holds once the token was shown: it proves it and hides it."""
-        if self.token is None:
-            return None
-        return hmac.new(self.token.encode(), b"studio session", hashlib.sha256).hexdigest()
-
-    def _knows(self, headers: Headers) -> bool:
-        assert self.token is not None, "asked only where there is one"
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return _equal(given.strip(), self.token)
-        if scheme.lower() == "basic":
-            return _equal(_password(given), self.token)
-        return _equal(_cookie(headers.get("cookie", "")), self.session() or "")
 
 
 class Guard:
@@ -156,45 +74,3 @@ class Guard:
             await send(message)
 
         return adding
-
-
-def _equal(given: str, secret: str) -> bool:
-    """Compare in a time that tells nothing of the secret (and nothing of its length either)."""
-    digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, secret))
-    return hmac.compare_digest(*digests)
-
-
-def _password(given: str) -> str:
-    try:
-        return base64.b64decode(given, validate=True).decode("utf-8", "replace").partition(":")[2]
-    except (binascii.Error, ValueError):
-        return ""
-
-
-def _cookie(header: str) -> str:
-    try:
-        held = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return held.value if held is not None else ""
-
-
-def _without_port(host: str) -> str:
-    """``[::1]:8080`` to ``::1``, ``localhost:8080`` to ``localhost``."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _same(origin: str, host: str) -> bool:
-    """Whether an Origin header names the server that the Host header names."""
-    return origin.partition("://")[2].lower() == host.lower() != ""

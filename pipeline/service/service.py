@@ -22,7 +22,7 @@ from pipeline.results import activation, job_events
 from pipeline.results.records import Configuration, Job, Status, Sweep, SweepMarket
 from pipeline.results.repository import IllegalTransitionError, Repository, UnknownIdError
 from pipeline.results.sweeps import Sweeps
-from pipeline.service import choices, composing, estimates, views
+from pipeline.service import catalogue, choices, composing, estimates, views
 from pipeline.service.answers import (
     ActiveConfigurations,
     AuditEntry,
@@ -66,6 +66,10 @@ class Service:
         self.settings = settings
         self._repository = Repository(engine)
         self._sweeps = Sweeps(engine)
+
+    def warm_up(self) -> None:
+        """Read the configuration files that every request needs: the first would wait for it."""
+        self._compose(TrainingRequest(markets=[next(iter(catalogue.markets()))]))
 
     # Training
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pipeline.api.security import COOKIE, Security
+from pipeline.api.access import COOKIE, Security
 from pipeline.errors import UserError
 
 TOKEN = "correct-horse-battery-staple"
