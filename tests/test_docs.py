@@ -46,8 +46,8 @@ PROGRAMS = sorted(
 
 
 def marked(text):
-    """Random search is quick; whole grids, TPE, real years and calibration are not."""
-    if "optimizer=random" in text or split(text)[0] in STORED:
+    """Random search is quick; whole grids, TPE, real years, surrogates and calibration are not."""
+    if ("optimizer=random" in text and "surrogates=true" not in text) or split(text)[0] in STORED:
         return text
     return pytest.param(text, marks=pytest.mark.slow)
 
