@@ -106,7 +106,8 @@ class RayCluster:
         except (ConnectionError, ValueError) as error:  # ValueError: no ray[client]
             raise UnreachableError(
                 f"No Ray cluster can be reached with executor.address={address} ({error}): start"
-                " one with `ray start --head`, or use executor.address=local."
+                " one with `ray start --head`, set RAY_AUTH_MODE=token where it asks for a token,"
+                " or use executor.address=local."
             ) from None
 
     def _room(self) -> int:

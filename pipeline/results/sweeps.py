@@ -163,7 +163,9 @@ class Sweeps:
                         row.configuration_id = earlier.configuration_id
                         row.p_value, row.seconds = earlier.p_value, earlier.seconds
                     session.add(row)
-        except IntegrityError:
+        except IntegrityError as error:
+            if "unique constraint" not in str(error.orig).lower():  # as both databases say it
+                raise
             raise SweepTakenError("another command has begun the same sweep") from None
         return claim
 

@@ -1,9 +1,15 @@
 """A sweep on a Ray cluster of two nodes that loses a worker, or a whole node, on its way."""
 
+import contextlib
 import importlib.util
 import os
 import random
+import shutil
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,6 +39,37 @@ def cluster(monkeypatch):
     cluster.nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     yield cluster
     cluster.shutdown()
+
+
+@pytest.fixture
+def client_address(tmp_path):
+    """Address of Ray's client server on a node of two cores, which ends with the test."""
+    address, port = ("127.0.0.1", free_port())
+    words = ("--head", "--block", f"--node-ip-address={address}", f"--port={free_port()}")
+    words += (f"--ray-client-server-port={port}", "--num-cpus=2", "--include-dashboard=false")
+    ray = Path(sys.executable).with_name("ray")
+    folder = tempfile.mkdtemp(prefix="ray-")  # short: a socket's path has 107 characters
+    with (tmp_path / "ray.log").open("wb") as log:
+        head = subprocess.Popen(
+            [ray, "start", *words, "--disable-usage-stats", f"--temp-dir={folder}"],
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"RAY_AUTH_MODE": "disabled"},
+            start_new_session=True,
+        )
+    yield f"ray://{address}:{port}"
+    os.killpg(head.pid, signal.SIGTERM)
+    head.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port():
+    """A port below those that Ray deals out to its workers."""
+    for port in random.sample(range(2000, 9000), 100):
+        with socket.socket() as listening, contextlib.suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a hundred ports are taken")
 
 
 def workers(folder):
@@ -72,6 +109,20 @@ def test_a_sweep_on_ray_loses_nothing(tmp_path, cluster, server, monkeypatch, lo
     assert finished.status == 0, finished.err
     assert _done(disturbed, url) == 12
     assert dump(disturbed, url) == dump(undisturbed)
+
+
+def test_a_sweep_reaches_a_cluster_elsewhere(tmp_path, client_address, server, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    assert run_sweep(here, *WORDS, "executor=processes").status == 0
+    url = server.empty_database()
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ray = ("executor=ray", f"executor.address={client_address}", "storage=postgresql")
+    finished = run_sweep(there, *WORDS, *ray)
+    assert finished.status == 0, finished.err
+    assert dump(there, url) == dump(here)
 
 
 def _done(folder, url):
