@@ -92,16 +92,16 @@ def _run(
         for row in rows
         if row.status == "pending"
     ]
-    executor = make_executor(config.executor)
-    before = len(rows) - len(tasks)
-    console.note(
-        f"Sweep {claim.sweep_id}, begun {begun.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
-        f" {plural(len(tasks), 'market')} to train, {executor.slots} at a time;"
-        f" {before} ended before"
-    )
     said: set[str] = set()
     tally = _Tally(console, sweeps, claim.sweep_id)
     try:
+        executor = make_executor(config.executor)
+        before = len(rows) - len(tasks)
+        console.note(
+            f"Sweep {claim.sweep_id}, begun {begun.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
+            f" {plural(len(tasks), 'market')} to train, {executor.slots} at a time;"
+            f" {before} ended before"
+        )
         with (
             _heartbeat(sweeps, claim),
             closing(executor.run(train_market, shared, tasks)) as results,

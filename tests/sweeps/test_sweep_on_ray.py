@@ -125,6 +125,21 @@ def test_a_sweep_reaches_a_cluster_elsewhere(tmp_path, client_address, server, m
     assert dump(there, url) == dump(here)
 
 
+def test_where_no_cluster_answers_the_sweep_is_left_for_the_next_command(
+    tmp_path, server, monkeypatch
+):
+    url = server.empty_database()
+    monkeypatch.setenv("DATABASE_URL", url)
+    ray = ("executor=ray", "executor.address=ray://127.0.0.1:1", "storage=postgresql")
+    finished = run_sweep(tmp_path, *WORDS, *ray)
+    assert finished.status == 1
+    assert "No Ray cluster can be reached with executor.address=ray://" in finished.err
+    assert "12 of 12 markets are left; the same command goes on with them" in finished.err
+    (sweep,), markets, *_ = tables(tmp_path, url)
+    assert sweep["status"] == "cancelled"
+    assert {row["status"] for row in markets} == {"pending"}
+
+
 def _done(folder, url):
     """Markets that are done by now; none before the tables are there."""
     try:
