@@ -97,6 +97,21 @@ def test_a_poll_is_answered_304_until_something_changes(client, stored):
     assert (found["lifecycle_stage"], found["size"]) == ("VALIDATION", 0.5)
 
 
+def test_what_was_demoted_stays_listed_with_size_0_under_another_tag(client, stored):
+    path = stored(GOOD)
+    client.post(f"{path}/activate", json={"reason": "it passed"})
+    tags = [client.get(ACTIVE).headers["etag"]]
+    for fill_rate, stage, size in ((0.2, "PAPER", 0.0), (0.9, "MATURE", 1.0)):
+        client.post(f"{path}/execution", json={"fill_rate": fill_rate})
+        answer = client.get(ACTIVE, headers={"If-None-Match": tags[-1]})
+        (found,) = told(answer)["configurations"]
+        assert (found["lifecycle_stage"], found["size"]) == (stage, size)
+        assert found["document"]["risk_allocation"]["max_position_size"] == size
+        tags.append(answer.headers["etag"])
+    assert len(set(tags)) == 3
+    assert told(client.get(f"{path}/audit"))[1]["reason"].startswith("Live orders: fill_rate 0.2 (")
+
+
 def test_live_orders_judge_the_stage_anew(client, stored):
     path = stored(GOOD)
     live = {"fill_rate": 0.9, "adverse_selection_score": 0.5, "slippage": 0.0004}
