@@ -47,22 +47,31 @@ def record_execution(
     return repository.configuration(configuration_id).lifecycle_stage
 
 
+def gated(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return those of reported ``metrics`` that gates ask for, by the gates' names."""
+    return {name: metrics[name] for name in GATED if name in metrics}
+
+
+def shown(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return reported ``metrics`` as fields of `sections.ExecutionMetrics`."""
+    fields = gated(metrics)
+    if "slippage" in metrics:
+        fields["slippage_vs_mid_bps"] = metrics["slippage"] * BASIS_POINTS
+    return fields
+
+
 def _judgement(
     metrics: Mapping[str, float], found: Configuration, events: Sequence[ConfigurationEvent]
 ) -> Judgement:
     figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in found.gates}
-    known = {name: metrics[name] for name in GATED if name in metrics}
-    judged, gates = judge(figures | known)
+    judged, gates = judge(figures | gated(metrics))
     stage = held(judged, events)
-    fields = dict(known)
-    if "slippage" in metrics:
-        fields["slippage_vs_mid_bps"] = metrics["slippage"] * BASIS_POINTS
     return Judgement(
         kind=EXECUTION,
         stage=stage,
         statistics=found.statistics,
         gates=[gate.to_dict() for gate in gates],
-        document=executed(found.document, stage, fields),
+        document=executed(found.document, stage, shown(metrics)),
         reason=_reason(metrics, gates, judged, stage),
         figures=dict(metrics),
     )
