@@ -14,6 +14,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
@@ -27,6 +28,8 @@ from pipeline.errors import UserError
 #: A token shorter than this can be guessed.
 TOKEN_LENGTH = 16
 COOKIE = "pipeline_session"
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z.-]+))(?::[0-9]{0,5})?")
 
 _EVERYWHERE = {
     "X-Content-Type-Options": "nosniff",
@@ -83,7 +86,8 @@ class Security:
 
     def refusal(self, headers: Headers, method: str) -> tuple[int, str] | None:
         """Return status and sentence where a request is refused; None lets it through."""
-        host = headers.get("host", "")
+        hosts = headers.getlist("host")
+        host = hosts[0] if len(hosts) == 1 else ""
         if self.loopback and not _is_loopback(_without_port(host)):
             return 421, "This server answers to 127.0.0.1 and localhost only."
         origin = headers.get("origin")
@@ -180,10 +184,9 @@ def _cookie(header: str) -> str:
 
 
 def _without_port(host: str) -> str:
-    """``[::1]:8080`` to ``::1``, ``localhost:8080`` to ``localhost``."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """``[::1]:8080`` to ``::1``, ``localhost:8080`` to ``localhost``; else nothing."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]) if found else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -63,6 +63,10 @@ __all__ = [
 Record = TypeVar("Record", Job, Configuration, ConfigurationEvent)
 
 
+#: States of a job that a person may restart.
+ENDED_EARLY: tuple[Status, ...] = ("failed", "cancelled")
+
+
 class StageMovedError(RuntimeError):
     """A configuration was no longer in the stage that an event was to move it from."""
 
@@ -146,10 +150,7 @@ class Repository:
             When it is in another state.
         """
         with self._sessions.begin() as session:
-            present = get_row(session, TrainingJob, job_id).status
-            if present not in ("failed", "cancelled"):
-                raise IllegalTransitionError(job_id, present, "pending")
-            requeue_job(session, job_id, **NOBODY)
+            requeue_job(session, job_id, ENDED_EARLY, **NOBODY)
 
     def requeue_job(self, job_id: str) -> None:
         """Make a job that did not complete pending again; it belongs to this process."""

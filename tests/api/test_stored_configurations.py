@@ -59,6 +59,17 @@ def test_a_poll_is_answered_304_until_something_changes(client, stored):
     assert (found["lifecycle_stage"], found["size"]) == ("VALIDATION", 0.5)
 
 
+def test_a_tag_is_found_in_any_form(client, stored):
+    client.post(f"{stored()}/activate", json={"reason": "it passed"})
+    tag = client.get(ACTIVE).headers["etag"]
+    for given in (f"W/{tag}", f'"a", W/{tag} ,"b"', f'"a,b",{tag}', "*"):
+        assert client.get(ACTIVE, headers={"If-None-Match": given}).status_code == 304
+    two = [("If-None-Match", '"a"'), ("If-None-Match", tag)]
+    assert client.get(ACTIVE, headers=two).status_code == 304
+    for given in (tag.strip('"'), f'"a" {tag}', "", tag.upper()):
+        assert client.get(ACTIVE, headers={"If-None-Match": given}).status_code == 200
+
+
 def test_what_was_demoted_stays_listed_with_size_0_under_another_tag(client, stored):
     path = stored()
     client.post(f"{path}/activate", json={"reason": "it passed"})
