@@ -13,19 +13,29 @@ from typing import Any
 
 from gpu_engine.records import Candles
 from pipeline.config import SimulationConfig
+from pipeline.execution import gated, shown
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.rejudging import EXECUTION, MONITOR, SWEEP, held
 from pipeline.results.sections import StatisticalValidation
-from pipeline.results.template import build_document, restaged
+from pipeline.results.template import build_document, executed, rejudged, restaged
 from pipeline.storing import LIVE_BREAKERS
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.lifecycle import Stage, judge
 
 #: Of a float that is computed again, relative.
 TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stage, and the gates behind it as plain values."""
+
+    stage: Stage
+    gates: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -41,15 +51,28 @@ class Books:
     events: Sequence[ConfigurationEvent]
 
 
+def judged(configuration: Configuration, events: Sequence[ConfigurationEvent]) -> Judged:
+    """Judge the figures of a configuration with what ``events`` made known."""
+    figures = configuration.out_of_sample | configuration.statistics
+    figures = figures | {"fdr_q_value": None}  # which only a sweep tells
+    for event in events:
+        if event.kind == SWEEP:
+            figures["fdr_q_value"] = event.figures["fdr_q_value"]
+        elif event.kind == EXECUTION:
+            figures |= gated(event.figures)
+    stage, gates = judge(figures)
+    return Judged(held(stage, events), [gate.to_dict() for gate in gates])
+
+
 def row(
-    configuration: Configuration, config: SimulationConfig, discovered: Stage, books: Books
+    configuration: Configuration, config: SimulationConfig, books: Books
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the row's plain columns say and what they must, by name.
 
-    ``discovered`` is the stage that the gates give; every event goes on from the one before.
+    Every event goes on from the stage of the one before, the first from that of the discovery.
     """
     market, metrics = config.market, configuration.out_of_sample
-    reached = [discovered, *(event.to_stage for event in books.events)]
+    reached = [judged(configuration, ()).stage, *(event.to_stage for event in books.events)]
     stored = {
         "strategy": configuration.strategy,
         "exchange": configuration.exchange,
@@ -67,7 +90,7 @@ def row(
         "timeframe": market.timeframe,
         "synthetic": books.synthetic,
         "events": reached[:-1],
-        "lifecycle_stage": reached[-1],
+        "lifecycle_stage": judged(configuration, books.events).stage,
         "oos_sharpe_ratio": metrics["sharpe_ratio"],
         "oos_net_profit": metrics["net_profit"],
         "sample_size": metrics["sample_size"],
@@ -81,15 +104,14 @@ def rebuilt_document(
     record: ArtifactSet,
     config: SimulationConfig,
     candles: Candles,
-    discovered: Stage,
     events: Sequence[ConfigurationEvent],
 ) -> dict[str, Any]:
-    """Build the document once more, as the last of ``events`` left it."""
+    """Build the document once more, as ``events`` left it."""
     known = StatisticalValidation.model_fields
     document = build_document(
         configuration_id=configuration.id,
         pattern=load_strategy(config.strategy.name).name,
-        stage=discovered,
+        stage=judged(configuration, ()).stage,
         exchange=config.market.exchange.name,
         pair=config.market.pair,
         timeframe=config.market.timeframe,
@@ -108,21 +130,32 @@ def rebuilt_document(
         taker_fee=config.costs.fee_rate,
         avg_spread_bps=average_spread_bps(candles),
     )
-    return _as_left(document, events[-1]) if events else document
+    for event in events:
+        document = jsonable(_as_left(document, event))
+    return document
 
 
-def _as_left(document: Mapping[str, Any], event: ConfigurationEvent) -> dict[str, Any]:
-    """Restage a document by the figures of an event."""
-    gates, profit = event.figures["gates"], event.figures["net_profit_per_day"]
+def _as_left(document: dict[str, Any], event: ConfigurationEvent) -> dict[str, Any]:
+    """Change a document by the figures of an event, as whoever recorded it did."""
+    if event.kind == MONITOR:
+        return restaged(document, event.to_stage, *_health(event.figures))
+    if event.kind == EXECUTION:
+        return executed(document, event.to_stage, shown(event.figures))
+    if event.kind == SWEEP:
+        return rejudged(document, event.to_stage, event.figures["fdr_q_value"])
+    return document
+
+
+def _health(figures: Mapping[str, Any]) -> tuple[dict[str, bool], float | None]:
+    """Return death signals and degradation that a look at newer candles found."""
     signals = {
         gate["name"]: gate["passed"] is False
-        for gate in gates
+        for gate in figures["gates"]
         if gate["name"] in (RECENT_SHARPE, PROFIT_PER_DAY)
     }
+    profit = figures["net_profit_per_day"]
     before = profit["discovery"]
-    degradation = 1.0 - profit["new"] / before if before > 0.0 else None
-    left: dict[str, Any] = jsonable(restaged(document, event.to_stage, signals, degradation))
-    return left
+    return signals, 1.0 - profit["new"] / before if before > 0.0 else None
 
 
 def pairs(path: str, stored: Any, expected: Any) -> Iterator[tuple[str, Any, Any]]:

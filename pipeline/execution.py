@@ -1,7 +1,8 @@
 """What live orders did, as figures that the gates judge (validation §6).
 
 ``fill_rate`` and ``adverse_selection_score`` are optional in the gates: unknown to a backtest,
-binding once they are known.
+binding once they are known. The stage is that of the figures as they are known now ("first row that
+applies"), so a better report lifts what a worse one lowered, but never above what monitoring found.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.results.rejudging import EXECUTION, Judgement, held, rejudge
 from pipeline.results.repository import Repository
 from pipeline.results.template import executed
-from pipeline.validation.lifecycle import Stage, judge
+from pipeline.validation.lifecycle import Gate, Stage, judge
 from pipeline.wording import number
 
 GATED = ("fill_rate", "adverse_selection_score")
@@ -46,23 +47,45 @@ def record_execution(
     return repository.configuration(configuration_id).lifecycle_stage
 
 
+def gated(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return those of reported ``metrics`` that gates ask for, by the gates' names."""
+    return {name: metrics[name] for name in GATED if name in metrics}
+
+
+def shown(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return reported ``metrics`` as fields of `sections.ExecutionMetrics`."""
+    fields = gated(metrics)
+    if "slippage" in metrics:
+        fields["slippage_vs_mid_bps"] = metrics["slippage"] * BASIS_POINTS
+    return fields
+
+
 def _judgement(
     metrics: Mapping[str, float], found: Configuration, events: Sequence[ConfigurationEvent]
 ) -> Judgement:
     figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in found.gates}
-    known = {name: metrics[name] for name in GATED if name in metrics}
-    judged, gates = judge(figures | known)
+    judged, gates = judge(figures | gated(metrics))
     stage = held(judged, events)
-    fields = dict(known)
-    if "slippage" in metrics:
-        fields["slippage_vs_mid_bps"] = metrics["slippage"] * BASIS_POINTS
-    told = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
     return Judgement(
         kind=EXECUTION,
         stage=stage,
         statistics=found.statistics,
         gates=[gate.to_dict() for gate in gates],
-        document=executed(found.document, stage, fields),
-        reason=f"Live orders: {told}: {stage}.",
+        document=executed(found.document, stage, shown(metrics)),
+        reason=_reason(metrics, gates, judged, stage),
         figures=dict(metrics),
     )
+
+
+def _reason(
+    metrics: Mapping[str, float], gates: Sequence[Gate], judged: Stage, stage: Stage
+) -> str:
+    """Say what was reported, the limit of what failed, and what it comes to."""
+    limits = {
+        gate.name: f" ({gate.comparison} {number(gate.threshold)} is needed)"
+        for gate in gates
+        if gate.passed is False
+    }
+    told = [f"{name} {number(value)}{limits.get(name, '')}" for name, value in metrics.items()]
+    since = "" if stage == judged else f", and {stage} since newer candles were looked at"
+    return f"Live orders: {', '.join(told)}: {judged}{since}."

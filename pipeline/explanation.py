@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pipeline.caveats import caveats
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.rejudging import EXECUTION, MONITOR, ceiling
 from pipeline.validation.lifecycle import STAGE_SIZE, Stage
-from pipeline.wording import VERDICTS, number, percent, plural
+from pipeline.wording import LIVE_VERDICTS, VERDICTS, number, percent, plural, share
 
 _NEEDED = {">=": "at least", ">": "more than", "<": "less than"}
 _OUTCOMES = {True: "passed", False: "failed", None: "skipped"}
@@ -37,7 +39,7 @@ _LIVE = "is known only from live orders"
 _FIGURES = {
     "net_profit": Figure("net profit out of sample", percent, "is undefined"),
     "sharpe_ratio": Figure("annualised Sharpe ratio out of sample", number, "is undefined"),
-    "fill_rate": Figure("share of orders filled", percent, _LIVE),
+    "fill_rate": Figure("share of orders filled", share, _LIVE),
     "sample_size": Figure("number of trades out of sample", number, "is undefined"),
     "p_value": Figure(
         "p-value of the out-of-sample series", number, "is undefined: the series does not vary"
@@ -62,6 +64,7 @@ class ExplainedGate:
     """A gate of `pipeline.validation.lifecycle` with its outcome in words.
 
     ``shortfall`` is how far a failed figure is from its threshold, positive; None otherwise.
+    ``reported`` is the day on which live orders gave the figure; None where no order did.
     """
 
     stage: str
@@ -72,6 +75,7 @@ class ExplainedGate:
     outcome: str
     shortfall: float | None
     sentence: str
+    reported: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,28 +113,51 @@ def explain(
     grid_size : int or None
         Combinations of the grid that was searched; None where it was no grid, or is not known.
     """
-    # What a sweep changed stands in the gates; only what came after them is told besides.
-    events = [event for event in events if event.kind != "sweep"]
     stage = configuration.lifecycle_stage
     size = STAGE_SIZE[stage]
     mark = "SYNTHETIC " if configuration.synthetic else ""
-    gates = tuple(_explained(gate) for gate in configuration.gates)
-    moved = next((e for e in reversed(events) if e.to_stage != e.from_stage), None)
-    lowered = "" if moved is None else f" {_lowered(moved)}"
+    reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
+    gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
     return Explanation(
         configuration_id=configuration.id,
         market=f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}",
         synthetic=configuration.synthetic,
         stage=stage,
         size=size,
-        verdict=f"{mark}{stage} (size {size:g}): {VERDICTS[stage]}.{lowered}",
+        verdict=f"{mark}{stage} (size {size:g}): {' '.join(_verdict(stage, gates, events))}",
         gates=gates,
         moves=tuple(_moves(configuration, gates, events, grid_size)),
         caveats=tuple(caveats(configuration)),
     )
 
 
-def _explained(gate: Mapping[str, Any]) -> ExplainedGate:
+def _verdict(
+    stage: Stage, gates: Sequence[ExplainedGate], events: Sequence[ConfigurationEvent]
+) -> Iterator[str]:
+    """Say what the stage means, and who lowered it since its discovery: monitoring, live orders."""
+    binding = {"PAPER": "PAPER", "VALIDATION": "MATURE"}.get(stage)
+    failed = [gate for gate in gates if gate.outcome == "failed" and gate.stage == binding]
+    live = [gate for gate in failed if gate.reported is not None]
+    monitored = ceiling(events) == stage
+    only_live = bool(live) and live == failed and not monitored
+    yield f"{(LIVE_VERDICTS if only_live else VERDICTS)[stage]}."
+    if moved := _moved_by_monitoring(events):
+        yield (
+            f"Monitoring lowered it from {moved.from_stage} to {moved.to_stage} on"
+            f" {moved.at:%Y-%m-%d}: {moved.reason}"
+        )
+    for gate in live:
+        yield f"Live orders keep it there: {gate.sentence.removesuffix(': failed')}."
+
+
+def _moved_by_monitoring(events: Sequence[ConfigurationEvent]) -> ConfigurationEvent | None:
+    """Return the last event by which monitoring moved the stage."""
+    moved = [e for e in events if e.kind == MONITOR and e.to_stage != e.from_stage]
+    return moved[-1] if moved else None
+
+
+def _explained(gate: Mapping[str, Any], reported: datetime | None) -> ExplainedGate:
+    """Put a stored gate into words; ``reported`` is when live orders gave its figure."""
     figure = _FIGURES.get(gate["name"], Figure(gate["name"], number, "is unknown"))
     value, threshold, passed = gate["value"], gate["threshold"], gate["passed"]
     if value is None:
@@ -138,7 +165,8 @@ def _explained(gate: Mapping[str, Any]) -> ExplainedGate:
         sentence = f"{figure.label} {figure.unknown}{counts}: {_OUTCOMES[passed]}"
     else:
         needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"
-        label = figure.label
+        told = "" if reported is None else f" (live orders, reported on {reported:%Y-%m-%d})"
+        label = f"{figure.label}{told}"
         sentence = f"{label} is {figure.written(value)}, {needed} is needed: {_OUTCOMES[passed]}"
     return ExplainedGate(
         stage=gate["stage"],
@@ -149,6 +177,7 @@ def _explained(gate: Mapping[str, Any]) -> ExplainedGate:
         outcome=_OUTCOMES[passed],
         shortfall=abs(threshold - value) if passed is False and value is not None else None,
         sentence=sentence,
+        reported=None if reported is None else f"{reported:%Y-%m-%d}",
     )
 
 
@@ -160,8 +189,9 @@ def _moves(
 ) -> Iterator[str]:
     """Say what would lift the configuration, the next stage first, and what would lower it."""
     failed = [gate for gate in gates if gate.outcome == "failed"]
-    if any(event.to_stage != event.from_stage for event in events):
-        yield "The gates above are those of its discovery: monitoring lowered it since."
+    if ceiling(events) == configuration.lifecycle_stage:
+        live = " and of live orders" if any(gate.reported for gate in gates) else ""
+        yield f"The gates above are those of its discovery{live}: monitoring lowered it since."
         yield "Nothing lifts it again but a new training, on candles that include the newer ones."
         return
     for stage, aim in (
@@ -174,20 +204,25 @@ def _moves(
             yield f"{aim}: {'; '.join(needs)}."
     if not failed:
         yield "There is no higher stage."
-    if events:
-        yield f"Monitored on {events[-1].at:%Y-%m-%d}: {events[-1].reason}"
+    yield from _reports(gates, events)
     yield (
         "More history means a new training: the figures of this one do not change. Monitoring on"
         " newer candles (python -m pipeline.monitor) can only lower the stage."
     )
 
 
-def _lowered(moved: ConfigurationEvent) -> str:
-    """Say that the stage is monitoring's, and why."""
-    return (
-        f"Monitoring lowered it from {moved.from_stage} to {moved.to_stage} on"
-        f" {moved.at:%Y-%m-%d}: {moved.reason}"
-    )
+def _reports(gates: Sequence[ExplainedGate], events: Sequence[ConfigurationEvent]) -> Iterator[str]:
+    """Say what monitoring and live orders reported last, and what a better report would do."""
+    looks = [event for event in events if event.kind == MONITOR]
+    reports = [event for event in events if event.kind == EXECUTION]
+    if looks:
+        yield f"Monitored on {looks[-1].at:%Y-%m-%d}: {looks[-1].reason}"
+    if reports:
+        yield f"Reported on {reports[-1].at:%Y-%m-%d}: {reports[-1].reason}"
+    if any("slippage" in event.figures for event in reports):
+        yield "Slippage is kept with the configuration; no gate asks for it."
+    if any(gate.outcome == "failed" and gate.reported for gate in gates):
+        yield "A later report of better live orders lifts it again, as far as its other gates let."
 
 
 def _need(gate: ExplainedGate, configuration: Configuration, grid_size: int | None) -> str:

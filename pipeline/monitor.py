@@ -21,6 +21,7 @@ from pipeline.market_data.timeframe import utc
 from pipeline.monitoring import Monitored, joined, last_day, monitored
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
+from pipeline.results.rejudging import MONITOR
 from pipeline.results.repository import Repository, StageMovedError
 from pipeline.stored import (
     Data,
@@ -36,9 +37,6 @@ from pipeline.stored import (
 )
 
 Note = Callable[[str], None]
-
-#: Of the events that this command records.
-KIND = "monitor"
 
 
 class _NothingNewError(Exception):
@@ -115,7 +113,7 @@ def _monitor(
             id=uuid.uuid4().hex,
             configuration_id=configuration.id,
             at=utc_now(),
-            kind=KIND,
+            kind=MONITOR,
             from_stage=stage,
             to_stage=result.found.stage,
             reason=result.found.reason,

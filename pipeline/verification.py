@@ -25,14 +25,13 @@ from gpu_engine.agreement import (
 )
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import METRICS, TRADE, Candles, Float, Window
-from pipeline.books import Books, equal, pairs, rebuilt_document, row
+from pipeline.books import Books, equal, judged, pairs, rebuilt_document, row
 from pipeline.config import SimulationConfig
 from pipeline.market_data.timeframe import utc
 from pipeline.provenance import engine_hash
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.records import Configuration
 from pipeline.stored import evaluator_of, utc_date
-from pipeline.validation.lifecycle import judge
 from pipeline.validation.statistics import sharpe_test
 
 _DAY0 = np.datetime64(0, "D")
@@ -183,10 +182,9 @@ def _derived(
     books: Books,
 ) -> Iterable[Comparison]:
     """Compare what the row says besides with what follows from its figures."""
-    stage, gates = judge(configuration.out_of_sample | configuration.statistics)
-    yield _same("gates", configuration.gates, [gate.to_dict() for gate in gates])
-    yield _same("row", *row(configuration, config, stage, books))
-    document = rebuilt_document(configuration, record, config, candles, stage, books.events)
+    yield _same("gates", configuration.gates, judged(configuration, books.events).gates)
+    yield _same("row", *row(configuration, config, books))
+    document = rebuilt_document(configuration, record, config, candles, books.events)
     yield _same("document", configuration.document, document)
     yield _same("circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"])
 

@@ -17,6 +17,12 @@ VERDICTS: dict[Stage, str] = {
     "DECAY": "it earned once, and stopped on newer candles: trade nothing",
 }
 
+#: Of stages where nothing but live orders keeps a configuration from the next.
+LIVE_VERDICTS: dict[Stage, str] = {
+    "PAPER": "too few of its live orders were filled: watch it, trade nothing",
+    "VALIDATION": "it earned out of sample beyond the luck of the whole search, but prices went"
+    " against its live orders",
+}
 
 #: Metrics as tables have them: what they are called, their field, how they are written.
 METRIC_ROWS = (

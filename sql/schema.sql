@@ -207,4 +207,10 @@ CREATE INDEX ix_trained_configurations_active ON trained_configurations (created
 
 UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
 
+-- Running upgrade 0004 -> 0005
+
+CREATE INDEX ix_trained_configurations_by_p_value_descending ON trained_configurations (p_value DESC NULLS LAST, id DESC, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
 COMMIT;

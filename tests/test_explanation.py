@@ -205,6 +205,67 @@ def test_a_look_that_moved_nothing_is_told_too():
     assert "Monitored on 2023-05-06: It lost." in found.moves
 
 
+def reported(day=7, **figures):
+    at = datetime(2023, 5, day, tzinfo=UTC)
+    return ConfigurationEvent("e", "c", at, "execution", "MATURE", "PAPER", "Live.", figures)
+
+
+def test_too_few_fills_are_told_as_what_they_are():
+    found = explain(configuration(fill_rate=0.2), [reported(fill_rate=0.2)])
+    assert found.verdict == (
+        "PAPER (size 0): too few of its live orders were filled: watch it, trade nothing. Live"
+        " orders keep it there: share of orders filled (live orders, reported on 2023-05-07) is"
+        " 20.0 %, at least 70.0 % is needed."
+    )
+    assert (
+        found.moves[0] == "To leave PAPER: share of orders filled must rise from 20.0 % to 70.0 %."
+    )
+    assert "A later report of better live orders lifts it again" in " ".join(found.moves)
+    assert "onitored" not in " ".join(found.moves)
+
+
+def test_adverse_selection_is_told_as_what_it_is():
+    found = explain(
+        configuration(adverse_selection_score=0.45),
+        [reported(6, adverse_selection_score=0.45), reported(7, fill_rate=0.9)],
+    )
+    assert found.verdict == (
+        "VALIDATION (size 0.5): it earned out of sample beyond the luck of the whole search, but"
+        " prices went against its live orders. Live orders keep it there: adverse selection score"
+        " (live orders, reported on 2023-05-06) is 0.45, less than 0.3 is needed."
+    )
+
+
+def test_live_orders_are_not_blamed_for_what_the_candles_said():
+    found = explain(configuration(net_profit=-0.1, fill_rate=0.2), [reported(fill_rate=0.2)])
+    assert "it does not earn enough on days that no search had seen" in found.verdict
+    assert "Live orders keep it there: share of orders filled" in found.verdict
+
+
+def test_slippage_moves_nothing():
+    found = explain(configuration(), [reported(slippage=0.01)])
+    assert found.verdict.endswith("beyond the luck of the whole search.")
+    assert "Slippage is kept with the configuration; no gate asks for it." in found.moves
+
+
+def test_a_switch_is_no_look_at_newer_candles():
+    at = datetime(2023, 5, 8, tzinfo=UTC)
+    switch = ConfigurationEvent("e", "c", at, "activated", "MATURE", "MATURE", "A dry run.", {})
+    assert explain(configuration(), [switch]) == explain(configuration())
+
+
+def test_what_monitoring_found_is_not_laid_to_live_orders():
+    events = [event("MATURE", "PAPER"), reported(fill_rate=0.9)]
+    found = explain(configuration(stage="PAPER", fill_rate=0.9), events)
+    assert "Monitoring lowered it from MATURE to PAPER on 2023-05-06: It lost." in found.verdict
+    assert "Live orders keep" not in found.verdict
+    assert found.moves == (
+        "The gates above are those of its discovery and of live orders: monitoring lowered it"
+        " since.",
+        "Nothing lifts it again but a new training, on candles that include the newer ones.",
+    )
+
+
 def test_p_alone_does_not_count_the_markets():
     assert "it does not know how many markets" in caveat("p = 0.01 is of one")
     assert caveat("false-discovery rate", fdr_q_value=0.08).endswith("rate is 0.08.")

@@ -14,16 +14,22 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
 
 #: A token shorter than this can be guessed.
 TOKEN_LENGTH = 16
 COOKIE = "pipeline_session"
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z.-]+))(?::[0-9]{0,5})?")
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,10 @@ class Security:
         """Whether only this machine can reach the server."""
         return _is_loopback(self.host)
 
-    def refusal(self, headers: Mapping[str, str], method: str) -> tuple[int, str] | None:
+    def refusal(self, headers: Headers, method: str) -> tuple[int, str] | None:
         """Return status and sentence where a request is refused; None lets it through."""
-        host = headers.get("host", "")
+        hosts = headers.getlist("host")
+        host = hosts[0] if len(hosts) == 1 else ""
         if self.loopback and not _is_loopback(_without_port(host)):
             return 421, "This server answers to 127.0.0.1 and localhost only."
         origin = headers.get("origin")
@@ -78,7 +85,7 @@ class Security:
             return None
         return hmac.new(self.token.encode(), b"studio session", hashlib.sha256).hexdigest()
 
-    def _knows(self, headers: Mapping[str, str]) -> bool:
+    def _knows(self, headers: Headers) -> bool:
         assert self.token is not None, "asked only where there is one"
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
@@ -110,10 +117,9 @@ def _cookie(header: str) -> str:
 
 
 def _without_port(host: str) -> str:
-    """``[::1]:8080`` to ``::1``, ``localhost:8080`` to ``localhost``."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """``[::1]:8080`` to ``::1``, ``localhost:8080`` to ``localhost``; else nothing."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]) if found else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.responses import Response
+from starlette.routing import Route
 
 from pipeline.api import configurations, sweeps, training
 from pipeline.api.access import Security
 from pipeline.api.body_limit import BodyLimit
 from pipeline.api.events import Events
-from pipeline.api.problems import handle
+from pipeline.api.problems import Elsewhere, handle
 from pipeline.api.rate_limit import RateLimit
 from pipeline.api.security import Guard
 from pipeline.service import Service
@@ -69,6 +70,8 @@ def create_app(
     app.include_router(configurations.router(service))
     app.include_router(sweeps.router(service))
     app.add_api_route("/api/health", _health, include_in_schema=False)
+    routes = app.router.routes
+    routes.append(Route("/api/{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Guard, security=security or Security())
     app.state.events = events

@@ -71,7 +71,7 @@ def router(service: Service) -> APIRouter:
         responses={304: {"description": "It is as If-None-Match has it."}},
     )
     def active(
-        response: Response, if_none_match: Annotated[str | None, Header()] = None
+        response: Response, if_none_match: Annotated[list[str] | None, Header()] = None
     ) -> ActiveConfigurations | Response:
         """List what is switched on: what a live trader polls with If-None-Match."""
         headers = {"ETag": f'"{service.active_etag()}"', "Cache-Control": "no-cache"}
@@ -137,9 +137,7 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def matches(if_none_match: str | None, tag: str) -> bool:
-    """Whether an If-None-Match header names ``tag`` (RFC 9110 §13.1.2, weak comparison)."""
-    if if_none_match is None:
-        return False
-    given = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+def matches(if_none_match: list[str] | None, tag: str) -> bool:
+    """Whether If-None-Match headers name ``tag`` (RFC 9110 §13.1.2, weak comparison)."""
+    given = [one.strip().removeprefix("W/") for one in ",".join(if_none_match or ()).split(",")]
     return "*" in given or tag in given

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,12 +18,19 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from pipeline.errors import UserError
 from pipeline.results.repository import IllegalTransitionError, UnknownIdError
 from pipeline.service.problems import ConflictError, NotFoundError
 
 _LOG = logging.getLogger("pipeline.api")
+
+_UNREADABLE = (
+    "The body cannot be read as JSON: it is no UTF-8, is nested too deep, or has a number of"
+    " thousands of digits."
+)
 
 #: Faults of one request that are listed; names and sentences are cut to so many characters.
 MOST, LONGEST = 20, 200
@@ -56,9 +64,12 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _fault)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = error.errors()
+    # A body of any other type is handed over as bytes, which are no object whatever they say.
+    if faults[0]["loc"] == ("body",) and isinstance(faults[0].get("input"), bytes):
+        return problem(422, "The body must be JSON: send it with Content-Type: application/json.")
     sentences = [_sentence(fault) for fault in faults[:MOST]]
     if len(faults) > MOST:
         sentences.append(f"and {len(faults) - MOST} more")
@@ -77,7 +88,35 @@ def _cut(text: str) -> str:
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's, of a body that Python's parser gave up on
+        return problem(422, _UNREADABLE)
     return problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+class Elsewhere:
+    """Answers what no route of the API does: no page that is mounted beside it shall.
+
+    405 with what is allowed where an earlier one of ``routes`` takes another method, else 404.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        before = takewhile(lambda route: getattr(route, "app", None) is not self, self._routes)
+        routes = list(before)
+        allowed = [
+            method
+            for method in ("GET", "POST")
+            if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in routes)
+        ]
+        if allowed:
+            said = ", ".join(allowed)
+            answer = problem(405, f"This address takes {said} only.", headers={"Allow": said})
+        else:
+            answer = problem(404, "Nothing is at this address: see /api/openapi.json.")
+        await answer(scope, receive, send)
 
 
 async def _mistake(_: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ import itertools
 import json
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from time import perf_counter
@@ -150,19 +150,26 @@ def _row(number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def pages(rows: int) -> Iterator[Page]:
-    """Name every page that is timed: the first of every filter and order, and one far behind."""
-    for filters, order_by, descending in itertools.product(FILTERS, SORT_KEYS, (True, False)):
-        yield Page(filters, order_by, descending, 0)
-    for order_by, descending in itertools.product(SORT_KEYS, (True, False)):
-        yield Page("none", order_by, descending, rows // 2)
+def pages(totals: Mapping[str, int]) -> Iterator[Page]:
+    """Name every page that is timed: first, middle and last of every filter and order.
+
+    ``totals`` are the rows that match, by name of `FILTERS`.
+    """
+    orders = list(itertools.product(SORT_KEYS, (True, False)))
+    for filters, total in totals.items():
+        offsets = sorted({0, total // 2, max(total - PAGE, 0)})
+        for offset, (order_by, descending) in itertools.product(offsets, orders):
+            yield Page(filters, order_by, descending, offset)
 
 
 def measure(engine: Engine) -> dict[Page, float]:
     """Return the median seconds of every page, its count of all matches included."""
     repository = Repository(engine)
-    _, rows = repository.page_of_configurations(limit=1)
-    return {page: _timed(repository, page) for page in pages(rows)}
+    totals = {
+        name: repository.page_of_configurations(limit=1, **wanted)[1]
+        for name, wanted in FILTERS.items()
+    }
+    return {page: _timed(repository, page) for page in pages(totals)}
 
 
 def _timed(repository: Repository, page: Page) -> float:

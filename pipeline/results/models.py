@@ -167,12 +167,13 @@ class DispatcherRow(Base):
 
 
 _SORT_KEYS = ("created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value")
+_FILTERS = ("lifecycle_stage", "exchange", "pair", "timeframe", "strategy", "synthetic")
 
 
-def _listing_index(key: str) -> Index:
+def _listing_index(key: str, *order: Any) -> Index:
     """Hold a sort key with every filter: a page's ids are read from the index alone."""
-    filters = ("lifecycle_stage", "exchange", "pair", "timeframe", "strategy", "synthetic")
-    return Index(f"ix_trained_configurations_by_{key}", key, "id", *filters, "is_active")
+    name = f"ix_trained_configurations_by_{key}"
+    return Index(name, *(order or (key, "id")), *_FILTERS, "is_active")
 
 
 class TrainedConfiguration(Base):
@@ -208,6 +209,11 @@ class TrainedConfiguration(Base):
         _one_of("lifecycle_stage", STAGES),
         Index(None, "job_id"),
         *(_listing_index(key) for key in _SORT_KEYS),
+        # PostgreSQL's indices have nulls last, so one read backwards has them first: without this
+        # one it sorts the table. SQLite reads the ascending one in both directions.
+        _listing_index(
+            "p_value_descending", text("p_value DESC NULLS LAST"), text("id DESC")
+        ).ddl_if(dialect="postgresql"),
         # What a live trader polls: a handful of rows among a hundred thousand.
         Index(
             "ix_trained_configurations_active",

@@ -96,20 +96,27 @@ def obituary(job: Job, heartbeat_limit: timedelta) -> str | None:
 
 
 def move_job(
-    session: Session, job_id: str, wanted: Status, *, owned: bool = False, **values: Any
+    session: Session,
+    job_id: str,
+    wanted: Status,
+    sources: Sequence[Status] | None = None,
+    *,
+    owned: bool = False,
+    **values: Any,
 ) -> None:
-    """Bring a job into state ``wanted`` from any state that leads there.
+    """Bring a job into state ``wanted`` from one of ``sources``: any that leads there if None.
 
     ``owned`` demands that the job belongs to this process.
 
     Raises
     ------
     IllegalTransitionError
-        When the job's state does not lead there.
+        When the job is in another state.
     NotOwnerError
         When the job belongs to another process.
     """
-    sources = [status for status, following in TRANSITIONS.items() if wanted in following]
+    if sources is None:
+        sources = [status for status, following in TRANSITIONS.items() if wanted in following]
     write_job(session, job_id, sources, wanted, owned=owned, **values)
     record_status(session, job_id, wanted, values.get("error"))
 
@@ -138,16 +145,18 @@ def write_job(
         raise error(job_id, present.status, wanted)
 
 
-def requeue_job(session: Session, job_id: str, **changes: Any) -> None:
+def requeue_job(
+    session: Session, job_id: str, sources: Sequence[Status] | None = None, **changes: Any
+) -> None:
     """Make a job that did not complete pending again, as a fresh row of this process.
 
-    ``changes`` are other columns that are no longer what they were, such as ``config``, or `NOBODY`
-    as the owner.
+    ``sources`` are the states it may be in, as for `move_job`; ``changes`` are other columns that
+    are no longer what they were, such as ``config``, or `NOBODY` as the owner.
 
     Raises
     ------
     IllegalTransitionError
-        When the job is complete.
+        When the job is complete, or in another state than those.
     """
     fresh: dict[str, Any] = {
         "stage_of_work": None,
@@ -156,7 +165,7 @@ def requeue_job(session: Session, job_id: str, **changes: Any) -> None:
         "started_at": None,
         "finished_at": None,
     }
-    move_job(session, job_id, "pending", **(fresh | this_process() | changes))
+    move_job(session, job_id, "pending", sources, **(fresh | this_process() | changes))
 
 
 def get_row(session: Session, model: type[Row], key: str) -> Row:

@@ -17,8 +17,8 @@ from pipeline.validation.lifecycle import STAGES, Stage
 
 Record = TypeVar("Record", Configuration, ConfigurationEvent)
 
-#: Of the events that judging together and live orders record.
-SWEEP, EXECUTION = "sweep", "execution"
+#: Of the events that judging together, live orders and newer candles record.
+SWEEP, EXECUTION, MONITOR = "sweep", "execution", "monitor"
 
 #: Ids in one query: SQLite takes 32,766 parameters, and a sweep may have more markets.
 BATCH = 1_000
@@ -118,16 +118,22 @@ def rejudge(repository: Repository, configuration_id: str, judge: Judge) -> bool
 
 
 def held(stage: Stage, events: Sequence[ConfigurationEvent]) -> Stage:
-    """Lower ``stage`` to where monitoring moved the configuration: what it found stays true.
+    """Lower ``stage`` to where monitoring holds the configuration."""
+    highest = ceiling(events)
+    return stage if highest is None else min(stage, highest, key=STAGES.index)
 
-    What a sweep or live orders said is a figure among the gates, and judged again with them.
+
+def ceiling(events: Sequence[ConfigurationEvent]) -> Stage | None:
+    """Return the lowest stage whose gates monitoring saw fail, or moved to; None: it saw nothing.
+
+    What it found stays true, also where the stage was that low already and did not move. What a
+    sweep or live orders said is a figure among the gates, and judged again with them.
     """
-    ceilings = [
-        one.to_stage
-        for one in events
-        if one.kind not in (SWEEP, EXECUTION) and one.to_stage != one.from_stage
-    ]
-    return min((stage, *ceilings), key=STAGES.index)
+    looks = [event for event in events if event.kind == MONITOR]
+    gates = [gate for event in looks for gate in event.figures.get("gates", ())]
+    found = [gate["stage"] for gate in gates if gate["passed"] is False]
+    found += [event.to_stage for event in looks if event.to_stage != event.from_stage]
+    return min(found, key=STAGES.index, default=None)
 
 
 def _record(kind: type[Record], row: Base) -> Record:

@@ -10,7 +10,7 @@ more. Of another host nothing can be asked, so there the age of the last heartbe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -63,6 +63,10 @@ __all__ = [
 Record = TypeVar("Record", Job, Configuration, ConfigurationEvent)
 
 
+#: States of a job that a person may restart.
+ENDED_EARLY: tuple[Status, ...] = ("failed", "cancelled")
+
+
 class StageMovedError(RuntimeError):
     """A configuration was no longer in the stage that an event was to move it from."""
 
@@ -88,23 +92,26 @@ class Repository:
 
         ``described`` is what `new_job` takes.
         """
-        return self._store(new_job(**described))
-
-    def queue_job(self, **described: Any) -> str:
-        """Store a pending job that waits for a dispatcher and return its id.
-
-        ``described`` is what `new_job` takes.
-        """
-        job = new_job(**described)
-        job.host, job.pid, job.process_started = NOBODY.values()
-        return self._store(job)
-
-    def _store(self, job: TrainingJob) -> str:
-        job_id = job.id
-        with self._sessions.begin() as session:
-            session.add(job)
-            record_status(session, job_id, "pending")
+        (job_id,) = self._store([new_job(**described)])
         return job_id
+
+    def queue_jobs(self, described: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Store pending jobs that wait for a dispatcher, all or none; return their ids in order.
+
+        Each of ``described`` is what `new_job` takes.
+        """
+        fresh = [new_job(**one) for one in described]
+        for job in fresh:
+            job.host, job.pid, job.process_started = NOBODY.values()
+        return self._store(fresh)
+
+    def _store(self, fresh: Sequence[TrainingJob]) -> list[str]:
+        ids = [job.id for job in fresh]
+        with self._sessions.begin() as session:
+            session.add_all(fresh)
+            for job_id in ids:
+                record_status(session, job_id, "pending")
+        return ids
 
     def start_job(self, job_id: str) -> None:
         """Start a pending job, which belongs to this process from now on."""
@@ -143,10 +150,7 @@ class Repository:
             When it is in another state.
         """
         with self._sessions.begin() as session:
-            present = get_row(session, TrainingJob, job_id).status
-            if present not in ("failed", "cancelled"):
-                raise IllegalTransitionError(job_id, present, "pending")
-            requeue_job(session, job_id, **NOBODY)
+            requeue_job(session, job_id, ENDED_EARLY, **NOBODY)
 
     def requeue_job(self, job_id: str) -> None:
         """Make a job that did not complete pending again; it belongs to this process."""
@@ -305,6 +309,7 @@ class Repository:
         """
         page = listing.rows(wanted, order_by, descending, limit, offset)
         with self._sessions() as session:
+            listing.prefer_indices(session)
             found = [ConfigurationRow(*row) for row in session.execute(page)]
             return found, session.scalar(listing.counted(wanted)) or 0
 

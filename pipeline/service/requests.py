@@ -6,10 +6,18 @@ stop the machine; whether a run makes sense is judged by `pipeline.config`, as f
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from pipeline.config import Objective, Timeframe
 from pipeline.results.repository import SortKey
@@ -22,13 +30,16 @@ BUDGET_LIMIT = 10_000_000
 #: TPE looks back at every trial before each proposal: ten thousand are an hour.
 TRIALS_LIMIT = 100_000
 
-#: No control characters: PostgreSQL stores no NUL, and a log has one line an entry.
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+#: No control characters: PostgreSQL stores no NUL, a log has one line an entry, and what turns the
+#: direction of writing could make a reason read as another.
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
 Pair = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$", examples=["BTC/USDT"])]
 Reason = Annotated[
-    str, Field(min_length=3, max_length=500, pattern=PRINTABLE, examples=["fills look right"])
+    str,
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=PRINTABLE),
+    Field(examples=["fills look right"]),
 ]
 JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 #: As `pipeline.results.template.new_configuration_id` makes them.
@@ -36,8 +47,21 @@ ConfigurationId = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_]{1,40}_[0-9]{8}_[0-9]{6}_[0-9a-f]{6}$")
 ]
 WindowDays = Annotated[int, Field(ge=1, le=3650)]
+
+
+def _written_day(value: object) -> object:
+    """Refuse what would be converted in silence: seconds since 1970, the time of a moment."""
+    if isinstance(value, str | date) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
+        return value
+    raise ValueError("a day is written as 2024-01-31")
+
+
 #: JSON has no dates: a text is taken here, and nowhere else.
-Day = Annotated[date, Field(strict=False, ge=date(2009, 1, 3), le=date(2100, 1, 1))]
+Day = Annotated[
+    date,
+    Field(strict=False, ge=date(2009, 1, 3), le=date(2100, 1, 1)),
+    BeforeValidator(_written_day, json_schema_input_type=date),
+]
 Value = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
@@ -196,6 +220,6 @@ class ExecutionReport(Asked):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.model_fields_set:
+        if all(value is None for _, value in self):
             raise ValueError("give fill_rate, adverse_selection_score or slippage")
         return self

@@ -1,6 +1,7 @@
 """The application over a real SQLite file, asked through Starlette's client."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,17 @@ from fastapi.testclient import TestClient
 
 from pipeline.api.app import create_app
 from pipeline.results.database import open_database
-from support.runs import QUICK, SMALL_GRID, run_here
+from pipeline.validation.lifecycle import judge
+from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.serving import service_over
+
+#: Figures of a configuration that is MATURE.
+GOOD = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150}
+GOOD |= {"p_value": 0.01, "reality_check_p": 0.01}
+DESCRIPTION = (
+    *("exchange", "pair", "timeframe", "strategy", "optimizer"),
+    *("config", "config_hash", "seed"),
+)
 
 HERE = "http://127.0.0.1:8080"
 
@@ -67,3 +77,33 @@ def trained_service(tmp_path, trained):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     with service_over(tmp_path) as service:
         yield service
+
+
+@pytest.fixture
+def stored(tmp_path, trained_service):
+    """Store the trained configuration once more as if it were MATURE; return its path.
+
+    ``changes`` are figures that its gates are to be judged by.
+    """
+
+    def store(**changes):
+        def copy(repository):
+            (found,) = repository.configurations()
+            job = repository.job(found.job_id)
+            again = repository.create_job(**{name: getattr(job, name) for name in DESCRIPTION})
+            repository.start_job(again)
+            stage, gates = judge(GOOD | changes)
+            copied = replace(
+                found,
+                id=f"{found.id[:-6]}abcdef",
+                job_id=again,
+                lifecycle_stage=stage,
+                gates=[gate.to_dict() for gate in gates],
+                document=found.document | {"id": f"{found.id[:-6]}abcdef", "status": stage},
+            )
+            repository.save_configuration(copied)
+            return copied.id
+
+        return f"/api/configurations/{ask(tmp_path, copy)}"
+
+    return store

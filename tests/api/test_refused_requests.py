@@ -3,6 +3,10 @@
 import json
 
 import pytest
+from fastapi.testclient import TestClient
+from starlette.responses import PlainTextResponse
+
+from pipeline.api.app import create_app
 
 START = "/api/training/start"
 ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"
@@ -160,7 +164,12 @@ def test_an_unknown_configuration_cannot_be_changed(client, tail, body):
         ("activate", {"reason": "x" * 501}),
         ("activate", {"reason": "a\u0000b"}),
         ("deactivate", {"reason": "a\nb"}),
+        ("activate", {"reason": "     "}),
+        ("activate", {"reason": "a\u202eb no"}),
+        ("deactivate", {"reason": "one\u2028two"}),
+        ("deactivate", {"reason": "one\u0085two"}),
         ("execution", {}),
+        ("execution", {"fill_rate": None, "slippage": None}),
         ("execution", {"fill_rate": 1.1}),
         ("execution", {"slippage": "0.1"}),
         ("execution", {"fill_rate": 0.5, "who": "me"}),
@@ -173,6 +182,54 @@ def test_a_change_out_of_bounds_is_refused(client, tail, body):
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"\\ud800": 1}', '"demo"', "NaN"])
 def test_what_is_no_request_is_refused(client, body):
     detail(client.post(START, content=body, headers={"content-type": "application/json"}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"seed": ' + b"9" * 5_000 + b"}", b'{"markets": ["\xff"]}'],
+    ids=["deep", "long", "no text"],
+)
+def test_what_no_parser_reads_is_refused_with_a_sentence(client, body):
+    answer = client.post(START, content=body, headers={"content-type": "application/json"})
+    assert "The body cannot be read as JSON" in detail(answer)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data"])
+def test_another_type_than_json_is_named(client, kind):
+    answer = client.post(START, content='{"markets": ["demo"]}', headers={"content-type": kind})
+    assert "send it with Content-Type: application/json" in detail(answer)
+
+
+@pytest.mark.parametrize("day", [1704067200, "2024-01-01T00:00:00Z", "1704067200", 1.5, True])
+def test_a_day_is_not_made_of_something_else(client, day):
+    said = start(client, markets=["btc_binance_1h"], history={"since": day})
+    assert "body.history.since" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/training/jobs", "GET"),
+        ("HEAD", "/api/configurations/active", "GET"),
+        ("DELETE", START, "POST"),
+        ("OPTIONS", START, "POST"),
+        ("TRACE", f"/api/configurations/{ID}", "GET"),
+    ],
+)
+def test_another_method_is_answered_with_those_that_are(client, method, path, allowed):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/training/jobs/", "/api/"])
+def test_an_unknown_address_is_told_in_json_beside_pages_too(service, path):
+    app = create_app(service)
+    app.mount("/", lambda scope, receive, send: PlainTextResponse("a page")(scope, receive, send))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.get("/elsewhere").text == "a page"
+        assert "Nothing is at this address" in detail(client.get(path), 404)
+        assert client.put("/api/training/jobs").status_code == 405
 
 
 def test_what_a_client_sent_is_not_repeated(client):

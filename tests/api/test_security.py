@@ -38,9 +38,26 @@ def test_loopback_names_are_answered(client, host):
     assert client.get(JOBS, headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.168.1.7", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "192.168.1.7",
+        "",
+        "127.0.0.1:80@evil.example",
+        "[::1",
+        "[::1]x",
+        "127.0.0.1 evil.example",
+    ],
+)
 def test_other_names_are_not(client, host):
     assert client.get(JOBS, headers={"host": host}).status_code == 421
+
+
+def test_two_names_are_none(client):
+    headers = [("host", "127.0.0.1"), ("host", "evil.example")]
+    assert client.get(JOBS, headers=headers).status_code == 421
 
 
 def test_a_forged_request_is_refused(client):

@@ -1,19 +1,7 @@
 """What was trained is looked at, switched on and off, and judged again with live orders."""
 
-from dataclasses import replace
-
 import pytest
 
-from pipeline.validation.lifecycle import judge
-from support.runs import ask
-
-GOOD = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150}
-GOOD |= {"p_value": 0.01, "reality_check_p": 0.01}
-WEAK = GOOD | {"p_value": 0.3}
-DESCRIPTION = (
-    *("exchange", "pair", "timeframe", "strategy", "optimizer"),
-    *("config", "config_hash", "seed"),
-)
 ACTIVE = "/api/configurations/active"
 
 
@@ -22,39 +10,13 @@ def service(trained_service):
     return trained_service
 
 
-@pytest.fixture
-def stored(tmp_path, service):
-    """Store the trained configuration once more as if it had other figures; return its path."""
-
-    def store(figures):
-        def copy(repository):
-            (found,) = repository.configurations()
-            job = repository.job(found.job_id)
-            again = repository.create_job(**{name: getattr(job, name) for name in DESCRIPTION})
-            repository.start_job(again)
-            stage, gates = judge(figures)
-            copied = replace(
-                found,
-                id=f"{found.id[:-6]}abcdef",
-                job_id=again,
-                lifecycle_stage=stage,
-                gates=[gate.to_dict() for gate in gates],
-            )
-            repository.save_configuration(copied)
-            return copied.id
-
-        return f"/api/configurations/{ask(tmp_path, copy)}"
-
-    return store
-
-
 def told(answer, status=200):
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
 def test_activation_below_validation_names_the_failed_gate_and_changes_nothing(client, stored):
-    path = stored(WEAK)
+    path = stored(p_value=0.3)
     said = told(client.post(f"{path}/activate", json={"reason": "looks right"}), 409)["detail"]
     assert "is in DISCOVERY, and VALIDATION is needed. Failed: p_value (" in said
     assert "sample_size" not in said
@@ -63,7 +25,7 @@ def test_activation_below_validation_names_the_failed_gate_and_changes_nothing(c
 
 
 def test_every_switch_is_in_the_audit_trail(client, stored):
-    path = stored(WEAK)
+    path = stored(p_value=0.3)
     forced = {"reason": "a dry run", "force": True}
     assert told(client.post(f"{path}/activate", json=forced))["is_active"] is True
     assert told(client.post(f"{path}/deactivate", json={"reason": "enough"}))["is_active"] is False
@@ -75,14 +37,14 @@ def test_every_switch_is_in_the_audit_trail(client, stored):
 
 
 def test_validation_and_above_need_no_force(client, stored):
-    path = stored(GOOD)
+    path = stored()
     assert told(client.post(f"{path}/activate", json={"reason": "it passed"}))["is_active"]
     (entry,) = told(client.get(f"{path}/audit"))
     assert entry["figures"] == {"forced": False}
 
 
 def test_a_poll_is_answered_304_until_something_changes(client, stored):
-    path = stored(GOOD)
+    path = stored()
     nothing = client.get(ACTIVE).headers["etag"]
     client.post(f"{path}/activate", json={"reason": "it passed"})
     answer = client.get(ACTIVE, headers={"If-None-Match": nothing})
@@ -97,8 +59,34 @@ def test_a_poll_is_answered_304_until_something_changes(client, stored):
     assert (found["lifecycle_stage"], found["size"]) == ("VALIDATION", 0.5)
 
 
+def test_a_tag_is_found_in_any_form(client, stored):
+    client.post(f"{stored()}/activate", json={"reason": "it passed"})
+    tag = client.get(ACTIVE).headers["etag"]
+    for given in (f"W/{tag}", f'"a", W/{tag} ,"b"', f'"a,b",{tag}', "*"):
+        assert client.get(ACTIVE, headers={"If-None-Match": given}).status_code == 304
+    two = [("If-None-Match", '"a"'), ("If-None-Match", tag)]
+    assert client.get(ACTIVE, headers=two).status_code == 304
+    for given in (tag.strip('"'), f'"a" {tag}', "", tag.upper()):
+        assert client.get(ACTIVE, headers={"If-None-Match": given}).status_code == 200
+
+
+def test_what_was_demoted_stays_listed_with_size_0_under_another_tag(client, stored):
+    path = stored()
+    client.post(f"{path}/activate", json={"reason": "it passed"})
+    tags = [client.get(ACTIVE).headers["etag"]]
+    for fill_rate, stage, size in ((0.2, "PAPER", 0.0), (0.9, "MATURE", 1.0)):
+        client.post(f"{path}/execution", json={"fill_rate": fill_rate})
+        answer = client.get(ACTIVE, headers={"If-None-Match": tags[-1]})
+        (found,) = told(answer)["configurations"]
+        assert (found["lifecycle_stage"], found["size"]) == (stage, size)
+        assert found["document"]["risk_allocation"]["max_position_size"] == size
+        tags.append(answer.headers["etag"])
+    assert len(set(tags)) == 3
+    assert told(client.get(f"{path}/audit"))[1]["reason"].startswith("Live orders: fill_rate 0.2 (")
+
+
 def test_live_orders_judge_the_stage_anew(client, stored):
-    path = stored(GOOD)
+    path = stored()
     live = {"fill_rate": 0.9, "adverse_selection_score": 0.5, "slippage": 0.0004}
     assert told(client.post(f"{path}/execution", json=live))["lifecycle_stage"] == "VALIDATION"
     document = told(client.get(path))
@@ -115,7 +103,7 @@ def test_live_orders_judge_the_stage_anew(client, stored):
 
 
 def test_the_same_report_twice_is_recorded_once(client, stored):
-    path = stored(GOOD)
+    path = stored()
     for _ in range(2):
         told(client.post(f"{path}/execution", json={"fill_rate": 0.9}))
     assert len(told(client.get(f"{path}/audit"))) == 1

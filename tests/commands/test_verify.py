@@ -9,7 +9,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline import monitor, verify
-from support.runs import QUICK, run
+from pipeline.execution import record_execution
+from pipeline.results.activation import set_active
+from pipeline.together import judge_together
+from support.runs import QUICK, ask, run
 from support.stored import TRAINED_BARS, command, fading_candles, write
 
 
@@ -194,6 +197,37 @@ def test_a_stage_and_document_set_back_after_monitoring(fading):
         d=json.dumps(before.document))  # fmt: skip
     finished = command(verify, fading.folder, "latest")
     assert_differs(finished, "row.lifecycle_stage: stored VALIDATION, now DECAY")
+
+
+def changed_since(finished):
+    """Switch the configuration on, report its orders, and judge it in a sweep."""
+
+    def change(repository):
+        (found,) = repository.configurations()
+        set_active(repository, found.id, True, "a dry run", forced=True)
+        record_execution(repository, found.id, {"fill_rate": 0.2, "slippage": 0.001})
+        judge_together(repository, [found.id])
+        record_execution(repository, found.id, {"fill_rate": 0.9})
+
+    ask(finished.folder, change)
+
+
+def test_what_happened_since_follows_from_its_events(fading):
+    write(fading.folder / "candles.parquet", fading_candles())
+    assert command(monitor, fading.folder).status == 0
+    changed_since(fading)
+    verified = command(verify, fading.folder, "latest")
+    assert verified.status == 0, verified.out
+
+
+def test_a_forged_report_of_live_orders(fading):
+    changed_since(fading)
+    sql(
+        fading,
+        "UPDATE configuration_events SET figures = :figures WHERE kind = 'execution'",
+        figures='{"fill_rate": 0.1}',
+    )
+    assert_differs(command(verify, fading.folder, "latest"), "gates[2].value: stored 0.9, now 0.1")
 
 
 def test_another_engine_is_a_note_while_the_trades_agree(fading):

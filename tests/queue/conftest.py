@@ -48,7 +48,7 @@ def queue_small(repository: Repository) -> Callable[[int], str]:
 
     def queue(seed: int) -> str:
         config = load([*SMALL, f"seed={seed}"], TrainConfig, "train")
-        return repository.queue_job(**jobs.description(config))
+        return repository.queue_jobs([jobs.description(config)])[0]
 
     return queue
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from pipeline.results.database import open_database
+from pipeline.results.job_events import events_after
 from pipeline.results.records import Configuration
 from pipeline.results.repository import IllegalTransitionError, Repository
 
@@ -80,3 +81,22 @@ def test_a_job_is_started_by_one_of_two_processes(
     engine.dispose()
     one, two = in_two_processes(claim, empty_url, job_ids)
     assert sorted(one + two) == sorted(job_ids)
+
+
+def test_of_restarts_at_once_one_is_made_and_the_others_are_told(
+    repository: Repository, example_job: dict[str, Any]
+) -> None:
+    def restarted(job_id: str) -> bool:
+        try:
+            repository.restart_job(job_id)
+        except IllegalTransitionError:
+            return False
+        return True
+
+    for _ in range(5):
+        job_id = repository.create_job(**example_job)
+        repository.cancel_job(job_id)
+        with ThreadPoolExecutor(6) as pool:
+            assert sum(pool.map(restarted, [job_id] * 6)) == 1
+        told = [e.payload["status"] for e in events_after(repository, job_id=job_id)]
+        assert told == ["pending", "cancelled", "pending"]

@@ -150,7 +150,7 @@ def test_a_database_of_a_later_version_is_refused(empty_url: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
     message = refusal(empty_url)
-    assert "belongs to a later version of this program (schema 9999, here 0004)" in message
+    assert "belongs to a later version of this program (schema 9999, here 0005)" in message
     assert "hush" not in message
 
 

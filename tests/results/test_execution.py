@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.execution import record_execution
 from pipeline.results.ownership import UnknownIdError
-from pipeline.results.records import Configuration
+from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.results.repository import Repository
 from pipeline.validation.lifecycle import Stage, judge
 from support.v3_document import document
@@ -67,6 +67,38 @@ def test_the_same_figures_again_are_recorded_once(
 def test_better_fills_lift_it_again(repository: Repository, mature: Configuration) -> None:
     assert record_execution(repository, mature.id, {"fill_rate": 0.5}) == "PAPER"
     assert record_execution(repository, mature.id, {"fill_rate": 0.9}) == "MATURE"
+
+
+def test_the_reason_names_the_figure_and_its_limit(
+    repository: Repository, mature: Configuration
+) -> None:
+    record_execution(repository, mature.id, {"fill_rate": 0.2, "slippage": 0.001})
+    record_execution(repository, mature.id, {"fill_rate": 0.9})
+    assert [event.reason for event in repository.events(mature.id)] == [
+        "Live orders: fill_rate 0.2 (>= 0.7 is needed), slippage 0.001: PAPER.",
+        "Live orders: fill_rate 0.9: MATURE.",
+    ]
+
+
+def looked(configuration: Configuration, stage: Stage, failed: Stage) -> ConfigurationEvent:
+    """What monitoring records of a configuration in a stage whose lifetime figures fail."""
+    figures = {"gates": [{"stage": failed, "name": "net_profit", "passed": False}]}
+    return ConfigurationEvent(
+        "e" * 32, configuration.id, utc_now(), "monitor", stage, stage, "It lost.", figures
+    )
+
+
+def test_better_fills_do_not_lift_it_above_what_monitoring_found(
+    repository: Repository, mature: Configuration
+) -> None:
+    """Live orders had lowered it already: monitoring moved nothing, and found all the same."""
+    assert record_execution(repository, mature.id, {"fill_rate": 0.5}) == "PAPER"
+    document = repository.configuration(mature.id).document
+    assert repository.record_event(looked(mature, "PAPER", "PAPER"), document)
+    assert record_execution(repository, mature.id, {"fill_rate": 0.9}) == "PAPER"
+    assert repository.events(mature.id)[-1].reason == (
+        "Live orders: fill_rate 0.9: MATURE, and PAPER since newer candles were looked at."
+    )
 
 
 def test_what_is_not_stored_has_no_orders(repository: Repository) -> None:

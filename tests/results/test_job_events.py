@@ -53,7 +53,7 @@ def test_events_are_read_on_from_any(repository: Repository, running_job: str) -
 def test_a_queued_job_is_taken_once_and_never_reaped(
     repository: Repository, example_job: dict[str, Any]
 ) -> None:
-    job_id = repository.queue_job(**example_job)
+    (job_id,) = repository.queue_jobs([example_job])
     assert repository.job(job_id).queued
     assert repository.reap_dead_jobs() == []
     assert repository.queue(5) == [job_id]

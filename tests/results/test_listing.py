@@ -15,16 +15,21 @@ from pipeline.results.listing import SORT_KEYS, SortKey
 TABLE = "trained_configurations"
 
 
-def plan(connection: Connection, query: Select[Any]) -> list[str]:
-    """Lines of the database's plan that say how the table is read."""
+def explained(connection: Connection, query: Select[Any]) -> list[str]:
+    """Lines of the database's plan of a query."""
     compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
     if connection.dialect.name == "sqlite":
-        told = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")
-        return [row[3] for row in told if TABLE in row[3]]
-    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # an empty table is read whole
-    connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")]
+    for other in ("seqscan", "bitmapscan"):  # by which an empty table is read
+        connection.exec_driver_sql(f"SET LOCAL enable_{other} = off")
     told = connection.exec_driver_sql(f"EXPLAIN {str(compiled).replace('%', '%%')}")
-    return [row[0] for row in told if f" on {TABLE}" in row[0]]
+    return [row[0] for row in told]
+
+
+def plan(connection: Connection, query: Select[Any]) -> list[str]:
+    """Lines of the plan that say how the table is read."""
+    mark = TABLE if connection.dialect.name == "sqlite" else f" on {TABLE}"
+    return [line for line in explained(connection, query) if mark in line]
 
 
 def reads_rows(line: str) -> bool:
@@ -46,6 +51,17 @@ def test_a_page_and_its_count_open_no_other_rows(
             lines = plan(connection, query)
             assert lines
             assert not [line for line in lines if reads_rows(line)]
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("order_by", SORT_KEYS)
+def test_a_page_far_behind_is_read_in_order(
+    engine: Engine, order_by: SortKey, descending: bool
+) -> None:
+    page = listing.ids({}, order_by, descending, 50, 50_000)
+    with engine.connect() as connection:
+        told = explained(connection, page)
+    assert not [line for line in told if "Sort" in line or "TEMP B-TREE" in line]
 
 
 @pytest.mark.slow
