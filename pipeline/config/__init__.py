@@ -10,7 +10,7 @@ from pipeline.config.data import (
     SyntheticData,
 )
 from pipeline.config.fetch import FetchConfig
-from pipeline.config.loading import CONFIG_DIR, load, resolved, validated
+from pipeline.config.loading import CONFIG_DIR, checked, composed, load, resolved, validated
 from pipeline.config.market import ExchangeConfig, MarketConfig, Timeframe
 from pipeline.config.run import (
     BackendConfig,
@@ -72,6 +72,8 @@ __all__ = [
     "TrainTestSplit",
     "ValidationConfig",
     "WalkForward",
+    "checked",
+    "composed",
     "load",
     "resolved",
     "validated",

@@ -40,9 +40,34 @@ def load(overrides: Sequence[str], schema: type[Schema], config_name: str) -> Sc
     UserError
         If anything is misspelt, missing, of the wrong type or impossible.
     """
+    return checked(composed(overrides, config_name), schema)
+
+
+def composed(overrides: Sequence[str], config_name: str) -> DictConfig:
+    """Compose a configuration that is not checked yet; see `load`.
+
+    Raises
+    ------
+    UserError
+        If a group, a choice or a key is none.
+    """
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            values = resolved(compose(config_name, list(overrides)))
+            return compose(config_name, list(overrides))
+    except MISTAKES as error:
+        raise UserError(explain_composition(error)) from None
+
+
+def checked(composed: DictConfig, schema: type[Schema]) -> Schema:
+    """Resolve, check and type a composed configuration; see `load`.
+
+    Raises
+    ------
+    UserError
+        If an interpolation has no value, or anything is misspelt, missing or impossible.
+    """
+    try:
+        values = resolved(composed)
     except MISTAKES as error:
         raise UserError(explain_composition(error)) from None
     return validated(values, schema)

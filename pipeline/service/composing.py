@@ -1,20 +1,28 @@
 """From a request to the configuration of each market, exactly as `pipeline.train` composes it.
 
-A client's words become KEY=VALUE words of Hydra only after they were found among our own names or
-are numbers, so that no word of a client is ever a path, an address or an interpolation.
+A client's words become settings only after they were found among our own names or are numbers, so
+that no word of a client is ever a path, an address or an interpolation.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
+from typing import TypeAlias
 
-from pipeline.config import StorageConfig, TrainConfig, load
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pipeline.config import StorageConfig, TrainConfig, checked, composed, load
 from pipeline.errors import UserError, suggestion
 from pipeline.service.catalogue import Market, named, product, strategies
 from pipeline.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
+
+#: A setting's value, as JSON has it.
+Plain: TypeAlias = str | float | bool | None | list[float | None]
 
 #: Hydra composes through one object of the whole process.
 _COMPOSING = Lock()
@@ -48,7 +56,7 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
     faults: dict[str, str] = {}
     for market in chosen:
         try:
-            config = _load(market.name, tuple(_words(request, market, store)))
+            config = _load(_groups(request, market), tuple(_settings(request, market, store)))
             configs[market.name] = config.model_copy(update={"storage": storage})
         except UserError as error:
             faults.setdefault(str(error), market.name)
@@ -56,6 +64,15 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
         raise UserError("\n".join(f"{name}: {fault}" for fault, name in faults.items()))
     _check_budget(next(iter(configs.values())))
     return configs
+
+
+def _groups(request: TrainingRequest, market: Market) -> tuple[str, ...]:
+    return (
+        f"market={market.name}",
+        f"strategy={request.strategy}",
+        f"optimizer={request.optimizer.name}",
+        f"validation={request.validation.method}",
+    )
 
 
 def _chosen(request: TrainingRequest) -> list[Market]:
@@ -70,33 +87,47 @@ def _chosen(request: TrainingRequest) -> list[Market]:
     return chosen
 
 
-@lru_cache(maxsize=512)  # a start after its estimate asks for the same again
-def _load(market: str, words: tuple[str, ...]) -> TrainConfig:
+def _load(groups: tuple[str, ...], settings: tuple[tuple[str, Plain], ...]) -> TrainConfig:
+    """Compose and check one market's configuration.
+
+    Hydra composes the groups, a fifth of a second each time; they stay the same while a person
+    moves budgets and windows, and single settings are put into a copy as Hydra would.
+    """
+    config = copy.deepcopy(_composed(groups))
+    try:
+        for key, value in settings:
+            OmegaConf.update(config, key, value, merge=False)
+    except OmegaConfBaseException:  # a key that is none: Hydra's own refusal names it
+        words = (f"{key}={_word(value)}" for key, value in settings)
+        with _COMPOSING:
+            return load([*groups, *words], TrainConfig, "train")
+    return checked(config, TrainConfig)
+
+
+@lru_cache(maxsize=512)
+def _composed(groups: tuple[str, ...]) -> DictConfig:
     with _COMPOSING:
-        return load([f"market={market}", *words], TrainConfig, "train")
+        return composed(groups, "train")
 
 
-def _words(request: TrainingRequest, market: Market, store: str) -> Iterator[str]:
-    """KEY=VALUE words of one market's training."""
-    yield f"strategy={request.strategy}"
+def _settings(request: TrainingRequest, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
+    """Single settings of one market's training: key and value."""
     for name, grid in request.parameters.items():
-        yield f"strategy.parameters.{name}.grid=[{','.join(_number(value) for value in grid)}]"
-    yield f"optimizer={request.optimizer.name}"
-    yield f"validation={request.validation.method}"
+        yield f"strategy.parameters.{name}.grid", list(grid)
     for group, part, word in (
         ("optimizer", request.optimizer, "name"),
         ("validation", request.validation, "method"),
     ):
         for key, value in part:
             if key != word:
-                yield f"{group}.{key}={_number(value)}"
+                yield f"{group}.{key}", value
     yield from _history(request.history, market, store)
     for key in ("space", "objective", "selection", "min_trades", "seed"):
-        yield f"{key}={getattr(request, key)}"
+        yield key, getattr(request, key)
 
 
-def _history(history: History, market: Market, store: str) -> Iterator[str]:
-    """Words that choose the days. Days of a real market end at midnight UTC, that all end alike."""
+def _history(history: History, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
+    """Settings that choose the days. Days of a real market end at midnight UTC, that all end alike."""
     if market.synthetic:
         if history.since or history.until:
             raise UserError(
@@ -104,21 +135,23 @@ def _history(history: History, market: Market, store: str) -> Iterator[str]:
                 " history.days."
             )
         if history.days:
-            yield f"data.days={history.days}"
+            yield "data.days", history.days
         return
     since, until = history.since, history.until
     if history.days:
         until = datetime.now(UTC).date()
         since = until - timedelta(days=history.days)
-    yield f"data.store='{store}'"
+    yield "data.store", store
     if since:
-        yield f"data.since={since}"
+        yield "data.since", str(since)
     if until:
-        yield f"data.until={until}"
+        yield "data.until", str(until)
 
 
-def _number(value: object) -> str:
-    """Write a number, a truth, a null or a word of our own as YAML does."""
+def _word(value: Plain) -> str:
+    """Write a value as a KEY=VALUE word has it."""
+    if isinstance(value, list):
+        return f"[{','.join(_word(one) for one in value)}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
