@@ -22,7 +22,7 @@ from pipeline.service.catalogue import Market, named, product, strategies
 from pipeline.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
 
 #: A setting's value, as JSON has it.
-Plain: TypeAlias = str | float | bool | None | list[float | None]
+Plain: TypeAlias = str | float | bool | list[float | None] | None
 
 #: Hydra composes through one object of the whole process.
 _COMPOSING = Lock()
@@ -111,7 +111,7 @@ def _composed(groups: tuple[str, ...]) -> DictConfig:
 
 
 def _settings(request: TrainingRequest, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
-    """Single settings of one market's training: key and value."""
+    """Yield single settings of one market's training: key and value."""
     for name, grid in request.parameters.items():
         yield f"strategy.parameters.{name}.grid", list(grid)
     for group, part, word in (
@@ -127,7 +127,7 @@ def _settings(request: TrainingRequest, market: Market, store: str) -> Iterator[
 
 
 def _history(history: History, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
-    """Settings that choose the days. Days of a real market end at midnight UTC, that all end alike."""
+    """Yield what chooses the days. Those of a real market end at midnight UTC, that all end alike."""
     if market.synthetic:
         if history.since or history.until:
             raise UserError(
