@@ -127,7 +127,7 @@ def _settings(request: TrainingRequest, market: Market, store: str) -> Iterator[
 
 
 def _history(history: History, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
-    """Yield what chooses the days. Those of a real market end at midnight UTC, that all end alike."""
+    """Yield what chooses the days; those of real markets end at midnight UTC, to end alike."""
     if market.synthetic:
         if history.since or history.until:
             raise UserError(

@@ -53,6 +53,14 @@ def test_everything_given_reaches_the_training():
     )
 
 
+def test_one_request_leaves_nothing_to_the_next():
+    asked = {"optimizer": {"name": "random", "samples": 7}, "parameters": {"pierce_depth": [0.001]}}
+    (config,) = composed(markets=["demo"], seed=9, min_trades=4, **asked).values()
+    assert (config.seed, config.optimizer.samples, config.min_trades) == (9, 7, 4)
+    (after,) = composed(markets=["demo"], optimizer={"name": "random"}).values()
+    assert after == commanded("market=demo", "optimizer=random")
+
+
 def test_days_are_the_newest_whole_ones():
     (config,) = composed(markets=["btc_binance_1h"], history={"days": 400}).values()
     assert config.data.days == 400
