@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.results.job_events import events_after
+from pipeline.results.models import DispatcherRow
+from pipeline.results.records import Job
 from pipeline.results.repository import Repository
-from support.serving import PATIENCE, served, until
+from support.serving import PATIENCE, command, served, until
 
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
 
@@ -43,21 +45,44 @@ def test_kills_lose_nothing_and_double_nothing(
     assert_done_once(repository, ids)
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+SERVER_SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
+
+
+@pytest.mark.parametrize("seed", SERVER_SEEDS)
 def test_jobs_outlive_their_server(
     tmp_path: Path, repository: Repository, queue_small: Callable[[int], str], seed: int
 ) -> None:
-    """The server has started the dispatcher and is killed; the next one finds all done."""
+    """A server, in odd seeds a worker or the dispatcher too, is killed; the next server goes on."""
     chance = random.Random(seed)
     url = f"sqlite:///{tmp_path}/trainings.db"
     ids = [queue_small(one) for one in (1, 2)]
-    with served(tmp_path, url=url) as (server, _):
-        until(lambda: repository.jobs("running"))
-        time.sleep(chance.uniform(0, 1))
-        server.kill()
-        server.wait()
-        until(lambda: not [*repository.jobs("pending"), *repository.jobs("running")])
+    server = command(tmp_path, "port=0", f"storage.url='{url}'")
+    until(lambda: repository.jobs("running"))
+    time.sleep(chance.uniform(0, 1))
+    server.kill()
+    server.communicate()
+    if seed % 4 == 1:
+        kill_a_worker(repository, chance)
+    if seed % 4 == 3:
+        kill_the_dispatcher(repository)
+    with served(tmp_path, url=url):
+        until(lambda: not open_jobs(repository))
+        for job in repository.jobs("failed"):
+            assert "is gone" in (job.error or "")
+            repository.restart_job(job.id)
+        until(lambda: not open_jobs(repository))
     assert_done_once(repository, ids)
+
+
+def open_jobs(repository: Repository) -> list[Job]:
+    return [*repository.jobs("pending"), *repository.jobs("running")]
+
+
+def kill_the_dispatcher(repository: Repository) -> None:
+    with repository.session() as session:
+        row = session.get(DispatcherRow, 1)
+    assert row is not None
+    os.kill(row.pid, signal.SIGKILL)
 
 
 def kill_a_worker(repository: Repository, chance: random.Random) -> None:
