@@ -19,6 +19,9 @@ from pipeline.service import Service, Settings
 #: Seconds that open connections are given to end.
 PATIENCE = 3
 
+#: Bytes of a request's header.
+LONGEST_HEADER = 32 * 1024
+
 
 class Server(uvicorn.Server):
     """Uvicorn's server, which says when it is there, and whose streams end when it is told to."""
@@ -51,6 +54,8 @@ def listen(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) ->
     """Answer on a bound socket until told to end; ``ready`` is called once it does."""
     settings = uvicorn.Config(
         app,
+        http="h11",  # the one whose header has a limit
+        h11_max_incomplete_event_size=LONGEST_HEADER,
         log_level="warning",
         access_log=False,  # addresses may hold what is nobody's business
         server_header=False,

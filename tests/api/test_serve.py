@@ -21,11 +21,19 @@ def test_it_answers_and_ends_when_told(tmp_path, end, status, said):
     with served(tmp_path) as (process, address):
         assert httpx.get(f"{address}/api/training/jobs").json()["jobs"] == []
         assert httpx.get(f"{address}/api/openapi.json").status_code == 200
+        assert refuses_a_long_header(address)
         process.send_signal(end)
         _, errors = process.communicate(timeout=20)
     assert process.returncode == status
     assert said in errors
     assert "Traceback" not in errors
+
+
+def refuses_a_long_header(address):
+    try:
+        return httpx.get(address, headers={"x-long": "a" * 200_000}).status_code == 400
+    except httpx.TransportError:  # it hangs up while the rest is still being sent
+        return True
 
 
 def test_with_a_token_it_answers_only_those_who_have_it(tmp_path):
