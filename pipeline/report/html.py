@@ -58,7 +58,10 @@ def table(
         element(
             "tr",
             element("th", row[0], scope="row"),
-            *(element("td", cell) for cell in row[1:]),
+            *(
+                element("td", cell, data_label=column)
+                for cell, column in zip(row[1:], columns[1:], strict=True)
+            ),
         )
         for row in rows
     ]

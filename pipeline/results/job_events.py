@@ -75,5 +75,14 @@ def newest_progress(repository: _Sessions, job_id: str) -> JobEvent | None:
         return None if found is None else _event(found)
 
 
+def notes(repository: _Sessions, job_id: str, limit: int = 50) -> list[str]:
+    """Read what a job had to say, oldest first, none twice."""
+    row = JobEventRow
+    query = select(row.payload).where(row.job_id == job_id, row.kind == "note")
+    with repository.session() as session:
+        found = session.scalars(query.order_by(row.id).limit(limit))
+        return list(dict.fromkeys(payload["text"] for payload in found))
+
+
 def _event(row: JobEventRow) -> JobEvent:
     return JobEvent(**{field.name: getattr(row, field.name) for field in fields(JobEvent)})

@@ -171,6 +171,10 @@ class Service:
         found = job_events.events_after(self._repository, after, job_id, limit)
         return [EventView.model_validate(one) for one in found]
 
+    def notes(self, job_id: str) -> list[str]:
+        """Read what a job had to say, such as which backend it took."""
+        return job_events.notes(self._repository, job_id)
+
     # Configurations
 
     def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:

@@ -27,18 +27,20 @@ _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 async def configuration_page(service: Service, configuration_id: str) -> None:
     """Show a configuration once all that is kept of it is read."""
     with frame("Configuration", "/configurations", headed=False) as theme:
-        listen()
-        waiting = sentence("Reading what is kept of it …").props("role=status")
-        await context.client.connected()  # candles take a moment: the page is there meanwhile
         try:
-            report = await ask(service.report, _ID.validate_python(configuration_id))
+            await ask(service.configuration, _ID.validate_python(configuration_id))
         except (UserError, ValidationError) as error:
-            waiting.delete()
+            ui.status_code(404)
             text("h1", "No such configuration")
             warning(
                 str(error) if isinstance(error, UserError) else "That is no id of a configuration."
             )
+            ui.link("All configurations", "/configurations")
             return
+        listen()
+        waiting = sentence("Reading what is kept of it …").props("role=status")
+        await context.client.connected()  # candles take a moment: the page is there meanwhile
+        report = await ask(service.report, configuration_id)
         await theme.name()
         waiting.delete()
         _show(service, report, theme)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import ui
 
@@ -11,6 +13,7 @@ from pipeline.service.answers import Choices, ConfigurationSummary
 from pipeline.studio.asking import ask
 from pipeline.studio.badges import stage_badge
 from pipeline.studio.frame import frame, sentence, text
+from pipeline.studio.tables import region, table
 from pipeline.validation.lifecycle import STAGES
 from pipeline.wording import defined
 
@@ -26,22 +29,33 @@ _SORTS = {
 }
 _COLUMNS = (
     *("market", "stage", "net profit", "Sharpe ratio", "trades", "p"),
-    *("active", "strategy", "stored (UTC)", "configuration"),
+    *("active", "stored (UTC)", "configuration"),
 )
 
 
-async def configurations_page(service: Service) -> None:
-    """Show the newest configurations, and how to find others."""
+#: What the address leaves out.
+_USUAL = {"sort": "created_at", "descending": "true", "page": "1"}
+#: The browser's own button changes the address alone.
+_GO_BACK = "<script>addEventListener('popstate', () => location.reload());</script>"
+
+
+async def configurations_page(service: Service, address: Mapping[str, str]) -> None:
+    """Show the configurations that the address asks for, and how to find others."""
     choices = await ask(service.choices)
     with frame("Configurations", "/configurations"):
-        await Configurations(service, choices).refresh()
+        ui.add_body_html(_GO_BACK)
+        await Configurations(service, choices, address).refresh()
 
 
 class Configurations:
-    """Filters, the table that they leave, and the way through its pages."""
+    """Filters, the table that they leave, and the way through its pages.
 
-    def __init__(self, service: Service, choices: Choices) -> None:
-        self._service, self._offset = service, 0
+    What is chosen is in the address, so that it can be kept, sent and gone back to.
+    """
+
+    def __init__(self, service: Service, choices: Choices, address: Mapping[str, str]) -> None:
+        self._service, self._address = service, address
+        self._offset = (_number(address.get("page", "1")) - 1) * SHOWN
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
             self._filters = {
                 "stage": self._select("stage", STAGES),
@@ -53,26 +67,22 @@ class Configurations:
                 "active": self._select("active", {True: "active", False: "not active"}),
             }
             self._sort = ui.select(
-                _SORTS, label="sort by", value="created_at", on_change=self._first
+                _SORTS, label="sort by", value=self._asked("sort", _SORTS, "created_at")
             ).props("outlined")
-            self._descending = ui.checkbox("largest first", value=True, on_change=self._first)
+            self._descending = ui.checkbox(
+                "descending", value=self._asked("descending", (True, False), True)
+            )
+        for control in (self._sort, self._descending):
+            control.on_value_change(self._first)
         self._count = sentence("").props("role=status")
-        self._table = ui.element("div").classes("scroll")
-        self._table.props('tabindex=0 role=region aria-label="Configurations"')
-        with ui.element("div").classes("pager"):
+        self._table = region("Configurations")
+        with ui.element("div").classes("pager") as self._pager:
             self._before = ui.button("Previous", on_click=lambda: self._move(-SHOWN)).props("flat")
             self._after = ui.button("Next", on_click=lambda: self._move(SHOWN)).props("flat")
 
     async def refresh(self) -> None:
         """Read the page that the filters ask for."""
-        chosen = {name: control.value for name, control in self._filters.items()}
-        query = ConfigurationQuery(
-            **{name: value for name, value in chosen.items() if value != ""},
-            sort=self._sort.value,
-            descending=self._descending.value,
-            limit=SHOWN,
-            offset=self._offset,
-        )
+        query = ConfigurationQuery(**self._chosen(), limit=SHOWN, offset=self._offset)
         page = await ask(self._service.configurations, query)
         last = self._offset + len(page.configurations)
         self._count.set_text(
@@ -80,37 +90,59 @@ class Configurations:
             if page.configurations
             else "No configuration is stored that fits."
         )
+        self._pager.set_visibility(self._offset > 0 or last < page.total)
         self._before.set_enabled(self._offset > 0)
         self._after.set_enabled(last < page.total)
         self._table.clear()
         with self._table:
-            _table(page.configurations)
+            table("Out of sample, net of fees and slippage", _COLUMNS, page.configurations, _row)
 
-    def _select(self, name: str, options: Any) -> ui.select:
+    def _chosen(self) -> dict[str, Any]:
+        """Return what the controls say in the words of a `ConfigurationQuery`, without "all"."""
+        chosen = {name: control.value for name, control in self._filters.items()}
+        return {name: value for name, value in chosen.items() if value != ""} | {
+            "sort": self._sort.value,
+            "descending": self._descending.value,
+        }
+
+    def _select(self, label: str, options: Any) -> ui.select:
         named = options if isinstance(options, dict) else {option: option for option in options}
-        return ui.select({"": "all", **named}, label=name, value="", on_change=self._first).props(
-            "outlined"
-        )
+        name = "synthetic" if label == "candles" else label
+        return ui.select(
+            {"": "all", **named},
+            label=label,
+            value=self._asked(name, named, ""),
+            on_change=self._first,
+        ).props("outlined")
+
+    def _asked(self, name: str, options: Iterable[Any], otherwise: Any) -> Any:
+        """Return which of ``options`` the address names."""
+        named = {_written(option): option for option in options}
+        return named.get(self._address.get(name, ""), otherwise)
 
     async def _first(self) -> None:
-        self._offset = 0
-        await self.refresh()
+        await self._turn_to(0)
 
     async def _move(self, by: int) -> None:
-        self._offset = max(0, self._offset + by)
+        await self._turn_to(max(0, self._offset + by))
+
+    async def _turn_to(self, offset: int) -> None:
+        self._offset = offset
+        words = {name: _written(value) for name, value in self._chosen().items()}
+        words |= {"page": str(offset // SHOWN + 1)}
+        changed = {name: word for name, word in words.items() if word != _USUAL.get(name)}
+        ui.navigate.history.push("/configurations" + (f"?{urlencode(changed)}" if changed else ""))
         await self.refresh()
 
 
-def _table(found: list[ConfigurationSummary]) -> None:
-    with ui.element("table"):
-        text("caption", "Out of sample, net of fees and slippage")
-        with ui.element("thead"), ui.element("tr"):
-            for column in _COLUMNS:
-                text("th", column).props("scope=col")
-        with ui.element("tbody"):
-            for one in found:
-                with ui.element("tr"):
-                    _row(one)
+def _written(value: object) -> str:
+    """Write a value as the address has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _number(word: str) -> int:
+    """Return the number of a page; the first where the word is none."""
+    return max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
 
 
 def _row(one: ConfigurationSummary) -> None:
@@ -123,6 +155,5 @@ def _row(one: ConfigurationSummary) -> None:
     text("td", f"{one.sample_size:,}", "number")
     text("td", defined(one.p_value, ".3g"), "number")
     text("td", "active" if one.is_active else "-")
-    text("td", one.strategy)
     text("td", f"{one.created_at:%Y-%m-%d %H:%M}", "number")
     text("td", one.id, "number")

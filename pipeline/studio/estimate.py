@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from pipeline.estimate import duration
 from pipeline.service.answers import EstimateAnswer, MarketEstimate
@@ -13,30 +14,34 @@ from pipeline.wording import plural
 
 
 class Estimate:
-    """A card that says what the present choice takes, or why it cannot be."""
+    """A card that says what the present choice takes, or why it cannot be.
 
-    def __init__(self) -> None:
+    ``brief`` says how long, and stays in view beside the button.
+    """
+
+    def __init__(self, brief: TextElement) -> None:
+        self._brief = brief
         with ui.element("section").classes("card"):
             text("h2", "What it takes")
-            self._busy = sentence("Estimating …", "soft").props("role=status")
-            self._body = ui.element("div").props("aria-live=polite")
-        self._busy.set_visibility(False)
+            self._body = ui.element("div")
         self.refuse(["Choose a market, and what it takes is estimated here."])
 
     def wait(self) -> None:
         """Show that a new estimate is being made."""
-        self._busy.set_visibility(True)
+        self._brief.set_text("Estimating …")
 
     def refuse(self, sentences: Sequence[str]) -> None:
         """Show why there is none."""
-        self._cleared()
+        self._brief.set_text("")
+        self._body.clear()
         with self._body:
             for said in sentences:
                 sentence(said)
 
     def show(self, answer: EstimateAnswer) -> None:
         """Show an estimate."""
-        self._cleared()
+        self._brief.set_text(f"About {duration(answer.seconds)}")
+        self._body.clear()
         with self._body:
             at_once = f", {plural(answer.concurrent, 'market')} at a time"
             sentence(f"About {duration(answer.seconds)}{at_once}", "figure-big")
@@ -49,10 +54,6 @@ class Estimate:
                 warning(said)
             for market in answer.markets:
                 _market(market)
-
-    def _cleared(self) -> None:
-        self._busy.set_visibility(False)
-        self._body.clear()
 
 
 def _market(market: MarketEstimate) -> None:

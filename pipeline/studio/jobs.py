@@ -43,7 +43,7 @@ class Jobs:
         self._empty = sentence("No job yet: start one on the page Train.")
         self._empty.set_visibility(False)
         self._list = ui.element("ul").classes("jobs")
-        with ui.element("div").classes("pager"):
+        with ui.element("div").classes("pager") as self._pager:
             self._newer = ui.button("Newer", on_click=lambda: self._move(-SHOWN)).props("flat")
             self._older = ui.button("Older", on_click=lambda: self._move(SHOWN)).props("flat")
 
@@ -61,6 +61,7 @@ class Jobs:
         chosen: list[Status] = [self._status.value] if self._status.value else []
         page = await ask(self._service.jobs, *chosen, limit=SHOWN + 1, offset=self._offset)
         shown = page.jobs[:SHOWN]
+        self._pager.set_visibility(self._offset > 0 or len(page.jobs) > SHOWN)
         self._newer.set_enabled(self._offset > 0)
         self._older.set_enabled(len(page.jobs) > SHOWN)
         self._empty.set_visibility(not shown)
@@ -94,6 +95,10 @@ class JobCard:
             self._bar = ui.linear_progress(show_value=False, size="0.6rem")
             self._said = sentence("", "soft")
             self._error = sentence("", "wrong")
+            with ui.element("details") as self._notes:
+                text("summary", "Notes")
+                self._noted = ui.element("ul")
+            self._notes.set_visibility(False)
             self._found = ui.element("div")
             with ui.element("div").classes("line"):
                 self._cancel = self._button("Cancel", service.cancel)
@@ -120,10 +125,24 @@ class JobCard:
         self._error.set_text(job.error or "")
         self._cancel.set_visibility(job.status in ("pending", "running"))
         self._restart.set_visibility(job.status in ("failed", "cancelled"))
+        if before is None or (job.status, job.stage_of_work) != (
+            before.status,
+            before.stage_of_work,
+        ):
+            await self._note()
         if job.status == "completed" and (before is None or before.status != "completed"):
             results = await attempt(self._service.results, self._id)
             if results is not None:
                 self._show_found(results.configurations)
+
+    async def _note(self) -> None:
+        """Show what the job had to say, such as which backend it took and what candles lack."""
+        notes = await ask(self._service.notes, self._id)
+        self._notes.set_visibility(bool(notes))
+        self._noted.clear()
+        with self._noted:
+            for note in notes:
+                text("li", note, "soft")
 
     def _show_found(self, found: list[ConfigurationSummary]) -> None:
         self._found.clear()

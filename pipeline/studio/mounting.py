@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from nicegui import ui
 
 from pipeline.service import Service
 from pipeline.studio.configuration import configuration_page
 from pipeline.studio.configurations import configurations_page
+from pipeline.studio.frame import frame, sentence
 from pipeline.studio.jobs import jobs_page
 from pipeline.studio.sweeps import sweep_page, sweeps_page
 from pipeline.studio.training import training_page
@@ -37,8 +38,8 @@ def mount(app: FastAPI, service: Service) -> None:
         await jobs_page(service)
 
     @ui.page("/configurations")
-    async def configurations() -> None:
-        await configurations_page(service)
+    async def configurations(request: Request) -> None:
+        await configurations_page(service, request.query_params)
 
     @ui.page("/configurations/{configuration_id}")
     async def configuration(configuration_id: str) -> None:
@@ -52,10 +53,16 @@ def mount(app: FastAPI, service: Service) -> None:
     async def sweep(sweep_id: str) -> None:
         await sweep_page(service, sweep_id)
 
+    def nowhere() -> None:
+        with frame("No such page", ""):
+            ui.status_code(404)
+            sentence("Nothing is at this address. The pages are named above.")
+
     # A page that was left has nothing to do any more; what it waited for is no fault.
     logging.getLogger("nicegui").setLevel(logging.ERROR)
     ui.run_with(
         app,
+        root=nowhere,
         title="Strategy Studio",
         favicon=_ICON,
         dark=None,

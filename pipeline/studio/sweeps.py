@@ -15,6 +15,7 @@ from pipeline.service.requests import JobId
 from pipeline.studio.asking import ask
 from pipeline.studio.badges import stage_badge
 from pipeline.studio.frame import frame, sentence, synthetic, text, warning
+from pipeline.studio.tables import region, table
 from pipeline.studio.theme import Theme
 from pipeline.wording import defined, plural
 
@@ -46,7 +47,9 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
         try:
             sweep, markets = await ask(service.sweep, _ID.validate_python(sweep_id))
         except (UserError, ValidationError) as error:
+            ui.status_code(404)
             warning(str(error) if isinstance(error, UserError) else "This is no sweep's id.")
+            ui.link("All sweeps", "/sweeps")
             return
         await context.client.connected()
         await theme.name()
@@ -70,8 +73,7 @@ class SweepPage:
         self._said = sentence("").props("role=status")
         self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
         self._figures = ui.element("div")
-        self._table = ui.element("div").classes("scroll")
-        self._table.props('tabindex=0 role=region aria-label="Markets"')
+        self._table = region("Markets")
         self._shown: tuple[Sweep, list[SweptMarket]] | None = None
 
     def show(self, sweep: Sweep, markets: list[SweptMarket]) -> None:
@@ -89,7 +91,7 @@ class SweepPage:
                 self._draw("discoveries", _DISCOVERIES, discoveries(markets))
         self._table.clear()
         with self._table:
-            _table(markets)
+            table("In the order of the sweep", _COLUMNS, markets, _row)
 
     def _draw(self, name: str, caption: str, drawn: Figure) -> None:
         with ui.element("figure"):
@@ -122,18 +124,6 @@ def _titled(sweep: Sweep) -> str:
         f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer},"
         f" {sweep.status}"
     )
-
-
-def _table(markets: list[SweptMarket]) -> None:
-    with ui.element("table"):
-        text("caption", "In the order of the sweep")
-        with ui.element("thead"), ui.element("tr"):
-            for column in _COLUMNS:
-                text("th", column).props("scope=col")
-        with ui.element("tbody"):
-            for market in markets:
-                with ui.element("tr"):
-                    _row(market)
 
 
 def _row(market: SweptMarket) -> None:

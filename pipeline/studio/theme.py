@@ -61,4 +61,8 @@ class Theme:
         layout = {**figure["layout"], "template": template(self._name)}
         if self._touch:
             layout["dragmode"] = False  # a finger scrolls the page
-        return {"data": figure["data"], "layout": layout, "config": {"displaylogo": False}}
+        return {
+            "data": figure["data"],
+            "layout": layout,
+            "config": {"displaylogo": False, "displayModeBar": "hover"},
+        }

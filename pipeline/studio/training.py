@@ -88,8 +88,10 @@ class TrainingForm:
                     self._rest = Fields(TrainingRequest, self.changed, without=_ELSEWHERE)
                 sentence("; ".join(said) + ".", "soft")
         with ui.element("aside").props('aria-label="Estimate"'):
-            self._estimate = Estimate()
-            self._start = ui.button("Start training", on_click=self.start)
+            with ui.element("div").classes("start"):
+                brief = sentence("").props("role=status")
+                self._start = ui.button("Start training", on_click=self.start)
+            self._estimate = Estimate(brief)
         self._start.disable()
 
     def request(self) -> TrainingRequest:

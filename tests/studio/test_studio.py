@@ -87,13 +87,28 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
         assert (one.errors, one.elsewhere) == ([], [])
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/configurations", "/sweeps"])
-def test_a_phone_shows_every_page_without_scrolling_sideways(watched, path):
+def test_a_phone_shows_every_page_without_scrolling_sideways(watched, server):
     phone = watched(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
-    page = phone.open(path)
-    page.get_by_role("heading", level=1).wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page = phone.open("/sweeps")
+    sweep = page.locator("main li a").first.get_attribute("href")
+    page.goto(f"{phone.address}{sweep}")
+    stored = page.locator("tbody a").first.get_attribute("href")
+    for path in ("/", "/jobs", "/configurations", "/sweeps", sweep, stored):
+        page.goto(f"{phone.address}{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        if path == stored:
+            page.get_by_role("heading", name="Provenance").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        if path in ("/configurations", sweep):  # a row is a card: nothing of it is out of view
+            cells = page.locator("tbody tr").first.locator("th, td")
+            cells.last.wait_for()
+            assert cells.count() >= 7
+            assert all(box["x"] + box["width"] <= 390 for box in boxes(cells))
     assert (phone.errors, phone.elsewhere) == ([], [])
+
+
+def boxes(cells):
+    return [cell.bounding_box() for cell in cells.all()]
 
 
 def test_the_theme_is_remembered(watched):
@@ -105,6 +120,18 @@ def test_the_theme_is_remembered(watched):
     page.locator("body.body--dark").wait_for()
 
 
-def test_an_unknown_id_is_a_sentence(watched):
-    page = watched().open("/configurations/..%5C..%5Cetc")
-    page.get_by_text("That is no id of a configuration.").wait_for()
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/configurations/..%5C..%5Cetc", "That is no id of a configuration."),
+        (f"/configurations/LIQUIDITY_SWEEP_V3_20230101_000000_{'0' * 6}", "has the id"),
+        ("/sweeps/nothing", "This is no sweep's id."),
+        ("/nowhere", "Nothing is at this address."),
+    ],
+)
+def test_what_is_not_there_is_a_sentence_and_a_404(watched, path, said):
+    reader = watched()
+    page = reader.page
+    answer = page.goto(f"{reader.address}{path}")
+    assert answer.status == 404
+    page.get_by_text(said).wait_for()

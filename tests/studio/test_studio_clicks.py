@@ -49,6 +49,8 @@ def test_a_job_is_cancelled_and_started_again(watched):
     assert answer.ok, answer.text()
     job = page.locator("li.job", has_text="DEMO").first
     job.get_by_text("running", exact=True).wait_for()
+    job.get_by_text("Notes").click()
+    job.get_by_text("backend: numba").wait_for()
     job.get_by_role("button", name="Cancel").click()
     job.get_by_text("cancelled", exact=True).wait_for()
     job.get_by_role("button", name="Restart").click()
@@ -94,6 +96,12 @@ def test_configurations_are_filtered_and_paged(watched, many):
     page.get_by_text("1 to 25 of 30").wait_for()
     _choose(page, "stage", "MATURE")
     page.get_by_text("No configuration is stored that fits.").wait_for()
+    assert page.get_by_role("button", name="Next").is_hidden()
+    assert page.url.endswith("?stage=MATURE&exchange=kraken&pair=ETH%2FUSDT")
+    page.go_back()
+    page.get_by_text("1 to 25 of 30").wait_for()
+    page.goto(f"{page.url}&page=2")
+    page.get_by_text("26 to 30 of 30").wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
 
 
