@@ -51,7 +51,8 @@ def table(
 ) -> Markup:
     """Return a table whose first column heads its rows; wider than a phone it scrolls by itself.
 
-    ``words`` says that its cells are sentences or names, to be wrapped, and no figures.
+    ``words`` says that its cells are sentences or names, to be wrapped, and no figures; on a phone
+    they are put below each other, and each says whose it is.
     """
     head = element("tr", *(element("th", column, scope="col") for column in columns))
     body = [
@@ -59,7 +60,7 @@ def table(
             "tr",
             element("th", row[0], scope="row"),
             *(
-                element("td", cell, data_label=column)
+                element("td", cell, data_label=column if words else None)
                 for cell, column in zip(row[1:], columns[1:], strict=True)
             ),
         )

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.report.page import page
+from support.contrast import poor
 
 DRAWN = "document.querySelectorAll('.figure .main-svg').length >= 8"
 HEAT = "document.getElementById('heatmap').data[0]"
@@ -44,6 +45,7 @@ def test_it_draws_in_every_theme_and_width(browser, file, scheme, width):
         assert tab.evaluate("document.documentElement.scrollWidth") == width
         paper = tab.evaluate("document.getElementById('equity')._fullLayout.paper_bgcolor")
         assert paper == {"light": "#ffffff", "dark": "#171a1f"}[scheme]
+        assert poor(tab) == []
 
 
 def test_the_axes_of_the_heatmap_can_be_changed(browser, file, report):
