@@ -25,7 +25,7 @@ from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 from pipeline.results import dispatchers
 from pipeline.results.artifacts import check_root
-from pipeline.results.database import open_database
+from pipeline.results.database import file_identity, open_database
 from pipeline.results.repository import Repository
 
 #: Seconds between two looks at the queue, and between two signs of life.
@@ -71,12 +71,15 @@ class _Dispatcher:
     def run(self) -> None:
         """Hand out jobs until another dispatcher takes over, or none has come for long."""
         busy = beaten = time.monotonic()
+        file = file_identity(self._config.storage.url)
         try:
             self._keep_one_ready()
             self._repository.reap_dead_jobs()
             while time.monotonic() - busy < self._config.idle:
                 if time.monotonic() - beaten >= BEAT_EVERY:
                     beaten = time.monotonic()
+                    if file_identity(self._config.storage.url) != file:
+                        return  # what it could still write would be in a file that is gone
                     if not dispatchers.heartbeat(self._repository):
                         return
                     self._repository.reap_dead_jobs()

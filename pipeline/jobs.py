@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError, OperationalError
+
 from pipeline.config import TrainConfig
 from pipeline.console import Advance
 from pipeline.errors import UserError
@@ -92,7 +94,11 @@ def kept_true(repository: Repository, job_id: str) -> Iterator[None]:
 
 def sentence(error: BaseException) -> str:
     """Say what went wrong: a user's mistake in its own words, anything else by its type."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, DBAPIError):  # without the statement and what it was to write
+        return f"The database failed: {' '.join(str(error.orig).split())}."
+    return f"{type(error).__name__}: {error}"
 
 
 class _Recorded:
@@ -116,7 +122,9 @@ class _Recorded:
                     self._written = now
                     fraction, rate = done / max(total, 1), done / max(now - began, 1e-6)
                     counted = (self._job_id, fraction, stage)
-                    self._repository.progress(*counted, done=done, total=total, rate=rate)
+                    # A database that is busy for long costs a line of progress, not the job.
+                    with suppress(OperationalError):
+                        self._repository.progress(*counted, done=done, total=total, rate=rate)
 
             self._repository.progress(self._job_id, 0.0, stage, total=total)
             yield advance

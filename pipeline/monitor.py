@@ -119,7 +119,7 @@ def _monitor(
             reason=result.found.reason,
             figures=result.figures(),
         )
-        recorded = repository.record_event(event, result.document(configuration))
+        recorded = repository.record_event(event, result.document)
     except _NothingNewError as reason:
         return skipped(skipped=str(reason))
     except UserError as error:

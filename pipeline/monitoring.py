@@ -8,6 +8,7 @@ front: a hole between both is filled as any hole is (strategy spec §1), and its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +63,10 @@ class Monitored:
         )
         return figures
 
-    def document(self, configuration: Configuration) -> dict[str, Any]:
-        """Return the configuration's document as it is from now on."""
+    def document(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration's ``stored`` document as it is from now on."""
         found = self.found
-        return restaged(configuration.document, found.stage, found.death_signals, found.degradation)
+        return restaged(stored, found.stage, found.death_signals, found.degradation)
 
 
 def monitored(

@@ -20,9 +20,7 @@ from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
-from pipeline.supervisor import Supervisor
-
-TOKEN_VARIABLE = "API_TOKEN"
+from pipeline.supervisor import TOKEN_VARIABLE, Supervisor
 
 ENDING = "Ctrl-C ends it; jobs go on"
 
@@ -100,6 +98,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen()  # two that start at once are both let bind; only one may listen
     except OSError as error:
         listening.close()
         raise UserError(

@@ -6,22 +6,28 @@ It is a process of its own, detached, so that jobs go on when the server ends.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from tempfile import TemporaryFile
+from typing import IO
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.config import StorageConfig
 from pipeline.results import dispatchers
+from pipeline.results.database import file_identity
 from pipeline.results.repository import Repository
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0
 
 _URL = "PIPELINE_DISPATCH_URL"
+#: Holds a server's API token, which is nobody else's business.
+TOKEN_VARIABLE = "API_TOKEN"
 
 
 class Supervisor:
@@ -48,8 +54,10 @@ class Supervisor:
         self, engine: Engine, storage: StorageConfig, concurrent: int, tell: Callable[[str], None]
     ) -> None:
         self._repository = Repository(engine)
+        self._file = file_identity(storage.url)
         self._storage, self._concurrent, self._tell = storage, concurrent, tell
         self.process: subprocess.Popen[bytes] | None = None
+        self._errors = TemporaryFile()  # noqa: SIM115  (closed in __exit__)
         self._wait = LOOK_EVERY
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -64,6 +72,7 @@ class Supervisor:
         """Look no more; the dispatcher ends by itself when nothing is left to do."""
         self._over.set()
         self._thread.join()
+        self._errors.close()
 
     def _watch(self) -> None:
         while not self._over.wait(self._wait):
@@ -75,26 +84,42 @@ class Supervisor:
                 self._put_off(f"No dispatcher could be started: {error.strerror}.")
 
     def _look(self) -> None:
-        """Start a dispatcher unless one lives or is about to."""
+        """Start a dispatcher unless one lives or is about to; end with the database."""
+        if file_identity(self._storage.url) != self._file:
+            self._tell("The database file was deleted or replaced: this server ends.")
+            os.kill(os.getpid(), signal.SIGTERM)
+            self._over.set()
+            return
         if self.process is not None:
             status = self.process.poll()
             if status is None:
                 return
             self.process = None  # its process is reaped
             if status > 0:  # 0: another has its place; below: a signal, somebody's wish
-                self._put_off(f"The dispatcher of queued jobs ended with exit status {status}.")
+                self._put_off(
+                    f"The dispatcher of queued jobs ended with exit status {status}."
+                    f"{_last_line(self._errors)}"
+                )
                 return
         if dispatchers.lives(self._repository):
             self._wait = LOOK_EVERY
         else:
-            self.process = start(self._storage, self._concurrent)
+            self._errors.seek(0)
+            self._errors.truncate()
+            self.process = start(self._storage, self._concurrent, self._errors)
 
     def _put_off(self, reason: str) -> None:
         self._wait = min(2 * self._wait, LOOK_AT_LEAST_EVERY)
         self._tell(f"{reason} Next try in {self._wait:.0f} s.")
 
 
-def start(storage: StorageConfig, concurrent: int) -> subprocess.Popen[bytes]:
+def _last_line(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    said = errors.read().decode("utf-8", "replace").strip()
+    return f" It said: {said.splitlines()[-1]}" if said else ""
+
+
+def start(storage: StorageConfig, concurrent: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start a dispatcher of this process, detached; where one lives it ends at once, status 0."""
     words = [
         f"storage.url=${{oc.env:{_URL}}}",  # a password is for no list of processes
@@ -106,7 +131,8 @@ def start(storage: StorageConfig, concurrent: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "pipeline.dispatch", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {_URL: storage.url},
+        stderr=errors,
+        env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+        | {_URL: storage.url},
         start_new_session=True,
     )

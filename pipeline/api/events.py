@@ -111,12 +111,15 @@ class Events:
     async def follow(self, job_id: str, after: int) -> AsyncIterator[bytes]:
         """Yield the events of a job that follow ``after``, until it has ended.
 
-        Every event once and in order; a reader that comes back goes on where it was.
+        Every event once and in order; a reader that comes back goes on where it was, or begins
+        again where the job has no such event yet.
         """
         with self._reader(job_id) as (channel, reader):
             # Whoever has ended by now has written all its events: this must be asked first.
             job = await asyncio.to_thread(self._service.job, job_id)
-            ended, last = job.status in ENDED, after
+            # An id that the job has not reached is of another one, or of a database that is gone.
+            newest = await asyncio.to_thread(self._service.newest_event, job_id)
+            ended, last = job.status in ENDED, after if after <= newest else 0
             while page := await self._page(last, job_id):
                 yield b"".join(Sent.of(event).text for event in page)
                 last = page[-1].id

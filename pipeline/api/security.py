@@ -65,6 +65,8 @@ class Guard:
                 out = MutableHeaders(scope=message)
                 for name, value in _EVERYWHERE.items():
                     out[name] = value
+                for name in [name for name in out if name.startswith("access-control-")]:
+                    del out[name]  # NiceGUI's socket would let any page read its answers
                 out.setdefault("Content-Security-Policy", policy)
                 if policy is _API_POLICY:
                     out.setdefault("Cache-Control", "no-store")

@@ -31,6 +31,8 @@ def heatmap(
     mode: Mode = "best",
     at: Mapping[str, Any] | None = None,
     theme: Theme = "light",
+    *,
+    stored: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Return the score at every value of two parameters.
 
@@ -43,8 +45,10 @@ def heatmap(
     mode : {"best", "slice"}
         The best over all others, or the others held at ``at``.
     at : mapping of str to value
-        A value for every other parameter, needed by "slice". Where it has ``x`` and ``y`` too, that
-        point is marked, in both modes.
+        A value for every other parameter, needed by "slice".
+    stored : mapping of str to value
+        The stored configuration's parameters. Its point is marked, in a slice only where that goes
+        through it.
 
     Raises
     ------
@@ -63,13 +67,22 @@ def heatmap(
             "hovertemplate": f"{x} %{{x}}<br>{y} %{{y}}<br>score %{{z:.4g}}<extra></extra>",
         }
     ]
-    if at and x in at and y in at:
-        data.append(chosen_mark(setting(at[x]), setting(at[y])))
+    if stored and _goes_through(scores, x, y, at if mode == "slice" else None, stored):
+        data.append(chosen_mark(setting(stored[x]), setting(stored[y])))
     axes = {
         f"{axis}axis": {"type": "category", "title": {"text": name}}
         for axis, name in (("x", x), ("y", y))
     }
     return figure(data, theme, coloraxis={"colorscale": "Viridis"}, **axes)
+
+
+def _goes_through(
+    scores: Scores, x: str, y: str, at: Mapping[str, Any] | None, stored: Mapping[str, Any]
+) -> bool:
+    """Whether the figure has the stored point: on both axes, and with the same others held."""
+    on_axes = all(stored[name] in list(scores.axes[name]) for name in (x, y))
+    others = set(scores.axes) - {x, y}
+    return on_axes and (at is None or all(at[name] == stored[name] for name in others))
 
 
 def chosen_mark(x: str, y: str) -> dict[str, Any]:

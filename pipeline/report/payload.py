@@ -82,7 +82,7 @@ def heatmaps(scores: Scores, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "chosen": {n: figures.setting(parameters[n]) for n in names},
         "best": _pairs(names, lambda x, y: best(scores, x, y)),
         "slice": _pairs(names, lambda x, y: cut(scores, x, y, parameters)) if whole else None,
-        "figure": bare(heatmap(scores, names[0], names[1], "best", parameters)),
+        "figure": bare(heatmap(scores, names[0], names[1], "best", stored=parameters)),
     }
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Collection
 
 from sqlalchemy import func, select, update
 
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import get_row
 from pipeline.results.records import utc_now
-from pipeline.results.repository import Repository
+from pipeline.results.repository import Repository, StageMovedError
+from pipeline.validation.lifecycle import STAGES, Stage
 
 
 def set_active(
@@ -19,9 +21,15 @@ def set_active(
     active: bool,
     reason: str,
     *,
+    stages: Collection[Stage] = STAGES,
     forced: bool = False,
 ) -> bool:
     """Switch a configuration on or off and record an event of it: both or neither.
+
+    Parameters
+    ----------
+    stages : collection of Stage
+        Those that it may be in at this very moment.
 
     Returns
     -------
@@ -32,18 +40,23 @@ def set_active(
     ------
     UnknownIdError
         When it is not stored.
+    StageMovedError
+        When it is in none of ``stages``.
     """
     row = TrainedConfiguration
     switch = (
         update(row)
         .where(row.id == configuration_id, ~row.is_active if active else row.is_active)
+        .where(row.lifecycle_stage.in_(stages))
         .values(is_active=active)
         .returning(row.lifecycle_stage)
     )
     with repository.session() as session, session.begin():
         stage = session.scalar(switch)
         if stage is None:
-            get_row(session, row, configuration_id)
+            present = get_row(session, row, configuration_id)
+            if present.is_active != active:
+                raise StageMovedError(f"{configuration_id} is in {present.lifecycle_stage}")
             return False
         session.add(
             ConfigurationEventRow(

@@ -70,6 +70,21 @@ def open_database(url: str) -> Engine:
         ) from None
 
 
+def file_identity(url: str) -> tuple[int, int] | None:
+    """Return what tells a SQLite file from another of its name; None of one that is not there.
+
+    A process that has it open goes on in the old file when it is deleted or replaced.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername != "sqlite" or not parsed.database:
+        return (0, 0)
+    try:
+        found = Path(parsed.database).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def parse_url(url: str) -> URL:
     """Read and normalise a database URL, or say what is wrong with it."""
     given = re.sub(r"(?<=//).*@", "***@", url)

@@ -75,6 +75,13 @@ def newest_progress(repository: _Sessions, job_id: str) -> JobEvent | None:
         return None if found is None else _event(found)
 
 
+def newest_id(repository: _Sessions, job_id: str) -> int:
+    """Return the id of a job's last event; 0 before the first."""
+    with repository.session() as session:
+        newest = select(func.max(JobEventRow.id)).where(JobEventRow.job_id == job_id)
+        return session.scalar(newest) or 0
+
+
 def notes(repository: _Sessions, job_id: str, limit: int = 50) -> list[str]:
     """Read what a job had to say, oldest first, none twice."""
     row = JobEventRow

@@ -10,7 +10,7 @@ more. Of another host nothing can be asked, so there the age of the last heartbe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -65,6 +65,10 @@ Record = TypeVar("Record", Job, Configuration, ConfigurationEvent)
 
 #: States of a job that a person may restart.
 ENDED_EARLY: tuple[Status, ...] = ("failed", "cancelled")
+
+
+#: What becomes of a configuration's document.
+Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class StageMovedError(RuntimeError):
@@ -320,8 +324,10 @@ class Repository:
         with self._sessions() as session:
             return list(session.scalars(query))
 
-    def record_event(self, event: ConfigurationEvent, document: Mapping[str, Any]) -> bool:
-        """Store an event, move its configuration's stage and replace its document: all or nothing.
+    def record_event(self, event: ConfigurationEvent, change: Change) -> bool:
+        """Store an event, move its configuration's stage and change its document: all or nothing.
+
+        ``change`` takes the document as it is then: others may have written since it was read.
 
         Where figures have a ``data_hash``, an event of the same kind with the same hash says that
         these candles were looked at before: then nothing changes, and the answer is False.
@@ -335,14 +341,15 @@ class Repository:
         move = (  # first, so that this transaction holds the row before it reads
             update(row)
             .where(row.id == event.configuration_id, row.lifecycle_stage == event.from_stage)
-            .values(lifecycle_stage=event.to_stage, document=document)
-            .returning(row.id)
+            .values(lifecycle_stage=event.to_stage)
+            .returning(row.document)
         )
         seen = select(same.figures).where(
             same.configuration_id == event.configuration_id, same.kind == event.kind
         )
         with self._sessions() as session, session.begin() as transaction:
-            if session.scalar(move) is None:
+            document = session.scalar(move)
+            if document is None:
                 present = get_row(session, row, event.configuration_id).lifecycle_stage
                 raise StageMovedError(
                     f"{event.configuration_id} is in {present}, not in {event.from_stage}"
@@ -353,6 +360,11 @@ class Repository:
             ):
                 transaction.rollback()
                 return False
+            session.execute(
+                update(row)
+                .where(row.id == event.configuration_id)
+                .values(document=change(document))
+            )
             session.add(same(**{f.name: getattr(event, f.name) for f in fields(event)}))
         return True
 

@@ -20,7 +20,12 @@ from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results import activation, job_events
 from pipeline.results.records import Configuration, Job, Status, Sweep, SweepMarket
-from pipeline.results.repository import IllegalTransitionError, Repository, UnknownIdError
+from pipeline.results.repository import (
+    IllegalTransitionError,
+    Repository,
+    StageMovedError,
+    UnknownIdError,
+)
 from pipeline.results.sweeps import Sweeps
 from pipeline.service import catalogue, choices, composing, estimates, views
 from pipeline.service.answers import (
@@ -171,6 +176,10 @@ class Service:
         found = job_events.events_after(self._repository, after, job_id, limit)
         return [EventView.model_validate(one) for one in found]
 
+    def newest_event(self, job_id: str) -> int:
+        """Return the id of a job's last event; 0 before the first."""
+        return job_events.newest_id(self._repository, job_id)
+
     def notes(self, job_id: str) -> list[str]:
         """Read what a job had to say, such as which backend it took."""
         return job_events.notes(self._repository, job_id)
@@ -222,10 +231,14 @@ class Service:
         ConflictError
             Below VALIDATION, naming the gates that failed, unless ``force``.
         """
-        found = self.configuration(configuration_id)
-        if not force and STAGES.index(found.lifecycle_stage) < STAGES.index(ACTIVATED_FROM):
-            raise ConflictError(self._refused(found))
-        activation.set_active(self._repository, configuration_id, True, reason, forced=force)
+        self.configuration(configuration_id)
+        stages = STAGES if force else STAGES[STAGES.index(ACTIVATED_FROM) :]
+        try:
+            activation.set_active(
+                self._repository, configuration_id, True, reason, stages=stages, forced=force
+            )
+        except StageMovedError:
+            raise ConflictError(self._refused(self.configuration(configuration_id))) from None
         return self._summary(configuration_id)
 
     def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary:
@@ -283,8 +296,8 @@ class Service:
         at = data.configuration.parameters
         for name in query.at.keys() - at.keys():
             raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
-        at |= query.at
-        return heatmap(scores, query.x, query.y, query.mode, at, query.theme)
+        held = at | query.at
+        return heatmap(scores, query.x, query.y, query.mode, held, query.theme, stored=at)
 
     # Sweeps
 

@@ -27,7 +27,7 @@ class Surface:
         self._theme, self._scores = theme, scores
         self._x, self._y = choices(scores)[:2]
         self._mode: Mode = "best"
-        stored = report.configuration.parameters
+        self._stored = stored = report.configuration.parameters
         self._at: dict[str, Any] = {
             name: stored[name] if stored[name] in list(values) else values[0]
             for name, values in scores.axes.items()
@@ -41,7 +41,8 @@ class Surface:
         on_choice("heatmap-mode", self._choose_mode)
 
     def _figure(self) -> Figure:
-        return heatmap(self._scores, self._x, self._y, self._mode, self._at)
+        chosen = (self._scores, self._x, self._y, self._mode, self._at)
+        return heatmap(*chosen, stored=self._stored)
 
     def _slice(self) -> dict[str, ui.select]:
         """Add a control for the value of every parameter that may be held."""

@@ -64,11 +64,22 @@ def test_a_mistake_is_a_sentence(tmp_path, words, said):
     assert not list(tmp_path.iterdir())
 
 
+def test_it_ends_when_its_database_is_deleted(tmp_path):
+    process = command(tmp_path, "port=0")
+    assert process.stdout.readline().startswith("Serving on ")
+    for file in (tmp_path / "var").glob("trainings.db*"):
+        file.unlink()
+    _, errors = process.communicate(timeout=20)  # its dispatcher ends by itself likewise
+    assert process.returncode == 143
+    assert "The database file was deleted or replaced: this server ends." in errors
+
+
 def test_an_address_that_is_taken_is_said():
-    with bound("127.0.0.1", 0) as taken:
-        taken.listen()
-        with pytest.raises(UserError, match="Choose another with port=NUMBER"):
-            bound("127.0.0.1", taken.getsockname()[1])
+    with (
+        bound("127.0.0.1", 0) as taken,
+        pytest.raises(UserError, match="Choose another with port=NUMBER"),
+    ):
+        bound("127.0.0.1", taken.getsockname()[1])
 
 
 def test_an_empty_token_file_is_refused(tmp_path):

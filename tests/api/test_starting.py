@@ -76,6 +76,10 @@ def test_the_events_of_what_has_ended_are_all_there_and_resumed(client, queued):
     rest = client.get(f"{queued}/events", headers={"Last-Event-ID": ids[2]}).text
     assert rest.startswith(f"id: {ids[3]}\nevent: status\n")
     assert '"status":"cancelled"' in rest
+    beyond = client.get(f"{queued}/events", headers={"Last-Event-ID": str(2**63 - 1)}).text
+    assert [line for line in beyond.splitlines() if line.startswith("id: ")] == [
+        f"id: {one}" for one in ids
+    ]
 
 
 def test_a_job_that_failed_says_why_and_is_restarted(client, queued, tmp_path):

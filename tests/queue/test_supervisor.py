@@ -57,19 +57,18 @@ def test_a_dispatcher_that_dies_is_reaped_and_followed_by_another(
 def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
     storage: StorageConfig, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = [sys.executable, "-c", "raise SystemExit(3)"]
+    broken = [sys.executable, "-c", "import sys; print('No room.', file=sys.stderr); sys.exit(3)"]
     monkeypatch.setattr(
-        "pipeline.supervisor.start", lambda *_: subprocess.Popen(broken, stdin=subprocess.DEVNULL)
+        "pipeline.supervisor.start",
+        lambda storage, concurrent, errors: subprocess.Popen(broken, stderr=errors),
     )
     sentences: list[str] = []
     engine = open_database(storage.url)
     with Supervisor(engine, storage, 1, sentences.append):
         until(lambda: len(sentences) == 2)
     engine.dispose()
-    assert sentences == [
-        "The dispatcher of queued jobs ended with exit status 3. Next try in 2 s.",
-        "The dispatcher of queued jobs ended with exit status 3. Next try in 4 s.",
-    ]
+    said = "The dispatcher of queued jobs ended with exit status 3. It said: No room."
+    assert sentences == [f"{said} Next try in 2 s.", f"{said} Next try in 4 s."]
 
 
 @pytest.mark.parametrize(("server", "stays"), [("own", True), (1, False)])

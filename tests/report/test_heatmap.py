@@ -44,11 +44,26 @@ def test_what_is_not_admissible_counts_only_where_nothing_else_is():
 
 
 def test_the_chosen_values_are_marked():
-    figure = heatmap(WHOLE, "a", "c", "slice", AT)
+    figure = heatmap(WHOLE, "a", "c", "slice", AT, stored=AT)
     assert figure["data"][0]["x"] == ["1", "2"]
     assert figure["data"][0]["y"] == ["off", "5"]
     assert (figure["data"][1]["x"], figure["data"][1]["y"]) == (["2"], ["off"])
     go.Figure(figure)
+
+
+@pytest.mark.parametrize(
+    ("mode", "held", "stored", "marked"),
+    [
+        ("slice", {"a": 1, "c": 5.0}, AT, True),  # its own axes hold nothing
+        ("slice", {"b": 0.3}, AT, False),  # another plane than the stored one
+        ("best", {"b": 0.3}, AT, True),
+        ("best", {}, AT | {"a": 1.5}, False),  # found between the values of the grid
+    ],
+)
+def test_the_stored_point_is_marked_where_it_is_or_nowhere(mode, held, stored, marked):
+    data = heatmap(WHOLE, "a", "c", mode, AT | held, stored=stored)["data"]
+    assert len(data) == 1 + marked
+    assert [(mark["x"], mark["y"]) for mark in data[1:]] == [(["2"], ["off"])] * marked
 
 
 def test_the_marked_value_of_a_slice_is_the_stored_score(report):

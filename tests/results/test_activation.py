@@ -9,7 +9,8 @@ import pytest
 from pipeline.results.activation import active_version, set_active
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationRow
-from pipeline.results.repository import Repository
+from pipeline.results.repository import Repository, StageMovedError
+from pipeline.validation.lifecycle import STAGES
 
 
 @pytest.fixture
@@ -34,6 +35,16 @@ def test_every_switch_is_kept_once(repository: Repository, stored: Configuration
     ]
     assert versions[0] != versions[1]
     assert active_version(repository) == versions[0]
+
+
+def test_a_stage_that_moved_meanwhile_is_not_switched_on(
+    repository: Repository, stored: Configuration
+) -> None:
+    others = [stage for stage in STAGES if stage != stored.lifecycle_stage]
+    with pytest.raises(StageMovedError, match=f"is in {stored.lifecycle_stage}"):
+        set_active(repository, stored.id, True, "fills look right", stages=others)
+    assert repository.events(stored.id) == []
+    assert not repository.configuration(stored.id).is_active
 
 
 def test_what_is_not_stored_is_not_switched(repository: Repository) -> None:

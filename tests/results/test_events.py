@@ -41,23 +41,37 @@ def test_an_event_moves_the_stage_and_is_read_back(
     repository: Repository, stored: Configuration
 ) -> None:
     one = event(stored.id)
-    assert repository.record_event(one, {"status": "DECAY"}) is True
+    assert repository.record_event(one, lambda _: {"status": "DECAY"}) is True
     assert repository.events(stored.id) == [one]
     after = repository.configuration(stored.id)
     assert (after.lifecycle_stage, after.document) == ("DECAY", {"status": "DECAY"})
+
+
+def test_the_document_changes_from_what_it_is_by_then(
+    repository: Repository, stored: Configuration
+) -> None:
+    first, second = (
+        event(stored.id, to_stage="VALIDATION", figures={}),
+        event(stored.id, figures={}),
+    )
+    repository.record_event(first, lambda _: {"status": "VALIDATION", "fills": 0.7})
+    repository.record_event(second, lambda document: document | {"status": "DECAY"})
+    assert repository.configuration(stored.id).document == {"status": "DECAY", "fills": 0.7}
 
 
 def test_events_come_oldest_first(repository: Repository, stored: Configuration) -> None:
     for day, data_hash in ((7, "b"), (6, "a"), (8, "c")):
         at = datetime(2023, 5, day, tzinfo=UTC)
         one = event(stored.id, at=at, to_stage="VALIDATION", figures={"data_hash": data_hash})
-        assert repository.record_event(one, stored.document)
+        assert repository.record_event(one, lambda _: stored.document)
     assert [one.figures["data_hash"] for one in repository.events(stored.id)] == ["a", "b", "c"]
 
 
 def test_the_same_candles_change_nothing(repository: Repository, stored: Configuration) -> None:
-    repository.record_event(event(stored.id, to_stage="VALIDATION"), {"status": "VALIDATION"})
-    assert repository.record_event(event(stored.id), {"status": "DECAY"}) is False
+    repository.record_event(
+        event(stored.id, to_stage="VALIDATION"), lambda _: {"status": "VALIDATION"}
+    )
+    assert repository.record_event(event(stored.id), lambda _: {"status": "DECAY"}) is False
     after = repository.configuration(stored.id)
     assert (after.lifecycle_stage, after.document) == ("VALIDATION", {"status": "VALIDATION"})
     assert len(repository.events(stored.id)) == 1
@@ -68,7 +82,7 @@ def test_another_kind_or_no_hash_is_not_the_same(
 ) -> None:
     for changes in ({}, {"kind": "other"}, {"figures": {}}, {"figures": {}}):
         one = event(stored.id, **({"to_stage": "VALIDATION"} | changes))
-        assert repository.record_event(one, stored.document) is True
+        assert repository.record_event(one, lambda _: stored.document) is True
     assert len(repository.events(stored.id)) == 4
 
 
@@ -76,7 +90,9 @@ def test_a_stage_that_moved_meanwhile_is_left_alone(
     repository: Repository, stored: Configuration
 ) -> None:
     with pytest.raises(StageMovedError, match="is in VALIDATION, not in MATURE"):
-        repository.record_event(event(stored.id, from_stage="MATURE"), {"status": "DECAY"})
+        repository.record_event(
+            event(stored.id, from_stage="MATURE"), lambda _: {"status": "DECAY"}
+        )
     assert repository.configuration(stored.id) == stored
     assert repository.events(stored.id) == []
 
@@ -85,13 +101,13 @@ def test_an_event_that_cannot_be_stored_moves_nothing(
     repository: Repository, stored: Configuration
 ) -> None:
     with pytest.raises(IntegrityError):
-        repository.record_event(event(stored.id, to_stage="NOWHERE"), {"status": "DECAY"})
+        repository.record_event(event(stored.id, to_stage="NOWHERE"), lambda _: {"status": "DECAY"})
     assert repository.configuration(stored.id) == stored
 
 
 def test_an_event_of_nothing(repository: Repository) -> None:
     with pytest.raises(UnknownIdError):
-        repository.record_event(event("none"), {})
+        repository.record_event(event("none"), lambda _: {})
 
 
 def test_ids_newest_first(

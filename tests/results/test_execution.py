@@ -94,7 +94,7 @@ def test_better_fills_do_not_lift_it_above_what_monitoring_found(
     """Live orders had lowered it already: monitoring moved nothing, and found all the same."""
     assert record_execution(repository, mature.id, {"fill_rate": 0.5}) == "PAPER"
     document = repository.configuration(mature.id).document
-    assert repository.record_event(looked(mature, "PAPER", "PAPER"), document)
+    assert repository.record_event(looked(mature, "PAPER", "PAPER"), lambda _: document)
     assert record_execution(repository, mature.id, {"fill_rate": 0.9}) == "PAPER"
     assert repository.events(mature.id)[-1].reason == (
         "Live orders: fill_rate 0.9: MATURE, and PAPER since newer candles were looked at."

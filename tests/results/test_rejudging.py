@@ -96,7 +96,7 @@ def test_what_monitoring_found_stays(repository: Repository, store: Store) -> No
     event = ConfigurationEvent(
         "e" * 32, found, utc_now(), "monitor", "MATURE", "DECAY", "It lost.", {}
     )
-    repository.record_event(event, before.document)
+    repository.record_event(event, lambda _: before.document)
     judge_together(repository, [found])
     assert repository.configuration(found).lifecycle_stage == "DECAY"
     assert repository.events(found)[-1].reason.endswith(

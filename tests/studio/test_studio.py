@@ -111,6 +111,13 @@ def boxes(cells):
     return [cell.bounding_box() for cell in cells.all()]
 
 
+def test_no_page_of_another_server_may_read_the_socket(watched):
+    reader = watched()
+    polled = f"{reader.address}/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+    answer = reader.page.request.get(polled, headers={"Origin": "http://elsewhere.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
 def test_the_theme_is_remembered(watched):
     reader = watched(color_scheme="light")
     page = reader.open("/jobs")

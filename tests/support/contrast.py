@@ -20,7 +20,8 @@ _POOR = r"""() => {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement, said = texts.currentNode.data.trim();
-    if (!said || element.closest('script, style, [disabled], .disabled, .q-icon, .heatmap-label')) continue;
+    if (!said || element.closest('script, style, [disabled], .disabled')) continue;
+    if (element.closest('.q-icon, .heatmap-label')) continue;
     if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
     looked += 1;
     const style = getComputedStyle(element), size = parseFloat(style.fontSize);
