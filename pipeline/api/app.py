@@ -71,7 +71,7 @@ def create_app(
     app.include_router(sweeps.router(service))
     app.add_api_route("/api/health", _health, include_in_schema=False)
     routes = app.router.routes
-    routes.append(Route("/api/{rest:path}", Elsewhere(routes), include_in_schema=False))
+    routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Guard, security=security or Security())
     app.state.events = events

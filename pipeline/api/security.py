@@ -62,11 +62,15 @@ class Guard:
 
         async def adding(message: Message) -> None:
             if message["type"] == "http.response.start":
+                # NiceGUI's socket would let any page read its answers.
+                message["headers"] = [
+                    (name, value)
+                    for name, value in message.get("headers", ())
+                    if not name.lower().startswith(b"access-control-")
+                ]
                 out = MutableHeaders(scope=message)
                 for name, value in _EVERYWHERE.items():
                     out[name] = value
-                for name in [name for name in out if name.startswith("access-control-")]:
-                    del out[name]  # NiceGUI's socket would let any page read its answers
                 out.setdefault("Content-Security-Policy", policy)
                 if policy is _API_POLICY:
                     out.setdefault("Cache-Control", "no-store")

@@ -5,8 +5,12 @@ const darkness = matchMedia("(prefers-color-scheme: dark)");
 const touch = matchMedia("(pointer: coarse)").matches;
 const config = { responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover" };
 
-function draw(id, figure, theme = darkness.matches ? "dark" : "light") {
+// The width of A4 between its margins, in CSS pixels: a drawing does not shrink with the paper.
+const PAPER = 700;
+
+function draw(id, figure, theme = darkness.matches ? "dark" : "light", width = undefined) {
   const layout = structuredClone(figure.layout);
+  layout.width = width;
   layout.template = page.templates[theme];
   if (touch) layout.dragmode = false; // a finger scrolls the page
   return Plotly.react(id, structuredClone(figure.data), layout, config);
@@ -18,7 +22,7 @@ const transposed = (table) => table[0].map((_, column) => table.map((row) => row
 function heatmap(choice) {
   const { names, labels, chosen, best, slice, figure } = page.heatmap;
   const [x, y] = [choice.x.value, choice.y.value];
-  const pairs = choice.mode.value === "slice" ? slice : best;
+  const pairs = choice.mode?.value === "slice" ? slice : best;
   const ordered = names.indexOf(x) < names.indexOf(y);
   const stored = pairs[ordered ? `${x}|${y}` : `${y}|${x}`];
   const made = structuredClone(figure);
@@ -33,7 +37,8 @@ function heatmap(choice) {
 const drawn = new Map(Object.entries(page.figures).map(([id, figure]) => [id, () => figure]));
 
 if (page.heatmap) {
-  const choice = Object.fromEntries(["x", "y", "mode"].map((n) => [n, document.getElementById(`heatmap-${n}`)]));
+  const controls = ["x", "y", "mode"].map((name) => [name, document.getElementById(`heatmap-${name}`)]);
+  const choice = Object.fromEntries(controls.filter(([, control]) => control)); // no mode without slices
   let before = { x: choice.x.value, y: choice.y.value };
   drawn.set("heatmap", () => heatmap(choice));
   for (const [name, control] of Object.entries(choice)) {
@@ -52,10 +57,10 @@ if (page.trades) {
   choice.addEventListener("change", () => draw("trades", page.trades[Number(choice.value)]));
 }
 
-const drawAll = (theme) => drawn.forEach((figure, id) => draw(id, figure(), theme));
+const drawAll = (...how) => drawn.forEach((figure, id) => draw(id, figure(), ...how));
 drawAll();
 darkness.addEventListener("change", () => drawAll());
-addEventListener("beforeprint", () => drawAll("light"));
+addEventListener("beforeprint", () => drawAll("light", PAPER));
 addEventListener("afterprint", () => drawAll());
 for (const fold of document.querySelectorAll("details")) {
   fold.addEventListener("toggle", () => dispatchEvent(new Event("resize")));

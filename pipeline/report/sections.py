@@ -27,6 +27,11 @@ from pipeline.wording import (
 Section = tuple[str, str, Markup]
 
 _TALL = "figure tall"
+_STORED = "others at the stored values"
+_BEST_ONLY = (
+    " It is the best over all other parameters: of a grid this large nothing else is kept, so no"
+    " other can be held at a value."
+)
 
 
 def head(report: ReportData) -> Markup:
@@ -172,20 +177,20 @@ def surface(report: ReportData) -> Section:
     if len(names) < 2:
         said = "Fewer than two parameters had more than one value: there is nothing to draw."
         return "surface", title, element("p", said)
-    modes = [("best", "best over all other parameters")]
-    if isinstance(scores, ScoreSurface):
-        modes.append(("slice", "others at the stored values"))
-    controls = element(
-        "div",
+    selects = [
         _select("heatmap-x", "across", [(n, n) for n in names], names[0]),
         _select("heatmap-y", "up", [(n, n) for n in names], names[1]),
-        _select("heatmap-mode", "score", modes, "best"),
-        class_="controls",
-    )
+    ]
     caption = (
         "In-sample score of the combinations of the search that found the stored configuration"
         " (marked). Empty: no admissible combination."
     )
+    if isinstance(scores, ScoreSurface):
+        modes = [("best", "best over all other parameters"), ("slice", _STORED)]
+        selects.append(_select("heatmap-mode", "score", modes, "best"))
+    else:
+        caption += _BEST_ONLY
+    controls = element("div", *selects, class_="controls")
     return "surface", title, joined([controls, drawing("heatmap", caption, style=_TALL)])
 
 

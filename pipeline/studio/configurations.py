@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from pipeline.service import ConfigurationQuery, Service
 from pipeline.service.answers import Choices, ConfigurationSummary
@@ -29,21 +30,23 @@ _SORTS = {
 }
 _COLUMNS = (
     *("market", "stage", "net profit", "Sharpe ratio", "trades", "p"),
-    *("active", "stored (UTC)", "configuration"),
+    *("active", "stored (UTC)"),
 )
 
 
 #: What the address leaves out.
 _USUAL = {"sort": "created_at", "descending": "true", "page": "1"}
-#: The browser's own button changes the address alone.
-_GO_BACK = "<script>addEventListener('popstate', () => location.reload());</script>"
+#: The browser's own buttons change the address alone.
+_WENT = """<script>
+addEventListener('popstate', () => emitEvent('went', location.search.slice(1)));
+</script>"""
 
 
 async def configurations_page(service: Service, address: Mapping[str, str]) -> None:
     """Show the configurations that the address asks for, and how to find others."""
     choices = await ask(service.choices)
     with frame("Configurations", "/configurations"):
-        ui.add_body_html(_GO_BACK)
+        ui.add_body_html(_WENT)
         await Configurations(service, choices, address).refresh()
 
 
@@ -54,7 +57,8 @@ class Configurations:
     """
 
     def __init__(self, service: Service, choices: Choices, address: Mapping[str, str]) -> None:
-        self._service, self._address = service, address
+        self._service, self._address = service, dict(address)
+        ui.on("went", self._went)
         self._offset = (_number(address.get("page", "1")) - 1) * SHOWN
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
             self._filters = {
@@ -130,9 +134,15 @@ class Configurations:
         self._offset = offset
         words = {name: _written(value) for name, value in self._chosen().items()}
         words |= {"page": str(offset // SHOWN + 1)}
-        changed = {name: word for name, word in words.items() if word != _USUAL.get(name)}
-        ui.navigate.history.push("/configurations" + (f"?{urlencode(changed)}" if changed else ""))
+        said = {name: word for name, word in words.items() if word != _USUAL.get(name)}
+        self._address = said
+        ui.navigate.history.push("/configurations" + (f"?{urlencode(said)}" if said else ""))
         await self.refresh()
+
+    def _went(self, event: GenericEventArguments) -> None:
+        """Follow the browser back and forward; the link that skips the navigation leads nowhere."""
+        if dict(parse_qsl(event.args)) != self._address:
+            ui.navigate.reload()
 
 
 def _written(value: object) -> str:
@@ -146,8 +156,9 @@ def _number(word: str) -> int:
 
 
 def _row(one: ConfigurationSummary) -> None:
-    with ui.element("th").props("scope=row"):
+    with ui.element("th").props("scope=row"), ui.element("div"):
         ui.link(f"{one.exchange}:{one.pair}:{one.timeframe}", f"/configurations/{one.id}")
+        text("div", one.id, "soft")
     with ui.element("td"):
         stage_badge(one.lifecycle_stage, one.synthetic)
     text("td", defined(one.oos_net_profit, "+.2%"), "number")
@@ -156,4 +167,3 @@ def _row(one: ConfigurationSummary) -> None:
     text("td", defined(one.p_value, ".3g"), "number")
     text("td", "active" if one.is_active else "-")
     text("td", f"{one.created_at:%Y-%m-%d %H:%M}", "number")
-    text("td", one.id, "number")

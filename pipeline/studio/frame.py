@@ -47,9 +47,9 @@ def frame(title: str, here: str, *, headed: bool = True) -> Iterator[Theme]:
                     link.props("aria-current=page")
         switch = ui.button(icon="contrast", on_click=theme.switch).props("flat round color=white")
         switch.props('aria-label="Switch between light and dark"')
-    main = ui.element("main")
-    ui.skip_link("Skip to the contents", target=main)
-    with main:
+    contents = ui.element("div").classes("page")  # inside the <main> that NiceGUI makes
+    ui.skip_link("Skip to the contents", target=contents)
+    with contents:
         if headed:
             text("h1", title)
         yield theme

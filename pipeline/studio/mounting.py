@@ -58,7 +58,8 @@ def mount(app: FastAPI, service: Service) -> None:
             ui.status_code(404)
             sentence("Nothing is at this address. The pages are named above.")
 
-    # A page that was left has nothing to do any more; what it waited for is no fault.
+    # NiceGUI warns of every page that was left before it was built, which is no fault, and has no
+    # setting for it: its logger's level is the public way.
     logging.getLogger("nicegui").setLevel(logging.ERROR)
     ui.run_with(
         app,

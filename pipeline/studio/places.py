@@ -32,7 +32,8 @@ def place(name: str, theme: Theme, figure: Figure) -> ui.plotly:
 def inside(selector: str) -> ui.teleport:
     """Open an element of the markup; what is made there stays there."""
     teleport = ui.teleport(selector)
-    # NiceGUI makes its contents twice, and the first of two plots never learns that it is gone.
+    # Each update of a teleport makes its contents anew, and the plot that was there never learns
+    # that it is gone. No public switch turns this off (NiceGUI 3.18): hence the private one.
     teleport._update_method = None
     return teleport
 

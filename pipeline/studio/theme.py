@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from typing import Any
 
 from nicegui import context, ui
@@ -49,6 +51,9 @@ class Theme:
 
     def draw(self, figure: Figure) -> ui.plotly:
         """Draw a figure of `pipeline.report` that was made for this theme or for none."""
+        if not self._drawn:
+            script = (files("pipeline.studio") / "print.js").read_text("utf-8")
+            ui.run_javascript(script.replace("LIGHT", json.dumps(template("light"))))
         plot = ui.plotly(self._dressed(figure))
         self._drawn.append(plot)
         return plot

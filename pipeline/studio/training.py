@@ -90,7 +90,8 @@ class TrainingForm:
         with ui.element("aside").props('aria-label="Estimate"'):
             with ui.element("div").classes("start"):
                 brief = sentence("").props("role=status")
-                self._start = ui.button("Start training", on_click=self.start)
+                self._start = ui.button("Start training", color=None, on_click=self.start)
+                self._start.classes("primary")
             self._estimate = Estimate(brief)
         self._start.disable()
 

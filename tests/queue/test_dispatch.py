@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.results.job_events import events_after, newest_progress
+from pipeline.results.job_events import events_after
 from pipeline.results.repository import Repository
 from support.serving import PATIENCE, until
 
@@ -61,16 +61,3 @@ def test_what_runs_is_queued_again_when_the_dispatcher_is_told_to_end(
     dispatcher.send_signal(signal.SIGTERM)
     dispatcher.wait(PATIENCE)
     assert repository.job(job_id).queued
-
-
-def test_the_first_progress_of_a_job_comes_soon(
-    repository: Repository, queue_small: Callable[[int], str], start: Start
-) -> None:
-    """A worker has started before there is a job for it."""
-    start(idle=30)
-    time.sleep(6)
-    job_id = queue_small(1)
-    until(lambda: newest_progress(repository, job_id))
-    told = events_after(repository, 0, job_id)
-    queued, progress = told[0], next(e for e in told if e.kind == "progress")
-    assert (progress.at - queued.at).total_seconds() < 2.0

@@ -71,11 +71,12 @@ def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
     assert sentences == [f"{said} Next try in 2 s.", f"{said} Next try in 4 s."]
 
 
-@pytest.mark.parametrize(("server", "stays"), [("own", True), (1, False)])
-def test_it_stays_as_long_as_its_server_lives(
-    repository: Repository, start: Start, server: str | int, stays: bool
-) -> None:
-    dispatcher = start(f"server={os.getpid() if server == 'own' else server}")
+def test_it_stays_as_long_as_its_server_lives(repository: Repository, start: Start) -> None:
+    dispatcher = start(f"server={os.getpid()}")
     until(lambda: dispatchers.lives(repository))
-    time.sleep(2.0)
-    assert (dispatcher.poll() is None) is stays
+    time.sleep(2.0)  # twice as long as it is idle
+    assert dispatcher.poll() is None
+
+
+def test_it_leaves_when_its_server_is_gone(start: Start) -> None:
+    assert start("server=1").wait(PATIENCE) == 0

@@ -1,11 +1,17 @@
 """The file in a real browser: it draws, answers to its controls, and asks nobody for anything."""
 
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import combinations
 
+import numpy as np
 import pytest
 
+from pipeline.report.heatmap import best
 from pipeline.report.page import page
+from pipeline.results.artifacts import ScoreSummary
 from support.contrast import poor
+from support.narrow import cut_off
 
 DRAWN = "document.querySelectorAll('.figure .main-svg').length >= 8"
 HEAT = "document.getElementById('heatmap').data[0]"
@@ -45,7 +51,7 @@ def test_it_draws_in_every_theme_and_width(browser, file, scheme, width):
         assert tab.evaluate("document.documentElement.scrollWidth") == width
         paper = tab.evaluate("document.getElementById('equity')._fullLayout.paper_bgcolor")
         assert paper == {"light": "#ffffff", "dark": "#171a1f"}[scheme]
-        assert poor(tab) == []
+        assert (poor(tab), cut_off(tab)) == ([], [])
 
 
 def test_the_axes_of_the_heatmap_can_be_changed(browser, file, report):
@@ -90,4 +96,25 @@ def test_it_prints_light(browser, file):
         tab.evaluate("dispatchEvent(new Event('beforeprint'))")
         paper = "document.getElementById('equity')._fullLayout.paper_bgcolor"
         tab.wait_for_function(f"{paper} === '#ffffff'")
-        assert tab.evaluate(paper) == "#ffffff"
+        tab.emulate_media(media="print")
+        tab.set_viewport_size({"width": 703, "height": 1000})  # A4 between its margins
+        assert tab.evaluate("document.getElementById('equity')._fullLayout.width") <= 703
+        assert (poor(tab), cut_off(tab)) == ([], [])
+        for control in ("select", "nav", "summary", "text=Save the JSON"):
+            assert not any(found.is_visible() for found in tab.locator(control).all())
+
+
+def test_a_large_grid_shows_the_best_of_every_pair_and_no_slice(browser, report, tmp_path):
+    scores = report.artifacts.scores
+    pairs = {(a, b): best(scores, b, a) for a, b in combinations(scores.axes, 2)}
+    summary = ScoreSummary(scores.axes, np.array([0]), np.array([1.0]), pairs)
+    large = replace(report, artifacts=replace(report.artifacts, scores=None, summary=summary))
+    path = tmp_path / "large.html"
+    path.write_text(page(large), "utf-8")
+    with opened(browser, path) as tab:
+        assert tab.locator("#heatmap-mode").count() == 0
+        tab.get_by_text("no other can be held at a value").wait_for()
+        tab.select_option("#heatmap-x", "target_multiple")
+        tab.select_option("#heatmap-y", "stop_distance")
+        shown = np.array(tab.evaluate(f"{HEAT}.z"), dtype=float)
+        assert shown == pytest.approx(best(scores, "target_multiple", "stop_distance"), rel=1e-4)

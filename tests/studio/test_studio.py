@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from support.narrow import cut_off, on_a_phone
+
 #: Seconds that a small training may take on a machine that is busy.
 LONG = 60_000
 
@@ -59,7 +61,11 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
         assert market in page.get_by_text("3 markets:").text_content()
     assert aside.locator("details").count() == 3
     page.screenshot(path=shots / "train.png", full_page=True)
-    page.get_by_role("button", name="Start training").click()
+    start = page.get_by_role("button", name="Start training")
+    page.mouse.wheel(0, 600)
+    page.wait_for_function("scrollY > 0")
+    assert 0 < start.bounding_box()["y"] < 860  # it stays in view beside the form
+    start.click()
     page.wait_for_url("**/jobs")
     assert len(_moves(page)) > 1
     page.screenshot(path=shots / "jobs.png", full_page=True)
@@ -83,6 +89,8 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
     assert page.url.endswith(download.value.suggested_filename.removesuffix(".json"))
     assert saved == page.request.get(f"{again.address}/api{page.url[len(again.address) :]}").json()
     page.screenshot(path=shots / "configuration.png", full_page=True)
+    on_a_phone(page)
+    assert cut_off(page) == []
     for one in (first, again):
         assert (one.errors, one.elsewhere) == ([], [])
 
@@ -98,7 +106,10 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(watched, server):
         page.get_by_role("heading", level=1).wait_for()
         if path == stored:
             page.get_by_role("heading", name="Provenance").wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        assert cut_off(page) == [], path
+        if path == "/":
+            start = page.get_by_role("button", name="Start training").bounding_box()
+            assert start["y"] + start["height"] <= 844
         if path in ("/configurations", sweep):  # a row is a card: nothing of it is out of view
             cells = page.locator("tbody tr").first.locator("th, td")
             cells.last.wait_for()
@@ -142,3 +153,11 @@ def test_what_is_not_there_is_a_sentence_and_a_404(watched, path, said):
     answer = page.goto(f"{reader.address}{path}")
     assert answer.status == 404
     page.get_by_text(said).wait_for()
+
+
+@pytest.mark.parametrize("path", ["/api", "/apis", "/api//x", "/api/nope"])
+def test_no_page_answers_below_the_api(watched, path):
+    reader = watched()
+    answer = reader.page.request.get(f"{reader.address}{path}")
+    assert answer.status == 404
+    assert answer.json()["detail"] == "Nothing is at this address: see /api/openapi.json."

@@ -100,13 +100,21 @@ def test_configurations_are_filtered_and_paged(watched, many):
     assert page.url.endswith("?stage=MATURE&exchange=kraken&pair=ETH%2FUSDT")
     page.go_back()
     page.get_by_text("1 to 25 of 30").wait_for()
-    page.goto(f"{page.url}&page=2")
+    page.evaluate("window.kept = true")
+    page.evaluate("location.hash = 'contents'")  # as the link that skips the navigation does
+    _choose(page, "sort by", "trades")
+    page.wait_for_url("**&sort=sample_size")
+    assert page.evaluate("window.kept")  # the page was not loaded anew
+    page.go_back()
+    page.wait_for_url("**#contents")
+    page.wait_for_function("window.kept === undefined")  # another address: it was
+    page.goto(f"{page.url.partition('#')[0]}&page=2")
     page.get_by_text("26 to 30 of 30").wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
 
 
 def test_a_sweep_shows_every_market_in_its_figures(watched):
-    person = watched()
+    person = watched(color_scheme="dark")
     page = person.open("/sweeps")
     page.get_by_role("link", name="liquidity_sweep, random, completed").click()
     page.get_by_text("3 of 3 markets done").wait_for()
@@ -115,6 +123,10 @@ def test_a_sweep_shows_every_market_in_its_figures(watched):
     rows = page.locator("tbody th").all_text_contents()
     assert sorted(drawn) == sorted(rows) == ["btc_binance_1h", "eth_binance_1h", "sol_binance_1h"]
     assert page.get_by_role("note").text_content().startswith("SYNTHETIC")
+    paper = "document.querySelector('#discoveries .js-plotly-plot')._fullLayout.paper_bgcolor"
+    page.wait_for_function(f"dispatchEvent(new Event('beforeprint')) && {paper} === '#ffffff'")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"{paper} === '#171a1f'")
     page.locator("tbody a").first.click()
     page.get_by_role("heading", name="Verdict").wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
@@ -128,6 +140,8 @@ def _tab_to(page, name):
             "(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()"
         )
         if focused.upper() == name.upper():
+            ring = "getComputedStyle(document.activeElement).boxShadow"
+            assert page.evaluate(ring).startswith("rgb(63, 133, 214)")
             return
     raise AssertionError(f"Tab never comes to {name}")
 
