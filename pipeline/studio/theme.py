@@ -40,10 +40,11 @@ class Theme:
     async def switch(self) -> None:
         """Change to the other theme, and remember it."""
         self._name = "light" if await self.name() == "dark" else "dark"
-        self._mode.value = self._name == "dark"
-        ui.run_javascript(
-            f"document.cookie = '{COOKIE}={self._name}; path=/; max-age={_YEAR}; SameSite=Strict'"
+        await ui.run_javascript(  # kept before it is shown: the reader may leave at once
+            f"document.cookie = '{COOKIE}={self._name}; path=/; max-age={_YEAR}; SameSite=Strict'",
+            timeout=10.0,
         )
+        self._mode.value = self._name == "dark"
         self._drawn = [plot for plot in self._drawn if not plot.is_deleted]
         for plot in self._drawn:
             plot.figure["layout"]["template"] = template(self._name)
