@@ -1,1 +1,1 @@
-"""Hydra configuration: one YAML a choice, composed by `pipeline.cli`."""
+"""Hydra configuration: one YAML a choice, composed by `pipeline.cli.command`."""

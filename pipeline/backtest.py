@@ -8,10 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Window
-from pipeline import cli
 from pipeline.candles import bars_expected, load_candles
+from pipeline.cli import command
+from pipeline.cli.console import Console
 from pipeline.config import BacktestConfig
-from pipeline.console import Console
 from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
@@ -102,4 +102,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    cli.run(main, BacktestConfig, "backtest")
+    command.run(main, BacktestConfig, "backtest")

@@ -12,9 +12,9 @@ import numpy as np
 
 from gpu_engine.backend import Backend
 from gpu_engine.records import DAY_MS, Candles
+from pipeline.cli.console import Advance
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
-from pipeline.console import Advance
 from pipeline.errors import UserError
 from pipeline.market_data.disagreement import disagreement
 from pipeline.market_data.files import read_file

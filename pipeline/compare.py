@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from gpu_engine.backend import choose
+from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
-from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.market_data.files import read_file
 from pipeline.market_data.grid import make_regular

@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from pipeline import cli
+from pipeline.cli import command
 from pipeline.config import load
 from pipeline.config.dispatch import DispatchConfig
 from pipeline.executors.retrying import Attempted
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _Dispatcher(repository, config).run()
     finally:
         engine.dispose()
-    return cli.DONE
+    return command.DONE
 
 
 class _RunJob:
@@ -151,4 +151,4 @@ class _Dispatcher:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

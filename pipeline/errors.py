@@ -22,3 +22,11 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
     near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+class NotFoundError(UserError):
+    """Nothing has this id."""
+
+
+class ConflictError(UserError):
+    """What is asked about is not in a state that allows it."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
-from pipeline.console import Console
 from pipeline.engines import named_backend
 from pipeline.errors import UserError
 from pipeline.estimating.candles import Source, candles_at_hand

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline import cli
+from pipeline.cli import command
+from pipeline.cli.arguments import only, read_command_line
+from pipeline.cli.console import Console
 from pipeline.config import StorageOnly
-from pipeline.console import Console
 from pipeline.explanation import Explanation, explain
 from pipeline.results.jsonable import dumps
-from pipeline.stored import find, only, opened, read_command_line, searched_grid
+from pipeline.stored import find, opened, searched_grid
 from pipeline.wording import SYNTHETIC
 
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(dumps(explanation.to_dict()))
     else:
         _show(console, explanation)
-    return cli.DONE
+    return command.DONE
 
 
 def _show(console: Console, explanation: Explanation) -> None:
@@ -49,4 +50,4 @@ def _list(console: Console, title: str, sentences: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from pipeline import cli
 from pipeline.candles import compared, fetch_candles
+from pipeline.cli import command
+from pipeline.cli.console import Advance, Console
 from pipeline.config import FetchConfig
-from pipeline.console import Advance, Console
 from pipeline.errors import UserError
 from pipeline.importing import import_candles
 from pipeline.market_data.grid import make_regular
@@ -29,10 +29,10 @@ def main(config: FetchConfig) -> None:
     candles, report = make_regular(raw, config.market.timeframe, source)
     report = compared(report, raw, config.market, config.data)
     show_quality(console, report)
-    picture = cli.run_directory() / "candles.html"
+    picture = command.run_directory() / "candles.html"
     try:
         write_picture(candles, report, picture)
-        console.print(f"Picture: {cli.shown(picture)}")
+        console.print(f"Picture: {command.shown(picture)}")
     except OSError as error:
         console.note(f"The picture cannot be kept in {picture.parent}: {error.strerror or error}.")
     try:
@@ -62,4 +62,4 @@ def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
 
 
 if __name__ == "__main__":
-    cli.run(main, FetchConfig, "fetch")
+    command.run(main, FetchConfig, "fetch")

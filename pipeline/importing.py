@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.cli.console import Console
 from pipeline.config import CcxtData, MarketConfig
-from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.market_data.importers import import_files
 from pipeline.market_data.merge import Merged, Truth, merge

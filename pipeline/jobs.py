@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from pipeline.cli.console import Advance
 from pipeline.config import TrainConfig
-from pipeline.console import Advance
 from pipeline.errors import UserError
 from pipeline.provenance import config_hash
 from pipeline.results.repository import IllegalTransitionError, Repository

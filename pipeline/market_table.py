@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.validation.lifecycle import STAGES, Stage
 from pipeline.wording import plural
 

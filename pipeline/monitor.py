@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from gpu_engine.records import Candles
-from pipeline import cli
+from pipeline.cli import command
+from pipeline.cli.arguments import read_command_line
+from pipeline.cli.console import Console
 from pipeline.config import FileData, SimulationConfig, StoredConfig
-from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.monitoring import Monitored, joined, last_day, monitored
@@ -30,7 +31,6 @@ from pipeline.stored import (
     open_ended,
     opened,
     pinned,
-    read_command_line,
     read_record,
     simulation_config,
     utc_date,
@@ -59,7 +59,7 @@ class Outcome:
     figures: dict[str, Any] | None = None
     recorded: bool = False
     skipped: str | None = None
-    status: int = cli.DONE
+    status: int = command.DONE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         _show(console, outcomes)
     # Of all that are stored some may be out of reach; one that was named must not be.
-    statuses = [o.status for o in outcomes if given.ids or o.status != cli.MISTAKE]
-    return max(statuses, default=cli.DONE)
+    statuses = [o.status for o in outcomes if given.ids or o.status != command.MISTAKE]
+    return max(statuses, default=command.DONE)
 
 
 def _wanted(repository: Repository, ids: Sequence[str], data: Data | None) -> list[Configuration]:
@@ -212,4 +212,4 @@ def _show(console: Console, outcomes: Sequence[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

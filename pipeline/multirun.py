@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.cli.console import Console
+from pipeline.cli.outcome import Ended, Outcome
 from pipeline.config import TrainConfig, load
-from pipeline.console import Console
 from pipeline.market_table import MarketRow, show
-from pipeline.outcome import Ended, Outcome
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
 from pipeline.together import judge_together

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline import jobs
+from pipeline.cli.console import Advance
 from pipeline.config import StorageConfig, TrainConfig
-from pipeline.console import Advance
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
 

@@ -12,11 +12,11 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import cli
 from pipeline.api.access import Security
+from pipeline.cli import command
+from pipeline.cli.console import Console
 from pipeline.config import load
 from pipeline.config.serve import ServeConfig
-from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load(parser.parse_args(arguments).words, ServeConfig, "serve")
     security = Security(config.host, token(config.token_file))
     serve(Console(), config, security)
-    return cli.DONE
+    return command.DONE
 
 
 def serve(console: Console, config: ServeConfig, security: Security) -> None:
@@ -109,4 +109,4 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

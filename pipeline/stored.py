@@ -5,17 +5,17 @@ What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 from gpu_engine.backend import choose
 from gpu_engine.records import Candles
 from pipeline.candles import MarketCandles, NoCandlesError, load_candles
+from pipeline.cli.arguments import LATEST
 from pipeline.config import (
     CcxtData,
     FileData,
@@ -38,70 +38,16 @@ from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 
-#: Stands for the id of the configuration that was stored last.
-LATEST = "latest"
-
 Data = CcxtData | FileData | SyntheticData
+
+
 Schema = TypeVar("Schema", bound=StorageOnly)
-
-
-class Given(NamedTuple):
-    """A command line: configuration ids, KEY=VALUE words for Hydra, and whether to print JSON."""
-
-    ids: list[str]
-    overrides: list[str]
-    json: bool
 
 
 class UnreadableRecordError(UserError):
     """The artifacts are there, but not as they were written: no mistake of whoever asks."""
 
     status = 1
-
-
-def read_command_line(
-    command: str, ids: str, keys: str, description: str | None, arguments: Sequence[str] | None
-) -> Given:
-    """Read the command line of ``python -m pipeline.COMMAND``.
-
-    Parameters
-    ----------
-    ids : str
-        How its usage shows the ids.
-    keys : str
-        What KEY=VALUE words may say.
-    """
-    usage = f"python -m pipeline.{command} {ids} [KEY=VALUE ...] [--json]"
-    parser = argparse.ArgumentParser(
-        prog=command,
-        usage=usage,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "words", nargs="*", metavar="ID", help=f"of a configuration; '{LATEST}' is the newest one"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.epilog = f"KEY=VALUE: {keys}"
-    given = parser.parse_intermixed_args(arguments)
-    ids_given = [word for word in given.words if "=" not in word]
-    return Given(ids_given, [word for word in given.words if "=" in word], given.json)
-
-
-def only(ids: Sequence[str]) -> str:
-    """Return the one id that a command is about.
-
-    Raises
-    ------
-    UserError
-        When there is none or more than one.
-    """
-    if len(ids) != 1:
-        raise UserError(
-            f"This takes the id of one configuration, or '{LATEST}'; given:"
-            f" {' '.join(ids) or 'none'}."
-        )
-    return ids[0]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.candles import MarketCandles
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.market_data.quality import QualityReport
 from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained

@@ -10,10 +10,10 @@ import argparse
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipeline import cli
+from pipeline.cli import command
+from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.config.sweep import SweepConfig
-from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.estimate import plan
 from pipeline.executors import make_executor
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slots = min(make_executor(config.executor).slots, len(asked.configs))
         at_once = slots if config.executor.several_nodes else min(slots, cores())
         plan(console, asked.configs, slots, at_once)
-        return cli.DONE
-    return cli.DONE if sweep(console, config, asked) else cli.FAILED
+        return command.DONE
+    return command.DONE if sweep(console, config, asked) else command.FAILED
 
 
 def split(words: Sequence[str]) -> Words:
@@ -106,4 +106,4 @@ def compose(names: Sequence[str], overrides: Sequence[str]) -> Asked:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

@@ -7,8 +7,8 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 
 from pipeline import jobs
+from pipeline.cli.console import Advance
 from pipeline.config import TrainConfig
-from pipeline.console import Advance
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
 from pipeline.results.sweeps import Claim, Sweeps

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.sweep import SweepConfig
-from pipeline.console import LINE_EVERY, Console
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
 from pipeline.manifest import Asked, Opened, opened

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from pipeline import cli, jobs, multirun
+from pipeline import jobs, multirun
+from pipeline.cli import command
+from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
-from pipeline.console import Console
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
 from pipeline.results.jsonable import dumps
@@ -29,11 +30,11 @@ def main(config: TrainConfig) -> None:
         *(config, repository, job_id),
         *(console.progress, console.note, partial(show_candles, console)),
     )
-    result = cli.run_directory() / "result.json"
+    result = command.run_directory() / "result.json"
     result.write_text(dumps(result_json(trained, job_id, configuration_id)), "utf-8")
     show_result(console, trained, configuration_id)
-    console.print(f"Result file: {cli.shown(result)}")
+    console.print(f"Result file: {command.shown(result)}")
 
 
 if __name__ == "__main__":
-    cli.run(main, TrainConfig, "train", multirun.finish)
+    command.run(main, TrainConfig, "train", multirun.finish)

@@ -16,9 +16,9 @@ import numpy as np
 
 from gpu_engine.records import Float
 from pipeline.candles import MarketCandles, bars_expected, load_candles
+from pipeline.cli.console import Advance
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.console import Advance
 from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
 from pipeline.executors import Executor, make_executor

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline import cli
 from pipeline.books import Books
+from pipeline.cli import command
+from pipeline.cli.arguments import only, read_command_line
+from pipeline.cli.console import Console
 from pipeline.config import StoredConfig
-from pipeline.console import Console
 from pipeline.market_data.retry import Note
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
-from pipeline.stored import (
-    find,
-    load_again,
-    only,
-    opened,
-    pinned,
-    read_command_line,
-    read_record,
-    simulation_config,
-)
+from pipeline.stored import find, load_again, opened, pinned, read_record, simulation_config
 from pipeline.verification import Receipt, verify
 from pipeline.wording import SYNTHETIC
 
@@ -41,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(dumps(receipt.to_dict()))
     else:
         _show(console, receipt)
-    return cli.DONE if receipt.agrees else cli.FAILED
+    return command.DONE if receipt.agrees else command.FAILED
 
 
 def _verified(
@@ -86,4 +78,4 @@ def _show(console: Console, receipt: Receipt) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

@@ -14,7 +14,7 @@ LAYERS = (
     "gpu_engine",
     "pipeline.errors",
     "pipeline.config",
-    "pipeline.console",
+    "pipeline.cli.console",
     "pipeline.executors",
     "pipeline.market_data",
     "pipeline.strategies",

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.summary import _show_gates, _show_statistics
 from pipeline.validation.lifecycle import judge
 from pipeline.wording import defined

@@ -21,9 +21,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.results.repository import IllegalTransitionError, UnknownIdError
-from pipeline.service.problems import ConflictError, NotFoundError
 
 _LOG = logging.getLogger("pipeline.api")
 

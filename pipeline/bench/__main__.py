@@ -21,7 +21,7 @@ from pipeline.bench.parity import Parity, check_parity
 from pipeline.bench.report import grid_figures, print_machine, print_report
 from pipeline.bench.setting import Setting, repeated
 from pipeline.bench.timing import time_alone, time_grid, time_run
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.engines import cpu_backends, named_backend
 from pipeline.errors import UserError
 from pipeline.market_data.files import read_file

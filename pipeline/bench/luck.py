@@ -18,7 +18,7 @@ import numpy as np
 from gpu_engine.records import Candles, Float
 from pipeline.bench.machine import peak_memory
 from pipeline.bench.setting import Setting
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.engines import named_backend
 from pipeline.validation.evidence import MOST_HELD
 from pipeline.validation.overfitting import BlockSums

@@ -11,12 +11,12 @@ import argparse
 from collections.abc import Sequence
 from time import perf_counter
 
-from pipeline import cli
 from pipeline.bench import machine
 from pipeline.bench.report import print_machine
+from pipeline.cli import command
+from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.config.sweep import SweepConfig
-from pipeline.console import Console
 from pipeline.executors import make_executor
 from pipeline.manifest import Asked
 from pipeline.sweeping import sweep
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" {config.storage.shown_url}: {seconds:.1f} s, {60 * given.count / seconds:,.0f} markets a"
         f" minute, {machine.peak_memory() / 1e6:,.0f} MB in the parent."
     )
-    return cli.DONE if succeeded else cli.FAILED
+    return command.DONE if succeeded else command.FAILED
 
 
 def small_markets(count: int, storage: Sequence[str]) -> Asked:
@@ -72,4 +72,4 @@ def small_markets(count: int, storage: Sequence[str]) -> Asked:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

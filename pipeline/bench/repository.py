@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, insert, text
 
-from pipeline import cli
 from pipeline.bench import machine
 from pipeline.bench.report import print_machine
-from pipeline.console import Console
+from pipeline.cli import command
+from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.results.database import open_database
 from pipeline.results.listing import SORT_KEYS, SortKey
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             engine.dispose()
     report(Console(), medians, given.rows, engine.dialect.name, as_json=given.json)
-    return cli.DONE
+    return command.DONE
 
 
 def fill(engine: Engine, rows: int) -> None:
@@ -211,4 +211,4 @@ def report(
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

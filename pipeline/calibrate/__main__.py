@@ -24,7 +24,7 @@ from pipeline.calibrate.plot import check_drawable
 from pipeline.calibrate.summary import Calibration, summarise
 from pipeline.calibrate.tables import tables
 from pipeline.calibrate.workers import measure_all
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.errors import UserError
 
 STRENGTHS = (2.0, 4.0, 6.0, 8.0, 10.0)

@@ -13,8 +13,8 @@ import numpy as np
 from gpu_engine.backend import choose
 from gpu_engine.records import Window
 from pipeline.calibrate.markets import Market
+from pipeline.cli.console import Advance
 from pipeline.config import SyntheticData, TrainConfig
-from pipeline.console import Advance
 from pipeline.planting import OutOfReachError
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point

@@ -15,7 +15,7 @@ from pipeline.calibrate.journal import Journal
 from pipeline.calibrate.markets import Configurations, Market
 from pipeline.calibrate.measure import Outcome, measure
 from pipeline.calibrate.plan import Plan
-from pipeline.console import Advance
+from pipeline.cli.console import Advance
 from pipeline.errors import UserError
 from pipeline.executors.orphans import end_with_parent
 

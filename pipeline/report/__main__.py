@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline import cli
+from pipeline.cli import command
+from pipeline.cli.arguments import LATEST, only
+from pipeline.cli.console import Console
 from pipeline.config import StoredConfig
-from pipeline.console import Console
 from pipeline.errors import UserError
 from pipeline.report.loading import load_report
 from pipeline.report.page import page
 from pipeline.report.sweep_loading import load_sweep
 from pipeline.report.sweep_page import sweep_page
-from pipeline.stored import LATEST, only, opened
+from pipeline.stored import opened
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name, text = report.configuration.id, page(report)
     path = given.output or Path(f"{name}.html")
     _write(path, text)
-    console.print(f"{cli.shown(path)}")
-    return cli.DONE
+    console.print(f"{command.shown(path)}")
+    return command.DONE
 
 
 def _write(path: Path, text: str) -> None:
@@ -74,4 +75,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run_plain(main)
+    command.run_plain(main)

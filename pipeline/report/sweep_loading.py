@@ -8,11 +8,11 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from pipeline.cli.arguments import LATEST
 from pipeline.errors import UserError, suggestion
 from pipeline.results.models import SweepMarketRow, SweepRow
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
-from pipeline.stored import LATEST
 from pipeline.validation.lifecycle import Stage
 
 

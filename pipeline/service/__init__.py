@@ -3,6 +3,7 @@
 Requests are Pydantic models with bounds, answers are records and models; nothing here knows HTTP.
 """
 
+from pipeline.errors import ConflictError, NotFoundError
 from pipeline.service.answers import (
     ActiveConfigurations,
     Choices,
@@ -13,7 +14,6 @@ from pipeline.service.answers import (
     JobView,
     MarketEstimate,
 )
-from pipeline.service.problems import ConflictError, NotFoundError
 from pipeline.service.requests import (
     Budget,
     ConfigurationQuery,

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from pipeline import execution
 from pipeline.config import TrainConfig
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.explanation import Explanation, explain
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
@@ -40,7 +40,6 @@ from pipeline.service.answers import (
     JobResults,
     JobView,
 )
-from pipeline.service.problems import ConflictError, NotFoundError
 from pipeline.service.queueing import queue_all
 from pipeline.service.requests import (
     ConfigurationQuery,

@@ -14,7 +14,7 @@ from pipeline.bench.machine import describe, peak_memory
 from pipeline.bench.parity import check_parity
 from pipeline.bench.setting import REFINED, Setting, repeated
 from pipeline.bench.timing import time_grid
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from support.coarse import coarse_candles
 
 SMALL = (

@@ -91,9 +91,10 @@ KILL_AT = """\
 import os, signal
 import {module}
 {module}.{name} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
-from pipeline import cli, train
+from pipeline import train
+from pipeline.cli import command
 from pipeline.config import TrainConfig
-cli.run(train.main, TrainConfig, "train")
+command.run(train.main, TrainConfig, "train")
 """
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.market_table import MarketRow, show
 
 MATURE = MarketRow("btc_binance_1h", "MATURE", False, 1.836, 1204, 0.00123, 0.0246, 12.34)

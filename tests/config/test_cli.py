@@ -17,7 +17,7 @@ COMMAND = textwrap.dedent(
     from pathlib import Path
 
     from gpu_engine.device import OutOfDeviceMemoryError
-    from pipeline.cli import run, run_directory
+    from pipeline.cli.command import run, run_directory
     from pipeline.config import TrainConfig
     from pipeline.errors import UserError
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console as Terminal
 
-from pipeline import console
+from pipeline.cli import console
 
 
 @pytest.fixture

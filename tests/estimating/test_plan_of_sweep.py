@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console as Terminal
 
-from pipeline.console import Console
+from pipeline.cli.console import Console
 from pipeline.estimate import Estimate, duration, plan
 
 

@@ -2,9 +2,10 @@
 
 from contextlib import chdir
 
+from pipeline.cli.arguments import LATEST
 from pipeline.config import StorageOnly
 from pipeline.report.loading import load_report
-from pipeline.stored import LATEST, opened
+from pipeline.stored import opened
 
 
 def loaded(folder, **options):

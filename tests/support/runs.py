@@ -18,7 +18,8 @@ import pytest
 from hydra._internal.hydra import Hydra
 from hydra.types import RunMode
 
-from pipeline import backtest, cli, fetch, train
+from pipeline import backtest, fetch, train
+from pipeline.cli.command import run as run_command
 from pipeline.config import BacktestConfig, FetchConfig, TrainConfig
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
@@ -130,10 +131,10 @@ def run_here(folder, *arguments, command="train"):
         patch.setattr(sys, "argv", [command, *arguments])
         # Hydra composes everything once more to learn this; half the time of a small run.
         patch.setattr(Hydra, "get_mode", lambda *_, **__: RunMode.RUN)
-        patch.setenv("HYDRA_FULL_ERROR", "1")  # which `cli.run` sets for good
+        patch.setenv("HYDRA_FULL_ERROR", "1")  # which `command.run` sets for good
         patch.setattr(train, "open_database", open_and_keep)
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            cli.run(module.main, schema, command)
+            run_command(module.main, schema, command)
     _close(engines)
     return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpu_engine.backend import choose
-from pipeline import cli
+from pipeline.cli.command import run_plain
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, PRICES
 from pipeline.market_data.synthetic import synthetic_candles
@@ -76,5 +76,5 @@ def command(module, folder, *arguments):
     out, err = io.StringIO(), io.StringIO()
     ending = pytest.raises(SystemExit)
     with chdir(folder), redirect_stdout(out), redirect_stderr(err), ending as ended:
-        cli.run_plain(lambda: module.main([*arguments]))
+        run_plain(lambda: module.main([*arguments]))
     return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)

@@ -1,9 +1,9 @@
-"""Runs a command under Hydra: configuration in, exit status out.
+"""Run a command under Hydra: configuration in, exit status out.
 
 Exit status: 0 done, 1 failed (with a traceback; with a sentence where a GPU's memory is too small),
 2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by SIGTERM. In a multirun
-(``-m``) a job that fails does not stop the others: each leaves its outcome (`pipeline.outcome`),
-and the exit status tells.
+(``-m``) a job that fails does not stop the others: each leaves its outcome
+(`pipeline.cli.outcome`), and the exit status tells.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gpu_engine.device import OutOfDeviceMemoryError
+from pipeline.cli.outcome import Began, Ended, Recorder, gathered
 from pipeline.config import CONFIG_DIR, Section, resolved, validated
 from pipeline.config.composition import MISTAKES, explain_composition
 from pipeline.errors import UserError
-from pipeline.outcome import Began, Ended, Recorder, gathered
 
 DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -63,7 +63,7 @@ def run(
         What the configuration must be.
     config_name : str
         The file in `conf` to start from, without ``.yaml``. Where ``finish`` is given, it has
-        `pipeline.outcome.Began` among Hydra's callbacks.
+        `pipeline.cli.outcome.Began` among Hydra's callbacks.
     finish : callable or None
         Called with the jobs of a multirun after the last, whatever failed; the exit status is then
         1 if anything did.

@@ -1,0 +1,1 @@
+"""Start, speak and end a command: arguments, Hydra, console, exit status."""
