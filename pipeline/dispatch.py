@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.cli import command
 from pipeline.config import load
-from pipeline.config.dispatch import DispatchConfig
+from pipeline.config.commands import DispatchConfig
 from pipeline.executors.retrying import Attempted
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker

@@ -16,7 +16,7 @@ from pipeline.api.access import Security
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import load
-from pipeline.config.serve import ServeConfig
+from pipeline.config.commands import ServeConfig
 from pipeline.errors import UserError
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database

@@ -13,13 +13,13 @@ from typing import NamedTuple
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
-from pipeline.config.sweep import SweepConfig
+from pipeline.config.catalogue import chosen_markets
+from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.estimate import plan
 from pipeline.executors import make_executor
 from pipeline.executors.share import cores
 from pipeline.manifest import Asked
-from pipeline.markets import chosen_markets
 from pipeline.sweeping import sweep
 
 #: Keys that a sweep reads itself; ``storage`` is every market's too.

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from pipeline.cli.console import LINE_EVERY, Console
-from pipeline.config.sweep import SweepConfig
+from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
 from pipeline.manifest import Asked, Opened, opened

@@ -13,7 +13,7 @@ from pipeline import studio
 from pipeline.api.access import Security
 from pipeline.api.app import create_app
 from pipeline.api.events import Events
-from pipeline.config.serve import ServeConfig
+from pipeline.config.commands import ServeConfig
 from pipeline.service import Service, Settings
 
 #: Seconds that open connections are given to end.

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, load
-from pipeline.config.serve import ServeConfig
+from pipeline.config.commands import ServeConfig
 from pipeline.errors import UserError
 from support.documents import PAGES, ROOT, commands, fences, inline
 

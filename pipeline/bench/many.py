@@ -16,7 +16,7 @@ from pipeline.bench.report import print_machine
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
-from pipeline.config.sweep import SweepConfig
+from pipeline.config.commands import SweepConfig
 from pipeline.executors import make_executor
 from pipeline.manifest import Asked
 from pipeline.sweeping import sweep

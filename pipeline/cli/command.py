@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gpu_engine.device import OutOfDeviceMemoryError
 from pipeline.cli.outcome import Began, Ended, Recorder, gathered
 from pipeline.config import CONFIG_DIR, Section, resolved, validated
-from pipeline.config.composition import MISTAKES, explain_composition
+from pipeline.config.refusals import MISTAKES, explain_composition
 from pipeline.errors import UserError
 
 DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143

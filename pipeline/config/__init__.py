@@ -1,6 +1,12 @@
 """The configuration: Hydra composes it from `conf`, these schemas check and type it."""
 
-from pipeline.config.backtest import BacktestConfig
+from pipeline.config.commands import (
+    BacktestConfig,
+    FetchConfig,
+    SimulationConfig,
+    StorageOnly,
+    StoredConfig,
+)
 from pipeline.config.data import (
     CcxtData,
     DataConfig,
@@ -9,7 +15,6 @@ from pipeline.config.data import (
     SurrogateConfig,
     SyntheticData,
 )
-from pipeline.config.fetch import FetchConfig
 from pipeline.config.loading import CONFIG_DIR, checked, composed, load, resolved, validated
 from pipeline.config.market import ExchangeConfig, MarketConfig, Timeframe
 from pipeline.config.run import (
@@ -31,8 +36,6 @@ from pipeline.config.search import (
     StrategyConfig,
 )
 from pipeline.config.section import Section
-from pipeline.config.simulation import SimulationConfig
-from pipeline.config.stored import StorageOnly, StoredConfig
 from pipeline.config.train import Objective, TrainConfig
 from pipeline.config.validation import TrainTestSplit, ValidationConfig, WalkForward
 

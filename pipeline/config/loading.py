@@ -10,8 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from pipeline.config.composition import MISTAKES, explain_composition
-from pipeline.config.messages import explain
+from pipeline.config.refusals import MISTAKES, explain, explain_composition
 from pipeline.config.section import Section
 from pipeline.errors import UserError
 

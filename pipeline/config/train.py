@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.config.commands import SimulationConfig
 from pipeline.config.run import ExecutorConfig, StorageConfig
 from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig
 from pipeline.config.section import Seed
-from pipeline.config.simulation import SimulationConfig
 from pipeline.config.validation import ValidationConfig
 
 #: Metrics of strategy spec §10 that can be an objective (validation §2).

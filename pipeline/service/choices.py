@@ -8,8 +8,8 @@ from typing import Any, get_args
 from omegaconf import OmegaConf
 
 from pipeline.config import CONFIG_DIR, Objective
+from pipeline.config.catalogue import markets, strategies
 from pipeline.service.answers import Choices, MarketChoice, ParameterChoice
-from pipeline.service.catalogue import markets, strategies
 
 
 @lru_cache(maxsize=1)

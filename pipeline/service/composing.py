@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import StorageConfig, TrainConfig, checked, composed, load
+from pipeline.config.catalogue import Market, named, product, strategies
 from pipeline.errors import UserError, suggestion
-from pipeline.service.catalogue import Market, named, product, strategies
 from pipeline.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
 
 #: A setting's value, as JSON has it.

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from pipeline import execution
-from pipeline.config import TrainConfig
+from pipeline.config import TrainConfig, catalogue
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.explanation import Explanation, explain
 from pipeline.report.heatmap import heatmap
@@ -27,7 +27,7 @@ from pipeline.results.repository import (
     UnknownIdError,
 )
 from pipeline.results.sweeps import Sweeps
-from pipeline.service import catalogue, choices, composing, estimates, views
+from pipeline.service import choices, composing, estimates, views
 from pipeline.service.answers import (
     ActiveConfigurations,
     AuditEntry,

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.config import StorageConfig, TrainConfig, load
+from pipeline.config.catalogue import markets
 from pipeline.service import TrainingRequest
-from pipeline.service.catalogue import markets
 from pipeline.service.choices import choices
 from pipeline.service.composing import compose
 

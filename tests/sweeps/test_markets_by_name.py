@@ -1,7 +1,7 @@
 import pytest
 
+from pipeline.config.catalogue import chosen_markets
 from pipeline.errors import UserError
-from pipeline.markets import chosen_markets
 
 
 def test_all_are_the_24_real_ones():

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.config.sweep import SweepConfig
+from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.manifest import Asked, pinned, task_hash
 from pipeline.sweep import compose, split
