@@ -20,7 +20,7 @@ from typing import Any
 from pipeline.cli import command
 from pipeline.config import load
 from pipeline.config.commands import DispatchConfig
-from pipeline.executors.retrying import Attempted
+from pipeline.executors.base import Attempted
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 from pipeline.results import dispatchers

@@ -16,7 +16,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.config.catalogue import chosen_markets
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
-from pipeline.estimate import plan
+from pipeline.estimate.estimate import plan
 from pipeline.executors import make_executor
 from pipeline.executors.share import cores
 from pipeline.manifest import Asked

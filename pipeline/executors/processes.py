@@ -10,8 +10,7 @@ import pickle
 from collections.abc import Callable, Generator, Iterable, Mapping
 from multiprocessing.connection import wait
 
-from pipeline.executors.base import Ended, R, S, T
-from pipeline.executors.retrying import Backlog
+from pipeline.executors.base import Backlog, Ended, R, S, T
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 

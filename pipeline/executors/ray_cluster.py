@@ -21,9 +21,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import RayExecutor
 from pipeline.errors import UnreachableError, UserError
-from pipeline.executors.answering import Answering
-from pipeline.executors.base import Ended, R, S, T, in_words
-from pipeline.executors.retrying import Attempted, Backlog
+from pipeline.executors.base import Attempted, Backlog, Ended, R, S, T, in_words
+from pipeline.executors.serving import Answering
 from pipeline.executors.share import environment
 
 #: Tasks a slot that Ray is given, so that it has the next at hand on every node; not thousands.

@@ -17,8 +17,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Generic
 
-from pipeline.executors.base import T
-from pipeline.executors.retrying import Attempted
+from pipeline.executors.base import Attempted, T
 
 #: A worker finds what its parent finds.
 _PROGRAM = """

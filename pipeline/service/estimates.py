@@ -1,4 +1,4 @@
-"""What a start would take: `pipeline.estimate` over its markets, with rates measured once."""
+"""Estimate what a start would take, with rates measured once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from threading import Lock
 
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.estimate import Estimate, Rates, duration, estimate, measured_rates
+from pipeline.estimate.estimate import Estimate, Rates, duration, estimate, measured_rates
 from pipeline.executors.share import cores
 from pipeline.service.answers import EstimateAnswer, MarketEstimate
 from pipeline.validation.lifecycle import judge

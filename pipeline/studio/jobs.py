@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from pipeline.estimate import duration
+from pipeline.estimate.estimate import duration
 from pipeline.results.records import STATUSES, Status
 from pipeline.service import Service
 from pipeline.service.answers import ConfigurationSummary, JobView

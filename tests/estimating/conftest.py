@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.estimating.rates import Rates
+from pipeline.estimate.rates import Rates
 
 NOTHING = Rates("numba", **{f.name: 0 for f in dataclasses.fields(Rates)[1:]})
 

@@ -8,7 +8,7 @@ import pytest
 
 from gpu_engine.records import DAY_MS
 from pipeline.errors import UserError
-from pipeline.estimating.candles import candles_at_hand
+from pipeline.estimate.candles import candles_at_hand
 from pipeline.market_data.store import EMPTY, candle_path, locked, save
 from pipeline.market_data.synthetic import synthetic_candles
 

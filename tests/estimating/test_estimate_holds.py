@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.estimate import estimate, measured_rates
+from pipeline.estimate.estimate import estimate, measured_rates
 from pipeline.training import train
 
 

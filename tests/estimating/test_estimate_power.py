@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.engines import named_backend
-from pipeline.estimating.candles import candles_at_hand
-from pipeline.estimating.power import Traded, power_note, sampled_trades
-from pipeline.estimating.sample import drawn, few_tables
+from pipeline.estimate.candles import candles_at_hand
+from pipeline.estimate.power import Traded, power_note, sampled_trades
+from pipeline.estimate.rates import drawn, few_tables
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import make_space
 from pipeline.strategies.registry import load_strategy

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.estimate import estimate, measured_rates
-from pipeline.estimating.rates import Rates
+from pipeline.estimate.estimate import estimate, measured_rates
+from pipeline.estimate.rates import Rates
 
 TPE = {"trial", "trial_growth"}
 

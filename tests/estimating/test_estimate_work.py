@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.estimating.power import Traded
-from pipeline.estimating.work import History, Work
+from pipeline.estimate.power import Traded
+from pipeline.estimate.work import History, Work
 from pipeline.search.space import make_space
 from pipeline.strategies.registry import load_strategy
 

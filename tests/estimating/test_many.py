@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.bench.many import SMALL, small_markets
 from pipeline.config import TrainConfig, load
-from pipeline.estimate import estimate
+from pipeline.estimate.estimate import estimate
 
 
 def test_small_markets_differ_in_the_seed_of_their_candles_alone():

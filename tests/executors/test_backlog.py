@@ -1,6 +1,6 @@
 """Tasks are drawn one by one; those whose worker died come first again."""
 
-from pipeline.executors.retrying import Backlog
+from pipeline.executors.base import Backlog
 
 
 def test_a_task_is_given_again_before_a_new_one_is_drawn():

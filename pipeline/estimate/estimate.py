@@ -14,11 +14,10 @@ from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
 from pipeline.engines import named_backend
 from pipeline.errors import UserError
-from pipeline.estimating.candles import Source, candles_at_hand
-from pipeline.estimating.power import power_note, sampled_trades
-from pipeline.estimating.rates import Rates, measured_rates
-from pipeline.estimating.sample import grid_of
-from pipeline.estimating.work import History, Work
+from pipeline.estimate.candles import Source, candles_at_hand
+from pipeline.estimate.power import power_note, sampled_trades
+from pipeline.estimate.rates import Rates, grid_of, measured_rates
+from pipeline.estimate.work import History, Work
 from pipeline.executors.share import cores
 from pipeline.wording import plural
 

@@ -2,35 +2,87 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 
 from gpu_engine.backend import Backend, choose
-from gpu_engine.records import Candles, Window
+from gpu_engine.records import Candles, Float, Window
 from pipeline.bench.machine import peak_memory
 from pipeline.config import BayesianConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.config.validation import LuckTests
 from pipeline.engines import chosen_backend
-from pipeline.estimating.sample import drawn, few_tables, grid_of
+from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.ranking import plateau
-from pipeline.search.space import Space
+from pipeline.search.space import Space, make_space
+from pipeline.strategies.registry import load_strategy
 from pipeline.validation.evidence import CSCV_BLOCKS, MOST_HELD
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe
 from pipeline.validation.whole_history import WholeHistory
 from pipeline.validation.windows import Days, whole_days
 
+
+def grid_of(config: TrainConfig) -> Space:
+    """Return the discrete space of ``config``, also where its search draws from ranges.
+
+    Raises
+    ------
+    UserError
+        When the strategy is unknown or lacks a parameter.
+    """
+    strategy = load_strategy(config.strategy.name)
+    try:
+        return make_space(strategy, config.strategy.parameters, continuous=False)
+    except KeyError as missing:
+        raise UserError(
+            f"strategy.parameters must be those of {strategy.name}; {missing.args[0]} is missing."
+        ) from None
+
+
+def few_tables(space: Space, most: int, generator: np.random.Generator) -> Space:
+    """Return a discrete ``space`` with at most ``most`` structural settings, all else as it is.
+
+    The longest structural axis loses a value, drawn at random, until they are few enough.
+    """
+    dimensions = list(space.dimensions)
+
+    def length(i: int) -> int:
+        choices = dimensions[i].choices
+        assert choices is not None, "a discrete space has choices"
+        return len(choices)
+
+    structural = space.of_kind("structural")
+    while math.prod(map(length, structural)) > most:
+        longest = max(structural, key=length)
+        choices = dimensions[longest].choices
+        assert choices is not None, "as above"
+        kept = np.delete(choices, generator.integers(len(choices)))
+        dimensions[longest] = replace(dimensions[longest], choices=kept)
+    return Space(space.strategy, tuple(dimensions))
+
+
+def drawn(space: Space, count: int, generator: np.random.Generator) -> Float:
+    """Return ``count`` different points of a discrete space, or all, float64 of shape (n, P)."""
+    index = generator.choice(space.size, size=min(count, space.size), replace=False)
+    return space.points(index)
+
+
 #: The probe: invented candles, few event tables, so many combinations.
 PROBE_DAYS, PROBE_TIMEFRAME, PROBE_TABLES, PROBE_COMBINATIONS = 90, "5m", 6, 30_000
+
+
 #: Days of its short windows, points drawn, trials of TPE, and how often what is short is repeated.
 PROBE_WINDOW, PROBE_POINTS, PROBE_TRIALS, REPEATS = 10, 1000, 60, 5
+
+
 #: Trials that TPE draws at random before it models anything.
 RANDOM_TRIALS = 10
 

@@ -11,7 +11,7 @@ from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.estimating.sample import drawn, few_tables
+from pipeline.estimate.rates import drawn, few_tables
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import Space
 from pipeline.validation.lifecycle import Gate, judge

@@ -9,8 +9,8 @@ from functools import cached_property
 from gpu_engine.records import DAY_MS
 from pipeline.config import BayesianConfig, GridConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.estimating.power import Traded
-from pipeline.estimating.rates import Rates
+from pipeline.estimate.power import Traded
+from pipeline.estimate.rates import Rates
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.search.grid import SCORES_PER_PASS, SURFACE_METRICS
 from pipeline.search.space import Space
