@@ -8,12 +8,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Window
-from pipeline.candles import bars_expected, load_candles
+from pipeline.candles import load_candles
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import BacktestConfig
 from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
+from pipeline.market_data.sources import bars_expected
 from pipeline.market_data.timeframe import utc
 from pipeline.results.jsonable import dumps, jsonable
 from pipeline.search.evaluator import Evaluator

@@ -18,9 +18,9 @@ from gpu_engine.backend import choose
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.files.spacing import inferred_timeframe
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.spacing import inferred_timeframe
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings, search
 from pipeline.search.space import make_space

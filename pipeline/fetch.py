@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from pipeline.candles import compared, fetch_candles
 from pipeline.cli import command
 from pipeline.cli.console import Advance, Console
 from pipeline.config import FetchConfig
 from pipeline.errors import UserError
-from pipeline.importing import import_candles
+from pipeline.market_data.files.importing import import_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.picture import write_picture
-from pipeline.market_data.quality import QualityLimits, check
+from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.sources import compared, fetch_candles
 from pipeline.summary import show_quality
 
 

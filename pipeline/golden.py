@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from gpu_engine.agreement import Disagreement
 from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Costs, RiskLimits, Window
 from pipeline.errors import UserError, suggestion
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.files.spacing import inferred_timeframe
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.spacing import inferred_timeframe
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.strategies.base import Strategy
 

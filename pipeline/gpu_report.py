@@ -39,8 +39,8 @@ from gpu_engine.records import (
     Window,
 )
 from gpu_engine.scoring import ScoreRule
+from pipeline.market_data.files.spacing import inferred_timeframe
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.spacing import inferred_timeframe
 from pipeline.strategies.base import EXIT_PARAMETERS, of_kind
 from pipeline.strategies.liquidity_sweep import STRATEGY
 
@@ -215,7 +215,7 @@ def read_candles(path: Path) -> Candles:
 
 def export(source: Path, path: Path) -> None:
     """Write a candle file's regular grid as npz."""
-    from pipeline.market_data.files import read_file  # a GPU host may have no pyarrow
+    from pipeline.market_data.files.reading import read_file
 
     raw = read_file(str(source))
     candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, source.name), source.name)

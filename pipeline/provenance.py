@@ -13,8 +13,8 @@ from typing import Any
 
 import gpu_engine
 from pipeline import __version__, strategies
-from pipeline.candles import MarketCandles
 from pipeline.config import TrainConfig
+from pipeline.market_data.sources import MarketCandles
 
 #: Packages whose version may change a number.
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "optuna", "cupy-cuda12x", "cupy-cuda13x")

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 
 from gpu_engine.backend import choose
 from gpu_engine.records import Candles
-from pipeline.candles import MarketCandles, NoCandlesError, load_candles
+from pipeline.candles import load_candles
 from pipeline.cli.arguments import LATEST
 from pipeline.config import (
     CcxtData,
@@ -28,7 +28,8 @@ from pipeline.config import (
     validated,
 )
 from pipeline.errors import UserError, suggestion
-from pipeline.market_data.retry import Note
+from pipeline.market_data.exchange.retry import Note
+from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.database import open_database, parse_url

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.candles import MarketCandles
 from pipeline.cli.console import Console
-from pipeline.market_data.quality import QualityReport
+from pipeline.market_data.quality.report import QualityReport
+from pipeline.market_data.sources import MarketCandles
 from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained
 from pipeline.validation.lifecycle import STAGE_SIZE, Gate

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from gpu_engine.records import Float
-from pipeline.candles import MarketCandles, bars_expected, load_candles
+from pipeline.candles import load_candles
 from pipeline.cli.console import Advance
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
 from pipeline.executors import Executor, make_executor
+from pipeline.market_data.sources import MarketCandles, bars_expected
 from pipeline.provenance import provenance
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Surface, surface_of

@@ -12,7 +12,7 @@ from pipeline.cli import command
 from pipeline.cli.arguments import only, read_command_line
 from pipeline.cli.console import Console
 from pipeline.config import StoredConfig
-from pipeline.market_data.retry import Note
+from pipeline.market_data.exchange.retry import Note
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository

@@ -24,10 +24,10 @@ from pipeline.bench.timing import time_alone, time_grid, time_run
 from pipeline.cli.console import Console
 from pipeline.engines import cpu_backends, named_backend
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.files.spacing import inferred_timeframe
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.spacing import inferred_timeframe
 from pipeline.market_data.synthetic import synthetic_candles
 
 PARITY_SAMPLE = 200

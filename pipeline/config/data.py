@@ -19,7 +19,7 @@ DEFAULT_HISTORY_DAYS = 365
 
 
 class QualityConfig(Section):
-    """Largest faults let through, named as in `pipeline.market_data.quality.QualityLimits`.
+    """Largest faults let through, named as in `pipeline.market_data.quality.report.QualityLimits`.
 
     Shares of the candles, counts, hours, log price ratios and a ratio of volumes; None lets any
     through. What has a default is newer than configurations that may be stored without it: they

@@ -14,13 +14,13 @@ from gpu_engine.records import DAY_MS, Candles
 from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.month import DamagedError, month_span, read_month
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.spans import Span
-from pipeline.market_data.store import MONTH_FILE, candle_path
+from pipeline.market_data.store.month import DamagedError, month_span, read_month
+from pipeline.market_data.store.store import MONTH_FILE, candle_path
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.windows import whole_days
@@ -81,7 +81,7 @@ def _invented(timeframe: str, days: int, seed: int, volatility: float) -> Candle
 
 
 def _asked(data: CcxtData) -> Span:
-    """Return the span of `pipeline.candles.fetch_candles`, as far as it is past."""
+    """Return the span of `pipeline.market_data.sources.fetch_candles`, as far as it is past."""
     now = int(time.time() * 1000)
     until = data.until_ms or now
     return data.since_ms or until - DEFAULT_HISTORY_DAYS * DAY_MS, min(until, now)
@@ -90,8 +90,8 @@ def _asked(data: CcxtData) -> Span:
 def _stored(config: TrainConfig, data: CcxtData, asked: Span) -> Candles | None:
     """Candles that the store has of the span; None for none.
 
-    Read without the market's lock, as `pipeline.market_data.peers` does: every month is replaced
-    in one step, and a damaged one is left to the next fetch.
+    Read without the market's lock, as `market_data.store.other_exchanges` does: every month is
+    replaced in one step, and a damaged one is left to the next fetch.
     """
     exchange = config.market.exchange.ccxt_id
     assert exchange is not None, "refused by the configuration"
@@ -144,7 +144,7 @@ def _served_from(config: TrainConfig, data: CcxtData, stored: Candles | None) ->
 
 def _too_little(config: TrainConfig, complaint: str) -> str:
     # ccxt, a second to import, hangs on the module; only this refusal needs its text.
-    from pipeline.market_data.exchange import WAY_OUT, WAYS_OUT
+    from pipeline.market_data.exchange.fetching import WAY_OUT, WAYS_OUT
 
     exchange, timeframe = config.market.exchange, config.market.timeframe
     way_out = WAYS_OUT.get(exchange.ccxt_id or "", WAY_OUT)

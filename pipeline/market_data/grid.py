@@ -6,7 +6,7 @@ import numpy as np
 
 from gpu_engine.records import Candles, Int64
 from pipeline.errors import UserError
-from pipeline.market_data.quality import QualityReport, measure
+from pipeline.market_data.quality.report import QualityReport, measure
 from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
 from pipeline.market_data.timeframe import TIMEFRAMES, spacing_name, timeframe_ms, utc
 
@@ -26,7 +26,7 @@ def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles,
 
     A missing candle becomes a filled one: ``open = high = low = close`` = the previous close,
     volume 0 (spec §1). Candles open at multiples of the timeframe from the epoch. Limits are not
-    applied here: see `pipeline.market_data.quality.check`.
+    applied here: see `pipeline.market_data.quality.report.check`.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from gpu_engine.records import DAY_MS, Bool, Candles, Float, Int64
-from pipeline.market_data.quality import QualityReport
-from pipeline.market_data.replacing import replace_file
+from pipeline.market_data.quality.report import QualityReport
+from pipeline.market_data.store.atomic_files import replace_file
 from pipeline.market_data.timeframe import utc
 
 #: Plot area in pixels of the drawing, which the browser scales: left edge and width.

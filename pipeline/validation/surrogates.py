@@ -26,7 +26,7 @@ from gpu_engine.backend import Backend, choose
 from gpu_engine.records import Candles, Costs, Float, RiskLimits
 from pipeline.errors import UserError
 from pipeline.executors.orphans import end_with_parent
-from pipeline.market_data.surrogates import SURROGATES as MAKERS
+from pipeline.market_data.rearranged import SURROGATES as MAKERS
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
 from pipeline.search.space import Space

@@ -8,9 +8,9 @@ import pyarrow.csv
 import pytest
 
 from gpu_engine.backend import BackendUnavailableError, choose
-from pipeline.candles import _check_name
 from pipeline.config import TrainConfig, load
 from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.sources import _check_name
 from pipeline.market_data.synthetic import synthetic_candles
 from support.runs import SMALL_GRID, run, run_here
 

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.market_data import exchange
-from pipeline.market_data.store import candle_path, load
+from pipeline.market_data.exchange import fetching
+from pipeline.market_data.store.store import candle_path, load
 from support.fetching import run_fetch, start_fetch
 from support.loopback import CANDLE_START, Fault, LoopbackBinance, LoopbackKraken, candle_series
 
@@ -31,7 +31,7 @@ def fetch(here, monkeypatch):
     """Run the command in this process, its network a loopback exchange."""
 
     def run(server, *arguments):
-        monkeypatch.setattr(exchange, "new_client", lambda _: server.client())
+        monkeypatch.setattr(fetching, "new_client", lambda _: server.client())
         return here(*arguments, command="fetch")
 
     return run

@@ -11,9 +11,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline.market_data.exchange import fetch_ccxt
-from pipeline.market_data.month import content_hash
-from pipeline.market_data.store import candle_path, load
+from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.store.month import content_hash
+from pipeline.market_data.store.store import candle_path, load
 from support.fetching import run_fetch, start_fetch
 from support.loopback import (
     CANDLE_START,

@@ -7,7 +7,7 @@ from math import fsum
 import pytest
 
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.store import candle_path, load
+from pipeline.market_data.store.store import candle_path, load
 from support.fetching import run_fetch, start_fetch
 from support.loopback import Fault, LoopbackKraken
 from support.trades import END, START, STEP, candles_by_loop, trade_rows

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from pipeline.market_data.store import candle_path, load
+from pipeline.market_data.store.store import candle_path, load
 from support.fetching import start_fetch
 from support.loopback import CANDLE_START, LoopbackBinance, candle_series
 

@@ -9,7 +9,7 @@ from gpu_engine.backend import choose
 from gpu_engine.records import Window
 from pipeline import explain, monitor, verify
 from pipeline.config import SimulationConfig, validated
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import PRICES
 from pipeline.results.artifacts import read_artifacts

@@ -7,7 +7,7 @@ from gpu_engine.records import METRICS
 from pipeline.config.data import QualityConfig
 from pipeline.config.market import Timeframe
 from pipeline.config.train import Objective
-from pipeline.market_data.quality import QualityLimits
+from pipeline.market_data.quality.report import QualityLimits
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 

@@ -9,7 +9,7 @@ import pytest
 from gpu_engine.records import DAY_MS
 from pipeline.errors import UserError
 from pipeline.estimate.candles import candles_at_hand
-from pipeline.market_data.store import EMPTY, candle_path, locked, save
+from pipeline.market_data.store.store import EMPTY, candle_path, locked, save
 from pipeline.market_data.synthetic import synthetic_candles
 
 FIRST = 1_672_531_200_000  # 2023-01-01

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.market_data import archives
-from pipeline.market_data.archives import members
+from pipeline.market_data.files import archives
+from pipeline.market_data.files.archives import members
 
 ROW = b"1672531200000,1,1,1,1,1\n"
 

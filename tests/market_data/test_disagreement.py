@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.market_data.disagreement import disagreement
-from pipeline.market_data.peers import stored_elsewhere
-from pipeline.market_data.store import EMPTY, candle_path, save
+from pipeline.market_data.quality.disagreement import disagreement
+from pipeline.market_data.store.other_exchanges import stored_elsewhere
+from pipeline.market_data.store.store import EMPTY, candle_path, save
 
 START, STEP = 1_672_531_200_000, 300_000
 END = START + 100 * STEP

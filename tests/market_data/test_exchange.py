@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnreachableError, UserError
-from pipeline.market_data import exchange as exchange_module
-from pipeline.market_data.exchange import fetch_ccxt
-from pipeline.market_data.retry import Backoff
+from pipeline.market_data.exchange import fetching as exchange_module
+from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.exchange.retry import Backoff
 from support.loopback import LIES, Fault
 
 START, STEP = 1_672_531_200_000, 300_000

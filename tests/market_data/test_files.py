@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.raw import COLUMNS, RawCandles
 
 START, STEP = 1_672_531_200_000, 300_000

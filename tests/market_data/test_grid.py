@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles
 

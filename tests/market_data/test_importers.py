@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
-from pipeline.market_data.importers import import_files
-from pipeline.market_data.merge import merge
+from pipeline.market_data.files.importers import import_files
+from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.store import Stored
+from pipeline.market_data.store.merge import merge
+from pipeline.market_data.store.store import Stored
 from support.candle_files import (
     binance_csv,
     freqtrade_json,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.quality import QualityLimits, check
+from pipeline.market_data.quality.report import QualityLimits, check
 
 START, STEP = 1_672_531_200_000, 300_000
 

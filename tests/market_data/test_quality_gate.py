@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.files.spacing import inferred_timeframe
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.outliers import outliers
-from pipeline.market_data.quality import QualityLimits, check
+from pipeline.market_data.quality.outliers import outliers
+from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.spacing import inferred_timeframe
 
 HOUR_MS = 3_600_000
 START = 1_672_531_200_000  # 2023-01-01 UTC

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from pipeline.candles import fetch_candles
 from pipeline.config import CcxtData, ExchangeConfig, MarketConfig
 from pipeline.config.data import QualityConfig
 from pipeline.errors import UserError
-from pipeline.market_data import exchange as exchange_module
+from pipeline.market_data.exchange import fetching as exchange_module
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.resample import resampled
-from pipeline.market_data.store import candle_path, load
+from pipeline.market_data.sources import fetch_candles
+from pipeline.market_data.store.store import candle_path, load
 
 START, M5, H1 = 1_672_531_200_000, 300_000, 3_600_000
 LIMITS = QualityConfig(

@@ -8,9 +8,9 @@ import ccxt
 import pytest
 
 from pipeline.errors import UnreachableError, UserError
-from pipeline.market_data import retry
-from pipeline.market_data.connection import Connection, new_client
-from pipeline.market_data.retry import Backoff, ask
+from pipeline.market_data.exchange import retry
+from pipeline.market_data.exchange.connection import Connection, new_client
+from pipeline.market_data.exchange.retry import Backoff, ask
 from support.loopback import PASSING, Fault
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.market_data.spoken import LONGEST_OWN_HOLE_MS, closed, spoken_for
+from pipeline.market_data.files.importers import LONGEST_OWN_HOLE_MS, closed, spoken_for
 
 STEP = 300_000
 HOLE = LONGEST_OWN_HOLE_MS // STEP  # bars

@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.market_data.manifest import MANIFEST, read_manifest
-from pipeline.market_data.month import content_hash, month_span
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.store import EMPTY, candle_path, load, locked, save
+from pipeline.market_data.store.month import content_hash, month_span
+from pipeline.market_data.store.store import (
+    EMPTY,
+    MANIFEST,
+    candle_path,
+    load,
+    locked,
+    read_manifest,
+    save,
+)
 
 STEP = 300_000
 JANUARY, FEBRUARY = 1_672_531_200_000, 1_675_209_600_000  # 2023

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.market_data import month as month_module
-from pipeline.market_data.manifest import MANIFEST, read_manifest
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.store import EMPTY, load, save
+from pipeline.market_data.store import month as month_module
+from pipeline.market_data.store.store import EMPTY, MANIFEST, load, read_manifest, save
 
 DAY = 86_400_000
 JANUARY, FEBRUARY, MARCH, APRIL = (
@@ -149,7 +148,7 @@ def test_no_changed_byte_goes_unnoticed(tmp_path_factory, data):
 def test_what_a_later_version_wrote_is_refused_and_left_alone(path, monkeypatch, manifest):
     with monkeypatch.context() as later:
         later.setattr(month_module, "SCHEMA", 3)
-        later.setattr("pipeline.market_data.manifest.SCHEMA", 3)
+        later.setattr("pipeline.market_data.store.store.SCHEMA", 3)
         save(path, load(path, DAY).add([days(FEBRUARY, FEBRUARY + DAY)]), "test")
         if not manifest:
             (path / "2023-01.parquet").unlink()

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.store import EMPTY, load, locked, save
+from pipeline.market_data.store.store import EMPTY, load, locked, save
 
 DAY = 86_400_000
 START = 1_672_531_200_000  # 2023-01-01
@@ -164,7 +164,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from pipeline.market_data.store import load, locked, save
+from pipeline.market_data.store.store import load, locked, save
 path, start, days = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 while True:
     with locked(path):

@@ -2,8 +2,8 @@
 
 import time
 
-from pipeline.market_data.exchange import fetch_ccxt
-from pipeline.market_data.store import candle_path, load
+from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.store.store import candle_path, load
 from support.loopback import CANDLE_START, Fault, Faults, LoopbackBinance, candle_series
 
 STEP, COUNT = 300_000, 40_000

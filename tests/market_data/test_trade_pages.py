@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnreachableError
-from pipeline.market_data import trade_pages as module
-from pipeline.market_data.exchange import fetch_ccxt
+from pipeline.market_data.exchange import trade_pages as module
+from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.exchange.retry import Backoff
+from pipeline.market_data.exchange.trade_pages import candles_of_trades
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.retry import Backoff
-from pipeline.market_data.trades import candles_of_trades
 from support.loopback.faults import LIES, PASSING, Fault, Faults
 from support.loopback.kraken import LoopbackKraken
 from support.trades import BARS, END, START, STEP, trade_rows
@@ -295,7 +295,7 @@ def test_interrupted_at_every_page_and_gone_on(server, tmp_path):
 
 CHILD = """
 import sys
-from pipeline.market_data.exchange import fetch_ccxt
+from pipeline.market_data.exchange.fetching import fetch_ccxt
 from support.loopback.clients import pointed
 url, store, since, until = sys.argv[1:]
 fetch_ccxt("kraken", "BTC/USDT", "5m", int(since), int(until), store, kraken="trades",

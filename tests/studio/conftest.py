@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("nicegui", reason="the extra studio is not installed")
 
-from pipeline.market_data.store import EMPTY, candle_path, save
+from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from support.chromium import browser
 from support.runs import finish

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from pipeline.market_data.connection import new_client
+from pipeline.market_data.exchange.connection import new_client
 
 
 def pointed(exchange_id, url, **settings):

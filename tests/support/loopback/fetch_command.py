@@ -9,11 +9,11 @@ import os
 import runpy
 from functools import partial
 
-from pipeline.market_data import exchange
-from pipeline.market_data.retry import Backoff
+from pipeline.market_data.exchange import fetching
+from pipeline.market_data.exchange.retry import Backoff
 from support.loopback.clients import pointed
 
 if __name__ == "__main__":
-    exchange.new_client = lambda name: pointed(name, os.environ["LOOPBACK_EXCHANGE"], rateLimit=50)
-    exchange.Backoff = partial(Backoff, first_s=0.02)
+    fetching.new_client = lambda name: pointed(name, os.environ["LOOPBACK_EXCHANGE"], rateLimit=50)
+    fetching.Backoff = partial(Backoff, first_s=0.02)
     runpy.run_module("pipeline.fetch", run_name="__main__", alter_sys=True)

@@ -10,8 +10,8 @@ import numpy as np
 
 from gpu_engine.records import Bool, Float
 from pipeline.errors import UserError, suggestion
+from pipeline.market_data.exchange.retry import Backoff, Note, ask
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.retry import Backoff, Note, ask
 from pipeline.market_data.timeframe import utc
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Connection:
         return self.ask(call)
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Call the client until it answers (see `pipeline.market_data.retry.ask`)."""
+        """Call the client until it answers (see `pipeline.market_data.exchange.retry.ask`)."""
         return ask(call, self.client, str(self), self.backoff, self.note)
 
 

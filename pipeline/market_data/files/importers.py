@@ -18,16 +18,60 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from gpu_engine.records import DAY_MS, Int64
 from pipeline.errors import UserError
-from pipeline.market_data.archives import Member, members
-from pipeline.market_data.files import read_candles
+from pipeline.market_data.files.archives import Member, members
+from pipeline.market_data.files.klines import published_layout, read_klines
+from pipeline.market_data.files.reading import read_candles
 from pipeline.market_data.grid import check_times
-from pipeline.market_data.klines import published_layout, read_klines
 from pipeline.market_data.names import told
 from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
 from pipeline.market_data.spans import Span, uncovered, united
-from pipeline.market_data.spoken import closed, spoken_for
 from pipeline.market_data.timeframe import timeframe_ms, utc
+
+#: Of a longer hole in a file that somebody exported nobody can tell a time without trades from one
+#: that was never downloaded. An exchange's own archive speaks for its holes, however long.
+LONGEST_OWN_HOLE_MS = DAY_MS
+
+
+def closed(raw: RawCandles, step: int, now: int, written: int) -> RawCandles:
+    """Leave out candles that have not closed, or were still forming when the file was written.
+
+    Parameters
+    ----------
+    raw : RawCandles
+        In any order.
+    step : int
+        Length of a candle, milliseconds.
+    now, written : int
+        Moments, milliseconds since the epoch, UTC. A file that is older than candles in it was
+        given its time by something else: only the candle around ``written`` is doubted.
+    """
+    ends = raw.timestamp + step
+    forming = (raw.timestamp <= written) & (written < ends)
+    return raw.take((ends <= now) & ~forming)
+
+
+def spoken_for(timestamp: Int64, step: int, published: bool) -> tuple[Span, ...]:
+    """Time for which the candles of one file are all there are.
+
+    Parameters
+    ----------
+    timestamp : int64 array of shape (n,), n > 0
+        Open times, sorted, milliseconds since the epoch, UTC.
+    step : int
+        Length of a candle, milliseconds.
+    published : bool
+        Whether it is an exchange's own archive.
+    """
+    longest = np.inf if published else LONGEST_OWN_HOLE_MS
+    ends = np.flatnonzero(np.diff(timestamp) - step > longest)
+    starts = np.concatenate([[0], ends + 1])
+    ends = np.concatenate([ends, [len(timestamp) - 1]])
+    return tuple(
+        (int(timestamp[start]), int(timestamp[end]) + step)
+        for start, end in zip(starts, ends, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +87,7 @@ class Imported:
     notes : tuple of str
         Sentences: what was left out.
     answered : tuple of Span
-        The time for which the files speak (`pipeline.market_data.spoken`).
+        The time for which the files speak (`pipeline.market_data.files.importers`).
     """
 
     raw: RawCandles
@@ -67,7 +111,7 @@ def import_files(
 
     Known are Binance's published klines and Kraken's OHLCVT (CSV, told by the number of columns),
     freqtrade's feather, Parquet and JSON, and tables with named columns
-    (`pipeline.market_data.files`). Of several files those are taken whose names tell of no other
+    (`market_data.files.reading`). Of several files those are taken whose names tell of no other
     pair and no other timeframe.
 
     Parameters

@@ -13,9 +13,9 @@ import numpy as np
 
 from gpu_engine.records import Float
 from pipeline.errors import UnreachableError
-from pipeline.market_data.connection import CLOCK_ERROR_MS, Connection
-from pipeline.market_data.retry import KEPT
-from pipeline.market_data.store import Page, Span
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
+from pipeline.market_data.exchange.retry import KEPT
+from pipeline.market_data.store.store import Page, Span
 
 
 class _Answer(NamedTuple):

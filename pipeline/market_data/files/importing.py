@@ -7,12 +7,12 @@ from pathlib import Path
 from pipeline.cli.console import Console
 from pipeline.config import CcxtData, MarketConfig
 from pipeline.errors import UserError
-from pipeline.market_data.importers import import_files
-from pipeline.market_data.merge import Merged, Truth, merge
+from pipeline.market_data.files.importers import import_files
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.spans import clipped
-from pipeline.market_data.store import candle_path, load, locked, save
+from pipeline.market_data.store.merge import Merged, Truth, merge
+from pipeline.market_data.store.store import candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 #: Disagreeing candles to list; their number is always told.

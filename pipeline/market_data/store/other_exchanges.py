@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.market_data.month import DamagedError, month_span, read_month
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.store import MONTH_FILE, candle_path
+from pipeline.market_data.store.month import DamagedError, month_span, read_month
+from pipeline.market_data.store.store import MONTH_FILE, candle_path
 
 
 def stored_elsewhere(

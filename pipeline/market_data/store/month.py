@@ -22,8 +22,8 @@ import pyarrow.parquet
 
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.replacing import replace_file
 from pipeline.market_data.spans import Span
+from pipeline.market_data.store.atomic_files import replace_file
 
 #: Version of the layout on disk; version 1 was one file a market, without months. A later one keeps
 #: the keys, the seals and the field ``schema``, so that this one knows it for what it is.

@@ -8,12 +8,12 @@ import numpy as np
 
 from gpu_engine.records import Bool
 from pipeline.errors import UserError
-from pipeline.market_data.disagreement import Disagreement
-from pipeline.market_data.outliers import outliers
+from pipeline.market_data.quality.disagreement import Disagreement
+from pipeline.market_data.quality.outliers import outliers
+from pipeline.market_data.quality.stale import longest_stale
+from pipeline.market_data.quality.volume_change import largest_volume_change
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.stale import longest_stale
 from pipeline.market_data.timeframe import utc
-from pipeline.market_data.volume_change import largest_volume_change
 
 HOUR_MS = 3_600_000
 
@@ -48,23 +48,23 @@ class QualityReport:
     largest_gap_jump : float
         Largest ``|log(open after a gap / close before it)|``; 0 without gaps.
     longest_stale_hours : float
-        Longest run of candles that bring no new price (`pipeline.market_data.stale`).
+        Longest run of candles that bring no new price (`pipeline.market_data.quality.stale`).
     stale_since : int or None
         Open time of the first of them; None without such a run.
     outliers : int
-        Candles too far from the median of those around them (`pipeline.market_data.outliers`).
+        Candles too far from the median of those around them (`market_data.quality.outliers`).
     worst_deviation : float
         Of the candle furthest from it, in robust deviations of a day's log return.
     worst_deviation_at : int or None
         Its open time; None when no candle is away from its median.
     largest_volume_change : float
         Largest lasting change of the level of volume, new over old or its inverse, >= 1
-        (`pipeline.market_data.volume_change`).
+        (`pipeline.market_data.quality.volume_change`).
     volume_change_since : int or None
         First millisecond of the day it begins with; None without a change.
     compared_with : str or None
         Other exchanges that the store has the pair of, of some of the same times
-        (`pipeline.market_data.disagreement`); None, and the next three with it, without any.
+        (`market_data.quality.disagreement`); None, and the next three with it, without any.
     median_disagreement, largest_disagreement : float or None
         Of ``|log(own close / other close)|`` at the same times.
     largest_disagreement_at : int or None

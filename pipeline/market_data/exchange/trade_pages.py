@@ -16,32 +16,76 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from math import inf
+from math import fsum, inf
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import Float
+from gpu_engine.records import Float, Int64
 from pipeline.errors import UnreachableError
-from pipeline.market_data.connection import CLOCK_ERROR_MS, Connection
-from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.retry import KEPT
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
+from pipeline.market_data.exchange.retry import KEPT
+from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.spans import Span
-from pipeline.market_data.store import Page
+from pipeline.market_data.store.store import Page
 from pipeline.market_data.timeframe import utc
-from pipeline.market_data.trades import NS_PER_MS, candles_of_trades
+
+NS_PER_MS = 1_000_000
+
+
+def candles_of_trades(time_ns: Int64, price: Float, amount: Float, step_ms: int) -> RawCandles:
+    """Build the candle of every interval ``[open, open + step)`` in which there was a trade.
+
+    Open and close are the first and the last price; trades of one time keep their order. An
+    interval without a trade has no candle. The volume is the exact sum, rounded once, so that it
+    does not depend on the order of the trades.
+
+    Parameters
+    ----------
+    time_ns : int64 array of shape (n,)
+        Nanoseconds since the epoch, UTC, in any order.
+    price, amount : float64 arrays of shape (n,)
+        In the quote and in the base currency; finite.
+    step_ms : int
+        Length of a candle.
+
+    Returns
+    -------
+    RawCandles
+        Oldest first, one row a time.
+    """
+    order = np.argsort(time_ns, kind="stable")
+    price, amount = price[order], amount[order]
+    opens, first = np.unique(time_ns[order] // (step_ms * NS_PER_MS), return_index=True)
+    if len(opens) == 0:
+        return RawCandles(np.empty(0, np.int64), *np.empty((5, 0)))
+    after = np.append(first[1:], len(order))
+    amounts = amount.tolist()
+    return RawCandles(
+        timestamp=opens * step_ms,
+        open=price[first],
+        high=np.maximum.reduceat(price, first),
+        low=np.minimum.reduceat(price, first),
+        close=price[after - 1],
+        volume=np.array([fsum(amounts[i:j]) for i, j in zip(first, after, strict=True)]),
+    )
+
 
 #: Most trades in an answer.
 FULL_PAGE = 1_000
 
+
 #: How far a page reaches back into the one before: trades may share the time at which it ends.
 OVERLAP_NS = 1_000
+
 
 #: Times of trades are told to a tenth of a millisecond (old ones) or better, ``last`` in full.
 TOLD_TO_NS = NS_PER_MS
 
+
 TRADE = np.dtype([("id", "i8"), ("time_ns", "i8"), ("price", "f8"), ("amount", "f8")])
+
 
 Trades = NDArray[np.void]
 

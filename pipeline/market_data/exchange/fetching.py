@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gpu_engine.records import DAY_MS
 from pipeline.errors import UnreachableError, UserError
-from pipeline.market_data.connection import Connection, new_client
-from pipeline.market_data.pages import candle_pages
+from pipeline.market_data.exchange.candle_pages import candle_pages
+from pipeline.market_data.exchange.connection import Connection, new_client
+from pipeline.market_data.exchange.retry import Backoff, Note
+from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.retry import Backoff, Note
 from pipeline.market_data.spans import clipped
-from pipeline.market_data.store import Page, Span, Stored, candle_path, load, locked, save
+from pipeline.market_data.store.store import Page, Span, Stored, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
-from pipeline.market_data.trade_pages import trade_pages
 
 if TYPE_CHECKING:
     import ccxt

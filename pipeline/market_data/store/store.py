@@ -2,7 +2,7 @@
 
 A hole in the candles has two meanings: nobody asked, or the exchange had nothing. So with the
 candles go the spans that were asked and answered. They are kept where a rename replaces them
-together with their candles: in the month's own file (`pipeline.market_data.month`). Every step of
+together with their candles: in the month's own file (`market_data.store.month`). Every step of
 a save therefore leads from one valid store to another, wherever a kill falls; the manifest, which
 comes last, repeats what the files say.
 """
@@ -16,7 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
@@ -24,34 +26,98 @@ from filelock import FileLock, Timeout
 
 from gpu_engine.records import Float
 from pipeline.errors import UserError
-from pipeline.market_data.files import read_file
-from pipeline.market_data.manifest import NOTHING, Manifest, read_manifest, write_manifest
-from pipeline.market_data.month import (
+from pipeline.market_data.exchange.retry import Note
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.spans import Span, clipped, uncovered, united
+from pipeline.market_data.store.atomic_files import replace_file, set_aside, sweep
+from pipeline.market_data.store.month import (
+    SCHEMA,
     DamagedError,
     Month,
     by_month,
+    check_schema,
     content_hash,
     month_span,
     read_month,
     stored_month,
     write_month,
 )
-from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.replacing import set_aside, sweep
-from pipeline.market_data.retry import Note
-from pipeline.market_data.spans import Span, clipped, uncovered, united
 from pipeline.market_data.timeframe import timeframe_ms
 
-__all__ = ["EMPTY", "Page", "Span", "Stored", "candle_path", "load", "locked", "save"]
+#: With an underscore, so that ``pandas.read_parquet(folder)`` does not take it for candles.
+MANIFEST = "_manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a market's folder holds.
+
+    Attributes
+    ----------
+    months : dict of str to Month
+        By name, such as ``2023-01``, in order.
+    answered_empty : tuple of Span
+        Answered spans in the months that have no candle, and so no file.
+    """
+
+    months: dict[str, Month]
+    answered_empty: tuple[Span, ...]
+
+
+NOTHING = Manifest({}, ())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the folder's manifest; `NOTHING` when there is none.
+
+    Raises
+    ------
+    DamagedError
+        If it is not what `write_manifest` wrote.
+    UserError
+        If a later version of this program wrote it.
+    """
+    file = folder / MANIFEST
+    try:
+        values = json.loads(file.read_bytes())
+        if values.pop("sha256") != _seal(values):
+            raise DamagedError("it does not have the hash that it was written with")
+        check_schema(values, file)
+        months = {name: Month.from_json(month, file) for name, month in values["months"].items()}
+        return Manifest(months, tuple((start, end) for start, end in values["answered_empty"]))
+    except FileNotFoundError:
+        return NOTHING
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"it cannot be read: {error}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the folder's manifest in one step."""
+    values: dict[str, Any] = {
+        "schema": SCHEMA,
+        "months": {name: month.to_json() for name, month in manifest.months.items()},
+        "answered_empty": manifest.answered_empty,
+    }
+    text = json.dumps({**values, "sha256": _seal(values)}, indent=1)
+    replace_file(folder / MANIFEST, lambda temporary: temporary.write_text(text))
+
+
+def _seal(values: dict[str, Any]) -> str:
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
 
 #: What one request brought: rows of shape (n, 6) in the order of `COLUMNS`, and the span that they
 #: answer.
 Page = tuple[Float, Span]
 
+
 #: Metadata of the one file that a market was in layout 1.
 SPANS_KEY = b"answered_spans"
 
+
 MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
+
 
 #: Seconds that another process may hold a market before a person is told of the wait.
 QUIET_WAIT_S = 1.0

@@ -11,7 +11,7 @@ import numpy as np
 from gpu_engine.records import Int64
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.spans import Span, within
-from pipeline.market_data.store import Stored
+from pipeline.market_data.store.store import Stored
 
 #: Whose candle is kept where the two disagree.
 Truth = Literal["stored", "imported"]

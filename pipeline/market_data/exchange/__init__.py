@@ -1,0 +1,1 @@
+"""Fetch candles from an exchange through ccxt."""

@@ -1,0 +1,1 @@
+"""Measure candles and refuse those beyond the limits."""

@@ -1,0 +1,1 @@
+"""Keep fetched candles on disk, one file a month."""
