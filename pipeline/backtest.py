@@ -12,11 +12,11 @@ from pipeline.candles import load_candles
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import BacktestConfig
-from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
 from pipeline.market_data.sources import bars_expected
 from pipeline.market_data.timeframe import utc
 from pipeline.results.jsonable import dumps, jsonable
+from pipeline.search.backends import chosen_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy

@@ -24,7 +24,7 @@ from pipeline.results.template import build_document, executed, rejudged, restag
 from pipeline.storing import LIVE_BREAKERS
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
-from pipeline.validation.lifecycle import Stage, judge
+from pipeline.validation.stages import Stage, judge
 
 #: Of a float that is computed again, relative.
 TOLERANCE = 1e-9

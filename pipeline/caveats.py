@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.results.records import Configuration
-from pipeline.validation.lifecycle import REQUIREMENTS
-from pipeline.wording import number, percent, share
+from pipeline.validation.stages import REQUIREMENTS
+from pipeline.validation.wording import number, percent, share
 
 #: Below this the reality check speaks against luck (validation §6).
 _SMALL = next(r.threshold for r in REQUIREMENTS if r.name == "reality_check_p")

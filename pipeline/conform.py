@@ -15,9 +15,9 @@ import numpy as np
 from gpu_engine.agreement import METRIC_TOLERANCE, Disagreement, compare_metrics, compare_trades
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
-from pipeline.engines import cpu_backends, named_backend
 from pipeline.errors import UserError
 from pipeline.golden import Case, Golden, combination, load_candles, read_golden
+from pipeline.search.backends import cpu_backends, named_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep

@@ -15,8 +15,8 @@ from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.results.rejudging import EXECUTION, Judgement, held, rejudge
 from pipeline.results.repository import Repository
 from pipeline.results.template import executed
-from pipeline.validation.lifecycle import Gate, Stage, judge
-from pipeline.wording import number
+from pipeline.validation.stages import Gate, Stage, judge
+from pipeline.validation.wording import number
 
 GATED = ("fill_rate", "adverse_selection_score")
 BASIS_POINTS = 1e4

@@ -14,7 +14,7 @@ from pipeline.config import StorageOnly
 from pipeline.explanation import Explanation, explain
 from pipeline.results.jsonable import dumps
 from pipeline.stored import find, opened, searched_grid
-from pipeline.wording import SYNTHETIC
+from pipeline.validation.wording import SYNTHETIC
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

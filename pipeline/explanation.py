@@ -17,8 +17,8 @@ from pipeline.caveats import caveats
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.results.rejudging import EXECUTION, MONITOR, ceiling
-from pipeline.validation.lifecycle import STAGE_SIZE, Stage
-from pipeline.wording import LIVE_VERDICTS, VERDICTS, number, percent, plural, share
+from pipeline.validation.stages import STAGE_SIZE, Stage
+from pipeline.validation.wording import LIVE_VERDICTS, VERDICTS, number, percent, plural, share
 
 _NEEDED = {">=": "at least", ">": "more than", "<": "less than"}
 _OUTCOMES = {True: "passed", False: "failed", None: "skipped"}
@@ -61,7 +61,7 @@ _FIGURES = {
 
 @dataclass(frozen=True)
 class ExplainedGate:
-    """A gate of `pipeline.validation.lifecycle` with its outcome in words.
+    """A gate of `pipeline.validation.stages` with its outcome in words.
 
     ``shortfall`` is how far a failed figure is from its threshold, positive; None otherwise.
     ``reported`` is the day on which live orders gave the figure; None where no order did.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.cli.console import Console
-from pipeline.validation.lifecycle import STAGES, Stage
-from pipeline.wording import plural
+from pipeline.validation.stages import STAGES, Stage
+from pipeline.validation.wording import plural
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.sources import MarketCandles
 from pipeline.market_data.timeframe import utc
 from pipeline.training import Trained
-from pipeline.validation.lifecycle import STAGE_SIZE, Gate
-from pipeline.wording import (
+from pipeline.validation.stages import STAGE_SIZE, Gate
+from pipeline.validation.wording import (
     FRACTIONS,
     MEANINGS,
     METRIC_ROWS,

@@ -21,7 +21,7 @@ from pipeline.results.repository import Repository
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
 from pipeline.sweep_task import Shared, Task, train_market
 from pipeline.together import judge_together
-from pipeline.wording import plural
+from pipeline.validation.wording import plural
 
 #: What commands ask where they are told no other.
 DEFAULT_URL = "sqlite:///var/trainings.db"

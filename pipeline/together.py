@@ -18,9 +18,9 @@ from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.results.rejudging import SWEEP, Judgement, Tested, held, rejudge, tested
 from pipeline.results.repository import Repository
 from pipeline.results.template import rejudged
-from pipeline.validation.lifecycle import REQUIREMENTS, Stage, judge
 from pipeline.validation.multiple_testing import adjusted
-from pipeline.wording import number, plural
+from pipeline.validation.stages import REQUIREMENTS, Stage, judge
+from pipeline.validation.wording import number, plural
 
 _LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 

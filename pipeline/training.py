@@ -19,11 +19,11 @@ from pipeline.candles import load_candles
 from pipeline.cli.console import Advance
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
 from pipeline.executors import Executor, make_executor
 from pipeline.market_data.sources import MarketCandles, bars_expected
 from pipeline.provenance import provenance
+from pipeline.search.backends import chosen_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Surface, surface_of
 from pipeline.search.loop import SearchSettings
@@ -34,9 +34,9 @@ from pipeline.strategies.registry import load_strategy
 from pipeline.validation.agreement import check_against_reference
 from pipeline.validation.ambiguity import ambiguity
 from pipeline.validation.bootstrap import zero_drift_bands
-from pipeline.validation.evidence import Evidence, gather
-from pipeline.validation.lifecycle import Gate, Stage, judge
+from pipeline.validation.luck import Evidence, gather
 from pipeline.validation.seeds import BANDS, generator
+from pipeline.validation.stages import Gate, Stage, judge
 from pipeline.validation.statistics import sharpe_test
 from pipeline.validation.walk_forward import (
     Validation,

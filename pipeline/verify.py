@@ -17,8 +17,8 @@ from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
 from pipeline.stored import find, load_again, opened, pinned, read_record, simulation_config
+from pipeline.validation.wording import SYNTHETIC
 from pipeline.verification import Receipt, verify
-from pipeline.wording import SYNTHETIC
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

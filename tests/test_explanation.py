@@ -8,7 +8,7 @@ import pytest
 from pipeline.explanation import explain, track_record_needed
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.validation.lifecycle import judge
+from pipeline.validation.stages import judge
 from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.cli.console import Console
 from pipeline.summary import _show_gates, _show_statistics
-from pipeline.validation.lifecycle import judge
-from pipeline.wording import defined
+from pipeline.validation.stages import judge
+from pipeline.validation.wording import defined
 
 
 class Tables(Console):

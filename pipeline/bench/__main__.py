@@ -22,13 +22,13 @@ from pipeline.bench.report import grid_figures, print_machine, print_report
 from pipeline.bench.setting import Setting, repeated
 from pipeline.bench.timing import time_alone, time_grid, time_run
 from pipeline.cli.console import Console
-from pipeline.engines import cpu_backends, named_backend
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.files.spacing import inferred_timeframe
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.search.backends import cpu_backends, named_backend
 
 PARITY_SAMPLE = 200
 WHAT = ("engine", "statistics")

@@ -19,8 +19,8 @@ from gpu_engine.records import Candles, Float
 from pipeline.bench.machine import peak_memory
 from pipeline.bench.setting import Setting
 from pipeline.cli.console import Console
-from pipeline.engines import named_backend
-from pipeline.validation.evidence import MOST_HELD
+from pipeline.search.backends import named_backend
+from pipeline.validation.luck import MOST_HELD
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe
 from pipeline.validation.surrogates import SurrogateSearch, against_surrogates

@@ -11,7 +11,7 @@ from gpu_engine.agreement import Disagreement, compare_metrics, compare_trades
 from gpu_engine.backend import Backend
 from gpu_engine.records import METRICS, Candles, Window
 from pipeline.bench.setting import Setting
-from pipeline.engines import named_backend
+from pipeline.search.backends import named_backend
 
 
 class Parity(NamedTuple):

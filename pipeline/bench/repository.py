@@ -31,7 +31,7 @@ from pipeline.results.listing import SORT_KEYS, SortKey
 from pipeline.results.models import TrainedConfiguration, TrainingJob
 from pipeline.results.new_job import new_job
 from pipeline.results.repository import Repository
-from pipeline.validation.lifecycle import STAGES
+from pipeline.validation.stages import STAGES
 
 ROWS = 100_000
 REPEATS = 5

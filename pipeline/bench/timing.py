@@ -15,7 +15,7 @@ from gpu_engine.book import EventBook
 from gpu_engine.records import Batch, Candles, Float, Window
 from pipeline.bench.machine import peak_memory
 from pipeline.bench.setting import Setting
-from pipeline.engines import named_backend
+from pipeline.search.backends import named_backend
 from pipeline.validation.walk_forward import validate
 from pipeline.validation.windows import final_window, splits, whole_days
 

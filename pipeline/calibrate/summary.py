@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.calibrate.markets import Kind, Market
 from pipeline.calibrate.measure import Outcome
 from pipeline.calibrate.rates import Rate, false_discovery_rate
-from pipeline.validation.lifecycle import STAGES, Stage
+from pipeline.validation.stages import STAGES, Stage
 
 #: Stages that trade: what an error rate is about.
 LEVELS: tuple[Stage, ...] = ("DISCOVERY", "VALIDATION", "MATURE")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pipeline.calibrate.rates import Rate
 from pipeline.calibrate.summary import LEVELS, PROMISED, TRUE_SHARES, Calibration
-from pipeline.validation.lifecycle import STAGES, Stage
+from pipeline.validation.stages import STAGES, Stage
 
 
 class Table(NamedTuple):

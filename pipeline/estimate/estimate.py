@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
-from pipeline.engines import named_backend
 from pipeline.errors import UserError
 from pipeline.estimate.candles import Source, candles_at_hand
 from pipeline.estimate.power import power_note, sampled_trades
 from pipeline.estimate.rates import Rates, grid_of, measured_rates
 from pipeline.estimate.work import History, Work
 from pipeline.executors.share import cores
-from pipeline.wording import plural
+from pipeline.search.backends import named_backend
+from pipeline.validation.wording import plural
 
 __all__ = ["Estimate", "Rates", "estimate", "measured_rates", "plan"]
 

@@ -14,9 +14,9 @@ from pipeline.errors import UserError
 from pipeline.estimate.rates import drawn, few_tables
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import Space
-from pipeline.validation.lifecycle import Gate, judge
+from pipeline.validation.stages import Gate, judge
 from pipeline.validation.windows import whole_days
-from pipeline.wording import plural
+from pipeline.validation.wording import plural
 
 #: Combinations looked at, and event tables built for them.
 SAMPLE, TABLES, SEED = 2000, 35, 0

@@ -15,15 +15,15 @@ from pipeline.bench.machine import peak_memory
 from pipeline.config import BayesianConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.config.validation import LuckTests
-from pipeline.engines import chosen_backend
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.search.backends import chosen_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.ranking import plateau
 from pipeline.search.space import Space, make_space
 from pipeline.strategies.registry import load_strategy
-from pipeline.validation.evidence import CSCV_BLOCKS, MOST_HELD
+from pipeline.validation.luck import CSCV_BLOCKS, MOST_HELD
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe
 from pipeline.validation.whole_history import WholeHistory

@@ -14,7 +14,7 @@ from pipeline.estimate.rates import Rates
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.search.grid import SCORES_PER_PASS, SURFACE_METRICS
 from pipeline.search.space import Space
-from pipeline.validation.evidence import COPIES, MOST_HELD
+from pipeline.validation.luck import COPIES, MOST_HELD
 from pipeline.validation.surrogates import KINDS
 from pipeline.validation.windows import Days, final_window, splits
 

@@ -13,7 +13,7 @@ from pipeline.report.loading import ReportData, trade_time
 from pipeline.report.payload import DETAILED, choices, scores_of
 from pipeline.report.trades import side
 from pipeline.results.artifacts import ScoreSurface
-from pipeline.wording import (
+from pipeline.validation.wording import (
     MEANINGS,
     METRIC_ROWS,
     SYNTHETIC,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.report.sweep_loading import SweptMarket
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
-from pipeline.validation.lifecycle import REQUIREMENTS
+from pipeline.validation.stages import REQUIREMENTS
 
 #: Of the false-discovery rate (validation §6).
 Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")

@@ -13,7 +13,7 @@ from pipeline.errors import UserError, suggestion
 from pipeline.results.models import SweepMarketRow, SweepRow
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 
 @dataclass(frozen=True)

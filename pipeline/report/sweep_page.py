@@ -11,8 +11,8 @@ from pipeline.report.shell import shell
 from pipeline.report.sweep_figures import Q_LIMIT, discoveries, sharpe_ratios
 from pipeline.report.sweep_loading import SweepReport, SweptMarket
 from pipeline.report.theme import bare, template
-from pipeline.validation.lifecycle import STAGES
-from pipeline.wording import VERDICTS, defined, number, plural
+from pipeline.validation.stages import STAGES
+from pipeline.validation.wording import VERDICTS, defined, number, plural
 
 
 def sweep_page(report: SweepReport) -> str:

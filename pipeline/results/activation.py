@@ -12,7 +12,7 @@ from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import get_row
 from pipeline.results.records import utc_now
 from pipeline.results.repository import Repository, StageMovedError
-from pipeline.validation.lifecycle import STAGES, Stage
+from pipeline.validation.stages import STAGES, Stage
 
 
 def set_active(

@@ -44,7 +44,7 @@ from pipeline.results.records import (
     MarketStatus,
     Status,
 )
-from pipeline.validation.lifecycle import STAGES, Stage
+from pipeline.validation.stages import STAGES, Stage
 
 
 class UTCDateTime(TypeDecorator[datetime]):

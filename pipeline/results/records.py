@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 

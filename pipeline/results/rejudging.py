@@ -13,7 +13,7 @@ from pipeline.results.models import Base, ConfigurationEventRow, TrainedConfigur
 from pipeline.results.ownership import UnknownIdError, get_row
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.results.repository import Repository
-from pipeline.validation.lifecycle import STAGES, Stage
+from pipeline.validation.stages import STAGES, Stage
 
 Record = TypeVar("Record", Configuration, ConfigurationEvent)
 

@@ -49,7 +49,7 @@ from pipeline.results.records import (
     Status,
     utc_now,
 )
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 __all__ = [
     "IllegalTransitionError",

@@ -19,7 +19,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from gpu_engine.records import Direction
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 Number = float | None
 Fraction = Annotated[float, Field(ge=0, le=1)] | None

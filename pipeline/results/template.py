@@ -26,7 +26,7 @@ from pipeline.results import performance
 from pipeline.results import sections as v3
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import Trades
-from pipeline.validation.lifecycle import STAGE_SIZE, Stage
+from pipeline.validation.stages import STAGE_SIZE, Stage
 
 SCHEMA_FILE = "configuration_v3.schema.json"
 _MONTH = timedelta(days=365.2425 / 12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from gpu_engine.summary import GridSummary
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Summaries, score_grid
-from pipeline.search.method import Method
 from pipeline.search.random import RandomSearch
 from pipeline.search.ranking import (
     axis_neighbours,
@@ -24,6 +23,22 @@ from pipeline.search.ranking import (
     stability,
 )
 from pipeline.search.space import Space
+
+
+class Method(Protocol):
+    """Ask for points, tell their scores; the same seed asks the same points.
+
+    NaN scores are inadmissible. A method never asks a point of a discrete space twice.
+    """
+
+    def ask(self) -> Float:
+        """Return the next points, float64 of shape (n, P); n = 0 when the budget is spent."""
+        ...
+
+    def tell(self, points: Float, scores: Float) -> None:
+        """Hand back the scores of what was asked, shape (n,)."""
+        ...
+
 
 #: Best combinations kept of a grid too large to hold.
 BEST_KEPT = 100

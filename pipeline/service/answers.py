@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.results.records import MarketStatus, Status
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 
 class Answer(BaseModel):

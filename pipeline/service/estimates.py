@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.estimate.estimate import Estimate, Rates, duration, estimate, measured_rates
 from pipeline.executors.share import cores
 from pipeline.service.answers import EstimateAnswer, MarketEstimate
-from pipeline.validation.lifecycle import judge
+from pipeline.validation.stages import judge
 
 #: One at a time: measuring beside another measurement measures that.
 _MEASURING = Lock()

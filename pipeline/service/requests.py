@@ -21,7 +21,7 @@ from pydantic import (
 
 from pipeline.config import Objective, Timeframe
 from pipeline.results.repository import SortKey
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 #: Markets of one start, and values of one parameter's grid.
 LIST_LIMIT = 64

@@ -49,7 +49,7 @@ from pipeline.service.requests import (
 )
 from pipeline.service.settings import Settings
 from pipeline.stored import searched_grid
-from pipeline.validation.lifecycle import STAGES
+from pipeline.validation.stages import STAGES
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"

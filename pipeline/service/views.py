@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import Configuration, Job
 from pipeline.service.answers import ActiveConfiguration, ConfigurationSummary, JobView
-from pipeline.validation.lifecycle import STAGE_SIZE
+from pipeline.validation.stages import STAGE_SIZE
 
 
 def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpu_engine.records import DAY_MS, Bool, Candles, EventTable, Float, Int64
 from pipeline.strategies import indicators
 from pipeline.strategies.base import Parameter
-from pipeline.strategies.range_minimum import RangeMinimum
+from pipeline.strategies.indicators import RangeMinimum
 
 FIRST_SWEEP_BAR = 20  # §4: t >= 20
 SWING_DELAY = 4  # §2: at bar t only swing points i <= t - 4 exist

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from pipeline.studio.frame import text
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 
 def stage_badge(stage: Stage, synthetic: bool) -> ui.element:

@@ -15,8 +15,8 @@ from pipeline.studio.asking import ask
 from pipeline.studio.badges import stage_badge
 from pipeline.studio.frame import frame, sentence, text
 from pipeline.studio.tables import region, table
-from pipeline.validation.lifecycle import STAGES
-from pipeline.wording import defined
+from pipeline.validation.stages import STAGES
+from pipeline.validation.wording import defined
 
 #: Rows a page.
 SHOWN = 25

@@ -10,7 +10,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from pipeline.estimate.estimate import duration
 from pipeline.service.answers import EstimateAnswer, MarketEstimate
 from pipeline.studio.frame import sentence, text, warning
-from pipeline.wording import plural
+from pipeline.validation.wording import plural
 
 
 class Estimate:

@@ -10,7 +10,7 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from pipeline.studio.theme import Theme
-from pipeline.wording import SYNTHETIC
+from pipeline.validation.wording import SYNTHETIC
 
 _PAGES = (
     ("Train", "/"),

@@ -10,7 +10,7 @@ from nicegui import ui
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.service.answers import MarketChoice
 from pipeline.studio.frame import sentence, synthetic, text
-from pipeline.wording import plural
+from pipeline.validation.wording import plural
 
 _WORDS = ("exchange", "pair", "timeframe")
 

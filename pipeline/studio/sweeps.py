@@ -17,7 +17,7 @@ from pipeline.studio.badges import stage_badge
 from pipeline.studio.frame import frame, sentence, synthetic, text, warning
 from pipeline.studio.tables import region, table
 from pipeline.studio.theme import Theme
-from pipeline.wording import defined, plural
+from pipeline.validation.wording import defined, plural
 
 #: Seconds between two looks at a sweep that runs.
 EVERY = 2.0

@@ -21,7 +21,7 @@ import numpy as np
 
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import Float
-from pipeline.validation.lifecycle import STAGES, Gate, Stage, judge
+from pipeline.validation.stages import STAGES, Gate, Stage, judge
 
 #: Fewer new trades than this decide nothing.
 MIN_NEW_TRADES = 30

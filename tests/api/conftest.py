@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from pipeline.api.app import create_app
 from pipeline.results.database import open_database
-from pipeline.validation.lifecycle import judge
+from pipeline.validation.stages import judge
 from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.serving import service_over
 

@@ -7,11 +7,11 @@ import pytest
 
 from pipeline.candles import load_candles
 from pipeline.config import TrainConfig, load
-from pipeline.engines import named_backend
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.rearranged import SURROGATES
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.search.backends import named_backend
 from pipeline.strategies.registry import load_strategy
 from support.runs import SMALL_GRID
 

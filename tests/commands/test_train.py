@@ -13,7 +13,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
-from pipeline.validation.lifecycle import STAGE_SIZE, judge
+from pipeline.validation.stages import STAGE_SIZE, judge
 from support.agreement import assert_same_metrics
 from support.runs import QUICK, SMALL_GRID, SMALL_SIZE, ask, run, run_here
 

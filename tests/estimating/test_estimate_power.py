@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.engines import named_backend
 from pipeline.estimate.candles import candles_at_hand
 from pipeline.estimate.power import Traded, power_note, sampled_trades
 from pipeline.estimate.rates import drawn, few_tables
+from pipeline.search.backends import named_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import make_space
 from pipeline.strategies.registry import load_strategy

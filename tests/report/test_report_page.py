@@ -13,7 +13,7 @@ from pipeline.report.page import page
 from pipeline.report.payload import payload
 from pipeline.report.shell import embedded, plotly_js
 from pipeline.results.records import ConfigurationEvent, utc_now
-from pipeline.wording import SYNTHETIC, percent
+from pipeline.validation.wording import SYNTHETIC, percent
 from support.reports import loaded
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"

@@ -10,7 +10,7 @@ from pipeline.report.html import element
 from pipeline.report.sweep_figures import discoveries, sharpe_ratios
 from pipeline.report.sweep_loading import SweepReport, SweptMarket
 from pipeline.report.sweep_page import sweep_page
-from pipeline.wording import VERDICTS
+from pipeline.validation.wording import VERDICTS
 
 DAY = datetime(2024, 1, 2, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from pipeline.results.activation import active_version, set_active
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationRow
 from pipeline.results.repository import Repository, StageMovedError
-from pipeline.validation.lifecycle import STAGES
+from pipeline.validation.stages import STAGES
 
 
 @pytest.fixture

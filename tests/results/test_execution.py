@@ -10,7 +10,7 @@ from pipeline.execution import record_execution
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.results.repository import Repository
-from pipeline.validation.lifecycle import Stage, judge
+from pipeline.validation.stages import Stage, judge
 from support.v3_document import document
 
 FIGURES = {

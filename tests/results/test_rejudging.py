@@ -10,7 +10,7 @@ import pytest
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.results.repository import Repository, UnknownIdError
 from pipeline.together import judge_together
-from pipeline.validation.lifecycle import judge
+from pipeline.validation.stages import judge
 from support.v3_document import document
 
 FIGURES = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150, "reality_check_p": 0.01}

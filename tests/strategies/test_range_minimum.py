@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.strategies.range_minimum import RangeMinimum
+from pipeline.strategies.indicators import RangeMinimum
 
 
 @st.composite

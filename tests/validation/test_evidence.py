@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.config.validation import LuckTests
 from pipeline.search.loop import SearchSettings
-from pipeline.validation import evidence as module
+from pipeline.validation import luck as module
 from pipeline.validation.bootstrap import mean_block
-from pipeline.validation.evidence import gather
+from pipeline.validation.luck import gather
 from pipeline.validation.overfitting import probability_of_backtest_overfitting
 from pipeline.validation.reality_check import MaxSharpe
 from pipeline.validation.seeds import REALITY_CHECK, generator

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipeline.validation.lifecycle import REQUIREMENTS, STAGE_SIZE, judge
+from pipeline.validation.stages import REQUIREMENTS, STAGE_SIZE, judge
 
 #: Passes every gate that there is; live and sweep figures unknown.
 MATURE = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pipeline.validation.lifecycle import Stage
+from pipeline.validation.stages import Stage
 
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
