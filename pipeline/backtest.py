@@ -8,7 +8,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Window
-from pipeline.candles import load_candles
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import BacktestConfig
@@ -20,7 +19,8 @@ from pipeline.search.backends import chosen_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
-from pipeline.summary import show_candles
+from pipeline.training.candles import load_candles
+from pipeline.training.summary import show_candles
 
 
 def main(config: BacktestConfig) -> None:

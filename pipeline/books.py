@@ -21,8 +21,8 @@ from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.results.rejudging import EXECUTION, MONITOR, SWEEP, held
 from pipeline.results.sections import StatisticalValidation
 from pipeline.results.template import build_document, executed, rejudged, restaged
-from pipeline.storing import LIVE_BREAKERS
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.storing import LIVE_BREAKERS
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
 from pipeline.validation.stages import Stage, judge
 

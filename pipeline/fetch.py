@@ -14,7 +14,7 @@ from pipeline.market_data.picture import write_picture
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.sources import compared, fetch_candles
-from pipeline.summary import show_quality
+from pipeline.training.summary import show_quality
 
 
 def main(config: FetchConfig) -> None:

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline import __version__, jobs
-from pipeline.calibrate.fingerprint import fingerprint
+from pipeline import __version__
 from pipeline.config import CcxtData, SyntheticData, TrainConfig, validated
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
-from pipeline.provenance import WHEREABOUTS, config_hash, engine_hash
 from pipeline.results.ownership import cause_of_death
 from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, Sweeps, There, Wanted
+from pipeline.training import job
+from pipeline.training.provenance import WHEREABOUTS, config_hash, engine_hash, fingerprint
 
 HISTORY = timedelta(days=DEFAULT_HISTORY_DAYS)
 
@@ -74,8 +74,7 @@ def task_hash(config: TrainConfig) -> str:
 def wanted(configs: Mapping[str, TrainConfig]) -> list[Wanted]:
     """Describe every market as the manifest holds it."""
     return [
-        Wanted(name, task_hash(config), jobs.description(config))
-        for name, config in configs.items()
+        Wanted(name, task_hash(config), job.description(config)) for name, config in configs.items()
     ]
 
 

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline import jobs
 from pipeline.cli.console import Advance
 from pipeline.config import StorageConfig, TrainConfig
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
+from pipeline.training.job import kept_true, run
 
 #: Seconds between two looks whether the job is still this process's.
 WATCH_EVERY = 0.5
@@ -24,10 +24,10 @@ def run_job(storage: StorageConfig, job_id: str) -> None:
         repository = Repository(engine)
         if not repository.take_job(job_id):
             return
-        with _watched(repository, job_id), jobs.kept_true(repository, job_id):
+        with _watched(repository, job_id), kept_true(repository, job_id):
             told = repository.job(job_id).config | {"storage": storage.model_dump()}
             config = TrainConfig.model_validate(told)
-            jobs.run(config, repository, job_id, _silent, lambda text: None, lambda market: None)
+            run(config, repository, job_id, _silent, lambda text: None, lambda market: None)
     finally:
         engine.dispose()
 

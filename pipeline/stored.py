@@ -14,7 +14,6 @@ from zipfile import BadZipFile
 
 from gpu_engine.backend import choose
 from gpu_engine.records import Candles
-from pipeline.candles import load_candles
 from pipeline.cli.arguments import LATEST
 from pipeline.config import (
     CcxtData,
@@ -38,6 +37,7 @@ from pipeline.results.repository import Repository, UnknownIdError
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.candles import load_candles
 
 Data = CcxtData | FileData | SyntheticData
 

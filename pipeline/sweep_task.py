@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 
-from pipeline import jobs
 from pipeline.cli.console import Advance
 from pipeline.config import TrainConfig
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
 from pipeline.results.sweeps import Claim, Sweeps
+from pipeline.training import job
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ def train_market(shared: Shared, task: Task) -> tuple[str, ...]:
             job_id = Sweeps(engine).claim_market(shared.claim, task.position)
             if job_id is not None:
                 quiet = (_silent, notes.append, lambda market: None)
-                jobs.run(task.config, Repository(engine), job_id, *quiet)
+                job.run(task.config, Repository(engine), job_id, *quiet)
         except Exception as error:
-            notes.append(jobs.sentence(error))
+            notes.append(job.sentence(error))
         finally:
             engine.dispose()
     return tuple(notes)

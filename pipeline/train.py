@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from pipeline import jobs, multirun
+from pipeline import multirun
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
@@ -13,8 +13,9 @@ from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
 from pipeline.results.jsonable import dumps
 from pipeline.results.repository import Repository
-from pipeline.storing import result_json
-from pipeline.summary import show_candles, show_result
+from pipeline.training import job
+from pipeline.training.storing import result_json
+from pipeline.training.summary import show_candles, show_result
 
 
 def main(config: TrainConfig) -> None:
@@ -24,9 +25,9 @@ def main(config: TrainConfig) -> None:
     check_root(Path(config.storage.artifacts))
     for dead in repository.reap_dead_jobs():
         console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
-    job_id = jobs.create(config, repository)
+    job_id = job.create(config, repository)
     repository.start_job(job_id)
-    trained, configuration_id = jobs.run(
+    trained, configuration_id = job.run(
         *(config, repository, job_id),
         *(console.progress, console.note, partial(show_candles, console)),
     )

@@ -28,10 +28,10 @@ from gpu_engine.records import METRICS, TRADE, Candles, Float, Window
 from pipeline.books import Books, equal, judged, pairs, rebuilt_document, row
 from pipeline.config import SimulationConfig
 from pipeline.market_data.timeframe import utc
-from pipeline.provenance import engine_hash
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.records import Configuration
 from pipeline.stored import evaluator_of, utc_date
+from pipeline.training.provenance import engine_hash
 from pipeline.validation.statistics import sharpe_test
 
 _DAY0 = np.datetime64(0, "D")

@@ -19,7 +19,6 @@ LAYERS = (
     "pipeline.market_data",
     "pipeline.strategies",
     "pipeline.search",
-    "pipeline.planting",
     "pipeline.validation",
     "pipeline.results",
 )

@@ -10,10 +10,10 @@ from gpu_engine.records import Costs, RiskLimits, Window
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
-from pipeline.planting import DRIFT_BARS, TOO_FAR, plant_edge, shifted
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
+from pipeline.training.planting import DRIFT_BARS, TOO_FAR, plant_edge, shifted
 
 NUMBA = choose("numba").backend
 DAYS = 40

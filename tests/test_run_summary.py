@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pipeline.cli.console import Console
-from pipeline.summary import _show_gates, _show_statistics
+from pipeline.training.summary import _show_gates, _show_statistics
 from pipeline.validation.stages import judge
 from pipeline.validation.wording import defined
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
-from pipeline.bench import machine
 from pipeline.bench.luck import measure_luck, print_luck
 from pipeline.bench.parity import Parity, check_parity
 from pipeline.bench.report import grid_figures, print_machine, print_report
@@ -29,6 +28,7 @@ from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.backends import cpu_backends, named_backend
+from pipeline.training import provenance
 
 PARITY_SAMPLE = 200
 WHAT = ("engine", "statistics")
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _statistics(setting: Setting, history: History, console: Console, as_json: bool) -> int:
-    described = machine.describe()
+    described = provenance.describe()
     report = {"machine": described, "source": history.source}
     report |= measure_luck(setting, history.candles, console)
     if as_json:
@@ -112,7 +112,7 @@ def measure(
     fastest = backends[-1]
     console.note(f"timing growth and searches with {fastest.name}")
     return {
-        "machine": machine.describe(),
+        "machine": provenance.describe(),
         "candles": {
             "source": history.source,
             "synthetic": history.synthetic,

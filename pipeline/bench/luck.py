@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from gpu_engine.records import Candles, Float
-from pipeline.bench.machine import peak_memory
 from pipeline.bench.setting import Setting
 from pipeline.cli.console import Console
 from pipeline.search.backends import named_backend
+from pipeline.training.provenance import peak_memory
 from pipeline.validation.luck import MOST_HELD
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe

@@ -11,7 +11,6 @@ import argparse
 from collections.abc import Sequence
 from time import perf_counter
 
-from pipeline.bench import machine
 from pipeline.bench.report import print_machine
 from pipeline.cli import command
 from pipeline.cli.console import Console
@@ -20,6 +19,7 @@ from pipeline.config.commands import SweepConfig
 from pipeline.executors import make_executor
 from pipeline.manifest import Asked
 from pipeline.sweeping import sweep
+from pipeline.training import provenance
 
 #: A market of some tenths of a second, so that starting, handing out and storing count.
 SMALL = (
@@ -47,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = perf_counter()
     succeeded = sweep(console, config, asked)
     seconds = perf_counter() - start
-    print_machine(console, machine.describe())
+    print_machine(console, provenance.describe())
     slots = make_executor(config.executor).slots
     console.print(
         f"{given.count:,} markets, executor={config.executor.name}, {slots} slots,"
         f" {config.storage.shown_url}: {seconds:.1f} s, {60 * given.count / seconds:,.0f} markets a"
-        f" minute, {machine.peak_memory() / 1e6:,.0f} MB in the parent."
+        f" minute, {provenance.peak_memory() / 1e6:,.0f} MB in the parent."
     )
     return command.DONE if succeeded else command.FAILED
 

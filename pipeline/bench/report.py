@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.bench.machine import PACKAGES
 from pipeline.bench.timing import Seconds
 from pipeline.cli.console import Console
+from pipeline.training.provenance import PACKAGES
 
 #: Seconds for the default grid on a year of 5-minute candles with 2 cores, and bytes at the peak.
 TARGET_SECONDS = {"numba": 0.4, "numpy": 10.0}

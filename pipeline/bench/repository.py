@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, insert, text
 
-from pipeline.bench import machine
 from pipeline.bench.report import print_machine
 from pipeline.cli import command
 from pipeline.cli.console import Console
@@ -31,6 +30,7 @@ from pipeline.results.listing import SORT_KEYS, SortKey
 from pipeline.results.models import TrainedConfiguration, TrainingJob
 from pipeline.results.new_job import new_job
 from pipeline.results.repository import Repository
+from pipeline.training import provenance
 from pipeline.validation.stages import STAGES
 
 ROWS = 100_000
@@ -191,7 +191,7 @@ def report(
     console: Console, medians: dict[Page, float], rows: int, dialect: str, *, as_json: bool
 ) -> None:
     """Print milliseconds: by filter, the slowest of its orders."""
-    described = machine.describe()
+    described = provenance.describe()
     if as_json:
         timed = [page._asdict() | {"milliseconds": 1e3 * s} for page, s in medians.items()]
         print(json.dumps({"machine": described, "database": dialect, "rows": rows, "pages": timed}))

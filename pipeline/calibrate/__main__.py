@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.calibrate.fingerprint import fingerprint
 from pipeline.calibrate.journal import Journal
 from pipeline.calibrate.markets import NULL_KINDS, Configurations, Kind, Market
 from pipeline.calibrate.page import write
@@ -26,6 +25,7 @@ from pipeline.calibrate.tables import tables
 from pipeline.calibrate.workers import measure_all
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
+from pipeline.training.provenance import fingerprint
 
 STRENGTHS = (2.0, 4.0, 6.0, 8.0, 10.0)
 

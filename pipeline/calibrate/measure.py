@@ -15,11 +15,11 @@ from gpu_engine.records import Window
 from pipeline.calibrate.markets import Market
 from pipeline.cli.console import Advance
 from pipeline.config import SyntheticData, TrainConfig
-from pipeline.planting import OutOfReachError
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
-from pipeline.training import Trained, train
+from pipeline.training.planting import OutOfReachError
+from pipeline.training.run import Trained, train
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Outcome:
     seconds : float
         Wall clock of one worker.
     fingerprint : str
-        Of configuration, candles and code (`pipeline.calibrate.fingerprint`).
+        Of configuration, candles and code (`pipeline.training.provenance`).
     """
 
     market: Market

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.bench import machine
 from pipeline.calibrate.plot import draw
 from pipeline.calibrate.summary import Calibration, Group
 from pipeline.calibrate.tables import Table, tables
 from pipeline.errors import UserError
-from pipeline.provenance import engine_hash, runtime_env
 from pipeline.results.jsonable import jsonable
+from pipeline.training import provenance
+from pipeline.training.provenance import engine_hash, runtime_env
 
 #: By the beginning of the title of the first table that it belongs to.
 EXPLANATIONS = {
@@ -120,7 +120,7 @@ def _origin(command: str, workers: int) -> dict[str, Any]:
     return {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine.describe(),
+        "machine": provenance.describe(),
         "workers": workers,
         "version": __version__,
         "engine_hash": engine_hash(),

@@ -10,7 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-from pipeline.calibrate.fingerprint import fingerprint
 from pipeline.calibrate.journal import Journal
 from pipeline.calibrate.markets import Configurations, Market
 from pipeline.calibrate.measure import Outcome, measure
@@ -18,6 +17,7 @@ from pipeline.calibrate.plan import Plan
 from pipeline.cli.console import Advance
 from pipeline.errors import UserError
 from pipeline.executors.orphans import end_with_parent
+from pipeline.training.provenance import fingerprint
 
 #: How many threads linear algebra takes; read once, when a process starts.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -11,7 +11,6 @@ import numpy as np
 
 from gpu_engine.backend import Backend, choose
 from gpu_engine.records import Candles, Float, Window
-from pipeline.bench.machine import peak_memory
 from pipeline.config import BayesianConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.config.validation import LuckTests
@@ -23,6 +22,7 @@ from pipeline.search.evaluator import Evaluator
 from pipeline.search.ranking import plateau
 from pipeline.search.space import Space, make_space
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.provenance import peak_memory
 from pipeline.validation.luck import CSCV_BLOCKS, MOST_HELD
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.jobs import description
 from pipeline.results.sweeps import Sweeps, Wanted
+from pipeline.training.job import description
 
 MARKETS = ("btc_binance_1h", "btc_kraken_1h")
 DAYS = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1, tzinfo=UTC)}

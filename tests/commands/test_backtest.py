@@ -8,11 +8,11 @@ import pytest
 from gpu_engine.backend import choose
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import METRICS, REASONS, TRADE, Window
-from pipeline.candles import load_candles
 from pipeline.config import BacktestConfig, load
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.candles import load_candles
 from support.runs import run, run_here
 
 MARKET = ("market=demo_null", "market.timeframe=1h", "data.days=200")

@@ -10,11 +10,11 @@ import pytest
 from gpu_engine import numpy_backend
 from gpu_engine.backend import choose
 from pipeline.bench import __main__ as bench
-from pipeline.bench.machine import describe, peak_memory
 from pipeline.bench.parity import check_parity
 from pipeline.bench.setting import REFINED, Setting, repeated
 from pipeline.bench.timing import time_grid
 from pipeline.cli.console import Console
+from pipeline.training.provenance import describe, peak_memory
 from support.coarse import coarse_candles
 
 SMALL = (

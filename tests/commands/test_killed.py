@@ -135,7 +135,7 @@ def test_a_fault_of_ours_is_1_and_in_the_row(tmp_path, monkeypatch):
     def disagree(*_):
         raise RuntimeError("the reference path trades otherwise")
 
-    monkeypatch.setattr("pipeline.training.check_against_reference", disagree)
+    monkeypatch.setattr("pipeline.training.run.check_against_reference", disagree)
     finished = run_here(tmp_path, *QUICK_GRID)
     assert finished.status == 1
     assert finished.err.endswith("RuntimeError: the reference path trades otherwise\n")

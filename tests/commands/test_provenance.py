@@ -7,10 +7,10 @@ import re
 import pytest
 
 from gpu_engine.backend import choose
-from pipeline.candles import load_candles
 from pipeline.config import TrainConfig, load
-from pipeline.provenance import config_hash, engine_hash, runtime_env
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.candles import load_candles
+from pipeline.training.provenance import config_hash, engine_hash, runtime_env
 from support.runs import QUICK, run
 
 
@@ -81,14 +81,14 @@ def test_the_order_of_overrides_does_not_matter():
 
 
 def test_the_engine_hash_is_the_same_in_another_process(tmp_path):
-    code = "from pipeline.provenance import engine_hash; print(engine_hash())"
+    code = "from pipeline.training.provenance import engine_hash; print(engine_hash())"
     assert run(tmp_path, code=code).out == f"{engine_hash.__wrapped__()}\n"
     assert re.fullmatch("[0-9a-f]{64}", engine_hash())
 
 
 def test_the_engine_hash_changes_with_the_source(tmp_path, monkeypatch):
     (tmp_path / "kernel.cu").write_text("// one")
-    monkeypatch.setattr("pipeline.provenance.strategies.__path__", [str(tmp_path)])
+    monkeypatch.setattr("pipeline.training.provenance.strategies.__path__", [str(tmp_path)])
     one = engine_hash.__wrapped__()
     (tmp_path / "kernel.cu").write_text("// two")
     assert len({one, engine_hash.__wrapped__(), engine_hash()}) == 3

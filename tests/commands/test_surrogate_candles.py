@@ -5,7 +5,6 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from pipeline.candles import load_candles
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
@@ -13,6 +12,7 @@ from pipeline.market_data.rearranged import SURROGATES
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.backends import named_backend
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.candles import load_candles
 from support.runs import SMALL_GRID
 
 KINDS = sorted(SURROGATES)

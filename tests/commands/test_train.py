@@ -8,11 +8,11 @@ from scipy import stats
 
 from gpu_engine.backend import choose
 from gpu_engine.records import METRICS, Window
-from pipeline.candles import load_candles
 from pipeline.config import TrainConfig, load
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.candles import load_candles
 from pipeline.validation.stages import STAGE_SIZE, judge
 from support.agreement import assert_same_metrics
 from support.runs import QUICK, SMALL_GRID, SMALL_SIZE, ask, run, run_here

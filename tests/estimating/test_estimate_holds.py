@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.estimate.estimate import estimate, measured_rates
-from pipeline.training import train
+from pipeline.training.run import train
 
 
 @contextmanager

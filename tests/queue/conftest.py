@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import jobs
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.results.database import open_database
 from pipeline.results.repository import Repository
+from pipeline.training import job
 
 SMALL = (
     "market=demo",
@@ -48,7 +48,7 @@ def queue_small(repository: Repository) -> Callable[[int], str]:
 
     def queue(seed: int) -> str:
         config = load([*SMALL, f"seed={seed}"], TrainConfig, "train")
-        return repository.queue_jobs([jobs.description(config)])[0]
+        return repository.queue_jobs([job.description(config)])[0]
 
     return queue
 

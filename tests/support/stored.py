@@ -14,8 +14,8 @@ from pipeline.cli.command import run_plain
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, PRICES
 from pipeline.market_data.synthetic import synthetic_candles
-from pipeline.planting import plant_edge
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.planting import plant_edge
 from support.runs import SMALL_GRID, Finished, run_here
 
 #: In `SMALL_GRID`.

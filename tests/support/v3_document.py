@@ -7,7 +7,7 @@ import numpy as np
 from gpu_engine.records import METRICS, TRADE, Costs, RiskLimits
 from pipeline.results.records import utc_now
 from pipeline.results.template import build_document
-from pipeline.storing import LIVE_BREAKERS
+from pipeline.training.storing import LIVE_BREAKERS
 
 
 def document(stage: Any) -> dict[str, Any]:

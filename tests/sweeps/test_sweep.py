@@ -115,7 +115,7 @@ def test_failed_markets_are_tried_again_when_asked(here, tmp_path, monkeypatch):
     undisturbed.mkdir()
     sweep_here(undisturbed, HOURS, *TINY)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.jobs.train", disk_on_fire)
+        patch.setattr("pipeline.training.job.train", disk_on_fire)
         assert here(HOURS, *TINY).status == 1
     assert tables(tmp_path)[1][0]["error"] == "RuntimeError: the disk is on fire"
     assert here(HOURS, *TINY).status == 1  # as it was, and said again

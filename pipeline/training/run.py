@@ -1,7 +1,7 @@
 """One market, end to end: candles, search, walk-forward, statistics, stage. Prints nothing.
 
 The database is not touched here either: what comes out is one frozen record, which
-`pipeline.storing` keeps and `pipeline.summary` shows.
+`pipeline.training.storing` keeps and `pipeline.training.summary` shows.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 
 from gpu_engine.records import Float
-from pipeline.candles import load_candles
 from pipeline.cli.console import Advance
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.errors import UserError
 from pipeline.executors import Executor, make_executor
 from pipeline.market_data.sources import MarketCandles, bars_expected
-from pipeline.provenance import provenance
 from pipeline.search.backends import chosen_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Surface, surface_of
@@ -31,6 +29,8 @@ from pipeline.search.space import Space, make_space
 from pipeline.search.split import SplitEvaluator
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.registry import load_strategy
+from pipeline.training.candles import load_candles
+from pipeline.training.provenance import provenance
 from pipeline.validation.agreement import check_against_reference
 from pipeline.validation.ambiguity import ambiguity
 from pipeline.validation.bootstrap import zero_drift_bands

@@ -26,7 +26,7 @@ from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.results.repository import Repository
 from pipeline.results.template import build_document, new_configuration_id
-from pipeline.training import Trained
+from pipeline.training.run import Trained
 from pipeline.validation.luck import Evidence
 
 #: Circuit breakers that only live trading can honour (strategy spec §9).

@@ -13,8 +13,8 @@ from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.rearranged import SURROGATES
-from pipeline.planting import plant_edge
 from pipeline.strategies.base import Strategy
+from pipeline.training.planting import plant_edge
 
 if TYPE_CHECKING:
     from pipeline.market_data.exchange.retry import Note

@@ -8,7 +8,7 @@ from pipeline.cli.console import Console
 from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.sources import MarketCandles
 from pipeline.market_data.timeframe import utc
-from pipeline.training import Trained
+from pipeline.training.run import Trained
 from pipeline.validation.stages import STAGE_SIZE, Gate
 from pipeline.validation.wording import (
     FRACTIONS,

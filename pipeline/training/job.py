@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from pipeline.cli.console import Advance
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.provenance import config_hash
 from pipeline.results.repository import IllegalTransitionError, Repository
-from pipeline.storing import store
-from pipeline.training import Note, Progress, Seen, Trained, train
+from pipeline.training.provenance import config_hash
+from pipeline.training.run import Note, Progress, Seen, Trained, train
+from pipeline.training.storing import store
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
@@ -53,7 +53,7 @@ def run(
     Parameters
     ----------
     progress, note, seen : callable
-        As in `pipeline.training.train`; progress and notes go into the job's row and events too.
+        As in `training.run.train`; progress and notes go into the job's row and events too.
 
     Returns
     -------

@@ -1,0 +1,1 @@
+"""Train one market from end to end."""
