@@ -26,7 +26,7 @@ from pipeline.executors.worker import Worker
 from pipeline.results import dispatchers
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import file_identity, open_database
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 
 #: Seconds between two looks at the queue, and between two signs of life.
 LOOK_EVERY, BEAT_EVERY = 0.25, 5.0

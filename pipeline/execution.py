@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pipeline.results.document import executed
+from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.results.rejudging import EXECUTION, Judgement, held, rejudge
-from pipeline.results.repository import Repository
-from pipeline.results.template import executed
 from pipeline.validation.stages import Gate, Stage, judge
 from pipeline.validation.wording import number
 

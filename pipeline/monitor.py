@@ -20,10 +20,10 @@ from pipeline.config import FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.monitoring import Monitored, joined, last_day, monitored
+from pipeline.results.jobs import Repository, StageMovedError
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.results.rejudging import MONITOR
-from pipeline.results.repository import Repository, StageMovedError
 from pipeline.stored import (
     Data,
     find,

@@ -19,9 +19,9 @@ from pipeline.config import SimulationConfig
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.document import restaged
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import Configuration
-from pipeline.results.template import restaged
 from pipeline.stored import evaluator_of, utc_date
 from pipeline.validation.decay import Period, Reassessment, profit_per_day, reassess
 from pipeline.validation.windows import whole_days

@@ -13,7 +13,7 @@ from pipeline.cli.outcome import Ended, Outcome
 from pipeline.config import TrainConfig, load
 from pipeline.market_table import MarketRow, show
 from pipeline.results.database import open_database
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 from pipeline.together import judge_together
 
 KILLED = "it left no result: its process was killed, or the machine went down."

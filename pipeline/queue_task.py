@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pipeline.cli.console import Advance
 from pipeline.config import StorageConfig, TrainConfig
 from pipeline.results.database import open_database
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 from pipeline.training.job import kept_true, run
 
 #: Seconds between two looks whether the job is still this process's.

@@ -32,8 +32,9 @@ from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.database import open_database, parse_url
+from pipeline.results.jobs import Repository
+from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
-from pipeline.results.repository import Repository, UnknownIdError
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from pipeline.config import StorageConfig
 from pipeline.results import dispatchers
 from pipeline.results.database import file_identity
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0

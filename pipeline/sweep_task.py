@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.cli.console import Advance
 from pipeline.config import TrainConfig
 from pipeline.results.database import open_database
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 from pipeline.results.sweeps import Claim, Sweeps
 from pipeline.training import job
 

@@ -16,8 +16,8 @@ from pipeline.manifest import Asked, Opened, opened
 from pipeline.market_table import MarketRow, show
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
+from pipeline.results.jobs import Repository
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
-from pipeline.results.repository import Repository
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
 from pipeline.sweep_task import Shared, Task, train_market
 from pipeline.together import judge_together

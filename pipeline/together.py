@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from pipeline.results.document import rejudged
+from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.results.rejudging import SWEEP, Judgement, Tested, held, rejudge, tested
-from pipeline.results.repository import Repository
-from pipeline.results.template import rejudged
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge
 from pipeline.validation.wording import number, plural
@@ -46,7 +46,7 @@ def judge_together(
 
     Raises
     ------
-    pipeline.results.repository.UnknownIdError
+    pipeline.results.jobs.UnknownIdError
         When one of them is not stored; then nothing was changed.
     """
     q_values: dict[str, float | None] = {}

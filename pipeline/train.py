@@ -11,8 +11,8 @@ from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
+from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
-from pipeline.results.repository import Repository
 from pipeline.training import job
 from pipeline.training.storing import result_json
 from pipeline.training.summary import show_candles, show_result

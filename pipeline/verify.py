@@ -13,9 +13,9 @@ from pipeline.cli.arguments import only, read_command_line
 from pipeline.cli.console import Console
 from pipeline.config import StoredConfig
 from pipeline.market_data.exchange.retry import Note
+from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
-from pipeline.results.repository import Repository
 from pipeline.stored import find, load_again, opened, pinned, read_record, simulation_config
 from pipeline.validation.wording import SYNTHETIC
 from pipeline.verification import Receipt, verify

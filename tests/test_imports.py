@@ -34,7 +34,7 @@ LAZY = {
     "pipeline.search.bayesian": "Optuna",
     "pipeline.validation.statistics": "scipy.stats",
     "pipeline.results.database": "SQLAlchemy",
-    "pipeline.results.repository": "SQLAlchemy",
+    "pipeline.results.jobs": "SQLAlchemy",
     "pipeline.web": "FastAPI and NiceGUI",
 }
 

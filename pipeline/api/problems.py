@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
-from pipeline.results.repository import IllegalTransitionError, UnknownIdError
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 
 _LOG = logging.getLogger("pipeline.api")
 

@@ -25,11 +25,10 @@ from pipeline.bench.report import print_machine
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
+from pipeline.results.configurations import SORT_KEYS, SortKey
 from pipeline.results.database import open_database
-from pipeline.results.listing import SORT_KEYS, SortKey
+from pipeline.results.jobs import Repository, new_job
 from pipeline.results.models import TrainedConfiguration, TrainingJob
-from pipeline.results.new_job import new_job
-from pipeline.results.repository import Repository
 from pipeline.training import provenance
 from pipeline.validation.stages import STAGES
 

@@ -20,8 +20,8 @@ from pipeline.explanation import Explanation, explain
 from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent, Job
-from pipeline.results.repository import Repository
 from pipeline.stored import (
     Data,
     find,

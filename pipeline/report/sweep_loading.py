@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from pipeline.cli.arguments import LATEST
 from pipeline.errors import UserError, suggestion
+from pipeline.results.jobs import Repository
 from pipeline.results.models import SweepMarketRow, SweepRow
 from pipeline.results.records import Configuration
-from pipeline.results.repository import Repository
 from pipeline.validation.stages import Stage
 
 

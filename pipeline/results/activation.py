@@ -8,10 +8,10 @@ from collections.abc import Collection
 
 from sqlalchemy import func, select, update
 
+from pipeline.results.jobs import Repository, StageMovedError
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import get_row
 from pipeline.results.records import utc_now
-from pipeline.results.repository import Repository, StageMovedError
 from pipeline.validation.stages import STAGES, Stage
 
 

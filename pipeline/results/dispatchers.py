@@ -7,10 +7,10 @@ from datetime import timedelta
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
+from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
 from pipeline.results.ownership import cause_of_death, this_process
 from pipeline.results.records import utc_now
-from pipeline.results.repository import Repository
 
 #: A dispatcher on another host that has been silent for so long is taken for dead.
 SILENCE = timedelta(minutes=1)

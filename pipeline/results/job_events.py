@@ -22,7 +22,7 @@ _WAITING = "job_events"
 
 
 class _Sessions(Protocol):
-    """What a `pipeline.results.repository.Repository` is here, which is built on this module."""
+    """What a `pipeline.results.jobs.Repository` is here, which is built on this module."""
 
     def session(self) -> Session: ...
 

@@ -8,20 +8,76 @@ owns: one that was taken for dead, and whose job went to another, finds its writ
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from pipeline.results import process
 from pipeline.results.job_events import record_status
 from pipeline.results.models import Base, TrainingJob
 from pipeline.results.records import TRANSITIONS, Job, Status, utc_now
 
+
+def host() -> str:
+    """Name of this machine."""
+    return socket.gethostname()
+
+
+def started(pid: int) -> str | None:
+    """Identity of the start of process ``pid``; None where no such process lives here.
+
+    A zombie is dead: it has ended, and only its parent has not looked yet.
+    """
+    if Path("/proc/self/stat").exists():
+        return _started_linux(pid)
+    return _started_ps(pid)
+
+
+def is_alive(pid: int, process_started: str) -> bool:
+    """Whether the process that was ``pid`` and ``process_started`` on this host still runs."""
+    return started(pid) == process_started
+
+
+def own_start() -> str:
+    """Identity of the start of this process."""
+    moment = started(os.getpid())
+    assert moment is not None, "this process runs"
+    return moment
+
+
+def _started_linux(pid: int) -> str | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the program's name in brackets, which may hold spaces and brackets.
+    state, *rest = stat.rpartition(")")[2].split()
+    if state in "ZX":
+        return None
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}:{rest[18]}"  # field 22 of proc(5), starttime
+
+
+def _started_ps(pid: int) -> str | None:
+    answer = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
+    )
+    state, _, moment = answer.stdout.strip().partition(" ")
+    return None if not state or state.startswith("Z") else moment.strip()
+
+
 #: An owner on another host that has been silent for so long is taken for dead.
 HEARTBEAT_LIMIT = timedelta(minutes=15)
+
 
 Row = TypeVar("Row", bound=Base)
 
@@ -65,7 +121,7 @@ class Owned(Protocol):
 
 def this_process() -> dict[str, Any]:
     """Columns that name this process as the owner of a row."""
-    return {"host": process.host(), "pid": os.getpid(), "process_started": process.own_start()}
+    return {"host": host(), "pid": os.getpid(), "process_started": own_start()}
 
 
 #: Columns of a row that waits for an owner.
@@ -77,8 +133,8 @@ def cause_of_death(owned: Owned, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -
 
     Of a process on another host nothing can be asked, so there its last heartbeat decides.
     """
-    if owned.host == process.host():
-        if process.is_alive(owned.pid, owned.process_started):
+    if owned.host == host():
+        if is_alive(owned.pid, owned.process_started):
             return None
         return f"process {owned.pid} on {owned.host} is gone (killed, or the machine went down)"
     if utc_now() - owned.heartbeat_at <= heartbeat_limit:

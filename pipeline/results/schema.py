@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import sql
+from pipeline.results.document import SCHEMA_FILE, json_schema
 from pipeline.results.migrations import postgresql_script
-from pipeline.results.template import SCHEMA_FILE, json_schema
 
 _HEADER = """\
 -- The schema as PostgreSQL runs it: psql -v ON_ERROR_STOP=1 -f sql/schema.sql

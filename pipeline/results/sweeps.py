@@ -21,13 +21,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pipeline.results.job_events import record_status, sessions
+from pipeline.results.jobs import new_job
 from pipeline.results.models import (
     SweepMarketRow,
     SweepRow,
     TrainedConfiguration,
     TrainingJob,
 )
-from pipeline.results.new_job import new_job
 from pipeline.results.ownership import (
     IllegalTransitionError,
     get_row,
@@ -57,7 +57,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A market to be trained: ``job`` is what `pipeline.results.repository.new_job` takes."""
+    """A market to be trained: ``job`` is what `pipeline.results.jobs.new_job` takes."""
 
     market: str
     task_hash: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.config import TrainConfig
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 from pipeline.training import job
 
 

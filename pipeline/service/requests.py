@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from pipeline.config import Objective, Timeframe
-from pipeline.results.repository import SortKey
+from pipeline.results.configurations import SortKey
 from pipeline.validation.stages import Stage
 
 #: Markets of one start, and values of one parameter's grid.
@@ -42,7 +42,7 @@ Reason = Annotated[
     Field(examples=["fills look right"]),
 ]
 JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-#: As `pipeline.results.template.new_configuration_id` makes them.
+#: As `pipeline.results.document.new_configuration_id` makes them.
 ConfigurationId = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_]{1,40}_[0-9]{8}_[0-9]{6}_[0-9a-f]{6}$")
 ]

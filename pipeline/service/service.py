@@ -19,13 +19,9 @@ from pipeline.explanation import Explanation, explain
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results import activation, job_events
+from pipeline.results.jobs import Repository, StageMovedError
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import Configuration, Job, Status, Sweep, SweepMarket
-from pipeline.results.repository import (
-    IllegalTransitionError,
-    Repository,
-    StageMovedError,
-    UnknownIdError,
-)
 from pipeline.results.sweeps import Sweeps
 from pipeline.service import choices, composing, estimates, views
 from pipeline.service.answers import (

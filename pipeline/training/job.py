@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from pipeline.cli.console import Advance
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.results.repository import IllegalTransitionError, Repository
+from pipeline.results.jobs import Repository
+from pipeline.results.ownership import IllegalTransitionError
 from pipeline.training.provenance import config_hash
 from pipeline.training.run import Note, Progress, Seen, Trained, train
 from pipeline.training.storing import store

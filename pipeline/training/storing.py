@@ -21,11 +21,11 @@ from pipeline.results.artifacts import (
     ScoreSurface,
     write_artifacts,
 )
+from pipeline.results.document import build_document, new_configuration_id
+from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
-from pipeline.results.repository import Repository
-from pipeline.results.template import build_document, new_configuration_id
 from pipeline.training.run import Trained
 from pipeline.validation.luck import Evidence
 

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.results import repository
-from pipeline.results.repository import Repository
+from pipeline.results import jobs
+from pipeline.results.jobs import Repository
 from pipeline.service import TrainingRequest
 from support.runs import ask
 
@@ -45,14 +45,14 @@ def test_one_market_that_is_refused_stops_all(client):
 
 
 def test_jobs_are_stored_all_or_none(service, tmp_path, monkeypatch):
-    made, new_job = [], repository.new_job
+    made, new_job = [], jobs.new_job
 
     def twice_the_same_id(**described):
         made.append(new_job(**described))
         made[-1].id = "a" * 32
         return made[-1]
 
-    monkeypatch.setattr(repository, "new_job", twice_the_same_id)
+    monkeypatch.setattr(jobs, "new_job", twice_the_same_id)
     with pytest.raises(IntegrityError):
         service.start_training(TrainingRequest(markets=["demo", "demo_null"]))
     assert len(made) == 2

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 from support.runs import QUICK, SMALL_GRID, ask, finish, run, run_here, start
 
 #: A search that would take an hour.
@@ -102,7 +102,7 @@ command.run(train.main, TrainConfig, "train")
     ("module", "name"),
     [
         ("pipeline.results.artifacts", "_write_trades"),  # half a folder
-        ("pipeline.results.repository", "TrainedConfiguration"),  # all but the row
+        ("pipeline.results.jobs", "TrainedConfiguration"),  # all but the row
     ],
 )
 def test_killed_while_storing_leaves_no_configuration(tmp_path, module, name):

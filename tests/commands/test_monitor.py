@@ -13,8 +13,8 @@ from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import PRICES
 from pipeline.results.artifacts import read_artifacts
-from pipeline.results.repository import Repository
-from pipeline.results.template import validate_document
+from pipeline.results.document import validate_document
+from pipeline.results.jobs import Repository
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy

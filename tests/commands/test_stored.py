@@ -9,7 +9,7 @@ import pytest
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import METRICS
 from pipeline.results.artifacts import read_artifacts
-from pipeline.results.template import validate_document
+from pipeline.results.document import validate_document
 from pipeline.search.ranking import plateau
 from support.runs import SMALL_SHAPE
 

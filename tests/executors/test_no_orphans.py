@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pipeline.executors.processes import Processes
-from pipeline.results.process import started
+from pipeline.results.ownership import started
 from support import work
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.results.database import open_database
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 from pipeline.training import job
 
 SMALL = (

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.results.job_events import events_after
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 from support.serving import PATIENCE, until
 
 Start = Callable[..., "subprocess.Popen[bytes]"]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.results.job_events import events_after
+from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
 from pipeline.results.records import Job
-from pipeline.results.repository import Repository
 from support.serving import PATIENCE, command, served, until
 
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]

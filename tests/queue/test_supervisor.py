@@ -15,8 +15,8 @@ import pytest
 from pipeline.config import StorageConfig
 from pipeline.results import dispatchers
 from pipeline.results.database import open_database
+from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
-from pipeline.results.repository import Repository
 from pipeline.supervisor import Supervisor
 from support.serving import PATIENCE, end_dispatcher, until
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine
 
 from pipeline.results.database import open_database
+from pipeline.results.jobs import Repository
 from pipeline.results.models import Base
 from pipeline.results.records import Configuration
-from pipeline.results.repository import Repository
 
 KINDS = ["sqlite", "postgresql"]
 

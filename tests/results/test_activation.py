@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.results.activation import active_version, set_active
+from pipeline.results.jobs import Repository, StageMovedError
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationRow
-from pipeline.results.repository import Repository, StageMovedError
 from pipeline.validation.stages import STAGES
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from pipeline.results.database import open_database
 from pipeline.results.job_events import events_after
+from pipeline.results.jobs import Repository
+from pipeline.results.ownership import IllegalTransitionError
 from pipeline.results.records import Configuration
-from pipeline.results.repository import IllegalTransitionError, Repository
 
 SPAWN = multiprocessing.get_context("spawn")
 JOBS = 20

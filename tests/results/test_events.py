@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from pipeline.results.jobs import Repository, StageMovedError
+from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.results.repository import Repository, StageMovedError, UnknownIdError
 
 
 @pytest.fixture

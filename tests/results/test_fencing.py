@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from pipeline.results.ownership import NotOwnerError
+from pipeline.results.jobs import Repository
+from pipeline.results.ownership import IllegalTransitionError, NotOwnerError
 from pipeline.results.records import Configuration
-from pipeline.results.repository import IllegalTransitionError, Repository
 
 Write = Callable[[Repository, Configuration], None]
 WRITES: dict[str, Write] = {

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.results.job_events import events_after, newest_progress
+from pipeline.results.jobs import Repository
+from pipeline.results.ownership import IllegalTransitionError
 from pipeline.results.records import Configuration
-from pipeline.results.repository import IllegalTransitionError, Repository
 
 
 def told(repository: Repository, job_id: str) -> list[tuple[str, Any]]:

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, Engine, Select
 
 from pipeline.bench.repository import FILTERS, fill, measure
-from pipeline.results import listing
+from pipeline.results import configurations
+from pipeline.results.configurations import SORT_KEYS, SortKey
 from pipeline.results.database import open_database
-from pipeline.results.listing import SORT_KEYS, SortKey
 
 TABLE = "trained_configurations"
 
@@ -46,8 +46,8 @@ def test_a_page_and_its_count_open_no_other_rows(
 ) -> None:
     wanted = FILTERS[filters]
     with engine.connect() as connection:
-        queries = [listing.rows(wanted, order_by, way, 50, 0) for way in (True, False)]
-        for query in (listing.counted(wanted), *queries):
+        queries = [configurations.rows(wanted, order_by, way, 50, 0) for way in (True, False)]
+        for query in (configurations.counted(wanted), *queries):
             lines = plan(connection, query)
             assert lines
             assert not [line for line in lines if reads_rows(line)]
@@ -58,7 +58,7 @@ def test_a_page_and_its_count_open_no_other_rows(
 def test_a_page_far_behind_is_read_in_order(
     engine: Engine, order_by: SortKey, descending: bool
 ) -> None:
-    page = listing.ids({}, order_by, descending, 50, 50_000)
+    page = configurations.ids({}, order_by, descending, 50, 50_000)
     with engine.connect() as connection:
         told = explained(connection, page)
     assert not [line for line in told if "Sort" in line or "TEMP B-TREE" in line]

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from pipeline.results import process
+from pipeline.results import ownership
 from pipeline.results.database import open_database
-from pipeline.results.repository import IllegalTransitionError, Repository
+from pipeline.results.jobs import Repository
+from pipeline.results.ownership import IllegalTransitionError
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -64,7 +65,7 @@ def test_a_killed_run_is_marked_failed_with_the_reason(
         (reaped,) = repository.reap_dead_jobs()
     assert reaped.id == job_id
     assert (reaped.status, reaped.progress) == ("failed", 0.5)
-    assert f"process {child.pid} on {process.host()} is gone" in str(reaped.error)
+    assert f"process {child.pid} on {ownership.host()} is gone" in str(reaped.error)
     assert "during walk-forward 3 of 8" in str(reaped.error)
     assert reaped.finished_at is not None
     assert repository.reap_dead_jobs() == []
@@ -128,7 +129,7 @@ def test_finished_jobs_are_never_reaped(
 
 
 def test_a_start_that_is_told_apart() -> None:
-    assert process.started(os.getpid()) == process.own_start()
-    assert process.is_alive(os.getpid(), process.own_start())
-    assert not process.is_alive(os.getpid(), "another start")
-    assert process.started(2**22 + 1) is None  # above the kernel's largest process id
+    assert ownership.started(os.getpid()) == ownership.own_start()
+    assert ownership.is_alive(os.getpid(), ownership.own_start())
+    assert not ownership.is_alive(os.getpid(), "another start")
+    assert ownership.started(2**22 + 1) is None  # above the kernel's largest process id

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
+from pipeline.results.jobs import Repository
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import STATUSES, TRANSITIONS, Configuration, Status
-from pipeline.results.repository import IllegalTransitionError, Repository, UnknownIdError
 
 Make = Callable[..., Configuration]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, Sweep, SweepMarket
-from pipeline.results.repository import Repository
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError, Wanted
 
 KEY = "5eed" * 16

@@ -13,7 +13,7 @@ import pydantic
 import pytest
 
 from gpu_engine.records import METRICS, TARGET, TRADE, Costs, RiskLimits
-from pipeline.results.template import (
+from pipeline.results.document import (
     as_read,
     build_document,
     json_schema,

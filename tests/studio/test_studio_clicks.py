@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.results.database import open_database
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 
 #: Rows that fill two pages of 25 with those that the sweep stored.
 COPIES = 30

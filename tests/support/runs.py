@@ -22,7 +22,7 @@ from pipeline import backtest, fetch, train
 from pipeline.cli.command import run as run_command
 from pipeline.config import BacktestConfig, FetchConfig, TrainConfig
 from pipeline.results.database import open_database
-from pipeline.results.repository import Repository
+from pipeline.results.jobs import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline.config import StorageConfig
 from pipeline.results import dispatchers
 from pipeline.results.database import open_database
+from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
-from pipeline.results.repository import Repository
 from pipeline.service import Service, Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from gpu_engine.records import METRICS, TRADE, Costs, RiskLimits
+from pipeline.results.document import build_document
 from pipeline.results.records import utc_now
-from pipeline.results.template import build_document
 from pipeline.training.storing import LIVE_BREAKERS
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from sqlalchemy import text
 
-from pipeline.results import process
+from pipeline.results import ownership
 from pipeline.results.database import open_database
 from support.runs import run_here
 from support.sweeping import HOURS, TINY, dump, sweep_here, tables
@@ -132,13 +132,13 @@ def test_a_live_sweep_is_left_alone(here, tmp_path):
     here(HOURS, *TINY)
     update(
         tmp_path,
-        f"UPDATE sweeps SET status = 'running', host = '{process.host()}',"
-        f" pid = {os.getpid()}, process_started = '{process.own_start()}'",
+        f"UPDATE sweeps SET status = 'running', host = '{ownership.host()}',"
+        f" pid = {os.getpid()}, process_started = '{ownership.own_start()}'",
     )
     before = tables(tmp_path)
     refused = here(HOURS, *TINY)
     assert refused.status == 2
-    assert f"running already: process {os.getpid()} on {process.host()}" in refused.err
+    assert f"running already: process {os.getpid()} on {ownership.host()}" in refused.err
     assert here(HOURS, *TINY, "resume=false").status == 2
     assert tables(tmp_path) == before
 

@@ -15,7 +15,8 @@ from gpu_engine.records import Float
 from pipeline.errors import UnreachableError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
 from pipeline.market_data.exchange.retry import KEPT
-from pipeline.market_data.store.store import Page, Span
+from pipeline.market_data.spans import Span
+from pipeline.market_data.store.store import Page
 
 
 class _Answer(NamedTuple):

@@ -20,8 +20,8 @@ from pipeline.market_data.exchange.connection import Connection, new_client
 from pipeline.market_data.exchange.retry import Backoff, Note
 from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.spans import clipped
-from pipeline.market_data.store.store import Page, Span, Stored, candle_path, load, locked, save
+from pipeline.market_data.spans import Span, clipped
+from pipeline.market_data.store.store import Page, Stored, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ more. Of another host nothing can be asked, so there the age of the last heartbe
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
@@ -18,22 +19,19 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, ScalarResult, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.results import listing
+from pipeline.results import configurations
+from pipeline.results.configurations import SortKey
 from pipeline.results.job_events import record, record_status, sessions
 from pipeline.results.jsonable import jsonable
-from pipeline.results.listing import SortKey
 from pipeline.results.models import (
     Base,
     ConfigurationEventRow,
     TrainedConfiguration,
     TrainingJob,
 )
-from pipeline.results.new_job import new_job
 from pipeline.results.ownership import (
     HEARTBEAT_LIMIT,
     NOBODY,
-    IllegalTransitionError,
-    UnknownIdError,
     get_row,
     move_job,
     obituary,
@@ -51,14 +49,38 @@ from pipeline.results.records import (
 )
 from pipeline.validation.stages import Stage
 
-__all__ = [
-    "IllegalTransitionError",
-    "Repository",
-    "SortKey",
-    "StageMovedError",
-    "UnknownIdError",
-    "new_job",
-]
+
+def new_job(
+    *,
+    exchange: str,
+    pair: str,
+    timeframe: str,
+    strategy: str,
+    optimizer: str,
+    config: Mapping[str, Any],
+    config_hash: str,
+    seed: int,
+) -> TrainingJob:
+    """Make a pending job of this process, not stored yet."""
+    now = utc_now()
+    return TrainingJob(
+        id=uuid.uuid4().hex,
+        market=f"{exchange}:{pair}:{timeframe}",
+        exchange=exchange,
+        pair=pair,
+        timeframe=timeframe,
+        strategy=strategy,
+        optimizer=optimizer,
+        config=config,
+        config_hash=config_hash,
+        seed=seed,
+        status="pending",
+        progress=0.0,
+        heartbeat_at=now,
+        created_at=now,
+        **this_process(),
+    )
+
 
 Record = TypeVar("Record", Job, Configuration, ConfigurationEvent)
 
@@ -294,7 +316,7 @@ class Repository:
             "synthetic": synthetic,
             "is_active": is_active,
         }
-        query = listing.documents(wanted, order_by, descending, limit, offset)
+        query = configurations.documents(wanted, order_by, descending, limit, offset)
         with self._sessions() as session:
             return _records(Configuration, session.scalars(query))
 
@@ -311,11 +333,11 @@ class Repository:
 
         ``wanted`` are the filters of `configurations`.
         """
-        page = listing.rows(wanted, order_by, descending, limit, offset)
+        page = configurations.rows(wanted, order_by, descending, limit, offset)
         with self._sessions() as session:
-            listing.prefer_indices(session)
+            configurations.prefer_indices(session)
             found = [ConfigurationRow(*row) for row in session.execute(page)]
-            return found, session.scalar(listing.counted(wanted)) or 0
+            return found, session.scalar(configurations.counted(wanted)) or 0
 
     def configuration_ids(self) -> list[str]:
         """Read the ids of all configurations, newest first."""

@@ -3,7 +3,7 @@
 Every field is required, so a section cannot be written half; what candles alone cannot know is
 null because a builder said so, not because somebody forgot it. Unknown fields are refused, numbers
 are finite. `configuration_v3.schema.json` is generated from these models (``scripts/schema``), for
-readers that are not Python. `pipeline.results.template` fills them.
+readers that are not Python. `pipeline.results.document` fills them.
 
 Where the spec leaves the form open, decided here: times are ISO 8601 in UTC;
 ``deflated_sharpe_ratio`` is a band (validation §3); the drawdown of the Monte Carlo paths and the

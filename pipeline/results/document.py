@@ -22,8 +22,8 @@ from jsonschema import Draft202012Validator
 from pydantic.json_schema import GenerateJsonSchema
 
 from gpu_engine.records import Costs, Float, RiskLimits
+from pipeline.results import document_models as v3
 from pipeline.results import performance
-from pipeline.results import sections as v3
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import Trades
 from pipeline.validation.stages import STAGE_SIZE, Stage
