@@ -1,6 +1,6 @@
 """Run the queued jobs of a database: `python -m pipeline.dispatch [storage.url=...]`.
 
-One process a database. A server starts it where none lives (`pipeline.supervisor`); it goes on when
+One process a database. A server starts it where none lives (`queue.supervisor`); it goes on when
 the server ends, and ends when it has had nothing to do for a while, or by SIGTERM, when what runs
 is queued again.
 """
@@ -8,28 +8,17 @@ is queued again.
 from __future__ import annotations
 
 import argparse
-import os
-import pickle
-import pkgutil
-import time
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import wait
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.cli import command
 from pipeline.config import load
 from pipeline.config.commands import DispatchConfig
-from pipeline.executors.base import Attempted
-from pipeline.executors.share import cores, environment, gpus
-from pipeline.executors.worker import Worker
-from pipeline.results import dispatchers
+from pipeline.queue import lease
+from pipeline.queue.dispatcher import _Dispatcher
 from pipeline.results.artifacts import check_root
-from pipeline.results.database import file_identity, open_database
+from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
-
-#: Seconds between two looks at the queue, and between two signs of life.
-LOOK_EVERY, BEAT_EVERY = 0.25, 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,111 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     repository = Repository(engine)
     check_root(Path(config.storage.artifacts))
     try:
-        if dispatchers.claim(repository):
+        if lease.claim(repository):
             _Dispatcher(repository, config).run()
     finally:
         engine.dispose()
     return command.DONE
-
-
-class _RunJob:
-    """`pipeline.queue_task.run_job` for whoever unpickles it; its imports are no business here."""
-
-    def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
-        return pkgutil.resolve_name, ("pipeline.queue_task:run_job",)
-
-
-class _Dispatcher:
-    """Workers by their place, which is their share of the machine; each does a job at a time.
-
-    One is kept that waits for a job: what it imports takes longer than people like to wait.
-    """
-
-    def __init__(self, repository: Repository, config: DispatchConfig) -> None:
-        self._repository, self._config = repository, config
-        self._start = pickle.dumps((_RunJob(), config.storage))
-        self._workers: dict[int, Worker[str]] = {}
-
-    def run(self) -> None:
-        """Hand out jobs until another dispatcher takes over, or none has come for long."""
-        busy = beaten = time.monotonic()
-        file = file_identity(self._config.storage.url)
-        try:
-            self._keep_one_ready()
-            self._repository.reap_dead_jobs()
-            while time.monotonic() - busy < self._config.idle:
-                if time.monotonic() - beaten >= BEAT_EVERY:
-                    beaten = time.monotonic()
-                    if file_identity(self._config.storage.url) != file:
-                        return  # what it could still write would be in a file that is gone
-                    if not dispatchers.heartbeat(self._repository):
-                        return
-                    self._repository.reap_dead_jobs()
-                self._hand_out()
-                self._keep_one_ready()
-                if self._collect() or self._is_attended():
-                    busy = time.monotonic()
-        finally:
-            self._stop()
-            dispatchers.release(self._repository)
-
-    def _hand_out(self) -> None:
-        """Give every place without work the job that has waited longest."""
-        given = {worker.has.task for worker in self._workers.values() if worker.has}
-        free = self._free()
-        if not free:
-            return
-        waiting = self._repository.queue(len(free) + len(given))
-        fresh = [job_id for job_id in waiting if job_id not in given]
-        for place, job_id in zip(free, fresh, strict=False):
-            self._worker(place).take(Attempted(job_id))
-
-    def _free(self) -> list[int]:
-        """Name the places without work, those first whose worker has started."""
-        places = range(self._config.concurrent)
-        free = [p for p in places if p not in self._workers or not self._workers[p].has]
-        return sorted(free, key=lambda place: place not in self._workers)
-
-    def _keep_one_ready(self) -> None:
-        if free := self._free():
-            self._worker(free[0])
-
-    def _worker(self, place: int) -> Worker[str]:
-        if place not in self._workers:
-            self._workers[place] = Worker(self._start, self._share(place))
-        return self._workers[place]
-
-    def _collect(self) -> bool:
-        """Wait a moment for jobs to end; return whether any is under way."""
-        busy = {place: w.connection for place, w in self._workers.items() if w.has}
-        if not busy:
-            time.sleep(LOOK_EVERY)
-            return False
-        ready = wait(busy.values(), LOOK_EVERY)
-        for place in [place for place in busy if busy[place] in ready]:
-            outcome = self._workers[place].answer()[1]
-            if outcome is None or outcome[1] is not None:  # dead, cancelled, or failed
-                self._workers.pop(place).stop()
-                self._repository.reap_dead_jobs()
-        return True
-
-    def _is_attended(self) -> bool:
-        """Whether the server that started this process lives: the next job comes from there."""
-        return self._config.server is not None and os.getppid() == self._config.server
-
-    def _stop(self) -> None:
-        """End the workers, and put what they ran into the queue again."""
-        for worker in self._workers.values():
-            worker.stop()
-        held = {worker.has.task for worker in self._workers.values() if worker.has}
-        for dead in self._repository.reap_dead_jobs():
-            if dead.id in held:
-                self._repository.restart_job(dead.id)
-
-    def _share(self, place: int) -> dict[str, str]:
-        names = gpus()
-        own = (names[place % len(names)],) if names else None
-        return environment(max(1, cores() // self._config.concurrent), own)
 
 
 if __name__ == "__main__":

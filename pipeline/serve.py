@@ -18,9 +18,9 @@ from pipeline.cli.console import Console
 from pipeline.config import load
 from pipeline.config.commands import ServeConfig
 from pipeline.errors import UserError
+from pipeline.queue.supervisor import TOKEN_VARIABLE, Supervisor
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
-from pipeline.supervisor import TOKEN_VARIABLE, Supervisor
 
 ENDING = "Ctrl-C ends it; jobs go on"
 

@@ -2,7 +2,7 @@
 
 Every method is a plain call that may block for a moment: a server runs it in a thread. Nothing is
 held between calls but the rates that estimates are priced with, so any number of servers may work
-on one database. What is queued here is run by the dispatcher that `pipeline.supervisor` keeps.
+on one database. What is queued here is run by the dispatcher that `queue.supervisor` keeps.
 """
 
 from __future__ import annotations

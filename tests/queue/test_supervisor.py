@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import StorageConfig
-from pipeline.results import dispatchers
+from pipeline.queue import lease
+from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
-from pipeline.supervisor import Supervisor
 from support.serving import PATIENCE, end_dispatcher, until
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -59,7 +59,7 @@ def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
 ) -> None:
     broken = [sys.executable, "-c", "import sys; print('No room.', file=sys.stderr); sys.exit(3)"]
     monkeypatch.setattr(
-        "pipeline.supervisor.start",
+        "pipeline.queue.supervisor.start",
         lambda storage, concurrent, errors: subprocess.Popen(broken, stderr=errors),
     )
     sentences: list[str] = []
@@ -73,7 +73,7 @@ def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
 
 def test_it_stays_as_long_as_its_server_lives(repository: Repository, start: Start) -> None:
     dispatcher = start(f"server={os.getpid()}")
-    until(lambda: dispatchers.lives(repository))
+    until(lambda: lease.lives(repository))
     time.sleep(2.0)  # twice as long as it is idle
     assert dispatcher.poll() is None
 

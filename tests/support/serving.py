@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.config import StorageConfig
-from pipeline.results import dispatchers
+from pipeline.queue import lease
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
@@ -37,7 +37,7 @@ def service_over(folder):
         url=f"sqlite:///{folder}/var/trainings.db", artifacts=f"{folder}/var/artifacts"
     )
     engine = open_database(storage.url)
-    assert dispatchers.claim(Repository(engine))
+    assert lease.claim(Repository(engine))
     yield Service(engine, Settings(storage, store=f"{folder}/var/candles"))
     engine.dispose()
 

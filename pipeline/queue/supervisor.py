@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.config import StorageConfig
-from pipeline.results import dispatchers
+from pipeline.queue import lease
 from pipeline.results.database import file_identity
 from pipeline.results.jobs import Repository
 
@@ -101,7 +101,7 @@ class Supervisor:
                     f"{_last_line(self._errors)}"
                 )
                 return
-        if dispatchers.lives(self._repository):
+        if lease.lives(self._repository):
             self._wait = LOOK_EVERY
         else:
             self._errors.seek(0)

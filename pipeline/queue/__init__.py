@@ -1,0 +1,1 @@
+"""Run jobs that wait in the database: lease, dispatcher, supervisor."""
