@@ -16,11 +16,11 @@ from pipeline.config import TrainConfig, load
 from pipeline.config.catalogue import chosen_markets
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
-from pipeline.estimate.estimate import plan
 from pipeline.executors import make_executor
 from pipeline.executors.share import cores
-from pipeline.manifest import Asked
-from pipeline.sweeping import sweep
+from pipeline.sweeps.manifest import Asked
+from pipeline.sweeps.plan import plan
+from pipeline.sweeps.running import sweep
 
 #: Keys that a sweep reads itself; ``storage`` is every market's too.
 OWN = ("markets", "resume", "retry_failed", "dry_run", "storage", "executor")

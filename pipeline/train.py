@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from pipeline import multirun
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
@@ -13,6 +12,7 @@ from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
+from pipeline.sweeps import multirun
 from pipeline.training import job
 from pipeline.training.storing import result_json
 from pipeline.training.summary import show_candles, show_result

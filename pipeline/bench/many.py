@@ -17,8 +17,8 @@ from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.config.commands import SweepConfig
 from pipeline.executors import make_executor
-from pipeline.manifest import Asked
-from pipeline.sweeping import sweep
+from pipeline.sweeps.manifest import Asked
+from pipeline.sweeps.running import sweep
 from pipeline.training import provenance
 
 #: A market of some tenths of a second, so that starting, handing out and storing count.

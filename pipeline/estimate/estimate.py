@@ -7,25 +7,14 @@ prints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
-from pipeline.errors import UserError
 from pipeline.estimate.candles import Source, candles_at_hand
 from pipeline.estimate.power import power_note, sampled_trades
-from pipeline.estimate.rates import Rates, grid_of, measured_rates
+from pipeline.estimate.rates import Rates, grid_of
 from pipeline.estimate.work import History, Work
-from pipeline.executors.share import cores
 from pipeline.search.backends import named_backend
-from pipeline.validation.wording import plural
-
-__all__ = ["Estimate", "Rates", "estimate", "measured_rates", "plan"]
-
-#: Rows of a market in the database (its job, its configuration, its place in the sweep), and their
-#: bytes with indexes.
-ROWS, ROW_BYTES = 3, 16_000
 
 
 @dataclass(frozen=True)
@@ -104,85 +93,3 @@ def estimate(config: TrainConfig, rates: Rates) -> Estimate:
         candles=at_hand.source,
         artifact_bytes=work.artifact_bytes(),
     )
-
-
-def plan(
-    console: Console, configs: Mapping[str, TrainConfig], slots: int, at_once: int | None = None
-) -> None:
-    """Print what a sweep over ``configs``, by the market's name, would take; write nothing.
-
-    ``slots`` markets are in memory at a time, of which ``at_once`` have a core to themselves (all
-    unless told). Slots up to the cores of this machine share them, so one slot's part of them is
-    what is measured.
-
-    Raises
-    ------
-    UserError
-        When no rate can be measured: a backend that is not here.
-    """
-    first = next(iter(configs.values()))
-    threads = first.backend.threads or max(1, cores() // slots)
-    backend = first.backend.model_copy(update={"threads": threads})
-    rates = measured_rates(first.model_copy(update={"backend": backend}))
-    estimates: dict[str, Estimate] = {}
-    refused: dict[str, str] = {}
-    with console.progress("estimating", len(configs)) as advance:
-        for name, config in configs.items():
-            try:
-                estimates[name] = estimate(config, rates)
-            except UserError as error:
-                refused[name] = str(error)
-            advance(1)
-    if estimates:
-        _print_markets(console, estimates)
-        _print_totals(console, list(estimates.values()), slots, at_once or slots)
-    for name, sentence in refused.items():
-        console.print(f"{name} cannot be trained: {sentence}")
-    console.print(
-        f"Measured here with {rates.backend}, {plural(threads, 'thread')} a market."
-        " A plan: nothing was fetched, trained or stored."
-    )
-
-
-def _print_markets(console: Console, estimates: Mapping[str, Estimate]) -> None:
-    columns = ("market", "bars", "windows", "evaluations", "MB", "seconds", "trades", "counted on")
-    rows = [
-        (
-            name,
-            f"{e.bars:,}",
-            e.windows,
-            f"{e.evaluations:,}",
-            f"{e.memory_bytes / 1e6:,.0f}",
-            f"{e.seconds:,.1f}",
-            f"{e.trades_per_window:.0f} x {e.windows}",
-            e.candles,
-        )
-        for name, e in estimates.items()
-    ]
-    console.table("Estimated", columns, rows)
-    for name, e in estimates.items():
-        console.print(f"{name}: {e.power_note}.")
-
-
-def _print_totals(
-    console: Console, estimates: Sequence[Estimate], slots: int, at_once: int
-) -> None:
-    seconds = [e.seconds for e in estimates]
-    heaviest = sorted((e.memory_bytes for e in estimates), reverse=True)[:slots]
-    artifacts = sum(e.artifact_bytes for e in estimates)
-    # No schedule beats either bound, and markets handed out one by one come close to the larger.
-    total = max(max(seconds), sum(seconds) / at_once)
-    evaluations, count = sum(e.evaluations for e in estimates), len(estimates)
-    console.print(
-        f"{plural(count, 'market')}, {evaluations:,} evaluations: about {duration(total)} with"
-        f" {plural(slots, 'slot')}, {sum(heaviest) / 1e6:,.0f} MB of memory,"
-        f" {ROWS * count:,} rows ({ROW_BYTES * count / 1e6:,.2g} MB) in the database,"
-        f" {artifacts / 1e6:,.0f} MB of artifacts."
-    )
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Hand queued jobs to worker processes, one job a worker at a time."""
 
 from __future__ import annotations
 

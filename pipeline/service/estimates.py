@@ -7,9 +7,11 @@ from threading import Lock
 
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.estimate.estimate import Estimate, Rates, duration, estimate, measured_rates
+from pipeline.estimate.estimate import Estimate, estimate
+from pipeline.estimate.rates import Rates, measured_rates
 from pipeline.executors.share import cores
 from pipeline.service.answers import EstimateAnswer, MarketEstimate
+from pipeline.sweeps.plan import duration
 from pipeline.validation.stages import judge
 
 #: One at a time: measuring beside another measurement measures that.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from pipeline.estimate.estimate import duration
 from pipeline.service.answers import EstimateAnswer, MarketEstimate
 from pipeline.studio.frame import sentence, text, warning
+from pipeline.sweeps.plan import duration
 from pipeline.validation.wording import plural
 
 

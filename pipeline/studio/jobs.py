@@ -7,13 +7,13 @@ from typing import Any
 
 from nicegui import ui
 
-from pipeline.estimate.estimate import duration
 from pipeline.results.records import STATUSES, Status
 from pipeline.service import Service
 from pipeline.service.answers import ConfigurationSummary, JobView
 from pipeline.studio.asking import ask, attempt
 from pipeline.studio.badges import stage_badge
 from pipeline.studio.frame import frame, sentence, text
+from pipeline.sweeps.plan import duration
 
 #: Seconds between two looks at the database, and jobs a page.
 EVERY, SHOWN = 0.5, 25

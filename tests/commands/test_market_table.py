@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.cli.console import Console
-from pipeline.market_table import MarketRow, show
+from pipeline.sweeps.table import MarketRow, show
 
 MATURE = MarketRow("btc_binance_1h", "MATURE", False, 1.836, 1204, 0.00123, 0.0246, 12.34)
 FAILED = MarketRow("a", None, False, None, None, None, None, None, error="No candles.")

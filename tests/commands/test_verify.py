@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from pipeline import monitor, verify
 from pipeline.execution import record_execution
 from pipeline.results.activation import set_active
-from pipeline.together import judge_together
+from pipeline.sweeps.judging import judge_together
 from support.runs import QUICK, ask, run
 from support.stored import TRAINED_BARS, command, fading_candles, write
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.estimate.estimate import estimate, measured_rates
+from pipeline.estimate.estimate import estimate
+from pipeline.estimate.rates import measured_rates
 from pipeline.training.run import train
 
 

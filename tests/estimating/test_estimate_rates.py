@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.estimate.estimate import estimate, measured_rates
-from pipeline.estimate.rates import Rates
+from pipeline.estimate.estimate import estimate
+from pipeline.estimate.rates import Rates, measured_rates
 
 TPE = {"trial", "trial_growth"}
 

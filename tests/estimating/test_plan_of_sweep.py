@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console as Terminal
 
 from pipeline.cli.console import Console
-from pipeline.estimate.estimate import Estimate, duration, plan
+from pipeline.estimate.estimate import Estimate
+from pipeline.sweeps.plan import duration, plan
 
 
 @pytest.fixture

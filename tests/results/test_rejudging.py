@@ -10,7 +10,7 @@ import pytest
 from pipeline.results.jobs import Repository
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
-from pipeline.together import judge_together
+from pipeline.sweeps.judging import judge_together
 from pipeline.validation.stages import judge
 from support.v3_document import document
 

@@ -7,8 +7,8 @@ import pytest
 from pipeline.config import TrainConfig, load
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
-from pipeline.manifest import Asked, pinned, task_hash
 from pipeline.sweep import compose, split
+from pipeline.sweeps.manifest import Asked, pinned, task_hash
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)

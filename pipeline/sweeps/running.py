@@ -12,15 +12,15 @@ from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
-from pipeline.manifest import Asked, Opened, opened
-from pipeline.market_table import MarketRow, show
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
-from pipeline.sweep_task import Shared, Task, train_market
-from pipeline.together import judge_together
+from pipeline.sweeps.judging import judge_together
+from pipeline.sweeps.manifest import Asked, Opened, opened
+from pipeline.sweeps.table import MarketRow, show
+from pipeline.sweeps.task import Shared, Task, train_market
 from pipeline.validation.wording import plural
 
 #: What commands ask where they are told no other.

@@ -11,10 +11,10 @@ from typing import Any
 from pipeline.cli.console import Console
 from pipeline.cli.outcome import Ended, Outcome
 from pipeline.config import TrainConfig, load
-from pipeline.market_table import MarketRow, show
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
-from pipeline.together import judge_together
+from pipeline.sweeps.judging import judge_together
+from pipeline.sweeps.table import MarketRow, show
 
 KILLED = "it left no result: its process was killed, or the machine went down."
 

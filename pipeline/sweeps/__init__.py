@@ -1,0 +1,1 @@
+"""Train many markets and judge them together."""
