@@ -11,9 +11,9 @@ from pipeline.cli import command
 from pipeline.cli.arguments import only, read_command_line
 from pipeline.cli.console import Console
 from pipeline.config import StorageOnly
-from pipeline.explanation import Explanation, explain
 from pipeline.results.jsonable import dumps
-from pipeline.stored import find, opened, searched_grid
+from pipeline.review.explanation import Explanation, explain
+from pipeline.review.stored import find, opened, searched_grid
 from pipeline.validation.wording import SYNTHETIC
 
 

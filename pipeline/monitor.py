@@ -6,60 +6,26 @@ Exit status: 0 done, 1 an exchange did not answer, 2 a mistake in what was asked
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
 
-from gpu_engine.records import Candles
 from pipeline.cli import command
 from pipeline.cli.arguments import read_command_line
 from pipeline.cli.console import Console
-from pipeline.config import FileData, SimulationConfig, StoredConfig
+from pipeline.config import StoredConfig
 from pipeline.errors import UserError
-from pipeline.market_data.timeframe import utc
-from pipeline.monitoring import Monitored, joined, last_day, monitored
-from pipeline.results.jobs import Repository, StageMovedError
+from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
-from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
-from pipeline.results.rejudging import MONITOR
-from pipeline.stored import (
+from pipeline.results.records import Configuration
+from pipeline.review.monitoring import (
+    Outcome,
+    monitor_configuration,
+)
+from pipeline.review.stored import (
     Data,
     find,
-    load_again,
-    open_ended,
     opened,
-    pinned,
-    read_record,
-    simulation_config,
-    utc_date,
 )
-
-Note = Callable[[str], None]
-
-
-class _NothingNewError(Exception):
-    """There are no newer candles to look at."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What monitoring one configuration came to.
-
-    ``skipped`` is why it was not looked at, or None; ``recorded`` is False when these candles had
-    been looked at before. ``status`` is the exit status that this outcome alone would have.
-    """
-
-    id: str
-    synthetic: bool
-    from_stage: str
-    to_stage: str
-    reason: str | None = None
-    figures: dict[str, Any] | None = None
-    recorded: bool = False
-    skipped: str | None = None
-    status: int = command.DONE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes = []
         with console.progress("configurations", len(wanted)) as advance:
             for configuration in wanted:
-                outcomes.append(_monitor(config, repository, configuration, console.note))
+                outcomes.append(
+                    monitor_configuration(config, repository, configuration, console.note)
+                )
                 advance(1)
     if given.json:
         console.print(dumps({"configurations": [asdict(outcome) for outcome in outcomes]}))
@@ -99,84 +67,6 @@ def _wanted(repository: Repository, ids: Sequence[str], data: Data | None) -> li
             f" {', '.join(markets)}: monitor one market at a time."
         )
     return found
-
-
-def _monitor(
-    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
-) -> Outcome:
-    """Look at one configuration and record what is found, or say why it was skipped."""
-    stage = configuration.lifecycle_stage
-    skipped = partial(Outcome, configuration.id, configuration.synthetic, stage, stage)
-    try:
-        result = _evaluated(config, repository, configuration, note)
-        event = ConfigurationEvent(
-            id=uuid.uuid4().hex,
-            configuration_id=configuration.id,
-            at=utc_now(),
-            kind=MONITOR,
-            from_stage=stage,
-            to_stage=result.found.stage,
-            reason=result.found.reason,
-            figures=result.figures(),
-        )
-        recorded = repository.record_event(event, result.document)
-    except _NothingNewError as reason:
-        return skipped(skipped=str(reason))
-    except UserError as error:
-        return skipped(skipped=str(error), status=error.status)
-    except StageMovedError as error:
-        return skipped(skipped=f"{error}: it was monitored or changed meanwhile; run this again.")
-    return Outcome(
-        id=configuration.id,
-        synthetic=configuration.synthetic,
-        from_stage=stage,
-        to_stage=event.to_stage,
-        reason=event.reason,
-        figures=event.figures,
-        recorded=recorded,
-    )
-
-
-def _evaluated(
-    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
-) -> Monitored:
-    """Evaluate on the newer candles, or raise `_NothingNewError`."""
-    if configuration.synthetic and config.data is None:
-        raise _NothingNewError("generated candles: nothing comes after them")
-    record = read_record(config.storage, configuration)
-    simulation = simulation_config(repository, configuration, config.data)
-    candles = _candles(repository, configuration, simulation, config.data is not None, note)
-    result = monitored(configuration, record, simulation, candles)
-    if result is None:
-        raise _NothingNewError(
-            f"no full UTC day after {utc_date(last_day(record))}; the candles end with"
-            f" {utc(int(candles.timestamp[-1]))}"
-        )
-    return result
-
-
-def _candles(
-    repository: Repository,
-    configuration: Configuration,
-    simulation: SimulationConfig,
-    elsewhere: bool,
-    note: Note,
-) -> Candles:
-    """Load the newer candles, with the trained ones in front of those from ``elsewhere``."""
-    if not elsewhere:
-        data = open_ended(simulation.data, configuration)
-        return load_again(simulation, data, configuration, note, named=False).candles
-    later = load_again(simulation, simulation.data, configuration, note, named=True).candles
-    own = simulation_config(repository, configuration)
-    # A file may hold some of the newer days; an exchange is not asked for what a file was named.
-    before = open_ended if isinstance(own.data, FileData) else pinned
-    try:
-        data = before(own.data, configuration)
-        earlier = load_again(own, data, configuration, note, named=True).candles
-    except UserError as error:
-        note(f"{error} Indicators begin with the newer candles.")
-        return later
-    return joined(earlier, later, simulation)
 
 
 def _show(console: Console, outcomes: Sequence[Outcome]) -> None:

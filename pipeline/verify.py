@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.books import Books
 from pipeline.cli import command
 from pipeline.cli.arguments import only, read_command_line
 from pipeline.cli.console import Console
@@ -16,9 +15,10 @@ from pipeline.market_data.exchange.retry import Note
 from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
-from pipeline.stored import find, load_again, opened, pinned, read_record, simulation_config
+from pipeline.review.derived import Books
+from pipeline.review.stored import find, load_again, opened, pinned, read_record, simulation_config
+from pipeline.review.verification import Receipt, verify
 from pipeline.validation.wording import SYNTHETIC
-from pipeline.verification import Receipt, verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from pipeline.explanation import explain, track_record_needed
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.review.explanation import explain, track_record_needed
 from pipeline.validation.stages import judge
 from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Load candles from a file, an exchange or the generator: the one door to all of them."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from pipeline.report.loading import load_report
 from pipeline.report.page import page
 from pipeline.report.sweep_loading import load_sweep
 from pipeline.report.sweep_page import sweep_page
-from pipeline.stored import opened
+from pipeline.review.stored import opened
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

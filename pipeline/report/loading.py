@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from gpu_engine.records import Candles
 from pipeline.config import CcxtData, SimulationConfig, StorageConfig
 from pipeline.errors import UserError
-from pipeline.explanation import Explanation, explain
 from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent, Job
-from pipeline.stored import (
+from pipeline.review.explanation import Explanation, explain
+from pipeline.review.stored import (
     Data,
     find,
     load_again,

@@ -12,10 +12,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pipeline import execution
 from pipeline.config import TrainConfig, catalogue
 from pipeline.errors import ConflictError, NotFoundError, UserError
-from pipeline.explanation import Explanation, explain
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results import activation, job_events
@@ -23,6 +21,9 @@ from pipeline.results.jobs import Repository, StageMovedError
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import Configuration, Job, Status, Sweep, SweepMarket
 from pipeline.results.sweeps import Sweeps
+from pipeline.review import live_orders
+from pipeline.review.explanation import Explanation, explain
+from pipeline.review.stored import searched_grid
 from pipeline.service import choices, composing, estimates, views
 from pipeline.service.answers import (
     ActiveConfigurations,
@@ -44,7 +45,6 @@ from pipeline.service.requests import (
     TrainingRequest,
 )
 from pipeline.service.settings import Settings
-from pipeline.stored import searched_grid
 from pipeline.validation.stages import STAGES
 
 #: Lowest stage that is activated without force.
@@ -258,7 +258,7 @@ class Service:
     ) -> ConfigurationSummary:
         """Record what live orders did and judge the stage anew."""
         self.configuration(configuration_id)
-        execution.record_execution(
+        live_orders.record_execution(
             self._repository, configuration_id, report.model_dump(exclude_none=True)
         )
         return self._summary(configuration_id)

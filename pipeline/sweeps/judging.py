@@ -17,7 +17,7 @@ from typing import Any
 from pipeline.results.document import rejudged
 from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.results.rejudging import SWEEP, Judgement, Tested, held, rejudge, tested
+from pipeline.review.rejudging import SWEEP, Judgement, Tested, held, rejudge, tested
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge
 from pipeline.validation.wording import number, plural

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.calibrate.markets import Configurations, Market
-from pipeline.calibrate.measure import Outcome, measure
+from pipeline.studies.calibrate.markets import Configurations, Market
+from pipeline.studies.calibrate.measure import Outcome, measure
 from support.runs import SMALL_GRID
 
 #: Hours instead of five minutes, and few of them: a market in a moment.

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from pipeline.calibrate import page
-from pipeline.calibrate.summary import summarise
-from pipeline.calibrate.tables import tables
+from pipeline.studies.calibrate import page
+from pipeline.studies.calibrate.summary import summarise, tables
 
 STAGES = ["PAPER"] * 380 + ["DISCOVERY"] * 8 + ["VALIDATION"] * 8 + ["MATURE"] * 4
 
@@ -68,9 +67,9 @@ def test_half_a_calibration_has_half_the_tables(outcome, known):
 
 
 def test_the_page_holds_the_command_and_every_table(calibration, tmp_path):
-    page.write(calibration, "python -m pipeline.calibrate --nulls 400", 2, tmp_path / "docs")
+    page.write(calibration, "scripts/calibrate --nulls 400", 2, tmp_path / "docs")
     text = (tmp_path / "docs/calibration.md").read_text("utf-8")
-    assert "```\n$ python -m pipeline.calibrate --nulls 400\n```" in text
+    assert "```\n$ scripts/calibrate --nulls 400\n```" in text
     assert "| synthetic | 400 | 380 | 8 | 8 | 4 | 3.0 [1.6, 5.2] | 1.0 [0.3, 2.5] |" in text
     assert all(f"\n## {table.title}\n" in text for table in tables(calibration))
     assert "Seeds skipped: planted 8: 1." in text

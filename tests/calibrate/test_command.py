@@ -12,11 +12,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from pipeline.calibrate.__main__ import main
-from pipeline.calibrate.markets import Market
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.studies.calibrate.__main__ import main
+from pipeline.studies.calibrate.markets import Market
 from support.runs import ROOT
 
 #: A grid that holds the planted combination, and takes no time.
@@ -70,7 +70,15 @@ def test_workers_change_nothing(tmp_path, quick, trained):
 @pytest.fixture
 def interrupted(tmp_path, quick):
     """Exit status of a long run that Ctrl-C reached, all its processes, after the first market."""
-    command = [sys.executable, "-m", "pipeline.calibrate", "--nulls", "500", "--planted", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.studies.calibrate",
+        "--nulls",
+        "500",
+        "--planted",
+        "0",
+    ]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path), *quick],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.calibrate.journal import Journal
 from pipeline.errors import UserError
+from pipeline.studies.calibrate.journal import Journal
 
 
 @pytest.fixture

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.calibrate.markets import KINDS, SEARCH_SEEDS_FROM, Configurations, Market, market_of
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
+from pipeline.studies.calibrate.markets import (
+    KINDS,
+    SEARCH_SEEDS_FROM,
+    Configurations,
+    Market,
+    market_of,
+)
 from pipeline.training.provenance import fingerprint
 
 FILES = [Path("binance_BTC-USDT_5m_a.parquet"), Path("kraken_ETH-USD_1h.csv")]

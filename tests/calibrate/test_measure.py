@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.calibrate.markets import Market
-from pipeline.calibrate.measure import Outcome
+from pipeline.studies.calibrate.markets import Market
+from pipeline.studies.calibrate.measure import Outcome
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from pipeline.calibrate.markets import NULL_KINDS, Market
-from pipeline.calibrate.plan import Plan
 from pipeline.errors import UserError
+from pipeline.studies.calibrate.markets import NULL_KINDS, Market
+from pipeline.studies.calibrate.plan import Plan
 
 
 def test_every_kind_and_strength_has_its_seeds():

@@ -9,11 +9,11 @@ import pytest
 
 from gpu_engine import numpy_backend
 from gpu_engine.backend import choose
-from pipeline.bench import __main__ as bench
-from pipeline.bench.parity import check_parity
-from pipeline.bench.setting import REFINED, Setting, repeated
-from pipeline.bench.timing import time_grid
 from pipeline.cli.console import Console
+from pipeline.studies.bench import __main__ as bench
+from pipeline.studies.bench.parity import check_parity
+from pipeline.studies.bench.setting import REFINED, Setting, repeated
+from pipeline.studies.bench.timing import time_grid
 from pipeline.training.provenance import describe, peak_memory
 from support.coarse import coarse_candles
 

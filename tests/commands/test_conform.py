@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from pipeline.conform import main
+from pipeline.studies.conform import main
 
 GOLDEN = Path(__file__).resolve().parents[1] / "gpu_engine/golden/synthetic_ticks.json"
 SHARED = Path(__file__).resolve().parents[2] / "../shared"

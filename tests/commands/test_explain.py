@@ -5,7 +5,7 @@ from contextlib import chdir
 
 from pipeline import explain
 from pipeline.config import StorageOnly
-from pipeline.stored import find, opened, searched_grid
+from pipeline.review.stored import find, opened, searched_grid
 from support.runs import QUICK, SMALL_SIZE, run
 from support.stored import command
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from gpu_engine.host_device import compiler
-from pipeline import gpu_report
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.studies.bench import gpu
 from support.backends import named
 
-SMALL = {**gpu_report.DEFAULT_GRID, "pierce_depth": (0.001,), "volume_spike_threshold": (2.0, 3.0)}
+SMALL = {**gpu.DEFAULT_GRID, "pierce_depth": (0.001,), "volume_spike_threshold": (2.0, 3.0)}
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler for the kernels")
 def test_every_figure_is_measured(monkeypatch):
     candles, _ = make_regular(synthetic_candles(20, "15m", seed=1), "15m", "generated")
-    monkeypatch.setattr(gpu_report, "DEFAULT_GRID", SMALL)
-    report = gpu_report.measure(candles, named("cuda on host"), SMALL, (SMALL,))
+    monkeypatch.setattr(gpu, "DEFAULT_GRID", SMALL)
+    report = gpu.measure(candles, named("cuda on host"), SMALL, (SMALL,))
     assert (report["combinations"], report["fine_combinations"]) == (8400, 8400)
     assert report["bars"] == 20 * 96
     for name in ("resident_s", "end_to_end_s", "events_s", "fine_s"):
@@ -28,7 +28,7 @@ def test_every_figure_is_measured(monkeypatch):
 
 
 def test_the_grids_have_the_sizes_that_the_issue_names():
-    grids = (gpu_report.FINE_GRID, *gpu_report.COMPARED)
+    grids = (gpu.FINE_GRID, *gpu.COMPARED)
     sizes = [math.prod(len(values) for values in grid.values()) for grid in grids]
     assert sizes == [1_003_520_000, 840, 100_800, 9_945_600]
 
@@ -39,6 +39,6 @@ def test_candles_travel_as_npz(tmp_path):
     names = ("timestamp", "open", "high", "low", "close", "volume")
     rows = np.column_stack([getattr(raw, name) for name in names])
     np.savetxt(source, rows, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
-    gpu_report.main([str(path), "--export", str(source)])
+    gpu.main([str(path), "--export", str(source)])
     expected, _ = make_regular(raw, "1h", "generated")
-    assert gpu_report.read_candles(path).sha256 == expected.sha256
+    assert gpu.read_candles(path).sha256 == expected.sha256

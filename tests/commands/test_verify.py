@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline import monitor, verify
-from pipeline.execution import record_execution
 from pipeline.results.activation import set_active
+from pipeline.review.live_orders import record_execution
 from pipeline.sweeps.judging import judge_together
 from support.runs import QUICK, ask, run
 from support.stored import TRAINED_BARS, command, fading_candles, write

@@ -1,10 +1,10 @@
-"""The small markets of `pipeline.bench.many`."""
+"""The small markets of `pipeline.studies.bench.many`."""
 
 import pytest
 
-from pipeline.bench.many import SMALL, small_markets
 from pipeline.config import TrainConfig, load
 from pipeline.estimate.estimate import estimate
+from pipeline.studies.bench.many import SMALL, small_markets
 
 
 def test_small_markets_differ_in_the_seed_of_their_candles_alone():

@@ -24,12 +24,12 @@ from gpu_engine.records import (
     Tables,
     Window,
 )
-from pipeline.gpu_report import export, read_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.strategies.base import of_kind
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.strategies.liquidity_sweep_reference import event_table
+from pipeline.studies.bench.gpu import export, read_candles
 from support.agreement import assert_same_metrics, assert_same_trades
 from support.backends import named
 

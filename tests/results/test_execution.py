@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.execution import record_execution
 from pipeline.results.jobs import Repository
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
+from pipeline.review.live_orders import record_execution
 from pipeline.validation.stages import Stage, judge
 from support.v3_document import document
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, Select
 
-from pipeline.bench.repository import FILTERS, fill, measure
 from pipeline.results import configurations
 from pipeline.results.configurations import SORT_KEYS, SortKey
 from pipeline.results.database import open_database
+from pipeline.studies.bench.repository import FILTERS, fill, measure
 
 TABLE = "trained_configurations"
 

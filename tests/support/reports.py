@@ -5,7 +5,7 @@ from contextlib import chdir
 from pipeline.cli.arguments import LATEST
 from pipeline.config import StorageOnly
 from pipeline.report.loading import load_report
-from pipeline.stored import opened
+from pipeline.review.stored import opened
 
 
 def loaded(folder, **options):

@@ -1,6 +1,6 @@
 """Time pages of stored configurations: every filter with every order, over many invented rows.
 
-    python -m pipeline.bench.repository [--url URL] [--rows N] [--json]
+    python -m pipeline.studies.bench.repository [--url URL] [--rows N] [--json]
 
 The database must hold no configurations; without --url it is an SQLite file that is removed again.
 Exit status: 0 done, 2 the user's mistake.
@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, insert, text
 
-from pipeline.bench.report import print_machine
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
@@ -29,6 +28,7 @@ from pipeline.results.configurations import SORT_KEYS, SortKey
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository, new_job
 from pipeline.results.models import TrainedConfiguration, TrainingJob
+from pipeline.studies.bench.report import print_machine
 from pipeline.training import provenance
 from pipeline.validation.stages import STAGES
 
@@ -77,7 +77,7 @@ class Page(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.bench.repository")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.bench.repository")
     parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     parser.add_argument("--url", help="database without configurations")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"default: {ROWS:,}")

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.calibrate.plot import draw
-from pipeline.calibrate.summary import Calibration, Group
-from pipeline.calibrate.tables import Table, tables
 from pipeline.errors import UserError
 from pipeline.results.jsonable import jsonable
+from pipeline.studies.calibrate.plot import draw
+from pipeline.studies.calibrate.summary import Calibration, Group, Table, tables
 from pipeline.training import provenance
 from pipeline.training.provenance import engine_hash, runtime_env
 

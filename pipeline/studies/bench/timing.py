@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from gpu_engine.backend import Backend
 from gpu_engine.book import EventBook
 from gpu_engine.records import Batch, Candles, Float, Window
-from pipeline.bench.setting import Setting
 from pipeline.search.backends import named_backend
+from pipeline.studies.bench.setting import Setting
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.walk_forward import validate
 from pipeline.validation.windows import final_window, splits, whole_days

@@ -15,11 +15,6 @@ from typing import Any, NamedTuple
 
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
-from pipeline.bench.luck import measure_luck, print_luck
-from pipeline.bench.parity import Parity, check_parity
-from pipeline.bench.report import grid_figures, print_machine, print_report
-from pipeline.bench.setting import Setting, repeated
-from pipeline.bench.timing import time_alone, time_grid, time_run
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
@@ -28,6 +23,11 @@ from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.backends import cpu_backends, named_backend
+from pipeline.studies.bench.luck import measure_luck, print_luck
+from pipeline.studies.bench.parity import Parity, check_parity
+from pipeline.studies.bench.report import grid_figures, print_machine, print_report
+from pipeline.studies.bench.setting import Setting, repeated
+from pipeline.studies.bench.timing import time_alone, time_grid, time_run
 from pipeline.training import provenance
 
 PARITY_SAMPLE = 200

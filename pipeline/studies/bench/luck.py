@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from gpu_engine.records import Candles, Float
-from pipeline.bench.setting import Setting
 from pipeline.cli.console import Console
 from pipeline.search.backends import named_backend
+from pipeline.studies.bench.setting import Setting
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.luck import MOST_HELD
 from pipeline.validation.overfitting import BlockSums

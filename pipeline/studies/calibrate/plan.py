@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.calibrate.markets import KINDS, Kind, Market
-from pipeline.calibrate.measure import Outcome
 from pipeline.errors import UserError
+from pipeline.studies.calibrate.markets import KINDS, Kind, Market
+from pipeline.studies.calibrate.measure import Outcome
 
 
 @dataclass(frozen=True)

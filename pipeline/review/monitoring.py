@@ -8,21 +8,34 @@ front: a hole between both is filled as any hole is (strategy spec §1), and its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gpu_engine.records import Candles, Window
-from pipeline.config import SimulationConfig
+from pipeline.cli import command
+from pipeline.config import FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.document import restaged
+from pipeline.results.jobs import Repository, StageMovedError
 from pipeline.results.jsonable import jsonable
-from pipeline.results.records import Configuration
-from pipeline.stored import evaluator_of, utc_date
+from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
+from pipeline.review.rejudging import MONITOR
+from pipeline.review.stored import (
+    evaluator_of,
+    load_again,
+    open_ended,
+    pinned,
+    read_record,
+    simulation_config,
+    utc_date,
+)
 from pipeline.validation.decay import Period, Reassessment, profit_per_day, reassess
 from pipeline.validation.windows import whole_days
 
@@ -187,3 +200,107 @@ def _check_seam(earlier: Candles, later: Candles, bars: int, largest_jump: float
             f" {apart:.3g} apart (log difference; {where} {limit:g} is allowed). Name the file of"
             " the same market."
         )
+
+
+Note = Callable[[str], None]
+
+
+class _NothingNewError(Exception):
+    """There are no newer candles to look at."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What monitoring one configuration came to.
+
+    ``skipped`` is why it was not looked at, or None; ``recorded`` is False when these candles had
+    been looked at before. ``status`` is the exit status that this outcome alone would have.
+    """
+
+    id: str
+    synthetic: bool
+    from_stage: str
+    to_stage: str
+    reason: str | None = None
+    figures: dict[str, Any] | None = None
+    recorded: bool = False
+    skipped: str | None = None
+    status: int = command.DONE
+
+
+def monitor_configuration(
+    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
+) -> Outcome:
+    """Look at one configuration and record what is found, or say why it was skipped."""
+    stage = configuration.lifecycle_stage
+    skipped = partial(Outcome, configuration.id, configuration.synthetic, stage, stage)
+    try:
+        result = _evaluated(config, repository, configuration, note)
+        event = ConfigurationEvent(
+            id=uuid.uuid4().hex,
+            configuration_id=configuration.id,
+            at=utc_now(),
+            kind=MONITOR,
+            from_stage=stage,
+            to_stage=result.found.stage,
+            reason=result.found.reason,
+            figures=result.figures(),
+        )
+        recorded = repository.record_event(event, result.document)
+    except _NothingNewError as reason:
+        return skipped(skipped=str(reason))
+    except UserError as error:
+        return skipped(skipped=str(error), status=error.status)
+    except StageMovedError as error:
+        return skipped(skipped=f"{error}: it was monitored or changed meanwhile; run this again.")
+    return Outcome(
+        id=configuration.id,
+        synthetic=configuration.synthetic,
+        from_stage=stage,
+        to_stage=event.to_stage,
+        reason=event.reason,
+        figures=event.figures,
+        recorded=recorded,
+    )
+
+
+def _evaluated(
+    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
+) -> Monitored:
+    """Evaluate on the newer candles, or raise `_NothingNewError`."""
+    if configuration.synthetic and config.data is None:
+        raise _NothingNewError("generated candles: nothing comes after them")
+    record = read_record(config.storage, configuration)
+    simulation = simulation_config(repository, configuration, config.data)
+    candles = _candles(repository, configuration, simulation, config.data is not None, note)
+    result = monitored(configuration, record, simulation, candles)
+    if result is None:
+        raise _NothingNewError(
+            f"no full UTC day after {utc_date(last_day(record))}; the candles end with"
+            f" {utc(int(candles.timestamp[-1]))}"
+        )
+    return result
+
+
+def _candles(
+    repository: Repository,
+    configuration: Configuration,
+    simulation: SimulationConfig,
+    elsewhere: bool,
+    note: Note,
+) -> Candles:
+    """Load the newer candles, with the trained ones in front of those from ``elsewhere``."""
+    if not elsewhere:
+        data = open_ended(simulation.data, configuration)
+        return load_again(simulation, data, configuration, note, named=False).candles
+    later = load_again(simulation, simulation.data, configuration, note, named=True).candles
+    own = simulation_config(repository, configuration)
+    # A file may hold some of the newer days; an exchange is not asked for what a file was named.
+    before = open_ended if isinstance(own.data, FileData) else pinned
+    try:
+        data = before(own.data, configuration)
+        earlier = load_again(own, data, configuration, note, named=True).candles
+    except UserError as error:
+        note(f"{error} Indicators begin with the newer candles.")
+        return later
+    return joined(earlier, later, simulation)

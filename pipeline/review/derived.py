@@ -13,14 +13,14 @@ from typing import Any
 
 from gpu_engine.records import Candles
 from pipeline.config import SimulationConfig
-from pipeline.execution import gated, shown
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.document import build_document, executed, rejudged, restaged
 from pipeline.results.document_models import StatisticalValidation
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.results.rejudging import EXECUTION, MONITOR, SWEEP, held
+from pipeline.review.live_orders import gated, shown
+from pipeline.review.rejudging import EXECUTION, MONITOR, SWEEP, held
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.storing import LIVE_BREAKERS
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.calibrate.rates import Rate
-from pipeline.calibrate.summary import LEVELS, PROMISED, Calibration
 from pipeline.errors import UserError
+from pipeline.studies.calibrate.rates import Rate
+from pipeline.studies.calibrate.summary import LEVELS, PROMISED, Calibration
 
 #: Of Okabe & Ito 2008: told apart by every kind of sight.
 COLOURS = {"DISCOVERY": "#E69F00", "VALIDATION": "#56B4E9", "MATURE": "#009E73"}

@@ -15,16 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.calibrate.journal import Journal
-from pipeline.calibrate.markets import NULL_KINDS, Configurations, Kind, Market
-from pipeline.calibrate.page import write
-from pipeline.calibrate.plan import Plan
-from pipeline.calibrate.plot import check_drawable
-from pipeline.calibrate.summary import Calibration, summarise
-from pipeline.calibrate.tables import tables
-from pipeline.calibrate.workers import measure_all
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
+from pipeline.studies.calibrate.journal import Journal
+from pipeline.studies.calibrate.markets import NULL_KINDS, Configurations, Kind, Market
+from pipeline.studies.calibrate.page import write
+from pipeline.studies.calibrate.plan import Plan
+from pipeline.studies.calibrate.plot import check_drawable
+from pipeline.studies.calibrate.summary import Calibration, summarise, tables
+from pipeline.studies.calibrate.workers import measure_all
 from pipeline.training.provenance import fingerprint
 
 STRENGTHS = (2.0, 4.0, 6.0, 8.0, 10.0)
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.table(f"SYNTHETIC. {table.title}", table.columns, table.rows)
         if given.write:
             words = sys.argv[1:] if arguments is None else arguments
-            command = f"python -m pipeline.calibrate {shlex.join(words)}"
+            command = f"scripts/calibrate {shlex.join(words)}"
             write(calibration, command, given.workers, given.write)
             console.print(f"Page: {given.write / 'calibration.md'}")
     except KeyboardInterrupt:
@@ -83,7 +82,7 @@ def calibrate(given: argparse.Namespace, journal: Journal, console: Console) -> 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.calibrate",
+        prog="scripts/calibrate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -3,7 +3,7 @@
 Everything is simulated on the `reference` path: each window's winner on both its parts, the stored
 configuration on the days it was found on. What was stored must come out again: every trade, every
 daily return, every metric, and the test against luck that follows from them. What the row says
-besides must follow from these figures (`pipeline.books`).
+besides must follow from these figures (`pipeline.review.derived`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from gpu_engine.agreement import (
 )
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import METRICS, TRADE, Candles, Float, Window
-from pipeline.books import Books, equal, judged, pairs, rebuilt_document, row
 from pipeline.config import SimulationConfig
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.records import Configuration
-from pipeline.stored import evaluator_of, utc_date
+from pipeline.review.derived import Books, equal, judged, pairs, rebuilt_document, row
+from pipeline.review.stored import evaluator_of, utc_date
 from pipeline.training.provenance import engine_hash
 from pipeline.validation.statistics import sharpe_test
 

@@ -1,7 +1,7 @@
 """Why a stored configuration is in its stage and what would move it, in plain sentences.
 
 Works from what the database holds alone: nothing is simulated again, so any reader of the database
-can show the same. `pipeline.caveats` adds what the figures do not prove.
+can show the same. `pipeline.review.caveats` adds what the figures do not prove.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from datetime import datetime
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-from pipeline.caveats import caveats
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.results.rejudging import EXECUTION, MONITOR, ceiling
+from pipeline.review.caveats import caveats
+from pipeline.review.rejudging import EXECUTION, MONITOR, ceiling
 from pipeline.validation.stages import STAGE_SIZE, Stage
 from pipeline.validation.wording import LIVE_VERDICTS, VERDICTS, number, percent, plural, share
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.bench.timing import Seconds
 from pipeline.cli.console import Console
+from pipeline.studies.bench.timing import Seconds
 from pipeline.training.provenance import PACKAGES
 
 #: Seconds for the default grid on a year of 5-minute candles with 2 cores, and bytes at the peak.

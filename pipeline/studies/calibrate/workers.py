@@ -10,13 +10,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-from pipeline.calibrate.journal import Journal
-from pipeline.calibrate.markets import Configurations, Market
-from pipeline.calibrate.measure import Outcome, measure
-from pipeline.calibrate.plan import Plan
 from pipeline.cli.console import Advance
 from pipeline.errors import UserError
 from pipeline.executors.orphans import end_with_parent
+from pipeline.studies.calibrate.journal import Journal
+from pipeline.studies.calibrate.markets import Configurations, Market
+from pipeline.studies.calibrate.measure import Outcome, measure
+from pipeline.studies.calibrate.plan import Plan
 from pipeline.training.provenance import fingerprint
 
 #: How many threads linear algebra takes; read once, when a process starts.

@@ -10,8 +10,8 @@ import numpy as np
 from gpu_engine.agreement import Disagreement, compare_metrics, compare_trades
 from gpu_engine.backend import Backend
 from gpu_engine.records import METRICS, Candles, Window
-from pipeline.bench.setting import Setting
 from pipeline.search.backends import named_backend
+from pipeline.studies.bench.setting import Setting
 
 
 class Parity(NamedTuple):

@@ -1,4 +1,4 @@
-"""Grid, random and Bayesian search on the same candles: `python -m pipeline.compare FILE ...`.
+"""Compare grid, random and Bayesian search on the same candles: `scripts/compare FILE ...`.
 
 Each method searches the whole history of each file once, in one window, with the same objective.
 Random and Bayesian search are repeated over seeds. The grid's score by peak is the best there is.
@@ -71,7 +71,7 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print a table for each file."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.compare", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/compare", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, help="candles: Parquet, CSV or feather")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions (default 5)")
     parser.add_argument("--objective", default="net_profit")

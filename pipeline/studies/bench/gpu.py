@@ -1,4 +1,4 @@
-"""Every figure that needs a GPU, with one command: `python -m pipeline.gpu_report CANDLES.npz`.
+"""Measure every figure that needs a GPU (`scripts/gpu`).
 
 Needs NumPy, Numba, CuPy and a device, nothing else of the project's packages: a GPU host often has
 no more. `--export FILE CANDLES.npz`, run where Parquet can be read, makes the candles' file.
@@ -225,7 +225,9 @@ def export(source: Path, path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print one JSON object, or write candles for another machine."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.gpu_report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.bench.gpu", description=__doc__
+    )
     parser.add_argument("candles", type=Path, help="npz made by --export")
     parser.add_argument("--export", type=Path, metavar="FILE", help="make CANDLES of this file")
     given = parser.parse_args(arguments)

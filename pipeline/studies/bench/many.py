@@ -1,6 +1,6 @@
 """Time a sweep over many small invented markets: what executor and database sustain.
 
-    python -m pipeline.bench.many 1000 executor=ray storage=postgresql
+    python -m pipeline.studies.bench.many 1000 executor=ray storage=postgresql
 
 Exit status: 0 done, 1 a market failed, 2 the user's mistake.
 """
@@ -11,12 +11,12 @@ import argparse
 from collections.abc import Sequence
 from time import perf_counter
 
-from pipeline.bench.report import print_machine
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.config.commands import SweepConfig
 from pipeline.executors import make_executor
+from pipeline.studies.bench.report import print_machine
 from pipeline.sweeps.manifest import Asked
 from pipeline.sweeps.running import sweep
 from pipeline.training import provenance
@@ -36,7 +36,9 @@ SMALL = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.bench.many", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.bench.many", description=__doc__
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("count", type=int, help="markets")
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="executor and storage")

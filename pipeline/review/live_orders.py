@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.results.document import executed
 from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.results.rejudging import EXECUTION, Judgement, held, rejudge
+from pipeline.review.rejudging import EXECUTION, Judgement, held, rejudge
 from pipeline.validation.stages import Gate, Stage, judge
 from pipeline.validation.wording import number
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.calibrate.markets import Market
-from pipeline.calibrate.measure import Outcome
 from pipeline.errors import UserError
 from pipeline.results.jsonable import dumps
+from pipeline.studies.calibrate.markets import Market
+from pipeline.studies.calibrate.measure import Outcome
 
 FILE_NAME = "markets.jsonl"
 

@@ -1,0 +1,1 @@
+"""Look at a stored configuration again: explain, verify, monitor, live orders."""

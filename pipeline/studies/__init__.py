@@ -1,0 +1,1 @@
+"""Measure the product itself: benchmarks, error rates, golden files."""
