@@ -10,10 +10,10 @@ from pipeline.config import FetchConfig
 from pipeline.errors import UserError
 from pipeline.market_data.files.importing import import_candles
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.picture import write_picture
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.sources import compared, fetch_candles
+from pipeline.report.candles import write_picture
 from pipeline.training.summary import show_quality
 
 

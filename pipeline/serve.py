@@ -12,7 +12,6 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.api.access import Security
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import load
@@ -21,6 +20,7 @@ from pipeline.errors import UserError
 from pipeline.queue.supervisor import TOKEN_VARIABLE, Supervisor
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
+from pipeline.web.api.access import Security
 
 ENDING = "Ctrl-C ends it; jobs go on"
 
@@ -50,7 +50,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
     try:
         with Supervisor(engine, config.storage, config.concurrent, console.note):
             # What answers takes seconds to import, in which the dispatcher starts.
-            from pipeline.web import application, listen
+            from pipeline.web.server import application, listen
 
             app = application(engine, config, security)
             address = _address(config.host, listening)

@@ -35,7 +35,7 @@ LAZY = {
     "pipeline.validation.statistics": "scipy.stats",
     "pipeline.results.database": "SQLAlchemy",
     "pipeline.results.jobs": "SQLAlchemy",
-    "pipeline.web": "FastAPI and NiceGUI",
+    "pipeline.web.server": "FastAPI and NiceGUI",
 }
 
 

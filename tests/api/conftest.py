@@ -9,9 +9,9 @@ pytest.importorskip("fastapi", reason="the extra studio is not installed")
 
 from fastapi.testclient import TestClient
 
-from pipeline.api.app import create_app
 from pipeline.results.database import open_database
 from pipeline.validation.stages import judge
+from pipeline.web.api.app import create_app
 from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.serving import service_over
 

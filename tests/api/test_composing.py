@@ -7,9 +7,8 @@ from pydantic import ValidationError
 
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.catalogue import markets
-from pipeline.service import TrainingRequest
-from pipeline.service.choices import choices
-from pipeline.service.composing import compose
+from pipeline.web.service import TrainingRequest
+from pipeline.web.service.composing import choices, compose
 
 STORAGE = StorageConfig(url="sqlite:///elsewhere.db", artifacts="elsewhere")
 STORED = ("storage.url=sqlite:///elsewhere.db", "storage.artifacts=elsewhere")

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse
 
-from pipeline.api.app import create_app
+from pipeline.web.api.app import create_app
 
 START = "/api/training/start"
 ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"

@@ -6,7 +6,7 @@ Cases are drawn through Hypothesis: schemathesis's own pytest plugin asks for an
 import pytest
 from hypothesis import HealthCheck, errors, given, settings
 
-from pipeline.api.app import create_app
+from pipeline.web.api.app import create_app
 
 schemathesis = pytest.importorskip("schemathesis", reason="the extra dev is not installed")
 GenerationMode = schemathesis.GenerationMode

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from pipeline.api.access import COOKIE, Security
 from pipeline.errors import UserError
+from pipeline.web.api.access import COOKIE, Security
 
 TOKEN = "correct-horse-battery-staple"
 JOBS = "/api/training/jobs"

@@ -5,7 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline.results import jobs
 from pipeline.results.jobs import Repository
-from pipeline.service import TrainingRequest
+from pipeline.web.service import TrainingRequest
 from support.runs import ask
 
 START = "/api/training/start"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.picture import by_day, drawing, write_picture
+from pipeline.report.candles import by_day, drawing, write_picture
 
 START, DAY, HOUR = 1_672_531_200_000, 86_400_000, 3_600_000
 

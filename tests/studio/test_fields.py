@@ -1,8 +1,8 @@
 import pytest
 
-from pipeline.service.requests import Random, WalkForward
-from pipeline.studio.fields import _plain, _typed
-from pipeline.studio.words import METHODS, VALIDATIONS
+from pipeline.web.service.requests import Random, WalkForward
+from pipeline.web.studio.labels import METHODS, VALIDATIONS
+from pipeline.web.studio.widgets.fields import _plain, _typed
 
 
 def _schema(model, name):
@@ -25,7 +25,7 @@ def test_bounds_come_from_the_request():
 
 
 def test_every_choice_has_a_sentence():
-    from pipeline.service.choices import choices
+    from pipeline.web.service.composing import choices
 
     assert METHODS.keys() == set(choices().optimizers)
     assert VALIDATIONS.keys() == set(choices().validations)

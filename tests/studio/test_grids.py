@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.service.answers import ParameterChoice
-from pipeline.studio.grids import _is_grid, _read, _written
+from pipeline.web.service.answers import ParameterChoice
+from pipeline.web.studio.widgets.grids import _is_grid, _read, _written
 
 
 def test_a_grid_is_written_and_read_back():
@@ -16,7 +16,7 @@ def test_what_is_no_list_of_numbers_is_refused(written):
 
 
 def test_the_shipped_grids_survive_being_shown():
-    from pipeline.service.choices import choices
+    from pipeline.web.service.composing import choices
 
     for parameters in choices().strategies.values():
         for parameter in parameters:

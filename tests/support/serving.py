@@ -13,7 +13,7 @@ from pipeline.queue import lease
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
-from pipeline.service import Service, Settings
+from pipeline.web.service import Service, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0

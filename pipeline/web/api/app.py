@@ -1,0 +1,81 @@
+"""The FastAPI application: routes, refusals, and the guard in front of everything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pipeline.web.api import configurations, sweeps, training
+from pipeline.web.api.access import Security
+from pipeline.web.api.events import Events
+from pipeline.web.api.guard import Guard
+from pipeline.web.api.limits import BodyLimit, RateLimit
+from pipeline.web.api.problems import Elsewhere, handle
+from pipeline.web.service import Service
+
+#: Bytes of a request's body: the largest sensible start has some ten thousand.
+BODY_LIMIT = 256 * 1024
+STARTS_A_MINUTE = 30
+
+_DESCRIPTION = """Trains crypto strategies and says what luck would have done.
+
+Mistakes are answered with a sentence in `detail`. Where the server has a token, every request sends
+`Authorization: Bearer TOKEN`."""
+
+
+def create_app(
+    service: Service,
+    security: Security | None = None,
+    *,
+    starts_a_minute: int = STARTS_A_MINUTE,
+    body_limit: int = BODY_LIMIT,
+) -> FastAPI:
+    """Make the application; `pipeline.serve` runs it, and the Studio mounts itself on it.
+
+    Parameters
+    ----------
+    service : Service
+        What it is a skin of.
+    security : Security or None
+        Who may ask; None is loopback without a token.
+    starts_a_minute, body_limit : int
+        Starts in any minute, and estimates; bytes of a body.
+    """
+    events = Events(service)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with events.running():
+            yield
+
+    app = FastAPI(
+        title="Strategy trainer",
+        version="1",
+        description=_DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # FastAPI's pages load their scripts from another host
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    handle(app)
+    # Estimates have a count of their own: looking at costs must not use up the starts.
+    starts, estimates = RateLimit(starts_a_minute), RateLimit(starts_a_minute)
+    app.include_router(training.router(service, events, starts, estimates))
+    app.include_router(configurations.router(service))
+    app.include_router(sweeps.router(service))
+    app.add_api_route("/api/health", _health, include_in_schema=False)
+    routes = app.router.routes
+    routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
+    app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(Guard, security=security or Security())
+    app.state.events = events
+    return app
+
+
+async def _health() -> Response:
+    return Response(status_code=204)

@@ -1,0 +1,143 @@
+"""``/api/configurations``: stored results, what is switched on, and what live orders did."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import Field
+
+from pipeline.report.heatmap import Mode
+from pipeline.report.theme import Theme
+from pipeline.web.api.problems import described
+from pipeline.web.service import (
+    ActiveConfigurations,
+    ConfigurationPage,
+    ConfigurationQuery,
+    ExecutionReport,
+    HeatmapQuery,
+    Service,
+)
+from pipeline.web.service.answers import AuditEntry, ConfigurationSummary
+from pipeline.web.service.requests import LIST_LIMIT, Asked, Reason, Word
+from pipeline.web.service.requests import ConfigurationId as ConfigurationIdText
+
+ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_TIME_HEX")]
+
+#: A parameter's value in an address, at most a thousand million as in a body.
+Held = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_]{1,64}=(null|-?[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)$",
+        examples=["stop_distance=1.5"],
+    ),
+]
+
+
+class Activation(Asked):
+    """Why it is switched on; ``force`` does so below VALIDATION."""
+
+    reason: Reason
+    force: bool = False
+
+
+class Deactivation(Asked):
+    """Why it is switched off."""
+
+    reason: Reason
+
+
+class PageQuery(ConfigurationQuery):
+    """`ConfigurationQuery` as an address has it: all text, so numbers are read from it."""
+
+    model_config = ConfigurationQuery.model_config | {"strict": False}
+
+
+def router(service: Service) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(
+        prefix="/api/configurations", tags=["configurations"], responses=described(401, 422)
+    )
+
+    @routes.get("")
+    def configurations(query: Annotated[PageQuery, Query()]) -> ConfigurationPage:
+        """List stored configurations: filtered, sorted, a page at a time."""
+        return service.configurations(query)
+
+    # Before {configuration_id}: routes are tried in order.
+    @routes.get(
+        "/active",
+        response_model=ActiveConfigurations,
+        responses={304: {"description": "It is as If-None-Match has it."}},
+    )
+    def active(
+        response: Response, if_none_match: Annotated[list[str] | None, Header()] = None
+    ) -> ActiveConfigurations | Response:
+        """List what is switched on: what a live trader polls with If-None-Match."""
+        headers = {"ETag": f'"{service.active_etag()}"', "Cache-Control": "no-cache"}
+        if matches(if_none_match, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        found = service.active()
+        response.headers.update(headers | {"ETag": f'"{found.etag}"'})
+        return found
+
+    @routes.get("/{configuration_id}", responses=described(404))
+    def configuration(configuration_id: ConfigurationId) -> dict[str, Any]:
+        """Show a configuration: its V3 JSON."""
+        return service.document(configuration_id)
+
+    @routes.get("/{configuration_id}/explanation", responses=described(404))
+    def explanation(configuration_id: ConfigurationId) -> dict[str, Any]:
+        """Say in words why it is in its stage, gate by gate."""
+        return service.explanation(configuration_id).to_dict()
+
+    @routes.get("/{configuration_id}/audit", responses=described(404))
+    def audit(configuration_id: ConfigurationId) -> list[AuditEntry]:
+        """List every change of it, oldest first."""
+        return service.audit_trail(configuration_id)
+
+    @routes.get("/{configuration_id}/heatmap", responses=described(404))
+    def heatmap(
+        configuration_id: ConfigurationId,
+        x: Word,
+        y: Word,
+        mode: Mode = "best",
+        at: Annotated[list[Held], Query(max_length=LIST_LIMIT)] = [],  # noqa: B006 (FastAPI's way)
+        theme: Theme = "light",
+    ) -> dict[str, Any]:
+        """Return the score over two parameters as a Plotly figure.
+
+        ``best`` is over all others; ``slice`` holds the others at the configuration's own values,
+        or at those of ``at``.
+        """
+        held = dict(word.split("=") for word in at)
+        values = {name: None if value == "null" else float(value) for name, value in held.items()}
+        query = HeatmapQuery(x=x, y=y, mode=mode, at=values, theme=theme)
+        return service.heatmap(configuration_id, query)
+
+    @routes.post("/{configuration_id}/activate", responses=described(404, 409, 413))
+    def activate(configuration_id: ConfigurationId, request: Activation) -> ConfigurationSummary:
+        """Switch it on; refused below VALIDATION, naming the failed gate, unless forced."""
+        return service.activate(configuration_id, request.reason, request.force)
+
+    @routes.post("/{configuration_id}/deactivate", responses=described(404, 409, 413))
+    def deactivate(
+        configuration_id: ConfigurationId, request: Deactivation
+    ) -> ConfigurationSummary:
+        """Switch it off."""
+        return service.deactivate(configuration_id, request.reason)
+
+    @routes.post("/{configuration_id}/execution", responses=described(404, 413))
+    def execution(
+        configuration_id: ConfigurationId, request: ExecutionReport
+    ) -> ConfigurationSummary:
+        """Record what live orders did, and judge its stage anew."""
+        return service.record_execution(configuration_id, request)
+
+    return routes
+
+
+def matches(if_none_match: list[str] | None, tag: str) -> bool:
+    """Whether If-None-Match headers name ``tag`` (RFC 9110 §13.1.2, weak comparison)."""
+    given = [one.strip().removeprefix("W/") for one in ",".join(if_none_match or ()).split(",")]
+    return "*" in given or tag in given

@@ -1,0 +1,165 @@
+"""Events of jobs to any number of readers, from one look at the database.
+
+A server has one poller. Every 0.25 s it reads what is new of each job that somebody watches and
+hands it to all who watch it. Within one job ids ascend in the order of their commits, because every
+event is written in the transaction that holds the job's row; across jobs they need not, which is
+why each job is asked about by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
+
+from pipeline.web.service import Service
+from pipeline.web.service.answers import EventView
+
+_LOG = logging.getLogger("pipeline.web.api")
+
+#: Seconds between two looks at the database, events of one look, and events held for a reader that
+#: does not keep up: it is let go, and comes back with its Last-Event-ID.
+POLL_EVERY, PAGE, HELD = 0.25, 500, 5_000
+#: Seconds after which a silent stream sends a comment, so that nobody on the way takes it for dead.
+HEARTBEAT_EVERY = 15.0
+HEARTBEAT = b": still here\n\n"
+
+ENDED = ("completed", "failed", "cancelled")
+
+
+class Sent(NamedTuple):
+    """An event as it goes over the wire (HTML, §9.2 Server-sent events), written once for all."""
+
+    id: int
+    text: bytes
+
+    @classmethod
+    def of(cls, event: EventView) -> Sent:
+        """Write an event: its JSON is one line, and its kind one word."""
+        text = f"id: {event.id}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
+        return cls(event.id, text.encode())
+
+
+class _Reader:
+    """What is held for one reader; None is the end."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Sent | None] = asyncio.Queue(HELD)
+        self.lost = False
+
+    def give(self, event: Sent | None) -> None:
+        try:
+            self.queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self.lost = True
+
+
+class _Channel:
+    """Readers of one job; ``last`` is the newest event they were given, None before the first."""
+
+    def __init__(self) -> None:
+        self.readers: set[_Reader] = set()
+        self.last: int | None = None
+
+    def publish(self, page: list[EventView]) -> None:
+        """Give a page to all readers, and the end after the status that ends the job."""
+        if not page:
+            return
+        self.last = page[-1].id
+        statuses = [event.payload.get("status") for event in page if event.kind == "status"]
+        ended = bool(statuses) and statuses[-1] in ENDED  # one that was restarted since goes on
+        for event in [*map(Sent.of, page), *([None] if ended else [])]:
+            for reader in self.readers:
+                reader.give(event)
+
+
+class Events:
+    """Hands events of jobs to readers.
+
+    Parameters
+    ----------
+    service : Service
+        Whose events they are.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._channels: dict[str, _Channel] = {}
+        self._closed = False
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Poll for as long as the server runs."""
+        poller = asyncio.create_task(self._poll())
+        try:
+            yield
+        finally:
+            self.close()
+            poller.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await poller
+
+    def close(self) -> None:
+        """End every stream: the server is going down."""
+        self._closed = True
+        for channel in self._channels.values():
+            for reader in channel.readers:
+                reader.give(None)
+
+    async def follow(self, job_id: str, after: int) -> AsyncIterator[bytes]:
+        """Yield the events of a job that follow ``after``, until it has ended.
+
+        Every event once and in order; a reader that comes back goes on where it was, or begins
+        again where the job has no such event yet.
+        """
+        with self._reader(job_id) as (channel, reader):
+            # Whoever has ended by now has written all its events: this must be asked first.
+            job = await asyncio.to_thread(self._service.job, job_id)
+            # An id that the job has not reached is of another one, or of a database that is gone.
+            newest = await asyncio.to_thread(self._service.newest_event, job_id)
+            ended, last = job.status in ENDED, after if after <= newest else 0
+            while page := await self._page(last, job_id):
+                yield b"".join(Sent.of(event).text for event in page)
+                last = page[-1].id
+            if ended:
+                return
+            if channel.last is None:
+                channel.last = last
+            while not (self._closed or reader.lost):
+                try:
+                    event = await asyncio.wait_for(reader.queue.get(), HEARTBEAT_EVERY)
+                except TimeoutError:
+                    yield HEARTBEAT
+                    continue
+                if event is None:
+                    return
+                if event.id > last:
+                    last = event.id
+                    yield event.text
+
+    @contextlib.contextmanager
+    def _reader(self, job_id: str) -> Iterator[tuple[_Channel, _Reader]]:
+        channel, reader = self._channels.setdefault(job_id, _Channel()), _Reader()
+        channel.readers.add(reader)
+        try:
+            yield channel, reader
+        finally:
+            channel.readers.discard(reader)
+            if not channel.readers and self._channels.get(job_id) is channel:
+                del self._channels[job_id]
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_EVERY)
+            for job_id, channel in list(self._channels.items()):
+                if channel.last is None:
+                    continue
+                try:
+                    channel.publish(await self._page(channel.last, job_id))
+                except Exception:  # a database that is away for a moment ends no stream
+                    _LOG.exception("events of job %s cannot be read", job_id)
+
+    async def _page(self, after: int, job_id: str) -> list[EventView]:
+        return await asyncio.to_thread(self._service.events, after, job_id, PAGE)

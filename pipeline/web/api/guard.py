@@ -1,0 +1,82 @@
+"""Hold every request and WebSocket to `web.api.access`, and give every answer safe headers."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.web.api.access import COOKIE, Security
+from pipeline.web.api.problems import problem
+
+_EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+}
+#: JSON is never a page: it may load nothing at all.
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+#: NiceGUI compiles its templates in the browser and places scripts and styles in the page.
+_PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
+    " style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:;"
+    " connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class Guard:
+    """Asks `Security` about every request and WebSocket, and adds headers to every answer."""
+
+    def __init__(self, app: ASGIApp, security: Security) -> None:
+        self._app, self._security = app, security
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        # A WebSocket begins with a GET that changes things: it is held to the rules of a POST.
+        method = scope["method"] if scope["type"] == "http" else "POST"
+        refused = self._security.refusal(headers, method)
+        if refused is None:
+            await self._app(scope, receive, self._adding(scope, headers, send))
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            answer = problem(*refused)
+            if refused[0] == 401:
+                answer.headers["WWW-Authenticate"] = 'Basic realm="API token as password"'
+            await answer(scope, receive, self._adding(scope, None, send))
+
+    def _adding(self, scope: Scope, headers: Headers | None, send: Send) -> Send:
+        """Return ``send`` with headers added; ``headers`` are a request's that was let through."""
+        policy = _API_POLICY if scope["path"].startswith("/api") else _PAGE_POLICY
+        session = None
+        if headers is not None and headers.get("authorization", "").lower().startswith("basic "):
+            session = self._security.session()
+
+        async def adding(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # NiceGUI's socket would let any page read its answers.
+                message["headers"] = [
+                    (name, value)
+                    for name, value in message.get("headers", ())
+                    if not name.lower().startswith(b"access-control-")
+                ]
+                out = MutableHeaders(scope=message)
+                for name, value in _EVERYWHERE.items():
+                    out[name] = value
+                out.setdefault("Content-Security-Policy", policy)
+                if policy is _API_POLICY:
+                    out.setdefault("Cache-Control", "no-store")
+                if session is not None:
+                    cookie = f"{COOKIE}={session}; HttpOnly; SameSite=Strict; Path=/"
+                    out.append("Set-Cookie", cookie)
+            await send(message)
+
+        return adding

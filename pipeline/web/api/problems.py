@@ -1,0 +1,153 @@
+"""Refusals and faults as JSON: a sentence for a mistake, a reference and nothing else for a fault.
+
+What a client sent is never repeated: it may be long, or no text at all. The traceback of a fault
+goes to the server's log under the reference that the client was given.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+
+_LOG = logging.getLogger("pipeline.web.api")
+
+_UNREADABLE = (
+    "The body cannot be read as JSON: it is no UTF-8, is nested too deep, or has a number of"
+    " thousands of digits."
+)
+
+#: Faults of one request that are listed; names and sentences are cut to so many characters.
+MOST, LONGEST = 20, 200
+
+
+class Problem(BaseModel):
+    """Why a request was refused. ``reference`` finds a fault in the server's log."""
+
+    detail: str = Field(description="A sentence: what is wrong, what is allowed.")
+    reference: str | None = None
+
+
+def problem(
+    status: int,
+    detail: str,
+    reference: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer with a `Problem`, in ASCII: a client's broken text cannot break the answer."""
+    body = json.dumps({"detail": detail, "reference": reference}, ensure_ascii=True)
+    return Response(body, status, headers, "application/json")
+
+
+def handle(app: FastAPI) -> None:
+    """Teach ``app`` what to answer to every exception."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(UserError, _mistake)
+    app.add_exception_handler(UnknownIdError, _unknown)
+    app.add_exception_handler(IllegalTransitionError, _conflict)
+    app.add_exception_handler(Exception, _fault)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = error.errors()
+    # A body of any other type is handed over as bytes, which are no object whatever they say.
+    if faults[0]["loc"] == ("body",) and isinstance(faults[0].get("input"), bytes):
+        return problem(422, "The body must be JSON: send it with Content-Type: application/json.")
+    sentences = [_sentence(fault) for fault in faults[:MOST]]
+    if len(faults) > MOST:
+        sentences.append(f"and {len(faults) - MOST} more")
+    return problem(422, "; ".join(sentences))
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """``body.optimizer.samples: Input should be less than or equal to 10000000``."""
+    where = ".".join(_cut(str(part)) for part in fault["loc"])
+    return f"{where}: {_cut(str(fault['msg']).removeprefix('Value error, '))}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's, of a body that Python's parser gave up on
+        return problem(422, _UNREADABLE)
+    return problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+class Elsewhere:
+    """Answers what no route of the API does: no page that is mounted beside it shall.
+
+    405 with what is allowed where an earlier one of ``routes`` takes another method, else 404.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        before = takewhile(lambda route: getattr(route, "app", None) is not self, self._routes)
+        routes = list(before)
+        allowed = [
+            method
+            for method in ("GET", "POST")
+            if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in routes)
+        ]
+        if allowed:
+            said = ", ".join(allowed)
+            answer = problem(405, f"This address takes {said} only.", headers={"Allow": said})
+        else:
+            answer = problem(404, "Nothing is at this address: see /api/openapi.json.")
+        await answer(scope, receive, send)
+
+
+async def _mistake(_: Request, error: Exception) -> Response:
+    if isinstance(error, NotFoundError):
+        return problem(404, str(error))
+    return problem(409 if isinstance(error, ConflictError) else 422, str(error))
+
+
+async def _unknown(_: Request, error: Exception) -> Response:
+    return problem(404, "Nothing has this id.")
+
+
+async def _conflict(_: Request, error: Exception) -> Response:
+    return problem(409, str(error))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    reference = secrets.token_hex(8)
+    _LOG.error("fault %s: %s %s", reference, request.method, request.url.path, exc_info=error)
+    return problem(500, "Something went wrong here; the server's log tells what.", reference)
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe refusals for the OpenAPI document."""
+    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in statuses}
+
+
+_MEANINGS = {
+    401: "The API token is missing or wrong.",
+    404: "Nothing has this id.",
+    409: "Its state does not allow it.",
+    413: "The request is too large.",
+    422: "The request is not one that can be made; it says what is allowed.",
+    429: "Too many of these a minute; Retry-After says when to try again.",
+}

@@ -1,0 +1,35 @@
+"""``/api/sweeps``: many markets that were trained and judged together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from pipeline.web.api.problems import described
+from pipeline.web.service import Service
+from pipeline.web.service.answers import SweepMarketView, SweepReport, SweepView
+from pipeline.web.service.requests import JobId
+
+SweepId = Annotated[JobId, Path(description="32 hexadecimal digits.")]
+
+
+def router(service: Service) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api/sweeps", tags=["sweeps"], responses=described(401, 422))
+
+    @routes.get("")
+    def sweeps(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> list[SweepView]:
+        """List sweeps, newest first."""
+        return [SweepView.model_validate(one) for one in service.sweeps(limit)]
+
+    @routes.get("/{sweep_id}", responses=described(404))
+    def sweep(sweep_id: SweepId) -> SweepReport:
+        """Show a sweep and what became of each of its markets."""
+        found, markets = service.sweep(sweep_id)
+        return SweepReport(
+            sweep=SweepView.model_validate(found),
+            markets=[SweepMarketView.model_validate(one) for one in markets],
+        )
+
+    return routes

@@ -1,0 +1,118 @@
+"""``/api/training``: estimates, starts, jobs and their events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
+from starlette.responses import StreamingResponse
+
+from pipeline.results.records import Status
+from pipeline.web.api.events import Events
+from pipeline.web.api.limits import RateLimit
+from pipeline.web.api.problems import described
+from pipeline.web.service import Service, TrainingRequest
+from pipeline.web.service.answers import (
+    Choices,
+    EstimateAnswer,
+    JobPage,
+    JobResults,
+    JobView,
+    Started,
+)
+from pipeline.web.service.requests import JobId as JobIdText
+
+JobId = Annotated[JobIdText, Path(description="32 hexadecimal digits.")]
+#: A database's integer holds it.
+EventId = Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**63 - 1)]
+
+_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; `pipeline.web.api.events.Sent` is one of them."""
+
+    media_type = "text/event-stream"
+
+
+def router(service: Service, events: Events, starts: RateLimit, estimates: RateLimit) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api/training", tags=["training"], responses=described(401, 422))
+
+    def known(job_id: JobId) -> None:
+        """Refuse what is unknown before a stream begins with status 200."""
+        service.job(job_id)
+
+    @routes.get("/choices")
+    def choices() -> Choices:
+        """Say what a request may name: strategies, markets, methods."""
+        return service.choices()
+
+    def within(limit: RateLimit) -> Callable[[], Awaitable[None]]:
+        """Refuse what comes too often."""
+
+        async def check() -> None:
+            if wait := limit.wait():
+                sentence = f"Too many such requests: try again in {wait} s."
+                raise HTTPException(429, sentence, {"Retry-After": str(wait)})
+
+        return check
+
+    @routes.post(
+        "/start",
+        status_code=202,
+        dependencies=[Depends(within(starts))],
+        responses=described(413, 429),
+    )
+    def start(request: TrainingRequest) -> Started:
+        """Put a job for every market into the queue: all of them or none."""
+        return Started(job_ids=service.start_training(request))
+
+    @routes.post(
+        "/estimate", dependencies=[Depends(within(estimates))], responses=described(413, 429)
+    )
+    def estimate(request: TrainingRequest) -> EstimateAnswer:
+        """Say what a start would take, from rates measured on this machine; nothing is stored."""
+        return service.estimate(request)
+
+    @routes.get("/jobs")
+    def jobs(
+        status: Annotated[list[Status] | None, Query(max_length=5)] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    ) -> JobPage:
+        """List jobs, newest first."""
+        return service.jobs(*(status or ()), limit=limit, offset=offset)
+
+    @routes.get("/jobs/{job_id}", responses=described(404))
+    def job(job_id: JobId) -> JobView:
+        """Show one job: status, progress, stage of work, rate, time left."""
+        return service.job(job_id)
+
+    @routes.get(
+        "/jobs/{job_id}/events",
+        response_class=EventStream,
+        dependencies=[Depends(known)],
+        responses=described(404),
+    )
+    async def job_events(job_id: JobId, last_event_id: EventId = 0) -> EventStream:
+        """Stream a job's events until it ends; Last-Event-ID goes on after that one."""
+        return EventStream(events.follow(job_id, last_event_id), headers=_UNBUFFERED)
+
+    @routes.post("/jobs/{job_id}/cancel", responses=described(404, 409))
+    def cancel(job_id: JobId) -> JobView:
+        """Cancel a job that waits or runs."""
+        return service.cancel(job_id)
+
+    @routes.post("/jobs/{job_id}/restart", responses=described(404, 409))
+    def restart(job_id: JobId) -> JobView:
+        """Put a job that failed or was cancelled into the queue again."""
+        return service.restart(job_id)
+
+    @routes.get("/jobs/{job_id}/results", responses=described(404, 409))
+    def results(job_id: JobId) -> JobResults:
+        """Show what a completed job found."""
+        return service.results(job_id)
+
+    return routes

@@ -1,0 +1,64 @@
+"""What a server answers with: the REST API and the Strategy Studio in one application."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from pipeline.config.commands import ServeConfig
+from pipeline.web import studio
+from pipeline.web.api.access import Security
+from pipeline.web.api.app import create_app
+from pipeline.web.api.events import Events
+from pipeline.web.service import Service, Settings
+
+#: Seconds that open connections are given to end.
+PATIENCE = 3
+
+#: Bytes of a request's header.
+LONGEST_HEADER = 32 * 1024
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, which says when it is there, and whose streams end when it is told to."""
+
+    def __init__(self, config: uvicorn.Config, events: Events, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._events, self._ready = events, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so once it listens."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the event streams first: they would wait for their jobs."""
+        self._events.close()
+        await super().shutdown(sockets)
+
+
+def application(engine: Engine, config: ServeConfig, security: Security) -> FastAPI:
+    """Make the application over a database."""
+    service = Service(engine, Settings(config.storage, config.store, config.concurrent))
+    service.warm_up()
+    app = create_app(service, security, starts_a_minute=config.starts_a_minute)
+    studio.mount(app, service)
+    return app
+
+
+def listen(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer on a bound socket until told to end; ``ready`` is called once it does."""
+    settings = uvicorn.Config(
+        app,
+        http="h11",  # the one whose header has a limit
+        h11_max_incomplete_event_size=LONGEST_HEADER,
+        log_level="warning",
+        access_log=False,  # addresses may hold what is nobody's business
+        server_header=False,
+        timeout_graceful_shutdown=PATIENCE,
+    )
+    Server(settings, app.state.events, ready).run([listening])

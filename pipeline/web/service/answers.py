@@ -1,0 +1,308 @@
+"""What is answered: small models that the REST API shows as JSON and the Studio as pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.results.jsonable import jsonable
+from pipeline.results.records import Configuration, Job, MarketStatus, Status
+from pipeline.validation.stages import STAGE_SIZE, Stage
+
+
+class Answer(BaseModel):
+    """A frozen answer, made from a model or a record."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class MarketChoice(Answer):
+    """A market that can be trained."""
+
+    name: str
+    exchange: str
+    pair: str
+    timeframe: str
+    synthetic: bool
+
+
+class ParameterChoice(Answer):
+    """A parameter of a strategy, and the values that a search gives it by default."""
+
+    name: str
+    kind: Literal["structural", "threshold", "exit"]
+    grid: list[float | None]
+
+
+class Choices(Answer):
+    """What can be asked for."""
+
+    strategies: dict[str, list[ParameterChoice]]
+    markets: list[MarketChoice]
+    exchanges: list[str]
+    pairs: list[str]
+    timeframes: list[str]
+    optimizers: list[str]
+    validations: list[str]
+    objectives: list[str]
+
+
+class Started(Answer):
+    """Jobs of a start, in the order of their markets."""
+
+    job_ids: list[str]
+
+
+class MarketEstimate(Answer):
+    """What one market's run would take; ``refused`` says why it cannot be made.
+
+    ``out_of_reach`` says that so few trades are expected that no run can pass the gates of
+    VALIDATION, whatever it finds.
+    """
+
+    market: str
+    combinations: int = 0
+    windows: int = 0
+    evaluations: int = 0
+    bars: int = 0
+    memory_bytes: int = 0
+    seconds: float = 0.0
+    expected_trades: float = 0.0
+    power_note: str = ""
+    out_of_reach: bool = False
+    candles: str = ""
+    refused: str | None = None
+
+
+class EstimateAnswer(Answer):
+    """What a start would take, from rates measured on this machine.
+
+    ``seconds`` is of all markets with as many at a time as the queue runs, ``memory_bytes`` of
+    those that run at a time.
+    """
+
+    markets: list[MarketEstimate]
+    combinations: int
+    evaluations: int
+    memory_bytes: int
+    seconds: float
+    concurrent: int
+    backend: str
+    warnings: list[str]
+
+
+class JobView(Answer):
+    """One job as it stands. ``progress`` is 0…1 of the present stage of work.
+
+    ``rate`` is units of that stage a second and ``seconds_left`` what is left of it; both are None
+    where there is nothing to reckon with.
+    """
+
+    id: str
+    market: str
+    exchange: str
+    pair: str
+    timeframe: str
+    strategy: str
+    optimizer: str
+    synthetic: bool
+    seed: int
+    status: Status
+    queued: bool
+    stage_of_work: str | None
+    progress: float
+    rate: float | None
+    seconds_left: float | None
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobPage(Answer):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobView]
+    limit: int
+    offset: int
+
+
+class EventView(Answer):
+    """One event of a job; ``id`` is what Last-Event-ID names."""
+
+    id: int
+    job_id: str
+    at: datetime
+    kind: str
+    payload: dict[str, Any]
+
+
+class ConfigurationSummary(Answer):
+    """One stored configuration without its documents."""
+
+    id: str
+    job_id: str
+    strategy: str
+    exchange: str
+    pair: str
+    timeframe: str
+    lifecycle_stage: Stage
+    synthetic: bool
+    is_active: bool
+    oos_sharpe_ratio: float | None
+    oos_net_profit: float | None
+    sample_size: int
+    p_value: float | None
+    created_at: datetime
+
+
+class ConfigurationPage(Answer):
+    """A page of configurations, and how many match in all."""
+
+    configurations: list[ConfigurationSummary]
+    total: int
+    limit: int
+    offset: int
+
+
+class JobResults(Answer):
+    """What a job found; ``documents`` are V3 JSON, empty where nothing was admissible."""
+
+    job: JobView
+    configurations: list[ConfigurationSummary]
+    documents: list[dict[str, Any]]
+
+
+class AuditEntry(Answer):
+    """One entry of a configuration's audit trail."""
+
+    at: datetime
+    kind: str
+    from_stage: Stage
+    to_stage: Stage
+    reason: str
+    figures: dict[str, Any]
+
+
+class ActiveConfiguration(Answer):
+    """What a live trader needs of a configuration that is switched on."""
+
+    id: str
+    lifecycle_stage: Stage
+    size: float = Field(description="Share of a full position that its stage may trade.")
+    synthetic: bool
+    document: dict[str, Any]
+
+
+class ActiveConfigurations(Answer):
+    """All that is switched on. ``etag`` changes with any change of it."""
+
+    etag: str
+    configurations: list[ActiveConfiguration]
+
+
+class SweepView(Answer):
+    """A sweep as it stands: what it was asked for, and the days that it began with."""
+
+    id: str
+    strategy: str
+    optimizer: str
+    since: datetime | None
+    until: datetime
+    engine_version: str
+    status: Status
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class SweepMarketView(Answer):
+    """What became of one market of a sweep; ``market`` is its name in `conf/market`."""
+
+    market: str
+    status: MarketStatus
+    job_id: str
+    configuration_id: str | None
+    p_value: float | None
+    fdr_q_value: float | None
+    error: str | None
+    seconds: float | None
+
+
+class SweepReport(Answer):
+    """A sweep and its markets, in the order in which they were asked for."""
+
+    sweep: SweepView
+    markets: list[SweepMarketView]
+
+
+def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:
+    """Return a job as it stands; ``progress`` is the payload of its newest progress event."""
+    rate, left = _pace(progress)
+    return JobView(
+        id=record.id,
+        market=record.market,
+        exchange=record.exchange,
+        pair=record.pair,
+        timeframe=record.timeframe,
+        strategy=record.strategy,
+        optimizer=record.optimizer,
+        synthetic=_synthetic(record),
+        seed=record.seed,
+        status=record.status,
+        queued=record.queued,
+        stage_of_work=record.stage_of_work,
+        progress=record.progress,
+        rate=rate,
+        seconds_left=left,
+        error=record.error,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+    )
+
+
+def summary(record: Configuration) -> ConfigurationSummary:
+    """Return a configuration without its documents."""
+    metrics: dict[str, Any] = jsonable(record.out_of_sample)
+    return ConfigurationSummary(
+        id=record.id,
+        job_id=record.job_id,
+        strategy=record.strategy,
+        exchange=record.exchange,
+        pair=record.pair,
+        timeframe=record.timeframe,
+        lifecycle_stage=record.lifecycle_stage,
+        synthetic=record.synthetic,
+        is_active=record.is_active,
+        oos_sharpe_ratio=metrics.get("sharpe_ratio"),
+        oos_net_profit=metrics.get("net_profit"),
+        sample_size=metrics.get("sample_size") or 0,
+        p_value=jsonable(record.statistics.get("p_value")),
+        created_at=record.created_at,
+    )
+
+
+def active(record: Configuration) -> ActiveConfiguration:
+    """Return what a live trader needs of a configuration."""
+    return ActiveConfiguration(
+        id=record.id,
+        lifecycle_stage=record.lifecycle_stage,
+        size=STAGE_SIZE[record.lifecycle_stage],
+        synthetic=record.synthetic,
+        document=record.document,
+    )
+
+
+def _synthetic(record: Job) -> bool:
+    """Whether a job's candles are invented or rearranged, from what it was told."""
+    data = record.config.get("data", {})
+    return data.get("source") == "synthetic" or data.get("surrogate") is not None
+
+
+def _pace(progress: dict[str, Any] | None) -> tuple[float | None, float | None]:
+    """Units a second of the present stage of work, and the seconds that are left of it."""
+    if not progress or not progress.get("rate"):
+        return None, None
+    return progress["rate"], (progress["total"] - progress["done"]) / progress["rate"]

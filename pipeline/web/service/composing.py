@@ -1,0 +1,210 @@
+"""From a request to the configuration of each market, exactly as `pipeline.train` composes it.
+
+A client's words become settings only after they were found among our own names or are numbers, so
+that no word of a client is ever a path, an address or an interpolation.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from threading import Lock
+from typing import Any, TypeAlias, get_args
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pipeline.config import (
+    CONFIG_DIR,
+    Objective,
+    StorageConfig,
+    TrainConfig,
+    checked,
+    composed,
+    load,
+)
+from pipeline.config.catalogue import Market, markets, named, product, strategies
+from pipeline.errors import UserError, suggestion
+from pipeline.web.service.answers import Choices, MarketChoice, ParameterChoice
+from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
+
+#: A setting's value, as JSON has it.
+Plain: TypeAlias = str | float | bool | list[float | None] | None
+
+
+#: Hydra composes through one object of the whole process.
+_COMPOSING = Lock()
+
+
+def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dict[str, TrainConfig]:
+    """Compose the configuration of every market that is asked for, by the market's name.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        What a client asks for.
+    storage : StorageConfig
+        Where the server keeps results.
+    store : str
+        Folder of candles of this server.
+
+    Raises
+    ------
+    UserError
+        When a name is unknown or a configuration is refused; it says what is allowed.
+    """
+    known = strategies()
+    if request.strategy not in known:
+        raise UserError(
+            f"strategy: {request.strategy} is none; allowed are {', '.join(known)}."
+            f"{suggestion(request.strategy, known)}"
+        )
+    chosen = _chosen(request)
+    configs: dict[str, TrainConfig] = {}
+    faults: dict[str, str] = {}
+    for market in chosen:
+        try:
+            config = _load(_groups(request, market), tuple(_settings(request, market, store)))
+            configs[market.name] = config.model_copy(update={"storage": storage})
+        except UserError as error:
+            faults.setdefault(str(error), market.name)
+    if faults:
+        raise UserError("\n".join(f"{name}: {fault}" for fault, name in faults.items()))
+    _check_budget(next(iter(configs.values())))
+    return configs
+
+
+def _groups(request: TrainingRequest, market: Market) -> tuple[str, ...]:
+    return (
+        f"market={market.name}",
+        f"strategy={request.strategy}",
+        f"optimizer={request.optimizer.name}",
+        f"validation={request.validation.method}",
+    )
+
+
+def _chosen(request: TrainingRequest) -> list[Market]:
+    if request.markets:
+        return named(request.markets)
+    chosen = product(request.pairs, request.exchanges, request.timeframes)
+    if len(chosen) > LIST_LIMIT:
+        raise UserError(
+            f"pairs, exchanges and timeframes come to {len(chosen)} markets; at most {LIST_LIMIT}"
+            " are taken at a time: ask for some of them."
+        )
+    return chosen
+
+
+def _load(groups: tuple[str, ...], settings: tuple[tuple[str, Plain], ...]) -> TrainConfig:
+    """Compose and check one market's configuration.
+
+    Hydra composes the groups, a fifth of a second each time; they stay the same while a person
+    moves budgets and windows, and single settings are put into a copy as Hydra would.
+    """
+    config = copy.deepcopy(_composed(groups))
+    try:
+        for key, value in settings:
+            OmegaConf.update(config, key, value, merge=False)
+    except OmegaConfBaseException:  # a key that is none: Hydra's own refusal names it
+        words = (f"{key}={_word(value)}" for key, value in settings)
+        with _COMPOSING:
+            return load([*groups, *words], TrainConfig, "train")
+    return checked(config, TrainConfig)
+
+
+@lru_cache(maxsize=512)
+def _composed(groups: tuple[str, ...]) -> DictConfig:
+    with _COMPOSING:
+        return composed(groups, "train")
+
+
+def _settings(request: TrainingRequest, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
+    """Yield single settings of one market's training: key and value."""
+    for name, grid in request.parameters.items():
+        yield f"strategy.parameters.{name}.grid", list(grid)
+    for group, part, word in (
+        ("optimizer", request.optimizer, "name"),
+        ("validation", request.validation, "method"),
+    ):
+        for key, value in part:
+            if key != word:
+                yield f"{group}.{key}", value
+    yield from _history(request.history, market, store)
+    for key in ("space", "objective", "selection", "min_trades", "seed"):
+        yield key, getattr(request, key)
+
+
+def _history(history: History, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
+    """Yield what chooses the days; those of real markets end at midnight UTC, to end alike."""
+    if market.synthetic:
+        if history.since or history.until:
+            raise UserError(
+                "its candles are invented, so history.since and history.until mean nothing: give"
+                " history.days."
+            )
+        if history.days:
+            yield "data.days", history.days
+        return
+    since, until = history.since, history.until
+    if history.days:
+        until = datetime.now(UTC).date()
+        since = until - timedelta(days=history.days)
+    yield "data.store", store
+    if since:
+        yield "data.since", str(since)
+    if until:
+        yield "data.until", str(until)
+
+
+def _word(value: Plain) -> str:
+    """Write a value as a KEY=VALUE word has it."""
+    if isinstance(value, list):
+        return f"[{','.join(_word(one) for one in value)}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _check_budget(config: TrainConfig) -> None:
+    size = config.strategy.grid_size
+    if config.optimizer.name == "grid" and size > BUDGET_LIMIT:
+        raise UserError(
+            f"optimizer: this grid has {size:,} combinations, and at most {BUDGET_LIMIT:,} are"
+            " searched whole: use optimizer random or bayesian, or a smaller grid."
+        )
+
+
+@lru_cache(maxsize=1)
+def choices() -> Choices:
+    """Return everything that a request may name."""
+    every = list(markets().values())
+    words = {
+        field: list(dict.fromkeys(getattr(market, field) for market in every))
+        for field in ("exchange", "pair", "timeframe")
+    }
+    return Choices(
+        strategies={name: _parameters(name) for name in strategies()},
+        markets=[MarketChoice.model_validate(market) for market in every],
+        exchanges=words["exchange"],
+        pairs=words["pair"],
+        timeframes=words["timeframe"],
+        optimizers=_files("optimizer"),
+        validations=_files("validation"),
+        objectives=list(get_args(Objective)),
+    )
+
+
+def _parameters(strategy: str) -> list[ParameterChoice]:
+    declared: Any = OmegaConf.to_container(
+        OmegaConf.load(CONFIG_DIR / "strategy" / f"{strategy}.yaml")
+    )
+    return [
+        ParameterChoice(name=name, kind=one["kind"], grid=one["grid"])
+        for name, one in declared["parameters"].items()
+    ]
+
+
+def _files(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))

@@ -1,0 +1,357 @@
+"""The one service behind REST API, Strategy Studio and commands.
+
+Every method is a plain call that may block for a moment: a server runs it in a thread. Nothing is
+held between calls but the rates that estimates are priced with, so any number of servers may work
+on one database. What is queued here is run by the dispatcher that `queue.supervisor` keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from pipeline.config import StorageConfig, TrainConfig, catalogue
+from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.report.heatmap import heatmap
+from pipeline.report.loading import ReportData, load_report
+from pipeline.results import activation, job_events
+from pipeline.results.jobs import Repository, StageMovedError
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+from pipeline.results.records import Configuration, Job, Status, Sweep, SweepMarket
+from pipeline.results.sweeps import Sweeps
+from pipeline.review import live_orders
+from pipeline.review.explanation import Explanation, explain
+from pipeline.review.stored import searched_grid
+from pipeline.training import job
+from pipeline.validation.stages import STAGES
+from pipeline.web.service import answers, composing, estimates
+from pipeline.web.service.answers import (
+    ActiveConfigurations,
+    AuditEntry,
+    Choices,
+    ConfigurationPage,
+    ConfigurationSummary,
+    EstimateAnswer,
+    EventView,
+    JobPage,
+    JobResults,
+    JobView,
+)
+from pipeline.web.service.requests import (
+    ConfigurationQuery,
+    ExecutionReport,
+    HeatmapQuery,
+    TrainingRequest,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where results and candles lie, and how many jobs run at a time.
+
+    Attributes
+    ----------
+    storage : StorageConfig
+        Database and artifacts.
+    store : str
+        Folder of candles.
+    concurrent : int
+        Jobs that the queue runs at a time.
+    """
+
+    storage: StorageConfig
+    store: str = "var/candles"
+    concurrent: int = 1
+
+
+def queue_all(repository: Repository, configs: Iterable[TrainConfig]) -> list[str]:
+    """Store a pending job of each configuration that waits for a dispatcher; return their ids."""
+    return repository.queue_jobs(job.description(config) for config in configs)
+
+
+#: Lowest stage that is activated without force.
+ACTIVATED_FROM = "VALIDATION"
+
+
+class Service:
+    """Everything that can be asked of one database.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `pipeline.results.database.open_database`.
+    settings : Settings
+        What the server's owner decided.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.settings = settings
+        self._repository = Repository(engine)
+        self._sweeps = Sweeps(engine)
+
+    def warm_up(self) -> None:
+        """Read the configuration files that every request needs: the first would wait for it."""
+        self._compose(TrainingRequest(markets=[next(iter(catalogue.markets()))]))
+
+    # Training
+
+    def choices(self) -> Choices:
+        """Return what a request may name."""
+        return composing.choices()
+
+    def start_training(self, request: TrainingRequest) -> list[str]:
+        """Put a job for every market into the queue and return their ids; none if any is refused.
+
+        Raises
+        ------
+        UserError
+            When a name is unknown or a configuration is refused; it says what is allowed.
+        """
+        return queue_all(self._repository, self._compose(request).values())
+
+    def estimate(self, request: TrainingRequest) -> EstimateAnswer:
+        """Say what a start would take; nothing is fetched or stored."""
+        return estimates.estimated(self._compose(request), self.settings.concurrent)
+
+    def _compose(self, request: TrainingRequest) -> Mapping[str, TrainConfig]:
+        return composing.compose(request, self.settings.storage, self.settings.store)
+
+    # Jobs
+
+    def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
+        """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
+        found = self._repository.jobs(*statuses, limit=limit, offset=offset)
+        return JobPage(jobs=[self._view(one) for one in found], limit=limit, offset=offset)
+
+    def job(self, job_id: str) -> JobView:
+        """Read one job."""
+        try:
+            found = self._repository.job(job_id)
+        except UnknownIdError:
+            raise NotFoundError(f"No job has the id {job_id}.") from None
+        return self._view(found)
+
+    def cancel(self, job_id: str) -> JobView:
+        """Cancel a job that waits or runs; whoever runs it notices and ends.
+
+        Raises
+        ------
+        ConflictError
+            When it has ended.
+        """
+        before = self.job(job_id)
+        try:
+            self._repository.cancel_job(job_id)
+        except IllegalTransitionError:
+            raise ConflictError(
+                f"Job {job_id} is {before.status}: there is nothing to cancel."
+            ) from None
+        return self.job(job_id)
+
+    def restart(self, job_id: str) -> JobView:
+        """Put a job that failed or was cancelled into the queue again.
+
+        Raises
+        ------
+        ConflictError
+            When it waits, runs or is complete.
+        """
+        before = self.job(job_id)
+        try:
+            self._repository.restart_job(job_id)
+        except IllegalTransitionError:
+            raise ConflictError(
+                f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
+            ) from None
+        return self.job(job_id)
+
+    def results(self, job_id: str) -> JobResults:
+        """Read what a job found.
+
+        Raises
+        ------
+        ConflictError
+            When it is not complete.
+        """
+        job = self.job(job_id)
+        if job.status != "completed":
+            raise ConflictError(
+                f"Job {job_id} is {job.status}: only a completed job has results."
+                + (f" {job.error}" if job.error else "")
+            )
+        found = self._repository.configurations(job_id=job_id)
+        return JobResults(
+            job=job,
+            configurations=[answers.summary(one) for one in found],
+            documents=[one.document for one in found],
+        )
+
+    def events(
+        self, after: int = 0, job_id: str | None = None, limit: int = 500
+    ) -> list[EventView]:
+        """Read events of a job, or of all, that follow event ``after``; ids ascend."""
+        found = job_events.events_after(self._repository, after, job_id, limit)
+        return [EventView.model_validate(one) for one in found]
+
+    def newest_event(self, job_id: str) -> int:
+        """Return the id of a job's last event; 0 before the first."""
+        return job_events.newest_id(self._repository, job_id)
+
+    def notes(self, job_id: str) -> list[str]:
+        """Read what a job had to say, such as which backend it took."""
+        return job_events.notes(self._repository, job_id)
+
+    # Configurations
+
+    def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
+        """Read a page of stored configurations."""
+        wanted = query.model_dump(exclude={"stage", "active", "sort"})
+        rows, total = self._repository.page_of_configurations(
+            **wanted, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
+        )
+        return ConfigurationPage(
+            configurations=[ConfigurationSummary.model_validate(row) for row in rows],
+            total=total,
+            limit=query.limit,
+            offset=query.offset,
+        )
+
+    def configuration(self, configuration_id: str) -> Configuration:
+        """Read one configuration."""
+        try:
+            return self._repository.configuration(configuration_id)
+        except UnknownIdError:
+            raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
+
+    def document(self, configuration_id: str) -> dict[str, Any]:
+        """Read the V3 JSON of a configuration."""
+        return self.configuration(configuration_id).document
+
+    def explanation(self, configuration_id: str) -> Explanation:
+        """Say in words why a configuration is in its stage."""
+        found = self.configuration(configuration_id)
+        events = self._repository.events(found.id)
+        return explain(found, events, searched_grid(self._repository, found))
+
+    def audit_trail(self, configuration_id: str) -> list[AuditEntry]:
+        """Read what happened to a configuration, oldest first."""
+        events = self._repository.events(self.configuration(configuration_id).id)
+        return [AuditEntry.model_validate(event) for event in events]
+
+    def activate(
+        self, configuration_id: str, reason: str, force: bool = False
+    ) -> ConfigurationSummary:
+        """Switch a configuration on for live traders, and record why.
+
+        Raises
+        ------
+        ConflictError
+            Below VALIDATION, naming the gates that failed, unless ``force``.
+        """
+        self.configuration(configuration_id)
+        stages = STAGES if force else STAGES[STAGES.index(ACTIVATED_FROM) :]
+        try:
+            activation.set_active(
+                self._repository, configuration_id, True, reason, stages=stages, forced=force
+            )
+        except StageMovedError:
+            raise ConflictError(self._refused(self.configuration(configuration_id))) from None
+        return self._summary(configuration_id)
+
+    def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary:
+        """Switch a configuration off, and record why."""
+        self.configuration(configuration_id)
+        activation.set_active(self._repository, configuration_id, False, reason)
+        return self._summary(configuration_id)
+
+    def active(self) -> ActiveConfigurations:
+        """Read what is switched on, and a tag that changes whenever it does."""
+        # The tag first: what changes in between has another one at the next look.
+        etag = activation.active_version(self._repository)
+        found = self._repository.configurations(is_active=True, limit=None)
+        return ActiveConfigurations(
+            etag=etag, configurations=[answers.active(one) for one in found]
+        )
+
+    def active_etag(self) -> str:
+        """Return the tag of `active` alone: cheap enough for every poll of a live trader."""
+        return activation.active_version(self._repository)
+
+    def record_execution(
+        self, configuration_id: str, report: ExecutionReport
+    ) -> ConfigurationSummary:
+        """Record what live orders did and judge the stage anew."""
+        self.configuration(configuration_id)
+        live_orders.record_execution(
+            self._repository, configuration_id, report.model_dump(exclude_none=True)
+        )
+        return self._summary(configuration_id)
+
+    # Pictures
+
+    def report(self, configuration_id: str, *, with_candles: bool = True) -> ReportData:
+        """Load everything that a page about a configuration shows."""
+        self.configuration(configuration_id)
+        return load_report(
+            self._repository, self.settings.storage, configuration_id, with_candles=with_candles
+        )
+
+    def heatmap(self, configuration_id: str, query: HeatmapQuery) -> dict[str, Any]:
+        """Return the score surface over two parameters as a Plotly figure.
+
+        Raises
+        ------
+        NotFoundError
+            When no surface is stored.
+        UserError
+            When a parameter is unknown, or a value is not on the grid of the search.
+        """
+        data = self.report(configuration_id, with_candles=False)
+        kept = data.artifacts
+        scores = None if kept is None else kept.scores or kept.summary
+        if scores is None:
+            why = data.missing.get("artifacts", "Only a search of the whole grid has one.")
+            raise NotFoundError(f"{configuration_id} has no score surface. {why}")
+        at = data.configuration.parameters
+        for name in query.at.keys() - at.keys():
+            raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
+        held = at | query.at
+        return heatmap(scores, query.x, query.y, query.mode, held, query.theme, stored=at)
+
+    # Sweeps
+
+    def sweeps(self, limit: int = 50) -> list[Sweep]:
+        """Read sweeps, newest first."""
+        return self._sweeps.recent(limit)
+
+    def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
+        """Read one sweep and its markets."""
+        try:
+            return self._sweeps.sweep(sweep_id), self._sweeps.markets(sweep_id)
+        except UnknownIdError:
+            raise NotFoundError(f"No sweep has the id {sweep_id}.") from None
+
+    def _view(self, found: Job) -> JobView:
+        running = found.status == "running"
+        event = job_events.newest_progress(self._repository, found.id) if running else None
+        return answers.job(found, None if event is None else event.payload)
+
+    def _summary(self, configuration_id: str) -> ConfigurationSummary:
+        return answers.summary(self.configuration(configuration_id))
+
+    def _refused(self, found: Configuration) -> str:
+        """Say why a configuration is not activated, by the gates that hold it where it is."""
+        explained = explain(found, self._repository.events(found.id))
+        failed = [
+            f"{gate.name} ({gate.sentence})"
+            for gate in explained.gates
+            if gate.outcome == "failed" and gate.stage in ("PAPER", "DISCOVERY")
+        ]
+        gates = "; ".join(failed) if failed else explained.verdict
+        return (
+            f"{found.id} is in {found.lifecycle_stage}, and {ACTIVATED_FROM} is needed. Failed:"
+            f" {gates}. Give force=true to activate it all the same."
+        )

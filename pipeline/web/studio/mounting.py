@@ -1,0 +1,73 @@
+"""The Studio's pages, put on a server that answers under ``/api`` already."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from nicegui import ui
+
+from pipeline.web.service import Service
+from pipeline.web.studio.frame import frame, sentence
+from pipeline.web.studio.pages.configuration import configuration_page
+from pipeline.web.studio.pages.configurations import configurations_page
+from pipeline.web.studio.pages.jobs import jobs_page
+from pipeline.web.studio.pages.sweeps import sweep_page, sweeps_page
+from pipeline.web.studio.pages.train import training_page
+
+#: A curve over one window: the Studio's own icon, so that no browser asks for another.
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16"'
+    ' rx="3" fill="#1f5fae"/><path d="M2 12 6 8l3 2 5-6" fill="none" stroke="#fff"'
+    ' stroke-width="2"/></svg>'
+)
+
+
+def mount(app: FastAPI, service: Service) -> None:
+    """Add the Studio's pages to ``app``, after everything that ``app`` answers itself.
+
+    NiceGUI has one set of pages a process: a second call replaces the first one's service.
+    """
+
+    @ui.page("/")
+    async def train() -> None:
+        await training_page(service)
+
+    @ui.page("/jobs")
+    async def jobs() -> None:
+        await jobs_page(service)
+
+    @ui.page("/configurations")
+    async def configurations(request: Request) -> None:
+        await configurations_page(service, request.query_params)
+
+    @ui.page("/configurations/{configuration_id}")
+    async def configuration(configuration_id: str) -> None:
+        await configuration_page(service, configuration_id)
+
+    @ui.page("/sweeps")
+    async def sweeps() -> None:
+        await sweeps_page(service)
+
+    @ui.page("/sweeps/{sweep_id}")
+    async def sweep(sweep_id: str) -> None:
+        await sweep_page(service, sweep_id)
+
+    def nowhere() -> None:
+        with frame("No such page", ""):
+            ui.status_code(404)
+            sentence("Nothing is at this address. The pages are named above.")
+
+    # NiceGUI warns of every page that was left before it was built, which is no fault, and has no
+    # setting for it: its logger's level is the public way.
+    logging.getLogger("nicegui").setLevel(logging.ERROR)
+    ui.run_with(
+        app,
+        root=nowhere,
+        title="Strategy Studio",
+        favicon=_ICON,
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        show_welcome_message=False,
+    )

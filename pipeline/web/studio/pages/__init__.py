@@ -1,0 +1,1 @@
+"""Build one page of the Studio a file."""

@@ -1,0 +1,95 @@
+"""One configuration: the page of its report, with figures that follow what is chosen on it."""
+
+from __future__ import annotations
+
+from nicegui import context, ui
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.errors import UserError
+from pipeline.report import sections
+from pipeline.report.html import Markup
+from pipeline.report.loading import ReportData
+from pipeline.report.payload import fixed_figures
+from pipeline.report.sections import Section
+from pipeline.web.service import Service
+from pipeline.web.service.requests import ConfigurationId
+from pipeline.web.studio.calls import ask
+from pipeline.web.studio.frame import frame, sentence, text, warning
+from pipeline.web.studio.theme import Theme
+from pipeline.web.studio.widgets.activation import Activation
+from pipeline.web.studio.widgets.placeholders import listen, place
+from pipeline.web.studio.widgets.surface import Surface
+from pipeline.web.studio.widgets.trades import Trades
+
+_ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
+
+
+async def configuration_page(service: Service, configuration_id: str) -> None:
+    """Show a configuration once all that is kept of it is read."""
+    with frame("Configuration", "/configurations", headed=False) as theme:
+        try:
+            await ask(service.configuration, _ID.validate_python(configuration_id))
+        except (UserError, ValidationError) as error:
+            ui.status_code(404)
+            text("h1", "No such configuration")
+            warning(
+                str(error) if isinstance(error, UserError) else "That is no id of a configuration."
+            )
+            ui.link("All configurations", "/configurations")
+            return
+        listen()
+        waiting = sentence("Reading what is kept of it …").props("role=status")
+        await context.client.connected()  # candles take a moment: the page is there meanwhile
+        report = await ask(service.report, configuration_id)
+        await theme.name()
+        waiting.delete()
+        _show(service, report, theme)
+
+
+def _show(service: Service, report: ReportData, theme: Theme) -> None:
+    explanation = report.explanation
+    mark = "SYNTHETIC " if explanation.synthetic else ""
+    ui.page_title(f"{mark}{explanation.market} {explanation.stage} · Strategy Studio")
+    markup(sections.head(report), "header")
+    first, *others = [
+        section(report)
+        for section in (
+            sections.verdict,
+            sections.performance,
+            sections.windows,
+            sections.parameters,
+            sections.surface,
+            sections.luck,
+            sections.trades,
+            sections.circuit_breakers,
+            sections.history,
+            sections.provenance,
+            sections.document,
+        )
+    ]
+    with ui.element("nav").props('aria-label="Contents"'):
+        for name, title, _ in (first, *others):
+            ui.link(title, f"#section-{name}")
+    _section(first)
+    with ui.element("section"):
+        text("h2", "Live")
+        Activation(service, report.configuration)
+    for part in others:
+        _section(part)
+    if report.artifacts is not None:
+        for name, figure in fixed_figures(report, report.artifacts).items():
+            place(name, theme, figure)
+        Surface(theme, report)
+        Trades(theme, report)
+
+
+def _section(section: Section) -> None:
+    name, title, inner = section
+    with ui.element("section").props(f"id=section-{name}"):
+        text("h2", title)
+        markup(inner)
+
+
+def markup(inner: Markup, tag: str = "div") -> ui.html:
+    """Add markup of `pipeline.report`, in which every text is escaped already."""
+    return ui.html(inner, sanitize=False, tag=tag)

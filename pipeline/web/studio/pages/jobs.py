@@ -1,0 +1,177 @@
+"""Jobs as they stand: what waits, runs and has ended, whoever started it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from pipeline.results.records import STATUSES, Status
+from pipeline.sweeps.plan import duration
+from pipeline.web.service import Service
+from pipeline.web.service.answers import ConfigurationSummary, JobView
+from pipeline.web.studio.calls import ask, attempt
+from pipeline.web.studio.frame import frame, sentence, stage_badge, text
+
+#: Seconds between two looks at the database, and jobs a page.
+EVERY, SHOWN = 0.5, 25
+
+
+async def jobs_page(service: Service) -> None:
+    """Show the newest jobs, kept up to date."""
+    with frame("Jobs", "/jobs"):
+        table = Jobs(service)
+        await table.refresh()
+        ui.timer(EVERY, table.refresh, immediate=False)
+
+
+class Jobs:
+    """A page of jobs that follows the database."""
+
+    def __init__(self, service: Service) -> None:
+        self._service, self._offset = service, 0
+        self._cards: dict[str, JobCard] = {}
+        self._looking = False
+        self._status = ui.select(
+            {"": "all", **{status: status for status in STATUSES}},
+            label="status",
+            value="",
+            on_change=self._first,
+        ).props("outlined")
+        self._empty = sentence("No job yet: start one on the page Train.")
+        self._empty.set_visibility(False)
+        self._list = ui.element("ul").classes("jobs")
+        with ui.element("div").classes("pager") as self._pager:
+            self._newer = ui.button("Newer", on_click=lambda: self._move(-SHOWN)).props("flat")
+            self._older = ui.button("Older", on_click=lambda: self._move(SHOWN)).props("flat")
+
+    async def refresh(self) -> None:
+        """Bring the page up to what the database says; one look at a time."""
+        if self._looking:
+            return
+        self._looking = True
+        try:
+            await self._look()
+        finally:
+            self._looking = False
+
+    async def _look(self) -> None:
+        chosen: list[Status] = [self._status.value] if self._status.value else []
+        page = await ask(self._service.jobs, *chosen, limit=SHOWN + 1, offset=self._offset)
+        shown = page.jobs[:SHOWN]
+        self._pager.set_visibility(self._offset > 0 or len(page.jobs) > SHOWN)
+        self._newer.set_enabled(self._offset > 0)
+        self._older.set_enabled(len(page.jobs) > SHOWN)
+        self._empty.set_visibility(not shown)
+        for gone in self._cards.keys() - {job.id for job in shown}:
+            self._cards.pop(gone).delete()
+        for place, job in enumerate(shown):
+            if job.id not in self._cards:
+                with self._list:
+                    self._cards[job.id] = JobCard(self._service, job.id)
+            await self._cards[job.id].show(job, place)
+
+    async def _first(self) -> None:
+        self._offset = 0
+        await self.refresh()
+
+    async def _move(self, by: int) -> None:
+        self._offset = max(0, self._offset + by)
+        await self.refresh()
+
+
+class JobCard:
+    """One job: its state, how far it is, what it found, and what can be done with it."""
+
+    def __init__(self, service: Service, job_id: str) -> None:
+        self._service, self._id = service, job_id
+        self._shown: JobView | None = None
+        with ui.element("li").classes("card job") as self._card:
+            with ui.element("div").classes("line"):
+                self._title = text("h2", "")
+                self._badge = text("span", "", "badge")
+            self._bar = ui.linear_progress(show_value=False, size="0.6rem")
+            self._said = sentence("", "soft")
+            self._error = sentence("", "wrong")
+            with ui.element("details") as self._notes:
+                text("summary", "Notes")
+                self._noted = ui.element("ul")
+            self._notes.set_visibility(False)
+            self._found = ui.element("div")
+            with ui.element("div").classes("line"):
+                self._cancel = self._button("Cancel", service.cancel)
+                self._restart = self._button("Restart", service.restart)
+
+    def delete(self) -> None:
+        """Take the card off the page."""
+        self._card.delete()
+
+    async def show(self, job: JobView, place: int) -> None:
+        """Show what changed since the last look."""
+        before, self._shown = self._shown, job
+        self._card.style(f"order: {place}")
+        if job == before:
+            return
+        mark = "SYNTHETIC " if job.synthetic else ""
+        self._title.set_text(f"{mark}{job.market} · {job.strategy} · {job.optimizer}")
+        self._badge.set_text("queued" if job.queued and job.status == "pending" else job.status)
+        self._badge.classes(replace=f"badge {job.status}")
+        self._bar.set_visibility(job.status == "running")
+        self._bar.set_value(job.progress)
+        self._bar.props(f'aria-label="{job.market}: {job.stage_of_work or job.status}"')
+        self._said.set_text(_told(job))
+        self._error.set_text(job.error or "")
+        self._cancel.set_visibility(job.status in ("pending", "running"))
+        self._restart.set_visibility(job.status in ("failed", "cancelled"))
+        if before is None or (job.status, job.stage_of_work) != (
+            before.status,
+            before.stage_of_work,
+        ):
+            await self._note()
+        if job.status == "completed" and (before is None or before.status != "completed"):
+            results = await attempt(self._service.results, self._id)
+            if results is not None:
+                self._show_found(results.configurations)
+
+    async def _note(self) -> None:
+        """Show what the job had to say, such as which backend it took and what candles lack."""
+        notes = await ask(self._service.notes, self._id)
+        self._notes.set_visibility(bool(notes))
+        self._noted.clear()
+        with self._noted:
+            for note in notes:
+                text("li", note, "soft")
+
+    def _show_found(self, found: list[ConfigurationSummary]) -> None:
+        self._found.clear()
+        with self._found:
+            for configuration in found:
+                with ui.element("p").classes("line"):
+                    stage_badge(configuration.lifecycle_stage, configuration.synthetic)
+                    ui.link(f"Verdict: {configuration.id}", f"/configurations/{configuration.id}")
+            if not found:
+                sentence("Nothing admissible was found, so nothing is stored.")
+
+    def _button(self, name: str, call: Callable[[str], Any]) -> ui.button:
+        async def clicked() -> None:
+            job = await attempt(call, self._id)
+            if job is not None and self._shown is not None:
+                await self.show(job, 0)
+
+        return ui.button(name, on_click=clicked).props("outline")
+
+
+def _told(job: JobView) -> str:
+    """``search: 45 %, 12,000 a second, 5 s left · started 2026-11-22 20:00:00 UTC``."""
+    if job.status == "running":
+        parts = [f"{job.stage_of_work or 'starting'}: {job.progress:.0%}"]
+        if job.rate is not None:
+            parts.append(f"{job.rate:,.0f} a second")
+        if job.seconds_left is not None:
+            parts.append(f"{duration(job.seconds_left)} left in this stage")
+        return ", ".join(parts)
+    asked = f"asked for {job.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    if job.started_at is None or job.finished_at is None:
+        return asked
+    return f"{asked}, took {duration((job.finished_at - job.started_at).total_seconds())}"

@@ -1,0 +1,144 @@
+"""Sweeps: many markets trained alike and judged together."""
+
+from __future__ import annotations
+
+from nicegui import context, ui
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.errors import UserError
+from pipeline.report.sweep_figures import Q_LIMIT, discoveries, sharpe_ratios
+from pipeline.report.sweep_loading import SweptMarket
+from pipeline.report.theme import Figure
+from pipeline.results.records import Sweep, SweepMarket
+from pipeline.validation.wording import defined, plural
+from pipeline.web.service import Service
+from pipeline.web.service.requests import JobId
+from pipeline.web.studio.calls import ask
+from pipeline.web.studio.frame import frame, sentence, stage_badge, synthetic, text, warning
+from pipeline.web.studio.theme import Theme
+from pipeline.web.studio.widgets.tables import region, table
+
+#: Seconds between two looks at a sweep that runs.
+EVERY = 2.0
+
+_ID: TypeAdapter[str] = TypeAdapter(JobId)
+_COLUMNS = ("market", "stage", "p", "q", "seconds", "configuration", "what failed")
+_DISCOVERIES = (
+    f"p-values in order; all up to the last one below the line of q = {Q_LIMIT:g} are discoveries"
+)
+
+
+async def sweeps_page(service: Service) -> None:
+    """List the newest sweeps."""
+    found = await ask(service.sweeps)
+    with frame("Sweeps", "/sweeps"):
+        if not found:
+            sentence("No sweep is stored. One is made by: scripts/sweep markets=all")
+        with ui.element("ul"):
+            for sweep in found:
+                with ui.element("li"):
+                    ui.link(_titled(sweep), f"/sweeps/{sweep.id}")
+
+
+async def sweep_page(service: Service, sweep_id: str) -> None:
+    """Show one sweep's markets, kept up to date while it runs."""
+    with frame("Sweep", "/sweeps") as theme:
+        try:
+            sweep, markets = await ask(service.sweep, _ID.validate_python(sweep_id))
+        except (UserError, ValidationError) as error:
+            ui.status_code(404)
+            warning(str(error) if isinstance(error, UserError) else "This is no sweep's id.")
+            ui.link("All sweeps", "/sweeps")
+            return
+        await context.client.connected()
+        await theme.name()
+        page = SweepPage(theme)
+        page.show(sweep, await ask(_swept, service, markets))
+
+        async def refresh() -> None:
+            sweep, markets = await ask(service.sweep, sweep_id)
+            page.show(sweep, await ask(_swept, service, markets))
+            if sweep.status != "running":
+                timer.cancel()
+
+        timer = ui.timer(EVERY, refresh, active=sweep.status == "running", immediate=False)
+
+
+class SweepPage:
+    """How far a sweep is, its figures over all markets, and a line for each market."""
+
+    def __init__(self, theme: Theme) -> None:
+        self._theme = theme
+        self._said = sentence("").props("role=status")
+        self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
+        self._figures = ui.element("div")
+        self._table = region("Markets")
+        self._shown: tuple[Sweep, list[SweptMarket]] | None = None
+
+    def show(self, sweep: Sweep, markets: list[SweptMarket]) -> None:
+        """Bring the page up to a state; what is shown already is left alone."""
+        if (sweep, markets) == self._shown:
+            return
+        self._shown = (sweep, markets)
+        done = sum(market.status == "done" for market in markets)
+        self._said.set_text(f"{_titled(sweep)}: {done} of {plural(len(markets), 'market')} done")
+        self._mark.set_visibility(any(market.synthetic for market in markets))
+        self._figures.clear()
+        if any(market.configuration is not None for market in markets):
+            with self._figures:
+                self._draw("sharpe", "Sharpe ratio out of sample", sharpe_ratios(markets))
+                self._draw("discoveries", _DISCOVERIES, discoveries(markets))
+        self._table.clear()
+        with self._table:
+            table("In the order of the sweep", _COLUMNS, markets, _row)
+
+    def _draw(self, name: str, caption: str, drawn: Figure) -> None:
+        with ui.element("figure"):
+            place = ui.element("div").classes("figure").props(f"id={name} role=img")
+            with place.props(f'aria-label="{caption}"'):
+                self._theme.draw(drawn).classes("filling")
+            text("figcaption", caption)
+
+
+def _swept(service: Service, markets: list[SweepMarket]) -> list[SweptMarket]:
+    """Read what every market of a sweep stored."""
+    return [_market(service, one) for one in markets]
+
+
+def _market(service: Service, one: SweepMarket) -> SweptMarket:
+    stored = one.configuration_id
+    return SweptMarket(
+        market=one.market,
+        status=one.status,
+        configuration=None if stored is None else service.configuration(stored),
+        p_value=one.p_value,
+        fdr_q_value=one.fdr_q_value,
+        seconds=one.seconds,
+        error=one.error,
+    )
+
+
+def _titled(sweep: Sweep) -> str:
+    return (
+        f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer},"
+        f" {sweep.status}"
+    )
+
+
+def _row(market: SweptMarket) -> None:
+    stored = market.configuration
+    text("th", market.market).props("scope=row")
+    with ui.element("td"):
+        if stored is None:
+            text("span", market.outcome)
+        else:
+            stage_badge(stored.lifecycle_stage, stored.synthetic)
+    for value in (market.p_value, market.fdr_q_value):
+        text("td", defined(value, ".3g"), "number")
+    text("td", defined(market.seconds, ",.1f"), "number")
+    with ui.element("td").classes("number"):
+        if stored is None:
+            text("span", "-")
+        else:
+            ui.link(stored.id, f"/configurations/{stored.id}")
+    text("td", market.error or "-")

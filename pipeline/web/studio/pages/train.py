@@ -1,0 +1,212 @@
+"""Choose what is trained, see what it takes, start it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nicegui import ui
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import UserError
+from pipeline.web.service import Service, TrainingRequest
+from pipeline.web.service.answers import Choices
+from pipeline.web.service.requests import (
+    Bayesian,
+    Grid,
+    History,
+    Random,
+    TrainTestSplit,
+    WalkForward,
+)
+from pipeline.web.studio.calls import ask, faults
+from pipeline.web.studio.frame import frame, sentence, text
+from pipeline.web.studio.labels import METHODS, SELECTIONS, SPACES, VALIDATIONS
+from pipeline.web.studio.widgets.estimate import Estimate
+from pipeline.web.studio.widgets.fields import Fields
+from pipeline.web.studio.widgets.grids import Grids
+from pipeline.web.studio.widgets.markets import Markets
+
+#: Seconds without a change before an estimate is asked for.
+PAUSE = 0.4
+#: What else a request says, with controls of its own.
+_REST = ("space", "objective", "selection", "min_trades", "seed")
+_ELSEWHERE = frozenset(TrainingRequest.model_fields) - frozenset(_REST)
+
+
+async def training_page(service: Service) -> None:
+    """Show the form."""
+    choices = await ask(service.choices)
+    with frame("Train", "/"), ui.element("div").classes("beside"):
+        TrainingForm(service, choices)
+
+
+class TrainingForm:
+    """The form of a `TrainingRequest`, and the estimate beside it."""
+
+    def __init__(self, service: Service, choices: Choices) -> None:
+        self._service = service
+        self._asked, self._turn = 0, asyncio.Lock()
+        with ui.element("form").props('onsubmit="return false"').classes("form"):
+            with _part("Strategy"):
+                self._strategy = ui.select(
+                    list(choices.strategies),
+                    label="strategy",
+                    value=next(iter(choices.strategies)),
+                    on_change=self.changed,
+                ).props("outlined")
+                with ui.expansion("Grid of its parameters").classes("more"):
+                    self._grids = {
+                        name: Grids(parameters, self.changed)
+                        for name, parameters in choices.strategies.items()
+                    }
+            with _part("Markets"):
+                self._markets = Markets(choices.markets, self.changed)
+            with _part("Method"):
+                self._method = Choice(
+                    "method",
+                    {"grid": Grid, "random": Random, "bayesian": Bayesian},
+                    METHODS,
+                    "name",
+                    self.changed,
+                )
+            with _part("Windows"):
+                self._validation = Choice(
+                    "validation",
+                    {"walk_forward": WalkForward, "train_test_split": TrainTestSplit},
+                    VALIDATIONS,
+                    "method",
+                    self.changed,
+                )
+            with _part("History"):
+                sentence("The newest days, or from and up to. Empty: the newest year.", "soft")
+                with ui.element("div").classes("fields"):
+                    self._history = Fields(History, self.changed)
+            with _part("Search"):
+                said = [f"{word}: {meaning}" for word, meaning in (SPACES | SELECTIONS).items()]
+                with ui.element("div").classes("fields"):
+                    self._rest = Fields(TrainingRequest, self.changed, without=_ELSEWHERE)
+                sentence("; ".join(said) + ".", "soft")
+        with ui.element("aside").props('aria-label="Estimate"'):
+            with ui.element("div").classes("start"):
+                brief = sentence("").props("role=status")
+                self._start = ui.button("Start training", color=None, on_click=self.start)
+                self._start.classes("primary")
+            self._estimate = Estimate(brief)
+        self._start.disable()
+
+    def request(self) -> TrainingRequest:
+        """Return what the form says.
+
+        Raises
+        ------
+        ValueError
+            Where it says nothing that can be asked (`pydantic.ValidationError` is one).
+        """
+        return TrainingRequest(
+            strategy=self._strategy.value,
+            markets=self._markets.names(),
+            optimizer=self._method.request(),
+            validation=self._validation.request(),
+            history=History(**self._history.values()),
+            parameters=self._grids[self._strategy.value].values(),
+            **self._rest.values(),
+        )
+
+    async def changed(self) -> None:
+        """Estimate again, once nothing has changed for a moment."""
+        self._asked += 1
+        mine = self._asked
+        self._start.disable()
+        self._estimate.wait()
+        await asyncio.sleep(PAUSE)
+        async with self._turn:  # one at a time: what was overtaken is not computed at all
+            if mine != self._asked:
+                return
+            answer, said = await self._answer()
+        if mine != self._asked:
+            return
+        if answer is None:
+            self._estimate.refuse(said)
+        else:
+            self._estimate.show(answer)
+            self._start.set_enabled(any(market.refused is None for market in answer.markets))
+
+    async def _answer(self) -> tuple[Any, list[str]]:
+        if not self._markets.names():
+            return None, ["Choose a market, and what it takes is estimated here."]
+        try:
+            return await ask(self._service.estimate, self.request()), []
+        except ValidationError as error:
+            return None, faults(error)
+        except (UserError, ValueError) as error:
+            return None, str(error).splitlines()
+
+    async def start(self) -> None:
+        """Queue a job for every market, and go where they are seen."""
+        self._start.disable()  # a second click would train everything twice
+        try:
+            await ask(self._service.start_training, self.request())
+        except (UserError, ValueError) as error:
+            self._estimate.refuse([str(error)])
+            return
+        ui.navigate.to("/jobs")
+
+
+class Choice:
+    """One of several models: a control that names it, a sentence about it, its own fields.
+
+    Parameters
+    ----------
+    models : mapping of str to type of BaseModel
+        By the word that chooses each.
+    sentences : mapping of str to str
+        When to take which.
+    word : str
+        The models' field that holds the word.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        models: dict[str, type[BaseModel]],
+        sentences: dict[str, str],
+        word: str,
+        changed: Any,
+    ) -> None:
+        self._models, self._sentences, self._word = models, sentences, word
+        self._changed = changed
+        self._chosen = ui.radio(
+            {key: key.replace("_", " ") for key in models},
+            value=next(iter(models)),
+            on_change=self._choose,
+        ).props(f'inline aria-label="{name}"')
+        self._said = sentence("", "soft")
+        self._panels: dict[str, ui.element] = {}
+        self._fields: dict[str, Fields] = {}
+        for key, model in models.items():
+            with ui.element("div").classes("fields") as self._panels[key]:
+                self._fields[key] = Fields(model, changed, without=(word,))
+        self._tell()
+
+    def request(self) -> Any:
+        """Return the chosen model with what its fields hold."""
+        key = self._chosen.value
+        return self._models[key](**{self._word: key}, **self._fields[key].values())
+
+    async def _choose(self) -> None:
+        self._tell()
+        await self._changed()
+
+    def _tell(self) -> None:
+        self._said.set_text(self._sentences[self._chosen.value])
+        for key, panel in self._panels.items():
+            panel.set_visibility(key == self._chosen.value)
+
+
+def _part(title: str) -> ui.element:
+    """Open a part of the form under a heading."""
+    section = ui.element("section").classes("card")
+    with section:
+        text("h2", title)
+    return section

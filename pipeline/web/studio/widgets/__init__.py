@@ -1,0 +1,1 @@
+"""Build the parts that the Studio's pages share."""

@@ -1,0 +1,77 @@
+"""What a start would take, beside the form that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from pipeline.sweeps.plan import duration
+from pipeline.validation.wording import plural
+from pipeline.web.service.answers import EstimateAnswer, MarketEstimate
+from pipeline.web.studio.frame import sentence, text, warning
+
+
+class Estimate:
+    """A card that says what the present choice takes, or why it cannot be.
+
+    ``brief`` says how long, and stays in view beside the button.
+    """
+
+    def __init__(self, brief: TextElement) -> None:
+        self._brief = brief
+        with ui.element("section").classes("card"):
+            text("h2", "What it takes")
+            self._body = ui.element("div")
+        self.refuse(["Choose a market, and what it takes is estimated here."])
+
+    def wait(self) -> None:
+        """Show that a new estimate is being made."""
+        self._brief.set_text("Estimating …")
+
+    def refuse(self, sentences: Sequence[str]) -> None:
+        """Show why there is none."""
+        self._brief.set_text("")
+        self._body.clear()
+        with self._body:
+            for said in sentences:
+                sentence(said)
+
+    def show(self, answer: EstimateAnswer) -> None:
+        """Show an estimate."""
+        self._brief.set_text(f"About {duration(answer.seconds)}")
+        self._body.clear()
+        with self._body:
+            at_once = f", {plural(answer.concurrent, 'market')} at a time"
+            sentence(f"About {duration(answer.seconds)}{at_once}", "figure-big")
+            sentence(
+                f"{answer.combinations:,} combinations, {answer.evaluations:,} evaluations,"
+                f" {answer.memory_bytes / 1e6:,.0f} MB of memory; measured here with"
+                f" {answer.backend}."
+            )
+            for said in answer.warnings:
+                warning(said)
+            for market in answer.markets:
+                _market(market)
+
+
+def _market(market: MarketEstimate) -> None:
+    with ui.element("details"):
+        text("summary", f"{market.market}: {_short(market)}")
+        if market.refused is not None:
+            sentence(market.refused)
+            return
+        sentence(
+            f"{market.combinations:,} combinations in {plural(market.windows, 'window')} and at"
+            f" the end: {market.evaluations:,} evaluations on {market.bars:,} bars,"
+            f" {market.memory_bytes / 1e6:,.0f} MB."
+        )
+        sentence(f"{market.power_note}. Trades counted on candles: {market.candles}.")
+
+
+def _short(market: MarketEstimate) -> str:
+    if market.refused is not None:
+        return "cannot be trained"
+    reach = ", a verdict is out of reach" if market.out_of_reach else ""
+    return f"{duration(market.seconds)}, about {market.expected_trades:,.0f} trades{reach}"
