@@ -14,6 +14,8 @@ if importlib.util.find_spec("hypothesis") is None:
     ]
 if importlib.util.find_spec("psycopg2") is not None:
     from support.postgresql import server  # noqa: F401, a fixture
+if importlib.util.find_spec("hydra") is not None:
+    from support.shared_runs import demo, fading, fading_once, here, peak  # noqa: F401, fixtures
 if importlib.util.find_spec("hypothesis") is not None:
     from hypothesis import settings
 

@@ -1,6 +1,7 @@
 """Imports flow one way, and every one is at the top of its file."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -9,18 +10,29 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("gpu_engine", "pipeline")
 
-#: From the bottom up: a module imports from its own layer and those before it.
+#: Folders from the bottom up: a module imports from its own folder and from those before it.
 LAYERS = (
     "gpu_engine",
     "pipeline.errors",
     "pipeline.config",
-    "pipeline.cli.console",
+    "pipeline.cli",
     "pipeline.executors",
     "pipeline.market_data",
     "pipeline.strategies",
     "pipeline.search",
     "pipeline.validation",
     "pipeline.results",
+    "pipeline.training",
+    "pipeline.review",
+    "pipeline.estimate",
+    "pipeline.queue",
+    "pipeline.sweeps",
+    "pipeline.report",
+    "pipeline.web.service",
+    "pipeline.web.api",
+    "pipeline.web.studio",
+    "pipeline.web",
+    "pipeline.studies",
 )
 
 #: Modules whose import is put off until they are needed, because something heavy hangs on them.
@@ -75,10 +87,13 @@ def _hidden(module):
 
 
 def _layer(module):
-    """Position from the bottom; whatever has no layer of its own is a command, on top."""
-    for position, layer in enumerate(LAYERS):
-        if module == layer or module.startswith(f"{layer}."):
-            return position
+    """Position from the bottom, of the longest name that fits; a command is on top."""
+    names = [name for name in LAYERS if f"{module}.".startswith(f"{name}.")]
+    if names:
+        return LAYERS.index(max(names, key=len))
+    if module == "pipeline":  # holds the version alone
+        return -1
+    assert re.fullmatch(r"pipeline\.\w+", module), f"{module} has no layer"
     return len(LAYERS)
 
 
@@ -99,6 +114,17 @@ def test_there_is_no_cycle():
 @pytest.mark.parametrize("module", MODULES)
 def test_only_heavy_modules_are_imported_inside_functions(module):
     assert _hidden(module) <= LAZY.keys()
+
+
+def test_no_command_imports_another():
+    commands = {name for name in MODULES if _layer(name) == len(LAYERS)}
+    edges = {(name, other) for name in commands for other in _own_imports(_tree(name))}
+    assert not [edge for edge in edges if edge[1] in commands - {edge[0]}]
+
+
+def test_every_folder_has_a_layer():
+    folders = {path.parent for path in MODULES.values()} - {ROOT / "pipeline"}
+    assert all(_layer(_module(folder / "__init__.py")) < len(LAYERS) for folder in folders)
 
 
 def test_the_engine_knows_nothing_of_the_pipeline():

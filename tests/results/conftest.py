@@ -1,117 +1,23 @@
-"""Real databases: every test that takes `empty_url`, `url`, `engine` or `repository` runs twice,
-over an SQLite file and over a real PostgreSQL.
-"""
+"""Run every test that takes a database twice: over SQLite and over a real PostgreSQL."""
 
-from __future__ import annotations
+from support.databases import (
+    empty_url,
+    engine,
+    example,
+    example_job,
+    repository,
+    running_job,
+    shared,
+    url,
+)
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
-from sqlalchemy import Engine
-
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
-from pipeline.results.models import Base
-from pipeline.results.records import Configuration
-
-KINDS = ["sqlite", "postgresql"]
-
-
-def new_url(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
-    """URL of a database without tables; of SQLite without even its file and folder."""
-    if kind == "sqlite":
-        return f"sqlite:///{folder}/var/results.db"
-    return str(request.getfixturevalue("server").empty_database())
-
-
-@pytest.fixture(params=KINDS)
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of a database without tables."""
-    return new_url(request.param, tmp_path, request)
-
-
-@pytest.fixture(scope="session", params=KINDS)
-def shared(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Engine]]:
-    """Database that `engine` empties for each test: a fresh one would take longer than the test."""
-    url = new_url(request.param, tmp_path_factory.mktemp("shared"), request)
-    engine = open_database(url)
-    yield url, engine
-    engine.dispose()
-
-
-@pytest.fixture
-def engine(shared: tuple[str, Engine]) -> Engine:
-    """Open database with tables and no rows."""
-    _, engine = shared
-    with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
-    return engine
-
-
-@pytest.fixture
-def url(shared: tuple[str, Engine]) -> str:
-    """URL of `engine`."""
-    return shared[0]
-
-
-@pytest.fixture
-def repository(engine: Engine) -> Repository:
-    """Repository without jobs and configurations."""
-    return Repository(engine)
-
-
-@pytest.fixture
-def example_job() -> dict[str, Any]:
-    """Arguments of `Repository.create_job`."""
-    return {
-        "exchange": "binance",
-        "pair": "BTC/USDT",
-        "timeframe": "5m",
-        "strategy": "liquidity_sweep",
-        "optimizer": "grid",
-        "config": {"seed": 7, "limits": [0.02, None]},
-        "config_hash": "c0ffee",
-        "seed": 7,
-    }
-
-
-@pytest.fixture
-def running_job(repository: Repository, example_job: dict[str, Any]) -> str:
-    """Id of a job that this process runs."""
-    job_id = repository.create_job(**example_job)
-    repository.start_job(job_id)
-    return job_id
-
-
-@pytest.fixture
-def example() -> Callable[..., Configuration]:
-    """Make a configuration of a job, with any field changed."""
-
-    def make(job_id: str, **changes: Any) -> Configuration:
-        fields: dict[str, Any] = {
-            "id": f"LIQUIDITY_SWEEP_V3_20230131_235959_{job_id[:6]}",
-            "job_id": job_id,
-            "strategy": "liquidity_sweep",
-            "exchange": "binance",
-            "pair": "BTC/USDT",
-            "timeframe": "5m",
-            "lifecycle_stage": "VALIDATION",
-            "synthetic": False,
-            "parameters": {"pierce_depth": 0.001, "max_spread_tolerance": None},
-            "in_sample": {"net_profit": 0.5},
-            "out_of_sample": {"net_profit": 0.1, "sharpe_ratio": 1.5, "sample_size": 40},
-            "statistics": {"p_value": 0.03},
-            "gates": [{"name": "net_profit", "value": 0.1, "threshold": 0.0, "passed": True}],
-            "circuit_breakers": {"max_daily_loss": 0.02},
-            "provenance": {"seed": 7},
-            "document": {"status": "VALIDATION"},
-            "artifacts": None,
-        }
-        return Configuration(**(fields | changes))
-
-    return make
+__all__ = [
+    "empty_url",
+    "engine",
+    "example",
+    "example_job",
+    "repository",
+    "running_job",
+    "shared",
+    "url",
+]

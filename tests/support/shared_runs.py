@@ -1,4 +1,4 @@
-"""Runs that several files ask about, made once for each process of the test run."""
+"""Train what several folders of tests ask about, once for each process of the test run."""
 
 import pytest
 

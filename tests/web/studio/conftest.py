@@ -20,7 +20,7 @@ from support.sweeping import HOURS, TINY, start_sweep
 
 __all__ = ["browser"]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 #: Days of stored candles, from 2023-01-01 on.
 DAYS, FIRST_MS = 200, 1_672_531_200_000
 
