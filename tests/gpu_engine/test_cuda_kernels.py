@@ -10,6 +10,7 @@ import pytest
 
 from gpu_engine import layouts
 from gpu_engine.device import KERNELS, OPTIONS, SOURCES, definitions
+from support import needs
 from support.host_device import library, needs_compiler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ def newest_architecture():
                key=lambda name: int(name[3:].rstrip("af")))  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc to compile the kernels with")
+@needs.program(shutil.which("nvcc"), "no nvcc on the path: install the CUDA toolkit")
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "newest"])
 def test_kernels_compile_without_spills(source, architecture, tmp_path):

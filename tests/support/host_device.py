@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from gpu_engine.device import (
     KERNELS,
@@ -23,6 +22,7 @@ from gpu_engine.device import (
     block_size,
     definitions,
 )
+from support import needs
 
 #: `host.cpp` and `shim.h`, which make the kernels a library for the CPU.
 HOST_SOURCES = Path(__file__).parent / "kernels"
@@ -32,7 +32,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "kernels"
 FLAGS = ["-O2", "-shared", "-fPIC", "-std=c++17", "-ffp-contract=off"]
 FLAGS += ["-Wall", "-Wpedantic", "-Werror"]
 COMPILER = next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), None)
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler for the kernels")
+needs_compiler = needs.program(COMPILER, "no C++ compiler for the kernels: install g++")
 
 
 class HostDevice:
