@@ -1,7 +1,6 @@
 """A device: memory, and kernels that run on it. All copies between host and device are made here.
 
-`CupyDevice` is a GPU. `gpu_engine.host_device.HostDevice` runs the same kernels, compiled by a host
-compiler, on the CPU: for tests where there is no GPU.
+`CupyDevice` is a GPU. The tests have a device that runs the same kernels on the CPU.
 """
 
 from __future__ import annotations

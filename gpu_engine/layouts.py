@@ -75,5 +75,5 @@ RULE = np.dtype(
     ],
     align=True,
 )
-#: In the order of `record_sizes` in kernels/host.cpp.
+#: In the order of `record_sizes` in tests/support/kernels/host.cpp.
 RECORDS = (OUTCOME, ROW, WINDOW, RULES, MARKET, BATCH, GRID, RULE)

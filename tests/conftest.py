@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+from support import needs
+
 #: A GPU host has no hypothesis; the tests that need one there do without.
 collect_ignore = []
 
@@ -22,3 +24,8 @@ if importlib.util.find_spec("hypothesis") is not None:
     # A first call may compile a kernel, and other processes may hold the cores: no time limit.
     settings.register_profile("project", deadline=None)
     settings.load_profile("project")
+
+
+def pytest_runtest_setup(item):
+    """Skip a test whose program is missing; in CI it fails."""
+    needs.check(item)

@@ -241,7 +241,7 @@ KEY = re.compile(r"(?:^|(?<= ))([a-z_]+(?:\.[A-Za-z_*]+)*)=(\S+)")
 PLACEHOLDER = re.compile(r"\.(?:NAME|X|\*)$")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_key_and_choice_that_is_named_exists(page):
     keys = known_keys()
     name = page.relative_to(ROOT).as_posix()
@@ -256,7 +256,7 @@ def test_every_key_and_choice_that_is_named_exists(page):
                 assert (CONFIG_DIR / key / f"{value}.yaml").exists(), f"{key}={value}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         if "://" not in target:

@@ -3,14 +3,17 @@
 import ctypes
 import shutil
 import subprocess
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from gpu_engine import layouts
 from gpu_engine.device import KERNELS, OPTIONS, SOURCES, definitions
-from gpu_engine.host_device import compiler, load_library
-from support.backends import KERNEL_CACHE
+from support import needs
+from support.host_device import library, needs_compiler
 
+ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ("sm_75", "sm_90")
 
 
@@ -21,7 +24,7 @@ def newest_architecture():
                key=lambda name: int(name[3:].rstrip("af")))  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc to compile the kernels with")
+@needs.program(shutil.which("nvcc"), "no nvcc on the path: install the CUDA toolkit")
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "newest"])
 def test_kernels_compile_without_spills(source, architecture, tmp_path):
@@ -42,12 +45,14 @@ def test_kernels_compile_without_spills(source, architecture, tmp_path):
         assert "spill stores" not in line or "0 bytes spill stores, 0 bytes spill loads" in line
 
 
-@pytest.mark.skipif(compiler() is None, reason="no C++ compiler for the kernels")
+@needs_compiler
 def test_records_have_the_compilers_sizes():
-    library = load_library(KERNEL_CACHE, n_thresholds=2)
-    sizes = (ctypes.c_longlong * len(layouts.RECORDS)).in_dll(library, "record_sizes")
+    sizes = (ctypes.c_longlong * len(layouts.RECORDS)).in_dll(library(2), "record_sizes")
     assert list(sizes) == [record.itemsize for record in layouts.RECORDS]
 
 
-def test_kernels_ship_with_the_package():
-    assert {path.suffix for path in KERNELS.iterdir()} == {".cu", ".cuh", ".h", ".cpp"}
+def test_the_package_ships_all_kernels_and_nothing_for_the_host():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
+    suffixes = {path.suffix for path in KERNELS.iterdir()}
+    assert suffixes == {".cu", ".cuh"} == {p[1:] for p in patterns} & {".cu", ".cuh", ".h", ".cpp"}

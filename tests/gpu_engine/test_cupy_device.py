@@ -10,8 +10,8 @@ from gpu_engine import device
 from gpu_engine.backend import BackendUnavailableError, choose
 from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.device import CupyDevice, OutOfDeviceMemoryError, cuda_problem
-from gpu_engine.host_device import compiler
 from support.fake_cupy import RawModule, fake_cupy
+from support.host_device import needs_compiler
 from support.parity import assert_agrees
 from support.random_market import random_market
 
@@ -28,7 +28,7 @@ def install(monkeypatch):
     cuda_problem.cache_clear()
 
 
-@pytest.mark.skipif(compiler() is None, reason="no C++ compiler for the kernels")
+@needs_compiler
 @pytest.mark.parametrize("numbers", [[0], [1, 0]])
 @pytest.mark.parametrize("memory", [1 << 40, 20_000])
 def test_a_random_market_trades_as_the_reference(install, numbers, memory):

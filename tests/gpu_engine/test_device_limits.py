@@ -8,13 +8,10 @@ from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.cuda_market import in_parts
 from gpu_engine.device import OutOfDeviceMemoryError
 from gpu_engine.grid import Axis, Grid
-from gpu_engine.host_device import HostDevice, compiler
 from gpu_engine.records import Window
 from gpu_engine.scoring import ScoreRule
-from support.backends import KERNEL_CACHE
+from support.host_device import HostDevice, needs_compiler
 from support.random_market import only, random_market
-
-needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler for the kernels")
 
 
 def two_thresholds(*more):
@@ -36,7 +33,7 @@ def summarise(market, grid):
     [(1, 7, [7, 7, 6]), (3, 7, [6, 6, 6, 2]), (30, 7, [7, 7, 6]), (3, 99, [20])],
 )
 def test_a_range_is_whole_waves_where_it_holds_one(wave, room, ranges):
-    device = HostDevice(KERNEL_CACHE, wave=wave)
+    device = HostDevice(wave=wave)
     seen = []
     in_parts(device, 20, 1, lambda first, after: seen.append(after - first), most=room)
     assert seen == ranges
@@ -51,7 +48,7 @@ def test_the_range_that_failed_is_halved():
         if after - first >= 50 and first >= 100:
             raise OutOfDeviceMemoryError("full")
 
-    in_parts(HostDevice(KERNEL_CACHE), 150, 1, part, most=100)
+    in_parts(HostDevice(), 150, 1, part, most=100)
     assert seen == [(0, 100), (100, 150), (100, 125), (125, 150)]
 
 
@@ -66,7 +63,7 @@ def test_out_of_memory_is_halved_once_then_said():
             if size > self.room:
                 raise OutOfDeviceMemoryError(f"no room for {size:,} bytes")
 
-    device = Tight(KERNEL_CACHE)
+    device = Tight()
     drawn = random_market(np.random.default_rng(3), 300, n_units=64)
     market = drawn.load(CudaBackend([device]))
     window = (Window(0, 300),)
@@ -96,7 +93,7 @@ def test_more_windows_than_a_launch_takes_are_several_launches():
 @needs_compiler
 def test_a_launch_is_refused_where_cuda_would():
     with pytest.raises(ValueError, match="CUDA launches no 1 x 65,536 blocks"):
-        HostDevice(KERNEL_CACHE).launch("score", 2, (1, 65_536), ())
+        HostDevice().launch("score", 2, (1, 65_536), ())
 
 
 @needs_compiler
@@ -126,7 +123,7 @@ def test_what_another_thread_reads_is_waited_for():
         def synchronize(self):
             self.pending = False
 
-    devices = [Asynchronous(KERNEL_CACHE) for _ in range(2)]
+    devices = [Asynchronous() for _ in range(2)]
     market = random_market(np.random.default_rng(6), 100).load(CudaBackend(devices))
     assert not any(device.pending for device in devices)
     summarise(market, two_thresholds())

@@ -6,11 +6,11 @@ import pytest
 from gpu_engine import cuda_backend, engine, exhaustive
 from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.grid import Axis, Grid
-from gpu_engine.host_device import HostDevice, compiler
 from gpu_engine.records import ExitSettings, Window
 from gpu_engine.scoring import ScoreRule, scores_of
 from gpu_engine.summary import SummaryBuilder
-from support.backends import ALL, COMPILED, CUDA, CUDA_ON_HOST, KERNEL_CACHE, named
+from support.backends import ALL, COMPILED, CUDA, CUDA_ON_HOST, named
+from support.host_device import HostDevice, needs_compiler
 from support.random_market import random_market
 
 RULES = [
@@ -30,7 +30,6 @@ GRID = Grid(
         Axis("threshold", np.array([1.0, 2.0, np.inf]), 1),
     )
 )
-needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler for the kernels")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +124,7 @@ def test_stretches_and_devices_change_nothing(world, monkeypatch, stretch):
     monkeypatch.setattr(cuda_backend, "STRETCH", stretch)
     monkeypatch.setattr(cuda_backend, "STRIP", 4)
     sizes = ((1, 1), (132, 8), (2, 5))
-    several = CudaBackend([HostDevice(KERNEL_CACHE, multiprocessors=m, wave=w) for m, w in sizes])
+    several = CudaBackend([HostDevice(multiprocessors=m, wave=w) for m, w in sizes])
     market = load(world, several)
     parts = several.summarise_grid(market.loaded, GRID, GRID.whole, window, rule, 5, lambda n: None)
     assert_same_summary(parts, whole)
@@ -146,7 +145,7 @@ def test_a_tie_with_the_worst_of_the_best_is_not_collected(world, monkeypatch, d
 
     monkeypatch.setattr(cuda_backend, "SummaryBuilder", Counting)
     monkeypatch.setattr(cuda_backend, "STRETCH", 24)
-    market = load(world, CudaBackend([HostDevice(KERNEL_CACHE) for _ in range(devices)]))
+    market = load(world, CudaBackend([HostDevice() for _ in range(devices)]))
     no_trades, rule = Window(0, 1), ScoreRule("net_profit", 0)
     found = market.backend.summarise_grid(
         market.loaded, GRID, GRID.whole, no_trades, rule, 5, lambda n: None

@@ -3,18 +3,17 @@
 import math
 
 import numpy as np
-import pytest
 
-from gpu_engine.host_device import compiler
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.studies.bench import gpu
 from support.backends import named
+from support.host_device import needs_compiler
 
 SMALL = {**gpu.DEFAULT_GRID, "pierce_depth": (0.001,), "volume_spike_threshold": (2.0, 3.0)}
 
 
-@pytest.mark.skipif(compiler() is None, reason="no C++ compiler for the kernels")
+@needs_compiler
 def test_every_figure_is_measured(monkeypatch):
     candles, _ = make_regular(synthetic_candles(20, "15m", seed=1), "15m", "generated")
     monkeypatch.setattr(gpu, "DEFAULT_GRID", SMALL)

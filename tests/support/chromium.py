@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+from support import needs
 
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -14,11 +17,10 @@ FLAGS = [
 @pytest.fixture(scope="module")
 def browser():
     """A browser for a module: while it lives its thread has an event loop, and takes no second."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     if not program.exists():
-        pytest.skip(f"there is no browser at {program}")
-    with playwright.sync_playwright() as started:
+        needs.skip(f"there is no browser at {program}: install chromium, or set CHROMIUM")
+    with sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=program, args=FLAGS)
         yield chromium
         chromium.close()

@@ -1,4 +1,4 @@
-"""What README and docs/*.md hold besides prose: commands, fenced blocks, words in backquotes.
+"""What README and docs/**/*.md hold besides prose: commands, fenced blocks, words in backquotes.
 
 The pages keep one convention. An indented line that starts with ``scripts/`` or ``python -m`` is a
 command that runs as it stands, anywhere, without a network. What needs an exchange, or is there to
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _COMMAND = re.compile(r"(\$ )?((?:scripts/|python -m )\S.*?)(?:\s+# .*)?")
 _INLINE = re.compile(r"`([^`\n]+)`")

@@ -11,8 +11,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 from gpu_engine.device import OutOfDeviceMemoryError
-from gpu_engine.host_device import HostDevice
-from support.backends import KERNEL_CACHE
+from support.host_device import HostDevice
 
 _current = threading.local()
 
@@ -64,14 +63,14 @@ class RawModule:
         def run(blocks, block, arguments):
             threads = (blocks[0] * block[0], blocks[1])
             given = [a.here() if isinstance(a, Array) else a for a in arguments]
-            HostDevice(KERNEL_CACHE).launch(name, self._n_thresholds, threads, tuple(given))
+            HostDevice().launch(name, self._n_thresholds, threads, tuple(given))
 
         return (lambda *launch: None) if name == "probe" else run
 
 
 def fake_cupy(devices=2, memory=1 << 40):
     """A module to put at ``sys.modules["cupy"]``: so many devices of so many bytes."""
-    device = HostDevice(KERNEL_CACHE, memory)
+    device = HostDevice(memory)
 
     def made(make):
         def allocate(*arguments):

@@ -1,25 +1,37 @@
-"""A real PostgreSQL for tests: the server in the `pgserver` wheel, started with its own commands.
+"""A real PostgreSQL for tests: the programs of the `pgserver` wheel, one server for a test run.
 
-Its `get_server` would, run as root, add a user to the machine and open the permissions of every
-parent folder; PostgreSQL only needs some user that is not root, so as root it runs as ``nobody``.
+The wheel's own `get_server` would, run as root, add a user to the machine and open the permissions
+of every parent folder. PostgreSQL only needs some user that is not root, so as root it runs as
+``nobody``, from a copy of the programs where ``nobody`` may not enter their folder.
+
+The processes of one test run share the server through a named pipe. Each holds it open for writing;
+`support.postgresql_keeper` reads it, and stops the server when the last of them has ended or was
+killed.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg2
 import pytest
+from filelock import FileLock
+
+from support import needs
+
+PASSWORD = "hush: a secret @ the tests"
+KEEPER = Path(__file__).with_name("postgresql_keeper.py")
 
 
 @dataclass(frozen=True)
@@ -48,37 +60,111 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """One real PostgreSQL for the session."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a dependency of the wheel warns without XDG_RUNTIME_DIR
-        try:
-            pgserver = importlib.import_module("pgserver")
-        except ImportError as error:
-            pytest.skip(f"no PostgreSQL here: {error}")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real PostgreSQL for the test run, shared by its processes."""
+    wheel = find_spec("pgserver")
+    if wheel is None or wheel.origin is None:
+        needs.skip("no PostgreSQL here: the wheel pgserver (extra dev) is not installed")
+    programs = Path(wheel.origin).parent / "pginstall"
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    try:
+        with FileLock(shared / "postgresql.lock"):
+            folder, pipe = _join(shared) or _start(shared, programs)
+    except (OSError, subprocess.SubprocessError) as error:
+        needs.skip(f"PostgreSQL does not start here: {error}")
+    yield Server(folder, PASSWORD, programs / "bin" / "psql")
+    os.close(pipe)
+
+
+def _join(shared: Path) -> tuple[Path, int] | None:
+    """Return the folder of the run's server and the open pipe, or None where there is no server."""
+    try:
+        pipe = os.open(shared / "postgresql.users", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:  # no pipe yet, or nobody reads it any more
+        return None
+    return Path((shared / "postgresql.folder").read_text("utf-8")), pipe
+
+
+def _start(shared: Path, programs: Path) -> tuple[Path, int]:
+    """Start a server and its keeper; return its folder and the open pipe."""
     user = "nobody" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has 107 characters
-    server = Server(
-        folder,
-        password="hush: a secret @ the tests",
-        psql=Path(pgserver.__file__).parent / "pginstall" / "bin" / "psql",
-    )
-    (folder / "password").write_text(server.password)
-    command = {"pgdata": folder / "data", "user": user, "cwd": folder, "timeout": 60}
+    parent = "/tmp" if user and not _is_open(Path(tempfile.gettempdir())) else None
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))  # short: a socket's path is limited
+    pipe = None
     try:
         if user is not None:
-            shutil.chown(folder / "password", user)
             shutil.chown(folder, user)
-        pgserver.initdb(
-            [f"--pwfile={folder}/password", "--auth=scram-sha-256", "-U", "postgres", "--no-sync"],
-            **command,
-        )
-        pgserver.pg_ctl(
-            ["-w", "-l", str(folder / "log"), "-o", f"-F -h '' -k {folder}", "start"], **command
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+            if not _is_open(programs / "bin" / "postgres"):
+                programs = _copy(programs, folder, user)
+        pipe = _keep(shared, folder, programs, user)
+        _run_server(folder, programs, user)
+    except (OSError, subprocess.SubprocessError):
+        if pipe is not None:
+            os.close(pipe)
         shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"PostgreSQL does not start here: {error}")
-    yield server
-    pgserver.pg_ctl(["-w", "-m", "immediate", "stop"], **command)
-    shutil.rmtree(folder)
+        raise
+    (shared / "postgresql.folder").write_text(str(folder), "utf-8")
+    return folder, pipe
+
+
+def _is_open(path: Path) -> bool:
+    """Whether any user may reach and read a file or folder."""
+    path = path.resolve()
+    return bool(path.stat().st_mode & 0o4) and all(p.stat().st_mode & 0o1 for p in path.parents)
+
+
+def _copy(programs: Path, folder: Path, user: str) -> Path:
+    """Copy the programs, and the libraries beside them, to where their user may read them."""
+    site = programs.parents[1]
+    for name in ("pgserver/pginstall", "pgserver.libs"):
+        if (site / name).is_dir():
+            shutil.copytree(site / name, folder / name, ignore=shutil.ignore_patterns("include"))
+    for path in folder.rglob("*"):
+        shutil.chown(path, user)
+    return folder / "pgserver" / "pginstall"
+
+
+def _keep(shared: Path, folder: Path, programs: Path, user: str | None) -> int:
+    """Start the process that stops the server in the end; return the pipe that it reads."""
+    path = shared / "postgresql.users"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    words = [sys.executable, KEEPER, path, folder, programs / "bin" / "pg_ctl", user or ""]
+    # Through a shell, so that it is nobody's child, and in a session of its own: Ctrl-C is not its.
+    start = '"$@" </dev/null >/dev/null 2>&1 &'
+    subprocess.run(["sh", "-c", start, "sh", *words], check=True, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _run_server(folder: Path, programs: Path, user: str | None) -> None:
+    """Make a database cluster in a folder and start its server."""
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    if user is not None:
+        shutil.chown(secret, user)
+    initdb = (f"--pwfile={secret}", "--auth=scram-sha-256", "-U", "postgres", "--no-sync")
+    start = ("-w", "-l", str(folder / "log"), "-o", f"-F -h '' -k {folder}", "start")
+    for program, words in (("initdb", initdb), ("pg_ctl", start)):
+        # Into a file: the server keeps what it inherits, and would hold a pipe open.
+        log = folder / f"{program}.log"
+        with log.open("wb") as output:
+            ended = subprocess.run(
+                [programs / "bin" / program, "-D", folder / "data", *words],
+                check=False,
+                cwd=folder,
+                user=user,
+                timeout=60,
+                stdout=output,
+                stderr=output,
+            )
+        if ended.returncode:
+            raise OSError(f"{program}: {log.read_text('utf-8')[-500:]}")

@@ -4,9 +4,6 @@ import shutil
 from dataclasses import replace
 
 import pytest
-
-pytest.importorskip("fastapi", reason="the extra studio is not installed")
-
 from fastapi.testclient import TestClient
 
 from pipeline.results.database import open_database

@@ -6,12 +6,11 @@ import os
 import time
 from datetime import UTC, datetime
 
+import httpx2 as httpx
 import pytest
 
 from pipeline.executors.share import cores
 from support.serving import served, until
-
-httpx = pytest.importorskip("httpx2", reason="the extra dev is not installed")
 
 pytestmark = pytest.mark.slow
 

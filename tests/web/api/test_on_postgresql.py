@@ -1,10 +1,8 @@
 """From a start to a live trader's poll: a real server, dispatcher and worker over PostgreSQL."""
 
-import pytest
+import httpx2 as httpx
 
 from support.serving import served, until
-
-httpx = pytest.importorskip("httpx2", reason="the extra dev is not installed")
 
 SMALL = {
     "markets": ["demo"],

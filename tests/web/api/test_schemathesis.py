@@ -4,11 +4,11 @@ Cases are drawn through Hypothesis: schemathesis's own pytest plugin asks for an
 """
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, errors, given, settings
 
 from pipeline.web.api.app import create_app
 
-schemathesis = pytest.importorskip("schemathesis", reason="the extra dev is not installed")
 GenerationMode = schemathesis.GenerationMode
 
 HERE = {"Host": "127.0.0.1"}

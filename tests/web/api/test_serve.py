@@ -2,13 +2,12 @@
 
 import signal
 
+import httpx2 as httpx
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.serve import bound, token
 from support.serving import command, served
-
-httpx = pytest.importorskip("httpx2", reason="the extra dev is not installed")
 
 TOKEN = "correct-horse-battery-staple"
 

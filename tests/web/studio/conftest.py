@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("nicegui", reason="the extra studio is not installed")
-
 from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from support.chromium import browser
