@@ -1,8 +1,8 @@
 """Event tables of one market, flattened for scanning: what a backend holds while it works.
 
-Rows that no combination can trade are dropped here once (spec §6: the entry bar is filled, does
-not exist, or its direction is switched off). Rows of different tables that enter at the same bar,
-side and ATR are one *entry*, and its outcomes are shared by every combination.
+Rows that no combination can trade are dropped here once (fills rules §6.3: the entry bar is filled,
+does not exist, or its direction is switched off). Rows of different tables that enter at the same
+bar, side and ATR are one *entry*, and its outcomes are shared by every combination.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gpu_engine.records import (
 class Entries:
     """Distinct entries, sorted by bar: ``bar`` is ``e = r + 1``; shape (N,) each.
 
-    ``price`` is the fill, slippage included (spec §6); ``atr`` that of the signal bar.
+    ``price`` is the fill, slippage included (fills rules §6.2); ``atr`` that of the signal bar.
     """
 
     bar: Int32
@@ -114,7 +114,7 @@ def build_book(
 def _tradable(
     candles: Candles, signal_bar: Int32, side: NDArray[np.int8], direction: Direction
 ) -> Int64:
-    """Rows whose entry bar exists, is not filled, and whose direction is on (spec §6)."""
+    """Rows whose entry bar exists, is not filled, and whose direction is on (fills rules §6.3)."""
     entry_bar = np.minimum(signal_bar + 1, len(candles) - 1)
     kept = (signal_bar + 1 < len(candles)) & ~candles.filled[entry_bar]
     if direction != "both":

@@ -52,7 +52,7 @@ class CudaBackend:
         return result
 
     def daily_returns(self, loaded: list[CudaMarket], batch: Batch, window: Window) -> Float:
-        """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
+        """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
         day = loaded[0].book.candles.day
         n_days = int(day[window.end - 1] - day[window.start]) + 1
         result = np.zeros((len(batch), n_days))

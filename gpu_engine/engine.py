@@ -86,7 +86,7 @@ def evaluate(market: Market, batch: Batch, windows: Sequence[Window]) -> NDArray
 
 
 def daily_returns(market: Market, batch: Batch, window: Window) -> Float:
-    """Daily equity returns of every combination (spec §10), float64 of shape (len(batch), D)."""
+    """Daily equity returns of combinations (fills rules §10), float64 of shape (len(batch), D)."""
     batch = _checked(market, batch, (window,))
     return market.backend.daily_returns(market.loaded, batch, window)
 

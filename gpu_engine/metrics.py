@@ -1,4 +1,4 @@
-"""Metrics of a series of trades and its daily returns, plainly (spec §10).
+"""Metrics of a series of trades and its daily returns, plainly (fills rules §10).
 
 The compiled backends accumulate the same figures in O(1) memory; this is what they must equal.
 """
@@ -13,8 +13,8 @@ from gpu_engine.records import METRICS, Float
 
 DAYS_PER_YEAR = 365.0
 
-#: A deviation of daily returns up to this is none (spec §10): equal days differ by what rounding
-#: leaves, some 1e-16 of equity.
+#: A deviation of daily returns up to this is none (fills rules §10.1): equal days differ by what
+#: rounding leaves, some 1e-16 of equity.
 NO_DEVIATION = 1e-14
 
 
@@ -53,7 +53,7 @@ def metrics_of(returns: Float, daily: Float) -> Any:
 
 
 def annualised(net_profit: float, n_days: int) -> float:
-    """Compound a net profit over ``n_days`` to a year; -1 after ruin (spec §10)."""
+    """Compound a net profit over ``n_days`` to a year; -1 after ruin (fills rules §10)."""
     return _growth(1.0 + net_profit, n_days)
 
 

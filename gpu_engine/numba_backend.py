@@ -70,7 +70,7 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
-    """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
+    """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     day = loaded.book.candles.day
     daily = np.zeros((len(batch), int(day[window.end - 1] - day[window.start]) + 1))
     metrics = np.zeros((1, len(batch)), METRICS)

@@ -15,19 +15,19 @@ from gpu_engine.metrics import NO_DEVIATION
 from gpu_engine.records import END, STOP, STOP_GAP, TARGET, TARGET_GAP, TIME
 
 # Division is the dearest step of a trade: a product decides whether a comparison can hold at all,
-# with room for rounding, and only then the quotient of the spec is taken.
+# with room for rounding, and only then the quotient of the rules is taken.
 NEARLY = 1.0 + 1e-12
 
 
 @njit(cache=True)
 def net_return(side, entry, price, fee_rate):
-    """Net return on notional of one trade (spec §7)."""
+    """Net return on notional of one trade (fills rules §7.8)."""
     return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)
 
 
 @njit(cache=True)
 def first_passage(opening, high, low, close, e, side, entry, stop, target, worse, max_holding_bars):
-    """Exit bar, reason and price of one entry, scanning to the end of the history (spec §7)."""
+    """Exit bar, reason and price of one entry, to the end of the history (fills rules §7)."""
     n = len(opening)
     for j in range(e, n):
         o = opening[j]
@@ -178,7 +178,7 @@ def walk(
     fee_rate, slippage, fraction, max_daily_loss, losses_limit,
     metrics, daily, taken,
 ):  # fmt: skip
-    """Trade one combination through one window (spec §6, §8, §9) and write its metrics (§10)."""
+    """Trade one combination through one window (fills rules §6 to §9); write its metrics (§10)."""
     equity, peak, drawdown = 1.0, 1.0, 0.0
     last_exit, blocked_day, streak = -1, -1, 0
     first_day = day[start]

@@ -75,7 +75,7 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
-    """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
+    """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     day = loaded.book.candles.day
     first = day[window.start]
     daily = np.zeros((len(batch), int(day[window.end - 1] - first) + 1))
@@ -97,7 +97,7 @@ def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[Any]:
 
 
 def _outcomes(book: EventBook, outcomes: Outcomes, settings: slice) -> None:
-    """First passage of all entries under some exit settings, bar after bar together (spec §7)."""
+    """First passage of all entries under some exit settings, bar by bar (fills rules §7)."""
     candles, entries = book.candles, book.entries
     count = settings.stop - settings.start
     setting = np.repeat(np.arange(settings.start, settings.stop), len(entries.bar))
@@ -209,7 +209,7 @@ class _Lanes:
         return True
 
     def _close_at_window_end(self, lanes: Int64, row: Int64) -> tuple[Int64, Float]:
-        """Exit bar and return on equity; an outcome beyond the window becomes §7.6 (spec §8)."""
+        """Exit bar and return on equity; beyond the window it becomes §7.6 (fills rules §8)."""
         book, end = self._book, self._window.end
         entry = book.entry[row]
         setting = self._setting[lanes]
@@ -223,7 +223,7 @@ class _Lanes:
         return exit_bar, returns * book.risk.position_fraction
 
     def _account(self, lanes: Int64, day: NDArray[np.int32], returns: Float) -> None:
-        """Book one trade a lane: equity, drawdown, daily sums, wins and losses (spec §10)."""
+        """Book one trade a lane: equity, drawdown, days, wins and losses (fills rules §10)."""
         turned = lanes[day != self.day[lanes]]
         self._close_day(turned)
         self._day_open[turned] = self._equity[turned]
@@ -267,7 +267,7 @@ class _Lanes:
         self._position[lanes] = np.minimum(row, self._after[lanes])
 
     def metrics(self) -> NDArray[Any]:
-        """Metrics of spec §10 of every lane, dtype `METRICS`, shape (L,)."""
+        """Metrics of fills rules §10 of every lane, dtype `METRICS`, shape (L,)."""
         everyone = np.arange(len(self.combination))
         self._close_day(everyone)
         day, window = self._book.candles.day, self._window

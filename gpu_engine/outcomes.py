@@ -16,7 +16,7 @@ class Outcomes:
     """Arrays of shape (E, N): exit setting by entry; scanned to the end of the history.
 
     ``exit_bar`` and ``reason`` as in `TRADE`; ``price`` the fill; ``ret`` net, on notional.
-    A window that ends at or before ``exit_bar`` closes the trade itself (spec §8).
+    A window that ends at or before ``exit_bar`` closes the trade itself (fills rules §8).
     """
 
     exit_bar: Int32
@@ -57,5 +57,5 @@ def trades_of_rows(
 
 
 def net_return(side: NDArray[np.int8], entry: Float, price: Float, fee_rate: float) -> Float:
-    """Net return on notional (spec §7), elementwise."""
+    """Net return on notional (fills rules §7.8), elementwise."""
     return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)

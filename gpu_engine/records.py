@@ -23,11 +23,11 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Direction = Literal["both", "long", "short"]
 
-#: Exit reasons in the order in which they are tried (spec §7); the code is the position.
+#: Exit reasons in the order in which they are tried (fills rules §7); the code is the position.
 REASONS = ("stop_gap", "target_gap", "stop", "target", "time", "end")
 STOP_GAP, TARGET_GAP, STOP, TARGET, TIME, END = range(len(REASONS))
 
-#: Metrics of one backtest (spec §10). Fractions, not percent; ratios are annualised with 365.
+#: Metrics of one backtest (fills rules §10). Fractions, not percent; annualised with 365 days.
 #: ``profit_factor`` is NaN where no trade lost; nothing else is ever NaN.
 METRICS = np.dtype(
     [
@@ -64,7 +64,7 @@ TRADE = np.dtype(
 
 @dataclass(frozen=True, eq=False)
 class Candles:
-    """Candles of one market on a regular grid, oldest first (spec §1).
+    """Candles of one market on a regular grid, oldest first (candles rules §1).
 
     Build them with `pipeline.market_data.grid.make_regular`; this record only holds.
 
@@ -125,7 +125,7 @@ class Candles:
 
 @dataclass(frozen=True, eq=False)
 class EventTable:
-    """Signals of one structural setting, in the order in which they are taken (spec §5).
+    """Signals of one structural setting, in the order in which they are taken (fills rules §6.1).
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class RiskLimits:
-    """Position size, direction and the circuit breakers a candle backtest can honour (spec §9).
+    """Position size, direction and circuit breakers that a backtest can honour (fills rules §9).
 
     ``position_fraction`` of equity a trade; ``max_daily_loss`` a positive fraction or None;
     ``consecutive_losses_limit`` and ``max_holding_bars`` counts >= 1 or None.
@@ -193,7 +193,7 @@ class RiskLimits:
 
 @dataclass(frozen=True)
 class Window:
-    """Bars ``[start, end)`` of a market (spec §8); 0 <= start < end <= n."""
+    """Bars ``[start, end)`` of a market (fills rules §8); 0 <= start < end <= n."""
 
     start: int
     end: int

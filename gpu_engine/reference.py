@@ -1,4 +1,4 @@
-"""The definition of correct: one combination at a time, one bar at a time, the spec's order.
+"""The definition of correct: one combination and one bar at a time, as fills rules §6 to §10 say.
 
 Nothing is shared, cached or vectorised. Other backends must give the same trades.
 """
@@ -68,7 +68,7 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
-    """Daily equity returns (spec §10), float64 of shape (len(batch), D)."""
+    """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     book, day = loaded.book, loaded.book.candles.day
     result = np.zeros((len(batch), int(day[window.end - 1] - day[window.start]) + 1))
     for i in range(len(batch)):
@@ -119,7 +119,7 @@ def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[
 
 
 def _breaker_opens(book: EventBook, day_return: float, streak: int) -> bool:
-    """Circuit breakers of spec §9, evaluated at an exit."""
+    """Circuit breakers of fills rules §9, evaluated at an exit."""
     risk = book.risk
     if risk.max_daily_loss is not None and day_return <= -risk.max_daily_loss:
         return True
@@ -130,7 +130,7 @@ def _breaker_opens(book: EventBook, day_return: float, streak: int) -> bool:
 def _hold(
     book: EventBook, e: int, side: int, atr: float, setting: int, end: int
 ) -> tuple[float, int, float, int]:
-    """Enter at bar ``e`` and hold to the exit: entry price, exit bar, exit price, reason (§6-7)."""
+    """Enter at bar ``e`` and hold to the exit: entry price, exit bar and price, reason (§6, §7)."""
     candles, slippage = book.candles, book.costs.slippage
     stop_distance = float(book.exits.stop_distance[setting])
     multiple = float(book.exits.target_multiple[setting])
@@ -159,12 +159,12 @@ def _hold(
 
 
 def net_return(side: int, entry: float, price: float, fee_rate: float) -> float:
-    """Net return on notional of one trade (spec §7)."""
+    """Net return on notional of one trade (fills rules §7.8)."""
     return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)
 
 
 def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:
-    """Daily equity returns over every UTC calendar day of the window (spec §10)."""
+    """Daily equity returns over every UTC calendar day of the window (fills rules §10)."""
     day = book.candles.day
     first = int(day[window.start])
     n_days = int(day[window.end - 1]) - first + 1

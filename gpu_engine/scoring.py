@@ -1,4 +1,4 @@
-"""From metrics to a score: the one place that says which combination is admissible (validation §2).
+"""Turn metrics into scores: what is admissible is decided here alone (validation rules §2.3).
 
 `score` in kernels/reduce.cu does the same on a device; a test holds the two together.
 """
@@ -51,7 +51,7 @@ def scores_of(metrics: NDArray[Any], rule: ScoreRule) -> Float:
     float64 array of the same shape, rounded so that backends rank alike.
     """
     score: Float = metrics[rule.objective].astype(np.float64)
-    if rule.objective == "profit_factor":  # strategy spec §10: a win and no loss is the best
+    if rule.objective == "profit_factor":  # validation rules §2.2: +inf
         score = np.where(np.isnan(score) & (metrics["win_rate"] > 0), np.inf, score)
     if rule.minimise:
         score = -score

@@ -3,13 +3,13 @@
 // Compiled by NVRTC or nvcc with --fmad=false, so that a comparison at a threshold decides as it does
 // on a CPU, and by a host C++ compiler, which is how the same text is tested without a device
 // (tests/support/kernels). N_THRESHOLDS and MAX_AXES are compile-time options (gpu_engine/device.py).
-// All arithmetic is float64 (strategy spec).
+// All arithmetic is float64.
 #pragma once
 
 // A standard deviation of daily returns at or below this is rounding (gpu_engine/metrics.py).
 #define NO_DEVIATION 1e-14
 
-// Exit reasons, in the order in which they are tried (spec §7); records.REASONS.
+// Exit reasons, in the order in which they are tried (fills rules §7); records.REASONS.
 enum Reason { STOP_GAP, TARGET_GAP, STOP, TARGET, TIME, END };
 
 // Fields of records.METRICS, in order.
@@ -33,7 +33,7 @@ struct Row {
     int entry;
 };
 
-// Bars [start, end) of the market, and what every combination in it needs (spec §8).
+// Bars [start, end) of the market, and what every combination in it needs (fills rules §8).
 struct Window {
     int start;
     int end;
@@ -42,7 +42,7 @@ struct Window {
     double last_close;
 };
 
-// Costs and limits (spec §6, §9); max_daily_loss is +inf and losses_limit 0 when switched off.
+// Costs and limits (fills rules §6, §9); max_daily_loss is +inf and losses_limit 0 when switched off.
 struct Rules {
     double fee_rate;
     double slippage;
@@ -71,7 +71,7 @@ struct Combination {
 };
 
 __device__ inline double net_return(double side, double entry, double price, double fee_rate) {
-    return side * (price - entry) / entry - fee_rate * (1.0 + price / entry);  // spec §7
+    return side * (price - entry) / entry - fee_rate * (1.0 + price / entry);  // fills rules §7.8
 }
 
 __device__ inline bool passes(const Market& market, long long row, const Combination& c) {
@@ -105,7 +105,7 @@ struct Walk {
     }
 };
 
-// Trade one combination through one window (spec §6, §8, §9). `daily` (n_days) and `taken` (rows) are
+// Trade one combination through one window (fills rules §6, §8, §9). `daily` (n_days) and `taken` (rows) are
 // written when they are not null.
 __device__ inline Walk walk(const Market& market, const Rules& rules, const Window& window,
                             const Combination& c, double* daily, int* taken) {
@@ -161,7 +161,7 @@ __device__ inline Walk walk(const Market& market, const Rules& rules, const Wind
     return w;
 }
 
-// One metric of spec §10.
+// One metric of fills rules §10.
 __device__ inline double metric(const Walk& w, int n_days, int field) {
     const double year = sqrt(365.0), mean = (w.traded_days * w.shift + w.apart) / n_days;
     switch (field) {

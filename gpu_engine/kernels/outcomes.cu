@@ -1,4 +1,4 @@
-// Outcomes: a thread per (entry, exit setting), by first-passage scan to the end of the history (spec §7).
+// Outcomes: a thread per (entry, exit setting), by first-passage scan to the end of the history (fills rules §7).
 // Neighbouring threads share the entry, so they read the same bars.
 #include "engine.cuh"
 

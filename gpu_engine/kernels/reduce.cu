@@ -27,7 +27,7 @@ extern "C" __global__ void score(long long count, Rule rule, const double* objec
     if (id >= count) return;
     double value = objective[id];
     const double undefined = __longlong_as_double(0x7ff8000000000000LL);
-    if (rule.is_profit_factor && value != value && win_rate[id] > 0.0) value = -NOTHING;  // §10: +inf
+    if (rule.is_profit_factor && value != value && win_rate[id] > 0.0) value = -NOTHING;  // validation rules §2.2
     if (rule.minimise) value = -value;
     result[id] = sample_size[id] >= rule.min_trades ? rounded(value, rule.significant_digits) : undefined;
 }

@@ -46,7 +46,7 @@ __device__ inline Combination of_grid(const Grid& grid, long long index) {
     return c;
 }
 
-// Metrics of spec §10, `fields` a bit mask of Field; result[field position][window][combination].
+// Metrics of fills rules §10, `fields` a bit mask of Field; result[field position][window][combination].
 __device__ inline void write_metrics(const Walk& walked, int n_days, int fields, double* result,
                                      long long stride) {
     for (int field = 0; field < N_FIELDS; ++field)

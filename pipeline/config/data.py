@@ -42,7 +42,7 @@ class QualityConfig(Section):
 
 
 class SurrogateConfig(Section):
-    """Candles rearranged so that no edge can be left, as ``seed`` draws it (validation §5)."""
+    """Candles rearranged by ``seed`` so that no edge can be left (validation rules §5)."""
 
     kind: Literal["permuted", "sign_flipped", "bar_flipped"]
     seed: Seed

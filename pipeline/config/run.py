@@ -23,7 +23,7 @@ class CostsConfig(Section):
 
 
 class RiskConfig(Section):
-    """Position size, direction and circuit breakers (strategy spec §9).
+    """Position size, direction and circuit breakers (fills rules §9).
 
     The first five act in a backtest. The rest need live trading: they are carried into the stored
     configuration and act nowhere here.

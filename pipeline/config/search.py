@@ -1,4 +1,4 @@
-"""What is searched and how: `conf/strategy` and `conf/optimizer` (strategy spec §3)."""
+"""What is searched and how: `conf/strategy` and `conf/optimizer` (validation rules §2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.config.section import Count, List, Section
 Number = int | float
 
 #: The largest grid whose scores are all held, and so the largest that plateau can rank
-#: (validation §2).
+#: (validation rules §2.8).
 PLATEAU_LIMIT = 10**7
 
 

@@ -13,7 +13,7 @@ from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig
 from pipeline.config.section import Seed
 from pipeline.config.validation import ValidationConfig
 
-#: Metrics of strategy spec §10 that can be an objective (validation §2).
+#: Metrics of fills rules §10 that can be an objective (validation rules §2).
 Objective = Literal[
     "net_profit",
     "sharpe_ratio",

@@ -1,4 +1,4 @@
-"""How a search is put to the test: unseen days, and luck (`conf/validation`, validation §1, §4)."""
+"""How a search is tested: unseen days and luck (`conf/validation`, validation rules §1, §4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.config.section import Days, Section
 
 
 class LuckTests(Section):
-    """How much of the evidence against luck is gathered (validation §3 to §5).
+    """How much of the evidence against luck is gathered (validation rules §3 to §5).
 
     ``evidence=deciding`` leaves out whatever cannot change the stage of this configuration: the
     stage is the same, what is only reported is missing. ``resamples`` of the reality check;

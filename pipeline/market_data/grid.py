@@ -1,4 +1,4 @@
-"""From rows as they arrived to candles on a regular grid (spec §1)."""
+"""From rows as they arrived to candles on a regular grid (candles rules §1)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles,
     """Sort, drop exact duplicates, fill what is missing, and report what was found.
 
     A missing candle becomes a filled one: ``open = high = low = close`` = the previous close,
-    volume 0 (spec §1). Candles open at multiples of the timeframe from the epoch. Limits are not
-    applied here: see `pipeline.market_data.quality.report.check`.
+    volume 0 (candles rules §1.1). Candles open at multiples of the timeframe from the epoch. Limits
+    are not applied here: see `pipeline.market_data.quality.report.check`.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _check_stretches(timestamp: Int64, step: int, timeframe: str, source: str) -
 
 
 def _fill(candles: RawCandles, step: int) -> Candles:
-    """Lay sorted, distinct candles on their grid; the previous close fills the holes (spec §1)."""
+    """Lay sorted, distinct candles on their grid and fill the holes (candles rules §1.1)."""
     bar = (candles.timestamp - candles.timestamp[0]) // step
     filled = np.ones(int(bar[-1]) + 1, dtype=np.bool_)
     filled[bar] = False

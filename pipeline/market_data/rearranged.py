@@ -2,9 +2,9 @@
 
 Candles are taken apart into log differences within each bar (the last close to the open, and the
 open to high, low and close) and its volume; these are rearranged, and prices are rebuilt from the
-first open (validation §5). ``permuted`` destroys what follows on what and keeps the distribution of
-bars; ``sign_flipped`` and ``bar_flipped`` keep volume, range and volatility where they were and
-destroy which way, of a day or of every bar.
+first open (validation rules §5.2). ``permuted`` destroys what follows on what and keeps the
+distribution of bars; ``sign_flipped`` and ``bar_flipped`` keep volume, range and volatility where
+they were and destroy which way, of a day or of every bar.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gpu_engine.records import Bool, Candles, Float, Int64
 
 
 def permuted(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles of the same bars in random order; bar 0 stays first (validation §5 a).
+    """Draw candles of the same bars in random order; bar 0 stays first (validation rules §5.2).
 
     Everything of a bar travels with it: its gap to the close before it, its shape, its volume,
     and whether it was filled. Sums do not depend on their order, so the last close stays as well,
@@ -35,7 +35,7 @@ def permuted(candles: Candles, rng: np.random.Generator) -> Candles:
 
 
 def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles in which each UTC day is mirrored or not, evens (validation §5 b).
+    """Draw candles in which each UTC day is mirrored or not, evens (validation rules §5.3).
 
     All bars of a mirrored day change sign, the gap into each bar included, and swap their extremes:
     the new open-to-high is minus the old open-to-low. Volumes, filled bars and the size of every
@@ -54,7 +54,7 @@ def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
 
 
 def bar_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles in which each bar is mirrored or not, evens (validation §5 b, mended).
+    """Draw candles in which each bar is mirrored or not, evens (validation rules §5.2).
 
     As `sign_flipped`, bar by bar: what follows on what is destroyed within the day as well, volumes
     and the size of every move stay where they were.
@@ -78,7 +78,7 @@ def _log_differences(candles: Candles) -> Float:
     """Log of open / last close, high / open, low / open, close / open; shape (n, 4).
 
     Nothing came before bar 0: its first difference is 0. A filled bar is one price, the close
-    before it (strategy spec §1), so all four of its differences are 0 exactly.
+    before it (candles rules §1), so all four of its differences are 0 exactly.
     """
     before = np.concatenate((candles.open[:1], candles.close[:-1]))
     return np.log(

@@ -8,8 +8,8 @@ target or close it is held, before costs.
 
 Old swing lows and highs matter as a stop hunter has it: in a bar that trades through one, the stops
 resting there go off, volume jumps and the rest of the bar runs wider. Whether the level then breaks
-or is rejected (a liquidity sweep, spec §4-5) is again an even toss. Sweeps are thus as common as in
-a market, and foretell nothing.
+or is rejected (a liquidity sweep, liquidity_sweep rules §4, §5) is again an even toss.
+Sweeps are thus as common as in a market, and foretell nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ VOLUME_FAST_SD = 0.35
 
 # Where stops rest, and what a run on them does.
 LEVEL_LOOKBACK = 100  # bars
-SWING = 3  # bars on either side of a swing point (spec §2)
+SWING = 3  # bars on either side of a swing point (candles rules §2.3)
 RUN_SD = 1.25  # times the deviation of what is left of the bar
 RUN_VOLUME = 0.8  # extra volume, exponential with this mean, in units of the bar's own
 
@@ -170,7 +170,7 @@ def _clock(timestamp: Int64, step: int, rng: np.random.Generator) -> Float:
 
 
 class _Level:
-    """The lowest swing low among the last `LEVEL_LOOKBACK` bars (spec §2, §4), bar by bar."""
+    """The lowest swing low of the last `LEVEL_LOOKBACK` bars (candles rules §2.3), bar by bar."""
 
     def __init__(self) -> None:
         self._lows: deque[int] = deque(maxlen=2 * SWING + 1)

@@ -8,7 +8,7 @@ from pipeline.report.sweep_loading import SweptMarket
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
 from pipeline.validation.stages import REQUIREMENTS
 
-#: Of the false-discovery rate (validation §6).
+#: Of the false-discovery rate (validation rules §6).
 Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 
 
@@ -44,7 +44,7 @@ def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figur
     """Return p-values in ascending order under ``rank / tests`` times the limit of q.
 
     Benjamini and Hochberg (1995): every market up to the last one under the line is a discovery.
-    Generated candles are a family of their own (validation §3).
+    Generated candles are a family of their own (validation rules §3.2).
     """
     data = []
     for name, synthetic, color, line in (

@@ -165,7 +165,7 @@ def _magic(path: Path) -> bytes:
 
     Closing a file drops all POSIX locks that the process has on it, SQLite's too: another process
     would then take itself for the last user and delete the write-ahead log under our feet
-    (https://sqlite.org/howtocorrupt.html, §2.2).
+    (https://sqlite.org/howtocorrupt.html, 2.2).
     """
     try:
         with path.open("rb") as file:

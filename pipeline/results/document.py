@@ -1,7 +1,7 @@
 """Filling the V3 configuration document from plain records, and checking it against its schema.
 
-What candles can tell is computed by the spec's meanings (`pipeline.results.performance`); the rest
-is null. A finished document is validated twice: by the models as it is built, and by the JSON
+What candles can tell is computed by `pipeline.results.performance` (configuration rules §2); the
+rest is null. A finished document is validated twice: by the models as it is built, and by the JSON
 Schema that readers in other languages rely on, so the two cannot part unnoticed.
 
 ``pattern_health.months_since_discovery`` is a fact about the moment of reading, so the stored

@@ -1,15 +1,11 @@
-"""The V3 configuration document as Pydantic models, one a section, in the order of its spec.
+"""The V3 configuration document as Pydantic models, one a section (configuration rules §1).
 
 Every field is required, so a section cannot be written half; what candles alone cannot know is
 null because a builder said so, not because somebody forgot it. Unknown fields are refused, numbers
 are finite. `configuration_v3.schema.json` is generated from these models (``scripts/schema``), for
 readers that are not Python. `pipeline.results.document` fills them.
 
-Where the spec leaves the form open, decided here: times are ISO 8601 in UTC;
-``deflated_sharpe_ratio`` is a band (validation §3); the drawdown of the Monte Carlo paths and the
-two ambiguity figures have the names below; ``metadata.synthetic`` says when the candles were
-invented; ``risk_allocation`` carries the limits of the backtest (``position_fraction``,
-``direction``, ``max_holding_bars``), without which one would trade something that was never tested.
+What each field means stands in configuration rules §2.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def gross_win_rate(trades: Trades, slippage: float) -> float | None:
     ----------
     trades : `TRADE` array of shape (m,)
     slippage : float
-        Fraction by which market orders were worsened (spec §6, §7); undone here.
+        Fraction by which market orders were worsened (fills rules §6, §7); undone here.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def gross_win_rate(trades: Trades, slippage: float) -> float | None:
 
 
 def exchange_fees(trades: Trades, fee_rate: float) -> float:
-    """Sum of the fees of both sides, as fractions of each trade's notional (spec §7)."""
+    """Sum of the fees of both sides, as fractions of each trade's notional (fills rules §7.8)."""
     return float(np.sum(fee_rate * (1 + trades["exit"] / trades["entry"])))
 
 
@@ -49,7 +49,7 @@ def estimated_slippage(trades: Trades, slippage: float) -> float:
 
 
 def _unslipped(trades: Trades, slippage: float) -> tuple[Float, Float]:
-    """Entry and exit prices before slippage; a target is a resting order and has none (§7)."""
+    """Entry and exit prices before slippage; a target is a resting order and has none (§7.4)."""
     side = trades["side"].astype(np.float64)
     resting = np.isin(trades["reason"], (TARGET, TARGET_GAP))
     entry = trades["entry"] / (1 + side * slippage)
@@ -71,7 +71,7 @@ def trade_clustering(trades: Trades) -> float | None:
 
 
 def sharpe_ratio(returns: Float) -> float:
-    """Annualised Sharpe ratio of daily returns; 0 without variance or with D < 2 (spec §10)."""
+    """Annualised Sharpe ratio; 0 without deviation or with D < 2 (fills rules §10)."""
     if len(returns) < 2:
         return 0.0
     return float(metrics_of(np.empty(0), returns)["sharpe_ratio"])
@@ -129,7 +129,7 @@ def kelly_fraction(win_rate: float, avg_win: float, avg_loss: float, n_trades: i
 
 
 def average_spread_bps(candles: Candles) -> float | None:
-    """EDGE estimate (strategy spec §4) over the whole history, bps; None where it is undefined."""
+    """EDGE estimate over the whole history, bps; None if undefined (configuration rules §2.8)."""
     from bidask import edge  # brings pandas
 
     estimate = float(edge(candles.open, candles.high, candles.low, candles.close))

@@ -99,9 +99,9 @@ class JobEvent:
 class Configuration:
     """One trained, validated configuration, as `trained_configurations` holds it.
 
-    ``in_sample`` and ``out_of_sample`` are metrics by name (strategy spec §10), ``statistics``
-    those of validation §3, ``gates`` every gate with value, threshold and outcome (validation §6),
-    ``document`` the V3 JSON, ``artifacts`` a folder relative to the artifacts root.
+    ``in_sample`` and ``out_of_sample`` are metrics by name (fills rules §10), ``statistics``
+    those of validation rules §3, ``gates`` every gate with value, threshold and outcome
+    (validation rules §6.2), ``document`` the V3 JSON, ``artifacts`` a folder below the root.
     """
 
     id: str

@@ -10,7 +10,7 @@ from pipeline.results.records import Configuration
 from pipeline.validation.stages import REQUIREMENTS
 from pipeline.validation.wording import number, percent, share
 
-#: Below this the reality check speaks against luck (validation §6).
+#: Below this the reality check speaks against luck (validation rules §6).
 _SMALL = next(r.threshold for r in REQUIREMENTS if r.name == "reality_check_p")
 
 

@@ -1,4 +1,4 @@
-"""What live orders did, as figures that the gates judge (validation §6).
+"""What live orders did, as figures that the gates judge (validation rules §6).
 
 ``fill_rate`` and ``adverse_selection_score`` are optional in the gates: unknown to a backtest,
 binding once they are known. The stage is that of the figures as they are known now ("first row that

@@ -1,9 +1,9 @@
-"""A stored configuration on candles that came after those it was found on (validation §6).
+"""A stored configuration on candles that came after those it was found on (validation rules §6).
 
 The new days are full UTC days, the first being the one after the last that its record holds. Its
 positions are flat at that boundary and circuit breakers start anew, as at every other; indicators
 use the candles before it. When the newer candles begin after the trained ones, those are put in
-front: a hole between both is filled as any hole is (strategy spec §1), and its days do not count.
+front: a hole between both is filled as any hole is (candles rules §1), and its days do not count.
 """
 
 from __future__ import annotations

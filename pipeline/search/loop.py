@@ -1,4 +1,4 @@
-"""One search a window: ask, evaluate, tell, and the winner by the one ranking (validation §2)."""
+"""Search each window: ask, evaluate, tell, and take the best (validation rules §2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of scores: the one place that decides which combination is best (validation §2)."""
+"""Rank scores: which combination is best is decided here alone (validation rules §2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def best(scores: Float) -> int | None:
 
 
 def plateau(scores: Float, shape: tuple[int, ...]) -> Float:
-    """Mean over each combination and its admissible axis neighbours (validation §2).
+    """Mean over each combination and its admissible axis neighbours (validation rules §2.7).
 
     Neighbours are one step along one parameter, at most two a parameter. Inadmissible
     combinations stay NaN. An infinite score (a profit factor without a loss) stays infinite, but

@@ -1,4 +1,4 @@
-"""The space a search moves in: one dimension a parameter, in grid order (strategy spec §3).
+"""The space a search moves in: one dimension a parameter, in grid order (validation rules §2.10).
 
 A *point* is a float64 row of shape (P,), one value a parameter; a threshold that is off is the
 infinity that lets everything pass. On a discrete space every point has an *index*: row-major in
@@ -113,7 +113,7 @@ def make_space(
 ) -> Space:
     """Make the space of ``strategy`` over the configured values.
 
-    On a continuous space a parameter without a range stays at its grid values (spec §3).
+    A parameter without a range stays at its grid values (validation rules §2.11).
     """
     dimensions = []
     for parameter in strategy.parameters:

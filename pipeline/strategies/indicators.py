@@ -1,4 +1,4 @@
-"""Causal indicators on a regular grid (spec §2): value ``[t]`` uses bars up to ``t`` only."""
+"""Causal indicators (candles rules §2): value ``[t]`` uses bars up to ``t`` only."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def volume_ratio(candles: Candles) -> Float:
 
 
 def swing_lows(low: Float) -> Bool:
-    """Bars whose low is strictly below the 3 on each side; known 3 bars later (spec §2)."""
+    """Bars whose low is strictly below the 3 on each side; known 3 bars later (§2.3)."""
     result: NDArray[np.bool_] = np.zeros(len(low), np.bool_)
     inner = slice(SWING_REACH, len(low) - SWING_REACH)
     if len(low) <= 2 * SWING_REACH:

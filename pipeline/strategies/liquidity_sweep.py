@@ -1,4 +1,4 @@
-"""LIQUIDITY SWEEP V3 as event tables (spec §2 to §5), vectorised NumPy.
+"""LIQUIDITY SWEEP V3 as event tables (liquidity_sweep rules §3 to §5), vectorised NumPy.
 
 Shorts are longs on mirrored prices (``-high`` for ``low``), so every rule is written once.
 """
@@ -17,8 +17,8 @@ from pipeline.strategies.base import Parameter
 from pipeline.strategies.indicators import RangeMinimum
 
 FIRST_SWEEP_BAR = 20  # §4: t >= 20
-SWING_DELAY = 4  # §2: at bar t only swing points i <= t - 4 exist
-TOUCH_WIDTH_ATR = 0.25  # §4: stop density
+SWING_DELAY = 4  # candles rules §2.3: at bar t only swing points i <= t - 4 exist
+TOUCH_WIDTH_ATR = 0.25  # §4.5: stop density
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Sweeps:
 
 
 class LiquiditySweep:
-    """The strategy's declaration: parameters in grid order (spec §3) and its events."""
+    """The strategy's declaration: parameters in grid order (§3.1) and its events."""
 
     name = "LIQUIDITY_SWEEP_V3"
     parameters = (
@@ -77,14 +77,14 @@ class SweepEvents:
         self._sweeps: dict[int, Sweeps] = {}
 
     def table(self, structural: Mapping[str, float]) -> EventTable:
-        """Return the signals of one lookback and reversal size (spec §5)."""
+        """Return the signals of one lookback and reversal size (§5)."""
         lookback = int(structural["key_level_lookback"])
         if lookback not in self._sweeps:
             self._sweeps[lookback] = self._find_sweeps(lookback)
         return self._signals(self._sweeps[lookback], structural["reversal_candle_size"])
 
     def _signals(self, sweeps: Sweeps, reversal_size: float) -> EventTable:
-        """Take the first qualifying bar of every sweep, in the order of spec §5."""
+        """Take the first qualifying bar of every sweep, in the order of fills rules §6.1."""
         qualifies = sweeps.eligible & (sweeps.body >= reversal_size * sweeps.body_atr)
         found: Bool = np.any(qualifies, axis=1)
         delay = qualifies.argmax(axis=1)

@@ -1,7 +1,7 @@
 """LIQUIDITY SWEEP V3 as a plain loop: the definition of correct for `liquidity_sweep`.
 
-One combination, one bar at a time, in the order of the spec's numbered rules (§2, §4, §5). Nothing
-is shared, cached or vectorised, and nothing of `liquidity_sweep` is imported: the two must agree
+One combination, one bar at a time, in the order of liquidity_sweep rules §4 and §5. Nothing is
+shared, cached or vectorised, and nothing of `liquidity_sweep` is imported: the two must agree
 on every row, to the last bit.
 """
 
@@ -44,7 +44,7 @@ class Signal(NamedTuple):
 
 
 def event_table(candles: Candles, parameters: Mapping[str, float | None]) -> EventTable:
-    """Signals that one combination takes, in the order of spec §5.
+    """Signals that one combination takes, in the order of fills rules §6.1.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def event_table(candles: Candles, parameters: Mapping[str, float | None]) -> Eve
             signal = _signal(bars, t, side, limits)
             if signal is not None:
                 signals.append(signal)
-    # Signal bar first, then the earlier sweep, then the long (§5).
+    # Signal bar first, then the earlier sweep, then the long (fills rules §6.1).
     signals.sort(key=lambda s: (s.signal_bar, s.sweep_bar, -s.side))
     return EventTable(
         sweep_bar=np.array([s.sweep_bar for s in signals], np.int32),
@@ -120,7 +120,7 @@ def _signal(bars: Bars, t: int, side: int, limits: Mapping[str, float]) -> Signa
 
 
 def _swing_points(extreme: list[float], side: int) -> list[bool]:
-    """Return whether each bar is a swing low (or high, for shorts), §2."""
+    """Return whether each bar is a swing low (or high, for shorts), candles rules §2.3."""
     result = [False] * len(extreme)
     for i in range(3, len(extreme) - 3):
         price = side * extreme[i]
@@ -136,7 +136,7 @@ def _swing_points(extreme: list[float], side: int) -> list[bool]:
 
 
 def _volume_ratio(volume: list[float], t: int) -> float:
-    """Volume over the mean of the 20 bars before, 0 where that mean is 0 (§2); ``t >= 20``."""
+    """Volume over the mean of the 20 bars before, 0 where it is 0 (candles rules §2.2)."""
     total = 0.0
     for i in range(t - 20, t):
         total += volume[i]
@@ -145,7 +145,7 @@ def _volume_ratio(volume: list[float], t: int) -> float:
 
 
 def _average_true_range(high: list[float], low: list[float], close: list[float]) -> list[float]:
-    """Wilder's ATR of period 14 (§2); NaN before bar 13."""
+    """Wilder's ATR of period 14 (candles rules §2.1); NaN before bar 13."""
     result: list[float] = []
     total = atr = 0.0
     for t in range(len(close)):

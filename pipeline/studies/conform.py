@@ -87,7 +87,7 @@ def replay(
 
 
 def _compare_daily(net_profit: float, compounded: float) -> list[Disagreement]:
-    """Daily returns are not in the file; they must compound to the net profit (spec §10)."""
+    """Daily returns are not in the file; they must compound to the net profit (fills rules §10)."""
     if abs(compounded - net_profit) <= METRIC_TOLERANCE * max(1.0, abs(net_profit)):
         return []
     return [Disagreement("daily returns, compounded", net_profit, compounded)]

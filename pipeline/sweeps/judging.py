@@ -1,9 +1,7 @@
 """Markets of one sweep judged together: a q-value for each, and the stage that it leaves.
 
-``fdr_q_value`` is "Benjamini-Hochberg over `p_value` of the markets of one sweep that completed"
-(validation §3). Where the rule leaves room: generated candles are a family of their own, because a
-planted edge among the tests would make every real market look likelier; a market whose p is
-undefined, or that stored nothing, is no test and has no q.
+``fdr_q_value`` is that of validation rules §3.2: generated candles are a family of their own, and a
+market whose p is undefined, or that stored nothing, is no test and has no q.
 """
 
 from __future__ import annotations

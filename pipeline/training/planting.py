@@ -90,7 +90,7 @@ class _Combination:
     def unit_drift(self, candles: Candles) -> Float:
         """Log drift of every bar when each signal's total is one ATR; shape (n,).
 
-        A filled bar is one price, the close before it (strategy spec §1): it does not drift.
+        A filled bar is one price, the close before it (candles rules §1): it does not drift.
         """
         trades = self._evaluator(candles).trades(self._point, Window(0, len(candles)))
         atr = average_true_range(candles)[trades["signal_bar"]]

@@ -86,7 +86,7 @@ class Trained:
 
 
 def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Trained:
-    """Run the whole procedure of validation §1 on one market.
+    """Run the whole procedure of validation rules §1 on one market.
 
     ``note`` hears what a person should know, ``seen`` is shown the candles before the search.
 
@@ -231,7 +231,7 @@ def _axes(space: Space) -> dict[str, list[Any]]:
 
 
 def _figures(found: Validation) -> dict[str, float]:
-    """Out-of-sample metrics that gates judge (validation §6)."""
+    """Out-of-sample metrics that gates judge (validation rules §6)."""
     return {n: float(found.metrics[n]) for n in ("net_profit", "sharpe_ratio", "sample_size")}
 
 
@@ -241,7 +241,7 @@ def _luck_decides(found: Validation, statistics: dict[str, Any]) -> bool:
 
 
 def _statistics(found: Validation, evaluator: Evaluator, seed: int) -> dict[str, Any]:
-    """Statistics of validation §3 that the out-of-sample series and its trades give."""
+    """Statistics of validation rules §3 that the out-of-sample series and its trades give."""
     test = sharpe_test(found.daily)
     bands = zero_drift_bands(found.daily, generator(seed, BANDS))
     exits = ambiguity(

@@ -29,7 +29,7 @@ from pipeline.results.records import Configuration
 from pipeline.training.run import Trained
 from pipeline.validation.luck import Evidence
 
-#: Circuit breakers that only live trading can honour (strategy spec §9).
+#: Circuit breakers that only live trading can honour (fills rules §9).
 LIVE_BREAKERS = (
     "max_correlation_spike",
     "unusual_market_threshold",

@@ -1,4 +1,4 @@
-"""The receipt: every winner's trades once more on the reference path (design, point 4)."""
+"""The receipt: every winner's trades once more on the reference path."""
 
 from __future__ import annotations
 

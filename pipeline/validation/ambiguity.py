@@ -1,4 +1,4 @@
-"""Bars that touched both stop and target: candles cannot tell which came first (strategy §7.3).
+"""Bars that touched both stop and target: candles cannot tell which came first (fills rules §7.4).
 
 The engine lets the stop come first. Here is what that assumption is worth.
 """

@@ -1,4 +1,4 @@
-"""Stationary bootstrap of daily returns, and the bands it gives (validation §3, §4).
+"""Stationary bootstrap of daily returns, and the bands it gives (validation rules §3, §4).
 
 Days are resampled in blocks of geometric length that wrap around the end of the series, so that
 whatever links neighbouring days survives (Politis & Romano 1994, The Stationary Bootstrap, JASA
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gpu_engine.records import Float, Int32
 
-#: Mean block lengths that are used, days (validation §4).
+#: Mean block lengths that are used, days (validation rules §4.4).
 SHORTEST_BLOCK, LONGEST_BLOCK = 1.0, 20.0
 #: Below this many days the automatic choice has no autocorrelations to look at.
 FEWEST_DAYS = 8
@@ -134,11 +134,11 @@ def resample_counts(indices: NDArray[np.integer], n_days: int) -> NDArray[np.flo
 def zero_drift_bands(
     daily: Float, rng: np.random.Generator, horizon: int = 30, n_paths: int = 10_000
 ) -> Bands:
-    """Value at risk and drawdown over ``horizon`` days if the drift were luck (validation §3).
+    """Value at risk and drawdown over ``horizon`` days if the drift were luck.
 
     The mean is taken out of the series, paths are drawn from it by the stationary bootstrap with
     its own `mean_block`, and compounded. With the drift left in, a 95 % drawdown band covers only
-    79 % of new years; shuffled trades do worse (guide §7).
+    79 % of new years; shuffled trades do worse (validation rules §3.7).
 
     Parameters
     ----------

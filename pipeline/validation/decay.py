@@ -1,14 +1,10 @@
-"""How a stored configuration fares on the days that came after: DECAY and PAPER (validation §6).
+"""Judge a stored configuration by newer days: DECAY and PAPER (validation rules §6.3).
 
 *Discovery* is the out-of-sample (OOS) series as it was stored, *new* the days that came after,
 *lifetime* the one followed by the other. Arrays are daily net returns, fractions, zero on days
 without an exit.
 
-Where the rule could be read two ways: net profit per day is the constant daily return that
-compounds to the net profit, because the plain quotient grows with the length of the series and
-would take a short good month for a decline. It is that of the new days, against that of the
-discovery; where the discovery earned nothing, nothing can have declined and the comparison is
-skipped. The last 30 days are those of the lifetime series.
+The last 30 days are those of the lifetime series.
 """
 
 from __future__ import annotations
@@ -115,7 +111,7 @@ def reassess(stage: Stage, discovery: Period, new: Period) -> Reassessment:
 
 
 def profit_per_day(daily: Float) -> float:
-    """Constant daily return that compounds to the net profit of a series; -1 after ruin."""
+    """Constant daily return that compounds to a net profit; -1 after ruin (§6.4)."""
     if (daily <= -1.0).any():
         return -1.0
     return math.expm1(float(np.log1p(daily).mean()))

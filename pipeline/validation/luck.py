@@ -1,4 +1,4 @@
-"""Evidence for and against luck, gathered after the walk-forward (validation §3 to §5)."""
+"""Evidence for and against luck, gathered after the walk-forward (validation rules §3 to §5)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pipeline.validation.windows import Days
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
-#: Blocks of the CSCV (validation §3).
+#: Blocks of the CSCV (validation rules §3.4).
 CSCV_BLOCKS = 10
 #: Most combinations whose daily returns are held at a time, and copies of them that a block makes.
 MOST_HELD, COPIES = 8192, 4
@@ -45,7 +45,7 @@ MOST_HELD, COPIES = 8192, 4
 class Evidence:
     """What the whole-history search and the surrogates say.
 
-    ``statistics`` by their names in validation §3; ``search`` describes the pass itself;
+    ``statistics`` by their names in validation rules §3; ``search`` describes the pass itself;
     ``reality_check`` and ``surrogates`` hold the distributions of luck.
     """
 
@@ -128,12 +128,12 @@ def _held(luck: LuckTests, n_days: int) -> int:
 
 
 def _deflated(found: WholeHistory, winner: Float, reality: RealityCheck) -> dict[str, float] | None:
-    """Deflated Sharpe ratio of the best combination, as a band (validation §3).
+    """Deflated Sharpe ratio of the best combination, as a band (validation rules §3.3).
 
     With N = all admissible combinations, and with the N whose expected maximum is the mean of the
     bootstrap maxima. The variance of the trials is that of a Sharpe ratio without an edge,
     1 / (T - 1): what the trials themselves show is mostly what costs take from those that trade
-    often, and with an edge it is the edge (guide §1).
+    often, and with an edge it is the edge.
     """
     own, n_days = moments(winner), len(winner)
     known = reality.maxima[np.isfinite(reality.maxima)]
@@ -174,7 +174,7 @@ def _with_surrogates(
     threads: int | None,
     progress: Progress,
 ) -> Evidence:
-    """Add the test on surrogate candles: the larger p of both kinds decides (validation §5)."""
+    """Add the test on surrogate candles: the larger p decides (validation rules §5.4)."""
     assert found.best is not None, "there is nothing to test"
     evaluator = found.evaluator
     search = SurrogateSearch.of(evaluator, settings, number)

@@ -1,4 +1,4 @@
-"""P-values of many markets, adjusted for being many (validation §3)."""
+"""P-values of many markets, adjusted for being many (validation rules §3)."""
 
 from __future__ import annotations
 

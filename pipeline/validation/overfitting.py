@@ -37,7 +37,7 @@ class Overfitting(NamedTuple):
     """What the splits show; None where there was nothing to compare.
 
     Half of all searches over pure noise show ``pbo < 0.5``, and columns without hope lower it
-    further; so it is read with ``p_oos_loss``, which they do not touch (guide §3).
+    further; so it is read with ``p_oos_loss``, which they do not touch (validation rules §3.4).
     """
 
     pbo: float | None

@@ -1,4 +1,4 @@
-"""Lifecycle stages and the gates between them (validation §6): first row that applies."""
+"""Lifecycle stages and the gates between them (validation rules §6): first row that applies."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Gate:
         return asdict(self)
 
 
-#: Validation §6. Failing any gate of PAPER or DISCOVERY holds a configuration there; passing all
-#: gates of MATURE lifts it there; what is left is VALIDATION.
+#: Validation rules §6. Failing any gate of PAPER or DISCOVERY holds a configuration there; passing
+#: all gates of MATURE lifts it there; what is left is VALIDATION.
 REQUIREMENTS = (
     Requirement("PAPER", "net_profit", ">=", 0.0),
     Requirement("PAPER", "sharpe_ratio", ">=", 0.5),

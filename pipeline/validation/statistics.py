@@ -1,4 +1,4 @@
-"""Statistics of one daily return series, and of the best of many (validation §3, §7).
+"""Statistics of one daily return series, and of the best of many (validation rules §3, §7).
 
 All functions that §7 names are found here; the two that need all combinations' returns live in
 modules of their own.
@@ -199,7 +199,7 @@ def deflated_sharpe_ratio(
 
     `probabilistic_sharpe_ratio` against ``sqrt(trials_variance) * expected_maximum_sharpe``: Bailey
     & Lopez de Prado (2014). At 0.95 it is no test at 5 %: with the raw number of a grid's
-    combinations it is far too strict, with too small an effective number too lax (guide §1).
+    combinations it is far too strict, with too small an effective number too lax.
 
     Parameters
     ----------

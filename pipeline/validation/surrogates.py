@@ -1,12 +1,12 @@
-"""The whole-history search repeated on candles in which the edge cannot exist (validation §5).
+"""Repeat the whole-history search on candles without an edge (validation rules §5).
 
 If the best Sharpe ratio of the real candles is common on surrogates, the search made it. Surrogates
 are drawn one after another until the answer is clear (Besag & Clifford 1991, Sequential Monte Carlo
 p-values, Biometrika 78(2)).
 
-Signs are flipped bar by bar. The specification says per day, but a day upside down holds the same
-edge for a strategy that trades both sides alike: on candles with a planted one (gross Sharpe 8)
-days flipped gave bests of 5.9 to 8.1 where 6.7 and 8.2 had been found, permuted bars 0.3 to 2.6.
+Signs are flipped bar by bar, not day by day (validation rules §5.3): on candles with a planted edge
+(gross Sharpe 8) days flipped gave bests of 5.9 to 8.1 where 6.7 and 8.2 had been found, permuted
+bars 0.3 to 2.6.
 """
 
 from __future__ import annotations

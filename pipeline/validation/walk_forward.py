@@ -21,7 +21,7 @@ class WindowResult:
     """One window: what its search found, and both parts' metrics (`METRICS` records).
 
     ``in_sample`` and ``out_of_sample`` are None when the search had no winner; then the test days
-    count as zero returns (validation §2).
+    count as zero returns (validation rules §2).
     """
 
     split: Split

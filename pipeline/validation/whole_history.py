@@ -1,4 +1,4 @@
-"""One more search pass, over the whole history: every combination's daily returns (validation §4).
+"""Search the whole history: every combination's daily returns (validation rules §4.1).
 
 The grid in full when the space is one, whichever method searches, because what a method did not try
 can only make luck smaller; else all points that the method asks. Blocks of returns stream out of

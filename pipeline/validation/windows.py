@@ -1,4 +1,4 @@
-"""Train and test windows over whole UTC days (validation §1)."""
+"""Train and test windows over whole UTC days (validation rules §1)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Days:
 
 
 def whole_days(candles: Candles) -> Days:
-    """From the first UTC midnight to the last (validation §1)."""
+    """From the first UTC midnight to the last (validation rules §1)."""
     per_day = DAY_MS // candles.step_ms
     midnights = np.flatnonzero(candles.timestamp[:per_day] % DAY_MS == 0)
     if not len(midnights):

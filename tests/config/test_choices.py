@@ -49,7 +49,7 @@ def test_a_market_is_what_its_name_says(train_config, name):
     assert timeframe_ms(market.timeframe) > 0
 
 
-def test_defaults_are_those_of_the_specifications(train_config):
+def test_defaults_are_those_of_the_rules(train_config):
     config = train_config("market=btc_binance_5m")
     assert config.data.source == "ccxt"
     assert (config.data.since, config.data.until, config.data.days) == (None, None, 365)

@@ -1,4 +1,4 @@
-"""The search space of LIQUIDITY SWEEP V3 as the table of strategy spec §3 has it."""
+"""The search space of LIQUIDITY SWEEP V3 as the table of liquidity_sweep rules §3 has it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Spec §9. Bars 0-3 are the first UTC day, 4-7 the second; bar 0 cannot be entered.
+"""Fills rules §9. Bars 0-3 are the first UTC day, 4-7 the second; bar 0 cannot be entered.
 
 Binary fractions (0.25, 0.125, ...) make "exactly at the limit" exact.
 """

@@ -1,4 +1,4 @@
-"""Slippage and fees (spec §6, §7), one figure at a time: a long or short at an open of 100."""
+"""Slippage and fees (fills rules §6, §7), one figure at a time, at an open of 100."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Spec §10 by hand, of `metrics_of` and of every backend."""
+"""Fills rules §10 by hand, of `metrics_of` and of every backend."""
 
 from math import isnan, sqrt
 

@@ -38,7 +38,7 @@ def test_long_histories_in_depth(backend, seed):
 
 
 def test_random_markets_reach_every_reason_and_ruin():
-    """What the parity above is worth: nothing in the spec is left out by chance."""
+    """What the parity above is worth: no rule is left out by chance."""
     reasons, ruined, blocked = set(), 0, 0
     for seed in range(12):
         world = random_market(np.random.default_rng(seed), 400)

@@ -36,7 +36,7 @@ def test_days_compound_to_the_net_profit(seed, n_bars):
 @settings(max_examples=40)
 @given(seed=seeds, n_bars=st.integers(2, 80))
 def test_a_window_is_the_history_cut_there(seed, n_bars):
-    """§8: what lies at or after a window's end changes nothing inside it."""
+    """fills rules §8: what lies at or after a window's end changes nothing inside it."""
     world = random_market(np.random.default_rng(seed), n_bars)
     window = world.windows[0]
     short = world._replace(candles=world.candles.cut(0, window.end))

@@ -1,4 +1,4 @@
-"""Which signals become trades: spec §5 (order), §6 and §8."""
+"""Which signals become trades: fills rules §6 and §8."""
 
 import numpy as np
 import pytest

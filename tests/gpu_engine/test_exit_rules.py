@@ -1,4 +1,4 @@
-"""Spec §7 as tables: a long at 100 with its stop at 98 and its target at 103, and its mirror.
+"""Fills rules §7 as tables: a long at 100, its stop at 98 and its target at 103, and its mirror.
 
 Bar 0 is the signal bar; the rows are bars 1, 2, ... as (open, high, low, close).
 """

@@ -1,6 +1,6 @@
-"""Golden files (their README beside the spec): trade by trade and metric by metric, every backend.
+"""Golden files: trade by trade and metric by metric, every backend.
 
-They were computed by an independent program from the spec alone. The one file with candles of its
+They were computed by an independent program from the rules alone. The one file with candles of its
 own is in this repository; the others need the real candles. The only test of the engine that needs
 the pipeline, for the strategy and the grid.
 """

@@ -1,4 +1,4 @@
-"""The real ccxt client against exchanges on the loopback (spec §1: only what the exchange has)."""
+"""The real ccxt client against exchanges on the loopback: only what the exchange has."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The regular grid (spec §1): what is sorted, dropped and filled, and what is refused."""
+"""The regular grid (candles rules §1): what is sorted, dropped and filled, and what is refused."""
 
 import json
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Surrogates keep every bar and lose what an edge would be made of (validation §5)."""
+"""Surrogates keep every bar and lose what an edge would be made of (validation rules §5)."""
 
 import hypothesis.strategies as st
 import numpy as np

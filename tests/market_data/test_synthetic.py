@@ -11,7 +11,7 @@ from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import FIRST_MS, OUTAGES_A_YEAR, synthetic_candles
 
 SEEDS = range(3)
-LOOKBACK, PIERCE, SPIKE = 100, 0.0005, 1.5  # the loosest of the default grid (spec §3)
+LOOKBACK, PIERCE, SPIKE = 100, 0.0005, 1.5  # the loosest of liquidity_sweep rules §3
 
 
 def regular(*arguments, **options) -> Candles:
@@ -36,7 +36,7 @@ def t_statistic(sample: np.ndarray) -> float:
 
 
 def sweeps(candles: Candles) -> tuple[np.ndarray, np.ndarray]:
-    """Bars and sides of the sweeps of spec §4, without density and spread."""
+    """Bars and sides of the sweeps of liquidity_sweep rules §4, without density and spread."""
     bars, sides = [], []
     volume = candles.volume
     baseline = sliding_window_view(volume, 20).mean(axis=1)[LOOKBACK - 20 : -1]

@@ -166,7 +166,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_opening_once_more_leaves_the_log_under_the_feet_of_the_first(tmp_path: Path) -> None:
-    """Another process that ends would delete it, were this one's locks gone (SQLite, §2.2)."""
+    """Another process that ends would delete it, were this one's locks gone (SQLite, 2.2)."""
     path = tmp_path / "results.db"
     first = open_database(f"sqlite:///{path}")
     with first.connect() as connection:

@@ -24,7 +24,7 @@ from pipeline.results.document import (
 
 DISCOVERED = datetime(2023, 1, 31, 23, 59, 59, tzinfo=UTC)
 
-#: The table of the spec, written out a second time: no field may get lost.
+#: The table of configuration rules §1, written out a second time: no field may get lost.
 FIELDS = {
     "metadata": "model_version discovery_date engine_hash runtime_env data_hash config_hash seed"
     " backend first_candle last_candle filled_candles",

@@ -1,4 +1,4 @@
-"""Scores, their rounding, their order and their neighbourhoods (validation §2)."""
+"""Scores, their rounding, their order and their neighbourhoods (validation rules §2)."""
 
 import math
 

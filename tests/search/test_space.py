@@ -1,4 +1,4 @@
-"""Points, indices and names of combinations (strategy spec §3)."""
+"""Points, indices and names of combinations (validation rules §2.10)."""
 
 import itertools
 import math

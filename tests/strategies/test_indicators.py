@@ -1,4 +1,4 @@
-"""Spec §2 by hand and against plain loops."""
+"""Candles rules §2 by hand and against plain loops."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What LIQUIDITY SWEEP V3 declares: the table of spec §3, in grid order."""
+"""What LIQUIDITY SWEEP V3 declares: the table of liquidity_sweep rules §3, in grid order."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Spec §4 and §5 one rule at a time, on a market of one swing point; each also mirrored.
+"""One rule after the other of liquidity_sweep rules §4 and §5, each also mirrored.
 
 Bars are (100, 101, 99, 100) but for bar 25, whose low of 97 is the only swing low, and bar 30,
 which sweeps it to 96 on threefold volume and closes at 100.5: body 3, ATR 2.2.

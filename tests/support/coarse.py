@@ -1,4 +1,4 @@
-"""Random candles on coarse ticks: equal prices everywhere, so every tie of the spec happens."""
+"""Random candles on coarse ticks: equal prices everywhere, so every tie of the rules happens."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ START = 1_704_060_000_000  # 2023-12-31 22:00 UTC: the first day is a part day
 
 
 def coarse_candles(rng, n_bars, step_ms=300_000, filled_share=0.05, hunt_share=0.0):
-    """``n_bars`` candles around 100, volumes with spikes, some bars filled (spec §1).
+    """``n_bars`` candles around 100, volumes with spikes, some bars filled (candles rules §1).
 
     ``hunt_share`` of the bars trade far through one side on high volume: stop hunts.
     """

@@ -1,4 +1,4 @@
-"""Value at risk and drawdown of paths without drift (validation §3)."""
+"""Value at risk and drawdown of paths without drift (validation rules §3)."""
 
 import numpy as np
 import pytest

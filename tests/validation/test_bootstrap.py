@@ -1,4 +1,4 @@
-"""Stationary bootstrap against arch, and what its draws must look like (validation §3, §4)."""
+"""Stationary bootstrap against arch, and what its draws must look like (validation rules §4.4)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""DECAY and PAPER by newer days, on series whose figures are known by hand (validation §6)."""
+"""DECAY and PAPER by newer days, on series known by hand (validation rules §6.3)."""
 
 import numpy as np
 import pytest

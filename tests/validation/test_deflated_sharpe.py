@@ -1,4 +1,4 @@
-"""Expected maximum and deflated Sharpe ratio against published numbers (guide/statistics.md §1)."""
+"""Expected maximum and deflated Sharpe ratio against published numbers."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Evidence gathered from one market (validation §3 to §5)."""
+"""Evidence gathered from one market (validation rules §3 to §5)."""
 
 from contextlib import contextmanager
 from dataclasses import replace

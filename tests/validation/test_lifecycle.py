@@ -1,4 +1,4 @@
-"""Figures in, stage and gates out: every row of validation §6."""
+"""Figures in, stage and gates out: every row of validation rules §6."""
 
 import math
 

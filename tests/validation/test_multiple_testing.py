@@ -1,4 +1,4 @@
-"""Adjusted p-values against published sets (guide/statistics.md §5)."""
+"""Adjusted p-values against published sets."""
 
 import numpy as np
 import pytest

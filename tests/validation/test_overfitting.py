@@ -1,4 +1,4 @@
-"""Combinatorially symmetric cross-validation: published cases, ties, gaps (guide §3)."""
+"""Combinatorially symmetric cross-validation: published cases, ties, gaps."""
 
 import numpy as np
 import pytest

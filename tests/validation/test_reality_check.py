@@ -1,4 +1,4 @@
-"""The max-Sharpe reality check (validation §4)."""
+"""The max-Sharpe reality check (validation rules §4)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The Sharpe ratio's test against published numbers and scipy (validation §3)."""
+"""The Sharpe ratio's test against published numbers and scipy (validation rules §3)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Everything that validation §7 names is where it says, and takes what it says."""
+"""Everything that validation rules §7 names is where it says, and takes what it says."""
 
 from inspect import signature
 

@@ -1,4 +1,4 @@
-"""The search repeated on candles without an edge (validation §5)."""
+"""The search repeated on candles without an edge (validation rules §5)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How long a record must be: MinTRL and MinBTL (guide/statistics.md §2)."""
+"""How long a record must be: MinTRL and MinBTL."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The pass over the whole history: which combinations are held against luck (validation §4)."""
+"""The pass over the whole history: which combinations count (validation rules §4.2)."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def searched(evaluator, settings=SETTINGS):
 
 
 def naive_columns(evaluator, found, min_trades=5):
-    """Every point one at a time, by the rules of §4."""
+    """Every point one at a time (§4.2)."""
     kept = []
     for point in found.evaluator.space.points(np.arange(evaluator.space.size)):
         metrics = evaluator.points(point[None], (found.window,))[0, 0]

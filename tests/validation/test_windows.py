@@ -1,4 +1,4 @@
-"""Windows over whole UTC days (validation §1)."""
+"""Windows over whole UTC days (validation rules §1)."""
 
 from itertools import pairwise
 

@@ -109,7 +109,7 @@ def _told(error: BaseException) -> str:
 
 
 def _retry_after(headers: object) -> float:
-    """Seconds that the answer asks to wait: RFC 9110 §10.2.3, a number or a date; 0 for none."""
+    """Seconds that the answer asks to wait: RFC 9110, 10.2.3, a number or a date; 0 for none."""
     value = headers.get("Retry-After") if hasattr(headers, "get") else None
     if value is None:
         return 0.0

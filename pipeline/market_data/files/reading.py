@@ -1,4 +1,4 @@
-"""Candles from a file: Parquet, CSV or feather, with the spec's columns or freqtrade's."""
+"""Candles from a file: Parquet, CSV or feather, columns as in candles rules §1 or freqtrade's."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ from pipeline.strategies.liquidity_sweep import STRATEGY
 
 Values = Mapping[str, Sequence[float]]
 
-#: The default grid (strategy spec §3).
+#: The default grid (liquidity_sweep rules §3).
 DEFAULT_GRID: Values = {
     "pierce_depth": (0.0005, 0.001, 0.002, 0.003, 0.004, 0.005),
     "rejection_candles": (1, 2, 3, 4, 5),

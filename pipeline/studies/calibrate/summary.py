@@ -18,7 +18,7 @@ from pipeline.validation.stages import STAGES, Stage
 LEVELS: tuple[Stage, ...] = ("DISCOVERY", "VALIDATION", "MATURE")
 
 
-#: Stages for which spec §6 promises a rate of false positives.
+#: Stages for which validation rules §6.9 promises a rate of false positives.
 PROMISED: dict[Stage, float] = {"VALIDATION": 0.05, "MATURE": 0.01}
 
 

@@ -138,6 +138,6 @@ def router(service: Service) -> APIRouter:
 
 
 def matches(if_none_match: list[str] | None, tag: str) -> bool:
-    """Whether If-None-Match headers name ``tag`` (RFC 9110 §13.1.2, weak comparison)."""
+    """Whether If-None-Match headers name ``tag`` (RFC 9110, 13.1.2, weak comparison)."""
     given = [one.strip().removeprefix("W/") for one in ",".join(if_none_match or ()).split(",")]
     return "*" in given or tag in given

@@ -30,7 +30,7 @@ ENDED = ("completed", "failed", "cancelled")
 
 
 class Sent(NamedTuple):
-    """An event as it goes over the wire (HTML, §9.2 Server-sent events), written once for all."""
+    """An event as it goes over the wire (HTML, 9.2 Server-sent events), written once for all."""
 
     id: int
     text: bytes

@@ -78,7 +78,7 @@ def _one(name: str, config: TrainConfig, rates: Rates) -> MarketEstimate:
 
 
 def _out_of_reach(found: Estimate) -> bool:
-    """Whether so few trades are expected that no run can leave DISCOVERY (validation §6)."""
+    """Whether so few trades are expected that no run can leave DISCOVERY (validation rules §6)."""
     gates = judge({"sample_size": round(found.expected_trades)})[1]
     return any(
         gate.name == "sample_size" and gate.stage == "DISCOVERY" and gate.passed is False

@@ -97,14 +97,14 @@ Budget = Annotated[Grid | Random | Bayesian, Field(discriminator="name")]
 
 
 class LuckTests(Asked):
-    """How much evidence against luck is gathered (validation §3 to §5)."""
+    """How much evidence against luck is gathered (validation rules §3 to §5)."""
 
     evidence: Literal["full", "deciding"] = "full"
     surrogates: bool = False
 
 
 class WalkForward(LuckTests):
-    """Windows that move over the history; days (validation §1)."""
+    """Windows that move over the history; days (validation rules §1)."""
 
     method: Literal["walk_forward"] = "walk_forward"
     train: WindowDays = 90
@@ -115,7 +115,7 @@ class WalkForward(LuckTests):
 
 
 class TrainTestSplit(LuckTests):
-    """One search on the first part of the history, tested once on the last (validation §1)."""
+    """One search on the first part of the history, tested on the last (validation rules §1.5)."""
 
     method: Literal["train_test_split"]
     ratio: Annotated[float, Field(gt=0, lt=1)] = 0.7
