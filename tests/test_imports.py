@@ -3,12 +3,12 @@
 import ast
 import re
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("gpu_engine", "pipeline")
+from support.source_tree import modules, own_imports, parsed
+
+MODULES = modules()
 
 #: Folders from the bottom up: a module imports from its own folder and from those before it.
 LAYERS = (
@@ -51,32 +51,12 @@ LAZY = {
 }
 
 
-def _module(path):
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {
-    _module(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))
-}
-
-
 def _own_imports(node):
-    """Our modules that the import statements at or below ``node`` name."""
-    for statement in ast.walk(node):
-        if isinstance(statement, ast.Import):
-            names = [alias.name for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom):
-            assert statement.level == 0, "imports are absolute"
-            members = [f"{statement.module}.{alias.name}" for alias in statement.names]
-            names = [name if name in MODULES else statement.module for name in members]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] in PACKAGES)
+    return own_imports(node, MODULES)
 
 
 def _tree(module):
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    return parsed(MODULES[module])
 
 
 def _hidden(module):
@@ -123,8 +103,8 @@ def test_no_command_imports_another():
 
 
 def test_every_folder_has_a_layer():
-    folders = {path.parent for path in MODULES.values()} - {ROOT / "pipeline"}
-    assert all(_layer(_module(folder / "__init__.py")) < len(LAYERS) for folder in folders)
+    packages = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+    assert all(_layer(name) < len(LAYERS) for name in packages)
 
 
 def test_the_engine_knows_nothing_of_the_pipeline():
