@@ -101,6 +101,16 @@ def test_rules_are_cited_in_no_other_form():
     assert other == []
 
 
+def test_the_engine_cites_no_strategy():
+    pages = {
+        citation.page
+        for path, text in tracked()
+        if path.is_relative_to(ROOT / "gpu_engine")
+        for citation in citations(text)
+    }
+    assert pages == {"candles", "fills", "validation"}
+
+
 def test_the_index_lists_every_page():
     index = (RULES / "README.md").read_text("utf-8")
     assert [name for name in PAGES if f"({name}.md)" not in index] == []
