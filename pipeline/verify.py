@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 from pipeline.cli import command
 from pipeline.cli.arguments import only, read_command_line
-from pipeline.cli.console import Console
+from pipeline.cli.console import Console, Note
 from pipeline.config import StoredConfig
-from pipeline.market_data.exchange.retry import Note
 from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration

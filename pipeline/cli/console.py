@@ -1,25 +1,18 @@
-"""What a person sees while a command runs: bars, tables, single lines. Progress is on stderr."""
+"""Show a person what a command does: results on standard output, progress on standard error.
+
+Rich is imported where something is drawn: what only names a callback does not wait for it.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console as Terminal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
 
 #: Columns of a table where there is no terminal to ask.
 WIDTH = 110
@@ -27,13 +20,22 @@ WIDTH = 110
 #: Seconds between two lines of progress where there is no terminal to redraw.
 LINE_EVERY = 5.0
 
+#: Writes a line about the run.
+Note = Callable[[str], None]
+
+#: Counts what was done since the last call.
 Advance = Callable[[int], None]
+
+#: Starts a stage of work: ``progress("search", evaluations)`` yields the function to advance it.
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
 
 class Console:
     """Results on standard output, progress and notes on standard error."""
 
     def __init__(self, out: Terminal | None = None, err: Terminal | None = None) -> None:
+        from rich.console import Console as Terminal
+
         width = None if sys.stdout.isatty() else WIDTH
         self._out = out or Terminal(highlight=False, soft_wrap=width is not None, width=width)
         self._err = err or Terminal(highlight=False, soft_wrap=True, file=sys.stderr)
@@ -48,6 +50,8 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table; the first column is text, the others are figures."""
+        from rich.table import Table
+
         table = Table(title=title, title_justify="left")
         for position, column in enumerate(columns):
             table.add_column(column, justify="right" if position else "left")
@@ -66,24 +70,26 @@ class Console:
 
     @contextmanager
     def _bar(self, description: str, total: int) -> Iterator[Advance]:
+        from rich import progress
+        from rich.text import Text
+
+        class RateColumn(progress.ProgressColumn):
+            """``1,250/s``."""
+
+            def render(self, task: progress.Task) -> Text:
+                return Text(_per_second(task.speed) if task.speed else "")
+
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(),
-            TimeRemainingColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+            progress.MofNCompleteColumn(),
+            RateColumn(),
+            progress.TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._err) as progress:
-            task = progress.add_task(description, total=total)
-            yield lambda n: progress.update(task, advance=n)
-
-
-class _RateColumn(ProgressColumn):
-    """``1,250/s``."""
-
-    def render(self, task: Task) -> Text:
-        return Text(_per_second(task.speed) if task.speed else "")
+        with progress.Progress(*columns, console=self._err) as bar:
+            task = bar.add_task(description, total=total)
+            yield lambda n: bar.update(task, advance=n)
 
 
 def _per_second(rate: float) -> str:
@@ -93,8 +99,8 @@ def _per_second(rate: float) -> str:
 class _Lines:
     """Progress as a line every few seconds, for logs; short work leaves no line at all."""
 
-    def __init__(self, write: Callable[[str], None], description: str, total: int) -> None:
-        self._write = write
+    def __init__(self, note: Note, description: str, total: int) -> None:
+        self._note = note
         self._description = description
         self._total = total
         self._done = 0
@@ -108,7 +114,7 @@ class _Lines:
         self._written = now
         rate = self._done / (now - self._start)
         left = (self._total - self._done) / rate if rate else float("inf")
-        self._write(
+        self._note(
             f"{self._description}: {self._done:,}/{self._total:,}, {_per_second(rate)},"
             f" {left:.0f} s left"
         )

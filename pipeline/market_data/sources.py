@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpu_engine.records import DAY_MS, Candles
-from pipeline.cli.console import Advance
+from pipeline.cli.console import Advance, Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
@@ -26,8 +26,7 @@ from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 
 if TYPE_CHECKING:
-    from pipeline.market_data.exchange.fetching import Fetched, Progress
-    from pipeline.market_data.exchange.retry import Note
+    from pipeline.market_data.exchange.fetching import Counter, Fetched
 
 
 #: Exchanges whose name in a file's name is taken for the file's own.
@@ -114,7 +113,7 @@ def _between(raw: RawCandles, data: FileData) -> RawCandles:
 
 
 def fetch_candles(
-    market: MarketConfig, data: CcxtData, on_progress: Progress, on_note: Note | None = None
+    market: MarketConfig, data: CcxtData, on_progress: Counter, on_note: Note | None = None
 ) -> Fetched:
     """Get a market's candles from the store and its exchange; the last 365 days unless told.
 

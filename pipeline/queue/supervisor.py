@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from tempfile import TemporaryFile
 from typing import IO
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from pipeline.cli.console import Note
 from pipeline.config import StorageConfig
 from pipeline.queue import lease
 from pipeline.results.database import file_identity
@@ -50,9 +50,7 @@ class Supervisor:
         The dispatcher that was started last; None before, and after it was seen to have ended.
     """
 
-    def __init__(
-        self, engine: Engine, storage: StorageConfig, concurrent: int, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, engine: Engine, storage: StorageConfig, concurrent: int, tell: Note) -> None:
         self._repository = Repository(engine)
         self._file = file_identity(storage.url)
         self._storage, self._concurrent, self._tell = storage, concurrent, tell

@@ -9,7 +9,7 @@ front: a hole between both is filled as any hole is (candles rules §1), and its
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 
 from gpu_engine.records import Candles, Window
 from pipeline.cli import command
+from pipeline.cli.console import Note
 from pipeline.config import FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
@@ -200,9 +201,6 @@ def _check_seam(earlier: Candles, later: Candles, bars: int, largest_jump: float
             f" {apart:.3g} apart (log difference; {where} {limit:g} is allowed). Name the file of"
             " the same market."
         )
-
-
-Note = Callable[[str], None]
 
 
 class _NothingNewError(Exception):

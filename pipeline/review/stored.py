@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 from gpu_engine.backend import choose
 from gpu_engine.records import Candles
 from pipeline.cli.arguments import LATEST
+from pipeline.cli.console import Note
 from pipeline.config import (
     CcxtData,
     FileData,
@@ -27,7 +28,6 @@ from pipeline.config import (
     validated,
 )
 from pipeline.errors import UserError, suggestion
-from pipeline.market_data.exchange.retry import Note
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet, read_artifacts

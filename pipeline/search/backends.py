@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gpu_engine import backend as backends
 from gpu_engine.backend import Backend, BackendUnavailableError, Choice
+from pipeline.cli.console import Note
 from pipeline.config import BackendConfig
 from pipeline.errors import UserError, suggestion
 
@@ -35,9 +36,7 @@ def named_choice(
         raise UserError(f"{error}.{near}") from None
 
 
-def chosen_backend(
-    config: BackendConfig, note: Callable[[str], None], combinations: int | None = None
-) -> Backend:
+def chosen_backend(config: BackendConfig, note: Note, combinations: int | None = None) -> Backend:
     """Return the backend that the configuration asks for, with its threads, and note why."""
     backend, reason = named_choice(config.name, config.devices, combinations)
     if backend.name == "numba":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -27,10 +27,10 @@ from gpu_engine.records import (
     Tables,
     Window,
 )
+from pipeline.cli.console import Advance
 from pipeline.search.space import Space, single_point
 from pipeline.strategies.base import EXIT_PARAMETERS
 
-Advance = Callable[[int], None]
 R = TypeVar("R")
 
 

@@ -16,7 +16,8 @@ from gpu_engine.grid import Grid
 from gpu_engine.records import Float, Window
 from gpu_engine.scoring import ScoreRule, scores_of
 from gpu_engine.summary import GridSummary, SummaryBuilder
-from pipeline.search.evaluator import Advance, Evaluator
+from pipeline.cli.console import Advance
+from pipeline.search.evaluator import Evaluator
 
 #: Scores held at once, over all windows of a pass: 256 MB.
 SCORES_PER_PASS = 1 << 25

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from gpu_engine.records import Float, Window
 from gpu_engine.scoring import MINIMISED, ScoreRule, scores_of
 from gpu_engine.summary import GridSummary
+from pipeline.cli.console import Advance
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Summaries, score_grid
@@ -107,7 +108,7 @@ def search(
     evaluator: Evaluator,
     windows: Sequence[Window],
     settings: SearchSettings,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> list[Found]:
     """Run one search in each window; ``advance`` hears of every evaluation.
 
@@ -134,7 +135,7 @@ def _search_grid(
     evaluator: Evaluator,
     windows: Sequence[Window],
     settings: SearchSettings,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> list[Found]:
     space = evaluator.space
     if space.size > PLATEAU_LIMIT:
@@ -196,7 +197,7 @@ def _search_points(
     window: Window,
     settings: SearchSettings,
     number: int,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> Found:
     points, scores = asked_points(evaluator, window, settings, number, advance)
     admissible = int((~np.isnan(scores)).sum())
@@ -211,7 +212,7 @@ def asked_points(
     window: Window,
     settings: SearchSettings,
     number: int,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> tuple[Float, Float]:
     """Run a method that draws in one window; return all it asked, (n, P), and the scores, (n,).
 

@@ -15,9 +15,10 @@ from typing import Generic, TypeVar
 
 from gpu_engine.backend import Backend, choose
 from gpu_engine.records import Candles, Costs, RiskLimits
+from pipeline.cli.console import Advance
 from pipeline.errors import UserError
 from pipeline.executors import Executor
-from pipeline.search.evaluator import Advance, Evaluator, GridPass
+from pipeline.search.evaluator import Evaluator, GridPass
 from pipeline.search.space import Space
 
 #: Parts a slot gets on average: more even out slots of unequal speed, fewer cost fewer messages.

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpu_engine.backend import Backend
-from pipeline.cli.console import Advance
+from pipeline.cli.console import Advance, Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.rearranged import SURROGATES
+from pipeline.market_data.sources import MarketCandles, _raw, compared
 from pipeline.strategies.base import Strategy
 from pipeline.training.planting import plant_edge
-
-if TYPE_CHECKING:
-    from pipeline.market_data.exchange.retry import Note
-from pipeline.market_data.sources import MarketCandles, _raw, compared
 
 
 def load_candles(

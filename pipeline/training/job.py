@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pipeline.cli.console import Advance
+from pipeline.cli.console import Advance, Note, Progress
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
 from pipeline.results.jobs import Repository
 from pipeline.results.ownership import IllegalTransitionError
 from pipeline.training.provenance import config_hash
-from pipeline.training.run import Note, Progress, Seen, Trained, train
+from pipeline.training.run import Seen, Trained, train
 from pipeline.training.storing import store
 
 #: Seconds between two writes of a job's progress to the database.

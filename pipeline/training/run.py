@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gpu_engine.records import Float
-from pipeline.cli.console import Advance
+from pipeline.cli.console import Note, Progress
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.errors import UserError
@@ -47,9 +47,6 @@ from pipeline.validation.walk_forward import (
 )
 from pipeline.validation.windows import final_window, splits, whole_days
 
-#: Starts a stage of work: ``progress("search", evaluations)`` yields the function to advance it.
-Progress = Callable[[str, int], AbstractContextManager[Advance]]
-Note = Callable[[str], None]
 Seen = Callable[[MarketCandles], None]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from gpu_engine.backend import Backend, array_module
 from gpu_engine.metrics import DAYS_PER_YEAR
 from gpu_engine.records import Float
+from pipeline.cli.console import Advance, Progress
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.config.validation import LuckTests
 from pipeline.executors.share import cores
@@ -32,8 +31,6 @@ from pipeline.validation.surrogates import (
 )
 from pipeline.validation.whole_history import WholeHistory, search_whole_history
 from pipeline.validation.windows import Days
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 #: Blocks of the CSCV (validation rules §3.4).
 CSCV_BLOCKS = 10
@@ -97,7 +94,7 @@ def _of_columns(
     luck: LuckTests,
     seed: int,
     threads: int | None,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> Evidence:
     """Reality check, CSCV and deflated Sharpe ratio over one stream of daily returns."""
     winner = found.best_active()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -24,6 +24,7 @@ import numpy as np
 
 from gpu_engine.backend import Backend, choose
 from gpu_engine.records import Candles, Costs, Float, RiskLimits
+from pipeline.cli.console import Advance
 from pipeline.errors import UserError
 from pipeline.executors.orphans import end_with_parent
 from pipeline.market_data.rearranged import SURROGATES as MAKERS
@@ -34,7 +35,6 @@ from pipeline.validation.seeds import SURROGATES, generator
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days
 
-Advance = Callable[[int], None]
 Kind = Literal["permuted", "bar_flipped"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

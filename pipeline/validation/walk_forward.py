@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_engine.metrics import annualised, metrics_of
 from gpu_engine.records import TRADE, Float, Window
+from pipeline.cli.console import Advance
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import Found, SearchSettings, search
 from pipeline.validation.windows import Split
@@ -69,7 +70,7 @@ def validate(
     final: Window,
     settings: SearchSettings,
     position_fraction: float,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> Validation:
     """Search every train part and the final window, and test each winner once."""
     found = search(evaluator, [*(s.train for s in splits), final], settings, advance)

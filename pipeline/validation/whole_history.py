@@ -8,19 +8,18 @@ the engine; the matrix of all of them is never held.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from gpu_engine.records import Bool, Float, Int64, Window
 from gpu_engine.scoring import ScoreRule, scores_of
+from pipeline.cli.console import Advance
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import score_grid
 from pipeline.search.loop import SearchSettings, asked_points
 from pipeline.validation.windows import Days
-
-Advance = Callable[[int], None]
 
 #: Exits on at least so many different days, or a sixth of the days if that is more: a strategy
 #: that hardly ever trades has no distribution to resample, and takes the power from all others.

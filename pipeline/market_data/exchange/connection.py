@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gpu_engine.records import Bool, Float
+from pipeline.cli.console import Note
 from pipeline.errors import UserError, suggestion
-from pipeline.market_data.exchange.retry import Backoff, Note, ask
+from pipeline.market_data.exchange.retry import Backoff, ask
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.timeframe import utc
 

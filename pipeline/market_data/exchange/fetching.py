@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gpu_engine.records import DAY_MS
+from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.candle_pages import candle_pages
 from pipeline.market_data.exchange.connection import Connection, new_client
-from pipeline.market_data.exchange.retry import Backoff, Note
+from pipeline.market_data.exchange.retry import Backoff
 from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.spans import Span, clipped
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import ccxt
 
 #: Told (bars answered, bars asked): what the store has before the first page, then after every one.
-Progress = Callable[[int, int], None]
+Counter = Callable[[int, int], None]
 
 #: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
 PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
@@ -79,7 +80,7 @@ def fetch_ccxt(
     since_ms: int,
     until_ms: int,
     store_dir: str | Path,
-    on_progress: Progress | None = None,
+    on_progress: Counter | None = None,
     *,
     kraken: Literal["ohlc", "trades"] = "ohlc",
     on_note: Note | None = None,
@@ -166,7 +167,7 @@ def _fetch_missing(
     asked: Span,
     now: int,
     path: Path,
-    on_progress: Progress | None,
+    on_progress: Counter | None,
 ) -> Stored:
     """Fetch and save what ``stored`` does not answer."""
     step = timeframe_ms(connection.timeframe)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.timeframe import utc
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     import ccxt
 
 T = TypeVar("T")
-
-#: Told, in a sentence, of every failure that is waited out.
-Note = Callable[[str], None]
 
 #: The end of every sentence about an exchange that does not answer.
 KEPT = (

@@ -25,8 +25,8 @@ import pyarrow.parquet
 from filelock import FileLock, Timeout
 
 from gpu_engine.records import Float
+from pipeline.cli.console import Note
 from pipeline.errors import UserError
-from pipeline.market_data.exchange.retry import Note
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.spans import Span, clipped, uncovered, united
