@@ -1,1 +1,1 @@
-"""What an estimate is made of: candles at hand, trades to expect, rates of this machine."""
+"""Estimate what a run would take before it starts: one timed probe and a sample of trades."""

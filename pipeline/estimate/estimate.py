@@ -1,8 +1,7 @@
-"""Plan before running: how long, how much memory, and how many trades to expect.
+"""Estimate one training run: seconds, memory, and trades to expect.
 
-`estimate` counts the work of one run from its configuration and a look at the candles at hand, and
-prices it with `Rates` measured on this machine. Nothing is fetched or stored, and only `plan`
-prints.
+The work is counted from the configuration, its seconds come from one timed probe, and its trades
+from a sample on the candles at hand. Nothing is fetched or stored.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from dataclasses import dataclass
 from pipeline.config import TrainConfig
 from pipeline.estimate.candles import Source, candles_at_hand
 from pipeline.estimate.power import power_note, sampled_trades
-from pipeline.estimate.rates import Rates, grid_of
+from pipeline.estimate.probe import Speed, grid_of
 from pipeline.estimate.work import History, Work
 from pipeline.search.backends import named_backend
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One market's run before it is made.
+    """What one market's run would take and bring.
 
     Attributes
     ----------
@@ -63,8 +62,8 @@ class Estimate:
     artifact_bytes: int
 
 
-def estimate(config: TrainConfig, rates: Rates) -> Estimate:
-    """Estimate one training run; the same for the same candles and ``rates``.
+def estimate(config: TrainConfig, speed: Speed) -> Estimate:
+    """Estimate one training run; the same for the same candles and ``speed``.
 
     Raises
     ------
@@ -74,10 +73,9 @@ def estimate(config: TrainConfig, rates: Rates) -> Estimate:
     grid = grid_of(config)
     at_hand = candles_at_hand(config)
     history = History.of(config, at_hand.days)
-    backend = named_backend(rates.backend)
-    days = history.days_a_search, history.days
-    traded = sampled_trades(config, grid, at_hand.candles, backend, days)
-    work = Work(config, grid, history, traded)
+    backend = named_backend(speed.backend)
+    traded = sampled_trades(config, grid, at_hand.candles, backend, history.days_a_search)
+    work = Work(config, grid, history)
     test_days = history.test_days / history.windows
     return Estimate(
         market=config.market.id,
@@ -85,8 +83,8 @@ def estimate(config: TrainConfig, rates: Rates) -> Estimate:
         windows=history.windows,
         evaluations=work.evaluations,
         bars=history.bars,
-        memory_bytes=work.memory_bytes(rates),
-        seconds=work.seconds(rates),
+        memory_bytes=work.memory_bytes(speed),
+        seconds=work.seconds(speed),
         trades_per_window=traded.typical * test_days,
         expected_trades=traded.typical * history.test_days,
         power_note=power_note(traded, test_days, history.test_days),

@@ -1,4 +1,4 @@
-"""How many trades the evidence will have: those of typical combinations on the candles at hand."""
+"""Sample how often combinations trade on the candles at hand, and say what so many can prove."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.estimate.rates import drawn, few_tables
+from pipeline.estimate.probe import drawn, thinned
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import Space
 from pipeline.validation.stages import Gate, judge
@@ -32,41 +32,34 @@ class Traded:
 
     Attributes
     ----------
-    mean : float
-        Of all of them: the work of a search.
-    admissible_share, whole_share : float
-        Of them that trade often enough (``min_trades``) to win a search, and over the whole
-        history.
+    admissible_share : float
+        Of them that trade often enough (``min_trades``) to win a search.
     typical, busy : float
         Median and upper decile of the admissible; 0 where none is.
     """
 
-    mean: float
     admissible_share: float
-    whole_share: float
     typical: float
     busy: float
 
 
 def sampled_trades(
-    config: TrainConfig, space: Space, candles: Candles, backend: Backend, days: tuple[float, int]
+    config: TrainConfig, space: Space, candles: Candles, backend: Backend, days: float
 ) -> Traded:
     """Evaluate a seeded sample of the grid's combinations once over all whole days.
 
-    ``days`` of a search and of the whole history: admissible is what trades ``min_trades`` times in
-    them at its rate.
+    Admissible is what trades ``min_trades`` times in the ``days`` of a search at its rate.
     """
     rng, at_hand = np.random.default_rng(SEED), whole_days(candles)
     if not at_hand.count:
         raise UserError(f"{config.market.id}: the candles hold no whole UTC day.")
-    few = few_tables(space, TABLES, rng)
+    few = thinned(space, space.of_kind("structural"), TABLES, rng)
     evaluator = Evaluator(candles, few, config.costs.record(), config.risk.limits(), backend)
     metrics = evaluator.points(drawn(few, SAMPLE, rng), (at_hand.whole,))[0]
     a_day = metrics["sample_size"] / at_hand.count
-    train, whole = (a_day * length >= config.min_trades for length in days)
-    typical, busy = np.quantile(a_day[train], (0.5, BUSY)) if train.any() else (0.0, 0.0)
-    shares = float(train.mean()), float(whole.mean())
-    return Traded(float(a_day.mean()), *shares, float(typical), float(busy))
+    admissible = a_day * days >= config.min_trades
+    typical, busy = np.quantile(a_day[admissible], (0.5, BUSY)) if admissible.any() else (0.0, 0.0)
+    return Traded(float(admissible.mean()), float(typical), float(busy))
 
 
 def power_note(traded: Traded, test_days: float, all_test_days: float) -> str:

@@ -8,7 +8,7 @@ from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
 from pipeline.estimate.estimate import Estimate, estimate
-from pipeline.estimate.rates import measured_rates
+from pipeline.estimate.probe import measure_speed
 from pipeline.executors.share import cores
 from pipeline.validation.wording import plural
 
@@ -34,13 +34,13 @@ def plan(
     first = next(iter(configs.values()))
     threads = first.backend.threads or max(1, cores() // slots)
     backend = first.backend.model_copy(update={"threads": threads})
-    rates = measured_rates(first.model_copy(update={"backend": backend}))
+    speed = measure_speed(first.model_copy(update={"backend": backend}))
     estimates: dict[str, Estimate] = {}
     refused: dict[str, str] = {}
     with console.progress("estimating", len(configs)) as advance:
         for name, config in configs.items():
             try:
-                estimates[name] = estimate(config, rates)
+                estimates[name] = estimate(config, speed)
             except UserError as error:
                 refused[name] = str(error)
             advance(1)
@@ -50,7 +50,7 @@ def plan(
     for name, sentence in refused.items():
         console.print(f"{name} cannot be trained: {sentence}")
     console.print(
-        f"Measured here with {rates.backend}, {plural(threads, 'thread')} a market."
+        f"Measured here with {speed.backend}, {plural(threads, 'thread')} a market."
         " A plan: nothing was fetched, trained or stored."
     )
 

@@ -1,13 +1,11 @@
-"""Configurations as the command line composes them, and rates that make sums easy to follow."""
+"""Provide configurations as the command line composes them, and speeds that make sums easy."""
 
 import dataclasses
 
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.estimate.rates import Rates
-
-NOTHING = Rates("numba", **{f.name: 0 for f in dataclasses.fields(Rates)[1:]})
+from pipeline.estimate.probe import Speed
 
 
 @pytest.fixture
@@ -18,5 +16,5 @@ def configured():
 
 @pytest.fixture
 def only():
-    """Rates of 0 but those given."""
-    return lambda **rates: dataclasses.replace(NOTHING, **rates)
+    """A speed of 0 seconds but for what is given."""
+    return lambda **given: dataclasses.replace(Speed("numba", 0.0, 0.0, 0), **given)

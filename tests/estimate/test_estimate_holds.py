@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.estimate.estimate import estimate
-from pipeline.estimate.rates import measured_rates
+from pipeline.estimate.probe import measure_speed
 from pipeline.training.run import train
 
 
@@ -19,7 +19,7 @@ def silent(stage, total):
 @pytest.mark.parametrize("optimizer", ["grid", "random", "bayesian"])
 def test_a_run_takes_about_as_long_and_trades_about_as_often(configured, optimizer):
     config = configured("market=demo_null", f"optimizer={optimizer}")
-    found = estimate(config, measured_rates(config))
+    found = estimate(config, measure_speed(config))
     start = time.perf_counter()
     trained = train(config, silent, lambda text: None, lambda candles: None)
     seconds = time.perf_counter() - start - trained.timings["candles"]

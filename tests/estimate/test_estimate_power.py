@@ -5,16 +5,14 @@ import pytest
 
 from pipeline.estimate.candles import candles_at_hand
 from pipeline.estimate.power import Traded, power_note, sampled_trades
-from pipeline.estimate.rates import drawn, few_tables
+from pipeline.estimate.probe import drawn, grid_of, thinned
 from pipeline.search.backends import named_backend
 from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import make_space
-from pipeline.strategies.registry import load_strategy
 from pipeline.validation.windows import whole_days
 
 
 def traded(typical, busy):
-    return Traded(mean=0.1, admissible_share=0.5, whole_share=0.5, typical=typical, busy=busy)
+    return Traded(admissible_share=0.5, typical=typical, busy=busy)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +33,7 @@ def test_the_note_names_the_stages_that_so_many_trades_do_not_reach(typical, bus
 
 
 def test_nothing_admissible_is_said():
-    nothing = Traded(mean=0.01, admissible_share=0.0, whole_share=0.1, typical=0.0, busy=0.0)
+    nothing = Traded(admissible_share=0.0, typical=0.0, busy=0.0)
     assert power_note(nothing, 30, 240).startswith("no combination sampled trades often enough")
 
 
@@ -44,31 +42,19 @@ def market():
     from pipeline.config import TrainConfig, load
 
     config = load(["market=demo_null", "data.days=160", "min_trades=2"], TrainConfig, "train")
-    space = make_space(load_strategy("liquidity_sweep"), config.strategy.parameters, False)
-    return config, few_tables(space, 2, np.random.default_rng(0)), candles_at_hand(config).candles
+    grid = grid_of(config)
+    few = thinned(grid, grid.of_kind("structural"), 2, np.random.default_rng(0))
+    return config, few, candles_at_hand(config).candles
 
 
 def test_the_sample_is_counted_by_the_engine(market):
     config, space, candles = market
     backend = named_backend("numba")
-    found = sampled_trades(config, space, candles, backend, (20.0, 160))
+    found = sampled_trades(config, space, candles, backend, 20.0)
     points = drawn(space, 2000, np.random.default_rng(0))
     evaluator = Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)
     days = whole_days(candles)
     a_day = evaluator.points(points, (days.whole,))[0]["sample_size"] / days.count
     admissible = a_day[a_day >= 2 / 20]
-    assert found.mean == a_day.mean()
     assert found.admissible_share == len(admissible) / len(points)
     assert found.typical == np.median(admissible) <= found.busy
-    assert found.whole_share >= found.admissible_share
-
-
-def test_few_tables_keep_values_of_the_grid_and_every_other_axis(market):
-    config, _, _ = market
-    whole = make_space(load_strategy("liquidity_sweep"), config.strategy.parameters, False)
-    few = few_tables(whole, 4, np.random.default_rng(1))
-    structural = whole.of_kind("structural")
-    assert np.prod([few.shape[i] for i in structural]) <= 4
-    for i, (kept, given) in enumerate(zip(few.dimensions, whole.dimensions, strict=True)):
-        assert set(kept.choices) <= set(given.choices)
-        assert i in structural or len(kept.choices) == len(given.choices)

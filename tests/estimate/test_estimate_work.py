@@ -2,21 +2,17 @@
 
 import pytest
 
-from pipeline.estimate.power import Traded
-from pipeline.estimate.work import History, Work
-from pipeline.search.space import make_space
-from pipeline.strategies.registry import load_strategy
+from pipeline.estimate.probe import grid_of
+from pipeline.estimate.work import TRIAL, TRIAL_GROWTH, History, Work
 
 GRID, TABLES, BARS = 201_600, 35, 365 * 288
-TRADED = Traded(mean=0.5, admissible_share=0.4, whole_share=0.8, typical=0.7, busy=1.0)
 
 
 @pytest.fixture
 def work(configured):
     def counted(*overrides, days=365):
         config = configured("market=demo", *overrides)
-        space = make_space(load_strategy("liquidity_sweep"), config.strategy.parameters, False)
-        return Work(config, space, History.of(config, days), TRADED)
+        return Work(config, grid_of(config), History.of(config, days))
 
     return counted
 
@@ -47,40 +43,30 @@ def test_a_budget_that_covers_the_grid_is_the_grid(work, overrides, budget):
     assert work(*overrides).evaluations == 9 * budget
 
 
-@pytest.mark.parametrize(
-    ("rate", "seconds"),
-    [
-        ("prepare", BARS),
-        ("table", TABLES * BARS),
-        ("combination", 10 * GRID),  # nine searches, and the surface of the final one
-        ("trade", 0.5 * GRID * (9 * 90 + 90)),
-        ("rank", 9 * GRID),
-        ("reference", 9 * BARS),
-        ("point", 0),
-        ("trial", 0),
-        ("luck", 0),
-    ],
-)
-def test_each_rate_is_multiplied_by_its_own_count(work, only, rate, seconds):
-    assert work("validation.evidence=deciding").seconds(only(**{rate: 1.0})) == seconds
+SEARCHED = GRID * (9 * 90 + 90)  # nine searches, and the surface of the final one
 
 
-def test_the_evidence_is_one_pass_more_and_its_returns(work, only):
-    assert work().seconds(only(combination=1.0)) == 11 * GRID
-    assert work().seconds(only(luck=1.0)) == pytest.approx(0.8 * GRID * 365)
+@pytest.mark.parametrize(("piece", "seconds"), [("table", TABLES * BARS), ("search", SEARCHED)])
+def test_each_piece_is_multiplied_by_its_own_count(work, only, piece, seconds):
+    assert work("validation.evidence=deciding").seconds(only(**{piece: 1.0})) == seconds
 
 
-def test_surrogates_repeat_the_events_and_the_pass(work, only):
+def test_the_evidence_is_two_passes_more_over_the_whole_history(work, only):
+    assert work().seconds(only(search=1.0)) == SEARCHED + 2 * GRID * 365
+
+
+def test_surrogates_repeat_the_tables_and_the_pass(work, only):
     many = work("validation.surrogates=true", "validation.surrogate_count=50")
-    assert many.seconds(only(combination=1.0)) == (11 + 2 * 50) * GRID
-    assert many.seconds(only(prepare=1.0)) == (1 + 2 * 50) * BARS
+    assert many.seconds(only(search=1.0)) == SEARCHED + (2 + 100) * GRID * 365
+    assert many.seconds(only(table=1.0)) == 101 * TABLES * BARS
 
 
 def test_tpe_pays_for_the_trials_before_each(work, only):
-    tpe = work("optimizer=bayesian", "validation.evidence=deciding")
-    assert tpe.seconds(only(trial=1.0)) == 9 * 200
-    assert tpe.seconds(only(trial_growth=1.0)) == 9 * 200 * 199 / 2
-    assert tpe.seconds(only(point=1.0)) == 9 * 200
+    few, many = (
+        work("optimizer=bayesian", f"optimizer.trials={n}").seconds(only()) for n in (200, 2000)
+    )
+    assert few == pytest.approx(9 * 200 * (TRIAL + 100 * TRIAL_GROWTH))
+    assert many > 10 * few
 
 
 def test_every_point_of_a_continuous_space_has_its_own_table(work, only):
@@ -92,8 +78,7 @@ def test_a_grid_too_large_to_hold_leaves_no_surface_and_has_no_evidence(work, on
     fine = work("strategy.parameters.stop_distance.grid=[" + ",".join(
         str(k / 100) for k in range(1, 400)) + "]")  # fmt: skip
     assert fine.grid.size == GRID // 4 * 399 > 10**7
-    assert fine.seconds(only(combination=1.0)) == 9 * fine.grid.size
-    assert fine.seconds(only(luck=1.0, rank=1.0)) == 0
+    assert fine.seconds(only(search=1.0)) == 9 * 90 * fine.grid.size
     assert fine.artifact_bytes() < 100_000
 
 

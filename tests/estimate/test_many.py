@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.config import TrainConfig, load
 from pipeline.estimate.estimate import estimate
+from pipeline.estimate.work import History
 from pipeline.studies.bench.many import SMALL, small_markets
 
 
@@ -18,6 +19,6 @@ def test_small_markets_differ_in_the_seed_of_their_candles_alone():
 
 def test_a_small_market_is_small(only):
     (config,) = small_markets(1, []).configs.values()
-    found = estimate(config, only(point=1.0))
+    found = estimate(config, only(search=1.0))
     assert (found.windows, found.evaluations) == (1, 200)
-    assert found.seconds == pytest.approx(200)
+    assert found.seconds == pytest.approx(100 * History.of(config, 60).searched_days)

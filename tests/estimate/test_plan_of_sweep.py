@@ -61,8 +61,8 @@ def test_no_schedule_beats_the_longest_market_nor_the_sum_over_the_slots(
     def known(config, rates):
         return Estimate("m", 1, 1, 2, 3, 10**6, next(seconds), 1.0, 1.0, "note", "stored", 0)
 
-    monkeypatch.setattr("pipeline.estimate.estimate.estimate", known)
-    monkeypatch.setattr("pipeline.estimate.estimate.measured_rates", lambda config: only())
+    monkeypatch.setattr("pipeline.sweeps.plan.estimate", known)
+    monkeypatch.setattr("pipeline.sweeps.plan.measure_speed", lambda config: only())
     text = printed(slots, **{name: ["market=demo"] for name in "abc"})
     assert shown in text
     assert f"{slots} MB of memory" in text

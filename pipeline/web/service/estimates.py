@@ -1,4 +1,4 @@
-"""Estimate what a start would take, with rates measured once."""
+"""Estimate what a start would take, with one timed probe a strategy and backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Lock
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
 from pipeline.estimate.estimate import Estimate, estimate
-from pipeline.estimate.rates import Rates, measured_rates
+from pipeline.estimate.probe import Speed, measure_speed
 from pipeline.executors.share import cores
 from pipeline.sweeps.plan import duration
 from pipeline.validation.stages import judge
@@ -16,15 +16,15 @@ from pipeline.web.service.answers import EstimateAnswer, MarketEstimate
 
 #: One at a time: measuring beside another measurement measures that.
 _MEASURING = Lock()
-#: Rates by what they depend on: strategy, backend, method.
-_KNOWN: dict[str, Rates] = {}
+#: Speed by what they depend on: strategy, backend, method.
+_KNOWN: dict[str, Speed] = {}
 
 
 def estimated(configs: Mapping[str, TrainConfig], concurrent: int) -> EstimateAnswer:
     """Estimate a start of several markets of which ``concurrent`` run at a time."""
     with _MEASURING:
-        rates = _rates(next(iter(configs.values())), concurrent)
-        found = [_one(name, config, rates) for name, config in configs.items()]
+        speed = _speed(next(iter(configs.values())), concurrent)
+        found = [_one(name, config, speed) for name, config in configs.items()]
     possible = [one for one in found if one.refused is None]
     seconds = [one.seconds for one in possible]
     heaviest = sorted((one.memory_bytes for one in possible), reverse=True)[:concurrent]
@@ -37,29 +37,29 @@ def estimated(configs: Mapping[str, TrainConfig], concurrent: int) -> EstimateAn
         memory_bytes=sum(heaviest),
         seconds=total,
         concurrent=concurrent,
-        backend=rates.backend,
+        backend=speed.backend,
         warnings=_warnings(found, total),
     )
 
 
-def _rates(config: TrainConfig, concurrent: int) -> Rates:
-    """Rates of what decides them: they are measured once for each."""
+def _speed(config: TrainConfig, concurrent: int) -> Speed:
+    """Speed of one of ``concurrent`` jobs, timed once for each strategy and backend."""
     threads = max(1, cores() // concurrent)
     backend = config.backend.model_copy(update={"threads": threads})
     shared = config.model_copy(update={"backend": backend})
     return _measured(shared)
 
 
-def _measured(config: TrainConfig) -> Rates:
+def _measured(config: TrainConfig) -> Speed:
     key = config.model_dump_json(include={"strategy", "backend", "space"}) + config.optimizer.name
     if key not in _KNOWN:
-        _KNOWN[key] = measured_rates(config)
+        _KNOWN[key] = measure_speed(config)
     return _KNOWN[key]
 
 
-def _one(name: str, config: TrainConfig, rates: Rates) -> MarketEstimate:
+def _one(name: str, config: TrainConfig, speed: Speed) -> MarketEstimate:
     try:
-        found = estimate(config, rates)
+        found = estimate(config, speed)
     except UserError as error:
         return MarketEstimate(market=name, refused=str(error))
     return MarketEstimate(
