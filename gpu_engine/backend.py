@@ -9,15 +9,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
 from gpu_engine.cuda_backend import CudaBackend
-from gpu_engine.device import CupyDevice, cuda_problem, current_device, device_count
+from gpu_engine.device import CupyDevice, cuda_problem, current_device, device_count, in_one_line
 from gpu_engine.records import Batch, Float, Window
 
 NAMES = ("auto", "reference", "numpy", "numba", "cuda")
@@ -25,6 +26,12 @@ NAMES = ("auto", "reference", "numpy", "numba", "cuda")
 #: Combinations a search below which ``auto`` stays on the CPU even where a device works. Open: 0
 #: until `scripts/gpu` has measured it on one (docs/performance.md).
 CROSSOVER = 0
+
+#: What a user should know where Numba finds no folder for compiled code.
+NOT_KEPT = (
+    "every process compiles anew, since Numba cannot keep compiled code:"
+    " set NUMBA_CACHE_DIR to a folder that you may write"
+)
 
 
 class BackendUnavailableError(Exception):
@@ -65,7 +72,8 @@ def choose(
 ) -> Choice:
     """Return the backend called ``name``; ``devices`` are GPU numbers, None the current one.
 
-    ``combinations`` of one search decide with ``auto`` whether a device is worth it; None is many.
+    ``auto`` takes the first of cuda, numba and numpy that can run. ``combinations`` of one search
+    decide whether it tries a device; None is many.
 
     Raises
     ------
@@ -76,19 +84,25 @@ def choose(
         raise BackendUnavailableError(f"backend must be one of {', '.join(NAMES)}; got '{name}'")
     if name == "auto":
         return _automatic(devices, combinations)
+    problem = None
     if name == "cuda":
         problem = cuda_problem()
-        if problem is not None:
-            raise BackendUnavailableError(
-                f"backend 'cuda' cannot run: {problem}; or use backend=numba or numpy"
-            )
-        cuda = _cuda(devices)
-        return Choice(cuda, f"as asked: {cuda.devices[0].description}")
-    if name == "numba" and not _installed("numba"):
+    elif name == "numba":
+        problem = numba_problem()
+    if problem is not None:
+        others = "numba or numpy" if name == "cuda" else "numpy"
         raise BackendUnavailableError(
-            "backend 'numba' needs the package numba; install it or use backend=numpy"
+            f"backend '{name}' cannot run: {problem}; or use backend={others}"
         )
-    return Choice(_module("reference" if name == "reference" else f"{name}_backend"), "as asked")
+    return _choice(name, "as asked", [], devices)
+
+
+def set_threads(backend: Backend, threads: int | None) -> bool:
+    """Let the compiled CPU backend use ``threads`` cores, None all; False for another backend."""
+    if backend.name != "numba":
+        return False
+    _module("numba_backend").set_threads(threads)
+    return True
 
 
 def array_module(backend: Backend) -> ModuleType:
@@ -98,18 +112,50 @@ def array_module(backend: Backend) -> ModuleType:
     return np
 
 
+@cache
+def numba_problem() -> str | None:
+    """Say what keeps Numba from running here, and what would mend it; None when it compiles."""
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed: install the package numba"
+    try:
+        numba_backend = _module("numba_backend")
+    except Exception as error:  # whatever breaks as it is imported
+        return f"Numba cannot be imported ({in_one_line(error)}): reinstall numba"
+    try:
+        numba_backend.prepare()
+    except Exception as error:  # of Numba, LLVM, the linker or the threads
+        return f"Numba cannot compile ({in_one_line(error)}): reinstall numba"
+    return None
+
+
 def _automatic(devices: Sequence[int] | None, combinations: int | None) -> Choice:
-    problem = cuda_problem()
-    if problem is not None:
-        without = f"no GPU, {problem}"
-    elif combinations is not None and combinations < CROSSOVER:
-        without = f"the GPU is slower below {CROSSOVER:,} combinations"
+    """Take the first backend that can run; the reason says why not those before it."""
+    if combinations is not None and combinations < CROSSOVER:
+        problem: str | None = f"slower below {CROSSOVER:,} combinations"
     else:
-        cuda = _cuda(devices)
-        return Choice(cuda, f"auto: {cuda.devices[0].description}")
-    if _installed("numba"):
-        return Choice(_module("numba_backend"), f"auto: compiled, all cores; {without}")
-    return Choice(_module("numpy_backend"), f"auto: Numba is not installed; {without}")
+        problem = cuda_problem()
+    if problem is None:
+        return _choice("cuda", "auto", [], devices)
+    notes = [f"not cuda, {problem}"]
+    problem = numba_problem()
+    if problem is None:
+        return _choice("numba", "auto", notes)
+    return _choice("numpy", "auto", [*notes, f"not numba, {problem}"])
+
+
+def _choice(
+    name: str, why: str, notes: Sequence[str] = (), devices: Sequence[int] | None = None
+) -> Choice:
+    """Return a backend that can run; its reason ends in what else the user should know."""
+    backend: Backend
+    if name == "cuda":
+        backend = cuda = _cuda(devices)
+        notes = [*notes, cuda.devices[0].description]
+    else:
+        backend = _module(name if name == "reference" else f"{name}_backend")
+    if name == "numba" and not _module("numba_kernels").CACHE:
+        notes = [*notes, NOT_KEPT]
+    return Choice(backend, ": ".join([why, "; ".join(notes)] if notes else [why]))
 
 
 def _cuda(devices: Sequence[int] | None) -> CudaBackend:
@@ -122,9 +168,5 @@ def _cuda(devices: Sequence[int] | None) -> CudaBackend:
     return CudaBackend([CupyDevice(number) for number in numbers])
 
 
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
-def _module(name: str) -> Backend:
-    return cast(Backend, importlib.import_module(f"gpu_engine.{name}"))
+def _module(name: str) -> Any:
+    return importlib.import_module(f"gpu_engine.{name}")

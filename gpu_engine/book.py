@@ -8,6 +8,7 @@ bar, side and ATR are one *entry*, and its outcomes are shared by every combinat
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,7 @@ from gpu_engine.records import (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Entries:
+class Entries(NamedTuple):
     """Distinct entries, sorted by bar: ``bar`` is ``e = r + 1``; shape (N,) each.
 
     ``price`` is the fill, slippage included (fills rules §6.2); ``atr`` that of the signal bar.

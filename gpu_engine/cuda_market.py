@@ -121,7 +121,7 @@ class CudaMarket:
     ) -> None:
         if not (threads[0] and threads[1]):
             return
-        sent = self.device.put(_window_rows(self.book, windows))
+        sent = self.device.put(layouts.window_rows(self.book.candles, windows))
         every = (self._market, self._rules, sent, *arguments)
         self.device.launch(kernel, len(self.book.senses), threads, every)
 
@@ -211,16 +211,6 @@ def in_parts(
             size = max(1, failed // 2)
         else:
             first = after
-
-
-def _window_rows(book: EventBook, windows: tuple[Window, ...]) -> NDArray[Any]:
-    candles = book.candles
-    rows = np.zeros(len(windows), layouts.WINDOW)
-    for position, window in enumerate(windows):
-        first, last = candles.day[window.start], candles.day[window.end - 1]
-        close = candles.close[window.end - 1]
-        rows[position] = (window.start, window.end, first, last - first + 1, close)
-    return rows
 
 
 def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import textwrap
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -210,19 +211,27 @@ def cuda_problem() -> str | None:
     try:
         import cupy
     except Exception as error:  # ImportError as a rule, CuPy's page of advice around its cause
-        return f"CuPy cannot be imported ({error.__cause__ or error}): reinstall the CUDA extra"
+        cause = in_one_line(error.__cause__ or error)
+        return f"CuPy cannot be imported ({cause}): reinstall the CUDA extra"
     try:
         count = device_count()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"no CUDA driver or device answers ({error}): install the NVIDIA driver"
+        return f"no CUDA driver or device answers ({in_one_line(error)}): install the NVIDIA driver"
     if not count:
         return "the CUDA driver finds no device"
     try:
         cupy.RawModule(code=_PROBE).get_function("probe")((1,), (1,), (cupy.zeros(1),))
         cupy.cuda.runtime.deviceSynchronize()
     except Exception as error:  # whatever breaks here would break every launch
-        return f"the device does not run kernels ({error}): check driver and CUDA extra"
+        return (
+            f"the device does not run kernels ({in_one_line(error)}): check driver and CUDA extra"
+        )
     return None
+
+
+def in_one_line(error: BaseException, most: int = 200) -> str:
+    """Return what an error says in one line of at most ``most`` characters; its type if nothing."""
+    return textwrap.shorten(str(error) or type(error).__name__, most, placeholder=" ...")
 
 
 def current_device() -> int:

@@ -5,7 +5,13 @@ A test compares every size with the C compiler's. Pointers are uint64 addresses 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.records import Candles, Window
 
 #: Most axes of a grid that `pair_maxima` decodes; the kernels are compiled with it.
 MAX_AXES = 16
@@ -77,3 +83,13 @@ RULE = np.dtype(
 )
 #: In the order of `record_sizes` in tests/support/kernels/host.cpp.
 RECORDS = (OUTCOME, ROW, WINDOW, RULES, MARKET, BATCH, GRID, RULE)
+
+
+def window_rows(candles: Candles, windows: Sequence[Window]) -> NDArray[Any]:
+    """Return the windows as `WINDOW` records, shape (W,)."""
+    rows = np.zeros(len(windows), WINDOW)
+    for position, window in enumerate(windows):
+        first, last = candles.day[window.start], candles.day[window.end - 1]
+        close = candles.close[window.end - 1]
+        rows[position] = (window.start, window.end, first, last - first + 1, close)
+    return rows

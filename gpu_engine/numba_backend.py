@@ -6,83 +6,117 @@ is off and nothing contracts to FMA: comparisons at a threshold decide as in `re
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.book import EventBook
-from gpu_engine.numba_kernels import outcomes_kernel, walk_kernel
+from gpu_engine import numba_kernels as kernels
+from gpu_engine.book import EventBook, build_book
+from gpu_engine.layouts import window_rows
 from gpu_engine.outcomes import Outcomes, trades_of_rows
-from gpu_engine.records import METRICS, Batch, Float, Int32, Window
+from gpu_engine.records import (
+    DAY_MS,
+    METRICS,
+    Batch,
+    Candles,
+    Costs,
+    EventTable,
+    ExitSettings,
+    Float,
+    Int32,
+    RiskLimits,
+    Tables,
+    Window,
+)
 
 name = "numba"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The book with every outcome computed, and the UTC day of every exit, shaped like them."""
+    """The book with every outcome computed, and what the kernels read of both."""
 
     book: EventBook
     outcomes: Outcomes
-    exit_day: Int32
+    events: kernels.Events
+    rules: kernels.Rules
+    entry_outcomes: kernels.EntryOutcomes
+
+
+def prepare() -> None:
+    """Compile the kernels, or load them compiled; raise whatever Numba raises where it cannot."""
+    try:
+        _compile()
+    except Exception:
+        if not kernels.CACHE:
+            raise
+        kernels.CACHE = False  # what is on disk may be damaged, or the disk full
+        importlib.reload(kernels)
+        _compile()
+
+
+def _compile() -> None:
+    """Call every kernel once: two bars, one signal, one combination."""
+    price, bar, number = np.ones(2), np.zeros(1, np.int32), np.ones(1)
+    filled = np.zeros(2, np.bool_)
+    candles = Candles(np.array([0, DAY_MS]), price, price, price, price, price, filled, DAY_MS)
+    table = EventTable(bar, bar, np.ones(1, np.int8), number, number[:, None])
+    exits = ExitSettings(number, number)
+    book = build_book(candles, Tables((table,), (1,)), exits, Costs(), RiskLimits())
+    evaluate(load(book), Batch(bar, number[:, None], bar, 1), (Window(0, 2),))
 
 
 def set_threads(threads: int | None) -> None:
     """Use ``threads`` cores; None means all."""
-    numba.set_num_threads(
-        min(threads or numba.config.NUMBA_NUM_THREADS, numba.config.NUMBA_NUM_THREADS)
-    )
+    most = numba.config.NUMBA_NUM_THREADS
+    numba.set_num_threads(min(threads or most, most))
 
 
 def load(book: EventBook) -> Loaded:
     """Compute the outcome of every distinct entry under every exit setting."""
-    outcomes = Outcomes.empty(book)
-    candles, entries = book.candles, book.entries
-    outcomes_kernel(
-        candles.open,
-        candles.high,
-        candles.low,
-        candles.close,
-        entries.bar,
-        entries.side,
-        entries.atr,
-        entries.price,
-        book.exits.stop_distance,
-        book.exits.target_multiple,
+    candles, entries, risk = book.candles, book.entries, book.risk
+    rules = kernels.Rules(
         book.costs.fee_rate,
         book.costs.slippage,
-        book.risk.max_holding_bars or 0,
-        outcomes.exit_bar,
-        outcomes.reason,
-        outcomes.price,
-        outcomes.ret,
+        risk.position_fraction,
+        np.inf if risk.max_daily_loss is None else risk.max_daily_loss,
+        risk.consecutive_losses_limit or 0,
+        risk.max_holding_bars or 0,
     )
-    return Loaded(book, outcomes, candles.day[outcomes.exit_bar])
+    prices = kernels.Prices(candles.open, candles.high, candles.low, candles.close)
+    exits = kernels.Exits(book.exits.stop_distance, book.exits.target_multiple)
+    outcomes = Outcomes.empty(book)
+    kernels.outcomes_kernel(prices, entries, exits, rules, outcomes)
+    bar = entries.bar[book.entry]
+    events = kernels.Events(
+        book.row_start, book.sweep_bar, bar, candles.day[bar], book.entry, book.features
+    )
+    exit_bar = outcomes.exit_bar
+    entry_outcomes = kernels.EntryOutcomes(
+        entries.side, entries.price, exit_bar, candles.day[exit_bar], outcomes.ret
+    )
+    return Loaded(book, outcomes, events, rules, entry_outcomes)
 
 
 def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
     """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
-    metrics = np.zeros((len(windows), len(batch)), METRICS)
-    _walk(loaded, batch, windows, metrics, np.empty((0, 0)), np.empty(0, np.int32))
-    return metrics
+    return _walk(loaded, batch, windows).metrics
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     day = loaded.book.candles.day
-    daily = np.zeros((len(batch), int(day[window.end - 1] - day[window.start]) + 1))
-    metrics = np.zeros((1, len(batch)), METRICS)
-    _walk(loaded, batch, (window,), metrics, daily, np.empty(0, np.int32))
-    return daily
+    n_days = int(day[window.end - 1] - day[window.start]) + 1
+    return _walk(loaded, batch, (window,), daily=np.zeros((len(batch), n_days))).daily
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
     """Trades (`TRADE`) of a batch of one combination, in order of entry."""
     taken = np.empty(len(loaded.book.signal_bar), np.int32)
-    metrics = np.zeros((1, 1), METRICS)
-    _walk(loaded, batch, (window,), metrics, np.empty((0, 0)), taken)
+    metrics = _walk(loaded, batch, (window,), taken=taken).metrics
     rows = taken[: int(metrics["sample_size"][0, 0])]
     return trades_of_rows(loaded.book, loaded.outcomes, rows, int(batch.first_exit[0]), window)
 
@@ -91,36 +125,20 @@ def _walk(
     loaded: Loaded,
     batch: Batch,
     windows: tuple[Window, ...],
-    metrics: NDArray[np.void],
-    daily: Float,
-    taken: Int32,
-) -> None:
-    book, risk, outcomes = loaded.book, loaded.book.risk, loaded.outcomes
-    walk_kernel(
-        book.candles.close,
-        book.candles.day,
-        book.row_start,
-        book.sweep_bar,
-        book.signal_bar,
-        book.features,
-        book.entry,
-        book.entries.side,
-        book.entries.price,
-        outcomes.exit_bar,
-        loaded.exit_day,
-        outcomes.ret,
-        batch.table,
-        batch.thresholds * book.senses,
-        batch.first_exit,
-        batch.exits_per_unit,
-        np.array([(w.start, w.end) for w in windows], np.int64).reshape(-1, 2),
-        book.costs.fee_rate,
-        book.costs.slippage,
-        risk.position_fraction,
-        np.inf if risk.max_daily_loss is None else risk.max_daily_loss,
-        risk.consecutive_losses_limit or 0,
-        numba.get_num_threads(),
-        metrics,
-        daily,
-        taken,
+    daily: Float | None = None,
+    taken: Int32 | None = None,
+) -> kernels.Output:
+    """Run the walk; ``daily`` and ``taken`` are filled where they are wanted (see `Output`)."""
+    output = kernels.Output(
+        np.zeros((len(windows), len(batch)), METRICS),
+        np.empty((0, 0)) if daily is None else daily,
+        np.empty(0, np.int32) if taken is None else taken,
     )
+    thresholds = batch.thresholds * loaded.book.senses
+    units = kernels.Units(batch.table, thresholds, batch.first_exit, batch.exits_per_unit)
+    rows = window_rows(loaded.book.candles, windows)
+    threads = numba.get_num_threads()
+    kernels.walk_kernel(
+        loaded.events, loaded.entry_outcomes, loaded.rules, units, rows, threads, output
+    )
+    return output

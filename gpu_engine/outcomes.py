@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,7 @@ from gpu_engine.book import EventBook
 from gpu_engine.records import END, TRADE, Float, Int32, Int64, Window
 
 
-@dataclass(frozen=True, eq=False)
-class Outcomes:
+class Outcomes(NamedTuple):
     """Arrays of shape (E, N): exit setting by entry; scanned to the end of the history.
 
     ``exit_bar`` and ``reason`` as in `TRADE`; ``price`` the fill; ``ret`` net, on notional.

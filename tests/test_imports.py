@@ -37,8 +37,6 @@ LAYERS = (
 
 #: Modules whose import is put off until they are needed, because something heavy hangs on them.
 LAZY = {
-    "gpu_engine.numba_backend": "Numba",
-    "gpu_engine.cuda_backend": "CuPy",
     "pipeline.executors.ray_cluster": "Ray",
     "pipeline.market_data.exchange.connection": "ccxt",
     "pipeline.market_data.exchange.fetching": "ccxt",

@@ -39,22 +39,18 @@ def named_choice(
 def chosen_backend(config: BackendConfig, note: Note, combinations: int | None = None) -> Backend:
     """Return the backend that the configuration asks for, with its threads, and note why."""
     backend, reason = named_choice(config.name, config.devices, combinations)
-    if backend.name == "numba":
-        from gpu_engine.numba_backend import set_threads
-
-        set_threads(config.threads)
-    elif config.threads is not None:
+    if not backends.set_threads(backend, config.threads) and config.threads is not None:
         note(f"backend.threads is for numba; {backend.name} ignores it")
     note(f"backend: {backend.name} ({reason})")
     return backend
 
 
 def cpu_backends() -> list[Backend]:
-    """Return every CPU backend whose packages are installed."""
-    found = []
+    """Return every CPU backend that can run here."""
+    usable = []
     for name in CPU_BACKENDS:
         try:
-            found.append(backends.choose(name).backend)
+            usable.append(backends.choose(name).backend)
         except BackendUnavailableError:
             continue
-    return found
+    return usable

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from gpu_engine.backend import Backend, choose
+from gpu_engine.backend import Backend, choose, set_threads
 from gpu_engine.records import Candles, Costs, RiskLimits
 from pipeline.cli.console import Advance
 from pipeline.errors import UserError
@@ -48,10 +48,7 @@ class Workload:
     def evaluator(self) -> Evaluator:
         """The evaluator of this process."""
         backend = choose(self.backend).backend
-        if self.backend == "numba":
-            from gpu_engine.numba_backend import set_threads
-
-            set_threads(self.threads)
+        set_threads(backend, self.threads)
         return Evaluator(self.candles, self.space, self.costs, self.risk, backend, self.block)
 
 

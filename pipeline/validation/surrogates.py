@@ -22,7 +22,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from gpu_engine.backend import Backend, choose
+from gpu_engine.backend import Backend, choose, set_threads
 from gpu_engine.records import Candles, Costs, Float, RiskLimits
 from pipeline.cli.console import Advance
 from pipeline.errors import UserError
@@ -162,10 +162,7 @@ def _start_worker(search: SurrogateSearch, backend: str) -> None:
     global _worker
     end_with_parent()
     _worker = (search, choose(backend).backend)
-    if backend == "numba":
-        from gpu_engine.numba_backend import set_threads
-
-        set_threads(1)
+    set_threads(_worker[1], 1)
 
 
 def _work(kind: Kind, number: int) -> float:

@@ -89,13 +89,13 @@ def ask(folder, question):
         engine.dispose()
 
 
-def start(folder, *arguments, module="pipeline.train", code=None):
+def start(folder, *arguments, module="pipeline.train", code=None, environment=()):
     """Start a command as a process of its own; ``code`` runs in place of the module."""
     program = ["-m", module] if code is None else ["-c", code]
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

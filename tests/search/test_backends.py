@@ -1,0 +1,74 @@
+"""A training where Numba does not work, as a process: it finds the same, and says what is wrong."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from support.runs import QUICK, ROOT, SMALL_GRID, run, run_here
+
+ARGUMENTS = (*QUICK, *SMALL_GRID, "optimizer=grid")
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    return run_here(tmp_path_factory.mktemp("numba"), *ARGUMENTS, "backend=numba").result
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Environment in which the first numba on the path cannot be imported."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "numba.py").write_text(
+        'raise ImportError("Numba needs NumPy 2.3 or less.\\n  Got NumPy 2.5.")'
+    )
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+
+def assert_trains_alike(folder, environment, expected, backend, *reasons):
+    """``backend`` is chosen with a line that holds the reasons, and finds what is expected."""
+    finished = run(folder, *ARGUMENTS, environment=environment)
+    assert finished.status == 0, finished.err
+    (line,) = [line for line in finished.err.splitlines() if line.startswith("backend: ")]
+    assert line.startswith(f"backend: {backend} (auto: not cuda, ")
+    assert all(reason in line for reason in reasons)
+    result = finished.result
+    assert (expected["backend"], result["backend"]) == ("numba", backend)
+    assert result["parameters"] == expected["parameters"]
+    for window, other in zip(result["windows"], expected["windows"], strict=True):
+        np.testing.assert_allclose(window["score"], other["score"], rtol=1e-9)
+
+
+def test_a_numba_that_cannot_be_imported_is_replaced_by_numpy(tmp_path, broken, expected):
+    reason = "not numba, Numba cannot be imported (Numba needs NumPy 2.3 or less. Got NumPy 2.5.)"
+    assert_trains_alike(tmp_path, broken, expected, "numpy", reason)
+
+
+def test_a_numba_that_is_named_and_cannot_be_imported_is_refused(tmp_path, broken):
+    refused = run(tmp_path, *ARGUMENTS, "backend=numba", environment=broken)
+    assert refused.status == 2
+    assert refused.err == (
+        "backend 'numba' cannot run: Numba cannot be imported (Numba needs NumPy 2.3 or less. Got"
+        " NumPy 2.5.): reinstall numba; or use backend=numpy.\n"
+    )
+
+
+def test_a_numba_that_cannot_compile_is_replaced_by_numpy(tmp_path, expected):
+    """It is told to use threads of a library that is not installed."""
+    environment = {"NUMBA_THREADING_LAYER": "tbb"}
+    reason = "not numba, Numba cannot compile (No threading layer could be loaded."
+    assert_trains_alike(tmp_path, environment, expected, "numpy", reason)
+
+
+def test_where_no_folder_can_be_written_numba_compiles_anew(tmp_path, expected):
+    """As in a container: a package that may not be written, and no home."""
+    copy = tmp_path / "installed/gpu_engine"
+    shutil.copytree(ROOT / "gpu_engine", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "__pycache__").write_text("a file, since root may write to any folder")
+    environment = {"PYTHONPATH": f"{copy.parent}{os.pathsep}{ROOT}", "HOME": os.devnull}
+    environment |= {"NUMBA_CACHE_DIR": "", "XDG_CACHE_HOME": os.devnull}
+    assert_trains_alike(
+        tmp_path, environment, expected, "numba", "every process compiles anew", "NUMBA_CACHE_DIR"
+    )
