@@ -16,11 +16,10 @@ from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.spans import Span
-from pipeline.market_data.store.month import DamagedError, month_span, read_month
-from pipeline.market_data.store.store import MONTH_FILE, candle_path
+from pipeline.market_data.store.store import candle_path, read_without_lock
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.windows import whole_days
@@ -88,39 +87,18 @@ def _asked(data: CcxtData) -> Span:
 
 
 def _stored(config: TrainConfig, data: CcxtData, asked: Span) -> Candles | None:
-    """Candles that the store has of the span; None for none.
-
-    Read without the market's lock, as `market_data.store.other_exchanges` does: every month is
-    replaced in one step, and a damaged one is left to the next fetch.
-    """
+    """Candles that the store has of the span; None for none."""
     exchange = config.market.exchange.ccxt_id
     assert exchange is not None, "refused by the configuration"
     timeframe = data.resample_from or config.market.timeframe
     folder = candle_path(Path(data.store), exchange, config.market.pair, timeframe)
-    months = [
-        candles
-        for file in sorted(folder.glob("*.parquet"))
-        if MONTH_FILE.fullmatch(file.name) and _meet(month_span(file.stem), asked)
-        for candles in _whole(file)
-    ]
-    if not months:
+    raw = _between(read_without_lock(folder, *asked), asked)
+    if len(raw) == 0:
         return None
-    raw = RawCandles(*(np.concatenate([getattr(m, c) for m in months]) for c in COLUMNS))
     step, built_step = timeframe_ms(timeframe), timeframe_ms(config.market.timeframe)
     check_divides(step, built_step)
-    raw = resampled(_between(raw, asked), step, built_step)
+    raw = resampled(raw, step, built_step)
     return _regular(raw, config, config.market.id) if len(raw) else None
-
-
-def _whole(file: Path) -> list[RawCandles]:
-    try:
-        return [read_month(file)[0]]
-    except (DamagedError, FileNotFoundError):
-        return []
-
-
-def _meet(a: Span, b: Span) -> bool:
-    return a[0] < b[1] and b[0] < a[1]
 
 
 def _between(raw: RawCandles, span: Span) -> RawCandles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +44,18 @@ class RawCandles:
     def __len__(self) -> int:
         return len(self.timestamp)
 
-    def take(self, rows: Int64 | Bool) -> RawCandles:
-        """Rows by index or by mask."""
+    def take(self, rows: Int64 | Bool | slice) -> RawCandles:
+        """Rows by index, by mask or by slice."""
         return RawCandles(*(getattr(self, name)[rows] for name in COLUMNS))
+
+
+def concatenate(parts: Sequence[RawCandles]) -> RawCandles:
+    """Rows of all parts, one part after the other; no rows for no parts."""
+    parts = (NO_CANDLES, *parts)
+    return RawCandles(*(np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS))
+
+
+NO_CANDLES = RawCandles(np.empty(0, np.int64), *np.empty((5, 0)))
 
 
 def check_rows(raw: RawCandles, source: str) -> None:

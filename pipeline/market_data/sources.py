@@ -21,7 +21,7 @@ from pipeline.market_data.quality.disagreement import disagreement
 from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.store.other_exchanges import stored_elsewhere
+from pipeline.market_data.store.store import stored_elsewhere
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 

@@ -151,7 +151,7 @@ def _check_stored(config: SimulationConfig, data: CcxtData) -> None:
     if not gone:
         with locked(path):
             start, end = (-(-border // step) * step for border in (data.since_ms, data.until_ms))
-            gone = bool(load(path, step).missing(start, end))
+            gone = bool(load(path).missing(start, end))
     if gone:
         raise UserError(
             f"The store {data.store} does not hold all candles of {market.id} any more: fetch them"

@@ -27,7 +27,7 @@ def stored(folder, exchange, pair, timeframe, days, first=FIRST):
     rows = synthetic_candles(days, timeframe, seed=1, first_ms=first)
     path = candle_path(Path(folder, "var/candles"), exchange, pair, timeframe)
     with locked(path):
-        save(path, EMPTY.overlaid(rows, [(first, first + days * DAY_MS)]), "test")
+        save(path, EMPTY.overlay(rows, [(first, first + days * DAY_MS)]), "test")
     return rows
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.market_data.quality.disagreement import disagreement
-from pipeline.market_data.store.other_exchanges import stored_elsewhere
-from pipeline.market_data.store.store import EMPTY, candle_path, save
+from pipeline.market_data.store.store import EMPTY, candle_path, save, stored_elsewhere
 
 START, STEP = 1_672_531_200_000, 300_000
 END = START + 100 * STEP

@@ -39,7 +39,7 @@ def fetch(here, monkeypatch):
 
 def stored(folder, name="binance"):
     path = candle_path(folder / "var/candles", name, "BTC/USDT", "5m")
-    return load(path, STEP).candles
+    return load(path).candles
 
 
 def test_a_range_is_fetched_and_its_quality_shown(fetch, tmp_path, binance):
@@ -54,7 +54,7 @@ def test_the_epoch_is_a_start_like_any_other(fetch, tmp_path, binance):
     fetched = fetch(binance, BINANCE[0], "data.since=1970-01-01", "data.until=2023-01-04")
     assert "nothing before 2023-01-01 00:00 UTC: 864 candles" in fetched.err
     path = candle_path(tmp_path / "var/candles", "binance", "BTC/USDT", "5m")
-    assert load(path, STEP).answered[0][0] == 0
+    assert load(path).answered[0][0] == 0
 
 
 def test_what_is_short_of_the_asked_range_is_said(fetch, tmp_path, binance):

@@ -50,7 +50,7 @@ def kill_at_random(folder, server, rng, latest):
 
 
 def stored_in(folder):
-    return load(candle_path(folder / "var/candles", "binance", "BTC/USDT", "5m"), STEP)
+    return load(candle_path(folder / "var/candles", "binance", "BTC/USDT", "5m"))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_disturbed_fetch_ends_like_an_undisturbed_one(tmp_path, kills, latest)
             "binance", "BTC/USDT", "5m", CANDLE_START, UNTIL + STEP, tmp_path / "undisturbed",
             client=server.client(),
         )  # fmt: skip
-    undisturbed = load(candle_path(tmp_path / "undisturbed", "binance", "BTC/USDT", "5m"), STEP)
+    undisturbed = load(candle_path(tmp_path / "undisturbed", "binance", "BTC/USDT", "5m"))
     stored = stored_in(tmp_path)
     assert content_hash(stored.candles) == content_hash(undisturbed.candles)
     np.testing.assert_array_equal(stored.candles.timestamp, CANDLE_START + STEP * np.arange(YEAR))

@@ -25,7 +25,7 @@ def kraken():
 
 
 def stored(folder):
-    return load(candle_path(folder / "var/candles", "kraken", "BTC/USDT", "5m"), STEP)
+    return load(candle_path(folder / "var/candles", "kraken", "BTC/USDT", "5m"))
 
 
 def stopped_at_its_third_page(folder, server, sent):

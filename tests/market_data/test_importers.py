@@ -12,7 +12,7 @@ from pipeline.market_data.files.importers import import_files
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.store.merge import merge
-from pipeline.market_data.store.store import Stored
+from pipeline.market_data.store.store import StoredCandles
 from support.candle_files import (
     binance_csv,
     freqtrade_json,
@@ -103,7 +103,7 @@ def test_disagreement_with_the_store_is_counted_and_the_named_truth_wins(tmp_pat
     answered = ((int(ours.timestamp[0]), int(ours.timestamp[-1]) + STEP),)
     theirs = imported(write(tmp_path / "x.csv", candles.take(np.arange(40, len(candles)))))
     for truth, close in (("stored", ours.close), ("imported", candles.close)):
-        merged = merge(Stored(ours, answered), theirs.raw, truth, theirs.answered)
+        merged = merge(StoredCandles(ours, answered), theirs.raw, truth, theirs.answered)
         assert merged.compared == 160
         assert (merged.theirs.close - merged.ours.close).round(9).tolist() == [-1.0, -1.0]
         np.testing.assert_array_equal(merged.stored.candles.timestamp, candles.timestamp)

@@ -25,7 +25,7 @@ def as_dict(raw):
 
 @given(histories, histories, st.sampled_from(["stored", "imported"]))
 def test_the_truth_decides_where_both_speak_and_else_who_speaks_is_believed(here, there, truth):
-    stored = EMPTY.overlaid(candles(here), [(0, 20)])
+    stored = EMPTY.overlay(candles(here), [(0, 20)])
     merged = merge(stored, candles(there), truth, [(10, 31)])
     first, second = (here, there) if truth == "stored" else (there, here)
     speaks = range(20) if truth == "stored" else range(10, 31)
@@ -42,7 +42,7 @@ def test_the_truth_decides_where_both_speak_and_else_who_speaks_is_believed(here
 
 
 def test_any_number_may_disagree_by_the_last_bit(rows):
-    stored = EMPTY.overlaid(rows(range(6)), [])
+    stored = EMPTY.overlay(rows(range(6)), [])
     for name in ("open", "high", "low", "close", "volume"):
         column = getattr(rows(range(6)), name)
         column[3] = np.nextafter(column[3], 0)
@@ -53,6 +53,6 @@ def test_any_number_may_disagree_by_the_last_bit(rows):
 
 
 def test_equal_candles_agree(rows):
-    stored = EMPTY.overlaid(rows(range(6)), [])
+    stored = EMPTY.overlay(rows(range(6)), [])
     merged = merge(stored, rows(range(3, 9)), "stored", [])
     assert (merged.compared, len(merged.ours), len(merged.stored.candles)) == (3, 0, 9)

@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.store.month import content_hash, month_span
+from pipeline.market_data.store.month import content_hash, month_span, read_month
 from pipeline.market_data.store.store import (
     EMPTY,
-    MANIFEST,
     candle_path,
     load,
     locked,
-    read_manifest,
     save,
 )
 
@@ -64,7 +62,7 @@ def test_a_fetched_candle_replaces_the_stored_one_of_its_time():
 def test_what_is_saved_is_loaded(tmp_path):
     stored = EMPTY.add([page(0, 3), page(7, 9, 1 / 3)])
     save(tmp_path / "5m", stored, "test")
-    again = load(tmp_path / "5m", STEP)
+    again = load(tmp_path / "5m")
     assert again.answered == ((0, 3), (7, 9))
     assert again.notes == ()
     np.testing.assert_array_equal(again.candles.timestamp, [0, 1, 2, 7, 8])
@@ -72,32 +70,28 @@ def test_what_is_saved_is_loaded(tmp_path):
 
 
 def test_nothing_stored_is_empty_and_all_is_missing(tmp_path):
-    assert load(tmp_path / "5m", STEP).missing(0, 10) == [(0, 10)]
+    assert load(tmp_path / "5m").missing(0, 10) == [(0, 10)]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_month_has_a_file_and_the_manifest_lists_it(tmp_path):
+def test_a_month_has_a_file_that_records_its_own_part(tmp_path):
     path = candle_path(tmp_path, "kraken", "BTC/USD", "5m")
     assert path == tmp_path / "kraken" / "BTC_USD" / "5m"
     with locked(path):
         stored = EMPTY.add([bars(FEBRUARY - 2 * STEP, 4), bars(FEBRUARY + 9 * STEP, 1)])
         save(path, stored, "kraken")
-    assert sorted(f.name for f in path.iterdir()) == [
-        "2023-01.parquet",
-        "2023-02.parquet",
-        MANIFEST,
-    ]
-    january, february = read_manifest(path).months.values()
-    assert (january.rows, january.first, january.last) == (2, FEBRUARY - 2 * STEP, FEBRUARY - STEP)
-    assert (january.gaps, february.gaps) == (0, 1)
+    assert sorted(f.name for f in path.iterdir()) == ["2023-01.parquet", "2023-02.parquet"]
+    candles, january = read_month(path / "2023-01.parquet")
+    assert candles.timestamp.tolist() == [FEBRUARY - 2 * STEP, FEBRUARY - STEP]
     assert january.answered == ((FEBRUARY - 2 * STEP, FEBRUARY),)
     assert january.sha256 == content_hash(stored.between(JANUARY, FEBRUARY))
     assert january.sources == ("kraken",)
     assert month_span("2023-02") == (FEBRUARY, FEBRUARY + 28 * 288 * STEP)
 
 
-def test_pandas_reads_the_folder(tmp_path):
-    stored = EMPTY.add([bars(FEBRUARY - STEP, 2, 1 / 3)])
+def test_pandas_reads_the_folder_and_its_months_without_candles(tmp_path):
+    none = np.empty((0, 6)), (JANUARY - STEP, JANUARY)
+    stored = EMPTY.add([none, bars(FEBRUARY - STEP, 2, 1 / 3)])
     save(tmp_path / "5m", stored, "test")
     table = pd.read_parquet(tmp_path / "5m")
     assert tuple(table.columns) == COLUMNS
@@ -115,17 +109,17 @@ def test_only_the_months_that_changed_are_written(tmp_path):
     after = {file.name: file.stat().st_mtime_ns for file in path.glob("*.parquet")}
     assert after["2023-01.parquet"] == before["2023-01.parquet"]
     assert after["2023-02.parquet"] > before["2023-02.parquet"]
-    months = read_manifest(path).months
-    assert months["2023-01"].sources == ("first",)
-    assert months["2023-02"].sources == ("first", "second")
+    sources = [read_month(file)[1].sources for file in sorted(path.glob("*.parquet"))]
+    assert sources == [("first",), ("first", "second")]
 
 
 def test_an_answer_without_candles_is_remembered_in_every_month(tmp_path):
     path = tmp_path / "5m"
     none = np.empty((0, 6)), (JANUARY, FEBRUARY + 3 * STEP)
     save(path, EMPTY.add([none, bars(FEBRUARY + 3 * STEP, 1)]), "test")
-    assert load(path, STEP).answered == ((JANUARY, FEBRUARY + 4 * STEP),)
-    assert read_manifest(path).answered_empty == ((JANUARY, FEBRUARY),)
+    assert load(path).answered == ((JANUARY, FEBRUARY + 4 * STEP),)
+    candles, january = read_month(path / "2023-01.parquet")
+    assert (len(candles), january.answered) == (0, ((JANUARY, FEBRUARY),))
 
 
 def test_an_answer_that_brings_no_candle_is_kept_in_the_month(tmp_path):
@@ -133,14 +127,14 @@ def test_an_answer_that_brings_no_candle_is_kept_in_the_month(tmp_path):
     stored = EMPTY.add([bars(FEBRUARY, 2)])
     save(path, stored, "test")
     save(path, stored.add([(np.empty((0, 6)), (FEBRUARY + 2 * STEP, FEBRUARY + 9 * STEP))]), "test")
-    assert load(path, STEP).answered == ((FEBRUARY, FEBRUARY + 9 * STEP),)
+    assert load(path).answered == ((FEBRUARY, FEBRUARY + 9 * STEP),)
 
 
 def test_what_is_no_longer_there_is_removed(tmp_path):
     path = tmp_path / "5m"
     save(path, EMPTY.add([bars(FEBRUARY - STEP, 2)]), "test")
     save(path, EMPTY.add([bars(FEBRUARY, 1)]), "test")
-    assert load(path, STEP).candles.timestamp.tolist() == [FEBRUARY]
+    assert load(path).candles.timestamp.tolist() == [FEBRUARY]
 
 
 #: Days over five months, so that spans begin, end and touch at their borders.
@@ -164,7 +158,7 @@ def test_any_course_of_adding_saving_and_loading_is_that_of_a_dict(tmp_path_fact
             save(path, stored, "test")
             kept = dict(candles), set(answered)
         elif action == "load":
-            stored, (candles, answered) = load(path, day), (dict(kept[0]), set(kept[1]))
+            stored, (candles, answered) = load(path), (dict(kept[0]), set(kept[1]))
         else:
             first, days, absent, price = action
             present = [first + d for d in range(days) if d not in absent]
@@ -182,7 +176,7 @@ def test_any_course_of_adding_saving_and_loading_is_that_of_a_dict(tmp_path_fact
 
 def _append(path, start):
     with locked(path):
-        save(path, load(path, 1).add([page(start, start + 1)]), "test")
+        save(path, load(path).add([page(start, start + 1)]), "test")
 
 
 def test_processes_take_turns(tmp_path):
@@ -192,8 +186,8 @@ def test_processes_take_turns(tmp_path):
         process.start()
     for process in processes:
         process.join()
-    assert load(path, 1).answered == ((0, 3),)
-    np.testing.assert_array_equal(load(path, 1).candles.timestamp, [0, 1, 2])
+    assert load(path).answered == ((0, 3),)
+    np.testing.assert_array_equal(load(path).candles.timestamp, [0, 1, 2])
 
 
 def test_a_store_that_cannot_be_made_is_refused(tmp_path):
@@ -215,7 +209,7 @@ def test_a_year_of_5m_is_read_in_50_ms(tmp_path):
     seconds, give_up = [], perf_counter() + 20
     while len(seconds) < 10 or (min(seconds) > 0.05 and perf_counter() < give_up):
         start = perf_counter()
-        stored = load(tmp_path / "5m", STEP)
+        stored = load(tmp_path / "5m")
         seconds.append(perf_counter() - start)
     assert len(stored.candles) == 105_120
     print(f"a year of 5m read and verified in {1e3 * min(seconds):.0f} ms")

@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from pipeline.market_data.raw import COLUMNS
@@ -69,7 +67,7 @@ def at_every_step(killed_at, path, prepare, change):
         path.parent.mkdir()
         prepare()
         killed = killed_at(n, change)
-        yield load(path, DAY)
+        yield load(path)
         change()
         assert not list(path.glob(".*"))
         if not killed:
@@ -107,7 +105,7 @@ def test_a_save_cut_off_anywhere_leaves_every_month_old_or_new(killed_at, tmp_pa
         assert found.missing(START, START + 70 * DAY) == []
         states.add(len(found.candles))
     assert len(states) > 3
-    assert_same(load(path, DAY), new)
+    assert_same(load(path), new)
 
 
 def test_a_first_save_cut_off_anywhere_answers_for_what_is_there(killed_at, tmp_path):
@@ -116,7 +114,7 @@ def test_a_first_save_cut_off_anywhere_answers_for_what_is_there(killed_at, tmp_
         assert found.notes == ()
         assert_valid(found, OLD)
         assert len(found.missing(START, START + 70 * DAY)) <= 1
-    assert_same(load(path, DAY), OLD)
+    assert_same(load(path), OLD)
 
 
 def test_months_on_the_way_out_are_asked_for_again_or_still_there(killed_at, tmp_path):
@@ -127,37 +125,22 @@ def test_months_on_the_way_out_are_asked_for_again_or_still_there(killed_at, tmp
     )
     for found in steps:
         assert_valid(found, OLD)
-    assert_same(load(path, DAY), new)
+    assert_same(load(path), new)
 
 
 def test_setting_a_damaged_month_aside_may_be_cut_off(killed_at, tmp_path):
-    """In February the manifest knew of nothing; its file came later and without the manifest."""
+    """February was answered without candles, then with some, and is torn."""
     path = tmp_path / "market" / "1d"
     hollow = EMPTY.add([(np.empty((0, 6)), (BEFORE, START + 59 * DAY)), page(59, 90)])
 
     def prepare():
         save(path, hollow, "old")
-        manifest = (path / "_manifest.json").read_bytes()
         save(path, hollow.add([page(40, 50)]), "new")
-        (path / "_manifest.json").write_bytes(manifest)
         (path / "2023-02.parquet").write_bytes(b"torn")
 
-    for found in at_every_step(killed_at, path, prepare, lambda: load(path, DAY)):
+    for found in at_every_step(killed_at, path, prepare, lambda: load(path)):
         assert found.missing(BEFORE, START + 90 * DAY) == [(START + 31 * DAY, START + 59 * DAY)]
     assert [file.name for file in path.glob("*damaged*")] == ["_2023-02.parquet.damaged-1"]
-
-
-def test_taking_over_one_file_may_be_cut_off(killed_at, tmp_path):
-    path = tmp_path / "market" / "1d"
-    table = pyarrow.table({name: getattr(OLD.candles, name) for name in COLUMNS})
-    table = table.replace_schema_metadata({"answered_spans": str([list(s) for s in OLD.answered])})
-
-    def prepare():
-        pyarrow.parquet.write_table(table, path.with_name("1d.parquet"))
-
-    for found in at_every_step(killed_at, path, prepare, lambda: load(path, DAY)):
-        assert_same(found, OLD)
-        assert found.notes == ()
 
 
 WRITER = """
@@ -168,7 +151,7 @@ from pipeline.market_data.store.store import load, locked, save
 path, start, days = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 while True:
     with locked(path):
-        stored = load(path, 86_400_000)
+        stored = load(path)
         missing = stored.missing(start, start + days * 86_400_000)
         if not missing:
             break
@@ -202,14 +185,14 @@ def test_sigkill_at_random_moments_loses_nothing_that_was_saved(tmp_path, kills)
         process.kill()
         process.communicate()
         with locked(path):
-            found = load(path, DAY)
+            found = load(path)
         assert found.notes == ()
         assert len(found.candles) >= held + 25
         held = len(found.candles)
         assert found.answered == ((START, START + held * DAY),)
     print(f"{kills} kills, {held} candles held after the last")
     assert writer(path, held + 100).communicate()[0].split() == [b"saved"] * 4
-    stored = load(path, DAY)
+    stored = load(path)
     np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(held + 100))
     np.testing.assert_array_equal(stored.candles.close, stored.candles.timestamp / DAY)
 
@@ -219,7 +202,7 @@ def test_two_writers_at_once_end_in_one_store(tmp_path):
     processes = [writer(path, days) for _ in range(2)]
     pages = [process.communicate(timeout=60)[0].count(b"saved") for process in processes]
     assert sum(pages) == days / 25
-    stored = load(path, DAY)
+    stored = load(path)
     assert stored.answered == ((START, START + days * DAY),)
     np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(days))
     np.testing.assert_array_equal(stored.candles.close, stored.candles.timestamp / DAY)

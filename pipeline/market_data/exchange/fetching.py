@@ -22,7 +22,7 @@ from pipeline.market_data.exchange.retry import Backoff
 from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.spans import Span, clipped
-from pipeline.market_data.store.store import Page, Stored, candle_path, load, locked, save
+from pipeline.market_data.store.store import Page, StoredCandles, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def fetch_ccxt(
     way = FROM_TRADES if (exchange_id, kraken) == ("kraken", "trades") else AS_CANDLES
     note = on_note or (lambda _: None)
     with locked(path, on_note):
-        stored = load(path, step)
+        stored = load(path)
         for damage in stored.notes:  # before the exchange is asked, which may not answer
             note(damage)
         if stored.missing(start, end):
@@ -163,12 +163,12 @@ def fetch_ccxt(
 def _fetch_missing(
     connection: Connection,
     way: Way,
-    stored: Stored,
+    stored: StoredCandles,
     asked: Span,
     now: int,
     path: Path,
     on_progress: Counter | None,
-) -> Stored:
+) -> StoredCandles:
     """Fetch and save what ``stored`` does not answer."""
     step = timeframe_ms(connection.timeframe)
     missing = stored.missing(*asked)
@@ -197,7 +197,7 @@ def _fetch_missing(
 
 def _held(path: Path, step: int) -> str:
     """Say which time needs no exchange, where there is any."""
-    answered = load(path, step).answered
+    answered = load(path).answered
     spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in answered)
     if not spans:
         return ""
@@ -209,7 +209,7 @@ def _now_ms() -> int:
 
 
 def _shortfalls(
-    raw: RawCandles, stored: Stored, asked: Span, step: int, market: str, way_out: str
+    raw: RawCandles, stored: StoredCandles, asked: Span, step: int, market: str, way_out: str
 ) -> Iterator[str]:
     """Say what of the asked range the exchange did not give."""
     first, last = int(raw.timestamp[0]), int(raw.timestamp[-1])

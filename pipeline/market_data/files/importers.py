@@ -83,7 +83,7 @@ class Imported:
     raw : RawCandles
         Sorted, one row a time, every row a possible candle; gaps are left as they are.
     source : str
-        What they were read from, for the store's manifest.
+        What they were read from, for the records of the store.
     notes : tuple of str
         Sentences: what was left out.
     answered : tuple of Span

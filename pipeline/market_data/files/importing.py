@@ -53,7 +53,7 @@ def import_candles(
         )
     store = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
     with locked(store, console.note):
-        stored = load(store, step)
+        stored = load(store)
         for note in stored.notes:
             console.note(note)
         merged = merge(stored, raw, truth, clipped(imported.answered, (since, until)))

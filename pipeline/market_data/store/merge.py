@@ -11,7 +11,7 @@ import numpy as np
 from gpu_engine.records import Int64
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.spans import Span, within
-from pipeline.market_data.store.store import Stored
+from pipeline.market_data.store.store import StoredCandles
 
 #: Whose candle is kept where the two disagree.
 Truth = Literal["stored", "imported"]
@@ -23,7 +23,7 @@ class Merged:
 
     Attributes
     ----------
-    stored : Stored
+    stored : StoredCandles
         Candles of both.
     compared : int
         Times of which both had a candle.
@@ -34,7 +34,7 @@ class Merged:
         Times of which one has a candle and the other says that there is none, oldest first.
     """
 
-    stored: Stored
+    stored: StoredCandles
     compared: int
     ours: RawCandles
     theirs: RawCandles
@@ -42,7 +42,9 @@ class Merged:
     only_theirs: Int64
 
 
-def merge(stored: Stored, imported: RawCandles, truth: Truth, answered: Sequence[Span]) -> Merged:
+def merge(
+    stored: StoredCandles, imported: RawCandles, truth: Truth, answered: Sequence[Span]
+) -> Merged:
     """Lay imported candles over stored ones.
 
     Where both speak for a time they may disagree about a candle's numbers, or about there being
@@ -52,7 +54,7 @@ def merge(stored: Stored, imported: RawCandles, truth: Truth, answered: Sequence
 
     Parameters
     ----------
-    stored : Stored
+    stored : StoredCandles
         What the store has.
     imported : RawCandles
         In any order; of rows of one time the first counts.
@@ -79,7 +81,7 @@ def merge(stored: Stored, imported: RawCandles, truth: Truth, answered: Sequence
     else:
         stored = replace(stored, candles=stored.candles.take(~denied_there))
     return Merged(
-        stored.overlaid(imported, answered),
+        stored.overlay(imported, answered),
         len(here),
         ours.take(differs),
         theirs.take(differs),

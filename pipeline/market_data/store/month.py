@@ -1,33 +1,32 @@
-"""One month of candles: a Parquet file that tells by itself what it holds and whether it is whole.
+"""Write and read one month of candles: a Parquet file that carries its own record and hashes.
 
-The record of the month travels in the file's own metadata, sealed by a hash, and the record holds
-the hash of the candles. A rename thus replaces candles, record and hashes at once, and any later
-change of a byte that matters is seen on reading. Nothing is flushed to the disk for the same
-reason: what a power cut tears is found, set aside and fetched again.
+The record of the month travels in the file's metadata, sealed by a hash, and holds the hash of the
+candles. A rename thus replaces candles, record and hashes at once, and reading finds any later
+change of a byte that matters. For the same reason nothing is flushed to the disk: a month that a
+power cut tears is recognised, set aside and fetched again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from gpu_engine.records import Int64
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.spans import Span
+from pipeline.market_data.spans import Span, clipped
 from pipeline.market_data.store.atomic_files import replace_file
 
-#: Version of the layout on disk; version 1 was one file a market, without months. A later one keeps
-#: the keys, the seals and the field ``schema``, so that this one knows it for what it is.
-SCHEMA = 2
+#: Version of the record. Version 2 had more fields, which are ignored. A later version keeps the
+#: keys, the seal and the field ``schema``, so that this one recognises it.
+SCHEMA = 3
 
 #: Half the reading time of Parquet's defaults; every reader of Parquet 2 knows them.
 ENCODINGS = {
@@ -43,17 +42,11 @@ class DamagedError(Exception):
 
 
 @dataclass(frozen=True)
-class Month:
-    """What one month's file holds.
+class MonthRecord:
+    """What a month's file says about its candles.
 
     Attributes
     ----------
-    rows : int
-        At least one.
-    first, last : int
-        Open times of the first and the last candle, milliseconds since the epoch, UTC.
-    gaps : int
-        Runs of missing candles between ``first`` and ``last``.
     sha256 : str
         Of the candles, column after column (`content_hash`); the same candles have the same hash,
         whoever wrote them and when.
@@ -65,43 +58,10 @@ class Month:
         The part of the store's answered spans that lies in this month.
     """
 
-    rows: int
-    first: int
-    last: int
-    gaps: int
     sha256: str
     sources: tuple[str, ...]
     fetched_at: str
     answered: tuple[Span, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values with the version of the layout."""
-        return {"schema": SCHEMA, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any], where: Path) -> Month:
-        """Read `to_json`'s values back; ``where`` is what an error names."""
-        check_schema(values, where)
-        fields = {name: value for name, value in values.items() if name != "schema"}
-        fields["sources"] = tuple(fields["sources"])
-        fields["answered"] = tuple((start, end) for start, end in fields["answered"])
-        return cls(**fields)
-
-
-def check_schema(values: Mapping[str, Any], where: Path) -> None:
-    """Refuse what a later version of this program wrote.
-
-    Raises
-    ------
-    UserError
-        If the layout is of a later version.
-    """
-    if values["schema"] > SCHEMA:
-        raise UserError(
-            f"{where} was written by a later version of this program (layout {values['schema']}, "
-            f"this one reads up to {SCHEMA}): update the program, or choose another folder with "
-            "data.store."
-        )
 
 
 def month_span(name: str) -> Span:
@@ -111,13 +71,17 @@ def month_span(name: str) -> Span:
     return int(start), int(end)
 
 
-def by_month(candles: RawCandles) -> Iterator[tuple[str, RawCandles]]:
-    """Cut candles, sorted by time, at the first moments of UTC months."""
-    months = candles.timestamp.astype("datetime64[ms]").astype("datetime64[M]")
-    names, starts = np.unique(months, return_index=True)
-    borders = pairwise([*starts, len(candles)])
-    for name, (start, end) in zip(names, borders, strict=True):
-        yield str(name), candles.take(np.arange(start, end))
+def month_names(times: Int64, spans: Iterable[Span]) -> list[str]:
+    """Names of the UTC months that hold any of the times or a part of any span, oldest first."""
+    months = set(np.unique(_months(times)))
+    for start, end in spans:
+        first, last = _months(np.array([start, end - 1]))
+        months.update(np.arange(first, last + 1))
+    return [str(month) for month in sorted(months)]
+
+
+def _months(times: Int64) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
+    return times.astype("datetime64[ms]").astype("datetime64[M]")
 
 
 def content_hash(candles: RawCandles) -> str:
@@ -128,11 +92,11 @@ def content_hash(candles: RawCandles) -> str:
     return digest.hexdigest()
 
 
-def write_month(file: Path, candles: RawCandles, month: Month) -> None:
-    """Replace the month's file in one step."""
-    record = json.dumps(month.to_json()).encode()
+def write_month(file: Path, candles: RawCandles, record: MonthRecord) -> None:
+    """Replace the month's file in one step; a month without candles has a file of no rows."""
+    text = json.dumps({"schema": SCHEMA, **asdict(record)}).encode()
     table = pa.table({name: getattr(candles, name) for name in COLUMNS})
-    table = table.replace_schema_metadata({RECORD_KEY: record, SEAL_KEY: _seal(record)})
+    table = table.replace_schema_metadata({RECORD_KEY: text, SEAL_KEY: _seal(text)})
     replace_file(
         file,
         lambda temporary: pyarrow.parquet.write_table(
@@ -141,8 +105,8 @@ def write_month(file: Path, candles: RawCandles, month: Month) -> None:
     )
 
 
-def read_month(file: Path) -> tuple[RawCandles, Month]:
-    """Read a month and hold it against its hashes.
+def read_month(file: Path) -> tuple[RawCandles, MonthRecord]:
+    """Read a month and check it against its hashes.
 
     Raises
     ------
@@ -155,35 +119,44 @@ def read_month(file: Path) -> tuple[RawCandles, Month]:
     start, end = month_span(file.stem)
     try:
         table = pyarrow.parquet.ParquetFile(content).read(use_threads=False)
-        month = _record(table.schema.metadata or {}, file)
+        record = _record(table.schema.metadata or {}, file)
         candles = RawCandles(*(table.column(name).to_numpy() for name in COLUMNS))
         digest = content_hash(candles)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(f"it cannot be read: {reason}") from error
-    if digest != month.sha256:
+    if digest != record.sha256:
         raise DamagedError("its candles do not have the hash that they were written with")
-    if not start <= month.first <= month.last < end:
+    foreign = (candles.timestamp < start) | (candles.timestamp >= end)
+    if foreign.any() or clipped(record.answered, (start, end)) != record.answered:
         raise DamagedError("it holds candles of another month")
-    return candles, month
+    return candles, record
 
 
-def stored_month(file: Path) -> Month | None:
-    """Read what the file says of itself, not its candles; None where there is no whole record."""
+def read_record(file: Path) -> MonthRecord | None:
+    """Read the month's record without its candles; None where the file has no whole record."""
     try:
         return _record(pyarrow.parquet.read_schema(file).metadata or {}, file)
     except (pa.ArrowException, OSError, ValueError):
         return None
 
 
-def _record(metadata: Mapping[bytes, bytes], file: Path) -> Month:
-    record = metadata.get(RECORD_KEY, b"")
-    if metadata.get(SEAL_KEY) != _seal(record):
+def _record(metadata: Mapping[bytes, bytes], file: Path) -> MonthRecord:
+    text = metadata.get(RECORD_KEY, b"")
+    if metadata.get(SEAL_KEY) != _seal(text):
         raise ValueError(
             "this store did not write it so; candles of your own are brought in with "
             "python -m pipeline.fetch import=PATH"
         )
-    return Month.from_json(json.loads(record), file)
+    values = json.loads(text)
+    if values["schema"] > SCHEMA:
+        raise UserError(
+            f"{file} was written by a later version of this program (layout {values['schema']}, "
+            f"this one reads up to {SCHEMA}): update the program, or choose another folder with "
+            "data.store."
+        )
+    answered = tuple((start, end) for start, end in values["answered"])
+    return MonthRecord(values["sha256"], tuple(values["sources"]), values["fetched_at"], answered)
 
 
 def _seal(record: bytes) -> bytes:

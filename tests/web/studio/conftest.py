@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
         path = candle_path(folder / "candles", "binance", f"{base}/USDT", "15m")
         raw = synthetic_candles(DAYS, "15m", seed, first_ms=FIRST_MS)
         span = (FIRST_MS, FIRST_MS + DAYS * 86_400_000)
-        save(path, EMPTY.overlaid(raw, [span]), "a test")
+        save(path, EMPTY.overlay(raw, [span]), "a test")
     finished = finish(swept, folder)
     assert finished.status == 0, finished.err
     return folder
