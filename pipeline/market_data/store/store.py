@@ -35,7 +35,7 @@ Page = tuple[Float, Span]
 
 MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
 
-#: Earlier versions listed the months here. The months' files say the same.
+#: Earlier versions listed the months here; `load` removes it.
 FORMER_MANIFEST = "_manifest.json"
 
 #: Seconds that another process may hold a market before a person is told of the wait.
