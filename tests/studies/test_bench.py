@@ -12,8 +12,8 @@ from gpu_engine.backend import choose
 from pipeline.cli.console import Console
 from pipeline.studies.bench import __main__ as bench
 from pipeline.studies.bench.parity import check_parity
-from pipeline.studies.bench.setting import REFINED, Setting, repeated
-from pipeline.studies.bench.timing import time_grid
+from pipeline.studies.bench.setting import REFINED, repeated
+from pipeline.studies.bench.timing import Training, time_grid
 from pipeline.training.provenance import describe, peak_memory
 from support.coarse import coarse_candles
 
@@ -37,8 +37,13 @@ def candles():
 
 
 @pytest.fixture(scope="module")
-def setting():
-    return Setting.default(SMALL)
+def training():
+    return Training.default(SMALL)
+
+
+@pytest.fixture(scope="module")
+def setting(training):
+    return training.setting
 
 
 @pytest.fixture
@@ -50,14 +55,14 @@ def file(tmp_path, candles):
 
 
 def test_setting_is_the_default_grid():
-    setting = Setting.default()
-    assert setting.space.size == 201_600
-    assert (setting.bayesian.budget, setting.bayesian.method) == (200, "bayesian")
-    assert (setting.validation.train, setting.validation.test) == (90, 30)
+    training = Training.default()
+    assert training.setting.space.size == 201_600
+    assert (training.search.budget, training.search.method) == (200, "bayesian")
+    assert (training.validation.train, training.validation.test) == (90, 30)
 
 
 def test_refined_grid_has_16_times_the_combinations_between_the_same_ends():
-    setting = Setting.default()
+    setting = Training.default().setting
     refined = setting.refined()
     assert refined.space.size == 16 * 201_600
     for before, after in zip(setting.space.dimensions, refined.space.dimensions, strict=True):
@@ -92,10 +97,10 @@ def test_stages_add_up_to_the_total(setting, candles):
     assert seconds.total == pytest.approx(seconds.events + seconds.outcomes + seconds.walk)
 
 
-def test_report(setting, candles, capsys):
+def test_report(training, candles, capsys):
     history = bench.History(candles, "5m", "random candles", synthetic=True)
-    parity = check_parity(setting, candles, [NUMBA], 5, seed=0)
-    report = bench.measure(setting, history, [NUMBA], parity, Console())
+    parity = check_parity(training.setting, candles, [NUMBA], 5, seed=0)
+    report = bench.measure(training, history, [NUMBA], parity, Console())
     assert json.loads(json.dumps(report)) == report
     assert report.keys() == {
         "machine",
@@ -128,8 +133,8 @@ def test_report(setting, candles, capsys):
     assert "0.4" in printed  # the target beside the time
 
 
-def test_json_is_one_object(file, setting, capsys, monkeypatch):
-    monkeypatch.setattr(Setting, "default", lambda: setting)
+def test_json_is_one_object(file, training, capsys, monkeypatch):
+    monkeypatch.setattr(Training, "default", lambda: training)
     assert bench.main(["--data", file, "--backend", "numpy", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["candles"]["source"] == "candles.parquet"
@@ -137,12 +142,12 @@ def test_json_is_one_object(file, setting, capsys, monkeypatch):
     assert report["parity"]["combinations"] == 200
 
 
-def test_short_history_has_no_walk_forward(setting, candles):
+def test_short_history_has_no_walk_forward(training, candles):
     report = bench.measure(
-        setting,
+        training,
         bench.History(candles.cut(0, 500), "5m", "random candles", synthetic=True),
         [NUMPY],
-        check_parity(setting, candles, [], 1, seed=0),
+        check_parity(training.setting, candles, [], 1, seed=0),
         Console(),
     )
     assert report["walk_forward"] == {"grid": None, "bayesian": None}

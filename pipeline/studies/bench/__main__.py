@@ -27,7 +27,7 @@ from pipeline.studies.bench.luck import measure_luck, print_luck
 from pipeline.studies.bench.parity import Parity, check_parity
 from pipeline.studies.bench.report import grid_figures, print_machine, print_report
 from pipeline.studies.bench.setting import Setting, repeated
-from pipeline.studies.bench.timing import time_alone, time_grid, time_run
+from pipeline.studies.bench.timing import Training, time_alone, time_grid, time_run
 from pipeline.training import provenance
 
 PARITY_SAMPLE = 200
@@ -55,37 +55,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, metavar="FILE", help="default: demo candles, a year")
     parser.add_argument("--backend", metavar="NAME", help="default: every CPU backend there is")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     console = Console()
     try:
-        history = _history(given.data)
-        backends = _timed_backends(given.backend)
+        history = _history(options.data)
+        backends = _timed_backends(options.backend)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     if history.synthetic:
         console.note(f"No --data FILE: {history.source}")
-    setting = Setting.default()
-    if given.what == "statistics":
-        return _statistics(setting, history, console, given.json)
-    parity = check_parity(setting, history.candles, backends, PARITY_SAMPLE, seed=0)
+    training = Training.default()
+    if options.what == "statistics":
+        return _statistics(training, history, console, options.json)
+    parity = check_parity(training.setting, history.candles, backends, PARITY_SAMPLE, seed=0)
     if parity.disagreements:
         for name, index, disagreement in parity.disagreements:
             console.note(f"{name}, combination {index}: {disagreement}")
         console.note("A backend disagrees with reference: nothing was timed.")
         return 1
-    report = measure(setting, history, backends, parity, console)
-    if given.json:
+    report = measure(training, history, backends, parity, console)
+    if options.json:
         print(json.dumps(report, indent=2))
     else:
         print_report(console, report)
     return 0
 
 
-def _statistics(setting: Setting, history: History, console: Console, as_json: bool) -> int:
+def _statistics(training: Training, history: History, console: Console, as_json: bool) -> int:
     described = provenance.describe()
     report = {"machine": described, "source": history.source}
-    report |= measure_luck(setting, history.candles, console)
+    report |= measure_luck(training, history.candles, console)
     if as_json:
         print(json.dumps(report, indent=2))
     else:
@@ -95,14 +95,15 @@ def _statistics(setting: Setting, history: History, console: Console, as_json: b
 
 
 def measure(
-    setting: Setting,
+    training: Training,
     history: History,
     backends: Sequence[Backend],
     parity: Parity,
     console: Console,
 ) -> dict[str, Any]:
     """Time ``backends``, and growth and searches with the last of them."""
-    candles, size = history.candles, setting.space.size
+    setting, candles = training.setting, history.candles
+    size = setting.space.size
     alone = {}
     for backend in backends:
         console.note(f"timing {backend.name}")
@@ -125,8 +126,8 @@ def measure(
         "backends": alone,
         "growth": {"backend": fastest.name, "grids": _growth(setting, candles, fastest)},
         "walk_forward": {
-            method: _run_figures(time_run(setting, candles, fastest, method))
-            for method in ("grid", "bayesian")
+            "grid": _run_figures(time_run(training, candles, fastest, "grid")),
+            "bayesian": _run_figures(time_run(training, candles, fastest, "bayesian")),
         },
     }
 

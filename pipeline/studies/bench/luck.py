@@ -1,4 +1,4 @@
-"""How long the tests against luck take: reality check, CSCV, surrogates, and arch beside them."""
+"""Time the tests against luck: reality check, CSCV, surrogates, and arch beside them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 from gpu_engine.records import Candles, Float
 from pipeline.cli.console import Console
 from pipeline.search.backends import named_backend
-from pipeline.studies.bench.setting import Setting
+from pipeline.studies.bench.timing import Training
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.luck import MOST_HELD
 from pipeline.validation.overfitting import BlockSums
@@ -37,7 +37,7 @@ TARGETS = {"reality_check": 6.0, "cscv": 3.0, "surrogates": 60.0}
 TARGET_PEAK = 1.5e9
 
 
-def measure_luck(setting: Setting, candles: Candles, console: Console) -> dict[str, Any]:
+def measure_luck(training: Training, candles: Candles, console: Console) -> dict[str, Any]:
     """Time everything; the agreement with a plain loop and with `arch` comes first."""
     agreement = _agreement()
     console.note("timing reality check and CSCV on independent columns")
@@ -45,13 +45,13 @@ def measure_luck(setting: Setting, candles: Candles, console: Console) -> dict[s
         independent = pool.submit(_independent).result()
     console.note("timing the same on this market's grid")
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        market = pool.submit(_market, setting, candles).result()
+        market = pool.submit(_market, training, candles).result()
     console.note("timing surrogates")
     return {
         "agreement": agreement,
         "independent": independent,
         "market": market,
-        "surrogates": _surrogates(setting, candles),
+        "surrogates": _surrogates(training, candles),
         "arch": _beside_arch(),
     }
 
@@ -96,10 +96,11 @@ def _independent() -> dict[str, float]:
     return seconds | {"columns": COMBINATIONS, "peak_bytes": peak_memory() - before}
 
 
-def _market(setting: Setting, candles: Candles) -> dict[str, float]:
+def _market(training: Training, candles: Candles) -> dict[str, float]:
     """Run the pass as a training run makes it: search, daily returns, distinct active columns."""
-    evaluator, days = setting.evaluator(candles, named_backend("auto")), whole_days(candles)
-    settings = replace(setting.bayesian, method="grid")
+    days = whole_days(candles)
+    evaluator = training.setting.evaluator(candles, named_backend("auto"))
+    settings = replace(training.search, method="grid")
     search_whole_history(evaluator, days, settings, 0, _ignore)
     before, start = peak_memory(), perf_counter()
     found = search_whole_history(evaluator, days, settings, 0, _ignore)
@@ -120,14 +121,11 @@ def _market(setting: Setting, candles: Candles) -> dict[str, float]:
     }
 
 
-def _surrogates(setting: Setting, candles: Candles) -> dict[str, float]:
+def _surrogates(training: Training, candles: Candles) -> dict[str, float]:
     """Repeat the whole-history search on surrogates; none ends the drawing. Mean of both kinds."""
     backend = named_backend("auto")
-    evaluator, settings = (
-        setting.evaluator(candles, backend),
-        replace(setting.bayesian, method="grid"),
-    )
-    search = SurrogateSearch.of(evaluator, settings, 0)
+    evaluator = training.setting.evaluator(candles, backend)
+    search = SurrogateSearch.of(evaluator, replace(training.search, method="grid"), 0)
     workers = os.cpu_count() or 1
     start = perf_counter()
     tests = against_surrogates(search, math.inf, SURROGATES, backend, workers, _ignore)

@@ -1,4 +1,4 @@
-"""No time is worth printing of a backend that computes something else."""
+"""Compare trades and metrics of backends with `reference`, before anything is timed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu_engine.agreement import Disagreement, compare_metrics, compare_trades
-from gpu_engine.backend import Backend
+from gpu_engine.backend import Backend, choose
 from gpu_engine.records import METRICS, Candles, Window
-from pipeline.search.backends import named_backend
 from pipeline.studies.bench.setting import Setting
 
 
@@ -30,7 +29,7 @@ def check_parity(
     generator = np.random.default_rng(seed)
     index = np.sort(generator.choice(space.size, min(sample, space.size), replace=False))
     points = space.points(index)
-    reference = setting.evaluator(candles, named_backend("reference"))
+    reference = setting.evaluator(candles, choose("reference").backend)
     metrics = reference.points(points, (window,))[0]
     trades = [reference.trades(point, window) for point in points]
     found = []

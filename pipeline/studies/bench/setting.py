@@ -1,19 +1,15 @@
-"""What is benchmarked: the default configuration's grid, costs, limits, search and validation."""
+"""Put a grid, its costs and its limits on any candles and backend; NumPy is enough to import it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles, Costs, RiskLimits
-from pipeline.config import BayesianConfig, TrainConfig, ValidationConfig, load
 from pipeline.search.evaluator import Evaluator
-from pipeline.search.loop import SearchSettings
-from pipeline.search.space import Dimension, Space, make_space
-from pipeline.strategies.registry import load_strategy
+from pipeline.search.space import Dimension, Space
 
 #: Parameters that `Setting.refined` gives twice as many values: two filters and both exits.
 REFINED = ("pierce_depth", "volume_spike_threshold", "stop_distance", "target_multiple")
@@ -21,35 +17,11 @@ REFINED = ("pierce_depth", "volume_spike_threshold", "stop_distance", "target_mu
 
 @dataclass(frozen=True)
 class Setting:
-    """A discrete space, what trades cost and may do, and how a run searches and validates."""
+    """A discrete space, what trades cost and what they may do."""
 
     space: Space
     costs: Costs
     risk: RiskLimits
-    bayesian: SearchSettings
-    validation: ValidationConfig
-
-    @classmethod
-    def default(cls, overrides: Sequence[str] = ()) -> Setting:
-        """Take what ``scripts/train market=demo optimizer=bayesian`` would."""
-        config = load(["market=demo", "optimizer=bayesian", *overrides], TrainConfig, "train")
-        assert isinstance(config.optimizer, BayesianConfig), "as the overrides say"
-        strategy = load_strategy(config.strategy.name)
-        return cls(
-            make_space(strategy, config.strategy.parameters, continuous=False),
-            config.costs.record(),
-            config.risk.limits(),
-            SearchSettings(
-                "bayesian",
-                config.optimizer.trials,
-                config.optimizer.batch,
-                config.objective,
-                config.selection,
-                config.min_trades,
-                config.seed,
-            ),
-            config.validation,
-        )
 
     def evaluator(self, candles: Candles, backend: Backend) -> Evaluator:
         """Prepare an evaluator as a search does."""
@@ -64,7 +36,7 @@ class Setting:
 
 
 def repeated(candles: Candles, times: int) -> Candles:
-    """Candles repeated end to end on one grid; the price may jump in between."""
+    """Repeat candles end to end on one grid; the price may jump in between."""
     n = len(candles) * times
     return Candles(
         candles.timestamp[0] + candles.step_ms * np.arange(n, dtype=np.int64),

@@ -1,19 +1,24 @@
-"""How long the engine and the searches take, from candles in memory."""
+"""Time the engine and the searches, from candles in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
 from gpu_engine.backend import Backend
 from gpu_engine.book import EventBook
 from gpu_engine.records import Batch, Candles, Float, Window
+from pipeline.config import BayesianConfig, TrainConfig, ValidationConfig, load
 from pipeline.search.backends import named_backend
+from pipeline.search.loop import SearchSettings
+from pipeline.search.space import make_space
+from pipeline.strategies.registry import load_strategy
 from pipeline.studies.bench.setting import Setting
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.walk_forward import validate
@@ -21,6 +26,33 @@ from pipeline.validation.windows import final_window, splits, whole_days
 
 #: Bars on which a backend warms up: Numba loads what it compiled, a device wakes.
 WARM_UP_BARS = 5_000
+
+
+class Training(NamedTuple):
+    """A training as the configuration describes it: its grid, its search and its validation."""
+
+    setting: Setting
+    search: SearchSettings
+    validation: ValidationConfig
+
+    @classmethod
+    def default(cls, overrides: Sequence[str] = ()) -> Training:
+        """Take what ``scripts/train market=demo optimizer=bayesian`` would."""
+        config = load(["market=demo", "optimizer=bayesian", *overrides], TrainConfig, "train")
+        assert isinstance(config.optimizer, BayesianConfig), "as the overrides say"
+        strategy = load_strategy(config.strategy.name)
+        space = make_space(strategy, config.strategy.parameters, continuous=False)
+        search = SearchSettings(
+            "bayesian",
+            config.optimizer.trials,
+            config.optimizer.batch,
+            config.objective,
+            config.selection,
+            config.min_trades,
+            config.seed,
+        )
+        setting = Setting(space, config.costs.record(), config.risk.limits())
+        return cls(setting, search, config.validation)
 
 
 class Seconds(NamedTuple):
@@ -95,20 +127,19 @@ def _timed_with_memory(
 
 
 def time_run(
-    setting: Setting, candles: Candles, backend: Backend, method: str
+    training: Training, candles: Candles, backend: Backend, method: Literal["grid", "bayesian"]
 ) -> tuple[float, int] | None:
     """Seconds and evaluations of a whole walk-forward; None when the history is too short."""
     days = whole_days(candles)
-    if setting.validation.complaint(days.count):
+    if training.validation.complaint(days.count):
         return None
-    settings = setting.bayesian
-    if method == "grid":
-        settings = replace(settings, method="grid")
+    settings = replace(training.search, method=method)
+    setting = training.setting
     start = perf_counter()
     result = validate(
         setting.evaluator(candles, backend),
-        splits(setting.validation, days),
-        final_window(setting.validation, days),
+        splits(training.validation, days),
+        final_window(training.validation, days),
         settings.resolved(setting.space),
         setting.risk.position_fraction,
         lambda _: None,
