@@ -1,7 +1,7 @@
 """Measure every figure that needs a GPU (`scripts/gpu`).
 
 Needs NumPy, Numba, CuPy and a device, nothing else of the project's packages: a GPU host often has
-no more. `--export FILE CANDLES.npz`, run where Parquet can be read, makes the candles' file.
+no more. Candles and grid come from a file that `pipeline.studies.bench.pack` made elsewhere.
 
 Measured: the grid of 201,600 combinations with data resident and end to end, the fine grid of
 1.0 x 10^9 as a summary, and the ratio to the numba backend for growing numbers of combinations.
@@ -11,7 +11,6 @@ Parity is checked first; every time is the median of repeats after a warm-up.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import platform
 import statistics
@@ -20,174 +19,120 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from gpu_engine import engine, exhaustive
-from gpu_engine.agreement import compare_metrics, compare_trades
 from gpu_engine.backend import Backend, BackendUnavailableError, choose
-from gpu_engine.grid import Axis, Grid
-from gpu_engine.records import (
-    METRICS,
-    Batch,
-    Candles,
-    Costs,
-    ExitSettings,
-    RiskLimits,
-    Tables,
-    Window,
-)
+from gpu_engine.book import EventBook
+from gpu_engine.records import Candles, Costs, Float, RiskLimits, Window
 from gpu_engine.scoring import ScoreRule
-from pipeline.market_data.files.spacing import inferred_timeframe
-from pipeline.market_data.grid import make_regular
-from pipeline.strategies.base import EXIT_PARAMETERS, of_kind
+from pipeline.search.grid import Scores, Summaries
+from pipeline.search.space import Dimension, Space
 from pipeline.strategies.liquidity_sweep import STRATEGY
+from pipeline.studies.bench.parity import check_parity
+from pipeline.studies.bench.setting import Setting
 
-Values = Mapping[str, Sequence[float]]
+#: Values of every parameter, ascending.
+Grid = Mapping[str, Float]
 
-#: The default grid (liquidity_sweep rules §3).
-DEFAULT_GRID: Values = {
-    "pierce_depth": (0.0005, 0.001, 0.002, 0.003, 0.004, 0.005),
-    "rejection_candles": (1, 2, 3, 4, 5),
-    "volume_spike_threshold": (1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5),
-    "reversal_candle_size": (0.5, 0.75, 1, 1.25, 1.5, 1.75, 2),
-    "key_level_lookback": (20, 50, 100, 150, 200),
-    "stop_distance": (0.5, 1, 1.5, 2),
-    "target_multiple": (1.5, 2, 2.5, 3, 3.5, 4),
-    "min_stop_density_score": (0.5,),
-    "max_spread_tolerance": (np.inf,),
+#: Steps of a grid of 1,003,520,000 combinations.
+FINE = {
+    "pierce_depth": 25,
+    "volume_spike_threshold": 32,
+    "reversal_candle_size": 14,
+    "key_level_lookback": 20,
+    "stop_distance": 32,
+    "target_multiple": 28,
 }
-
-
-def finer(**counts: int) -> Values:
-    """Return the default grid with some parameters at ``counts`` even steps over their range."""
-    fine: dict[str, Sequence[float]] = {}
-    for name, count in counts.items():
-        steps = np.linspace(DEFAULT_GRID[name][0], DEFAULT_GRID[name][-1], count)
-        whole = name == "key_level_lookback"
-        fine[name] = (np.rint(steps) if whole else steps).tolist()
-    return {**DEFAULT_GRID, **fine}
-
-
-#: 1,003,520,000 combinations.
-FINE_GRID = finer(
-    pierce_depth=25,
-    volume_spike_threshold=32,
-    reversal_candle_size=14,
-    key_level_lookback=20,
-    stop_distance=32,
-    target_multiple=28,
-)
-#: About 10^3, 10^5 and 10^7 combinations.
+#: Steps of grids of about 10^3, 10^5 and 10^7 combinations.
 COMPARED = (
-    finer(pierce_depth=1, rejection_candles=1, volume_spike_threshold=1),
-    finer(pierce_depth=3),
-    finer(stop_distance=32, target_multiple=37),
+    {"pierce_depth": 1, "rejection_candles": 1, "volume_spike_threshold": 1},
+    {"pierce_depth": 3},
+    {"stop_distance": 32, "target_multiple": 37},
 )
+#: Combinations whose trades and metrics are compared with `reference`.
+PARITY_SAMPLE = 200
 
 
-class Setting:
-    """One grid over one market's candles, ready to be loaded on any backend."""
+def finer(grid: Grid, steps: Mapping[str, int]) -> dict[str, Float]:
+    """Return ``grid`` with some parameters at so many even ``steps`` over their range."""
+    fine = dict(grid)
+    for name, count in steps.items():
+        values = np.linspace(grid[name][0], grid[name][-1], count)
+        fine[name] = np.rint(values) if name == "key_level_lookback" else values
+    return fine
 
-    def __init__(self, candles: Candles, values: Values) -> None:
-        self.candles, self._values = candles, values
-        thresholds = [p.name for p in of_kind(STRATEGY, "threshold")]
-        axes = []
-        for parameter in STRATEGY.parameters:
-            name = parameter.name
-            column = thresholds.index(name) if name in thresholds else -1
-            axes.append(Axis(parameter.kind, np.array(values[name], np.float64), column))
-        self.grid = Grid(tuple(axes))
-        self.window = Window(0, len(candles))
 
-    def tables(self) -> Tables:
-        """Build the event tables: the part that stays on the CPU."""
-        senses = {p.name: p.sense for p in of_kind(STRATEGY, "threshold")}
-        loosest = {
-            name: float(min(v) if senses[name] > 0 else max(v))
-            for name, v in self._values.items()
-            if name in senses and name != "max_spread_tolerance"
-        }
-        builder = STRATEGY.events(self.candles, loosest)
-        names = [p.name for p in of_kind(STRATEGY, "structural")]
-        settings = itertools.product(*(self._values[name] for name in names))
-        tables = tuple(builder.table(dict(zip(names, s, strict=True))) for s in settings)
-        return Tables(tables, tuple(senses.values()))
+def setting_of(grid: Grid) -> Setting:
+    """Return ``grid`` at the default costs and limits."""
+    axes = [
+        Dimension(
+            parameter, grid[parameter.name], grid[parameter.name][0], grid[parameter.name][-1]
+        )
+        for parameter in STRATEGY.parameters
+    ]
+    return Setting(Space(STRATEGY, tuple(axes)), Costs(), RiskLimits())
 
-    def load(self, backend: Backend) -> engine.Market:
-        """Send tables, exits and candles to ``backend``."""
-        exits = np.array(list(itertools.product(*(self._values[n] for n in EXIT_PARAMETERS))))
-        settings = ExitSettings(exits[:, 0].copy(), exits[:, 1].copy())
-        return engine.load(self.candles, self.tables(), settings, Costs(), RiskLimits(), backend)
 
-    def score(self, market: engine.Market) -> None:
-        """Score the whole grid."""
-        exhaustive.score(market, self.grid, (self.window,), ScoreRule(), _ignore)
+class _NoBackend:
+    """Load nothing, so that only the event tables take time."""
+
+    name = "none"
+
+    def load(self, book: EventBook) -> None:
+        """Forget the book."""
 
 
 def measure(
-    candles: Candles, cuda: Backend, fine: Values, against_numba: Sequence[Values]
+    candles: Candles,
+    cuda: Backend,
+    grid: Grid,
+    fine: Mapping[str, int],
+    compared: Sequence[Mapping[str, int]],
 ) -> dict[str, Any]:
-    """Measure everything: the default grid, a ``fine`` one, and some on both backends."""
-    default, finest = Setting(candles, DEFAULT_GRID), Setting(candles, fine)
-    market = default.load(cuda)
-    check_parity(default, market)
-    fine_market = finest.load(cuda)
-    windows = (finest.window,)
+    """Measure ``grid``, its ``fine`` version, and the ``compared`` versions on both backends.
+
+    Raises
+    ------
+    AssertionError
+        When ``cuda`` disagrees with `reference`.
+    """
+    default, finest = setting_of(grid), setting_of(finer(grid, fine))
+    disagreements = check_parity(default, candles, [cuda], PARITY_SAMPLE, seed=0).disagreements
+    if disagreements:
+        raise AssertionError(f"combination {disagreements[0][1]}: {disagreements[0][2]}")
+    nothing = cast(Backend, _NoBackend())
+    windows = (Window(0, len(candles)),)
+    scores, summaries = Scores(windows, ScoreRule()), Summaries(windows, ScoreRule(), 100)
+    resident, fine_evaluator = (s.evaluator(candles, cuda) for s in (default, finest))
     return {
         "bars": len(candles),
-        "combinations": default.grid.size,
-        "resident_s": median(lambda: default.score(market)),
-        "end_to_end_s": median(lambda: default.score(default.load(cuda))),
-        "events_s": median(default.tables),
-        "fine_combinations": finest.grid.size,
-        "fine_s": median(
-            lambda: exhaustive.summarise(
-                fine_market, finest.grid, windows, ScoreRule(), 100, _ignore
-            ),
-            repeats=1,
-        ),
-        "against_numba": [compare(Setting(candles, values), cuda) for values in against_numba],
+        "combinations": default.space.size,
+        "resident_s": median(lambda: resident.walk(scores, _ignore)),
+        "end_to_end_s": median(lambda: default.evaluator(candles, cuda).walk(scores, _ignore)),
+        "events_s": median(lambda: default.evaluator(candles, nothing).market),
+        "fine_combinations": finest.space.size,
+        "fine_s": median(lambda: fine_evaluator.walk(summaries, _ignore), repeats=1),
+        "against_numba": [
+            compare(setting_of(finer(grid, steps)), candles, cuda) for steps in compared
+        ],
     }
 
 
-def compare(setting: Setting, cuda: Backend) -> dict[str, float]:
+def compare(setting: Setting, candles: Candles, cuda: Backend) -> dict[str, float]:
     """Time both backends on one grid with data resident."""
-    seconds = {}
+    scores = Scores((Window(0, len(candles)),), ScoreRule())
+    seconds = []
     for backend in (cuda, choose("numba").backend):
-        market = setting.load(backend)
-        seconds[backend.name] = median(partial(setting.score, market))
+        evaluator = setting.evaluator(candles, backend)
+        seconds.append(median(partial(evaluator.walk, scores, _ignore)))
     return {
-        "combinations": setting.grid.size,
-        "cuda_s": seconds["cuda"],
-        "numba_s": seconds["numba"],
-        "ratio": seconds["numba"] / seconds["cuda"],
+        "combinations": setting.space.size,
+        "cuda_s": seconds[0],
+        "numba_s": seconds[1],
+        "ratio": seconds[1] / seconds[0],
     }
-
-
-def check_parity(setting: Setting, market: engine.Market, sample: int = 200) -> None:
-    """Compare random combinations with `reference`; raise on the first difference."""
-    reference = setting.load(choose("reference").backend)
-    rng = np.random.default_rng(0)
-    index, batch = next(setting.grid.units(setting.grid.n_units))
-    for position in rng.choice(len(index), sample, replace=False):
-        unit, offset = divmod(int(position), batch.exits_per_unit)
-        one = Batch(
-            batch.table[unit : unit + 1],
-            batch.thresholds[unit : unit + 1],
-            np.array([offset], np.int32),
-            1,
-        )
-        found = compare_trades(
-            engine.trades(reference, one, setting.window),
-            engine.trades(market, one, setting.window),
-        )
-        expected = engine.evaluate(reference, one, (setting.window,))[0, 0]
-        got = engine.evaluate(market, one, (setting.window,))[0, 0]
-        found += compare_metrics({n: float(expected[n]) for n in METRICS.names or ()}, got)
-        if found:
-            raise AssertionError(f"combination {index[position]}: {found[0]}")
 
 
 def median(work: Callable[[], object], repeats: int = 5) -> float:
@@ -207,38 +152,28 @@ def _ignore(done: int) -> None:
 
 
 def read_candles(path: Path) -> Candles:
-    """Read the file that `--export` made."""
-    with np.load(path) as held:
-        columns = {name: held[name] for name in held.files}
+    """Read the candles of a packed file."""
+    with np.load(path) as packed:
+        columns = {name: packed[name] for name in packed.files if "." not in name}
     return Candles(**{**columns, "step_ms": int(columns["step_ms"])})
 
 
-def export(source: Path, path: Path) -> None:
-    """Write a candle file's regular grid as npz."""
-    from pipeline.market_data.files.reading import read_file
-
-    raw = read_file(str(source))
-    candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, source.name), source.name)
-    names = ("timestamp", "open", "high", "low", "close", "volume", "filled", "step_ms")
-    np.savez_compressed(path, **{name: getattr(candles, name) for name in names})
+def read_grid(path: Path) -> Grid:
+    """Read the grid of a packed file."""
+    with np.load(path) as packed:
+        return {n.removeprefix("grid."): packed[n] for n in packed.files if n.startswith("grid.")}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one JSON object, or write candles for another machine."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.studies.bench.gpu", description=__doc__
-    )
-    parser.add_argument("candles", type=Path, help="npz made by --export")
-    parser.add_argument("--export", type=Path, metavar="FILE", help="make CANDLES of this file")
-    given = parser.parse_args(arguments)
-    if given.export:
-        export(given.export, given.candles)
-        return
+    """Print one JSON object."""
+    parser = argparse.ArgumentParser(prog="scripts/gpu", description=__doc__)
+    parser.add_argument("candles", type=Path, help="npz made by scripts/gpu --pack")
+    path = parser.parse_args(arguments).candles
     try:
         cuda = choose("cuda").backend
     except BackendUnavailableError as error:
         sys.exit(f"{error}. Nothing was measured.")
-    report = measure(read_candles(given.candles), cuda, FINE_GRID, COMPARED)
+    report = measure(read_candles(path), cuda, read_grid(path), FINE, COMPARED)
     report["device"] = choose("cuda").reason
     report["python"], report["numpy"] = platform.python_version(), np.__version__
     print(json.dumps(report, indent=1))

@@ -6,7 +6,6 @@ from typing import Any
 
 from pipeline.cli.console import Console
 from pipeline.studies.bench.timing import Seconds
-from pipeline.training.provenance import PACKAGES
 
 #: Seconds for the default grid on a year of 5-minute candles with 2 cores, and bytes at the peak.
 TARGET_SECONDS = {"numba": 0.4, "numpy": 10.0}
@@ -69,7 +68,8 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
 
 def print_machine(console: Console, machine: dict[str, Any]) -> None:
     """Print what the figures were measured on."""
-    versions = ", ".join(f"{k} {machine[k]}" for k in ("python", *PACKAGES))
+    place = ("cpu", "cores", "system")
+    versions = ", ".join(f"{name} {value}" for name, value in machine.items() if name not in place)
     console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}")
 
 

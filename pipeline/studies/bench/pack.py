@@ -1,0 +1,32 @@
+"""Pack a candle file and the default grid into one npz for a host without Parquet and Hydra."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.files.spacing import inferred_timeframe
+from pipeline.market_data.grid import make_regular
+from pipeline.studies.bench.timing import Training
+
+COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "filled", "step_ms")
+
+
+def pack(source: Path, path: Path) -> None:
+    """Write the regular grid of the candles in ``source``, and the default parameters' values."""
+    raw = read_file(str(source))
+    candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, source.name), source.name)
+    dimensions = Training.default().setting.space.dimensions
+    arrays: dict[str, Any] = {
+        f"grid.{d.parameter.name}": d.choices for d in dimensions if d.choices is not None
+    }
+    arrays |= {name: getattr(candles, name) for name in COLUMNS}
+    np.savez_compressed(path, **arrays)
+
+
+if __name__ == "__main__":
+    pack(Path(sys.argv[1]), Path(sys.argv[2]))
