@@ -14,6 +14,7 @@ from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.sweeps import multirun
 from pipeline.training import job
+from pipeline.training.run import Reporter
 from pipeline.training.storing import result_json
 from pipeline.training.summary import show_candles, show_result
 
@@ -28,8 +29,10 @@ def main(config: TrainConfig) -> None:
     job_id = job.create(config, repository)
     repository.start_job(job_id)
     trained, configuration_id = job.run(
-        *(config, repository, job_id),
-        *(console.progress, console.note, partial(show_candles, console)),
+        config,
+        repository,
+        job_id,
+        Reporter(console.progress, console.note, partial(show_candles, console)),
     )
     result = command.run_directory() / "result.json"
     result.write_text(dumps(result_json(trained, job_id, configuration_id)), "utf-8")

@@ -30,6 +30,12 @@ Advance = Callable[[int], None]
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
 
+@contextmanager
+def no_progress(stage: str, total: int) -> Iterator[Advance]:
+    """Show nothing: the `Progress` of work that nobody watches."""
+    yield lambda n: None
+
+
 class Console:
     """Results on standard output, progress and notes on standard error."""
 

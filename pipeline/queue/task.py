@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.cli.console import Advance
 from pipeline.config import StorageConfig, TrainConfig
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
 from pipeline.training.job import kept_true, run
+from pipeline.training.run import Reporter
 
 #: Seconds between two looks whether the job is still this process's.
 WATCH_EVERY = 0.5
@@ -27,7 +27,7 @@ def run_job(storage: StorageConfig, job_id: str) -> None:
         with _watched(repository, job_id), kept_true(repository, job_id):
             told = repository.job(job_id).config | {"storage": storage.model_dump()}
             config = TrainConfig.model_validate(told)
-            run(config, repository, job_id, _silent, lambda text: None, lambda market: None)
+            run(config, repository, job_id, Reporter())
     finally:
         engine.dispose()
 
@@ -50,8 +50,3 @@ def _watched(repository: Repository, job_id: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-@contextmanager
-def _silent(stage: str, total: int) -> Iterator[Advance]:
-    yield lambda n: None

@@ -170,7 +170,7 @@ def load_again(
     """
     strategy = load_strategy(config.strategy.name)
     try:
-        return load_candles(config.market, data, strategy, choose().backend, _silent, note)
+        return load_candles(config.market, data, strategy, choose().backend, lambda n: None, note)
     except NoCandlesError:
         assert isinstance(data, FileData), "an exchange or a generator has no file"
         first, last = (
@@ -190,10 +190,6 @@ def load_again(
         failure = UserError(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
         failure.status = error.status
         raise failure from None
-
-
-def _silent(n: int) -> None:
-    """Take no notice of progress: it is told by the configuration."""
 
 
 def evaluator_of(

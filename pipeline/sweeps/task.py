@@ -1,17 +1,16 @@
-"""One market of a sweep, as a worker does it: claimed, trained without a word, stored."""
+"""Claim one market of a sweep, train it and store the result, in a worker process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from dataclasses import dataclass
 
-from pipeline.cli.console import Advance
 from pipeline.config import TrainConfig
 from pipeline.results.database import open_database
 from pipeline.results.jobs import Repository
 from pipeline.results.sweeps import Claim, Sweeps
 from pipeline.training import job
+from pipeline.training.run import Reporter
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,10 @@ def train_market(shared: Shared, task: Task) -> tuple[str, ...]:
         try:
             job_id = Sweeps(engine).claim_market(shared.claim, task.position)
             if job_id is not None:
-                quiet = (_silent, notes.append, lambda market: None)
-                job.run(task.config, Repository(engine), job_id, *quiet)
+                reporter = Reporter(note=notes.append)
+                job.run(task.config, Repository(engine), job_id, reporter)
         except Exception as error:
             notes.append(job.sentence(error))
         finally:
             engine.dispose()
     return tuple(notes)
-
-
-@contextmanager
-def _silent(stage: str, total: int) -> Iterator[Advance]:
-    yield lambda n: None

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pipeline.cli.console import Advance, Note, Progress
+from pipeline.cli.console import Advance, Progress
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
 from pipeline.results.jobs import Repository
 from pipeline.results.ownership import IllegalTransitionError
 from pipeline.training.provenance import config_hash
-from pipeline.training.run import Seen, Trained, train
+from pipeline.training.run import Reporter, Trained, train
 from pipeline.training.storing import store
 
 #: Seconds between two writes of a job's progress to the database.
@@ -42,36 +43,31 @@ def create(config: TrainConfig, repository: Repository) -> str:
 
 
 def run(
-    config: TrainConfig,
-    repository: Repository,
-    job_id: str,
-    progress: Progress,
-    note: Note,
-    seen: Seen,
+    config: TrainConfig, repository: Repository, job_id: str, reporter: Reporter
 ) -> tuple[Trained, str | None]:
-    """Do a running job of this process and store what it found.
+    """Train as a running job of this process says, and store the result.
 
     Parameters
     ----------
-    progress, note, seen : callable
-        As in `training.run.train`; progress and notes go into the job's row and events too.
+    reporter : Reporter
+        Its progress and notes go into the job's row and events too.
 
     Returns
     -------
     Trained
-        What was found out.
+        The result of the run.
     str or None
         Id of the stored configuration; None when nothing admissible was found.
     """
     with kept_true(repository, job_id):
-        recorded = _Recorded(progress, repository, job_id)
+        progress = _RecordedProgress(reporter.progress, repository, job_id)
 
-        def noted(text: str) -> None:
+        def note(text: str) -> None:
             repository.note(job_id, text)
-            note(text)
+            reporter.note(text)
 
-        trained = train(config, recorded, noted, seen)
-        with recorded("storing", 0):
+        trained = train(config, replace(reporter, progress=progress, note=note))
+        with progress("storing", 0):
             return trained, store(trained, repository, job_id)
 
 
@@ -102,7 +98,7 @@ def sentence(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-class _Recorded:
+class _RecordedProgress:
     """Progress as it is shown, and every few seconds in the job's row."""
 
     def __init__(self, shown: Progress, repository: Repository, job_id: str) -> None:

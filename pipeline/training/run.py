@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.records import Float
-from pipeline.cli.console import Note, Progress
+from gpu_engine.backend import Backend
+from gpu_engine.records import Candles, Float
+from pipeline.cli.console import Note, Progress, no_progress
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.errors import UserError
@@ -47,7 +48,18 @@ from pipeline.validation.walk_forward import (
 )
 from pipeline.validation.windows import final_window, splits, whole_days
 
-Seen = Callable[[MarketCandles], None]
+
+@dataclass(frozen=True)
+class Reporter:
+    """Tell whoever waits for a run how it goes; unless it is given callbacks, tell nobody.
+
+    ``progress`` starts a stage of work, ``note`` takes what a person should know, ``candles`` is
+    called once with the candles, before the search.
+    """
+
+    progress: Progress = no_progress
+    note: Note = lambda text: None
+    candles: Callable[[MarketCandles], None] = lambda market: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +94,8 @@ class Trained:
     timings: dict[str, float]
 
 
-def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Trained:
+def train(config: TrainConfig, reporter: Reporter) -> Trained:
     """Run the whole procedure of validation rules §1 on one market.
-
-    ``note`` hears what a person should know, ``seen`` is shown the candles before the search.
 
     Raises
     ------
@@ -96,6 +106,7 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
         When a winner's trades are not those of the reference path.
     """
     timings: dict[str, float] = {}
+    note, progress = reporter.note, reporter.progress
     strategy = load_strategy(config.strategy.name)
     space = _space(strategy, config)
     settings = _settings(config, space, note)
@@ -108,23 +119,17 @@ def train(config: TrainConfig, progress: Progress, note: Note, seen: Seen) -> Tr
             market = load_candles(config.market, config.data, strategy, backend, advance, note)
     for warning in market.warnings:
         note(warning)
-    seen(market)
+    reporter.candles(market)
     days = whole_days(market.candles)
     parts = splits(config.validation, days)
 
-    limits = config.risk.limits()
     with _timed(timings, "search"):
-        held = (market.candles, space, config.costs.record(), limits, backend)
-        block, threads = config.backend.block, config.backend.threads
-        evaluator = (
-            Evaluator(*held, block)
-            if executor is None
-            else SplitEvaluator(*held, block, threads, executor)
-        )
+        evaluator = _evaluator(config, market.candles, space, backend, executor)
         total = settings.evaluations(space) * (len(parts) + 1)
+        fraction = evaluator.risk.position_fraction
         with progress("search", total) as advance:
             final = final_window(config.validation, days)
-            found = validate(evaluator, parts, final, settings, limits.position_fraction, advance)
+            found = validate(evaluator, parts, final, settings, fraction, advance)
     with _timed(timings, "reference"):
         check_against_reference(evaluator, found)
     point = found.final.point
@@ -215,6 +220,21 @@ def _executor(config: TrainConfig, settings: SearchSettings, note: Note) -> Exec
         note(f"executor={name} splits a grid; optimizer={settings.method} runs in this process")
         return None
     return make_executor(config.executor)
+
+
+def _evaluator(
+    config: TrainConfig,
+    candles: Candles,
+    space: Space,
+    backend: Backend,
+    executor: Executor | None,
+) -> Evaluator:
+    """Return what evaluates points of the space, in this process or split over an executor."""
+    costs, limits, block = config.costs.record(), config.risk.limits(), config.backend.block
+    if executor is None:
+        return Evaluator(candles, space, costs, limits, backend, block)
+    threads = config.backend.threads
+    return SplitEvaluator(candles, space, costs, limits, backend, block, threads, executor)
 
 
 def _axes(space: Space) -> dict[str, list[Any]]:

@@ -1,18 +1,12 @@
 """An estimate against the run itself: it must say the order of magnitude."""
 
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from pipeline.estimate.estimate import estimate
 from pipeline.estimate.probe import measure_speed
-from pipeline.training.run import train
-
-
-@contextmanager
-def silent(stage, total):
-    yield lambda n: None
+from pipeline.training.run import Reporter, train
 
 
 @pytest.mark.slow
@@ -21,7 +15,7 @@ def test_a_run_takes_about_as_long_and_trades_about_as_often(configured, optimiz
     config = configured("market=demo_null", f"optimizer={optimizer}")
     found = estimate(config, measure_speed(config))
     start = time.perf_counter()
-    trained = train(config, silent, lambda text: None, lambda candles: None)
+    trained = train(config, Reporter())
     seconds = time.perf_counter() - start - trained.timings["candles"]
     # Other processes may hold the cores at either time.
     assert seconds / 6 < found.seconds < 6 * seconds

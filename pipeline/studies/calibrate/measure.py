@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 
 from gpu_engine.backend import choose
 from gpu_engine.records import Window
-from pipeline.cli.console import Advance
 from pipeline.config import SyntheticData, TrainConfig
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.studies.calibrate.markets import Market
 from pipeline.training.planting import OutOfReachError
-from pipeline.training.run import Trained, train
+from pipeline.training.run import Reporter, Trained, train
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def measure(market: Market, config: TrainConfig, fingerprint: str) -> Outcome:
     start = time.perf_counter()
     trained = None
     try:
-        trained = train(config, _silent, lambda note: None, lambda candles: None)
+        trained = train(config, Reporter())
     except OutOfReachError as error:
         source = str(error)
     else:
@@ -106,8 +104,3 @@ def _net_profit(trained: Trained, parameters: Mapping[str, Any] | None) -> float
     evaluator = Evaluator(candles, space, costs, limits, choose().backend)
     metrics = evaluator.points(space.points(np.zeros(1, np.int64)), (Window(0, len(candles)),))
     return float(metrics["net_profit"][0, 0])
-
-
-@contextmanager
-def _silent(stage: str, total: int) -> Iterator[Advance]:
-    yield lambda n: None
