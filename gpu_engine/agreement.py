@@ -1,4 +1,4 @@
-"""When two ways of computing a backtest agree: one set of tolerances for all who compare.
+"""Compare two computations of a backtest, with one set of tolerances for all who compare.
 
 Trades: as many, with the same sides, bars and reasons; prices to 1e-12 relative, returns to 1e-12
 absolute. Metrics: to 1e-9, relative, or absolute below 1; NaN agrees with NaN alone, an infinity
@@ -70,11 +70,11 @@ def _of_trade(row: int, name: str, expected: NDArray[Any], got: NDArray[Any]) ->
 
 def compare_metrics(expected: Mapping[str, float], got: Any) -> list[Disagreement]:
     """Every expected metric that differs from that of ``got``, a `METRICS` record."""
-    found = []
+    disagreements = []
     for name, value in expected.items():
         measured = float(got[name])
         if measured == value or (np.isnan(value) and np.isnan(measured)):
             continue
         if not abs(measured - value) <= METRIC_TOLERANCE * max(1.0, abs(value)):
-            found.append(Disagreement(f"metrics.{name}", value, measured))
-    return found
+            disagreements.append(Disagreement(f"metrics.{name}", value, measured))
+    return disagreements

@@ -1,7 +1,7 @@
-"""Which backend runs, and why: the one place that decides.
+"""Choose the backend that runs, and give the reason.
 
-``auto`` may fall back and says why; a backend asked for by name and not available is an error
-that says what to do. Every backend is a module with the functions of `Backend`.
+``auto`` falls back and says why. A backend that is named and cannot run is an error that says what
+to do. Every backend has the functions of `Backend`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOT_KEPT = (
 
 
 class BackendUnavailableError(Exception):
-    """The backend asked for cannot run here; the message says what would make it run."""
+    """A backend cannot run here; the message says what would make it run."""
 
 
 class Backend(Protocol):

@@ -1,4 +1,4 @@
-"""Event tables of one market, flattened for scanning: what a backend holds while it works.
+"""Flatten the event tables of one market into the arrays that every backend scans.
 
 Rows that no combination can trade are dropped here once (fills rules §6.3: the entry bar is filled,
 does not exist, or its direction is switched off). Rows of different tables that enter at the same

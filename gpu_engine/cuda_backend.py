@@ -15,11 +15,9 @@ from gpu_engine.cuda_market import FIELDS, CudaMarket, in_parts
 from gpu_engine.device import MAX_BLOCKS_Y, Device
 from gpu_engine.grid import Grid
 from gpu_engine.outcomes import trades_of_rows
-from gpu_engine.records import METRICS, Batch, Float, Window
+from gpu_engine.records import METRICS, Advance, Batch, Float, Window
 from gpu_engine.scoring import SIGNIFICANT_DIGITS, ScoreRule
 from gpu_engine.summary import GridSummary, SummaryBuilder
-
-Advance = Callable[[int], None]
 
 #: Combinations a thread of `strip_maxima` looks at.
 STRIP = 4096
@@ -53,8 +51,7 @@ class CudaBackend:
 
     def daily_returns(self, loaded: list[CudaMarket], batch: Batch, window: Window) -> Float:
         """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
-        day = loaded[0].book.candles.day
-        n_days = int(day[window.end - 1] - day[window.start]) + 1
+        n_days = loaded[0].book.candles.days_of(window)
         result = np.zeros((len(batch), n_days))
 
         def work(market: CudaMarket, first: int, after: int) -> None:
@@ -100,7 +97,7 @@ class CudaBackend:
         k: int,
         advance: Advance,
     ) -> GridSummary:
-        """Best K and pair maxima of a part; nothing of its size is ever held."""
+        """Best K and pair maxima of a part, in memory that does not grow with the part."""
         builders = {id(market): SummaryBuilder(grid, k) for market in loaded}
         tables = {id(market): _PairTables(market, grid) for market in loaded}
 
@@ -130,10 +127,10 @@ def _evaluate(
     bytes_each = batch.exits_per_unit * len(windows) * len(FIELDS) * 8
 
     def work(market: CudaMarket, first: int, after: int) -> None:
-        found = market.walk(_units(batch, first, after), windows)
+        metrics = market.walk(_units(batch, first, after), windows)
         columns = slice(first * batch.exits_per_unit, after * batch.exits_per_unit)
         for position, name in enumerate(FIELDS):
-            result[name][:, columns] = found[position]
+            result[name][:, columns] = metrics[position]
 
     _split(loaded, len(batch.table), bytes_each, work)
 
@@ -153,27 +150,35 @@ class _PairTables:
                 f"a grid is summarised over at most {layouts.MAX_AXES} axes; it has"
                 f" {len(grid.axes)}"
             )
-        self._market, self._grid = market, grid
-        self._axes = list(SummaryBuilder(grid, 1).pairs)
-        shape = grid.shape
-        sizes = [shape[a] * shape[b] for a, b in self._axes]
-        self._start = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+        self._market = market
+        self._n_axes, sizes = len(grid.axes), np.array(grid.shape, np.int32)
+        self._pairs = list(SummaryBuilder(grid, 1).pairs)
+        cells = [int(sizes[a]) * int(sizes[b]) for a, b in self._pairs]
+        self._start = np.concatenate(([0], np.cumsum(cells))).astype(np.int64)
         device = market.device
         self._cells = device.put(np.full(int(self._start[-1]), -np.inf))
-        self._sent = (device.put(np.array(shape, np.int32)), device.put(self._start))
+        self._sizes_there, self._start_there = device.put(sizes), device.put(self._start)
         device.synchronize()  # another thread will use them
 
     def raise_to(self, scores: Any, first: int, count: int) -> None:
         """Take the scores of combinations ``[first, first + count)``."""
-        size, start = self._sent
-        counts = (np.int64(first), np.int64(count), np.int32(len(self._grid.axes)))
-        self._market.run("pair_maxima", count, *counts, size, start, scores, self._cells)
+        self._market.run(
+            "pair_maxima",
+            count,
+            np.int64(first),
+            np.int64(count),
+            np.int32(self._n_axes),
+            self._sizes_there,
+            self._start_there,
+            scores,
+            self._cells,
+        )
 
     def merge_into(self, builder: SummaryBuilder) -> None:
         """Bring the tables to the host, the better of both in every cell."""
         cells = self._market.device.get(self._cells)
-        for position, axes in enumerate(self._axes):
-            table = builder.pairs[axes]
+        for position, pair in enumerate(self._pairs):
+            table = builder.pairs[pair]
             part = cells[self._start[position] : self._start[position + 1]].reshape(table.shape)
             np.maximum(table, part, out=table)
 
@@ -190,8 +195,16 @@ def _scores(
     record["significant_digits"] = SIGNIFICANT_DIGITS
     record["min_trades"] = rule.min_trades
     scores = market.device.empty(count, np.float64)
-    inputs = (row[rule.objective], row["sample_size"], row["win_rate"])
-    market.run("score", count, np.int64(count), record, *inputs, scores)
+    market.run(
+        "score",
+        count,
+        np.int64(count),
+        record,
+        row[rule.objective],
+        row["sample_size"],
+        row["win_rate"],
+        scores,
+    )
     return scores
 
 
@@ -205,8 +218,7 @@ def _offer_best(
     """
     device, strips = market.device, -(-count // STRIP)
     maxima, admissible = device.empty(strips, np.float64), device.empty(strips, np.int32)
-    sizes = (np.int64(count), np.int32(STRIP))
-    market.run("strip_maxima", strips, *sizes, scores, maxima, admissible)
+    market.run("strip_maxima", strips, np.int64(count), np.int32(STRIP), scores, maxima, admissible)
     best = np.sort(device.get(maxima))[::-1]
     reached_by_k = float(best[builder.k - 1]) if strips >= builder.k else -np.inf
     only_above = builder.full and builder.bar >= reached_by_k
@@ -214,10 +226,20 @@ def _offer_best(
     capacity = ROOM * builder.k
     while True:
         position, value = device.empty(capacity, np.int32), device.empty(capacity, np.float64)
-        found = device.zeros(1, np.int32)
-        limits = (np.int64(count), np.float64(bound), np.int32(only_above), np.int32(capacity))
-        market.run("collect", count, *limits, scores, position, value, found)
-        reached = int(device.get(found)[0])
+        counter = device.zeros(1, np.int32)
+        market.run(
+            "collect",
+            count,
+            np.int64(count),
+            np.float64(bound),
+            np.int32(only_above),
+            np.int32(capacity),
+            scores,
+            position,
+            value,
+            counter,
+        )
+        reached = int(device.get(counter)[0])
         if reached <= capacity:
             break
         capacity = reached

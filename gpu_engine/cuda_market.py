@@ -1,6 +1,6 @@
-"""One market on one device: its arrays there, and the launches that answer for it.
+"""Keep one market in the memory of one device, and launch the kernels that evaluate it.
 
-Work larger than the device's memory is the caller's to split; `in_parts` helps.
+The caller splits work that does not fit the memory, with `in_parts`.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class CudaMarket:
 
     def walk(self, batch: Batch, windows: tuple[Window, ...]) -> Float:
         """All metrics of a batch, float64 of shape (fields, W, len(batch))."""
-        record, held = self._batch(batch)
+        record, arrays = self._batch(batch)
         result = self.device.empty((len(FIELDS), len(windows), len(batch)), np.float64)
         arguments = (record, np.int64(len(batch)), np.int32((1 << len(FIELDS)) - 1), result)
         self._launch("walk_batch", (len(batch), len(windows)), windows, *arguments)
-        found = self.device.get(result)
-        del held  # the kernel has read it
-        return found
+        metrics = self.device.get(result)
+        del arrays  # the kernel has read them
+        return metrics
 
     def walk_grid(
         self, grid: Grid, first: int, count: int, window: Window, fields: tuple[str, ...]
@@ -55,35 +55,34 @@ class CudaMarket:
 
         Of shape (fields, count); ``fields`` in the order of `METRICS`.
         """
-        record, held = self._grid(grid)
+        record, arrays = self._grid(grid)
         mask = sum(1 << FIELDS.index(name) for name in fields)
         result = self.device.empty((len(fields), count), np.float64)
         arguments = (record, np.int64(first), np.int64(count), np.int32(mask), result)
         self._launch("walk_grid", (count, 1), (window,), *arguments)
-        del held  # memory is freed in the order of the stream
+        del arrays  # memory is freed in the order of the stream
         return result
 
     def daily_returns(self, batch: Batch, window: Window) -> Float:
         """Daily equity returns, float64 of shape (len(batch), D)."""
-        day = self.book.candles.day
-        n_days = int(day[window.end - 1] - day[window.start]) + 1
-        record, held = self._batch(batch)
+        n_days = self.book.candles.days_of(window)
+        record, arrays = self._batch(batch)
         daily = self.device.zeros((len(batch), n_days), np.float64)
         arguments = (record, np.int64(len(batch)), daily)
         self._launch("walk_daily", (len(batch), 1), (window,), *arguments)
-        found = self.device.get(daily)
-        del held
-        return found
+        returns = self.device.get(daily)
+        del arrays
+        return returns
 
     def taken(self, batch: Batch, window: Window) -> Int32:
         """Rows that a batch of one combination takes, in order."""
-        record, held = self._batch(batch)
+        record, arrays = self._batch(batch)
         rows = self.device.empty(max(1, len(self.book.signal_bar)), np.int32)
         count = self.device.zeros(1, np.int32)
         self._launch("walk_taken", (1, 1), (window,), record, rows, count)
-        found: Int32 = self.device.get(rows)[: int(self.device.get(count)[0])]
-        del held
-        return found
+        taken: Int32 = self.device.get(rows)[: int(self.device.get(count)[0])]
+        del arrays
+        return taken
 
     def outcomes(self) -> Outcomes:
         """All outcomes on the host, exit setting by entry."""
@@ -140,9 +139,9 @@ class CudaMarket:
             "thresholds": batch.thresholds * self.book.senses,
             "first_exit": batch.first_exit,
         }
-        record, held = self._pointing(layouts.BATCH, arrays)
+        record, sent = self._pointing(layouts.BATCH, arrays)
         record["exits_per_unit"] = batch.exits_per_unit
-        return record, held
+        return record, sent
 
     def _grid(self, grid: Grid) -> tuple[NDArray[Any], list[Any]]:
         """Return the grid as a record, and its arrays, which must outlive the launch."""
@@ -159,19 +158,19 @@ class CudaMarket:
             "first_value": first.astype(np.int32),
             "values": np.concatenate(values),
         }
-        record, held = self._pointing(layouts.GRID, arrays)
+        record, sent = self._pointing(layouts.GRID, arrays)
         record["n_axes"] = len(grid.axes)
-        return record, held
+        return record, sent
 
     def _pointing(
         self, layout: np.dtype[Any], arrays: dict[str, NDArray[Any]]
     ) -> tuple[NDArray[Any], list[Any]]:
         record = np.zeros((), layout)
-        held = []
+        sent = []
         for name, array in arrays.items():
-            held.append(self.device.put(array))
-            record[name] = self.device.address(held[-1])
-        return record, held
+            sent.append(self.device.put(array))
+            record[name] = self.device.address(sent[-1])
+        return record, sent
 
 
 def in_parts(

@@ -1,4 +1,4 @@
-"""A device: memory, and kernels that run on it. All copies between host and device are made here.
+"""Run kernels on a device, and make all copies between host and device.
 
 `CupyDevice` is a GPU. The tests have a device that runs the same kernels on the CPU.
 """
@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from gpu_engine.layouts import MAX_AXES
 
 KERNELS = Path(__file__).parent / "kernels"
-#: What every compiler of the kernels is told; comparisons at a threshold must not be contracted.
+#: Options of every compiler of the kernels; comparisons at a threshold must not be contracted.
 OPTIONS = ("--fmad=false", "-std=c++17")
 SOURCES = ("outcomes", "walk", "reduce")
 #: Threads of a block, most first: the kernels' registers leave room for several blocks of 128.
@@ -28,7 +28,7 @@ MAX_BLOCKS_X, MAX_BLOCKS_Y = (1 << 31) - 1, (1 << 16) - 1
 
 
 class OutOfDeviceMemoryError(MemoryError):
-    """The device has no room for an array; the message says how much was asked and is free."""
+    """The device has no room for an array; the message gives its bytes and those free."""
 
 
 class Device(Protocol):

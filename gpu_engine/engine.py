@@ -1,4 +1,4 @@
-"""The one door: load event tables once, then evaluate any number of combinations.
+"""Load event tables once, then evaluate any number of combinations on any backend.
 
 >>> market = load(candles, tables, exits, Costs(), RiskLimits())            # doctest: +SKIP
 >>> metrics = evaluate(market, batch, windows)      # METRICS, (W, len(batch))  # doctest: +SKIP
@@ -47,7 +47,9 @@ def load(
     risk: RiskLimits,
     backend: backends.Backend | None = None,
 ) -> Market:
-    """Prepare one market: the only time candles and tables travel to a backend.
+    """Prepare one market on a backend, by default the one that `backend.choose` takes.
+
+    Candles and tables travel to it this once.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Every combination of a grid, or of a part: metrics in a stream, scores, or a summary of them.
+"""Evaluate every combination of a grid or of a part: a stream of metrics, scores, or a summary.
 
 A backend that decodes indices itself (`GridBackend`: CUDA) is handed the whole part; for the others
 it is streamed unit by unit, filtering each unit's rows once for all windows and exit settings.
@@ -6,7 +6,7 @@ it is streamed unit by unit, filtering each unit's rows once for all windows and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from gpu_engine.engine import Market, evaluate
 from gpu_engine.grid import Grid
-from gpu_engine.records import Float, Int64, Window
+from gpu_engine.records import Advance, Float, Int64, Window
 from gpu_engine.scoring import ScoreRule, scores_of
 from gpu_engine.summary import GridSummary, SummaryBuilder
-
-Advance = Callable[[int], None]
 
 #: Combinations and windows evaluated in one engine call; bounds the memory of their metrics.
 DEFAULT_BLOCK = 1 << 16
@@ -99,7 +97,7 @@ def summarise(
     block: int = DEFAULT_BLOCK,
     part: range | None = None,
 ) -> list[GridSummary]:
-    """Summarise a part in each window, holding nothing of its size."""
+    """Summarise a part in each window, in memory that does not grow with the part."""
     part = grid.whole if part is None else part
     if isinstance(market.backend, GridBackend):
         own = market.backend

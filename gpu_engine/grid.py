@@ -1,4 +1,4 @@
-"""Every combination of a product of axes, by index: never held, only decoded.
+"""Number every combination of a product of axes, and decode the numbers; none is stored.
 
 The index is row-major over the axes, the last one running fastest. Event tables are numbered
 row-major over the structural axes alone, exit settings over the exit axes alone, and units, which

@@ -89,7 +89,6 @@ def window_rows(candles: Candles, windows: Sequence[Window]) -> NDArray[Any]:
     """Return the windows as `WINDOW` records, shape (W,)."""
     rows = np.zeros(len(windows), WINDOW)
     for position, window in enumerate(windows):
-        first, last = candles.day[window.start], candles.day[window.end - 1]
-        close = candles.close[window.end - 1]
-        rows[position] = (window.start, window.end, first, last - first + 1, close)
+        day, close = candles.day[window.start], candles.close[window.end - 1]
+        rows[position] = (window.start, window.end, day, candles.days_of(window), close)
     return rows

@@ -1,4 +1,4 @@
-"""Metrics of a series of trades and its daily returns, plainly (fills rules §10).
+"""Compute the metrics of a series of trades and its daily returns, plainly (fills rules §10).
 
 The compiled backends accumulate the same figures in O(1) memory; this is what they must equal.
 """

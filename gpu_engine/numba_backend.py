@@ -108,9 +108,8 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
-    day = loaded.book.candles.day
-    n_days = int(day[window.end - 1] - day[window.start]) + 1
-    return _walk(loaded, batch, (window,), daily=np.zeros((len(batch), n_days))).daily
+    daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
+    return _walk(loaded, batch, (window,), daily=daily).daily
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
@@ -128,7 +127,7 @@ def _walk(
     daily: Float | None = None,
     taken: Int32 | None = None,
 ) -> kernels.Output:
-    """Run the walk; ``daily`` and ``taken`` are filled where they are wanted (see `Output`)."""
+    """Run the walk; it fills ``daily`` and ``taken`` unless they are None (see `Output`)."""
     output = kernels.Output(
         np.zeros((len(windows), len(batch)), METRICS),
         np.empty((0, 0)) if daily is None else daily,

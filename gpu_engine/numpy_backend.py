@@ -76,9 +76,8 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
-    day = loaded.book.candles.day
-    first = day[window.start]
-    daily = np.zeros((len(batch), int(day[window.end - 1] - first) + 1))
+    first = loaded.book.candles.day[window.start]
+    daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
     for lanes in _lanes(loaded, batch, window):
         while lanes.step():
             traded = lanes.combination[lanes.active]
@@ -109,19 +108,19 @@ def _outcomes(book: EventBook, outcomes: Outcomes, settings: slice) -> None:
     target = price + side * book.exits.target_multiple[setting] * distance * entries.atr[entry]
     worse = 1.0 - side * book.costs.slippage
     j = entries.bar[entry].astype(np.int64)
-    held = 0
+    bars = 0  # since the entry, its own included
     while len(j):
-        held += 1
+        bars += 1
         opening, close = candles.open[j], candles.close[j]
         adverse = np.where(side > 0, candles.low[j], candles.high[j])
         favourable = np.where(side > 0, candles.high[j], candles.low[j])
-        later = held > 1
+        later = bars > 1
         rules = (
             (STOP_GAP, later & (side * opening <= side * stop), opening * worse),
             (TARGET_GAP, later & (side * opening >= side * target), opening),
             (STOP, side * adverse <= side * stop, stop * worse),
             (TARGET, side * favourable >= side * target, target),
-            (TIME, np.full(len(j), held == book.risk.max_holding_bars), close * worse),
+            (TIME, np.full(len(j), bars == book.risk.max_holding_bars), close * worse),
             (END, j == len(candles) - 1, close * worse),
         )
         open_still = np.ones(len(j), np.bool_)
@@ -147,9 +146,9 @@ def _lanes(loaded: Loaded, batch: Batch, window: Window) -> Iterator[_Lanes]:
     rows = loaded.book.row_start[batch.table + 1] - loaded.book.row_start[batch.table]
     size = np.maximum(rows, batch.exits_per_unit)  # of a unit's part of the largest array
     block = np.cumsum(size) // LANES_PER_BLOCK
-    for some in np.split(units, np.flatnonzero(np.diff(block)) + 1):
-        if len(some):
-            yield _Lanes(loaded, batch, window, some, thresholds[some])
+    for part in np.split(units, np.flatnonzero(np.diff(block)) + 1):
+        if len(part):
+            yield _Lanes(loaded, batch, window, part, thresholds[part])
 
 
 class _Lanes:
@@ -270,8 +269,7 @@ class _Lanes:
         """Metrics of fills rules §10 of every lane, dtype `METRICS`, shape (L,)."""
         everyone = np.arange(len(self.combination))
         self._close_day(everyone)
-        day, window = self._book.candles.day, self._window
-        n_days = int(day[window.end - 1] - day[window.start]) + 1
+        n_days = self._book.candles.days_of(self._window)
         mean = (self._days * self._shift + self._apart) / n_days
         idle_days = n_days - self._days
         apart = self._apart - idle_days * self._shift

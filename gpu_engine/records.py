@@ -1,4 +1,4 @@
-"""The records that cross the engine's border: frozen, arrays only, units per field.
+"""Define the records that callers and backends share: frozen, arrays, a unit for every field.
 
 Symbols, here and in every backend: ``n`` bars, ``m`` event rows, ``K`` threshold parameters,
 ``U`` units (one event table and one threshold vector each), ``X`` exit settings a unit,
@@ -8,9 +8,10 @@ Symbols, here and in every backend: ``n`` bars, ``m`` event rows, ``K`` threshol
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Direction = Literal["both", "long", "short"]
+#: Told how many more combinations, times windows, are done.
+Advance = Callable[[int], None]
 
 #: Exit reasons in the order in which they are tried (fills rules §7); the code is the position.
 REASONS = ("stop_gap", "target_gap", "stop", "target", "time", "end")
@@ -66,7 +69,7 @@ TRADE = np.dtype(
 class Candles:
     """Candles of one market on a regular grid, oldest first (candles rules §1).
 
-    Build them with `pipeline.market_data.grid.make_regular`; this record only holds.
+    `pipeline.market_data.grid.make_regular` builds them.
 
     Attributes
     ----------
@@ -110,17 +113,13 @@ class Candles:
 
     def cut(self, start: int, end: int) -> Candles:
         """Bars ``[start, end)`` as candles of their own."""
-        part = slice(start, end)
-        return Candles(
-            self.timestamp[part],
-            self.open[part],
-            self.high[part],
-            self.low[part],
-            self.close[part],
-            self.volume[part],
-            self.filled[part],
-            self.step_ms,
-        )
+        names = ("timestamp", "open", "high", "low", "close", "volume", "filled")
+        columns: dict[str, Any] = {name: getattr(self, name)[start:end] for name in names}
+        return replace(self, **columns)
+
+    def days_of(self, window: Window) -> int:
+        """Count the UTC calendar days from the first bar of a window to its last: D."""
+        return int(self.day[window.end - 1] - self.day[window.start]) + 1
 
 
 @dataclass(frozen=True, eq=False)

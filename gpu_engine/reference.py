@@ -1,4 +1,4 @@
-"""The definition of correct: one combination and one bar at a time, as fills rules §6 to §10 say.
+"""Define what is correct, one combination and one bar at a time (fills rules §6 to §10).
 
 Nothing is shared, cached or vectorised. Other backends must give the same trades.
 """
@@ -46,7 +46,7 @@ class Trade(NamedTuple):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Nothing to prepare: the book itself."""
+    """The book: there is nothing to prepare."""
 
     book: EventBook
 
@@ -69,8 +69,8 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
-    book, day = loaded.book, loaded.book.candles.day
-    result = np.zeros((len(batch), int(day[window.end - 1] - day[window.start]) + 1))
+    book = loaded.book
+    result = np.zeros((len(batch), book.candles.days_of(window)))
     for i in range(len(batch)):
         result[i] = _daily(book, simulate(book, batch, i, window), window)
     return result
@@ -150,8 +150,7 @@ def _hold(
             return entry, j, stop * worse, STOP
         if side * favourable >= side * target:  # §7.4
             return entry, j, target, TARGET
-        held = j - e + 1
-        if book.risk.max_holding_bars is not None and held == book.risk.max_holding_bars:
+        if j - e + 1 == book.risk.max_holding_bars:
             return entry, j, close * worse, TIME  # §7.5
         if j == end - 1:
             return entry, j, close * worse, END  # §7.6
@@ -167,8 +166,7 @@ def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:
     """Daily equity returns over every UTC calendar day of the window (fills rules §10)."""
     day = book.candles.day
     first = int(day[window.start])
-    n_days = int(day[window.end - 1]) - first + 1
-    result = np.zeros(n_days)
+    result = np.zeros(book.candles.days_of(window))
     equity, current, day_open = 1.0, -1, 1.0
     for trade in closed:
         index = int(day[trade.exit_bar]) - first

@@ -1,4 +1,4 @@
-"""What is kept of a grid too large to hold: the best K, and the best of every pair of values.
+"""Summarise a grid too large to store: its best K, and the best score of every pair of values.
 
 Memory is O(K + cells of the pairs), whatever the size of the grid.
 """
@@ -37,7 +37,7 @@ class GridSummary:
 
 @dataclass(eq=False)
 class SummaryBuilder:
-    """Takes scores a stretch at a time, in any order."""
+    """A summary in the making: takes scores a stretch at a time, in any order."""
 
     grid: Grid
     k: int
@@ -54,15 +54,16 @@ class SummaryBuilder:
 
     def add(self, index: Int64, scores: Float) -> None:
         """Take scores of some combinations, float64 of shape (n,), NaN inadmissible."""
-        known = np.flatnonzero(~np.isnan(scores))
-        self.admissible += len(known)
-        self.offer(index[known], scores[known])
-        at = np.unravel_index(index[known], self.grid.shape)
+        admissible = ~np.isnan(scores)
+        index, scores = index[admissible], scores[admissible]
+        self.admissible += len(scores)
+        self.offer(index, scores)
+        at = np.unravel_index(index, self.grid.shape)
         for (a, b), table in self.pairs.items():
-            np.maximum.at(table, (at[a], at[b]), scores[known])
+            np.maximum.at(table, (at[a], at[b]), scores)
 
     def offer(self, index: Int64, scores: Float) -> None:
-        """Take candidates for the best K alone."""
+        """Take scores as candidates for the best K, and for nothing else."""
         near = scores >= self.bar
         index = np.concatenate((self.index, index[near]))
         scores = np.concatenate((self.score, scores[near]))
@@ -72,7 +73,7 @@ class SummaryBuilder:
         self.index, self.score = index[order], scores[order]
 
     def take(self, summary: GridSummary) -> None:
-        """Take what another builder kept of other combinations, of as many best or more."""
+        """Add the summary of other combinations, made with the same K or a larger one."""
         self.admissible += summary.admissible
         self.offer(summary.index, summary.score)
         for axes, table in self.pairs.items():
@@ -80,7 +81,7 @@ class SummaryBuilder:
 
     @property
     def full(self) -> bool:
-        """Whether K scores are held."""
+        """Whether there are K scores."""
         return len(self.score) == self.k
 
     @property
@@ -89,7 +90,7 @@ class SummaryBuilder:
         return float(self.score[-1]) if self.full else -np.inf
 
     def finish(self) -> GridSummary:
-        """Return what was kept."""
+        """Return the summary."""
         pairs = {
             axes: np.where(np.isneginf(table), np.nan, table) for axes, table in self.pairs.items()
         }
@@ -100,7 +101,7 @@ def _best(index: Int64, scores: Float, k: int) -> tuple[Int64, Float]:
     """Return the best ``k`` of more than ``k`` scores in any order; of ties the lowest indices."""
     bar = np.partition(scores, -k)[-k]
     above, ties = scores > bar, scores == bar
-    wanted = k - np.count_nonzero(above)
-    last = np.partition(index[ties], wanted - 1)[wanted - 1]
+    ties_kept = k - np.count_nonzero(above)
+    last = np.partition(index[ties], ties_kept - 1)[ties_kept - 1]
     best = above | (ties & (index <= last))
     return index[best], scores[best]

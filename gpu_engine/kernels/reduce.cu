@@ -39,24 +39,24 @@ extern "C" __global__ void strip_maxima(long long count, int length, const doubl
     long long first = strip * length;
     if (first >= count) return;
     double best = NOTHING;
-    int known = 0;
+    int n_admissible = 0;
     for (long long id = first; id < first + length && id < count; ++id) {
         double value = scores[id];
         if (value != value) continue;
-        ++known;
+        ++n_admissible;
         if (value > best) best = value;
     }
     maximum[strip] = best;
-    admissible[strip] = known;
+    admissible[strip] = n_admissible;
 }
 
-// Positions and values of all scores at or above `least`, or only of those above it; `found` counts
+// Positions and values of all scores at or above `least`, or only of those above it; `counter` counts
 // them, even beyond `capacity`.
 extern "C" __global__ void collect(long long count, double least, int only_above, int capacity,
-                                   const double* scores, int* position, double* value, int* found) {
+                                   const double* scores, int* position, double* value, int* counter) {
     long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (id >= count || !(only_above ? scores[id] > least : scores[id] >= least)) return;
-    int slot = atomicAdd(found, 1);
+    int slot = atomicAdd(counter, 1);
     if (slot >= capacity) return;
     position[slot] = (int)id;
     value[slot] = scores[id];
@@ -64,11 +64,11 @@ extern "C" __global__ void collect(long long count, double least, int only_above
 
 // Raise `cell` to `value`; a plain read first, since after the first few thousand hardly any raises it.
 __device__ inline void raise(unsigned long long* cell, double value) {
-    unsigned long long bits = (unsigned long long)__double_as_longlong(value), seen = *cell;
-    while (__longlong_as_double((long long)seen) < value) {
-        unsigned long long old = atomicCAS(cell, seen, bits);
-        if (old == seen) return;
-        seen = old;
+    unsigned long long bits = (unsigned long long)__double_as_longlong(value), current = *cell;
+    while (__longlong_as_double((long long)current) < value) {
+        unsigned long long old = atomicCAS(cell, current, bits);
+        if (old == current) return;
+        current = old;
     }
 }
 

@@ -81,13 +81,14 @@ def test_more_windows_than_a_launch_takes_are_several_launches():
     drawn = random_market(np.random.default_rng(4), 100)
     rng = np.random.default_rng(0)
     windows = [Window(s, e + 1) for s, e in np.sort(rng.integers(0, 100, (65_540, 2))).tolist()]
-    one = only(drawn.batch, 0)
-    found, expected = (
-        engine.evaluate(drawn.load(backend), one, windows) for backend in ("cuda on host", "numba")
+    single = only(drawn.batch, 0)
+    actual, expected = (
+        engine.evaluate(drawn.load(backend), single, windows)
+        for backend in ("cuda on host", "numba")
     )
-    np.testing.assert_array_equal(found["sample_size"], expected["sample_size"])
-    np.testing.assert_allclose(found["net_profit"], expected["net_profit"], atol=1e-12)
-    assert found["sample_size"][65_535:].any()
+    np.testing.assert_array_equal(actual["sample_size"], expected["sample_size"])
+    np.testing.assert_allclose(actual["net_profit"], expected["net_profit"], atol=1e-12)
+    assert actual["sample_size"][65_535:].any()
 
 
 @needs_compiler

@@ -1,4 +1,4 @@
-"""A GPU host has NumPy, Numba, CuPy and pytest alone: what must run there is found there."""
+"""A GPU host has NumPy, Numba, CuPy and pytest alone; its tests are collected there too."""
 
 import os
 import subprocess

@@ -34,12 +34,12 @@ def summary(grid, scores, parts, k):
 @given(pieces(), st.integers(1, 8))
 def test_the_best_are_the_best_in_the_order_of_score_and_index(drawn, k):
     grid, scores, parts = drawn
-    found = summary(grid, scores, parts, k)
+    actual = summary(grid, scores, parts, k)
     ranked = sorted((i for i in range(grid.size) if scores[i] == scores[i]),
                     key=lambda i: (-scores[i], i))  # fmt: skip
-    assert found.index.tolist() == ranked[:k]
-    assert found.score.tolist() == [scores[i] for i in ranked[:k]]
-    assert found.admissible == len(ranked)
+    assert actual.index.tolist() == ranked[:k]
+    assert actual.score.tolist() == [scores[i] for i in ranked[:k]]
+    assert actual.admissible == len(ranked)
 
 
 def test_of_millions_that_tie_few_are_put_in_order(monkeypatch):
@@ -61,10 +61,12 @@ def test_of_millions_that_tie_few_are_put_in_order(monkeypatch):
 @given(pieces())
 def test_pairs_hold_the_best_over_all_other_axes(drawn):
     grid, scores, parts = drawn
-    found = summary(grid, scores, parts, 1)
+    actual = summary(grid, scores, parts, 1)
     table = np.where(np.isnan(scores), -np.inf, scores).reshape(grid.shape)
-    assert set(found.pairs) == {(a, b) for a in range(table.ndim) for b in range(a + 1, table.ndim)}
-    for pair, cells in found.pairs.items():
+    assert set(actual.pairs) == {
+        (a, b) for a in range(table.ndim) for b in range(a + 1, table.ndim)
+    }
+    for pair, cells in actual.pairs.items():
         others = tuple(axis for axis in range(table.ndim) if axis not in pair)
         best = table.max(axis=others) if others else table
         np.testing.assert_array_equal(cells, np.where(np.isneginf(best), np.nan, best))

@@ -70,9 +70,9 @@ def test_scores_are_those_of_the_reference(world, backend, rule):
     windows = (Window(0, 900), Window(100, 500))
     market = load(world, named(backend))
     advanced = []
-    found = exhaustive.score(market, GRID, windows, rule, advanced.append, block=50)
+    actual = exhaustive.score(market, GRID, windows, rule, advanced.append, block=50)
     assert sum(advanced) == 2 * GRID.size
-    for window, scores in zip(windows, found, strict=True):
+    for window, scores in zip(windows, actual, strict=True):
         np.testing.assert_allclose(scores, one_by_one(world, rule, window), rtol=1e-11)
 
 
@@ -83,18 +83,18 @@ def test_summaries_are_the_same_everywhere(world, backend, rule):
     expected = exhaustive.summarise(
         load(world, named("numba")), GRID, windows, rule, 9, lambda n: None
     )
-    found = exhaustive.summarise(
+    actual = exhaustive.summarise(
         load(world, named(backend)), GRID, windows, rule, 9, lambda n: None
     )
-    assert_same_summary(found[0], expected[0])
+    assert_same_summary(actual[0], expected[0])
 
 
-def assert_same_summary(found, expected):
-    np.testing.assert_array_equal(found.index, expected.index)
-    np.testing.assert_array_equal(found.score, expected.score)
-    assert found.admissible == expected.admissible
+def assert_same_summary(actual, expected):
+    np.testing.assert_array_equal(actual.index, expected.index)
+    np.testing.assert_array_equal(actual.score, expected.score)
+    assert actual.admissible == expected.admissible
     for pair, table in expected.pairs.items():
-        np.testing.assert_array_equal(found.pairs[pair], table)
+        np.testing.assert_array_equal(actual.pairs[pair], table)
 
 
 @pytest.mark.parametrize("backend", COMPILED)
@@ -104,9 +104,9 @@ def test_parts_add_up_to_the_whole(world, backend, rule, most):
     market, window = load(world, named(backend)), (Window(100, 500),)
     scores, best = [], SummaryBuilder(GRID, 9)
     for part in GRID.parts(most):
-        asked = {"rule": rule, "advance": lambda n: None, "part": part}
-        scores.append(exhaustive.score(market, GRID, window, **asked))
-        best.take(exhaustive.summarise(market, GRID, window, k=9, **asked)[0])
+        options = {"rule": rule, "advance": lambda n: None, "part": part}
+        scores.append(exhaustive.score(market, GRID, window, **options))
+        best.take(exhaustive.summarise(market, GRID, window, k=9, **options)[0])
     whole = exhaustive.score(market, GRID, window, rule, lambda n: None)
     np.testing.assert_array_equal(np.concatenate(scores, axis=1), whole)
     (expected,) = exhaustive.summarise(market, GRID, window, rule, 9, lambda n: None)
@@ -147,17 +147,17 @@ def test_a_tie_with_the_worst_of_the_best_is_not_collected(world, monkeypatch, d
     monkeypatch.setattr(cuda_backend, "STRETCH", 24)
     market = load(world, CudaBackend([HostDevice() for _ in range(devices)]))
     no_trades, rule = Window(0, 1), ScoreRule("net_profit", 0)
-    found = market.backend.summarise_grid(
+    actual = market.backend.summarise_grid(
         market.loaded, GRID, GRID.whole, no_trades, rule, 5, lambda n: None
     )
-    assert found.index.tolist() == [0, 1, 2, 3, 4]
-    assert found.score.tolist() == [0.0] * 5
-    assert found.admissible == GRID.size == 216
+    assert actual.index.tolist() == [0, 1, 2, 3, 4]
+    assert actual.score.tolist() == [0.0] * 5
+    assert actual.admissible == GRID.size == 216
     first_stretches, others = devices, 216 // 24 - devices
     merged = [5] * (devices - 1)
     assert sorted(offered, reverse=True) == [24] * first_stretches + merged + [0] * others
 
 
-def assert_identical(found, expected):
+def assert_identical(actual, expected):
     """NaN included, which equality of records would not forgive."""
-    assert found.tobytes() == expected.tobytes()
+    assert actual.tobytes() == expected.tobytes()

@@ -36,17 +36,17 @@ def current():
 
 
 class Array:
-    def __init__(self, held):
-        assert held.dtype.fields is None, "CuPy has no structured dtypes"
-        self.held, self.device = held, current()
-        self.data = SimpleNamespace(ptr=held.ctypes.data)
+    def __init__(self, memory):
+        assert memory.dtype.fields is None, "CuPy has no structured dtypes"
+        self.memory, self.device = memory, current()
+        self.data = SimpleNamespace(ptr=memory.ctypes.data)
 
     def __del__(self):
-        self.held.reshape(-1).view(np.uint8)[...] = 0xA5
+        self.memory.reshape(-1).view(np.uint8)[...] = 0xA5
 
     def here(self):
         assert self.device == current(), "an array of another device"
-        return self.held
+        return self.memory
 
 
 class RawModule:
@@ -62,8 +62,8 @@ class RawModule:
     def get_function(self, name):
         def run(blocks, block, arguments):
             threads = (blocks[0] * block[0], blocks[1])
-            given = [a.here() if isinstance(a, Array) else a for a in arguments]
-            HostDevice().launch(name, self._n_thresholds, threads, tuple(given))
+            arrays = [a.here() if isinstance(a, Array) else a for a in arguments]
+            HostDevice().launch(name, self._n_thresholds, threads, tuple(arrays))
 
         return (lambda *launch: None) if name == "probe" else run
 
