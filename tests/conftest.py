@@ -1,6 +1,7 @@
 """What every test folder shares. Being here also puts ``tests/`` on the path, for `support`."""
 
 import importlib.util
+import signal
 from pathlib import Path
 
 from support import needs
@@ -24,6 +25,15 @@ if importlib.util.find_spec("hypothesis") is not None:
     # A first call may compile a kernel, and other processes may hold the cores: no time limit.
     settings.register_profile("project", deadline=None)
     settings.load_profile("project")
+
+
+def pytest_configure():
+    """Give Ctrl-C its meaning back: what starts in a shell's background ignores it, as do children.
+
+    Tests that interrupt a command would wait for minutes.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item):

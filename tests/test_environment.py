@@ -1,0 +1,177 @@
+"""`scripts/environment` makes, extends and mends the environment, and says what it does.
+
+`uv` is a fake here: nothing is downloaded, and the environment is only a link to this Python.
+"""
+
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support.documents import ROOT
+
+PROJECT = """
+[project]
+name = "nothing"
+[project.optional-dependencies]
+studio = ["fastapi>=1", "nicegui"]
+"""
+UV = f"""#!/bin/sh
+echo "$@" >> calls
+case $1 in
+    venv) rm -rf .venv && mkdir -p .venv/bin && ln -s "{sys.executable}" .venv/bin/python ;;
+    pip)
+        test ! -e before || {{ touch waiting; sleep 30; }}
+        test ! -e broken || {{ echo "error: no https://user:secret@host/numpy"; exit 2; }}
+        echo "Resolved 59 packages in 1ms"
+        test ! -e between || {{ touch waiting; sleep "$(cat between)"; }}
+        ;;
+esac
+"""
+SCRIPT = """
+set -euo pipefail
+source scripts/environment
+prepare "$@"
+echo ready
+"""
+MAKING = "Making the Python environment in .venv ... N s (Python 3.N)"
+TRAINING = "Installing what training needs ... N s (59 packages)"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A repository without an environment, and a fake uv."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/environment", tmp_path / "scripts")
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "constraints.txt").write_text("")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/uv").write_text(UV)
+    (tmp_path / "bin/uv").chmod(0o755)
+    return tmp_path
+
+
+def start(clone, *extra, stderr=subprocess.PIPE):
+    """Start a command that needs the environment, in a process group of its own."""
+    return subprocess.Popen(
+        ["bash", "-c", SCRIPT, "bash", *extra],
+        cwd=clone,
+        env=os.environ | {"PATH": f"{clone}/bin:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def said(process):
+    """What a start prints before its command, a line each."""
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "ready\n"), err
+    return seconds_aside(err).splitlines()
+
+
+def seconds_aside(text):
+    return re.sub(r"\d+ s\b", "N s", re.sub(r"Python 3\.\d+", "Python 3.N", text))
+
+
+def stop_while_waiting(clone, process, sent):
+    """End a start, and all that it has started, while its packages are being installed."""
+    deadline = time.monotonic() + 30
+    while not (clone / "waiting").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, sent)
+    process.communicate()
+    for name in ("before", "between"):
+        (clone / name).unlink(missing_ok=True)
+
+
+def installs(clone):
+    """What was installed each time."""
+    calls = (clone / "calls").read_text().splitlines()
+    return [call.rpartition(" ")[2] for call in calls if call.startswith("pip")]
+
+
+def test_the_first_start_says_its_steps_and_the_second_nothing(clone):
+    assert said(start(clone)) == [MAKING, TRAINING]
+    assert said(start(clone)) == []
+
+
+def test_an_extra_is_added_once_and_its_packages_are_named(clone):
+    said(start(clone))
+    adding = "Adding what the Studio needs (fastapi, nicegui) ... N s (59 packages)"
+    assert said(start(clone, "studio")) == [adding]
+    assert said(start(clone, "studio")) == []
+    assert said(start(clone)) == []
+
+
+def test_the_full_set_serves_those_who_need_less(clone):
+    assert said(start(clone, "dev"))[1].startswith("Installing what the tests need ...")
+    assert said(start(clone, "studio")) == said(start(clone)) == []
+
+
+def test_a_change_of_the_requirements_is_one_step_for_all_that_is_there(clone):
+    said(start(clone))
+    said(start(clone, "studio"))
+    (clone / "constraints.txt").write_text("numpy==2.0\n")
+    again = "Installing again: pyproject.toml or constraints.txt changed ... N s (59 packages)"
+    assert said(start(clone)) == [again]
+    assert said(start(clone, "studio")) == []
+    assert installs(clone) == [str(clone), f"{clone}[studio]", f"{clone}[studio]"]
+
+
+def test_what_a_kill_left_half_done_is_made_again(clone):
+    said(start(clone))
+    (clone / "between").write_text("30")
+    stop_while_waiting(clone, start(clone, "studio"), signal.SIGKILL)
+    assert said(start(clone)) == [MAKING, TRAINING]
+
+
+def test_ctrl_c_before_anything_changed_keeps_the_environment(clone):
+    said(start(clone))
+    (clone / "before").touch()
+    process = start(clone, "studio")
+    stop_while_waiting(clone, process, signal.SIGINT)
+    assert process.returncode == 130
+    assert said(start(clone)) == []
+
+
+def test_two_starts_install_once(clone):
+    (clone / "between").write_text("1.2")
+    first = start(clone)
+    while not (clone / "waiting").exists():
+        time.sleep(0.01)
+    second = start(clone)
+    assert said(first)[0] == MAKING
+    (waited,) = said(second)
+    assert waited.startswith("Waiting for another start to prepare the environment ... ")
+    assert len(installs(clone)) == 1
+
+
+def test_a_failure_hides_addresses_and_the_next_start_tries_again(clone):
+    (clone / "broken").touch()
+    process = start(clone)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert "Installing what training needs ... N s: failed\n" in seconds_aside(err)
+    assert err.endswith("error: no (address)\n")
+    (clone / "broken").unlink()
+    assert said(start(clone)) == [TRAINING]
+
+
+def test_a_terminal_shows_the_seconds_pass(clone):
+    (clone / "between").write_text("1.5")
+    screen, terminal = pty.openpty()
+    process = start(clone, stderr=terminal)
+    os.close(terminal)
+    process.communicate()
+    shown = os.read(screen, 10_000).decode()
+    os.close(screen)
+    assert "\r\x1b[KInstalling what training needs ... 1 s (59 packages)\r" in shown
