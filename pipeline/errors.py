@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -22,6 +25,25 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
     near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that adds optional dependencies to this Python, as it can be typed here.
+
+    Parameters
+    ----------
+    extra : str
+        Name of the dependencies in `pyproject.toml`.
+    """
+    root = Path(__file__).resolve().parents[1]
+    if Path(sys.prefix).resolve() == root / ".venv":
+        return f"{os.path.relpath(root / 'scripts' / 'environment')} {extra}"
+    where = (
+        f"-e '{root}[{extra}]'"
+        if (root / "pyproject.toml").exists()
+        else f"'sweep-trainer[{extra}]'"
+    )
+    return f"{sys.executable} -m pip install {where}"
 
 
 class NotFoundError(UserError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from pipeline.config import ExecutorConfig, LocalExecutor, ProcessesExecutor
-from pipeline.errors import UserError
+from pipeline.errors import UserError, how_to_install
 from pipeline.executors.base import Executor
 from pipeline.executors.local import Local
 from pipeline.executors.processes import Processes
@@ -25,8 +25,8 @@ def make_executor(config: ExecutorConfig) -> Executor:
         return Processes(config.workers, config.retries)
     if importlib.util.find_spec("ray") is None:
         raise UserError(
-            "executor=ray needs the package ray, which is not installed: run"
-            " `pip install -e .[ray]`, or use executor=processes."
+            "executor=ray needs the package ray, which is not installed. Use executor=processes, or"
+            f" add it: {how_to_install('ray')}"
         )
     from pipeline.executors.ray_cluster import RayCluster
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, how_to_install
 from pipeline.report.html import Markup, element, joined
 from pipeline.results.jsonable import jsonable
 
@@ -74,7 +74,10 @@ def plotly_js() -> str:
     # The file alone is wanted: to import plotly would take longer than to write the page.
     found = find_spec("plotly")
     if found is None or found.origin is None:
-        raise UserError("A report needs plotly: install the extra report, or studio.")
+        raise UserError(
+            "A report needs plotly, which is not installed. Add it, then try again:"
+            f" {how_to_install('report')}"
+        )
     script = Path(found.origin).parent / "package_data" / "plotly.min.js"
     return script.read_text("utf-8")
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, how_to_install
 from pipeline.studies.calibrate.rates import Rate
 from pipeline.studies.calibrate.summary import LEVELS, PROMISED, Calibration
 
@@ -25,7 +25,10 @@ def check_drawable() -> None:
         If matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise UserError("--write needs matplotlib for its picture: pip install -e .[report]")
+        raise UserError(
+            "--write needs matplotlib for its picture, which is not installed. Add it, then try"
+            f" again: {how_to_install('calibrate')}"
+        )
 
 
 def draw(calibration: Calibration, path: Path) -> None:
