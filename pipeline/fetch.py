@@ -12,7 +12,7 @@ from pipeline.market_data.files.importing import import_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.sources import compared, fetch_candles
+from pipeline.market_data.sources import compare_exchanges, fetch_candles
 from pipeline.report.candles import write_picture
 from pipeline.training.summary import show_quality
 
@@ -27,7 +27,7 @@ def main(config: FetchConfig) -> None:
             console, config.market, config.data, config.import_path, config.truth
         )
     candles, report = make_regular(raw, config.market.timeframe, source)
-    report = compared(report, raw, config.market, config.data)
+    report = compare_exchanges(report, raw, config.market, config.data)
     show_quality(console, report)
     picture = command.run_directory() / "candles.html"
     try:

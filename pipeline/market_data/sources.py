@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,24 +14,22 @@ from pipeline.cli.console import Advance, Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
+from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.names import pair_in, spellings
+from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.disagreement import disagreement
-from pipeline.market_data.quality.report import QualityReport
+from pipeline.market_data.quality.report import QualityLimits, QualityReport, check
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.rearranged import SURROGATES
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store.store import stored_elsewhere
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 
 if TYPE_CHECKING:
-    from pipeline.market_data.exchange.fetching import Counter, Fetched
+    from pipeline.market_data.exchange.fetching import BarProgress, FetchedCandles
 
-
-#: Exchanges whose name in a file's name is taken for the file's own.
-EXCHANGES = frozenset(
-    ("binance", "bitfinex", "bitstamp", "bybit", "coinbase", "gemini", "kraken", "kucoin", "okx")
-)
+Data = FileData | CcxtData | SyntheticData
 
 
 class NoCandlesError(UserError):
@@ -41,7 +38,7 @@ class NoCandlesError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class MarketCandles:
-    """Candles with what was found out about them.
+    """Candles on their grid, with what a person should know about them.
 
     ``warnings`` are sentences a person must read; ``synthetic`` candles were invented or
     rearranged. ``quality`` is of the candles as they came.
@@ -53,22 +50,51 @@ class MarketCandles:
     synthetic: bool
 
 
-def _raw(
-    market: MarketConfig,
-    data: FileData | CcxtData | SyntheticData,
-    advance: Advance,
-    note: Note | None,
+def load_candles(
+    market: MarketConfig, data: Data, advance: Advance, note: Note | None = None
+) -> MarketCandles:
+    """Load the candles of ``market``, check their quality, and rearrange them if asked to.
+
+    Parameters
+    ----------
+    market : MarketConfig
+    data : FileData, CcxtData or SyntheticData
+        Where the candles come from. A planted edge is not laid over them here.
+    advance : callable
+        Called with the number of bars that came since its last call; by an exchange alone.
+    note : callable, optional
+        Called with every sentence about damage and waits.
+
+    Raises
+    ------
+    UserError
+        When there are none, they are broken, or a limit is exceeded.
+    """
+    raw, source, warnings = _read(market, data, advance, note)
+    candles, report = make_regular(raw, market.timeframe, source)
+    if isinstance(data, CcxtData):
+        report = compare_exchanges(report, raw, market, data)
+    check(report, QualityLimits(**data.quality.model_dump()))
+    if not isinstance(data, SyntheticData) and data.surrogate is not None:
+        kind, seed = data.surrogate.kind, data.surrogate.seed
+        candles = SURROGATES[kind](candles, np.random.default_rng(seed))
+        report = replace(report, source=f"{report.source}, {kind} with seed {seed}")
+    return MarketCandles(candles, report, warnings, data.synthetic)
+
+
+def _read(
+    market: MarketConfig, data: Data, advance: Advance, note: Note | None
 ) -> tuple[RawCandles, str, tuple[str, ...]]:
-    """Rows as they come, what errors call them, and warnings."""
+    """Return rows as they come, what errors call them, and warnings."""
     if isinstance(data, SyntheticData):
         rows = synthetic_candles(data.days, market.timeframe, data.seed, data.annual_volatility)
         return rows, f"generated candles, seed {data.seed}", ()
     if isinstance(data, FileData):
-        warnings = _check_name(market, data.path)
+        warnings = check_file_name(market, data.path)
         return _between(read_file(data.path), data), data.path, warnings
     done = 0
 
-    def on_progress(bars_done: int, bars_asked: int) -> None:
+    def on_progress(bars_done: int, bars_in_all: int) -> None:
         nonlocal done
         advance(bars_done - done)
         done = bars_done
@@ -77,44 +103,24 @@ def _raw(
     return fetched.raw, market.id, fetched.warnings
 
 
-def _check_name(market: MarketConfig, path: str) -> tuple[str, ...]:
-    """Refuse a file whose name says that it holds another coin, which no figure would show.
-
-    Another exchange in it is only warned about: its candles may stand for the market's.
-    """
-    name = Path(path).name
-    named = pair_in(name)
-    if named and named.base not in spellings(market.base):
-        raise UserError(
-            f"data.path={path} names {named.base}/{named.quote}, the market is {market.pair}:"
-            " choose the market of the file, or rename the file if its name is wrong."
-        )
-    others = EXCHANGES.intersection(re.findall("[a-z]+", name.lower())) - {market.exchange.name}
-    return tuple(
-        f"data.path={path} names {other}, the market is on {market.exchange.name}: its costs are"
-        f" taken, and the result is stored as {market.id}."
-        for other in sorted(others)
-    )
-
-
 def _between(raw: RawCandles, data: FileData) -> RawCandles:
     """Rows of ``[since, until)``."""
-    wanted = np.ones(len(raw.timestamp), np.bool_)
+    inside = np.ones(len(raw), np.bool_)
     if data.since_ms is not None:
-        wanted &= raw.timestamp >= data.since_ms
+        inside &= raw.timestamp >= data.since_ms
     if data.until_ms is not None:
-        wanted &= raw.timestamp < data.until_ms
-    if len(wanted) and not wanted.any():
+        inside &= raw.timestamp < data.until_ms
+    if len(inside) and not inside.any():
         raise NoCandlesError(
             f"data.since and data.until leave no candle of {data.path}: widen them or leave them"
             " null."
         )
-    return raw.take(np.flatnonzero(wanted))
+    return raw.take(inside)
 
 
 def fetch_candles(
-    market: MarketConfig, data: CcxtData, on_progress: Counter, on_note: Note | None = None
-) -> Fetched:
+    market: MarketConfig, data: CcxtData, on_progress: BarProgress, on_note: Note | None = None
+) -> FetchedCandles:
     """Get a market's candles from the store and its exchange; the last 365 days unless told.
 
     With ``data.resample_from`` the finer candles are fetched and kept, and the market's are built
@@ -125,7 +131,7 @@ def fetch_candles(
     UserError
         See `pipeline.market_data.exchange.fetching.fetch_ccxt` and `pipeline.market_data.resample`.
     """
-    from pipeline.market_data.exchange.fetching import fetch_ccxt
+    from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 
     exchange = market.exchange
     assert exchange.ccxt_id is not None, "refused by the configuration"
@@ -134,20 +140,17 @@ def fetch_candles(
     timeframe = data.resample_from or market.timeframe
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
     check_divides(step, built_step)
-    # A border inside a candle takes the next open, of the candles that are wanted.
+    # A border inside a candle of the market takes the next open.
     since, until = (-(-border // built_step) * built_step for border in (since, until))
-    fetched = fetch_ccxt(
-        *(exchange.ccxt_id, market.pair, timeframe, since, until, data.store, on_progress),
-        kraken=data.kraken,
-        on_note=on_note,
-    )
+    request = CandleRequest(exchange.ccxt_id, market.pair, timeframe, since, until, data.kraken)
+    fetched = fetch_ccxt(request, data.store, on_progress, on_note=on_note)
     return replace(fetched, raw=resampled(fetched.raw, step, built_step, fetched.answered))
 
 
-def compared(
+def compare_exchanges(
     report: QualityReport, raw: RawCandles, market: MarketConfig, data: CcxtData
 ) -> QualityReport:
-    """With how far the candles are from the pair's at other exchanges in the same store."""
+    """Add to a report how far the candles are from the pair's at other exchanges in the store."""
     end = report.last_bar + timeframe_ms(market.timeframe)
     exchange = market.exchange.ccxt_id
     assert exchange is not None, "refused by the configuration"
@@ -157,8 +160,8 @@ def compared(
     return report.compared(disagreement(raw, others))
 
 
-def bars_expected(market: MarketConfig, data: FileData | CcxtData | SyntheticData) -> int:
-    """Bars that loading will be about, for a progress bar; 0 where it is done at once."""
+def bars_expected(market: MarketConfig, data: Data) -> int:
+    """Return how many bars loading will be about, for a progress bar; 0 where it is immediate."""
     if not isinstance(data, CcxtData) or data.days is None:
         return 0
     return int(data.days * DAY_MS / timeframe_ms(data.resample_from or market.timeframe))

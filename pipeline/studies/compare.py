@@ -19,8 +19,7 @@ from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.files.spacing import inferred_timeframe
-from pipeline.market_data.grid import make_regular
+from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings, search
 from pipeline.search.space import make_space

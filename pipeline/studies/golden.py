@@ -14,8 +14,7 @@ from gpu_engine.agreement import Disagreement
 from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Costs, RiskLimits, Window
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.files.spacing import inferred_timeframe
-from pipeline.market_data.grid import make_regular
+from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.strategies.base import Strategy

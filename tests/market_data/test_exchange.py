@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange import fetching as exchange_module
-from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.exchange.retry import Backoff
 from support.loopback import LIES, Fault
 
@@ -15,7 +15,7 @@ QUICK = Backoff(attempts=3, first_s=0.001)
 
 def fetch(server, store, since=START, until=START + 10_000 * STEP, symbol=None, **options):
     return fetch_ccxt(
-        server.name, symbol or server.symbol, "5m", since, until, store,
+        CandleRequest(server.name, symbol or server.symbol, "5m", since, until), store,
         client=server.client(), backoff=QUICK, **options,
     )  # fmt: skip
 
@@ -198,7 +198,9 @@ def test_timeframe_that_the_exchange_lacks_names_those_it_has(kraken, tmp_path):
         UserError, match=r"kraken has no 2h candles; it has 1m, 5m, 15m, 30m, 1h, 4h"
     ):
         fetch_ccxt(
-            "kraken", "BTC/USDT", "2h", START, START + 10**8, tmp_path, client=kraken.client()
+            CandleRequest("kraken", "BTC/USDT", "2h", START, START + 10**8),
+            tmp_path,
+            client=kraken.client(),
         )
 
 
@@ -300,7 +302,7 @@ def test_a_clock_far_ahead_of_ours_is_not_believed(binance, tmp_path):
     client.milliseconds = lambda: binance.now
     said = []
     fetched = fetch_ccxt(
-        "binance", "BTC/USDT", "5m", START, START + 2_000 * STEP, tmp_path,
+        CandleRequest("binance", "BTC/USDT", "5m", START, START + 2_000 * STEP), tmp_path,
         client=client, backoff=QUICK, on_note=said.append,
     )  # fmt: skip
     np.testing.assert_array_equal(fetched.raw.timestamp, grid(0, 1_500))

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.store.month import content_hash
 from pipeline.market_data.store.store import candle_path, load
 from support.fetching import run_fetch, start_fetch
@@ -78,7 +78,8 @@ def test_a_disturbed_fetch_ends_like_an_undisturbed_one(tmp_path, kills, latest)
 
     with LoopbackBinance({"5m": candles}, now) as server:
         fetch_ccxt(
-            "binance", "BTC/USDT", "5m", CANDLE_START, UNTIL + STEP, tmp_path / "undisturbed",
+            CandleRequest("binance", "BTC/USDT", "5m", CANDLE_START, UNTIL + STEP),
+            tmp_path / "undisturbed",
             client=server.client(),
         )  # fmt: skip
     undisturbed = load(candle_path(tmp_path / "undisturbed", "binance", "BTC/USDT", "5m"))

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.market_data.files.importing import merge
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.store.merge import merge
 from pipeline.market_data.store.store import EMPTY
 
 histories = st.dictionaries(st.integers(0, 30), st.integers(1, 3), max_size=20)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.market_data.names import Told, pair_in, told
+from pipeline.market_data.files.names import MarketName, market_in, pair_in
 
 
 @pytest.mark.parametrize(
@@ -32,22 +32,22 @@ from pipeline.market_data.names import Told, pair_in, told
     ],
 )
 def test_what_names_tell(path, pair, timeframe):
-    assert told(path.split("/")) == Told(pair, timeframe)
+    assert market_in(path.split("/")) == MarketName(pair, timeframe)
 
 
 @pytest.mark.parametrize(
     ("tells", "contradicts"),
     [
-        (Told("BTCUSDT", "5m"), False),
-        (Told("XBTUSDT", None), False),
-        (Told(None, None), False),
-        (Told("BTCUSD", "5m"), True),
-        (Told("ETHUSDT", None), True),
-        (Told("XBTUSDT", "1h"), True),
-        (Told(None, "1mo"), True),
-        (Told("XBT", "5m"), False),
-        (Told("ETH", None), True),
-        (Told("BTCUSDT-mark", "5m"), True),
+        (MarketName("BTCUSDT", "5m"), False),
+        (MarketName("XBTUSDT", None), False),
+        (MarketName(None, None), False),
+        (MarketName("BTCUSD", "5m"), True),
+        (MarketName("ETHUSDT", None), True),
+        (MarketName("XBTUSDT", "1h"), True),
+        (MarketName(None, "1mo"), True),
+        (MarketName("XBT", "5m"), False),
+        (MarketName("ETH", None), True),
+        (MarketName("BTCUSDT-mark", "5m"), True),
     ],
 )
 def test_another_pair_or_timeframe_contradicts(tells, contradicts):
@@ -55,7 +55,7 @@ def test_another_pair_or_timeframe_contradicts(tells, contradicts):
 
 
 def test_krakens_spelling_of_dogecoin():
-    assert not Told("XDGUSD", "5m").contradicts("DOGE/USD", "5m")
+    assert not MarketName("XDGUSD", "5m").contradicts("DOGE/USD", "5m")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import time
 
-from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.store.store import candle_path, load
 from support.loopback import CANDLE_START, Fault, Faults, LoopbackBinance, candle_series
 
@@ -34,7 +34,8 @@ def test_less_than_a_tenth_of_a_fetch_is_spent_outside_the_client(tmp_path, monk
 
 def fetch(client, count, folder):
     until = CANDLE_START + count * STEP
-    return fetch_ccxt("binance", "BTC/USDT", "5m", CANDLE_START, until, folder, client=client)
+    request = CandleRequest("binance", "BTC/USDT", "5m", CANDLE_START, until)
+    return fetch_ccxt(request, folder, client=client)
 
 
 def timed(function, seconds):

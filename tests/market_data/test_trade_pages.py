@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import UnreachableError
 from pipeline.market_data.exchange import trade_pages as module
-from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.exchange.retry import Backoff
 from pipeline.market_data.exchange.trade_pages import candles_of_trades
 from pipeline.market_data.raw import COLUMNS
@@ -35,8 +35,8 @@ def served(trades, **options):
 
 def fetch(server, store, since=START, until=END, timeframe="5m", **options):
     return fetch_ccxt(
-        "kraken", "BTC/USDT", timeframe, since, until, store,
-        kraken="trades", client=server.client(), backoff=QUICK, **options,
+        CandleRequest("kraken", "BTC/USDT", timeframe, since, until, "trades"), store,
+        client=server.client(), backoff=QUICK, **options,
     )  # fmt: skip
 
 
@@ -295,10 +295,10 @@ def test_interrupted_at_every_page_and_gone_on(server, tmp_path):
 
 CHILD = """
 import sys
-from pipeline.market_data.exchange.fetching import fetch_ccxt
+from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from support.loopback.clients import pointed
 url, store, since, until = sys.argv[1:]
-fetch_ccxt("kraken", "BTC/USDT", "5m", int(since), int(until), store, kraken="trades",
+fetch_ccxt(CandleRequest("kraken", "BTC/USDT", "5m", int(since), int(until), "trades"), store,
            client=pointed("kraken", url, rateLimit=1),
            on_progress=lambda done, total: print(done, flush=True))
 """

@@ -9,8 +9,8 @@ import pytest
 
 from gpu_engine.backend import BackendUnavailableError, choose
 from pipeline.config import TrainConfig, load
+from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.sources import _check_name
 from pipeline.market_data.synthetic import synthetic_candles
 from support.runs import SMALL_GRID, run, run_here
 
@@ -287,13 +287,13 @@ def test_candles_of_another_coin_are_refused_by_their_name(here, tmp_path):
 )
 def test_names_that_agree_or_say_nothing_pass(name):
     config = load(["market=btc_binance_1h", "data=file", f"data.path={name}"], TrainConfig, "train")
-    assert _check_name(config.market, name) == ()
+    assert check_file_name(config.market, name) == ()
 
 
 @pytest.mark.parametrize("name", ["kraken_BTC-USD_1h.parquet", "2023/BTCUSDT-1h-Kraken.csv"])
 def test_a_name_with_another_exchange_is_warned_about(name):
     config = load(["market=btc_binance_1h", "data=file", f"data.path={name}"], TrainConfig, "train")
-    assert _check_name(config.market, name) == (
+    assert check_file_name(config.market, name) == (
         f"data.path={name} names kraken, the market is on binance: its costs are taken, and the"
         " result is stored as binance:BTC/USDT:1h.",
     )

@@ -28,8 +28,8 @@ from pipeline.market_data.timeframe import timeframe_ms, utc
 if TYPE_CHECKING:
     import ccxt
 
-#: Told (bars answered, bars asked): what the store has before the first page, then after every one.
-Counter = Callable[[int, int], None]
+#: Takes (bars answered, bars asked): what the store has before the first page, then after each one.
+BarProgress = Callable[[int, int], None]
 
 #: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
 PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
@@ -38,17 +38,17 @@ PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
 PAGES_PER_SAVE = 20
 
 
-class Way(NamedTuple):
-    """How candles are got: pages of a span, how many of them a kill may lose, and its name."""
+class Method(NamedTuple):
+    """A way to get candles: pages of a span, how many of them a kill may lose, and its name."""
 
     pages: PageSource
     pages_per_save: int
     name: str
 
 
-AS_CANDLES = Way(candle_pages, PAGES_PER_SAVE, "through ccxt")
+AS_CANDLES = Method(candle_pages, PAGES_PER_SAVE, "through ccxt")
 #: A page of candles from trades may have taken many of trades.
-FROM_TRADES = Way(trade_pages, 1, "trades through ccxt")
+FROM_TRADES = Method(trade_pages, 1, "trades through ccxt")
 
 #: What helps where an exchange keeps its history to itself.
 WAYS_OUT = {
@@ -61,11 +61,36 @@ WAYS_OUT = {
 WAY_OUT = "Older candles must come from a file: python -m pipeline.fetch import=PATH, or data=file."
 
 
-@dataclass(frozen=True, eq=False)
-class Fetched:
-    """Candles of the asked range, oldest first, and what the user must be told about them.
+class CandleRequest(NamedTuple):
+    """The closed candles of one market that open in ``[since_ms, until_ms)``.
 
-    ``answered`` is the part of the range for which they are all there are.
+    Attributes
+    ----------
+    exchange : str
+        ccxt's name, such as ``binance``.
+    symbol : str
+        ccxt's unified symbol, such as ``BTC/USDT``.
+    timeframe : str
+        Such as ``5m``.
+    since_ms, until_ms : int
+        Open times, milliseconds since the epoch, UTC. ``until_ms`` may be now or later.
+    kraken : {"ohlc", "trades"}
+        What candles come from where the exchange is Kraken: its newest 720, or all public trades.
+    """
+
+    exchange: str
+    symbol: str
+    timeframe: str
+    since_ms: int
+    until_ms: int
+    kraken: Literal["ohlc", "trades"] = "ohlc"
+
+
+@dataclass(frozen=True, eq=False)
+class FetchedCandles:
+    """Candles of a request, oldest first, and sentences that a person must read about them.
+
+    ``answered`` is the part of the request for which they are all there are.
     """
 
     raw: RawCandles
@@ -74,44 +99,30 @@ class Fetched:
 
 
 def fetch_ccxt(
-    exchange_id: str,
-    symbol: str,
-    timeframe: str,
-    since_ms: int,
-    until_ms: int,
+    request: CandleRequest,
     store_dir: str | Path,
-    on_progress: Counter | None = None,
+    on_progress: BarProgress | None = None,
     *,
-    kraken: Literal["ohlc", "trades"] = "ohlc",
     on_note: Note | None = None,
     client: ccxt.Exchange | None = None,
     backoff: Backoff | None = None,
-) -> Fetched:
-    """Get the closed candles that open in ``[since_ms, until_ms)``: the store's, then the rest.
+) -> FetchedCandles:
+    """Take the request's candles from the store, and fetch the rest from the exchange.
 
     Parameters
     ----------
-    exchange_id : str
-        ccxt's name, such as ``binance``.
-    symbol : str
-        ccxt's unified symbol, such as ``BTC/USDT``.
-    timeframe : str
-        Such as ``5m``.
-    since_ms, until_ms : int
-        Open times, milliseconds since the epoch, UTC. ``until_ms`` may be now or later.
+    request : CandleRequest
     store_dir : path
         Where candles are kept. What was fetched before a failure is kept too.
     on_progress : callable, optional
         Called before the first page and after every page.
-    kraken : {"ohlc", "trades"}
-        What candles come from where the exchange is Kraken: its newest 720, or all public trades.
     on_note : callable, optional
-        Told of files of the store that are damaged, and of all that is waited out: failures, and
-        another process that holds the store.
+        Called with sentences: files of the store that are damaged, and all that is waited for,
+        which are failures and another process that holds the store.
     client : ccxt.Exchange, optional
         Instead of a new one. A range that the store has whole asks nothing of it.
     backoff : Backoff, optional
-        How failures that pass by are waited out.
+        How failures that may pass are waited out.
 
     Raises
     ------
@@ -121,84 +132,80 @@ def fetch_ccxt(
     UnreachableError
         If it does not answer after all attempts, or has banned this address.
     """
+    exchange, symbol, timeframe, since_ms, until_ms, kraken = request
     step = timeframe_ms(timeframe)
     # The first open at or after each border: candles open at multiples of the step.
     start, end = -(-since_ms // step) * step, -(-until_ms // step) * step
-    path = candle_path(Path(store_dir), exchange_id, symbol, timeframe)
-    way = FROM_TRADES if (exchange_id, kraken) == ("kraken", "trades") else AS_CANDLES
+    path = candle_path(Path(store_dir), exchange, symbol, timeframe)
+    method = FROM_TRADES if (exchange, kraken) == ("kraken", "trades") else AS_CANDLES
     note = on_note or (lambda _: None)
     with locked(path, on_note):
         stored = load(path)
         for damage in stored.notes:  # before the exchange is asked, which may not answer
             note(damage)
         if stored.missing(start, end):
-            connection = Connection(
-                client or new_client(exchange_id),
-                symbol,
-                timeframe,
-                backoff or Backoff(),
-                note,
-            )
+            client, backoff = client or new_client(exchange), backoff or Backoff()
+            connection = Connection(client, symbol, timeframe, backoff, note)
             try:
-                connection.check_market(timeframe_needed=way is AS_CANDLES)
+                connection.check_market(timeframe_needed=method is AS_CANDLES)
                 now = connection.now()
                 end = min(end, now // step * step)
                 stored = _fetch_missing(
-                    connection, way, stored, (start, end), now, path, on_progress
+                    connection, method, stored, (start, end), now, path, on_progress
                 )
             except UnreachableError as error:
-                raise UnreachableError(f"{error}{_held(path, step)}") from error
-    market = f"{exchange_id} {symbol} {timeframe}"
+                raise UnreachableError(f"{error}{_available_offline(path)}") from error
+    market = f"{exchange} {symbol} {timeframe}"
     raw = stored.between(start, end)
-    way_out = WAYS_OUT.get(exchange_id, WAY_OUT) if way is AS_CANDLES else WAY_OUT
+    way_out = WAYS_OUT.get(exchange, WAY_OUT) if method is AS_CANDLES else WAY_OUT
     if len(raw) == 0:
         ahead = f"Now it is {utc(_now_ms())}." if since_ms >= _now_ms() else way_out
         raise UserError(
             f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}. {ahead}"
         )
     shortfalls = _shortfalls(raw, stored, (start, end), step, market, way_out)
-    return Fetched(raw, tuple(shortfalls), clipped(stored.answered, (start, end)))
+    return FetchedCandles(raw, tuple(shortfalls), clipped(stored.answered, (start, end)))
 
 
 def _fetch_missing(
     connection: Connection,
-    way: Way,
+    method: Method,
     stored: StoredCandles,
-    asked: Span,
+    span: Span,
     now: int,
     path: Path,
-    on_progress: Counter | None,
+    on_progress: BarProgress | None,
 ) -> StoredCandles:
-    """Fetch and save what ``stored`` does not answer."""
+    """Fetch and save what ``stored`` does not answer of the span."""
     step = timeframe_ms(connection.timeframe)
-    missing = stored.missing(*asked)
-    total = (asked[1] - asked[0]) // step
+    source = f"{connection.client.id} {method.name}"
+    missing = stored.missing(*span)
+    total = (span[1] - span[0]) // step
     done = total - sum(end - start for start, end in missing) // step
     if on_progress:
         on_progress(done, total)
     pages: list[Page] = []
     try:
-        for span in missing:
-            for rows, answered in way.pages(connection, span, step, now):
+        for part in missing:
+            for rows, answered in method.pages(connection, part, step, now):
                 pages.append((rows, answered))
-                if len(pages) == way.pages_per_save:
+                if len(pages) == method.pages_per_save:
                     stored = stored.add(pages)
                     pages.clear()
-                    save(path, stored, f"{connection.client.id} {way.name}")
+                    save(path, stored, source)
                 done += (answered[1] - answered[0]) // step
                 if on_progress:
                     on_progress(done, total)
     finally:
         if pages:
             stored = stored.add(pages)
-            save(path, stored, f"{connection.client.id} {way.name}")
+            save(path, stored, source)
     return stored
 
 
-def _held(path: Path, step: int) -> str:
+def _available_offline(path: Path) -> str:
     """Say which time needs no exchange, where there is any."""
-    answered = load(path).answered
-    spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in answered)
+    spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in load(path).answered)
     if not spans:
         return ""
     return f" The store has {spans}: data.since and data.until within that need no exchange."
@@ -209,14 +216,14 @@ def _now_ms() -> int:
 
 
 def _shortfalls(
-    raw: RawCandles, stored: StoredCandles, asked: Span, step: int, market: str, way_out: str
+    raw: RawCandles, stored: StoredCandles, span: Span, step: int, market: str, way_out: str
 ) -> Iterator[str]:
-    """Say what of the asked range the exchange did not give."""
+    """Say what of the span the exchange did not give."""
     first, last = int(raw.timestamp[0]), int(raw.timestamp[-1])
-    if first > asked[0]:
+    if first > span[0]:
         days = (last + step - first) / DAY_MS
         yield (
-            f"{market}: asked from {utc(asked[0])}, but the exchange serves nothing before"
+            f"{market}: asked from {utc(span[0])}, but the exchange serves nothing before"
             f" {utc(first)}: {len(raw)} candles, {days:.1f} days. {way_out}"
         )
     for start, end in stored.missing(first, last):
@@ -224,5 +231,5 @@ def _shortfalls(
             f"{market}: the exchange no longer serves the candles from {utc(start)} to"
             f" {utc(end)}. {way_out}"
         )
-    if last + step < asked[1]:
-        yield f"{market}: asked until {utc(asked[1])}, but the last candle opens at {utc(last)}."
+    if last + step < span[1]:
+        yield f"{market}: asked until {utc(span[1])}, but the last candle opens at {utc(last)}."

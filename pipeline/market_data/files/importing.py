@@ -1,19 +1,101 @@
-"""Candles that somebody else downloaded, laid into the store beside those that were fetched."""
+"""Import candles of files into the store, and show where the two disagree."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+
+from gpu_engine.records import Int64
 from pipeline.cli.console import Console
 from pipeline.config import CcxtData, MarketConfig
 from pipeline.errors import UserError
-from pipeline.market_data.files.importers import import_files
+from pipeline.market_data.files.market_files import read_market_files
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.spans import clipped
-from pipeline.market_data.store.merge import Merged, Truth, merge
-from pipeline.market_data.store.store import candle_path, load, locked, save
+from pipeline.market_data.spans import Span, clipped, within
+from pipeline.market_data.store.store import StoredCandles, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
+
+#: Whose candle is kept where the two disagree.
+Truth = Literal["stored", "imported"]
+
+
+@dataclass(frozen=True, eq=False)
+class MergeResult:
+    """The union of two sources of one market.
+
+    Attributes
+    ----------
+    stored : StoredCandles
+        Candles of both.
+    compared : int
+        Times of which both had a candle.
+    ours, theirs : RawCandles
+        The stored and the imported candles of the times at which they differ, oldest first, row
+        by row of one time.
+    only_ours, only_theirs : int64 arrays
+        Times of which one has a candle and the other says that there is none, oldest first.
+    """
+
+    stored: StoredCandles
+    compared: int
+    ours: RawCandles
+    theirs: RawCandles
+    only_ours: Int64
+    only_theirs: Int64
+
+
+def merge(
+    stored: StoredCandles, imported: RawCandles, truth: Truth, answered: Sequence[Span]
+) -> MergeResult:
+    """Lay imported candles over stored ones.
+
+    Where both speak for a time they may disagree about a candle's numbers, or about there being
+    one; ``truth`` decides both. Where one alone speaks it is believed. Candles are equal when all
+    their numbers are; the decimal strings of one exchange's answers and archives become the same
+    float64.
+
+    Parameters
+    ----------
+    stored : StoredCandles
+        What the store has.
+    imported : RawCandles
+        In any order; of rows of one time the first counts.
+    truth : {"stored", "imported"}
+        Whose candle is kept where the two disagree.
+    answered : sequence of Span
+        The time for which the imported files speak: what lies in it without a candle had no trade
+        and will not be asked for again.
+    """
+    times, first = np.unique(imported.timestamp, return_index=True)
+    imported = imported.take(first)
+    _, here, there = np.intersect1d(
+        stored.candles.timestamp, times, assume_unique=True, return_indices=True
+    )
+    ours, theirs = stored.candles.take(here), imported.take(there)
+    differs = np.zeros(len(here), np.bool_)
+    for name in COLUMNS:
+        differs |= getattr(ours, name) != getattr(theirs, name)
+    our_times = stored.candles.timestamp
+    only_theirs = within(times, stored.answered) & ~np.isin(times, our_times)
+    only_ours = within(our_times, answered) & ~np.isin(our_times, times)
+    if truth == "stored":
+        imported = imported.take(~np.isin(times, our_times) & ~only_theirs)
+    else:
+        stored = replace(stored, candles=stored.candles.take(~only_ours))
+    return MergeResult(
+        stored.overlay(imported, answered),
+        len(here),
+        ours.take(differs),
+        theirs.take(differs),
+        only_ours=our_times[only_ours],
+        only_theirs=times[only_theirs],
+    )
+
 
 #: Disagreeing candles to list; their number is always told.
 SHOWN = 5
@@ -37,7 +119,7 @@ def import_candles(
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
     check_divides(step, built_step)
     assert market.exchange.ccxt_id is not None, "refused by the configuration"
-    imported = import_files(path, market.exchange.ccxt_id, market.pair, timeframe)
+    imported = read_market_files(path, market.exchange.ccxt_id, market.pair, timeframe)
     for note in imported.notes:
         console.note(note)
     raw = imported.raw
@@ -65,7 +147,7 @@ def import_candles(
     return built, f"{market.id} from {imported.source}"
 
 
-def _show_disagreement(console: Console, merged: Merged, truth: Truth) -> None:
+def _show_disagreement(console: Console, merged: MergeResult, truth: Truth) -> None:
     for times, has, lacks in (
         (merged.only_ours, "stored", "imported"),
         (merged.only_theirs, "imported", "stored"),

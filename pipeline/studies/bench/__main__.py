@@ -18,8 +18,7 @@ from gpu_engine.records import Candles
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.files.spacing import inferred_timeframe
-from pipeline.market_data.grid import make_regular
+from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.backends import cpu_backends, named_backend

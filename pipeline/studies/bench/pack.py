@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.files.spacing import inferred_timeframe
-from pipeline.market_data.grid import make_regular
+from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.studies.bench.timing import Training
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "filled", "step_ms")

@@ -8,10 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.market_data.files.importers import import_files
+from pipeline.market_data.files.importing import merge
+from pipeline.market_data.files.market_files import (
+    LONGEST_OWN_HOLE_MS,
+    answered_spans,
+    closed_candles,
+    read_market_files,
+)
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.store.merge import merge
 from pipeline.market_data.store.store import StoredCandles
 from support.candle_files import (
     binance_csv,
@@ -32,7 +37,7 @@ def candles():
 
 
 def imported(path, exchange="binance", pair="BTC/USDT", timeframe="5m"):
-    return import_files(path, exchange, pair, timeframe)
+    return read_market_files(path, exchange, pair, timeframe)
 
 
 def assert_same(raw, expected):
@@ -216,7 +221,7 @@ def test_a_file_of_two_timeframes(tmp_path, candles):
 def test_a_candle_that_was_forming_is_left_out_and_not_spoken_for(tmp_path, candles):
     path = write(tmp_path / "BTC_USDT-5m.csv", candles)
     last = int(candles.timestamp[-1])
-    found = import_files(path, "binance", "BTC/USDT", "5m", now=last + STEP - 1)
+    found = read_market_files(path, "binance", "BTC/USDT", "5m", now=last + STEP - 1)
     assert_same(found.raw, candles.take(candles.timestamp < last))
     assert found.answered == ((int(candles.timestamp[0]), int(found.raw.timestamp[-1]) + STEP),)
     assert found.notes == (f"{path}: left out 1 candle that had not closed.",)
@@ -311,3 +316,39 @@ def test_rows_that_no_candle_can_be_are_named(tmp_path, candles):
     (tmp_path / "XBTUSDT_5.csv").write_bytes(kraken_csv(candles))
     with pytest.raises(UserError, match=r"XBTUSDT_5.csv: low is -1 at .*row 8.*must be above 0"):
         imported(tmp_path / "XBTUSDT_5.csv", "kraken")
+
+
+HOLE = LONGEST_OWN_HOLE_MS // STEP  # bars
+
+
+@pytest.mark.parametrize(
+    ("now", "written", "bars"),
+    [
+        (10.0, 10.0, 10),
+        (9.99, 9.99, 9),  # the tenth is forming
+        (4.0, 99.0, 4),  # the rest lies in the future
+        (99.0, 9.5, 9),  # it was forming when the file was written
+        (99.0, 10.0, 10),
+        (99.0, -5.0, 10),  # an archive that gives its members no time
+    ],
+)
+def test_only_candles_that_had_closed(rows, now, written, bars):
+    start = int(rows([0]).timestamp[0])
+    raw = closed_candles(
+        rows(range(10)), STEP, start + int(now * STEP), start + int(written * STEP)
+    )
+    np.testing.assert_array_equal(raw.timestamp, rows(range(bars)).timestamp)
+
+
+@pytest.mark.parametrize(
+    ("published", "spans"),
+    [(False, [(0, 3), (4 + HOLE, 6 + HOLE)]), (True, [(0, 6 + HOLE)])],
+)
+def test_only_an_archive_speaks_for_a_hole_longer_than_a_day(published, spans):
+    bars = np.array([0, 2, 4 + HOLE, 5 + HOLE])
+    found = answered_spans(STEP * bars, STEP, published)
+    assert found == tuple((STEP * a, STEP * b) for a, b in spans)
+
+
+def test_any_file_speaks_for_a_hole_of_a_day():
+    assert answered_spans(STEP * np.array([0, 1 + HOLE]), STEP, False) == ((0, STEP * (2 + HOLE)),)

@@ -1,13 +1,21 @@
-"""What the name of a candle file tells about its market, in the spelling of who wrote it."""
+"""Find the market that the name of a candle file tells, in the spelling of who wrote it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.config import MarketConfig
+from pipeline.errors import UserError
 from pipeline.market_data.timeframe import TIMEFRAMES
+
+#: Exchanges whose name in a file's name is taken for the file's own.
+EXCHANGES = frozenset(
+    ("binance", "bitfinex", "bitstamp", "bybit", "coinbase", "gemini", "kraken", "kucoin", "okx")
+)
 
 #: Kraken's own names of assets.
 KRAKEN_SPELLING = {"BTC": "XBT", "DOGE": "XDG"}
@@ -48,8 +56,8 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Told:
-    """A pair without separators, such as ``XBTUSDT``, and a timeframe; None where not told.
+class MarketName:
+    """A pair without separators, such as ``XBTUSDT``, and a timeframe; None where a name has none.
 
     The pair may be a base alone, and has ``-mark`` and the like behind it where the file holds
     other prices than those of trades.
@@ -63,14 +71,44 @@ class Told:
 
     def contradicts(self, pair: str, timeframe: str) -> bool:
         """Whether this is another market than ``pair`` (``BTC/USDT``) in ``timeframe``."""
-        other_pair = self.pair is not None and self.pair not in _names_of(pair)
+        base, quote = pair.split("/")
+        names = {b + q for b in spellings(base) for q in ("", *spellings(quote))}
+        other_pair = self.pair is not None and self.pair not in names
         return other_pair or self.timeframe not in (None, timeframe)
+
+
+def check_file_name(market: MarketConfig, path: str) -> tuple[str, ...]:
+    """Refuse a file whose name has another coin than the market, which no figure would show.
+
+    Returns
+    -------
+    tuple of str
+        A warning for every other exchange in the name: its candles may stand for the market's.
+
+    Raises
+    ------
+    UserError
+        If the name has a pair of another base.
+    """
+    name = Path(path).name
+    pair = pair_in(name)
+    if pair and pair.base not in spellings(market.base):
+        raise UserError(
+            f"data.path={path} names {pair.base}/{pair.quote}, the market is {market.pair}:"
+            " choose the market of the file, or rename the file if its name is wrong."
+        )
+    others = EXCHANGES.intersection(re.findall("[a-z]+", name.lower())) - {market.exchange.name}
+    return tuple(
+        f"data.path={path} names {other}, the market is on {market.exchange.name}: its costs are"
+        f" taken, and the result is stored as {market.id}."
+        for other in sorted(others)
+    )
 
 
 def pair_in(name: str) -> Pair | None:
     """Find a pair with a well-known quote anywhere in a name, in letters of any case."""
-    found = PAIR.search(name.upper()) or CRYPTO_PAIR.search(name.upper())
-    return Pair(found["base"], found["quote"]) if found else None
+    match = PAIR.search(name.upper()) or CRYPTO_PAIR.search(name.upper())
+    return Pair(match["base"], match["quote"]) if match else None
 
 
 def spellings(asset: str) -> tuple[str, ...]:
@@ -78,33 +116,27 @@ def spellings(asset: str) -> tuple[str, ...]:
     return asset, KRAKEN_SPELLING.get(asset, asset)
 
 
-def told(parts: Iterable[str]) -> Told:
+def market_in(parts: Iterable[str]) -> MarketName:
     """Read the last part of a path, then its folders for what that leaves open."""
     pair = timeframe = None
     for part in reversed(list(parts)):
-        here = _told(part.split(".", maxsplit=1)[0])
-        pair, timeframe = pair or here.pair, timeframe or here.timeframe
-    return Told(pair, timeframe)
+        name = _market_in_stem(part.split(".", maxsplit=1)[0])
+        pair, timeframe = pair or name.pair, timeframe or name.timeframe
+    return MarketName(pair, timeframe)
 
 
-def _told(stem: str) -> Told:
+def _market_in_stem(stem: str) -> MarketName:
     for pattern in PATTERNS:
         if match := pattern.fullmatch(stem):
             groups = match.groupdict()
             timeframe = groups.get("timeframe") or _of_minutes(int(groups["minutes"]))
             other = f"-{groups['other']}" if groups.get("other") else ""
-            return Told(groups["pair"].replace("_", "") + other, timeframe)
+            return MarketName(groups["pair"].replace("_", "") + other, timeframe)
     pair, base, timeframe = pair_in(stem), LONE_BASE.search(stem.upper()), TIMEFRAME.search(stem)
-    named = "".join(pair) if pair else base[0] if base else None
-    return Told(named, timeframe[0] if timeframe else None)
+    name = "".join(pair) if pair else base[0] if base else None
+    return MarketName(name, timeframe[0] if timeframe else None)
 
 
 def _of_minutes(minutes: int) -> str:
     names = {length: name for name, length in TIMEFRAMES.items()}
     return names.get(minutes * 60_000, f"{minutes}m")
-
-
-def _names_of(pair: str) -> set[str]:
-    """All that a file may call ``BTC/USDT``: the pair, or its base alone."""
-    base, quote = pair.split("/")
-    return {b + q for b in spellings(base) for q in ("", *spellings(quote))}

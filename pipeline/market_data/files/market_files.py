@@ -1,4 +1,4 @@
-"""Candles that somebody else downloaded: archives of exchanges, freqtrade's files, plain tables.
+"""Read a market's candles from files that somebody downloaded: one, a zip, or a folder of both.
 
 What exchanges publish reaches further back than what their servers answer, Kraken's above all. A
 file names its market only in its name, so names are held against the market, and the rows against
@@ -7,7 +7,6 @@ each other: of two files that disagree neither is taken.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,16 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from gpu_engine.records import DAY_MS, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.files.archives import Member, members
-from pipeline.market_data.files.klines import published_layout, read_klines
-from pipeline.market_data.files.reading import read_candles
+from pipeline.market_data.files.names import market_in
+from pipeline.market_data.files.reading import read_content, recognized_archive
 from pipeline.market_data.grid import check_times
-from pipeline.market_data.names import told
-from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
+from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows, concatenate
 from pipeline.market_data.spans import Span, uncovered, united
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
@@ -34,7 +31,7 @@ from pipeline.market_data.timeframe import timeframe_ms, utc
 LONGEST_OWN_HOLE_MS = DAY_MS
 
 
-def closed(raw: RawCandles, step: int, now: int, written: int) -> RawCandles:
+def closed_candles(raw: RawCandles, step: int, now: int, written: int) -> RawCandles:
     """Leave out candles that have not closed, or were still forming when the file was written.
 
     Parameters
@@ -52,8 +49,8 @@ def closed(raw: RawCandles, step: int, now: int, written: int) -> RawCandles:
     return raw.take((ends <= now) & ~forming)
 
 
-def spoken_for(timestamp: Int64, step: int, published: bool) -> tuple[Span, ...]:
-    """Time for which the candles of one file are all there are.
+def answered_spans(timestamp: Int64, step: int, published: bool) -> tuple[Span, ...]:
+    """Find the time for which the candles of one file are all there are.
 
     Parameters
     ----------
@@ -75,8 +72,8 @@ def spoken_for(timestamp: Int64, step: int, published: bool) -> tuple[Span, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Imported:
-    """Candles of one market, and what a person should know about how they were found.
+class FileCandles:
+    """Candles of one market out of files.
 
     Attributes
     ----------
@@ -87,7 +84,7 @@ class Imported:
     notes : tuple of str
         Sentences: what was left out.
     answered : tuple of Span
-        The time for which the files speak (`pipeline.market_data.files.importers`).
+        The time that the files answer for: no candle there is missing (`answered_spans`).
     """
 
     raw: RawCandles
@@ -104,15 +101,13 @@ class _Table(NamedTuple):
     published: bool
 
 
-def import_files(
+def read_market_files(
     path: str | Path, exchange: str, pair: str, timeframe: str, now: int | None = None
-) -> Imported:
+) -> FileCandles:
     """Read a market's candles from a file, a zip, or a folder of both.
 
-    Known are Binance's published klines and Kraken's OHLCVT (CSV, told by the number of columns),
-    freqtrade's feather, Parquet and JSON, and tables with named columns
-    (`market_data.files.reading`). Of several files those are taken whose names tell of no other
-    pair and no other timeframe.
+    `market_data.files.reading` lists the layouts. Of several files those are taken whose names
+    tell of no other pair and no other timeframe.
 
     Parameters
     ----------
@@ -141,7 +136,7 @@ def import_files(
     tables = []
     for table in (_read(member, exchange) for member in chosen):
         check_rows(table.raw, str(table.member))
-        whole = closed(table.raw, step, now, table.member.written)
+        whole = closed_candles(table.raw, step, now, table.member.written)
         forming = len(table.raw) - len(whole)
         if forming:
             candles = f"{forming} candle{'s' if forming > 1 else ''}"
@@ -152,7 +147,7 @@ def import_files(
             tables.append(table._replace(raw=whole))
     if not tables:
         raise UserError(f"{path} has no candle that has closed: {' '.join(notes)}")
-    raw, repeated = _united(tables)
+    raw, repeated = _unite(tables)
     check_times(raw.timestamp, step, timeframe, str(path))
     if repeated:
         notes.append(f"{path}: {repeated} rows repeat a candle of before, the same each time.")
@@ -160,83 +155,59 @@ def import_files(
     answered = united(
         span
         for table in tables
-        for span in spoken_for(np.unique(table.raw.timestamp), step, table.published)
+        for span in answered_spans(np.unique(table.raw.timestamp), step, table.published)
     )
     for start, end in uncovered((int(raw.timestamp[0]), int(raw.timestamp[-1])), answered):
         notes.append(
             f"{path}: no candle from {utc(start)} to {utc(end)}; no file speaks for that time, so"
             " it will be asked for."
         )
-    return Imported(raw, source, tuple(notes), answered)
+    return FileCandles(raw, source, tuple(notes), answered)
 
 
 def _of_market(
-    found: list[Member], path: Path, pair: str, timeframe: str
+    files: list[Member], path: Path, pair: str, timeframe: str
 ) -> tuple[list[Member], list[str]]:
-    """Members whose names tell of no other market, and a note on the others."""
-    others = Counter(
-        str(tells) for m in found if (tells := told(m.parts)).contradicts(pair, timeframe)
-    )
-    chosen = [m for m in found if not told(m.parts).contradicts(pair, timeframe)]
+    """Choose the files whose names tell of no other market; and a note on the others."""
+    chosen: list[Member] = []
+    others: Counter[str] = Counter()
+    for file in files:
+        name = market_in(file.parts)
+        if name.contradicts(pair, timeframe):
+            others[str(name)] += 1
+        else:
+            chosen.append(file)
     if not chosen:
-        named = ", ".join(sorted(others)[:5]) + (", ..." if len(others) > 5 else "")
+        names = ", ".join(sorted(others)[:5]) + (", ..." if len(others) > 5 else "")
         raise UserError(
             f"{path} has no candles of {pair} {timeframe}; by the names of its files it has"
-            f" {named}. Choose the market of the files (market.base and market.quote may be any),"
+            f" {names}. Choose the market of the files (market.base and market.quote may be any),"
             " or rename them if their names are wrong."
         )
     if not others:
         return chosen, []
     count = others.total()
-    files = f"{count} file{'s' if count > 1 else ''}"
-    return chosen, [f"{path}: {files} of other markets or timeframes left out."]
+    left_out = f"{count} file{'s' if count > 1 else ''}"
+    return chosen, [f"{path}: {left_out} of other markets or timeframes left out."]
 
 
 def _read(member: Member, exchange: str) -> _Table:
     content, name = member.content(), str(member)
-    if member.kind == ".json":
-        return _Table(member, _read_json(content, name), published=False)
-    layout = published_layout(content, name) if member.kind == ".csv" else None
-    if layout is None:
-        candles = read_candles(pa.BufferReader(content), member.kind, name)
-        return _Table(member, candles, published=False)
-    if layout.exchange != exchange:
+    archive = recognized_archive(content, name) if member.kind == ".csv" else None
+    if archive and archive.exchange != exchange:
         raise UserError(
-            f"{name} has the {layout.columns} columns of an archive of {layout.exchange.title()},"
-            f" but the market is on {exchange}: choose the market of the archive."
+            f"{name} has the {archive.columns} columns of an archive of"
+            f" {archive.exchange.title()}, but the market is on {exchange}: choose the market of"
+            " the archive."
         )
-    return _Table(member, read_klines(content, layout, name), published=True)
+    raw = read_content(content, member.kind, name, archive)
+    return _Table(member, raw, published=archive is not None)
 
 
-def _read_json(content: bytes, name: str) -> RawCandles:
-    """Rows ``[open time in ms, open, high, low, close, volume]``, as freqtrade writes them."""
-    try:
-        rows = np.array(json.loads(content), dtype=np.float64)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
-            " It is damaged or cut short; export it again."
-        ) from error
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{name} must hold a list of rows of {len(COLUMNS)} numbers.") from error
-    if rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
-        raise UserError(f"{name} must hold a list of rows of {len(COLUMNS)} numbers.")
-    times = rows[:, 0]
-    # Beyond 2⁵³ a float64 has no place for every integer; NaN and infinity fail too.
-    bad = ~(np.abs(times) < 2.0**53) | (times % 1 != 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise UserError(
-            f"{name}: the open time in row {row + 1} is {times[row]:g}; it must be a whole number"
-            " of milliseconds."
-        )
-    return RawCandles(times.astype(np.int64), *rows[:, 1:].T)
-
-
-def _united(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
-    """Rows of all files by time, copies dropped, and how many those were."""
+def _unite(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
+    """Sort the rows of all files by time and drop copies; return how many those were."""
     parts = [table.raw for table in tables]
-    raw = RawCandles(*(np.concatenate([getattr(p, column) for p in parts]) for column in COLUMNS))
+    raw = concatenate(parts)
     file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     order = np.argsort(raw.timestamp, kind="stable")
     raw, file = raw.take(order), file[order]
