@@ -74,10 +74,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("files", nargs="+", type=Path, help="candles: Parquet, CSV or feather")
     parser.add_argument("--seeds", type=int, default=5, help="repetitions (default 5)")
     parser.add_argument("--objective", default="net_profit")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     console = Console()
     columns = ("method", "evaluations", "median best", "worst seed", "grid above it", "seconds")
-    for path in given.files:
+    for path in options.files:
         rows = [
             (
                 row.method,
@@ -87,9 +87,9 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{row.rank:.3%}",
                 f"{row.seconds:.2f}",
             )
-            for row in compare(path, given.seeds, given.objective)
+            for row in compare(path, options.seeds, options.objective)
         ]
-        console.table(f"{path.name}: best in-sample {given.objective}", columns, rows)
+        console.table(f"{path.name}: best in-sample {options.objective}", columns, rows)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("golden", nargs="+", type=Path, metavar="GOLDEN.json")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the candles it names")
     parser.add_argument("--backend", metavar="NAME", help="default: every CPU backend there is")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        chosen = [named_backend(given.backend)] if given.backend else cpu_backends()
-        agreed = [conform(path, given.data, chosen) for path in given.golden]
+        chosen = [named_backend(options.backend)] if options.backend else cpu_backends()
+        agreed = [conform(path, options.data, chosen) for path in options.golden]
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Golden files: backtests computed by an independent program, and the candles they ran on."""
+"""Read golden files: backtests computed by an independent program, and their candles."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def load_candles(golden: Golden, source: str, data: Path | None) -> GoldenCandle
     UserError
         If the candles are missing or cannot be laid on a grid.
     """
-    found = []
+    disagreements = []
     if golden.data is None:
         assert golden.candles is not None, "checked when it was read"
         columns = [np.array(golden.candles[name], np.float64) for name in COLUMNS[1:]]
@@ -158,7 +158,7 @@ def load_candles(golden: Golden, source: str, data: Path | None) -> GoldenCandle
         if golden.sha256 is not None:
             digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()
             if digest != golden.sha256:
-                found.append(Disagreement("sha256", golden.sha256, digest))
+                disagreements.append(Disagreement("sha256", golden.sha256, digest))
     candles, _ = make_regular(raw, _timeframe(golden, raw, source), source)
     measured = {
         "bars": len(candles),
@@ -168,8 +168,8 @@ def load_candles(golden: Golden, source: str, data: Path | None) -> GoldenCandle
     for name, value in measured.items():
         expected = getattr(golden, name)
         if expected is not None and expected != value:
-            found.append(Disagreement(name, expected, value))
-    return GoldenCandles(candles, found)
+            disagreements.append(Disagreement(name, expected, value))
+    return GoldenCandles(candles, disagreements)
 
 
 def _timeframe(golden: Golden, raw: RawCandles, source: str) -> str:

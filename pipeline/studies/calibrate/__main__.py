@@ -3,7 +3,7 @@
 Markets without an edge are generated years and, with --candles, real candles whose bars are
 permuted or whose days are mirrored at random; markets with one are generated years with a planted
 edge. Each is trained as pipeline.train trains it, and the stages are counted. A run that was broken
-off goes on where it was when the same command is given again.
+off goes on where it was when the same command is options again.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ STRENGTHS = (2.0, 4.0, 6.0, 8.0, 10.0)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    given = _parsed(arguments)
-    _check(given)
-    if given.write:
+    options = _parsed(arguments)
+    _check(options)
+    if options.write:
         check_drawable()
     console = Console()
-    journal = Journal(given.out)
+    journal = Journal(options.out)
     try:
         with journal.locked():
-            calibration = calibrate(given, journal, console)
+            calibration = calibrate(options, journal, console)
         for table in tables(calibration):
             console.table(f"SYNTHETIC. {table.title}", table.columns, table.rows)
-        if given.write:
+        if options.write:
             words = sys.argv[1:] if arguments is None else arguments
             command = f"scripts/calibrate {shlex.join(words)}"
-            write(calibration, command, given.workers, given.write)
-            console.print(f"Page: {given.write / 'calibration.md'}")
+            write(calibration, command, options.workers, options.write)
+            console.print(f"Page: {options.write / 'calibration.md'}")
     except KeyboardInterrupt:
         console.note(f"Stopped. {journal.path} keeps what is finished; the same command goes on.")
         return 130
     return 0
 
 
-def calibrate(given: argparse.Namespace, journal: Journal, console: Console) -> Calibration:
-    """Measure what ``given`` asks for and is not in ``journal`` yet."""
-    null_kinds = (NULL_KINDS if given.candles else NULL_KINDS[:1]) if given.nulls else ()
-    plan = Plan(given.nulls, null_kinds, given.planted, given.strengths)
+def calibrate(options: argparse.Namespace, journal: Journal, console: Console) -> Calibration:
+    """Measure the markets of ``options`` that are not in ``journal`` yet."""
+    null_kinds = (NULL_KINDS if options.candles else NULL_KINDS[:1]) if options.nulls else ()
+    plan = Plan(options.nulls, null_kinds, options.planted, options.strengths)
     kinds: list[Kind] = [*null_kinds]
-    if given.planted:
+    if options.planted:
         kinds.append("planted")
-    configurations = Configurations(kinds, given.candles, given.overrides)
+    configurations = Configurations(kinds, options.candles, options.overrides)
 
     def expected(market: Market) -> str | None:
         if market.kind not in configurations.kinds:
@@ -73,7 +73,7 @@ def calibrate(given: argparse.Namespace, journal: Journal, console: Console) -> 
     if left < total:
         console.note(f"{journal.path}: {total - left:,} of {total:,} markets are there already")
     with console.progress("markets", left) as advance:
-        found = measure_all(plan, configurations, journal, known, given.workers, advance)
+        found = measure_all(plan, configurations, journal, known, options.workers, advance)
     for market, outcome in found.items():
         if outcome.stage is None:
             console.note(f"planted {market.strength:g}, seed {market.seed}: {outcome.source}")
@@ -115,26 +115,26 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration, for every market"
     )
-    given = parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     # argparse gives all that follows --candles to it, overrides too.
-    given.overrides += [word for word in given.candles if "=" in word]
-    given.candles = [Path(word) for word in given.candles if "=" not in word]
-    return given
+    options.overrides += [word for word in options.candles if "=" in word]
+    options.candles = [Path(word) for word in options.candles if "=" not in word]
+    return options
 
 
-def _check(given: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace) -> None:
     """Refuse what asks for nothing, or for candles that are not there."""
-    if given.candles and not given.nulls:
+    if options.candles and not options.nulls:
         raise UserError(
             "--candles FILE ... is there to be rearranged into markets without an edge, and"
             " --nulls 0 asks for none: leave out one of the two."
         )
-    if not (given.nulls or given.planted):
+    if not (options.nulls or options.planted):
         raise UserError(
             "--nulls 0 and --planted 0 ask for no market: there is nothing to do. Give one of them"
             " a number."
         )
-    for file in given.candles:
+    for file in options.candles:
         if not file.exists():
             raise UserError(f"--candles {file} does not exist.")
 

@@ -1,4 +1,4 @@
-"""Finished markets, one line of JSON each, so that a run of hours can be broken off and go on."""
+"""Keep finished markets, one line of JSON each, so that a run of hours can be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markets in which the truth is known, and the configuration that trains on each of them."""
+"""Configure markets in which the truth is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One market, trained as `pipeline.train` trains it, and what came out."""
+"""Train one market as `pipeline.train` does, and record what came out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`calibration.md`, `calibration.json` and `calibration.png`: what was measured, and how again."""
+"""Write the page of a calibration: `calibration.md`, its figures as JSON and its picture."""
 
 from __future__ import annotations
 

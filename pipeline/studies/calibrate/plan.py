@@ -1,4 +1,4 @@
-"""Which markets a calibration is made of."""
+"""List the markets that a calibration is made of."""
 
 from __future__ import annotations
 

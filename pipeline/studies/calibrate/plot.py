@@ -1,4 +1,4 @@
-"""The power curve and the false positives as one picture."""
+"""Draw the power curve and the false positives as one picture."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError, how_to_install
-from pipeline.studies.calibrate.rates import Rate
-from pipeline.studies.calibrate.summary import LEVELS, PROMISED, Calibration
+from pipeline.studies.calibrate.summary import LEVELS, PROMISED, Calibration, Rate
 
 #: Of Okabe & Ito 2008: told apart by every kind of sight.
 COLOURS = {"DISCOVERY": "#E69F00", "VALIDATION": "#56B4E9", "MATURE": "#009E73"}
