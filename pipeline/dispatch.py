@@ -18,7 +18,6 @@ from pipeline.queue import lease
 from pipeline.queue.dispatcher import _Dispatcher
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,14 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "words", nargs="*", metavar="KEY=VALUE", help="concurrent, idle, server, storage"
     )
     config = load(parser.parse_args(arguments).words, DispatchConfig, "dispatch")
-    engine = open_database(config.storage.url)
-    repository = Repository(engine)
-    check_root(Path(config.storage.artifacts))
-    try:
+    with open_database(config.storage.url) as repository:
+        check_root(Path(config.storage.artifacts))
         if lease.claim(repository):
             _Dispatcher(repository, config).run()
-    finally:
-        engine.dispose()
     return command.DONE
 
 

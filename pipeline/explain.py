@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with opened(given.overrides, StorageOnly) as (_, repository):
         configuration = find(repository, only(given.ids))
         grid_size = searched_grid(repository, configuration)
-        explanation = explain(configuration, repository.events(configuration.id), grid_size)
+        explanation = explain(
+            configuration, repository.configurations.events(configuration.id), grid_size
+        )
     console = Console()
     if given.json:
         console.print(dumps(explanation.to_dict()))

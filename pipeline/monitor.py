@@ -14,7 +14,7 @@ from pipeline.cli.arguments import read_command_line
 from pipeline.cli.console import Console
 from pipeline.config import StoredConfig
 from pipeline.errors import UserError
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
 from pipeline.review.monitoring import (
@@ -58,7 +58,7 @@ def _wanted(repository: Repository, ids: Sequence[str], data: Data | None) -> li
             raise UserError(
                 "data=... holds the candles of one market: name the configurations it is for."
             )
-        return repository.configurations(limit=None)
+        return repository.configurations.find(limit=None)
     found = [find(repository, one) for one in dict.fromkeys(ids)]
     markets = sorted({f"{c.exchange}:{c.pair}:{c.timeframe}" for c in found})
     if data is not None and len(markets) > 1:

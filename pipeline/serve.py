@@ -44,20 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(console: Console, config: ServeConfig, security: Security) -> None:
     """Serve until told to end."""
-    engine = open_database(config.storage.url)
+    repository = open_database(config.storage.url)
     check_root(Path(config.storage.artifacts))
     listening = bound(config.host, config.port)
     try:
-        with Supervisor(engine, config.storage, config.concurrent, console.note):
+        with Supervisor(repository, config.storage, config.concurrent, console.note):
             # What answers takes seconds to import, in which the dispatcher starts.
             from pipeline.web.server import application, listen
 
-            app = application(engine, config, security)
+            app = application(repository, config, security)
             address = _address(config.host, listening)
             listen(app, listening, lambda: console.print(f"Serving on {address} ({ENDING})"))
     finally:
         listening.close()
-        engine.dispose()
+        repository.close()
 
 
 def _address(host: str, listening: socket.socket) -> str:

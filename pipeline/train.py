@@ -10,7 +10,6 @@ from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.sweeps import multirun
 from pipeline.training import job
@@ -22,12 +21,12 @@ from pipeline.training.summary import show_candles, show_result
 def main(config: TrainConfig) -> None:
     """Run one training job and store what it found."""
     console = Console()
-    repository = Repository(open_database(config.storage.url))
+    repository = open_database(config.storage.url)
     check_root(Path(config.storage.artifacts))
-    for dead in repository.reap_dead_jobs():
+    for dead in repository.jobs.reap():
         console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
     job_id = job.create(config, repository)
-    repository.start_job(job_id)
+    repository.jobs.start(job_id)
     trained, configuration_id = job.run(
         config,
         repository,

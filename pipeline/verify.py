@@ -11,7 +11,7 @@ from pipeline.cli import command
 from pipeline.cli.arguments import only, read_command_line
 from pipeline.cli.console import Console, Note
 from pipeline.config import StoredConfig
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration
 from pipeline.review.derived import Books
@@ -47,8 +47,8 @@ def _verified(
     market = load_again(simulation, data, configuration, note, named=named)
     books = Books(
         synthetic=own.synthetic,
-        filter_columns=repository.filter_columns(configuration.id),
-        events=repository.events(configuration.id),
+        filter_columns=repository.configurations.filter_columns(configuration.id),
+        events=repository.configurations.events(configuration.id),
     )
     return verify(configuration, record, simulation, market.candles, books)
 

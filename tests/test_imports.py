@@ -44,7 +44,6 @@ LAZY = {
     "pipeline.search.bayesian": "Optuna",
     "pipeline.validation.statistics": "scipy.stats",
     "pipeline.results.database": "SQLAlchemy",
-    "pipeline.results.jobs": "SQLAlchemy",
     "pipeline.web.server": "FastAPI and NiceGUI",
 }
 

@@ -15,8 +15,7 @@ from pipeline.executors.base import Attempted
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 from pipeline.queue import lease
-from pipeline.results.database import file_identity
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, file_identity
 
 #: Seconds between two looks at the queue, and between two signs of life.
 LOOK_EVERY, BEAT_EVERY = 0.25, 5.0
@@ -46,7 +45,7 @@ class _Dispatcher:
         file = file_identity(self._config.storage.url)
         try:
             self._keep_one_ready()
-            self._repository.reap_dead_jobs()
+            self._repository.jobs.reap()
             while time.monotonic() - busy < self._config.idle:
                 if time.monotonic() - beaten >= BEAT_EVERY:
                     beaten = time.monotonic()
@@ -54,7 +53,7 @@ class _Dispatcher:
                         return  # what it could still write would be in a file that is gone
                     if not lease.heartbeat(self._repository):
                         return
-                    self._repository.reap_dead_jobs()
+                    self._repository.jobs.reap()
                 self._hand_out()
                 self._keep_one_ready()
                 if self._collect() or self._is_attended():
@@ -69,7 +68,7 @@ class _Dispatcher:
         free = self._free()
         if not free:
             return
-        waiting = self._repository.queue(len(free) + len(given))
+        waiting = self._repository.jobs.waiting(len(free) + len(given))
         fresh = [job_id for job_id in waiting if job_id not in given]
         for place, job_id in zip(free, fresh, strict=False):
             self._worker(place).take(Attempted(job_id))
@@ -100,7 +99,7 @@ class _Dispatcher:
             outcome = self._workers[place].answer()[1]
             if outcome is None or outcome[1] is not None:  # dead, cancelled, or failed
                 self._workers.pop(place).stop()
-                self._repository.reap_dead_jobs()
+                self._repository.jobs.reap()
         return True
 
     def _is_attended(self) -> bool:
@@ -112,9 +111,9 @@ class _Dispatcher:
         for worker in self._workers.values():
             worker.stop()
         held = {worker.has.task for worker in self._workers.values() if worker.has}
-        for dead in self._repository.reap_dead_jobs():
+        for dead in self._repository.jobs.reap():
             if dead.id in held:
-                self._repository.restart_job(dead.id)
+                self._repository.jobs.restart(dead.id)
 
     def _share(self, place: int) -> dict[str, str]:
         names = gpus()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.models import DispatcherRow
 from pipeline.results.ownership import cause_of_death, this_process
 from pipeline.results.records import utc_now

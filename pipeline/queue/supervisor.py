@@ -13,14 +13,12 @@ import threading
 from tempfile import TemporaryFile
 from typing import IO
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.cli.console import Note
 from pipeline.config import StorageConfig
 from pipeline.queue import lease
-from pipeline.results.database import file_identity
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, file_identity
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0
@@ -35,7 +33,7 @@ class Supervisor:
 
     Parameters
     ----------
-    engine : Engine
+    repository : Repository
         The database whose jobs it runs.
     storage : StorageConfig
         The same, and the folder of artifacts, as the dispatcher is told.
@@ -50,8 +48,10 @@ class Supervisor:
         The dispatcher that was started last; None before, and after it was seen to have ended.
     """
 
-    def __init__(self, engine: Engine, storage: StorageConfig, concurrent: int, tell: Note) -> None:
-        self._repository = Repository(engine)
+    def __init__(
+        self, repository: Repository, storage: StorageConfig, concurrent: int, tell: Note
+    ) -> None:
+        self._repository = repository
         self._file = file_identity(storage.url)
         self._storage, self._concurrent, self._tell = storage, concurrent, tell
         self.process: subprocess.Popen[bytes] | None = None

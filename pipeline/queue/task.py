@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.config import StorageConfig, TrainConfig
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database
 from pipeline.training.job import kept_true, run
 from pipeline.training.run import Reporter
 
@@ -19,17 +18,13 @@ WATCH_EVERY = 0.5
 
 def run_job(storage: StorageConfig, job_id: str) -> None:
     """Do a queued job; what became of it is in its row. Nothing, where it waits no more."""
-    engine = open_database(storage.url)
-    try:
-        repository = Repository(engine)
-        if not repository.take_job(job_id):
+    with open_database(storage.url) as repository:
+        if not repository.jobs.take(job_id):
             return
         with _watched(repository, job_id), kept_true(repository, job_id):
-            told = repository.job(job_id).config | {"storage": storage.model_dump()}
+            told = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
             config = TrainConfig.model_validate(told)
             run(config, repository, job_id, Reporter())
-    finally:
-        engine.dispose()
 
 
 @contextmanager
@@ -39,7 +34,7 @@ def _watched(repository: Repository, job_id: str) -> Iterator[None]:
 
     def watch() -> None:
         while not over.wait(WATCH_EVERY):
-            job = repository.job(job_id)
+            job = repository.jobs.read(job_id)
             if (job.status, job.pid) != ("running", os.getpid()) and not over.wait(WATCH_EVERY):
                 os._exit(0)  # the whole process, whatever it is computing
 

@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent, Job
 from pipeline.review.explanation import Explanation, explain
 from pipeline.review.stored import (
@@ -85,7 +85,7 @@ def load_report(
         When no configuration has this id.
     """
     configuration = find(repository, configuration_id)
-    events = repository.events(configuration.id)
+    events = repository.configurations.events(configuration.id)
     missing: dict[str, str] = {}
 
     def kept(name: str, load_part: Callable[[], Part]) -> Part | None:
@@ -97,7 +97,7 @@ def load_report(
 
     return ReportData(
         configuration=configuration,
-        job=repository.job(configuration.job_id),
+        job=repository.jobs.read(configuration.job_id),
         events=events,
         explanation=explain(configuration, events, searched_grid(repository, configuration)),
         artifacts=kept("artifacts", lambda: read_record(storage, configuration)),

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from pipeline.cli.arguments import LATEST
 from pipeline.errors import UserError, suggestion
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.models import SweepMarketRow, SweepRow
 from pipeline.results.records import Configuration
 from pipeline.validation.stages import Stage
@@ -101,7 +101,7 @@ def load_sweep(repository: Repository, sweep_id: str) -> SweepReport:
 
 def _market(repository: Repository, row: SweepMarketRow) -> SweptMarket:
     stored = row.configuration_id
-    configuration = None if stored is None else repository.configuration(stored)
+    configuration = None if stored is None else repository.configurations.read(stored)
     return SweptMarket(
         market=row.market,
         status=row.status,

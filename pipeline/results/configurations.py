@@ -1,4 +1,4 @@
-"""Which stored configurations a page shows, and in which order.
+"""Store, list and change the trained configurations of a database, with the events of each.
 
 A row holds some tens of kilobytes of documents, so neither counting nor ordering may touch rows:
 every sort key has an index that holds all filters too (`pipeline.results.models`), the ids of a
@@ -7,19 +7,273 @@ page are read from it alone, and only their rows are opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import uuid
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Select, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, select, text, update
+from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.results.models import TrainedConfiguration
-from pipeline.results.records import ConfigurationRow
+from pipeline.results.job_events import record
+from pipeline.results.jsonable import jsonable
+from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
+from pipeline.results.ownership import complete_job, get_row
+from pipeline.results.records import (
+    Configuration,
+    ConfigurationEvent,
+    ConfigurationRow,
+    from_row,
+    utc_now,
+)
+from pipeline.validation.stages import STAGES, Stage
 
 SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
 
 SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
+
+#: Makes a configuration's new document from the stored one.
+Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class StageMovedError(RuntimeError):
+    """A configuration was no longer in the stage that an event was to move it from."""
+
+
+class Configurations:
+    """Configurations of one database; `pipeline.results.database.Repository` makes it."""
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self._sessions = sessions
+
+    def save(self, found: Configuration) -> None:
+        """Store a configuration and complete its running job: both or neither.
+
+        Raises
+        ------
+        IllegalTransitionError
+            When the job is not running any more, or was given to another process.
+        """
+        metrics = found.out_of_sample
+        row = TrainedConfiguration(
+            **{field.name: getattr(found, field.name) for field in fields(found)},
+            oos_sharpe_ratio=float(metrics["sharpe_ratio"]),
+            oos_net_profit=float(metrics["net_profit"]),
+            sample_size=int(metrics["sample_size"]),
+            p_value=jsonable(found.statistics.get("p_value")),
+        )
+        with self._sessions.begin() as session:
+            record(session, found.job_id, "result", {"configuration_id": found.id})
+            complete_job(session, found.job_id)
+            session.add(row)
+
+    def read(self, configuration_id: str) -> Configuration:
+        """Read one configuration, or raise `UnknownIdError`."""
+        with self._sessions() as session:
+            row = get_row(session, TrainedConfiguration, configuration_id)
+            return from_row(Configuration, row)
+
+    def filter_columns(self, configuration_id: str) -> dict[str, float | int | None]:
+        """Read the figures of a configuration that have columns of their own, to be listed by.
+
+        Raises
+        ------
+        UnknownIdError
+            When there is no such configuration.
+        """
+        names = ("oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value")
+        with self._sessions() as session:
+            row = get_row(session, TrainedConfiguration, configuration_id)
+            return {name: getattr(row, name) for name in names}
+
+    def exists(self, configuration_id: str) -> bool:
+        """Tell whether a configuration is stored."""
+        with self._sessions() as session:
+            return session.get(TrainedConfiguration, configuration_id) is not None
+
+    def find(
+        self,
+        *,
+        lifecycle_stage: Stage | None = None,
+        exchange: str | None = None,
+        pair: str | None = None,
+        timeframe: str | None = None,
+        strategy: str | None = None,
+        job_id: str | None = None,
+        synthetic: bool | None = None,
+        is_active: bool | None = None,
+        order_by: SortKey = "created_at",
+        descending: bool = True,
+        limit: int | None = 100,
+        offset: int = 0,
+    ) -> list[Configuration]:
+        """Read a page of the configurations that match every filter given, nulls last."""
+        wanted = {
+            "lifecycle_stage": lifecycle_stage,
+            "exchange": exchange,
+            "pair": pair,
+            "timeframe": timeframe,
+            "strategy": strategy,
+            "job_id": job_id,
+            "synthetic": synthetic,
+            "is_active": is_active,
+        }
+        query = documents(wanted, order_by, descending, limit, offset)
+        with self._sessions() as session:
+            return [from_row(Configuration, row) for row in session.scalars(query)]
+
+    def page(
+        self,
+        *,
+        order_by: SortKey = "created_at",
+        descending: bool = True,
+        limit: int = 100,
+        offset: int = 0,
+        **wanted: Any,
+    ) -> tuple[list[ConfigurationRow], int]:
+        """Read a page as `configurations` does, without documents, and how many match in all.
+
+        ``wanted`` are the filters of `configurations`.
+        """
+        page = rows(wanted, order_by, descending, limit, offset)
+        with self._sessions() as session:
+            prefer_indices(session)
+            found = [ConfigurationRow(*row) for row in session.execute(page)]
+            return found, session.scalar(counted(wanted)) or 0
+
+    def ids(self) -> list[str]:
+        """Read the ids of all configurations, newest first."""
+        row = TrainedConfiguration
+        query = select(row.id).order_by(row.created_at.desc(), row.id)
+        with self._sessions() as session:
+            return list(session.scalars(query))
+
+    def record_event(self, event: ConfigurationEvent, change: Change) -> bool:
+        """Store an event, move its configuration's stage and change its document: all or nothing.
+
+        ``change`` takes the document as it is then: others may have written since it was read.
+
+        Where figures have a ``data_hash``, an event of the same kind with the same hash says that
+        these candles were looked at before: then nothing changes, and the answer is False.
+
+        Raises
+        ------
+        StageMovedError
+            When the configuration is not in the event's ``from_stage``.
+        """
+        row, same = TrainedConfiguration, ConfigurationEventRow
+        move = (  # first, so that this transaction holds the row before it reads
+            update(row)
+            .where(row.id == event.configuration_id, row.lifecycle_stage == event.from_stage)
+            .values(lifecycle_stage=event.to_stage)
+            .returning(row.document)
+        )
+        seen = select(same.figures).where(
+            same.configuration_id == event.configuration_id, same.kind == event.kind
+        )
+        with self._sessions() as session, session.begin() as transaction:
+            document = session.scalar(move)
+            if document is None:
+                present = get_row(session, row, event.configuration_id).lifecycle_stage
+                raise StageMovedError(
+                    f"{event.configuration_id} is in {present}, not in {event.from_stage}"
+                )
+            data_hash = event.figures.get("data_hash")
+            if data_hash is not None and any(
+                figures.get("data_hash") == data_hash for figures in session.scalars(seen)
+            ):
+                transaction.rollback()
+                return False
+            session.execute(
+                update(row)
+                .where(row.id == event.configuration_id)
+                .values(document=change(document))
+            )
+            session.add(same(**{f.name: getattr(event, f.name) for f in fields(event)}))
+        return True
+
+    def events(self, configuration_id: str) -> list[ConfigurationEvent]:
+        """Read what happened to a configuration, oldest first."""
+        row = ConfigurationEventRow
+        query = select(row).where(row.configuration_id == configuration_id)
+        with self._sessions() as session:
+            events = session.scalars(query.order_by(row.at, row.id))
+            return [from_row(ConfigurationEvent, event) for event in events]
+
+    def set_active(
+        self,
+        configuration_id: str,
+        active: bool,
+        reason: str,
+        *,
+        stages: Collection[Stage] = STAGES,
+        forced: bool = False,
+    ) -> bool:
+        """Switch a configuration on or off and record an event of it: both or neither.
+
+        Parameters
+        ----------
+        stages : collection of Stage
+            Those that it may be in at this very moment.
+
+        Returns
+        -------
+        bool
+            False where it was so already; then nothing is recorded.
+
+        Raises
+        ------
+        UnknownIdError
+            When it is not stored.
+        StageMovedError
+            When it is in none of ``stages``.
+        """
+        row = TrainedConfiguration
+        switch = (
+            update(row)
+            .where(row.id == configuration_id, ~row.is_active if active else row.is_active)
+            .where(row.lifecycle_stage.in_(stages))
+            .values(is_active=active)
+            .returning(row.lifecycle_stage)
+        )
+        with self._sessions.begin() as session:
+            stage = session.scalar(switch)
+            if stage is None:
+                present = get_row(session, row, configuration_id)
+                if present.is_active != active:
+                    raise StageMovedError(f"{configuration_id} is in {present.lifecycle_stage}")
+                return False
+            session.add(
+                ConfigurationEventRow(
+                    id=uuid.uuid4().hex,
+                    configuration_id=configuration_id,
+                    at=utc_now(),
+                    kind="activated" if active else "deactivated",
+                    from_stage=stage,
+                    to_stage=stage,
+                    reason=reason,
+                    figures={"forced": forced},
+                )
+            )
+        return True
+
+    def active_version(self) -> str:
+        """Return what changes whenever an active configuration comes, goes or has a new event.
+
+        A stored configuration never changes without an event, so its documents need not be read.
+        """
+        row, event = TrainedConfiguration, ConfigurationEventRow
+        query = (
+            select(row.id, func.count(event.id))
+            .outerjoin(event, event.configuration_id == row.id)
+            .where(row.is_active)
+            .group_by(row.id)
+            .order_by(row.id)
+        )
+        with self._sessions() as session:
+            held = ";".join(f"{one} {events}" for one, events in session.execute(query))
+        return hashlib.sha256(held.encode()).hexdigest()[:32]
 
 
 def counted(wanted: Mapping[str, Any]) -> Select[tuple[int]]:

@@ -1,8 +1,8 @@
 """Opening the database: SQLite for one machine, PostgreSQL for many, one URL to choose.
 
 `open_database` is the only way in. It answers every mistake a URL can hold with a sentence, and
-hands out an engine only when the tables are there and can be written to, because a training that
-learns at its end that the disk is read-only has wasted an hour.
+hands out a `Repository` only when the tables are there and can be written to, because a training
+that learns at its end that the disk is read-only has wasted an hour.
 
 SQLite runs in write-ahead mode, so readers and one writer do not stop each other, and waits up to
 30 s for another writer. Python's driver begins transactions by its own rules, which leave DDL
@@ -22,10 +22,15 @@ from sqlite3 import Connection as SQLiteConnection
 from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
 
 from pipeline.errors import UserError, suggestion
+from pipeline.results.configurations import Configurations
+from pipeline.results.job_events import sessions
+from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps
 from pipeline.results.migrations import NewerDatabaseError, upgrade
+from pipeline.results.sweeps import Sweeps
 
 _EXAMPLES = "sqlite:///var/results.db or postgresql://user:password@host/database"
 _POSTGRESQL = "postgresql+psycopg2"
@@ -42,7 +47,44 @@ _BUSY_MS = 30_000
 _TIMEOUT_S = "10"
 
 
-def open_database(url: str) -> Engine:
+class Repository:
+    """Jobs, configurations and sweeps of one open database; a context manager that closes it.
+
+    Parameters
+    ----------
+    engine : Engine
+        Of a database that has the tables.
+
+    Attributes
+    ----------
+    jobs, configurations, sweeps : Jobs, Configurations, Sweeps
+        What reads and writes the tables of each.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._sessions = sessions(engine)
+        self.jobs = Jobs(self._sessions)
+        self.configurations = Configurations(self._sessions)
+        self.sweeps = Sweeps(self._sessions)
+
+    def session(self) -> Session:
+        """Open a session, for modules of other folders that need statements of their own."""
+        return self._sessions()
+
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Repository:
     """Open the database at ``url``, creating or migrating its tables as needed.
 
     Parameters
@@ -61,7 +103,7 @@ def open_database(url: str) -> Engine:
     parsed = parse_url(url)
     open_engine = _open_sqlite if parsed.drivername == "sqlite" else _open_postgresql
     try:
-        return open_engine(parsed)
+        return Repository(open_engine(parsed))
     except NewerDatabaseError as error:
         raise UserError(
             f"The database {shown(parsed)} belongs to a later version of this program (schema"

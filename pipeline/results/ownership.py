@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.results.job_events import record_status
 from pipeline.results.models import Base, TrainingJob
-from pipeline.results.records import TRANSITIONS, Job, Status, utc_now
+from pipeline.results.records import TRANSITIONS, Status, utc_now
 
 
 def host() -> str:
@@ -89,8 +89,8 @@ class UnknownIdError(LookupError):
 class IllegalTransitionError(RuntimeError):
     """A job was asked for a state that its present one does not lead to.
 
-    A run that meets this in `Repository.progress` was cancelled, or taken for dead, by someone
-    else: it should stop.
+    A run that meets this in `Jobs.progress` was cancelled, or taken for dead, by someone else: it
+    should stop.
     """
 
     def __init__(self, job_id: str, status: Status, wanted: Status) -> None:
@@ -142,15 +142,6 @@ def cause_of_death(owned: Owned, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -
     return f"no heartbeat from {owned.host} for more than {heartbeat_limit}"
 
 
-def obituary(job: Job, heartbeat_limit: timedelta) -> str | None:
-    """Say why the job's process is taken for dead, and when it last spoke; None when it is not."""
-    reason = cause_of_death(job, heartbeat_limit)
-    if reason is None:
-        return None
-    work = f" during {job.stage_of_work}" if job.stage_of_work else ""
-    return f"{reason}; last heard of at {job.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC{work}"
-
-
 def move_job(
     session: Session,
     job_id: str,
@@ -199,6 +190,11 @@ def write_job(
         present = get_row(session, TrainingJob, job_id)
         error = NotOwnerError if present.status in sources else IllegalTransitionError
         raise error(job_id, present.status, wanted)
+
+
+def complete_job(session: Session, job_id: str) -> None:
+    """Complete a running job of this process; see `move_job`."""
+    move_job(session, job_id, "completed", owned=True, finished_at=utc_now(), progress=1.0)
 
 
 def requeue_job(

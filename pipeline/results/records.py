@@ -6,9 +6,9 @@ and kept after the session is gone, and changing the database takes a method of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pipeline.validation.stages import Stage
 
@@ -210,3 +210,11 @@ class SweepMarket:
     fdr_q_value: float | None
     error: str | None
     seconds: float | None
+
+
+Record = TypeVar("Record", Job, JobEvent, Configuration, ConfigurationEvent, Sweep, SweepMarket)
+
+
+def from_row(kind: type[Record], row: object) -> Record:
+    """Make a record from the columns of a row that have its fields' names."""
+    return kind(**{column.name: getattr(row, column.name) for column in fields(kind)})

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.results.job_events import record_status, sessions
+from pipeline.results.job_events import record_status
 from pipeline.results.jobs import new_job
 from pipeline.results.models import (
     SweepMarketRow,
@@ -35,7 +35,14 @@ from pipeline.results.ownership import (
     requeue_job,
     this_process,
 )
-from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, utc_now
+from pipeline.results.records import (
+    MarketStatus,
+    Status,
+    Sweep,
+    SweepMarket,
+    from_row,
+    utc_now,
+)
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
 There = Callable[[str | None], bool]
@@ -65,16 +72,10 @@ class Wanted:
 
 
 class Sweeps:
-    """Sweeps of one database.
+    """Sweeps of one database; `pipeline.results.database.Repository` makes it."""
 
-    Parameters
-    ----------
-    engine : Engine
-        From `pipeline.results.database.open_database`.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._sessions = sessions(engine)
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self._sessions = sessions
 
     def newest(self, key: str) -> Sweep | None:
         """Read the sweep with this key that began last."""
@@ -82,23 +83,23 @@ class Sweeps:
         query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
         with self._sessions() as session:
             row = session.scalar(query)
-            return None if row is None else _sweep(row)
+            return None if row is None else from_row(Sweep, row)
 
     def recent(self, limit: int = 50) -> list[Sweep]:
         """Read sweeps, newest first."""
         query = select(SweepRow).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
         with self._sessions() as session:
-            return [_sweep(row) for row in session.scalars(query)]
+            return [from_row(Sweep, row) for row in session.scalars(query)]
 
     def sweep(self, sweep_id: str) -> Sweep:
         """Read one sweep, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            return _sweep(get_row(session, SweepRow, sweep_id))
+            return from_row(Sweep, get_row(session, SweepRow, sweep_id))
 
     def markets(self, sweep_id: str) -> list[SweepMarket]:
         """Read the markets of a sweep in their order."""
         with self._sessions() as session:
-            return [_market(row) for row in _rows(session, sweep_id)]
+            return [from_row(SweepMarket, row) for row in _rows(session, sweep_id)]
 
     def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
         """Count the markets of a sweep in each state that any is in."""
@@ -262,7 +263,7 @@ class Sweeps:
                 session.refresh(job)
             _settle(session, row, job)
             session.flush()
-            return _market(row)
+            return from_row(SweepMarket, row)
 
     def judged(self, claim: Claim, q_values: Mapping[str, float | None]) -> None:
         """Write the q-values of the markets' configurations, by configuration id."""
@@ -382,11 +383,3 @@ def _row(session: Session, claim: Claim, position: int) -> SweepMarketRow:
     row = session.get(SweepMarketRow, (claim.sweep_id, position))
     assert row is not None, "a task names a market of its sweep"
     return row
-
-
-def _sweep(row: SweepRow) -> Sweep:
-    return Sweep(**{field.name: getattr(row, field.name) for field in fields(Sweep)})
-
-
-def _market(row: SweepMarketRow) -> SweepMarket:
-    return SweepMarket(**{field.name: getattr(row, field.name) for field in fields(SweepMarket)})

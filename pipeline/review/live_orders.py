@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pipeline.results.database import Repository
 from pipeline.results.document import executed
-from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.rejudging import EXECUTION, Judgement, held, rejudge
 from pipeline.validation.stages import Gate, Stage, judge
@@ -44,7 +44,7 @@ def record_execution(
         When the configuration is not stored.
     """
     rejudge(repository, configuration_id, partial(_judgement, metrics))
-    return repository.configuration(configuration_id).lifecycle_stage
+    return repository.configurations.read(configuration_id).lifecycle_stage
 
 
 def gated(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -23,8 +23,9 @@ from pipeline.config import FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.configurations import StageMovedError
+from pipeline.results.database import Repository
 from pipeline.results.document import restaged
-from pipeline.results.jobs import Repository, StageMovedError
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.review.rejudging import MONITOR
@@ -244,7 +245,7 @@ def monitor_configuration(
             reason=result.found.reason,
             figures=result.figures(),
         )
-        recorded = repository.record_event(event, result.document)
+        recorded = repository.configurations.record_event(event, result.document)
     except _NothingNewError as reason:
         return skipped(skipped=str(reason))
     except UserError as error:

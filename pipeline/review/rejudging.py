@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select, update
 
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.models import Base, ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import UnknownIdError, get_row
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now

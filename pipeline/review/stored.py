@@ -31,8 +31,7 @@ from pipeline.errors import UserError, suggestion
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
-from pipeline.results.database import open_database, parse_url
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database, parse_url
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.search.evaluator import Evaluator
@@ -68,11 +67,8 @@ def opened(overrides: Sequence[str], schema: type[Schema]) -> Iterator[tuple[Sch
             f"There is no database {url.database}: nothing was trained into it. Work in the folder"
             " of the training, or say where it is: storage.url=sqlite:///FILE."
         )
-    engine = open_database(config.storage.url)
-    try:
-        yield config, Repository(engine)
-    finally:
-        engine.dispose()
+    with open_database(config.storage.url) as repository:
+        yield config, repository
 
 
 def find(repository: Repository, configuration_id: str) -> Configuration:
@@ -84,14 +80,14 @@ def find(repository: Repository, configuration_id: str) -> Configuration:
         When there is none; it suggests the nearest.
     """
     if configuration_id == LATEST:
-        newest = repository.configurations(limit=1)
+        newest = repository.configurations.find(limit=1)
         if not newest:
             raise UserError("No configuration is stored in this database: train one first.")
         return newest[0]
     try:
-        return repository.configuration(configuration_id)
+        return repository.configurations.read(configuration_id)
     except UnknownIdError:
-        known = repository.configuration_ids()
+        known = repository.configurations.ids()
         near = suggestion(configuration_id, known) or (
             f" The newest is {known[0]}." if known else " The database holds none."
         )
@@ -111,7 +107,7 @@ def simulation_config(
     UserError
         When the parts do not go together, or the row is older than this program understands.
     """
-    stored = repository.job(configuration.job_id).config
+    stored = repository.jobs.read(configuration.job_id).config
     values = {name: stored[name] for name in SimulationConfig.model_fields}
     if data is not None:
         values["data"] = data.model_dump()
@@ -120,7 +116,7 @@ def simulation_config(
 
 def searched_grid(repository: Repository, configuration: Configuration) -> int | None:
     """Count the combinations of the grid that was searched; None where it was no grid."""
-    stored = repository.job(configuration.job_id).config
+    stored = repository.jobs.read(configuration.job_id).config
     if stored["space"] != "grid":
         return None
     return validated(stored["strategy"], StrategyConfig).grid_size

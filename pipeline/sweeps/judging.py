@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from pipeline.results.database import Repository
 from pipeline.results.document import rejudged
-from pipeline.results.jobs import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.rejudging import SWEEP, Judgement, Tested, held, rejudge, tested
 from pipeline.validation.multiple_testing import adjusted

@@ -12,7 +12,6 @@ from pipeline.cli.console import Console
 from pipeline.cli.outcome import Ended, Outcome
 from pipeline.config import TrainConfig, load
 from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
 from pipeline.sweeps.judging import judge_together
 from pipeline.sweeps.table import MarketRow, show
 
@@ -53,9 +52,7 @@ def _judged(
     results: dict[int, dict[str, Any]],
 ) -> dict[int, MarketRow]:
     """Judge the jobs of one database and make their rows."""
-    engine = open_database(load(storage, TrainConfig, "train").storage.url)
-    try:
-        repository = Repository(engine)
+    with open_database(load(storage, TrainConfig, "train").storage.url) as repository:
         ids = {job: results[job]["configuration_id"] for job in jobs}
         q_values = judge_together(repository, [one for one in ids.values() if one is not None])
         rows = {}
@@ -63,7 +60,7 @@ def _judged(
             result, one = results[job], ids[job]
             rows[job] = MarketRow(
                 market=label,
-                stage=None if one is None else repository.configuration(one).lifecycle_stage,
+                stage=None if one is None else repository.configurations.read(one).lifecycle_stage,
                 synthetic=result["synthetic"],
                 oos_sharpe_ratio=result["out_of_sample"]["sharpe_ratio"],
                 trades=result["out_of_sample"]["sample_size"],
@@ -72,8 +69,6 @@ def _judged(
                 seconds=outcome.seconds,
             )
         return rows
-    finally:
-        engine.dispose()
 
 
 def _failed(outcome: Outcome, label: str) -> MarketRow:

@@ -13,8 +13,7 @@ from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
 from pipeline.results.artifacts import check_root
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
 from pipeline.sweeps.judging import judge_together
@@ -46,34 +45,32 @@ def sweep(console: Console, config: SweepConfig, asked: Asked) -> bool:
     UserError
         When another process runs the same sweep, or takes it over.
     """
-    engine = open_database(config.storage.url)
-    try:
-        artifacts = Path(config.storage.artifacts)
-        check_root(artifacts)
-        sweeps, repository = Sweeps(engine), Repository(engine)
-        begun = opened(
-            sweeps, asked, artifacts, resume=config.resume, retry_failed=config.retry_failed
-        )
-        kept = {
-            r.market: KEPT[r.status] for r in sweeps.markets(begun.sweep.id) if r.status in KEPT
-        }
-        if begun.claim is None:
-            console.note(
-                f"This sweep was completed at {begun.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
-                " nothing has changed: resume=false begins a new one."
+    with open_database(config.storage.url) as repository:
+        try:
+            artifacts = Path(config.storage.artifacts)
+            check_root(artifacts)
+            sweeps = repository.sweeps
+            begun = opened(
+                sweeps, asked, artifacts, resume=config.resume, retry_failed=config.retry_failed
             )
-        else:
-            for dead in repository.reap_dead_jobs():
-                console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
-            _run(console, config, begun, begun.claim, sweeps, repository)
-        rows = sweeps.markets(begun.sweep.id)
-        show(console, [_shown(repository, row, kept.get(row.market, "")) for row in rows])
-        _say_where(console, config, begun.sweep.id, rows)
-        return all(row.status != "failed" for row in rows)
-    except SweepTakenError as taken:
-        raise UserError(f"Nothing more is written here: {taken}.") from None
-    finally:
-        engine.dispose()
+            kept = {
+                r.market: KEPT[r.status] for r in sweeps.markets(begun.sweep.id) if r.status in KEPT
+            }
+            if begun.claim is None:
+                console.note(
+                    f"This sweep was completed at {begun.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
+                    " nothing has changed: resume=false begins a new one."
+                )
+            else:
+                for dead in repository.jobs.reap():
+                    console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
+                _run(console, config, begun, begun.claim, sweeps, repository)
+            rows = sweeps.markets(begun.sweep.id)
+            show(console, [_shown(repository, row, kept.get(row.market, "")) for row in rows])
+            _say_where(console, config, begun.sweep.id, rows)
+            return all(row.status != "failed" for row in rows)
+        except SweepTakenError as taken:
+            raise UserError(f"Nothing more is written here: {taken}.") from None
 
 
 def _run(
@@ -191,7 +188,7 @@ def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
     """Join a market's row with the figures of its configuration."""
     stored = None
     if row.configuration_id is not None:
-        stored = repository.configuration(row.configuration_id)
+        stored = repository.configurations.read(row.configuration_id)
     metrics = stored.out_of_sample if stored else {}
     return MarketRow(
         market=row.market,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.config import TrainConfig
 from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
-from pipeline.results.sweeps import Claim, Sweeps
+from pipeline.results.sweeps import Claim
 from pipeline.training import job
 from pipeline.training.run import Reporter
 
@@ -41,15 +40,12 @@ def train_market(shared: Shared, task: Task) -> tuple[str, ...]:
     already, because its worker died in the moment after, is left as it is.
     """
     notes: list[str] = []
-    with chdir(shared.folder):
-        engine = open_database(shared.url)
+    with chdir(shared.folder), open_database(shared.url) as repository:
         try:
-            job_id = Sweeps(engine).claim_market(shared.claim, task.position)
+            job_id = repository.sweeps.claim_market(shared.claim, task.position)
             if job_id is not None:
                 reporter = Reporter(note=notes.append)
-                job.run(task.config, Repository(engine), job_id, reporter)
+                job.run(task.config, repository, job_id, reporter)
         except Exception as error:
             notes.append(job.sentence(error))
-        finally:
-            engine.dispose()
     return tuple(notes)

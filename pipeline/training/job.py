@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from pipeline.cli.console import Advance, Progress
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError
 from pipeline.training.provenance import config_hash
 from pipeline.training.run import Reporter, Trained, train
@@ -24,7 +24,7 @@ HEARTBEAT_EVERY = 0.5
 
 
 def description(config: TrainConfig) -> dict[str, Any]:
-    """Describe a configuration as its job's row does: the arguments of `Repository.create_job`."""
+    """Describe a configuration as its job's row does: the arguments of `Repository.jobs.create`."""
     return {
         "exchange": config.market.exchange.name,
         "pair": config.market.pair,
@@ -39,7 +39,7 @@ def description(config: TrainConfig) -> dict[str, Any]:
 
 def create(config: TrainConfig, repository: Repository) -> str:
     """Store a pending job of this process and return its id."""
-    return repository.create_job(**description(config))
+    return repository.jobs.create(**description(config))
 
 
 def run(
@@ -63,7 +63,7 @@ def run(
         progress = _RecordedProgress(reporter.progress, repository, job_id)
 
         def note(text: str) -> None:
-            repository.note(job_id, text)
+            repository.jobs.note(job_id, text)
             reporter.note(text)
 
         trained = train(config, replace(reporter, progress=progress, note=note))
@@ -81,11 +81,11 @@ def kept_true(repository: Repository, job_id: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         with suppress(IllegalTransitionError):
-            repository.cancel_job(job_id)
+            repository.jobs.cancel(job_id)
         raise
     except BaseException as error:  # SystemExit too: what Rich raises when its reader has gone
         with suppress(IllegalTransitionError):
-            repository.fail_job(job_id, sentence(error))
+            repository.jobs.fail(job_id, sentence(error))
         raise
 
 
@@ -121,7 +121,7 @@ class _RecordedProgress:
                     counted = (self._job_id, fraction, stage)
                     # A database that is busy for long costs a line of progress, not the job.
                     with suppress(OperationalError):
-                        self._repository.progress(*counted, done=done, total=total, rate=rate)
+                        self._repository.jobs.progress(*counted, done=done, total=total, rate=rate)
 
-            self._repository.progress(self._job_id, 0.0, stage, total=total)
+            self._repository.jobs.progress(self._job_id, 0.0, stage, total=total)
             yield advance

@@ -21,8 +21,8 @@ from pipeline.results.artifacts import (
     ScoreSurface,
     write_artifacts,
 )
+from pipeline.results.database import Repository
 from pipeline.results.document import build_document, new_configuration_id
-from pipeline.results.jobs import Repository
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
@@ -46,7 +46,7 @@ def store(trained: Trained, repository: Repository, job_id: str) -> str | None:
     when nothing admissible was found; the job is then complete without a configuration.
     """
     if trained.parameters is None:
-        repository.complete_job(job_id)
+        repository.jobs.complete(job_id)
         return None
     now = datetime.now(UTC)
     identity = new_configuration_id(trained.strategy, now)
@@ -54,10 +54,10 @@ def store(trained: Trained, repository: Repository, job_id: str) -> str | None:
     root = Path(trained.config.storage.artifacts)
     folder = root / write_artifacts(root, identity, _artifacts(trained))
     try:
-        repository.save_configuration(configuration)
+        repository.configurations.save(configuration)
     except BaseException:
         # An interrupt may arrive after the transaction: a row must not lose its artifacts.
-        if not repository.has_configuration(identity):
+        if not repository.configurations.exists(identity):
             shutil.rmtree(folder)
         raise
     return identity

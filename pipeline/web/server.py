@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
-from sqlalchemy import Engine
 
 from pipeline.config.commands import ServeConfig
+from pipeline.results.database import Repository
 from pipeline.web import studio
 from pipeline.web.api.access import Security
 from pipeline.web.api.app import create_app
@@ -41,9 +41,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def application(engine: Engine, config: ServeConfig, security: Security) -> FastAPI:
+def application(repository: Repository, config: ServeConfig, security: Security) -> FastAPI:
     """Make the application over a database."""
-    service = Service(engine, Settings(config.storage, config.store, config.concurrent))
+    service = Service(repository, Settings(config.storage, config.store, config.concurrent))
     service.warm_up()
     app = create_app(service, security, starts_a_minute=config.starts_a_minute)
     studio.mount(app, service)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import StorageConfig, TrainConfig, load
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database
 from pipeline.training import job
 
 SMALL = (
@@ -37,9 +36,8 @@ def storage(tmp_path: Path) -> StorageConfig:
 @pytest.fixture
 def repository(storage: StorageConfig) -> Iterator[Repository]:
     """Repository of `storage`."""
-    engine = open_database(storage.url)
-    yield Repository(engine)
-    engine.dispose()
+    with open_database(storage.url) as repository:
+        yield repository
 
 
 @pytest.fixture
@@ -48,7 +46,7 @@ def queue_small(repository: Repository) -> Callable[[int], str]:
 
     def queue(seed: int) -> str:
         config = load([*SMALL, f"seed={seed}"], TrainConfig, "train")
-        return repository.queue_jobs([job.description(config)])[0]
+        return repository.jobs.queue([job.description(config)])[0]
 
     return queue
 

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.results.job_events import events_after
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from support.serving import PATIENCE, until
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -20,9 +19,9 @@ def test_queued_jobs_are_done_once_and_the_dispatcher_ends(
 ) -> None:
     ids = [queue_small(seed) for seed in (1, 2, 3)]
     assert start().wait(PATIENCE) == 0
-    assert {repository.job(one).status for one in ids} == {"completed"}
+    assert {repository.jobs.read(one).status for one in ids} == {"completed"}
     for one in ids:
-        told = [e.payload["status"] for e in events_after(repository, 0, one) if e.kind == "status"]
+        told = [e.payload["status"] for e in repository.jobs.events(0, one) if e.kind == "status"]
         assert told == ["pending", "running", "completed"]
 
 
@@ -31,7 +30,7 @@ def test_a_second_dispatcher_leaves(
 ) -> None:
     job_id = queue_small(1)
     first = start(idle=30)
-    until(lambda: repository.job(job_id).status == "running")
+    until(lambda: repository.jobs.read(job_id).status == "running")
     assert start().wait(PATIENCE) == 0
     assert first.poll() is None
 
@@ -41,15 +40,15 @@ def test_a_cancelled_job_ends_and_the_next_is_done(
 ) -> None:
     first = queue_small(1)
     start()
-    until(lambda: repository.job(first).stage_of_work is not None)
-    worker = repository.job(first).pid
-    repository.cancel_job(first)
+    until(lambda: repository.jobs.read(first).stage_of_work is not None)
+    worker = repository.jobs.read(first).pid
+    repository.jobs.cancel(first)
     began = time.monotonic()
     until(lambda: not Path(f"/proc/{worker}").exists())
     assert time.monotonic() - began < 3.0
     second = queue_small(2)
-    until(lambda: repository.job(second).status == "completed")
-    assert repository.job(first).status == "cancelled"
+    until(lambda: repository.jobs.read(second).status == "completed")
+    assert repository.jobs.read(first).status == "cancelled"
 
 
 def test_what_runs_is_queued_again_when_the_dispatcher_is_told_to_end(
@@ -57,7 +56,7 @@ def test_what_runs_is_queued_again_when_the_dispatcher_is_told_to_end(
 ) -> None:
     job_id = queue_small(1)
     dispatcher = start()
-    until(lambda: repository.job(job_id).stage_of_work is not None)
+    until(lambda: repository.jobs.read(job_id).stage_of_work is not None)
     dispatcher.send_signal(signal.SIGTERM)
     dispatcher.wait(PATIENCE)
-    assert repository.job(job_id).queued
+    assert repository.jobs.read(job_id).queued

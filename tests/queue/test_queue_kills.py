@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.results.job_events import events_after
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.models import DispatcherRow
 from pipeline.results.records import Job
 from support.serving import PATIENCE, command, served, until
@@ -36,11 +35,11 @@ def test_kills_lose_nothing_and_double_nothing(
     time.sleep(chance.uniform(0, 1))
     dispatcher.kill()
     dispatcher.wait()
-    until(lambda: not [*repository.reap_dead_jobs(), *repository.jobs("running")])
-    failed = repository.jobs("failed")
+    until(lambda: not [*repository.jobs.reap(), *repository.jobs.find("running")])
+    failed = repository.jobs.find("failed")
     for job in failed:
         assert "is gone" in (job.error or "")
-        repository.restart_job(job.id)
+        repository.jobs.restart(job.id)
     assert start().wait(PATIENCE) == 0
     assert_done_once(repository, ids)
 
@@ -57,7 +56,7 @@ def test_jobs_outlive_their_server(
     url = f"sqlite:///{tmp_path}/trainings.db"
     ids = [queue_small(one) for one in (1, 2)]
     server = command(tmp_path, "port=0", f"storage.url='{url}'")
-    until(lambda: repository.jobs("running"))
+    until(lambda: repository.jobs.find("running"))
     time.sleep(chance.uniform(0, 1))
     server.kill()
     server.communicate()
@@ -67,15 +66,15 @@ def test_jobs_outlive_their_server(
         kill_the_dispatcher(repository)
     with served(tmp_path, url=url):
         until(lambda: not open_jobs(repository))
-        for job in repository.jobs("failed"):
+        for job in repository.jobs.find("failed"):
             assert "is gone" in (job.error or "")
-            repository.restart_job(job.id)
+            repository.jobs.restart(job.id)
         until(lambda: not open_jobs(repository))
     assert_done_once(repository, ids)
 
 
 def open_jobs(repository: Repository) -> list[Job]:
-    return [*repository.jobs("pending"), *repository.jobs("running")]
+    return [*repository.jobs.find("pending"), *repository.jobs.find("running")]
 
 
 def kill_the_dispatcher(repository: Repository) -> None:
@@ -86,20 +85,20 @@ def kill_the_dispatcher(repository: Repository) -> None:
 
 
 def kill_a_worker(repository: Repository, chance: random.Random) -> None:
-    until(lambda: repository.jobs("running"))
+    until(lambda: repository.jobs.find("running"))
     time.sleep(chance.uniform(0, 1))
-    if running := repository.jobs("running"):  # it may have ended meanwhile
+    if running := repository.jobs.find("running"):  # it may have ended meanwhile
         os.kill(chance.choice(running).pid, signal.SIGKILL)
 
 
 def assert_done_once(repository: Repository, ids: list[str]) -> None:
     for job_id in ids:
-        assert repository.job(job_id).status == "completed"
-        told = events_after(repository, 0, job_id)
+        assert repository.jobs.read(job_id).status == "completed"
+        told = repository.jobs.events(0, job_id)
         states = [e.payload["status"] for e in told if e.kind == "status"]
         assert states[-2:] == ["running", "completed"]
         assert states.count("completed") == 1
         assert states.count("running") == 1 + states.count("failed")
         assert sum(e.kind == "result" for e in told) == 1
-    stored = [one.job_id for one in repository.configurations()]
+    stored = [one.job_id for one in repository.configurations.find()]
     assert sorted(stored) == sorted(ids)

@@ -15,8 +15,7 @@ import pytest
 from pipeline.config import StorageConfig
 from pipeline.queue import lease
 from pipeline.queue.supervisor import Supervisor
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database
 from pipeline.results.models import DispatcherRow
 from support.serving import PATIENCE, end_dispatcher, until
 
@@ -27,10 +26,11 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 def told(storage: StorageConfig) -> Iterator[list[str]]:
     """What a supervisor says; its dispatcher ends with the test."""
     sentences: list[str] = []
-    engine = open_database(storage.url)
-    with Supervisor(engine, storage, 1, sentences.append) as supervisor:
+    with (
+        open_database(storage.url) as repository,
+        Supervisor(repository, storage, 1, sentences.append) as supervisor,
+    ):
         yield sentences
-    engine.dispose()
     end_dispatcher(storage.url)
     assert supervisor.process is not None
     assert supervisor.process.wait(PATIENCE) == 143
@@ -50,7 +50,7 @@ def test_a_dispatcher_that_dies_is_reaped_and_followed_by_another(
     until(lambda: pid(repository) != first)
     assert not Path(f"/proc/{first}").exists()
     job_id = queue_small(1)
-    until(lambda: repository.job(job_id).status == "completed")
+    until(lambda: repository.jobs.read(job_id).status == "completed")
     assert told == []
 
 
@@ -63,10 +63,8 @@ def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
         lambda storage, concurrent, errors: subprocess.Popen(broken, stderr=errors),
     )
     sentences: list[str] = []
-    engine = open_database(storage.url)
-    with Supervisor(engine, storage, 1, sentences.append):
+    with Supervisor(repository, storage, 1, sentences.append):
         until(lambda: len(sentences) == 2)
-    engine.dispose()
     said = "The dispatcher of queued jobs ended with exit status 3. It said: No room."
     assert sentences == [f"{said} Next try in 2 s.", f"{said} Next try in 4 s."]
 

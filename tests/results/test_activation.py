@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.results.activation import active_version, set_active
-from pipeline.results.jobs import Repository, StageMovedError
+from pipeline.results.configurations import StageMovedError
+from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationRow
 from pipeline.validation.stages import STAGES
@@ -17,24 +17,24 @@ from pipeline.validation.stages import STAGES
 def stored(
     repository: Repository, running_job: str, example: Callable[..., Configuration]
 ) -> Configuration:
-    repository.save_configuration(found := example(running_job))
+    repository.configurations.save(found := example(running_job))
     return found
 
 
 def test_every_switch_is_kept_once(repository: Repository, stored: Configuration) -> None:
-    versions = [active_version(repository)]
-    assert set_active(repository, stored.id, True, "fills look right", forced=True)
-    versions.append(active_version(repository))
-    assert not set_active(repository, stored.id, True, "again")
-    assert active_version(repository) == versions[-1]
-    assert set_active(repository, stored.id, False, "enough")
-    kept = [(e.kind, e.reason, e.figures) for e in repository.events(stored.id)]
+    versions = [repository.configurations.active_version()]
+    assert repository.configurations.set_active(stored.id, True, "fills look right", forced=True)
+    versions.append(repository.configurations.active_version())
+    assert not repository.configurations.set_active(stored.id, True, "again")
+    assert repository.configurations.active_version() == versions[-1]
+    assert repository.configurations.set_active(stored.id, False, "enough")
+    kept = [(e.kind, e.reason, e.figures) for e in repository.configurations.events(stored.id)]
     assert kept == [
         ("activated", "fills look right", {"forced": True}),
         ("deactivated", "enough", {"forced": False}),
     ]
     assert versions[0] != versions[1]
-    assert active_version(repository) == versions[0]
+    assert repository.configurations.active_version() == versions[0]
 
 
 def test_a_stage_that_moved_meanwhile_is_not_switched_on(
@@ -42,21 +42,21 @@ def test_a_stage_that_moved_meanwhile_is_not_switched_on(
 ) -> None:
     others = [stage for stage in STAGES if stage != stored.lifecycle_stage]
     with pytest.raises(StageMovedError, match=f"is in {stored.lifecycle_stage}"):
-        set_active(repository, stored.id, True, "fills look right", stages=others)
-    assert repository.events(stored.id) == []
-    assert not repository.configuration(stored.id).is_active
+        repository.configurations.set_active(stored.id, True, "fills look right", stages=others)
+    assert repository.configurations.events(stored.id) == []
+    assert not repository.configurations.read(stored.id).is_active
 
 
 def test_what_is_not_stored_is_not_switched(repository: Repository) -> None:
     with pytest.raises(UnknownIdError):
-        set_active(repository, "nothing", True, "why")
+        repository.configurations.set_active("nothing", True, "why")
 
 
 def test_a_page_tells_figures_and_how_many_match(
     repository: Repository, stored: Configuration
 ) -> None:
-    rows, total = repository.page_of_configurations(exchange="binance", order_by="p_value", limit=1)
+    rows, total = repository.configurations.page(exchange="binance", order_by="p_value", limit=1)
     assert total == 1
     assert isinstance(rows[0], ConfigurationRow)
     assert (rows[0].id, rows[0].oos_sharpe_ratio, rows[0].p_value) == (stored.id, 1.5, 0.03)
-    assert repository.page_of_configurations(exchange="kraken") == ([], 0)
+    assert repository.configurations.page(exchange="kraken") == ([], 0)

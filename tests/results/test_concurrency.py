@@ -8,9 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-from pipeline.results.database import open_database
-from pipeline.results.job_events import events_after
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database
 from pipeline.results.ownership import IllegalTransitionError
 from pipeline.results.records import Configuration
 
@@ -34,16 +32,16 @@ def in_two_processes(work: Callable[..., Any], *arguments: Any) -> list[Any]:
 
 def train(worker: int, url: str, job: dict[str, Any], found: Configuration) -> list[str]:
     barrier.wait(60)
-    repository = Repository(open_database(url))
+    repository = open_database(url)
     ids = []
     for number in range(JOBS):
-        job_id = repository.create_job(**job)
-        repository.start_job(job_id)
+        job_id = repository.jobs.create(**job)
+        repository.jobs.start(job_id)
         for step in range(5):
-            repository.progress(job_id, step / 5, "search")
+            repository.jobs.progress(job_id, step / 5, "search")
         configuration_id = f"LIQUIDITY_SWEEP_V3_20230131_235959_{worker}{number:05}"
         changed = {"id": configuration_id, "job_id": job_id}
-        repository.save_configuration(Configuration(**(vars(found) | changed)))
+        repository.configurations.save(Configuration(**(vars(found) | changed)))
         ids.append(configuration_id)
     return ids
 
@@ -52,22 +50,20 @@ def test_two_processes_open_a_fresh_database_and_write_at_once(
     empty_url: str, example_job: dict[str, Any], example: Callable[..., Configuration]
 ) -> None:
     ids = in_two_processes(train, empty_url, example_job, example("0" * 32))
-    engine = open_database(empty_url)
-    repository = Repository(engine)
-    stored = {record.id for record in repository.configurations(limit=None)}
-    assert stored == {*ids[0], *ids[1]}
-    assert len(stored) == 2 * JOBS
-    assert len(repository.jobs("completed", limit=None)) == 2 * JOBS
-    engine.dispose()
+    with open_database(empty_url) as repository:
+        stored = {record.id for record in repository.configurations.find(limit=None)}
+        assert stored == {*ids[0], *ids[1]}
+        assert len(stored) == 2 * JOBS
+        assert len(repository.jobs.find("completed", limit=None)) == 2 * JOBS
 
 
 def claim(worker: int, url: str, job_ids: list[str]) -> list[str]:
-    repository = Repository(open_database(url))
+    repository = open_database(url)
     barrier.wait(60)
     mine = []
     for job_id in job_ids:
         try:
-            repository.start_job(job_id)
+            repository.jobs.start(job_id)
         except IllegalTransitionError:
             continue
         mine.append(job_id)
@@ -77,9 +73,8 @@ def claim(worker: int, url: str, job_ids: list[str]) -> list[str]:
 def test_a_job_is_started_by_one_of_two_processes(
     empty_url: str, example_job: dict[str, Any]
 ) -> None:
-    engine = open_database(empty_url)
-    job_ids = [Repository(engine).create_job(**example_job) for _ in range(JOBS)]
-    engine.dispose()
+    with open_database(empty_url) as repository:
+        job_ids = [repository.jobs.create(**example_job) for _ in range(JOBS)]
     one, two = in_two_processes(claim, empty_url, job_ids)
     assert sorted(one + two) == sorted(job_ids)
 
@@ -89,15 +84,15 @@ def test_of_restarts_at_once_one_is_made_and_the_others_are_told(
 ) -> None:
     def restarted(job_id: str) -> bool:
         try:
-            repository.restart_job(job_id)
+            repository.jobs.restart(job_id)
         except IllegalTransitionError:
             return False
         return True
 
     for _ in range(5):
-        job_id = repository.create_job(**example_job)
-        repository.cancel_job(job_id)
+        job_id = repository.jobs.create(**example_job)
+        repository.jobs.cancel(job_id)
         with ThreadPoolExecutor(6) as pool:
             assert sum(pool.map(restarted, [job_id] * 6)) == 1
-        told = [e.payload["status"] for e in events_after(repository, job_id=job_id)]
+        told = [e.payload["status"] for e in repository.jobs.events(job_id=job_id)]
         assert told == ["pending", "cancelled", "pending"]

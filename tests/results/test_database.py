@@ -38,9 +38,8 @@ TABLES = {
 
 def test_opening_creates_the_tables_and_opening_again_nothing(empty_url: str) -> None:
     for _ in range(2):
-        engine = open_database(empty_url)
-        assert set(inspect(engine).get_table_names()) == TABLES
-        engine.dispose()
+        with open_database(empty_url) as repository:
+            assert set(inspect(repository.engine).get_table_names()) == TABLES
 
 
 @pytest.mark.parametrize("given", ["postgres", "postgresql", "postgresql+psycopg2"])
@@ -55,7 +54,8 @@ def test_postgresql_always_goes_through_psycopg2(given: str) -> None:
 def test_sqlite_pragmas_hold_on_every_connection(
     tmp_path: Path, pragma: str, value: object
 ) -> None:
-    engine = open_database(f"sqlite:///{tmp_path}/results.db")
+    repository = open_database(f"sqlite:///{tmp_path}/results.db")
+    engine = repository.engine
     with engine.connect() as one, engine.connect() as two:
         for connection in (one, two):
             assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
@@ -120,7 +120,7 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
 
 def test_a_read_only_database_is_refused_before_the_training(tmp_path: Path) -> None:
     path = tmp_path / "results.db"
-    open_database(f"sqlite:///{path}").dispose()
+    open_database(f"sqlite:///{path}").close()
     take_away(path, 0o400)
     assert "Permission denied" in refusal(f"sqlite:///{path}")
 
@@ -145,10 +145,8 @@ def test_a_database_that_does_not_exist(server: Server) -> None:
 
 
 def test_a_database_of_a_later_version_is_refused(empty_url: str) -> None:
-    engine = open_database(empty_url)
-    with engine.begin() as connection:
+    with open_database(empty_url) as repository, repository.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    engine.dispose()
     message = refusal(empty_url)
     assert "belongs to a later version of this program (schema 9999, here 0005)" in message
     assert "hush" not in message
@@ -169,15 +167,15 @@ def test_opening_once_more_leaves_the_log_under_the_feet_of_the_first(tmp_path: 
     """Another process that ends would delete it, were this one's locks gone (SQLite, 2.2)."""
     path = tmp_path / "results.db"
     first = open_database(f"sqlite:///{path}")
-    with first.connect() as connection:
+    with first.engine.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE mine (value INTEGER)")
         connection.commit()
         log = Path(f"{path}-wal")
         before = log.stat().st_ino
-        open_database(f"sqlite:///{path}").dispose()
+        open_database(f"sqlite:///{path}").close()
         other = (
             f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT * FROM mine')"
         )
         subprocess.run([sys.executable, "-c", f"{other}.fetchall(); c.close()"], check=True)
         assert log.stat().st_ino == before
-    first.dispose()
+    first.close()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.results.jobs import Repository, StageMovedError
+from pipeline.results.configurations import StageMovedError
+from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent
 
@@ -20,7 +21,7 @@ def stored(
     repository: Repository, running_job: str, example: Callable[..., Configuration]
 ) -> Configuration:
     record = example(running_job)
-    repository.save_configuration(record)
+    repository.configurations.save(record)
     return record
 
 
@@ -42,9 +43,9 @@ def test_an_event_moves_the_stage_and_is_read_back(
     repository: Repository, stored: Configuration
 ) -> None:
     one = event(stored.id)
-    assert repository.record_event(one, lambda _: {"status": "DECAY"}) is True
-    assert repository.events(stored.id) == [one]
-    after = repository.configuration(stored.id)
+    assert repository.configurations.record_event(one, lambda _: {"status": "DECAY"}) is True
+    assert repository.configurations.events(stored.id) == [one]
+    after = repository.configurations.read(stored.id)
     assert (after.lifecycle_stage, after.document) == ("DECAY", {"status": "DECAY"})
 
 
@@ -55,27 +56,34 @@ def test_the_document_changes_from_what_it_is_by_then(
         event(stored.id, to_stage="VALIDATION", figures={}),
         event(stored.id, figures={}),
     )
-    repository.record_event(first, lambda _: {"status": "VALIDATION", "fills": 0.7})
-    repository.record_event(second, lambda document: document | {"status": "DECAY"})
-    assert repository.configuration(stored.id).document == {"status": "DECAY", "fills": 0.7}
+    repository.configurations.record_event(first, lambda _: {"status": "VALIDATION", "fills": 0.7})
+    repository.configurations.record_event(second, lambda document: document | {"status": "DECAY"})
+    assert repository.configurations.read(stored.id).document == {"status": "DECAY", "fills": 0.7}
 
 
 def test_events_come_oldest_first(repository: Repository, stored: Configuration) -> None:
     for day, data_hash in ((7, "b"), (6, "a"), (8, "c")):
         at = datetime(2023, 5, day, tzinfo=UTC)
         one = event(stored.id, at=at, to_stage="VALIDATION", figures={"data_hash": data_hash})
-        assert repository.record_event(one, lambda _: stored.document)
-    assert [one.figures["data_hash"] for one in repository.events(stored.id)] == ["a", "b", "c"]
+        assert repository.configurations.record_event(one, lambda _: stored.document)
+    assert [one.figures["data_hash"] for one in repository.configurations.events(stored.id)] == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_the_same_candles_change_nothing(repository: Repository, stored: Configuration) -> None:
-    repository.record_event(
+    repository.configurations.record_event(
         event(stored.id, to_stage="VALIDATION"), lambda _: {"status": "VALIDATION"}
     )
-    assert repository.record_event(event(stored.id), lambda _: {"status": "DECAY"}) is False
-    after = repository.configuration(stored.id)
+    assert (
+        repository.configurations.record_event(event(stored.id), lambda _: {"status": "DECAY"})
+        is False
+    )
+    after = repository.configurations.read(stored.id)
     assert (after.lifecycle_stage, after.document) == ("VALIDATION", {"status": "VALIDATION"})
-    assert len(repository.events(stored.id)) == 1
+    assert len(repository.configurations.events(stored.id)) == 1
 
 
 def test_another_kind_or_no_hash_is_not_the_same(
@@ -83,32 +91,34 @@ def test_another_kind_or_no_hash_is_not_the_same(
 ) -> None:
     for changes in ({}, {"kind": "other"}, {"figures": {}}, {"figures": {}}):
         one = event(stored.id, **({"to_stage": "VALIDATION"} | changes))
-        assert repository.record_event(one, lambda _: stored.document) is True
-    assert len(repository.events(stored.id)) == 4
+        assert repository.configurations.record_event(one, lambda _: stored.document) is True
+    assert len(repository.configurations.events(stored.id)) == 4
 
 
 def test_a_stage_that_moved_meanwhile_is_left_alone(
     repository: Repository, stored: Configuration
 ) -> None:
     with pytest.raises(StageMovedError, match="is in VALIDATION, not in MATURE"):
-        repository.record_event(
+        repository.configurations.record_event(
             event(stored.id, from_stage="MATURE"), lambda _: {"status": "DECAY"}
         )
-    assert repository.configuration(stored.id) == stored
-    assert repository.events(stored.id) == []
+    assert repository.configurations.read(stored.id) == stored
+    assert repository.configurations.events(stored.id) == []
 
 
 def test_an_event_that_cannot_be_stored_moves_nothing(
     repository: Repository, stored: Configuration
 ) -> None:
     with pytest.raises(IntegrityError):
-        repository.record_event(event(stored.id, to_stage="NOWHERE"), lambda _: {"status": "DECAY"})
-    assert repository.configuration(stored.id) == stored
+        repository.configurations.record_event(
+            event(stored.id, to_stage="NOWHERE"), lambda _: {"status": "DECAY"}
+        )
+    assert repository.configurations.read(stored.id) == stored
 
 
 def test_an_event_of_nothing(repository: Repository) -> None:
     with pytest.raises(UnknownIdError):
-        repository.record_event(event("none"), lambda _: {})
+        repository.configurations.record_event(event("none"), lambda _: {})
 
 
 def test_ids_newest_first(
@@ -116,10 +126,10 @@ def test_ids_newest_first(
 ) -> None:
     ids = []
     for day in (1, 3, 2):
-        job_id = repository.create_job(**example_job)
-        repository.start_job(job_id)
+        job_id = repository.jobs.create(**example_job)
+        repository.jobs.start(job_id)
         created = datetime(2023, 1, day, tzinfo=UTC)
         record = example(job_id, created_at=created)
-        repository.save_configuration(record)
+        repository.configurations.save(record)
         ids.append(record.id)
-    assert repository.configuration_ids() == [ids[1], ids[2], ids[0]]
+    assert repository.configurations.ids() == [ids[1], ids[2], ids[0]]

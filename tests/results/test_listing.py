@@ -66,8 +66,7 @@ def test_a_page_far_behind_is_read_in_order(
 
 @pytest.mark.slow
 def test_pages_of_100_000_configurations_take_less_than_100_ms(empty_url: str) -> None:
-    engine = open_database(empty_url)
-    fill(engine, 100_000)
-    medians = measure(engine)
-    engine.dispose()
+    with open_database(empty_url) as repository:
+        fill(repository, 100_000)
+        medians = measure(repository)
     assert {page: s for page, s in medians.items() if s > 0.1} == {}

@@ -60,6 +60,5 @@ def test_schema_sql_makes_the_database_that_the_migrations_make(
         capture_output=True,
         timeout=30,
     )
-    engine = open_database(url)
-    assert differences(engine) == []
-    engine.dispose()
+    with open_database(url) as repository:
+        assert differences(repository.engine) == []

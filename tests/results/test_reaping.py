@@ -16,18 +16,17 @@ import pytest
 from sqlalchemy import Engine, text
 
 from pipeline.results import ownership
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database
 from pipeline.results.ownership import IllegalTransitionError
 
 SPAWN = multiprocessing.get_context("spawn")
 
 
 def run_until_killed(url: str, arguments: dict[str, Any], pipe: Connection) -> None:
-    repository = Repository(open_database(url))
-    job_id = repository.create_job(**arguments)
-    repository.start_job(job_id)
-    repository.progress(job_id, 0.5, "walk-forward 3 of 8")
+    repository = open_database(url)
+    job_id = repository.jobs.create(**arguments)
+    repository.jobs.start(job_id)
+    repository.jobs.progress(job_id, 0.5, "walk-forward 3 of 8")
     pipe.send(job_id)
     pipe.recv()  # never answered
 
@@ -58,17 +57,17 @@ def test_a_killed_run_is_marked_failed_with_the_reason(
     url: str, repository: Repository, example_job: dict[str, Any]
 ) -> None:
     with running_child(url, example_job) as (child, job_id):
-        assert repository.reap_dead_jobs() == []
+        assert repository.jobs.reap() == []
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join()
-        (reaped,) = repository.reap_dead_jobs()
+        (reaped,) = repository.jobs.reap()
     assert reaped.id == job_id
     assert (reaped.status, reaped.progress) == ("failed", 0.5)
     assert f"process {child.pid} on {ownership.host()} is gone" in str(reaped.error)
     assert "during walk-forward 3 of 8" in str(reaped.error)
     assert reaped.finished_at is not None
-    assert repository.reap_dead_jobs() == []
+    assert repository.jobs.reap() == []
 
 
 def test_a_killed_child_that_nobody_has_waited_for_is_dead_too(
@@ -78,35 +77,35 @@ def test_a_killed_child_that_nobody_has_waited_for_is_dead_too(
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # leaves the zombie
-        assert [job.id for job in repository.reap_dead_jobs()] == [job_id]
+        assert [job.id for job in repository.jobs.reap()] == [job_id]
 
 
 def test_a_live_job_is_left_alone(repository: Repository, running_job: str) -> None:
-    assert repository.reap_dead_jobs() == []
-    assert repository.job(running_job).status == "running"
+    assert repository.jobs.reap() == []
+    assert repository.jobs.read(running_job).status == "running"
 
 
 def test_a_reused_process_id_is_not_the_old_process(
     repository: Repository, engine: Engine, running_job: str
 ) -> None:
     change_owner(engine, running_job, process_started="before the reboot")
-    assert [job.id for job in repository.reap_dead_jobs()] == [running_job]
+    assert [job.id for job in repository.jobs.reap()] == [running_job]
 
 
 def test_a_pending_job_dies_with_its_process(
     repository: Repository, engine: Engine, example_job: dict[str, Any]
 ) -> None:
-    job_id = repository.create_job(**example_job)
+    job_id = repository.jobs.create(**example_job)
     change_owner(engine, job_id, process_started="before the reboot")
-    assert [job.status for job in repository.reap_dead_jobs()] == ["failed"]
+    assert [job.status for job in repository.jobs.reap()] == ["failed"]
 
 
 def test_of_another_host_only_the_heartbeat_is_known(
     repository: Repository, engine: Engine, running_job: str
 ) -> None:
     change_owner(engine, running_job, host="elsewhere", process_started="unknown here")
-    assert repository.reap_dead_jobs(heartbeat_limit=timedelta(minutes=1)) == []
-    (reaped,) = repository.reap_dead_jobs(heartbeat_limit=timedelta(0))
+    assert repository.jobs.reap(heartbeat_limit=timedelta(minutes=1)) == []
+    (reaped,) = repository.jobs.reap(heartbeat_limit=timedelta(0))
     assert "no heartbeat from elsewhere for more than 0:00:00" in str(reaped.error)
 
 
@@ -114,18 +113,18 @@ def test_a_run_taken_for_dead_learns_it_at_its_next_progress(
     repository: Repository, engine: Engine, running_job: str
 ) -> None:
     change_owner(engine, running_job, host="elsewhere")
-    repository.reap_dead_jobs(heartbeat_limit=timedelta(0))
+    repository.jobs.reap(heartbeat_limit=timedelta(0))
     with pytest.raises(IllegalTransitionError, match="is failed"):
-        repository.progress(running_job, 0.9, "search")
+        repository.jobs.progress(running_job, 0.9, "search")
 
 
 def test_finished_jobs_are_never_reaped(
     repository: Repository, engine: Engine, running_job: str
 ) -> None:
-    repository.complete_job(running_job)
+    repository.jobs.complete(running_job)
     change_owner(engine, running_job, process_started="long ago")
-    assert repository.reap_dead_jobs() == []
-    assert repository.job(running_job).status == "completed"
+    assert repository.jobs.reap() == []
+    assert repository.jobs.read(running_job).status == "completed"
 
 
 def test_a_start_that_is_told_apart() -> None:

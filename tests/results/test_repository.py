@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import STATUSES, TRANSITIONS, Configuration, Status
 
@@ -19,13 +19,13 @@ Make = Callable[..., Configuration]
 def move(repository: Repository, job_id: str, wanted: Status) -> None:
     match wanted:
         case "running":
-            repository.start_job(job_id)
+            repository.jobs.start(job_id)
         case "completed":
-            repository.complete_job(job_id)
+            repository.jobs.complete(job_id)
         case "failed":
-            repository.fail_job(job_id, "because")
+            repository.jobs.fail(job_id, "because")
         case "cancelled":
-            repository.cancel_job(job_id)
+            repository.jobs.cancel(job_id)
 
 
 PATHS: dict[Status, list[Status]] = {
@@ -42,24 +42,24 @@ PATHS: dict[Status, list[Status]] = {
 def test_only_the_transitions_of_the_table(
     repository: Repository, example_job: dict[str, Any], present: Status, wanted: Status
 ) -> None:
-    job_id = repository.create_job(**example_job)
+    job_id = repository.jobs.create(**example_job)
     for step in PATHS[present]:
         move(repository, job_id, step)
     if wanted in TRANSITIONS[present]:
         move(repository, job_id, wanted)
-        assert repository.job(job_id).status == wanted
+        assert repository.jobs.read(job_id).status == wanted
     else:
         with pytest.raises(
             IllegalTransitionError, match=f"is {present} and cannot become {wanted}"
         ):
             move(repository, job_id, wanted)
-        assert repository.job(job_id).status == present
+        assert repository.jobs.read(job_id).status == present
 
 
 def test_a_job_is_read_back_as_it_was_written(
     repository: Repository, example_job: dict[str, Any]
 ) -> None:
-    job = repository.job(repository.create_job(**example_job))
+    job = repository.jobs.read(repository.jobs.create(**example_job))
     assert {name: getattr(job, name) for name in example_job} == example_job
     assert job.market == "binance:BTC/USDT:5m"
     assert (job.status, job.progress, job.error) == ("pending", 0.0, None)
@@ -68,9 +68,9 @@ def test_a_job_is_read_back_as_it_was_written(
 
 
 def test_progress_is_a_heartbeat(repository: Repository, running_job: str) -> None:
-    before = repository.job(running_job).heartbeat_at
-    repository.progress(running_job, 0.25, "search")
-    job = repository.job(running_job)
+    before = repository.jobs.read(running_job).heartbeat_at
+    repository.jobs.progress(running_job, 0.25, "search")
+    job = repository.jobs.read(running_job)
     assert (job.progress, job.stage_of_work, job.status) == (0.25, "search", "running")
     assert job.heartbeat_at > before
 
@@ -78,16 +78,16 @@ def test_progress_is_a_heartbeat(repository: Repository, running_job: str) -> No
 def test_a_cancelled_run_learns_it_at_its_next_progress(
     repository: Repository, running_job: str
 ) -> None:
-    repository.cancel_job(running_job)
+    repository.jobs.cancel(running_job)
     with pytest.raises(IllegalTransitionError) as caught:
-        repository.progress(running_job, 0.5, "search")
+        repository.jobs.progress(running_job, 0.5, "search")
     assert caught.value.status == "cancelled"
-    assert repository.job(running_job).progress == 0.0
+    assert repository.jobs.read(running_job).progress == 0.0
 
 
 def test_a_failure_keeps_its_reason(repository: Repository, running_job: str) -> None:
-    repository.fail_job(running_job, "the exchange is gone\nfor good")
-    job = repository.job(running_job)
+    repository.jobs.fail(running_job, "the exchange is gone\nfor good")
+    job = repository.jobs.read(running_job)
     assert job.error == "the exchange is gone\nfor good"
     assert job.finished_at is not None
 
@@ -95,20 +95,20 @@ def test_a_failure_keeps_its_reason(repository: Repository, running_job: str) ->
 def test_jobs_are_listed_by_status_newest_first(
     repository: Repository, example_job: dict[str, Any]
 ) -> None:
-    ids = [repository.create_job(**example_job) for _ in range(3)]
-    repository.start_job(ids[1])
-    assert [job.id for job in repository.jobs()] == ids[::-1]
-    assert [job.id for job in repository.jobs("pending")] == [ids[2], ids[0]]
-    assert [job.id for job in repository.jobs(limit=1, offset=1)] == [ids[1]]
+    ids = [repository.jobs.create(**example_job) for _ in range(3)]
+    repository.jobs.start(ids[1])
+    assert [job.id for job in repository.jobs.find()] == ids[::-1]
+    assert [job.id for job in repository.jobs.find("pending")] == [ids[2], ids[0]]
+    assert [job.id for job in repository.jobs.find(limit=1, offset=1)] == [ids[1]]
 
 
 def test_saving_stores_the_configuration_and_completes_the_job(
     repository: Repository, running_job: str, example: Make
 ) -> None:
     record = example(running_job)
-    repository.save_configuration(record)
-    assert repository.configuration(record.id) == record
-    job = repository.job(running_job)
+    repository.configurations.save(record)
+    assert repository.configurations.read(record.id) == record
+    job = repository.jobs.read(running_job)
     assert (job.status, job.progress) == ("completed", 1.0)
 
 
@@ -116,18 +116,18 @@ def test_a_configuration_that_cannot_be_stored_leaves_the_job_running(
     repository: Repository, running_job: str, example: Make
 ) -> None:
     with pytest.raises(IntegrityError, match="lifecycle_stage"):
-        repository.save_configuration(example(running_job, lifecycle_stage="BRILLIANT"))
-    assert repository.job(running_job).status == "running"
-    assert repository.configurations() == []
+        repository.configurations.save(example(running_job, lifecycle_stage="BRILLIANT"))
+    assert repository.jobs.read(running_job).status == "running"
+    assert repository.configurations.find() == []
 
 
 def test_a_job_that_was_cancelled_stores_nothing(
     repository: Repository, running_job: str, example: Make
 ) -> None:
-    repository.cancel_job(running_job)
+    repository.jobs.cancel(running_job)
     with pytest.raises(IllegalTransitionError):
-        repository.save_configuration(example(running_job))
-    assert repository.configurations() == []
+        repository.configurations.save(example(running_job))
+    assert repository.configurations.find() == []
 
 
 def test_what_is_not_finite_is_null_everywhere(
@@ -138,8 +138,8 @@ def test_what_is_not_finite_is_null_everywhere(
         statistics={"p_value": math.nan, "z_score": -math.inf},
         in_sample={"profit_factor": math.nan},
     )
-    repository.save_configuration(record)
-    stored = repository.configuration(record.id)
+    repository.configurations.save(record)
+    stored = repository.configurations.read(record.id)
     assert stored.statistics == {"p_value": None, "z_score": None}
     assert stored.in_sample == {"profit_factor": None}
     with engine.connect() as connection:
@@ -152,15 +152,15 @@ def test_times_of_any_zone_come_back_in_utc(
 ) -> None:
     moment = datetime(2023, 7, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
     record = example(running_job, created_at=moment)
-    repository.save_configuration(record)
-    stored = repository.configuration(record.id).created_at
+    repository.configurations.save(record)
+    stored = repository.configurations.read(record.id).created_at
     assert stored == moment
     assert stored.tzinfo is UTC
 
 
 def test_a_naive_time_is_refused(repository: Repository, running_job: str, example: Make) -> None:
     with pytest.raises(StatementError, match="has no time zone"):
-        repository.save_configuration(example(running_job, created_at=datetime(2023, 7, 1)))
+        repository.configurations.save(example(running_job, created_at=datetime(2023, 7, 1)))
 
 
 def test_a_configuration_without_its_job_is_refused_by_the_database(engine: Engine) -> None:
@@ -177,9 +177,9 @@ def test_a_configuration_without_its_job_is_refused_by_the_database(engine: Engi
 
 def test_unknown_ids(repository: Repository) -> None:
     with pytest.raises(UnknownIdError, match="training_jobs has no row with id nope"):
-        repository.start_job("nope")
+        repository.jobs.start("nope")
     with pytest.raises(UnknownIdError, match="trained_configurations has no row with id nope"):
-        repository.configuration("nope")
+        repository.configurations.read("nope")
 
 
 @pytest.fixture
@@ -192,8 +192,8 @@ def three(repository: Repository, example_job: dict[str, Any], example: Make) ->
     ]
     ids = []
     for number, changes in enumerate(differences):
-        job_id = repository.create_job(**example_job)
-        repository.start_job(job_id)
+        job_id = repository.jobs.create(**example_job)
+        repository.jobs.start(job_id)
         metrics = {"net_profit": 0.1, "sharpe_ratio": [2.0, 3.0, 1.0][number], "sample_size": 40}
         record = example(
             job_id,
@@ -202,7 +202,7 @@ def three(repository: Repository, example_job: dict[str, Any], example: Make) ->
             created_at=datetime(2023, 1, 1 + number, tzinfo=UTC),
             **changes,
         )
-        repository.save_configuration(record)
+        repository.configurations.save(record)
         ids.append(record.id)
     return ids
 
@@ -225,7 +225,7 @@ def three(repository: Repository, example_job: dict[str, Any], example: Make) ->
 def test_configurations_are_filtered_sorted_and_paged(
     repository: Repository, three: list[str], filters: dict[str, Any], expected: list[int]
 ) -> None:
-    found = repository.configurations(**filters)
+    found = repository.configurations.find(**filters)
     assert [record.id for record in found] == [three[number] for number in expected]
 
 
@@ -238,7 +238,7 @@ def test_polling_for_active_configurations_reads_their_index(
         seen.append(call[2:4])
 
     event.listen(engine, "before_cursor_execute", remember)
-    repository.configurations(is_active=True)
+    repository.configurations.find(is_active=True)
     event.remove(engine, "before_cursor_execute", remember)
     ((statement, parameters),) = [one for one in seen if one[0].startswith("SELECT")]
     explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "

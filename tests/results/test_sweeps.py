@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, Sweep, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError, Wanted
 
@@ -27,8 +27,8 @@ def at_hand(configuration_id: str | None) -> bool:
 
 
 @pytest.fixture
-def sweeps(engine: Engine) -> Sweeps:
-    return Sweeps(engine)
+def sweeps(repository: Repository) -> Sweeps:
+    return repository.sweeps
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def train(sweeps: Sweeps, repository: Repository, example: Make) -> Train:
         job_id = sweeps.claim_market(claim, position)
         assert job_id is not None
         found = example(job_id)
-        repository.save_configuration(found)
+        repository.configurations.save(found)
         return found.id
 
     return train
@@ -98,7 +98,7 @@ def test_a_sweep_begins_with_a_pending_job_a_market(
     assert [(row.market, row.status) for row in rows] == [
         ("btc_1h", "pending"), ("eth_1h", "pending"), ("sol_1h", "pending"),
     ]  # fmt: skip
-    jobs = [repository.job(row.job_id) for row in rows]
+    jobs = [repository.jobs.read(row.job_id) for row in rows]
     assert [(job.pair, job.status) for job in jobs] == [
         ("btc", "pending"), ("eth", "pending"), ("sol", "pending"),
     ]  # fmt: skip
@@ -134,7 +134,7 @@ def test_a_market_without_anything_admissible_is_done(
 ) -> None:
     claim = begin()
     job_id = sweeps.claim_market(claim, 0)
-    repository.complete_job(str(job_id))
+    repository.jobs.complete(str(job_id))
     row = sweeps.settle(claim, 0, None)
     assert (row.status, row.configuration_id, row.p_value) == ("done", None, None)
 
@@ -143,7 +143,7 @@ def test_a_failure_has_the_reason_of_its_job(
     sweeps: Sweeps, repository: Repository, begin: Begin
 ) -> None:
     claim = begin()
-    repository.fail_job(str(sweeps.claim_market(claim, 0)), "too little history")
+    repository.jobs.fail(str(sweeps.claim_market(claim, 0)), "too little history")
     row = sweeps.settle(claim, 0, None)
     assert (row.status, row.error) == ("failed", "too little history")
 
@@ -155,7 +155,7 @@ def test_a_worker_that_died_for_good_fails_its_market(
     job_id = str(sweeps.claim_market(claim, 0))
     row = sweeps.settle(claim, 0, "its worker was killed 3 times")
     assert (row.status, row.error) == ("failed", "its worker was killed 3 times")
-    job = repository.job(job_id)
+    job = repository.jobs.read(job_id)
     assert (job.status, job.error) == ("failed", "its worker was killed 3 times")
 
 
@@ -174,13 +174,13 @@ def test_a_second_worker_gets_the_job_of_one_that_died(
 ) -> None:
     claim = begin()
     job_id = str(sweeps.claim_market(claim, 0))
-    repository.progress(job_id, 0.7, "search")
+    repository.jobs.progress(job_id, 0.7, "search")
     with engine.begin() as connection:
         connection.execute(text("UPDATE training_jobs SET pid = 1"))
     assert sweeps.claim_market(claim, 0) == job_id
-    job = repository.job(job_id)
+    job = repository.jobs.read(job_id)
     assert (job.status, job.progress, job.stage_of_work) == ("running", 0.0, None)
-    repository.complete_job(job_id)  # it is this process's now
+    repository.jobs.complete(job_id)  # it is this process's now
 
 
 def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
@@ -191,7 +191,7 @@ def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
     new = sweeps.take_over(newest(sweeps))
     assert new.sweep_id == old.sweep_id
     orphan = Claim(old.sweep_id, old.host, old.pid, "long ago")
-    before = repository.jobs()
+    before = repository.jobs.find()
     for refused in (
         lambda: sweeps.claim_market(orphan, 0),
         lambda: sweeps.settle(orphan, 0, None),
@@ -202,7 +202,7 @@ def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
     ):
         with pytest.raises(SweepTakenError, match="has another owner"):
             refused()
-    assert repository.jobs() == before
+    assert repository.jobs.find() == before
     assert sweeps.counts(new.sweep_id) == {"pending": 3}
 
 
@@ -229,16 +229,16 @@ def test_going_on_keeps_what_is_done_and_does_the_rest_again(
     stored = train(claim, 1)  # and the sweep was killed before it knew
     job_id = str(sweeps.claim_market(claim, 2))
     lose(engine)
-    repository.reap_dead_jobs()
+    repository.jobs.reap()
     claim = sweeps.take_over(newest(sweeps))
     sweeps.reopen(claim, wanted, at_hand, retry_failed=False)
     first, second, third = sweeps.markets(claim.sweep_id)
     assert first == done
     assert (second.status, second.configuration_id) == ("done", stored)
     assert (third.status, third.job_id) == ("pending", job_id)
-    job = repository.job(job_id)
+    job = repository.jobs.read(job_id)
     assert (job.status, job.error, job.finished_at) == ("pending", None, None)
-    assert len(repository.jobs()) == 3
+    assert len(repository.jobs.find()) == 3
 
 
 @pytest.mark.parametrize(("retry_failed", "status"), [(False, "failed"), (True, "pending")])
@@ -267,8 +267,8 @@ def test_a_market_that_would_be_another_now_is_done_again(
     assert rows[0].job_id != done.job_id
     assert rows[0].configuration_id is rows[0].p_value is rows[0].seconds is None
     assert rows[1].job_id == failed.job_id
-    assert [repository.job(row.job_id).seed for row in rows] == [8, 8, 8]
-    assert repository.configuration(configuration_id).job_id == done.job_id
+    assert [repository.jobs.read(row.job_id).seed for row in rows] == [8, 8, 8]
+    assert repository.configurations.read(configuration_id).job_id == done.job_id
 
 
 def test_what_another_sweep_has_done_is_skipped(
@@ -283,7 +283,7 @@ def test_what_another_sweep_has_done_is_skipped(
     assert [row.status for row in rows] == ["skipped", "pending", "pending"]
     assert (rows[0].job_id, rows[0].configuration_id) == (done.job_id, configuration_id)
     assert (rows[0].p_value, rows[0].seconds) == (done.p_value, done.seconds)
-    assert len(repository.jobs()) == 5
+    assert len(repository.jobs.find()) == 5
     third = begin(key="a third", reusable=None)
     assert sweeps.counts(third.sweep_id) == {"pending": 3}
 
@@ -309,14 +309,14 @@ def test_giving_up_leaves_what_was_running_pending(
     sweeps.release(claim)
     rows = sweeps.markets(claim.sweep_id)
     assert [row.status for row in rows] == ["done", "pending", "pending"]
-    statuses = [repository.job(row.job_id).status for row in rows]
+    statuses = [repository.jobs.read(row.job_id).status for row in rows]
     assert statuses == ["completed", "cancelled", "cancelled"]
     assert newest(sweeps).status == "cancelled"
     claim = sweeps.take_over(newest(sweeps))
     sweeps.reopen(claim, wanted, at_hand, retry_failed=False)
     again = sweeps.markets(claim.sweep_id)
     assert [row.job_id for row in again] == [row.job_id for row in rows]
-    assert repository.job(rows[1].job_id).status == "pending"
+    assert repository.jobs.read(rows[1].job_id).status == "pending"
 
 
 def test_q_values_go_to_the_markets_of_their_configurations(

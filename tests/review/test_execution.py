@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.review.live_orders import record_execution
@@ -33,7 +33,7 @@ def mature(
         gates=[gate.to_dict() for gate in gates],
         document=document(stage),
     )
-    repository.save_configuration(found)
+    repository.configurations.save(found)
     return found
 
 
@@ -51,7 +51,7 @@ def test_a_known_figure_binds(
 ) -> None:
     assert mature.lifecycle_stage == "MATURE"
     assert record_execution(repository, mature.id, metrics) == stage
-    (event,) = repository.events(mature.id)
+    (event,) = repository.configurations.events(mature.id)
     assert (event.kind, event.from_stage, event.to_stage) == ("execution", "MATURE", stage)
     assert event.figures == metrics
 
@@ -61,7 +61,7 @@ def test_the_same_figures_again_are_recorded_once(
 ) -> None:
     for _ in range(2):
         record_execution(repository, mature.id, {"fill_rate": 0.5, "slippage": 0.001})
-    assert len(repository.events(mature.id)) == 1
+    assert len(repository.configurations.events(mature.id)) == 1
 
 
 def test_better_fills_lift_it_again(repository: Repository, mature: Configuration) -> None:
@@ -74,7 +74,7 @@ def test_the_reason_names_the_figure_and_its_limit(
 ) -> None:
     record_execution(repository, mature.id, {"fill_rate": 0.2, "slippage": 0.001})
     record_execution(repository, mature.id, {"fill_rate": 0.9})
-    assert [event.reason for event in repository.events(mature.id)] == [
+    assert [event.reason for event in repository.configurations.events(mature.id)] == [
         "Live orders: fill_rate 0.2 (>= 0.7 is needed), slippage 0.001: PAPER.",
         "Live orders: fill_rate 0.9: MATURE.",
     ]
@@ -93,10 +93,12 @@ def test_better_fills_do_not_lift_it_above_what_monitoring_found(
 ) -> None:
     """Live orders had lowered it already: monitoring moved nothing, and found all the same."""
     assert record_execution(repository, mature.id, {"fill_rate": 0.5}) == "PAPER"
-    document = repository.configuration(mature.id).document
-    assert repository.record_event(looked(mature, "PAPER", "PAPER"), lambda _: document)
+    document = repository.configurations.read(mature.id).document
+    assert repository.configurations.record_event(
+        looked(mature, "PAPER", "PAPER"), lambda _: document
+    )
     assert record_execution(repository, mature.id, {"fill_rate": 0.9}) == "PAPER"
-    assert repository.events(mature.id)[-1].reason == (
+    assert repository.configurations.events(mature.id)[-1].reason == (
         "Live orders: fill_rate 0.9: MATURE, and PAPER since newer candles were looked at."
     )
 

@@ -14,7 +14,6 @@ from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import PRICES
 from pipeline.results.artifacts import read_artifacts
 from pipeline.results.document import validate_document
-from pipeline.results.jobs import Repository
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
@@ -24,7 +23,7 @@ from support.stored import BARS_A_DAY, DAYS, TRAINED_BARS, command, fading_candl
 
 def events_of(finished):
     identity = finished.result["configuration_id"]
-    return ask(finished.folder, lambda repository: Repository.events(repository, identity))
+    return ask(finished.folder, lambda repository: repository.configurations.events(identity))
 
 
 @pytest.fixture

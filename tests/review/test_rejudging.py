@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 from pipeline.sweeps.judging import judge_together
@@ -26,8 +26,8 @@ def store(
     """Store a configuration with a p-value; MATURE unless p says otherwise."""
 
     def store(identity: str, p: float | None, synthetic: bool = False) -> str:
-        job = repository.create_job(**example_job)
-        repository.start_job(job)
+        job = repository.jobs.create(**example_job)
+        repository.jobs.start(job)
         stage, gates = judge(FIGURES | {"p_value": p})
         record = example(
             job,
@@ -38,7 +38,7 @@ def store(
             statistics={"p_value": p},
             gates=[gate.to_dict() for gate in gates],
         )
-        repository.save_configuration(record)
+        repository.configurations.save(record)
         return record.id
 
     return store
@@ -47,17 +47,17 @@ def store(
 def test_judging_among_fewer_undoes_no_correction(repository: Repository, store: Store) -> None:
     ids = [store(name, p) for name, p in zip("abc", (0.04, 0.5, 0.6), strict=True)]
     assert judge_together(repository, ids)[ids[0]] == pytest.approx(0.12)
-    events = len(repository.events(ids[0]))
+    events = len(repository.configurations.events(ids[0]))
     assert judge_together(repository, ids[:1]) == {ids[0]: 0.04}
-    assert repository.configuration(ids[0]).statistics["fdr_q_value"] == pytest.approx(0.12)
-    assert len(repository.events(ids[0])) == events
+    assert repository.configurations.read(ids[0]).statistics["fdr_q_value"] == pytest.approx(0.12)
+    assert len(repository.configurations.events(ids[0])) == events
 
 
 def test_q_is_benjamini_hochbergs(repository: Repository, store: Store) -> None:
     ids = [store(name, p) for name, p in zip("abcd", (0.01, 0.04, 0.03, 0.005), strict=True)]
     q_values = judge_together(repository, ids)
     assert [q_values[one] for one in ids] == pytest.approx([0.02, 0.04, 0.04, 0.02])
-    stored = repository.configuration(ids[2])
+    stored = repository.configurations.read(ids[2])
     assert stored.statistics["fdr_q_value"] == pytest.approx(0.04)
     assert stored.document["statistical_validation"]["fdr_q_value"] == pytest.approx(0.04)
 
@@ -65,42 +65,45 @@ def test_q_is_benjamini_hochbergs(repository: Repository, store: Store) -> None:
 def test_a_large_q_holds_a_stage_back(repository: Repository, store: Store) -> None:
     found, *others = [store(name, p) for name, p in zip("abc", (0.04, 0.8, 0.9), strict=True)]
     judge_together(repository, [found, *others])
-    stored = repository.configuration(found)
+    stored = repository.configurations.read(found)
     assert (stored.lifecycle_stage, stored.document["status"]) == ("DISCOVERY", "DISCOVERY")
     (gate,) = [gate for gate in stored.gates if gate["name"] == "fdr_q_value"]
     assert (gate["value"], gate["passed"]) == (pytest.approx(0.12), False)
-    (event,) = repository.events(found)
+    (event,) = repository.configurations.events(found)
     assert (event.kind, event.from_stage, event.to_stage) == ("sweep", "MATURE", "DISCOVERY")
 
 
 def test_judging_again_changes_and_records_nothing(repository: Repository, store: Store) -> None:
     ids = [store("a", 0.04), store("b", 0.8)]
     first = judge_together(repository, ids)
-    before = [repository.configuration(one) for one in ids]
+    before = [repository.configurations.read(one) for one in ids]
     assert judge_together(repository, ids[::-1]) == first
-    assert [repository.configuration(one) for one in ids] == before
-    assert [len(repository.events(one)) for one in ids] == [1, 1]
+    assert [repository.configurations.read(one) for one in ids] == before
+    assert [len(repository.configurations.events(one)) for one in ids] == [1, 1]
 
 
 def test_another_sweep_replaces_the_judgement(repository: Repository, store: Store) -> None:
     found, weak, strong = store("a", 0.04), store("b", 0.8), store("c", 0.001)
     judge_together(repository, [found, weak, store("d", 0.9)])
-    assert repository.configuration(found).lifecycle_stage == "DISCOVERY"
+    assert repository.configurations.read(found).lifecycle_stage == "DISCOVERY"
     judge_together(repository, [found, weak, strong])
-    assert repository.configuration(found).lifecycle_stage == "MATURE"
-    assert [event.to_stage for event in repository.events(found)] == ["DISCOVERY", "MATURE"]
+    assert repository.configurations.read(found).lifecycle_stage == "MATURE"
+    assert [event.to_stage for event in repository.configurations.events(found)] == [
+        "DISCOVERY",
+        "MATURE",
+    ]
 
 
 def test_what_monitoring_found_stays(repository: Repository, store: Store) -> None:
     found = store("a", 0.001)
-    before = repository.configuration(found)
+    before = repository.configurations.read(found)
     event = ConfigurationEvent(
         "e" * 32, found, utc_now(), "monitor", "MATURE", "DECAY", "It lost.", {}
     )
-    repository.record_event(event, lambda _: before.document)
+    repository.configurations.record_event(event, lambda _: before.document)
     judge_together(repository, [found])
-    assert repository.configuration(found).lifecycle_stage == "DECAY"
-    assert repository.events(found)[-1].reason.endswith(
+    assert repository.configurations.read(found).lifecycle_stage == "DECAY"
+    assert repository.configurations.events(found)[-1].reason.endswith(
         "MATURE, and DECAY since newer candles were looked at."
     )
 
@@ -115,11 +118,11 @@ def test_generated_candles_are_a_family_of_their_own(repository: Repository, sto
 def test_an_undefined_p_is_no_test(repository: Repository, store: Store) -> None:
     found, undefined = store("a", 0.04), store("b", None)
     assert judge_together(repository, [found, undefined]) == {found: 0.04, undefined: None}
-    assert repository.events(undefined) == []
+    assert repository.configurations.events(undefined) == []
 
 
 def test_an_unknown_id_changes_nothing(repository: Repository, store: Store) -> None:
     found = store("a", 0.04)
     with pytest.raises(UnknownIdError, match="nobody"):
         judge_together(repository, [found, "nobody"])
-    assert repository.events(found) == []
+    assert repository.configurations.events(found) == []

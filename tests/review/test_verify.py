@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline import monitor, verify
-from pipeline.results.activation import set_active
 from pipeline.review.live_orders import record_execution
 from pipeline.sweeps.judging import judge_together
 from support.runs import QUICK, ask, run
@@ -203,8 +202,8 @@ def changed_since(finished):
     """Switch the configuration on, report its orders, and judge it in a sweep."""
 
     def change(repository):
-        (found,) = repository.configurations()
-        set_active(repository, found.id, True, "a dry run", forced=True)
+        (found,) = repository.configurations.find()
+        repository.configurations.set_active(found.id, True, "a dry run", forced=True)
         record_execution(repository, found.id, {"fill_rate": 0.2, "slippage": 0.001})
         judge_together(repository, [found.id])
         record_execution(repository, found.id, {"fill_rate": 0.9})

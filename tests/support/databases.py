@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
+from pipeline.results.database import Repository, open_database
 from pipeline.results.models import Base
 from pipeline.results.records import Configuration
 
@@ -36,9 +35,8 @@ def shared(
 ) -> Iterator[tuple[str, Engine]]:
     """Database that `engine` empties for each test: a fresh one would take longer than the test."""
     url = new_url(request.param, tmp_path_factory.mktemp("shared"), request)
-    engine = open_database(url)
-    yield url, engine
-    engine.dispose()
+    with open_database(url) as repository:
+        yield url, repository.engine
 
 
 @pytest.fixture
@@ -65,7 +63,7 @@ def repository(engine: Engine) -> Repository:
 
 @pytest.fixture
 def example_job() -> dict[str, Any]:
-    """Arguments of `Repository.create_job`."""
+    """Arguments of `Repository.jobs.create`."""
     return {
         "exchange": "binance",
         "pair": "BTC/USDT",
@@ -81,8 +79,8 @@ def example_job() -> dict[str, Any]:
 @pytest.fixture
 def running_job(repository: Repository, example_job: dict[str, Any]) -> str:
     """Id of a job that this process runs."""
-    job_id = repository.create_job(**example_job)
-    repository.start_job(job_id)
+    job_id = repository.jobs.create(**example_job)
+    repository.jobs.start(job_id)
     return job_id
 
 

@@ -22,7 +22,6 @@ from pipeline import backtest, fetch, train
 from pipeline.cli.command import run as run_command
 from pipeline.config import BacktestConfig, FetchConfig, TrainConfig
 from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,12 +65,12 @@ class Finished(NamedTuple):
     @property
     def jobs(self):
         """Rows of `training_jobs`, newest first."""
-        return ask(self.folder, Repository.jobs)
+        return ask(self.folder, lambda repository: repository.jobs.find())
 
     @property
     def configurations(self):
         """Rows of `trained_configurations`, newest first."""
-        return ask(self.folder, Repository.configurations)
+        return ask(self.folder, lambda repository: repository.configurations.find())
 
     @property
     def artifacts(self):
@@ -82,11 +81,8 @@ class Finished(NamedTuple):
 
 def ask(folder, question):
     """Answer of the default database of a folder."""
-    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
-    try:
-        return question(Repository(engine))
-    finally:
-        engine.dispose()
+    with open_database(f"sqlite:///{folder}/var/trainings.db") as repository:
+        return question(repository)
 
 
 def start(folder, *arguments, module="pipeline.train", code=None, environment=()):
@@ -121,11 +117,11 @@ def run(folder, *arguments, **options):
 def run_here(folder, *arguments, command="train"):
     """Run a command in this process, to its end."""
     module, schema = COMMANDS[command]
-    out, err, engines = io.StringIO(), io.StringIO(), []
+    out, err, opened = io.StringIO(), io.StringIO(), []
 
     def open_and_keep(url):
-        engines.append(open_database(url))
-        return engines[-1]
+        opened.append(open_database(url))
+        return opened[-1]
 
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setattr(sys, "argv", [command, *arguments])
@@ -135,14 +131,14 @@ def run_here(folder, *arguments, command="train"):
         patch.setattr(train, "open_database", open_and_keep)
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
             run_command(module.main, schema, command)
-    _close(engines)
+    _close(opened)
     return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)
 
 
-def _close(engines):
+def _close(opened):
     """What the end of a process would close: databases, and the log that Hydra opened."""
-    for engine in engines:
-        engine.dispose()
+    for repository in opened:
+        repository.close()
     root = logging.getLogger()
     for handler in [h for h in root.handlers if isinstance(h, logging.FileHandler)]:
         root.removeHandler(handler)

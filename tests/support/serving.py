@@ -11,7 +11,6 @@ from pathlib import Path
 from pipeline.config import StorageConfig
 from pipeline.queue import lease
 from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
 from pipeline.results.models import DispatcherRow
 from pipeline.web.service import Service, Settings
 
@@ -36,10 +35,9 @@ def service_over(folder):
     storage = StorageConfig(
         url=f"sqlite:///{folder}/var/trainings.db", artifacts=f"{folder}/var/artifacts"
     )
-    engine = open_database(storage.url)
-    assert lease.claim(Repository(engine))
-    yield Service(engine, Settings(storage, store=f"{folder}/var/candles"))
-    engine.dispose()
+    with open_database(storage.url) as repository:
+        assert lease.claim(repository)
+        yield Service(repository, Settings(storage, store=f"{folder}/var/candles"))
 
 
 def command(folder, *words):
@@ -72,14 +70,11 @@ def served(folder, *words, url=None):
 
 def end_dispatcher(url):
     """End the dispatcher that a server has started, by the process id that it leaves there."""
-    engine = open_database(url)
+    with open_database(url) as repository:
 
-    def dispatcher():
-        with Repository(engine).session() as session:
-            return session.get(DispatcherRow, 1)
+        def dispatcher():
+            with repository.session() as session:
+                return session.get(DispatcherRow, 1)
 
-    try:
         os.kill(until(dispatcher).pid, signal.SIGTERM)
         until(lambda: dispatcher() is None)
-    finally:
-        engine.dispose()

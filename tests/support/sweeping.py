@@ -48,21 +48,18 @@ def run_sweep(folder, *words):
 
 def tables(folder, url=None):
     """Rows of sweeps, newest first, of their markets, of jobs, configurations and events."""
-    engine = open_database(url or f"sqlite:///{folder}/var/trainings.db")
-    try:
-        with engine.connect() as connection:
-            return [
-                [dict(row) for row in connection.execute(query).mappings()]
-                for query in (
-                    select(SweepRow.__table__).order_by(SweepRow.created_at.desc()),
-                    select(SweepMarketRow.__table__).order_by(SweepMarketRow.position),
-                    select(TrainingJob.__table__),
-                    select(TrainedConfiguration.__table__),
-                    select(ConfigurationEventRow.__table__),
-                )
-            ]
-    finally:
-        engine.dispose()
+    url = url or f"sqlite:///{folder}/var/trainings.db"
+    with open_database(url) as repository, repository.engine.connect() as connection:
+        return [
+            [dict(row) for row in connection.execute(query).mappings()]
+            for query in (
+                select(SweepRow.__table__).order_by(SweepRow.created_at.desc()),
+                select(SweepMarketRow.__table__).order_by(SweepMarketRow.position),
+                select(TrainingJob.__table__),
+                select(TrainedConfiguration.__table__),
+                select(ConfigurationEventRow.__table__),
+            )
+        ]
 
 
 def dump(folder, url=None):

@@ -46,7 +46,9 @@ def test_markets_that_completed_are_judged_together(mixed):
     q = sorted(one.statistics["fdr_q_value"] for one in found)
     assert q == pytest.approx([min(2 * p[0], p[1]), p[1]])
     for one in found:
-        (event,) = ask(mixed.folder, lambda repository, of=one.id: repository.events(of))
+        (event,) = ask(
+            mixed.folder, lambda repository, of=one.id: repository.configurations.events(of)
+        )
         assert (event.kind, event.figures["tests"]) == ("sweep", 2)
 
 

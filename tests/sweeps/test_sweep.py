@@ -20,10 +20,9 @@ def here(tmp_path):
 
 
 def update(folder, statement):
-    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
-    with engine.begin() as connection:
+    url = f"sqlite:///{folder}/var/trainings.db"
+    with open_database(url) as repository, repository.engine.begin() as connection:
         connection.execute(text(statement))
-    engine.dispose()
 
 
 def statuses(folder):

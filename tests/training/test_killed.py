@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.results.jobs import Repository
+from pipeline.results.configurations import Configurations
 from support.runs import QUICK, SMALL_GRID, ask, finish, run, run_here, start
 
 #: A search that would take an hour.
@@ -23,7 +23,7 @@ def until_searching(process, folder, patience=120):
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         if database.exists():
-            (job,) = ask(folder, Repository.jobs) or (None,)
+            (job,) = ask(folder, lambda repository: repository.jobs.find()) or (None,)
             # Past its imports: CPython drops an interrupt in the callback of an import lock.
             if job is not None and job.stage_of_work == "search" and job.progress > 0:
                 return job
@@ -65,25 +65,28 @@ def test_a_killed_run_is_found_at_the_next_start(searching, tmp_path):
     process, before = searching
     process.kill()
     assert finish(process, tmp_path, timeout=60).status == -signal.SIGKILL
-    (job,) = ask(tmp_path, Repository.jobs)
+    (job,) = ask(tmp_path, lambda repository: repository.jobs.find())
     assert job.status == "running"  # it could not say goodbye
 
     following = run_here(tmp_path, *QUICK_GRID)
     assert following.status == 0
-    died = ask(tmp_path, lambda repository: repository.job(before.id))
+    died = ask(tmp_path, lambda repository: repository.jobs.read(before.id))
     assert died.status == "failed"
     assert died.error.startswith(f"process {before.pid} on {before.host} is gone (killed, or")
     assert "during search" in died.error
     assert (
         f"job {before.id} (synthetic:NOEDGE/USDT:1h) marked failed: {died.error}" in following.err
     )
-    assert [job.status for job in ask(tmp_path, Repository.jobs)] == ["completed", "failed"]
+    assert [job.status for job in ask(tmp_path, lambda repository: repository.jobs.find())] == [
+        "completed",
+        "failed",
+    ]
 
 
 def test_a_run_beside_a_living_one_leaves_it_alone(searching, tmp_path):
     _, before = searching
     assert run_here(tmp_path, *QUICK_GRID).status == 0
-    assert ask(tmp_path, lambda repository: repository.job(before.id)).status == "running"
+    assert ask(tmp_path, lambda repository: repository.jobs.read(before.id)).status == "running"
 
 
 #: Replaces a function of the program by one that kills its own process.
@@ -102,7 +105,7 @@ command.run(train.main, TrainConfig, "train")
     ("module", "name"),
     [
         ("pipeline.results.artifacts", "_write_trades"),  # half a folder
-        ("pipeline.results.jobs", "TrainedConfiguration"),  # all but the row
+        ("pipeline.results.configurations", "TrainedConfiguration"),  # all but the row
     ],
 )
 def test_killed_while_storing_leaves_no_configuration(tmp_path, module, name):
@@ -124,7 +127,7 @@ def test_a_row_that_cannot_be_written_takes_its_artifacts_along(
         assert len(list((tmp_path / "var/artifacts").iterdir())) == 1
         raise raised
 
-    monkeypatch.setattr(Repository, "save_configuration", fail)
+    monkeypatch.setattr(Configurations, "save", fail)
     finished = run_here(tmp_path, *QUICK_GRID)
     assert finished.status == status
     assert [job.status for job in finished.jobs] == [job_status]
@@ -157,19 +160,19 @@ def test_a_reader_that_leaves_the_verdict_has_the_result(tmp_path):
     process.stdout.close()
     process.stderr.close()
     process.wait(timeout=60)
-    (job,) = ask(tmp_path, Repository.jobs)
+    (job,) = ask(tmp_path, lambda repository: repository.jobs.find())
     assert job.status in ("completed", "failed")  # as far as it came before it noticed
     assert job.status == "failed" or list(tmp_path.glob("var/runs/*/*/result.json"))
 
 
 def test_an_interrupt_after_the_transaction_keeps_what_is_stored(tmp_path, monkeypatch):
-    save = Repository.save_configuration
+    save = Configurations.save
 
     def save_then_interrupt(self, record):
         save(self, record)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Repository, "save_configuration", save_then_interrupt)
+    monkeypatch.setattr(Configurations, "save", save_then_interrupt)
     finished = run_here(tmp_path, *QUICK, *SMALL_GRID)
     assert finished.status == 130
     assert [job.status for job in finished.jobs] == ["completed"]

@@ -25,8 +25,8 @@ from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.results.configurations import SORT_KEYS, SortKey
-from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository, new_job
+from pipeline.results.database import Repository, open_database
+from pipeline.results.jobs import new_job
 from pipeline.results.models import TrainedConfiguration, TrainingJob
 from pipeline.studies.bench.report import print_machine
 from pipeline.training import provenance
@@ -83,18 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=ROWS, help=f"default: {ROWS:,}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        engine = open_database(given.url or f"sqlite:///{folder}/bench.db")
-        try:
-            fill(engine, given.rows)
-            medians = measure(engine)
-        finally:
-            engine.dispose()
-    report(Console(), medians, given.rows, engine.dialect.name, as_json=given.json)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_database(given.url or f"sqlite:///{folder}/bench.db") as repository,
+    ):
+        fill(repository, given.rows)
+        medians = measure(repository)
+    kind = repository.engine.dialect.name
+    report(Console(), medians, given.rows, kind, as_json=given.json)
     return command.DONE
 
 
-def fill(engine: Engine, rows: int) -> None:
+def fill(repository: Repository, rows: int) -> None:
     """Store invented configurations, the same ones every time.
 
     Raises
@@ -102,7 +102,7 @@ def fill(engine: Engine, rows: int) -> None:
     UserError
         When there are any already: they would be timed, and invented ones left among them.
     """
-    if Repository(engine).page_of_configurations(limit=1)[1]:
+    if repository.configurations.page(limit=1)[1]:
         raise UserError("The database holds configurations: give --url of an empty one.")
     job = new_job(
         **{name: values[0] for name, values in MARKETS.items()},
@@ -113,6 +113,7 @@ def fill(engine: Engine, rows: int) -> None:
     )
     columns = {c.key: getattr(job, c.key) for c in TrainingJob.__table__.columns}
     chance = random.Random(0)
+    engine = repository.engine
     with engine.begin() as connection:
         for first in range(0, rows, BATCH):
             numbers = range(first, min(first + BATCH, rows))
@@ -161,11 +162,10 @@ def pages(totals: Mapping[str, int]) -> Iterator[Page]:
             yield Page(filters, order_by, descending, offset)
 
 
-def measure(engine: Engine) -> dict[Page, float]:
+def measure(repository: Repository) -> dict[Page, float]:
     """Return the median seconds of every page, its count of all matches included."""
-    repository = Repository(engine)
     totals = {
-        name: repository.page_of_configurations(limit=1, **wanted)[1]
+        name: repository.configurations.page(limit=1, **wanted)[1]
         for name, wanted in FILTERS.items()
     }
     return {page: _timed(repository, page) for page in pages(totals)}
@@ -175,7 +175,7 @@ def _timed(repository: Repository, page: Page) -> float:
     seconds = []
     for _ in range(REPEATS):
         start = perf_counter()
-        repository.page_of_configurations(
+        repository.configurations.page(
             order_by=page.order_by,
             descending=page.descending,
             limit=PAGE,

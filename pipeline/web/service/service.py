@@ -11,17 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
-
 from pipeline.config import StorageConfig, TrainConfig, catalogue
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
-from pipeline.results import activation, job_events
-from pipeline.results.jobs import Repository, StageMovedError
+from pipeline.results.configurations import StageMovedError
+from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import Configuration, Job, Status, Sweep, SweepMarket
-from pipeline.results.sweeps import Sweeps
 from pipeline.review import live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.review.stored import searched_grid
@@ -69,7 +66,7 @@ class Settings:
 
 def queue_all(repository: Repository, configs: Iterable[TrainConfig]) -> list[str]:
     """Store a pending job of each configuration that waits for a dispatcher; return their ids."""
-    return repository.queue_jobs(job.description(config) for config in configs)
+    return repository.jobs.queue(job.description(config) for config in configs)
 
 
 #: Lowest stage that is activated without force.
@@ -81,16 +78,15 @@ class Service:
 
     Parameters
     ----------
-    engine : Engine
-        From `pipeline.results.database.open_database`.
+    repository : Repository
+        Of the database.
     settings : Settings
         What the server's owner decided.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, repository: Repository, settings: Settings) -> None:
         self.settings = settings
-        self._repository = Repository(engine)
-        self._sweeps = Sweeps(engine)
+        self._repository = repository
 
     def warm_up(self) -> None:
         """Read the configuration files that every request needs: the first would wait for it."""
@@ -123,13 +119,13 @@ class Service:
 
     def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
-        found = self._repository.jobs(*statuses, limit=limit, offset=offset)
+        found = self._repository.jobs.find(*statuses, limit=limit, offset=offset)
         return JobPage(jobs=[self._view(one) for one in found], limit=limit, offset=offset)
 
     def job(self, job_id: str) -> JobView:
         """Read one job."""
         try:
-            found = self._repository.job(job_id)
+            found = self._repository.jobs.read(job_id)
         except UnknownIdError:
             raise NotFoundError(f"No job has the id {job_id}.") from None
         return self._view(found)
@@ -144,7 +140,7 @@ class Service:
         """
         before = self.job(job_id)
         try:
-            self._repository.cancel_job(job_id)
+            self._repository.jobs.cancel(job_id)
         except IllegalTransitionError:
             raise ConflictError(
                 f"Job {job_id} is {before.status}: there is nothing to cancel."
@@ -161,7 +157,7 @@ class Service:
         """
         before = self.job(job_id)
         try:
-            self._repository.restart_job(job_id)
+            self._repository.jobs.restart(job_id)
         except IllegalTransitionError:
             raise ConflictError(
                 f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
@@ -182,7 +178,7 @@ class Service:
                 f"Job {job_id} is {job.status}: only a completed job has results."
                 + (f" {job.error}" if job.error else "")
             )
-        found = self._repository.configurations(job_id=job_id)
+        found = self._repository.configurations.find(job_id=job_id)
         return JobResults(
             job=job,
             configurations=[answers.summary(one) for one in found],
@@ -193,23 +189,23 @@ class Service:
         self, after: int = 0, job_id: str | None = None, limit: int = 500
     ) -> list[EventView]:
         """Read events of a job, or of all, that follow event ``after``; ids ascend."""
-        found = job_events.events_after(self._repository, after, job_id, limit)
+        found = self._repository.jobs.events(after, job_id, limit)
         return [EventView.model_validate(one) for one in found]
 
     def newest_event(self, job_id: str) -> int:
         """Return the id of a job's last event; 0 before the first."""
-        return job_events.newest_id(self._repository, job_id)
+        return self._repository.jobs.newest_event_id(job_id)
 
     def notes(self, job_id: str) -> list[str]:
         """Read what a job had to say, such as which backend it took."""
-        return job_events.notes(self._repository, job_id)
+        return self._repository.jobs.notes(job_id)
 
     # Configurations
 
     def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""
         wanted = query.model_dump(exclude={"stage", "active", "sort"})
-        rows, total = self._repository.page_of_configurations(
+        rows, total = self._repository.configurations.page(
             **wanted, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
         )
         return ConfigurationPage(
@@ -222,7 +218,7 @@ class Service:
     def configuration(self, configuration_id: str) -> Configuration:
         """Read one configuration."""
         try:
-            return self._repository.configuration(configuration_id)
+            return self._repository.configurations.read(configuration_id)
         except UnknownIdError:
             raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
 
@@ -233,12 +229,12 @@ class Service:
     def explanation(self, configuration_id: str) -> Explanation:
         """Say in words why a configuration is in its stage."""
         found = self.configuration(configuration_id)
-        events = self._repository.events(found.id)
+        events = self._repository.configurations.events(found.id)
         return explain(found, events, searched_grid(self._repository, found))
 
     def audit_trail(self, configuration_id: str) -> list[AuditEntry]:
         """Read what happened to a configuration, oldest first."""
-        events = self._repository.events(self.configuration(configuration_id).id)
+        events = self._repository.configurations.events(self.configuration(configuration_id).id)
         return [AuditEntry.model_validate(event) for event in events]
 
     def activate(
@@ -254,8 +250,8 @@ class Service:
         self.configuration(configuration_id)
         stages = STAGES if force else STAGES[STAGES.index(ACTIVATED_FROM) :]
         try:
-            activation.set_active(
-                self._repository, configuration_id, True, reason, stages=stages, forced=force
+            self._repository.configurations.set_active(
+                configuration_id, True, reason, stages=stages, forced=force
             )
         except StageMovedError:
             raise ConflictError(self._refused(self.configuration(configuration_id))) from None
@@ -264,21 +260,21 @@ class Service:
     def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary:
         """Switch a configuration off, and record why."""
         self.configuration(configuration_id)
-        activation.set_active(self._repository, configuration_id, False, reason)
+        self._repository.configurations.set_active(configuration_id, False, reason)
         return self._summary(configuration_id)
 
     def active(self) -> ActiveConfigurations:
         """Read what is switched on, and a tag that changes whenever it does."""
         # The tag first: what changes in between has another one at the next look.
-        etag = activation.active_version(self._repository)
-        found = self._repository.configurations(is_active=True, limit=None)
+        etag = self._repository.configurations.active_version()
+        found = self._repository.configurations.find(is_active=True, limit=None)
         return ActiveConfigurations(
             etag=etag, configurations=[answers.active(one) for one in found]
         )
 
     def active_etag(self) -> str:
         """Return the tag of `active` alone: cheap enough for every poll of a live trader."""
-        return activation.active_version(self._repository)
+        return self._repository.configurations.active_version()
 
     def record_execution(
         self, configuration_id: str, report: ExecutionReport
@@ -325,18 +321,20 @@ class Service:
 
     def sweeps(self, limit: int = 50) -> list[Sweep]:
         """Read sweeps, newest first."""
-        return self._sweeps.recent(limit)
+        return self._repository.sweeps.recent(limit)
 
     def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
         """Read one sweep and its markets."""
         try:
-            return self._sweeps.sweep(sweep_id), self._sweeps.markets(sweep_id)
+            return self._repository.sweeps.sweep(sweep_id), self._repository.sweeps.markets(
+                sweep_id
+            )
         except UnknownIdError:
             raise NotFoundError(f"No sweep has the id {sweep_id}.") from None
 
     def _view(self, found: Job) -> JobView:
         running = found.status == "running"
-        event = job_events.newest_progress(self._repository, found.id) if running else None
+        event = self._repository.jobs.newest_progress(found.id) if running else None
         return answers.job(found, None if event is None else event.payload)
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
@@ -344,7 +342,7 @@ class Service:
 
     def _refused(self, found: Configuration) -> str:
         """Say why a configuration is not activated, by the gates that hold it where it is."""
-        explained = explain(found, self._repository.events(found.id))
+        explained = explain(found, self._repository.configurations.events(found.id))
         failed = [
             f"{gate.name} ({gate.sentence})"
             for gate in explained.gates

@@ -31,11 +31,10 @@ def service(tmp_path):
 
 
 @pytest.fixture
-def engine(service):
+def repository(service):
     """The service's database."""
-    engine = open_database(service.settings.storage.url)
-    yield engine
-    engine.dispose()
+    with open_database(service.settings.storage.url) as repository:
+        yield repository
 
 
 @pytest.fixture
@@ -85,10 +84,10 @@ def stored(tmp_path, trained_service):
 
     def store(**changes):
         def copy(repository):
-            (found,) = repository.configurations()
-            job = repository.job(found.job_id)
-            again = repository.create_job(**{name: getattr(job, name) for name in DESCRIPTION})
-            repository.start_job(again)
+            (found,) = repository.configurations.find()
+            job = repository.jobs.read(found.job_id)
+            again = repository.jobs.create(**{name: getattr(job, name) for name in DESCRIPTION})
+            repository.jobs.start(again)
             stage, gates = judge(GOOD | changes)
             copied = replace(
                 found,
@@ -98,7 +97,7 @@ def stored(tmp_path, trained_service):
                 gates=[gate.to_dict() for gate in gates],
                 document=found.document | {"id": f"{found.id[:-6]}abcdef", "status": stage},
             )
-            repository.save_configuration(copied)
+            repository.configurations.save(copied)
             return copied.id
 
         return f"/api/configurations/{ask(tmp_path, copy)}"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.results.sweeps import Sweeps, Wanted
+from pipeline.results.sweeps import Wanted
 from pipeline.training.job import description
 
 MARKETS = ("btc_binance_1h", "btc_kraken_1h")
@@ -13,13 +13,13 @@ DAYS = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1,
 
 
 @pytest.fixture
-def begun(engine):
+def begun(repository):
     """The id of a sweep whose first market failed."""
     wanted = [
         Wanted(name, name, description(load([f"market={name}"], TrainConfig, "train")))
         for name in MARKETS
     ]
-    sweeps = Sweeps(engine)
+    sweeps = repository.sweeps
     claim = sweeps.begin(
         key="5eed" * 16,
         strategy="liquidity_sweep",

@@ -4,7 +4,6 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.results import jobs
-from pipeline.results.jobs import Repository
 from pipeline.web.service import TrainingRequest
 from support.runs import ask
 
@@ -33,7 +32,7 @@ def test_a_start_queues_a_job_for_every_market_in_their_order(client, tmp_path):
         ("NOEDGE/USDT", True, 7),
         ("DEMO/USDT", True, 7),
     ]
-    assert ask(tmp_path, lambda repository: repository.queue(9)) == ids
+    assert ask(tmp_path, lambda repository: repository.jobs.waiting(9)) == ids
 
 
 def test_one_market_that_is_refused_stops_all(client):
@@ -56,7 +55,7 @@ def test_jobs_are_stored_all_or_none(service, tmp_path, monkeypatch):
     with pytest.raises(IntegrityError):
         service.start_training(TrainingRequest(markets=["demo", "demo_null"]))
     assert len(made) == 2
-    assert ask(tmp_path, Repository.jobs) == []
+    assert ask(tmp_path, lambda repository: repository.jobs.find()) == []
 
 
 def test_a_job_that_was_cancelled_is_restarted(client, queued):
@@ -85,8 +84,8 @@ def test_the_events_of_what_has_ended_are_all_there_and_resumed(client, queued):
 def test_a_job_that_failed_says_why_and_is_restarted(client, queued, tmp_path):
     def fail(repository):
         job = queued.rpartition("/")[2]
-        assert repository.take_job(job)
-        repository.fail_job(job, "The disk is full.")
+        assert repository.jobs.take(job)
+        repository.jobs.fail(job, "The disk is full.")
 
     ask(tmp_path, fail)
     assert client.get(queued).json()["error"] == "The disk is full."

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from pipeline.results.database import open_database
-from pipeline.results.jobs import Repository
 
 #: Rows that fill two pages of 25 with those that the sweep stored.
 COPIES = 30
@@ -15,25 +14,23 @@ NAME = "LIQUIDITY_SWEEP_V3_20230101_000000_{:06x}"
 @pytest.fixture(scope="module")
 def many(server, folder):
     """Copies of what the sweep stored, as of a pair that nothing else has."""
-    engine = open_database(f"sqlite:///{folder}/var/trainings.db")
-    repository = Repository(engine)
-    one = repository.configurations(limit=1)[0]
-    for place in range(COPIES):
-        job_id = repository.create_job(
-            exchange="kraken",
-            pair="ETH/USDT",
-            timeframe="4h",
-            strategy=one.strategy,
-            optimizer="grid",
-            config=repository.job(one.job_id).config,
-            config_hash="c0ffee",
-            seed=place,
-        )
-        repository.start_job(job_id)
-        copy = {"id": NAME.format(place), "job_id": job_id, "exchange": "kraken"}
-        repository.save_configuration(replace(one, **copy, pair="ETH/USDT", timeframe="4h"))
-    yield
-    engine.dispose()
+    with open_database(f"sqlite:///{folder}/var/trainings.db") as repository:
+        one = repository.configurations.find(limit=1)[0]
+        for place in range(COPIES):
+            job_id = repository.jobs.create(
+                exchange="kraken",
+                pair="ETH/USDT",
+                timeframe="4h",
+                strategy=one.strategy,
+                optimizer="grid",
+                config=repository.jobs.read(one.job_id).config,
+                config_hash="c0ffee",
+                seed=place,
+            )
+            repository.jobs.start(job_id)
+            copy = {"id": NAME.format(place), "job_id": job_id, "exchange": "kraken"}
+            repository.configurations.save(replace(one, **copy, pair="ETH/USDT", timeframe="4h"))
+        yield
 
 
 def _choose(page, label, option):
