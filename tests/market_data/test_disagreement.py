@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.market_data.quality.disagreement import disagreement
+from pipeline.market_data.quality.measures import disagreement
 from pipeline.market_data.store.store import EMPTY, candle_path, save, stored_elsewhere
 
 START, STEP = 1_672_531_200_000, 300_000

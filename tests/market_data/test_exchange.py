@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange import fetching as exchange_module
+from pipeline.market_data.exchange.connection import Backoff
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
-from pipeline.market_data.exchange.retry import Backoff
 from support.loopback import LIES, Fault
 
 START, STEP = 1_672_531_200_000, 300_000

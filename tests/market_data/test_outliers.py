@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.market_data.quality.outliers import FAR, outliers
+from pipeline.market_data.quality.measures import FAR, outliers
 from pipeline.market_data.raw import RawCandles
 
 START, STEP = 1_672_531_200_000, 300_000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
-from pipeline.market_data.quality.outliers import outliers
+from pipeline.market_data.quality.measures import outliers
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import COLUMNS, RawCandles
 

@@ -8,9 +8,8 @@ import ccxt
 import pytest
 
 from pipeline.errors import UnreachableError, UserError
-from pipeline.market_data.exchange import retry
-from pipeline.market_data.exchange.connection import Connection, new_client
-from pipeline.market_data.exchange.retry import Backoff, ask
+from pipeline.market_data.exchange import connection as connection_module
+from pipeline.market_data.exchange.connection import Backoff, Connection, new_client
 from support.loopback import PASSING, Fault
 
 
@@ -18,12 +17,14 @@ from support.loopback import PASSING, Fault
 def slept(monkeypatch):
     """Seconds of every wait, none of which happens."""
     seconds = []
-    monkeypatch.setattr(retry.time, "sleep", seconds.append)
+    monkeypatch.setattr(connection_module.time, "sleep", seconds.append)
     return seconds
 
 
 class Client:
     """Fails in the given ways, then answers; ``headers`` come with every failure."""
+
+    id = "binance"
 
     def __init__(self, *failures, headers=None):
         self.failures, self.headers, self.asked = list(failures), headers, 0
@@ -37,7 +38,7 @@ class Client:
 
 
 def asking(client, note=lambda _: None, **settings):
-    return ask(client, client, "binance BTC/USDT 5m", Backoff(**settings), note)
+    return Connection(client, "BTC/USDT", "5m", Backoff(**settings), note).ask(client)
 
 
 def test_waits_double_up_to_the_longest_and_are_shortened_by_up_to_half(slept):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.market_data.quality.stale import Stale, longest_stale
+from pipeline.market_data.quality.measures import Stale, longest_stale
 
 START, STEP = 1_672_531_200_000, 300_000
 

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.errors import UnreachableError
 from pipeline.market_data.exchange import trade_pages as module
+from pipeline.market_data.exchange.connection import Backoff
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
-from pipeline.market_data.exchange.retry import Backoff
 from pipeline.market_data.exchange.trade_pages import candles_of_trades
 from pipeline.market_data.raw import COLUMNS
 from support.loopback.faults import LIES, PASSING, Fault, Faults

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.market_data.quality.volume_change import VolumeChange, largest_volume_change
+from pipeline.market_data.quality.measures import VolumeChange, largest_volume_change
 from pipeline.market_data.raw import RawCandles
 
 START, HOUR, DAY = 1_672_531_200_000, 3_600_000, 86_400_000

@@ -1,17 +1,23 @@
-"""A ccxt client asked about one market: whether it is there, the time, candles from a moment on."""
+"""Ask an exchange about one market through ccxt, and wait out what may pass.
+
+Failures are asked again. A ban or a refusal is not: the same question would be refused again.
+"""
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from gpu_engine.records import Bool, Float
 from pipeline.cli.console import Note
-from pipeline.errors import UserError, suggestion
-from pipeline.market_data.exchange.retry import Backoff, ask
+from pipeline.errors import UnreachableError, UserError, suggestion
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.timeframe import utc
 
@@ -26,6 +32,31 @@ DEFAULT_PAGE = 500
 #: How far ahead an exchange's clock may be without a forming candle being taken for a closed one.
 #: An exchange's newest candle must have closed so long ago by that clock, or another must follow.
 CLOCK_ERROR_MS = 3_600_000
+
+#: The end of every sentence about an exchange that does not answer.
+KEPT = (
+    "What was fetched before, if anything, is kept: run again later to go on from there, or use"
+    " candles of your own (data=file, or python -m pipeline.fetch import=PATH)."
+)
+
+#: ccxt has one exception for "slow down" and for "you are banned"; only the words differ
+#: (Binance: status 418 and "IP banned until <ms>"; Kraken: "Temporary lockout").
+_BAN = re.compile(r"(?<!\S)418(?!\S)|\bbanned\b|\blockout\b", re.IGNORECASE)
+_BAN_END = re.compile(r"until (\d{13})\b")
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Seconds before the next attempt: ``first_s``, doubling up to ``longest_s``.
+
+    Each is shortened at random by up to half, so that many runs do not knock again all at once.
+    An exchange's own Retry-After is waited for in full when it is longer, up to ``patience_s``.
+    """
+
+    attempts: int = 6
+    first_s: float = 1.0
+    longest_s: float = 30.0
+    patience_s: float = 300.0
 
 
 def new_client(exchange_id: str) -> ccxt.Exchange:
@@ -160,8 +191,49 @@ class Connection:
         return self.ask(call)
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Call the client until it answers (see `pipeline.market_data.exchange.retry.ask`)."""
-        return ask(call, self.client, str(self), self.backoff, self.note)
+        """Call until the client answers; ``note`` is called with every failure that is waited out.
+
+        Raises
+        ------
+        UserError
+            If the exchange refuses.
+        UnreachableError
+            After the last of the attempts, and at once on a ban, which asking on would lengthen.
+        """
+        import ccxt  # 0.4 s: only for those who fetch
+
+        client, backoff = self.client, self.backoff
+        jitter = np.random.default_rng()
+        wait_s = backoff.first_s
+        attempt = 1
+        while True:
+            # A lost connection leaves the headers of the answer before.
+            client.last_response_headers = None
+            try:
+                return call()
+            except ccxt.BadSymbol as error:
+                raise UserError(f"{self}: the exchange refused the symbol: {error}") from error
+            except ccxt.ExchangeError as error:
+                raise UserError(f"{self}: the exchange refused: {error}") from error
+            except ccxt.OperationFailed as error:
+                retry_after_s = _retry_after(client.last_response_headers)
+                if isinstance(error, ccxt.DDoSProtection) and _BAN.search(str(error)):
+                    raise UnreachableError(_ban(str(self), str(error), retry_after_s)) from error
+                if attempt == backoff.attempts:
+                    raise UnreachableError(
+                        f"{self}: no answer in {attempt} attempts; the last: {_reason(error)}."
+                        f" {KEPT}"
+                    ) from error
+                if retry_after_s > backoff.patience_s:
+                    raise UnreachableError(
+                        f"{self}: the exchange asks to wait {retry_after_s:.0f} s ({error}). {KEPT}"
+                    ) from error
+                pause_s = max(wait_s * jitter.uniform(0.5, 1.0), retry_after_s)
+                attempt += 1
+                retry = f"attempt {attempt} of {backoff.attempts} in {pause_s:.1f} s"
+                self.note(f"{self}: {_reason(error)}; {retry}")
+            time.sleep(pause_s)
+            wait_s = min(2 * wait_s, backoff.longest_s)
 
 
 def _impossible(rows: Float, step_ms: int) -> Bool:
@@ -172,3 +244,43 @@ def _impossible(rows: Float, step_ms: int) -> Bool:
     priced = (rows[:, 1:5] > 0).all(axis=1) & (low <= high)
     possible: Bool = np.isfinite(rows).all(axis=1) & on_grid & priced & (volume >= 0)
     return ~possible
+
+
+def _reason(error: BaseException) -> str:
+    """Name an error with the one that caused it: ccxt names the request, not why it failed."""
+    cause = error
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+    reason = getattr(cause, "strerror", None)
+    return f"{error} ({reason})" if reason else str(error)
+
+
+def _retry_after(headers: object) -> float:
+    """Seconds that the answer asks to wait: RFC 9110, 10.2.3, a number or a date; 0 for none."""
+    value = headers.get("Retry-After") if hasattr(headers, "get") else None
+    if value is None:
+        return 0.0
+    if str(value).isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _ban(name: str, message: str, retry_after_s: float) -> str:
+    """Say until when the exchange has banned this address, where it tells."""
+    until = _BAN_END.search(message)
+    if until:
+        end = f"until {utc(int(until[1]))}"
+    elif retry_after_s:
+        end = f"until {utc(round(time.time() + retry_after_s) * 1000)}"
+    else:
+        end = "for a time that it does not say"
+    return (
+        f"{name}: the exchange has banned this address {end}; asking on would lengthen it."
+        f" It said: {message}. {KEPT}"
+    )

@@ -1,8 +1,9 @@
-"""Candles from an exchange through ccxt: only closed ones, only those not stored yet.
+"""Fetch closed candles from an exchange through ccxt, only those that are not stored yet.
 
 Exchanges answer differently to a time they do not serve (Binance begins with its first candle,
-Kraken with the oldest of its last 720): what begins later than asked is taken as it is, and the
-caller is told.
+Kraken with the oldest of its last 720). Candles that begin later than asked are taken as they are,
+and a warning says so. Pages are counted here and not by ccxt's ``paginate``, which starts no
+earlier than ten pages ago and cannot be resumed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gpu_engine.records import DAY_MS
+import numpy as np
+
+from gpu_engine.records import DAY_MS, Float
 from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError, UserError
-from pipeline.market_data.exchange.candle_pages import candle_pages
-from pipeline.market_data.exchange.connection import Connection, new_client
-from pipeline.market_data.exchange.retry import Backoff
+from pipeline.market_data.exchange.connection import (
+    CLOCK_ERROR_MS,
+    KEPT,
+    Backoff,
+    Connection,
+    new_client,
+)
 from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.spans import Span, clipped
@@ -33,6 +40,83 @@ BarProgress = Callable[[int, int], None]
 
 #: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
 PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
+
+#: What helps where an exchange keeps its history to itself.
+WAYS_OUT = {
+    "kraken": (
+        "Kraken's candles are its newest 720, whatever is asked. Two ways out: data.kraken=trades"
+        " builds candles from the public trades (slow), and python -m pipeline.fetch import=PATH"
+        " takes Kraken's OHLCVT archives."
+    )
+}
+WAY_OUT = "Older candles must come from a file: python -m pipeline.fetch import=PATH, or data=file."
+
+
+class _Answer(NamedTuple):
+    """Closed candles from the start asked for, oldest first, and whether the newest is there."""
+
+    rows: Float
+    newest: bool
+
+
+def candle_pages(connection: Connection, span: Span, step_ms: int, now: int) -> Iterator[Page]:
+    """Fetch a span page by page, oldest first; end early where the exchange has no more.
+
+    A page answers for the time from its start to the end of its last candle. Two things are never
+    answered, and will be asked for again: what follows the last candle, and what lies before the
+    first of a page that holds the exchange's newest candle, for there nobody can tell an exchange
+    that had nothing from one that serves its newest candles whatever it is asked (Kraken).
+
+    Parameters
+    ----------
+    connection : Connection
+    span : (int, int)
+        Half-open, open times in milliseconds.
+    step_ms : int
+        Length of a candle.
+    now : int
+        The exchange's clock, milliseconds.
+    """
+    start, end = span
+    while start < end:
+        rows, newest = _steady_answer(connection, start, step_ms, now)
+        if len(rows) == 0:
+            return
+        first = int(rows[0, 0]) if newest else start
+        answered = min(int(rows[-1, 0]) + step_ms, end)
+        if first < answered:
+            yield rows[rows[:, 0] < end], (first, answered)
+        start = answered if first < answered else end
+
+
+def _steady_answer(connection: Connection, start: int, step_ms: int, now: int) -> _Answer:
+    """Ask from ``start`` until an answer has no hole or says the same as the one before.
+
+    A hole is the exchange's own (an outage, a listing, no trades) or an accident of one answer;
+    the second would be stored as the first, and nobody would ask again.
+    """
+    before = None
+    for _ in range(connection.backoff.attempts):
+        answer = _closed(connection.candles_from(start, step_ms), start, step_ms, now)
+        opens = answer.rows[:, 0]
+        if len(opens) and opens[-1] == start + step_ms * (len(opens) - 1):
+            return answer
+        if before is not None and np.array_equal(before, opens):
+            return answer
+        before = opens
+    raise UnreachableError(
+        f"{connection}: the exchange answers the same question differently each time. {KEPT}"
+    )
+
+
+def _closed(rows: Float, start: int, step_ms: int, now: int) -> _Answer:
+    """Drop what came unasked and what may still be forming."""
+    newest = len(rows) > 0 and rows[-1, 0] + step_ms > now - CLOCK_ERROR_MS
+    if newest:
+        rows = rows[:-1]
+    rows = rows[(rows[:, 0] >= start) & (rows[:, 0] + step_ms <= now)]
+    return _Answer(rows, bool(newest))
+
 
 #: A save rewrites the months that changed, so it comes after this many pages; a kill loses fewer.
 PAGES_PER_SAVE = 20
@@ -49,16 +133,6 @@ class Method(NamedTuple):
 AS_CANDLES = Method(candle_pages, PAGES_PER_SAVE, "through ccxt")
 #: A page of candles from trades may have taken many of trades.
 FROM_TRADES = Method(trade_pages, 1, "trades through ccxt")
-
-#: What helps where an exchange keeps its history to itself.
-WAYS_OUT = {
-    "kraken": (
-        "Kraken's candles are its newest 720, whatever is asked. Two ways out: data.kraken=trades"
-        " builds candles from the public trades (slow), and python -m pipeline.fetch import=PATH"
-        " takes Kraken's OHLCVT archives."
-    )
-}
-WAY_OUT = "Older candles must come from a file: python -m pipeline.fetch import=PATH, or data=file."
 
 
 class CandleRequest(NamedTuple):

@@ -1,4 +1,4 @@
-"""Page after page of Kraken's public trades, and the candles of every interval that they close.
+"""Fetch Kraken's public trades page by page, and build the candles of every interval they close.
 
 Kraken serves its newest 720 candles only, but all of its trades: 1,000 an answer, and with them
 ``last``, the time in nanoseconds at which the answer ends
@@ -24,14 +24,25 @@ from numpy.typing import NDArray
 
 from gpu_engine.records import Float, Int64
 from pipeline.errors import UnreachableError
-from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
-from pipeline.market_data.exchange.retry import KEPT
-from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, KEPT, Connection
+from pipeline.market_data.raw import COLUMNS, NO_CANDLES, RawCandles
 from pipeline.market_data.spans import Span
 from pipeline.market_data.store.store import Page
 from pipeline.market_data.timeframe import utc
 
 NS_PER_MS = 1_000_000
+
+#: Most trades in an answer.
+FULL_PAGE = 1_000
+
+#: How far a page reaches back into the one before: trades may share the time at which it ends.
+OVERLAP_NS = 1_000
+
+#: Times of trades are exact to a tenth of a millisecond (old ones) or better, ``last`` in full.
+TIME_ERROR_NS = NS_PER_MS
+
+TRADE = np.dtype([("id", "i8"), ("time_ns", "i8"), ("price", "f8"), ("amount", "f8")])
+Trades = NDArray[np.void]
 
 
 def candles_of_trades(time_ns: Int64, price: Float, amount: Float, step_ms: int) -> RawCandles:
@@ -59,7 +70,7 @@ def candles_of_trades(time_ns: Int64, price: Float, amount: Float, step_ms: int)
     price, amount = price[order], amount[order]
     opens, first = np.unique(time_ns[order] // (step_ms * NS_PER_MS), return_index=True)
     if len(opens) == 0:
-        return RawCandles(np.empty(0, np.int64), *np.empty((5, 0)))
+        return NO_CANDLES
     after = np.append(first[1:], len(order))
     amounts = amount.tolist()
     return RawCandles(
@@ -72,33 +83,15 @@ def candles_of_trades(time_ns: Int64, price: Float, amount: Float, step_ms: int)
     )
 
 
-#: Most trades in an answer.
-FULL_PAGE = 1_000
-
-
-#: How far a page reaches back into the one before: trades may share the time at which it ends.
-OVERLAP_NS = 1_000
-
-
-#: Times of trades are told to a tenth of a millisecond (old ones) or better, ``last`` in full.
-TOLD_TO_NS = NS_PER_MS
-
-
-TRADE = np.dtype([("id", "i8"), ("time_ns", "i8"), ("price", "f8"), ("amount", "f8")])
-
-
-Trades = NDArray[np.void]
-
-
 class Question(NamedTuple):
-    """The trades later than ``since`` (nanoseconds); those up to the id ``known`` have come.
+    """A request for the trades later than ``since`` (nanoseconds).
 
-    ``known`` is None before the first answer. ``crowded`` tells that a whole answer reaches no
-    further than the overlap, so that this question leaves the overlap out.
+    Those up to ``last_id`` have come; it is None before the first answer. ``crowded`` says that a
+    whole answer reaches no further than the overlap, so that this question leaves the overlap out.
     """
 
     since: int
-    known: int | None
+    last_id: int | None
     crowded: bool = False
 
 
@@ -115,9 +108,9 @@ class Answer:
         newest = self.trades["time_ns"][-1:].tolist()
         return min(self.last, *newest) if newest else self.last
 
-    def news(self, known: int | None) -> Trades:
+    def news(self, last_id: int | None) -> Trades:
         """Trades that had not come before."""
-        return self.trades if known is None else self.trades[self.trades["id"] > known]
+        return self.trades if last_id is None else self.trades[self.trades["id"] > last_id]
 
 
 def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> Iterator[Page]:
@@ -145,30 +138,30 @@ def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> I
         If the answers do not advance, or do not continue one another.
     """
     start, end = span
-    question, held = Question(max(start * NS_PER_MS - 1, 0), None), np.empty(0, TRADE)
+    question, pending = Question(max(start * NS_PER_MS - 1, 0), None), np.empty(0, TRADE)
     while start < end:
-        answer = _believed(connection, question)
-        news = answer.news(question.known)
+        answer = _proven_answer(connection, question)
+        news = answer.news(question.last_id)
         if not len(news) and len(answer.trades) >= FULL_PAGE:
             question = question._replace(since=question.since + OVERLAP_NS, crowded=True)
             continue
-        held = np.unique(np.concatenate([held, news[news["time_ns"] >= start * NS_PER_MS]]))
+        pending = np.unique(np.concatenate([pending, news[news["time_ns"] >= start * NS_PER_MS]]))
         proven = answer.end // NS_PER_MS if len(answer.trades) else start
         if not len(news):
             proven = max(proven, now - CLOCK_ERROR_MS)
         over = min(proven // step_ms * step_ms, end)
         # A first page that begins late may be one that begins where it likes: the next one tells.
-        unsure = question.known is None and _begins_late(news, start + step_ms)
+        unsure = question.last_id is None and _begins_late(news, start + step_ms)
         if start < over and not unsure:
-            closed = held["time_ns"] < over * NS_PER_MS
-            yield _rows(held[closed], step_ms), (start, over)
-            held, start = held[~closed], over
+            closed = pending["time_ns"] < over * NS_PER_MS
+            yield _rows(pending[closed], step_ms), (start, over)
+            pending, start = pending[~closed], over
         if not len(news):
             return
         question = Question(answer.end - OVERLAP_NS, int(news["id"][-1]))
 
 
-def _believed(connection: Connection, question: Question) -> Answer:
+def _proven_answer(connection: Connection, question: Question) -> Answer:
     """Ask until an answer proves itself by its ids, or two in a row agree.
 
     They agree as far as the shorter one goes, for new trades may come in between; that one counts.
@@ -181,23 +174,23 @@ def _believed(connection: Connection, question: Question) -> Answer:
         if contradiction is not None:
             complaint, previous = contradiction, None
             continue
-        if _continues(answer, question.known):
+        if _continues(answer, question.last_id):
             return answer
-        if previous is not None and _agree(previous, answer, question.known):
-            return min(previous, answer, key=lambda one: len(one.news(question.known)))
+        if previous is not None and _agree(previous, answer, question.last_id):
+            return min(previous, answer, key=lambda answer: len(answer.news(question.last_id)))
         previous = answer
     raise UnreachableError(f"{connection}: {complaint}. {KEPT}")
 
 
-def _continues(answer: Answer, known: int | None) -> bool:
-    """Whether there is news, and it goes on from the trade ``known`` without leaving one out."""
-    news = answer.news(known)["id"]
-    return known is not None and len(news) > 0 and int(news[-1]) - known == len(news)
+def _continues(answer: Answer, last_id: int | None) -> bool:
+    """Whether there is news, and it goes on from the trade ``last_id`` without leaving one out."""
+    news = answer.news(last_id)["id"]
+    return last_id is not None and len(news) > 0 and int(news[-1]) - last_id == len(news)
 
 
-def _agree(one: Answer, other: Answer, known: int | None) -> bool:
+def _agree(first: Answer, second: Answer, last_id: int | None) -> bool:
     """Whether both have no news, or the same as far as the shorter one goes."""
-    shorter, longer = sorted((answer.news(known)["id"] for answer in (one, other)), key=len)
+    shorter, longer = sorted((answer.news(last_id)["id"] for answer in (first, second)), key=len)
     if len(shorter) == 0:
         return len(longer) == 0
     return np.array_equal(shorter, longer[: len(shorter)])
@@ -205,11 +198,11 @@ def _agree(one: Answer, other: Answer, known: int | None) -> bool:
 
 def _contradiction(answer: Answer, question: Question) -> str | None:
     """Tell why an answer cannot be one to the question, if it cannot."""
-    trades, (since, known, crowded) = answer.trades, question
-    if len(trades) and trades["time_ns"].min() < since - TOLD_TO_NS:
+    trades, (since, last_id, crowded) = answer.trades, question
+    if len(trades) and trades["time_ns"].min() < since - TIME_ERROR_NS:
         return "the exchange ignores the start it is asked for: its pages do not advance"
-    skipped = known is not None and len(trades) > 0 and trades["id"][0] > known + 1
-    if crowded and (skipped or not len(answer.news(known))):
+    skipped = last_id is not None and len(trades) > 0 and trades["id"][0] > last_id + 1
+    if crowded and (skipped or not len(answer.news(last_id))):
         return (
             f"there may be more trades at {utc(since // NS_PER_MS)} than the {FULL_PAGE:,} of an"
             " answer, and no way to ask for the rest; with data.since after it the fetch goes on"

@@ -1,4 +1,4 @@
-"""What the candles are worth: a report of their faults, and the limits it is held against."""
+"""Report the faults of candles, and refuse candles beyond the limits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import numpy as np
 
 from gpu_engine.records import Bool
 from pipeline.errors import UserError
-from pipeline.market_data.quality.disagreement import Disagreement
-from pipeline.market_data.quality.outliers import outliers
-from pipeline.market_data.quality.stale import longest_stale
-from pipeline.market_data.quality.volume_change import largest_volume_change
+from pipeline.market_data.quality import measures
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.timeframe import utc
 
@@ -20,7 +17,7 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True)
 class QualityReport:
-    """Faults of one market's candles, found while the grid was made regular.
+    """Faults of one market's candles, as they were before the grid was made regular.
 
     Attributes
     ----------
@@ -48,23 +45,23 @@ class QualityReport:
     largest_gap_jump : float
         Largest ``|log(open after a gap / close before it)|``; 0 without gaps.
     longest_stale_hours : float
-        Longest run of candles that bring no new price (`pipeline.market_data.quality.stale`).
+        Longest run of candles that bring no new price (`measures.longest_stale`).
     stale_since : int or None
         Open time of the first of them; None without such a run.
     outliers : int
-        Candles too far from the median of those around them (`market_data.quality.outliers`).
+        Candles too far from the median of those around them (`measures.outliers`).
     worst_deviation : float
         Of the candle furthest from it, in robust deviations of a day's log return.
     worst_deviation_at : int or None
         Its open time; None when no candle is away from its median.
     largest_volume_change : float
         Largest lasting change of the level of volume, new over old or its inverse, >= 1
-        (`pipeline.market_data.quality.volume_change`).
+        (`measures.largest_volume_change`).
     volume_change_since : int or None
         First millisecond of the day it begins with; None without a change.
     compared_with : str or None
         Other exchanges that the store has the pair of, of some of the same times
-        (`market_data.quality.disagreement`); None, and the next three with it, without any.
+        (`measures.disagreement`); None, and the next three with it, without any.
     median_disagreement, largest_disagreement : float or None
         Of ``|log(own close / other close)|`` at the same times.
     largest_disagreement_at : int or None
@@ -98,16 +95,16 @@ class QualityReport:
     largest_disagreement: float | None = None
     largest_disagreement_at: int | None = None
 
-    def compared(self, found: Disagreement | None) -> QualityReport:
-        """With what the comparison to other exchanges found; None where there was none."""
-        if found is None:
+    def with_disagreement(self, measured: measures.Disagreement | None) -> QualityReport:
+        """Add the comparison to other exchanges; None where there was none to compare with."""
+        if measured is None:
             return self
         return replace(
             self,
-            compared_with=found.compared_with,
-            median_disagreement=found.median,
-            largest_disagreement=found.largest,
-            largest_disagreement_at=found.largest_at,
+            compared_with=measured.compared_with,
+            median_disagreement=measured.median,
+            largest_disagreement=measured.largest,
+            largest_disagreement_at=measured.largest_at,
         )
 
     def to_dict(self) -> dict[str, str | int | float | None]:
@@ -149,9 +146,9 @@ def measure(
     before_gap = np.flatnonzero(missing)
     jumps = np.abs(np.log(candles.open[before_gap + 1] / candles.close[before_gap]))
     violation = _ohlc_violation(candles)
-    stale = longest_stale(candles)
-    far = outliers(candles, step_ms)
-    volume = largest_volume_change(candles)
+    stale = measures.longest_stale(candles)
+    outliers = measures.outliers(candles, step_ms)
+    volume = measures.largest_volume_change(candles)
     filled = int(missing.sum())
     return QualityReport(
         source=source,
@@ -173,9 +170,9 @@ def measure(
         largest_gap_jump=float(jumps.max(initial=0.0)),
         longest_stale_hours=stale.candles * step_ms / HOUR_MS,
         stale_since=stale.since,
-        outliers=far.bars,
-        worst_deviation=far.worst,
-        worst_deviation_at=far.worst_at,
+        outliers=outliers.bars,
+        worst_deviation=outliers.worst,
+        worst_deviation_at=outliers.worst_at,
         largest_volume_change=volume.ratio,
         volume_change_since=volume.since,
     )
@@ -191,10 +188,10 @@ def check(report: QualityReport, limits: QualityLimits) -> None:
     """
     breaches = []
     for field in fields(limits):
-        limit, found = getattr(limits, field.name), getattr(report, field.name)
-        if limit is not None and found is not None and found > limit:
+        limit, value = getattr(limits, field.name), getattr(report, field.name)
+        if limit is not None and value is not None and value > limit:
             where = _whereabouts(report, field.name)
-            breaches.append(f"data.quality.{field.name} allows {limit:g}, found {found:.6g}{where}")
+            breaches.append(f"data.quality.{field.name} allows {limit:g}, found {value:.6g}{where}")
     if breaches:
         raise UserError(
             f"{report.source}: the candles are worse than allowed: {'; '.join(breaches)}. "

@@ -10,7 +10,7 @@ import runpy
 from functools import partial
 
 from pipeline.market_data.exchange import fetching
-from pipeline.market_data.exchange.retry import Backoff
+from pipeline.market_data.exchange.connection import Backoff
 from support.loopback.clients import pointed
 
 if __name__ == "__main__":
