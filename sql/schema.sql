@@ -8,7 +8,7 @@ CREATE TABLE alembic_version (
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
--- Running upgrade  -> 0001
+-- Running upgrade  -> 0005
 
 CREATE TABLE training_jobs (
     id VARCHAR(32) NOT NULL,
@@ -41,6 +41,29 @@ CREATE INDEX ix_training_jobs_status ON training_jobs (status);
 
 CREATE INDEX ix_training_jobs_created_at ON training_jobs (created_at);
 
+CREATE TABLE job_events (
+    id BIGSERIAL NOT NULL,
+    job_id VARCHAR(32) NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    kind VARCHAR NOT NULL,
+    payload JSONB NOT NULL,
+    CONSTRAINT pk_job_events PRIMARY KEY (id),
+    CONSTRAINT ck_job_events_kind CHECK (kind IN ('status', 'progress', 'note', 'result')),
+    CONSTRAINT fk_job_events_job_id_training_jobs FOREIGN KEY(job_id) REFERENCES training_jobs (id)
+);
+
+CREATE INDEX ix_job_events_job_id_id ON job_events (job_id, id);
+
+CREATE TABLE dispatcher (
+    id INTEGER NOT NULL,
+    host VARCHAR NOT NULL,
+    pid INTEGER NOT NULL,
+    process_started VARCHAR NOT NULL,
+    heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_dispatcher PRIMARY KEY (id),
+    CONSTRAINT ck_dispatcher_one CHECK (id = 1)
+);
+
 CREATE TABLE trained_configurations (
     id VARCHAR(80) NOT NULL,
     job_id VARCHAR(32) NOT NULL,
@@ -72,19 +95,19 @@ CREATE TABLE trained_configurations (
 
 CREATE INDEX ix_trained_configurations_job_id ON trained_configurations (job_id);
 
-CREATE INDEX ix_trained_configurations_created_at ON trained_configurations (created_at);
+CREATE INDEX ix_trained_configurations_by_created_at ON trained_configurations (created_at, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
 
-CREATE INDEX ix_trained_configurations_oos_sharpe_ratio ON trained_configurations (oos_sharpe_ratio);
+CREATE INDEX ix_trained_configurations_by_oos_sharpe_ratio ON trained_configurations (oos_sharpe_ratio, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
 
-CREATE INDEX ix_trained_configurations_lifecycle_stage_created_at ON trained_configurations (lifecycle_stage, created_at);
+CREATE INDEX ix_trained_configurations_by_oos_net_profit ON trained_configurations (oos_net_profit, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
 
-CREATE INDEX ix_trained_configurations_exchange_pair_timeframe_created_at ON trained_configurations (exchange, pair, timeframe, created_at);
+CREATE INDEX ix_trained_configurations_by_sample_size ON trained_configurations (sample_size, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
 
-CREATE INDEX ix_trained_configurations_active ON trained_configurations (created_at) WHERE is_active;
+CREATE INDEX ix_trained_configurations_by_p_value ON trained_configurations (p_value, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
 
-INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
+CREATE INDEX ix_trained_configurations_by_p_value_descending ON trained_configurations (p_value DESC NULLS LAST, id DESC, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
 
--- Running upgrade 0001 -> 0002
+CREATE INDEX ix_trained_configurations_active ON trained_configurations (created_at, id, is_active) WHERE is_active;
 
 CREATE TABLE configuration_events (
     id VARCHAR(32) NOT NULL,
@@ -102,10 +125,6 @@ CREATE TABLE configuration_events (
 );
 
 CREATE INDEX ix_configuration_events_configuration_id_at ON configuration_events (configuration_id, at);
-
-UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
-
--- Running upgrade 0002 -> 0003
 
 CREATE TABLE sweeps (
     id VARCHAR(32) NOT NULL,
@@ -156,61 +175,6 @@ CREATE INDEX ix_sweep_markets_task_hash_status ON sweep_markets (task_hash, stat
 
 CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
 
-UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
-
--- Running upgrade 0003 -> 0004
-
-CREATE TABLE job_events (
-    id BIGSERIAL NOT NULL,
-    job_id VARCHAR(32) NOT NULL,
-    at TIMESTAMP WITH TIME ZONE NOT NULL,
-    kind VARCHAR NOT NULL,
-    payload JSONB NOT NULL,
-    CONSTRAINT pk_job_events PRIMARY KEY (id),
-    CONSTRAINT ck_job_events_kind CHECK (kind IN ('status', 'progress', 'note', 'result')),
-    CONSTRAINT fk_job_events_job_id_training_jobs FOREIGN KEY(job_id) REFERENCES training_jobs (id)
-);
-
-CREATE INDEX ix_job_events_job_id_id ON job_events (job_id, id);
-
-CREATE TABLE dispatcher (
-    id INTEGER NOT NULL,
-    host VARCHAR NOT NULL,
-    pid INTEGER NOT NULL,
-    process_started VARCHAR NOT NULL,
-    heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT pk_dispatcher PRIMARY KEY (id),
-    CONSTRAINT ck_dispatcher_one CHECK (id = 1)
-);
-
-DROP INDEX ix_trained_configurations_created_at;
-
-DROP INDEX ix_trained_configurations_oos_sharpe_ratio;
-
-DROP INDEX ix_trained_configurations_lifecycle_stage_created_at;
-
-DROP INDEX ix_trained_configurations_exchange_pair_timeframe_created_at;
-
-CREATE INDEX ix_trained_configurations_by_created_at ON trained_configurations (created_at, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
-
-CREATE INDEX ix_trained_configurations_by_oos_sharpe_ratio ON trained_configurations (oos_sharpe_ratio, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
-
-CREATE INDEX ix_trained_configurations_by_oos_net_profit ON trained_configurations (oos_net_profit, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
-
-CREATE INDEX ix_trained_configurations_by_sample_size ON trained_configurations (sample_size, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
-
-CREATE INDEX ix_trained_configurations_by_p_value ON trained_configurations (p_value, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
-
-DROP INDEX ix_trained_configurations_active;
-
-CREATE INDEX ix_trained_configurations_active ON trained_configurations (created_at, id, is_active) WHERE is_active;
-
-UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
-
--- Running upgrade 0004 -> 0005
-
-CREATE INDEX ix_trained_configurations_by_p_value_descending ON trained_configurations (p_value DESC NULLS LAST, id DESC, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
-
-UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+INSERT INTO alembic_version (version_num) VALUES ('0005') RETURNING alembic_version.version_num;
 
 COMMIT;

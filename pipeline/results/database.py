@@ -29,7 +29,7 @@ from pipeline.results.configurations import Configurations
 from pipeline.results.job_events import sessions
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps
-from pipeline.results.migrations import NewerDatabaseError, upgrade
+from pipeline.results.migrations import UnknownRevisionError, upgrade
 from pipeline.results.sweeps import Sweeps
 
 _EXAMPLES = "sqlite:///var/results.db or postgresql://user:password@host/database"
@@ -97,19 +97,23 @@ def open_database(url: str) -> Repository:
     ------
     UserError
         When the URL cannot be read or names another kind of database, when the file or its folder
-        cannot be written, the server refuses, or a later version of this code owns the database.
+        cannot be written, the server refuses, or another version of this code owns the database.
         The password is never repeated.
     """
     parsed = parse_url(url)
     open_engine = _open_sqlite if parsed.drivername == "sqlite" else _open_postgresql
     try:
         return Repository(open_engine(parsed))
-    except NewerDatabaseError as error:
-        raise UserError(
-            f"The database {shown(parsed)} belongs to a later version of this program (schema"
-            f" {error.found}, here {error.known}). Update the program or choose another"
-            " storage.url."
-        ) from None
+    except UnknownRevisionError as error:
+        schemas = f"(schema {error.revision}, here {error.head})"
+        reason = (
+            f"was made before the first release {schemas} and cannot be read. It stays as it is:"
+            " choose another storage.url and train again."
+            if error.revision < error.head
+            else f"belongs to a later version of this program {schemas}. Update the program or"
+            " choose another storage.url."
+        )
+        raise UserError(f"The database {shown(parsed)} {reason}") from None
 
 
 def file_identity(url: str) -> tuple[int, int] | None:

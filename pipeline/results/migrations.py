@@ -22,13 +22,12 @@ import sql
 _LOCK_KEY = 5_113_972_040_231
 
 
-class NewerDatabaseError(Exception):
-    """The database has a revision that this code does not know."""
+class UnknownRevisionError(Exception):
+    """The database has the ``revision`` of another version; the newest here is ``head``."""
 
-    def __init__(self, found: str, known: str) -> None:
-        super().__init__(f"revision {found} is not among those known, the newest being {known}")
-        self.found = found
-        self.known = known
+    def __init__(self, revision: str, head: str) -> None:
+        super().__init__(f"revision {revision} is unknown here, where the newest is {head}")
+        self.revision, self.head = revision, head
 
 
 def alembic_config() -> Config:
@@ -44,8 +43,8 @@ def upgrade(connection: Connection) -> None:
 
     Raises
     ------
-    NewerDatabaseError
-        When the database was written by a later version of this code.
+    UnknownRevisionError
+        When a later version of this code wrote the database, or a build before the first release.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
@@ -55,9 +54,9 @@ def upgrade(connection: Connection) -> None:
     current = MigrationContext.configure(connection).get_current_revision()
     if current == head:
         return
-    known = {script.revision for script in scripts.walk_revisions()}
-    if current is not None and current not in known:
-        raise NewerDatabaseError(current, head)
+    revisions = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in revisions:
+        raise UnknownRevisionError(current, head)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

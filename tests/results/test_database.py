@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import create_engine, inspect, text
 
 from pipeline.errors import UserError
 from pipeline.results.database import open_database, parse_url
@@ -144,12 +144,26 @@ def test_a_database_that_does_not_exist(server: Server) -> None:
     assert "hush" not in message
 
 
-def test_a_database_of_a_later_version_is_refused(empty_url: str) -> None:
+@pytest.mark.parametrize(
+    ("revision", "reason"),
+    [
+        ("9999", "belongs to a later version of this program (schema 9999, here 0005)"),
+        ("0003", "was made before the first release (schema 0003, here 0005)"),
+    ],
+)
+def test_a_database_of_another_version_is_refused_and_left_alone(
+    empty_url: str, revision: str, reason: str
+) -> None:
     with open_database(empty_url) as repository, repository.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
     message = refusal(empty_url)
-    assert "belongs to a later version of this program (schema 9999, here 0005)" in message
+    assert reason in message
+    assert "choose another storage.url" in message
     assert "hush" not in message
+    engine = create_engine(parse_url(empty_url))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == revision
+    engine.dispose()
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
