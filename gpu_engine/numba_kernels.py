@@ -198,13 +198,26 @@ def passing_rows(events, table, thresholds):
 
 
 @njit(cache=CACHE)
+def first_at_or_after(bars, bar):
+    """Find the first of ascending ``bars`` at or after ``bar``; NumPy's takes longer to compile."""
+    lo, hi = 0, len(bars)
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if bars[middle] < bar:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo
+
+
+@njit(cache=CACHE)
 def walk_unit(events, outcomes, rules, units, windows, u, output):
     """Walk unit ``u`` under each of its exit settings in each window."""
     passing = passing_rows(events, units.table[u], units.thresholds[u])
     for w in range(len(windows)):
         window = windows[w]
-        lo = np.searchsorted(passing.bar, window.start + 1)
-        hi = np.searchsorted(passing.bar, window.end)
+        lo = first_at_or_after(passing.bar, window.start + 1)
+        hi = first_at_or_after(passing.bar, window.end)
         rows = Rows(
             passing.number[lo:hi],
             passing.sweep[lo:hi],
