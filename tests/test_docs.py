@@ -28,12 +28,12 @@ SHARED = (ROOT / "../shared").resolve()
 SCHEMAS = {
     "scripts/train": (TrainConfig, "train"),
     "pipeline.train": (TrainConfig, "train"),
-    "pipeline.backtest": (BacktestConfig, "backtest"),
-    "pipeline.fetch": (FetchConfig, "fetch"),
+    "scripts/backtest": (BacktestConfig, "backtest"),
+    "scripts/fetch": (FetchConfig, "fetch"),
     "scripts/serve": (ServeConfig, "serve"),
 }
 #: Programs that read what a training has stored.
-STORED = {"pipeline.explain", "pipeline.verify", "pipeline.monitor", "pipeline.report"}
+STORED = {"scripts/explain", "scripts/verify", "scripts/monitor", "scripts/report"}
 
 COMMANDS = commands()
 REAL = sorted({command.text for command in COMMANDS if not command.fenced})
@@ -200,7 +200,7 @@ def test_the_worked_example_is_what_the_command_prints(outcome):
 
 
 def test_the_explained_example_is_what_the_command_prints(outcome):
-    finished = outcome("python -m pipeline.explain latest")
+    finished = outcome("scripts/explain latest")
     (excerpt,) = [f for f in fences(ROOT / "docs/monitoring.md") if f[0].startswith("DISCOVERY")]
     assert_excerpt(excerpt, finished.stdout)
 

@@ -19,25 +19,25 @@ from pipeline.training.provenance import engine_hash, runtime_env
 #: By the beginning of the title of the first table that it belongs to.
 EXPLANATIONS = {
     "Markets without an edge": (
-        "Every market ran through the training that `python -m pipeline.train` does: the search in"
-        " each walk-forward window, the statistics, the stage. There is nothing to find in these:"
-        " `synthetic` years are generated martingales; `permuted` are real candles with their bars"
-        " in random order, `sign_flipped` with each UTC day mirrored or not, evens. Columns named"
-        " after a stage count markets; `VALIDATION+` is the share in that stage or a better one,"
-        " with its two-sided 95 % Clopper-Pearson interval. The limits are 5 % for `VALIDATION+`"
-        " and 1 % for `MATURE`."
+        "Each market ran through the same training as `python -m pipeline.train`: the search in"
+        " each walk-forward window, the statistics, the stage. No edge exists in these markets."
+        " `synthetic` years are generated martingales. `permuted` are real candles with their bars"
+        " in random order. `sign_flipped` are real candles with each UTC day mirrored or not, with"
+        " equal chance. Columns named after a stage count markets. `VALIDATION+` is the share that"
+        " reached VALIDATION or better, with its two-sided 95 % Clopper-Pearson interval. The"
+        " limits are 5 % for `VALIDATION+` and 1 % for `MATURE`."
     ),
     "Markets with a planted edge": (
-        "Generated years in which one combination of the grid has an edge; its annualised Sharpe"
-        " ratio before costs, over the whole year, is the strength. OOS Sharpe (median, quartiles)"
-        " is what is left of it when it is found anew in every window and tested out of sample, net"
-        " of costs. A seed whose candles cannot carry a strength is skipped for the next, so the"
-        " figures are of those that can."
+        "In these generated years one combination of the grid has an edge. The strength is its"
+        " annualised Sharpe ratio before costs, over the whole year. OOS Sharpe (median,"
+        " quartiles) is what remains out of sample and after costs, when each window must find the"
+        " edge again. If the candles of a seed cannot carry a strength, the next seed takes its"
+        " place; so the figures describe only candles that can."
     ),
     "False discoveries among": (
-        "`(1 - p) a / ((1 - p) a + p power)` for a share p of true edges of that strength, with the"
-        " false-positive rate a of the worst kind above: as it was counted, and up to the upper end"
-        " of its interval. A dash: nothing was found."
+        "The share is `(1 - p) a / ((1 - p) a + p power)`. p is the share of markets with a true"
+        " edge of that strength. a is the false-positive rate of the worst kind above: first as it"
+        " was counted, then at the upper end of its interval. A dash means that nothing was found."
     ),
 }
 
@@ -80,8 +80,8 @@ def markdown(calibration: Calibration, origin: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in origin["versions"].items())
     parts = [
         "# Calibration",
-        "How often the whole pipeline finds an edge that is there, and one that is not. The page"
-        " is written by its command and is not edited by hand.",
+        "How often does the program find an edge that exists, and how often one that does not? This"
+        " command measured it and wrote this page; do not edit it by hand.",
         f"```\n$ {origin['command']}\n```",
         f"Measured {origin['date']} on {computer['cpu']}, {computer['cores']} cores, with"
         f" {origin['workers']} workers of one thread each; {calibration.seconds():,.0f} seconds of"
@@ -102,7 +102,7 @@ def _seconds(calibration: Calibration) -> str:
     groups = (*calibration.nulls, *calibration.planted)
     each = ", ".join(f"{_name(group)} {group.seconds():.1f}" for group in groups)
     skipped = ", ".join(f"{_name(g)}: {g.out_of_reach}" for g in groups if g.out_of_reach)
-    sentence = f"Median seconds of a worker for a market: {each}."
+    sentence = f"Median seconds that a worker needed for one market: {each}."
     return f"{sentence} Seeds skipped: {skipped}." if skipped else sentence
 
 
