@@ -16,9 +16,8 @@ from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.spans import Span
 from pipeline.market_data.store.store import candle_path, read_without_lock
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms

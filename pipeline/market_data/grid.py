@@ -1,4 +1,4 @@
-"""From rows as they arrived to candles on a regular grid (candles rules §1)."""
+"""Lay rows of candles on a regular grid, and check their times (candles rules §1)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pipeline.market_data.quality.report import QualityReport, measure
 from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
 from pipeline.market_data.timeframe import TIMEFRAMES, spacing_name, timeframe_ms, utc
 
-__all__ = ["RawCandles", "make_regular"]
-
 #: Fewer candles than this share of the grid are no history but a stray time (a row in the year
 #: 2230, say), and the grid that spans it may not fit in memory.
 MIN_PRESENT_SHARE = 0.01
@@ -22,7 +20,7 @@ OTHER_STRETCH = 24
 
 
 def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles, QualityReport]:
-    """Sort, drop exact duplicates, fill what is missing, and report what was found.
+    """Sort rows, drop exact duplicates, fill missing candles, and report on them.
 
     A missing candle becomes a filled one: ``open = high = low = close`` = the previous close,
     volume 0 (candles rules §1.1). Candles open at multiples of the timeframe from the epoch. Limits
@@ -53,7 +51,7 @@ def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles,
 
 
 def _sorted_distinct(raw: RawCandles, source: str) -> RawCandles:
-    """Rows by time, the copies of a row dropped; rows of one time that differ are an error."""
+    """Sort rows by time and drop copies; rows of one time that differ are an error."""
     candles = raw.take(np.argsort(raw.timestamp, kind="stable"))
     repeated = np.flatnonzero(np.diff(candles.timestamp) == 0) + 1
     for name in COLUMNS:
@@ -82,10 +80,9 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
     # A thinly traded market may miss most candles and a stray row may come too close: only when
     # the step is neither the smallest spacing nor among the most common, it is another timeframe.
     if step != spacings[0] and step not in most_common:
-        looks = spacing_name(int(most_common[0]))
         raise UserError(
-            f"{source} looks like {looks}, but the market says {timeframe}. "
-            "Choose the market of that timeframe, or the file of this one."
+            f"{source} looks like {spacing_name(int(most_common[0]))}, but the market says"
+            f" {timeframe}. Choose the market of that timeframe, or the file of this one."
         )
     _check_stretches(timestamp, step, timeframe, source)
     off_grid = timestamp % step != 0

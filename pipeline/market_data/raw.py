@@ -1,8 +1,8 @@
-"""Candles as they arrived, and what every single row of them must satisfy."""
+"""Hold rows of candles as they arrive and the spans of time that they answer for; check rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from gpu_engine.records import Bool, Float, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
+
+#: Half-open ``[start, end)`` of open times, milliseconds since the epoch, UTC.
+Span = tuple[int, int]
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("timestamp", *PRICES, "volume")
@@ -45,17 +48,55 @@ class RawCandles:
         return len(self.timestamp)
 
     def take(self, rows: Int64 | Bool | slice) -> RawCandles:
-        """Rows by index, by mask or by slice."""
+        """Select rows by index, by mask or by slice."""
         return RawCandles(*(getattr(self, name)[rows] for name in COLUMNS))
 
 
 def concatenate(parts: Sequence[RawCandles]) -> RawCandles:
-    """Rows of all parts, one part after the other; no rows for no parts."""
+    """Join the rows of all parts, one part after the other; no rows for no parts."""
     parts = (NO_CANDLES, *parts)
     return RawCandles(*(np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS))
 
 
 NO_CANDLES = RawCandles(np.empty(0, np.int64), *np.empty((5, 0)))
+
+
+def united(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Unite spans that overlap or touch, oldest first."""
+    whole: list[Span] = []
+    for start, end in sorted(spans):
+        if whole and start <= whole[-1][1]:
+            whole[-1] = (whole[-1][0], max(whole[-1][1], end))
+        else:
+            whole.append((start, end))
+    return tuple(whole)
+
+
+def uncovered(span: Span, cover: Sequence[Span]) -> list[Span]:
+    """Return the parts of ``span`` that no span of the sorted ``cover`` holds, oldest first."""
+    start, end = span
+    parts = []
+    for cover_start, cover_end in cover:
+        if start < min(cover_start, end):
+            parts.append((start, min(cover_start, end)))
+        start = max(start, cover_end)
+    if start < end:
+        parts.append((start, end))
+    return parts
+
+
+def within(time: Int64, spans: Iterable[Span]) -> Bool:
+    """Tell which of the times lie in any of the spans; bool of shape (n,)."""
+    inside = np.zeros(len(time), np.bool_)
+    for start, end in spans:
+        inside |= (time >= start) & (time < end)
+    return inside
+
+
+def clipped(spans: Iterable[Span], to: Span) -> tuple[Span, ...]:
+    """Cut the spans to the parts that lie in ``to``."""
+    cut = ((max(start, to[0]), min(end, to[1])) for start, end in spans)
+    return tuple((start, end) for start, end in cut if start < end)
 
 
 def check_rows(raw: RawCandles, source: str) -> None:

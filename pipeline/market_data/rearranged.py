@@ -1,4 +1,4 @@
-"""Real candles with the order taken out, or the direction: what a search finds there is luck.
+"""Rearrange real candles so that no edge is left: what a search finds in them is luck.
 
 Candles are taken apart into log differences within each bar (the last close to the open, and the
 open to high, low and close) and its volume; these are rearranged, and prices are rebuilt from the

@@ -1,4 +1,4 @@
-"""Coarser candles from finer ones."""
+"""Build coarser candles from finer ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.spans import Span
+from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.timeframe import spacing_name
 
 

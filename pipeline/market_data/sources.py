@@ -17,7 +17,6 @@ from pipeline.errors import UserError
 from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.quality.measures import disagreement
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, check
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.rearranged import SURROGATES
@@ -157,7 +156,7 @@ def compare_exchanges(
     others = stored_elsewhere(
         Path(data.store), exchange, market.pair, market.timeframe, report.first_bar, end
     )
-    return report.with_disagreement(disagreement(raw, others))
+    return report.compare(raw, others)
 
 
 def bars_expected(market: MarketConfig, data: Data) -> int:

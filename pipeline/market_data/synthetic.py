@@ -1,4 +1,4 @@
-"""Candles without an edge: a seeded martingale with the habits of a crypto market.
+"""Draw candles without an edge: a seeded martingale with the habits of a crypto market.
 
 Inside a bar the price is Brownian motion and only its clock runs unevenly: a slow and a fast
 log-AR(1) (volatility clusters), the hour of the day, and one inverse-gamma draw a bar (which makes
@@ -22,7 +22,7 @@ import numpy as np
 
 from gpu_engine.records import DAY_MS, Bool, Float, Int64
 from pipeline.errors import UserError
-from pipeline.market_data.grid import RawCandles
+from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.timeframe import timeframe_ms
 
 HOUR_MS = 3_600_000
@@ -128,10 +128,8 @@ def synthetic_candles(
     spread = (high - low) / (open_ * typical_sd)
     volume = _volume(spread, stops_ran, step, rng)
 
-    seen = ~_outages(len(timestamp), step, rng)
-    return RawCandles(
-        timestamp[seen], open_[seen], high[seen], low[seen], close[seen], volume[seen]
-    )
+    recorded = ~_outages(len(timestamp), step, rng)
+    return RawCandles(timestamp, open_, high, low, close, volume).take(recorded)
 
 
 def _check(days: int, seed: int, annual_volatility: float) -> None:
@@ -251,7 +249,7 @@ def _volume(spread: Float, stops_ran: Bool, step: int, rng: np.random.Generator)
 
 
 def _outages(n: int, step: int, rng: np.random.Generator) -> Bool:
-    """Which bars nobody recorded: `OUTAGES_A_YEAR`, never the first bar or the last."""
+    """Draw the bars that are missing: `OUTAGES_A_YEAR`, never the first bar or the last."""
     missing = np.zeros(n, dtype=np.bool_)
     for _ in range(round(OUTAGES_A_YEAR * n * step / YEAR_MS)):
         start = rng.integers(1, n - 1)

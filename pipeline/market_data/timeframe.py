@@ -1,4 +1,4 @@
-"""Timeframes by name, and times as a person reads them."""
+"""Name the lengths of candles, and write times as a person reads them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a strategy is: parameters of three kinds, and event tables built from candles.
+"""Define the contract of a strategy: parameters of three kinds, and event tables from candles.
 
-The kinds are what makes a search cheap (each is answered at a different place):
+The kinds make a search cheap, for each costs something else:
 
 - ``structural``: needs an event table of its own;
 - ``threshold``: a filter on a column of the table, compared by the engine;
@@ -48,7 +48,7 @@ class Parameter:
 
 
 class EventBuilder(Protocol):
-    """Event tables of one market's candles, one at a time, sharing what they have in common."""
+    """Builds the event tables of one market's candles, which share their indicators."""
 
     def table(self, structural: Mapping[str, float]) -> EventTable:
         """Return the table of one structural setting, features in the order of the thresholds."""
@@ -56,7 +56,7 @@ class EventBuilder(Protocol):
 
 
 class Strategy(Protocol):
-    """The contract a file in this package fulfils.
+    """The contract that a module of this package fulfils with its ``STRATEGY``.
 
     ``events`` must be causal: a row may depend on bars up to its ``signal_bar`` only.
     ``loosest`` gives the most permissive value of every threshold the search ever sets, so that

@@ -1,4 +1,4 @@
-"""Causal indicators (candles rules §2): value ``[t]`` uses bars up to ``t`` only."""
+"""Compute indicators of candles (candles rules §2); value ``[t]`` uses bars up to ``t`` only."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from numpy.typing import NDArray
 
 from gpu_engine.records import Bool, Candles, Float, Int64
 
-ATR_PERIOD = 14
-
-
-VOLUME_PERIOD = 20
-
-
-SWING_REACH = 3
+ATR_PERIOD = 14  # bars
+VOLUME_PERIOD = 20  # bars
+SWING_REACH = 3  # bars on each side of a swing point
 
 
 def true_range(candles: Candles) -> Float:
-    """``max(high - low, |high - close[-1]|, |low - close[-1]|)``; the first is ``high - low``."""
+    """Return ``max(high - low, |high - close[-1]|, |low - close[-1]|)``, float64 of shape (n,).
+
+    The first bar has no close before it: its range is ``high - low``.
+    """
     result = candles.high - candles.low
     before = candles.close[:-1]
     np.maximum(result[1:], np.abs(candles.high[1:] - before), out=result[1:])
@@ -26,7 +25,7 @@ def true_range(candles: Candles) -> Float:
 
 
 def average_true_range(candles: Candles) -> Float:
-    """Wilder's ATR, float64 of shape (n,), quote currency; NaN before bar 13.
+    """Return Wilder's ATR, float64 of shape (n,), quote currency; NaN before bar 13.
 
     The recursion runs bar by bar: a closed form rounds differently, and on coarse ticks a
     comparison such as ``body >= 1.0 * ATR`` is often an equality.
@@ -45,7 +44,10 @@ def average_true_range(candles: Candles) -> Float:
 
 
 def volume_ratio(candles: Candles) -> Float:
-    """Volume over the mean of the 20 bars before; 0 where that mean is 0, NaN for ``t < 20``."""
+    """Return volume over the mean of the 20 bars before, float64 of shape (n,).
+
+    0 where that mean is 0, NaN for ``t < 20``.
+    """
     volume, n = candles.volume, len(candles)
     result = np.full(n, np.nan)
     if n <= VOLUME_PERIOD:
@@ -54,13 +56,13 @@ def volume_ratio(candles: Candles) -> Float:
     for lag in range(VOLUME_PERIOD):  # oldest first, the order a plain loop adds in
         total += volume[lag : n - VOLUME_PERIOD + lag]
     mean = total / VOLUME_PERIOD
-    now = volume[VOLUME_PERIOD:]
-    result[VOLUME_PERIOD:] = np.divide(now, mean, out=np.zeros_like(mean), where=mean != 0)
+    current = volume[VOLUME_PERIOD:]
+    result[VOLUME_PERIOD:] = np.divide(current, mean, out=np.zeros_like(mean), where=mean != 0)
     return result
 
 
 def swing_lows(low: Float) -> Bool:
-    """Bars whose low is strictly below the 3 on each side; known 3 bars later (§2.3)."""
+    """Mark bars whose low is strictly below the 3 on each side; known 3 bars later (§2.3)."""
     result: NDArray[np.bool_] = np.zeros(len(low), np.bool_)
     inner = slice(SWING_REACH, len(low) - SWING_REACH)
     if len(low) <= 2 * SWING_REACH:
@@ -75,7 +77,7 @@ def swing_lows(low: Float) -> Bool:
 
 
 class RangeMinimum:
-    """Answers queries over the marked bars of ``[first, after)``.
+    """Answer queries over the marked bars of ``[first, after)``.
 
     A sparse table over the marked values alone: level ``k`` holds minima of ``2**k`` of them, and
     two overlapping blocks cover any range (Bender & Farach-Colton 2000, "The LCA problem

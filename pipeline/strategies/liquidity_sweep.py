@@ -1,4 +1,4 @@
-"""LIQUIDITY SWEEP V3 as event tables (liquidity_sweep rules §3 to §5), vectorised NumPy.
+"""Build the event tables of LIQUIDITY SWEEP V3 (liquidity_sweep rules §3 to §5) with NumPy.
 
 Shorts are longs on mirrored prices (``-high`` for ``low``), so every rule is written once.
 """
@@ -86,11 +86,11 @@ class SweepEvents:
     def _signals(self, sweeps: Sweeps, reversal_size: float) -> EventTable:
         """Take the first qualifying bar of every sweep, in the order of fills rules §6.1."""
         qualifies = sweeps.eligible & (sweeps.body >= reversal_size * sweeps.body_atr)
-        found: Bool = np.any(qualifies, axis=1)
+        signalled: Bool = np.any(qualifies, axis=1)
         delay = qualifies.argmax(axis=1)
         signal = sweeps.bar + delay
         order = np.lexsort((-sweeps.side, sweeps.bar, signal))
-        order = order[found[order]]
+        order = order[signalled[order]]
         features = (
             sweeps.pierce,
             delay + 1.0,
@@ -134,7 +134,7 @@ class SweepEvents:
     def _find_side(
         self, which: int, t: Int64, lookback: int
     ) -> tuple[Int64, NDArray[np.int8], Float, Float, Float]:
-        """Sweeps of one side among bars ``t``: bar, side, level, pierce depth, density (§4)."""
+        """Find the sweeps of one side among bars ``t``: bar, side, level, pierce depth, density (§4)."""
         side, low, swings = self._sides[which]
         first = np.maximum(t - lookback, 0)
         after_last = t - SWING_DELAY + 1
@@ -164,8 +164,8 @@ class SweepEvents:
         )
         estimate = edge_rolling(frame, window=DAY_MS // candles.step_ms).to_numpy(np.float64)
         result = np.full(len(candles), np.inf)
-        known = estimate[:-1] * 10_000
-        result[1:] = np.where(np.isnan(known), np.inf, known)
+        bps = estimate[:-1] * 10_000
+        result[1:] = np.where(np.isnan(bps), np.inf, bps)
         return result
 
 

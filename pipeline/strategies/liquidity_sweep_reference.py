@@ -1,4 +1,4 @@
-"""LIQUIDITY SWEEP V3 as a plain loop: the definition of correct for `liquidity_sweep`.
+"""Define the signals of LIQUIDITY SWEEP V3 as a plain loop, which `liquidity_sweep` must match.
 
 One combination, one bar at a time, in the order of liquidity_sweep rules §4 and §5. Nothing is
 shared, cached or vectorised, and nothing of `liquidity_sweep` is imported: the two must agree
@@ -16,7 +16,7 @@ from gpu_engine.records import DAY_MS, Candles, EventTable
 
 
 class Bars(NamedTuple):
-    """Candles and indicators as Python lists: what the loops below read, bar by bar."""
+    """Candles and indicators as Python lists, which the loops below read bar by bar."""
 
     open: list[float]
     high: list[float]
@@ -44,7 +44,7 @@ class Signal(NamedTuple):
 
 
 def event_table(candles: Candles, parameters: Mapping[str, float | None]) -> EventTable:
-    """Signals that one combination takes, in the order of fills rules §6.1.
+    """List the signals that one combination takes, in the order of fills rules §6.1.
 
     Parameters
     ----------

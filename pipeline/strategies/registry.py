@@ -1,4 +1,4 @@
-"""Strategies by the name they have on the command line, which is that of their module."""
+"""Find a strategy by its name on the command line, which is the name of its module here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.strategies.base import Strategy
 
 
 def names() -> list[str]:
-    """Return the modules of this package that hold a ``STRATEGY``."""
+    """List the modules of this package that define ``STRATEGY``."""
     modules = [module.name for module in pkgutil.iter_modules(strategies.__path__)]
     return [name for name in modules if hasattr(_module(name), "STRATEGY")]
 
@@ -25,11 +25,11 @@ def load_strategy(name: str) -> Strategy:
     UserError
         When there is none of that name.
     """
-    known = names()
-    if name not in known:
+    allowed = names()
+    if name not in allowed:
         raise UserError(
-            f"strategy.name must be one of {', '.join(known)}; got '{name}'."
-            f"{suggestion(name, known)}"
+            f"strategy.name must be one of {', '.join(allowed)}; got '{name}'."
+            f"{suggestion(name, allowed)}"
         )
     return cast(Strategy, _module(name).STRATEGY)
 

@@ -5,9 +5,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from gpu_engine.records import DAY_MS, Candles
 from pipeline.errors import UserError
-from pipeline.market_data.grid import RawCandles, make_regular
+from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check
-from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.synthetic import FIRST_MS, OUTAGES_A_YEAR, synthetic_candles
 
 SEEDS = range(3)

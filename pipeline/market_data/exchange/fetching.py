@@ -27,8 +27,7 @@ from pipeline.market_data.exchange.connection import (
     new_client,
 )
 from pipeline.market_data.exchange.trade_pages import trade_pages
-from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.spans import Span, clipped
+from pipeline.market_data.raw import RawCandles, Span, clipped
 from pipeline.market_data.store.store import Page, StoredCandles, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 

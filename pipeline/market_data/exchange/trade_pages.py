@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from gpu_engine.records import Float, Int64
 from pipeline.errors import UnreachableError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, KEPT, Connection
-from pipeline.market_data.raw import COLUMNS, NO_CANDLES, RawCandles
-from pipeline.market_data.spans import Span
+from pipeline.market_data.raw import COLUMNS, NO_CANDLES, RawCandles, Span
 from pipeline.market_data.store.store import Page
 from pipeline.market_data.timeframe import utc
 

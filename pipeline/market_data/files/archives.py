@@ -1,4 +1,4 @@
-"""The candle files below a path: one file, the members of a zip, or a folder of both."""
+"""List and unpack the candle files below a path: a file, the members of a zip, or a folder."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Member:
 
 
 def members(path: Path) -> list[Member]:
-    """Files below ``path`` that may hold candles, by name; hidden ones are not looked at.
+    """List files below ``path`` that may hold candles, by name; hidden ones are left out.
 
     Raises
     ------
@@ -120,11 +120,11 @@ def members(path: Path) -> list[Member]:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"{path} does not exist.{suggestion(path.name, siblings)}")
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    found = [member for file in files for member in _of_file(file, path)]
-    if not found:
+    candle_files = [member for file in files for member in _of_file(file, path)]
+    if not candle_files:
         kinds = ", ".join((".zip", *KINDS))
         raise UserError(f"{path} holds no file of candles: those end in {kinds} (or .gz of one).")
-    return found
+    return candle_files
 
 
 def _of_file(file: Path, root: Path) -> Iterator[Member]:
@@ -155,8 +155,8 @@ def _check_sum(file: Path) -> None:
     if not published.is_file():
         return
     with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if published.read_text(encoding="utf-8", errors="replace").split()[:1] != [found]:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if published.read_text(encoding="utf-8", errors="replace").split()[:1] != [digest]:
         raise UserError(f"{file} is not what {published.name} describes: download it again.")
 
 

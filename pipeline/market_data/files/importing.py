@@ -14,9 +14,8 @@ from pipeline.cli.console import Console
 from pipeline.config import CcxtData, MarketConfig
 from pipeline.errors import UserError
 from pipeline.market_data.files.market_files import read_market_files
-from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.raw import COLUMNS, RawCandles, Span, clipped, within
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.spans import Span, clipped, within
 from pipeline.market_data.store.store import StoredCandles, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 

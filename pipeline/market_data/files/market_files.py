@@ -22,8 +22,15 @@ from pipeline.market_data.files.archives import Member, members
 from pipeline.market_data.files.names import market_in
 from pipeline.market_data.files.reading import read_content, recognized_archive
 from pipeline.market_data.grid import check_times
-from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows, concatenate
-from pipeline.market_data.spans import Span, uncovered, united
+from pipeline.market_data.raw import (
+    COLUMNS,
+    RawCandles,
+    Span,
+    check_rows,
+    concatenate,
+    uncovered,
+    united,
+)
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 #: Of a longer hole in a file that somebody exported nobody can tell a time without trades from one

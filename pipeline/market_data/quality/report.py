@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -95,8 +96,9 @@ class QualityReport:
     largest_disagreement: float | None = None
     largest_disagreement_at: int | None = None
 
-    def with_disagreement(self, measured: measures.Disagreement | None) -> QualityReport:
-        """Add the comparison to other exchanges; None where there was none to compare with."""
+    def compare(self, own: RawCandles, others: Mapping[str, RawCandles]) -> QualityReport:
+        """Add how far the closes are from those of ``others``, by exchange."""
+        measured = measures.disagreement(own, others)
         if measured is None:
             return self
         return replace(

@@ -20,8 +20,7 @@ import pyarrow.parquet
 
 from gpu_engine.records import Int64
 from pipeline.errors import UserError
-from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.spans import Span, clipped
+from pipeline.market_data.raw import COLUMNS, RawCandles, Span, clipped
 from pipeline.market_data.store.atomic_files import replace_file
 
 #: Version of the record. Version 2 had more fields, which are ignored. A later version keeps the

@@ -23,8 +23,7 @@ from filelock import FileLock, Timeout
 from gpu_engine.records import Float
 from pipeline.cli.console import Note
 from pipeline.errors import UserError
-from pipeline.market_data.raw import RawCandles, concatenate
-from pipeline.market_data.spans import Span, clipped, uncovered, united
+from pipeline.market_data.raw import RawCandles, Span, clipped, concatenate, uncovered, united
 from pipeline.market_data.store import month
 from pipeline.market_data.store.atomic_files import set_aside, sweep
 from pipeline.market_data.store.month import DamagedError, MonthRecord
