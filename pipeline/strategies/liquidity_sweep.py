@@ -86,11 +86,11 @@ class SweepEvents:
     def _signals(self, sweeps: Sweeps, reversal_size: float) -> EventTable:
         """Take the first qualifying bar of every sweep, in the order of fills rules §6.1."""
         qualifies = sweeps.eligible & (sweeps.body >= reversal_size * sweeps.body_atr)
-        signalled: Bool = np.any(qualifies, axis=1)
+        has_signal: Bool = np.any(qualifies, axis=1)
         delay = qualifies.argmax(axis=1)
         signal = sweeps.bar + delay
         order = np.lexsort((-sweeps.side, sweeps.bar, signal))
-        order = order[signalled[order]]
+        order = order[has_signal[order]]
         features = (
             sweeps.pierce,
             delay + 1.0,
@@ -134,7 +134,7 @@ class SweepEvents:
     def _find_side(
         self, which: int, t: Int64, lookback: int
     ) -> tuple[Int64, NDArray[np.int8], Float, Float, Float]:
-        """Find the sweeps of one side among bars ``t``: bar, side, level, pierce depth, density (§4)."""
+        """Find one side's sweeps among bars ``t``: bar, side, level, pierce depth, density (§4)."""
         side, low, swings = self._sides[which]
         first = np.maximum(t - lookback, 0)
         after_last = t - SWING_DELAY + 1
