@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Window
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import BacktestConfig
 from pipeline.errors import UserError
-from pipeline.market_data.sources import bars_expected
 from pipeline.market_data.timeframe import utc
-from pipeline.results.jsonable import dumps, jsonable
-from pipeline.search.backends import chosen_backend
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import single_point
-from pipeline.strategies.registry import load_strategy
-from pipeline.training.candles import load_candles
-from pipeline.training.summary import show_candles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gpu_engine.records import Candles
 
 
 def main(config: BacktestConfig) -> None:
     """Simulate one combination over the whole history and print what it did."""
+    from gpu_engine.records import Window
+    from pipeline.market_data.sources import bars_expected
+    from pipeline.search.backends import chosen_backend
+    from pipeline.search.evaluator import Evaluator
+    from pipeline.search.space import single_point
+    from pipeline.strategies.registry import load_strategy
+    from pipeline.training.candles import load_candles
+    from pipeline.training.summary import show_candles
+
     console = Console()
     strategy = load_strategy(config.strategy.name)
     backend = chosen_backend(config.backend, console.note)
@@ -49,13 +52,15 @@ def main(config: BacktestConfig) -> None:
 
 
 def _show_metrics(console: Console, metrics: Any) -> None:
-    rows = [(name, f"{metrics[name]:.6g}") for name in METRICS.names or ()]
+    rows = [(name, f"{metrics[name]:.6g}") for name in metrics.dtype.names]
     console.table("Metrics over the whole history", ("metric", "value"), rows)
 
 
 def _show_trades(
     console: Console, candles: Candles, trades: NDArray[Any], most: int | None
 ) -> None:
+    from gpu_engine.records import REASONS
+
     shown = trades if most is None else trades[-most:]
     rows = [
         (
@@ -78,9 +83,12 @@ def _write(
     path: Path, config: BacktestConfig, candles: Candles, metrics: Any, trades: NDArray[Any]
 ) -> None:
     """Write metrics and all trades as JSON; bars are given by index and by open time (ms, UTC)."""
+    from gpu_engine.records import REASONS
+    from pipeline.results.jsonable import dumps, jsonable
+
     rows = []
     for trade in trades:
-        row = {name: trade[name] for name in TRADE.names or ()}
+        row = {name: trade[name] for name in trades.dtype.names or ()}
         row["reason"] = REASONS[trade["reason"]]
         row["entry_time"] = candles.timestamp[trade["entry_bar"]]
         row["exit_time"] = candles.timestamp[trade["exit_bar"]]
@@ -103,4 +111,5 @@ def _write(
 
 
 if __name__ == "__main__":
-    command.run(main, BacktestConfig, "backtest")
+    usage = "scripts/backtest market=NAME parameters.NAME=VALUE ... [KEY=VALUE ...]"
+    command.run(main, BacktestConfig, "backtest", usage)

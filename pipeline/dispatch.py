@@ -7,26 +7,25 @@ is queued again.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
-from pipeline.config import load
-from pipeline.config.commands import DispatchConfig
-from pipeline.queue import lease
-from pipeline.queue.dispatcher import _Dispatcher
-from pipeline.results.artifacts import check_root
-from pipeline.results.database import open_database
+from pipeline.cli.arguments import Parser
+from pipeline.config import DispatchConfig, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.dispatch", description=__doc__)
-    parser.add_argument(
-        "words", nargs="*", metavar="KEY=VALUE", help="concurrent, idle, server, storage"
-    )
-    config = load(parser.parse_args(arguments).words, DispatchConfig, "dispatch")
+    program = "python -m pipeline.dispatch"
+    given = Parser(program, "[KEY=VALUE ...]", __doc__, DispatchConfig, "dispatch").read(arguments)
+    config = load([*given.ids, *given.overrides], DispatchConfig, "dispatch")
+
+    from pipeline.queue import lease
+    from pipeline.queue.dispatcher import _Dispatcher
+    from pipeline.results.artifacts import check_root
+    from pipeline.results.database import open_database
+
     with open_database(config.storage.url) as repository:
         check_root(Path(config.storage.artifacts))
         if lease.claim(repository):

@@ -6,29 +6,36 @@ Exit status: 0 done, 2 a mistake in what was asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.cli import command
-from pipeline.cli.arguments import only, read_command_line
+from pipeline.cli.arguments import single_id, stored_parser
 from pipeline.cli.console import Console
-from pipeline.config import StorageOnly
-from pipeline.results.jsonable import dumps
-from pipeline.review.explanation import Explanation, explain
-from pipeline.review.stored import find, opened, searched_grid
+from pipeline.config import StorageOnly, load
 from pipeline.validation.wording import SYNTHETIC
+
+if TYPE_CHECKING:
+    from pipeline.review.explanation import Explanation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Explain one configuration and return the exit status."""
-    keys = "storage=..., storage.url=..."
-    given = read_command_line("explain", "ID", keys, __doc__, arguments)
-    with opened(given.overrides, StorageOnly) as (_, repository):
-        configuration = find(repository, only(given.ids))
+    given = stored_parser("explain", "ID", __doc__, StorageOnly).read(arguments)
+    config = load(given.overrides, StorageOnly, "stored")
+    configuration_id = single_id(given.ids)
+
+    from pipeline.results.jsonable import dumps
+    from pipeline.review.explanation import explain
+    from pipeline.review.stored import find, opened, searched_grid
+
+    with opened(config) as repository:
+        configuration = find(repository, configuration_id)
         grid_size = searched_grid(repository, configuration)
         explanation = explain(
             configuration, repository.configurations.events(configuration.id), grid_size
         )
     console = Console()
-    if given.json:
+    if given.options.json:
         console.print(dumps(explanation.to_dict()))
     else:
         _show(console, explanation)

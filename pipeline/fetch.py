@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from pipeline.cli import command
 from pipeline.cli.console import Advance, Console
 from pipeline.config import FetchConfig
 from pipeline.errors import UserError
-from pipeline.market_data.files.importing import import_candles
-from pipeline.market_data.grid import make_regular
-from pipeline.market_data.quality.report import QualityLimits, check
-from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.sources import compare_exchanges, fetch_candles
-from pipeline.report.candles import write_picture
-from pipeline.training.summary import show_quality
+
+if TYPE_CHECKING:
+    from pipeline.market_data.raw import RawCandles
 
 
 def main(config: FetchConfig) -> None:
-    """Fetch or import the candles of one market and show what they are worth."""
+    """Fetch or import the candles of one market and show their quality."""
+    from pipeline.market_data.files.importing import import_candles
+    from pipeline.market_data.grid import make_regular
+    from pipeline.market_data.quality.report import QualityLimits, check
+    from pipeline.market_data.sources import compare_exchanges
+    from pipeline.report.candles import write_picture
+    from pipeline.training.summary import show_quality
+
     console = Console()
     if config.import_path is None:
         raw, source = _fetch(console, config)
@@ -43,6 +47,8 @@ def main(config: FetchConfig) -> None:
 
 def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
     """Fetch what the store lacks, with a bar that counts it."""
+    from pipeline.market_data.sources import fetch_candles
+
     with ExitStack() as shown:
         advance: Advance | None = None
         done_before = 0
@@ -62,4 +68,5 @@ def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
 
 
 if __name__ == "__main__":
-    command.run(main, FetchConfig, "fetch")
+    usage = "scripts/fetch [-m] market=NAME [import=PATH] [KEY=VALUE ...]"
+    command.run(main, FetchConfig, "fetch", usage)

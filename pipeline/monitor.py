@@ -8,41 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from pipeline.cli import command
-from pipeline.cli.arguments import read_command_line
+from pipeline.cli.arguments import stored_parser
 from pipeline.cli.console import Console
-from pipeline.config import StoredConfig
+from pipeline.config import StoredConfig, load
 from pipeline.errors import UserError
-from pipeline.results.database import Repository
-from pipeline.results.jsonable import dumps
-from pipeline.results.records import Configuration
-from pipeline.review.monitoring import (
-    Outcome,
-    monitor_configuration,
-)
-from pipeline.review.stored import (
-    Data,
-    find,
-    opened,
-)
+
+if TYPE_CHECKING:
+    from pipeline.results.database import Repository
+    from pipeline.results.records import Configuration
+    from pipeline.review.monitoring import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Monitor the configurations asked for, print what came of it, and return the exit status."""
-    keys = "storage=..., storage.url=..., storage.artifacts=...; data=file data.path=FILE"
-    given = read_command_line("monitor", "[ID ...]", keys, __doc__, arguments)
+    """Monitor configurations, print what came of it, and return the exit status."""
+    given = stored_parser("monitor", "[ID ...]", __doc__, StoredConfig).read(arguments)
+    config = load(given.overrides, StoredConfig, "stored")
+    if config.data is not None and not given.ids:
+        raise UserError(
+            "data=... holds the candles of one market: name the configurations it is for."
+        )
+
+    from pipeline.results.jsonable import dumps
+    from pipeline.review.monitoring import monitor_configuration
+    from pipeline.review.stored import opened
+
     console = Console()
-    with opened(given.overrides, StoredConfig) as (config, repository):
-        wanted = _wanted(repository, given.ids, config.data)
+    with opened(config) as repository:
+        configurations = _configurations(repository, given.ids, config)
         outcomes = []
-        with console.progress("configurations", len(wanted)) as advance:
-            for configuration in wanted:
+        with console.progress("configurations", len(configurations)) as advance:
+            for configuration in configurations:
                 outcomes.append(
                     monitor_configuration(config, repository, configuration, console.note)
                 )
                 advance(1)
-    if given.json:
+    if given.options.json:
         console.print(dumps({"configurations": [asdict(outcome) for outcome in outcomes]}))
     else:
         _show(console, outcomes)
@@ -51,22 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return max(statuses, default=command.DONE)
 
 
-def _wanted(repository: Repository, ids: Sequence[str], data: Data | None) -> list[Configuration]:
+def _configurations(
+    repository: Repository, ids: Sequence[str], config: StoredConfig
+) -> list[Configuration]:
     """Find the configurations before any is looked at; all of them when none is named."""
+    from pipeline.review.stored import find
+
     if not ids:
-        if data is not None:
-            raise UserError(
-                "data=... holds the candles of one market: name the configurations it is for."
-            )
         return repository.configurations.find(limit=None)
-    found = [find(repository, one) for one in dict.fromkeys(ids)]
-    markets = sorted({f"{c.exchange}:{c.pair}:{c.timeframe}" for c in found})
-    if data is not None and len(markets) > 1:
+    configurations = [find(repository, configuration_id) for configuration_id in dict.fromkeys(ids)]
+    markets = sorted({f"{c.exchange}:{c.pair}:{c.timeframe}" for c in configurations})
+    if config.data is not None and len(markets) > 1:
         raise UserError(
             f"data=... holds the candles of one market, the configurations are of"
             f" {', '.join(markets)}: monitor one market at a time."
         )
-    return found
+    return configurations
 
 
 def _show(console: Console, outcomes: Sequence[Outcome]) -> None:

@@ -6,20 +6,16 @@ failed, 2 the user's mistake, 130 ended by Ctrl-C, 143 ended by SIGTERM.
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import load
-from pipeline.config.commands import ServeConfig
+from pipeline.config import TOKEN_VARIABLE, ServeConfig, load
 from pipeline.errors import UserError
-from pipeline.queue.supervisor import TOKEN_VARIABLE, Supervisor
-from pipeline.results.artifacts import check_root
-from pipeline.results.database import open_database
 from pipeline.web.api.access import Security
 
 ENDING = "Ctrl-C ends it; jobs go on"
@@ -27,16 +23,9 @@ ENDING = "Ctrl-C ends it; jobs go on"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="serve",
-        usage="scripts/serve [KEY=VALUE ...]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="KEY=VALUE: host, port, token_file, concurrent, starts_a_minute, store, storage"
-        " (conf/serve.yaml says what they are)",
-    )
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
-    config = load(parser.parse_args(arguments).words, ServeConfig, "serve")
+    parser = Parser("scripts/serve", "[KEY=VALUE ...]", __doc__, ServeConfig, "serve")
+    given = parser.read(arguments)
+    config = load([*given.ids, *given.overrides], ServeConfig, "serve")
     security = Security(config.host, token(config.token_file))
     serve(Console(), config, security)
     return command.DONE
@@ -44,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(console: Console, config: ServeConfig, security: Security) -> None:
     """Serve until told to end."""
+    from pipeline.queue.supervisor import Supervisor
+    from pipeline.results.artifacts import check_root
+    from pipeline.results.database import open_database
+
     repository = open_database(config.storage.url)
     check_root(Path(config.storage.artifacts))
     listening = bound(config.host, config.port)

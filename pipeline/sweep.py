@@ -1,26 +1,21 @@
 """Train many markets and judge them together (docs/sweeps.md).
 
-A sweep goes on where it was broken off. Exit status: 0 done, 1 a market failed, 2 the user's
+A sweep goes on where it was broken off. Every key of a training but market may be given too, and
+goes to each market: scripts/train --help. Exit status: 0 done, 1 a market failed, 2 the user's
 mistake, 130 cancelled.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.cli import command
+from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import TrainConfig, load
+from pipeline.config import SweepConfig, TrainConfig, load
 from pipeline.config.catalogue import chosen_markets
-from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
-from pipeline.executors import make_executor
-from pipeline.executors.share import cores
-from pipeline.sweeps.manifest import Asked
-from pipeline.sweeps.plan import plan
-from pipeline.sweeps.running import sweep
 
 #: Keys that a sweep reads itself; ``storage`` is every market's too.
 OWN = ("markets", "resume", "retry_failed", "dry_run", "storage", "executor")
@@ -35,22 +30,22 @@ class Words(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="sweep",
-        usage="scripts/sweep markets=all|NAME,PATTERN,... [KEY=VALUE ...] [--dry-run]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="KEY=VALUE: resume, retry_failed, executor, storage, and every key of a training but"
-        " market (scripts/train --help).",
-    )
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for a training")
+    usage = "markets=all|NAME,PATTERN,... [KEY=VALUE ...] [--dry-run]"
+    parser = Parser("scripts/sweep", usage, __doc__, SweepConfig, "sweep")
     parser.add_argument("--dry-run", action="store_true", help="only say what it would take")
-    given = parser.parse_intermixed_args(arguments)
-    words = split(given.words)
+    given = parser.read(arguments)
+    words = split([*given.ids, *given.overrides])
     config = load(words.own, SweepConfig, "sweep")
-    asked = compose(chosen_markets(config.markets), words.markets)
-    console = Console()
-    if config.dry_run or given.dry_run:
+    configs = compose(chosen_markets(config.markets), words.markets)
+
+    from pipeline.executors import make_executor
+    from pipeline.executors.share import cores
+    from pipeline.sweeps.manifest import Asked
+    from pipeline.sweeps.plan import plan
+    from pipeline.sweeps.running import sweep
+
+    console, asked = Console(), Asked(configs, tuple(words.markets))
+    if config.dry_run or given.options.dry_run:
         slots = min(make_executor(config.executor).slots, len(asked.configs))
         at_once = slots if config.executor.several_nodes else min(slots, cores())
         plan(console, asked.configs, slots, at_once)
@@ -85,7 +80,7 @@ def _as_list(word: str) -> str:
     return f"{key}=[{value}]" if "," in value and not value.startswith("[") else word
 
 
-def compose(names: Sequence[str], overrides: Sequence[str]) -> Asked:
+def compose(names: Sequence[str], overrides: Sequence[str]) -> dict[str, TrainConfig]:
     """Compose every market as ``pipeline.train market=NAME OVERRIDES`` would.
 
     Raises
@@ -102,7 +97,7 @@ def compose(names: Sequence[str], overrides: Sequence[str]) -> Asked:
             faults.setdefault(str(error), name)
     if faults:
         raise UserError("\n".join(f"market={name}: {fault}" for fault, name in faults.items()))
-    return Asked(configs, tuple(overrides))
+    return configs
 
 
 if __name__ == "__main__":

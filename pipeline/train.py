@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
-from pipeline.results.artifacts import check_root
-from pipeline.results.database import open_database
-from pipeline.results.jsonable import dumps
-from pipeline.sweeps import multirun
-from pipeline.training import job
-from pipeline.training.run import Reporter
-from pipeline.training.storing import result_json
-from pipeline.training.summary import show_candles, show_result
 
 
 def main(config: TrainConfig) -> None:
     """Run one training job and store what it found."""
+    from pipeline.results.artifacts import check_root
+    from pipeline.results.database import open_database
+    from pipeline.results.jsonable import dumps
+    from pipeline.training import job
+    from pipeline.training.run import Reporter
+    from pipeline.training.storing import result_json
+    from pipeline.training.summary import show_candles, show_result
+
     console = Console()
     repository = open_database(config.storage.url)
     check_root(Path(config.storage.artifacts))
@@ -39,5 +40,13 @@ def main(config: TrainConfig) -> None:
     console.print(f"Result file: {command.shown(result)}")
 
 
+def finish(jobs: Sequence[command.Outcome]) -> None:
+    """Judge the markets of a multirun together and show their table."""
+    from pipeline.sweeps import multirun
+
+    multirun.finish(jobs)
+
+
 if __name__ == "__main__":
-    command.run(main, TrainConfig, "train", multirun.finish)
+    usage = "scripts/train [-m] [CHOICE=NAME ...] [KEY=VALUE ...]"
+    command.run(main, TrainConfig, "train", usage, finish)

@@ -6,29 +6,34 @@ Exit status: 0 everything agrees, 1 something differs, 2 a mistake in what was a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.cli import command
-from pipeline.cli.arguments import only, read_command_line
+from pipeline.cli.arguments import single_id, stored_parser
 from pipeline.cli.console import Console, Note
-from pipeline.config import StoredConfig
-from pipeline.results.database import Repository
-from pipeline.results.jsonable import dumps
-from pipeline.results.records import Configuration
-from pipeline.review.derived import Books
-from pipeline.review.stored import find, load_again, opened, pinned, read_record, simulation_config
-from pipeline.review.verification import Receipt, verify
+from pipeline.config import StoredConfig, load
 from pipeline.validation.wording import SYNTHETIC
+
+if TYPE_CHECKING:
+    from pipeline.results.database import Repository
+    from pipeline.results.records import Configuration
+    from pipeline.review.verification import Receipt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify one configuration, print the receipt, and return the exit status."""
-    keys = "storage=..., storage.url=..., storage.artifacts=...; data=file data.path=FILE"
-    given = read_command_line("verify", "ID", keys, __doc__, arguments)
+    given = stored_parser("verify", "ID", __doc__, StoredConfig).read(arguments)
+    config = load(given.overrides, StoredConfig, "stored")
+    configuration_id = single_id(given.ids)
+
+    from pipeline.results.jsonable import dumps
+    from pipeline.review.stored import find, opened
+
     console = Console()
-    with opened(given.overrides, StoredConfig) as (config, repository):
-        configuration = find(repository, only(given.ids))
+    with opened(config) as repository:
+        configuration = find(repository, configuration_id)
         receipt = _verified(config, repository, configuration, console.note)
-    if given.json:
+    if given.options.json:
         console.print(dumps(receipt.to_dict()))
     else:
         _show(console, receipt)
@@ -39,6 +44,10 @@ def _verified(
     config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
 ) -> Receipt:
     """Load what is stored and the candles, and compare."""
+    from pipeline.review.derived import Books
+    from pipeline.review.stored import load_again, pinned, read_record, simulation_config
+    from pipeline.review.verification import verify
+
     record = read_record(config.storage, configuration)
     own = simulation_config(repository, configuration)
     named = config.data is not None

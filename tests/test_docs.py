@@ -212,14 +212,6 @@ def test_every_script_is_in_the_readme():
     assert [name for name in sorted(scripts) if f"`{name}" not in readme] == []
 
 
-def test_every_choice_is_listed_by_help(helped):
-    listing = helped("scripts/train").stdout
-    groups = dict(re.findall(r"^([\w/]+): (\w+(?:, \w+)*)$", listing, re.MULTILINE))
-    for path in CONFIG_DIR.rglob("*/*.yaml"):
-        group = path.parent.relative_to(CONFIG_DIR).as_posix()
-        assert path.stem in groups[group].split(", ")
-
-
 def _paths(values, prefix=""):
     for key, value in values.items():
         yield f"{prefix}{key}"

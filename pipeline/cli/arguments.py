@@ -1,4 +1,4 @@
-"""Read the command line of a command on stored configurations: ids, KEY=VALUE words, --json."""
+"""Read the command line of a command that is no training: ids, KEY=VALUE words, options."""
 
 from __future__ import annotations
 
@@ -6,50 +6,81 @@ import argparse
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pipeline.cli.help import explain_keys
+from pipeline.config import Section
 from pipeline.errors import UserError
 
 #: Stands for the id of the configuration that was stored last.
 LATEST = "latest"
 
 
-class Given(NamedTuple):
-    """A command line: configuration ids, KEY=VALUE words for Hydra, and whether to print JSON."""
+class Arguments(NamedTuple):
+    """A command line: ids, KEY=VALUE words for Hydra, and the values of its options."""
 
     ids: list[str]
     overrides: list[str]
-    json: bool
+    options: argparse.Namespace
 
 
-def read_command_line(
-    command: str, ids: str, keys: str, description: str | None, arguments: Sequence[str] | None
-) -> Given:
-    """Read the command line of ``python -m pipeline.COMMAND``.
+class Parser(argparse.ArgumentParser):
+    """The command line of a command, whose help ends with the keys of its configuration.
 
     Parameters
     ----------
-    ids : str
-        How its usage shows the ids.
-    keys : str
-        What KEY=VALUE words may say.
+    program : str
+        How the command is called: ``scripts/sweep``.
+    usage : str
+        What follows.
+    description : str or None
+        The docstring of its module.
+    schema : type of Section or None
+        What its KEY=VALUE words come to; None where it takes none.
+    config_name : str
+        The file in `conf` to start from, without ``.yaml``.
     """
-    usage = f"python -m pipeline.{command} {ids} [KEY=VALUE ...] [--json]"
-    parser = argparse.ArgumentParser(
-        prog=command,
-        usage=usage,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "words", nargs="*", metavar="ID", help=f"of a configuration; '{LATEST}' is the newest one"
-    )
+
+    def __init__(
+        self,
+        program: str,
+        usage: str,
+        description: str | None,
+        schema: type[Section] | None = None,
+        config_name: str = "",
+    ) -> None:
+        super().__init__(
+            prog=program.rpartition(".")[2].rpartition("/")[2],
+            usage=f"{program} {usage}",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._schema, self._config_name = schema, config_name
+
+    def format_help(self) -> str:
+        """Return the help, with a line for every key."""
+        text = super().format_help()
+        return (
+            f"{text}\n{explain_keys(self._schema, self._config_name)}\n" if self._schema else text
+        )
+
+    def read(self, arguments: Sequence[str] | None) -> Arguments:
+        """Read the command line, or ``arguments`` in its place."""
+        if self._schema:
+            self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+        options = self.parse_intermixed_args(arguments)
+        words = vars(options).pop("words", [])
+        ids = [word for word in words if "=" not in word]
+        return Arguments(ids, [word for word in words if "=" in word], options)
+
+
+def stored_parser(command: str, ids: str, description: str | None, schema: type[Section]) -> Parser:
+    """Return the parser of a command on stored configurations, which prints JSON when asked."""
+    usage = f"{ids} [KEY=VALUE ...] [--json]"
+    parser = Parser(f"scripts/{command}", usage, description, schema, "stored")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.epilog = f"KEY=VALUE: {keys}"
-    given = parser.parse_intermixed_args(arguments)
-    ids_given = [word for word in given.words if "=" not in word]
-    return Given(ids_given, [word for word in given.words if "=" in word], given.json)
+    return parser
 
 
-def only(ids: Sequence[str]) -> str:
+def single_id(ids: Sequence[str]) -> str:
     """Return the one id that a command is about.
 
     Raises

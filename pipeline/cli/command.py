@@ -1,9 +1,11 @@
-"""Run a command under Hydra: configuration in, exit status out.
+"""Run a command: configuration in, exit status out.
 
 Exit status: 0 done, 1 failed (with a traceback; with a sentence where a GPU's memory is too small),
 2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by SIGTERM. In a multirun
-(``-m``) a job that fails does not stop the others: each leaves its outcome
-(`pipeline.cli.outcome`), and the exit status tells.
+(``-m``) a job that fails does not stop the others, and the exit status tells.
+
+A command checks its configuration before it imports what works: help and refusals answer at once.
+Hydra is imported where it composes for the same reason.
 """
 
 from __future__ import annotations
@@ -12,35 +14,54 @@ import functools
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-
-from gpu_engine.device import OutOfDeviceMemoryError
-from pipeline.cli.outcome import Began, Ended, Recorder, gathered
-from pipeline.config import CONFIG_DIR, Section, resolved, validated
-from pipeline.config.refusals import MISTAKES, explain_composition
+from pipeline.cli.help import explain_keys
+from pipeline.config import CONFIG_DIR, Section, checked
 from pipeline.errors import UserError
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143
+
+FOOTER = "-m runs every combination of comma-separated values. Hydra's own help: --hydra-help"
 
 Schema = TypeVar("Schema", bound=Section)
 
 
-class _JobError(Exception):
-    """All that a multirun's launcher, perhaps in another process, needs to know of a failure."""
+@dataclass(frozen=True)
+class Outcome:
+    """How a job of a multirun ended.
 
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+    Attributes
+    ----------
+    market : str
+        The choice of that name; empty where a command has none.
+    overrides : tuple of str
+        The words that Hydra gave the job.
+    folder : Path
+        Where the job left its files.
+    status : int
+        Its exit status.
+    error : str or None
+        A sentence about what went wrong.
+    seconds : float
+        How long it took.
+    """
+
+    market: str
+    overrides: tuple[str, ...]
+    folder: Path
+    status: int
+    error: str | None
+    seconds: float
 
 
 class _Terminated(KeyboardInterrupt):
@@ -51,36 +72,76 @@ def run(
     main: Callable[[Schema], None],
     schema: type[Schema],
     config_name: str,
-    finish: Callable[[Sequence[Ended]], None] | None = None,
+    usage: str,
+    finish: Callable[[Sequence[Outcome]], None] | None = None,
 ) -> NoReturn:
     """Compose the configuration from the command line, check it, call ``main``, and exit.
 
     Parameters
     ----------
     main : callable
-        The command. It raises `UserError` for what only the user can mend.
+        The command, whose module's docstring is its help. It raises `UserError` for what only the
+        user can mend.
     schema : type of Section
         What the configuration must be.
     config_name : str
-        The file in `conf` to start from, without ``.yaml``. Where ``finish`` is given, it has
-        `pipeline.cli.outcome.Began` among Hydra's callbacks.
+        The file in `conf` to start from, without ``.yaml``.
+    usage : str
+        The command line, for the help.
     finish : callable or None
         Called with the jobs of a multirun after the last, whatever failed; the exit status is then
         1 if anything did.
     """
+    try:
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            description = (sys.modules[main.__module__].__doc__ or "").strip()
+            keys = explain_keys(schema, config_name)
+            print(f"Usage: {usage}", description, keys, FOOTER, sep="\n\n", flush=True)
+            sys.exit(DONE)
+        status = _run_hydra(main, schema, config_name, finish)
+    except BrokenPipeError:  # `--help | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = DONE
+    except KeyboardInterrupt as interrupt:
+        status = _say_stopped(interrupt)
+    sys.exit(status)
+
+
+def _run_hydra(
+    main: Callable[[Schema], None],
+    schema: type[Schema],
+    config_name: str,
+    finish: Callable[[Sequence[Outcome]], None] | None,
+) -> int:
+    """Let Hydra compose and call ``main``, once or once a job; return the exit status."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from pipeline.config.refusals import MISTAKES, explain_composition
+
     # Hydra would print its own exceptions and exit with 1; this lets them through to us.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    Began.forget()
-    statuses: list[int] = []
+    outcomes: list[Outcome] = []
+    multirun = False
 
     @functools.wraps(main)  # Hydra names the job after the module of the wrapped function
     def job(composed: DictConfig) -> None:
-        recorder = Recorder()
-        status, error = _status(main, schema, composed)
-        recorder.end(status, error)
-        if status and HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise _JobError(status)
-        statuses.append(status)
+        nonlocal multirun
+        job, start = HydraConfig.get(), time.monotonic()
+        multirun = job.mode == RunMode.MULTIRUN
+        name = f"#{job.job.num} {' '.join(job.overrides.task)}: " if multirun else ""
+        status, error = _status(main, schema, composed, name)
+        outcomes.append(
+            Outcome(
+                market=job.runtime.choices.get("market", ""),
+                overrides=tuple(job.overrides.task),
+                folder=Path(job.runtime.output_dir),
+                status=status,
+                error=error,
+                seconds=time.monotonic() - start,
+            )
+        )
 
     application = hydra.main(
         config_path=str(CONFIG_DIR), config_name=config_name, version_base="1.3"
@@ -88,22 +149,15 @@ def run(
     try:
         with _sigterm_interrupts():
             application()
-    except _JobError as failure:
-        statuses.append(failure.status)
-    except KeyboardInterrupt as interrupt:
-        statuses.append(_say_stopped(interrupt))
-    except BrokenPipeError:  # `--help | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (*MISTAKES, OSError) as error:
-        _say(explain_composition(error) + _unswept(error))
-        statuses.append(MISTAKE)
-    except Exception as error:  # a launcher whose worker was killed raises what it likes
-        _say(f"A process that ran jobs ended early: {type(error).__name__}: {error}")
-        statuses.append(FAILED)
-    status = max(statuses, default=DONE)
-    if finish is not None and Began.folder is not None and status < CANCELLED:
-        status = _finished(finish, gathered(Began.folder), status)
-    sys.exit(status)
+        if isinstance(error, BrokenPipeError):
+            raise
+        _say(explain_composition(error) + _missing_data_hint(error))
+        return MISTAKE
+    status = max((outcome.status for outcome in outcomes), default=DONE)
+    if finish is not None and multirun:
+        return _finished(finish, outcomes, status)
+    return status
 
 
 def run_plain(main: Callable[[], int]) -> NoReturn:
@@ -117,7 +171,7 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
     try:
         with _sigterm_interrupts():
             status = main()
-    except (UserError, OutOfDeviceMemoryError) as error:
+    except (UserError, MemoryError) as error:
         status, sentence = _explained(error)
         _say(sentence)
     except KeyboardInterrupt as interrupt:
@@ -127,6 +181,8 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
 
 def run_directory() -> Path:
     """Return the folder of the running job, made by Hydra: for what a person may want to read."""
+    from hydra.core.hydra_config import HydraConfig
+
     return Path(HydraConfig.get().runtime.output_dir)
 
 
@@ -136,23 +192,51 @@ def shown(path: Path) -> Path:
 
 
 def _status(
-    main: Callable[[Schema], None], schema: type[Schema], composed: DictConfig
+    main: Callable[[Schema], None], schema: type[Schema], composed: DictConfig, name: str
 ) -> tuple[int, str | None]:
-    """Run one job and say what went wrong; return its exit status and what was said."""
+    """Run the job called ``name`` and say what went wrong; return its exit status and the error."""
     try:
-        main(validated(resolved(composed), schema))
-    except (UserError, OutOfDeviceMemoryError) as error:
+        main(checked(composed, schema))
+    except (UserError, MemoryError) as error:
         status, sentence = _explained(error)
-    except OmegaConfBaseException as error:
-        status, sentence = MISTAKE, explain_composition(error)
+        _say(f"{name}{sentence}")
+        return status, sentence
     except Exception as error:
-        _say(f"{_job_name()}failed")
+        _say(f"{name}failed")
         traceback.print_exc()
         return FAILED, f"{type(error).__name__}: {error}"
-    else:
-        return DONE, None
-    _say(f"{_job_name()}{sentence}")
-    return status, sentence
+    return DONE, None
+
+
+def _explained(error: UserError | MemoryError) -> tuple[int, str]:
+    """Return the exit status and the sentence of what stops a command without a traceback."""
+    if isinstance(error, UserError):
+        return error.status, str(error)
+    from gpu_engine.device import OutOfDeviceMemoryError
+
+    if not isinstance(error, OutOfDeviceMemoryError):
+        raise error
+    return FAILED, f"{error}. Use a GPU with more memory, or backend=numba."
+
+
+def _finished(
+    finish: Callable[[Sequence[Outcome]], None], outcomes: Sequence[Outcome], status: int
+) -> int:
+    """Finish a multirun; return its exit status."""
+    try:
+        finish(outcomes)
+    except UserError as error:
+        _say(str(error))
+        return FAILED
+    return FAILED if status != DONE else DONE
+
+
+def _missing_data_hint(error: Exception) -> str:
+    """Say what to add where Hydra composes a multirun without the choices that are swept."""
+    named = any(word.startswith("data=") for word in sys.argv)
+    swept = {"-m", "--multirun"} & set(sys.argv) and "data." in str(error) and not named
+    hint = " With -m the market is not known yet: say where candles come from, as in data=ccxt."
+    return hint if swept else ""
 
 
 @contextmanager
@@ -176,42 +260,6 @@ def _say_stopped(interrupt: KeyboardInterrupt) -> int:
         return TERMINATED
     _say("cancelled")
     return CANCELLED
-
-
-def _explained(error: UserError | OutOfDeviceMemoryError) -> tuple[int, str]:
-    """Return the exit status and the sentence of what stops a command without a traceback."""
-    if isinstance(error, UserError):
-        return error.status, str(error)
-    return FAILED, f"{error}. Use a GPU with more memory, or backend=numba."
-
-
-def _finished(finish: Callable[[Sequence[Ended]], None], jobs: Sequence[Ended], status: int) -> int:
-    """Finish a multirun; return its exit status, which is the refusal's where no job began."""
-    if not jobs:
-        return status
-    try:
-        finish(jobs)
-    except UserError as error:
-        _say(str(error))
-        return FAILED
-    failed = status != DONE or any(one.status != DONE for one, _ in jobs)
-    return FAILED if failed else DONE
-
-
-def _unswept(error: Exception) -> str:
-    """Say what to add where Hydra composes a multirun without the choices that are swept."""
-    told = any(word.startswith("data=") for word in sys.argv)
-    swept = {"-m", "--multirun"} & set(sys.argv) and "data." in str(error) and not told
-    hint = " With -m the market is not known yet: say where candles come from, as in data=ccxt."
-    return hint if swept else ""
-
-
-def _job_name() -> str:
-    """Tell the jobs of a multirun apart; a single run needs no name."""
-    job = HydraConfig.get()
-    if job.mode != RunMode.MULTIRUN:
-        return ""
-    return f"#{job.job.num} {' '.join(job.overrides.task)}: "
 
 
 def _say(message: str) -> None:

@@ -1,11 +1,18 @@
 """The configuration: Hydra composes it from `conf`, these schemas check and type it."""
 
+from pipeline.config.catalogue import CONFIG_DIR
 from pipeline.config.commands import (
+    TOKEN_VARIABLE,
     BacktestConfig,
+    DispatchConfig,
     FetchConfig,
+    Objective,
+    ServeConfig,
     SimulationConfig,
     StorageOnly,
     StoredConfig,
+    SweepConfig,
+    TrainConfig,
 )
 from pipeline.config.data import (
     CcxtData,
@@ -15,7 +22,7 @@ from pipeline.config.data import (
     SurrogateConfig,
     SyntheticData,
 )
-from pipeline.config.loading import CONFIG_DIR, checked, composed, load, resolved, validated
+from pipeline.config.loading import checked, composed, load, resolved, validated
 from pipeline.config.market import ExchangeConfig, MarketConfig, Timeframe
 from pipeline.config.run import (
     BackendConfig,
@@ -35,49 +42,5 @@ from pipeline.config.search import (
     RandomConfig,
     StrategyConfig,
 )
-from pipeline.config.section import Section
-from pipeline.config.train import Objective, TrainConfig
+from pipeline.config.section import Section, meanings
 from pipeline.config.validation import TrainTestSplit, ValidationConfig, WalkForward
-
-__all__ = [
-    "CONFIG_DIR",
-    "BackendConfig",
-    "BacktestConfig",
-    "BayesianConfig",
-    "CcxtData",
-    "CostsConfig",
-    "DataConfig",
-    "ExchangeConfig",
-    "ExecutorConfig",
-    "FetchConfig",
-    "FileData",
-    "GridConfig",
-    "LocalExecutor",
-    "MarketConfig",
-    "Objective",
-    "OptimizerConfig",
-    "ParameterConfig",
-    "PlantConfig",
-    "ProcessesExecutor",
-    "RandomConfig",
-    "RayExecutor",
-    "RiskConfig",
-    "Section",
-    "SimulationConfig",
-    "StorageConfig",
-    "StorageOnly",
-    "StoredConfig",
-    "StrategyConfig",
-    "SurrogateConfig",
-    "SyntheticData",
-    "Timeframe",
-    "TrainConfig",
-    "TrainTestSplit",
-    "ValidationConfig",
-    "WalkForward",
-    "checked",
-    "composed",
-    "load",
-    "resolved",
-    "validated",
-]

@@ -1,4 +1,4 @@
-"""List the markets and strategies of `conf`, and choose markets by name, pattern or part."""
+"""Read the files of `conf`: the words of every choice, the markets, and what each file holds."""
 
 from __future__ import annotations
 
@@ -9,53 +9,55 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from pipeline.config import CONFIG_DIR
 from pipeline.errors import UserError, suggestion
+
+#: Found beside this package wherever it is installed, whatever the working directory.
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "conf"
 
 ALL = "all"
 
 
-def chosen_markets(wanted: Sequence[str]) -> list[str]:
-    """Return the names that ``wanted`` stands for, in alphabetical order, none twice.
+def words(group: str) -> list[str]:
+    """Return what may be chosen for a group, such as ``optimizer`` or ``data/quality``."""
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
 
-    ``all`` and patterns such as ``btc_*`` stand for real markets; those of invented candles are
-    chosen by their full name alone.
 
-    Raises
-    ------
-    UserError
-        When one of them stands for no market.
+def read(group: str, name: str) -> dict[str, Any]:
+    """Return a file of `conf` and what its defaults include, as plain values.
+
+    Interpolations stay as they are written, and what a file overrides in another group is left out.
+    The group of a command's own file is empty.
     """
-    every = {path.stem: path for path in sorted((CONFIG_DIR / "market").glob("*.yaml"))}
-    real = [name for name, path in every.items() if not _is_synthetic(OmegaConf.load(path))]
-    chosen: set[str] = set()
-    for word in wanted:
-        found = [word] if word in every else real if word == ALL else _matching(word, real)
-        if not found:
-            raise UserError(
-                f"markets={word} is no market: write {ALL}, patterns such as btc_*, or names of"
-                f" {', '.join(every)}.{suggestion(word, every)}"
-            )
-        chosen.update(found)
-    return sorted(chosen)
+    values: dict[str, Any] = {}
+    file = _load(group, name)
+    for entry in file.pop("defaults", ()):
+        if isinstance(entry, str):
+            values |= read(group, entry) if entry != "_self_" else {}
+            continue
+        ((key, choice),) = entry.items()
+        source, _, package = key.partition("@")
+        if choice is not None and not source.startswith("override "):
+            folder = source[1:] if source.startswith("/") else f"{group}/{source}".lstrip("/")
+            values[package or source] = read(folder, choice)
+    return values | file
 
 
-def _matching(pattern: str, names: Sequence[str]) -> list[str]:
-    return [name for name in names if fnmatchcase(name, pattern)]
+def defaults(command: str) -> dict[str, str | None]:
+    """Return the choice of every group that a command's file makes, by the group's name."""
+    entries = (entry for entry in _load("", command)["defaults"] if isinstance(entry, dict))
+    return {group: choice for entry in entries for group, choice in entry.items()}
 
 
-def _is_synthetic(market: object) -> bool:
-    return isinstance(market, DictConfig) and bool(market.get("synthetic", False))
+def _load(group: str, name: str) -> dict[str, Any]:
+    from omegaconf import OmegaConf  # slow, and needless to whom Hydra composes all
 
-
-_EXCHANGE = "/exchange@exchange"
+    file: Any = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{name}.yaml"))
+    return dict(file)
 
 
 @dataclass(frozen=True)
 class Market:
-    """A market of `conf/market`: ``name`` is its file's; ``synthetic`` has invented candles."""
+    """A market of `conf/market`: ``name`` is its file's; ``synthetic`` has generated candles."""
 
     name: str
     exchange: str
@@ -67,13 +69,40 @@ class Market:
 @lru_cache(maxsize=1)
 def markets() -> dict[str, Market]:
     """Return every market by name, those with real candles first."""
-    found = [_market(path) for path in sorted((CONFIG_DIR / "market").glob("*.yaml"))]
-    return {market.name: market for market in sorted(found, key=lambda m: m.synthetic)}
+    every = []
+    for name in words("market"):
+        file = read("market", name)
+        pair, synthetic = f"{file['base']}/{file['quote']}", file.get("synthetic", False)
+        every.append(Market(name, file["exchange"]["name"], pair, file["timeframe"], synthetic))
+    return {market.name: market for market in sorted(every, key=lambda m: m.synthetic)}
 
 
-def strategies() -> list[str]:
-    """Return the names of `conf/strategy`."""
-    return sorted(path.stem for path in (CONFIG_DIR / "strategy").glob("*.yaml"))
+def chosen_markets(choices: Sequence[str]) -> list[str]:
+    """Return the names that ``choices`` stand for, in alphabetical order, none twice.
+
+    ``all`` and patterns such as ``btc_*`` stand for real markets; those of generated candles are
+    chosen by their full name alone.
+
+    Raises
+    ------
+    UserError
+        When one of them stands for no market.
+    """
+    every = words("market")
+    chosen: set[str] = set()
+    for choice in choices:
+        fitting = [choice] if choice in every else _matching("*" if choice == ALL else choice)
+        if not fitting:
+            raise UserError(
+                f"markets={choice} is no market: write {ALL}, patterns such as btc_*, or names of"
+                f" {', '.join(every)}.{suggestion(choice, every)}"
+            )
+        chosen.update(fitting)
+    return sorted(chosen)
+
+
+def _matching(pattern: str) -> list[str]:
+    return [m.name for m in markets().values() if not m.synthetic and fnmatchcase(m.name, pattern)]
 
 
 def named(names: Sequence[str]) -> list[Market]:
@@ -84,14 +113,14 @@ def named(names: Sequence[str]) -> list[Market]:
     UserError
         When one of them is none; it names those that are.
     """
-    known = markets()
+    every = markets()
     for name in names:
-        if name not in known:
+        if name not in every:
             raise UserError(
-                f"markets: {name} is no market; allowed are {', '.join(known)}."
-                f"{suggestion(name, known)}"
+                f"markets: {name} is no market; allowed are {', '.join(every)}."
+                f"{suggestion(name, every)}"
             )
-    return [known[name] for name in dict.fromkeys(names)]
+    return [every[name] for name in dict.fromkeys(names)]
 
 
 def product(
@@ -108,13 +137,13 @@ def product(
         When a word fits no market at all, or a combination fits none.
     """
     every = list(markets().values())
-    for field, words in (("pair", pairs), ("exchange", exchanges), ("timeframe", timeframes)):
+    for field, choices in (("pair", pairs), ("exchange", exchanges), ("timeframe", timeframes)):
         allowed = sorted({getattr(market, field) for market in every})
-        for word in words:
-            if word not in allowed:
+        for choice in choices:
+            if choice not in allowed:
                 raise UserError(
-                    f"{field}s: no market has {word}; allowed are {', '.join(allowed)}."
-                    f"{suggestion(word, allowed)}"
+                    f"{field}s: no market has {choice}; allowed are {', '.join(allowed)}."
+                    f"{suggestion(choice, allowed)}"
                 )
     chosen: dict[str, Market] = {}
     for exchange in exchanges:
@@ -129,16 +158,3 @@ def product(
                     )
                 chosen |= fitting
     return list(chosen.values())
-
-
-def _market(path: Path) -> Market:
-    values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    (word,) = (d[_EXCHANGE] for d in values["defaults"] if _EXCHANGE in d)
-    exchange: Any = OmegaConf.load(CONFIG_DIR / "exchange" / f"{word}.yaml")
-    return Market(
-        name=path.stem,
-        exchange=str(exchange.name),
-        pair=f"{values['base']}/{values['quote']}",
-        timeframe=values["timeframe"],
-        synthetic=bool(values.get("synthetic", False)),
-    )

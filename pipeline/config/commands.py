@@ -1,4 +1,4 @@
-"""Define the configuration of each command but training: what it may be told, and the checks."""
+"""Define the configuration of each command: its keys, and the checks that need several of them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from pipeline.config.run import (
     RiskConfig,
     StorageConfig,
 )
-from pipeline.config.search import StrategyConfig
-from pipeline.config.section import Count, List, Section
+from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig, StrategyConfig
+from pipeline.config.section import Count, List, Section, Seed
+from pipeline.config.validation import ValidationConfig
 from pipeline.errors import suggestion
 
 
 class SimulationConfig(Section):
     """A market, its candles, a strategy, and what trading it costs and risks."""
 
-    market: MarketConfig
-    strategy: StrategyConfig
-    backend: BackendConfig
-    data: DataConfig
-    risk: RiskConfig
-    costs: CostsConfig
+    market: MarketConfig = Field(description="what is traded")
+    strategy: StrategyConfig = Field(description="the rules, and the parameters they have")
+    backend: BackendConfig = Field(description="what computes")
+    data: DataConfig = Field(description="where candles come from")
+    risk: RiskConfig = Field(description="position size, direction and circuit breakers")
+    costs: CostsConfig = Field(description="what a trade costs")
 
     @property
     def synthetic(self) -> bool:
@@ -74,22 +75,70 @@ class SimulationConfig(Section):
                 yield f"{key}.{name} {reason}."
 
 
+#: Metrics of fills rules §10 that can be an objective (validation rules §2).
+Objective = Literal[
+    "net_profit",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "max_drawdown",
+    "calmar_ratio",
+    "win_rate",
+    "avg_win",
+    "avg_loss",
+    "profit_factor",
+]
+
+
+class TrainConfig(SimulationConfig):
+    """Everything that decides what a training run does."""
+
+    optimizer: OptimizerConfig = Field(description="how the space is searched")
+    validation: ValidationConfig = Field(description="how the search is tested")
+    storage: StorageConfig = Field(description="where results go")
+    executor: ExecutorConfig = Field(description="who does the work")
+    seed: Seed = Field(description="of everything random in the search and its statistics")
+    space: Literal["grid", "continuous"] = Field(
+        description="grid: the grid's values; continuous: any value of the ranges"
+    )
+    objective: Objective = Field(description="what the search makes best")
+    selection: Literal["auto", "plateau", "peak"] = Field(
+        description="plateau: best neighbourhood; peak: best score; auto: plateau on a grid"
+    )
+    min_trades: int = Field(ge=0, description="with fewer in a window a combination cannot win")
+
+    def _complaints(self) -> Iterator[str]:
+        yield from super()._complaints()
+        yield from self._search_complaints()
+        if self.data.days is not None:
+            complaint = self.validation.complaint(self.data.days)
+            if complaint:
+                yield complaint
+
+    def _search_complaints(self) -> Iterator[str]:
+        if self.space == "continuous" and self.optimizer.name == "grid":
+            yield (
+                "space=continuous has no grid to walk: use optimizer=random or"
+                " optimizer=bayesian, or space=grid."
+            )
+        elif self.selection == "plateau" and self.optimizer.name != "grid":
+            yield (
+                "selection=plateau ranks by neighbours on the grid, and"
+                f" optimizer={self.optimizer.name} leaves them out: use selection=peak or"
+                " optimizer=grid."
+            )
+        elif self.selection == "plateau" and self.strategy.grid_size > PLATEAU_LIMIT:
+            yield (
+                f"selection=plateau holds the score of every combination, up to {PLATEAU_LIMIT:,};"
+                f" this grid has {self.strategy.grid_size:,}: use selection=peak or a smaller grid."
+            )
+
+
 class BacktestConfig(SimulationConfig):
-    """One combination on the whole history.
+    """One combination on the whole history."""
 
-    Attributes
-    ----------
-    parameters : dict of str to float or None
-        One value for each parameter of the strategy.
-    trades : int or None
-        How many of the last trades to print; None prints all.
-    json_file : str or None
-        Where metrics and all trades go as JSON, relative to the working directory.
-    """
-
-    parameters: dict[str, float | None]
-    trades: Count | None
-    json_file: str | None
+    parameters: dict[str, float | None] = Field(description="its value; ??? must be given")
+    trades: Count | None = Field(description="how many of the last to print; null: all")
+    json_file: str | None = Field(description="a file for metrics and all trades")
 
     def _complaints(self) -> Iterator[str]:
         yield from super()._complaints()
@@ -97,21 +146,16 @@ class BacktestConfig(SimulationConfig):
 
 
 class FetchConfig(Section):
-    """Which candles come into the store, and from where.
+    """Which candles come into the store, and from where."""
 
-    Attributes
-    ----------
-    import_path : str or None
-        ``import`` on the command line: a file, a zip or a folder to take candles from; None
-        fetches them from the exchange.
-    truth : {"stored", "imported"}
-        Whose candle is kept where an import disagrees with the store.
-    """
-
-    market: MarketConfig
-    data: CcxtData
-    import_path: Annotated[str, Field(min_length=1)] | None = Field(alias="import")
-    truth: Literal["stored", "imported"]
+    market: MarketConfig = Field(description="what is traded")
+    data: CcxtData = Field(description="which days, and where they are kept")
+    import_path: Annotated[str, Field(min_length=1)] | None = Field(
+        alias="import", description="a file, a zip or a folder of either; null: from the exchange"
+    )
+    truth: Literal["stored", "imported"] = Field(
+        description="whose candle is kept where an import disagrees with the store"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -142,11 +186,11 @@ class SweepConfig(Section):
     """Which markets, on which machines, and what an earlier sweep of the same counts for."""
 
     markets: Names
-    resume: bool
-    retry_failed: bool
-    dry_run: bool
-    storage: StorageConfig
-    executor: ExecutorConfig
+    resume: bool = Field(description="false: a new sweep that computes everything again")
+    retry_failed: bool = Field(description="true: markets that failed are tried again")
+    dry_run: bool = Field(description="true: say what it would take, and compute nothing")
+    storage: StorageConfig = Field(description="where results go")
+    executor: ExecutorConfig = Field(description="who does the work")
 
     @model_validator(mode="after")
     def _one_database(self) -> Self:
@@ -158,37 +202,48 @@ class SweepConfig(Section):
         return self
 
 
+#: The environment variable of a server's API token, which is nobody else's business.
+TOKEN_VARIABLE = "API_TOKEN"
+
+Jobs = Annotated[int, Field(ge=1, le=64, description="that run at a time; they share the cores")]
+
+
 class ServeConfig(Section):
-    """Where the server listens, what it asks for, and what its jobs may take.
+    """Where the server listens, what it asks for, and what its jobs may take."""
 
-    ``token_file`` None takes the token from the environment, where there is one.
-    """
-
-    host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=0, le=65_535)]
-    token_file: Annotated[str, Field(min_length=1)] | None
-    concurrent: Annotated[int, Field(ge=1, le=64)]
-    starts_a_minute: Annotated[int, Field(ge=1, le=10_000)]
-    store: Annotated[str, Field(min_length=1, pattern=r"^[^'$\\]*$")]
-    storage: StorageConfig
+    host: str = Field(min_length=1, description="any but this machine alone needs a token")
+    port: int = Field(ge=0, le=65_535, description="0: any that is free")
+    token_file: Annotated[str, Field(min_length=1)] | None = Field(
+        description=f"file of the API token; null: environment variable {TOKEN_VARIABLE}"
+    )
+    concurrent: Jobs
+    starts_a_minute: int = Field(ge=1, le=10_000, description="more are refused for a while")
+    store: str = Field(min_length=1, pattern=r"^[^'$\\]*$", description="folder of fetched candles")
+    storage: StorageConfig = Field(description="where results go")
 
 
 class DispatchConfig(Section):
-    """How many jobs run at a time, and after how many seconds without job or server it ends."""
+    """How many jobs run at a time, and when the dispatcher ends."""
 
-    concurrent: Annotated[int, Field(ge=1, le=64)]
-    idle: Annotated[float, Field(gt=0)]
-    server: Annotated[int, Field(gt=0)] | None = None
-    storage: StorageConfig
+    concurrent: Jobs
+    idle: float = Field(gt=0, description="seconds without a job after which it ends")
+    server: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="process id of a server; it stays while that lives"
+    )
+    storage: StorageConfig = Field(description="where results go")
 
 
 class StorageOnly(Section):
     """Where stored configurations lie."""
 
-    storage: StorageConfig
+    storage: StorageConfig = Field(description="where results are")
 
 
 class StoredConfig(StorageOnly):
     """The same, and candles that take the place of the training's own; None keeps those."""
 
-    data: CcxtData | FileData | SyntheticData | None = Field(default=None, discriminator="source")
+    data: CcxtData | FileData | SyntheticData | None = Field(
+        default=None,
+        discriminator="source",
+        description="candles to use instead; null: where the training's came from",
+    )

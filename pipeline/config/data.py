@@ -1,4 +1,4 @@
-"""Where candles come from, and how bad they may be: `conf/data`."""
+"""Define where candles come from, and how bad they may be: `conf/data`."""
 
 from __future__ import annotations
 
@@ -21,42 +21,46 @@ DEFAULT_HISTORY_DAYS = 365
 class QualityConfig(Section):
     """Largest faults let through, named as in `pipeline.market_data.quality.report.QualityLimits`.
 
-    Shares of the candles, counts, hours, log price ratios and a ratio of volumes; None lets any
-    through. What has a default is newer than configurations that may be stored without it: they
-    were never held against it.
+    None lets any through. What has a default is newer than configurations that may be stored
+    without it: they were never held against it.
     """
 
-    filled_share: Share
-    longest_gap_bars: Faults
-    largest_gap_jump: Magnitude
-    zero_volume_share: Share
-    flat_share: Share
-    ohlc_violations: Faults
-    duplicates: Faults
-    out_of_order: Faults
-    longest_stale_hours: Magnitude = None
-    outliers: Faults = None
-    largest_volume_change: Annotated[float, Field(ge=1)] | None = None
-    median_disagreement: Magnitude = None
-    largest_disagreement: Magnitude = None
+    filled_share: Share = Field(description="of all candles")
+    longest_gap_bars: Faults = Field(description="candles that are missing in a row")
+    largest_gap_jump: Magnitude = Field(description="|log(open after a gap / close before it)|")
+    zero_volume_share: Share = Field(description="of all candles")
+    flat_share: Share = Field(description="candles whose high is their low, of all")
+    ohlc_violations: Faults = Field(description="candles whose prices contradict each other")
+    duplicates: Faults = Field(description="repaired without loss; null: any number")
+    out_of_order: Faults = Field(description="likewise")
+    longest_stale_hours: Magnitude = Field(None, description="candles that bring no new price")
+    outliers: Faults = Field(
+        None, description="prices over 30 daily deviations from the bars around them"
+    )
+    largest_volume_change: Annotated[float, Field(ge=1)] | None = Field(
+        None, description="weekly level over the one before, or its inverse"
+    )
+    median_disagreement: Magnitude = Field(
+        None, description="|log(close / close at another exchange)|, where both are stored"
+    )
+    largest_disagreement: Magnitude = Field(None, description="likewise, of one candle")
 
 
 class SurrogateConfig(Section):
-    """Candles rearranged by ``seed`` so that no edge can be left (validation rules §5)."""
+    """Candles rearranged so that no edge can be left (validation rules §5)."""
 
-    kind: Literal["permuted", "sign_flipped", "bar_flipped"]
-    seed: Seed
+    kind: Literal["permuted", "sign_flipped", "bar_flipped"] = Field(description="how")
+    seed: Seed = Field(description="of the draw")
 
 
 class _History(Section):
-    """A half-open stretch ``[since, until)`` of history; None leaves an end open.
+    """A half-open stretch ``[since, until)`` of history."""
 
-    ``surrogate`` puts rearranged candles in the place of the real ones.
-    """
-
-    since: Moment | None = None
-    until: Moment | None = None
-    surrogate: SurrogateConfig | None = None
+    since: Moment | None = Field(None, description="first day or ISO 8601 time, UTC")
+    until: Moment | None = Field(None, description="first day no longer wanted; both null: a year")
+    surrogate: SurrogateConfig | None = Field(
+        None, description="rearranged: {kind: permuted|sign_flipped|bar_flipped, seed: 0}"
+    )
 
     @field_validator("until")
     @classmethod
@@ -92,16 +96,17 @@ class _History(Section):
 class CcxtData(_History):
     """Candles fetched from the exchange and kept in the folder ``store``.
 
-    ``kraken`` says whether Kraken's are asked for as candles, of which it serves its newest 720, or
-    built from its trades. Other exchanges take no notice of it. ``resample_from`` is the timeframe
-    that is fetched and kept instead of the market's, whose candles are then built from it.
+    Kraken serves its newest 720 candles, or all its trades, from which candles are built. With
+    ``resample_from`` that timeframe is fetched and kept, and the market's candles are built of it.
     """
 
-    source: Literal["ccxt"]
-    store: str
-    quality: QualityConfig
-    kraken: Literal["ohlc", "trades"] = "ohlc"
-    resample_from: Timeframe | None = None
+    source: Literal["ccxt"] = Field(description="From the market's exchange, each fetched once.")
+    store: str = Field(description="folder of fetched candles")
+    quality: QualityConfig = Field(description="largest faults let through; null: any")
+    kraken: Literal["ohlc", "trades"] = Field(
+        "ohlc", description="ohlc: the newest 720 candles; trades: all, slowly"
+    )
+    resample_from: Timeframe | None = Field(None, description="finer candles to build these from")
 
     @property
     def days(self) -> float | None:
@@ -111,37 +116,29 @@ class CcxtData(_History):
 
 
 class FileData(_History):
-    """Candles of a Parquet, CSV or freqtrade feather file, relative to the working directory."""
+    """Candles of a file; its path is relative to the working directory."""
 
-    source: Literal["file"]
-    path: Annotated[str, Field(min_length=1, description="a Parquet, CSV or feather file")]
-    quality: QualityConfig
+    source: Literal["file"] = Field(description="From a Parquet, CSV or freqtrade feather file.")
+    path: str = Field(min_length=1, description="a Parquet, CSV or feather file")
+    quality: QualityConfig = Field(description="largest faults let through; null: any")
 
 
 class PlantConfig(Section):
-    """An edge laid over synthetic candles.
+    """An edge laid over synthetic candles: one value for each parameter of the strategy."""
 
-    Attributes
-    ----------
-    sharpe : float
-        Annualised Sharpe, free of costs, of the planted combination over the whole history.
-    parameters : dict of str to float or None
-        The planted combination: one value for each parameter of the strategy.
-    """
-
-    sharpe: Annotated[float, Field(gt=0)]
-    parameters: dict[str, float | None]
+    sharpe: float = Field(gt=0, description="annual, free of costs, of the planted combination")
+    parameters: dict[str, float | None] = Field(description="the planted combination")
 
 
 class SyntheticData(Section):
-    """Invented candles, the same for the same ``seed``; ``annual_volatility`` is a fraction."""
+    """Generated candles, the same for the same ``seed``."""
 
-    source: Literal["synthetic"]
-    days: Days
-    seed: Seed
-    annual_volatility: Annotated[float, Field(gt=0, le=10)]
-    plant: PlantConfig | None
-    quality: QualityConfig
+    source: Literal["synthetic"] = Field(description="Generated; data=planted lays an edge over.")
+    days: Days = Field(description="length of the history")
+    seed: Seed = Field(description="of the candles alone")
+    annual_volatility: float = Field(gt=0, le=10, description="deviation of a year's log return")
+    plant: PlantConfig | None = Field(description="the edge of data=planted; null: none")
+    quality: QualityConfig = Field(description="largest faults let through; null: any")
 
     @property
     def synthetic(self) -> bool:

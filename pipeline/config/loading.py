@@ -1,23 +1,23 @@
-"""From what Hydra composed to a typed configuration, or to a sentence about what is wrong."""
+"""Turn what Hydra composed into a typed configuration, or into a sentence about what is wrong.
+
+Hydra is imported where it composes: a worker that is given a configuration does without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from pipeline.config.refusals import MISTAKES, explain, explain_composition
+from pipeline.config.catalogue import CONFIG_DIR
 from pipeline.config.section import Section
 from pipeline.errors import UserError
 
-Schema = TypeVar("Schema", bound=Section)
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-#: Found beside this package wherever it is installed, whatever the working directory.
-CONFIG_DIR = Path(__file__).resolve().parents[2] / "conf"
+Schema = TypeVar("Schema", bound=Section)
 
 _MISSING = "???"
 
@@ -50,6 +50,10 @@ def composed(overrides: Sequence[str], config_name: str) -> DictConfig:
     UserError
         If a group, a choice or a key is none.
     """
+    from hydra import compose, initialize_config_dir
+
+    from pipeline.config.refusals import MISTAKES, explain_composition
+
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return compose(config_name, list(overrides))
@@ -65,6 +69,8 @@ def checked(composed: DictConfig, schema: type[Schema]) -> Schema:
     UserError
         If an interpolation has no value, or anything is misspelt, missing or impossible.
     """
+    from pipeline.config.refusals import MISTAKES, explain_composition
+
     try:
         values = resolved(composed)
     except MISTAKES as error:
@@ -80,6 +86,8 @@ def resolved(composed: DictConfig) -> Any:
     omegaconf.errors.OmegaConfBaseException
         If an interpolation has no value, for example an environment variable that is not set.
     """
+    from omegaconf import OmegaConf
+
     return _without_missing(OmegaConf.to_container(composed, resolve=True))
 
 
@@ -94,6 +102,8 @@ def validated(values: Mapping[str, Any], schema: type[Schema]) -> Schema:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
+        from pipeline.config.refusals import explain
+
         raise UserError(explain(error, schema)) from None
 
 

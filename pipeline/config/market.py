@@ -1,4 +1,4 @@
-"""What is traded and where: `conf/market` over `conf/exchange`."""
+"""Define what is traded and where: `conf/market` over `conf/exchange`."""
 
 from __future__ import annotations
 
@@ -15,33 +15,23 @@ Asset = Annotated[str, Field(pattern=r"^[A-Z0-9]+$")]
 
 
 class ExchangeConfig(Section):
-    """An exchange's fees and limits.
+    """An exchange's fees and limits."""
 
-    Attributes
-    ----------
-    ccxt_id : str or None
-        Its name in ccxt; None where there is nothing to fetch from.
-    fee_rate, slippage : float
-        Fractions of the notional per side; slippage on market orders only.
-    history_candles : int or None
-        How many of the newest candles it serves at all; None when it serves everything.
-    """
-
-    name: str
-    ccxt_id: str | None
-    fee_rate: Cost
-    slippage: Cost
-    history_candles: Count | None
+    name: str = Field(description="the first part of a market's id")
+    ccxt_id: str | None = Field(description="its name in ccxt; null: nothing to fetch from")
+    fee_rate: Cost = Field(description="fraction of the notional, each way")
+    slippage: Cost = Field(description="fraction of the notional, of market orders")
+    history_candles: Count | None = Field(description="newest candles that it serves; null: all")
 
 
 class MarketConfig(Section):
     """A pair on an exchange in one timeframe. ``synthetic`` marks invented candles for good."""
 
-    base: Asset
-    quote: Asset
-    timeframe: Timeframe
-    exchange: ExchangeConfig
-    synthetic: bool = False
+    base: Asset = Field(description="the asset that is bought and sold")
+    quote: Asset = Field(description="the asset that it is paid with")
+    timeframe: Timeframe = Field(description="length of a candle")
+    exchange: ExchangeConfig = Field(description="where it is traded, at which fees")
+    synthetic: bool = Field(default=False, description="whether its candles are generated")
 
     @property
     def pair(self) -> str:

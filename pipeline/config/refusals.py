@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from pipeline.config.section import Section, listing
+from pipeline.config.section import Section, listing, sections
 from pipeline.errors import suggestion
 
 #: What Hydra raises before a job begins; ValueError also for clashing flags on its command line.
@@ -223,7 +223,7 @@ def _locate(
     section: type[Section] | None = schema
     annotation: Any = schema
     for part in location:
-        members = _members(annotation)
+        members = sections(annotation)
         if len(members) > 1:
             annotation = next(member for member in members if part in _tags(member))
         elif members:
@@ -234,15 +234,7 @@ def _locate(
         else:
             path.append(str(part))
             annotation = get_args(annotation)[-1] if get_origin(annotation) is dict else None
-    return path, _members(annotation)[0] if annotation is schema else section
-
-
-def _members(annotation: Any) -> list[type[Section]]:
-    """Find the sections among the alternatives of an annotation."""
-    alternatives = get_args(annotation) or (annotation,)
-    if get_origin(annotation) in (dict, tuple):
-        return []
-    return [a for a in alternatives if isinstance(a, type) and issubclass(a, Section)]
+    return path, sections(annotation)[0] if annotation is schema else section
 
 
 def _tags(section: type[Section]) -> set[object]:

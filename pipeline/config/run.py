@@ -1,24 +1,34 @@
-"""What a run needs besides candles and a search: costs, limits, engine, places for results."""
+"""Define what a run needs besides candles and a search: costs, limits, engine, storage, workers."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from gpu_engine import records
 from pipeline.config.section import Cost, Count, List, Section
+
+if TYPE_CHECKING:
+    from gpu_engine import records
+
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+_LIVE = "live trading alone knows it"
 
 
 class CostsConfig(Section):
-    """What a trade costs: fractions of the notional, the fee on both sides."""
+    """What a trade costs."""
 
-    fee_rate: Cost
-    slippage: Cost
+    fee_rate: Cost = Field(description="fraction of the notional, each way; else the exchange's")
+    slippage: Cost = Field(description="the same, of market orders only")
 
     def record(self) -> records.Costs:
         """Return the engine's record."""
+        from gpu_engine import records
+
         return records.Costs(self.fee_rate, self.slippage)
 
 
@@ -29,20 +39,24 @@ class RiskConfig(Section):
     configuration and act nowhere here.
     """
 
-    position_fraction: Annotated[float, Field(gt=0, le=1)]
-    direction: records.Direction
-    max_holding_bars: Count | None
-    max_daily_loss: Annotated[float, Field(gt=0, lt=1)] | None
-    consecutive_losses_limit: Count | None
+    position_fraction: float = Field(gt=0, le=1, description="of equity, in every trade")
+    direction: Literal["both", "long", "short"] = Field(description="of the trades")
+    max_holding_bars: Count | None = Field(description="out at the close of this bar of the trade")
+    max_daily_loss: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        description="no entries for the rest of the UTC day after such a loss"
+    )
+    consecutive_losses_limit: Count | None = Field(description="the same after so many losses")
 
-    max_correlation_spike: Annotated[float, Field(gt=0, le=1)] | None
-    unusual_market_threshold: Annotated[float, Field(gt=0)] | None
-    latency_threshold_ms: Annotated[float, Field(gt=0)] | None
-    max_adverse_selection: Annotated[float, Field(gt=0, le=1)] | None
-    regime_break_threshold: Annotated[float, Field(gt=0, le=1)] | None
+    max_correlation_spike: Fraction | None = Field(description=f"correlation; {_LIVE}")
+    unusual_market_threshold: Positive | None = Field(description=f"standard deviations; {_LIVE}")
+    latency_threshold_ms: Positive | None = Field(description=f"milliseconds; {_LIVE}")
+    max_adverse_selection: Fraction | None = Field(description=f"share of trades; {_LIVE}")
+    regime_break_threshold: Fraction | None = Field(description=f"fraction; {_LIVE}")
 
     def limits(self) -> records.RiskLimits:
         """Return the engine's record: what a candle backtest can honour."""
+        from gpu_engine import records
+
         return records.RiskLimits(
             position_fraction=self.position_fraction,
             max_daily_loss=self.max_daily_loss,
@@ -53,28 +67,30 @@ class RiskConfig(Section):
 
 
 class BackendConfig(Section):
-    """Which engine computes, and how much of the machine it takes; None lets it choose.
+    """Which engine computes, and how much of the machine it takes; None lets it choose."""
 
-    ``threads`` of a CPU backend, ``block`` combinations at a time, ``devices`` GPU numbers.
-    """
+    name: Literal["auto", "reference", "numpy", "numba", "cuda"] = Field(
+        description="auto: the fastest that works here; reference: plain Python"
+    )
+    threads: Count | None = Field(description="of a CPU backend; null: all cores")
+    block: Count | None = Field(description="combinations at a time; null: what fits")
+    devices: Annotated[List[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = Field(
+        description="GPU numbers such as [0,1]; null: the current one"
+    )
 
-    name: Literal["auto", "reference", "numpy", "numba", "cuda"]
-    threads: Count | None
-    block: Count | None
-    devices: Annotated[List[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None
 
-
-#: How many more workers a task is given to when the one that had it died.
-Retries = Annotated[int, Field(ge=0, le=100)]
+Retries = Annotated[
+    int, Field(ge=0, le=100, description="other workers that get a task whose worker died")
+]
 
 _DATABASES = ("sqlite", "postgresql", "postgresql+psycopg2")
 
 
 class StorageConfig(Section):
-    """Where results go: a database by SQLAlchemy ``url``, and a folder for ``artifacts``."""
+    """Where results go."""
 
-    url: Annotated[str, Field(repr=False)]
-    artifacts: Annotated[str, Field(min_length=1)]
+    url: str = Field(repr=False, description="sqlite:///FILE or postgresql://USER@HOST/NAME")
+    artifacts: str = Field(min_length=1, description="folder of series, trades and surfaces")
 
     @field_validator("url")
     @classmethod
@@ -102,32 +118,28 @@ class _Executor(Section):
 class LocalExecutor(_Executor):
     """One task after another, in this process."""
 
-    name: Literal["local"]
+    name: Literal["local"] = Field(description="In this process, one task after another.")
 
 
 class ProcessesExecutor(_Executor):
-    """Worker processes of this machine; ``workers`` None is one a core.
+    """Worker processes of this machine."""
 
-    A task whose worker died is given to another, ``retries`` times.
-    """
-
-    name: Literal["processes"]
-    workers: Count | None
+    name: Literal["processes"] = Field(description="Worker processes share cores and GPUs.")
+    workers: Count | None = Field(description="null: one a core")
     retries: Retries
 
 
 class RayExecutor(_Executor):
-    """Tasks of Ray, each with ``num_cpus`` cores and ``num_gpus`` GPUs, or shares of one.
+    """Tasks of Ray.
 
-    ``address`` is ``local`` for a cluster of this machine that ends with the command, ``auto`` for
-    the cluster that this machine belongs to, and ``ray://HOST:PORT`` for one elsewhere. It is never
-    None: with None a forgotten cluster of this machine would be joined or refused by surprise.
+    ``address=local`` makes a cluster that ends with the command. It is never None: with None a
+    forgotten cluster of this machine would be joined or refused by surprise.
     """
 
-    name: Literal["ray"]
-    address: str
-    num_cpus: Count
-    num_gpus: Annotated[float, Field(ge=0)]
+    name: Literal["ray"] = Field(description="Tasks of a Ray cluster; needs the extra ray.")
+    address: str = Field(description="local: this machine; auto: its cluster; ray://HOST:PORT")
+    num_cpus: Count = Field(description="cores a task takes")
+    num_gpus: float = Field(ge=0, description="GPUs a task takes; 0.5 shares one, 0 takes none")
     retries: Retries
 
     @field_validator("address")

@@ -1,4 +1,4 @@
-"""What is searched and how: `conf/strategy` and `conf/optimizer` (validation rules §2)."""
+"""Define what is searched and how: `conf/strategy` and `conf/optimizer` (validation rules §2)."""
 
 from __future__ import annotations
 
@@ -21,30 +21,20 @@ PLATEAU_LIMIT = 10**7
 class ParameterConfig(Section):
     """One parameter of a strategy and the values that a search may give it.
 
-    Attributes
-    ----------
-    kind : {"structural", "threshold", "exit"}
-        What a change of it costs the engine: an event table, a filter, an exit scan.
-    minimum, maximum : float or None
-        What is possible at all, both included; exits must also be above 0.
-    grid : tuple of int, float or None
-        Ascending, no value twice. None, only where ``nullable`` and in front, is *off*.
-    low, high : int, float or None
-        The continuous range; None keeps the parameter at its grid values.
-    nullable : bool
-        Whether it is a threshold that can be switched off.
-    integer : bool
-        Whole numbers only; they come out as int, all others as float.
+    Its ``kind`` is what a change of it costs the engine: an event table, a filter, an exit scan.
+    Whole numbers come out as int, all others as float.
     """
 
-    kind: Literal["structural", "threshold", "exit"]
-    nullable: bool = False
-    integer: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    grid: Annotated[List[float | None], Field(min_length=1)]
-    low: float | None = None
-    high: float | None = None
+    kind: Literal["structural", "threshold", "exit"] = Field(description="what a change costs")
+    nullable: bool = Field(False, description="whether it is a threshold that null switches off")
+    integer: bool = Field(False, description="whole numbers only")
+    minimum: float | None = Field(None, description="possible at all; exits are above 0 too")
+    maximum: float | None = Field(None, description="possible at all")
+    grid: Annotated[List[float | None], Field(min_length=1)] = Field(
+        description="values, ascending; null, in front, is off"
+    )
+    low: float | None = Field(None, description="start of the range; null: the grid's values")
+    high: float | None = Field(None, description="end of the range")
 
     @field_validator("grid")
     @classmethod
@@ -111,8 +101,8 @@ def _possible(value: float, declared: Mapping[str, Any]) -> Number:
 class StrategyConfig(Section):
     """A strategy by name, and its parameters in grid order: the last one runs fastest."""
 
-    name: str
-    parameters: dict[str, ParameterConfig]
+    name: str = Field(description="a module of pipeline/strategies")
+    parameters: dict[str, ParameterConfig] = Field(description="what is searched")
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -129,22 +119,33 @@ class StrategyConfig(Section):
 class GridConfig(Section):
     """Every combination."""
 
-    name: Literal["grid"]
+    name: Literal["grid"] = Field(
+        description="Every combination of the grid. Take it whenever the space is a grid: it is"
+        " exact, and alone gives the score surface, plateau ranking and the stability of the"
+        " winner."
+    )
 
 
 class RandomConfig(Section):
-    """``samples`` combinations drawn at random, none twice, in every search."""
+    """``samples`` combinations, none twice."""
 
-    name: Literal["random"]
-    samples: Count
+    name: Literal["random"] = Field(
+        description="Combinations drawn at random, none twice. Take it for a quick look, or where"
+        " the space is too large to search whole."
+    )
+    samples: Count = Field(description="combinations in every search")
 
 
 class BayesianConfig(Section):
-    """``trials`` combinations proposed by TPE, ``batch`` at a time, in every search."""
+    """``trials`` combinations proposed by TPE, ``batch`` at a time."""
 
-    name: Literal["bayesian"]
-    trials: Count
-    batch: Count
+    name: Literal["bayesian"] = Field(
+        description="Combinations that a model of the scores so far proposes (TPE). Take it where"
+        " an evaluation is dear, as in a continuous space; each proposal takes longer than many"
+        " evaluations on a grid."
+    )
+    trials: Count = Field(description="combinations in every search")
+    batch: Count = Field(description="proposed at a time, at most trials")
 
     @field_validator("batch")
     @classmethod

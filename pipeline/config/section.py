@@ -1,10 +1,14 @@
-"""What every part of the configuration has in common: closed, frozen, strictly typed."""
+"""Define what every part of the configuration has in common: closed, frozen, strictly typed.
+
+A field's ``description`` is the one explanation of its key: `pipeline.cli.help` and the Strategy
+Studio both show it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -64,3 +68,30 @@ def listing(words: Sequence[object]) -> str:
     """Join words: ``a, b or c``."""
     *head, last = [str(word) for word in words]
     return f"{', '.join(head)} or {last}" if head else last
+
+
+def sections(annotation: Any) -> list[type[Section]]:
+    """Return the sections among the alternatives of an annotation."""
+    alternatives = get_args(annotation) or (annotation,)
+    if get_origin(annotation) is Annotated:
+        return sections(alternatives[0])
+    if get_origin(annotation) in (dict, tuple):
+        return []
+    return [a for a in alternatives if isinstance(a, type) and issubclass(a, Section)]
+
+
+def meanings(choice: Any) -> dict[str, str]:
+    """Return what each word of a choice means: of every alternative the field that names it.
+
+    Parameters
+    ----------
+    choice : annotation
+        Sections of which each has a field of one word, such as `OptimizerConfig`.
+    """
+    return {
+        word: field.description or ""
+        for section in sections(choice)
+        for field in section.model_fields.values()
+        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
+        for word in get_args(field.annotation)
+    }

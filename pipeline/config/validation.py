@@ -1,46 +1,44 @@
-"""How a search is tested: unseen days and luck (`conf/validation`, validation rules §1, §4)."""
+"""Define how a search is tested: unseen days and luck (validation rules §1, §4)."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from omegaconf import OmegaConf
 from pydantic import Field, ValidationInfo, field_validator
 
-from pipeline.config.loading import CONFIG_DIR
+from pipeline.config.catalogue import read
 from pipeline.config.section import Days, Section
 
 
 class LuckTests(Section):
     """How much of the evidence against luck is gathered (validation rules §3 to §5).
 
-    ``evidence=deciding`` leaves out whatever cannot change the stage of this configuration: the
-    stage is the same, what is only reported is missing. ``resamples`` of the reality check;
-    ``surrogates`` repeats the search on up to ``surrogate_count`` surrogate histories of each
-    kind, at least 20: the smallest p of 19 is 0.05, which passes no gate. ``memory_gb`` bounds
-    what the daily returns of all combinations may hold at a time.
+    ``evidence=deciding`` leaves the stage of the configuration as it is; what is only reported is
+    missing. At least 20 surrogates: the smallest p of 19 is 0.05, which passes no gate.
     """
 
-    evidence: Literal["full", "deciding"]
-    resamples: Annotated[int, Field(ge=99, le=100_000)]
-    surrogates: bool
-    surrogate_count: Annotated[int, Field(ge=20, le=1_000_000)]
-    memory_gb: Annotated[float, Field(gt=0)]
+    evidence: Literal["full", "deciding"] = Field(
+        description="against luck; deciding: only what can change the stage"
+    )
+    resamples: int = Field(ge=99, le=100_000, description="of the reality check over all scores")
+    surrogates: bool = Field(description="true: also search candles without an edge (minutes)")
+    surrogate_count: int = Field(ge=20, le=1_000_000, description="searches of each kind, at most")
+    memory_gb: float = Field(gt=0, description="for daily returns that are held at a time")
 
 
 class WalkForward(LuckTests):
-    """Search on ``train`` days, skip ``gap``, test on ``test``; move on by ``step``; repeat.
+    """Search on ``train`` days, skip ``gap``, test on ``test``; move on by ``step``; repeat."""
 
-    All in days. ``step`` None means ``test``. ``anchored`` lets every train part begin on day 0.
-    """
-
-    method: Literal["walk_forward"]
-    train: Days
-    gap: Annotated[int, Field(ge=0)]
-    test: Days
-    step: Days | None
-    anchored: bool
+    method: Literal["walk_forward"] = Field(
+        description="Search the train days, skip the gap, test once on days that no search had"
+        " seen; move on and repeat. What counts is all the test days together."
+    )
+    train: Days = Field(description="days to search")
+    gap: int = Field(ge=0, description="days between search and test")
+    test: Days = Field(description="days to test on; of a split at least")
+    step: Days | None = Field(description="days to the next window; null: as long as test")
+    anchored: bool = Field(description="true: every search begins on the first day")
 
     @field_validator("step")
     @classmethod
@@ -73,15 +71,15 @@ class WalkForward(LuckTests):
 
 
 class TrainTestSplit(LuckTests):
-    """Search on the first ``ratio`` of the days, skip ``gap`` days, test on the rest.
+    """Search on the first ``ratio`` of the days, skip ``gap`` days, test on the rest."""
 
-    ``test`` is the smallest number of days worth testing on.
-    """
-
-    method: Literal["train_test_split"]
-    ratio: Annotated[float, Field(gt=0, lt=1)]
-    gap: Annotated[int, Field(ge=0)]
-    test: Days
+    method: Literal["train_test_split"] = Field(
+        description="One search on the first part of the history, tested once on the rest. Quick,"
+        " and one period's luck decides more."
+    )
+    ratio: float = Field(gt=0, lt=1, description="share of the days to search")
+    gap: int = Field(ge=0, description="days between search and test")
+    test: Days = Field(description="days to test on; of a split at least")
 
     def train_days(self, days: int) -> int:
         """Whole days to train on, of ``days`` of history."""
@@ -106,8 +104,8 @@ class TrainTestSplit(LuckTests):
 
 def _split_would_do(days: float) -> bool:
     """Whether `conf/validation/train_test_split.yaml` as it stands takes ``days`` of history."""
-    choice = OmegaConf.load(CONFIG_DIR / "validation" / "train_test_split.yaml")
-    return TrainTestSplit.model_validate(OmegaConf.to_container(choice)).complaint(days) is None
+    choice = TrainTestSplit.model_validate(read("validation", "train_test_split"))
+    return choice.complaint(days) is None
 
 
 ValidationConfig = Annotated[WalkForward | TrainTestSplit, Field(discriminator="method")]

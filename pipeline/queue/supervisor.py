@@ -16,7 +16,7 @@ from typing import IO
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.cli.console import Note
-from pipeline.config import StorageConfig
+from pipeline.config import TOKEN_VARIABLE, StorageConfig
 from pipeline.queue import lease
 from pipeline.results.database import Repository, file_identity
 
@@ -24,8 +24,6 @@ from pipeline.results.database import Repository, file_identity
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0
 
 _URL = "PIPELINE_DISPATCH_URL"
-#: Holds a server's API token, which is nobody else's business.
-TOKEN_VARIABLE = "API_TOKEN"
 
 
 class Supervisor:

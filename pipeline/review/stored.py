@@ -5,11 +5,11 @@ What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from zipfile import BadZipFile
 
 from gpu_engine.backend import choose
@@ -24,7 +24,6 @@ from pipeline.config import (
     StorageOnly,
     StrategyConfig,
     SyntheticData,
-    load,
     validated,
 )
 from pipeline.errors import UserError, suggestion
@@ -42,9 +41,6 @@ from pipeline.training.candles import load_candles
 Data = CcxtData | FileData | SyntheticData
 
 
-Schema = TypeVar("Schema", bound=StorageOnly)
-
-
 class UnreadableRecordError(UserError):
     """The artifacts are there, but not as they were written: no mistake of whoever asks."""
 
@@ -52,15 +48,14 @@ class UnreadableRecordError(UserError):
 
 
 @contextmanager
-def opened(overrides: Sequence[str], schema: type[Schema]) -> Iterator[tuple[Schema, Repository]]:
-    """Open the database that ``overrides`` say, which must be there already.
+def opened(config: StorageOnly) -> Iterator[Repository]:
+    """Open the database of a configuration, which must be there already.
 
     Raises
     ------
     UserError
-        When the overrides are wrong or there is no such database.
+        When there is no such database.
     """
-    config = load(overrides, schema, "stored")
     url = parse_url(config.storage.url)
     if url.drivername == "sqlite" and not Path(url.database or "").exists():
         raise UserError(
@@ -68,7 +63,7 @@ def opened(overrides: Sequence[str], schema: type[Schema]) -> Iterator[tuple[Sch
             " of the training, or say where it is: storage.url=sqlite:///FILE."
         )
     with open_database(config.storage.url) as repository:
-        yield config, repository
+        yield repository
 
 
 def find(repository: Repository, configuration_id: str) -> Configuration:

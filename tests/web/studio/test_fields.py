@@ -1,7 +1,7 @@
 import pytest
 
+from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.web.service.requests import Random, WalkForward
-from pipeline.web.studio.labels import METHODS, VALIDATIONS
 from pipeline.web.studio.widgets.fields import _plain, _typed
 
 
@@ -27,5 +27,5 @@ def test_bounds_come_from_the_request():
 def test_every_choice_has_a_sentence():
     from pipeline.web.service.composing import choices
 
-    assert METHODS.keys() == set(choices().optimizers)
-    assert VALIDATIONS.keys() == set(choices().validations)
+    assert meanings(OptimizerConfig).keys() == set(choices().optimizers)
+    assert meanings(ValidationConfig).keys() == set(choices().validations)

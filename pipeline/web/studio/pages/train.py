@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 from pydantic import BaseModel, ValidationError
 
+from pipeline.config import OptimizerConfig, TrainConfig, ValidationConfig, meanings
 from pipeline.errors import UserError
 from pipeline.web.service import Service, TrainingRequest
 from pipeline.web.service.answers import Choices
@@ -21,7 +22,6 @@ from pipeline.web.service.requests import (
 )
 from pipeline.web.studio.calls import ask, faults
 from pipeline.web.studio.frame import frame, sentence, text
-from pipeline.web.studio.labels import METHODS, SELECTIONS, SPACES, VALIDATIONS
 from pipeline.web.studio.widgets.estimate import Estimate
 from pipeline.web.studio.widgets.fields import Fields
 from pipeline.web.studio.widgets.grids import Grids
@@ -66,7 +66,7 @@ class TrainingForm:
                 self._method = Choice(
                     "method",
                     {"grid": Grid, "random": Random, "bayesian": Bayesian},
-                    METHODS,
+                    meanings(OptimizerConfig),
                     "name",
                     self.changed,
                 )
@@ -74,7 +74,7 @@ class TrainingForm:
                 self._validation = Choice(
                     "validation",
                     {"walk_forward": WalkForward, "train_test_split": TrainTestSplit},
-                    VALIDATIONS,
+                    meanings(ValidationConfig),
                     "method",
                     self.changed,
                 )
@@ -83,10 +83,11 @@ class TrainingForm:
                 with ui.element("div").classes("fields"):
                     self._history = Fields(History, self.changed)
             with _part("Search"):
-                said = [f"{word}: {meaning}" for word, meaning in (SPACES | SELECTIONS).items()]
                 with ui.element("div").classes("fields"):
                     self._rest = Fields(TrainingRequest, self.changed, without=_ELSEWHERE)
-                sentence("; ".join(said) + ".", "soft")
+                keys = TrainConfig.model_fields
+                meaning = (keys[name].description or "" for name in ("space", "selection"))
+                sentence("; ".join(meaning) + ".", "soft")
         with ui.element("aside").props('aria-label="Estimate"'):
             with ui.element("div").classes("start"):
                 brief = sentence("").props("role=status")

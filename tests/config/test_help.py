@@ -1,0 +1,90 @@
+"""The help of a command explains every key and every choice, each in a line or two."""
+
+import itertools
+import re
+
+import pytest
+
+from pipeline.cli.help import TAGS, explain_keys
+from pipeline.config import (
+    CONFIG_DIR,
+    BacktestConfig,
+    DispatchConfig,
+    FetchConfig,
+    ServeConfig,
+    StorageOnly,
+    StoredConfig,
+    SweepConfig,
+    TrainConfig,
+    catalogue,
+)
+
+COMMANDS = [
+    (TrainConfig, "train"),
+    (BacktestConfig, "backtest"),
+    (FetchConfig, "fetch"),
+    (SweepConfig, "sweep"),
+    (ServeConfig, "serve"),
+    (DispatchConfig, "dispatch"),
+    (StorageOnly, "stored"),
+    (StoredConfig, "stored"),
+]
+
+
+@pytest.fixture(scope="module")
+def training():
+    """What `scripts/train --help` says of its keys."""
+    return explain_keys(TrainConfig, "train")
+
+
+def test_it_is_three_screens(training):
+    lines = training.splitlines()
+    assert len(lines) <= 115
+    assert max(len(line) for line in lines) <= 110
+
+
+def expanded(word):
+    """The words that braces stand for."""
+    parts = [part.split(",") for part in re.split(r"[{}]", word)]
+    return ["".join(combination) for combination in itertools.product(*parts)]
+
+
+def test_every_choice_is_named(training):
+    words = {word for text in re.split(r"[\s=]", training) for word in expanded(text.rstrip(",:"))}
+    assert [p.stem for p in CONFIG_DIR.rglob("*/*.yaml") if p.stem not in words] == []
+
+
+def keys(values, prefix=""):
+    for key, value in values.items():
+        if key == "parameters" or not isinstance(value, dict):
+            yield f"{prefix}{key}"
+        else:
+            yield from keys(value, f"{prefix}{key}.")
+
+
+@pytest.mark.parametrize(("schema", "command"), COMMANDS)
+def test_every_key_has_a_line_with_an_explanation(schema, command):
+    text = explain_keys(schema, command)
+    lines = [re.match(r" *([\w./@]+)\S*(?: +(.*))?", line) for line in text.splitlines()]
+    explained = {line[1].removesuffix(".NAME"): line[2] for line in lines if line}
+    values = catalogue.read("", command)
+    for key in keys({k: v for k, v in values.items() if k in schema.model_fields}):
+        if key.rpartition(".")[2] not in TAGS:
+            assert explained.get(key) or any(k.startswith(f"{key}.") for k in explained), key
+
+
+def test_defaults_are_those_of_the_files(training):
+    for key, value in (
+        ("validation.train", 90),
+        ("data.store", "var/candles"),
+        ("optimizer.samples", 1000),
+        ("risk.max_holding_bars", "null"),
+        ("storage.url", "sqlite:///var/trainings.db"),
+    ):
+        assert re.search(rf"^ *{re.escape(key)}={value} ", training, re.MULTILINE), key
+
+
+def test_a_command_names_only_the_choices_that_it_takes():
+    fetch = explain_keys(FetchConfig, "fetch")
+    assert re.search(r"^data=ccxt ", fetch, re.MULTILINE)
+    assert "planted" not in fetch
