@@ -48,6 +48,7 @@ class Loaded:
 
 def prepare() -> None:
     """Compile the kernels, or load them compiled; raise whatever Numba raises where it cannot."""
+    numba.get_num_threads()  # starts them: where that fails, nothing need be compiled to know
     try:
         _compile()
     except Exception:

@@ -1,4 +1,4 @@
-"""Which backend runs, the reason it gives, and what a refusal says."""
+"""The choice of a backend: which one, its reason, and the words of a refusal."""
 
 import importlib.util
 import os

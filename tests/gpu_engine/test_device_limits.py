@@ -1,4 +1,4 @@
-"""What a device cannot take at once is split, retried or refused, and never waited for too late."""
+"""Limits of a device: work is split, tried again or refused, and threads wait for each other."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What holds on every random market, hypothesis looking for one that breaks it."""
+"""Properties of every random market; hypothesis looks for one that breaks them."""
 
 import numpy as np
 import pytest

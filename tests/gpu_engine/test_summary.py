@@ -1,4 +1,4 @@
-"""What is kept of a grid, taken in any order and in any pieces, is what all its scores say."""
+"""A summary made of pieces in any order equals that of all scores at once."""
 
 import math
 

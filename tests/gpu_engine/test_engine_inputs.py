@@ -1,4 +1,4 @@
-"""What `engine` refuses before a backend sees it, and the empty cases it answers."""
+"""`engine` refuses what does not fit the market, and answers empty cases."""
 
 from dataclasses import replace
 
