@@ -16,71 +16,29 @@ from gpu_engine.records import Candles, Window
 #: Most axes of a grid that `pair_maxima` decodes; the kernels are compiled with it.
 MAX_AXES = 16
 
-OUTCOME = np.dtype([("ret", "f8"), ("exit_bar", "i4"), ("exit_day", "i4")], align=True)
-ROW = np.dtype(
-    [("entry_bar", "i4"), ("entry_day", "i4"), ("sweep_bar", "i4"), ("entry", "i4")], align=True
+
+def _record(fields: str) -> np.dtype[Any]:
+    """Make a dtype laid out as C does, of names and types such as ``"bar i4, price f8"``."""
+    pairs = [field.split() for field in fields.split(",")]
+    return np.dtype([(name, kind) for name, kind in pairs], align=True)
+
+
+OUTCOME = _record("ret f8, exit_bar i4, exit_day i4")
+ROW = _record("entry_bar i4, entry_day i4, sweep_bar i4, entry i4")
+WINDOW = _record("start i4, end i4, first_day i4, n_days i4, last_close f8")
+RULES = _record(
+    "fee_rate f8, slippage f8, fraction f8, max_daily_loss f8, losses_limit i4, max_holding_bars i4"
 )
-WINDOW = np.dtype(
-    [
-        ("start", "i4"),
-        ("end", "i4"),
-        ("first_day", "i4"),
-        ("n_days", "i4"),
-        ("last_close", "f8"),
-    ],
-    align=True,
+MARKET = _record(
+    "row_start u8, rows u8, features u8, outcomes u8, entry_side u8, entry_price u8,"
+    " n_rows i8, n_exits i4"
 )
-RULES = np.dtype(
-    [
-        ("fee_rate", "f8"),
-        ("slippage", "f8"),
-        ("fraction", "f8"),
-        ("max_daily_loss", "f8"),
-        ("losses_limit", "i4"),
-        ("max_holding_bars", "i4"),
-    ],
-    align=True,
-)
-MARKET = np.dtype(
-    [
-        ("row_start", "u8"),
-        ("rows", "u8"),
-        ("features", "u8"),
-        ("outcomes", "u8"),
-        ("entry_side", "u8"),
-        ("entry_price", "u8"),
-        ("n_rows", "i8"),
-        ("n_exits", "i4"),
-    ],
-    align=True,
-)
-BATCH = np.dtype(
-    [("table", "u8"), ("thresholds", "u8"), ("first_exit", "u8"), ("exits_per_unit", "i4")],
-    align=True,
-)
-GRID = np.dtype(
-    [
-        ("size", "u8"),
-        ("table_stride", "u8"),
-        ("exit_stride", "u8"),
-        ("threshold", "u8"),
-        ("first_value", "u8"),
-        ("values", "u8"),
-        ("n_axes", "i4"),
-    ],
-    align=True,
+BATCH = _record("table u8, thresholds u8, first_exit u8, exits_per_unit i4")
+GRID = _record(
+    "size u8, table_stride u8, exit_stride u8, threshold u8, first_value u8, values u8, n_axes i4"
 )
 #: What `score` in reduce.cu applies; the rule itself is `gpu_engine.scoring`.
-RULE = np.dtype(
-    [
-        ("minimise", "i4"),
-        ("is_profit_factor", "i4"),
-        ("significant_digits", "i4"),
-        ("unused", "i4"),
-        ("min_trades", "f8"),
-    ],
-    align=True,
-)
+RULE = _record("minimise i4, is_profit_factor i4, significant_digits i4, unused i4, min_trades f8")
 #: In the order of `record_sizes` in tests/support/kernels/host.cpp.
 RECORDS = (OUTCOME, ROW, WINDOW, RULES, MARKET, BATCH, GRID, RULE)
 
