@@ -1,19 +1,193 @@
 """Estimate one training run: seconds, memory, and trades to expect.
 
-The work is counted from the configuration, its seconds come from one timed probe, and its trades
-from a sample on the candles at hand. Nothing is fetched or stored.
+The work is counted from the configuration: days, combinations, event tables. Its seconds come from
+one timed search, its trades from a sample on the candles at hand. Nothing is fetched or stored.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
-from pipeline.config import TrainConfig
+from gpu_engine.records import DAY_MS
+from pipeline.config import BayesianConfig, GridConfig, RandomConfig, TrainConfig
+from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.estimate.candles import Source, candles_at_hand
-from pipeline.estimate.power import power_note, sampled_trades
-from pipeline.estimate.probe import Speed, grid_of
-from pipeline.estimate.work import History, Work
+from pipeline.estimate.probe import Speed, grid_of, power_note, sample_trades
+from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.search.backends import named_backend
+from pipeline.search.grid import SCORES_PER_PASS, SURFACE_METRICS
+from pipeline.search.space import Space
+from pipeline.validation.luck import COPIES, MOST_HELD
+from pipeline.validation.surrogates import KINDS
+from pipeline.validation.windows import Days, final_window, splits
+
+#: Bytes of a candle, and how often a run holds it: as read, made regular, its indicators.
+CANDLE_BYTES, CANDLE_COPIES = 7 * 8, 4
+
+
+#: Arrays of a window's size that ranking by plateau holds beside the scores.
+PLATEAU_COPIES = 5
+
+
+#: Bytes of a score surface's value, and of all other artifacts of a run.
+SURFACE_VALUE_BYTES, OTHER_ARTIFACT_BYTES = 4, 30_000
+
+
+#: Seconds of TPE's first trial, and what every earlier trial adds (Optuna 5.0, seven parameters:
+#: 3 ms a trial in a study of 200, 17 ms in one of 1,000, 54 ms in one of 5,000).
+TRIAL, TRIAL_GROWTH = 0.003, 2e-5
+
+
+@dataclass(frozen=True)
+class History:
+    """Days of a run: in all, of its tests, of all its searches together, of the final search."""
+
+    days: int
+    bars: int
+    windows: int
+    test_days: int
+    searched_days: int
+    final_days: int
+
+    @classmethod
+    def of(cls, config: TrainConfig, days: int) -> History:
+        """Cut ``days`` whole days as the run will.
+
+        Raises
+        ------
+        UserError
+            When they are too few.
+        """
+        all_days = Days(0, DAY_MS // timeframe_ms(config.market.timeframe), days)
+        parts = splits(config.validation, all_days)
+        final = final_window(config.validation, all_days)
+        trained = [part.train.end - part.train.start for part in parts]
+        tested = [part.test.end - part.test.start for part in parts]
+        last = (final.end - final.start) // all_days.per_day
+        return cls(
+            days=days,
+            bars=days * all_days.per_day,
+            windows=len(parts),
+            test_days=sum(tested) // all_days.per_day,
+            searched_days=sum(trained) // all_days.per_day + last,
+            final_days=last,
+        )
+
+    @property
+    def searches(self) -> int:
+        """One in every window's train part, and the final one."""
+        return self.windows + 1
+
+    @property
+    def days_a_search(self) -> float:
+        """Mean length of what a search sees."""
+        return self.searched_days / self.searches
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One run over ``grid``, the discrete space, also where the search draws from its ranges."""
+
+    config: TrainConfig
+    grid: Space
+    history: History
+
+    @cached_property
+    def budget(self) -> int:
+        """Combinations of one search; a budget that covers the grid searches it whole."""
+        if self.whole_grid:
+            return self.grid.size
+        return _budget(self.config)
+
+    @cached_property
+    def whole_grid(self) -> bool:
+        """Whether every combination is evaluated."""
+        if self.continuous:
+            return False
+        optimizer = self.config.optimizer
+        return isinstance(optimizer, GridConfig) or _budget(self.config) >= self.grid.size
+
+    @property
+    def continuous(self) -> bool:
+        """Whether points come from ranges: each has an event table of its own."""
+        return self.config.space == "continuous"
+
+    @property
+    def evaluations(self) -> int:
+        """Of all searches; the luck tests come on top."""
+        return self.budget * self.history.searches
+
+    def seconds(self, speed: Speed) -> float:
+        """Seconds from candles in memory to the verdict, to within a small factor.
+
+        With ``evidence=deciding`` the tests against luck are left out: they are made only for
+        what would be MATURE if they passed.
+        """
+        searched = self.budget * self.history.searched_days
+        tables = self._tables
+        if self._has_surface:
+            searched += self.grid.size * self.history.final_days
+        if self._has_evidence:
+            # Returns, reality check and CSCV take about as long as the pass that they judge.
+            searched += 2 * self._judged * self.history.days
+            if self.config.validation.surrogates:
+                drawn = len(KINDS) * self.config.validation.surrogate_count
+                searched += drawn * self._judged * self.history.days
+                tables += drawn * self._tables
+        seconds = searched * speed.search + tables * self.history.bars * speed.table
+        return seconds + self.history.searches * self._proposals()
+
+    def memory_bytes(self, speed: Speed) -> int:
+        """Count the most that the process holds at a time: candles, scores, daily returns."""
+        held = self.history.bars * CANDLE_BYTES * CANDLE_COPIES
+        if self._has_surface:
+            at_once = min(self.history.searches, max(1, SCORES_PER_PASS // self.grid.size))
+            held += 8 * self.grid.size * (at_once + PLATEAU_COPIES)
+        if self._has_evidence:
+            allowed = int(self.config.validation.memory_gb * 2**30)
+            held += 8 * self._judged + min(MOST_HELD * self.history.days * 8 * COPIES, allowed)
+        return speed.resident + held
+
+    def artifact_bytes(self) -> int:
+        """Count what the run leaves in its folder of the object store."""
+        surface = (1 + len(SURFACE_METRICS)) * SURFACE_VALUE_BYTES * self.grid.size
+        return OTHER_ARTIFACT_BYTES + (surface if self._has_surface else 0)
+
+    @property
+    def _has_surface(self) -> bool:
+        return self.whole_grid and self.grid.size <= PLATEAU_LIMIT
+
+    @property
+    def _has_evidence(self) -> bool:
+        full = self.config.validation.evidence == "full"
+        return full and (self.continuous or self.grid.size <= PLATEAU_LIMIT)
+
+    @property
+    def _judged(self) -> int:
+        """Combinations whose whole history is held against luck: the grid where there is one."""
+        return self.budget if self.continuous else self.grid.size
+
+    @property
+    def _tables(self) -> int:
+        """Event tables: those of the grid once, or one for every point drawn from ranges."""
+        if self.continuous:
+            return self.evaluations
+        return math.prod(self.grid.shape[i] for i in self.grid.of_kind("structural"))
+
+    def _proposals(self) -> float:
+        """Seconds in which TPE proposes the trials of one search."""
+        if self.whole_grid or not isinstance(self.config.optimizer, BayesianConfig):
+            return 0.0
+        return self.budget * (TRIAL + self.budget / 2 * TRIAL_GROWTH)
+
+
+def _budget(config: TrainConfig) -> int:
+    optimizer = config.optimizer
+    if isinstance(optimizer, RandomConfig):
+        return optimizer.samples
+    return optimizer.trials if isinstance(optimizer, BayesianConfig) else 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +248,7 @@ def estimate(config: TrainConfig, speed: Speed) -> Estimate:
     at_hand = candles_at_hand(config)
     history = History.of(config, at_hand.days)
     backend = named_backend(speed.backend)
-    traded = sampled_trades(config, grid, at_hand.candles, backend, history.days_a_search)
+    traded = sample_trades(config, grid, at_hand.candles, backend, history.days_a_search)
     work = Work(config, grid, history)
     test_days = history.test_days / history.windows
     return Estimate(

@@ -1,15 +1,16 @@
-"""Time one small search on invented candles: how fast this machine searches."""
+"""Time a search on invented candles, and sample how often combinations trade on those at hand."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 
-from gpu_engine.records import Float
+from gpu_engine.backend import Backend
+from gpu_engine.records import Candles, Float
 from pipeline.config import TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.errors import UserError
@@ -21,12 +22,22 @@ from pipeline.search.loop import SearchSettings, search
 from pipeline.search.space import Space, make_space
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.provenance import peak_memory
+from pipeline.validation.stages import Gate, judge
 from pipeline.validation.windows import whole_days
+from pipeline.validation.wording import plural
 
 #: The probe: invented candles, few event tables, so many combinations.
 DAYS, TIMEFRAME, TABLES, COMBINATIONS = 90, "5m", 6, 30_000
+
+
 #: The shortest of so many repeats counts: what else runs here can only add.
 REPEATS = 3
+
+#: Combinations whose trades are counted, and event tables built for them.
+SAMPLE, SAMPLE_TABLES, SEED = 2000, 35, 0
+#: The busy end of the admissible: what nine of ten do not reach is called out of reach.
+BUSY = 0.9
+_WORDS = {">": "more than", ">=": "at least"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,8 @@ def measure_speed(config: TrainConfig) -> Speed:
         When the backend or the strategy is not here.
     """
     grid, draw = grid_of(config), np.random.default_rng(0)
-    few = thinned(grid, grid.of_kind("structural"), TABLES, draw)
-    space = thinned(few, range(len(few.dimensions)), COMBINATIONS, draw)
+    few = thin(grid, grid.of_kind("structural"), TABLES, draw)
+    space = thin(few, range(len(few.dimensions)), COMBINATIONS, draw)
     backend = chosen_backend(config.backend, lambda _: None, space.size)
     rows = synthetic_candles(DAYS, TIMEFRAME, seed=0)
     candles = make_regular(rows, TIMEFRAME, "probe")[0]
@@ -106,7 +117,7 @@ def grid_of(config: TrainConfig) -> Space:
         ) from None
 
 
-def thinned(space: Space, axes: Sequence[int], most: int, generator: np.random.Generator) -> Space:
+def thin(space: Space, axes: Sequence[int], most: int, generator: np.random.Generator) -> Space:
     """Return a discrete ``space`` with at most ``most`` settings of ``axes``, all else as it is.
 
     The longest of the axes loses a value, drawn at random, until they are few enough.
@@ -119,7 +130,7 @@ def thinned(space: Space, axes: Sequence[int], most: int, generator: np.random.G
     return Space(space.strategy, tuple(replace(axis, choices=values) for axis, values in kept))
 
 
-def drawn(space: Space, count: int, generator: np.random.Generator) -> Float:
+def draw_points(space: Space, count: int, generator: np.random.Generator) -> Float:
     """Return ``count`` different points of a discrete space, or all, float64 of shape (n, P)."""
     index = generator.choice(space.size, size=min(count, space.size), replace=False)
     return space.points(index)
@@ -133,3 +144,64 @@ def _shortest(work: Callable[[], object]) -> float:
         work()
         seconds.append(perf_counter() - start)
     return min(seconds)
+
+
+@dataclass(frozen=True)
+class TradeFrequency:
+    """Trades a day of a sample of combinations.
+
+    Attributes
+    ----------
+    admissible_share : float
+        Of them that trade often enough (``min_trades``) to win a search.
+    typical, busy : float
+        Median and upper decile of the admissible; 0 where none is.
+    """
+
+    admissible_share: float
+    typical: float
+    busy: float
+
+
+def sample_trades(
+    config: TrainConfig, space: Space, candles: Candles, backend: Backend, days: float
+) -> TradeFrequency:
+    """Evaluate a seeded sample of the grid's combinations once over all whole days.
+
+    Admissible is what trades ``min_trades`` times in the ``days`` of a search at its rate.
+    """
+    rng, at_hand = np.random.default_rng(SEED), whole_days(candles)
+    if not at_hand.count:
+        raise UserError(f"{config.market.id}: the candles hold no whole UTC day.")
+    few = thin(space, space.of_kind("structural"), SAMPLE_TABLES, rng)
+    evaluator = Evaluator(candles, few, config.costs.record(), config.risk.limits(), backend)
+    metrics = evaluator.points(draw_points(few, SAMPLE, rng), (at_hand.whole,))[0]
+    a_day = metrics["sample_size"] / at_hand.count
+    admissible = a_day * days >= config.min_trades
+    typical, busy = np.quantile(a_day[admissible], (0.5, BUSY)) if admissible.any() else (0.0, 0.0)
+    return TradeFrequency(float(admissible.mean()), float(typical), float(busy))
+
+
+def power_note(traded: TradeFrequency, test_days: float, all_test_days: float) -> str:
+    """Say how many trades to expect, and which stages that many cannot reach."""
+    if not traded.admissible_share:
+        return "no combination sampled trades often enough to win a search (min_trades)"
+    window, total = round(traded.typical * test_days), round(traded.typical * all_test_days)
+    busy = round(traded.busy * all_test_days)
+    clauses = list(_clauses(total, busy)) or ["enough for every stage"]
+    return f"about {plural(window, 'trade')} a window, {total:,} in all: {'; '.join(clauses)}"
+
+
+def _clauses(total: int, busy: int) -> Iterator[str]:
+    """Stages that ``total`` trades do not reach, lowest first; ``busy`` trades may."""
+    for gate, at_best in zip(_gates(total), _gates(busy), strict=True):
+        if gate.passed:
+            continue
+        # Failing a gate of DISCOVERY holds a configuration there; those of MATURE lift it there.
+        beyond = gate.stage if gate.stage == "MATURE" else f"more than {gate.stage}"
+        outcome = "only for busy combinations" if at_best.passed else "out of reach"
+        yield f"{beyond} ({_WORDS[gate.comparison]} {gate.threshold:g}) is {outcome}"
+
+
+def _gates(trades: int) -> list[Gate]:
+    return [gate for gate in judge({"sample_size": trades})[1] if gate.name == "sample_size"]

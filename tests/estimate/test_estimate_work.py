@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipeline.estimate.estimate import TRIAL, TRIAL_GROWTH, History, Work
 from pipeline.estimate.probe import grid_of
-from pipeline.estimate.work import TRIAL, TRIAL_GROWTH, History, Work
 
 GRID, TABLES, BARS = 201_600, 35, 365 * 288
 

@@ -3,8 +3,7 @@
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.estimate.estimate import estimate
-from pipeline.estimate.work import History
+from pipeline.estimate.estimate import History, estimate
 from pipeline.studies.bench.many import SMALL, small_markets
 
 

@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 
 from pipeline.estimate.candles import candles_at_hand
-from pipeline.estimate.power import Traded, power_note, sampled_trades
-from pipeline.estimate.probe import drawn, grid_of, thinned
+from pipeline.estimate.probe import (
+    TradeFrequency,
+    draw_points,
+    grid_of,
+    power_note,
+    sample_trades,
+    thin,
+)
 from pipeline.search.backends import named_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.validation.windows import whole_days
 
 
 def traded(typical, busy):
-    return Traded(admissible_share=0.5, typical=typical, busy=busy)
+    return TradeFrequency(admissible_share=0.5, typical=typical, busy=busy)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +39,7 @@ def test_the_note_names_the_stages_that_so_many_trades_do_not_reach(typical, bus
 
 
 def test_nothing_admissible_is_said():
-    nothing = Traded(admissible_share=0.0, typical=0.0, busy=0.0)
+    nothing = TradeFrequency(admissible_share=0.0, typical=0.0, busy=0.0)
     assert power_note(nothing, 30, 240).startswith("no combination sampled trades often enough")
 
 
@@ -43,15 +49,15 @@ def market():
 
     config = load(["market=demo_null", "data.days=160", "min_trades=2"], TrainConfig, "train")
     grid = grid_of(config)
-    few = thinned(grid, grid.of_kind("structural"), 2, np.random.default_rng(0))
+    few = thin(grid, grid.of_kind("structural"), 2, np.random.default_rng(0))
     return config, few, candles_at_hand(config).candles
 
 
 def test_the_sample_is_counted_by_the_engine(market):
     config, space, candles = market
     backend = named_backend("numba")
-    found = sampled_trades(config, space, candles, backend, 20.0)
-    points = drawn(space, 2000, np.random.default_rng(0))
+    found = sample_trades(config, space, candles, backend, 20.0)
+    points = draw_points(space, 2000, np.random.default_rng(0))
     evaluator = Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)
     days = whole_days(candles)
     a_day = evaluator.points(points, (days.whole,))[0]["sample_size"] / days.count
