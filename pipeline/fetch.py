@@ -11,6 +11,8 @@ from pipeline.config import FetchConfig
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from gpu_engine.records import Candles
+    from pipeline.market_data.quality.report import QualityReport
     from pipeline.market_data.raw import RawCandles
 
 
@@ -20,7 +22,6 @@ def main(config: FetchConfig) -> None:
     from pipeline.market_data.grid import make_regular
     from pipeline.market_data.quality.report import QualityLimits, check
     from pipeline.market_data.sources import compare_exchanges
-    from pipeline.report.candles import write_picture
     from pipeline.training.summary import show_quality
 
     console = Console()
@@ -33,12 +34,7 @@ def main(config: FetchConfig) -> None:
     candles, report = make_regular(raw, config.market.timeframe, source)
     report = compare_exchanges(report, raw, config.market, config.data)
     show_quality(console, report)
-    picture = command.run_directory() / "candles.html"
-    try:
-        write_picture(candles, report, picture)
-        console.print(f"Picture: {command.shown(picture)}")
-    except OSError as error:
-        console.note(f"The picture cannot be kept in {picture.parent}: {error.strerror or error}.")
+    _draw(console, candles, report)
     try:
         check(report, QualityLimits(**config.data.quality.model_dump()))
     except UserError as refusal:  # of a training: the candles are stored all the same
@@ -65,6 +61,20 @@ def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
     for warning in fetched.warnings:
         console.note(warning)
     return fetched.raw, config.market.id
+
+
+def _draw(console: Console, candles: Candles, report: QualityReport) -> None:
+    """Write the picture of the candles, or say why there is none: they are stored all the same."""
+    from pipeline.report.candles import write_picture
+
+    picture = command.run_directory() / "candles.html"
+    try:
+        write_picture(candles, report, picture)
+        console.print(f"Picture: {command.shown(picture)}")
+    except OSError as error:
+        console.note(f"The picture cannot be kept in {picture.parent}: {error.strerror or error}.")
+    except UserError as refusal:
+        console.note(f"There is no picture of them. {refusal}")
 
 
 if __name__ == "__main__":

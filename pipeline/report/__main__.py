@@ -23,17 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load(given.overrides, StoredConfig, "stored")
     configuration_id = "" if sweep_id else single_id(given.ids)
 
-    from pipeline.report.loading import load_report
-    from pipeline.report.page import page
-    from pipeline.report.sweep_loading import load_sweep
-    from pipeline.report.sweep_page import sweep_page
+    from pipeline.report.loading import load_report, load_sweep
+    from pipeline.report.page import page, sweep_page
     from pipeline.review.stored import opened
 
     console = Console()
     with opened(config) as repository:
         if sweep_id:
-            swept = load_sweep(repository, sweep_id)
-            name, text = f"sweep_{swept.id}", sweep_page(swept)
+            sweep, markets = load_sweep(repository, sweep_id)
+            name, text = f"sweep_{sweep.id}", sweep_page(sweep, markets)
         else:
             report = load_report(repository, config.storage, configuration_id, config.data)
             for reason in report.missing.values():

@@ -1,4 +1,4 @@
-"""Everything that a page about one configuration needs, found by its id in the database alone.
+"""Load what a page about a configuration or a sweep shows, by its id in the database alone.
 
 What cannot be had (artifacts or candles that are gone) leaves a sentence, and the rest of the page
 is made without it. Nothing is fetched: a page that is looked at must not send a request.
@@ -7,20 +7,28 @@ is made without it. Nothing is fetched: a page that is looked at must not send a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gpu_engine.records import Candles
+from pipeline.cli.arguments import LATEST
 from pipeline.config import CcxtData, SimulationConfig, StorageConfig
-from pipeline.errors import UserError
+from pipeline.errors import UserError, suggestion
 from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.database import Repository
-from pipeline.results.records import Configuration, ConfigurationEvent, Job
+from pipeline.results.ownership import UnknownIdError
+from pipeline.results.records import (
+    Configuration,
+    ConfigurationEvent,
+    Job,
+    Sweep,
+    SweepMarket,
+)
 from pipeline.review.explanation import Explanation, explain
 from pipeline.review.stored import (
     Data,
@@ -31,6 +39,7 @@ from pipeline.review.stored import (
     searched_grid,
     simulation_config,
 )
+from pipeline.validation.stages import Stage
 
 Part = TypeVar("Part")
 
@@ -164,3 +173,83 @@ def _range(declared: Mapping[str, Any], space: str) -> tuple[float, float]:
         values = [value for value in declared["grid"] if value is not None]
         return (min(values), max(values)) if values else (math.nan, math.nan)
     return declared["low"], declared["high"]
+
+
+@dataclass(frozen=True)
+class SweptMarket:
+    """One market of a sweep.
+
+    ``configuration`` is None where nothing was stored, ``error`` says why it failed. ``p_value``
+    and ``fdr_q_value`` are None where they are undefined; ``seconds`` is what its training took.
+    """
+
+    market: str
+    status: str
+    configuration: Configuration | None
+    p_value: float | None
+    fdr_q_value: float | None
+    seconds: float | None
+    error: str | None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its candles were invented."""
+        return self.configuration is not None and self.configuration.synthetic
+
+    @property
+    def stage(self) -> Stage | None:
+        """Its stage; None where nothing is stored."""
+        return None if self.configuration is None else self.configuration.lifecycle_stage
+
+    @property
+    def outcome(self) -> str:
+        """Its stage; else how far it is."""
+        if self.stage is not None:
+            return f"SYNTHETIC {self.stage}" if self.synthetic else self.stage
+        return "nothing stored" if self.status == "done" else self.status
+
+
+def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[SweptMarket]]:
+    """Load a sweep and its markets with what they stored.
+
+    Parameters
+    ----------
+    sweep_id : str
+        Of the sweep, or ``latest``.
+
+    Raises
+    ------
+    UserError
+        When no sweep has this id.
+    """
+    sweeps = repository.sweeps
+    newest = sweeps.recent()
+    if not newest:
+        raise UserError("No sweep is stored in this database: scripts/sweep makes one.")
+    try:
+        sweep = newest[0] if sweep_id == LATEST else sweeps.sweep(sweep_id)
+    except UnknownIdError:
+        near = suggestion(sweep_id, [one.id for one in newest])
+        near = near or f" The newest is {newest[0].id}."
+        raise UserError(f"No sweep has the id {sweep_id}.{near}") from None
+    return sweep, swept_markets(sweeps.markets(sweep.id), repository.configurations.read)
+
+
+def swept_markets(
+    markets: Sequence[SweepMarket], configuration: Callable[[str], Configuration]
+) -> list[SweptMarket]:
+    """Read what the markets of a sweep stored; ``configuration`` reads one by its id."""
+    return [
+        SweptMarket(
+            market=market.market,
+            status=market.status,
+            configuration=None
+            if market.configuration_id is None
+            else configuration(market.configuration_id),
+            p_value=market.p_value,
+            fdr_q_value=market.fdr_q_value,
+            seconds=market.seconds,
+            error=market.error,
+        )
+        for market in markets
+    ]

@@ -1,30 +1,19 @@
-"""The page of one configuration as one HTML file."""
+"""Write the page of a configuration, or of a sweep, as one HTML file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 
 from pipeline.report import sections
-from pipeline.report.html import element, joined
-from pipeline.report.loading import ReportData
+from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
+from pipeline.report.loading import ReportData, SweptMarket
 from pipeline.report.payload import payload
-from pipeline.report.sections import Section
-from pipeline.report.shell import shell
-
-#: In the order in which they are read.
-SECTIONS: tuple[Callable[[ReportData], Section], ...] = (
-    sections.verdict,
-    sections.performance,
-    sections.windows,
-    sections.parameters,
-    sections.surface,
-    sections.luck,
-    sections.trades,
-    sections.circuit_breakers,
-    sections.history,
-    sections.provenance,
-    sections.document,
-)
+from pipeline.report.shell import render
+from pipeline.report.theme import themed
+from pipeline.results.records import Sweep
+from pipeline.validation.stages import STAGES
+from pipeline.validation.wording import VERDICTS, plural
 
 
 def page(report: ReportData) -> str:
@@ -35,17 +24,44 @@ def page(report: ReportData) -> str:
     UserError
         When plotly is not installed.
     """
-    made = [section(report) for section in SECTIONS]
-    contents = element(
-        "nav",
-        *(element("a", title, href=f"#section-{name}") for name, title, _ in made),
-        aria_label="Contents",
+    return render(
+        "configuration.jinja",
+        sections.title(report),
+        payload(report),
+        head=sections.head(report),
+        sections=sections.sections(report),
     )
-    parts = [
-        element("section", element("h2", title), inner, id=f"section-{name}")
-        for name, title, inner in made
+
+
+def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
+    """Return the page of a sweep.
+
+    Raises
+    ------
+    UserError
+        When plotly is not installed.
+    """
+    q_values = [market.fdr_q_value for market in markets if market.fdr_q_value is not None]
+    figures = {"sharpe": sharpe_ratios(markets), "discoveries": discoveries(markets)}
+    return render(
+        "sweep.jinja",
+        f"Sweep of {plural(len(markets), 'market')}",
+        themed(figures),
+        sweep=sweep,
+        markets=markets,
+        verdicts=_verdicts(markets),
+        tested=len(q_values),
+        discovered=sum(q_value < Q_LIMIT for q_value in q_values),
+        Q_LIMIT=Q_LIMIT,
+        failures=[f"{m.market}: {m.error}" for m in markets if m.error is not None],
+    )
+
+
+def _verdicts(markets: Sequence[SweptMarket]) -> list[str]:
+    """Count the stages, the highest first, and say what each means."""
+    counted = Counter((market.stage, market.outcome) for market in markets)
+    ranked = sorted(counted, key=lambda kind: (-STAGES.index(kind[0]) if kind[0] else 1, kind[1]))
+    return [
+        f"{counted[stage, outcome]} {outcome}" + (f": {VERDICTS[stage]}" if stage else "")
+        for stage, outcome in ranked
     ]
-    mark = "SYNTHETIC " if report.explanation.synthetic else ""
-    title = f"{mark}{report.explanation.market} {report.explanation.stage}"
-    body = joined([element("header", sections.head(report), contents), element("main", *parts)])
-    return shell(title, body, payload(report))

@@ -13,7 +13,7 @@ from gpu_engine.records import Candles, Float
 from pipeline.report import figures
 from pipeline.report.heatmap import Scores, best, cut, heatmap
 from pipeline.report.loading import ReportData
-from pipeline.report.theme import Figure, bare, template
+from pipeline.report.theme import Figure, bare, themed
 from pipeline.report.trades import around, trades_on_candles
 from pipeline.results.artifacts import ArtifactSet, ScoreSurface
 
@@ -25,15 +25,10 @@ DETAIL_LIMIT = 150
 
 def payload(report: ReportData) -> dict[str, Any]:
     """Return all that a report draws; what is missing is left out."""
-    drawn: dict[str, Any] = {
-        "templates": {"light": template("light"), "dark": template("dark")},
-        "figures": {},
-    }
     record = report.artifacts
     if record is None:
-        return drawn
-    fixed = fixed_figures(report, record)
-    drawn["figures"] = {name: bare(figure) for name, figure in fixed.items()}
+        return themed({})
+    drawn = themed(fixed_figures(report, record))
     scores = scores_of(record)
     if scores is not None and len(choices(scores)) > 1:
         drawn["heatmap"] = heatmaps(scores, report.configuration.parameters)

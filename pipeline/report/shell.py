@@ -1,4 +1,4 @@
-"""One self-contained HTML file: style, scripts and figures inlined, no request to any host.
+"""Write a page as one self-contained HTML file: style, scripts and figures inlined.
 
 The content security policy refuses every load from anywhere, and every script whose hash it does
 not name: a page that is opened from a disk is held to what was written.
@@ -15,20 +15,34 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
 from pipeline.errors import UserError, how_to_install
-from pipeline.report.html import Markup, element, joined
 from pipeline.results.jsonable import jsonable
 
+#: Templates in which every text is escaped, and nothing that is missing passes for empty.
+TEMPLATES = Environment(
+    loader=PackageLoader("pipeline.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
-def shell(title: str, body: Markup, payload: Mapping[str, Any]) -> str:
+
+def render(template: str, title: str, figures: Mapping[str, Any], **content: Any) -> str:
     """Return a whole page.
 
     Parameters
     ----------
-    body : Markup
-        With an element of class ``figure`` for every id in the payload.
-    payload : mapping
-        What `page.js` draws: `pipeline.report.payload.payload`.
+    template : str
+        One that extends `page.jinja`, with an element of class ``figure`` for every id among the
+        figures.
+    figures : mapping
+        What `page.js` draws, as of `pipeline.report.theme.themed`.
+    content : Any
+        What the template shows.
 
     Raises
     ------
@@ -41,20 +55,14 @@ def shell(title: str, body: Markup, payload: Mapping[str, Any]) -> str:
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline';"
         " img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        # Without an icon of its own a browser may ask for one.
-        Markup('<link rel="icon" href="data:,">'),
-        element("style", Markup(_own("page.css"))),
+    return TEMPLATES.get_template(template).render(
+        policy=policy,
+        title=title,
+        style=Markup(_own("page.css")),
+        figures=embedded(figures),
+        scripts=[Markup(script) for script in scripts],
+        **content,
     )
-    data = element("script", embedded(payload), type="application/json", id="figures")
-    drawing = joined(element("script", Markup(script)) for script in scripts)
-    page = element("html", head, element("body", body, data, drawing), lang="en")
-    return f"<!doctype html>\n{page}\n"
 
 
 def embedded(value: Any) -> Markup:
@@ -72,13 +80,13 @@ def plotly_js() -> str:
         When plotly is not installed.
     """
     # The file alone is wanted: to import plotly would take longer than to write the page.
-    found = find_spec("plotly")
-    if found is None or found.origin is None:
+    package = find_spec("plotly")
+    if package is None or package.origin is None:
         raise UserError(
-            "A report needs plotly, which is not installed. Add it, then try again:"
+            "A page with figures needs plotly, which is not installed. Add it, then try again:"
             f" {how_to_install('report')}"
         )
-    script = Path(found.origin).parent / "package_data" / "plotly.min.js"
+    script = Path(package.origin).parent / "package_data" / "plotly.min.js"
     return script.read_text("utf-8")
 
 

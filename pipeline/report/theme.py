@@ -5,6 +5,7 @@ Only the layout knows whether it is light or dark, so a figure changes its theme
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 Theme = Literal["light", "dark"]
@@ -55,3 +56,11 @@ def bare(drawn: Figure) -> Figure:
     """Return a figure without its template, for a page that chooses one itself."""
     layout = {name: value for name, value in drawn["layout"].items() if name != "template"}
     return {"data": drawn["data"], "layout": layout}
+
+
+def themed(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Return figures by their ids without a theme, and both themes."""
+    return {
+        "templates": {"light": template("light"), "dark": template("dark")},
+        "figures": {name: bare(figure) for name, figure in figures.items()},
+    }

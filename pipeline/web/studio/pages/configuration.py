@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.report import sections
-from pipeline.report.html import Markup
 from pipeline.report.loading import ReportData
 from pipeline.report.payload import fixed_figures
 from pipeline.report.sections import Section
@@ -47,35 +47,18 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
 
 
 def _show(service: Service, report: ReportData, theme: Theme) -> None:
-    explanation = report.explanation
-    mark = "SYNTHETIC " if explanation.synthetic else ""
-    ui.page_title(f"{mark}{explanation.market} {explanation.stage} · Strategy Studio")
+    ui.page_title(f"{sections.title(report)} · Strategy Studio")
     markup(sections.head(report), "header")
-    first, *others = [
-        section(report)
-        for section in (
-            sections.verdict,
-            sections.performance,
-            sections.windows,
-            sections.parameters,
-            sections.surface,
-            sections.luck,
-            sections.trades,
-            sections.circuit_breakers,
-            sections.history,
-            sections.provenance,
-            sections.document,
-        )
-    ]
+    first, *others = sections.sections(report)
     with ui.element("nav").props('aria-label="Contents"'):
-        for name, title, _ in (first, *others):
-            ui.link(title, f"#section-{name}")
-    _section(first)
+        for section in (first, *others):
+            ui.link(section.title, f"#section-{section.name}")
+    _show_section(first)
     with ui.element("section"):
         text("h2", "Live")
         Activation(service, report.configuration)
-    for part in others:
-        _section(part)
+    for section in others:
+        _show_section(section)
     if report.artifacts is not None:
         for name, figure in fixed_figures(report, report.artifacts).items():
             place(name, theme, figure)
@@ -83,11 +66,10 @@ def _show(service: Service, report: ReportData, theme: Theme) -> None:
         Trades(theme, report)
 
 
-def _section(section: Section) -> None:
-    name, title, inner = section
-    with ui.element("section").props(f"id=section-{name}"):
-        text("h2", title)
-        markup(inner)
+def _show_section(section: Section) -> None:
+    with ui.element("section").props(f"id=section-{section.name}"):
+        text("h2", section.title)
+        markup(section.inner)
 
 
 def markup(inner: Markup, tag: str = "div") -> ui.html:

@@ -6,10 +6,10 @@ from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.report.sweep_figures import Q_LIMIT, discoveries, sharpe_ratios
-from pipeline.report.sweep_loading import SweptMarket
+from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
+from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.report.theme import Figure
-from pipeline.results.records import Sweep, SweepMarket
+from pipeline.results.records import Sweep
 from pipeline.validation.wording import defined, plural
 from pipeline.web.service import Service
 from pipeline.web.service.requests import JobId
@@ -53,11 +53,11 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
         await context.client.connected()
         await theme.name()
         page = SweepPage(theme)
-        page.show(sweep, await ask(_swept, service, markets))
+        page.show(sweep, await ask(swept_markets, markets, service.configuration))
 
         async def refresh() -> None:
             sweep, markets = await ask(service.sweep, sweep_id)
-            page.show(sweep, await ask(_swept, service, markets))
+            page.show(sweep, await ask(swept_markets, markets, service.configuration))
             if sweep.status != "running":
                 timer.cancel()
 
@@ -98,24 +98,6 @@ class SweepPage:
             with place.props(f'aria-label="{caption}"'):
                 self._theme.draw(drawn).classes("filling")
             text("figcaption", caption)
-
-
-def _swept(service: Service, markets: list[SweepMarket]) -> list[SweptMarket]:
-    """Read what every market of a sweep stored."""
-    return [_market(service, one) for one in markets]
-
-
-def _market(service: Service, one: SweepMarket) -> SweptMarket:
-    stored = one.configuration_id
-    return SweptMarket(
-        market=one.market,
-        status=one.status,
-        configuration=None if stored is None else service.configuration(stored),
-        p_value=one.p_value,
-        fdr_q_value=one.fdr_q_value,
-        seconds=one.seconds,
-        error=one.error,
-    )
 
 
 def _titled(sweep: Sweep) -> str:
