@@ -19,9 +19,8 @@ def resampled(
     A coarse candle opens at a multiple of ``to_step`` from the epoch, with the open of its first
     fine candle, the highest high, the lowest low, the close of its last and the sum of the
     volumes. As on an exchange it is made of whatever was traded: a missing fine candle leaves no
-    trace, and a time without any fine candle has no coarse one. That holds where somebody answered
-    for the fine candles; a coarse candle of which any part was not answered for may be cut, and is
-    left out.
+    trace, and a time without any fine candle has no coarse one. A coarse candle is left out where
+    a part of its time was not answered for: fine candles may be missing there.
 
     Parameters
     ----------
@@ -30,8 +29,8 @@ def resampled(
     from_step, to_step : int
         Lengths of the fine and the coarse candles, milliseconds.
     answered : sequence of Span, optional
-        Time for which the fine candles are all there are, sorted and disjoint; from the first to
-        the end of the last one unless told.
+        Time for which the fine candles are all there are, sorted and disjoint; by default from the
+        first to the end of the last one.
 
     Raises
     ------

@@ -120,10 +120,10 @@ def _between(raw: RawCandles, data: FileData) -> RawCandles:
 def fetch_candles(
     market: MarketConfig, data: CcxtData, on_progress: BarProgress, on_note: Note | None = None
 ) -> FetchedCandles:
-    """Get a market's candles from the store and its exchange; the last 365 days unless told.
+    """Get a market's candles from the store and its exchange, by default of the last 365 days.
 
-    With ``data.resample_from`` the finer candles are fetched and kept, and the market's are built
-    of them.
+    With ``data.resample_from`` finer candles are fetched and stored, and the market's are built
+    from them.
 
     Raises
     ------

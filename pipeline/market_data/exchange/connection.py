@@ -1,6 +1,6 @@
-"""Ask an exchange about one market through ccxt, and wait out what may pass.
+"""Ask an exchange about one market through ccxt, and ask again after failures that may pass.
 
-Failures are asked again. A ban or a refusal is not: the same question would be refused again.
+A ban or a refusal ends the asking: the same question would be refused again.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _BAN_END = re.compile(r"until (\d{13})\b")
 
 @dataclass(frozen=True)
 class Backoff:
-    """Seconds before the next attempt: ``first_s``, doubling up to ``longest_s``.
+    """Seconds before the next attempt: ``first_s``, doubled each time, at most ``longest_s``.
 
-    Each is shortened at random by up to half, so that many runs do not knock again all at once.
-    An exchange's own Retry-After is waited for in full when it is longer, up to ``patience_s``.
+    Each is shortened at random by up to half, so that many runs do not ask again all at once. A
+    longer Retry-After of the exchange is waited for in full, up to ``patience_s``.
     """
 
     attempts: int = 6
@@ -60,7 +60,7 @@ class Backoff:
 
 
 def new_client(exchange_id: str) -> ccxt.Exchange:
-    """Make a client for public data of the spot markets that hides nothing of an answer.
+    """Make a client for public data of spot markets, which hides nothing of an answer.
 
     Raises
     ------
@@ -132,9 +132,9 @@ class Connection:
             )
 
     def now(self) -> int:
-        """Time by the exchange's own clock, which decides whether a candle has closed.
+        """Return the time, milliseconds, by which candles count as closed: the exchange's own.
 
-        Ours where that clock is so far ahead of it that candles would be closed too early.
+        This machine's where the exchange's clock is so far ahead that candles would close early.
         """
         import ccxt
 
@@ -155,14 +155,15 @@ class Connection:
         return ours
 
     def candles_from(self, since: int, step_ms: int) -> Float:
-        """Ask once for what opens at ``since`` or later; whatever comes, by time, one row a time.
+        """Ask for one page of candles that open at ``since`` or later.
+
+        An answer counts as a failure if all of it is before ``since`` or a row cannot be a candle:
+        stored, it would stay.
 
         Returns
         -------
         float64 array of shape (n, 6)
-            In the order of `COLUMNS`. The last may still be forming. An answer of which nothing
-            is as late as ``since``, or a row cannot be a candle, counts as a failure that may
-            pass by: stored, it would stay.
+            In the order of `COLUMNS`, by time, one row a time. The last may still be forming.
         """
         import ccxt
 
@@ -177,7 +178,7 @@ class Connection:
                     f"{self.client.id} answered with a row that cannot be a candle:"
                     f" {answer[int(np.argmax(impossible))]}"
                 )
-            # From the back, so that of a row sent twice the later one stays.
+            # From the back: of two rows of one time the later one stays.
             _, last = np.unique(rows[::-1, 0], return_index=True)
             rows = rows[::-1][last]
             # The candle just before `since` alone is how some exchanges say "nothing new".
@@ -191,7 +192,7 @@ class Connection:
         return self.ask(call)
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Call until the client answers; ``note`` is called with every failure that is waited out.
+        """Call until the client answers, and note every failure before the next attempt.
 
         Raises
         ------
@@ -237,7 +238,7 @@ class Connection:
 
 
 def _impossible(rows: Float, step_ms: int) -> Bool:
-    """Rows that no candle can be; what may be odd but true is for the quality gate."""
+    """Mark rows that cannot be candles; rows that are odd but possible are measured later."""
     time, _, high, low, _, volume = rows.T
     with np.errstate(invalid="ignore"):  # a time that is no number has no remainder
         on_grid = time % step_ms == 0
@@ -256,7 +257,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _retry_after(headers: object) -> float:
-    """Seconds that the answer asks to wait: RFC 9110, 10.2.3, a number or a date; 0 for none."""
+    """Read Retry-After (RFC 9110, 10.2.3), a number or a date, as seconds; 0 for none."""
     value = headers.get("Retry-After") if hasattr(headers, "get") else None
     if value is None:
         return 0.0
@@ -272,7 +273,7 @@ def _retry_after(headers: object) -> float:
 
 
 def _ban(name: str, message: str, retry_after_s: float) -> str:
-    """Say until when the exchange has banned this address, where it tells."""
+    """Say until when the exchange has banned this address."""
     until = _BAN_END.search(message)
     if until:
         end = f"until {utc(int(until[1]))}"

@@ -1,7 +1,7 @@
-"""Fetch closed candles from an exchange through ccxt, only those that are not stored yet.
+"""Fetch the closed candles that the store lacks from an exchange, through ccxt.
 
-Exchanges answer differently to a time they do not serve (Binance begins with its first candle,
-Kraken with the oldest of its last 720). Candles that begin later than asked are taken as they are,
+Exchanges answer differently to a time they do not serve: Binance begins with its first candle,
+Kraken with the oldest of its last 720. Candles that begin later than asked are taken as they are,
 and a warning says so. Pages are counted here and not by ccxt's ``paginate``, which starts no
 earlier than ten pages ago and cannot be resumed.
 """
@@ -40,7 +40,7 @@ BarProgress = Callable[[int, int], None]
 #: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
 PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
 
-#: What helps where an exchange keeps its history to itself.
+#: What a person can do where an exchange does not serve older candles.
 WAYS_OUT = {
     "kraken": (
         "Kraken's candles are its newest 720, whatever is asked. Two ways out: data.kraken=trades"
@@ -52,7 +52,7 @@ WAY_OUT = "Older candles must come from a file: python -m pipeline.fetch import=
 
 
 class _Answer(NamedTuple):
-    """Closed candles from the start asked for, oldest first, and whether the newest is there."""
+    """Closed candles, oldest first, and whether the answer held the exchange's newest candle."""
 
     rows: Float
     newest: bool
@@ -61,10 +61,10 @@ class _Answer(NamedTuple):
 def candle_pages(connection: Connection, span: Span, step_ms: int, now: int) -> Iterator[Page]:
     """Fetch a span page by page, oldest first; end early where the exchange has no more.
 
-    A page answers for the time from its start to the end of its last candle. Two things are never
-    answered, and will be asked for again: what follows the last candle, and what lies before the
-    first of a page that holds the exchange's newest candle, for there nobody can tell an exchange
-    that had nothing from one that serves its newest candles whatever it is asked (Kraken).
+    A page answers for the time from its start to the end of its last candle. What follows the last
+    candle is not answered. Nor is what lies before the first candle of a page with the exchange's
+    newest one: the exchange may have had nothing, or serve its newest candles whatever it is asked
+    (Kraken). Both will be asked for again.
 
     Parameters
     ----------
@@ -89,10 +89,10 @@ def candle_pages(connection: Connection, span: Span, step_ms: int, now: int) -> 
 
 
 def _steady_answer(connection: Connection, start: int, step_ms: int, now: int) -> _Answer:
-    """Ask from ``start`` until an answer has no hole or says the same as the one before.
+    """Ask from ``start`` until an answer has no hole, or two answers in a row are the same.
 
-    A hole is the exchange's own (an outage, a listing, no trades) or an accident of one answer;
-    the second would be stored as the first, and nobody would ask again.
+    A hole may be the exchange's own (an outage, a listing, no trades) or an accident of one answer,
+    which must not be stored: it would never be asked for again.
     """
     before = None
     for _ in range(connection.backoff.attempts):
@@ -109,7 +109,7 @@ def _steady_answer(connection: Connection, start: int, step_ms: int, now: int) -
 
 
 def _closed(rows: Float, start: int, step_ms: int, now: int) -> _Answer:
-    """Drop what came unasked and what may still be forming."""
+    """Drop candles before ``start`` and those that may still be forming."""
     newest = len(rows) > 0 and rows[-1, 0] + step_ms > now - CLOCK_ERROR_MS
     if newest:
         rows = rows[:-1]
@@ -190,12 +190,12 @@ def fetch_ccxt(
     on_progress : callable, optional
         Called before the first page and after every page.
     on_note : callable, optional
-        Called with sentences: files of the store that are damaged, and all that is waited for,
-        which are failures and another process that holds the store.
+        Called with a sentence for every damaged file of the store and for every wait: after a
+        failure, and for another process that holds the store.
     client : ccxt.Exchange, optional
-        Instead of a new one. A range that the store has whole asks nothing of it.
+        Instead of a new one. It is not asked where the store has the whole range.
     backoff : Backoff, optional
-        How failures that may pass are waited out.
+        How often and how late to ask again.
 
     Raises
     ------
@@ -291,7 +291,7 @@ def _now_ms() -> int:
 def _shortfalls(
     raw: RawCandles, stored: StoredCandles, span: Span, step: int, market: str, way_out: str
 ) -> Iterator[str]:
-    """Say what of the span the exchange did not give."""
+    """Say which parts of the span the exchange did not serve."""
     first, last = int(raw.timestamp[0]), int(raw.timestamp[-1])
     if first > span[0]:
         days = (last + step - first) / DAY_MS

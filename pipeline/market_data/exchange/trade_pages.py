@@ -5,10 +5,10 @@ Kraken serves its newest 720 candles only, but all of its trades: 1,000 an answe
 (https://docs.kraken.com/api/docs/rest-api/get-recent-trades). ccxt's ``fetch_trades`` cuts the
 start to whole seconds and so repeats, or never leaves, a busy second; here the cursor is ``last``.
 
-The ids count the trades of a pair, so they prove an answer: one that goes on with the next id and
-leaves none out has skipped nothing. Any other must come twice: a first one, for nothing comes
-before it, one with a jump, and one without a new trade. Time counts as answered up to the newest
-trade so proven, and never by ``last`` alone, which an answer that lost its end still has.
+The ids count the trades of a pair, so they prove an answer: if it begins with the next id and
+leaves none out, it has skipped nothing. Any other answer must come twice: the first one, one with a
+jump in the ids, and one without a new trade. Time counts as answered up to the newest trade so
+proven. ``last`` alone proves nothing: an answer that lost its end still has it.
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ def candles_of_trades(time_ns: Int64, price: Float, amount: Float, step_ms: int)
     )
 
 
-class Question(NamedTuple):
+class TradeRequest(NamedTuple):
     """A request for the trades later than ``since`` (nanoseconds).
 
     Those up to ``last_id`` have come; it is None before the first answer. ``crowded`` says that a
-    whole answer reaches no further than the overlap, so that this question leaves the overlap out.
+    whole answer reaches no further than the overlap, so that this request leaves the overlap out.
     """
 
     since: int
@@ -95,7 +95,7 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class TradeAnswer:
     """Trades of shape (n,) and dtype `TRADE`, by id, each once; and the cursor ``last``."""
 
     trades: Trades
@@ -107,8 +107,8 @@ class Answer:
         newest = self.trades["time_ns"][-1:].tolist()
         return min(self.last, *newest) if newest else self.last
 
-    def news(self, last_id: int | None) -> Trades:
-        """Trades that had not come before."""
+    def new_trades(self, last_id: int | None) -> Trades:
+        """Return the trades after ``last_id``; all of them for None."""
         return self.trades if last_id is None else self.trades[self.trades["id"] > last_id]
 
 
@@ -137,12 +137,12 @@ def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> I
         If the answers do not advance, or do not continue one another.
     """
     start, end = span
-    question, pending = Question(max(start * NS_PER_MS - 1, 0), None), np.empty(0, TRADE)
+    request, pending = TradeRequest(max(start * NS_PER_MS - 1, 0), None), np.empty(0, TRADE)
     while start < end:
-        answer = _proven_answer(connection, question)
-        news = answer.news(question.last_id)
+        answer = _proven_answer(connection, request)
+        news = answer.new_trades(request.last_id)
         if not len(news) and len(answer.trades) >= FULL_PAGE:
-            question = question._replace(since=question.since + OVERLAP_NS, crowded=True)
+            request = request._replace(since=request.since + OVERLAP_NS, crowded=True)
             continue
         pending = np.unique(np.concatenate([pending, news[news["time_ns"] >= start * NS_PER_MS]]))
         proven = answer.end // NS_PER_MS if len(answer.trades) else start
@@ -150,17 +150,17 @@ def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> I
             proven = max(proven, now - CLOCK_ERROR_MS)
         over = min(proven // step_ms * step_ms, end)
         # A first page that begins late may be one that begins where it likes: the next one tells.
-        unsure = question.last_id is None and _begins_late(news, start + step_ms)
+        unsure = request.last_id is None and _begins_late(news, start + step_ms)
         if start < over and not unsure:
             closed = pending["time_ns"] < over * NS_PER_MS
             yield _rows(pending[closed], step_ms), (start, over)
             pending, start = pending[~closed], over
         if not len(news):
             return
-        question = Question(answer.end - OVERLAP_NS, int(news["id"][-1]))
+        request = TradeRequest(answer.end - OVERLAP_NS, int(news["id"][-1]))
 
 
-def _proven_answer(connection: Connection, question: Question) -> Answer:
+def _proven_answer(connection: Connection, request: TradeRequest) -> TradeAnswer:
     """Ask until an answer proves itself by its ids, or two in a row agree.
 
     They agree as far as the shorter one goes, for new trades may come in between; that one counts.
@@ -168,40 +168,42 @@ def _proven_answer(connection: Connection, question: Question) -> Answer:
     complaint = "the exchange answers the same question differently each time"
     previous = None
     for _ in range(connection.backoff.attempts):
-        answer = _trades_after(connection, question.since)
-        contradiction = _contradiction(answer, question)
+        answer = _trades_after(connection, request.since)
+        contradiction = _contradiction(answer, request)
         if contradiction is not None:
             complaint, previous = contradiction, None
             continue
-        if _continues(answer, question.last_id):
+        if _continues(answer, request.last_id):
             return answer
-        if previous is not None and _agree(previous, answer, question.last_id):
-            return min(previous, answer, key=lambda answer: len(answer.news(question.last_id)))
+        if previous is not None and _agree(previous, answer, request.last_id):
+            return min(previous, answer, key=lambda answer: len(answer.new_trades(request.last_id)))
         previous = answer
     raise UnreachableError(f"{connection}: {complaint}. {KEPT}")
 
 
-def _continues(answer: Answer, last_id: int | None) -> bool:
+def _continues(answer: TradeAnswer, last_id: int | None) -> bool:
     """Whether there is news, and it goes on from the trade ``last_id`` without leaving one out."""
-    news = answer.news(last_id)["id"]
+    news = answer.new_trades(last_id)["id"]
     return last_id is not None and len(news) > 0 and int(news[-1]) - last_id == len(news)
 
 
-def _agree(first: Answer, second: Answer, last_id: int | None) -> bool:
+def _agree(first: TradeAnswer, second: TradeAnswer, last_id: int | None) -> bool:
     """Whether both have no news, or the same as far as the shorter one goes."""
-    shorter, longer = sorted((answer.news(last_id)["id"] for answer in (first, second)), key=len)
+    shorter, longer = sorted(
+        (answer.new_trades(last_id)["id"] for answer in (first, second)), key=len
+    )
     if len(shorter) == 0:
         return len(longer) == 0
     return np.array_equal(shorter, longer[: len(shorter)])
 
 
-def _contradiction(answer: Answer, question: Question) -> str | None:
-    """Tell why an answer cannot be one to the question, if it cannot."""
-    trades, (since, last_id, crowded) = answer.trades, question
+def _contradiction(answer: TradeAnswer, request: TradeRequest) -> str | None:
+    """Tell why an answer cannot be one to the request, if it cannot."""
+    trades, (since, last_id, crowded) = answer.trades, request
     if len(trades) and trades["time_ns"].min() < since - TIME_ERROR_NS:
         return "the exchange ignores the start it is asked for: its pages do not advance"
     skipped = last_id is not None and len(trades) > 0 and trades["id"][0] > last_id + 1
-    if crowded and (skipped or not len(answer.news(last_id))):
+    if crowded and (skipped or not len(answer.new_trades(last_id))):
         return (
             f"there may be more trades at {utc(since // NS_PER_MS)} than the {FULL_PAGE:,} of an"
             " answer, and no way to ask for the rest; with data.since after it the fetch goes on"
@@ -209,18 +211,18 @@ def _contradiction(answer: Answer, question: Question) -> str | None:
     return "the exchange skipped trades between two pages" if skipped else None
 
 
-def _trades_after(connection: Connection, since: int) -> Answer:
+def _trades_after(connection: Connection, since: int) -> TradeAnswer:
     """Ask once for the first trades later than ``since`` (nanoseconds)."""
     import ccxt  # 0.4 s: only for those who fetch
 
     pair = connection.client.market(connection.symbol)["id"]
 
-    def call() -> Answer:
+    def call() -> TradeAnswer:
         response = connection.client.publicGetTrades({"pair": pair, "since": str(since)})
         try:
             result = response["result"]
             trades = np.array([_trade(row) for row in result[pair]], TRADE)
-            return Answer(
+            return TradeAnswer(
                 trades[np.unique(trades["id"], return_index=True)[1]], int(result["last"])
             )
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:

@@ -46,7 +46,7 @@ class Member:
     inner : str or None
         Its name inside the zip.
     parts : tuple of str
-        What names it below the path that was asked for, outermost first.
+        Folders and name below the path that was asked for, outermost first.
     """
 
     file: Path
@@ -150,7 +150,7 @@ def _of_file(file: Path, root: Path) -> Iterator[Member]:
 
 
 def _check_sum(file: Path) -> None:
-    """Hold a zip against the SHA-256 that Binance publishes beside it, if that came along."""
+    """Check a zip against the SHA-256 that Binance publishes beside it, if that was downloaded."""
     published = file.with_name(f"{file.name}.CHECKSUM")
     if not published.is_file():
         return
@@ -166,7 +166,7 @@ def _kind(name: str) -> str:
 
 
 def _hidden(parts: tuple[str, ...]) -> bool:
-    """Tell a dot file, and what macOS puts into its zips."""
+    """Whether it is a dot file, or what macOS puts into its zips."""
     return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 

@@ -25,7 +25,7 @@ Truth = Literal["stored", "imported"]
 
 @dataclass(frozen=True, eq=False)
 class MergeResult:
-    """The union of two sources of one market.
+    """The union of stored and imported candles of one market.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class MergeResult:
     compared : int
         Times of which both had a candle.
     ours, theirs : RawCandles
-        The stored and the imported candles of the times at which they differ, oldest first, row
-        by row of one time.
+        The stored and the imported candles of the times at which they differ, oldest first; rows
+        of the same index have the same time.
     only_ours, only_theirs : int64 arrays
         Times of which one has a candle and the other says that there is none, oldest first.
     """
@@ -53,9 +53,9 @@ def merge(
 ) -> MergeResult:
     """Lay imported candles over stored ones.
 
-    Where both speak for a time they may disagree about a candle's numbers, or about there being
-    one; ``truth`` decides both. Where one alone speaks it is believed. Candles are equal when all
-    their numbers are; the decimal strings of one exchange's answers and archives become the same
+    Where both answer for a time they may disagree about a candle's numbers, or about whether there
+    is one; ``truth`` decides both. Where one alone answers, it is taken. Candles are equal when all
+    their numbers are: the decimal strings of an exchange's answers and archives become the same
     float64.
 
     Parameters
@@ -67,8 +67,8 @@ def merge(
     truth : {"stored", "imported"}
         Whose candle is kept where the two disagree.
     answered : sequence of Span
-        The time for which the imported files speak: what lies in it without a candle had no trade
-        and will not be asked for again.
+        The time that the imported files answer for. Where it has no candle there was no trade, and
+        nothing will be asked for again.
     """
     times, first = np.unique(imported.timestamp, return_index=True)
     imported = imported.take(first)
@@ -96,17 +96,23 @@ def merge(
     )
 
 
-#: Disagreeing candles to list; their number is always told.
+#: Disagreeing candles to list; the note gives their number.
 SHOWN = 5
 
 
 def import_candles(
     console: Console, market: MarketConfig, data: CcxtData, path: str, truth: Truth
 ) -> tuple[RawCandles, str]:
-    """Merge the candles of ``path`` into the store; return what it now has of their time.
+    """Merge the candles of ``path`` into the store, and return the store's for the same time.
 
-    With ``data.resample_from`` the files hold the finer candles, which are kept, and the market's
-    are built of them.
+    With ``data.resample_from`` the files hold finer candles. Those are stored, and the market's
+    are built from them.
+
+    Returns
+    -------
+    candles : RawCandles
+    source : str
+        What errors and tables call them.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Read a market's candles from files that somebody downloaded: one, a zip, or a folder of both.
 
-What exchanges publish reaches further back than what their servers answer, Kraken's above all. A
-file names its market only in its name, so names are held against the market, and the rows against
-each other: of two files that disagree neither is taken.
+Published archives reach further back than the servers of exchanges, Kraken's above all. A file
+tells its market only by its name, so names are checked against the market. Rows are checked against
+each other: two files that disagree are refused.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from pipeline.market_data.raw import (
 )
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
-#: Of a longer hole in a file that somebody exported nobody can tell a time without trades from one
-#: that was never downloaded. An exchange's own archive speaks for its holes, however long.
+#: A longer hole in an exported file may be time without trades, or time that was not downloaded.
+#: In an exchange's own archive a hole of any length is time without trades.
 LONGEST_OWN_HOLE_MS = DAY_MS
 
 
@@ -48,8 +48,8 @@ def closed_candles(raw: RawCandles, step: int, now: int, written: int) -> RawCan
     step : int
         Length of a candle, milliseconds.
     now, written : int
-        Moments, milliseconds since the epoch, UTC. A file that is older than candles in it was
-        given its time by something else: only the candle around ``written`` is doubted.
+        Moments, milliseconds since the epoch, UTC. Only the candle around ``written`` is doubted:
+        a file that is older than its candles has its time from elsewhere.
     """
     ends = raw.timestamp + step
     forming = (raw.timestamp <= written) & (written < ends)
@@ -89,7 +89,7 @@ class FileCandles:
     source : str
         What they were read from, for the records of the store.
     notes : tuple of str
-        Sentences: what was left out.
+        Sentences about what was left out.
     answered : tuple of Span
         The time that the files answer for: no candle there is missing (`answered_spans`).
     """
@@ -127,7 +127,7 @@ def read_market_files(
     timeframe : str
         Such as ``5m``.
     now : int, optional
-        Milliseconds since the epoch, UTC; the clock's unless told. Candles that close later are
+        Milliseconds since the epoch, UTC; by default the clock's. Candles that close later are
         left out.
 
     Raises
@@ -175,7 +175,7 @@ def read_market_files(
 def _of_market(
     files: list[Member], path: Path, pair: str, timeframe: str
 ) -> tuple[list[Member], list[str]]:
-    """Choose the files whose names tell of no other market; and a note on the others."""
+    """Choose the files whose names have no other market, and count the others in a note."""
     chosen: list[Member] = []
     others: Counter[str] = Counter()
     for file in files:

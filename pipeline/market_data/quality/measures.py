@@ -1,7 +1,7 @@
 """Measure four faults of candles: stale stretches, outliers, breaks of volume, disagreement.
 
-A stale stretch repeats the candle before it, as a feed that hangs does. An outlier is a price that
-neither the bars before nor those after know of. A break of volume is a level that turns into
+A stale stretch repeats the candle before it, as a feed that hangs does. An outlier is a price far
+from those of the bars before and after. A break of volume is a level that turns into
 another and stays. Disagreement is how far closes are from those of the same pair elsewhere.
 """
 
@@ -79,7 +79,7 @@ class Outliers(NamedTuple):
 
 
 def outliers(candles: RawCandles, step_ms: int) -> Outliers:
-    """Hold every bar's high, low and close against the median of the closes around it.
+    """Compare every bar's high, low and close with the median of the closes around it.
 
     The distance is a difference of logs, so that a price of a tenth is as far as one of ten times.
     Its unit is the deviation of a *day*: a false print and a flash crash are as deep in 1m as in
