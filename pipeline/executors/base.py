@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Ended(Generic[T, R]):
+class TaskResult(Generic[T, R]):
     """A task that ended: with a ``result``, or with an ``error`` in words and no result."""
 
     task: T
@@ -37,7 +37,7 @@ class Executor(Protocol):
 
     def run(
         self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
-    ) -> Generator[Ended[T, R]]:
+    ) -> Generator[TaskResult[T, R]]:
         """Yield every task of ``tasks`` once, as it ends and in any order.
 
         Parameters
@@ -52,7 +52,7 @@ class Executor(Protocol):
 
         Yields
         ------
-        Ended
+        TaskResult
             What ``work`` returned or, where it raised, the exception in words. Only a task whose
             worker died is tried again.
 

@@ -1,14 +1,27 @@
-"""The executor that a configuration asks for."""
+"""Make the executor that a configuration asks for."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Generator, Iterable
 
 from pipeline.config import ExecutorConfig, LocalExecutor, ProcessesExecutor
 from pipeline.errors import UserError, how_to_install
-from pipeline.executors.base import Executor
-from pipeline.executors.local import Local
+from pipeline.executors.base import Executor, R, S, T, TaskResult, attempt
 from pipeline.executors.processes import Processes
+
+
+class Local:
+    """Do one task after another in this process; a task that ends it ends the run."""
+
+    slots = 1
+
+    def run(
+        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+    ) -> Generator[TaskResult[T, R]]:
+        """Yield tasks in their order; see `pipeline.executors.base.Executor.run`."""
+        for task in tasks:
+            yield TaskResult(task, *attempt(work, shared, task))
 
 
 def make_executor(config: ExecutorConfig) -> Executor:

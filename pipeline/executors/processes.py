@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Callable, Generator, Iterable, Mapping
 from multiprocessing.connection import wait
 
-from pipeline.executors.base import Backlog, Ended, R, S, T
+from pipeline.executors.base import Backlog, R, S, T, TaskResult
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 
@@ -29,7 +29,7 @@ class Processes:
 
     def run(
         self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
-    ) -> Generator[Ended[T, R]]:
+    ) -> Generator[TaskResult[T, R]]:
         """Yield tasks as they end; see `pipeline.executors.base.Executor.run`."""
         start = pickle.dumps((work, shared))
         backlog = Backlog(tasks, self._retries)
@@ -45,7 +45,7 @@ class Processes:
                         outcome = None if error is None else (None, error)
                     self._hand_out(backlog, pool, start)
                     if outcome is not None:
-                        yield Ended(attempted.task, *outcome)
+                        yield TaskResult(attempted.task, *outcome)
         finally:
             for worker in pool.values():
                 worker.stop()

@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import RayExecutor
 from pipeline.errors import UnreachableError, UserError
-from pipeline.executors.base import Attempted, Backlog, Ended, R, S, T, in_words
+from pipeline.executors.base import Attempted, Backlog, R, S, T, TaskResult, in_words
 from pipeline.executors.serving import Answering
 from pipeline.executors.share import environment
 
@@ -49,7 +49,7 @@ class RayCluster:
 
     def run(
         self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
-    ) -> Generator[Ended[T, R]]:
+    ) -> Generator[TaskResult[T, R]]:
         """Yield tasks as they end; see `pipeline.executors.base.Executor.run`.
 
         Raises
@@ -74,7 +74,7 @@ class RayCluster:
                 attempted = under_way.pop(reference)
                 outcome = _outcome(reference, backlog, attempted)
                 if outcome is not None:
-                    yield Ended(attempted.task, *outcome)
+                    yield TaskResult(attempted.task, *outcome)
                 slots = self._room() or slots  # nodes come and go
         finally:
             for reference in under_way:

@@ -1,4 +1,4 @@
-"""What of a machine a process may take: its cores, its linear algebra threads, its GPUs."""
+"""Divide a machine among processes: its cores, its linear algebra threads, its GPUs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GPUS = "CUDA_VISIBLE_DEVICES"
 def cores() -> int:
     """Cores this process may take: its share of an executor, or all it is allowed to run on."""
     share = os.environ.get(CORES, "")
-    return int(share) if share.isdecimal() and int(share) else _allowed()
+    return int(share) if share.isdecimal() and int(share) else allowed_cores()
 
 
 def gpus() -> tuple[str, ...]:
@@ -44,7 +44,8 @@ def environment(n_cores: int, gpus: Sequence[str] | None) -> dict[str, str]:
     return threads if gpus is None else threads | {GPUS: ",".join(gpus)}
 
 
-def _allowed() -> int:
+def allowed_cores() -> int:
+    """Return how many cores the system lets this process run on."""
     if hasattr(os, "sched_getaffinity"):  # Linux: containers and task sets count
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -71,9 +71,7 @@ class SearchSettings:
         if selection == "auto":
             small = space.discrete and space.size <= PLATEAU_LIMIT
             selection = "plateau" if method == "grid" and small else "peak"
-        return SearchSettings(
-            method, self.budget, self.batch, self.objective, selection, self.min_trades, self.seed
-        )
+        return replace(self, method=method, selection=selection)
 
     @property
     def rule(self) -> ScoreRule:
@@ -86,8 +84,8 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What one search found in its window.
+class SearchResult:
+    """The result of one search in its window.
 
     ``point`` is None when nothing was admissible; ``score`` is the winner's own (not its
     plateau's). ``stability_score`` is None off the grid, where no neighbour is admissible, and for
@@ -109,7 +107,7 @@ def search(
     windows: Sequence[Window],
     settings: SearchSettings,
     advance: Advance,
-) -> list[Found]:
+) -> list[SearchResult]:
     """Run one search in each window; ``advance`` hears of every evaluation.
 
     Each window draws from a seed of its own, so the result of a window does not depend on how
@@ -136,60 +134,59 @@ def _search_grid(
     windows: Sequence[Window],
     settings: SearchSettings,
     advance: Advance,
-) -> list[Found]:
+) -> list[SearchResult]:
     space = evaluator.space
     if space.size > PLATEAU_LIMIT:
         summaries = evaluator.walk(Summaries(tuple(windows), settings.rule, BEST_KEPT), advance)
         return [
-            _found_in(evaluator, window, settings, summary)
+            _winner_in(evaluator, window, settings, summary)
             for window, summary in zip(windows, summaries, strict=True)
         ]
-    result = []
+    results = []
     for window, scores in zip(
         windows, score_grid(evaluator, windows, settings.rule, advance), strict=True
     ):
         ranked = plateau(scores, space.shape) if settings.selection == "plateau" else scores
         winner = best(ranked)
         admissible = int((~np.isnan(scores)).sum())
-        found = _found_at(evaluator, window, settings, winner, admissible, scores)
-        result.append(found)
-    return result
+        results.append(_winner_at(evaluator, window, settings, winner, admissible, scores))
+    return results
 
 
-def _found_in(
+def _winner_in(
     evaluator: Evaluator, window: Window, settings: SearchSettings, summary: GridSummary
-) -> Found:
+) -> SearchResult:
     """Describe the winner of a grid that was summarised."""
     winner = int(summary.index[0]) if len(summary.index) else None
-    found = _found_at(evaluator, window, settings, winner, summary.admissible)
+    result = _winner_at(evaluator, window, settings, winner, summary.admissible)
     stable = None
     if winner is not None and settings.objective not in MINIMISED:
         neighbours = axis_neighbours(winner, evaluator.space.shape)
         points = evaluator.space.points(neighbours)
         metrics = evaluator.points(points, (window,))[0]
         stable = positive_share(scores_of(metrics, settings.rule))
-    return replace(found, stability_score=stable, summary=summary)
+    return replace(result, stability_score=stable, summary=summary)
 
 
-def _found_at(
+def _winner_at(
     evaluator: Evaluator,
     window: Window,
     settings: SearchSettings,
     winner: int | None,
     admissible: int,
     scores: Float | None = None,
-) -> Found:
+) -> SearchResult:
     """Describe the winner of a grid by its index."""
     space = evaluator.space
     if winner is None:
-        return Found(window, space.size, admissible, None, None, None)
+        return SearchResult(window, space.size, admissible, None, None, None)
     point = space.points(np.array([winner]))[0]
     metrics = evaluator.points(point[None], (window,))[0]
     score = float(scores_of(metrics, settings.rule)[0])
     stable = None
     if scores is not None and settings.objective not in MINIMISED:
         stable = stability(scores, space.shape, winner)
-    return Found(window, space.size, admissible, point, score, stable)
+    return SearchResult(window, space.size, admissible, point, score, stable)
 
 
 def _search_points(
@@ -198,13 +195,15 @@ def _search_points(
     settings: SearchSettings,
     number: int,
     advance: Advance,
-) -> Found:
+) -> SearchResult:
     points, scores = asked_points(evaluator, window, settings, number, advance)
     admissible = int((~np.isnan(scores)).sum())
     winner = best(scores)  # the one asked first among equals
     if winner is None:
-        return Found(window, len(scores), admissible, None, None, None)
-    return Found(window, len(scores), admissible, points[winner], float(scores[winner]), None)
+        return SearchResult(window, len(scores), admissible, None, None, None)
+    return SearchResult(
+        window, len(scores), admissible, points[winner], float(scores[winner]), None
+    )
 
 
 def asked_points(
@@ -219,13 +218,13 @@ def asked_points(
     ``number`` of the search and the seed of the settings give the draws.
     """
     method = _method(evaluator.space, settings, np.random.SeedSequence([settings.seed, number]))
-    asked: list[Float] = []
-    told: list[Float] = []
+    batches: list[Float] = []
+    batch_scores: list[Float] = []
     while len(points := method.ask()):
         metrics = evaluator.points(points, (window,))[0]
         scores = scores_of(metrics, settings.rule)
         method.tell(points, scores)
-        asked.append(points)
-        told.append(scores)
+        batches.append(points)
+        batch_scores.append(scores)
         advance(len(points))
-    return np.concatenate(asked), np.concatenate(told)
+    return np.concatenate(batches), np.concatenate(batch_scores)

@@ -1,10 +1,9 @@
-"""Hash code, configuration and candles, and describe the machine that computed a result."""
+"""Say where a result comes from: hashes of code, configuration and candles, and the machine."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import resource
 import sys
@@ -19,11 +18,23 @@ import pipeline
 from pipeline import __version__, strategies
 from pipeline.config import FileData, TrainConfig
 from pipeline.errors import UserError
+from pipeline.executors.share import allowed_cores
 from pipeline.market_data.sources import MarketCandles
 
 #: Packages whose version may change a number.
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "optuna", "cupy-cuda12x", "cupy-cuda13x")
 
+#: Files and folders of `pipeline` between candles and stage: their code may change a stage.
+MEASURED = (
+    "market_data",
+    "search",
+    "strategies",
+    "training/candles.py",
+    "training/planting.py",
+    "training/run.py",
+    "training/setup.py",
+    "validation",
+)
 
 #: Parts of the configuration that say where and how, not what is computed.
 WHEREABOUTS: dict[str, Any] = {
@@ -33,7 +44,7 @@ WHEREABOUTS: dict[str, Any] = {
 
 
 def provenance(config: TrainConfig, market: MarketCandles, backend: str) -> dict[str, Any]:
-    """Collect what it takes to find a result again. Times are UTC, ISO 8601."""
+    """Collect what it takes to compute a result again. Times are UTC, ISO 8601."""
     candles = market.candles
     return {
         "model_version": __version__,
@@ -58,48 +69,8 @@ def config_hash(config: TrainConfig) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-@cache
-def engine_hash() -> str:
-    """SHA-256 of the source of the engine and the strategies, in the order of their paths."""
-    digest = hashlib.sha256()
-    for package in (gpu_engine, strategies):
-        root = Path(package.__path__[0])
-        for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".cu", ".cuh")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def runtime_env() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that compute."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _iso(timestamp_ms: int) -> str:
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat()
-
-
-#: Between candles and stage: packages and modules of `pipeline` whose code may change a stage.
-MEASURED = (
-    "market_data",
-    "search",
-    "strategies",
-    "training/candles.py",
-    "training/planting.py",
-    "training/run.py",
-    "validation",
-)
-
-
 def fingerprint(config: TrainConfig) -> str:
-    """SHA-256 of the configuration, the content of its file of candles, and the code measured.
+    """SHA-256 of all that decides a stage: configuration, content of its candles' file, code.
 
     Raises
     ------
@@ -109,7 +80,7 @@ def fingerprint(config: TrainConfig) -> str:
     values = config.model_dump(mode="json", exclude=WHEREABOUTS)
     if isinstance(config.data, FileData):
         values["data"]["path"] = _file_hash(config.data.path)
-    text = json.dumps(values, sort_keys=True) + _source_hash()
+    text = json.dumps(values, sort_keys=True) + _measured_hash()
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -122,10 +93,21 @@ def _file_hash(path: str) -> str:
 
 
 @cache
-def _source_hash() -> str:
-    engine, package = (Path(p.__path__[0]) for p in (gpu_engine, pipeline))
+def engine_hash() -> str:
+    """SHA-256 of the source of the engine and the strategies."""
+    return _source_hash(*(Path(package.__path__[0]) for package in (gpu_engine, strategies)))
+
+
+@cache
+def _measured_hash() -> str:
+    package = Path(pipeline.__path__[0])
+    return _source_hash(Path(gpu_engine.__path__[0]), *(package / name for name in MEASURED))
+
+
+def _source_hash(*places: Path) -> str:
+    """SHA-256 of the names and contents of all source files at or below some places."""
     digest = hashlib.sha256()
-    for place in (engine, *(package / name for name in MEASURED)):
+    for place in places:
         files = [place] if place.is_file() else place.rglob("*")
         for path in sorted(f for f in files if f.suffix in (".py", ".cu", ".cuh")):
             digest.update(path.relative_to(place.parent).as_posix().encode() + b"\0")
@@ -133,14 +115,26 @@ def _source_hash() -> str:
     return digest.hexdigest()
 
 
+@cache
+def runtime_env() -> dict[str, str]:
+    """Return the versions of Python, the platform and the installed packages that compute."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
 def describe() -> dict[str, Any]:
-    """Return processor, cores that this process may use, and versions of what computes."""
+    """Return processor, cores that this process may use, and versions; None if not installed."""
+    versions = runtime_env()
     return {
         "cpu": _cpu_model(),
-        "cores": _cores(),
+        "cores": allowed_cores(),
         "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **{name: _version(name) for name in ("numpy", "numba", "scipy", "optuna")},
+        **{name: versions.get(name) for name in ("python", "numpy", "numba", "scipy", "optuna")},
     }
 
 
@@ -158,12 +152,6 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -173,8 +161,5 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _iso(timestamp_ms: int) -> str:
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat()

@@ -1,4 +1,4 @@
-"""What a run found, as the records that the database, the artifacts and `result.json` hold."""
+"""Store a run: its records in the database and the artifacts, and what `result.json` holds."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def window_records(trained: Trained) -> list[dict[str, Any]]:
         {
             "train": _dates(candles, window.split.train),
             "test": _dates(candles, window.split.test),
-            "combinations_evaluated": window.found.evaluated,
-            "admissible": window.found.admissible,
+            "combinations_evaluated": window.search.evaluated,
+            "admissible": window.search.admissible,
             "parameters": parameters,
-            "score": window.found.score,
-            "stability_score": window.found.stability_score,
+            "score": window.search.score,
+            "stability_score": window.search.stability_score,
             "in_sample": metrics_dict(window.in_sample),
             "out_of_sample": metrics_dict(window.out_of_sample),
         }
@@ -176,15 +176,15 @@ def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) 
 
 
 def _artifacts(trained: Trained) -> ArtifactSet:
-    candles, found = trained.market.candles, trained.validation
+    candles, validation = trained.market.candles, trained.validation
     assert trained.in_sample_daily is not None, "a configuration has an in-sample series"
     scores = None
     if trained.surface is not None:
         scores = ScoreSurface(trained.axes, trained.surface)
     return ArtifactSet(
-        in_sample=DailySeries(_days(candles, found.final.window), trained.in_sample_daily),
-        out_of_sample=DailySeries(found.day, found.daily),
-        trades=found.trades,
+        in_sample=DailySeries(_days(candles, validation.final.window), trained.in_sample_daily),
+        out_of_sample=DailySeries(validation.day, validation.daily),
+        trades=validation.trades,
         windows=window_records(trained),
         scores=scores,
         summary=_summary(trained),
@@ -193,12 +193,12 @@ def _artifacts(trained: Trained) -> ArtifactSet:
 
 
 def _summary(trained: Trained) -> ScoreSummary | None:
-    found = trained.validation.final.summary
-    if found is None:
+    summary = trained.validation.final.summary
+    if summary is None:
         return None
     names = list(trained.axes)
-    pairs = {(names[a], names[b]): table for (a, b), table in found.pairs.items()}
-    return ScoreSummary(trained.axes, found.index, found.score, pairs)
+    pairs = {(names[a], names[b]): table for (a, b), table in summary.pairs.items()}
+    return ScoreSummary(trained.axes, summary.index, summary.score, pairs)
 
 
 def _null(evidence: Evidence) -> NullDistribution | None:

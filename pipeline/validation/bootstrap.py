@@ -22,6 +22,9 @@ FEWEST_DAYS = 8
 #: Confidence of `zero_drift_bands`.
 CONFIDENCE = 0.95
 
+#: Which test draws random numbers: the first key of `generator`.
+REALITY_CHECK, SURROGATES, BANDS = range(3)
+
 
 class Bands(NamedTuple):
     """What a strategy of these returns without their drift may lose; None where undefined."""
@@ -30,6 +33,15 @@ class Bands(NamedTuple):
     """Loss of the net profit that 95 % of the paths do not exceed, a fraction of the start."""
     drawdown: float | None
     """Largest drawdown that 95 % of the paths do not exceed, a fraction of the peak."""
+
+
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """Return the random numbers of one test under the seed of the run.
+
+    ``key`` is one of the constants above and what it numbers, so that no test's draws depend on
+    whether another one ran. Searches use other sequences (no spawn key).
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def mean_block(series: Float) -> float:

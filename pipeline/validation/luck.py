@@ -17,10 +17,9 @@ from pipeline.config.validation import LuckTests
 from pipeline.executors.share import cores
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
-from pipeline.validation.bootstrap import mean_block
+from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe, RealityCheck
-from pipeline.validation.seeds import REALITY_CHECK, generator
 from pipeline.validation.statistics import deflated_sharpe_ratio, implied_trials, moments
 from pipeline.validation.surrogates import (
     KINDS,

@@ -11,27 +11,25 @@ bars 0.3 to 2.6.
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cached_property
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from gpu_engine.backend import Backend, choose, set_threads
 from gpu_engine.records import Candles, Costs, Float, RiskLimits
 from pipeline.cli.console import Advance
+from pipeline.config import ProcessesExecutor
 from pipeline.errors import UserError
-from pipeline.executors.orphans import end_with_parent
+from pipeline.executors import make_executor
 from pipeline.market_data.rearranged import SURROGATES as MAKERS
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
 from pipeline.search.space import Space
-from pipeline.validation.seeds import SURROGATES, generator
+from pipeline.validation.bootstrap import SURROGATES, generator
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days
 
@@ -71,8 +69,9 @@ class SurrogateSearch:
     @classmethod
     def of(cls, evaluator: Evaluator, settings: SearchSettings, number: int) -> SurrogateSearch:
         """Repeat the search of an evaluator."""
-        held = (evaluator.candles, evaluator.space, evaluator.costs, evaluator.risk)
-        return cls(*held, settings, number)
+        return cls(
+            evaluator.candles, evaluator.space, evaluator.costs, evaluator.risk, settings, number
+        )
 
     def best(self, kind: Kind, surrogate: int, backend: Backend) -> float:
         """Return the best admissible Sharpe ratio on one surrogate, annualised; -inf for none."""
@@ -132,39 +131,55 @@ def _counted(draws: Iterable[float], advance: Advance) -> Iterator[float]:
 def _draws(
     search: SurrogateSearch, kind: Kind, most: int, backend: Backend, workers: int
 ) -> Generator[float]:
+    """Yield the best Sharpe ratio of one surrogate after the other, in the order of their numbers.
+
+    Raises
+    ------
+    UserError
+        When a worker process ended early.
+    """
     if workers == 1:
         yield from (search.best(kind, number, backend) for number in range(most))
         return
-    context = multiprocessing.get_context("spawn")  # threads of Numba and BLAS do not survive fork
-    start = (search, backend.name)
-    with ProcessPoolExecutor(workers, context, _start_worker, start) as pool:
-        ahead: deque[Future[float]] = deque()
-        try:
-            for number in range(most + 2 * workers):
-                if number < most:
-                    ahead.append(pool.submit(_work, kind, number))
-                if number >= 2 * workers:
-                    yield ahead.popleft().result()
-        except BrokenProcessPool:
-            raise UserError(
-                f"One of {workers} processes that search surrogates was ended, most often for want"
-                " of memory: set backend.threads to fewer."
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+    executor = make_executor(ProcessesExecutor(name="processes", workers=workers, retries=0))
+    tasks = [_Task(kind, number) for number in range(most)]
+    early: dict[int, float] = {}  # ended before a surrogate of a lower number
+    following = 0
+    with closing(executor.run(_search, _Shared(search, backend.name), tasks)) as results:
+        for ended in results:
+            if ended.result is None:
+                raise UserError(
+                    f"A surrogate could not be searched: {ended.error} If memory ran out, set"
+                    f" backend.threads below {workers}."
+                )
+            early[ended.task.number] = ended.result
+            while following in early:
+                yield early.pop(following)
+                following += 1
 
 
-#: What a worker process searches with; set once as it starts.
-_worker: tuple[SurrogateSearch, Backend]
+class _Task(NamedTuple):
+    """One surrogate to search."""
+
+    kind: Kind
+    number: int
 
 
-def _start_worker(search: SurrogateSearch, backend: str) -> None:
-    global _worker
-    end_with_parent()
-    _worker = (search, choose(backend).backend)
-    set_threads(_worker[1], 1)
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What every worker process searches with; ``backend`` is a name."""
+
+    search: SurrogateSearch
+    backend: str
+
+    @cached_property
+    def one_thread(self) -> Backend:
+        """The backend of this process, on one thread."""
+        backend = choose(self.backend).backend
+        set_threads(backend, 1)
+        return backend
 
 
-def _work(kind: Kind, number: int) -> float:
-    search, backend = _worker
-    return search.best(kind, number, backend)
+def _search(shared: _Shared, task: _Task) -> float:
+    """Search one surrogate in a worker process."""
+    return shared.search.best(task.kind, task.number, shared.one_thread)

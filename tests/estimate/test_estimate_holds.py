@@ -19,7 +19,7 @@ def test_a_run_takes_about_as_long_and_trades_about_as_often(configured, optimiz
     seconds = time.perf_counter() - start - trained.timings["candles"]
     # Other processes may hold the cores at either time.
     assert seconds / 6 < found.seconds < 6 * seconds
-    assert found.evaluations == sum(w.found.evaluated for w in trained.validation.windows) + (
+    assert found.evaluations == sum(w.search.evaluated for w in trained.validation.windows) + (
         trained.validation.final.evaluated
     )
     assert found.windows == len(trained.validation.windows)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.executors import Ended
-from pipeline.executors.local import Local
+from pipeline.executors import TaskResult
+from pipeline.executors.choice import Local
 from pipeline.executors.processes import Processes
 from support import work
 
@@ -19,7 +19,7 @@ EXECUTORS = [
 @given(st.lists(st.integers()), st.integers())
 def test_local_ends_every_task_in_order(tasks, factor):
     ended = list(Local().run(work.multiply, factor, tasks))
-    assert ended == [Ended(task, factor * task, None) for task in tasks]
+    assert ended == [TaskResult(task, factor * task, None) for task in tasks]
 
 
 @settings(max_examples=5)
@@ -50,10 +50,10 @@ def test_tasks_are_drawn_as_they_are_needed(executor):
 def test_an_error_is_a_sentence_and_the_others_go_on(executor):
     ended = {e.task: e for e in executor.run(work.refuse, "shared", range(4))}
     assert ended == {
-        0: Ended(0, 0, None),
-        1: Ended(1, None, "market.base must be letters; given: 'a1'."),
-        2: Ended(2, None, "ZeroDivisionError"),
-        3: Ended(3, 3, None),
+        0: TaskResult(0, 0, None),
+        1: TaskResult(1, None, "market.base must be letters; given: 'a1'."),
+        2: TaskResult(2, None, "ZeroDivisionError"),
+        3: TaskResult(3, 3, None),
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config import RayExecutor
 from pipeline.errors import UserError
-from pipeline.executors import Ended, make_executor
+from pipeline.executors import TaskResult, make_executor
 from pipeline.results.ownership import started
 from support import work
 
@@ -52,7 +52,7 @@ def test_every_task_ends_once_and_few_are_drawn_ahead(cluster):
         assert drawn - yielded <= 4 * executor.slots
         results.append(ended)
     results.sort(key=lambda ended: ended.task)
-    assert results == [Ended(task, 3 * task, None) for task in range(1, 101)]
+    assert results == [TaskResult(task, 3 * task, None) for task in range(1, 101)]
 
 
 def test_an_error_is_a_sentence_and_the_others_go_on(cluster):

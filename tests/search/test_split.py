@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpu_engine.records import Window
 from pipeline.errors import UserError
-from pipeline.executors import Ended
+from pipeline.executors import TaskResult
 from pipeline.search import loop, split
 from pipeline.search.grid import surface_of
 from pipeline.search.loop import SearchSettings, search
@@ -45,10 +45,10 @@ class Disordered:
             for number in self.rng.permutation(len(self.tasks)):
                 task = self.tasks[number]
                 if number in self.failing:
-                    yield Ended(task, None, "its worker was ended 3 times.")
+                    yield TaskResult(task, None, "its worker was ended 3 times.")
                 else:
                     arrived = pickle.loads(pickle.dumps(task))
-                    yield Ended(task, pickle.loads(pickle.dumps(work(there, arrived))), None)
+                    yield TaskResult(task, pickle.loads(pickle.dumps(work(there, arrived))), None)
         finally:
             self.closed += 1
 

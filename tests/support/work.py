@@ -72,14 +72,10 @@ def announce_and_sleep(folder: str, task: int) -> None:
 
 
 def with_a_child(folder: str, task: int) -> None:
-    """Be busy beside a process of one's own, which stays when nobody ends it."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+    """Be busy with a worker of one's own, as a sweep's worker that searches surrogates is."""
+    from pipeline.executors.processes import Processes
 
-    from pipeline.executors.orphans import end_with_parent
-
-    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
-        pool.submit(announce_and_sleep, folder, task).result()
+    list(Processes(1, 0).run(announce_and_sleep, folder, [task]))
 
 
 def start_run(executor: str, work: str, folder: Path) -> subprocess.Popen[bytes]:

@@ -5,7 +5,7 @@ import pytest
 
 from gpu_engine.outcomes import net_return
 from gpu_engine.records import STOP, STOP_GAP, TARGET, TRADE, Costs
-from pipeline.validation.ambiguity import ambiguity
+from pipeline.validation.out_of_sample import ambiguity
 from support.backtest import make_candles
 
 COSTS = Costs(fee_rate=0.001, slippage=0.002)

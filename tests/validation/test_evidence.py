@@ -9,11 +9,10 @@ import pytest
 from pipeline.config.validation import LuckTests
 from pipeline.search.loop import SearchSettings
 from pipeline.validation import luck as module
-from pipeline.validation.bootstrap import mean_block
+from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block
 from pipeline.validation.luck import gather
 from pipeline.validation.overfitting import probability_of_backtest_overfitting
 from pipeline.validation.reality_check import MaxSharpe
-from pipeline.validation.seeds import REALITY_CHECK, generator
 from pipeline.validation.statistics import deflated_sharpe_ratio, moments
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days

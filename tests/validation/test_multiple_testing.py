@@ -46,6 +46,18 @@ def test_price_of_any_dependence_among_200000_tests():
     assert adjusted(p, "by")[0] / adjusted(p, "bh")[0] == pytest.approx(12.783291, abs=5e-7)
 
 
+@pytest.mark.parametrize(
+    ("method", "theirs"), [("bh", "fdr_bh"), ("by", "fdr_by"), ("holm", "holm")]
+)
+def test_it_is_what_statsmodels_says(method, theirs):
+    from statsmodels.stats.multitest import multipletests  # a second to import
+
+    rng = np.random.default_rng(7)
+    for p in (FIFTEEN, SIX, rng.random(1000), rng.random(200).round(2) ** 3, np.ones(5)):
+        expected = multipletests(p, method=theirs)[1]
+        np.testing.assert_allclose(adjusted(p, method), expected, rtol=1e-15)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_market_without_a_p_value_is_no_test(method):
     found = adjusted([None, *SIX[:3], float("nan"), *SIX[3:]], method)

@@ -11,7 +11,7 @@ from gpu_engine.records import Costs, RiskLimits
 from pipeline.market_data.rearranged import SURROGATES
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings
-from pipeline.validation.seeds import generator
+from pipeline.validation.bootstrap import generator
 from pipeline.validation.surrogates import (
     KINDS,
     SurrogateSearch,

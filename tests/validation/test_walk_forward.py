@@ -10,15 +10,13 @@ from gpu_engine.metrics import annualised, metrics_of
 from gpu_engine.records import METRICS, TRADE, Costs, RiskLimits, Window
 from pipeline.config import WalkForward
 from pipeline.search.evaluator import Evaluator
-from pipeline.search.loop import Found, SearchSettings, search
-from pipeline.validation.walk_forward import (
-    Validation,
-    WindowResult,
+from pipeline.search.loop import SearchResult, SearchSettings, search
+from pipeline.validation.out_of_sample import (
     is_overfit,
     parameter_spread,
-    validate,
     walk_forward_efficiency,
 )
+from pipeline.validation.walk_forward import Validation, WindowResult, validate
 from pipeline.validation.windows import Split, final_window, splits, whole_days
 from support.agreement import assert_same_metrics
 from support.coarse import coarse_candles
@@ -71,23 +69,23 @@ def test_every_window_is_a_search_of_its_own(run):
     assert len(result.windows) == 4
     for window in result.windows:
         alone = search(evaluator, [window.split.train], SETTINGS, ignore)[0]
-        assert alone.score == window.found.score
-        np.testing.assert_array_equal(alone.point, window.found.point)
+        assert alone.score == window.search.score
+        np.testing.assert_array_equal(alone.point, window.search.point)
 
 
 def test_winner_is_measured_on_both_parts(run):
     evaluator, result = run
     for window in result.windows:
-        point = window.found.point[None]
+        point = window.search.point[None]
         both = evaluator.points(point, (window.split.train, window.split.test))
         assert_identical(window.in_sample, both[0, 0])
         assert_identical(window.out_of_sample, both[1, 0])
-        assert window.in_sample["net_profit"] == pytest.approx(window.found.score, rel=1e-11)
+        assert window.in_sample["net_profit"] == pytest.approx(window.search.score, rel=1e-11)
 
 
 def test_out_of_sample_series_is_the_tests_stitched(run, candles):
     evaluator, result = run
-    parts = [evaluator.daily_returns(w.found.point, w.split.test) for w in result.windows]
+    parts = [evaluator.daily_returns(w.search.point, w.split.test) for w in result.windows]
     np.testing.assert_array_equal(result.daily, np.concatenate(parts))
     first = candles.day[result.windows[0].split.test.start]
     np.testing.assert_array_equal(result.day, first + np.arange(8))
@@ -129,8 +127,8 @@ def test_every_evaluation_is_counted(candles):
 def test_a_window_without_a_winner_gives_days_of_zero(interrupted):
     _, result = interrupted
     first, *others = result.windows
-    assert (first.found.point, first.in_sample, first.out_of_sample) == (None, None, None)
-    assert all(w.found.point is not None for w in others)
+    assert (first.search.point, first.in_sample, first.out_of_sample) == (None, None, None)
+    assert all(w.search.point is not None for w in others)
     assert len(result.daily) == len(result.day) == 8
     np.testing.assert_array_equal(result.daily[:2], 0.0)
     assert result.daily[2:].any()
@@ -162,13 +160,13 @@ def made(in_sample, out_of_sample, days=60, points=None):
     windows = [
         WindowResult(
             Split(window, window),
-            Found(window, 1, 1, None if metrics is None else point, 0.0, None),
+            SearchResult(window, 1, 1, None if metrics is None else point, 0.0, None),
             metrics,
             metrics,
         )
         for metrics, point in zip(in_sample, points, strict=True)
     ]
-    final = Found(window, 1, 0, None, None, None)
+    final = SearchResult(window, 1, 0, None, None, None)
     daily = np.zeros(days)
     return Validation(
         tuple(windows), daily, np.arange(days), np.zeros(0, TRADE), out_of_sample, final

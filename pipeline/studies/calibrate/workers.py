@@ -1,37 +1,34 @@
-"""Many markets at once, each in a process with one thread, none lost when the run is broken off."""
+"""Measure many markets in worker processes; a run that is broken off keeps what it finished."""
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context
+from contextlib import closing, contextmanager
+from threading import Event
 
 from pipeline.cli.console import Advance
+from pipeline.config import ProcessesExecutor, TrainConfig
 from pipeline.errors import UserError
-from pipeline.executors.orphans import end_with_parent
+from pipeline.executors import make_executor
 from pipeline.studies.calibrate.journal import Journal
 from pipeline.studies.calibrate.markets import Configurations, Market
 from pipeline.studies.calibrate.measure import Outcome, measure
 from pipeline.studies.calibrate.plan import Plan
 from pipeline.training.provenance import fingerprint
 
-#: How many threads linear algebra takes; read once, when a process starts.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+Task = tuple[Market, TrainConfig, str]
 
 
 def measure_all(
     plan: Plan,
     configurations: Configurations,
     journal: Journal,
-    known: dict[Market, Outcome],
+    outcomes: dict[Market, Outcome],
     workers: int,
     advance: Advance,
 ) -> dict[Market, Outcome]:
-    """Measure every market of ``plan`` that is not ``known``; return all of the plan.
+    """Measure every market of ``plan`` that has no outcome yet; return all of the plan.
 
     The outcome of a market depends on its own configuration alone, so neither ``workers`` nor the
     order in which they finish changes anything. At an interrupt the markets under way are finished
@@ -42,63 +39,52 @@ def measure_all(
     UserError
         What a worker was refused, or that one of them ended without an answer.
     """
-    running: dict[Future[Outcome], Market] = {}
+    executor = make_executor(ProcessesExecutor(name="processes", workers=workers, retries=0))
+    begun: set[Market] = set()
 
-    def harvest(done: set[Future[Outcome]]) -> None:
-        for future in done:
-            market = running.pop(future)
-            known[market] = future.result()
-            journal.append(known[market])
-            advance(known[market].stage is not None)
+    def tasks() -> Iterator[Task]:
+        """Draw the next market of the plan, which grows while markets are measured."""
+        while not stopped.is_set():
+            left = (m for m in plan.markets(outcomes) if m not in outcomes and m not in begun)
+            if (market := next(left, None)) is None:
+                return
+            begun.add(market)
+            config = configurations.of(market)
+            yield market, config, fingerprint(config)
 
-    def waiting() -> Iterator[Market]:
-        under_way = set(running.values())
-        return (m for m in plan.markets(known) if m not in known and m not in under_way)
-
-    with _pool(workers) as pool:
-        try:
-            while (market := next(waiting(), None)) or running:
-                if market and len(running) < workers:
-                    config = configurations.of(market)
-                    with _interrupts_held():
-                        future = pool.submit(measure, market, config, fingerprint(config))
-                    running[future] = market
-                    continue
-                harvest(wait(running, return_when=FIRST_COMPLETED).done)
-        except BrokenProcessPool:
-            raise UserError(
-                "A worker ended without an answer; often memory ran out: try --workers"
-                f" {max(1, workers - 1)}. Finished markets are kept in {journal.path}: the same"
-                " command goes on from there."
-            ) from None
-        except KeyboardInterrupt:
-            harvest(wait(running).done)
-            raise
-    return {market: known[market] for market in plan.markets(known)}
+    with _stop_at_interrupt() as stopped:
+        while not stopped.is_set() and not outcomes.keys() >= set(plan.markets(outcomes)):
+            with closing(executor.run(_measure, None, tasks())) as results:
+                for ended in results:
+                    if ended.result is None:
+                        raise UserError(
+                            f"{ended.error} Finished markets are kept in {journal.path}: the same"
+                            " command goes on from there."
+                        )
+                    outcomes[ended.result.market] = ended.result
+                    journal.append(ended.result)
+                    advance(ended.result.stage is not None)
+    if stopped.is_set():
+        raise KeyboardInterrupt
+    return {market: outcomes[market] for market in plan.markets(outcomes)}
 
 
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes: a fork would copy a Numba thread pool that no longer runs."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
-            yield pool
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+def _measure(shared: None, task: Task) -> Outcome:
+    """Measure a market in a worker."""
+    return measure(*task)
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold interrupts back for a moment, and for good in every process started meanwhile.
+def _stop_at_interrupt() -> Iterator[Event]:
+    """Set the event at the first Ctrl-C, so that what runs may finish; the second interrupts."""
+    stopped = Event()
 
-    Ctrl-C reaches all processes of a terminal, and what it means is the parent's to decide: a
-    process inherits what was held back when it started.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    def stop(*_: object) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
-        yield
+        yield stopped
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)

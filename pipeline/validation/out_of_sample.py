@@ -1,0 +1,144 @@
+"""Compute the statistics of the out-of-sample days and their trades (validation rules §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine.metrics import annualised
+from gpu_engine.outcomes import net_return
+from gpu_engine.records import STOP, Candles, Costs, Float
+from pipeline.search.evaluator import Evaluator
+from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
+from pipeline.validation.stages import judge
+from pipeline.validation.statistics import sharpe_test
+from pipeline.validation.walk_forward import Validation
+
+
+def judged_figures(validation: Validation) -> dict[str, float]:
+    """Out-of-sample metrics that gates judge (validation rules §6)."""
+    return {n: float(validation.metrics[n]) for n in ("net_profit", "sharpe_ratio", "sample_size")}
+
+
+def luck_decides(validation: Validation, statistics: dict[str, Any]) -> bool:
+    """Whether the stage depends on tests not made yet: it would be MATURE if they passed."""
+    return judge(judged_figures(validation) | statistics | {"reality_check_p": 0.0})[0] == "MATURE"
+
+
+def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[str, Any]:
+    """Compute the statistics of validation rules §3 that these days and trades give, by name."""
+    test = sharpe_test(validation.daily)
+    bands = zero_drift_bands(validation.daily, generator(seed, BANDS))
+    exits = ambiguity(
+        evaluator.candles,
+        validation.trades,
+        _target_multiples(validation, evaluator),
+        evaluator.costs,
+        evaluator.risk.position_fraction,
+    )
+    return {
+        "p_value": test.p_value,
+        "z_score": test.z_score,
+        "is_overfit": is_overfit(validation),
+        "walk_forward_efficiency": walk_forward_efficiency(validation),
+        "stability_score": validation.final.stability_score,
+        "monte_carlo_var": bands.value_at_risk,
+        "monte_carlo_drawdown": bands.drawdown,
+        "ambiguous_exit_share": exits.exit_share,
+        "net_profit_target_first": exits.net_profit_target_first,
+    }
+
+
+def _target_multiples(validation: Validation, evaluator: Evaluator) -> Float:
+    """Target multiple of every out-of-sample trade: that of its window's winner."""
+    names = [dimension.parameter.name for dimension in evaluator.space.dimensions]
+    position = names.index("target_multiple")
+    result = np.full(len(validation.trades), np.nan)
+    for window in validation.windows:
+        test, entry = window.split.test, validation.trades["entry_bar"]
+        if window.search.point is not None:
+            result[(entry >= test.start) & (entry < test.end)] = window.search.point[position]
+    return result
+
+
+def is_overfit(validation: Validation) -> bool | None:
+    """OOS Sharpe below half the winners' mean in-sample Sharpe; None when that is not positive."""
+    promised = _mean(validation, lambda metrics: float(metrics["sharpe_ratio"]))
+    if promised is None:
+        return None
+    return float(validation.metrics["sharpe_ratio"]) < 0.5 * promised
+
+
+def walk_forward_efficiency(validation: Validation) -> float | None:
+    """Annualised OOS over mean annualised in-sample net profit; None when that is not positive."""
+    promised = _mean(
+        validation, lambda metrics: annualised(float(metrics["net_profit"]), int(metrics["n_days"]))
+    )
+    if promised is None:
+        return None
+    return annualised(float(validation.metrics["net_profit"]), len(validation.daily)) / promised
+
+
+def _mean(validation: Validation, figure: Callable[[Any], float]) -> float | None:
+    """Mean of an in-sample figure over the windows' winners, where it is positive."""
+    values = [figure(w.in_sample) for w in validation.windows if w.in_sample is not None]
+    mean = float(np.mean(values)) if values else 0.0
+    return mean if mean > 0.0 else None
+
+
+def parameter_spread(
+    validation: Validation, names: Sequence[str]
+) -> dict[str, dict[str, float | None]]:
+    """Smallest, median and largest winning value of every parameter over the windows."""
+    points = [w.search.point for w in validation.windows if w.search.point is not None]
+    if not points:
+        return {}
+    stacked = np.stack(points)
+    columns = zip(names, stacked.T, strict=True)
+    return {
+        name: {"min": float(c.min()), "median": float(np.median(c)), "max": float(c.max())}
+        for name, c in columns
+    }
+
+
+class Ambiguity(NamedTuple):
+    """Share of trades with such an exit bar, and the net profit had the target come first.
+
+    Both None without trades. The trades stay the same: what a better exit would have done to
+    circuit breakers and to later entries is not followed.
+    """
+
+    exit_share: float | None
+    net_profit_target_first: float | None
+
+
+def ambiguity(
+    candles: Candles,
+    trades: NDArray[Any],
+    target_multiple: Float,
+    costs: Costs,
+    position_fraction: float,
+) -> Ambiguity:
+    """Measure how many trades ended in a bar that touched both stop and target (fills rules §7.4).
+
+    Candles cannot tell which came first; the engine lets the stop come first.
+
+    Parameters
+    ----------
+    trades : array of dtype `TRADE` and shape (m,)
+    target_multiple : float64 array of shape (m,)
+        Of each trade's exit setting: the target's distance in stop distances.
+    """
+    if not len(trades):
+        return Ambiguity(None, None)
+    side, entry, bar = trades["side"], trades["entry"], trades["exit_bar"]
+    stop = trades["exit"] / (1.0 - side * costs.slippage)
+    target = entry + target_multiple * (entry - stop)
+    favourable = np.where(side > 0, candles.high[bar], candles.low[bar])
+    both = (trades["reason"] == STOP) & (side * favourable >= side * target)
+    reached = net_return(side, entry, target, costs.fee_rate)
+    returns = position_fraction * np.where(both, reached, trades["ret"])
+    return Ambiguity(float(both.mean()), float(np.prod(1.0 + returns) - 1.0))
