@@ -19,10 +19,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline import explain, monitor, verify
 from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, load
 from pipeline.config.commands import ServeConfig
 from pipeline.errors import UserError
+from pipeline.report import __main__ as report
 from support.documents import PAGES, ROOT, commands, fences, inline
+from support.runs import run_here
+from support.stored import command as stored_command
+from support.sweeping import sweep_here
 
 SHARED = (ROOT / "../shared").resolve()
 SCHEMAS = {
@@ -34,6 +39,16 @@ SCHEMAS = {
 }
 #: Programs that read what a training has stored.
 STORED = {"scripts/explain", "scripts/verify", "scripts/monitor", "scripts/report"}
+#: How a command is run without a process of its own.
+DOORS = {
+    "train": run_here,
+    "backtest": functools.partial(run_here, command="backtest"),
+    "sweep": sweep_here,
+    "explain": functools.partial(stored_command, explain),
+    "verify": functools.partial(stored_command, verify),
+    "monitor": functools.partial(stored_command, monitor),
+    "report": functools.partial(stored_command, report),
+}
 
 COMMANDS = commands()
 REAL = sorted({command.text for command in COMMANDS if not command.fenced})
@@ -89,7 +104,20 @@ def training_before(text):
 
 
 def execute(text, folder):
-    """Run a command in ``folder`` as a person would beside the repository's neighbours."""
+    """Run a command in ``folder``, through its own door in this process where it has one.
+
+    That every program starts as a process is what the tests of ``--help`` show.
+    """
+    program, arguments = split(text)
+    door = DOORS.get(re.split(r"[./]", program)[-1])
+    if door is None:
+        return start(text, folder)
+    finished = door(folder, *arguments)
+    return subprocess.CompletedProcess(text, finished.status, finished.out, finished.err)
+
+
+def start(text, folder):
+    """Run a command as a process, as a person would beside the repository's neighbours."""
     words = shlex.split(text)
     words[0] = sys.executable if words[0] == "python" else str(ROOT / words[0])
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -159,7 +187,7 @@ def test_a_fenced_command_is_configured_as_the_page_says(command):
 def helped(tmp_path_factory):
     """What a program says to ``--help``."""
     folder = tmp_path_factory.mktemp("help")
-    return functools.cache(lambda program: execute(f"{program} --help", folder))
+    return functools.cache(lambda program: start(f"{program} --help", folder))
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -166,6 +166,14 @@ def test_a_failure_hides_addresses_and_the_next_start_tries_again(clone):
     assert said(start(clone)) == [TRAINING]
 
 
+def test_an_extra_that_does_not_exist_is_refused(clone):
+    asked = subprocess.run(
+        ["scripts/environment", "studo"], cwd=clone, capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 2
+    assert asked.stderr == "scripts/environment takes one of studio, or nothing; given: studo\n"
+
+
 def test_a_terminal_shows_the_seconds_pass(clone):
     (clone / "between").write_text("1.5")
     screen, terminal = pty.openpty()

@@ -7,7 +7,9 @@ from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse
 
 from pipeline.web.api.app import create_app
+from support.serving import service_over
 
+HERE = "http://127.0.0.1:8080"
 START = "/api/training/start"
 ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"
 
@@ -19,6 +21,16 @@ TRAVERSAL = [
     "a\x00b",
     "${oc.env:PATH}",
 ]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """One client for all: what is refused leaves nothing behind."""
+    with (
+        service_over(tmp_path_factory.mktemp("refused")) as service,
+        TestClient(create_app(service, starts_a_minute=10_000), base_url=HERE) as client,
+    ):
+        yield client
 
 
 def detail(answer, status=422):
