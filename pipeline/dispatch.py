@@ -17,9 +17,9 @@ from pipeline.config import DispatchConfig, load
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    program = "python -m pipeline.dispatch"
-    given = Parser(program, "[KEY=VALUE ...]", __doc__, DispatchConfig, "dispatch").read(arguments)
-    config = load([*given.ids, *given.overrides], DispatchConfig, "dispatch")
+    usage = "python -m pipeline.dispatch [KEY=VALUE ...]"
+    parser = Parser("dispatch", usage, __doc__, DispatchConfig, "dispatch")
+    config = load(parser.read(arguments).words, DispatchConfig, "dispatch")
 
     from pipeline.queue import lease
     from pipeline.queue.dispatcher import _Dispatcher

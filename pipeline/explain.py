@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Explain one configuration and return the exit status."""
-    given = stored_parser("explain", "ID", __doc__, StorageOnly).read(arguments)
-    config = load(given.overrides, StorageOnly, "stored")
-    configuration_id = single_id(given.ids)
+    line = stored_parser("explain", "ID", __doc__, StorageOnly).read(arguments)
+    config = load(line.overrides, StorageOnly, "stored")
+    configuration_id = single_id(line.ids)
 
     from pipeline.results.jsonable import dumps
     from pipeline.review.explanation import explain
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             configuration, repository.configurations.events(configuration.id), grid_size
         )
     console = Console()
-    if given.options.json:
+    if line.options.json:
         console.print(dumps(explanation.to_dict()))
     else:
         _show(console, explanation)

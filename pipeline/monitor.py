@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Monitor configurations, print what came of it, and return the exit status."""
-    given = stored_parser("monitor", "[ID ...]", __doc__, StoredConfig).read(arguments)
-    config = load(given.overrides, StoredConfig, "stored")
-    if config.data is not None and not given.ids:
+    line = stored_parser("monitor", "[ID ...]", __doc__, StoredConfig).read(arguments)
+    config = load(line.overrides, StoredConfig, "stored")
+    if config.data is not None and not line.ids:
         raise UserError(
             "data=... holds the candles of one market: name the configurations it is for."
         )
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console = Console()
     with opened(config) as repository:
-        configurations = _configurations(repository, given.ids, config)
+        configurations = _configurations(repository, line.ids, config)
         outcomes = []
         with console.progress("configurations", len(configurations)) as advance:
             for configuration in configurations:
@@ -45,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     monitor_configuration(config, repository, configuration, console.note)
                 )
                 advance(1)
-    if given.options.json:
+    if line.options.json:
         console.print(dumps({"configurations": [asdict(outcome) for outcome in outcomes]}))
     else:
         _show(console, outcomes)
     # Of all that are stored some may be out of reach; one that was named must not be.
-    statuses = [o.status for o in outcomes if given.ids or o.status != command.MISTAKE]
+    statuses = [o.status for o in outcomes if line.ids or o.status != command.MISTAKE]
     return max(statuses, default=command.DONE)
 
 

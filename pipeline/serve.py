@@ -23,9 +23,8 @@ ENDING = "Ctrl-C ends it; jobs go on"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = Parser("scripts/serve", "[KEY=VALUE ...]", __doc__, ServeConfig, "serve")
-    given = parser.read(arguments)
-    config = load([*given.ids, *given.overrides], ServeConfig, "serve")
+    parser = Parser("serve", "scripts/serve [KEY=VALUE ...]", __doc__, ServeConfig, "serve")
+    config = load(parser.read(arguments).words, ServeConfig, "serve")
     security = Security(config.host, token(config.token_file))
     serve(Console(), config, security)
     return command.DONE
@@ -69,13 +68,13 @@ def token(file: str | None) -> str | None:
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None
     try:
-        held = Path(file).read_text("utf-8").strip()
+        text = Path(file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UserError(f"token_file={file} cannot be read: {reason}.") from None
-    if not held:
+    if not text:
         raise UserError(f"token_file={file} is empty: put the token in it, on one line.")
-    return held
+    return text
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -30,11 +30,11 @@ class Words(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    usage = "markets=all|NAME,PATTERN,... [KEY=VALUE ...] [--dry-run]"
-    parser = Parser("scripts/sweep", usage, __doc__, SweepConfig, "sweep")
+    usage = "scripts/sweep markets=all|NAME,PATTERN,... [KEY=VALUE ...] [--dry-run]"
+    parser = Parser("sweep", usage, __doc__, SweepConfig, "sweep")
     parser.add_argument("--dry-run", action="store_true", help="only say what it would take")
-    given = parser.read(arguments)
-    words = split([*given.ids, *given.overrides])
+    line = parser.read(arguments)
+    words = split(line.words)
     config = load(words.own, SweepConfig, "sweep")
     configs = compose(chosen_markets(config.markets), words.markets)
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.sweeps.running import sweep
 
     console, asked = Console(), Asked(configs, tuple(words.markets))
-    if config.dry_run or given.options.dry_run:
+    if config.dry_run or line.options.dry_run:
         slots = min(make_executor(config.executor).slots, len(asked.configs))
         at_once = slots if config.executor.several_nodes else min(slots, cores())
         plan(console, asked.configs, slots, at_once)

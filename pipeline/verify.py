@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify one configuration, print the receipt, and return the exit status."""
-    given = stored_parser("verify", "ID", __doc__, StoredConfig).read(arguments)
-    config = load(given.overrides, StoredConfig, "stored")
-    configuration_id = single_id(given.ids)
+    line = stored_parser("verify", "ID", __doc__, StoredConfig).read(arguments)
+    config = load(line.overrides, StoredConfig, "stored")
+    configuration_id = single_id(line.ids)
 
     from pipeline.results.jsonable import dumps
     from pipeline.review.stored import find, opened
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with opened(config) as repository:
         configuration = find(repository, configuration_id)
         receipt = _verified(config, repository, configuration, console.note)
-    if given.options.json:
+    if line.options.json:
         console.print(dumps(receipt.to_dict()))
     else:
         _show(console, receipt)

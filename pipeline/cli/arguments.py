@@ -15,67 +15,60 @@ LATEST = "latest"
 
 
 class Arguments(NamedTuple):
-    """A command line: ids, KEY=VALUE words for Hydra, and the values of its options."""
+    """A command line: its words, and the values of its options."""
 
-    ids: list[str]
-    overrides: list[str]
+    words: list[str]
     options: argparse.Namespace
+
+    @property
+    def ids(self) -> list[str]:
+        """The words that are no KEY=VALUE."""
+        return [word for word in self.words if "=" not in word]
+
+    @property
+    def overrides(self) -> list[str]:
+        """The words for Hydra: KEY=VALUE."""
+        return [word for word in self.words if "=" in word]
 
 
 class Parser(argparse.ArgumentParser):
-    """The command line of a command, whose help ends with the keys of its configuration.
+    """The command line of a command, whose help ends with the keys that KEY=VALUE may give.
 
-    Parameters
-    ----------
-    program : str
-        How the command is called: ``scripts/sweep``.
-    usage : str
-        What follows.
-    description : str or None
-        The docstring of its module.
-    schema : type of Section or None
-        What its KEY=VALUE words come to; None where it takes none.
-    config_name : str
-        The file in `conf` to start from, without ``.yaml``.
+    ``description`` is the docstring of its module, ``config_name`` the file in `conf` to start
+    from, without ``.yaml``.
     """
 
     def __init__(
         self,
-        program: str,
+        command: str,
         usage: str,
         description: str | None,
-        schema: type[Section] | None = None,
-        config_name: str = "",
+        schema: type[Section],
+        config_name: str,
     ) -> None:
         super().__init__(
-            prog=program.rpartition(".")[2].rpartition("/")[2],
-            usage=f"{program} {usage}",
+            prog=command,
+            usage=usage,
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
         self._schema, self._config_name = schema, config_name
 
     def format_help(self) -> str:
         """Return the help, with a line for every key."""
-        text = super().format_help()
-        return (
-            f"{text}\n{explain_keys(self._schema, self._config_name)}\n" if self._schema else text
-        )
+        return f"{super().format_help()}\n{explain_keys(self._schema, self._config_name)}\n"
 
-    def read(self, arguments: Sequence[str] | None) -> Arguments:
-        """Read the command line, or ``arguments`` in its place."""
-        if self._schema:
-            self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-        options = self.parse_intermixed_args(arguments)
-        words = vars(options).pop("words", [])
-        ids = [word for word in words if "=" not in word]
-        return Arguments(ids, [word for word in words if "=" in word], options)
+    def read(self, command_line: Sequence[str] | None) -> Arguments:
+        """Read a command line; None is the process's own."""
+        options = self.parse_intermixed_args(command_line)
+        return Arguments(options.words, options)
 
 
 def stored_parser(command: str, ids: str, description: str | None, schema: type[Section]) -> Parser:
     """Return the parser of a command on stored configurations, which prints JSON when asked."""
-    usage = f"{ids} [KEY=VALUE ...] [--json]"
-    parser = Parser(f"scripts/{command}", usage, description, schema, "stored")
+    usage = f"scripts/{command} {ids} [KEY=VALUE ...] [--json]"
+    parser = Parser(command, usage, description, schema, "stored")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 

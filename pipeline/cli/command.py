@@ -38,22 +38,10 @@ Schema = TypeVar("Schema", bound=Section)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job of a multirun ended.
+    """How a job of a multirun ended: its exit status, and a sentence where something went wrong.
 
-    Attributes
-    ----------
-    market : str
-        The choice of that name; empty where a command has none.
-    overrides : tuple of str
-        The words that Hydra gave the job.
-    folder : Path
-        Where the job left its files.
-    status : int
-        Its exit status.
-    error : str or None
-        A sentence about what went wrong.
-    seconds : float
-        How long it took.
+    ``market`` is the choice of that name, empty where a command has none; ``overrides`` are the
+    words that Hydra gave the job, ``folder`` is where it left its files.
     """
 
     market: str
@@ -155,9 +143,14 @@ def _run_hydra(
         _say(explain_composition(error) + _missing_data_hint(error))
         return MISTAKE
     status = max((outcome.status for outcome in outcomes), default=DONE)
-    if finish is not None and multirun:
-        return _finished(finish, outcomes, status)
-    return status
+    if finish is None or not multirun:
+        return status
+    try:
+        finish(outcomes)
+    except UserError as error:
+        _say(str(error))
+        return FAILED
+    return min(status, FAILED)
 
 
 def run_plain(main: Callable[[], int]) -> NoReturn:
@@ -217,18 +210,6 @@ def _explained(error: UserError | MemoryError) -> tuple[int, str]:
     if not isinstance(error, OutOfDeviceMemoryError):
         raise error
     return FAILED, f"{error}. Use a GPU with more memory, or backend=numba."
-
-
-def _finished(
-    finish: Callable[[Sequence[Outcome]], None], outcomes: Sequence[Outcome], status: int
-) -> int:
-    """Finish a multirun; return its exit status."""
-    try:
-        finish(outcomes)
-    except UserError as error:
-        _say(str(error))
-        return FAILED
-    return FAILED if status != DONE else DONE
 
 
 def _missing_data_hint(error: Exception) -> str:

@@ -17,13 +17,15 @@ from pipeline.config.commands import (
 from pipeline.config.data import (
     CcxtData,
     DataConfig,
+    ExchangeConfig,
     FileData,
+    MarketConfig,
     PlantConfig,
     SurrogateConfig,
     SyntheticData,
+    Timeframe,
 )
-from pipeline.config.loading import checked, composed, load, resolved, validated
-from pipeline.config.market import ExchangeConfig, MarketConfig, Timeframe
+from pipeline.config.loading import checked, composed, load, validated
 from pipeline.config.run import (
     BackendConfig,
     CostsConfig,

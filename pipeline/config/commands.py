@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.data import CcxtData, DataConfig, FileData, SyntheticData
-from pipeline.config.market import MarketConfig
+from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData
 from pipeline.config.run import (
     BackendConfig,
     CostsConfig,

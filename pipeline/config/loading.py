@@ -62,33 +62,22 @@ def composed(overrides: Sequence[str], config_name: str) -> DictConfig:
 
 
 def checked(composed: DictConfig, schema: type[Schema]) -> Schema:
-    """Resolve, check and type a composed configuration; see `load`.
+    """Resolve, check and type a composed configuration; keys still ``???`` are missing. See `load`.
 
     Raises
     ------
     UserError
         If an interpolation has no value, or anything is misspelt, missing or impossible.
     """
+    from omegaconf import OmegaConf
+
     from pipeline.config.refusals import MISTAKES, explain_composition
 
     try:
-        values = resolved(composed)
+        values: Any = _without_missing(OmegaConf.to_container(composed, resolve=True))
     except MISTAKES as error:
         raise UserError(explain_composition(error)) from None
     return validated(values, schema)
-
-
-def resolved(composed: DictConfig) -> Any:
-    """Plain values with every interpolation replaced; keys still ``???`` are left out.
-
-    Raises
-    ------
-    omegaconf.errors.OmegaConfBaseException
-        If an interpolation has no value, for example an environment variable that is not set.
-    """
-    from omegaconf import OmegaConf
-
-    return _without_missing(OmegaConf.to_container(composed, resolve=True))
 
 
 def validated(values: Mapping[str, Any], schema: type[Schema]) -> Schema:

@@ -112,7 +112,7 @@ class _Executor(Section):
     @property
     def several_nodes(self) -> bool:
         """Whether tasks may run on other machines, which see neither this disk nor its SQLite."""
-        return False
+        return getattr(self, "address", "local") != "local"
 
 
 class LocalExecutor(_Executor):
@@ -148,11 +148,6 @@ class RayExecutor(_Executor):
         if address not in ("local", "auto") and not re.fullmatch(r"ray://[^/\s]+:\d+", address):
             raise ValueError("must be local, auto or ray://HOST:PORT")
         return address
-
-    @property
-    def several_nodes(self) -> bool:
-        """Whether tasks may run on other machines, which see neither this disk nor its SQLite."""
-        return self.address != "local"
 
 
 #: Where a run's work is done.

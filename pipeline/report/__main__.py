@@ -18,10 +18,10 @@ from pipeline.errors import UserError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write one page and return the exit status."""
-    given = _parser().read(arguments)
-    sweep_id, path = given.options.sweep, given.options.output
-    config = load(given.overrides, StoredConfig, "stored")
-    configuration_id = "" if sweep_id else single_id(given.ids)
+    line = _parser().read(arguments)
+    sweep_id, path = line.options.sweep, line.options.output
+    config = load(line.overrides, StoredConfig, "stored")
+    configuration_id = "" if sweep_id else single_id(line.ids)
 
     from pipeline.report.loading import load_report, load_sweep
     from pipeline.report.page import page, sweep_page
@@ -56,8 +56,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _parser() -> Parser:
-    usage = "ID|--sweep ID [KEY=VALUE ...] [-o FILE]"
-    parser = Parser("scripts/report", usage, __doc__, StoredConfig, "stored")
+    usage = "scripts/report ID|--sweep ID [KEY=VALUE ...] [-o FILE]"
+    parser = Parser("report", usage, __doc__, StoredConfig, "stored")
     parser.add_argument("--sweep", metavar="ID", help=f"of a sweep, or '{LATEST}'")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="where to; ID.html unless given"

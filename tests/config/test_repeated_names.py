@@ -4,9 +4,8 @@ from dataclasses import fields
 from typing import get_args
 
 from gpu_engine.records import METRICS
-from pipeline.config import Objective
+from pipeline.config import Objective, Timeframe
 from pipeline.config.data import QualityConfig
-from pipeline.config.market import Timeframe
 from pipeline.market_data.quality.report import QualityLimits
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
