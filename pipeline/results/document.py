@@ -1,8 +1,8 @@
-"""Filling the V3 configuration document from plain records, and checking it against its schema.
+"""Build, change and check the V3 configuration document.
 
 What candles can tell is computed by `pipeline.results.performance` (configuration rules §2); the
-rest is null. A finished document is validated twice: by the models as it is built, and by the JSON
-Schema that readers in other languages rely on, so the two cannot part unnoticed.
+rest is null. Whatever is built or changed here is validated by the models. Readers in other
+languages rely on the JSON Schema that is generated from them; a test proves that both agree.
 
 ``pattern_health.months_since_discovery`` is a fact about the moment of reading, so the stored
 document holds null and `as_read` fills it in: a number written today would be wrong tomorrow.
@@ -10,25 +10,25 @@ document holds null and `as_read` fills it in: a number written today would be w
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from pydantic.json_schema import GenerateJsonSchema
 
-from gpu_engine.records import Costs, Float, RiskLimits
+from gpu_engine.records import Float
+from pipeline.config.run import CostsConfig, RiskConfig
 from pipeline.results import document_models as v3
 from pipeline.results import performance
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import Trades
+from pipeline.results.records import Configuration
 from pipeline.validation.stages import STAGE_SIZE, Stage
 
 SCHEMA_FILE = "configuration_v3.schema.json"
+#: Statistics that a row keeps beside those of the document.
+_OF_THE_ROW_ALONE = ("parameter_spread", "whole_history")
 _MONTH = timedelta(days=365.2425 / 12)
 
 
@@ -38,58 +38,29 @@ def new_configuration_id(pattern: str, at: datetime) -> str:
 
 
 def build_document(
-    *,
-    configuration_id: str,
-    pattern: str,
-    stage: Stage,
-    exchange: str,
-    pair: str,
-    timeframe: str,
-    synthetic: bool,
-    discovered_at: datetime,
-    parameters: Mapping[str, Any],
-    in_sample: Mapping[str, Any],
-    out_of_sample: Mapping[str, Any],
-    oos_returns: Float,
-    oos_trades: Trades,
-    costs: Costs,
-    risk: RiskLimits,
-    circuit_breakers: Mapping[str, Any],
-    statistics: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-    taker_fee: float,
-    avg_spread_bps: float | None = None,
+    configuration: Configuration,
+    costs: CostsConfig,
+    risk: RiskConfig,
+    daily: Float,
+    trades: Trades,
+    avg_spread_bps: float | None,
 ) -> dict[str, Any]:
     """Build the V3 document of one configuration.
 
     Parameters
     ----------
-    configuration_id : str
-        From `new_configuration_id`.
-    pattern : str
-        The strategy's name, ``LIQUIDITY_SWEEP_V3``.
-    synthetic : bool
-        True when the candles were generated.
-    discovered_at : datetime
-        Aware.
-    in_sample, out_of_sample : mapping
-        Metrics by name (`gpu_engine.records.METRICS`): of the stored configuration on the days it
-        was trained on, and of the stitched out-of-sample series.
-    oos_returns : float64 array of shape (D,)
+    configuration : Configuration
+        Its row; ``document`` and ``circuit_breakers`` are not read. A statistic that it lacks is
+        null. Of ``provenance`` the document takes what `document_models.Metadata` names; candle
+        times may be int64 milliseconds.
+    costs, risk : CostsConfig, RiskConfig
+        Those it was trained with. Breakers that a backtest cannot honour are carried along.
+    daily : float64 array of shape (D,)
         Daily net returns of the out-of-sample series.
-    oos_trades : `TRADE` array of shape (m,)
-        In the order of their entries.
-    circuit_breakers : mapping
-        Those of live trading; the two that a backtest honours are taken from ``risk``.
-    statistics : mapping
-        Fields of `sections.StatisticalValidation` that validation computed; the others are null.
-    provenance : mapping
-        At least the fields of `sections.Metadata` that are not parameters here; candle times may
-        be int64 milliseconds. More is ignored: the row keeps it all.
-    taker_fee : float
-        Of the market, fraction of notional a side.
+    trades : `TRADE` array of shape (m,)
+        Of the out-of-sample series, in the order of their entries.
     avg_spread_bps : float or None
-        EDGE estimate over the history.
+        `pipeline.results.performance.average_spread_bps` of the whole history.
 
     Returns
     -------
@@ -101,39 +72,37 @@ def build_document(
     pydantic.ValidationError
         When a value is missing, unknown or of the wrong kind: a mistake of the caller's.
     """
-    given = {
-        "id": configuration_id,
-        "pair": pair,
-        "pattern": pattern,
+    metrics, stage = configuration.out_of_sample, configuration.lifecycle_stage
+    sections = {
+        "id": configuration.id,
+        "pair": configuration.pair,
+        "pattern": configuration.strategy,
         "status": stage,
-        "metadata": _metadata(provenance, discovered_at, synthetic),
-        "context": {"pair": pair, "exchange": exchange, "timeframe": timeframe},
-        "parameters": parameters,
-        "performance": _performance(out_of_sample, oos_trades, costs),
+        "metadata": _named(v3.Metadata, configuration.provenance)
+        | {
+            "discovery_date": configuration.created_at.astimezone(UTC),
+            "synthetic": configuration.synthetic,
+        },
+        "context": _named(v3.Context, vars(configuration)),
+        "parameters": configuration.parameters,
+        "performance": _performance(metrics, trades, costs),
         "statistical_validation": _unknown(v3.StatisticalValidation)
-        | dict(statistics)
-        | _validation(out_of_sample, oos_returns, oos_trades),
-        "in_sample": in_sample,
+        | {n: v for n, v in configuration.statistics.items() if n not in _OF_THE_ROW_ALONE}
+        | _validation(metrics, daily, trades),
+        "in_sample": configuration.in_sample,
         "execution_metrics": _unknown(v3.ExecutionMetrics),
         "ensemble_regime_classification": _unknown(v3.EnsembleRegimeClassification)
         | {"final_regime_probability": _unknown(v3.RegimeProbability)},
         "alternative_data_signals": _unknown(v3.AlternativeDataSignals),
         "adversarial_analysis": _unknown(v3.AdversarialAnalysis),
-        "risk_allocation": _unknown(v3.RiskAllocation)
-        | _allocation(stage, risk, out_of_sample, oos_returns),
+        "risk_allocation": _unknown(v3.RiskAllocation) | _allocation(stage, risk, metrics, daily),
         "market_microstructure": _unknown(v3.MarketMicrostructure)
-        | {"avg_spread_bps": avg_spread_bps, "taker_fee": taker_fee},
+        | {"avg_spread_bps": avg_spread_bps, "taker_fee": costs.fee_rate},
         "pattern_health": _unknown(v3.PatternHealth) | {"death_signals": {}},
-        "circuit_breakers": dict(circuit_breakers)
-        | {
-            "max_daily_loss": risk.max_daily_loss,
-            "consecutive_losses_limit": risk.consecutive_losses_limit,
-        },
+        "circuit_breakers": _named(v3.CircuitBreakers, risk.model_dump()),
         "meta_learning_outputs": _unknown(v3.MetaLearningOutputs),
     }
-    document = v3.ConfigurationV3.model_validate(jsonable(given)).model_dump(mode="json")
-    validate_document(document)
-    return document
+    return v3.ConfigurationV3.model_validate(jsonable(sections)).model_dump(mode="json")
 
 
 def restaged(
@@ -180,7 +149,7 @@ def executed(
 ) -> dict[str, Any]:
     """Return a stored document as a report of live orders leaves it: stage, sizes and ``metrics``.
 
-    ``metrics`` are fields of `sections.ExecutionMetrics`; those not named stay what they were.
+    ``metrics`` are fields of `document_models.ExecutionMetrics`; the others stay what they were.
     """
     changed = _sized(document, stage) | {
         "execution_metrics": document["execution_metrics"] | dict(metrics)
@@ -201,8 +170,8 @@ def _sized(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
 
 
 def validate_document(document: Mapping[str, Any]) -> None:
-    """Check a document against the JSON Schema; `jsonschema.ValidationError` says what is wrong."""
-    _validator().validate(document)
+    """Check a document against its models; `pydantic.ValidationError` says what is wrong."""
+    v3.ConfigurationV3.model_validate(document)
 
 
 def as_read(document: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -218,7 +187,7 @@ def json_schema() -> dict[str, Any]:
     schema = v3.ConfigurationV3.model_json_schema(
         mode="serialization", schema_generator=_WithoutFieldTitles
     )
-    return {"$schema": Draft202012Validator.META_SCHEMA["$id"]} | schema
+    return {"$schema": GenerateJsonSchema.schema_dialect} | schema
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):
@@ -228,24 +197,16 @@ class _WithoutFieldTitles(GenerateJsonSchema):
         return False
 
 
-@cache
-def _validator() -> Draft202012Validator:
-    """Read the schema that ships, which is the one that others read."""
-    return Draft202012Validator(json.loads((files(__package__) / SCHEMA_FILE).read_text("utf-8")))
-
-
 def _unknown(section: type[v3.Section]) -> dict[str, Any]:
     return dict.fromkeys(section.model_fields)
 
 
-def _metadata(
-    provenance: Mapping[str, Any], discovered_at: datetime, synthetic: bool
-) -> dict[str, Any]:
-    known = {name: provenance[name] for name in v3.Metadata.model_fields if name in provenance}
-    return known | {"discovery_date": discovered_at.astimezone(UTC), "synthetic": synthetic}
+def _named(section: type[v3.Section], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of ``values`` that are fields of a section."""
+    return {name: values[name] for name in section.model_fields if name in values}
 
 
-def _performance(metrics: Mapping[str, Any], trades: Trades, costs: Costs) -> dict[str, Any]:
+def _performance(metrics: Mapping[str, Any], trades: Trades, costs: CostsConfig) -> dict[str, Any]:
     return {
         "gross_WR": performance.gross_win_rate(trades, costs.slippage),
         "avg_win": metrics["avg_win"],
@@ -271,7 +232,7 @@ def _validation(metrics: Mapping[str, Any], returns: Float, trades: Trades) -> d
 
 
 def _allocation(
-    stage: Stage, risk: RiskLimits, metrics: Mapping[str, Any], returns: Float
+    stage: Stage, risk: RiskConfig, metrics: Mapping[str, Any], returns: Float
 ) -> dict[str, Any]:
     return {
         "kelly_fraction": performance.kelly_fraction(

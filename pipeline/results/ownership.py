@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
+import psutil
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -29,13 +29,19 @@ def host() -> str:
 
 
 def started(pid: int) -> str | None:
-    """Identity of the start of process ``pid``; None where no such process lives here.
+    """Return when process ``pid`` started, in seconds after the boot; None where none lives here.
 
-    A zombie is dead: it has ended, and only its parent has not looked yet.
+    A zombie is dead: it has ended, and only its parent has not looked yet. Both times that are
+    subtracted move when the clock is set; their difference does not. So a process is taken for
+    another only if it got the same id in the same hundredth of a second after a reboot.
     """
-    if Path("/proc/self/stat").exists():
-        return _started_linux(pid)
-    return _started_ps(pid)
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return f"{process.create_time() - psutil.boot_time():.2f}"
+    except psutil.NoSuchProcess:
+        return None
 
 
 def is_alive(pid: int, process_started: str) -> bool:
@@ -43,36 +49,16 @@ def is_alive(pid: int, process_started: str) -> bool:
     return started(pid) == process_started
 
 
+@cache
+def _start_of(pid: int) -> str:
+    start = started(pid)
+    assert start is not None, "this process runs"
+    return start
+
+
 def own_start() -> str:
-    """Identity of the start of this process."""
-    moment = started(os.getpid())
-    assert moment is not None, "this process runs"
-    return moment
-
-
-def _started_linux(pid: int) -> str | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the program's name in brackets, which may hold spaces and brackets.
-    state, *rest = stat.rpartition(")")[2].split()
-    if state in "ZX":
-        return None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}:{rest[18]}"  # field 22 of proc(5), starttime
-
-
-def _started_ps(pid: int) -> str | None:
-    answer = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
-    )
-    state, _, moment = answer.stdout.strip().partition(" ")
-    return None if not state or state.startswith("Z") else moment.strip()
+    """Return `started` of this process, which never changes."""
+    return _start_of(os.getpid())
 
 
 #: An owner on another host that has been silent for so long is taken for dead.

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpu_engine.records import Candles
 from pipeline.config import SimulationConfig
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.document import build_document, executed, rejudged, restaged
-from pipeline.results.document_models import StatisticalValidation
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.live_orders import gated, shown
 from pipeline.review.rejudging import EXECUTION, MONITOR, SWEEP, held
 from pipeline.strategies.registry import load_strategy
-from pipeline.training.storing import LIVE_BREAKERS
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
 from pipeline.validation.stages import Stage, judge
 
@@ -107,28 +105,22 @@ def rebuilt_document(
     events: Sequence[ConfigurationEvent],
 ) -> dict[str, Any]:
     """Build the document once more, as ``events`` left it."""
-    known = StatisticalValidation.model_fields
+    market = config.market
+    discovered = replace(
+        configuration,
+        strategy=load_strategy(config.strategy.name).name,
+        exchange=market.exchange.name,
+        pair=market.pair,
+        timeframe=market.timeframe,
+        lifecycle_stage=judged(configuration, ()).stage,
+    )
     document = build_document(
-        configuration_id=configuration.id,
-        pattern=load_strategy(config.strategy.name).name,
-        stage=judged(configuration, ()).stage,
-        exchange=config.market.exchange.name,
-        pair=config.market.pair,
-        timeframe=config.market.timeframe,
-        synthetic=configuration.synthetic,
-        discovered_at=configuration.created_at,
-        parameters=configuration.parameters,
-        in_sample=configuration.in_sample,
-        out_of_sample=configuration.out_of_sample,
-        oos_returns=record.out_of_sample.returns,
-        oos_trades=record.trades,
-        costs=config.costs.record(),
-        risk=config.risk.limits(),
-        circuit_breakers=config.risk.model_dump(include=set(LIVE_BREAKERS)),
-        statistics={n: v for n, v in configuration.statistics.items() if n in known},
-        provenance=configuration.provenance,
-        taker_fee=config.costs.fee_rate,
-        avg_spread_bps=average_spread_bps(candles),
+        discovered,
+        config.costs,
+        config.risk,
+        record.out_of_sample.returns,
+        record.trades,
+        average_spread_bps(candles),
     )
     for event in events:
         document = jsonable(_as_left(document, event))

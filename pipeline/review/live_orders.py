@@ -53,7 +53,7 @@ def gated(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def shown(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return reported ``metrics`` as fields of `sections.ExecutionMetrics`."""
+    """Return reported ``metrics`` as fields of `document_models.ExecutionMetrics`."""
     fields = gated(metrics)
     if "slippage" in metrics:
         fields["slippage_vs_mid_bps"] = metrics["slippage"] * BASIS_POINTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,6 @@ from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.training.run import Trained
 from pipeline.validation.luck import Evidence
-
-#: Circuit breakers that only live trading can honour (fills rules §9).
-LIVE_BREAKERS = (
-    "max_correlation_spike",
-    "unusual_market_threshold",
-    "latency_threshold_ms",
-    "max_adverse_selection",
-    "regime_break_threshold",
-)
 
 
 def store(trained: Trained, repository: Repository, job_id: str) -> str | None:
@@ -125,32 +117,11 @@ def result_json(trained: Trained, job_id: str, configuration_id: str | None) -> 
 
 def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) -> Configuration:
     config, market = trained.config, trained.config.market
-    in_sample = metrics_dict(trained.in_sample) or {}
-    out_of_sample = metrics_dict(trained.validation.metrics) or {}
-    breakers = config.risk.model_dump(include=set(LIVE_BREAKERS))
-    document = build_document(
-        configuration_id=identity,
-        pattern=trained.strategy,
-        stage=trained.stage,
-        exchange=market.exchange.name,
-        pair=market.pair,
-        timeframe=market.timeframe,
-        synthetic=trained.market.synthetic,
-        discovered_at=now,
-        parameters=trained.parameters or {},
-        in_sample=in_sample,
-        out_of_sample=out_of_sample,
-        oos_returns=trained.validation.daily,
-        oos_trades=trained.validation.trades,
-        costs=config.costs.record(),
-        risk=config.risk.limits(),
-        circuit_breakers=breakers,
-        statistics=trained.statistics,
-        provenance=trained.provenance,
-        taker_fee=config.costs.fee_rate,
-        avg_spread_bps=average_spread_bps(trained.market.candles),
-    )
-    return Configuration(
+    statistics = trained.statistics | {
+        "parameter_spread": trained.spread,
+        "whole_history": trained.evidence.search,
+    }
+    configuration = Configuration(
         id=identity,
         job_id=job_id,
         strategy=trained.strategy,
@@ -160,19 +131,25 @@ def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) 
         lifecycle_stage=trained.stage,
         synthetic=trained.market.synthetic,
         parameters=trained.parameters or {},
-        in_sample=in_sample,
-        out_of_sample=out_of_sample,
-        statistics=jsonable(
-            trained.statistics
-            | {"parameter_spread": trained.spread, "whole_history": trained.evidence.search}
-        ),
+        in_sample=metrics_dict(trained.in_sample) or {},
+        out_of_sample=metrics_dict(trained.validation.metrics) or {},
+        statistics=jsonable(statistics),
         gates=[gate.to_dict() for gate in trained.gates],
-        circuit_breakers=document["circuit_breakers"],
+        circuit_breakers={},
         provenance=jsonable(trained.provenance),
-        document=document,
+        document={},
         artifacts=identity,
         created_at=now,
     )
+    document = build_document(
+        configuration,
+        config.costs,
+        config.risk,
+        trained.validation.daily,
+        trained.validation.trades,
+        average_spread_bps(trained.market.candles),
+    )
+    return replace(configuration, circuit_breakers=document["circuit_breakers"], document=document)
 
 
 def _artifacts(trained: Trained) -> ArtifactSet:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import Engine, text
 
@@ -85,10 +86,12 @@ def test_a_live_job_is_left_alone(repository: Repository, running_job: str) -> N
     assert repository.jobs.read(running_job).status == "running"
 
 
+@pytest.mark.parametrize("start", ["0.01", "809f488e-ac20-44ce-bd1b-b19b99722a98:33397"])
 def test_a_reused_process_id_is_not_the_old_process(
-    repository: Repository, engine: Engine, running_job: str
+    repository: Repository, engine: Engine, running_job: str, start: str
 ) -> None:
-    change_owner(engine, running_job, process_started="before the reboot")
+    """The second start is as builds before 0.1.0 wrote it."""
+    change_owner(engine, running_job, process_started=start)
     assert [job.id for job in repository.jobs.reap()] == [running_job]
 
 
@@ -132,3 +135,10 @@ def test_a_start_that_is_told_apart() -> None:
     assert ownership.is_alive(os.getpid(), ownership.own_start())
     assert not ownership.is_alive(os.getpid(), "another start")
     assert ownership.started(2**22 + 1) is None  # above the kernel's largest process id
+
+
+def test_a_clock_that_is_set_changes_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, booted = ownership.started(os.getpid()), psutil.boot_time()
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted + 3600.0)
+    assert psutil.boot_time() == booted + 3600.0
+    assert ownership.started(os.getpid()) == before

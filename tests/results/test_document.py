@@ -4,25 +4,25 @@ import copy
 import json
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
+from importlib.resources import files
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pydantic
 import pytest
 
-from gpu_engine.records import METRICS, TARGET, TRADE, Costs, RiskLimits
 from pipeline.results.document import (
+    SCHEMA_FILE,
     as_read,
     build_document,
-    json_schema,
     new_configuration_id,
     restaged,
     validate_document,
 )
-
-DISCOVERED = datetime(2023, 1, 31, 23, 59, 59, tzinfo=UTC)
+from pipeline.validation.stages import STAGES
+from support.v3_document import DISCOVERED, METRIC_VALUES, NO_TRADES, inputs
 
 #: The table of configuration rules §1, written out a second time: no field may get lost.
 FIELDS = {
@@ -56,59 +56,6 @@ FIELDS = {
 }
 
 
-def inputs(**changes: Any) -> dict[str, Any]:
-    metrics = dict.fromkeys(METRICS.names or (), 0.0) | {"sample_size": 2, "n_days": 30}
-    trades = np.zeros(2, TRADE)
-    trades["side"], trades["entry"], trades["exit"], trades["reason"] = 1, 100, 110, TARGET
-    returns = np.zeros(30)
-    returns[[3, 9]] = 0.098, 0.098
-    given: dict[str, Any] = {
-        "configuration_id": "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
-        "pattern": "LIQUIDITY_SWEEP_V3",
-        "stage": "VALIDATION",
-        "exchange": "binance",
-        "pair": "BTC/USDT",
-        "timeframe": "5m",
-        "synthetic": False,
-        "discovered_at": DISCOVERED,
-        "parameters": {
-            "pierce_depth": 0.001,
-            "key_level_lookback": 50,
-            "max_spread_tolerance": None,
-        },
-        "in_sample": metrics | {"net_profit": 0.5, "profit_factor": math.nan},
-        "out_of_sample": metrics
-        | {"net_profit": 0.2, "win_rate": 0.6, "avg_win": 0.02, "avg_loss": -0.01},
-        "oos_returns": returns,
-        "oos_trades": trades,
-        "costs": Costs(fee_rate=0.001, slippage=0.0),
-        "risk": RiskLimits(max_daily_loss=None, consecutive_losses_limit=4),
-        "circuit_breakers": {
-            "max_correlation_spike": 0.8,
-            "unusual_market_threshold": 3.0,
-            "latency_threshold_ms": 500,
-            "max_adverse_selection": 0.6,
-            "regime_break_threshold": 0.3,
-        },
-        "statistics": {"p_value": 0.03, "z_score": 1.88, "is_overfit": None},
-        "provenance": {
-            "model_version": "V3",
-            "engine_hash": "e",
-            "runtime_env": {"python": "3.11"},
-            "data_hash": "d",
-            "config_hash": "c",
-            "seed": 7,
-            "backend": "numba",
-            "first_candle": 1_672_531_200_000,
-            "last_candle": datetime(2023, 12, 31, 23, 55, tzinfo=UTC),
-            "filled_candles": 3,
-            "command": "not part of the document",
-        },
-        "taker_fee": 0.001,
-    }
-    return given | changes
-
-
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     return build_document(**inputs())
@@ -123,7 +70,7 @@ def test_the_root(document: dict[str, Any]) -> None:
     root = {"id", "pair", "pattern", "status", "parameters", "in_sample"}
     assert set(document) == root | set(FIELDS)
     assert document["status"] == "VALIDATION"
-    assert document["parameters"] == inputs()["parameters"]
+    assert document["parameters"] == inputs()["configuration"].parameters
 
 
 def test_what_candles_can_tell_is_computed(document: dict[str, Any]) -> None:
@@ -183,12 +130,12 @@ def test_the_breakers_of_the_backtest_come_from_its_limits(document: dict[str, A
     [("DECAY", 0), ("PAPER", 0), ("DISCOVERY", 0.25), ("VALIDATION", 0.5), ("MATURE", 1)],
 )
 def test_the_stage_sets_the_size(stage: str, size: float) -> None:
-    allocation = build_document(**inputs(stage=stage))["risk_allocation"]
+    allocation = build_document(**inputs(lifecycle_stage=stage))["risk_allocation"]
     assert (allocation["max_position_size"], allocation["current_allocation"]) == (size, size)
 
 
 def test_a_run_without_trades_has_a_document_too() -> None:
-    document = build_document(**inputs(oos_trades=np.zeros(0, TRADE), oos_returns=np.zeros(30)))
+    document = build_document(**inputs(**NO_TRADES))
     assert document["performance"]["gross_WR"] is None
     assert document["statistical_validation"]["trade_clustering"] is None
     assert document["risk_allocation"]["var_95"] == 0.0
@@ -198,9 +145,9 @@ def test_a_run_without_trades_has_a_document_too() -> None:
     "changes",
     [
         {"statistics": {"p_vlaue": 0.03}},
-        {"taker_fee": math.nan},
-        {"circuit_breakers": {}},
-        {"configuration_id": "../../etc/passwd"},
+        {"out_of_sample": METRIC_VALUES | {"avg_win": math.nan}},
+        {"provenance": {}},
+        {"id": "../../etc/passwd"},
     ],
 )
 def test_a_caller_that_errs_is_told(changes: dict[str, Any]) -> None:
@@ -208,25 +155,77 @@ def test_a_caller_that_errs_is_told(changes: dict[str, Any]) -> None:
         build_document(**inputs(**changes))
 
 
-def test_the_document_is_json_that_the_schema_accepts(document: dict[str, Any]) -> None:
-    again = json.loads(json.dumps(document, allow_nan=False))
-    assert again == document
-    validate_document(again)
+def test_the_document_is_json(document: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
-def test_the_schema_itself_is_valid() -> None:
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+@pytest.fixture(scope="module")
+def schema() -> jsonschema.Draft202012Validator:
+    """The schema that ships, which readers in other languages rely on."""
+    shipped = json.loads((files("pipeline.results") / SCHEMA_FILE).read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(shipped)
+    return jsonschema.Draft202012Validator(shipped)
 
 
-@pytest.mark.parametrize("section", sorted(FIELDS))
-def test_the_schema_refuses_a_missing_and_an_unknown_field(
-    document: dict[str, Any], section: str
+@pytest.mark.parametrize("changes", [{}, NO_TRADES, *({"lifecycle_stage": s} for s in STAGES)])
+def test_models_and_schema_accept_what_is_built(
+    schema: jsonschema.Draft202012Validator, changes: dict[str, Any]
 ) -> None:
-    for spoil in (lambda part: part.popitem(), lambda part: part.update(surprise=1)):
-        spoilt = copy.deepcopy(document)
-        spoil(spoilt[section])
-        with pytest.raises(jsonschema.ValidationError):
-            validate_document(spoilt)
+    document = build_document(**inputs(**changes))
+    for accepted in (document, as_read(document, DISCOVERED + timedelta(days=9))):
+        validate_document(accepted)
+        schema.validate(accepted)
+
+
+SPOIL: dict[str, Callable[[Any], Any]] = {
+    "a missing field": lambda part: part.popitem(),
+    "an unknown field": lambda part: part.update(surprise=1),
+    "no section": lambda part: part.clear(),
+    "another type": lambda part: part.update({next(iter(part)): ["no", {"such": "type"}]}),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOIL.values(), ids=SPOIL)
+@pytest.mark.parametrize("section", sorted(FIELDS))
+def test_models_and_schema_refuse_a_spoilt_section(
+    document: dict[str, Any],
+    schema: jsonschema.Draft202012Validator,
+    section: str,
+    spoil: Callable[[Any], Any],
+) -> None:
+    spoilt = copy.deepcopy(document)
+    spoil(spoilt[section])
+    assert not schema.is_valid(spoilt)
+    with pytest.raises(pydantic.ValidationError):
+        validate_document(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("performance", "gross_WR", 1.5),
+        ("performance", "sample_size", -1),
+        ("performance", "sample_size", "2"),
+        ("performance", "NET_PROFIT", None),
+        ("statistical_validation", "deflated_sharpe_ratio", {"low": 0.1}),
+        ("statistical_validation", "is_overfit", "yes"),
+        ("metadata", "seed", 1.5),
+        ("risk_allocation", "direction", "sideways"),
+        ("risk_allocation", "max_position_size", 2),
+        ("pattern_health", "death_signals", {"fading": 1}),
+    ],
+)
+def test_models_and_schema_refuse_a_value_out_of_bounds(
+    document: dict[str, Any],
+    schema: jsonschema.Draft202012Validator,
+    section: str,
+    field: str,
+    value: Any,
+) -> None:
+    spoilt = {**document, section: document[section] | {field: value}}
+    assert not schema.is_valid(spoilt)
+    with pytest.raises(pydantic.ValidationError):
+        validate_document(spoilt)
 
 
 def test_months_are_counted_when_read(document: dict[str, Any]) -> None:
