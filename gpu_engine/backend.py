@@ -114,7 +114,7 @@ def array_module(backend: Backend) -> ModuleType:
 
 @cache
 def numba_problem() -> str | None:
-    """Say what keeps Numba from running here, and what would mend it; None when it compiles."""
+    """Say what keeps Numba from running here, and what would mend it; None when it does."""
     if importlib.util.find_spec("numba") is None:
         return "Numba is not installed: install the package numba"
     try:
@@ -124,7 +124,7 @@ def numba_problem() -> str | None:
     try:
         numba_backend.prepare()
     except Exception as error:  # of Numba, LLVM, the linker or the threads
-        return f"Numba cannot compile ({in_one_line(error)}): reinstall numba"
+        return f"Numba cannot compile or run ({in_one_line(error)}): reinstall numba"
     return None
 
 

@@ -8,6 +8,14 @@ import pytest
 
 from support.runs import QUICK, ROOT, SMALL_GRID, run, run_here
 
+BROKEN_COMPILER = """
+import numba.core.compiler
+
+def fail(*arguments, **options):
+    raise RuntimeError("no such target:\\n  x86 is unknown")
+
+numba.core.compiler.compile_extra = fail
+"""
 ARGUMENTS = (*QUICK, *SMALL_GRID, "optimizer=grid")
 
 
@@ -56,10 +64,18 @@ def test_a_numba_that_is_named_and_cannot_be_imported_is_refused(tmp_path, broke
 
 
 def test_a_numba_that_cannot_compile_is_replaced_by_numpy(tmp_path, expected):
-    """It is told to use threads of a library that is not installed."""
-    environment = {"NUMBA_THREADING_LAYER": "tbb"}
-    reason = "not numba, Numba cannot compile (No threading layer could be loaded."
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/sitecustomize.py").write_text(BROKEN_COMPILER)
+    environment = {"PYTHONPATH": f"{tmp_path / 'broken'}{os.pathsep}{ROOT}"}
+    environment["NUMBA_CACHE_DIR"] = str(tmp_path)  # where nothing is compiled yet
+    reason = "not numba, Numba cannot compile or run (no such target: x86 is unknown)"
     assert_trains_alike(tmp_path, environment, expected, "numpy", reason)
+
+
+def test_a_numba_without_its_threads_is_replaced_by_numpy(tmp_path, expected):
+    """It is told to use those of a library that is not installed."""
+    reason = "not numba, Numba cannot compile or run (No threading layer could be loaded."
+    assert_trains_alike(tmp_path, {"NUMBA_THREADING_LAYER": "tbb"}, expected, "numpy", reason)
 
 
 def test_where_no_folder_can_be_written_numba_compiles_anew(tmp_path, expected):
