@@ -289,6 +289,25 @@ def test_links_lead_somewhere(page):
                 assert heading in slugs, target
 
 
+PLACE = re.compile(r"(?<![\w./])(?:conf|docs|gpu_engine|pipeline|scripts|sql|tests)/[\w./]*\w")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_file_and_folder_that_is_named_exists(page):
+    fenced = (line for fence in fences(page) for line in fence)
+    named = {place for text in [*inline(page), *fenced] for place in PLACE.findall(text)}
+    assert [place for place in sorted(named) if not (ROOT / place).exists()] == []
+
+
+def test_the_tree_of_the_readme_has_every_folder():
+    (tree,) = [fence for fence in fences(PAGES[0]) if fence[0].startswith("conf/")]
+    shown = re.findall(r"^ {0,2}(\w+)/ +\w", "\n".join(tree), re.MULTILINE)
+    inside = [folder.parent.name for folder in (ROOT / "pipeline").glob("*/__init__.py")]
+    assert sorted(shown) == sorted(
+        ["conf", "docs", "gpu_engine", "pipeline", "scripts", "sql", "tests", *inside]
+    )
+
+
 def tracked():
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
