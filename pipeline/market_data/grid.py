@@ -8,7 +8,13 @@ from gpu_engine.records import Candles, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.quality.report import QualityReport, measure
 from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
-from pipeline.market_data.timeframe import TIMEFRAMES, spacing_name, timeframe_ms, utc
+from pipeline.market_data.timeframe import (
+    TIMEFRAMES,
+    spacing_name,
+    timeframe_ms,
+    timeframe_name,
+    utc,
+)
 
 #: Fewer candles than this share of the grid are no history but a stray time (a row in the year
 #: 2230, say), and the grid that spans it may not fit in memory.
@@ -150,9 +156,9 @@ def inferred_timeframe(timestamp: Int64, source: str) -> str:
     if not len(spacings):
         raise UserError(f"{source} has fewer than two candles: their timeframe cannot be told.")
     spacing = int(spacings[counts.argmax()])
-    for name, length in TIMEFRAMES.items():
-        if length == spacing:
-            return name
-    raise UserError(
-        f"{source} has {spacing_name(spacing)}, which is none of {', '.join(TIMEFRAMES)}."
-    )
+    name = timeframe_name(spacing)
+    if name is None:
+        raise UserError(
+            f"{source} has {spacing_name(spacing)}, which is none of {', '.join(TIMEFRAMES)}."
+        )
+    return name

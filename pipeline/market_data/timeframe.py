@@ -24,7 +24,7 @@ TIMEFRAMES = {
 
 
 def timeframe_ms(timeframe: str) -> int:
-    """Length of a candle in milliseconds.
+    """Return the length of a candle in milliseconds.
 
     Raises
     ------
@@ -39,16 +39,19 @@ def timeframe_ms(timeframe: str) -> int:
     return TIMEFRAMES[timeframe]
 
 
+def timeframe_name(milliseconds: int) -> str | None:
+    """Return the timeframe of this length; None where there is none."""
+    return next((name for name, length in TIMEFRAMES.items() if length == milliseconds), None)
+
+
 def spacing_name(milliseconds: int) -> str:
-    """``1h candles`` for a spacing that has a name, ``rows 10 s apart`` for any other."""
-    for name, length in TIMEFRAMES.items():
-        if length == milliseconds:
-            return f"{name} candles"
-    return f"rows {milliseconds / 1000:g} s apart"
+    """Describe a spacing: ``1h candles`` where it is a timeframe, else ``rows 10 s apart``."""
+    name = timeframe_name(milliseconds)
+    return f"{name} candles" if name else f"rows {milliseconds / 1000:g} s apart"
 
 
 def utc(timestamp_ms: int) -> str:
-    """``2023-01-01 00:05 UTC`` for milliseconds since the epoch; finer parts only when not zero."""
+    """Write milliseconds since the epoch as ``2023-01-01 00:05 UTC``, with seconds if not zero."""
     moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC).replace(tzinfo=None)
     precision = "minutes" if timestamp_ms % 60_000 == 0 else "auto"
     return f"{moment.isoformat(' ', precision)} UTC"

@@ -16,18 +16,18 @@ def test_median_and_largest_at_the_same_times(rows):
     own = rows(range(10))
     other = rows([8, 1, 2, 4, 50])  # in any order, one of no common time
     other = replace(other, close=other.close * np.exp([0.0, 0.01, -0.02, 0.3, 5.0]))
-    found = disagreement(own, {"kraken": other})
-    assert found.compared_with == "kraken"
-    assert found.median == pytest.approx(0.015)
-    assert (found.largest, found.largest_at) == (pytest.approx(0.3), START + 4 * STEP)
+    measured = disagreement(own, {"kraken": other})
+    assert measured.compared_with == "kraken"
+    assert measured.median == pytest.approx(0.015)
+    assert (measured.largest, measured.largest_at) == (pytest.approx(0.3), START + 4 * STEP)
 
 
 def test_several_exchanges_count_together(rows):
     own = rows(range(4))
     others = {"okx": rows(range(2), close=own.close[:2] * np.exp(0.1)), "kraken": own}
-    found = disagreement(own, others)
-    assert found.compared_with == "kraken, okx"
-    assert (found.median, found.largest) == (0.0, pytest.approx(0.1))
+    measured = disagreement(own, others)
+    assert measured.compared_with == "kraken, okx"
+    assert (measured.median, measured.largest) == (0.0, pytest.approx(0.1))
 
 
 @pytest.mark.parametrize("others", [[], range(50, 60)])
@@ -45,9 +45,9 @@ def store(rows, tmp_path):
 
 
 def test_the_store_is_searched_for_the_same_pair_elsewhere(store, rows):
-    (found,) = stored_elsewhere(store, "binance", "BTC/USDT", "5m", START, END).items()
-    assert found[0] == "kraken"
-    np.testing.assert_array_equal(found[1].close, rows(range(20)).close)
+    (measured,) = stored_elsewhere(store, "binance", "BTC/USDT", "5m", START, END).items()
+    assert measured[0] == "kraken"
+    np.testing.assert_array_equal(measured[1].close, rows(range(20)).close)
 
 
 @pytest.mark.parametrize(

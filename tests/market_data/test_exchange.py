@@ -145,9 +145,9 @@ def test_history_that_ends_early_is_reported(binance, tmp_path):
 
 def test_progress_counts_bars_of_the_asked_range(binance, tmp_path):
     fetch(binance, tmp_path, until=START + 300 * STEP)
-    seen = []
-    fetch(binance, tmp_path, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(300, 1_500), (1_300, 1_500), (1_500, 1_500)]
+    calls = []
+    fetch(binance, tmp_path, on_progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(300, 1_500), (1_300, 1_500), (1_500, 1_500)]
 
 
 # A ban ends the fetch: test_retry.py.
@@ -300,13 +300,13 @@ def test_a_clock_far_ahead_of_ours_is_not_believed(binance, tmp_path):
     binance.fail(None, Fault.CLOCK_OFF)
     client = binance.client()
     client.milliseconds = lambda: binance.now
-    said = []
+    notes = []
     fetched = fetch_ccxt(
         CandleRequest("binance", "BTC/USDT", "5m", START, START + 2_000 * STEP), tmp_path,
-        client=client, backoff=QUICK, on_note=said.append,
+        client=client, backoff=QUICK, on_note=notes.append,
     )  # fmt: skip
     np.testing.assert_array_equal(fetched.raw.timestamp, grid(0, 1_500))
-    (note,) = said
+    (note,) = notes
     assert "the exchange's clock is 2.0 h ahead of this machine's" in note
 
 
@@ -328,10 +328,10 @@ def test_damage_is_told_before_an_exchange_that_does_not_answer(binance, tmp_pat
     (file,) = tmp_path.rglob("2023-01.parquet")
     file.write_bytes(b"PAR1")
     binance.faults.script += [Fault.RESET] * 100
-    told = []
+    notes = []
     with pytest.raises(UnreachableError, match=r"the last: .* \(Connection reset by peer\)\. What"):
-        fetch(binance, tmp_path, on_note=told.append)
-    assert "2023-01.parquet is damaged" in told[0]
+        fetch(binance, tmp_path, on_note=notes.append)
+    assert "2023-01.parquet is damaged" in notes[0]
 
 
 def test_what_the_store_has_is_said_where_the_exchange_does_not_answer(binance, tmp_path):

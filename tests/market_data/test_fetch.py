@@ -88,8 +88,8 @@ def test_stopped_it_keeps_its_pages_and_the_next_run_goes_on(
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(sent)
-    _, said = process.communicate(timeout=20)
-    assert (process.returncode, said) == (status, word)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (status, word)
     assert len(stored(tmp_path)) == 2_000
     binance.faults.script.clear()
     binance.requests.clear()
@@ -147,7 +147,7 @@ def test_the_named_truth_wins_and_disagreement_is_shown(fetch, tmp_path, binance
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (["market=demo"], "This market is on no exchange: choose one such as"),
         (["data=synthetic"], "data=synthetic is nothing to fetch"),
@@ -156,8 +156,8 @@ def test_the_named_truth_wins_and_disagreement_is_shown(fetch, tmp_path, binance
         (["data.since=2024-01-01", "data.until=2023-01-01"], "must be after data.since"),
     ],
 )
-def test_mistakes_are_said_in_a_sentence(here, arguments, said):
+def test_mistakes_are_said_in_a_sentence(here, arguments, sentence):
     refused = here(*arguments, command="fetch")
     assert refused.status == 2
-    assert said in refused.err
+    assert sentence in refused.err
     assert "Traceback" not in refused.err

@@ -64,9 +64,9 @@ def test_a_disturbed_fetch_ends_like_an_undisturbed_one(tmp_path, kills, latest)
     statuses, complaints = Counter(), ""
     with LoopbackBinance({"5m": candles}, now, faults=faults) as server:
         for _ in range(kills):
-            status, said = kill_at_random(tmp_path, server, rng, latest)
+            status, errors = kill_at_random(tmp_path, server, rng, latest)
             statuses[status] += 1
-            complaints += said
+            complaints += errors
         server.fail(Fault.BANNED)
         banned = run_fetch(tmp_path, server, *RANGE)
         assert banned.status == 1
@@ -104,8 +104,8 @@ def test_two_fetches_of_one_market_end_in_one_consistent_store(tmp_path):
     ) as server:
         first = start_fetch(tmp_path, server, *RANGE[:2], "data.until=2023-02-01")
         second = start_fetch(tmp_path, server, *RANGE)
-        said = [process.communicate(timeout=120) for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), said
+        outputs = [process.communicate(timeout=120) for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), outputs
     stored = stored_in(tmp_path).candles
     np.testing.assert_array_equal(stored.timestamp, CANDLE_START + STEP * np.arange(12_000))
     np.testing.assert_array_equal(stored.volume, [row[5] for row in candles[:12_000]])

@@ -13,8 +13,10 @@ from support.loopback import Fault, LoopbackKraken
 from support.trades import END, START, STEP, candles_by_loop, trade_rows
 
 TWO_DAYS = (
-    *("market=btc_kraken_5m", "data.kraken=trades"),
-    *("data.since=2023-01-31", "data.until=2023-02-02"),
+    "market=btc_kraken_5m",
+    "data.kraken=trades",
+    "data.since=2023-01-31",
+    "data.until=2023-02-02",
 )
 
 

@@ -34,12 +34,12 @@ def test_the_second_fetch_says_what_it_waits_for_and_finds_it_done(tmp_path, bin
     first = start_fetch(tmp_path, binance, *MARKET)
     assert binance.was_asked.wait(60)
     second = start_fetch(tmp_path, binance, *MARKET)
-    said = second.stderr.readline()
+    line = second.stderr.readline()
     binance.may_answer.set()
     (_, complaints), (_, rest) = (p.communicate(timeout=60) for p in (first, second))
     assert (first.returncode, second.returncode) == (0, 0), complaints
     path = candle_path(tmp_path / "var/candles", "binance", "BTC/USDT", "5m")
-    assert said == (
+    assert line == (
         f"{path.relative_to(tmp_path)} is held by another process: waiting until it is done.\n"
     )
     assert rest == ""

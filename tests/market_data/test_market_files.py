@@ -16,7 +16,7 @@ from pipeline.market_data.files.market_files import (
     read_market_files,
 )
 from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.raw import COLUMNS, RawCandles
+from pipeline.market_data.raw import COLUMNS, concatenate
 from pipeline.market_data.store.store import StoredCandles
 from support.candle_files import (
     binance_csv,
@@ -56,9 +56,9 @@ def halves(raw):
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "feather", "json", "json.gz"])
 def test_a_single_file(tmp_path, candles, suffix):
     path = write(tmp_path / f"BTC_USDT-5m.{suffix}", candles)
-    found = imported(path)
-    assert_same(found.raw, candles)
-    assert (found.source, found.notes) == (path.name, ())
+    result = imported(path)
+    assert_same(result.raw, candles)
+    assert (result.source, result.notes) == (path.name, ())
 
 
 @pytest.mark.parametrize("header", [False, True])
@@ -79,11 +79,11 @@ def test_a_folder_of_months_in_both_units_overlapping(tmp_path, candles):
         path = write_zip(tmp_path / f"{name}.zip", {f"{name}.csv": binance_csv(part, unit)})
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         (tmp_path / f"{name}.zip.CHECKSUM").write_text(f"{digest}  {name}.zip\n")
-    found = imported(tmp_path)
-    assert_same(found.raw, candles)
-    assert found.source == f"{tmp_path.name} (2 files)"
-    assert found.answered == ((int(candles.timestamp[0]), int(candles.timestamp[-1]) + STEP),)
-    assert found.notes == (f"{tmp_path}: 3 rows repeat a candle of before, the same each time.",)
+    result = imported(tmp_path)
+    assert_same(result.raw, candles)
+    assert result.source == f"{tmp_path.name} (2 files)"
+    assert result.answered == ((int(candles.timestamp[0]), int(candles.timestamp[-1]) + STEP),)
+    assert result.notes == (f"{tmp_path}: 3 rows repeat a candle of before, the same each time.",)
 
 
 def test_a_zip_that_is_not_the_one_its_checksum_describes(tmp_path, candles):
@@ -121,9 +121,9 @@ def test_krakens_big_zip_gives_up_the_one_market(tmp_path, candles):
     names = ["XBTUSD_5", "XBTUSDT_1", "XBTUSDT_15", "ETHUSDT_5", "SOLJPY_5", "XBTUSDT_1440"]
     members = {f"master/{name}.csv": other for name in names}
     members |= {"master/XBTUSDT_5.csv": kraken_csv(candles), "__MACOSX/._XBTUSDT_5.csv": b"junk"}
-    found = imported(write_zip(tmp_path / "Kraken_OHLCVT.zip", members), "kraken")
-    assert_same(found.raw, candles)
-    (note,) = found.notes
+    result = imported(write_zip(tmp_path / "Kraken_OHLCVT.zip", members), "kraken")
+    assert_same(result.raw, candles)
+    (note,) = result.notes
     assert note.endswith("Kraken_OHLCVT.zip: 6 files of other markets or timeframes left out.")
 
 
@@ -210,7 +210,7 @@ def test_a_folder_of_two_timeframes_names_the_file_of_the_other(tmp_path, candle
 
 def test_a_file_of_two_timeframes(tmp_path, candles):
     hours = random_candles(3, 50, 3_600_000, start=1_675_209_600_000, present=1.0)
-    both = RawCandles(*(np.concatenate([getattr(candles, c), getattr(hours, c)]) for c in COLUMNS))
+    both = concatenate([candles, hours])
     write(tmp_path / "a.csv", both)
     with pytest.raises(
         UserError, match=r"a.csv: 49 rows from 2023-02-01 00:00 UTC on look like 1h candles"
@@ -221,20 +221,20 @@ def test_a_file_of_two_timeframes(tmp_path, candles):
 def test_a_candle_that_was_forming_is_left_out_and_not_spoken_for(tmp_path, candles):
     path = write(tmp_path / "BTC_USDT-5m.csv", candles)
     last = int(candles.timestamp[-1])
-    found = read_market_files(path, "binance", "BTC/USDT", "5m", now=last + STEP - 1)
-    assert_same(found.raw, candles.take(candles.timestamp < last))
-    assert found.answered == ((int(candles.timestamp[0]), int(found.raw.timestamp[-1]) + STEP),)
-    assert found.notes == (f"{path}: left out 1 candle that had not closed.",)
+    result = read_market_files(path, "binance", "BTC/USDT", "5m", now=last + STEP - 1)
+    assert_same(result.raw, candles.take(candles.timestamp < last))
+    assert result.answered == ((int(candles.timestamp[0]), int(result.raw.timestamp[-1]) + STEP),)
+    assert result.notes == (f"{path}: left out 1 candle that had not closed.",)
 
 
 def test_a_hole_of_days_in_a_file_of_ones_own_is_said_and_not_spoken_for(tmp_path, candles):
     later = random_candles(2, BARS, STEP, start=int(candles.timestamp[-1]) + 30 * 86_400_000)
-    both = RawCandles(*(np.concatenate([getattr(candles, c), getattr(later, c)]) for c in COLUMNS))
-    found = imported(write(tmp_path / "BTC_USDT-5m.csv", both))
-    assert found.answered == tuple(
+    both = concatenate([candles, later])
+    result = imported(write(tmp_path / "BTC_USDT-5m.csv", both))
+    assert result.answered == tuple(
         (int(part.timestamp[0]), int(part.timestamp[-1]) + STEP) for part in (candles, later)
     )
-    (note,) = found.notes
+    (note,) = result.notes
     assert "no candle from 2023-01-03 02:00 UTC to 2023-02-02 01:55 UTC; no file speaks" in note
 
 
@@ -346,8 +346,8 @@ def test_only_candles_that_had_closed(rows, now, written, bars):
 )
 def test_only_an_archive_speaks_for_a_hole_longer_than_a_day(published, spans):
     bars = np.array([0, 2, 4 + HOLE, 5 + HOLE])
-    found = answered_spans(STEP * bars, STEP, published)
-    assert found == tuple((STEP * a, STEP * b) for a, b in spans)
+    result = answered_spans(STEP * bars, STEP, published)
+    assert result == tuple((STEP * a, STEP * b) for a, b in spans)
 
 
 def test_any_file_speaks_for_a_hole_of_a_day():

@@ -40,8 +40,8 @@ def test_a_clean_walk_has_none(seed, deviation, bars):
 def test_a_wrong_price_is_found_wherever_it_is(name, factor, bar):
     raw = walk(1)
     getattr(raw, name)[bar] *= factor
-    found = outliers(raw, STEP)
-    assert (found.bars, found.worst_at) == (1, START + bar * STEP)
+    measured = outliers(raw, STEP)
+    assert (measured.bars, measured.worst_at) == (1, START + bar * STEP)
 
 
 def test_the_distance_is_in_robust_deviations_of_a_day():
@@ -50,9 +50,9 @@ def test_the_distance_is_in_robust_deviations_of_a_day():
     raw = RawCandles(START + 3_600_000 * np.arange(41), *[close] * 4, np.ones(41))
     raw = replace(raw, high=close.copy())
     raw.high[21] = 300.0  # six of the 11 closes around stand at 100
-    found = outliers(raw, 3_600_000)
-    assert found.worst == pytest.approx(np.log(3.0) / (0.014826 * np.sqrt(24)))
-    assert (found.bars, FAR) == (0, 30.0)
+    measured = outliers(raw, 3_600_000)
+    assert measured.worst == pytest.approx(np.log(3.0) / (0.014826 * np.sqrt(24)))
+    assert (measured.bars, FAR) == (0, 30.0)
 
 
 def test_a_level_that_stays_is_none():

@@ -91,10 +91,10 @@ def test_every_limit_stops_what_is_above_it_and_passes_what_equals_it(report, na
     off = QualityLimits(**dict.fromkeys(asdict(QualityLimits())))
     apart = {"median_disagreement": 0.02, "largest_disagreement": 0.5}
     report = replace(report, longest_stale_hours=14.0, outliers=3, **apart)
-    found = getattr(report, name)
-    check(report, replace(off, **{name: found}))
-    with pytest.raises(UserError, match=rf"data.quality.{name} allows .*, found {found:.6g}"):
-        check(report, replace(off, **{name: found * 0.9}))
+    value = getattr(report, name)
+    check(report, replace(off, **{name: value}))
+    with pytest.raises(UserError, match=rf"data.quality.{name} allows .*, found {value:.6g}"):
+        check(report, replace(off, **{name: value * 0.9}))
 
 
 def test_all_breaches_are_named_at_once(report):

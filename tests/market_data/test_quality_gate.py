@@ -48,8 +48,8 @@ def test_one_absurd_price_is_an_outlier_and_refused(name, factor):
     values = getattr(candles, name).copy()
     values[500] *= factor
     wrong = changed(candles, **{name: values})
-    found = outliers(wrong, HOUR_MS)
-    assert (found.bars, found.worst_at) == (1, START + 500 * HOUR_MS)
+    measured = outliers(wrong, HOUR_MS)
+    assert (measured.bars, measured.worst_at) == (1, START + 500 * HOUR_MS)
     with pytest.raises(UserError, match=r"data\.quality\.outliers allows 0, found 1 \(the worst"):
         check(make_regular(wrong, "1h", "walk")[1], QualityLimits())
 

@@ -44,12 +44,12 @@ def bars(start, n, price=1.0):
 @given(spans, st.integers(0, 50), st.integers(0, 50))
 def test_missing_and_answered_share_out_the_asked_range(answered, start, end):
     stored = EMPTY.add(page(*span) for span in answered) if answered else EMPTY
-    known = {t for a, b in answered for t in range(a, b)}
+    expected = {t for a, b in answered for t in range(a, b)}
     gaps = stored.missing(start, end)
-    assert {t for a, b in gaps for t in range(a, b)} == set(range(start, end)) - known
+    assert {t for a, b in gaps for t in range(a, b)} == set(range(start, end)) - expected
     assert all(a < b for a, b in gaps)
     assert gaps == sorted(gaps)
-    assert set(stored.candles.timestamp.tolist()) == known
+    assert set(stored.candles.timestamp.tolist()) == expected
 
 
 def test_a_fetched_candle_replaces_the_stored_one_of_its_time():

@@ -78,11 +78,11 @@ def at_every_step(killed_at, path, prepare, change):
 
 def assert_valid(stored, *versions):
     """Every day is as in one of the versions, and what is answered without a candle has none."""
-    known = {v: dict(zip(v.candles.timestamp, v.candles.close, strict=True)) for v in versions}
+    closes = {v: dict(zip(v.candles.timestamp, v.candles.close, strict=True)) for v in versions}
     candles = dict(zip(stored.candles.timestamp, stored.candles.close, strict=True))
     for start, end in stored.answered:
         for t in range(start, end, DAY):
-            assert any(candles.get(t) == known[v].get(t) for v in versions)
+            assert any(candles.get(t) == closes[v].get(t) for v in versions)
     assert stored.candles.timestamp.tolist() == sorted(candles)
 
 
@@ -99,21 +99,21 @@ def test_a_save_cut_off_anywhere_leaves_every_month_old_or_new(killed_at, tmp_pa
         killed_at, path, lambda: save(path, OLD, "old"), lambda: save(path, new, "new")
     )
     states = set()
-    for found in steps:
-        assert found.notes == ()
-        assert_valid(found, OLD, new)
-        assert found.missing(START, START + 70 * DAY) == []
-        states.add(len(found.candles))
+    for stored in steps:
+        assert stored.notes == ()
+        assert_valid(stored, OLD, new)
+        assert stored.missing(START, START + 70 * DAY) == []
+        states.add(len(stored.candles))
     assert len(states) > 3
     assert_same(load(path), new)
 
 
 def test_a_first_save_cut_off_anywhere_answers_for_what_is_there(killed_at, tmp_path):
     path = tmp_path / "market" / "1d"
-    for found in at_every_step(killed_at, path, lambda: None, lambda: save(path, OLD, "new")):
-        assert found.notes == ()
-        assert_valid(found, OLD)
-        assert len(found.missing(START, START + 70 * DAY)) <= 1
+    for stored in at_every_step(killed_at, path, lambda: None, lambda: save(path, OLD, "new")):
+        assert stored.notes == ()
+        assert_valid(stored, OLD)
+        assert len(stored.missing(START, START + 70 * DAY)) <= 1
     assert_same(load(path), OLD)
 
 
@@ -123,8 +123,8 @@ def test_months_on_the_way_out_are_asked_for_again_or_still_there(killed_at, tmp
     steps = at_every_step(
         killed_at, path, lambda: save(path, OLD, "old"), lambda: save(path, new, "new")
     )
-    for found in steps:
-        assert_valid(found, OLD)
+    for stored in steps:
+        assert_valid(stored, OLD)
     assert_same(load(path), new)
 
 
@@ -138,8 +138,8 @@ def test_setting_a_damaged_month_aside_may_be_cut_off(killed_at, tmp_path):
         save(path, hollow.add([page(40, 50)]), "new")
         (path / "2023-02.parquet").write_bytes(b"torn")
 
-    for found in at_every_step(killed_at, path, prepare, lambda: load(path)):
-        assert found.missing(BEFORE, START + 90 * DAY) == [(START + 31 * DAY, START + 59 * DAY)]
+    for stored in at_every_step(killed_at, path, prepare, lambda: load(path)):
+        assert stored.missing(BEFORE, START + 90 * DAY) == [(START + 31 * DAY, START + 59 * DAY)]
     assert [file.name for file in path.glob("*damaged*")] == ["_2023-02.parquet.damaged-1"]
 
 
@@ -177,7 +177,7 @@ def writer(path, days):
 def test_sigkill_at_random_moments_loses_nothing_that_was_saved(tmp_path, kills):
     path = tmp_path / "market" / "1d"
     rng = np.random.default_rng(kills)
-    held = 0
+    kept = 0
     for _ in range(kills):
         process = writer(path, 20_000)
         process.stdout.readline()
@@ -185,15 +185,15 @@ def test_sigkill_at_random_moments_loses_nothing_that_was_saved(tmp_path, kills)
         process.kill()
         process.communicate()
         with locked(path):
-            found = load(path)
-        assert found.notes == ()
-        assert len(found.candles) >= held + 25
-        held = len(found.candles)
-        assert found.answered == ((START, START + held * DAY),)
-    print(f"{kills} kills, {held} candles held after the last")
-    assert writer(path, held + 100).communicate()[0].split() == [b"saved"] * 4
+            stored = load(path)
+        assert stored.notes == ()
+        assert len(stored.candles) >= kept + 25
+        kept = len(stored.candles)
+        assert stored.answered == ((START, START + kept * DAY),)
+    print(f"{kills} kills, {kept} candles held after the last")
+    assert writer(path, kept + 100).communicate()[0].split() == [b"saved"] * 4
     stored = load(path)
-    np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(held + 100))
+    np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(kept + 100))
     np.testing.assert_array_equal(stored.candles.close, stored.candles.timestamp / DAY)
 
 

@@ -31,8 +31,8 @@ def loaded(file):
     """The candles of the file, rearranged as asked."""
 
     def loaded(*overrides):
-        given = ["market=btc_binance_1h", "data=file", f"data.path={file}", *overrides]
-        config = load(given, TrainConfig, "train")
+        words = ["market=btc_binance_1h", "data=file", f"data.path={file}", *overrides]
+        config = load(words, TrainConfig, "train")
         strategy, backend = load_strategy(config.strategy.name), named_backend("numpy")
         return load_candles(config.market, config.data, strategy, backend, lambda n: None)
 

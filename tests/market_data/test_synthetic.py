@@ -46,13 +46,13 @@ def sweeps(candles: Candles) -> tuple[np.ndarray, np.ndarray]:
         swing = (window[:, [3]] < np.delete(window, 3, axis=1)).all(axis=1)
         swings = np.full(len(extreme), np.inf)
         swings[3:-3] = np.where(swing, extreme[3:-3], np.inf)
-        known = sliding_window_view(swings, LOOKBACK - 3)[: len(extreme) - LOOKBACK]
-        level, now = known.min(axis=1), extreme[LOOKBACK:]
+        recent = sliding_window_view(swings, LOOKBACK - 3)[: len(extreme) - LOOKBACK]
+        level, now = recent.min(axis=1), extreme[LOOKBACK:]
         intact = level < side * candles.close[LOOKBACK - 1 : -1]
-        found = (
+        sweep = (
             intact & (level - now >= PIERCE * np.abs(level)) & spiked & ~candles.filled[LOOKBACK:]
         )
-        bars.append(LOOKBACK + np.flatnonzero(found))
+        bars.append(LOOKBACK + np.flatnonzero(sweep))
         sides.append(np.full(len(bars[-1]), side))
     return np.concatenate(bars), np.concatenate(sides)
 

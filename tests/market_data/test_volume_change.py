@@ -21,16 +21,16 @@ def hours(volume):
 def test_a_change_of_the_unit(factor):
     volume = np.ones(40 * 24)
     volume[25 * 24 :] *= factor
-    found = largest_volume_change(hours(volume))
-    assert found.ratio == pytest.approx(max(factor, 1 / factor))
-    assert abs(found.since - (START + 25 * DAY)) <= 3 * DAY  # medians of a week turn in its middle
+    change = largest_volume_change(hours(volume))
+    assert change.ratio == pytest.approx(max(factor, 1 / factor))
+    assert abs(change.since - (START + 25 * DAY)) <= 3 * DAY  # medians of a week turn in its middle
 
 
-@pytest.mark.parametrize(("days", "found"), [(3, 1.0), (4, pytest.approx(1e6, rel=0.2))])
-def test_silence_counts_when_it_lasts_four_days(days, found):
+@pytest.mark.parametrize(("days", "ratio"), [(3, 1.0), (4, pytest.approx(1e6, rel=0.2))])
+def test_silence_counts_when_it_lasts_four_days(days, ratio):
     volume = np.ones(40 * 24)
     volume[20 * 24 : (20 + days) * 24] = 0.0
-    assert largest_volume_change(hours(volume)).ratio == found
+    assert largest_volume_change(hours(volume)).ratio == ratio
 
 
 def test_one_wild_day_is_no_change():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pipeline.config import MarketConfig
 from pipeline.errors import UserError
-from pipeline.market_data.timeframe import TIMEFRAMES
+from pipeline.market_data.timeframe import timeframe_name
 
 #: Exchanges whose name in a file's name is taken for the file's own.
 EXCHANGES = frozenset(
@@ -112,7 +112,7 @@ def pair_in(name: str) -> Pair | None:
 
 
 def spellings(asset: str) -> tuple[str, ...]:
-    """Names of an asset: ``BTC`` is Kraken's ``XBT``."""
+    """Return the names of an asset: ``BTC`` is Kraken's ``XBT``."""
     return asset, KRAKEN_SPELLING.get(asset, asset)
 
 
@@ -129,14 +129,12 @@ def _market_in_stem(stem: str) -> MarketName:
     for pattern in PATTERNS:
         if match := pattern.fullmatch(stem):
             groups = match.groupdict()
-            timeframe = groups.get("timeframe") or _of_minutes(int(groups["minutes"]))
+            if minutes := groups.get("minutes"):
+                timeframe = timeframe_name(int(minutes) * 60_000) or f"{minutes}m"
+            else:
+                timeframe = groups["timeframe"]
             other = f"-{groups['other']}" if groups.get("other") else ""
             return MarketName(groups["pair"].replace("_", "") + other, timeframe)
-    pair, base, timeframe = pair_in(stem), LONE_BASE.search(stem.upper()), TIMEFRAME.search(stem)
+    pair, base, length = pair_in(stem), LONE_BASE.search(stem.upper()), TIMEFRAME.search(stem)
     name = "".join(pair) if pair else base[0] if base else None
-    return MarketName(name, timeframe[0] if timeframe else None)
-
-
-def _of_minutes(minutes: int) -> str:
-    names = {length: name for name, length in TIMEFRAMES.items()}
-    return names.get(minutes * 60_000, f"{minutes}m")
+    return MarketName(name, length[0] if length else None)
