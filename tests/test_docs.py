@@ -1,9 +1,9 @@
-"""The pages tell the truth: their commands run, and what they name is there.
+"""Run the commands of the pages, and check that what the pages name exists.
 
-Commands in a fence would reach an exchange, need a GPU or a FILE, or show a refusal: they are taken
-as far as their configuration, or their ``--help`` where they have none. All others run for real, in
-an empty folder with ``../shared`` beside it; those that ask about a stored configuration in the
-folder of the training that their page shows before them.
+Commands in a fence need an exchange, a GPU or a FILE, or show a refusal: only their configuration
+is composed, or their ``--help`` is run if they have none. All others run for real, in an empty
+folder with ``../shared`` beside it. A command on a stored configuration runs in the folder of the
+training that its page shows before it.
 """
 
 import fnmatch
@@ -32,7 +32,6 @@ from support.sweeping import sweep_here
 SHARED = (ROOT / "../shared").resolve()
 SCHEMAS = {
     "scripts/train": (TrainConfig, "train"),
-    "pipeline.train": (TrainConfig, "train"),
     "scripts/backtest": (BacktestConfig, "backtest"),
     "scripts/fetch": (FetchConfig, "fetch"),
     "scripts/serve": (ServeConfig, "serve"),
@@ -61,20 +60,20 @@ PROGRAMS = sorted(
 
 
 def marked(text):
-    """Random search is quick; whole grids, TPE, real years, surrogates and calibration are not."""
+    """Mark a command slow unless it is a random search or reads what is stored."""
     if ("optimizer=random" in text and "surrogates=true" not in text) or split(text)[0] in STORED:
         return text
     return pytest.param(text, marks=pytest.mark.slow)
 
 
 def split(text):
-    """The program, and its arguments."""
+    """Return the program and its arguments."""
     words = shlex.split(text)
     return (words[2], words[3:]) if words[0] == "python" else (words[0], words[1:])
 
 
 def configurations(text):
-    """What the arguments compose to: one configuration a job, the jobs of ``-m`` told apart."""
+    """Return the configurations that the arguments compose: one a job, several with ``-m``."""
     program, arguments = split(text)
     schema, name = SCHEMAS[program]
     several = "-m" in arguments
@@ -97,7 +96,7 @@ def _alternatives(override):
 
 
 def training_before(text):
-    """The last training that a page shows before a command on what it stored."""
+    """Return the last training that the page shows before a command on what it stored."""
     (page,) = {c.page for c in COMMANDS if c.text == text}
     shown = [c.text for c in COMMANDS if c.page == page and not c.fenced]
     return [t for t in shown[: shown.index(text)] if t.startswith("scripts/train")][-1]
@@ -128,7 +127,7 @@ def start(text, folder):
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
-    """What a command of the pages did; each runs once."""
+    """Return what a command of the pages did; each runs once."""
     finished, folders = {}, {}
 
     def prepared(text):
@@ -185,7 +184,7 @@ def test_a_fenced_command_is_configured_as_the_page_says(command):
 
 @pytest.fixture(scope="module")
 def helped(tmp_path_factory):
-    """What a program says to ``--help``."""
+    """Return what a program prints for ``--help``."""
     folder = tmp_path_factory.mktemp("help")
     return functools.cache(lambda program: start(f"{program} --help", folder))
 
@@ -198,7 +197,7 @@ def test_a_program_that_is_named_has_help(helped, program):
 
 
 def plain(text):
-    """Lines without their frames, words one space apart."""
+    """Return the lines without their frames, words one space apart."""
     lines = (" ".join(re.sub("[─━│┃┏┓┗┛┡┩└┘┬┴┳┻╇┼├┤]+", " ", line).split()) for line in text)
     return [line for line in lines if line]
 
@@ -248,7 +247,7 @@ def _paths(values, prefix=""):
 
 
 def known_keys():
-    """Dotted paths of every key in any choice, and the choices' own words."""
+    """Return the dotted paths of every key in any choice, and the choices' own words."""
     keys = set()
     for path in CONFIG_DIR.rglob("*.yaml"):
         group = path.parent.relative_to(CONFIG_DIR).as_posix().replace("/", ".")
@@ -268,8 +267,8 @@ def test_every_key_and_choice_that_is_named_exists(page):
     texts = [*inline(page), *(c.text for c in COMMANDS if c.page == name and not c.output)]
     assigned = [pair for text in texts for pair in KEY.findall(text)]
     dotted = [t for t in texts if re.fullmatch(r"(data|risk|storage|validation)\.[a-z_.*]+", t)]
-    wanted = [PLACEHOLDER.sub("", key) for key in [*dict(assigned), *dotted]]
-    assert [key for key in wanted if key not in keys] == []
+    named = [PLACEHOLDER.sub("", key) for key in [*dict(assigned), *dotted]]
+    assert [key for key in named if key not in keys] == []
     for key, values in assigned:
         if (CONFIG_DIR / key).is_dir() and re.fullmatch(r"[\w,]+", values):
             for value in values.split(","):

@@ -1,9 +1,9 @@
-"""What README and docs/**/*.md hold besides prose: commands, fenced blocks, words in backquotes.
+"""Read README and docs/**/*.md: their commands, fenced blocks and words in backquotes.
 
 The pages keep one convention. An indented line that starts with ``scripts/`` or ``python -m`` is a
-command that runs as it stands, anywhere, without a network. What needs an exchange, or is there to
-be refused, stands in a ``` fence; after a line with ``$ `` the rest of the fence is its output.
-A comment after a command is no part of it.
+command that runs as it stands, anywhere, without a network. A command that needs an exchange, or
+that shows a refusal, stands in a ``` fence; after a line with ``$ `` the rest of the fence is its
+output. A comment after a command is no part of it.
 """
 
 import re
@@ -27,41 +27,41 @@ class Command(NamedTuple):
 
 
 def commands():
-    """Every command of every page."""
-    found = []
+    """Return every command of every page."""
+    listed = []
     for page in PAGES:
         name = page.relative_to(ROOT).as_posix()
         for line in _prose(page):
             match = _COMMAND.fullmatch(line.strip()) if line.startswith("    ") else None
             if match:
-                found.append(Command(name, match[2], fenced=False))
+                listed.append(Command(name, match[2], fenced=False))
         for fence in fences(page):
-            found += _in_fence(name, fence)
-    return found
+            listed += _in_fence(name, fence)
+    return listed
 
 
 def fences(page):
-    """Fenced blocks of a page, each a list of lines."""
+    """Return the fenced blocks of a page, each a list of lines."""
     parts = page.read_text("utf-8").split("\n```")
     return [part.splitlines()[1:] for part in parts[1::2]]
 
 
 def inline(page):
-    """Words in backquotes outside fences."""
+    """Return what stands in backquotes outside fences."""
     return _INLINE.findall("\n".join(_prose(page)))
 
 
 def _prose(page):
-    """Lines outside fences."""
+    """Return the lines outside fences."""
     parts = page.read_text("utf-8").split("\n```")
     return [line for part in parts[::2] for line in part.splitlines()]
 
 
 def _in_fence(page, lines):
-    found = []
+    listed = []
     for number, line in enumerate(lines):
         match = _COMMAND.fullmatch(line)
         if match:
             output = tuple(lines[number + 1 :]) if match[1] else ()
-            found.append(Command(page, match[2], fenced=True, output=output))
-    return found
+            listed.append(Command(page, match[2], fenced=True, output=output))
+    return listed
