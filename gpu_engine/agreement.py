@@ -32,7 +32,7 @@ class Disagreement(NamedTuple):
 
 
 def compare_trades(expected: NDArray[Any], got: NDArray[Any]) -> list[Disagreement]:
-    """Every field of every trade (dtype `TRADE`) that differs.
+    """List every field of every trade (dtype `TRADE`) that differs.
 
     When one list is longer, trades after the first difference no longer belong to each other:
     then the count is reported, and that first trade.
@@ -69,7 +69,7 @@ def _of_trade(row: int, name: str, expected: NDArray[Any], got: NDArray[Any]) ->
 
 
 def compare_metrics(expected: Mapping[str, float], got: Any) -> list[Disagreement]:
-    """Every expected metric that differs from that of ``got``, a `METRICS` record."""
+    """List every expected metric that differs from that of ``got``, a `METRICS` record."""
     disagreements = []
     for name, value in expected.items():
         measured = float(got[name])

@@ -39,7 +39,7 @@ class BackendUnavailableError(Exception):
 
 
 class Backend(Protocol):
-    """What a backend module provides. ``loaded`` is whatever its ``load`` returned."""
+    """The functions of a backend. ``loaded`` is whatever its ``load`` returned."""
 
     name: str
 
@@ -48,15 +48,15 @@ class Backend(Protocol):
         ...
 
     def evaluate(self, loaded: Any, batch: Batch, windows: tuple[Window, ...]) -> NDArray[Any]:
-        """Metrics of shape (W, len(batch))."""
+        """Compute metrics of shape (W, len(batch))."""
         ...
 
     def daily_returns(self, loaded: Any, batch: Batch, window: Window) -> Float:
-        """Daily equity returns of shape (len(batch), D)."""
+        """Compute daily equity returns of shape (len(batch), D)."""
         ...
 
     def trades(self, loaded: Any, batch: Batch, window: Window) -> NDArray[Any]:
-        """Trades of a batch of one combination."""
+        """List the trades of a batch of one combination."""
         ...
 
 

@@ -114,7 +114,7 @@ def build_book(
 def _tradable(
     candles: Candles, signal_bar: Int32, side: NDArray[np.int8], direction: Direction
 ) -> Int64:
-    """Rows whose entry bar exists, is not filled, and whose direction is on (fills rules §6.3)."""
+    """Find the rows that may be entered: the bar exists, is not filled, its side is on (§6.3)."""
     entry_bar = np.minimum(signal_bar + 1, len(candles) - 1)
     kept = (signal_bar + 1 < len(candles)) & ~candles.filled[entry_bar]
     if direction != "both":
@@ -123,7 +123,7 @@ def _tradable(
 
 
 def _distinct(signal: Int32, side: NDArray[np.int8], atr: Float) -> tuple[Int64, Int32]:
-    """First row of every distinct (signal, side, ATR), and each row's entry index."""
+    """Find the first row of every distinct (signal, side, ATR), and each row's entry index."""
     order = np.lexsort((atr, side, signal))
     changed = np.ones(len(order), np.bool_)
     for column in (signal[order], side[order], atr[order]):

@@ -28,7 +28,7 @@ ROOM = 4
 
 
 class CudaBackend:
-    """The functions of `gpu_engine.backend.Backend`, and of its `GridBackend`."""
+    """A `gpu_engine.backend.Backend` and a `gpu_engine.exhaustive.GridBackend`."""
 
     name = "cuda"
 
@@ -42,7 +42,7 @@ class CudaBackend:
     def evaluate(
         self, loaded: list[CudaMarket], batch: Batch, windows: tuple[Window, ...]
     ) -> NDArray[np.void]:
-        """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
+        """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
         result = np.zeros((len(windows), len(batch)), METRICS)
         for first in range(0, len(windows), MAX_BLOCKS_Y):
             part = slice(first, first + MAX_BLOCKS_Y)
@@ -50,7 +50,7 @@ class CudaBackend:
         return result
 
     def daily_returns(self, loaded: list[CudaMarket], batch: Batch, window: Window) -> Float:
-        """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
+        """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
         n_days = loaded[0].book.candles.days_of(window)
         result = np.zeros((len(batch), n_days))
 
@@ -62,7 +62,7 @@ class CudaBackend:
         return result
 
     def trades(self, loaded: list[CudaMarket], batch: Batch, window: Window) -> NDArray[np.void]:
-        """Trades (`TRADE`) of a batch of one combination, in order of entry."""
+        """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
         market, setting = loaded[0], int(batch.first_exit[0])
         rows = market.taken(batch, window)
         return trades_of_rows(market.book, market.outcomes(), rows, setting, window)
@@ -76,7 +76,7 @@ class CudaBackend:
         rule: ScoreRule,
         advance: Advance,
     ) -> Float:
-        """Scores of a part in index order, float64 of shape (len(part),); NaN inadmissible."""
+        """Score a part in index order, float64 of shape (len(part),); NaN inadmissible."""
         result = np.empty(len(part))
 
         def work(market: CudaMarket, first: int, after: int) -> None:
@@ -97,7 +97,7 @@ class CudaBackend:
         k: int,
         advance: Advance,
     ) -> GridSummary:
-        """Best K and pair maxima of a part, in memory that does not grow with the part."""
+        """Find best K and pair maxima of a part, in memory that does not grow with the part."""
         builders = {id(market): SummaryBuilder(grid, k) for market in loaded}
         tables = {id(market): _PairTables(market, grid) for market in loaded}
 
@@ -186,7 +186,7 @@ class _PairTables:
 def _scores(
     market: CudaMarket, grid: Grid, first: int, count: int, window: Window, rule: ScoreRule
 ) -> Any:
-    """Scores of combinations ``[first, first + count)``, on the device."""
+    """Score combinations ``[first, first + count)`` on the device."""
     metrics = market.walk_grid(grid, first, count, window, rule.fields)
     row = {name: metrics[position] for position, name in enumerate(rule.fields)}
     record = np.zeros((), layouts.RULE)
@@ -250,7 +250,7 @@ def _offer_best(
 
 
 def _bytes_each(rule: ScoreRule) -> int:
-    """Device memory that one combination takes while it is scored."""
+    """Return the bytes of device memory that one combination takes while it is scored."""
     return 8 * (len(rule.fields) + 2)
 
 

@@ -39,7 +39,7 @@ class CudaMarket:
         device.synchronize()  # other threads will use them
 
     def walk(self, batch: Batch, windows: tuple[Window, ...]) -> Float:
-        """All metrics of a batch, float64 of shape (fields, W, len(batch))."""
+        """Compute all metrics of a batch, float64 of shape (fields, W, len(batch))."""
         record, arrays = self._batch(batch)
         result = self.device.empty((len(FIELDS), len(windows), len(batch)), np.float64)
         arguments = (record, np.int64(len(batch)), np.int32((1 << len(FIELDS)) - 1), result)
@@ -51,7 +51,7 @@ class CudaMarket:
     def walk_grid(
         self, grid: Grid, first: int, count: int, window: Window, fields: tuple[str, ...]
     ) -> Any:
-        """Return some metrics of combinations ``[first, first + count)``, on the device.
+        """Compute some metrics of combinations ``[first, first + count)``, on the device.
 
         Of shape (fields, count); ``fields`` in the order of `METRICS`.
         """
@@ -64,7 +64,7 @@ class CudaMarket:
         return result
 
     def daily_returns(self, batch: Batch, window: Window) -> Float:
-        """Daily equity returns, float64 of shape (len(batch), D)."""
+        """Compute daily equity returns, float64 of shape (len(batch), D)."""
         n_days = self.book.candles.days_of(window)
         record, arrays = self._batch(batch)
         daily = self.device.zeros((len(batch), n_days), np.float64)
@@ -75,7 +75,7 @@ class CudaMarket:
         return returns
 
     def taken(self, batch: Batch, window: Window) -> Int32:
-        """Rows that a batch of one combination takes, in order."""
+        """List the rows that a batch of one combination takes, in order."""
         record, arrays = self._batch(batch)
         rows = self.device.empty(max(1, len(self.book.signal_bar)), np.int32)
         count = self.device.zeros(1, np.int32)
@@ -85,7 +85,7 @@ class CudaMarket:
         return taken
 
     def outcomes(self) -> Outcomes:
-        """All outcomes on the host, exit setting by entry."""
+        """Copy all outcomes to the host, exit setting by entry."""
         shape = (len(self.book.entries.bar), len(self.book.exits))
         raw = self.device.get(self._arrays["outcomes"]).view(layouts.OUTCOME).reshape(shape).T
         return Outcomes(
@@ -213,7 +213,7 @@ def in_parts(
 
 
 def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:
-    """Everything a market sends, by the name that kernels give it."""
+    """Collect everything a market sends, by the name that kernels give it."""
     candles, entries = book.candles, book.entries
     rows = np.zeros(len(book.signal_bar), layouts.ROW)
     rows["entry_bar"] = entries.bar[book.entry]

@@ -181,7 +181,7 @@ class CupyDevice:
 
 
 def block_size(threads: tuple[int, int], multiprocessors: int) -> int:
-    """Largest block that still gives every multiprocessor one; a warp when none does."""
+    """Choose the largest block that still gives every multiprocessor one; a warp when none does."""
     for size in BLOCK_SIZES:
         if -(-threads[0] // size) * threads[1] >= multiprocessors:
             return size

@@ -72,7 +72,7 @@ def load(
 
 
 def evaluate(market: Market, batch: Batch, windows: Sequence[Window]) -> NDArray[Any]:
-    """Metrics of every combination in every window.
+    """Compute the metrics of every combination in every window.
 
     Returns
     -------
@@ -88,13 +88,13 @@ def evaluate(market: Market, batch: Batch, windows: Sequence[Window]) -> NDArray
 
 
 def daily_returns(market: Market, batch: Batch, window: Window) -> Float:
-    """Daily equity returns of combinations (fills rules §10), float64 of shape (len(batch), D)."""
+    """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     batch = _checked(market, batch, (window,))
     return market.backend.daily_returns(market.loaded, batch, window)
 
 
 def trades(market: Market, batch: Batch, window: Window) -> NDArray[Any]:
-    """Trades of a batch of one combination, dtype `TRADE`, in order of entry."""
+    """List the trades of a batch of one combination, dtype `TRADE`, in order of entry."""
     batch = _checked(market, batch, (window,))
     if len(batch) != 1:
         raise ValueError(f"trades are of one combination; the batch has {len(batch)}")

@@ -35,7 +35,7 @@ class GridBackend(Protocol):
         rule: ScoreRule,
         advance: Advance,
     ) -> Float:
-        """Scores in index order, float64 of shape (len(part),)."""
+        """Score in index order, float64 of shape (len(part),)."""
         ...
 
     def summarise_grid(
@@ -48,7 +48,7 @@ class GridBackend(Protocol):
         k: int,
         advance: Advance,
     ) -> GridSummary:
-        """Best K and pair maxima."""
+        """Find best K and pair maxima."""
         ...
 
 

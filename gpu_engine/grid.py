@@ -52,11 +52,11 @@ class Grid:
         return math.prod(self.shape)
 
     def of_kind(self, *kinds: Kind) -> list[int]:
-        """Positions of the axes of some kinds, in order."""
+        """List the positions of the axes of some kinds, in order."""
         return [i for i, axis in enumerate(self.axes) if axis.kind in kinds]
 
     def strides(self, among: list[int]) -> Int64:
-        """Row-major stride of every axis among some of them; 0 for the others. Shape (axes,)."""
+        """Return row-major strides among some axes, 0 for the others; shape (axes,)."""
         result = np.zeros(len(self.axes), np.int64)
         stride = 1
         for i in reversed(among):
@@ -124,7 +124,7 @@ class Grid:
             yield (base[:, None] + offset).ravel(), self._batch(filters, unit)
 
     def _index(self, axes: list[int], position: Int64, stride: Int64) -> Int64:
-        """Index, all other axes at 0, of each row-major ``position`` among some axes."""
+        """Compute the index of each row-major ``position`` among some axes, all others at 0."""
         result = np.zeros(len(position), np.int64)
         for i, at in self._coordinates(axes, position).items():
             result += at * stride[i]

@@ -19,7 +19,7 @@ NO_DEVIATION = 1e-14
 
 
 def metrics_of(returns: Float, daily: Float) -> Any:
-    """Metrics (`METRICS`, a scalar record) of one series.
+    """Compute the metrics (`METRICS`, a scalar record) of one series.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def annualised(net_profit: float, n_days: int) -> float:
 
 
 def _growth(equity: float, n_days: int) -> float:
-    """Growth of an equity that began at 1, a year; from the equity itself, which may be tiny."""
+    """Compound an equity that began at 1 to a year, from the equity itself, which may be tiny."""
     if equity <= 0.0:
         return -1.0
     with np.errstate(over="ignore"):  # twentyfold in a day is infinite in a year

@@ -103,18 +103,18 @@ def load(book: EventBook) -> Loaded:
 
 
 def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
-    """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
+    """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
     return _walk(loaded, batch, windows).metrics
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
-    """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
+    """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
     return _walk(loaded, batch, (window,), daily=daily).daily
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
-    """Trades (`TRADE`) of a batch of one combination, in order of entry."""
+    """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
     taken = np.empty(len(loaded.book.signal_bar), np.int32)
     metrics = _walk(loaded, batch, (window,), taken=taken).metrics
     rows = taken[: int(metrics["sample_size"][0, 0])]

@@ -104,10 +104,10 @@ class Output(NamedTuple):
     taken: Int32
 
 
-def _finds_a_cache_folder() -> bool:
-    """Whether Numba can write compiled code anywhere; where it cannot, ``cache=True`` raises."""
+def _can_cache() -> bool:
+    """Say whether Numba can write compiled code; where it cannot, ``cache=True`` raises."""
     try:
-        njit(cache=True)(_finds_a_cache_folder)
+        njit(cache=True)(_can_cache)
     except RuntimeError:
         return False
     return True
@@ -115,7 +115,7 @@ def _finds_a_cache_folder() -> bool:
 
 #: Whether compiled code is kept on disk. `numba_backend.prepare` sets it to False and loads
 #: this module again where what is on disk cannot be read or written after all.
-CACHE = globals().get("CACHE", True) and _finds_a_cache_folder()
+CACHE = globals().get("CACHE", True) and _can_cache()
 
 
 @njit(cache=CACHE)

@@ -64,7 +64,7 @@ def load(book: EventBook) -> Loaded:
 
 
 def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[Any]:
-    """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
+    """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
     metrics = np.zeros((len(windows), len(batch)), METRICS)
     for w, window in enumerate(windows):
         for lanes in _lanes(loaded, batch, window):
@@ -75,7 +75,7 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
-    """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
+    """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     first = loaded.book.candles.day[window.start]
     daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
     for lanes in _lanes(loaded, batch, window):
@@ -86,7 +86,7 @@ def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[Any]:
-    """Trades (`TRADE`) of a batch of one combination, in order of entry."""
+    """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
     rows = []
     for lanes in _lanes(loaded, batch, window):
         while lanes.step():
@@ -96,7 +96,7 @@ def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[Any]:
 
 
 def _outcomes(book: EventBook, outcomes: Outcomes, settings: slice) -> None:
-    """First passage of all entries under some exit settings, bar by bar (fills rules §7)."""
+    """Find the first passage of all entries under some exit settings (fills rules §7)."""
     candles, entries = book.candles, book.entries
     count = settings.stop - settings.start
     setting = np.repeat(np.arange(settings.start, settings.stop), len(entries.bar))
@@ -140,7 +140,7 @@ def _outcomes(book: EventBook, outcomes: Outcomes, settings: slice) -> None:
 
 
 def _lanes(loaded: Loaded, batch: Batch, window: Window) -> Iterator[_Lanes]:
-    """Blocks of lanes, together the whole batch in one window."""
+    """Yield blocks of lanes, together the whole batch in one window."""
     thresholds = batch.thresholds * loaded.book.senses
     units = np.arange(len(batch.table))
     rows = loaded.book.row_start[batch.table + 1] - loaded.book.row_start[batch.table]
@@ -186,11 +186,11 @@ class _Lanes:
         self._days, self._trades, self._wins, self._streak = np.zeros((4, lanes), np.int64)
 
     def _first_row(self, table: Int64, bar: Int64 | int) -> Int64:
-        """First row of each table whose signal bar is at or after ``bar``."""
+        """Find the first row of each table whose signal bar is at or after ``bar``."""
         return np.searchsorted(self._signal_key, table * self._n_keys + bar, "left")
 
     def day_return(self, lanes: Int64) -> Float:
-        """Return of the current day so far of some lanes."""
+        """Return the current day's return so far of some lanes."""
         return self._equity[lanes] / self._day_open[lanes] - 1.0
 
     def step(self) -> bool:
@@ -266,7 +266,7 @@ class _Lanes:
         self._position[lanes] = np.minimum(row, self._after[lanes])
 
     def metrics(self) -> NDArray[Any]:
-        """Metrics of fills rules §10 of every lane, dtype `METRICS`, shape (L,)."""
+        """Compute the metrics of fills rules §10 of every lane, dtype `METRICS`, shape (L,)."""
         everyone = np.arange(len(self.combination))
         self._close_day(everyone)
         n_days = self._book.candles.days_of(self._window)
@@ -299,7 +299,7 @@ class _Lanes:
 def _next_passing(
     book: EventBook, table: Int64, first: Int64, after: Int64, thresholds: Float, start: int
 ) -> tuple[Int64, Int64]:
-    """Next passing row at or after each row of every unit, and where each unit's part begins.
+    """Find the next passing row at or after each row of every unit, and where its part begins.
 
     A unit's part covers its rows ``first .. after``, the last one standing for "no more".
     """

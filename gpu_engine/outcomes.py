@@ -25,7 +25,7 @@ class Outcomes(NamedTuple):
 
     @classmethod
     def empty(cls, book: EventBook) -> Outcomes:
-        """Room for all outcomes of ``book``."""
+        """Make room for all outcomes of ``book``."""
         shape = (len(book.exits), len(book.entries.bar))
         return cls(
             np.empty(shape, np.int32),
@@ -38,7 +38,7 @@ class Outcomes(NamedTuple):
 def trades_of_rows(
     book: EventBook, outcomes: Outcomes, rows: Int32 | Int64, setting: int, window: Window
 ) -> NDArray[np.void]:
-    """Trades (`TRADE`) of the taken ``rows`` under one exit setting, closed at the window's end."""
+    """Make the trades (`TRADE`) of ``rows`` under one exit setting, closed at the window's end."""
     entry = book.entry[rows]
     result = np.zeros(len(rows), TRADE)
     result["side"] = book.entries.side[entry]
@@ -56,5 +56,5 @@ def trades_of_rows(
 
 
 def net_return(side: NDArray[np.int8], entry: Float, price: Float, fee_rate: float) -> Float:
-    """Net return on notional (fills rules §7.8), elementwise."""
+    """Return the net return on notional (fills rules §7.8), elementwise."""
     return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)

@@ -112,7 +112,7 @@ class Candles:
         return (self.timestamp // DAY_MS).astype(np.int32)
 
     def cut(self, start: int, end: int) -> Candles:
-        """Bars ``[start, end)`` as candles of their own."""
+        """Cut bars ``[start, end)`` out as candles of their own."""
         names = ("timestamp", "open", "high", "low", "close", "volume", "filled")
         columns: dict[str, Any] = {name: getattr(self, name)[start:end] for name in names}
         return replace(self, **columns)

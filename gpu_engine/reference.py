@@ -57,7 +57,7 @@ def load(book: EventBook) -> Loaded:
 
 
 def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
-    """Metrics (`METRICS`) of every combination in every window, shape (W, len(batch))."""
+    """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
     result = np.zeros((len(windows), len(batch)), METRICS)
     for w, window in enumerate(windows):
         for i in range(len(batch)):
@@ -68,7 +68,7 @@ def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArr
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
-    """Daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
+    """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     book = loaded.book
     result = np.zeros((len(batch), book.candles.days_of(window)))
     for i in range(len(batch)):
@@ -77,7 +77,7 @@ def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
-    """Trades (`TRADE`) of a batch of one combination, in order of entry."""
+    """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
     return np.array(simulate(loaded.book, batch, 0, window), TRADE)
 
 
@@ -119,7 +119,7 @@ def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[
 
 
 def _breaker_opens(book: EventBook, day_return: float, streak: int) -> bool:
-    """Circuit breakers of fills rules §9, evaluated at an exit."""
+    """Say whether a circuit breaker of fills rules §9 opens at an exit."""
     risk = book.risk
     if risk.max_daily_loss is not None and day_return <= -risk.max_daily_loss:
         return True
@@ -158,12 +158,12 @@ def _hold(
 
 
 def net_return(side: int, entry: float, price: float, fee_rate: float) -> float:
-    """Net return on notional of one trade (fills rules §7.8)."""
+    """Return the net return on notional of one trade (fills rules §7.8)."""
     return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)
 
 
 def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:
-    """Daily equity returns over every UTC calendar day of the window (fills rules §10)."""
+    """Compute daily equity returns over every UTC calendar day of the window (fills rules §10)."""
     day = book.candles.day
     first = int(day[window.start])
     result = np.zeros(book.candles.days_of(window))
