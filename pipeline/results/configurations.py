@@ -23,7 +23,7 @@ from pipeline.results.ownership import complete_job, get_row
 from pipeline.results.records import (
     Configuration,
     ConfigurationEvent,
-    ConfigurationRow,
+    ConfigurationSummary,
     from_row,
     utc_now,
 )
@@ -131,7 +131,7 @@ class Configurations:
         limit: int = 100,
         offset: int = 0,
         **wanted: Any,
-    ) -> tuple[list[ConfigurationRow], int]:
+    ) -> tuple[list[ConfigurationSummary], int]:
         """Read a page as `configurations` does, without documents, and how many match in all.
 
         ``wanted`` are the filters of `configurations`.
@@ -139,7 +139,7 @@ class Configurations:
         page = rows(wanted, order_by, descending, limit, offset)
         with self._sessions() as session:
             prefer_indices(session)
-            found = [ConfigurationRow(*row) for row in session.execute(page)]
+            found = [ConfigurationSummary(*row) for row in session.execute(page)]
             return found, session.scalar(counted(wanted)) or 0
 
     def ids(self) -> list[str]:
@@ -292,9 +292,9 @@ def documents(
 def rows(
     wanted: Mapping[str, Any], order_by: SortKey, descending: bool, limit: int | None, offset: int
 ) -> Select[Any]:
-    """Select the same page as `documents`, of the columns of a `ConfigurationRow`."""
+    """Select the same page as `documents`, of the columns of a `ConfigurationSummary`."""
     shown = select(
-        *(getattr(TrainedConfiguration, field.name) for field in fields(ConfigurationRow))
+        *(getattr(TrainedConfiguration, field.name) for field in fields(ConfigurationSummary))
     )
     return _page(shown, wanted, order_by, descending, limit, offset)
 

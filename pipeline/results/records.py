@@ -1,5 +1,7 @@
 """The frozen records that cross the repository's border, and the words their columns may hold.
 
+A record that extends another adds what stays on this machine: the API answers with the other.
+
 Callers get records, not live ORM objects: a record read in one session can be shown, compared
 and kept after the session is gone, and changing the database takes a method of the repository.
 """
@@ -43,13 +45,8 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One training run of one market, as `training_jobs` holds it.
-
-    ``progress`` is a fraction in 0…1 of the whole job, ``stage_of_work`` says what it is doing.
-    ``host``, ``pid`` and ``process_started`` name the process that owns the job, which is how a
-    later start tells a killed one from a live one; of a queued job nobody is the owner.
-    """
+class JobSummary:
+    """What a job is and how far it has come; ``progress`` is a fraction in 0…1 of the whole job."""
 
     id: str
     market: str
@@ -58,20 +55,30 @@ class Job:
     timeframe: str
     strategy: str
     optimizer: str
-    config: dict[str, Any]
-    config_hash: str
     seed: int
     status: Status
     stage_of_work: str | None
     progress: float
     error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Job(JobSummary):
+    """One training run of one market, as `training_jobs` holds it.
+
+    ``host``, ``pid`` and ``process_started`` name the process that owns the job, which is how a
+    later start tells a killed one from a live one; of a queued job nobody is the owner.
+    """
+
+    config: dict[str, Any]
+    config_hash: str
     host: str
     pid: int
     process_started: str
     heartbeat_at: datetime
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
 
     @property
     def queued(self) -> bool:
@@ -126,8 +133,8 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class ConfigurationRow:
-    """A stored configuration as a table shows it: what it is and its figures, no documents."""
+class ConfigurationSummary:
+    """One stored configuration without its documents."""
 
     id: str
     job_id: str
@@ -138,8 +145,8 @@ class ConfigurationRow:
     lifecycle_stage: Stage
     synthetic: bool
     is_active: bool
-    oos_sharpe_ratio: float
-    oos_net_profit: float
+    oos_sharpe_ratio: float | None
+    oos_net_profit: float | None
     sample_size: int
     p_value: float | None
     created_at: datetime
@@ -164,7 +171,22 @@ class ConfigurationEvent:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepView:
+    """A sweep as it stands: what it was asked for, and the days that it began with."""
+
+    id: str
+    strategy: str
+    optimizer: str
+    since: datetime | None
+    until: datetime
+    engine_version: str
+    status: Status
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Sweep(SweepView):
     """Many markets trained and judged together, as `sweeps` holds it.
 
     ``key`` is the same for every sweep that was asked for the same. ``since`` and ``until`` are the
@@ -172,37 +194,20 @@ class Sweep:
     ``process_started`` name the process that runs it, the only one that writes its rows.
     """
 
-    id: str
     key: str
-    strategy: str
-    optimizer: str
     config: dict[str, Any]
-    since: datetime | None
-    until: datetime
-    engine_version: str
-    status: Status
     host: str
     pid: int
     process_started: str
     heartbeat_at: datetime
-    created_at: datetime
     started_at: datetime
-    finished_at: datetime | None
 
 
 @dataclass(frozen=True)
-class SweepMarket:
-    """One market of a sweep, as `sweep_markets` holds it.
+class SweepMarketView:
+    """What became of one market of a sweep; ``market`` is its name in `conf/market`."""
 
-    ``market`` is its name in `conf/market`; ``task_hash`` is of all that decides what is computed.
-    ``configuration_id`` is None also where a search found nothing admissible. ``seconds`` is what
-    its job took.
-    """
-
-    sweep_id: str
-    position: int
     market: str
-    task_hash: str
     status: MarketStatus
     job_id: str
     configuration_id: str | None
@@ -210,6 +215,19 @@ class SweepMarket:
     fdr_q_value: float | None
     error: str | None
     seconds: float | None
+
+
+@dataclass(frozen=True)
+class SweepMarket(SweepMarketView):
+    """One market of a sweep, as `sweep_markets` holds it.
+
+    ``task_hash`` is of all that decides what is computed. ``configuration_id`` is None also where
+    a search found nothing admissible. ``seconds`` is what its job took.
+    """
+
+    sweep_id: str
+    position: int
+    task_hash: str
 
 
 Record = TypeVar("Record", Job, JobEvent, Configuration, ConfigurationEvent, Sweep, SweepMarket)

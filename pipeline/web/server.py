@@ -14,7 +14,7 @@ from pipeline.web import studio
 from pipeline.web.api.access import Security
 from pipeline.web.api.app import create_app
 from pipeline.web.api.events import Events
-from pipeline.web.service import Service, Settings
+from pipeline.web.service.service import Service, Settings
 
 #: Seconds that open connections are given to end.
 PATIENCE = 3

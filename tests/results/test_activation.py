@@ -9,7 +9,7 @@ import pytest
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
-from pipeline.results.records import Configuration, ConfigurationRow
+from pipeline.results.records import Configuration, ConfigurationSummary
 from pipeline.validation.stages import STAGES
 
 
@@ -57,6 +57,6 @@ def test_a_page_tells_figures_and_how_many_match(
 ) -> None:
     rows, total = repository.configurations.page(exchange="binance", order_by="p_value", limit=1)
     assert total == 1
-    assert isinstance(rows[0], ConfigurationRow)
+    assert isinstance(rows[0], ConfigurationSummary)
     assert (rows[0].id, rows[0].oos_sharpe_ratio, rows[0].p_value) == (stored.id, 1.5, 0.03)
     assert repository.configurations.page(exchange="kraken") == ([], 0)

@@ -12,7 +12,7 @@ from pipeline.config import StorageConfig
 from pipeline.queue import lease
 from pipeline.results.database import open_database
 from pipeline.results.models import DispatcherRow
-from pipeline.web.service import Service, Settings
+from pipeline.web.service.service import Service, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0

@@ -12,10 +12,9 @@ from starlette.routing import Route
 from pipeline.web.api import configurations, sweeps, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
-from pipeline.web.api.guard import Guard
-from pipeline.web.api.limits import BodyLimit, RateLimit
+from pipeline.web.api.guard import BodyLimit, Guard, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle
-from pipeline.web.service import Service
+from pipeline.web.service.service import Service
 
 #: Bytes of a request's body: the largest sensible start has some ten thousand.
 BODY_LIMIT = 256 * 1024
@@ -45,7 +44,7 @@ def create_app(
     starts_a_minute, body_limit : int
         Starts in any minute, and estimates; bytes of a body.
     """
-    events = Events(service)
+    events = Events(service.repository.jobs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -9,23 +9,25 @@ from pydantic import Field
 
 from pipeline.report.heatmap import Mode
 from pipeline.report.theme import Theme
+from pipeline.results.records import ConfigurationSummary
 from pipeline.web.api.problems import described
-from pipeline.web.service import (
-    ActiveConfigurations,
-    ConfigurationPage,
+from pipeline.web.service.answers import ActiveConfigurations, AuditEntry, ConfigurationPage
+from pipeline.web.service.requests import (
+    LIST_LIMIT,
     ConfigurationQuery,
     ExecutionReport,
     HeatmapQuery,
-    Service,
+    Reason,
+    Request,
+    Word,
 )
-from pipeline.web.service.answers import AuditEntry, ConfigurationSummary
-from pipeline.web.service.requests import LIST_LIMIT, Asked, Reason, Word
 from pipeline.web.service.requests import ConfigurationId as ConfigurationIdText
+from pipeline.web.service.service import Service
 
 ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_TIME_HEX")]
 
 #: A parameter's value in an address, at most a thousand million as in a body.
-Held = Annotated[
+HeldValue = Annotated[
     str,
     Field(
         pattern=r"^[A-Za-z0-9_]{1,64}=(null|-?[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)$",
@@ -34,14 +36,14 @@ Held = Annotated[
 ]
 
 
-class Activation(Asked):
+class Activation(Request):
     """Why it is switched on; ``force`` does so below VALIDATION."""
 
     reason: Reason
     force: bool = False
 
 
-class Deactivation(Asked):
+class Deactivation(Request):
     """Why it is switched off."""
 
     reason: Reason
@@ -74,7 +76,8 @@ def router(service: Service) -> APIRouter:
         response: Response, if_none_match: Annotated[list[str] | None, Header()] = None
     ) -> ActiveConfigurations | Response:
         """List what is switched on: what a live trader polls with If-None-Match."""
-        headers = {"ETag": f'"{service.active_etag()}"', "Cache-Control": "no-cache"}
+        tag = service.repository.configurations.active_version()  # cheap enough for every poll
+        headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
         if matches(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         found = service.active()
@@ -84,7 +87,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{configuration_id}", responses=described(404))
     def configuration(configuration_id: ConfigurationId) -> dict[str, Any]:
         """Show a configuration: its V3 JSON."""
-        return service.document(configuration_id)
+        return service.configuration(configuration_id).document
 
     @routes.get("/{configuration_id}/explanation", responses=described(404))
     def explanation(configuration_id: ConfigurationId) -> dict[str, Any]:
@@ -102,7 +105,7 @@ def router(service: Service) -> APIRouter:
         x: Word,
         y: Word,
         mode: Mode = "best",
-        at: Annotated[list[Held], Query(max_length=LIST_LIMIT)] = [],  # noqa: B006 (FastAPI's way)
+        at: Annotated[list[HeldValue], Query(max_length=LIST_LIMIT)] = [],  # noqa: B006 (FastAPI's way)
         theme: Theme = "light",
     ) -> dict[str, Any]:
         """Return the score over two parameters as a Plotly figure.

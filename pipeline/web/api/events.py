@@ -14,31 +14,35 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
-from pipeline.web.service import Service
-from pipeline.web.service.answers import EventView
+from pydantic import TypeAdapter
+
+from pipeline.results.jobs import Jobs
+from pipeline.results.records import JobEvent
 
 _LOG = logging.getLogger("pipeline.web.api")
 
 #: Seconds between two looks at the database, events of one look, and events held for a reader that
 #: does not keep up: it is let go, and comes back with its Last-Event-ID.
-POLL_EVERY, PAGE, HELD = 0.25, 500, 5_000
+POLL_EVERY, PAGE, BACKLOG = 0.25, 500, 5_000
 #: Seconds after which a silent stream sends a comment, so that nobody on the way takes it for dead.
 HEARTBEAT_EVERY = 15.0
 HEARTBEAT = b": still here\n\n"
 
+_JSON = TypeAdapter(JobEvent)
+
 ENDED = ("completed", "failed", "cancelled")
 
 
-class Sent(NamedTuple):
+class Message(NamedTuple):
     """An event as it goes over the wire (HTML, 9.2 Server-sent events), written once for all."""
 
     id: int
     text: bytes
 
     @classmethod
-    def of(cls, event: EventView) -> Sent:
+    def of(cls, event: JobEvent) -> Message:
         """Write an event: its JSON is one line, and its kind one word."""
-        text = f"id: {event.id}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
+        text = f"id: {event.id}\nevent: {event.kind}\ndata: {_JSON.dump_json(event).decode()}\n\n"
         return cls(event.id, text.encode())
 
 
@@ -46,10 +50,10 @@ class _Reader:
     """What is held for one reader; None is the end."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[Sent | None] = asyncio.Queue(HELD)
+        self.queue: asyncio.Queue[Message | None] = asyncio.Queue(BACKLOG)
         self.lost = False
 
-    def give(self, event: Sent | None) -> None:
+    def give(self, event: Message | None) -> None:
         try:
             self.queue.put_nowait(event)
         except asyncio.QueueFull:
@@ -63,14 +67,14 @@ class _Channel:
         self.readers: set[_Reader] = set()
         self.last: int | None = None
 
-    def publish(self, page: list[EventView]) -> None:
+    def publish(self, page: list[JobEvent]) -> None:
         """Give a page to all readers, and the end after the status that ends the job."""
         if not page:
             return
         self.last = page[-1].id
         statuses = [event.payload.get("status") for event in page if event.kind == "status"]
         ended = bool(statuses) and statuses[-1] in ENDED  # one that was restarted since goes on
-        for event in [*map(Sent.of, page), *([None] if ended else [])]:
+        for event in [*map(Message.of, page), *([None] if ended else [])]:
             for reader in self.readers:
                 reader.give(event)
 
@@ -80,12 +84,12 @@ class Events:
 
     Parameters
     ----------
-    service : Service
-        Whose events they are.
+    jobs : Jobs
+        Of the database that holds the events.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self._channels: dict[str, _Channel] = {}
         self._closed = False
 
@@ -116,12 +120,12 @@ class Events:
         """
         with self._reader(job_id) as (channel, reader):
             # Whoever has ended by now has written all its events: this must be asked first.
-            job = await asyncio.to_thread(self._service.job, job_id)
+            job = await asyncio.to_thread(self._jobs.read, job_id)
             # An id that the job has not reached is of another one, or of a database that is gone.
-            newest = await asyncio.to_thread(self._service.newest_event, job_id)
+            newest = await asyncio.to_thread(self._jobs.newest_event_id, job_id)
             ended, last = job.status in ENDED, after if after <= newest else 0
             while page := await self._page(last, job_id):
-                yield b"".join(Sent.of(event).text for event in page)
+                yield b"".join(Message.of(event).text for event in page)
                 last = page[-1].id
             if ended:
                 return
@@ -161,5 +165,5 @@ class Events:
                 except Exception:  # a database that is away for a moment ends no stream
                     _LOG.exception("events of job %s cannot be read", job_id)
 
-    async def _page(self, after: int, job_id: str) -> list[EventView]:
-        return await asyncio.to_thread(self._service.events, after, job_id, PAGE)
+    async def _page(self, after: int, job_id: str) -> list[JobEvent]:
+        return await asyncio.to_thread(self._jobs.events, after, job_id, PAGE)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from pipeline.results.records import SweepMarketView, SweepView
 from pipeline.web.api.problems import described
-from pipeline.web.service import Service
-from pipeline.web.service.answers import SweepMarketView, SweepReport, SweepView
+from pipeline.web.service.answers import SweepReport
 from pipeline.web.service.requests import JobId
+from pipeline.web.service.service import Service
 
 SweepId = Annotated[JobId, Path(description="32 hexadecimal digits.")]
 
@@ -21,15 +22,12 @@ def router(service: Service) -> APIRouter:
     @routes.get("")
     def sweeps(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> list[SweepView]:
         """List sweeps, newest first."""
-        return [SweepView.model_validate(one) for one in service.sweeps(limit)]
+        return list[SweepView](service.repository.sweeps.recent(limit))
 
     @routes.get("/{sweep_id}", responses=described(404))
     def sweep(sweep_id: SweepId) -> SweepReport:
         """Show a sweep and what became of each of its markets."""
-        found, markets = service.sweep(sweep_id)
-        return SweepReport(
-            sweep=SweepView.model_validate(found),
-            markets=[SweepMarketView.model_validate(one) for one in markets],
-        )
+        sweep, markets = service.sweep(sweep_id)
+        return SweepReport(sweep=sweep, markets=list[SweepMarketView](markets))
 
     return routes

@@ -10,9 +10,9 @@ from starlette.responses import StreamingResponse
 
 from pipeline.results.records import Status
 from pipeline.web.api.events import Events
-from pipeline.web.api.limits import RateLimit
+from pipeline.web.api.guard import RateLimit
 from pipeline.web.api.problems import described
-from pipeline.web.service import Service, TrainingRequest
+from pipeline.web.service import composing
 from pipeline.web.service.answers import (
     Choices,
     EstimateAnswer,
@@ -22,6 +22,8 @@ from pipeline.web.service.answers import (
     Started,
 )
 from pipeline.web.service.requests import JobId as JobIdText
+from pipeline.web.service.requests import TrainingRequest
+from pipeline.web.service.service import Service
 
 JobId = Annotated[JobIdText, Path(description="32 hexadecimal digits.")]
 #: A database's integer holds it.
@@ -31,7 +33,7 @@ _UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events; `pipeline.web.api.events.Sent` is one of them."""
+    """Server-sent events; each is a `pipeline.web.api.events.Message`."""
 
     media_type = "text/event-stream"
 
@@ -47,7 +49,7 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
     @routes.get("/choices")
     def choices() -> Choices:
         """Say what a request may name: strategies, markets, methods."""
-        return service.choices()
+        return composing.choices()
 
     def within(limit: RateLimit) -> Callable[[], Awaitable[None]]:
         """Refuse what comes too often."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.config.catalogue import Market
 from pipeline.results.jsonable import jsonable
-from pipeline.results.records import Configuration, Job, MarketStatus, Status
+from pipeline.results.records import (
+    Configuration,
+    ConfigurationSummary,
+    Job,
+    JobSummary,
+    SweepMarketView,
+    SweepView,
+)
 from pipeline.validation.stages import STAGE_SIZE, Stage
 
 
@@ -18,14 +27,9 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
-class MarketChoice(Answer):
+@dataclass(frozen=True)
+class MarketChoice(Market):
     """A market that can be trained."""
-
-    name: str
-    exchange: str
-    pair: str
-    timeframe: str
-    synthetic: bool
 
 
 class ParameterChoice(Answer):
@@ -93,32 +97,18 @@ class EstimateAnswer(Answer):
     warnings: list[str]
 
 
-class JobView(Answer):
+@dataclass(frozen=True)
+class JobView(JobSummary):
     """One job as it stands. ``progress`` is 0…1 of the present stage of work.
 
     ``rate`` is units of that stage a second and ``seconds_left`` what is left of it; both are None
     where there is nothing to reckon with.
     """
 
-    id: str
-    market: str
-    exchange: str
-    pair: str
-    timeframe: str
-    strategy: str
-    optimizer: str
     synthetic: bool
-    seed: int
-    status: Status
     queued: bool
-    stage_of_work: str | None
-    progress: float
     rate: float | None
     seconds_left: float | None
-    error: str | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
 
 
 class JobPage(Answer):
@@ -127,35 +117,6 @@ class JobPage(Answer):
     jobs: list[JobView]
     limit: int
     offset: int
-
-
-class EventView(Answer):
-    """One event of a job; ``id`` is what Last-Event-ID names."""
-
-    id: int
-    job_id: str
-    at: datetime
-    kind: str
-    payload: dict[str, Any]
-
-
-class ConfigurationSummary(Answer):
-    """One stored configuration without its documents."""
-
-    id: str
-    job_id: str
-    strategy: str
-    exchange: str
-    pair: str
-    timeframe: str
-    lifecycle_stage: Stage
-    synthetic: bool
-    is_active: bool
-    oos_sharpe_ratio: float | None
-    oos_net_profit: float | None
-    sample_size: int
-    p_value: float | None
-    created_at: datetime
 
 
 class ConfigurationPage(Answer):
@@ -203,33 +164,6 @@ class ActiveConfigurations(Answer):
     configurations: list[ActiveConfiguration]
 
 
-class SweepView(Answer):
-    """A sweep as it stands: what it was asked for, and the days that it began with."""
-
-    id: str
-    strategy: str
-    optimizer: str
-    since: datetime | None
-    until: datetime
-    engine_version: str
-    status: Status
-    created_at: datetime
-    finished_at: datetime | None
-
-
-class SweepMarketView(Answer):
-    """What became of one market of a sweep; ``market`` is its name in `conf/market`."""
-
-    market: str
-    status: MarketStatus
-    job_id: str
-    configuration_id: str | None
-    p_value: float | None
-    fdr_q_value: float | None
-    error: str | None
-    seconds: float | None
-
-
 class SweepReport(Answer):
     """A sweep and its markets, in the order in which they were asked for."""
 
@@ -241,47 +175,25 @@ def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:
     """Return a job as it stands; ``progress`` is the payload of its newest progress event."""
     rate, left = _pace(progress)
     return JobView(
-        id=record.id,
-        market=record.market,
-        exchange=record.exchange,
-        pair=record.pair,
-        timeframe=record.timeframe,
-        strategy=record.strategy,
-        optimizer=record.optimizer,
+        **{column.name: getattr(record, column.name) for column in fields(JobSummary)},
         synthetic=_synthetic(record),
-        seed=record.seed,
-        status=record.status,
         queued=record.queued,
-        stage_of_work=record.stage_of_work,
-        progress=record.progress,
         rate=rate,
         seconds_left=left,
-        error=record.error,
-        created_at=record.created_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
     )
 
 
 def summary(record: Configuration) -> ConfigurationSummary:
     """Return a configuration without its documents."""
     metrics: dict[str, Any] = jsonable(record.out_of_sample)
-    return ConfigurationSummary(
-        id=record.id,
-        job_id=record.job_id,
-        strategy=record.strategy,
-        exchange=record.exchange,
-        pair=record.pair,
-        timeframe=record.timeframe,
-        lifecycle_stage=record.lifecycle_stage,
-        synthetic=record.synthetic,
-        is_active=record.is_active,
-        oos_sharpe_ratio=metrics.get("sharpe_ratio"),
-        oos_net_profit=metrics.get("net_profit"),
-        sample_size=metrics.get("sample_size") or 0,
-        p_value=jsonable(record.statistics.get("p_value")),
-        created_at=record.created_at,
-    )
+    figures = {
+        "oos_sharpe_ratio": metrics.get("sharpe_ratio"),
+        "oos_net_profit": metrics.get("net_profit"),
+        "sample_size": metrics.get("sample_size") or 0,
+        "p_value": jsonable(record.statistics.get("p_value")),
+    }
+    names = {column.name for column in fields(ConfigurationSummary)} - figures.keys()
+    return ConfigurationSummary(**{name: getattr(record, name) for name in names}, **figures)
 
 
 def active(record: Configuration) -> ActiveConfiguration:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
@@ -187,7 +188,7 @@ def choices() -> Choices:
     }
     return Choices(
         strategies={name: _parameters(name) for name in catalogue.words("strategy")},
-        markets=[MarketChoice.model_validate(market) for market in every],
+        markets=[MarketChoice(**asdict(market)) for market in every],
         exchanges=words["exchange"],
         pairs=words["pair"],
         timeframes=words["timeframe"],

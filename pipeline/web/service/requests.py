@@ -65,26 +65,26 @@ Day = Annotated[
 Value = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class Asked(BaseModel):
+class Request(BaseModel):
     """A request: closed, frozen, and nothing converted in silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Grid(Asked):
+class Grid(Request):
     """Every combination of the grid: exact, and the only method with a full score surface."""
 
     name: Literal["grid"] = "grid"
 
 
-class Random(Asked):
+class Random(Request):
     """Combinations drawn at random, none twice: a first look at a large space."""
 
     name: Literal["random"]
     samples: Annotated[int, Field(ge=1, le=BUDGET_LIMIT)] = 1000
 
 
-class Bayesian(Asked):
+class Bayesian(Request):
     """Combinations that TPE proposes: fewer evaluations, where each is dear."""
 
     name: Literal["bayesian"]
@@ -96,7 +96,7 @@ class Bayesian(Asked):
 Budget = Annotated[Grid | Random | Bayesian, Field(discriminator="name")]
 
 
-class LuckTests(Asked):
+class LuckTests(Request):
     """How much evidence against luck is gathered (validation rules §3 to §5)."""
 
     evidence: Literal["full", "deciding"] = "full"
@@ -123,7 +123,7 @@ class TrainTestSplit(LuckTests):
     test: WindowDays = 30
 
 
-class History(Asked):
+class History(Request):
     """Which days to train on: the newest ``days``, or ``since`` (included) ``until`` (not).
 
     Nothing given is the newest year. Invented candles have a length only.
@@ -142,7 +142,7 @@ class History(Asked):
         return self
 
 
-class TrainingRequest(Asked):
+class TrainingRequest(Request):
     """Train one strategy on markets, each a job of its own.
 
     Markets are named one by one as in `conf/market`, or as every combination of ``pairs``,
@@ -180,7 +180,7 @@ class TrainingRequest(Asked):
         return self
 
 
-class ConfigurationQuery(Asked):
+class ConfigurationQuery(Request):
     """Which stored configurations, in which order, and which page of them."""
 
     stage: Stage | None = None
@@ -197,7 +197,7 @@ class ConfigurationQuery(Asked):
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 
 
-class HeatmapQuery(Asked):
+class HeatmapQuery(Request):
     """A picture of two parameters: best over all others, or a slice at values of the others."""
 
     x: Word
@@ -207,7 +207,7 @@ class HeatmapQuery(Asked):
     theme: Literal["light", "dark"] = "light"
 
 
-class ExecutionReport(Asked):
+class ExecutionReport(Request):
     """What live orders of a configuration did; at least one figure.
 
     ``fill_rate`` is the share of orders filled, ``adverse_selection_score`` 0 (none) to 1,

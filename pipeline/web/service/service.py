@@ -18,7 +18,14 @@ from pipeline.report.loading import ReportData, load_report
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
-from pipeline.results.records import Configuration, Job, Status, Sweep, SweepMarket
+from pipeline.results.records import (
+    Configuration,
+    ConfigurationSummary,
+    Job,
+    Status,
+    Sweep,
+    SweepMarket,
+)
 from pipeline.review import live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.review.stored import searched_grid
@@ -28,11 +35,8 @@ from pipeline.web.service import answers, composing, estimates
 from pipeline.web.service.answers import (
     ActiveConfigurations,
     AuditEntry,
-    Choices,
     ConfigurationPage,
-    ConfigurationSummary,
     EstimateAnswer,
-    EventView,
     JobPage,
     JobResults,
     JobView,
@@ -86,17 +90,13 @@ class Service:
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self.settings = settings
-        self._repository = repository
+        self.repository = repository
 
     def warm_up(self) -> None:
         """Read the configuration files that every request needs: the first would wait for it."""
         self._compose(TrainingRequest(markets=[next(iter(catalogue.markets()))]))
 
     # Training
-
-    def choices(self) -> Choices:
-        """Return what a request may name."""
-        return composing.choices()
 
     def start_training(self, request: TrainingRequest) -> list[str]:
         """Put a job for every market into the queue and return their ids; none if any is refused.
@@ -106,7 +106,7 @@ class Service:
         UserError
             When a name is unknown or a configuration is refused; it says what is allowed.
         """
-        return queue_all(self._repository, self._compose(request).values())
+        return queue_all(self.repository, self._compose(request).values())
 
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
@@ -119,13 +119,13 @@ class Service:
 
     def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
-        found = self._repository.jobs.find(*statuses, limit=limit, offset=offset)
+        found = self.repository.jobs.find(*statuses, limit=limit, offset=offset)
         return JobPage(jobs=[self._view(one) for one in found], limit=limit, offset=offset)
 
     def job(self, job_id: str) -> JobView:
         """Read one job."""
         try:
-            found = self._repository.jobs.read(job_id)
+            found = self.repository.jobs.read(job_id)
         except UnknownIdError:
             raise NotFoundError(f"No job has the id {job_id}.") from None
         return self._view(found)
@@ -140,7 +140,7 @@ class Service:
         """
         before = self.job(job_id)
         try:
-            self._repository.jobs.cancel(job_id)
+            self.repository.jobs.cancel(job_id)
         except IllegalTransitionError:
             raise ConflictError(
                 f"Job {job_id} is {before.status}: there is nothing to cancel."
@@ -157,7 +157,7 @@ class Service:
         """
         before = self.job(job_id)
         try:
-            self._repository.jobs.restart(job_id)
+            self.repository.jobs.restart(job_id)
         except IllegalTransitionError:
             raise ConflictError(
                 f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
@@ -178,38 +178,23 @@ class Service:
                 f"Job {job_id} is {job.status}: only a completed job has results."
                 + (f" {job.error}" if job.error else "")
             )
-        found = self._repository.configurations.find(job_id=job_id)
+        found = self.repository.configurations.find(job_id=job_id)
         return JobResults(
             job=job,
             configurations=[answers.summary(one) for one in found],
             documents=[one.document for one in found],
         )
 
-    def events(
-        self, after: int = 0, job_id: str | None = None, limit: int = 500
-    ) -> list[EventView]:
-        """Read events of a job, or of all, that follow event ``after``; ids ascend."""
-        found = self._repository.jobs.events(after, job_id, limit)
-        return [EventView.model_validate(one) for one in found]
-
-    def newest_event(self, job_id: str) -> int:
-        """Return the id of a job's last event; 0 before the first."""
-        return self._repository.jobs.newest_event_id(job_id)
-
-    def notes(self, job_id: str) -> list[str]:
-        """Read what a job had to say, such as which backend it took."""
-        return self._repository.jobs.notes(job_id)
-
     # Configurations
 
     def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""
         wanted = query.model_dump(exclude={"stage", "active", "sort"})
-        rows, total = self._repository.configurations.page(
+        rows, total = self.repository.configurations.page(
             **wanted, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
         )
         return ConfigurationPage(
-            configurations=[ConfigurationSummary.model_validate(row) for row in rows],
+            configurations=rows,
             total=total,
             limit=query.limit,
             offset=query.offset,
@@ -218,23 +203,19 @@ class Service:
     def configuration(self, configuration_id: str) -> Configuration:
         """Read one configuration."""
         try:
-            return self._repository.configurations.read(configuration_id)
+            return self.repository.configurations.read(configuration_id)
         except UnknownIdError:
             raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
-
-    def document(self, configuration_id: str) -> dict[str, Any]:
-        """Read the V3 JSON of a configuration."""
-        return self.configuration(configuration_id).document
 
     def explanation(self, configuration_id: str) -> Explanation:
         """Say in words why a configuration is in its stage."""
         found = self.configuration(configuration_id)
-        events = self._repository.configurations.events(found.id)
-        return explain(found, events, searched_grid(self._repository, found))
+        events = self.repository.configurations.events(found.id)
+        return explain(found, events, searched_grid(self.repository, found))
 
     def audit_trail(self, configuration_id: str) -> list[AuditEntry]:
         """Read what happened to a configuration, oldest first."""
-        events = self._repository.configurations.events(self.configuration(configuration_id).id)
+        events = self.repository.configurations.events(self.configuration(configuration_id).id)
         return [AuditEntry.model_validate(event) for event in events]
 
     def activate(
@@ -250,7 +231,7 @@ class Service:
         self.configuration(configuration_id)
         stages = STAGES if force else STAGES[STAGES.index(ACTIVATED_FROM) :]
         try:
-            self._repository.configurations.set_active(
+            self.repository.configurations.set_active(
                 configuration_id, True, reason, stages=stages, forced=force
             )
         except StageMovedError:
@@ -260,21 +241,17 @@ class Service:
     def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary:
         """Switch a configuration off, and record why."""
         self.configuration(configuration_id)
-        self._repository.configurations.set_active(configuration_id, False, reason)
+        self.repository.configurations.set_active(configuration_id, False, reason)
         return self._summary(configuration_id)
 
     def active(self) -> ActiveConfigurations:
         """Read what is switched on, and a tag that changes whenever it does."""
         # The tag first: what changes in between has another one at the next look.
-        etag = self._repository.configurations.active_version()
-        found = self._repository.configurations.find(is_active=True, limit=None)
+        etag = self.repository.configurations.active_version()
+        found = self.repository.configurations.find(is_active=True, limit=None)
         return ActiveConfigurations(
             etag=etag, configurations=[answers.active(one) for one in found]
         )
-
-    def active_etag(self) -> str:
-        """Return the tag of `active` alone: cheap enough for every poll of a live trader."""
-        return self._repository.configurations.active_version()
 
     def record_execution(
         self, configuration_id: str, report: ExecutionReport
@@ -282,7 +259,7 @@ class Service:
         """Record what live orders did and judge the stage anew."""
         self.configuration(configuration_id)
         live_orders.record_execution(
-            self._repository, configuration_id, report.model_dump(exclude_none=True)
+            self.repository, configuration_id, report.model_dump(exclude_none=True)
         )
         return self._summary(configuration_id)
 
@@ -292,7 +269,7 @@ class Service:
         """Load everything that a page about a configuration shows."""
         self.configuration(configuration_id)
         return load_report(
-            self._repository, self.settings.storage, configuration_id, with_candles=with_candles
+            self.repository, self.settings.storage, configuration_id, with_candles=with_candles
         )
 
     def heatmap(self, configuration_id: str, query: HeatmapQuery) -> dict[str, Any]:
@@ -319,22 +296,16 @@ class Service:
 
     # Sweeps
 
-    def sweeps(self, limit: int = 50) -> list[Sweep]:
-        """Read sweeps, newest first."""
-        return self._repository.sweeps.recent(limit)
-
     def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
         """Read one sweep and its markets."""
         try:
-            return self._repository.sweeps.sweep(sweep_id), self._repository.sweeps.markets(
-                sweep_id
-            )
+            return self.repository.sweeps.sweep(sweep_id), self.repository.sweeps.markets(sweep_id)
         except UnknownIdError:
             raise NotFoundError(f"No sweep has the id {sweep_id}.") from None
 
     def _view(self, found: Job) -> JobView:
         running = found.status == "running"
-        event = self._repository.jobs.newest_progress(found.id) if running else None
+        event = self.repository.jobs.newest_progress(found.id) if running else None
         return answers.job(found, None if event is None else event.payload)
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
@@ -342,7 +313,7 @@ class Service:
 
     def _refused(self, found: Configuration) -> str:
         """Say why a configuration is not activated, by the gates that hold it where it is."""
-        explained = explain(found, self._repository.configurations.events(found.id))
+        explained = explain(found, self.repository.configurations.events(found.id))
         failed = [
             f"{gate.name} ({gate.sentence})"
             for gate in explained.gates

@@ -1,17 +1,23 @@
-"""What every page has: where one is, where one can go, light or dark, a place for its contents."""
+"""Build what every page has: its frame, theme and elements, and its calls of the service."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
+from typing import Any, ParamSpec, TypeVar
 
-from nicegui import ui
+from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
+from pydantic import ValidationError
 
+from pipeline.errors import UserError
+from pipeline.report.theme import Figure, template
+from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC
-from pipeline.web.studio.theme import Theme
 
 _PAGES = (
     ("Train", "/"),
@@ -80,3 +86,133 @@ def stage_badge(stage: Stage, synthetic: bool) -> ui.element:
     """Add a stage's badge; results on invented candles say so in it."""
     mark = "SYNTHETIC " if synthetic else ""
     return text("span", f"{mark}{stage}", f"badge stage-{stage.lower()}")
+
+
+COOKIE = "theme"
+_YEAR = 365 * 86_400
+_PREFERRED = "matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"
+
+
+class Theme:
+    """The theme of one open page, and the figures that follow it."""
+
+    def __init__(self) -> None:
+        request = context.client.request
+        chosen = request.cookies.get(COOKIE)
+        self._known = chosen in ("light", "dark")
+        self._touch = "Mobi" in request.headers.get("user-agent", "")
+        self._name: ThemeName = "dark" if chosen == "dark" else "light"
+        self._mode = ui.dark_mode((chosen == "dark") if self._known else None)
+        self._drawn: list[ui.plotly] = []
+
+    async def name(self) -> ThemeName:
+        """Return which theme is shown, asking the browser where nothing was chosen."""
+        if not self._known:
+            await context.client.connected()
+            preferred = await ui.run_javascript(_PREFERRED, timeout=10.0)
+            self._name = "dark" if preferred == "dark" else "light"
+            self._known = True
+        return self._name
+
+    async def switch(self) -> None:
+        """Change to the other theme, and remember it."""
+        self._name = "light" if await self.name() == "dark" else "dark"
+        await ui.run_javascript(  # kept before it is shown: the reader may leave at once
+            f"document.cookie = '{COOKIE}={self._name}; path=/; max-age={_YEAR}; SameSite=Strict'",
+            timeout=10.0,
+        )
+        self._mode.value = self._name == "dark"
+        self._drawn = [plot for plot in self._drawn if not plot.is_deleted]
+        for plot in self._drawn:
+            plot.figure["layout"]["template"] = template(self._name)
+            plot.update()
+
+    def draw(self, figure: Figure) -> ui.plotly:
+        """Draw a figure of `pipeline.report` that was made for this theme or for none."""
+        if not self._drawn:
+            script = (files("pipeline.web.studio") / "print.js").read_text("utf-8")
+            ui.run_javascript(script.replace("LIGHT", json.dumps(template("light"))))
+        plot = ui.plotly(self._dressed(figure))
+        self._drawn.append(plot)
+        return plot
+
+    def redraw(self, plot: ui.plotly, figure: Figure) -> None:
+        """Replace what a plot of this page shows."""
+        plot.update_figure(self._dressed(figure))
+
+    def _dressed(self, figure: Figure) -> dict[str, Any]:
+        layout = {**figure["layout"], "template": template(self._name)}
+        if self._touch:
+            layout["dragmode"] = False  # a finger scrolls the page
+        return {
+            "data": figure["data"],
+            "layout": layout,
+            "config": {"displaylogo": False, "displayModeBar": "hover"},
+        }
+
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+
+async def ask(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
+    """Call the service in a thread: it reads a database, and may reckon for seconds."""
+    return await asyncio.to_thread(call, *args, **kwargs)
+
+
+async def attempt(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer | None:
+    """Call the service; a refusal is shown in the page's corner, and None returned."""
+    try:
+        return await ask(call, *args, **kwargs)
+    except UserError as error:
+        ui.notify(
+            str(error), type="negative", multi_line=True, timeout=10_000, close_button="Close"
+        )
+        return None
+
+
+def faults(error: ValidationError) -> list[str]:
+    """Say what is wrong with a request: ``validation, train: Input should be ...``."""
+    return [
+        ": ".join(
+            part
+            for part in (
+                ", ".join(str(place) for place in fault["loc"]),
+                fault["msg"].removeprefix("Value error, "),
+            )
+            if part
+        )
+        for fault in error.errors()
+    ]
+
+
+Row = TypeVar("Row")
+
+
+def region(label: str) -> ui.element:
+    """Add a place for a table, which scrolls sideways by keys too."""
+    place = ui.element("div").classes("scroll")
+    return place.props(f'tabindex=0 role=region aria-label="{label}"')
+
+
+def table(
+    caption: str, columns: Sequence[str], rows: Iterable[Row], fill: Callable[[Row], None]
+) -> None:
+    """Add a table.
+
+    Parameters
+    ----------
+    fill : callable
+        Adds a row's cells: one a column, the first its heading.
+    """
+    with ui.element("table").classes("cards"):
+        text("caption", caption)
+        with ui.element("thead"), ui.element("tr"):
+            for column in columns:
+                text("th", column).props("scope=col")
+        with ui.element("tbody"):
+            for row in rows:
+                with ui.element("tr") as line:
+                    fill(row)
+                for cell, column in zip(line, columns, strict=True):
+                    cell.props(f'data-label="{column}"')

@@ -7,7 +7,7 @@ import logging
 from fastapi import FastAPI, Request
 from nicegui import ui
 
-from pipeline.web.service import Service
+from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
 from pipeline.web.studio.pages.configuration import configuration_page
 from pipeline.web.studio.pages.configurations import configurations_page

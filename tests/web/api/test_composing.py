@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.catalogue import markets
-from pipeline.web.service import TrainingRequest
 from pipeline.web.service.composing import choices, compose
+from pipeline.web.service.requests import TrainingRequest
 
 STORAGE = StorageConfig(url="sqlite:///elsewhere.db", artifacts="elsewhere")
 STORED = ("storage.url=sqlite:///elsewhere.db", "storage.artifacts=elsewhere")

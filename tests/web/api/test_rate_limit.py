@@ -1,4 +1,4 @@
-from pipeline.web.api.limits import RateLimit
+from pipeline.web.api.guard import RateLimit
 
 
 def test_so_many_pass_in_any_minute():

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.results import jobs
-from pipeline.web.service import TrainingRequest
+from pipeline.web.service.requests import TrainingRequest
 from support.runs import ask
 
 START = "/api/training/start"

@@ -2,7 +2,7 @@ import pytest
 
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.web.service.requests import Random, WalkForward
-from pipeline.web.studio.widgets.fields import _plain, _typed
+from pipeline.web.studio.widgets.form import _plain, _typed
 
 
 def _schema(model, name):

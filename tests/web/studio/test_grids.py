@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.web.service.answers import ParameterChoice
-from pipeline.web.studio.widgets.grids import _is_grid, _read, _written
+from pipeline.web.studio.widgets.form import _is_grid, _read, _written
 
 
 def test_a_grid_is_written_and_read_back():

@@ -11,15 +11,11 @@ from pipeline.report import sections
 from pipeline.report.loading import ReportData
 from pipeline.report.payload import fixed_figures
 from pipeline.report.sections import Section
-from pipeline.web.service import Service
+from pipeline.results.records import Configuration
 from pipeline.web.service.requests import ConfigurationId
-from pipeline.web.studio.calls import ask
-from pipeline.web.studio.frame import frame, sentence, text, warning
-from pipeline.web.studio.theme import Theme
-from pipeline.web.studio.widgets.activation import Activation
-from pipeline.web.studio.widgets.placeholders import listen, place
-from pipeline.web.studio.widgets.surface import Surface
-from pipeline.web.studio.widgets.trades import Trades
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import Theme, ask, attempt, frame, sentence, text, warning
+from pipeline.web.studio.widgets.figures import Surface, Trades, listen, place
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 
@@ -75,3 +71,47 @@ def _show_section(section: Section) -> None:
 def markup(inner: Markup, tag: str = "div") -> ui.html:
     """Add markup of `pipeline.report`, in which every text is escaped already."""
     return ui.html(inner, sanitize=False, tag=tag)
+
+
+#: As `pipeline.web.service.requests.Reason` bounds it.
+_LEAST, _MOST = 3, 500
+
+
+class Activation:
+    """Says whether a configuration is switched on, and changes that."""
+
+    def __init__(self, service: Service, configuration: Configuration) -> None:
+        self._service, self._id = service, configuration.id
+        active = configuration.is_active
+        sentence(
+            "Active: live traders that ask this server are given it."
+            if active
+            else "Not active: no live trader is given it."
+        )
+        with ui.element("div").classes("fields"):
+            self._reason = ui.input("reason (kept in the audit trail)").props(
+                f"outlined maxlength={_MOST}"
+            )
+            self._force = ui.checkbox("also below VALIDATION (forced)")
+            self._force.set_visibility(not active)
+            ui.button(
+                "Deactivate" if active else "Activate",
+                on_click=self._deactivate if active else self._activate,
+            ).props("outline").bind_enabled_from(
+                self._reason, "value", lambda reason: len((reason or "").strip()) >= _LEAST
+            )
+
+    async def _activate(self) -> None:
+        await self._done(
+            await attempt(self._service.activate, self._id, self._said(), self._force.value)
+        )
+
+    async def _deactivate(self) -> None:
+        await self._done(await attempt(self._service.deactivate, self._id, self._said()))
+
+    async def _done(self, answer: object) -> None:
+        if answer is not None:
+            ui.navigate.reload()
+
+    def _said(self) -> str:
+        return str(self._reason.value).strip()

@@ -9,13 +9,14 @@ from urllib.parse import parse_qsl, urlencode
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import defined
-from pipeline.web.service import ConfigurationQuery, Service
-from pipeline.web.service.answers import Choices, ConfigurationSummary
-from pipeline.web.studio.calls import ask
-from pipeline.web.studio.frame import frame, sentence, stage_badge, text
-from pipeline.web.studio.widgets.tables import region, table
+from pipeline.web.service import composing
+from pipeline.web.service.answers import Choices
+from pipeline.web.service.requests import ConfigurationQuery
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import ask, frame, region, sentence, stage_badge, table, text
 
 #: Rows a page.
 SHOWN = 25
@@ -43,7 +44,7 @@ addEventListener('popstate', () => emitEvent('went', location.search.slice(1)));
 
 async def configurations_page(service: Service, address: Mapping[str, str]) -> None:
     """Show the configurations that the address asks for, and how to find others."""
-    choices = await ask(service.choices)
+    choices = await ask(composing.choices)
     with frame("Configurations", "/configurations"):
         ui.add_body_html(_WENT)
         await Configurations(service, choices, address).refresh()

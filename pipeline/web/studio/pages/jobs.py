@@ -7,12 +7,11 @@ from typing import Any
 
 from nicegui import ui
 
-from pipeline.results.records import STATUSES, Status
+from pipeline.results.records import STATUSES, ConfigurationSummary, Status
 from pipeline.sweeps.plan import duration
-from pipeline.web.service import Service
-from pipeline.web.service.answers import ConfigurationSummary, JobView
-from pipeline.web.studio.calls import ask, attempt
-from pipeline.web.studio.frame import frame, sentence, stage_badge, text
+from pipeline.web.service.answers import JobView
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import ask, attempt, frame, sentence, stage_badge, text
 
 #: Seconds between two looks at the database, and jobs a page.
 EVERY, SHOWN = 0.5, 25
@@ -120,7 +119,7 @@ class JobCard:
         self._bar.set_visibility(job.status == "running")
         self._bar.set_value(job.progress)
         self._bar.props(f'aria-label="{job.market}: {job.stage_of_work or job.status}"')
-        self._said.set_text(_told(job))
+        self._said.set_text(_progress(job))
         self._error.set_text(job.error or "")
         self._cancel.set_visibility(job.status in ("pending", "running"))
         self._restart.set_visibility(job.status in ("failed", "cancelled"))
@@ -136,7 +135,7 @@ class JobCard:
 
     async def _note(self) -> None:
         """Show what the job had to say, such as which backend it took and what candles lack."""
-        notes = await ask(self._service.notes, self._id)
+        notes = await ask(self._service.repository.jobs.notes, self._id)
         self._notes.set_visibility(bool(notes))
         self._noted.clear()
         with self._noted:
@@ -162,7 +161,7 @@ class JobCard:
         return ui.button(name, on_click=clicked).props("outline")
 
 
-def _told(job: JobView) -> str:
+def _progress(job: JobView) -> str:
     """``search: 45 %, 12,000 a second, 5 s left · started 2026-11-22 20:00:00 UTC``."""
     if job.status == "running":
         parts = [f"{job.stage_of_work or 'starting'}: {job.progress:.0%}"]

@@ -11,12 +11,20 @@ from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.report.theme import Figure
 from pipeline.results.records import Sweep
 from pipeline.validation.wording import defined, plural
-from pipeline.web.service import Service
 from pipeline.web.service.requests import JobId
-from pipeline.web.studio.calls import ask
-from pipeline.web.studio.frame import frame, sentence, stage_badge, synthetic, text, warning
-from pipeline.web.studio.theme import Theme
-from pipeline.web.studio.widgets.tables import region, table
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import (
+    Theme,
+    ask,
+    frame,
+    region,
+    sentence,
+    stage_badge,
+    synthetic,
+    table,
+    text,
+    warning,
+)
 
 #: Seconds between two looks at a sweep that runs.
 EVERY = 2.0
@@ -30,7 +38,7 @@ _DISCOVERIES = (
 
 async def sweeps_page(service: Service) -> None:
     """List the newest sweeps."""
-    found = await ask(service.sweeps)
+    found = await ask(service.repository.sweeps.recent)
     with frame("Sweeps", "/sweeps"):
         if not found:
             sentence("No sweep is stored. One is made by: scripts/sweep markets=all")

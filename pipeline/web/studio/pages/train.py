@@ -10,22 +10,21 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.config import OptimizerConfig, TrainConfig, ValidationConfig, meanings
 from pipeline.errors import UserError
-from pipeline.web.service import Service, TrainingRequest
+from pipeline.web.service import composing
 from pipeline.web.service.answers import Choices
 from pipeline.web.service.requests import (
     Bayesian,
     Grid,
     History,
     Random,
+    TrainingRequest,
     TrainTestSplit,
     WalkForward,
 )
-from pipeline.web.studio.calls import ask, faults
-from pipeline.web.studio.frame import frame, sentence, text
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import ask, faults, frame, sentence, text
 from pipeline.web.studio.widgets.estimate import Estimate
-from pipeline.web.studio.widgets.fields import Fields
-from pipeline.web.studio.widgets.grids import Grids
-from pipeline.web.studio.widgets.markets import Markets
+from pipeline.web.studio.widgets.form import Fields, Grids, Markets
 
 #: Seconds without a change before an estimate is asked for.
 PAUSE = 0.4
@@ -36,7 +35,7 @@ _ELSEWHERE = frozenset(TrainingRequest.model_fields) - frozenset(_REST)
 
 async def training_page(service: Service) -> None:
     """Show the form."""
-    choices = await ask(service.choices)
+    choices = await ask(composing.choices)
     with frame("Train", "/"), ui.element("div").classes("beside"):
         TrainingForm(service, choices)
 

@@ -1,7 +1,12 @@
-"""The heatmap of any two parameters: the best over all others, or a slice at chosen values."""
+"""Draw the figures of a report's markup, and let them follow the choices on it.
+
+Sections come as markup with an empty element for each figure and plain ``select`` elements. A
+figure is teleported into its place; a choice in a ``select`` comes back as an event.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
@@ -9,11 +14,57 @@ from nicegui import ui
 from pipeline.report.figures import setting
 from pipeline.report.heatmap import Mode, heatmap
 from pipeline.report.loading import ReportData
-from pipeline.report.payload import choices, scores_of
+from pipeline.report.payload import DETAIL_LIMIT, DETAILED, choices, scores_of
 from pipeline.report.theme import Figure
+from pipeline.report.trades import around, trades_on_candles
 from pipeline.results.artifacts import ScoreSurface
-from pipeline.web.studio.theme import Theme
-from pipeline.web.studio.widgets.placeholders import choose, inside, on_choice, place, rename
+from pipeline.web.studio.frame import Theme
+
+_LISTEN = """
+document.addEventListener('change', (event) => {
+  if (event.target.matches('select[id]')) {
+    emitEvent(`chosen-${event.target.id}`, event.target.value);
+  }
+});
+"""
+
+
+def place(name: str, theme: Theme, figure: Figure) -> ui.plotly:
+    """Draw a figure in the place of its name."""
+    with inside(f"#{name}"):
+        return theme.draw(figure).classes("filling")
+
+
+def inside(selector: str) -> ui.teleport:
+    """Open an element of the markup; what is made there stays there."""
+    teleport = ui.teleport(selector)
+    # Each update of a teleport makes its contents anew, and the plot that was there never learns
+    # that it is gone. No public switch turns this off (NiceGUI 3.18): hence the private one.
+    teleport._update_method = None
+    return teleport
+
+
+def listen() -> None:
+    """Hear of every choice on this page; once a page."""
+    ui.add_body_html(f"<script>{_LISTEN}</script>")
+
+
+def on_choice(name: str, handler: Callable[[str], Any]) -> None:
+    """Call ``handler`` with the value that is chosen in the ``select`` of this id."""
+    ui.on(f"chosen-{name}", lambda event: handler(str(event.args)))
+
+
+def choose(name: str, value: str) -> None:
+    """Show a value as chosen; nothing is called."""
+    ui.run_javascript(f"document.getElementById('{name}').value = {value!r}")
+
+
+def rename(name: str, value: str, text: str) -> None:
+    """Change what an option of a ``select`` is called, where it has that option."""
+    ui.run_javascript(
+        f"const option = document.querySelector(`#{name} option[value={value}]`);"
+        f"if (option) option.text = {text!r};"
+    )
 
 
 class Surface:
@@ -82,3 +133,25 @@ class Surface:
         for name, control in self._values.items():
             held = self._mode == "slice" and name not in (self._x, self._y)
             control.set_visibility(held)
+
+
+class Trades:
+    """The figure ``trades`` of the section *Trades out of sample*."""
+
+    def __init__(self, theme: Theme, report: ReportData) -> None:
+        assert report.artifacts is not None, "no trades without artifacts"
+        self._theme = theme
+        self._trades, self._candles = report.artifacts.trades, report.candles
+        if self._candles is None or len(self._trades) == 0:
+            return
+        self._plot = place("trades", theme, self._figure(0))
+        on_choice("trades-choice", lambda value: theme.redraw(self._plot, self._figure(int(value))))
+
+    def _figure(self, chosen: int) -> Figure:
+        """Draw all trades for 0, else that one of the newest `DETAILED`."""
+        assert self._candles is not None, "nothing to choose without candles"
+        if chosen == 0:
+            return trades_on_candles(self._candles, self._trades)
+        trade = self._trades[-DETAILED:][chosen - 1]
+        span = around(self._candles, trade)
+        return trades_on_candles(self._candles, self._trades, span, limit=DETAIL_LIMIT)

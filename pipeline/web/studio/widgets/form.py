@@ -1,0 +1,225 @@
+"""Controls of the training form: fields of a request, grids of a strategy, markets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from nicegui import ui
+from nicegui.elements.mixins.value_element import ValueElement
+from pydantic import BaseModel
+
+from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.report.figures import setting
+from pipeline.validation.wording import plural
+from pipeline.web.service.answers import MarketChoice, ParameterChoice
+from pipeline.web.studio.frame import sentence, synthetic, text
+
+#: What the form calls a field; what it means is explained in `pipeline.config`.
+_LABELS = {
+    "samples": "combinations a search",
+    "trials": "trials a search",
+    "batch": "proposed at a time",
+    "train": "train, days",
+    "gap": "gap, days",
+    "test": "test, days",
+    "step": "step, days (empty: as test)",
+    "anchored": "anchored: train from the first day on",
+    "ratio": "share of days to train on",
+    "evidence": "evidence against luck",
+    "surrogates": "also search candles without an edge (minutes)",
+    "days": "newest days",
+    "since": "from (UTC)",
+    "until": "up to, without (UTC)",
+    "space": "search space",
+    "objective": "search for the best",
+    "selection": "winner of a search",
+    "min_trades": "least trades in a window",
+}
+
+
+class Fields:
+    """One control for every field of a model.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        A request, or a part of one, whose fields are numbers, truths, dates or words of a few.
+    changed : callable
+        Called after every change.
+    without : collection of str
+        Fields that get no control.
+    """
+
+    def __init__(
+        self,
+        model: type[BaseModel],
+        changed: Callable[..., Any],
+        without: Collection[str] = (),
+    ) -> None:
+        properties = model.model_json_schema()["properties"]
+        self._schemas = {name: p for name, p in properties.items() if name not in without}
+        self._controls = {
+            name: _control(_label(name), schema, changed) for name, schema in self._schemas.items()
+        }
+
+    def values(self) -> dict[str, Any]:
+        """Return what the controls hold; a number of a whole kind as an int, empty as None."""
+        return {
+            name: _typed(control.value, _plain(self._schemas[name]))
+            for name, control in self._controls.items()
+        }
+
+
+def _label(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " "))
+
+
+def _control(name: str, schema: dict[str, Any], changed: Callable[..., Any]) -> ValueElement[Any]:
+    kind, default = _plain(schema), schema.get("default")
+    if kind["type"] == "boolean":
+        return ui.checkbox(name, value=default, on_change=changed)
+    if "enum" in kind:
+        return ui.select(kind["enum"], label=name, value=default, on_change=changed).props(
+            "outlined"
+        )
+    if kind["type"] == "string":
+        return ui.input(name, on_change=changed).props("outlined type=date stack-label")
+    return ui.number(
+        name,
+        value=default,
+        min=kind.get("minimum", kind.get("exclusiveMinimum")),
+        max=kind.get("maximum", kind.get("exclusiveMaximum")),
+        step=1 if kind["type"] == "integer" else 0.05,
+        on_change=changed,
+    ).props("outlined")
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what is given, where it may also be left empty."""
+    kinds = schema.get("anyOf", [schema])
+    return next(kind for kind in kinds if kind.get("type") != "null")
+
+
+def _typed(value: Any, kind: dict[str, Any]) -> Any:
+    if value is None or value == "":
+        return None
+    if kind["type"] == "integer" and float(value).is_integer():
+        return int(value)
+    return value
+
+
+class Grids:
+    """One line of values for every parameter, separated by commas; "off" for no value."""
+
+    def __init__(self, parameters: Sequence[ParameterChoice], changed: Callable[..., Any]) -> None:
+        self._parameters, self._changed = parameters, changed
+        with ui.element("div").classes("fields"):
+            self._inputs = {
+                p.name: ui.input(
+                    f"{p.name} ({p.kind})",
+                    value=_written(p.grid),
+                    on_change=self._edited,
+                    validation={"numbers, separated by commas; off for none": _is_grid},
+                ).props("outlined")
+                for p in parameters
+            }
+        self._said = sentence("").props("role=status")
+        self._tell()
+
+    def values(self) -> dict[str, list[float | None]]:
+        """Return the grids that were changed.
+
+        Raises
+        ------
+        ValueError
+            Where one is no list of numbers; its control says so.
+        """
+        grids = {p.name: _read(self._inputs[p.name].value) for p in self._parameters}
+        return {p.name: grids[p.name] for p in self._parameters if grids[p.name] != p.grid}
+
+    async def _edited(self) -> None:
+        self._tell()
+        await self._changed()
+
+    def _tell(self) -> None:
+        grids = [control.value for control in self._inputs.values()]
+        if all(_is_grid(grid) for grid in grids):
+            size = math.prod(len(_read(grid)) for grid in grids)
+            self._said.set_text(f"{size:,} combinations on this grid")
+        else:
+            self._said.set_text("A grid is a list of numbers, separated by commas.")
+
+
+def _written(grid: Sequence[float | None]) -> str:
+    return ", ".join(setting(value) for value in grid)
+
+
+def _read(written: str) -> list[float | None]:
+    """Read a line of values; ValueError where one is no finite number."""
+    values = [None if word == "off" else float(word) for word in map(str.strip, written.split(","))]
+    if not all(value is None or math.isfinite(value) for value in values):
+        raise ValueError(written)
+    return values
+
+
+def _is_grid(written: str) -> bool:
+    try:
+        _read(written)
+    except ValueError:
+        return False
+    return True
+
+
+_WORDS = ("exchange", "pair", "timeframe")
+
+
+class Markets:
+    """Checkboxes of exchanges, pairs and timeframes; the markets are those that fit all three."""
+
+    def __init__(self, markets: Sequence[MarketChoice], changed: Callable[..., Any]) -> None:
+        self._markets, self._changed = markets, changed
+        self._boxes: dict[str, dict[str, ui.checkbox]] = {}
+        for word in _WORDS:
+            options = list(dict.fromkeys(getattr(market, word) for market in markets))
+            if word == "timeframe":
+                options.sort(key=timeframe_ms)
+            with ui.element("fieldset"):
+                text("legend", f"{word}s")
+                self._boxes[word] = {
+                    option: ui.checkbox(self._label(word, option), on_change=self._chosen)
+                    for option in options
+                }
+        self._said = sentence("").props("role=status")
+        self._mark = synthetic("SYNTHETIC candles: what is found in them says nothing of a market.")
+        self._tell()
+
+    def names(self) -> list[str]:
+        """Return the names of the markets chosen."""
+        return [market.name for market in self._fitting()]
+
+    def _fitting(self) -> list[MarketChoice]:
+        return [
+            market
+            for market in self._markets
+            if all(self._boxes[word][getattr(market, word)].value for word in _WORDS)
+        ]
+
+    def _label(self, word: str, option: str) -> str:
+        of_it = [market for market in self._markets if getattr(market, word) == option]
+        return f"{option} (SYNTHETIC)" if all(m.synthetic for m in of_it) else option
+
+    async def _chosen(self) -> None:
+        self._tell()
+        await self._changed()
+
+    def _tell(self) -> None:
+        chosen = self._fitting()
+        listed = ", ".join(f"{m.exchange}:{m.pair}:{m.timeframe}" for m in chosen)
+        self._said.set_text(
+            f"{plural(len(chosen), 'market')}: {listed}"
+            if chosen
+            else "No market yet: tick at least one of each row that go together."
+        )
+        self._mark.set_visibility(any(market.synthetic for market in chosen))
