@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData
 from pipeline.config.run import (
@@ -217,8 +217,16 @@ class ServeConfig(Section):
     )
     concurrent: Jobs
     starts_a_minute: int = Field(ge=1, le=10_000, description="more are refused for a while")
-    store: str = Field(min_length=1, pattern=r"^[^'$\\]*$", description="folder of fetched candles")
+    store: str = Field(min_length=1, description="folder of fetched candles")
     storage: StorageConfig = Field(description="where results go")
+
+    @field_validator("store")
+    @classmethod
+    def _plain(cls, store: str) -> str:
+        """Refuse what Hydra would read as more than a name."""
+        if set(store) & set("'$\\"):
+            raise ValueError("must hold no quotation mark, $ or backslash")
+        return store
 
 
 class DispatchConfig(Section):

@@ -27,6 +27,7 @@ from pipeline.errors import suggestion
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)
 
 
+_NO_GROUP = re.compile(r"Could not override '(.*?)'")
 _SEVERAL = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)' ")
 
 
@@ -52,6 +53,9 @@ def explain_composition(error: Exception) -> str:
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if message.startswith("Config group override must be"):
         return "A choice must be a name, as in market=demo; one override gives something else."
+    group = _NO_GROUP.match(message)
+    if group:
+        return f"{group[1]} is no choice of this command: --help lists its keys."
     several = _SEVERAL.match(message)
     if several:
         return (
@@ -171,10 +175,10 @@ def _explain(details: ErrorDetails, schema: type[Section]) -> str:
 def _requirement(kind: str, context: Mapping[str, Any], fallback: str) -> str:
     """Say what a value must be, from Pydantic's name for the fault."""
     requirements: dict[str, Callable[[], str]] = {
-        "greater_than": lambda: f"must be above {context['gt']:g}",
-        "greater_than_equal": lambda: f"must be at least {context['ge']:g}",
-        "less_than": lambda: f"must be below {context['lt']:g}",
-        "less_than_equal": lambda: f"must be at most {context['le']:g}",
+        "greater_than": lambda: f"must be above {_bound(context['gt'])}",
+        "greater_than_equal": lambda: f"must be at least {_bound(context['ge'])}",
+        "less_than": lambda: f"must be below {_bound(context['lt'])}",
+        "less_than_equal": lambda: f"must be at most {_bound(context['le'])}",
         "too_short": lambda: "must not be empty",
         "string_too_short": lambda: "must not be empty",
         "string_pattern_mismatch": lambda: "must be letters A-Z and digits",
@@ -183,6 +187,10 @@ def _requirement(kind: str, context: Mapping[str, Any], fallback: str) -> str:
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}"
     return requirements[kind]() if kind in requirements else fallback
+
+
+def _bound(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _not_among(key: str, details: ErrorDetails) -> str:

@@ -123,10 +123,6 @@ def test_nothing_is_stored(backtest):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (COMBINATION[1:], "parameters.pierce_depth must be given"),
-        (("parameters.pierce_dept=0.001", *COMBINATION), "Did you mean 'parameters.pierce_depth'?"),
-        ((*COMBINATION, "parameters.stop_distance=-1"), "parameters.stop_distance must be above 0"),
-        ((*COMBINATION, "trades=-1"), "trades must be at least"),
         (
             (*COMBINATION, "json_file=no/such/folder.json"),
             "json_file=no/such/folder.json cannot be",

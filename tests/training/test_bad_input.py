@@ -13,6 +13,7 @@ from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
 from support.runs import SMALL_GRID, run, run_here
+from support.snapshots import assert_said
 
 HOURS = ("market=btc_binance_1h", "data=file", "data.path=candles.csv", *SMALL_GRID)
 SHORT_WINDOWS = ("validation.train=20", "validation.gap=1", "validation.test=10", "min_trades=1")
@@ -42,17 +43,19 @@ def train(tmp_path):
     return train
 
 
-def assert_refused(finished, *sentences):
-    """A mistake, named; where a database was open the job says the same, and nothing else is."""
+def assert_refused(finished, case=None):
+    """A mistake, named in the words of ``case``; a job says the same, and nothing else is left."""
     assert finished.status == 2
     assert "Traceback" not in finished.err
-    for sentence in sentences:
-        assert sentence in finished.err
+    said = finished.err
     if (finished.folder / "var/trainings.db").exists():
         (job,) = finished.jobs
         assert job.status == "failed"
         assert finished.err.endswith(f"{job.error}\n")
         assert finished.configurations == []
+        said = job.error
+    if case is not None:
+        assert_said("train", f"({case})", said.strip())
     assert finished.artifacts == []
     assert list(finished.folder.glob("var/runs/*/*/result.json")) == []
 
@@ -60,7 +63,7 @@ def assert_refused(finished, *sentences):
 def test_an_empty_file_by_the_real_command(tmp_path):
     (tmp_path / "candles.csv").touch()
     finished = run(tmp_path, *HOURS)
-    assert_refused(finished, "candles.csv is empty (0 bytes): fetch or export it again.")
+    assert_refused(finished, "an empty file")
     assert len(finished.jobs) == 1
     assert finished.out == ""
 
@@ -128,32 +131,32 @@ def a_hole_too_long(columns):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    "spoil",
     [
-        (no_rows, "candles.csv has no rows: there is nothing to train on."),
-        (one_candle, "candles.csv has one candle only (2023-01-01 00:00 UTC)"),
-        (no_volume_column, "candles.csv has no column 'volume'. Needed: timestamp, open, high,"),
-        (nan_price, "candles.csv: close is nan at 2023-01-05 04:00 UTC (row 101)"),
-        (empty_price, "candles.csv: open is nan at 2023-01-01 07:00 UTC (row 8)"),
-        (negative_volume, "volume is -1 at 2023-01-01 05:00 UTC (row 6, and 1 more); it must not"),
-        (zero_price, "low is 0 at 2023-01-01 09:00 UTC (row 10); it must be above 0"),
-        (high_below_low, "data.quality.ohlc_violations allows 0, found 1 (the first at 2023-01-03"),
-        (duplicates_that_differ, "two rows open at 2023-03-01 23:00 UTC and disagree: close is"),
-        (seconds, "must be milliseconds since the epoch; row 1 has 1672531200, which looks like"),
-        (microseconds, "which looks like microseconds: divide by 1,000."),
-        (off_the_grid, "1439 of 1439 candles do not open at a multiple of 1h from the epoch (UTC)"),
-        (a_hole_too_long, "data.quality.filled_share allows 0.02, found 0.0701389"),
+        no_rows,
+        one_candle,
+        no_volume_column,
+        nan_price,
+        empty_price,
+        negative_volume,
+        zero_price,
+        high_below_low,
+        duplicates_that_differ,
+        seconds,
+        microseconds,
+        off_the_grid,
+        a_hole_too_long,
     ],
 )
-def test_candles_that_cannot_be_used(train, columns, spoil, sentence):
+def test_candles_that_cannot_be_used(train, columns, spoil):
     finished = train(spoil(columns))
-    assert_refused(finished, sentence)
+    assert_refused(finished, spoil.__name__.replace("_", " "))
     assert len(finished.jobs) == 1
 
 
 def test_a_timeframe_that_is_not_the_markets(train, columns):
     finished = train(columns, "market=btc_binance_5m")
-    assert_refused(finished, "candles.csv looks like 1h", "but the market says 5m")
+    assert_refused(finished, "another timeframe")
 
 
 @pytest.fixture(scope="module")
@@ -201,70 +204,57 @@ def test_candles_of_a_file_are_not_called_synthetic(train, columns):
 
 def test_a_history_too_short_names_both_numbers(train, columns):
     finished = train(columns)
-    assert_refused(finished, "validation needs 157 days for two windows", "the history has 60.")
+    assert_refused(finished, "60 days")
 
 
 def test_a_split_that_leaves_too_little_names_both_numbers(train, columns):
     finished = train(columns, "validation=train_test_split")
-    assert_refused(finished, "validation leaves 11 of 60 days to test on", "at least 30 are needed")
+    assert_refused(finished, "60 days to split")
 
 
 def test_a_generated_history_too_short_is_refused_before_anything_is_made(here):
     finished = here("market=demo", "data.days=100")
-    assert_refused(finished, "validation needs 157 days", "the history has 100.")
+    assert_refused(finished, "100 generated days")
     assert not (finished.folder / "var/trainings.db").exists()
 
 
 def test_part_of_a_file_that_is_not_there(train, columns):
     finished = train(columns, "data.since=2030-01-01")
-    assert_refused(finished, "data.since and data.until leave no candle of candles.csv")
+    assert_refused(finished, "no candle of the days")
 
 
 @pytest.mark.parametrize(
-    ("argument", "sentence"),
-    [
-        ("data.path=candels.csv", "candels.csv does not exist. Did you mean 'candles.csv'?"),
-        ("data.path=no/candles.csv", "does not exist (there is no folder no either)"),
-        ("data.path=.", ". is a folder, not a file; it holds candles.csv. Name one file."),
-        ("data.path=candles.xlsx", "candles.xlsx does not exist. Did you mean 'candles.csv'?"),
-        ("data.path=null", "data.path must be text; given: null."),
-        ("backend=numpi", "Did you mean 'numpy'?"),
-        ("backend.name=gpu", "backend.name must be auto, reference, numpy, numba or cuda"),
-        ("market=btc_binanse_1h", "Did you mean 'btc_binance_1h'?"),
-    ],
+    "path", ["candels.csv", "no/candles.csv", ".", "candles.xlsx"], ids=lambda path: path
 )
-def test_a_word_or_value_that_is_wrong(train, columns, argument, sentence):
-    assert_refused(train(columns, argument), sentence)
+def test_a_file_that_is_not_there(train, columns, path):
+    assert_refused(train(columns, f"data.path={path}"), f"data.path={path}")
 
 
 def test_cuda_is_refused_where_there_is_none(here):
     try:
         choose("cuda")
-    except BackendUnavailableError as reason:
-        finished = here("market=demo_null", "backend=cuda", *SMALL_GRID)
-        assert_refused(finished, f"{reason}.\n", "backend 'cuda' ", "use backend=")
+    except BackendUnavailableError as error:
+        reason = str(error)
     else:
         pytest.skip("there is a GPU here")
+    finished = here("market=demo_null", "backend=cuda", *SMALL_GRID)
+    assert_refused(finished)
+    assert f"{reason}.\n" in finished.err
 
 
 @pytest.mark.parametrize(
-    ("url", "sentence"),
+    ("url", "case"),
     [
-        ("nonsense", "storage.url must be a database address such as sqlite:///FILE"),
-        ("mysql://user@host/name", "storage.url must be a database address such as sqlite:///FILE"),
-        ("sqlite:///:memory:", "names no file, but results must outlive the run"),
-        ("sqlite:///taken/results.db", "cannot use taken/results.db as an SQLite database"),
-        ("sqlite:///taken", "taken is not an SQLite database"),
-        (
-            "postgresql://user:hush@127.0.0.1:1/name",
-            "cannot use PostgreSQL at 127.0.0.1:1/name as user user: ",
-        ),
+        ("sqlite:///:memory:", "a database in memory"),
+        ("sqlite:///taken/results.db", "a database in a file"),
+        ("sqlite:///taken", "a file that is no database"),
+        ("postgresql://user:hush@127.0.0.1:1/name", None),  # the server's own words differ
     ],
 )
-def test_a_database_that_cannot_be_used(here, tmp_path, url, sentence):
+def test_a_database_that_cannot_be_used(here, tmp_path, url, case):
     (tmp_path / "taken").write_text("a file where a folder should be, and no database")
     finished = here("market=demo_null", f"storage.url='{url}'", *SMALL_GRID)
-    assert_refused(finished, sentence)
+    assert_refused(finished, case)
     assert "hush" not in finished.err
     assert not (tmp_path / "var/trainings.db").exists()
 
@@ -272,14 +262,13 @@ def test_a_database_that_cannot_be_used(here, tmp_path, url, sentence):
 def test_a_database_that_needs_its_address(here, monkeypatch):
     monkeypatch.delenv("DATABASE_URL", raising=False)
     finished = here("market=demo_null", "storage=postgresql")
-    assert_refused(finished, "taken from the environment variable DATABASE_URL, which is not set")
+    assert_refused(finished, "postgresql without an address")
 
 
 def test_candles_of_another_coin_are_refused_by_their_name(here, tmp_path):
     (tmp_path / "binance_ETH-USDT_1h.csv").write_text("timestamp,open,high,low,close,volume\n")
     finished = here(*HOURS[:2], "data.path=binance_ETH-USDT_1h.csv", *SMALL_GRID)
-    assert finished.status == 2
-    assert "names ETH/USDT, the market is BTC/USDT" in finished.err
+    assert_refused(finished, "a file of another coin")
 
 
 @pytest.mark.parametrize(
