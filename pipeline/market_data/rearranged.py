@@ -4,7 +4,7 @@ Candles are taken apart into log differences within each bar (the last close to 
 open to high, low and close) and its volume; these are rearranged, and prices are rebuilt from the
 first open (validation rules §5.2). ``permuted`` destroys what follows on what and keeps the
 distribution of bars; ``sign_flipped`` and ``bar_flipped`` keep volume, range and volatility where
-they were and destroy which way, of a day or of every bar.
+they were and destroy the direction, of each day or of each bar.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def permuted(candles: Candles, rng: np.random.Generator) -> Candles:
 
 
 def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles in which each UTC day is mirrored or not, evens (validation rules §5.3).
+    """Draw candles in which each UTC day is mirrored or not, by a coin (validation rules §5.3).
 
     All bars of a mirrored day change sign, the gap into each bar included, and swap their extremes:
     the new open-to-high is minus the old open-to-low. Volumes, filled bars and the size of every
-    move stay where they were. What goes on within a day stays too, upside down: a strategy that
-    trades both sides alike keeps its edge, and `bar_flipped` is what takes it.
+    move stay where they were. The order within a day stays too, upside down: a strategy that trades
+    both sides alike keeps its edge. `bar_flipped` destroys that edge as well.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
 
 
 def bar_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles in which each bar is mirrored or not, evens (validation rules §5.2).
+    """Draw candles in which each bar is mirrored or not, by a coin (validation rules §5.2).
 
     As `sign_flipped`, bar by bar: what follows on what is destroyed within the day as well, volumes
     and the size of every move stay where they were.
@@ -67,15 +67,15 @@ def _coins(count: int, rng: np.random.Generator) -> Bool:
 
 
 def _mirrored(candles: Candles, bars: Bool) -> Candles:
-    """Candles with some bars upside down, bool of shape (n,)."""
-    kept = _log_differences(candles)
-    gap, high, low, close = kept.T
+    """Mirror the bars that ``bars`` marks, bool of shape (n,)."""
+    upright = _log_differences(candles)
+    gap, high, low, close = upright.T
     mirror = np.column_stack((-gap, -low, -high, -close))
-    return _rebuilt(candles, np.where(bars[:, None], mirror, kept), np.arange(len(candles)))
+    return _rebuilt(candles, np.where(bars[:, None], mirror, upright), np.arange(len(candles)))
 
 
 def _log_differences(candles: Candles) -> Float:
-    """Log of open / last close, high / open, low / open, close / open; shape (n, 4).
+    """Return logs of open / last close, high / open, low / open, close / open; shape (n, 4).
 
     Nothing came before bar 0: its first difference is 0. A filled bar is one price, the close
     before it (candles rules §1), so all four of its differences are 0 exactly.
@@ -94,7 +94,7 @@ def _log_differences(candles: Candles) -> Float:
 
 
 def _rebuilt(candles: Candles, differences: Float, source: Int64) -> Candles:
-    """Prices from the first open and ``differences``; volume and filled of the ``source`` bars.
+    """Rebuild prices from the first open and ``differences``; take the rest from ``source`` bars.
 
     Open and close are one running sum, so that a bar without differences is exactly the close
     before it.

@@ -117,6 +117,10 @@ class Connection:
     def __str__(self) -> str:
         return f"{self.client.id} {self.symbol} {self.timeframe}"
 
+    def failure(self, reason: str) -> UnreachableError:
+        """Make the error of an exchange that gave no usable answer."""
+        return UnreachableError(f"{self}: {reason}. {KEPT}")
+
     def check_market(self, timeframe_needed: bool = True) -> None:
         """Refuse a timeframe (unless candles are built here) or a symbol the exchange lacks."""
         offered = self.client.timeframes or {}
@@ -219,16 +223,13 @@ class Connection:
             except ccxt.OperationFailed as error:
                 retry_after_s = _retry_after(client.last_response_headers)
                 if isinstance(error, ccxt.DDoSProtection) and _BAN.search(str(error)):
-                    raise UnreachableError(_ban(str(self), str(error), retry_after_s)) from error
+                    raise self.failure(_ban(str(error), retry_after_s)) from error
                 if attempt == backoff.attempts:
-                    raise UnreachableError(
-                        f"{self}: no answer in {attempt} attempts; the last: {_reason(error)}."
-                        f" {KEPT}"
-                    ) from error
+                    reason = f"no answer in {attempt} attempts; the last: {_reason(error)}"
+                    raise self.failure(reason) from error
                 if retry_after_s > backoff.patience_s:
-                    raise UnreachableError(
-                        f"{self}: the exchange asks to wait {retry_after_s:.0f} s ({error}). {KEPT}"
-                    ) from error
+                    reason = f"the exchange asks to wait {retry_after_s:.0f} s ({error})"
+                    raise self.failure(reason) from error
                 pause_s = max(wait_s * jitter.uniform(0.5, 1.0), retry_after_s)
                 attempt += 1
                 retry = f"attempt {attempt} of {backoff.attempts} in {pause_s:.1f} s"
@@ -272,7 +273,7 @@ def _retry_after(headers: object) -> float:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _ban(name: str, message: str, retry_after_s: float) -> str:
+def _ban(message: str, retry_after_s: float) -> str:
     """Say until when the exchange has banned this address."""
     until = _BAN_END.search(message)
     if until:
@@ -282,6 +283,6 @@ def _ban(name: str, message: str, retry_after_s: float) -> str:
     else:
         end = "for a time that it does not say"
     return (
-        f"{name}: the exchange has banned this address {end}; asking on would lengthen it."
-        f" It said: {message}. {KEPT}"
+        f"the exchange has banned this address {end}; asking on would lengthen it."
+        f" It said: {message}"
     )

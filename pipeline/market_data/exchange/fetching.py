@@ -21,7 +21,6 @@ from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.connection import (
     CLOCK_ERROR_MS,
-    KEPT,
     Backoff,
     Connection,
     new_client,
@@ -103,9 +102,7 @@ def _steady_answer(connection: Connection, start: int, step_ms: int, now: int) -
         if before is not None and np.array_equal(before, opens):
             return answer
         before = opens
-    raise UnreachableError(
-        f"{connection}: the exchange answers the same question differently each time. {KEPT}"
-    )
+    raise connection.failure("the exchange answers the same question differently each time")
 
 
 def _closed(rows: Float, start: int, step_ms: int, now: int) -> _Answer:

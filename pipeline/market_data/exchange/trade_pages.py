@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.records import Float, Int64
-from pipeline.errors import UnreachableError
-from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, KEPT, Connection
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
 from pipeline.market_data.raw import COLUMNS, NO_CANDLES, RawCandles, Span
 from pipeline.market_data.store.store import Page
 from pipeline.market_data.timeframe import utc
@@ -149,7 +148,7 @@ def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> I
         if not len(news):
             proven = max(proven, now - CLOCK_ERROR_MS)
         over = min(proven // step_ms * step_ms, end)
-        # A first page that begins late may be one that begins where it likes: the next one tells.
+        # A first page that begins late may ignore the start: the next page shows whether it does.
         unsure = request.last_id is None and _begins_late(news, start + step_ms)
         if start < over and not unsure:
             closed = pending["time_ns"] < over * NS_PER_MS
@@ -161,9 +160,10 @@ def trade_pages(connection: Connection, span: Span, step_ms: int, now: int) -> I
 
 
 def _proven_answer(connection: Connection, request: TradeRequest) -> TradeAnswer:
-    """Ask until an answer proves itself by its ids, or two in a row agree.
+    """Ask until an answer is proven by its ids, or two in a row agree.
 
-    They agree as far as the shorter one goes, for new trades may come in between; that one counts.
+    New trades may come in between, so they are compared as far as the shorter one goes, which is
+    returned.
     """
     complaint = "the exchange answers the same question differently each time"
     previous = None
@@ -178,17 +178,17 @@ def _proven_answer(connection: Connection, request: TradeRequest) -> TradeAnswer
         if previous is not None and _agree(previous, answer, request.last_id):
             return min(previous, answer, key=lambda answer: len(answer.new_trades(request.last_id)))
         previous = answer
-    raise UnreachableError(f"{connection}: {complaint}. {KEPT}")
+    raise connection.failure(complaint)
 
 
 def _continues(answer: TradeAnswer, last_id: int | None) -> bool:
-    """Whether there is news, and it goes on from the trade ``last_id`` without leaving one out."""
+    """Whether there are new trades, from the one after ``last_id`` on, and none is left out."""
     news = answer.new_trades(last_id)["id"]
     return last_id is not None and len(news) > 0 and int(news[-1]) - last_id == len(news)
 
 
 def _agree(first: TradeAnswer, second: TradeAnswer, last_id: int | None) -> bool:
-    """Whether both have no news, or the same as far as the shorter one goes."""
+    """Whether both have no new trades, or the same ones as far as the shorter one goes."""
     shorter, longer = sorted(
         (answer.new_trades(last_id)["id"] for answer in (first, second)), key=len
     )
@@ -198,7 +198,7 @@ def _agree(first: TradeAnswer, second: TradeAnswer, last_id: int | None) -> bool
 
 
 def _contradiction(answer: TradeAnswer, request: TradeRequest) -> str | None:
-    """Tell why an answer cannot be one to the request, if it cannot."""
+    """Say why the answer cannot belong to the request; None if it can."""
     trades, (since, last_id, crowded) = answer.trades, request
     if len(trades) and trades["time_ns"].min() < since - TIME_ERROR_NS:
         return "the exchange ignores the start it is asked for: its pages do not advance"

@@ -110,13 +110,13 @@ class QualityReport:
         )
 
     def to_dict(self) -> dict[str, str | int | float | None]:
-        """Plain values by name, ready for JSON."""
+        """Return plain values by name, ready for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class QualityLimits:
-    """Largest value that is let through, by the report's name for it; None lets any through.
+    """Largest allowed value of each figure of the report; None allows any.
 
     The defaults pass Binance's majors since 2017 (a 33 h outage in 2018 is the longest gap: 1,980
     candles of 1m) and stop Kraken's first years, where up to 13 % of the hours had no trade.
@@ -202,7 +202,7 @@ def check(report: QualityReport, limits: QualityLimits) -> None:
 
 
 def _whereabouts(report: QualityReport, limited: str) -> str:
-    """Say in brackets where a person finds the fault, for the faults that have a place."""
+    """Say in brackets when a fault occurs, for the faults that have a time."""
     places = {
         "ohlc_violations": ("the first at", report.first_ohlc_violation),
         "longest_stale_hours": ("from", report.stale_since),
@@ -215,7 +215,7 @@ def _whereabouts(report: QualityReport, limited: str) -> str:
 
 
 def _ohlc_violation(candles: RawCandles) -> Bool:
-    """Candles whose low is above, or whose high is below, one of open, close and each other."""
+    """Mark candles whose low is above, or whose high is below, one of the other prices."""
     highest = np.maximum(candles.open, candles.close)
     lowest = np.minimum(candles.open, candles.close)
     violation: Bool = (candles.high < highest) | (candles.low > lowest)

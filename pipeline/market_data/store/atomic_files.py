@@ -1,4 +1,4 @@
-"""Files replaced in one step, and files set aside."""
+"""Replace files in one step, and set damaged files aside."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file beside ``file``, and put it in its place in one step.
+    """Let ``write`` make a file beside ``file``, and move it there in one step.
 
-    A reader or a kill sees the old file or the new one, whole.
+    Whenever a reader looks or a kill falls, the old file or the new one is there, whole.
     """
     temporary = file.with_name(f".{file.name}.tmp")
     try:

@@ -64,14 +64,14 @@ class MonthRecord:
 
 
 def month_span(name: str) -> Span:
-    """First moment of the month ``2023-01``, and of the next."""
+    """Return the first moment of the month ``2023-01``, and of the next."""
     month = np.datetime64(name, "M")
     start, end = (np.array([month, month + 1]).astype("datetime64[ms]")).astype(np.int64)
     return int(start), int(end)
 
 
 def month_names(times: Int64, spans: Iterable[Span]) -> list[str]:
-    """Names of the UTC months that hold any of the times or a part of any span, oldest first."""
+    """Name the UTC months that hold any of the times or a part of any span, oldest first."""
     months = set(np.unique(_months(times)))
     for start, end in spans:
         first, last = _months(np.array([start, end - 1]))

@@ -60,7 +60,7 @@ class StoredCandles:
     notes: tuple[str, ...] = ()
 
     def missing(self, start: int, end: int) -> list[Span]:
-        """Parts of ``[start, end)`` that were never answered, oldest first."""
+        """Return the parts of ``[start, end)`` that were never answered, oldest first."""
         return uncovered((start, end), self.answered)
 
     def add(self, pages: Iterable[Page]) -> StoredCandles:
@@ -80,7 +80,7 @@ class StoredCandles:
         return replace(self, candles=both.take(first), answered=united((*self.answered, *answered)))
 
     def between(self, start: int, end: int) -> RawCandles:
-        """Candles that open in ``[start, end)``."""
+        """Return the candles that open in ``[start, end)``."""
         first, after = np.searchsorted(self.candles.timestamp, (start, end))
         return self.candles.take(slice(first, after))
 
@@ -89,7 +89,7 @@ EMPTY = StoredCandles(concatenate([]), ())
 
 
 def candle_path(store_dir: Path, exchange: str, symbol: str, timeframe: str) -> Path:
-    """Folder of a market: ``<store>/<exchange>/<BASE>_<QUOTE>/<timeframe>``."""
+    """Return the folder of a market: ``<store>/<exchange>/<BASE>_<QUOTE>/<timeframe>``."""
     pair = symbol.replace("/", "_").replace(":", "_")
     return Path(store_dir) / exchange / pair / timeframe
 
@@ -174,7 +174,7 @@ def load(path: Path) -> StoredCandles:
 
 
 def _month_files(path: Path) -> list[Path]:
-    """Files named like a month, oldest first; whatever else lies there is not the store's."""
+    """List files named like a month, oldest first; whatever else lies there is not the store's."""
     return sorted(file for file in path.glob("*.parquet") if MONTH_FILE.fullmatch(file.name))
 
 
@@ -186,7 +186,7 @@ def _read(file: Path) -> tuple[RawCandles, MonthRecord] | DamagedError:
 
 
 def read_without_lock(path: Path, start: int, end: int) -> RawCandles:
-    """Candles of the market's months that touch ``[start, end)``, for readers that never write.
+    """Read the market's months that touch ``[start, end)``, for readers that never write.
 
     The holder of the lock may be fetching for hours, and every month is replaced in one step, so
     each is read whole. A month that is damaged, just went away or cannot be opened is left out;
@@ -206,7 +206,7 @@ def read_without_lock(path: Path, start: int, end: int) -> RawCandles:
 def stored_elsewhere(
     store_dir: Path, exchange: str, symbol: str, timeframe: str, start: int, end: int
 ) -> dict[str, RawCandles]:
-    """Candles of ``symbol`` at other exchanges in the months that touch ``[start, end)``.
+    """Read the candles of ``symbol`` at other exchanges in the months that touch ``[start, end)``.
 
     Returns
     -------
