@@ -22,14 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load(parser.read(arguments).words, DispatchConfig, "dispatch")
 
     from pipeline.queue import lease
-    from pipeline.queue.dispatcher import _Dispatcher
+    from pipeline.queue.dispatcher import Dispatcher
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
 
     with open_database(config.storage.url) as repository:
         check_root(Path(config.storage.artifacts))
         if lease.claim(repository):
-            _Dispatcher(repository, config).run()
+            Dispatcher(repository, config).run()
     return command.DONE
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import SweepConfig, TrainConfig, load
+from pipeline.config import SweepConfig, TrainConfig, compose_each, load
 from pipeline.config.catalogue import chosen_markets
 from pipeline.errors import UserError
 
@@ -40,17 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from pipeline.executors import make_executor
     from pipeline.executors.share import cores
-    from pipeline.sweeps.manifest import Asked
+    from pipeline.sweeps.manifest import SweepRequest
     from pipeline.sweeps.plan import plan
     from pipeline.sweeps.running import sweep
 
-    console, asked = Console(), Asked(configs, tuple(words.markets))
+    console, request = Console(), SweepRequest(configs, tuple(words.markets))
     if config.dry_run or line.options.dry_run:
-        slots = min(make_executor(config.executor).slots, len(asked.configs))
+        slots = min(make_executor(config.executor).slots, len(request.configs))
         at_once = slots if config.executor.several_nodes else min(slots, cores())
-        plan(console, asked.configs, slots, at_once)
+        plan(console, request.configs, slots, at_once)
         return command.DONE
-    return command.DONE if sweep(console, config, asked) else command.FAILED
+    return command.DONE if sweep(console, config, request) else command.FAILED
 
 
 def split(words: Sequence[str]) -> Words:
@@ -88,16 +88,9 @@ def compose(names: Sequence[str], overrides: Sequence[str]) -> dict[str, TrainCo
     UserError
         When the configuration of a market is refused; it names every fault once.
     """
-    configs: dict[str, TrainConfig] = {}
-    faults: dict[str, str] = {}
-    for name in names:
-        try:
-            configs[name] = load([f"market={name}", *overrides], TrainConfig, "train")
-        except UserError as error:
-            faults.setdefault(str(error), name)
-    if faults:
-        raise UserError("\n".join(f"market={name}: {fault}" for fault, name in faults.items()))
-    return configs
+    return compose_each(
+        names, lambda name: load([f"market={name}", *overrides], TrainConfig, "train"), "market="
+    )
 
 
 if __name__ == "__main__":

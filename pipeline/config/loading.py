@@ -5,7 +5,7 @@ Hydra is imported where it composes: a worker that is given a configuration does
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -40,6 +40,29 @@ def load(overrides: Sequence[str], schema: type[Schema], config_name: str) -> Sc
         If anything is misspelt, missing, of the wrong type or impossible.
     """
     return checked(composed(overrides, config_name), schema)
+
+
+def compose_each(
+    names: Iterable[str], compose: Callable[[str], Schema], label: str = ""
+) -> dict[str, Schema]:
+    """Compose the configuration of every market by its name.
+
+    Raises
+    ------
+    UserError
+        When a configuration is refused; it says every fault once, with ``label`` and the name of
+        the first market that has it.
+    """
+    configs: dict[str, Schema] = {}
+    faults: dict[str, str] = {}
+    for name in names:
+        try:
+            configs[name] = compose(name)
+        except UserError as error:
+            faults.setdefault(str(error), name)
+    if faults:
+        raise UserError("\n".join(f"{label}{name}: {fault}" for fault, name in faults.items()))
+    return configs
 
 
 def composed(overrides: Sequence[str], config_name: str) -> DictConfig:

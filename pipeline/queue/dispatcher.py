@@ -22,14 +22,14 @@ LOOK_EVERY, BEAT_EVERY = 0.25, 5.0
 
 
 class _RunJob:
-    """`pipeline.queue.task.run_job` for whoever unpickles it; its imports are no business here."""
+    """Unpickle as `pipeline.queue.task.run_job`, whose imports this process does without."""
 
     def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
         return pkgutil.resolve_name, ("pipeline.queue.task:run_job",)
 
 
-class _Dispatcher:
-    """Workers by their place, which is their share of the machine; each does a job at a time.
+class Dispatcher:
+    """Hand jobs to workers, each with its share of the machine and one job at a time.
 
     One is kept that waits for a job: what it imports takes longer than people like to wait.
     """
@@ -64,12 +64,12 @@ class _Dispatcher:
 
     def _hand_out(self) -> None:
         """Give every place without work the job that has waited longest."""
-        given = {worker.has.task for worker in self._workers.values() if worker.has}
+        busy = {worker.has.task for worker in self._workers.values() if worker.has}
         free = self._free()
         if not free:
             return
-        waiting = self._repository.jobs.waiting(len(free) + len(given))
-        fresh = [job_id for job_id in waiting if job_id not in given]
+        waiting = self._repository.jobs.waiting(len(free) + len(busy))
+        fresh = [job_id for job_id in waiting if job_id not in busy]
         for place, job_id in zip(free, fresh, strict=False):
             self._worker(place).take(Attempted(job_id))
 
@@ -110,9 +110,9 @@ class _Dispatcher:
         """End the workers, and put what they ran into the queue again."""
         for worker in self._workers.values():
             worker.stop()
-        held = {worker.has.task for worker in self._workers.values() if worker.has}
+        running = {worker.has.task for worker in self._workers.values() if worker.has}
         for dead in self._repository.jobs.reap():
-            if dead.id in held:
+            if dead.id in running:
                 self._repository.jobs.restart(dead.id)
 
     def _share(self, place: int) -> dict[str, str]:

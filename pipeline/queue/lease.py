@@ -1,4 +1,4 @@
-"""Which process runs the queued jobs of a database: one at a time, taken over when it is dead."""
+"""Hold the right to run the queued jobs of a database: one process, until it is dead."""
 
 from __future__ import annotations
 
@@ -28,16 +28,20 @@ def claim(repository: Repository) -> bool:
     now, row = utc_now(), DispatcherRow
     try:
         with repository.session() as session, session.begin():
-            seen = session.get(row, 1)
-            if seen is None:
+            last = session.get(row, 1)
+            if last is None:
                 session.add(row(id=1, heartbeat_at=now, **this_process()))
                 return True
-            if cause_of_death(seen, SILENCE) is None:
+            if cause_of_death(last, SILENCE) is None:
                 return False
             taken = (
                 update(row)
-                .where(row.heartbeat_at == seen.heartbeat_at)
-                .filter_by(pid=seen.pid, process_started=seen.process_started, host=seen.host)
+                .where(row.heartbeat_at == last.heartbeat_at)
+                .filter_by(
+                    pid=last.pid,
+                    process_started=last.process_started,
+                    host=last.host,
+                )
                 .values(heartbeat_at=now, **this_process())
                 .returning(row.id)
             )

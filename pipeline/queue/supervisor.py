@@ -1,4 +1,4 @@
-"""A dispatcher lives as long as a server does: started where none lives, started again if it dies.
+"""Keep a dispatcher alive as long as a server lives: start it, and start it again when it dies.
 
 It is a process of its own, detached, so that jobs go on when the server ends.
 """
@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
+from contextlib import ExitStack
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pipeline.cli.console import Note
 from pipeline.config import TOKEN_VARIABLE, StorageConfig
+from pipeline.executors.background import repeated
 from pipeline.queue import lease
 from pipeline.results.database import Repository, file_identity
 
@@ -55,54 +56,53 @@ class Supervisor:
         self.process: subprocess.Popen[bytes] | None = None
         self._errors = TemporaryFile()  # noqa: SIM115  (closed in __exit__)
         self._wait = LOOK_EVERY
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._watching = ExitStack()
 
     def __enter__(self) -> Supervisor:
         """Start a dispatcher where none lives, and keep looking."""
-        self._look()
-        self._thread.start()
+        if self._look():
+            self._watching.enter_context(repeated(self._watch, self._wait))
         return self
 
     def __exit__(self, *_: object) -> None:
         """Look no more; the dispatcher ends by itself when nothing is left to do."""
-        self._over.set()
-        self._thread.join()
+        self._watching.close()
         self._errors.close()
 
-    def _watch(self) -> None:
-        while not self._over.wait(self._wait):
-            try:
-                self._look()
-            except DBAPIError as error:  # a database that restarts is there at a later look
-                self._put_off(f"The database does not answer: {error.orig}.")
-            except OSError as error:  # a machine without memory or processes to spare, likewise
-                self._put_off(f"No dispatcher could be started: {error.strerror}.")
+    def _watch(self) -> float | None:
+        try:
+            if not self._look():
+                return None
+        except DBAPIError as error:  # a database that restarts is there at a later look
+            self._put_off(f"The database does not answer: {error.orig}.")
+        except OSError as error:  # a machine without memory or processes to spare, likewise
+            self._put_off(f"No dispatcher could be started: {error.strerror}.")
+        return self._wait
 
-    def _look(self) -> None:
-        """Start a dispatcher unless one lives or is about to; end with the database."""
+    def _look(self) -> bool:
+        """Start a dispatcher unless one lives or is about to; False when the database is gone."""
         if file_identity(self._storage.url) != self._file:
             self._tell("The database file was deleted or replaced: this server ends.")
             os.kill(os.getpid(), signal.SIGTERM)
-            self._over.set()
-            return
+            return False
         if self.process is not None:
             status = self.process.poll()
             if status is None:
-                return
+                return True
             self.process = None  # its process is reaped
             if status > 0:  # 0: another has its place; below: a signal, somebody's wish
                 self._put_off(
                     f"The dispatcher of queued jobs ended with exit status {status}."
                     f"{_last_line(self._errors)}"
                 )
-                return
+                return True
         if lease.lives(self._repository):
             self._wait = LOOK_EVERY
         else:
             self._errors.seek(0)
             self._errors.truncate()
             self.process = start(self._storage, self._concurrent, self._errors)
+        return True
 
     def _put_off(self, reason: str) -> None:
         self._wait = min(2 * self._wait, LOOK_AT_LEAST_EVERY)
@@ -111,8 +111,8 @@ class Supervisor:
 
 def _last_line(errors: IO[bytes]) -> str:
     errors.seek(0)
-    said = errors.read().decode("utf-8", "replace").strip()
-    return f" It said: {said.splitlines()[-1]}" if said else ""
+    text = errors.read().decode("utf-8", "replace").strip()
+    return f" It said: {text.splitlines()[-1]}" if text else ""
 
 
 def start(storage: StorageConfig, concurrent: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:

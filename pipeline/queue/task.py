@@ -1,15 +1,13 @@
-"""A queued job as a worker does it: taken, trained without a word, ended when it is cancelled."""
+"""Run one queued job in a worker process; end the process when the job is cancelled."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pipeline.config import StorageConfig, TrainConfig
-from pipeline.results.database import Repository, open_database
-from pipeline.training.job import kept_true, run
+from pipeline.executors.background import repeated
+from pipeline.results.database import open_database
+from pipeline.training import job
 from pipeline.training.run import Reporter
 
 #: Seconds between two looks whether the job is still this process's.
@@ -17,31 +15,22 @@ WATCH_EVERY = 0.5
 
 
 def run_job(storage: StorageConfig, job_id: str) -> None:
-    """Do a queued job; what became of it is in its row. Nothing, where it waits no more."""
+    """Train as a queued job says; its row tells the outcome. A job that waits no more is left."""
     with open_database(storage.url) as repository:
         if not repository.jobs.take(job_id):
             return
-        with _watched(repository, job_id), kept_true(repository, job_id):
-            told = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
-            config = TrainConfig.model_validate(told)
-            run(config, repository, job_id, Reporter())
+        lost = False
 
-
-@contextmanager
-def _watched(repository: Repository, job_id: str) -> Iterator[None]:
-    """End this process as soon as the job is cancelled or given to another."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(WATCH_EVERY):
-            job = repository.jobs.read(job_id)
-            if (job.status, job.pid) != ("running", os.getpid()) and not over.wait(WATCH_EVERY):
+        def watch() -> float:
+            """End this process when the job was cancelled or given to another two looks ago."""
+            nonlocal lost
+            if lost:
                 os._exit(0)  # the whole process, whatever it is computing
+            row = repository.jobs.read(job_id)
+            lost = (row.status, row.pid) != ("running", os.getpid())
+            return WATCH_EVERY
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        with repeated(watch, WATCH_EVERY), job.guarded(repository, job_id):
+            values = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
+            config = TrainConfig.model_validate(values)
+            job.run(config, repository, job_id, Reporter())

@@ -45,7 +45,7 @@ from pipeline.results.records import (
 )
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
-There = Callable[[str | None], bool]
+HasArtifacts = Callable[[str | None], bool]
 
 
 class SweepTakenError(RuntimeError):
@@ -63,7 +63,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MarketSpec:
     """A market to be trained: ``job`` is what `pipeline.results.jobs.new_job` takes."""
 
     market: str
@@ -118,14 +118,13 @@ class Sweeps:
         since: datetime | None,
         until: datetime,
         engine_version: str,
-        wanted: Sequence[Wanted],
-        reusable: There | None,
+        markets: Sequence[MarketSpec],
+        has_artifacts: HasArtifacts | None,
     ) -> Claim:
         """Store a running sweep of this process, with a pending job for every market.
 
-        With ``reusable``, which tells whether a configuration's artifacts are at hand, a market
-        that another sweep has done, with the same hash, is skipped: its row points at that job and
-        its configuration.
+        With ``has_artifacts`` a market that another sweep has done, with the same hash, is skipped:
+        its row points at that job and its configuration.
 
         Raises
         ------
@@ -153,12 +152,12 @@ class Sweeps:
             with self._sessions.begin() as session:
                 session.add(sweep)
                 session.flush()  # the lock, before anything is read
-                for position, one in enumerate(wanted):
+                for position, market in enumerate(markets):
                     row = SweepMarketRow(sweep_id=claim.sweep_id, position=position)
-                    row.market, row.task_hash = one.market, one.task_hash
-                    earlier = _done_elsewhere(session, one.task_hash, reusable)
+                    row.market, row.task_hash = market.market, market.task_hash
+                    earlier = _done_elsewhere(session, market.task_hash, has_artifacts)
                     if earlier is None:
-                        _queue(session, row, one)
+                        _queue(session, row, market)
                     else:
                         row.status, row.job_id = "skipped", earlier.job_id
                         row.configuration_id = earlier.configuration_id
@@ -197,21 +196,26 @@ class Sweeps:
         return Claim(seen.id, **owner)
 
     def reopen(
-        self, claim: Claim, wanted: Sequence[Wanted], there: There, *, retry_failed: bool
+        self,
+        claim: Claim,
+        markets: Sequence[MarketSpec],
+        has_artifacts: HasArtifacts,
+        *,
+        retry_failed: bool,
     ) -> None:
-        """Prepare a sweep to go on: what is done, unchanged and ``there`` stays.
+        """Prepare a sweep to go on: what is done and unchanged stays if it has its artifacts.
 
         The rest is pending.
 
         A market that failed is tried again where ``retry_failed`` says so, or where its hash is no
         longer what it was.
         """
-        by_market = {one.market: one for one in wanted}
+        by_market = {spec.market: spec for spec in markets}
         with self._sessions.begin() as session:
             _hold(session, claim)
             for row in _rows(session, claim.sweep_id):
-                one = by_market[row.market]
-                unchanged = row.task_hash == one.task_hash and there(row.configuration_id)
+                spec = by_market[row.market]
+                unchanged = row.task_hash == spec.task_hash and has_artifacts(row.configuration_id)
                 if unchanged and row.status in ("done", "skipped"):
                     continue
                 if unchanged and row.status == "failed" and not retry_failed:
@@ -220,8 +224,8 @@ class Sweeps:
                 if unchanged and job.status == "completed":
                     _settle(session, row, job)
                     continue
-                row.task_hash = one.task_hash
-                _queue(session, row, one, job)
+                row.task_hash = spec.task_hash
+                _queue(session, row, spec, job)
 
     def claim_market(self, claim: Claim, position: int) -> str | None:
         """Start a market's job in this process, whoever had it before; return the job's id.
@@ -335,17 +339,17 @@ def _end(session: Session, claim: Claim, status: Status) -> None:
 
 
 def _queue(
-    session: Session, row: SweepMarketRow, wanted: Wanted, job: TrainingJob | None = None
+    session: Session, row: SweepMarketRow, spec: MarketSpec, job: TrainingJob | None = None
 ) -> None:
     """Make a market pending, with the job it has where that did not complete."""
-    fresh = new_job(**wanted.job)
+    fresh = new_job(**spec.job)
     if job is None or job.status == "completed":
         session.add(fresh)
         session.flush()
         record_status(session, fresh.id, "pending")
         row.job_id = fresh.id
     else:
-        requeue_job(session, job.id, market=fresh.market, **wanted.job)
+        requeue_job(session, job.id, market=fresh.market, **spec.job)
     row.status = "pending"
     row.configuration_id = row.p_value = row.fdr_q_value = row.error = row.seconds = None
 
@@ -363,15 +367,15 @@ def _settle(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
 
 
 def _done_elsewhere(
-    session: Session, task_hash: str, reusable: There | None
+    session: Session, task_hash: str, has_artifacts: HasArtifacts | None
 ) -> SweepMarketRow | None:
-    if reusable is None:
+    if has_artifacts is None:
         return None
     query = select(SweepMarketRow).where(
         SweepMarketRow.task_hash == task_hash, SweepMarketRow.status == "done"
     )
-    found = (row for row in session.scalars(query) if reusable(row.configuration_id))
-    return next(found, None)
+    rows = (row for row in session.scalars(query) if has_artifacts(row.configuration_id))
+    return next(rows, None)
 
 
 def _rows(session: Session, sweep_id: str) -> list[SweepMarketRow]:

@@ -1,4 +1,4 @@
-"""Points of a space in, metrics out: the bridge from a search to the engine."""
+"""Evaluate points of a space: load the engine with their events and return their metrics."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class GridPass(Protocol[R]):
         """Make the pass over a part (`gpu_engine.grid`)."""
         ...
 
-    def joined(self, grid: Grid, found: Iterable[tuple[range, R]]) -> R:
-        """Join what was found in all parts of ``grid``, which come in any order."""
+    def join(self, grid: Grid, parts: Iterable[tuple[range, R]]) -> R:
+        """Join the results of all parts of ``grid``, which come in any order."""
         ...
 
 
@@ -121,16 +121,14 @@ class Evaluator:
             result[rows] = daily
         return result
 
-    def stream_daily(
-        self, window: Window, block: int, wanted: Bool
-    ) -> Iterator[tuple[Int64, Float]]:
+    def stream_daily(self, window: Window, block: int, mask: Bool) -> Iterator[tuple[Int64, Float]]:
         """Stream daily equity returns over a discrete space: indices (n,) and float64 (n, D).
 
-        Units (all exit settings of one set of signals) without a ``wanted`` combination, bool
+        Units (all exit settings of one set of signals) without a combination in ``mask``, bool
         of shape (size,), are passed over; of the others all combinations come.
         """
         for index, batch in self.grid.units(max(1, block // self.grid.n_exits)):
-            units = wanted[index].reshape(-1, batch.exits_per_unit).any(axis=1)
+            units = mask[index].reshape(-1, batch.exits_per_unit).any(axis=1)
             if units.any():
                 some = Batch(
                     batch.table[units],
@@ -170,14 +168,14 @@ class Evaluator:
             yield rows, market, batch
 
     def _batch_on_grid(self, points: Float) -> Batch:
-        found = {
+        choice = {
             i: np.searchsorted(self._choices(i), points[:, i])
             for i in self._structural + self._exit
         }
         return Batch(
-            table=self._row_major(found, self._structural),
+            table=self._row_major(choice, self._structural),
             thresholds=np.ascontiguousarray(points[:, self._threshold]),
-            first_exit=self._row_major(found, sorted(self._exit)),
+            first_exit=self._row_major(choice, sorted(self._exit)),
             exits_per_unit=1,
         )
 

@@ -39,10 +39,10 @@ class Scores:
         market, grid, block = evaluator.market, evaluator.grid, evaluator.block
         return exhaustive.score(market, grid, self.windows, self.rule, advance, block, part)
 
-    def joined(self, grid: Grid, found: Iterable[tuple[range, Float]]) -> Float:
+    def join(self, grid: Grid, parts: Iterable[tuple[range, Float]]) -> Float:
         """Put every part in its place."""
         result = np.empty((len(self.windows), grid.size))
-        for part, scores in found:
+        for part, scores in parts:
             result[:, part.start : part.stop] = scores
         return result
 
@@ -62,12 +62,12 @@ class Summaries:
             market, grid, self.windows, self.rule, self.kept, advance, block, part
         )
 
-    def joined(
-        self, grid: Grid, found: Iterable[tuple[range, list[GridSummary]]]
+    def join(
+        self, grid: Grid, parts: Iterable[tuple[range, list[GridSummary]]]
     ) -> list[GridSummary]:
         """Keep the best of all parts, the lower index first among equals."""
         builders = [SummaryBuilder(grid, self.kept) for _ in self.windows]
-        for _, summaries in found:
+        for _, summaries in parts:
             for builder, summary in zip(builders, summaries, strict=True):
                 builder.take(summary)
         return [builder.finish() for builder in builders]
@@ -91,10 +91,10 @@ class Layers:
             advance(metrics.size)
         return layers
 
-    def joined(self, grid: Grid, found: Iterable[tuple[range, Surface]]) -> Surface:
+    def join(self, grid: Grid, parts: Iterable[tuple[range, Surface]]) -> Surface:
         """Put every part in its place."""
         whole = _layers(grid.size)
-        for part, layers in found:
+        for part, layers in parts:
             for name, layer in layers.items():
                 whole[name][part.start : part.stop] = layer
         return whole

@@ -196,7 +196,7 @@ def _search_points(
     number: int,
     advance: Advance,
 ) -> SearchResult:
-    points, scores = asked_points(evaluator, window, settings, number, advance)
+    points, scores = run_method(evaluator, window, settings, number, advance)
     admissible = int((~np.isnan(scores)).sum())
     winner = best(scores)  # the one asked first among equals
     if winner is None:
@@ -206,7 +206,7 @@ def _search_points(
     )
 
 
-def asked_points(
+def run_method(
     evaluator: Evaluator,
     window: Window,
     settings: SearchSettings,

@@ -1,4 +1,4 @@
-"""The space a search moves in: one dimension a parameter, in grid order (validation rules §2.10).
+"""Define the space of a search: one dimension a parameter, in grid order (validation rules §2.10).
 
 A *point* is a float64 row of shape (P,), one value a parameter; a threshold that is off is the
 infinity that lets everything pass. On a discrete space every point has an *index*: row-major in
@@ -117,10 +117,10 @@ def make_space(
     """
     dimensions = []
     for parameter in strategy.parameters:
-        given = values[parameter.name]
-        choices = np.array([parameter.off if v is None else float(v) for v in given.grid])
-        if continuous and given.low is not None and given.high is not None:
-            dimensions.append(Dimension(parameter, None, float(given.low), float(given.high)))
+        own = values[parameter.name]
+        choices = np.array([parameter.off if v is None else float(v) for v in own.grid])
+        if continuous and own.low is not None and own.high is not None:
+            dimensions.append(Dimension(parameter, None, float(own.low), float(own.high)))
         else:
             dimensions.append(Dimension(parameter, choices, choices.min(), choices.max()))
     return Space(strategy, tuple(dimensions))

@@ -1,4 +1,4 @@
-"""One market's grid split by index range over the slots of an executor.
+"""Split one market's grid by index range over the slots of an executor.
 
 Every part is a run of consecutive indices that holds whole units, so that no work is done twice.
 What comes back says which indices it is about, and joining does not depend on the order of
@@ -95,22 +95,22 @@ class SplitEvaluator(Evaluator):
         UserError
             When a part ended with an error; workers are stopped, and no other part is begun.
         """
-        with closing(self._ended(grid_pass, advance)) as found:
-            return grid_pass.joined(self.grid, found)
+        with closing(self._results(grid_pass, advance)) as results:
+            return grid_pass.join(self.grid, results)
 
-    def _ended(self, grid_pass: GridPass[R], advance: Advance) -> Generator[tuple[range, R]]:
-        """Yield every part with what was found in it, as they end."""
+    def _results(self, grid_pass: GridPass[R], advance: Advance) -> Generator[tuple[range, R]]:
+        """Yield every part with its result, as they end."""
         share = -(-self.grid.size // (PARTS_PER_SLOT * self._executor.slots))
         parts = self.grid.parts(min(share, LARGEST_PART))
         tasks = (Task(grid_pass, part) for part in parts)
-        with closing(self._executor.run(work, self._workload, tasks)) as ended:
-            for one in ended:
-                part = one.task.part
-                if one.result is None:
-                    reason = (one.error or "").strip().removesuffix(".")
+        with closing(self._executor.run(work, self._workload, tasks)) as results:
+            for ended in results:
+                part = ended.task.part
+                if ended.result is None:
+                    reason = (ended.error or "").strip().removesuffix(".")
                     raise UserError(
                         f"Combinations {part.start:,} to {part.stop - 1:,} of the grid could not"
                         f" be searched: {reason}."
                     )
-                yield part, one.result
+                yield part, ended.result
                 advance(len(part) * len(grid_pass.windows))

@@ -1,4 +1,4 @@
-"""Markets of one sweep judged together: a q-value for each, and the stage that it leaves.
+"""Judge the markets of one sweep together: a q-value for each, and the stage that it leaves.
 
 ``fdr_q_value`` is that of validation rules §3.2: generated candles are a family of their own, and a
 market whose p is undefined, or that stored nothing, is no test and has no q.
@@ -48,21 +48,21 @@ def judge_together(
         When one of them is not stored; then nothing was changed.
     """
     q_values: dict[str, float | None] = {}
-    found = tested(repository, list(dict.fromkeys(configuration_ids)))
+    markets = tested(repository, list(dict.fromkeys(configuration_ids)))
     for synthetic in (False, True):
-        family = [one for one in found if one.synthetic is synthetic]
+        family = [market for market in markets if market.synthetic is synthetic]
         q_values |= _judge_family(repository, family)
-    return {one.id: q_values[one.id] for one in found}
+    return {market.id: q_values[market.id] for market in markets}
 
 
 def _judge_family(repository: Repository, family: Sequence[Tested]) -> dict[str, float | None]:
-    p_values = [one.p_value for one in family]
+    p_values = [market.p_value for market in family]
     tests = sum(p is not None for p in p_values)
     q_values: dict[str, float | None] = {}
-    for one, q in zip(family, adjusted(p_values, "bh").tolist(), strict=True):
-        q_values[one.id] = None if math.isnan(q) else q
+    for market, q in zip(family, adjusted(p_values, "bh").tolist(), strict=True):
+        q_values[market.id] = None if math.isnan(q) else q
         if not math.isnan(q):
-            rejudge(repository, one.id, partial(_judgement, q, tests))
+            rejudge(repository, market.id, partial(_judgement, q, tests))
     return q_values
 
 

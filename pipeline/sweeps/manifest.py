@@ -1,4 +1,4 @@
-"""What a sweep was asked for, pinned to its days, and whether an earlier one goes on with it."""
+"""Begin a sweep with its days fixed, or continue an earlier one of the same request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
 from pipeline.results.ownership import cause_of_death
 from pipeline.results.records import Sweep
-from pipeline.results.sweeps import Claim, Sweeps, There, Wanted
+from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
 from pipeline.training import job
 from pipeline.training.provenance import WHEREABOUTS, config_hash, engine_hash, fingerprint
 
@@ -23,8 +23,8 @@ HISTORY = timedelta(days=DEFAULT_HISTORY_DAYS)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Configurations by the name of their market, and the KEY=VALUE words they share."""
+class SweepRequest:
+    """The configurations of a sweep by the name of their market, and the words they share."""
 
     configs: Mapping[str, TrainConfig]
     overrides: tuple[str, ...]
@@ -36,7 +36,7 @@ class Asked:
 
     @property
     def key(self) -> str:
-        """SHA-256 of what was asked, by which a sweep is found again."""
+        """SHA-256 of markets and deciding words, by which a sweep is recognised."""
         text = json.dumps([sorted(self.configs), self.deciding])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -71,15 +71,16 @@ def task_hash(config: TrainConfig) -> str:
         return config_hash(config)
 
 
-def wanted(configs: Mapping[str, TrainConfig]) -> list[Wanted]:
+def market_specs(configs: Mapping[str, TrainConfig]) -> list[MarketSpec]:
     """Describe every market as the manifest holds it."""
     return [
-        Wanted(name, task_hash(config), job.description(config)) for name, config in configs.items()
+        MarketSpec(name, task_hash(config), job.description(config))
+        for name, config in configs.items()
     ]
 
 
 @dataclass(frozen=True)
-class Opened:
+class SweepRun:
     """A sweep, and this process's claim on it; without one it is complete and unchanged."""
 
     sweep: Sweep
@@ -87,13 +88,13 @@ class Opened:
     claim: Claim | None
 
 
-def opened(
-    sweeps: Sweeps, asked: Asked, artifacts: Path, *, resume: bool, retry_failed: bool
-) -> Opened:
-    """Go on with the newest sweep that was asked for the same, or begin one.
+def open_sweep(
+    sweeps: Sweeps, request: SweepRequest, artifacts: Path, *, resume: bool, retry_failed: bool
+) -> SweepRun:
+    """Continue the newest sweep of the same request, or begin one.
 
     A complete sweep is only shown, as long as the code and the configuration are those it was made
-    with, and what it found lies in the folder ``artifacts``; otherwise a new one begins.
+    with, and its results lie in the folder ``artifacts``; otherwise a new one begins.
 
     Raises
     ------
@@ -103,52 +104,52 @@ def opened(
         When another process takes it in this moment.
     """
 
-    def there(configuration_id: str | None) -> bool:
+    def has_artifacts(configuration_id: str | None) -> bool:
         return configuration_id is None or (artifacts / configuration_id).is_dir()
 
-    seen = sweeps.newest(asked.key)
-    if seen is not None and seen.status == "running" and cause_of_death(seen) is None:
+    newest = sweeps.newest(request.key)
+    if newest is not None and newest.status == "running" and cause_of_death(newest) is None:
         raise UserError(
-            f"This sweep is running already: process {seen.pid} on {seen.host} began it at"
-            f" {seen.created_at:%Y-%m-%d %H:%M} UTC. Wait for it, or stop it with Ctrl-C there."
+            f"This sweep is running already: process {newest.pid} on {newest.host} began it at"
+            f" {newest.created_at:%Y-%m-%d %H:%M} UTC. Wait for it, or stop it with Ctrl-C there."
         )
-    if seen is not None and resume:
-        configs = asked.pinned(seen.until)
-        if seen.status != "completed":
-            claim = sweeps.take_over(seen)
-            sweeps.reopen(claim, wanted(configs), there, retry_failed=retry_failed)
-            return Opened(seen, configs, claim)
-        rows = sweeps.markets(seen.id)
-        hashes = {row.market: row.task_hash for row in rows if there(row.configuration_id)}
+    if newest is not None and resume:
+        configs = request.pinned(newest.until)
+        if newest.status != "completed":
+            claim = sweeps.take_over(newest)
+            sweeps.reopen(claim, market_specs(configs), has_artifacts, retry_failed=retry_failed)
+            return SweepRun(newest, configs, claim)
+        rows = sweeps.markets(newest.id)
+        hashes = {row.market: row.task_hash for row in rows if has_artifacts(row.configuration_id)}
         if hashes == {name: task_hash(config) for name, config in configs.items()}:
-            return Opened(seen, configs, None)
-    elif seen is not None and seen.status == "running":
-        sweeps.abandon(seen)
-    return _begun(sweeps, asked, there if resume else None)
+            return SweepRun(newest, configs, None)
+    elif newest is not None and newest.status == "running":
+        sweeps.abandon(newest)
+    return _begin(sweeps, request, has_artifacts if resume else None)
 
 
-def _begun(sweeps: Sweeps, asked: Asked, reusable: There | None) -> Opened:
+def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | None) -> SweepRun:
     """Begin a sweep whose history ends with the last whole UTC day.
 
     A candle that is still open today would be another one tomorrow.
     """
     until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    configs = asked.pinned(until)
+    configs = request.pinned(until)
     first = next(iter(configs.values()))
     dated = [c.data for c in configs.values() if not isinstance(c.data, SyntheticData)]
     starts = [data.since for data in dated if data.since is not None]
     ends = [data.until for data in dated if data.until is not None]
     claim = sweeps.begin(
-        key=asked.key,
+        key=request.key,
         strategy=first.strategy.name,
         optimizer=first.optimizer.name,
-        config={"markets": list(configs), "overrides": asked.deciding},
+        config={"markets": list(configs), "overrides": request.deciding},
         since=min(starts, default=None),
         until=max(ends, default=until),
         engine_version=f"{__version__} {engine_hash()}",
-        wanted=wanted(configs),
-        reusable=reusable,
+        markets=market_specs(configs),
+        has_artifacts=has_artifacts,
     )
-    begun = sweeps.newest(asked.key)
-    assert begun is not None, "it was stored a moment ago"
-    return Opened(begun, configs, claim)
+    sweep = sweeps.newest(request.key)
+    assert sweep is not None, "it was stored a moment ago"
+    return SweepRun(sweep, configs, claim)

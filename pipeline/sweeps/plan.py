@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.probe import measure_speed
 from pipeline.executors.share import cores
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import duration, plural
 
 #: Rows of a market in the database (its job, its configuration, its place in the sweep), and their
 #: bytes with indexes.
@@ -90,10 +90,3 @@ def _print_totals(
         f" {ROWS * count:,} rows ({ROW_BYTES * count / 1e6:,.2g} MB) in the database,"
         f" {artifacts / 1e6:,.0f} MB of artifacts."
     )
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

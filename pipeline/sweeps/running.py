@@ -1,23 +1,23 @@
-"""A sweep from its manifest to its table: workers train, this process keeps the rows."""
+"""Run a sweep from its manifest to its table: workers train, this process keeps the rows."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
+from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
 from pipeline.sweeps.judging import judge_together
-from pipeline.sweeps.manifest import Asked, Opened, opened
+from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, show
 from pipeline.sweeps.task import Shared, Task, train_market
 from pipeline.validation.wording import plural
@@ -32,7 +32,7 @@ KEPT: dict[MarketStatus, str] = {"done": "kept", "failed": "kept; retry_failed=t
 HEARTBEAT_EVERY = 60.0
 
 
-def sweep(console: Console, config: SweepConfig, asked: Asked) -> bool:
+def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
     """Train what is not trained yet, judge all markets together, show them.
 
     Returns
@@ -50,24 +50,24 @@ def sweep(console: Console, config: SweepConfig, asked: Asked) -> bool:
             artifacts = Path(config.storage.artifacts)
             check_root(artifacts)
             sweeps = repository.sweeps
-            begun = opened(
-                sweeps, asked, artifacts, resume=config.resume, retry_failed=config.retry_failed
+            run = open_sweep(
+                sweeps, request, artifacts, resume=config.resume, retry_failed=config.retry_failed
             )
             kept = {
-                r.market: KEPT[r.status] for r in sweeps.markets(begun.sweep.id) if r.status in KEPT
+                r.market: KEPT[r.status] for r in sweeps.markets(run.sweep.id) if r.status in KEPT
             }
-            if begun.claim is None:
+            if run.claim is None:
                 console.note(
-                    f"This sweep was completed at {begun.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
+                    f"This sweep was completed at {run.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
                     " nothing has changed: resume=false begins a new one."
                 )
             else:
                 for dead in repository.jobs.reap():
                     console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
-                _run(console, config, begun, begun.claim, sweeps, repository)
-            rows = sweeps.markets(begun.sweep.id)
+                _run(console, config, run, run.claim, repository)
+            rows = sweeps.markets(run.sweep.id)
             show(console, [_shown(repository, row, kept.get(row.market, "")) for row in rows])
-            _say_where(console, config, begun.sweep.id, rows)
+            _say_where(console, config, run.sweep.id, rows)
             return all(row.status != "failed" for row in rows)
         except SweepTakenError as taken:
             raise UserError(f"Nothing more is written here: {taken}.") from None
@@ -76,40 +76,49 @@ def sweep(console: Console, config: SweepConfig, asked: Asked) -> bool:
 def _run(
     console: Console,
     config: SweepConfig,
-    begun: Opened,
+    run: SweepRun,
     claim: Claim,
-    sweeps: Sweeps,
     repository: Repository,
 ) -> None:
     """Train the pending markets, judge all, end the sweep; release it when interrupted."""
+    sweeps = repository.sweeps
     rows = sweeps.markets(claim.sweep_id)
     shared = Shared(config.storage.url, str(Path.cwd()), claim)
     tasks = [
-        Task(row.position, row.market, begun.configs[row.market])
+        Task(row.position, row.market, run.configs[row.market])
         for row in rows
         if row.status == "pending"
     ]
-    said: set[str] = set()
+
+    def heartbeat() -> float | None:
+        """Show that this process lives while it waits for its workers."""
+        try:
+            sweeps.heartbeat(claim)
+        except SweepTakenError:  # whose sweep it is now, the next result will tell
+            return None
+        return HEARTBEAT_EVERY
+
+    printed: set[str] = set()
     tally = _Tally(console, sweeps, claim.sweep_id)
     try:
         executor = make_executor(config.executor)
         before = len(rows) - len(tasks)
         console.note(
-            f"Sweep {claim.sweep_id}, begun {begun.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
+            f"Sweep {claim.sweep_id}, begun {run.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
             f" {plural(len(tasks), 'market')} to train, {executor.slots} at a time;"
             f" {before} ended before"
         )
         with (
-            _heartbeat(sweeps, claim),
+            repeated(heartbeat, HEARTBEAT_EVERY),
             closing(executor.run(train_market, shared, tasks)) as results,
         ):
             for ended in results:
                 row = sweeps.settle(claim, ended.task.position, ended.error)
                 tally.count(row)
                 for note in ended.result or ():
-                    if note not in said and note != row.error:  # 24 markets say it once
+                    if note not in printed and note != row.error:  # 24 markets say it once
                         console.note(f"{row.market}: {note}")
-                    said.add(note)
+                    printed.add(note)
         rows = sweeps.markets(claim.sweep_id)
         ids = [row.configuration_id for row in rows if row.configuration_id is not None]
         sweeps.judged(claim, judge_together(repository, ids))
@@ -124,25 +133,6 @@ def _run(
                 " left; the same command goes on with them"
             )
         raise
-
-
-@contextmanager
-def _heartbeat(sweeps: Sweeps, claim: Claim) -> Iterator[None]:
-    """Show that this process lives while it waits for its workers."""
-    over = threading.Event()
-
-    def beat() -> None:
-        with suppress(SweepTakenError):  # whose sweep it is now, the next result will tell
-            while not over.wait(HEARTBEAT_EVERY):
-                sweeps.heartbeat(claim)
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 class _Tally:
@@ -165,8 +155,8 @@ class _Tally:
         counts = self._sweeps.counts(self._sweep_id)
         left = sum(counts.get(status, 0) for status in ("pending", "running"))
         seconds = (now - self._start) / self._ended * left
-        told = ", ".join(f"{counts[s]} {s}" for s in MARKET_STATUSES if s in counts)
-        self._console.note(f"markets: {told}, about {seconds:.0f} s left")
+        states = ", ".join(f"{counts[s]} {s}" for s in MARKET_STATUSES if s in counts)
+        self._console.note(f"markets: {states}, about {seconds:.0f} s left")
 
 
 def _say_where(

@@ -1,4 +1,4 @@
-"""The end of a sweep: one row a market, how many ended how, and why the failed ones did."""
+"""Print the end of a sweep: a row a market, how many ended how, and why the failed ones did."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def _counts(rows: Sequence[MarketRow]) -> str:
         "failed" if row.error is not None else row.stage or "nothing stored" for row in rows
     )
     kinds = (*reversed(STAGES), "nothing stored", "failed")
-    told = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
-    return f"{plural(len(rows), 'market')}: {told or 'none'}."
+    text = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
+    return f"{plural(len(rows), 'market')}: {text or 'none'}."

@@ -14,7 +14,7 @@ from pipeline.training.run import Reporter
 
 @dataclass(frozen=True)
 class Shared:
-    """What all workers of a sweep are told.
+    """What all workers of a sweep share.
 
     ``folder`` is where the sweep was started: paths of a configuration are relative to it.
     """
@@ -34,7 +34,7 @@ class Task:
 
 
 def train_market(shared: Shared, task: Task) -> tuple[str, ...]:
-    """Train one market and store what it found; return what a person should know of the run.
+    """Train one market and store its result; return what a person should know of the run.
 
     A training that fails says so in its job's row, where the sweep looks. A job that is complete
     already, because its worker died in the moment after, is left as it is.

@@ -1,4 +1,4 @@
-"""A training job from its row to its result, for whoever runs it: a command, a sweep's worker."""
+"""Run a training job from its row to its stored result: for a command, a worker of a sweep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pipeline.cli.console import Advance, Progress
 from pipeline.config import TrainConfig
-from pipeline.errors import UserError
+from pipeline.executors.base import in_words
 from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError
 from pipeline.training.provenance import config_hash
@@ -59,7 +59,7 @@ def run(
     str or None
         Id of the stored configuration; None when nothing admissible was found.
     """
-    with kept_true(repository, job_id):
+    with guarded(repository, job_id):
         progress = _RecordedProgress(reporter.progress, repository, job_id)
 
         def note(text: str) -> None:
@@ -72,8 +72,8 @@ def run(
 
 
 @contextmanager
-def kept_true(repository: Repository, job_id: str) -> Iterator[None]:
-    """Keep a job's row true whatever happens: failed with its reason, or cancelled by Ctrl-C.
+def guarded(repository: Repository, job_id: str) -> Iterator[None]:
+    """Record in its row how a job ended early: failed with its reason, or cancelled by Ctrl-C.
 
     A job that had ended already, or was given to another process, keeps the row it has.
     """
@@ -91,11 +91,9 @@ def kept_true(repository: Repository, job_id: str) -> Iterator[None]:
 
 def sentence(error: BaseException) -> str:
     """Say what went wrong: a user's mistake in its own words, anything else by its type."""
-    if isinstance(error, UserError):
-        return str(error)
     if isinstance(error, DBAPIError):  # without the statement and what it was to write
         return f"The database failed: {' '.join(str(error.orig).split())}."
-    return f"{type(error).__name__}: {error}"
+    return in_words(error)
 
 
 class _RecordedProgress:
@@ -118,10 +116,11 @@ class _RecordedProgress:
                 if now - self._written >= HEARTBEAT_EVERY:
                     self._written = now
                     fraction, rate = done / max(total, 1), done / max(now - began, 1e-6)
-                    counted = (self._job_id, fraction, stage)
                     # A database that is busy for long costs a line of progress, not the job.
                     with suppress(OperationalError):
-                        self._repository.jobs.progress(*counted, done=done, total=total, rate=rate)
+                        self._repository.jobs.progress(
+                            self._job_id, fraction, stage, done=done, total=total, rate=rate
+                        )
 
             self._repository.jobs.progress(self._job_id, 0.0, stage, total=total)
             yield advance

@@ -1,4 +1,4 @@
-"""Evidence for and against luck, gathered after the walk-forward (validation rules §3 to §5)."""
+"""Gather evidence for and against luck after the walk-forward (validation rules §3 to §5)."""
 
 from __future__ import annotations
 
@@ -78,32 +78,32 @@ def gather(
         return Evidence()
     size = evaluator.space.size if evaluator.space.discrete else settings.budget
     with progress("whole history", size) as advance:
-        found = search_whole_history(evaluator, days, settings, number, advance)
-    if found.best is None:
-        return Evidence(search=_description(found, None))
-    with progress("reality check", found.admissible) as advance:
-        evidence = _of_columns(found, luck, settings.seed, threads, advance)
+        history = search_whole_history(evaluator, days, settings, number, advance)
+    if history.best is None:
+        return Evidence(search=_description(history, None))
+    with progress("reality check", history.admissible) as advance:
+        evidence = _of_columns(history, luck, settings.seed, threads, advance)
     if not luck.surrogates:
         return evidence
-    return _with_surrogates(evidence, found, settings, number, luck, threads, progress)
+    return _with_surrogates(evidence, history, settings, number, luck, threads, progress)
 
 
 def _of_columns(
-    found: WholeHistory,
+    history: WholeHistory,
     luck: LuckTests,
     seed: int,
     threads: int | None,
     advance: Advance,
 ) -> Evidence:
     """Reality check, CSCV and deflated Sharpe ratio over one stream of daily returns."""
-    winner = found.best_active()
+    winner = history.best_active()
     if winner is None:
-        return Evidence(search=_description(found, None))
+        return Evidence(search=_description(history, None))
     block = mean_block(winner)
-    rng, xp = generator(seed, REALITY_CHECK), array_module(found.evaluator.backend)
-    cscv = BlockSums(found.n_days, CSCV_BLOCKS)
-    with MaxSharpe(found.n_days, luck.resamples, block, rng, threads, xp) as check:
-        for columns in found.columns(_held(luck, found.n_days), advance):
+    rng, xp = generator(seed, REALITY_CHECK), array_module(history.evaluator.backend)
+    cscv = BlockSums(history.n_days, CSCV_BLOCKS)
+    with MaxSharpe(history.n_days, luck.resamples, block, rng, threads, xp) as check:
+        for columns in history.columns(_block(luck, history.n_days), advance):
             check.add(columns)
             cscv.add(columns)
         reality, overfit = check.result(), cscv.result()
@@ -112,18 +112,20 @@ def _of_columns(
         "pbo": overfit.pbo,
         "p_oos_loss": overfit.p_oos_loss,
         "oos_slope": overfit.slope,
-        "deflated_sharpe_ratio": _deflated(found, winner, reality),
+        "deflated_sharpe_ratio": _deflated(history, winner, reality),
     }
-    return Evidence(statistics, _description(found, reality), reality)
+    return Evidence(statistics, _description(history, reality), reality)
 
 
-def _held(luck: LuckTests, n_days: int) -> int:
+def _block(luck: LuckTests, n_days: int) -> int:
     """Count the combinations whose returns fit the memory allowed."""
     bytes_each = n_days * np.dtype(np.float64).itemsize * COPIES
     return max(1, min(MOST_HELD, int(luck.memory_gb * 2**30) // bytes_each))
 
 
-def _deflated(found: WholeHistory, winner: Float, reality: RealityCheck) -> dict[str, float] | None:
+def _deflated(
+    history: WholeHistory, winner: Float, reality: RealityCheck
+) -> dict[str, float] | None:
     """Deflated Sharpe ratio of the best combination, as a band (validation rules §3.3).
 
     With N = all admissible combinations, and with the N whose expected maximum is the mean of the
@@ -132,24 +134,24 @@ def _deflated(found: WholeHistory, winner: Float, reality: RealityCheck) -> dict
     often, and with an edge it is the edge.
     """
     own, n_days = moments(winner), len(winner)
-    known = reality.maxima[np.isfinite(reality.maxima)]
-    if not len(known):
+    maxima = reality.maxima[np.isfinite(reality.maxima)]
+    if not len(maxima):
         return None
     variance = 1.0 / (n_days - 1)
-    effective = implied_trials(float(known.mean()) / math.sqrt(variance))
+    effective = implied_trials(float(maxima.mean()) / math.sqrt(variance))
     low, high = (
         deflated_sharpe_ratio(own.sharpe, n_days, own.skew, own.kurtosis, n_trials, variance)
-        for n_trials in sorted((float(found.admissible), effective), reverse=True)
+        for n_trials in sorted((float(history.admissible), effective), reverse=True)
     )
     return {"low": low, "high": high} if math.isfinite(low) and math.isfinite(high) else None
 
 
-def _description(found: WholeHistory, reality: RealityCheck | None) -> dict[str, Any]:
+def _description(history: WholeHistory, reality: RealityCheck | None) -> dict[str, Any]:
     """Describe the pass: what was searched, and what the check was made of."""
     description = {
-        "days": found.n_days,
-        "admissible": found.admissible,
-        "best_sharpe_ratio": found.best,
+        "days": history.n_days,
+        "admissible": history.admissible,
+        "best_sharpe_ratio": history.best,
     }
     if reality is not None and reality.statistic is not None:
         description |= {
@@ -163,7 +165,7 @@ def _description(found: WholeHistory, reality: RealityCheck | None) -> dict[str,
 
 def _with_surrogates(
     evidence: Evidence,
-    found: WholeHistory,
+    history: WholeHistory,
     settings: SearchSettings,
     number: int,
     luck: LuckTests,
@@ -171,13 +173,13 @@ def _with_surrogates(
     progress: Progress,
 ) -> Evidence:
     """Add the test on surrogate candles: the larger p decides (validation rules §5.4)."""
-    assert found.best is not None, "there is nothing to test"
-    evaluator = found.evaluator
+    assert history.best is not None, "there is nothing to test"
+    evaluator = history.evaluator
     search = SurrogateSearch.of(evaluator, settings, number)
     with progress("surrogates", len(KINDS) * luck.surrogate_count) as advance:
         tests = against_surrogates(
             search,
-            found.best,
+            history.best,
             luck.surrogate_count,
             evaluator.backend,
             _workers(evaluator.backend, threads),
@@ -189,6 +191,6 @@ def _with_surrogates(
     return Evidence(statistics, described, evidence.reality_check, tests)
 
 
-def _workers(backend: Backend, asked: int | None) -> int:
+def _workers(backend: Backend, threads: int | None) -> int:
     """Only CPU backends share the machine among processes; a GPU is fed by one."""
-    return 1 if backend.name == "cuda" else asked or cores()
+    return 1 if backend.name == "cuda" else threads or cores()

@@ -18,7 +18,7 @@ from gpu_engine.scoring import ScoreRule, scores_of
 from pipeline.cli.console import Advance
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import score_grid
-from pipeline.search.loop import SearchSettings, asked_points
+from pipeline.search.loop import SearchSettings, run_method
 from pipeline.validation.windows import Days
 
 #: Exits on at least so many different days, or a sixth of the days if that is more: a strategy
@@ -113,6 +113,6 @@ def search_whole_history(
     if evaluator.space.discrete:
         (sharpe,) = score_grid(evaluator, (window,), rule, advance)
         return WholeHistory(evaluator, window, days.count, None, sharpe)
-    points, _ = asked_points(evaluator, window, settings, number, advance)
+    points, _ = run_method(evaluator, window, settings, number, advance)
     metrics = evaluator.points(points, (window,))[0]
     return WholeHistory(evaluator, window, days.count, points, scores_of(metrics, rule))

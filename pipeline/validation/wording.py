@@ -1,4 +1,4 @@
-"""Words that every command shares: verdicts, and figures as a sentence has them."""
+"""Write verdicts and figures in the words that every command shares."""
 
 from __future__ import annotations
 
@@ -90,6 +90,13 @@ def number(value: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 day``, ``1,234 days``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def defined(value: float | None, form: str) -> str:

@@ -8,7 +8,8 @@ from rich.console import Console as Terminal
 
 from pipeline.cli.console import Console
 from pipeline.estimate.estimate import Estimate
-from pipeline.sweeps.plan import duration, plan
+from pipeline.sweeps.plan import plan
+from pipeline.validation.wording import duration
 
 
 @pytest.fixture

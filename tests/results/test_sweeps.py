@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, Sweep, SweepMarket
-from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError, Wanted
+from pipeline.results.sweeps import Claim, MarketSpec, Sweeps, SweepTakenError
 
 KEY = "5eed" * 16
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,14 +32,14 @@ def sweeps(repository: Repository) -> Sweeps:
 
 
 @pytest.fixture
-def wanted(example_job: dict[str, Any]) -> list[Wanted]:
+def specs(example_job: dict[str, Any]) -> list[MarketSpec]:
     """Three markets, whose hashes are their names."""
     names = ("btc_1h", "eth_1h", "sol_1h")
-    return [Wanted(name, name, example_job | {"pair": name[:3]}) for name in names]
+    return [MarketSpec(name, name, example_job | {"pair": name[:3]}) for name in names]
 
 
 @pytest.fixture
-def begin(sweeps: Sweeps, wanted: list[Wanted]) -> Begin:
+def begin(sweeps: Sweeps, specs: list[MarketSpec]) -> Begin:
     """Begin a sweep of these markets, with anything changed."""
 
     def begin(**changes: Any) -> Claim:
@@ -51,8 +51,8 @@ def begin(sweeps: Sweeps, wanted: list[Wanted]) -> Begin:
             "since": SINCE,
             "until": UNTIL,
             "engine_version": "1",
-            "wanted": wanted,
-            "reusable": at_hand,
+            "markets": specs,
+            "has_artifacts": at_hand,
         }
         return sweeps.begin(**(asked | changes))
 
@@ -221,7 +221,7 @@ def test_going_on_keeps_what_is_done_and_does_the_rest_again(
     engine: Engine,
     begin: Begin,
     train: Train,
-    wanted: list[Wanted],
+    specs: list[MarketSpec],
 ) -> None:
     claim = begin()
     train(claim, 0)
@@ -231,7 +231,7 @@ def test_going_on_keeps_what_is_done_and_does_the_rest_again(
     lose(engine)
     repository.jobs.reap()
     claim = sweeps.take_over(newest(sweeps))
-    sweeps.reopen(claim, wanted, at_hand, retry_failed=False)
+    sweeps.reopen(claim, specs, at_hand, retry_failed=False)
     first, second, third = sweeps.markets(claim.sweep_id)
     assert first == done
     assert (second.status, second.configuration_id) == ("done", stored)
@@ -243,24 +243,24 @@ def test_going_on_keeps_what_is_done_and_does_the_rest_again(
 
 @pytest.mark.parametrize(("retry_failed", "status"), [(False, "failed"), (True, "pending")])
 def test_a_failed_market_is_tried_again_when_asked(
-    sweeps: Sweeps, begin: Begin, wanted: list[Wanted], retry_failed: bool, status: str
+    sweeps: Sweeps, begin: Begin, specs: list[MarketSpec], retry_failed: bool, status: str
 ) -> None:
     claim = begin()
     before = sweeps.settle(claim, 0, "no network")
-    sweeps.reopen(claim, wanted, at_hand, retry_failed=retry_failed)
+    sweeps.reopen(claim, specs, at_hand, retry_failed=retry_failed)
     row = market(sweeps, claim, 0)
     assert (row.status, row.job_id) == (status, before.job_id)
     assert row.error == (None if retry_failed else "no network")
 
 
 def test_a_market_that_would_be_another_now_is_done_again(
-    sweeps: Sweeps, repository: Repository, begin: Begin, train: Train, wanted: list[Wanted]
+    sweeps: Sweeps, repository: Repository, begin: Begin, train: Train, specs: list[MarketSpec]
 ) -> None:
     claim = begin()
     configuration_id = train(claim, 0)
     done = sweeps.settle(claim, 0, None)
     failed = sweeps.settle(claim, 1, "a bug")
-    changed = [Wanted(one.market, "changed", {**one.job, "seed": 8}) for one in wanted]
+    changed = [MarketSpec(one.market, "changed", {**one.job, "seed": 8}) for one in specs]
     sweeps.reopen(claim, changed, at_hand, retry_failed=False)
     rows = sweeps.markets(claim.sweep_id)
     assert [(row.status, row.task_hash) for row in rows] == [("pending", "changed")] * 3
@@ -284,24 +284,24 @@ def test_what_another_sweep_has_done_is_skipped(
     assert (rows[0].job_id, rows[0].configuration_id) == (done.job_id, configuration_id)
     assert (rows[0].p_value, rows[0].seconds) == (done.p_value, done.seconds)
     assert len(repository.jobs.find()) == 5
-    third = begin(key="a third", reusable=None)
+    third = begin(key="a third", has_artifacts=None)
     assert sweeps.counts(third.sweep_id) == {"pending": 3}
 
 
 def test_a_result_whose_artifacts_are_gone_is_computed_again(
-    sweeps: Sweeps, begin: Begin, train: Train, wanted: list[Wanted]
+    sweeps: Sweeps, begin: Begin, train: Train, specs: list[MarketSpec]
 ) -> None:
     first = begin()
     train(first, 0)
     sweeps.settle(first, 0, None)
-    another = begin(key="another", reusable=lambda configuration_id: configuration_id is None)
+    another = begin(key="another", has_artifacts=lambda configuration_id: configuration_id is None)
     assert sweeps.counts(another.sweep_id) == {"pending": 3}
-    sweeps.reopen(first, wanted, lambda configuration_id: False, retry_failed=False)
+    sweeps.reopen(first, specs, lambda configuration_id: False, retry_failed=False)
     assert sweeps.counts(first.sweep_id) == {"pending": 3}
 
 
 def test_giving_up_leaves_what_was_running_pending(
-    sweeps: Sweeps, repository: Repository, begin: Begin, train: Train, wanted: list[Wanted]
+    sweeps: Sweeps, repository: Repository, begin: Begin, train: Train, specs: list[MarketSpec]
 ) -> None:
     claim = begin()
     train(claim, 0)  # in the moment of the interrupt
@@ -313,7 +313,7 @@ def test_giving_up_leaves_what_was_running_pending(
     assert statuses == ["completed", "cancelled", "cancelled"]
     assert newest(sweeps).status == "cancelled"
     claim = sweeps.take_over(newest(sweeps))
-    sweeps.reopen(claim, wanted, at_hand, retry_failed=False)
+    sweeps.reopen(claim, specs, at_hand, retry_failed=False)
     again = sweeps.markets(claim.sweep_id)
     assert [row.job_id for row in again] == [row.job_id for row in rows]
     assert repository.jobs.read(rows[1].job_id).status == "pending"

@@ -7,7 +7,7 @@ import pytest
 from pipeline.config import TrainConfig, load
 from pipeline.config.commands import SweepConfig
 from pipeline.sweep import compose, split
-from pipeline.sweeps.manifest import Asked, pinned, task_hash
+from pipeline.sweeps.manifest import SweepRequest, pinned, task_hash
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
@@ -61,7 +61,7 @@ def test_other_candles_have_no_open_end():
 
 
 def key(*overrides, markets=("btc_kraken_1h", "btc_kraken_4h")):
-    return Asked(dict.fromkeys(markets), overrides).key
+    return SweepRequest(dict.fromkeys(markets), overrides).key
 
 
 def test_the_key_is_of_what_decides_results():

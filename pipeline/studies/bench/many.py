@@ -17,7 +17,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.config.commands import SweepConfig
 from pipeline.executors import make_executor
 from pipeline.studies.bench.report import print_machine
-from pipeline.sweeps.manifest import Asked
+from pipeline.sweeps.manifest import SweepRequest
 from pipeline.sweeps.running import sweep
 from pipeline.training import provenance
 
@@ -44,10 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="executor and storage")
     given = parser.parse_args(arguments)
     config = load(["markets=all", "resume=false", *given.words], SweepConfig, "sweep")
-    asked = small_markets(given.count, [w for w in given.words if w.startswith("storage")])
+    request = small_markets(given.count, [w for w in given.words if w.startswith("storage")])
     console = Console()
     start = perf_counter()
-    succeeded = sweep(console, config, asked)
+    succeeded = sweep(console, config, request)
     seconds = perf_counter() - start
     print_machine(console, provenance.describe())
     slots = make_executor(config.executor).slots
@@ -59,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return command.DONE if succeeded else command.FAILED
 
 
-def small_markets(count: int, storage: Sequence[str]) -> Asked:
+def small_markets(count: int, storage: Sequence[str]) -> SweepRequest:
     """Compose ``count`` markets that differ in the seed of their candles."""
     first = load([*SMALL, *storage], TrainConfig, "train")
-    return Asked(
+    return SweepRequest(
         {
             f"small_{seed:05d}": first.model_copy(
                 update={"data": first.data.model_copy(update={"seed": seed})}

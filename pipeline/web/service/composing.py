@@ -23,6 +23,7 @@ from pipeline.config import (
     TrainConfig,
     catalogue,
     checked,
+    compose_each,
     composed,
     load,
 )
@@ -61,17 +62,14 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
             f"strategy: {request.strategy} is none; allowed are {', '.join(strategies)}."
             f"{suggestion(request.strategy, strategies)}"
         )
-    chosen = _chosen(request)
-    configs: dict[str, TrainConfig] = {}
-    faults: dict[str, str] = {}
-    for market in chosen:
-        try:
-            config = _load(_groups(request, market), tuple(_settings(request, market, store)))
-            configs[market.name] = config.model_copy(update={"storage": storage})
-        except UserError as error:
-            faults.setdefault(str(error), market.name)
-    if faults:
-        raise UserError("\n".join(f"{name}: {fault}" for fault, name in faults.items()))
+    chosen = {market.name: market for market in _chosen(request)}
+
+    def config_of(name: str) -> TrainConfig:
+        settings = tuple(_settings(request, chosen[name], store))
+        config = _load(_groups(request, chosen[name]), settings)
+        return config.model_copy(update={"storage": storage})
+
+    configs = compose_each(chosen, config_of)
     _check_budget(next(iter(configs.values())))
     return configs
 

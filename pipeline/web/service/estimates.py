@@ -10,8 +10,8 @@ from pipeline.errors import UserError
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.probe import Speed, measure_speed
 from pipeline.executors.share import cores
-from pipeline.sweeps.plan import duration
 from pipeline.validation.stages import judge
+from pipeline.validation.wording import duration
 from pipeline.web.service.answers import EstimateAnswer, MarketEstimate
 
 #: One at a time: measuring beside another measurement measures that.

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.results.sweeps import Wanted
+from pipeline.results.sweeps import MarketSpec
 from pipeline.training.job import description
 
 MARKETS = ("btc_binance_1h", "btc_kraken_1h")
@@ -15,8 +15,8 @@ DAYS = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1,
 @pytest.fixture
 def begun(repository):
     """The id of a sweep whose first market failed."""
-    wanted = [
-        Wanted(name, name, description(load([f"market={name}"], TrainConfig, "train")))
+    specs = [
+        MarketSpec(name, name, description(load([f"market={name}"], TrainConfig, "train")))
         for name in MARKETS
     ]
     sweeps = repository.sweeps
@@ -26,8 +26,8 @@ def begun(repository):
         optimizer="grid",
         config={},
         engine_version="1",
-        wanted=wanted,
-        reusable=None,
+        markets=specs,
+        has_artifacts=None,
         **DAYS,
     )
     sweeps.claim_market(claim, 0)

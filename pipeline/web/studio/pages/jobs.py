@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from pipeline.results.records import STATUSES, ConfigurationSummary, Status
-from pipeline.sweeps.plan import duration
+from pipeline.validation.wording import duration
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import ask, attempt, frame, sentence, stage_badge, text

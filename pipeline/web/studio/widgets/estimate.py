@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from pipeline.sweeps.plan import duration
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import duration, plural
 from pipeline.web.service.answers import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import sentence, text, warning
 
