@@ -61,7 +61,7 @@ def _show_trades(
 ) -> None:
     from gpu_engine.records import REASONS
 
-    shown = trades if most is None else trades[-most:]
+    last = trades if most is None else trades[-most:]
     rows = [
         (
             utc(int(candles.timestamp[trade["entry_bar"]])),
@@ -72,11 +72,11 @@ def _show_trades(
             REASONS[trade["reason"]],
             f"{trade['ret']:+.3%}",
         )
-        for trade in shown
+        for trade in last
     ]
-    note = "" if len(shown) == len(trades) else f" (the last of {len(trades)}; trades=null: all)"
+    note = "" if len(last) == len(trades) else f" (the last of {len(trades)}; trades=null: all)"
     columns = ("entry bar", "side", "entry", "exit bar", "exit", "reason", "net return")
-    console.table(f"{len(shown)} trades{note}", columns, rows)
+    console.table(f"{len(last)} trades{note}", columns, rows)
 
 
 def _write(

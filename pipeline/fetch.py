@@ -45,14 +45,14 @@ def _fetch(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
     """Fetch what the store lacks, with a bar that counts it."""
     from pipeline.market_data.sources import fetch_candles
 
-    with ExitStack() as shown:
+    with ExitStack() as stack:
         advance: Advance | None = None
         done_before = 0
 
-        def on_progress(done: int, asked: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             nonlocal advance, done_before
             if advance is None:
-                advance = shown.enter_context(console.progress("rows", asked - done))
+                advance = stack.enter_context(console.progress("rows", total - done))
             else:
                 advance(done - done_before)
             done_before = done
@@ -70,7 +70,7 @@ def _draw(console: Console, candles: Candles, report: QualityReport) -> None:
     picture = command.run_directory() / "candles.html"
     try:
         write_picture(candles, report, picture)
-        console.print(f"Picture: {command.shown(picture)}")
+        console.print(f"Picture: {command.relative_path(picture)}")
     except OSError as error:
         console.note(f"The picture cannot be kept in {picture.parent}: {error.strerror or error}.")
     except UserError as refusal:

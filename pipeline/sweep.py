@@ -14,7 +14,7 @@ from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
 from pipeline.config import SweepConfig, TrainConfig, compose_each, load
-from pipeline.config.catalogue import chosen_markets
+from pipeline.config.catalogue import select_markets
 from pipeline.errors import UserError
 
 #: Keys that a sweep reads itself; ``storage`` is every market's too.
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = parser.read(arguments)
     words = split(line.words)
     config = load(words.own, SweepConfig, "sweep")
-    configs = compose(chosen_markets(config.markets), words.markets)
+    configs = compose(select_markets(config.markets), words.markets)
 
     from pipeline.executors import make_executor
     from pipeline.executors.share import cores

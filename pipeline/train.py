@@ -37,7 +37,7 @@ def main(config: TrainConfig) -> None:
     result = command.run_directory() / "result.json"
     result.write_text(dumps(result_json(trained, job_id, configuration_id)), "utf-8")
     show_result(console, trained, configuration_id)
-    console.print(f"Result file: {command.shown(result)}")
+    console.print(f"Result file: {command.relative_path(result)}")
 
 
 def finish(jobs: Sequence[command.Outcome]) -> None:

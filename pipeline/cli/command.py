@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pipeline.cli.help import explain_keys
-from pipeline.config import CONFIG_DIR, Section, checked
+from pipeline.config import CONFIG_DIR, Section, check
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def run_directory() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def shown(path: Path) -> Path:
+def relative_path(path: Path) -> Path:
     """Shorten a path that lies below the working directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
@@ -189,7 +189,7 @@ def _status(
 ) -> tuple[int, str | None]:
     """Run the job called ``name`` and say what went wrong; return its exit status and the error."""
     try:
-        main(checked(composed, schema))
+        main(check(composed, schema))
     except (UserError, MemoryError) as error:
         status, sentence = _explained(error)
         _say(f"{name}{sentence}")

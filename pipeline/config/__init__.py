@@ -25,7 +25,7 @@ from pipeline.config.data import (
     SyntheticData,
     Timeframe,
 )
-from pipeline.config.loading import checked, compose_each, composed, load, validated
+from pipeline.config.loading import check, compose, compose_each, load, validate
 from pipeline.config.run import (
     BackendConfig,
     CostsConfig,

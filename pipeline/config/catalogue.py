@@ -77,7 +77,7 @@ def markets() -> dict[str, Market]:
     return {market.name: market for market in sorted(every, key=lambda m: m.synthetic)}
 
 
-def chosen_markets(choices: Sequence[str]) -> list[str]:
+def select_markets(choices: Sequence[str]) -> list[str]:
     """Return the names that ``choices`` stand for, in alphabetical order, none twice.
 
     ``all`` and patterns such as ``btc_*`` stand for real markets; those of generated candles are
@@ -105,7 +105,7 @@ def _matching(pattern: str) -> list[str]:
     return [m.name for m in markets().values() if not m.synthetic and fnmatchcase(m.name, pattern)]
 
 
-def named(names: Sequence[str]) -> list[Market]:
+def find_markets(names: Sequence[str]) -> list[Market]:
     """Return markets by name, none twice.
 
     Raises

@@ -39,7 +39,7 @@ def load(overrides: Sequence[str], schema: type[Schema], config_name: str) -> Sc
     UserError
         If anything is misspelt, missing, of the wrong type or impossible.
     """
-    return checked(composed(overrides, config_name), schema)
+    return check(compose(overrides, config_name), schema)
 
 
 def compose_each(
@@ -65,7 +65,7 @@ def compose_each(
     return configs
 
 
-def composed(overrides: Sequence[str], config_name: str) -> DictConfig:
+def compose(overrides: Sequence[str], config_name: str) -> DictConfig:
     """Compose a configuration that is not checked yet; see `load`.
 
     Raises
@@ -73,18 +73,18 @@ def composed(overrides: Sequence[str], config_name: str) -> DictConfig:
     UserError
         If a group, a choice or a key is none.
     """
-    from hydra import compose, initialize_config_dir
+    import hydra
 
     from pipeline.config.refusals import MISTAKES, explain_composition
 
     try:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return compose(config_name, list(overrides))
+        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            return hydra.compose(config_name, list(overrides))
     except MISTAKES as error:
         raise UserError(explain_composition(error)) from None
 
 
-def checked(composed: DictConfig, schema: type[Schema]) -> Schema:
+def check(composed: DictConfig, schema: type[Schema]) -> Schema:
     """Resolve, check and type a composed configuration; keys still ``???`` are missing. See `load`.
 
     Raises
@@ -100,10 +100,10 @@ def checked(composed: DictConfig, schema: type[Schema]) -> Schema:
         values: Any = _without_missing(OmegaConf.to_container(composed, resolve=True))
     except MISTAKES as error:
         raise UserError(explain_composition(error)) from None
-    return validated(values, schema)
+    return validate(values, schema)
 
 
-def validated(values: Mapping[str, Any], schema: type[Schema]) -> Schema:
+def validate(values: Mapping[str, Any], schema: type[Schema]) -> Schema:
     """Check and type a composed configuration.
 
     Raises

@@ -91,10 +91,10 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
 def _elsewhere(name: str, node: DictConfig) -> str:
     """Find a key by its last word alone: ``train`` for ``validation.train``."""
     root: Any = OmegaConf.to_container(cast(DictConfig, node._get_root()), resolve=False)
-    found = [
+    paths = [
         path for path in _paths(root) if path.endswith(f".{name}") and not path.startswith("hydra.")
     ]
-    return f" Did you mean '{found[0]}'?" if found else ""
+    return f" Did you mean '{paths[0]}'?" if paths else ""
 
 
 def _paths(node: Any, prefix: str = "") -> Iterator[str]:
@@ -156,7 +156,7 @@ def explain(error: ValidationError, schema: type[Section]) -> str:
 
 def _explain(details: ErrorDetails, schema: type[Section]) -> str:
     path, section = _locate(details["loc"], schema)
-    key, given, context = ".".join(path), details["input"], details.get("ctx", {})
+    key, value, context = ".".join(path), details["input"], details.get("ctx", {})
     kind = details["type"]
     if kind == "extra_forbidden":
         return _not_a_key(path, section)
@@ -169,7 +169,7 @@ def _explain(details: ErrorDetails, schema: type[Section]) -> str:
         return _not_among(f"{key}.{context['discriminator'].strip(chr(39))}", details)
     if kind == "literal_error":
         return _not_among(key, details)
-    return f"{key} {_requirement(kind, context, details['msg'])}; given: {shown(given)}."
+    return f"{key} {_requirement(kind, context, details['msg'])}; given: {_short(value)}."
 
 
 def _requirement(kind: str, context: Mapping[str, Any], fallback: str) -> str:
@@ -196,9 +196,9 @@ def _bound(value: float) -> str:
 def _not_among(key: str, details: ErrorDetails) -> str:
     context = details["ctx"]
     allowed = re.findall(r"'([^']*)'", context.get("expected") or context.get("expected_tags", ""))
-    given = context.get("tag", details["input"])
-    near = suggestion(given, allowed) if isinstance(given, str) else ""
-    return f"{key} must be {listing(allowed)}; given: {shown(given)}.{near}"
+    value = context.get("tag", details["input"])
+    near = suggestion(value, allowed) if isinstance(value, str) else ""
+    return f"{key} must be {listing(allowed)}; given: {_short(value)}.{near}"
 
 
 def _not_a_key(path: list[str], section: type[Section] | None) -> str:
@@ -210,7 +210,7 @@ def _not_a_key(path: list[str], section: type[Section] | None) -> str:
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
 
 
-def shown(value: Any) -> str:
+def _short(value: Any) -> str:
     """Write a value as on the command line, cut to a glance; passwords in addresses hidden."""
     try:
         text = json.dumps(value, default=str)

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name, text = report.configuration.id, page(report)
     path = path or Path(f"{name}.html")
     _write(path, text)
-    console.print(f"{command.shown(path)}")
+    console.print(f"{command.relative_path(path)}")
     return command.DONE
 
 

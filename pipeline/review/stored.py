@@ -24,7 +24,7 @@ from pipeline.config import (
     StorageOnly,
     StrategyConfig,
     SyntheticData,
-    validated,
+    validate,
 )
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
@@ -106,7 +106,7 @@ def simulation_config(
     values = {name: stored[name] for name in SimulationConfig.model_fields}
     if data is not None:
         values["data"] = data.model_dump()
-    return validated(values, SimulationConfig)
+    return validate(values, SimulationConfig)
 
 
 def searched_grid(repository: Repository, configuration: Configuration) -> int | None:
@@ -114,7 +114,7 @@ def searched_grid(repository: Repository, configuration: Configuration) -> int |
     stored = repository.jobs.read(configuration.job_id).config
     if stored["space"] != "grid":
         return None
-    return validated(stored["strategy"], StrategyConfig).grid_size
+    return validate(stored["strategy"], StrategyConfig).grid_size
 
 
 def trained_span(configuration: Configuration) -> tuple[datetime, datetime]:

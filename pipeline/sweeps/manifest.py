@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import CcxtData, SyntheticData, TrainConfig, validated
+from pipeline.config import CcxtData, SyntheticData, TrainConfig, validate
 from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
 from pipeline.results.ownership import cause_of_death
@@ -60,7 +60,7 @@ def pinned(config: TrainConfig, until: datetime) -> TrainConfig:
     end = data.until or until
     dates = {"since": data.since or end - HISTORY, "until": end}
     values = config.model_dump()
-    return validated(values | {"data": values["data"] | dates}, TrainConfig)
+    return validate(values | {"data": values["data"] | dates}, TrainConfig)
 
 
 def task_hash(config: TrainConfig) -> str:

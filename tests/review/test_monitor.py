@@ -8,7 +8,7 @@ import pytest
 from gpu_engine.backend import choose
 from gpu_engine.records import Window
 from pipeline import explain, monitor, verify
-from pipeline.config import SimulationConfig, validated
+from pipeline.config import SimulationConfig, validate
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import PRICES
@@ -78,7 +78,7 @@ def test_new_figures_are_of_the_stored_parameters_on_the_new_days(grown):
     _, (outcome,) = monitored(grown.folder)
     (job,), (row,) = grown.jobs, grown.configurations
     values = {name: job.config[name] for name in SimulationConfig.model_fields}
-    config = validated(values, SimulationConfig)
+    config = validate(values, SimulationConfig)
     candles, _ = make_regular(read_file(grown.folder / "candles.parquet"), "15m", "again")
     space = single_point(load_strategy("liquidity_sweep"), row.parameters)
     evaluator = Evaluator(

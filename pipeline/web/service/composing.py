@@ -22,11 +22,11 @@ from pipeline.config import (
     StorageConfig,
     TrainConfig,
     catalogue,
-    checked,
+    check,
     compose_each,
-    composed,
     load,
 )
+from pipeline.config import compose as compose_config
 from pipeline.errors import UserError, suggestion
 from pipeline.web.service.answers import Choices, MarketChoice, ParameterChoice
 from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
@@ -85,7 +85,7 @@ def _groups(request: TrainingRequest, market: catalogue.Market) -> tuple[str, ..
 
 def _chosen(request: TrainingRequest) -> list[catalogue.Market]:
     if request.markets:
-        return catalogue.named(request.markets)
+        return catalogue.find_markets(request.markets)
     chosen = catalogue.product(request.pairs, request.exchanges, request.timeframes)
     if len(chosen) > LIST_LIMIT:
         raise UserError(
@@ -109,13 +109,13 @@ def _load(groups: tuple[str, ...], settings: tuple[tuple[str, Plain], ...]) -> T
         words = (f"{key}={_word(value)}" for key, value in settings)
         with _COMPOSING:
             return load([*groups, *words], TrainConfig, "train")
-    return checked(config, TrainConfig)
+    return check(config, TrainConfig)
 
 
 @lru_cache(maxsize=512)
 def _composed(groups: tuple[str, ...]) -> DictConfig:
     with _COMPOSING:
-        return composed(groups, "train")
+        return compose_config(groups, "train")
 
 
 def _settings(
