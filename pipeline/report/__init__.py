@@ -1,1 +1,1 @@
-"""What a person looks at: figures and pages of stored results, from the database and artifacts."""
+"""Draw figures and pages of stored results, from the database and artifacts."""

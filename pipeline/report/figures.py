@@ -146,10 +146,10 @@ def parameter_spread(
         them; what could not be chosen, or is off, has none.
     """
     names = list(stored)
-    chosen = [window["parameters"] for window in windows] + [stored]
+    sets = [window["parameters"] for window in windows] + [stored]
     columns = [str(number) for number in range(1, len(windows) + 1)] + ["stored"]
-    values = [[None if c is None else c[name] for c in chosen] for name in names]
-    text = [["–" if c is None else setting(c[name]) for c in chosen] for name in names]
+    values = [[None if c is None else c[name] for c in sets] for name in names]
+    text = [["–" if c is None else setting(c[name]) for c in sets] for name in names]
     data = {
         "type": "heatmap",
         "x": columns,
@@ -197,9 +197,9 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
     samples = {"bootstrap of the search": null.maxima} if len(null.maxima) else {}
     samples |= {f"{kind} candles": best for kind, best in null.surrogates.items()}
     marks = {"found": null.found, "best of the surrogates' search": null.best}
-    known = {name: value for name, value in marks.items() if value is not None}
+    marked = {name: value for name, value in marks.items() if value is not None}
     finite = [sample[np.isfinite(sample)] for sample in samples.values()]
-    edges = np.histogram_bin_edges(np.concatenate([*finite, [*known.values()]]), _BINS)
+    edges = np.histogram_bin_edges(np.concatenate([*finite, [*marked.values()]]), _BINS)
     colors = (MUTED, OUT_OF_SAMPLE, IN_SAMPLE)
     data = [
         {
@@ -214,7 +214,7 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
         }
         for (name, sample), part, color in zip(samples.items(), finite, colors, strict=False)
     ]
-    data += [_mark(name, value) for name, value in known.items()]
+    data += [_mark(name, value) for name, value in marked.items()]
     return figure(
         data,
         theme,
@@ -242,19 +242,19 @@ def _mark(name: str, value: float) -> dict[str, Any]:
 
 def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figure:
     """Return the out-of-sample Sharpe ratio of every market that stored something, best on top."""
-    known = [
+    ratios = [
         (market.configuration.out_of_sample["sharpe_ratio"], market)
         for market in markets
         if market.configuration is not None
     ]
-    known.sort(key=lambda pair: (pair[0], pair[1].market))
+    ratios.sort(key=lambda pair: (pair[0], pair[1].market))
     data = [
         {
             "type": "bar",
             "orientation": "h",
             "name": name,
-            "x": [ratio for ratio, market in known if market.synthetic is synthetic],
-            "y": [market.market for _, market in known if market.synthetic is synthetic],
+            "x": [ratio for ratio, market in ratios if market.synthetic is synthetic],
+            "y": [market.market for _, market in ratios if market.synthetic is synthetic],
             "marker": {"color": color, "pattern": {"shape": shape}},
             "hovertemplate": "%{y}: %{x:.3g}<extra></extra>",
         }
@@ -263,7 +263,7 @@ def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Fig
             ("SYNTHETIC", True, MUTED, "/"),
         )
     ]
-    order = [market.market for _, market in known]
+    order = [market.market for _, market in ratios]
     axis = {"type": "category", "categoryorder": "array", "categoryarray": order}
     return figure(data, theme, barmode="overlay", yaxis=axis)
 

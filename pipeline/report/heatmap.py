@@ -1,4 +1,4 @@
-"""The score of a search over two of its parameters: the best over all others, or a slice.
+"""Draw the score of a search over two of its parameters: the best over all others, or a slice.
 
 A grid that was kept whole has both. Of a larger one only the best of each pair is stored.
 """

@@ -97,7 +97,7 @@ def load_report(
     events = repository.configurations.events(configuration.id)
     missing: dict[str, str] = {}
 
-    def kept(name: str, load_part: Callable[[], Part]) -> Part | None:
+    def load_or_note(name: str, load_part: Callable[[], Part]) -> Part | None:
         try:
             return load_part()
         except UserError as error:
@@ -109,8 +109,8 @@ def load_report(
         job=repository.jobs.read(configuration.job_id),
         events=events,
         explanation=explain(configuration, events, searched_grid(repository, configuration)),
-        artifacts=kept("artifacts", lambda: read_record(storage, configuration)),
-        candles=kept("candles", lambda: load_candles_again(repository, configuration, data))
+        artifacts=load_or_note("artifacts", lambda: read_record(storage, configuration)),
+        candles=load_or_note("candles", lambda: load_candles_again(repository, configuration, data))
         if with_candles
         else None,
         missing=missing,
@@ -229,7 +229,7 @@ def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[Swept
     try:
         sweep = newest[0] if sweep_id == LATEST else sweeps.sweep(sweep_id)
     except UnknownIdError:
-        near = suggestion(sweep_id, [one.id for one in newest])
+        near = suggestion(sweep_id, [sweep.id for sweep in newest])
         near = near or f" The newest is {newest[0].id}."
         raise UserError(f"No sweep has the id {sweep_id}.{near}") from None
     return sweep, swept_markets(sweeps.markets(sweep.id), repository.configurations.read)

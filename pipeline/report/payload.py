@@ -1,4 +1,4 @@
-"""What a page draws, as the JSON that `page.js` reads: figures without a theme, and both themes."""
+"""Gather what a page draws as the JSON that `page.js` reads: figures without theme, both themes."""
 
 from __future__ import annotations
 

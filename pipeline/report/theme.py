@@ -1,4 +1,4 @@
-"""Colours of figures and pages: one set of marks that reads on both backgrounds.
+"""Define the colours of figures and pages: one set of marks that reads on both backgrounds.
 
 Only the layout knows whether it is light or dark, so a figure changes its theme without its data.
 """

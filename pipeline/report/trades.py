@@ -1,4 +1,4 @@
-"""Out-of-sample trades on their candles: all of them, or one closely."""
+"""Draw out-of-sample trades on their candles: all of them, or one closely."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def trades_on_candles(
         Largest number of candles drawn: above it as many as needed are joined into one.
     """
     start, end = span or whole(candles, trades)
-    seen = trades[(trades["exit_bar"] >= start) & (trades["entry_bar"] < end)]
+    touching = trades[(trades["exit_bar"] >= start) & (trades["entry_bar"] < end)]
     data = [_candlesticks(joined(candles.cut(start, end), limit))]
-    for name, color, dash, chosen in (
-        ("gained", GAIN, "solid", seen[seen["ret"] > 0.0]),
-        ("lost", LOSS, "dot", seen[seen["ret"] <= 0.0]),
+    for name, color, dash, part in (
+        ("gained", GAIN, "solid", touching[touching["ret"] > 0.0]),
+        ("lost", LOSS, "dot", touching[touching["ret"] <= 0.0]),
     ):
-        data.append(_lines(candles, chosen, name, color, dash))
-    data.append(_entries(candles, seen))
+        data.append(_lines(candles, part, name, color, dash))
+    data.append(_entries(candles, touching))
     axis = {"type": "date", "rangeslider": {"visible": False}}
     return figure(data, theme, xaxis=axis, yaxis={"title": {"text": "price"}})
 
@@ -110,10 +110,10 @@ def _lines(
     text: list[str | None] = []
     entered, left = (times(candles.timestamp[trades[f"{end}_bar"]]) for end in ("entry", "exit"))
     for trade, begin, end in zip(trades, entered, left, strict=True):
-        said = f"{side(trade)}, {trade['ret']:+.2%}, {REASONS[trade['reason']]}"
+        label = f"{side(trade)}, {trade['ret']:+.2%}, {REASONS[trade['reason']]}"
         x += [begin, end, None]
         y += [float(trade["entry"]), float(trade["exit"]), None]
-        text += [said, said, None]
+        text += [label, label, None]
     return {
         "type": "scatter",
         "mode": "lines+markers",

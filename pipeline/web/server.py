@@ -1,4 +1,4 @@
-"""What a server answers with: the REST API and the Strategy Studio in one application."""
+"""Build and run the server: the REST API and the Strategy Studio in one application."""
 
 from __future__ import annotations
 

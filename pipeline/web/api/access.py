@@ -1,4 +1,4 @@
-"""Who may ask: hosts, origins and tokens, before anything else looks at a request.
+"""Decide who may use the server by host, origin and token, before a request is looked at.
 
 The server listens on loopback, where any page that the user's browser has open can reach it. Three
 checks keep such a page out: the Host header must name loopback (against DNS rebinding), an Origin
@@ -34,14 +34,14 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z.-]+))(?::[0-9]{0,5})?")
 
 @dataclass(frozen=True)
 class Security:
-    """What a server lets through.
+    """Rules of access: which requests a server lets through.
 
     Attributes
     ----------
     host : str
         The address that it listens on.
     token : str or None
-        What every request must bring; None asks for nothing. Never shown, not even by ``repr``.
+        What every request must bring; None: nothing. Never shown, not even by ``repr``.
     """
 
     host: str = "127.0.0.1"
@@ -75,7 +75,7 @@ class Security:
         origin = headers.get("origin")
         if origin is not None and method not in ("GET", "HEAD") and not _same(origin, host):
             return 403, "Requests from pages of other servers are refused."
-        if self.token is not None and not self._knows(headers):
+        if self.token is not None and not self._has_token(headers):
             return 401, "The API token is missing or wrong: send it as Authorization: Bearer TOKEN."
         return None
 
@@ -85,41 +85,42 @@ class Security:
             return None
         return hmac.new(self.token.encode(), b"studio session", hashlib.sha256).hexdigest()
 
-    def _knows(self, headers: Headers) -> bool:
-        assert self.token is not None, "asked only where there is one"
-        scheme, _, given = headers.get("authorization", "").partition(" ")
+    def _has_token(self, headers: Headers) -> bool:
+        assert self.token is not None, "called only where there is one"
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return _equal(given.strip(), self.token)
+            return _equal(credentials.strip(), self.token)
         if scheme.lower() == "basic":
-            return _equal(_password(given), self.token)
+            return _equal(_password(credentials), self.token)
         return _equal(_cookie(headers.get("cookie", "")), self.session() or "")
 
 
-def _equal(given: str, secret: str) -> bool:
+def _equal(claim: str, secret: str) -> bool:
     """Compare in a time that tells nothing of the secret (and nothing of its length either)."""
-    digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, secret))
+    digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (claim, secret))
     return hmac.compare_digest(*digests)
 
 
-def _password(given: str) -> str:
+def _password(credentials: str) -> str:
     try:
-        return base64.b64decode(given, validate=True).decode("utf-8", "replace").partition(":")[2]
+        pair = base64.b64decode(credentials, validate=True).decode("utf-8", "replace")
+        return pair.partition(":")[2]
     except (binascii.Error, ValueError):
         return ""
 
 
 def _cookie(header: str) -> str:
     try:
-        held = SimpleCookie(header).get(COOKIE)
+        cookie = SimpleCookie(header).get(COOKIE)
     except CookieError:
         return ""
-    return held.value if held is not None else ""
+    return cookie.value if cookie is not None else ""
 
 
 def _without_port(host: str) -> str:
     """``[::1]:8080`` to ``::1``, ``localhost:8080`` to ``localhost``; else nothing."""
-    found = _HOST.fullmatch(host)
-    return (found[1] or found[2]) if found else ""
+    match = _HOST.fullmatch(host)
+    return (match[1] or match[2]) if match else ""
 
 
 def _is_loopback(host: str) -> bool:

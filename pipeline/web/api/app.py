@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, refusals, and the guard in front of everything."""
+"""Build the FastAPI application: routes, refusals, and the guard in front of everything."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def create_app(
     service : Service
         What it is a skin of.
     security : Security or None
-        Who may ask; None is loopback without a token.
+        Rules of access; None is loopback without a token.
     starts_a_minute, body_limit : int
         Starts in any minute, and estimates; bytes of a body.
     """

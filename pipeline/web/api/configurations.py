@@ -1,4 +1,4 @@
-"""``/api/configurations``: stored results, what is switched on, and what live orders did."""
+"""Route ``/api/configurations``: stored results, what is switched on, what live orders did."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def router(service: Service) -> APIRouter:
         headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
         if matches(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        found = service.active()
-        response.headers.update(headers | {"ETag": f'"{found.etag}"'})
-        return found
+        page = service.active()
+        response.headers.update(headers | {"ETag": f'"{page.etag}"'})
+        return page
 
     @routes.get("/{configuration_id}", responses=described(404))
     def configuration(configuration_id: ConfigurationId) -> dict[str, Any]:
@@ -113,8 +113,8 @@ def router(service: Service) -> APIRouter:
         ``best`` is over all others; ``slice`` holds the others at the configuration's own values,
         or at those of ``at``.
         """
-        held = dict(word.split("=") for word in at)
-        values = {name: None if value == "null" else float(value) for name, value in held.items()}
+        words = [word.split("=") for word in at]
+        values = {name: None if value == "null" else float(value) for name, value in words}
         query = HeatmapQuery(x=x, y=y, mode=mode, at=values, theme=theme)
         return service.heatmap(configuration_id, query)
 
@@ -142,5 +142,5 @@ def router(service: Service) -> APIRouter:
 
 def matches(if_none_match: list[str] | None, tag: str) -> bool:
     """Whether If-None-Match headers name ``tag`` (RFC 9110, 13.1.2, weak comparison)."""
-    given = [one.strip().removeprefix("W/") for one in ",".join(if_none_match or ()).split(",")]
-    return "*" in given or tag in given
+    tags = [word.strip().removeprefix("W/") for word in ",".join(if_none_match or ()).split(",")]
+    return "*" in tags or tag in tags

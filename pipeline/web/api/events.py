@@ -1,4 +1,4 @@
-"""Events of jobs to any number of readers, from one look at the database.
+"""Stream the events of jobs to any number of readers, from one look at the database.
 
 A server has one poller. Every 0.25 s it reads what is new of each job that somebody watches and
 hands it to all who watch it. Within one job ids ascend in the order of their commits, because every
@@ -47,7 +47,7 @@ class Message(NamedTuple):
 
 
 class _Reader:
-    """What is held for one reader; None is the end."""
+    """Messages that wait for one reader; None is the end."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Message | None] = asyncio.Queue(BACKLOG)
@@ -74,9 +74,10 @@ class _Channel:
         self.last = page[-1].id
         statuses = [event.payload.get("status") for event in page if event.kind == "status"]
         ended = bool(statuses) and statuses[-1] in ENDED  # one that was restarted since goes on
-        for event in [*map(Message.of, page), *([None] if ended else [])]:
+        messages: list[Message | None] = [Message.of(event) for event in page]
+        for message in [*messages, None] if ended else messages:
             for reader in self.readers:
-                reader.give(event)
+                reader.give(message)
 
 
 class Events:

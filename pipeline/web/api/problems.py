@@ -1,4 +1,4 @@
-"""Refusals and faults as JSON: a sentence for a mistake, a reference and nothing else for a fault.
+"""Answer mistakes and faults as JSON: a sentence for a mistake, a reference alone for a fault.
 
 What a client sent is never repeated: it may be long, or no text at all. The traceback of a fault
 goes to the server's log under the reference that the client was given.
@@ -111,8 +111,8 @@ class Elsewhere:
             if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in routes)
         ]
         if allowed:
-            said = ", ".join(allowed)
-            answer = problem(405, f"This address takes {said} only.", headers={"Allow": said})
+            methods = ", ".join(allowed)
+            answer = problem(405, f"This address takes {methods} only.", headers={"Allow": methods})
         else:
             answer = problem(404, "Nothing is at this address: see /api/openapi.json.")
         await answer(scope, receive, send)

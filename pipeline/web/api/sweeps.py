@@ -1,4 +1,4 @@
-"""``/api/sweeps``: many markets that were trained and judged together."""
+"""Route ``/api/sweeps``: many markets that were trained and judged together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/api/training``: estimates, starts, jobs and their events."""
+"""Route ``/api/training``: estimates, starts, jobs and their events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
     """Return the routes."""
     routes = APIRouter(prefix="/api/training", tags=["training"], responses=described(401, 422))
 
-    def known(job_id: JobId) -> None:
+    def check_known(job_id: JobId) -> None:
         """Refuse what is unknown before a stream begins with status 200."""
         service.job(job_id)
 
@@ -95,7 +95,7 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
     @routes.get(
         "/jobs/{job_id}/events",
         response_class=EventStream,
-        dependencies=[Depends(known)],
+        dependencies=[Depends(check_known)],
         responses=described(404),
     )
     async def job_events(job_id: JobId, last_event_id: EventId = 0) -> EventStream:

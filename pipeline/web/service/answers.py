@@ -1,4 +1,4 @@
-"""What is answered: small models that the REST API shows as JSON and the Studio as pages."""
+"""Define the answers, which the REST API shows as JSON and the Studio as pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a request to the configuration of each market, exactly as `pipeline.train` composes it.
+"""Compose the configuration of each market of a request, exactly as `pipeline.train` composes it.
 
 A client's words become settings only after they were found among our own names or are numbers, so
 that no word of a client is ever a path, an address or an interpolation.
@@ -62,14 +62,14 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
             f"strategy: {request.strategy} is none; allowed are {', '.join(strategies)}."
             f"{suggestion(request.strategy, strategies)}"
         )
-    chosen = {market.name: market for market in _chosen(request)}
+    by_name = {market.name: market for market in _markets(request)}
 
     def config_of(name: str) -> TrainConfig:
-        settings = tuple(_settings(request, chosen[name], store))
-        config = _load(_groups(request, chosen[name]), settings)
+        settings = tuple(_settings(request, by_name[name], store))
+        config = _load(_groups(request, by_name[name]), settings)
         return config.model_copy(update={"storage": storage})
 
-    configs = compose_each(chosen, config_of)
+    configs = compose_each(by_name, config_of)
     _check_budget(next(iter(configs.values())))
     return configs
 
@@ -83,16 +83,16 @@ def _groups(request: TrainingRequest, market: catalogue.Market) -> tuple[str, ..
     )
 
 
-def _chosen(request: TrainingRequest) -> list[catalogue.Market]:
+def _markets(request: TrainingRequest) -> list[catalogue.Market]:
     if request.markets:
         return catalogue.find_markets(request.markets)
-    chosen = catalogue.product(request.pairs, request.exchanges, request.timeframes)
-    if len(chosen) > LIST_LIMIT:
+    markets = catalogue.product(request.pairs, request.exchanges, request.timeframes)
+    if len(markets) > LIST_LIMIT:
         raise UserError(
-            f"pairs, exchanges and timeframes come to {len(chosen)} markets; at most {LIST_LIMIT}"
+            f"pairs, exchanges and timeframes come to {len(markets)} markets; at most {LIST_LIMIT}"
             " are taken at a time: ask for some of them."
         )
-    return chosen
+    return markets
 
 
 def _load(groups: tuple[str, ...], settings: tuple[tuple[str, Plain], ...]) -> TrainConfig:
@@ -161,7 +161,7 @@ def _history(history: History, market: catalogue.Market, store: str) -> Iterator
 def _word(value: Plain) -> str:
     """Write a value as a KEY=VALUE word has it."""
     if isinstance(value, list):
-        return f"[{','.join(_word(one) for one in value)}]"
+        return f"[{','.join(_word(item) for item in value)}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)

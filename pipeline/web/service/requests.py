@@ -1,4 +1,4 @@
-"""What may be asked, with bounds: every list, budget, window and word has an end.
+"""Define the requests and their bounds: every list, budget, window and word has an end.
 
 The bounds hold whoever asks. They are wider than anything sensible and narrower than what would
 stop the machine; whether a run makes sense is judged by `pipeline.config`, as for a command.

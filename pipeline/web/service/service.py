@@ -1,4 +1,4 @@
-"""The one service behind REST API, Strategy Studio and commands.
+"""Answer the requests of REST API, Strategy Studio and commands over one database.
 
 Every method is a plain call that may block for a moment: a server runs it in a thread. Nothing is
 held between calls but the rates that estimates are priced with, so any number of servers may work
@@ -51,7 +51,7 @@ from pipeline.web.service.requests import (
 
 @dataclass(frozen=True)
 class Settings:
-    """Where results and candles lie, and how many jobs run at a time.
+    """Settings of the server: where results and candles lie, how many jobs run at a time.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ ACTIVATED_FROM = "VALIDATION"
 
 
 class Service:
-    """Everything that can be asked of one database.
+    """Answers every request over one database; ``repository`` reads what needs no rule of its own.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Service:
 
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
-        return estimates.estimated(self._compose(request), self.settings.concurrent)
+        return estimates.estimate_all(self._compose(request), self.settings.concurrent)
 
     def _compose(self, request: TrainingRequest) -> Mapping[str, TrainConfig]:
         return composing.compose(request, self.settings.storage, self.settings.store)
@@ -119,16 +119,16 @@ class Service:
 
     def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
-        found = self.repository.jobs.find(*statuses, limit=limit, offset=offset)
-        return JobPage(jobs=[self._view(one) for one in found], limit=limit, offset=offset)
+        jobs = self.repository.jobs.find(*statuses, limit=limit, offset=offset)
+        return JobPage(jobs=[self._view(job) for job in jobs], limit=limit, offset=offset)
 
     def job(self, job_id: str) -> JobView:
         """Read one job."""
         try:
-            found = self.repository.jobs.read(job_id)
+            record = self.repository.jobs.read(job_id)
         except UnknownIdError:
             raise NotFoundError(f"No job has the id {job_id}.") from None
-        return self._view(found)
+        return self._view(record)
 
     def cancel(self, job_id: str) -> JobView:
         """Cancel a job that waits or runs; whoever runs it notices and ends.
@@ -178,20 +178,20 @@ class Service:
                 f"Job {job_id} is {job.status}: only a completed job has results."
                 + (f" {job.error}" if job.error else "")
             )
-        found = self.repository.configurations.find(job_id=job_id)
+        configurations = self.repository.configurations.find(job_id=job_id)
         return JobResults(
             job=job,
-            configurations=[answers.summary(one) for one in found],
-            documents=[one.document for one in found],
+            configurations=[answers.summary(configuration) for configuration in configurations],
+            documents=[configuration.document for configuration in configurations],
         )
 
     # Configurations
 
     def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""
-        wanted = query.model_dump(exclude={"stage", "active", "sort"})
+        filters = query.model_dump(exclude={"stage", "active", "sort"})
         rows, total = self.repository.configurations.page(
-            **wanted, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
+            **filters, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
         )
         return ConfigurationPage(
             configurations=rows,
@@ -209,9 +209,9 @@ class Service:
 
     def explanation(self, configuration_id: str) -> Explanation:
         """Say in words why a configuration is in its stage."""
-        found = self.configuration(configuration_id)
-        events = self.repository.configurations.events(found.id)
-        return explain(found, events, searched_grid(self.repository, found))
+        configuration = self.configuration(configuration_id)
+        events = self.repository.configurations.events(configuration.id)
+        return explain(configuration, events, searched_grid(self.repository, configuration))
 
     def audit_trail(self, configuration_id: str) -> list[AuditEntry]:
         """Read what happened to a configuration, oldest first."""
@@ -235,7 +235,7 @@ class Service:
                 configuration_id, True, reason, stages=stages, forced=force
             )
         except StageMovedError:
-            raise ConflictError(self._refused(self.configuration(configuration_id))) from None
+            raise ConflictError(self._refusal(self.configuration(configuration_id))) from None
         return self._summary(configuration_id)
 
     def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary:
@@ -248,9 +248,10 @@ class Service:
         """Read what is switched on, and a tag that changes whenever it does."""
         # The tag first: what changes in between has another one at the next look.
         etag = self.repository.configurations.active_version()
-        found = self.repository.configurations.find(is_active=True, limit=None)
+        configurations = self.repository.configurations.find(is_active=True, limit=None)
         return ActiveConfigurations(
-            etag=etag, configurations=[answers.active(one) for one in found]
+            etag=etag,
+            configurations=[answers.active(configuration) for configuration in configurations],
         )
 
     def record_execution(
@@ -283,16 +284,16 @@ class Service:
             When a parameter is unknown, or a value is not on the grid of the search.
         """
         data = self.report(configuration_id, with_candles=False)
-        kept = data.artifacts
-        scores = None if kept is None else kept.scores or kept.summary
+        artifacts = data.artifacts
+        scores = None if artifacts is None else artifacts.scores or artifacts.summary
         if scores is None:
             why = data.missing.get("artifacts", "Only a search of the whole grid has one.")
             raise NotFoundError(f"{configuration_id} has no score surface. {why}")
         at = data.configuration.parameters
         for name in query.at.keys() - at.keys():
             raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
-        held = at | query.at
-        return heatmap(scores, query.x, query.y, query.mode, held, query.theme, stored=at)
+        values = at | query.at
+        return heatmap(scores, query.x, query.y, query.mode, values, query.theme, stored=at)
 
     # Sweeps
 
@@ -303,24 +304,25 @@ class Service:
         except UnknownIdError:
             raise NotFoundError(f"No sweep has the id {sweep_id}.") from None
 
-    def _view(self, found: Job) -> JobView:
-        running = found.status == "running"
-        event = self.repository.jobs.newest_progress(found.id) if running else None
-        return answers.job(found, None if event is None else event.payload)
+    def _view(self, record: Job) -> JobView:
+        running = record.status == "running"
+        event = self.repository.jobs.newest_progress(record.id) if running else None
+        return answers.job(record, None if event is None else event.payload)
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
         return answers.summary(self.configuration(configuration_id))
 
-    def _refused(self, found: Configuration) -> str:
+    def _refusal(self, configuration: Configuration) -> str:
         """Say why a configuration is not activated, by the gates that hold it where it is."""
-        explained = explain(found, self.repository.configurations.events(found.id))
+        events = self.repository.configurations.events(configuration.id)
+        explanation = explain(configuration, events)
         failed = [
             f"{gate.name} ({gate.sentence})"
-            for gate in explained.gates
+            for gate in explanation.gates
             if gate.outcome == "failed" and gate.stage in ("PAPER", "DISCOVERY")
         ]
-        gates = "; ".join(failed) if failed else explained.verdict
+        gates = "; ".join(failed) if failed else explanation.verdict
         return (
-            f"{found.id} is in {found.lifecycle_stage}, and {ACTIVATED_FROM} is needed. Failed:"
-            f" {gates}. Give force=true to activate it all the same."
+            f"{configuration.id} is in {configuration.lifecycle_stage}, and {ACTIVATED_FROM} is"
+            f" needed. Failed: {gates}. Give force=true to activate it all the same."
         )

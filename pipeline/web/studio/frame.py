@@ -99,19 +99,19 @@ class Theme:
     def __init__(self) -> None:
         request = context.client.request
         chosen = request.cookies.get(COOKIE)
-        self._known = chosen in ("light", "dark")
+        self._is_chosen = chosen in ("light", "dark")
         self._touch = "Mobi" in request.headers.get("user-agent", "")
         self._name: ThemeName = "dark" if chosen == "dark" else "light"
-        self._mode = ui.dark_mode((chosen == "dark") if self._known else None)
+        self._mode = ui.dark_mode((chosen == "dark") if self._is_chosen else None)
         self._drawn: list[ui.plotly] = []
 
     async def name(self) -> ThemeName:
         """Return which theme is shown, asking the browser where nothing was chosen."""
-        if not self._known:
+        if not self._is_chosen:
             await context.client.connected()
             preferred = await ui.run_javascript(_PREFERRED, timeout=10.0)
             self._name = "dark" if preferred == "dark" else "light"
-            self._known = True
+            self._is_chosen = True
         return self._name
 
     async def switch(self) -> None:

@@ -1,4 +1,4 @@
-"""The Studio's pages, put on a server that answers under ``/api`` already."""
+"""Put the Studio's pages on a server that answers under ``/api`` already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One configuration: the page of its report, with figures that follow what is chosen on it."""
+"""Show one configuration: the page of its report, with figures that follow its controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every stored configuration as a table, to be filtered and sorted."""
+"""List the stored configurations in a table that can be filtered and sorted."""
 
 from __future__ import annotations
 
@@ -29,8 +29,14 @@ _SORTS = {
     "p_value": "p-value",
 }
 _COLUMNS = (
-    *("market", "stage", "net profit", "Sharpe ratio", "trades", "p"),
-    *("active", "stored (UTC)"),
+    "market",
+    "stage",
+    "net profit",
+    "Sharpe ratio",
+    "trades",
+    "p",
+    "active",
+    "stored (UTC)",
 )
 
 
@@ -71,10 +77,10 @@ class Configurations:
                 "active": self._select("active", {True: "active", False: "not active"}),
             }
             self._sort = ui.select(
-                _SORTS, label="sort by", value=self._asked("sort", _SORTS, "created_at")
+                _SORTS, label="sort by", value=self._from_address("sort", _SORTS, "created_at")
             ).props("outlined")
             self._descending = ui.checkbox(
-                "descending", value=self._asked("descending", (True, False), True)
+                "descending", value=self._from_address("descending", (True, False), True)
             )
         for control in (self._sort, self._descending):
             control.on_value_change(self._first)
@@ -115,11 +121,11 @@ class Configurations:
         return ui.select(
             {"": "all", **named},
             label=label,
-            value=self._asked(name, named, ""),
+            value=self._from_address(name, named, ""),
             on_change=self._first,
         ).props("outlined")
 
-    def _asked(self, name: str, options: Iterable[Any], otherwise: Any) -> Any:
+    def _from_address(self, name: str, options: Iterable[Any], otherwise: Any) -> Any:
         """Return which of ``options`` the address names."""
         named = {_written(option): option for option in options}
         return named.get(self._address.get(name, ""), otherwise)
@@ -134,9 +140,9 @@ class Configurations:
         self._offset = offset
         words = {name: _written(value) for name, value in self._chosen().items()}
         words |= {"page": str(offset // SHOWN + 1)}
-        said = {name: word for name, word in words.items() if word != _USUAL.get(name)}
-        self._address = said
-        ui.navigate.history.push("/configurations" + (f"?{urlencode(said)}" if said else ""))
+        address = {name: word for name, word in words.items() if word != _USUAL.get(name)}
+        self._address = address
+        ui.navigate.history.push("/configurations" + (f"?{urlencode(address)}" if address else ""))
         await self.refresh()
 
     def _went(self, event: GenericEventArguments) -> None:
@@ -155,15 +161,15 @@ def _number(word: str) -> int:
     return max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
 
 
-def _row(one: ConfigurationSummary) -> None:
+def _row(row: ConfigurationSummary) -> None:
     with ui.element("th").props("scope=row"), ui.element("div"):
-        ui.link(f"{one.exchange}:{one.pair}:{one.timeframe}", f"/configurations/{one.id}")
-        text("div", one.id, "soft")
+        ui.link(f"{row.exchange}:{row.pair}:{row.timeframe}", f"/configurations/{row.id}")
+        text("div", row.id, "soft")
     with ui.element("td"):
-        stage_badge(one.lifecycle_stage, one.synthetic)
-    text("td", defined(one.oos_net_profit, "+.2%"), "number")
-    text("td", defined(one.oos_sharpe_ratio, ".2f"), "number")
-    text("td", f"{one.sample_size:,}", "number")
-    text("td", defined(one.p_value, ".3g"), "number")
-    text("td", "active" if one.is_active else "-")
-    text("td", f"{one.created_at:%Y-%m-%d %H:%M}", "number")
+        stage_badge(row.lifecycle_stage, row.synthetic)
+    text("td", defined(row.oos_net_profit, "+.2%"), "number")
+    text("td", defined(row.oos_sharpe_ratio, ".2f"), "number")
+    text("td", f"{row.sample_size:,}", "number")
+    text("td", defined(row.p_value, ".3g"), "number")
+    text("td", "active" if row.is_active else "-")
+    text("td", f"{row.created_at:%Y-%m-%d %H:%M}", "number")

@@ -1,4 +1,4 @@
-"""Jobs as they stand: what waits, runs and has ended, whoever started it."""
+"""Show jobs as they stand: what waits, runs and has ended, whoever started it."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Jobs:
             self._looking = False
 
     async def _look(self) -> None:
-        chosen: list[Status] = [self._status.value] if self._status.value else []
-        page = await ask(self._service.jobs, *chosen, limit=SHOWN + 1, offset=self._offset)
+        statuses: list[Status] = [self._status.value] if self._status.value else []
+        page = await ask(self._service.jobs, *statuses, limit=SHOWN + 1, offset=self._offset)
         shown = page.jobs[:SHOWN]
         self._pager.set_visibility(self._offset > 0 or len(page.jobs) > SHOWN)
         self._newer.set_enabled(self._offset > 0)
@@ -97,7 +97,7 @@ class JobCard:
                 text("summary", "Notes")
                 self._noted = ui.element("ul")
             self._notes.set_visibility(False)
-            self._found = ui.element("div")
+            self._results = ui.element("div")
             with ui.element("div").classes("line"):
                 self._cancel = self._button("Cancel", service.cancel)
                 self._restart = self._button("Restart", service.restart)
@@ -131,7 +131,7 @@ class JobCard:
         if job.status == "completed" and (before is None or before.status != "completed"):
             results = await attempt(self._service.results, self._id)
             if results is not None:
-                self._show_found(results.configurations)
+                self._show_results(results.configurations)
 
     async def _note(self) -> None:
         """Show what the job had to say, such as which backend it took and what candles lack."""
@@ -142,14 +142,14 @@ class JobCard:
             for note in notes:
                 text("li", note, "soft")
 
-    def _show_found(self, found: list[ConfigurationSummary]) -> None:
-        self._found.clear()
-        with self._found:
-            for configuration in found:
+    def _show_results(self, configurations: list[ConfigurationSummary]) -> None:
+        self._results.clear()
+        with self._results:
+            for configuration in configurations:
                 with ui.element("p").classes("line"):
                     stage_badge(configuration.lifecycle_stage, configuration.synthetic)
                     ui.link(f"Verdict: {configuration.id}", f"/configurations/{configuration.id}")
-            if not found:
+            if not configurations:
                 sentence("Nothing admissible was found, so nothing is stored.")
 
     def _button(self, name: str, call: Callable[[str], Any]) -> ui.button:
@@ -170,7 +170,7 @@ def _progress(job: JobView) -> str:
         if job.seconds_left is not None:
             parts.append(f"{duration(job.seconds_left)} left in this stage")
         return ", ".join(parts)
-    asked = f"asked for {job.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    start = f"asked for {job.created_at:%Y-%m-%d %H:%M:%S} UTC"
     if job.started_at is None or job.finished_at is None:
-        return asked
-    return f"{asked}, took {duration((job.finished_at - job.started_at).total_seconds())}"
+        return start
+    return f"{start}, took {duration((job.finished_at - job.started_at).total_seconds())}"

@@ -1,4 +1,4 @@
-"""Sweeps: many markets trained alike and judged together."""
+"""Show sweeps: many markets trained alike and judged together."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _DISCOVERIES = (
 
 async def sweeps_page(service: Service) -> None:
     """List the newest sweeps."""
-    found = await ask(service.repository.sweeps.recent)
+    sweeps = await ask(service.repository.sweeps.recent)
     with frame("Sweeps", "/sweeps"):
-        if not found:
+        if not sweeps:
             sentence("No sweep is stored. One is made by: scripts/sweep markets=all")
         with ui.element("ul"):
-            for sweep in found:
+            for sweep in sweeps:
                 with ui.element("li"):
                     ui.link(_titled(sweep), f"/sweeps/{sweep.id}")
 

@@ -1,4 +1,4 @@
-"""Choose what is trained, see what it takes, start it."""
+"""Show the form that chooses what is trained, estimates what it takes and starts it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TrainingForm:
 
     def __init__(self, service: Service, choices: Choices) -> None:
         self._service = service
-        self._asked, self._turn = 0, asyncio.Lock()
+        self._request_count, self._turn = 0, asyncio.Lock()
         with ui.element("form").props('onsubmit="return false"').classes("form"):
             with _part("Strategy"):
                 self._strategy = ui.select(
@@ -115,19 +115,19 @@ class TrainingForm:
 
     async def changed(self) -> None:
         """Estimate again, once nothing has changed for a moment."""
-        self._asked += 1
-        mine = self._asked
+        self._request_count += 1
+        request = self._request_count
         self._start.disable()
         self._estimate.wait()
         await asyncio.sleep(PAUSE)
         async with self._turn:  # one at a time: what was overtaken is not computed at all
-            if mine != self._asked:
+            if request != self._request_count:
                 return
-            answer, said = await self._answer()
-        if mine != self._asked:
+            answer, reasons = await self._answer()
+        if request != self._request_count:
             return
         if answer is None:
-            self._estimate.refuse(said)
+            self._estimate.refuse(reasons)
         else:
             self._estimate.show(answer)
             self._start.set_enabled(any(market.refused is None for market in answer.markets))

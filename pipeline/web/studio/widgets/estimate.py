@@ -1,4 +1,4 @@
-"""What a start would take, beside the form that asks for it."""
+"""Show what a start would take, beside the form."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Estimate:
         self._brief.set_text("")
         self._body.clear()
         with self._body:
-            for said in sentences:
-                sentence(said)
+            for line in sentences:
+                sentence(line)
 
     def show(self, answer: EstimateAnswer) -> None:
         """Show an estimate."""
@@ -49,8 +49,8 @@ class Estimate:
                 f" {answer.memory_bytes / 1e6:,.0f} MB of memory; measured here with"
                 f" {answer.backend}."
             )
-            for said in answer.warnings:
-                warning(said)
+            for line in answer.warnings:
+                warning(line)
             for market in answer.markets:
                 _market(market)
 

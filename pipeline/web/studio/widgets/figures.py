@@ -85,15 +85,14 @@ class Surface:
         }
         self._plot = place("heatmap", theme, self._figure())
         self._values = self._slice() if isinstance(scores, ScoreSurface) else {}
-        self._tell()
+        self._show_values()
         rename("heatmap-mode", "slice", "others at the values below")
         on_choice("heatmap-x", lambda value: self._axes(value, self._y, "heatmap-y"))
         on_choice("heatmap-y", lambda value: self._axes(self._x, value, "heatmap-x"))
         on_choice("heatmap-mode", self._choose_mode)
 
     def _figure(self) -> Figure:
-        chosen = (self._scores, self._x, self._y, self._mode, self._at)
-        return heatmap(*chosen, stored=self._stored)
+        return heatmap(self._scores, self._x, self._y, self._mode, self._at, stored=self._stored)
 
     def _slice(self) -> dict[str, ui.select]:
         """Add a control for the value of every parameter that may be held."""
@@ -125,14 +124,14 @@ class Surface:
         self._draw()
 
     def _draw(self) -> None:
-        self._tell()
+        self._show_values()
         self._theme.redraw(self._plot, self._figure())
 
-    def _tell(self) -> None:
+    def _show_values(self) -> None:
         """Show the held parameters in a slice, and no others."""
         for name, control in self._values.items():
-            held = self._mode == "slice" and name not in (self._x, self._y)
-            control.set_visibility(held)
+            is_held = self._mode == "slice" and name not in (self._x, self._y)
+            control.set_visibility(is_held)
 
 
 class Trades:

@@ -1,4 +1,4 @@
-"""Controls of the training form: fields of a request, grids of a strategy, markets."""
+"""Make the controls of the training form: fields of a request, grids of a strategy, markets."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ class Grids:
                 ).props("outlined")
                 for p in parameters
             }
-        self._said = sentence("").props("role=status")
-        self._tell()
+        self._summary = sentence("").props("role=status")
+        self._show_summary()
 
     def values(self) -> dict[str, list[float | None]]:
         """Return the grids that were changed.
@@ -140,16 +140,16 @@ class Grids:
         return {p.name: grids[p.name] for p in self._parameters if grids[p.name] != p.grid}
 
     async def _edited(self) -> None:
-        self._tell()
+        self._show_summary()
         await self._changed()
 
-    def _tell(self) -> None:
+    def _show_summary(self) -> None:
         grids = [control.value for control in self._inputs.values()]
         if all(_is_grid(grid) for grid in grids):
             size = math.prod(len(_read(grid)) for grid in grids)
-            self._said.set_text(f"{size:,} combinations on this grid")
+            self._summary.set_text(f"{size:,} combinations on this grid")
         else:
-            self._said.set_text("A grid is a list of numbers, separated by commas.")
+            self._summary.set_text("A grid is a list of numbers, separated by commas.")
 
 
 def _written(grid: Sequence[float | None]) -> str:
@@ -191,9 +191,9 @@ class Markets:
                     option: ui.checkbox(self._label(word, option), on_change=self._chosen)
                     for option in options
                 }
-        self._said = sentence("").props("role=status")
+        self._summary = sentence("").props("role=status")
         self._mark = synthetic("SYNTHETIC candles: what is found in them says nothing of a market.")
-        self._tell()
+        self._show_summary()
 
     def names(self) -> list[str]:
         """Return the names of the markets chosen."""
@@ -211,13 +211,13 @@ class Markets:
         return f"{option} (SYNTHETIC)" if all(m.synthetic for m in of_it) else option
 
     async def _chosen(self) -> None:
-        self._tell()
+        self._show_summary()
         await self._changed()
 
-    def _tell(self) -> None:
+    def _show_summary(self) -> None:
         chosen = self._fitting()
         listed = ", ".join(f"{m.exchange}:{m.pair}:{m.timeframe}" for m in chosen)
-        self._said.set_text(
+        self._summary.set_text(
             f"{plural(len(chosen), 'market')}: {listed}"
             if chosen
             else "No market yet: tick at least one of each row that go together."
