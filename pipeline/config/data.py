@@ -149,6 +149,14 @@ class CcxtData(_History):
         open_ended = self.since is None and self.until is None
         return float(DEFAULT_HISTORY_DAYS) if open_ended else super().days
 
+    def span_ms(self, now_ms: int) -> tuple[int, int]:
+        """Return the half-open span to fetch at ``now_ms``, milliseconds UTC; by default a year."""
+        until = now_ms if self.until_ms is None else self.until_ms
+        since = (
+            until - DEFAULT_HISTORY_DAYS * 86_400_000 if self.since_ms is None else self.since_ms
+        )
+        return since, until
+
 
 class FileData(_History):
     """Candles of a file; its path is relative to the working directory."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from gpu_engine.records import DAY_MS, Candles
 from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
-from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
@@ -81,8 +80,8 @@ def _invented(timeframe: str, days: int, seed: int, volatility: float) -> Candle
 def _asked(data: CcxtData) -> Span:
     """Return the span of `pipeline.market_data.sources.fetch_candles`, as far as it is past."""
     now = int(time.time() * 1000)
-    until = data.until_ms or now
-    return data.since_ms or until - DEFAULT_HISTORY_DAYS * DAY_MS, min(until, now)
+    since, until = data.span_ms(now)
+    return since, min(until, now)
 
 
 def _stored(config: TrainConfig, data: CcxtData, asked: Span) -> Candles | None:

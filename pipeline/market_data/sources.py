@@ -12,7 +12,6 @@ import numpy as np
 from gpu_engine.records import DAY_MS, Candles
 from pipeline.cli.console import Advance, Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
-from pipeline.config.data import DEFAULT_HISTORY_DAYS
 from pipeline.errors import UserError
 from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.files.reading import read_file
@@ -134,8 +133,7 @@ def fetch_candles(
 
     exchange = market.exchange
     assert exchange.ccxt_id is not None, "refused by the configuration"
-    until = int(time.time() * 1000) if data.until_ms is None else data.until_ms
-    since = until - DEFAULT_HISTORY_DAYS * DAY_MS if data.since_ms is None else data.since_ms
+    since, until = data.span_ms(int(time.time() * 1000))
     timeframe = data.resample_from or market.timeframe
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
     check_divides(step, built_step)
