@@ -2,6 +2,7 @@
 
 import importlib.util
 import signal
+import sys
 from pathlib import Path
 
 from support import needs
@@ -37,5 +38,11 @@ def pytest_configure():
 
 
 def pytest_runtest_setup(item):
-    """Skip a test whose program is missing; in CI it fails."""
+    """Skip a test whose program is missing; in CI it fails. Numba starts with one thread.
+
+    Most kernels of a test are tiny, and test processes have the other cores: threads would only
+    wait for each other.
+    """
     needs.check(item)
+    if "gpu_engine.numba_backend" in sys.modules:
+        sys.modules["gpu_engine.numba_backend"].set_threads(1)
