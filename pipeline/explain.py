@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from pipeline.results.jsonable import dumps
     from pipeline.review.explanation import explain
-    from pipeline.review.stored import find, opened, searched_grid
+    from pipeline.review.stored import find, open_existing, searched_grid
 
-    with opened(config) as repository:
+    with open_existing(config) as repository:
         configuration = find(repository, configuration_id)
         grid_size = searched_grid(repository, configuration)
         explanation = explain(

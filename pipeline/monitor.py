@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from pipeline.results.jsonable import dumps
     from pipeline.review.monitoring import monitor_configuration
-    from pipeline.review.stored import opened
+    from pipeline.review.stored import open_existing
 
     console = Console()
-    with opened(config) as repository:
+    with open_existing(config) as repository:
         configurations = _configurations(repository, line.ids, config)
         outcomes = []
         with console.progress("configurations", len(configurations)) as advance:

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli import command
 from pipeline.cli.arguments import single_id, stored_parser
-from pipeline.cli.console import Console, Note
+from pipeline.cli.console import Console
 from pipeline.config import StoredConfig, load
 from pipeline.validation.wording import SYNTHETIC
 
 if TYPE_CHECKING:
-    from pipeline.results.database import Repository
-    from pipeline.results.records import Configuration
     from pipeline.review.verification import Receipt
 
 
@@ -27,39 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configuration_id = single_id(line.ids)
 
     from pipeline.results.jsonable import dumps
-    from pipeline.review.stored import find, opened
+    from pipeline.review.stored import find, open_existing
+    from pipeline.review.verification import verify_configuration
 
     console = Console()
-    with opened(config) as repository:
+    with open_existing(config) as repository:
         configuration = find(repository, configuration_id)
-        receipt = _verified(config, repository, configuration, console.note)
+        receipt = verify_configuration(config, repository, configuration, console.note)
     if line.options.json:
         console.print(dumps(receipt.to_dict()))
     else:
         _show(console, receipt)
     return command.DONE if receipt.agrees else command.FAILED
-
-
-def _verified(
-    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
-) -> Receipt:
-    """Load what is stored and the candles, and compare."""
-    from pipeline.review.derived import Books
-    from pipeline.review.stored import load_again, pinned, read_record, simulation_config
-    from pipeline.review.verification import verify
-
-    record = read_record(config.storage, configuration)
-    own = simulation_config(repository, configuration)
-    named = config.data is not None
-    simulation = simulation_config(repository, configuration, config.data) if named else own
-    data = pinned(simulation.data, configuration)
-    market = load_again(simulation, data, configuration, note, named=named)
-    books = Books(
-        synthetic=own.synthetic,
-        filter_columns=repository.configurations.filter_columns(configuration.id),
-        events=repository.configurations.events(configuration.id),
-    )
-    return verify(configuration, record, simulation, market.candles, books)
 
 
 def _show(console: Console, receipt: Receipt) -> None:

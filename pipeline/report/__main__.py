@@ -25,10 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from pipeline.report.loading import load_report, load_sweep
     from pipeline.report.page import page, sweep_page
-    from pipeline.review.stored import opened
+    from pipeline.review.stored import open_existing
 
     console = Console()
-    with opened(config) as repository:
+    with open_existing(config) as repository:
         if sweep_id:
             sweep, markets = load_sweep(repository, sweep_id)
             name, text = f"sweep_{sweep.id}", sweep_page(sweep, markets)

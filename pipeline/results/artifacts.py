@@ -1,4 +1,4 @@
-"""The folder beside the database that keeps what pictures need: series, trades, the score surface.
+"""Write and read the artifacts of a configuration: series, trades, windows, the score surface.
 
 One folder a configuration, named by its id, in formats any tool reads: Parquet for tables, JSON
 for windows, npz for the surface. A folder is written under another name and then renamed, so it is
@@ -75,11 +75,11 @@ class ScoreSummary:
 
 @dataclass(frozen=True, eq=False)
 class NullDistribution:
-    """What luck shows: a picture of it needs the found value in it. Sharpe ratios are annualised.
+    """What luck alone would show, beside what was observed. Sharpe ratios are annualised.
 
     Attributes
     ----------
-    found : float or None
+    observed : float or None
         Largest Sharpe ratio of the combinations that the reality check tested; None where there
         was none to test.
     maxima : float64 array of shape (B,)
@@ -91,7 +91,7 @@ class NullDistribution:
         By kind, every surrogate's best Sharpe ratio in the order drawn, -inf for none.
     """
 
-    found: float | None
+    observed: float | None
     maxima: Float
     best: float | None
     surrogates: Mapping[str, Float]
@@ -258,8 +258,8 @@ def _read_summary(path: Path) -> ScoreSummary:
 
 
 def _write_null(path: Path, null: NullDistribution) -> None:
-    found, best = (np.nan if value is None else value for value in (null.found, null.best))
-    members: dict[str, Any] = {"found": found, "maxima": null.maxima, "best": best}
+    observed, best = (np.nan if value is None else value for value in (null.observed, null.best))
+    members: dict[str, Any] = {"found": observed, "maxima": null.maxima, "best": best}
     members |= {f"{_DRAWN}{kind}": best for kind, best in null.surrogates.items()}
     np.savez(path, **members)
 
@@ -267,7 +267,7 @@ def _write_null(path: Path, null: NullDistribution) -> None:
 def _read_null(path: Path) -> NullDistribution:
     with np.load(path, allow_pickle=False) as members:
         drawn = {n.removeprefix(_DRAWN): members[n] for n in members if n.startswith(_DRAWN)}
-        found, best = (
+        observed, best = (
             None if np.isnan(members[name]) else float(members[name]) for name in ("found", "best")
         )
-        return NullDistribution(found, members["maxima"], best, drawn)
+        return NullDistribution(observed, members["maxima"], best, drawn)

@@ -8,24 +8,23 @@ page are read from it alone, and only their rows are opened.
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.results.job_events import record
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
-from pipeline.results.ownership import complete_job, get_row
+from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
 from pipeline.results.records import (
     Configuration,
     ConfigurationEvent,
     ConfigurationSummary,
+    Judgement,
+    PValue,
     from_row,
-    utc_now,
 )
 from pipeline.validation.stages import STAGES, Stage
 
@@ -35,6 +34,25 @@ SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 
 #: Makes a configuration's new document from the stored one.
 Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+#: Judges a configuration with its events, oldest first.
+Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement]
+
+#: Ids in one query: SQLite takes 32,766 parameters, and a sweep may have more markets.
+BATCH = 1_000
+
+
+class Filters(TypedDict, total=False):
+    """Values that listed configurations have; None is no filter."""
+
+    lifecycle_stage: Stage | None
+    exchange: str | None
+    pair: str | None
+    timeframe: str | None
+    strategy: str | None
+    job_id: str | None
+    synthetic: bool | None
+    is_active: bool | None
 
 
 class StageMovedError(RuntimeError):
@@ -47,7 +65,7 @@ class Configurations:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self._sessions = sessions
 
-    def save(self, found: Configuration) -> None:
+    def save(self, configuration: Configuration) -> None:
         """Store a configuration and complete its running job: both or neither.
 
         Raises
@@ -55,17 +73,17 @@ class Configurations:
         IllegalTransitionError
             When the job is not running any more, or was given to another process.
         """
-        metrics = found.out_of_sample
+        metrics = configuration.out_of_sample
         row = TrainedConfiguration(
-            **{field.name: getattr(found, field.name) for field in fields(found)},
+            **{field.name: getattr(configuration, field.name) for field in fields(configuration)},
             oos_sharpe_ratio=float(metrics["sharpe_ratio"]),
             oos_net_profit=float(metrics["net_profit"]),
             sample_size=int(metrics["sample_size"]),
-            p_value=jsonable(found.statistics.get("p_value")),
+            p_value=jsonable(configuration.statistics.get("p_value")),
         )
         with self._sessions.begin() as session:
-            record(session, found.job_id, "result", {"configuration_id": found.id})
-            complete_job(session, found.job_id)
+            record(session, configuration.job_id, "result", {"configuration_id": configuration.id})
+            complete_job(session, configuration.job_id)
             session.add(row)
 
     def read(self, configuration_id: str) -> Configuration:
@@ -95,31 +113,14 @@ class Configurations:
     def find(
         self,
         *,
-        lifecycle_stage: Stage | None = None,
-        exchange: str | None = None,
-        pair: str | None = None,
-        timeframe: str | None = None,
-        strategy: str | None = None,
-        job_id: str | None = None,
-        synthetic: bool | None = None,
-        is_active: bool | None = None,
         order_by: SortKey = "created_at",
         descending: bool = True,
         limit: int | None = 100,
         offset: int = 0,
+        **filters: Unpack[Filters],
     ) -> list[Configuration]:
-        """Read a page of the configurations that match every filter given, nulls last."""
-        wanted = {
-            "lifecycle_stage": lifecycle_stage,
-            "exchange": exchange,
-            "pair": pair,
-            "timeframe": timeframe,
-            "strategy": strategy,
-            "job_id": job_id,
-            "synthetic": synthetic,
-            "is_active": is_active,
-        }
-        query = documents(wanted, order_by, descending, limit, offset)
+        """Read a page of the configurations that match every filter, nulls last."""
+        query = page_query([TrainedConfiguration], filters, order_by, descending, limit, offset)
         with self._sessions() as session:
             return [from_row(Configuration, row) for row in session.scalars(query)]
 
@@ -130,17 +131,14 @@ class Configurations:
         descending: bool = True,
         limit: int = 100,
         offset: int = 0,
-        **wanted: Any,
+        **filters: Unpack[Filters],
     ) -> tuple[list[ConfigurationSummary], int]:
-        """Read a page as `configurations` does, without documents, and how many match in all.
-
-        ``wanted`` are the filters of `configurations`.
-        """
-        page = rows(wanted, order_by, descending, limit, offset)
+        """Read a page as `find` does, without documents, and how many match in all."""
+        query = page_query(SUMMARY_COLUMNS, filters, order_by, descending, limit, offset)
         with self._sessions() as session:
             prefer_indices(session)
-            found = [ConfigurationSummary(*row) for row in session.execute(page)]
-            return found, session.scalar(counted(wanted)) or 0
+            page = [ConfigurationSummary(*row) for row in session.execute(query)]
+            return page, session.scalar(count_query(filters)) or 0
 
     def ids(self) -> list[str]:
         """Read the ids of all configurations, newest first."""
@@ -148,6 +146,26 @@ class Configurations:
         query = select(row.id).order_by(row.created_at.desc(), row.id)
         with self._sessions() as session:
             return list(session.scalars(query))
+
+    def p_values(self, configuration_ids: Sequence[str]) -> list[PValue]:
+        """Read the p-values of configurations, in the order of their ids.
+
+        Raises
+        ------
+        UnknownIdError
+            When one of them is not stored.
+        """
+        row = TrainedConfiguration
+        by_id: dict[str, PValue] = {}
+        with self._sessions() as session:
+            for start in range(0, len(configuration_ids), BATCH):
+                batch = configuration_ids[start : start + BATCH]
+                query = select(row.id, row.p_value, row.synthetic).where(row.id.in_(batch))
+                by_id.update((columns.id, PValue(*columns)) for columns in session.execute(query))
+        missing = [identity for identity in configuration_ids if identity not in by_id]
+        if missing:
+            raise UnknownIdError(f"{row.__tablename__} has no row with id {missing[0]}")
+        return [by_id[identity] for identity in configuration_ids]
 
     def record_event(self, event: ConfigurationEvent, change: Change) -> bool:
         """Store an event, move its configuration's stage and change its document: all or nothing.
@@ -169,7 +187,7 @@ class Configurations:
             .values(lifecycle_stage=event.to_stage)
             .returning(row.document)
         )
-        seen = select(same.figures).where(
+        earlier = select(same.figures).where(
             same.configuration_id == event.configuration_id, same.kind == event.kind
         )
         with self._sessions() as session, session.begin() as transaction:
@@ -181,7 +199,7 @@ class Configurations:
                 )
             data_hash = event.figures.get("data_hash")
             if data_hash is not None and any(
-                figures.get("data_hash") == data_hash for figures in session.scalars(seen)
+                figures.get("data_hash") == data_hash for figures in session.scalars(earlier)
             ):
                 transaction.rollback()
                 return False
@@ -190,7 +208,7 @@ class Configurations:
                 .where(row.id == event.configuration_id)
                 .values(document=change(document))
             )
-            session.add(same(**{f.name: getattr(event, f.name) for f in fields(event)}))
+            session.add(same(**vars(event)))
         return True
 
     def events(self, configuration_id: str) -> list[ConfigurationEvent]:
@@ -200,6 +218,51 @@ class Configurations:
         with self._sessions() as session:
             events = session.scalars(query.order_by(row.at, row.id))
             return [from_row(ConfigurationEvent, event) for event in events]
+
+    def rejudge(self, configuration_id: str, judge: Judge) -> bool:
+        """Judge a configuration and record an event of it, in one transaction.
+
+        Returns
+        -------
+        bool
+            Whether anything changed; if not, nothing is recorded.
+
+        Raises
+        ------
+        UnknownIdError
+            When it is not stored.
+        """
+        row, happened = TrainedConfiguration, ConfigurationEventRow
+        query = select(happened).where(happened.configuration_id == configuration_id)
+        # A write that changes nothing takes the row before it is read, in either database.
+        lock = update(row).where(row.id == configuration_id).values(id=configuration_id)
+        with self._sessions.begin() as session:
+            session.execute(lock)
+            stored = get_row(session, row, configuration_id)
+            events = session.scalars(query.order_by(happened.at, happened.id))
+            judgement = judge(
+                from_row(Configuration, stored), [from_row(ConfigurationEvent, e) for e in events]
+            )
+            columns = {
+                "lifecycle_stage": judgement.stage,
+                "statistics": judgement.statistics,
+                "gates": judgement.gates,
+                "document": judgement.document,
+            }
+            if all(getattr(stored, name) == value for name, value in columns.items()):
+                return False
+            event = ConfigurationEvent(
+                configuration_id=configuration_id,
+                kind=judgement.kind,
+                from_stage=stored.lifecycle_stage,
+                to_stage=judgement.stage,
+                reason=judgement.reason,
+                figures=judgement.figures,
+            )
+            session.add(ConfigurationEventRow(**vars(event)))
+            for name, value in columns.items():
+                setattr(stored, name, value)
+        return True
 
     def set_active(
         self,
@@ -244,18 +307,15 @@ class Configurations:
                 if present.is_active != active:
                     raise StageMovedError(f"{configuration_id} is in {present.lifecycle_stage}")
                 return False
-            session.add(
-                ConfigurationEventRow(
-                    id=uuid.uuid4().hex,
-                    configuration_id=configuration_id,
-                    at=utc_now(),
-                    kind="activated" if active else "deactivated",
-                    from_stage=stage,
-                    to_stage=stage,
-                    reason=reason,
-                    figures={"forced": forced},
-                )
+            event = ConfigurationEvent(
+                configuration_id=configuration_id,
+                kind="activated" if active else "deactivated",
+                from_stage=stage,
+                to_stage=stage,
+                reason=reason,
+                figures={"forced": forced},
             )
+            session.add(ConfigurationEventRow(**vars(event)))
         return True
 
     def active_version(self) -> str:
@@ -272,31 +332,41 @@ class Configurations:
             .order_by(row.id)
         )
         with self._sessions() as session:
-            held = ";".join(f"{one} {events}" for one, events in session.execute(query))
-        return hashlib.sha256(held.encode()).hexdigest()[:32]
+            version = ";".join(f"{identity} {n}" for identity, n in session.execute(query))
+        return hashlib.sha256(version.encode()).hexdigest()[:32]
 
 
-def counted(wanted: Mapping[str, Any]) -> Select[tuple[int]]:
-    """Count what has every value in ``wanted``; None there is no filter."""
-    return _filtered(select(func.count()).select_from(TrainedConfiguration), wanted)
+#: Columns of a `ConfigurationSummary`.
+SUMMARY_COLUMNS = [
+    getattr(TrainedConfiguration, field.name) for field in fields(ConfigurationSummary)
+]
 
 
-def documents(
-    wanted: Mapping[str, Any], order_by: SortKey, descending: bool, limit: int | None, offset: int
-) -> Select[tuple[TrainedConfiguration]]:
-    """Select a page of whole rows: ordered by a figure, nulls last, and by id where it is equal."""
-    shown = select(TrainedConfiguration)
-    return _page(shown, wanted, order_by, descending, limit, offset)
-
-
-def rows(
-    wanted: Mapping[str, Any], order_by: SortKey, descending: bool, limit: int | None, offset: int
+def page_query(
+    columns: Sequence[Any],
+    filters: Filters,
+    order_by: SortKey,
+    descending: bool,
+    limit: int | None,
+    offset: int,
 ) -> Select[Any]:
-    """Select the same page as `documents`, of the columns of a `ConfigurationSummary`."""
-    shown = select(
-        *(getattr(TrainedConfiguration, field.name) for field in fields(ConfigurationSummary))
-    )
-    return _page(shown, wanted, order_by, descending, limit, offset)
+    """Select ``columns`` of a page: ordered by a figure, nulls last, by id where it is equal."""
+    page = ids_query(filters, order_by, descending, limit, offset)
+    query = select(*columns).where(TrainedConfiguration.id.in_(page))
+    return _ordered(query, order_by, descending)
+
+
+def ids_query(
+    filters: Filters, order_by: SortKey, descending: bool, limit: int | None, offset: int
+) -> Select[tuple[str]]:
+    """Select the ids of such a page: an index has them in its order."""
+    query = _ordered(_filtered(select(TrainedConfiguration.id), filters), order_by, descending)
+    return query.limit(limit).offset(offset)
+
+
+def count_query(filters: Filters) -> Select[tuple[int]]:
+    """Count the configurations that match every filter."""
+    return _filtered(select(func.count()).select_from(TrainedConfiguration), filters)
 
 
 def prefer_indices(session: Session) -> None:
@@ -309,28 +379,8 @@ def prefer_indices(session: Session) -> None:
         session.execute(text("SET LOCAL random_page_cost = 1.1"))
 
 
-def ids(
-    wanted: Mapping[str, Any], order_by: SortKey, descending: bool, limit: int | None, offset: int
-) -> Select[tuple[str]]:
-    """Select the ids of such a page: an index has them in its order."""
-    query = _ordered(_filtered(select(TrainedConfiguration.id), wanted), order_by, descending)
-    return query.limit(limit).offset(offset)
-
-
-def _page(
-    shown: Select[Any],
-    wanted: Mapping[str, Any],
-    order_by: SortKey,
-    descending: bool,
-    limit: int | None,
-    offset: int,
-) -> Select[Any]:
-    page = ids(wanted, order_by, descending, limit, offset)
-    return _ordered(shown.where(TrainedConfiguration.id.in_(page)), order_by, descending)
-
-
-def _filtered(query: Select[Any], wanted: Mapping[str, Any]) -> Select[Any]:
-    for name, value in wanted.items():
+def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
+    for name, value in filters.items():
         column = getattr(TrainedConfiguration, name)
         if isinstance(value, bool):  # as a literal, which the index of active ones needs
             query = query.where(column if value else ~column)

@@ -1,4 +1,4 @@
-"""Opening the database: SQLite for one machine, PostgreSQL for many, one URL to choose.
+"""Open the database that a URL names: SQLite for one machine, PostgreSQL for many.
 
 `open_database` is the only way in. It answers every mistake a URL can hold with a sentence, and
 hands out a `Repository` only when the tables are there and can be written to, because a training
@@ -22,14 +22,14 @@ from sqlite3 import Connection as SQLiteConnection
 from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.errors import UserError, suggestion
 from pipeline.results.configurations import Configurations
-from pipeline.results.job_events import sessions
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps
 from pipeline.results.migrations import UnknownRevisionError, upgrade
+from pipeline.results.ownership import write_events
 from pipeline.results.sweeps import Sweeps
 
 _EXAMPLES = "sqlite:///var/results.db or postgresql://user:password@host/database"
@@ -63,7 +63,8 @@ class Repository:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._sessions = sessions(engine)
+        self._sessions = sessionmaker(engine)
+        event.listen(self._sessions, "before_commit", write_events)
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
         self.sweeps = Sweeps(self._sessions)
@@ -125,28 +126,28 @@ def file_identity(url: str) -> tuple[int, int] | None:
     if parsed.drivername != "sqlite" or not parsed.database:
         return (0, 0)
     try:
-        found = Path(parsed.database).stat()
+        status = Path(parsed.database).stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def parse_url(url: str) -> URL:
     """Read and normalise a database URL, or say what is wrong with it."""
-    given = re.sub(r"(?<=//).*@", "***@", url)
+    public = re.sub(r"(?<=//).*@", "***@", url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise UserError(f"storage.url={given} is not a database URL. Write {_EXAMPLES}.") from None
+        raise UserError(f"storage.url={public} is not a database URL. Write {_EXAMPLES}.") from None
     if parsed.drivername not in _DRIVERS:
         raise UserError(
-            f"storage.url={given} asks for {parsed.drivername}; results go to sqlite or postgresql."
-            f"{suggestion(parsed.drivername, ('sqlite', 'postgresql'))} Write {_EXAMPLES}."
+            f"storage.url={public} asks for {parsed.drivername}; results go to sqlite or postgresql"
+            f".{suggestion(parsed.drivername, ('sqlite', 'postgresql'))} Write {_EXAMPLES}."
         )
     parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
     if parsed.drivername == "sqlite" and not _names_a_file(parsed):
         raise UserError(
-            f"storage.url={given} names no file, but results must outlive the run."
+            f"storage.url={public} names no file, but results must outlive the run."
             " Write sqlite:///var/results.db."
         )
     if "@" in (parsed.host or ""):

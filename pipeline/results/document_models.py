@@ -1,4 +1,4 @@
-"""The V3 configuration document as Pydantic models, one a section (configuration rules §1).
+"""Define the V3 configuration document as Pydantic models, one a section (configuration rules §1).
 
 Every field is required, so a section cannot be written half; what candles alone cannot know is
 null because a builder said so, not because somebody forgot it. Unknown fields are refused, numbers

@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.results.job_events import record, record_status
 from pipeline.results.models import JobEventRow, TrainingJob
 from pipeline.results.ownership import (
     HEARTBEAT_LIMIT,
@@ -27,6 +26,8 @@ from pipeline.results.ownership import (
     complete_job,
     get_row,
     move_job,
+    record,
+    record_status,
     requeue_job,
     this_process,
     write_job,
@@ -75,20 +76,20 @@ class Jobs:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self._sessions = sessions
 
-    def create(self, **described: Any) -> str:
+    def create(self, **spec: Any) -> str:
         """Store a pending job owned by this process and return its id (32 hex digits).
 
-        ``described`` is what `new_job` takes.
+        ``spec`` is what `new_job` takes.
         """
-        (job_id,) = self._store([new_job(**described)])
+        (job_id,) = self._store([new_job(**spec)])
         return job_id
 
-    def queue(self, described: Iterable[Mapping[str, Any]]) -> list[str]:
+    def queue(self, specs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Store pending jobs that wait for a dispatcher, all or none; return their ids in order.
 
-        Each of ``described`` is what `new_job` takes.
+        Each of ``spec`` is what `new_job` takes.
         """
-        fresh = [new_job(**one) for one in described]
+        fresh = [new_job(**spec) for spec in specs]
         for job in fresh:
             job.host, job.pid, job.process_started = NOBODY.values()
         return self._store(fresh)
@@ -167,10 +168,10 @@ class Jobs:
         fraction = min(max(fraction, 0.0), 1.0)
         columns = {"progress": fraction, "stage_of_work": stage_of_work}
         counted = {"done": done, "total": total, "rate": rate}
-        told = {"stage": stage_of_work, "progress": fraction, **counted}
+        payload = {"stage": stage_of_work, "progress": fraction, **counted}
         with self._sessions.begin() as session:
             write_job(session, job_id, ["running"], "running", owned=True, **columns)
-            record(session, job_id, "progress", told)
+            record(session, job_id, "progress", payload)
 
     def note(self, job_id: str, text: str) -> None:
         """Record what a person should know of a running job; see `progress`."""

@@ -1,4 +1,4 @@
-"""The one door through which values become JSON: NaN and ±inf become null here and nowhere else.
+"""Turn values into JSON: NaN and ±inf become null here and nowhere else.
 
 SQLite would store NaN inside JSON without a word, PostgreSQL refuses it and JSON does not know
 it. `open_database` makes `dumps` the serializer of every JSON column, and documents and files

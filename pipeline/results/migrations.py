@@ -1,4 +1,4 @@
-"""Alembic without a command line: the migrations run when a database is opened.
+"""Migrate a database when it is opened, with Alembic and without its command line.
 
 One transaction holds the lock, the question which revision the database has and the upgrade
 itself, so of several processes that open a fresh database at once one creates the tables and the

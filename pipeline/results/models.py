@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy 2 models, one definition for SQLite and PostgreSQL.
+"""Define the tables as SQLAlchemy 2 models, once for SQLite and PostgreSQL.
 
 Four choices that the databases force: JSON is JSONB where there is one; times go in and come out
 aware and in UTC, because SQLite forgets the zone it was given; the words of a state are held to

@@ -1,8 +1,13 @@
-"""Who may write a job's row: one conditional UPDATE names the states and the owner it expects.
+"""Let only the owner write a job's row, and record what happens to jobs.
 
-Two processes that want the same job cannot both have it, and no transaction reads before it writes
-(which SQLite would refuse under a second writer). A process writes what it does only to rows it
-owns: one that was taken for dead, and whose job went to another, finds its writes refused.
+One conditional UPDATE names the states and the owner that it expects. Two processes that want the
+same job cannot both have it, and no transaction reads before it writes (which SQLite would refuse
+under a second writer). A process writes what it does only to rows it owns: one that was taken for
+dead, and whose job went to another, finds its writes refused.
+
+An event is written with the change that it tells of, in one transaction, as the last thing before
+the commit. Readers remember the last id they have seen, so none may appear below it later: on
+PostgreSQL, where ids are dealt out before a commit, one transaction at a time writes events.
 """
 
 from __future__ import annotations
@@ -15,12 +20,11 @@ from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import psutil
-from sqlalchemy import update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.results.job_events import record_status
-from pipeline.results.models import Base, TrainingJob
-from pipeline.results.records import TRANSITIONS, Status, utc_now
+from pipeline.results.models import Base, JobEventRow, TrainingJob
+from pipeline.results.records import TRANSITIONS, JobEventKind, Status, utc_now
 
 
 def host() -> str:
@@ -65,6 +69,10 @@ def own_start() -> str:
 HEARTBEAT_LIMIT = timedelta(minutes=15)
 
 
+#: Key of PostgreSQL's advisory lock; any number that no other user of the server has taken.
+_LOCK_KEY = 5_113_972_040_232
+_WAITING = "job_events"
+
 Row = TypeVar("Row", bound=Base)
 
 
@@ -79,8 +87,8 @@ class IllegalTransitionError(RuntimeError):
     should stop.
     """
 
-    def __init__(self, job_id: str, status: Status, wanted: Status) -> None:
-        super().__init__(f"job {job_id} is {status} and cannot become {wanted}")
+    def __init__(self, job_id: str, status: Status, target: Status) -> None:
+        super().__init__(f"job {job_id} is {status} and cannot become {target}")
         self.job_id = job_id
         self.status = status
 
@@ -131,13 +139,13 @@ def cause_of_death(owned: Owned, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -
 def move_job(
     session: Session,
     job_id: str,
-    wanted: Status,
+    target: Status,
     sources: Sequence[Status] | None = None,
     *,
     owned: bool = False,
     **values: Any,
 ) -> None:
-    """Bring a job into state ``wanted`` from one of ``sources``: any that leads there if None.
+    """Bring a job into state ``target`` from one of ``sources``: any that leads there if None.
 
     ``owned`` demands that the job belongs to this process.
 
@@ -149,16 +157,16 @@ def move_job(
         When the job belongs to another process.
     """
     if sources is None:
-        sources = [status for status, following in TRANSITIONS.items() if wanted in following]
-    write_job(session, job_id, sources, wanted, owned=owned, **values)
-    record_status(session, job_id, wanted, values.get("error"))
+        sources = [status for status, following in TRANSITIONS.items() if target in following]
+    write_job(session, job_id, sources, target, owned=owned, **values)
+    record_status(session, job_id, target, values.get("error"))
 
 
 def write_job(
     session: Session,
     job_id: str,
     sources: Sequence[Status],
-    wanted: Status,
+    target: Status,
     *,
     owned: bool = False,
     **values: Any,
@@ -169,13 +177,13 @@ def write_job(
         update(TrainingJob)
         .where(TrainingJob.id == job_id, TrainingJob.status.in_(sources))
         .filter_by(**owner)
-        .values({"status": wanted, "heartbeat_at": utc_now(), **values})
+        .values({"status": target, "heartbeat_at": utc_now(), **values})
         .returning(TrainingJob.id)
     )
     if session.scalar(statement) is None:
         present = get_row(session, TrainingJob, job_id)
         error = NotOwnerError if present.status in sources else IllegalTransitionError
-        raise error(job_id, present.status, wanted)
+        raise error(job_id, present.status, target)
 
 
 def complete_job(session: Session, job_id: str) -> None:
@@ -212,3 +220,25 @@ def get_row(session: Session, model: type[Row], key: str) -> Row:
     if row is None:
         raise UnknownIdError(f"{model.__tablename__} has no row with id {key}")
     return row
+
+
+def record(session: Session, job_id: str, kind: JobEventKind, payload: dict[str, Any]) -> None:
+    """Have an event of a job written with this transaction."""
+    row = {"job_id": job_id, "at": utc_now(), "kind": kind, "payload": payload}
+    session.info.setdefault(_WAITING, []).append(row)
+
+
+def record_status(session: Session, job_id: str, status: Status, error: str | None = None) -> None:
+    """Have a job's new state written with this transaction."""
+    record(session, job_id, "status", {"status": status, "error": error})
+
+
+def write_events(session: Session) -> None:
+    """Write what `record` was given, as the last thing of a transaction."""
+    rows = session.info.pop(_WAITING, None)
+    if not rows:
+        return
+    session.flush()  # a new job comes before its event
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
+    session.execute(insert(JobEventRow), rows)

@@ -1,4 +1,4 @@
-"""The figures of the V3 document that follow from out-of-sample trades and daily returns.
+"""Compute the figures of the V3 document from out-of-sample trades and daily returns.
 
 Symbols: ``m`` trades (`gpu_engine.records.TRADE`) in the order of their entries; ``D`` daily net
 returns, fractions, zero on days without an exit. A figure that its input cannot give is None,

@@ -1,4 +1,4 @@
-"""The frozen records that cross the repository's border, and the words their columns may hold.
+"""Define the frozen records of the database's rows, and the words their columns may hold.
 
 A record that extends another adds what stays on this machine: the API answers with the other.
 
@@ -8,6 +8,7 @@ and kept after the session is gone, and changing the database takes a method of 
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, get_args
@@ -27,6 +28,9 @@ TRANSITIONS: dict[Status, tuple[Status, ...]] = {
     "failed": ("pending",),
     "cancelled": ("pending",),
 }
+
+#: Kinds of the events by which newer candles, a sweep and live orders judge a configuration.
+MONITOR, SWEEP, EXECUTION = "monitor", "sweep", "execution"
 
 #: ``skipped``: another sweep has computed the very same, and its result is taken.
 MarketStatus = Literal["pending", "running", "done", "failed", "skipped"]
@@ -156,18 +160,41 @@ class ConfigurationSummary:
 class ConfigurationEvent:
     """What happened to a stored configuration, as `configuration_events` holds it.
 
-    ``kind`` says what looked: ``monitor`` is `pipeline.monitor`. ``reason`` is a sentence,
-    ``figures`` the numbers behind it. ``at`` is when it was recorded.
+    ``kind`` says what looked: ``monitor`` is `pipeline.monitor` on newer candles, ``sweep`` the
+    correction over the markets of a sweep, ``execution`` a report of live orders. ``reason`` is a
+    sentence, ``figures`` the numbers behind it. ``at`` is when it was recorded.
     """
 
-    id: str
     configuration_id: str
-    at: datetime
     kind: str
     from_stage: Stage
     to_stage: Stage
     reason: str
     figures: dict[str, Any]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    at: datetime = field(default_factory=utc_now)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a configuration's row is to hold from now on, and why, for its event."""
+
+    kind: str
+    stage: Stage
+    statistics: dict[str, Any]
+    gates: list[dict[str, Any]]
+    document: dict[str, Any]
+    reason: str
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PValue:
+    """The p-value of a configuration's out-of-sample series; None where it is undefined."""
+
+    configuration_id: str
+    p_value: float | None
+    synthetic: bool
 
 
 @dataclass(frozen=True)

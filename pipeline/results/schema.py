@@ -1,6 +1,6 @@
-"""The two schemas that are generated and committed: the database's and the document's.
+"""Generate the two committed schemas, the database's and the document's.
 
-To be run after a change of the migrations or of the document's models.
+Run it after a change of the migrations or of the document's models.
 """
 
 from __future__ import annotations

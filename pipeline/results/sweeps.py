@@ -1,8 +1,9 @@
-"""The manifest of a sweep: which markets, how far each is, and who may write it.
+"""Store the manifest of a sweep: its markets, how far each is, and who may write it.
 
 A sweep belongs to one process. Every write begins with an UPDATE of the sweep's row that names its
 owner, which is also its heartbeat, so a process whose sweep was taken over writes nothing more, nor
-do the workers it left behind: `Sweeps.claim`, by which a worker starts a market, asks for the same.
+do the workers it left behind: `Sweeps.claim_market`, by which a worker starts a market, names the
+owner too.
 
 What became of a market is read from its job, never from what a worker says: a market whose job
 completed in the moment when everything else was killed is done, and its result is there once.
@@ -20,7 +21,6 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.results.job_events import record_status
 from pipeline.results.jobs import new_job
 from pipeline.results.models import (
     SweepMarketRow,
@@ -32,6 +32,7 @@ from pipeline.results.ownership import (
     IllegalTransitionError,
     get_row,
     move_job,
+    record_status,
     requeue_job,
     this_process,
 )
@@ -104,9 +105,10 @@ class Sweeps:
     def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
         """Count the markets of a sweep in each state that any is in."""
         row = SweepMarketRow
-        query = select(row.status, func.count()).where(row.sweep_id == sweep_id)
+        query = select(row.status, func.count().label("markets")).where(row.sweep_id == sweep_id)
         with self._sessions() as session:
-            return {one[0]: one[1] for one in session.execute(query.group_by(row.status))}
+            counts = session.execute(query.group_by(row.status))
+            return {count.status: count.markets for count in counts}
 
     def begin(
         self,
@@ -169,8 +171,8 @@ class Sweeps:
             raise SweepTakenError("another command has begun the same sweep") from None
         return claim
 
-    def take_over(self, seen: Sweep) -> Claim:
-        """Make a sweep this process's own, unless it has changed since it was ``seen``.
+    def take_over(self, sweep: Sweep) -> Claim:
+        """Make a sweep this process's own, unless it has changed since ``sweep`` was read.
 
         Raises
         ------
@@ -180,9 +182,9 @@ class Sweeps:
         owner = this_process()
         statement = (
             update(SweepRow)
-            .where(SweepRow.id == seen.id, SweepRow.status == seen.status)
-            .filter_by(host=seen.host, pid=seen.pid, process_started=seen.process_started)
-            .where(SweepRow.heartbeat_at == seen.heartbeat_at)
+            .where(SweepRow.id == sweep.id, SweepRow.status == sweep.status)
+            .filter_by(host=sweep.host, pid=sweep.pid, process_started=sweep.process_started)
+            .where(SweepRow.heartbeat_at == sweep.heartbeat_at)
             .values(status="running", finished_at=None, heartbeat_at=utc_now(), **owner)
             .returning(SweepRow.id)
         )
@@ -193,7 +195,7 @@ class Sweeps:
             taken = None
         if taken is None:
             raise SweepTakenError("another command goes on with the same sweep")
-        return Claim(seen.id, **owner)
+        return Claim(sweep.id, **owner)
 
     def reopen(
         self,
@@ -269,7 +271,7 @@ class Sweeps:
             session.flush()
             return from_row(SweepMarket, row)
 
-    def judged(self, claim: Claim, q_values: Mapping[str, float | None]) -> None:
+    def write_q_values(self, claim: Claim, q_values: Mapping[str, float | None]) -> None:
         """Write the q-values of the markets' configurations, by configuration id."""
         with self._sessions.begin() as session:
             _hold(session, claim)
@@ -301,9 +303,9 @@ class Sweeps:
             _hold(session, claim)
             _end(session, claim, status)
 
-    def abandon(self, seen: Sweep) -> None:
+    def abandon(self, sweep: Sweep) -> None:
         """Cancel a sweep whose process is gone, so that another with its key can begin."""
-        self.end(self.take_over(seen), "cancelled")
+        self.end(self.take_over(sweep), "cancelled")
 
     def heartbeat(self, claim: Claim) -> None:
         """Say that the owner lives.

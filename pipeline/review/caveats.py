@@ -1,4 +1,4 @@
-"""What the figures of a configuration do not prove, in plain sentences."""
+"""Say what the figures of a configuration do not prove, in plain sentences."""
 
 from __future__ import annotations
 
@@ -149,13 +149,13 @@ def _stability(configuration: Configuration) -> Iterator[str]:
         if spread["min"] != spread["max"]
     }
     if moving:
-        told = ", ".join(
+        ranges = ", ".join(
             f"{name} {_setting(s['min'])} to {_setting(s['max'])} (median {_setting(s['median'])})"
             for name, s in moving.items()
         )
         yield (
-            f"The windows' searches did not agree on the parameters: {told}. The evidence is of the"
-            " procedure; the stored parameters are its last choice."
+            f"The windows' searches did not agree on the parameters: {ranges}. The evidence is of"
+            " the procedure; the stored parameters are its last choice."
         )
     elif statistics.get("parameter_spread"):
         yield "Every window's search chose the same parameters."

@@ -1,4 +1,4 @@
-"""What the row of a configuration says besides its figures, as it follows from them.
+"""Derive once more what the row of a configuration says besides its figures.
 
 Its gates and stage from its figures and events, its market from its job, the columns that lists
 are sorted by from the JSON, the document that is traded from all of these.
@@ -17,9 +17,15 @@ from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.document import build_document, executed, rejudged, restaged
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
-from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.review.live_orders import gated, shown
-from pipeline.review.rejudging import EXECUTION, MONITOR, SWEEP, held
+from pipeline.results.records import (
+    EXECUTION,
+    MONITOR,
+    SWEEP,
+    Configuration,
+    ConfigurationEvent,
+)
+from pipeline.review.ceiling import cap_stage
+from pipeline.review.live_orders import execution_metrics, gate_values
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
 from pipeline.validation.stages import Stage, judge
@@ -29,15 +35,7 @@ TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A stage, and the gates behind it as plain values."""
-
-    stage: Stage
-    gates: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Books:
+class RowContext:
     """What the database says of a configuration outside its record.
 
     ``synthetic`` is what its job's candles are, ``filter_columns`` the figures that lists are
@@ -49,46 +47,51 @@ class Books:
     events: Sequence[ConfigurationEvent]
 
 
-def judged(configuration: Configuration, events: Sequence[ConfigurationEvent]) -> Judged:
-    """Judge the figures of a configuration with what ``events`` made known."""
+def judge_again(
+    configuration: Configuration, events: Sequence[ConfigurationEvent]
+) -> tuple[Stage, list[dict[str, Any]]]:
+    """Judge the figures of a configuration with what ``events`` made known.
+
+    Returns the stage, and the gates behind it as plain values.
+    """
     figures = configuration.out_of_sample | configuration.statistics
     figures = figures | {"fdr_q_value": None}  # which only a sweep tells
     for event in events:
         if event.kind == SWEEP:
             figures["fdr_q_value"] = event.figures["fdr_q_value"]
         elif event.kind == EXECUTION:
-            figures |= gated(event.figures)
+            figures |= gate_values(event.figures)
     stage, gates = judge(figures)
-    return Judged(held(stage, events), [gate.to_dict() for gate in gates])
+    return cap_stage(stage, events), [gate.to_dict() for gate in gates]
 
 
-def row(
-    configuration: Configuration, config: SimulationConfig, books: Books
+def row_columns(
+    configuration: Configuration, config: SimulationConfig, context: RowContext
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the row's plain columns say and what they must, by name.
 
     Every event goes on from the stage of the one before, the first from that of the discovery.
     """
     market, metrics = config.market, configuration.out_of_sample
-    reached = [judged(configuration, ()).stage, *(event.to_stage for event in books.events)]
+    reached = [judge_again(configuration, ())[0], *(event.to_stage for event in context.events)]
     stored = {
         "strategy": configuration.strategy,
         "exchange": configuration.exchange,
         "pair": configuration.pair,
         "timeframe": configuration.timeframe,
         "synthetic": configuration.synthetic,
-        "events": [event.from_stage for event in books.events],
+        "events": [event.from_stage for event in context.events],
         "lifecycle_stage": configuration.lifecycle_stage,
-        **books.filter_columns,
+        **context.filter_columns,
     }
     expected = {
         "strategy": load_strategy(config.strategy.name).name,
         "exchange": market.exchange.name,
         "pair": market.pair,
         "timeframe": market.timeframe,
-        "synthetic": books.synthetic,
+        "synthetic": context.synthetic,
         "events": reached[:-1],
-        "lifecycle_stage": judged(configuration, books.events).stage,
+        "lifecycle_stage": judge_again(configuration, context.events)[0],
         "oos_sharpe_ratio": metrics["sharpe_ratio"],
         "oos_net_profit": metrics["net_profit"],
         "sample_size": metrics["sample_size"],
@@ -104,7 +107,7 @@ def rebuilt_document(
     candles: Candles,
     events: Sequence[ConfigurationEvent],
 ) -> dict[str, Any]:
-    """Build the document once more, as ``events`` left it."""
+    """Build the document once more, with the changes of ``events``."""
     market = config.market
     discovered = replace(
         configuration,
@@ -112,7 +115,7 @@ def rebuilt_document(
         exchange=market.exchange.name,
         pair=market.pair,
         timeframe=market.timeframe,
-        lifecycle_stage=judged(configuration, ()).stage,
+        lifecycle_stage=judge_again(configuration, ())[0],
     )
     document = build_document(
         discovered,
@@ -123,23 +126,23 @@ def rebuilt_document(
         average_spread_bps(candles),
     )
     for event in events:
-        document = jsonable(_as_left(document, event))
+        document = jsonable(_after_event(document, event))
     return document
 
 
-def _as_left(document: dict[str, Any], event: ConfigurationEvent) -> dict[str, Any]:
-    """Change a document by the figures of an event, as whoever recorded it did."""
+def _after_event(document: dict[str, Any], event: ConfigurationEvent) -> dict[str, Any]:
+    """Return a document as the event's recorder left it."""
     if event.kind == MONITOR:
         return restaged(document, event.to_stage, *_health(event.figures))
     if event.kind == EXECUTION:
-        return executed(document, event.to_stage, shown(event.figures))
+        return executed(document, event.to_stage, execution_metrics(event.figures))
     if event.kind == SWEEP:
         return rejudged(document, event.to_stage, event.figures["fdr_q_value"])
     return document
 
 
 def _health(figures: Mapping[str, Any]) -> tuple[dict[str, bool], float | None]:
-    """Return death signals and degradation that a look at newer candles found."""
+    """Return the death signals and the degradation of an event of monitoring."""
     signals = {
         gate["name"]: gate["passed"] is False
         for gate in figures["gates"]

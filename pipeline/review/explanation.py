@@ -1,4 +1,4 @@
-"""Why a stored configuration is in its stage and what would move it, in plain sentences.
+"""Explain why a stored configuration is in its stage and what would move it, in plain sentences.
 
 Works from what the database holds alone: nothing is simulated again, so any reader of the database
 can show the same. `pipeline.review.caveats` adds what the figures do not prove.
@@ -14,9 +14,9 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.records import EXECUTION, MONITOR, Configuration, ConfigurationEvent
 from pipeline.review.caveats import caveats
-from pipeline.review.rejudging import EXECUTION, MONITOR, ceiling
+from pipeline.review.ceiling import ceiling
 from pipeline.validation.stages import STAGE_SIZE, Stage
 from pipeline.validation.wording import LIVE_VERDICTS, VERDICTS, number, percent, plural, share
 
@@ -165,8 +165,8 @@ def _explained(gate: Mapping[str, Any], reported: datetime | None) -> ExplainedG
         sentence = f"{figure.label} {figure.unknown}{counts}: {_OUTCOMES[passed]}"
     else:
         needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"
-        told = "" if reported is None else f" (live orders, reported on {reported:%Y-%m-%d})"
-        label = f"{figure.label}{told}"
+        source = "" if reported is None else f" (live orders, reported on {reported:%Y-%m-%d})"
+        label = f"{figure.label}{source}"
         sentence = f"{label} is {figure.written(value)}, {needed} is needed: {_OUTCOMES[passed]}"
     return ExplainedGate(
         stage=gate["stage"],
@@ -258,11 +258,11 @@ def _hint_when_unknown(name: str, statistics: Mapping[str, Any], grid_size: int 
 def _more_trades(gate: ExplainedGate, n_days: int) -> str:
     """Days of history, at the rate of trades so far, until there are enough trades."""
     have = int(gate.value or 0)
-    wanted = int(gate.threshold) + (gate.comparison == ">")
-    missing = f"{plural(wanted - have, 'more trade')} out of sample"
+    needed = int(gate.threshold) + (gate.comparison == ">")
+    missing = f"{plural(needed - have, 'more trade')} out of sample"
     if have == 0:
         return f"{missing}; there was none in {plural(n_days, 'day')}, so no rate to reckon with"
-    days = math.ceil((wanted - have) * n_days / have)
+    days = math.ceil((needed - have) * n_days / have)
     return (
         f"{missing}: at the rate so far ({have} in {plural(n_days, 'day')}) that takes"
         f" {plural(days, 'more day')} of history"

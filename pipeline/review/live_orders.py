@@ -1,8 +1,9 @@
-"""What live orders did, as figures that the gates judge (validation rules §6).
+"""Judge a configuration by what its live orders did (validation rules §6).
 
 ``fill_rate`` and ``adverse_selection_score`` are optional in the gates: unknown to a backtest,
 binding once they are known. The stage is that of the figures as they are known now ("first row that
-applies"), so a better report lifts what a worse one lowered, but never above what monitoring found.
+applies"), so a better report lifts what a worse one lowered, but never above what monitoring
+leaves.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 from pipeline.results.database import Repository
 from pipeline.results.document import executed
-from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.review.rejudging import EXECUTION, Judgement, held, rejudge
+from pipeline.results.records import EXECUTION, Configuration, ConfigurationEvent, Judgement
+from pipeline.review.ceiling import cap_stage
 from pipeline.validation.stages import Gate, Stage, judge
 from pipeline.validation.wording import number
 
@@ -43,42 +44,42 @@ def record_execution(
     UnknownIdError
         When the configuration is not stored.
     """
-    rejudge(repository, configuration_id, partial(_judgement, metrics))
+    repository.configurations.rejudge(configuration_id, partial(_judgement, metrics))
     return repository.configurations.read(configuration_id).lifecycle_stage
 
 
-def gated(metrics: Mapping[str, float]) -> dict[str, float]:
+def gate_values(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return those of reported ``metrics`` that gates ask for, by the gates' names."""
     return {name: metrics[name] for name in GATED if name in metrics}
 
 
-def shown(metrics: Mapping[str, float]) -> dict[str, float]:
+def execution_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return reported ``metrics`` as fields of `document_models.ExecutionMetrics`."""
-    fields = gated(metrics)
+    fields = gate_values(metrics)
     if "slippage" in metrics:
         fields["slippage_vs_mid_bps"] = metrics["slippage"] * BASIS_POINTS
     return fields
 
 
 def _judgement(
-    metrics: Mapping[str, float], found: Configuration, events: Sequence[ConfigurationEvent]
+    metrics: Mapping[str, float], configuration: Configuration, events: Sequence[ConfigurationEvent]
 ) -> Judgement:
-    figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in found.gates}
-    judged, gates = judge(figures | gated(metrics))
-    stage = held(judged, events)
+    figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in configuration.gates}
+    reached, gates = judge(figures | gate_values(metrics))
+    stage = cap_stage(reached, events)
     return Judgement(
         kind=EXECUTION,
         stage=stage,
-        statistics=found.statistics,
+        statistics=configuration.statistics,
         gates=[gate.to_dict() for gate in gates],
-        document=executed(found.document, stage, shown(metrics)),
-        reason=_reason(metrics, gates, judged, stage),
+        document=executed(configuration.document, stage, execution_metrics(metrics)),
+        reason=_reason(metrics, gates, reached, stage),
         figures=dict(metrics),
     )
 
 
 def _reason(
-    metrics: Mapping[str, float], gates: Sequence[Gate], judged: Stage, stage: Stage
+    metrics: Mapping[str, float], gates: Sequence[Gate], reached: Stage, stage: Stage
 ) -> str:
     """Say what was reported, the limit of what failed, and what it comes to."""
     limits = {
@@ -86,6 +87,6 @@ def _reason(
         for gate in gates
         if gate.passed is False
     }
-    told = [f"{name} {number(value)}{limits.get(name, '')}" for name, value in metrics.items()]
-    since = "" if stage == judged else f", and {stage} since newer candles were looked at"
-    return f"Live orders: {', '.join(told)}: {judged}{since}."
+    values = [f"{name} {number(value)}{limits.get(name, '')}" for name, value in metrics.items()]
+    since = "" if stage == reached else f", and {stage} since newer candles were looked at"
+    return f"Live orders: {', '.join(values)}: {reached}{since}."

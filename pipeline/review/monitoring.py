@@ -1,4 +1,4 @@
-"""A stored configuration on candles that came after those it was found on (validation rules §6).
+"""Evaluate a stored configuration on candles newer than its own (validation rules §6).
 
 The new days are full UTC days, the first being the one after the last that its record holds. Its
 positions are flat at that boundary and circuit breakers start anew, as at every other; indicators
@@ -8,7 +8,6 @@ front: a hole between both is filled as any hole is (candles rules §1), and its
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from gpu_engine.records import Candles, Window
-from pipeline.cli import command
 from pipeline.cli.console import Note
 from pipeline.config import FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UserError
@@ -27,8 +25,7 @@ from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.document import restaged
 from pipeline.results.jsonable import jsonable
-from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
-from pipeline.review.rejudging import MONITOR
+from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review.stored import (
     evaluator_of,
     load_again,
@@ -47,7 +44,7 @@ SAME_MARKET = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Monitored:
+class MonitoringResult:
     """A configuration on its new days ``first_day`` to ``last_day`` (since the epoch, inclusive).
 
     ``data_hash`` is of all candles that the result depends on.
@@ -56,7 +53,7 @@ class Monitored:
     first_day: int
     last_day: int
     data_hash: str
-    found: Reassessment
+    reassessment: Reassessment
     discovery_profit_per_day: float
     new_profit_per_day: float
 
@@ -67,26 +64,26 @@ class Monitored:
                 "data_hash": self.data_hash,
                 "first_day": utc_date(self.first_day),
                 "last_day": utc_date(self.last_day),
-                "new": self.found.new,
-                "lifetime": self.found.lifetime,
+                "new": self.reassessment.new,
+                "lifetime": self.reassessment.lifetime,
                 "net_profit_per_day": {
                     "discovery": self.discovery_profit_per_day,
                     "new": self.new_profit_per_day,
                 },
-                "gates": [gate.to_dict() for gate in self.found.gates],
+                "gates": [gate.to_dict() for gate in self.reassessment.gates],
             }
         )
         return figures
 
     def document(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration's ``stored`` document as it is from now on."""
-        found = self.found
-        return restaged(stored, found.stage, found.death_signals, found.degradation)
+        new = self.reassessment
+        return restaged(stored, new.stage, new.death_signals, new.degradation)
 
 
-def monitored(
+def evaluate_new_days(
     configuration: Configuration, record: ArtifactSet, config: SimulationConfig, candles: Candles
-) -> Monitored | None:
+) -> MonitoringResult | None:
     """Evaluate a configuration on the new days of ``candles``; None when there is no full one.
 
     Parameters
@@ -94,7 +91,7 @@ def monitored(
     record : ArtifactSet
         Of its discovery.
     config : SimulationConfig
-        The costs and limits it was found with.
+        The costs and limits of its training.
     candles : Candles
         With the new days, and as much before them as there is.
     """
@@ -108,11 +105,11 @@ def monitored(
     trades = evaluator.trades(point, window)
     discovery = Period(record.out_of_sample.returns, fraction * record.trades["ret"])
     new = Period(evaluator.daily_returns(point, window), fraction * trades["ret"])
-    return Monitored(
+    return MonitoringResult(
         first_day=int(used.day[window.start]),
         last_day=int(used.day[window.end - 1]),
         data_hash=used.sha256,
-        found=reassess(configuration.lifecycle_stage, discovery, new),
+        reassessment=reassess(configuration.lifecycle_stage, discovery, new),
         discovery_profit_per_day=profit_per_day(discovery.daily),
         new_profit_per_day=profit_per_day(new.daily),
     )
@@ -224,25 +221,23 @@ class Outcome:
     figures: dict[str, Any] | None = None
     recorded: bool = False
     skipped: str | None = None
-    status: int = command.DONE
+    status: int = 0
 
 
 def monitor_configuration(
     config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
 ) -> Outcome:
-    """Look at one configuration and record what is found, or say why it was skipped."""
+    """Evaluate one configuration and record the result, or say why it was skipped."""
     stage = configuration.lifecycle_stage
     skipped = partial(Outcome, configuration.id, configuration.synthetic, stage, stage)
     try:
-        result = _evaluated(config, repository, configuration, note)
+        result = _evaluate(config, repository, configuration, note)
         event = ConfigurationEvent(
-            id=uuid.uuid4().hex,
             configuration_id=configuration.id,
-            at=utc_now(),
             kind=MONITOR,
             from_stage=stage,
-            to_stage=result.found.stage,
-            reason=result.found.reason,
+            to_stage=result.reassessment.stage,
+            reason=result.reassessment.reason,
             figures=result.figures(),
         )
         recorded = repository.configurations.record_event(event, result.document)
@@ -263,16 +258,16 @@ def monitor_configuration(
     )
 
 
-def _evaluated(
+def _evaluate(
     config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
-) -> Monitored:
+) -> MonitoringResult:
     """Evaluate on the newer candles, or raise `_NothingNewError`."""
     if configuration.synthetic and config.data is None:
         raise _NothingNewError("generated candles: nothing comes after them")
     record = read_record(config.storage, configuration)
     simulation = simulation_config(repository, configuration, config.data)
     candles = _candles(repository, configuration, simulation, config.data is not None, note)
-    result = monitored(configuration, record, simulation, candles)
+    result = evaluate_new_days(configuration, record, simulation, candles)
     if result is None:
         raise _NothingNewError(
             f"no full UTC day after {utc_date(last_day(record))}; the candles end with"

@@ -1,4 +1,4 @@
-"""Stored configurations again: found by their id, with the candles that they were trained on.
+"""Find a stored configuration, and load its artifacts and its candles again.
 
 What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 """
@@ -48,7 +48,7 @@ class UnreadableRecordError(UserError):
 
 
 @contextmanager
-def opened(config: StorageOnly) -> Iterator[Repository]:
+def open_existing(config: StorageOnly) -> Iterator[Repository]:
     """Open the database of a configuration, which must be there already.
 
     Raises
@@ -82,9 +82,9 @@ def find(repository: Repository, configuration_id: str) -> Configuration:
     try:
         return repository.configurations.read(configuration_id)
     except UnknownIdError:
-        known = repository.configurations.ids()
-        near = suggestion(configuration_id, known) or (
-            f" The newest is {known[0]}." if known else " The database holds none."
+        ids = repository.configurations.ids()
+        near = suggestion(configuration_id, ids) or (
+            f" The newest is {ids[0]}." if ids else " The database holds none."
         )
         raise UserError(f"No configuration has the id {configuration_id}.{near}") from None
 
@@ -173,11 +173,8 @@ def load_again(
             f" {last}: name the file that holds them by data=file data.path=FILE."
         ) from None
     except UserError as error:
-        advice = (
-            ""
-            if named
-            else (" Candles that lie elsewhere now are named by data=file data.path=FILE.")
-        )
+        elsewhere = " Candles that lie elsewhere now are named by data=file data.path=FILE."
+        advice = "" if named else elsewhere
         failure = UserError(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
         failure.status = error.status
         raise failure from None

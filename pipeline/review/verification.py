@@ -1,4 +1,4 @@
-"""The receipt of a stored configuration, made once more: its figures from its parameters.
+"""Simulate a stored configuration once more and compare it with what was stored: its receipt.
 
 Everything is simulated on the `reference` path: each window's winner on both its parts, the stored
 configuration on the days it was found on. What was stored must come out again: every trade, every
@@ -25,12 +25,28 @@ from gpu_engine.agreement import (
 )
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import METRICS, TRADE, Candles, Float, Window
-from pipeline.config import SimulationConfig
+from pipeline.cli.console import Note
+from pipeline.config import SimulationConfig, StoredConfig
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet, DailySeries
+from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
-from pipeline.review.derived import Books, equal, judged, pairs, rebuilt_document, row
-from pipeline.review.stored import evaluator_of, utc_date
+from pipeline.review.derived import (
+    RowContext,
+    equal,
+    judge_again,
+    pairs,
+    rebuilt_document,
+    row_columns,
+)
+from pipeline.review.stored import (
+    evaluator_of,
+    load_again,
+    pinned,
+    read_record,
+    simulation_config,
+    utc_date,
+)
 from pipeline.training.provenance import engine_hash
 from pipeline.validation.statistics import sharpe_test
 
@@ -85,12 +101,30 @@ class Resimulated:
     trades: NDArray[Any]
 
 
+def verify_configuration(
+    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
+) -> Receipt:
+    """Load the artifacts and the candles of a configuration, and `verify` it."""
+    record = read_record(config.storage, configuration)
+    own = simulation_config(repository, configuration)
+    named = config.data is not None
+    simulation = simulation_config(repository, configuration, config.data) if named else own
+    data = pinned(simulation.data, configuration)
+    market = load_again(simulation, data, configuration, note, named=named)
+    context = RowContext(
+        synthetic=own.synthetic,
+        filter_columns=repository.configurations.filter_columns(configuration.id),
+        events=repository.configurations.events(configuration.id),
+    )
+    return verify(configuration, record, simulation, market.candles, context)
+
+
 def verify(
     configuration: Configuration,
     record: ArtifactSet,
     config: SimulationConfig,
     candles: Candles,
-    books: Books,
+    context: RowContext,
 ) -> Receipt:
     """Compare a stored configuration with what its parameters do on ``candles``.
 
@@ -101,7 +135,7 @@ def verify(
         return _receipt(configuration, [data])
     try:
         figures = _figures(configuration, record, config, candles)
-        derived = _derived(configuration, record, config, candles, books)
+        derived = _derived(configuration, record, config, candles, context)
         return _receipt(configuration, [data, *figures, *derived])
     except (KeyError, TypeError, ValueError) as error:
         return _receipt(configuration, [data, _not_understood(error)])
@@ -135,9 +169,9 @@ def compare_candles(provenance: Mapping[str, Any], candles: Candles) -> Comparis
         for name, value in expected.items()
         if got[name] != value
     ]
-    told = "; ".join(differing) or "as many, of the same days, with other prices or volumes"
+    difference = "; ".join(differing) or "as many, of the same days, with other prices or volumes"
     return Comparison(
-        "candles", len(candles), 1, None, f"the candles are not those of the training: {told}"
+        "candles", len(candles), 1, None, f"the candles are not those of the training: {difference}"
     )
 
 
@@ -179,12 +213,12 @@ def _derived(
     record: ArtifactSet,
     config: SimulationConfig,
     candles: Candles,
-    books: Books,
+    context: RowContext,
 ) -> Iterable[Comparison]:
     """Compare what the row says besides with what follows from its figures."""
-    yield _same("gates", configuration.gates, judged(configuration, books.events).gates)
-    yield _same("row", *row(configuration, config, books))
-    document = rebuilt_document(configuration, record, config, candles, books.events)
+    yield _same("gates", configuration.gates, judge_again(configuration, context.events)[1])
+    yield _same("row", *row_columns(configuration, config, context))
+    document = rebuilt_document(configuration, record, config, candles, context.events)
     yield _same("document", configuration.document, document)
     yield _same("circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"])
 
@@ -221,10 +255,10 @@ def _of_windows(
 
 
 def _trades(stored: NDArray[Any], again: NDArray[Any]) -> Comparison:
-    found = compare_trades(stored, again)
+    disagreements = compare_trades(stored, again)
     same = len(stored) == len(again)
     largest = float(np.abs(stored["ret"] - again["ret"]).max(initial=0.0)) if same else None
-    return _comparison("trades, out of sample", len(stored), found, largest)
+    return _comparison("trades, out of sample", len(stored), disagreements, largest)
 
 
 def _series(what: str, stored: DailySeries, again: DailySeries) -> Comparison:
@@ -237,7 +271,7 @@ def _series(what: str, stored: DailySeries, again: DailySeries) -> Comparison:
         return _comparison(what, len(stored.day), [days], None)
     difference = np.abs(stored.returns - again.returns)
     wrong = np.flatnonzero(~(difference <= RETURN_TOLERANCE))
-    found = [
+    disagreements = [
         Disagreement(
             f"{what}, {utc_date(int(stored.day[i]))}",
             stored.returns[i].item(),
@@ -245,29 +279,29 @@ def _series(what: str, stored: DailySeries, again: DailySeries) -> Comparison:
         )
         for i in wrong
     ]
-    return _comparison(what, len(stored.day), found, _largest(difference))
+    return _comparison(what, len(stored.day), disagreements, _largest(difference))
 
 
 def _metrics(what: str, pairs: Iterable[tuple[str, Mapping[str, Any], Any]]) -> Comparison:
     """Compare metrics by name, null as NaN (`gpu_engine.agreement.compare_metrics`)."""
-    found, differences = [], [0.0]
+    disagreements, differences = [], [0.0]
     count = 0
     for prefix, stored, again in pairs:
         expected = {n: math.nan if stored[n] is None else stored[n] for n in METRICS.names or ()}
         count += len(expected)
-        found += [
+        disagreements += [
             d._replace(field=f"{prefix}{d.field.removeprefix('metrics.')}")
             for d in compare_metrics(expected, again)
         ]
         differences += [abs(float(again[n]) - v) for n, v in expected.items()]
-    named = [d._replace(field=f"{what}, {d.field}") for d in found]
+    named = [d._replace(field=f"{what}, {d.field}") for d in disagreements]
     return _comparison(what, count, named, _largest(np.array(differences)))
 
 
 def _sharpe_test(statistics: Mapping[str, Any], daily: Float) -> Comparison:
     """Test the re-simulated series against luck again."""
     again = sharpe_test(daily)._asdict()
-    found, differences = [], [0.0]
+    disagreements, differences = [], [0.0]
     for name, value in again.items():
         stored = statistics[name]
         if stored is None or value is None:
@@ -276,25 +310,29 @@ def _sharpe_test(statistics: Mapping[str, Any], daily: Float) -> Comparison:
             differences.append(abs(stored - value))
             different = not differences[-1] <= METRIC_TOLERANCE * max(1.0, abs(value))
         if different:
-            found.append(Disagreement(name, stored, value))
-    return _comparison("p_value and z_score", len(again), found, max(differences))
+            disagreements.append(Disagreement(name, stored, value))
+    return _comparison("p_value and z_score", len(again), disagreements, max(differences))
 
 
 def _same(what: str, stored: Any, expected: Any) -> Comparison:
     """Compare JSON value by value."""
-    compared, found = 0, []
+    compared = 0
+    disagreements: list[Disagreement] = []
     for path, own, again in pairs(what, stored, expected):
         compared += 1
         if not equal(own, again):
-            found.append(Disagreement(path, own, again))
-    return _comparison(what, compared, found, None)
+            disagreements.append(Disagreement(path, own, again))
+    return _comparison(what, compared, disagreements, None)
 
 
 def _comparison(
-    what: str, compared: int, found: list[Disagreement], largest: float | None
+    what: str, compared: int, disagreements: list[Disagreement], largest: float | None
 ) -> Comparison:
-    first = f"{found[0].field}: stored {found[0].expected}, now {found[0].got}" if found else None
-    return Comparison(what, compared, len(found), largest, first)
+    first = None
+    if disagreements:
+        one = disagreements[0]
+        first = f"{one.field}: stored {one.expected}, now {one.got}"
+    return Comparison(what, compared, len(disagreements), largest, first)
 
 
 def _span(day: NDArray[np.int32]) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 from pipeline.results.database import Repository
 from pipeline.results.document import rejudged
-from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.review.rejudging import SWEEP, Judgement, Tested, held, rejudge, tested
+from pipeline.results.records import SWEEP, Configuration, ConfigurationEvent, Judgement, PValue
+from pipeline.review.ceiling import cap_stage
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge
 from pipeline.validation.wording import number, plural
@@ -48,21 +48,22 @@ def judge_together(
         When one of them is not stored; then nothing was changed.
     """
     q_values: dict[str, float | None] = {}
-    markets = tested(repository, list(dict.fromkeys(configuration_ids)))
+    tests = repository.configurations.p_values(list(dict.fromkeys(configuration_ids)))
     for synthetic in (False, True):
-        family = [market for market in markets if market.synthetic is synthetic]
+        family = [test for test in tests if test.synthetic is synthetic]
         q_values |= _judge_family(repository, family)
-    return {market.id: q_values[market.id] for market in markets}
+    return {test.configuration_id: q_values[test.configuration_id] for test in tests}
 
 
-def _judge_family(repository: Repository, family: Sequence[Tested]) -> dict[str, float | None]:
-    p_values = [market.p_value for market in family]
+def _judge_family(repository: Repository, family: Sequence[PValue]) -> dict[str, float | None]:
+    p_values = [test.p_value for test in family]
     tests = sum(p is not None for p in p_values)
     q_values: dict[str, float | None] = {}
-    for market, q in zip(family, adjusted(p_values, "bh").tolist(), strict=True):
-        q_values[market.id] = None if math.isnan(q) else q
+    for test, q in zip(family, adjusted(p_values, "bh").tolist(), strict=True):
+        q_values[test.configuration_id] = None if math.isnan(q) else q
         if not math.isnan(q):
-            rejudge(repository, market.id, partial(_judgement, q, tests))
+            judge_one = partial(_judgement, q, tests)
+            repository.configurations.rejudge(test.configuration_id, judge_one)
     return q_values
 
 
@@ -72,15 +73,15 @@ def _judgement(
     """Judge the figures that its gates were judged by, with ``q`` among them."""
     q, tests = _largest_family(q, tests, events)
     figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in configuration.gates}
-    judged, gates = judge(figures | {"fdr_q_value": q})
-    stage = held(judged, events)
+    reached, gates = judge(figures | {"fdr_q_value": q})
+    stage = cap_stage(reached, events)
     return Judgement(
         kind=SWEEP,
         stage=stage,
         statistics=configuration.statistics | {"fdr_q_value": q},
         gates=[gate.to_dict() for gate in gates],
         document=rejudged(configuration.document, stage, q),
-        reason=_reason(q, tests, judged, stage),
+        reason=_reason(q, tests, reached, stage),
         figures={"fdr_q_value": q, "p_value": figures["p_value"], "tests": tests},
     )
 
@@ -94,10 +95,10 @@ def _largest_family(
     return (its_q, most) if most > tests else (q, tests)
 
 
-def _reason(q: float, tests: int, judged: Stage, stage: Stage) -> str:
+def _reason(q: float, tests: int, reached: Stage, stage: Stage) -> str:
     """Say what the q-value is of, and what it comes to."""
-    since = "" if stage == judged else f", and {stage} since newer candles were looked at"
+    since = "" if stage == reached else f", and {stage} since newer candles were looked at"
     return (
         f"q-value {number(q)} among {plural(tests, 'market')} of a sweep, {number(_LIMIT)} is the"
-        f" limit: {judged}{since}."
+        f" limit: {reached}{since}."
     )

@@ -121,7 +121,7 @@ def _run(
                     printed.add(note)
         rows = sweeps.markets(claim.sweep_id)
         ids = [row.configuration_id for row in rows if row.configuration_id is not None]
-        sweeps.judged(claim, judge_together(repository, ids))
+        sweeps.write_q_values(claim, judge_together(repository, ids))
         failed = any(row.status == "failed" for row in rows)
         sweeps.end(claim, "failed" if failed else "completed")
     except BaseException:

@@ -185,7 +185,7 @@ def _null(evidence: Evidence) -> NullDistribution | None:
     if not (tested or drawn):
         return None
     return NullDistribution(
-        found=evidence.search.get("best_active_sharpe_ratio"),
+        observed=evidence.search.get("best_active_sharpe_ratio"),
         maxima=reality.maxima * year if reality is not None else np.empty(0),
         best=evidence.search["best_sharpe_ratio"] if drawn else None,
         surrogates=drawn,

@@ -78,7 +78,7 @@ def test_a_parameter_is_coloured_by_its_place_in_what_was_searched():
 
 def test_luck_is_drawn_in_shares_with_the_found_value_in_it():
     null = NullDistribution(
-        found=3.0,
+        observed=3.0,
         maxima=np.array([1.0, 1.0, 2.0, 2.0]),
         best=2.5,
         surrogates={"permuted": np.array([0.5, -np.inf])},

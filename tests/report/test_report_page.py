@@ -11,7 +11,7 @@ import pytest
 from pipeline.report.page import page
 from pipeline.report.payload import payload
 from pipeline.report.shell import embedded, plotly_js
-from pipeline.results.records import ConfigurationEvent, utc_now
+from pipeline.results.records import ConfigurationEvent
 from pipeline.validation.wording import SYNTHETIC, percent
 from support.reports import loaded, texts
 
@@ -71,9 +71,7 @@ def test_nothing_is_loaded_from_anywhere(text):
 
 
 def test_what_is_stored_is_escaped(report):
-    event = ConfigurationEvent(
-        "e", report.configuration.id, utc_now(), HOSTILE, "PAPER", "PAPER", HOSTILE, {}
-    )
+    event = ConfigurationEvent(report.configuration.id, HOSTILE, "PAPER", "PAPER", HOSTILE, {})
     row = report.configuration
     hostile = replace(
         row,

@@ -79,7 +79,7 @@ def test_what_luck_shows_is_read_back(
     write_artifacts(tmp_path, ID, replace(artifacts, null=null))
     read = read_artifacts(tmp_path, ID).null
     assert read is not None
-    assert (read.found, read.best) == (found, best)
+    assert (read.observed, read.best) == (found, best)
     np.testing.assert_array_equal(read.maxima, null.maxima)
     assert {kind: values.tolist() for kind, values in read.surrogates.items()} == surrogates
 

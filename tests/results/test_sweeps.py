@@ -195,7 +195,7 @@ def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
     for refused in (
         lambda: sweeps.claim_market(orphan, 0),
         lambda: sweeps.settle(orphan, 0, None),
-        lambda: sweeps.judged(orphan, {}),
+        lambda: sweeps.write_q_values(orphan, {}),
         lambda: sweeps.release(orphan),
         lambda: sweeps.end(orphan, "completed"),
         lambda: sweeps.heartbeat(orphan),
@@ -325,7 +325,7 @@ def test_q_values_go_to_the_markets_of_their_configurations(
     claim = begin()
     configuration_id = train(claim, 2)
     sweeps.settle(claim, 2, None)
-    sweeps.judged(claim, {configuration_id: 0.04})
+    sweeps.write_q_values(claim, {configuration_id: 0.04})
     assert [row.fdr_q_value for row in sweeps.markets(claim.sweep_id)] == [None, None, 0.04]
 
 

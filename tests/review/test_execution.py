@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
-from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
+from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.live_orders import record_execution
 from pipeline.validation.stages import Stage, judge
 from support.v3_document import document
@@ -83,9 +83,7 @@ def test_the_reason_names_the_figure_and_its_limit(
 def looked(configuration: Configuration, stage: Stage, failed: Stage) -> ConfigurationEvent:
     """What monitoring records of a configuration in a stage whose lifetime figures fail."""
     figures = {"gates": [{"stage": failed, "name": "net_profit", "passed": False}]}
-    return ConfigurationEvent(
-        "e" * 32, configuration.id, utc_now(), "monitor", stage, stage, "It lost.", figures
-    )
+    return ConfigurationEvent(configuration.id, "monitor", stage, stage, "It lost.", figures)
 
 
 def test_better_fills_do_not_lift_it_above_what_monitoring_found(

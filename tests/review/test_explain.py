@@ -5,7 +5,7 @@ from contextlib import chdir
 
 from pipeline import explain
 from pipeline.config import StorageOnly, load
-from pipeline.review.stored import find, opened, searched_grid
+from pipeline.review.stored import find, open_existing, searched_grid
 from support.runs import QUICK, SMALL_SIZE, run
 from support.stored import command
 
@@ -43,7 +43,7 @@ def test_invented_candles_are_marked(here):
 
 
 def test_the_grid_that_was_searched_is_counted(fading):
-    with chdir(fading.folder), opened(load([], StorageOnly, "stored")) as repository:
+    with chdir(fading.folder), open_existing(load([], StorageOnly, "stored")) as repository:
         assert searched_grid(repository, find(repository, "latest")) == SMALL_SIZE
 
 

@@ -186,7 +186,7 @@ def test_at_the_top_there_is_only_down():
 
 def event(from_stage, to_stage):
     at = datetime(2023, 5, 6, tzinfo=UTC)
-    return ConfigurationEvent("e", "c", at, "monitor", from_stage, to_stage, "It lost.", {})
+    return ConfigurationEvent("c", "monitor", from_stage, to_stage, "It lost.", {}, at=at)
 
 
 def test_what_monitoring_moved_is_told_with_its_reason():
@@ -207,7 +207,7 @@ def test_a_look_that_moved_nothing_is_told_too():
 
 def reported(day=7, **figures):
     at = datetime(2023, 5, day, tzinfo=UTC)
-    return ConfigurationEvent("e", "c", at, "execution", "MATURE", "PAPER", "Live.", figures)
+    return ConfigurationEvent("c", "execution", "MATURE", "PAPER", "Live.", figures, at=at)
 
 
 def test_too_few_fills_are_told_as_what_they_are():
@@ -250,7 +250,7 @@ def test_slippage_moves_nothing():
 
 def test_a_switch_is_no_look_at_newer_candles():
     at = datetime(2023, 5, 8, tzinfo=UTC)
-    switch = ConfigurationEvent("e", "c", at, "activated", "MATURE", "MATURE", "A dry run.", {})
+    switch = ConfigurationEvent("c", "activated", "MATURE", "MATURE", "A dry run.", {}, at=at)
     assert explain(configuration(), [switch]) == explain(configuration())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
-from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
+from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.sweeps.judging import judge_together
 from pipeline.validation.stages import judge
 from support.v3_document import document
@@ -97,9 +97,7 @@ def test_another_sweep_replaces_the_judgement(repository: Repository, store: Sto
 def test_what_monitoring_found_stays(repository: Repository, store: Store) -> None:
     found = store("a", 0.001)
     before = repository.configurations.read(found)
-    event = ConfigurationEvent(
-        "e" * 32, found, utc_now(), "monitor", "MATURE", "DECAY", "It lost.", {}
-    )
+    event = ConfigurationEvent(found, "monitor", "MATURE", "DECAY", "It lost.", {})
     repository.configurations.record_event(event, lambda _: before.document)
     judge_together(repository, [found])
     assert repository.configurations.read(found).lifecycle_stage == "DECAY"

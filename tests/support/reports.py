@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 from pipeline.cli.arguments import LATEST
 from pipeline.config import StorageOnly, load
 from pipeline.report.loading import load_report
-from pipeline.review.stored import opened
+from pipeline.review.stored import open_existing
 
 
 def loaded(folder, **options):
     """The report of the newest configuration of a folder."""
     config = load((), StorageOnly, "stored")
-    with chdir(folder), opened(config) as repository:
+    with chdir(folder), open_existing(config) as repository:
         return load_report(repository, config.storage, LATEST, **options)
 
 
