@@ -93,7 +93,7 @@ def test_a_zip_that_is_not_the_one_its_checksum_describes(tmp_path, candles):
         imported(path)
 
 
-def test_each_file_speaks_for_its_own_time(tmp_path, candles):
+def test_each_file_answers_for_its_own_time(tmp_path, candles):
     months = candles.take(np.arange(0, 100)), candles.take(np.arange(300, len(candles)))
     for name, part in zip(("2023-01", "2023-02"), months, strict=True):
         write(tmp_path / f"{name}.csv", part)
@@ -218,7 +218,7 @@ def test_a_file_of_two_timeframes(tmp_path, candles):
         imported(tmp_path)
 
 
-def test_a_candle_that_was_forming_is_left_out_and_not_spoken_for(tmp_path, candles):
+def test_a_candle_that_was_forming_is_left_out_and_not_answered(tmp_path, candles):
     path = write(tmp_path / "BTC_USDT-5m.csv", candles)
     last = int(candles.timestamp[-1])
     result = read_market_files(path, "binance", "BTC/USDT", "5m", now=last + STEP - 1)
@@ -227,7 +227,7 @@ def test_a_candle_that_was_forming_is_left_out_and_not_spoken_for(tmp_path, cand
     assert result.notes == (f"{path}: left out 1 candle that had not closed.",)
 
 
-def test_a_hole_of_days_in_a_file_of_ones_own_is_said_and_not_spoken_for(tmp_path, candles):
+def test_a_hole_of_days_in_an_exported_file_is_noted_and_not_answered(tmp_path, candles):
     later = random_candles(2, BARS, STEP, start=int(candles.timestamp[-1]) + 30 * 86_400_000)
     both = concatenate([candles, later])
     result = imported(write(tmp_path / "BTC_USDT-5m.csv", both))
@@ -235,7 +235,7 @@ def test_a_hole_of_days_in_a_file_of_ones_own_is_said_and_not_spoken_for(tmp_pat
         (int(part.timestamp[0]), int(part.timestamp[-1]) + STEP) for part in (candles, later)
     )
     (note,) = result.notes
-    assert "no candle from 2023-01-03 02:00 UTC to 2023-02-02 01:55 UTC; no file speaks" in note
+    assert "no candle from 2023-01-03 02:00 UTC to 2023-02-02 01:55 UTC; no file answers" in note
 
 
 @pytest.mark.parametrize(
@@ -344,11 +344,11 @@ def test_only_candles_that_had_closed(rows, now, written, bars):
     ("published", "spans"),
     [(False, [(0, 3), (4 + HOLE, 6 + HOLE)]), (True, [(0, 6 + HOLE)])],
 )
-def test_only_an_archive_speaks_for_a_hole_longer_than_a_day(published, spans):
+def test_only_an_archive_answers_for_a_hole_longer_than_a_day(published, spans):
     bars = np.array([0, 2, 4 + HOLE, 5 + HOLE])
     result = answered_spans(STEP * bars, STEP, published)
     assert result == tuple((STEP * a, STEP * b) for a, b in spans)
 
 
-def test_any_file_speaks_for_a_hole_of_a_day():
+def test_any_file_answers_for_a_hole_of_a_day():
     assert answered_spans(STEP * np.array([0, 1 + HOLE]), STEP, False) == ((0, STEP * (2 + HOLE)),)

@@ -166,7 +166,7 @@ def read_market_files(
     )
     for start, end in uncovered((int(raw.timestamp[0]), int(raw.timestamp[-1])), answered):
         notes.append(
-            f"{path}: no candle from {utc(start)} to {utc(end)}; no file speaks for that time, so"
+            f"{path}: no candle from {utc(start)} to {utc(end)}; no file answers for that time, so"
             " it will be asked for."
         )
     return FileCandles(raw, source, tuple(notes), answered)
