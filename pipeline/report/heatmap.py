@@ -5,7 +5,8 @@ A grid that was kept whole has both. Of a larger one only the best of each pair 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy as np
 from gpu_engine.records import Float
 from pipeline.errors import UserError, suggestion
 from pipeline.report.figures import setting
-from pipeline.report.theme import FOUND, Figure, Theme, figure
-from pipeline.results.artifacts import ScoreSummary, ScoreSurface
+from pipeline.report.theme import FOUND, Figure, Theme, bare, figure
+from pipeline.results.artifacts import ArtifactSet, ScoreSummary, ScoreSurface
 from pipeline.results.jsonable import jsonable
 
 Mode = Literal["best", "slice"]
@@ -173,3 +174,41 @@ def _two(scores: Scores, x: str, y: str) -> tuple[int, int]:
     if x == y:
         raise UserError(f"A heatmap needs two different parameters, not {x} twice.")
     return names.index(x), names.index(y)
+
+
+def scores_of(record: ArtifactSet) -> Scores | None:
+    """Return the scores that were kept: whole, as the best of pairs, or not at all."""
+    return record.scores if record.scores is not None else record.summary
+
+
+def choices(scores: Scores) -> list[str]:
+    """Parameters that a heatmap can show: those with more than one value, in grid order."""
+    return [name for name, values in scores.axes.items() if len(values) > 1]
+
+
+def heatmaps(scores: Scores, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables of every pair of parameters, in both modes where both can be had.
+
+    Tables have the later parameter of the pair across: shape (values of a, values of b).
+    """
+    names = choices(scores)
+    settings = {n: [setting(v) for v in scores.axes[n]] for n in names}
+    on_grid = all(parameters.get(n) in list(values) for n, values in scores.axes.items())
+    whole = isinstance(scores, ScoreSurface) and on_grid
+    return {
+        "names": names,
+        "labels": settings,
+        "chosen": {n: setting(parameters[n]) for n in names},
+        "best": _pairs(names, lambda x, y: best(scores, x, y)),
+        "slice": _pairs(names, lambda x, y: cut(scores, x, y, parameters)) if whole else None,
+        "figure": bare(heatmap(scores, names[0], names[1], "best", stored=parameters)),
+    }
+
+
+def _pairs(names: list[str], table: Callable[[str, str], Float]) -> dict[str, Any]:
+    return {f"{a}|{b}": _rounded(table(b, a)) for a, b in combinations(names, 2)}
+
+
+def _rounded(table: Float) -> list[list[float | None]]:
+    """Five digits: what a colour and its label show."""
+    return [[None if np.isnan(v) else float(f"{v:.5g}") for v in row] for row in table]

@@ -1,19 +1,52 @@
-"""Write the page of a configuration, or of a sweep, as one HTML file."""
+"""Write the page of a configuration, or of a sweep, as one HTML file.
+
+The Studio shows the parts of a configuration's page one by one, in a frame of its own.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from pipeline.report import sections
-from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
-from pipeline.report.loading import ReportData, SweptMarket
-from pipeline.report.payload import payload
-from pipeline.report.shell import render
-from pipeline.report.theme import themed
-from pipeline.results.records import Sweep
+from markupsafe import Markup
+
+from gpu_engine.records import REASONS
+from pipeline.report import figures
+from pipeline.report.heatmap import choices, heatmaps, scores_of
+from pipeline.report.loading import ReportData, SweptMarket, trade_time
+from pipeline.report.shell import TEMPLATES, render
+from pipeline.report.theme import Figure, bare, themed
+from pipeline.report.trades import DETAILED, newest_trades, side, trades_on_candles
+from pipeline.results.artifacts import ArtifactSet, NullDistribution
+from pipeline.results.records import Configuration, Sweep
+from pipeline.validation import wording
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import VERDICTS, plural
+
+#: Titles by id, in the order in which they are read; a macro of `sections.jinja` draws each.
+TITLES = {
+    "verdict": "Verdict",
+    "performance": "Performance",
+    "windows": "Walk-forward windows",
+    "parameters": "Parameters",
+    "surface": "Score surface",
+    "luck": "Luck or edge",
+    "trade-list": "Trades out of sample",
+    "breakers": "Circuit breakers",
+    "history": "Audit trail",
+    "provenance": "Provenance",
+    "document": "Configuration V3",
+}
+
+
+class Section(NamedTuple):
+    """A part of the page: its id, its title, and what is in it."""
+
+    name: str
+    title: str
+    inner: Markup
 
 
 def page(report: ReportData) -> str:
@@ -26,10 +59,10 @@ def page(report: ReportData) -> str:
     """
     return render(
         "configuration.jinja",
-        sections.title(report),
+        title(report),
         payload(report),
-        head=sections.head(report),
-        sections=sections.sections(report),
+        head=head(report),
+        sections=sections(report),
     )
 
 
@@ -42,17 +75,17 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
         When plotly is not installed.
     """
     q_values = [market.fdr_q_value for market in markets if market.fdr_q_value is not None]
-    figures = {"sharpe": sharpe_ratios(markets), "discoveries": discoveries(markets)}
+    drawn = {"sharpe": figures.sharpe_ratios(markets), "discoveries": figures.discoveries(markets)}
     return render(
         "sweep.jinja",
-        f"Sweep of {plural(len(markets), 'market')}",
-        themed(figures),
+        f"Sweep of {wording.plural(len(markets), 'market')}",
+        themed(drawn),
         sweep=sweep,
         markets=markets,
         verdicts=_verdicts(markets),
         tested=len(q_values),
-        discovered=sum(q_value < Q_LIMIT for q_value in q_values),
-        Q_LIMIT=Q_LIMIT,
+        discovered=sum(q_value < figures.Q_LIMIT for q_value in q_values),
+        Q_LIMIT=figures.Q_LIMIT,
         failures=[f"{m.market}: {m.error}" for m in markets if m.error is not None],
     )
 
@@ -62,6 +95,111 @@ def _verdicts(markets: Sequence[SweptMarket]) -> list[str]:
     counted = Counter((market.stage, market.outcome) for market in markets)
     ranked = sorted(counted, key=lambda kind: (-STAGES.index(kind[0]) if kind[0] else 1, kind[1]))
     return [
-        f"{counted[stage, outcome]} {outcome}" + (f": {VERDICTS[stage]}" if stage else "")
+        f"{counted[stage, outcome]} {outcome}" + (f": {wording.VERDICTS[stage]}" if stage else "")
         for stage, outcome in ranked
     ]
+
+
+def title(report: ReportData) -> str:
+    """Return the title of the page."""
+    mark = "SYNTHETIC " if report.explanation.synthetic else ""
+    return f"{mark}{report.explanation.market} {report.explanation.stage}"
+
+
+def head(report: ReportData) -> Markup:
+    """Return which configuration this is, and a mark where its candles were invented."""
+    return _macro("head", report)
+
+
+def sections(report: ReportData) -> list[Section]:
+    """Return all parts in their order."""
+    return [
+        Section(name, heading, _macro(name.replace("-", "_"), report))
+        for name, heading in TITLES.items()
+    ]
+
+
+def _macro(name: str, report: ReportData) -> Markup:
+    made: Markup = getattr(TEMPLATES.get_template("sections.jinja").module, name)(report)
+    return made
+
+
+def _without_winner(null: NullDistribution) -> list[str]:
+    """Say of each kind of surrogates in how many the search found nothing admissible."""
+    return [
+        f"In {wording.plural(int((best == -float('inf')).sum()), 'surrogate')} of {len(best):,}"
+        f" {kind} nothing was admissible."
+        for kind, best in null.surrogates.items()
+        if (best == -float("inf")).any()
+    ]
+
+
+def _origin(report: ReportData) -> tuple[list[tuple[str, str]], ...]:
+    """Return the rows of three tables: origin, versions, quality of the candles."""
+    origin = {"job": report.job.id, **report.configuration.provenance}
+    quality, versions = origin.pop("quality", None) or {}, origin.pop("runtime_env", None) or {}
+    return tuple(
+        [(name, _written(value)) for name, value in group.items()]
+        for group in (origin, versions, quality)
+    )
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _document_text(configuration: Configuration) -> str:
+    return json.dumps(configuration.document, indent=2, ensure_ascii=False)
+
+
+def payload(report: ReportData) -> dict[str, Any]:
+    """Return all that a report draws; what is missing is left out."""
+    record = report.artifacts
+    if record is None:
+        return themed({})
+    drawn = themed(fixed_figures(report, record))
+    scores = scores_of(record)
+    if scores is not None and len(choices(scores)) > 1:
+        drawn["heatmap"] = heatmaps(scores, report.configuration.parameters)
+    if report.candles is not None and len(record.trades):
+        drawn["trades"] = [
+            bare(trades_on_candles(report.candles, record.trades)),
+            *(bare(chart) for chart in newest_trades(report.candles, record.trades)),
+        ]
+    return drawn
+
+
+def fixed_figures(report: ReportData, record: ArtifactSet) -> dict[str, Figure]:
+    """Return the figures that nobody chooses anything in, by their place in the sections."""
+    stored, windows = report.configuration.parameters, record.windows
+    made = {
+        "equity": figures.equity(record.in_sample, record.out_of_sample),
+        "drawdown": figures.drawdown(record.in_sample, record.out_of_sample),
+        "windows": figures.window_spans(windows),
+        "promises": figures.window_metric(windows),
+        "spread": figures.parameter_spread(windows, stored, report.searched),
+    }
+    if record.null is not None:
+        made["null"] = figures.null_distribution(record.null)
+    return made
+
+
+#: What the templates call.
+TEMPLATES.globals.update(
+    REASONS=REASONS,
+    base64=lambda text: base64.b64encode(text.encode()).decode(),
+    document_text=_document_text,
+    origin_of=_origin,
+    DETAILED=DETAILED,
+    choices=choices,
+    scores_of=scores_of,
+    setting=figures.setting,
+    side=side,
+    trade_time=trade_time,
+    without_winner=_without_winner,
+    wording=wording,
+)

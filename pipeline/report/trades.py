@@ -12,6 +12,10 @@ from pipeline.report.theme import GAIN, LOSS, MUTED, Figure, Theme, figure
 
 #: Candles in a chart: more are neither seen nor drawn in good time, so several are joined.
 LIMIT = 600
+#: Trades that can be looked at one by one, the newest: each brings its candles into the file.
+DETAILED = 100
+#: Candles drawn around one trade.
+DETAIL_LIMIT = 150
 #: Bars shown before and after a single trade.
 MARGIN = 30
 
@@ -47,6 +51,16 @@ def trades_on_candles(
     data.append(_entries(candles, touching))
     axis = {"type": "date", "rangeslider": {"visible": False}}
     return figure(data, theme, xaxis=axis, yaxis={"title": {"text": "price"}})
+
+
+def newest_trades(candles: Candles, trades: NDArray[np.void]) -> list[Figure]:
+    """Return a chart of each of the newest `DETAILED` trades, oldest first."""
+    return [one_trade(candles, trades, trade) for trade in trades[-DETAILED:]]
+
+
+def one_trade(candles: Candles, trades: NDArray[np.void], trade: np.void) -> Figure:
+    """Return a chart of one trade closely."""
+    return trades_on_candles(candles, trades, around(candles, trade), limit=DETAIL_LIMIT)
 
 
 def around(candles: Candles, trade: np.void) -> tuple[int, int]:

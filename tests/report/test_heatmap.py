@@ -5,8 +5,7 @@ import plotly.graph_objects as go
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.report.heatmap import best, cut, heatmap
-from pipeline.report.payload import heatmaps
+from pipeline.report.heatmap import best, cut, heatmap, heatmaps
 from pipeline.results.artifacts import ScoreSummary, ScoreSurface
 
 AXES = {"a": [1, 2], "b": [0.1, 0.2, 0.3], "c": [None, 5.0]}

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.report.page import page
-from pipeline.report.payload import payload
+from pipeline.report.page import page, payload
 from pipeline.report.shell import embedded, plotly_js
 from pipeline.results.records import ConfigurationEvent
 from pipeline.validation.wording import SYNTHETIC, percent

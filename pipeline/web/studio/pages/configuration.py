@@ -7,10 +7,8 @@ from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.report import sections
 from pipeline.report.loading import ReportData
-from pipeline.report.payload import fixed_figures
-from pipeline.report.sections import Section
+from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.results.records import Configuration
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
@@ -43,9 +41,9 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
 
 
 def _show(service: Service, report: ReportData, theme: Theme) -> None:
-    ui.page_title(f"{sections.title(report)} · Strategy Studio")
-    markup(sections.head(report), "header")
-    first, *others = sections.sections(report)
+    ui.page_title(f"{title(report)} · Strategy Studio")
+    markup(head(report), "header")
+    first, *others = sections(report)
     with ui.element("nav").props('aria-label="Contents"'):
         for section in (first, *others):
             ui.link(section.title, f"#section-{section.name}")

@@ -12,11 +12,10 @@ from typing import Any
 from nicegui import ui
 
 from pipeline.report.figures import setting
-from pipeline.report.heatmap import Mode, heatmap
+from pipeline.report.heatmap import Mode, choices, heatmap, scores_of
 from pipeline.report.loading import ReportData
-from pipeline.report.payload import DETAIL_LIMIT, DETAILED, choices, scores_of
 from pipeline.report.theme import Figure
-from pipeline.report.trades import around, trades_on_candles
+from pipeline.report.trades import DETAILED, one_trade, trades_on_candles
 from pipeline.results.artifacts import ScoreSurface
 from pipeline.web.studio.frame import Theme
 
@@ -146,11 +145,9 @@ class Trades:
         self._plot = place("trades", theme, self._figure(0))
         on_choice("trades-choice", lambda value: theme.redraw(self._plot, self._figure(int(value))))
 
-    def _figure(self, chosen: int) -> Figure:
+    def _figure(self, choice: int) -> Figure:
         """Draw all trades for 0, else that one of the newest `DETAILED`."""
         assert self._candles is not None, "nothing to choose without candles"
-        if chosen == 0:
+        if choice == 0:
             return trades_on_candles(self._candles, self._trades)
-        trade = self._trades[-DETAILED:][chosen - 1]
-        span = around(self._candles, trade)
-        return trades_on_candles(self._candles, self._trades, span, limit=DETAIL_LIMIT)
+        return one_trade(self._candles, self._trades, self._trades[-DETAILED:][choice - 1])
