@@ -13,17 +13,28 @@ from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
+from support.parameters import (
+    DENSITY,
+    DEPTH,
+    LOOKBACK,
+    REJECTION,
+    SIZE,
+    SPREAD,
+    STOP,
+    TARGET,
+    VOLUME,
+)
 from support.runs import run, run_here
 
 MARKET = ("market=demo_null", "market.timeframe=1h", "data.days=200")
 VALUES = {
-    "pierce_depth": 0.0005,
-    "rejection_candles": 4,
-    "volume_spike_threshold": 1.5,
-    "reversal_candle_size": 0.5,
-    "key_level_lookback": 100,
-    "stop_distance": 1.0,
-    "target_multiple": 2.0,
+    DEPTH: 0.0005,
+    REJECTION: 4,
+    VOLUME: 1.5,
+    SIZE: 0.5,
+    LOOKBACK: 100,
+    STOP: 1.0,
+    TARGET: 2.0,
 }
 COMBINATION = tuple(f"parameters.{name}={value}" for name, value in VALUES.items())
 
@@ -89,7 +100,7 @@ def test_the_file_names_market_candles_and_parameters(content, expected):
     assert content["market"] == "synthetic:NOEDGE/USDT:1h"
     assert content["synthetic"] is True
     assert content["data_hash"] == expected[0].sha256
-    off = {"min_stop_density_score": 0.5, "max_spread_tolerance": None}
+    off = {DENSITY: 0.5, SPREAD: None}
     assert content["parameters"] == VALUES | off
 
 
@@ -138,9 +149,9 @@ def test_a_mistake_is_named(here, arguments, sentence):
 
 
 def test_a_combination_off_the_grid_can_be_asked_for(tmp_path):
-    arguments = [*COMBINATION, "parameters.max_spread_tolerance=5", "json_file=out.json"]
-    arguments[0] = "parameters.pierce_depth=0.00123"
+    arguments = [*COMBINATION, f"parameters.{SPREAD}=5", "json_file=out.json"]
+    arguments[0] = f"parameters.{DEPTH}=0.00123"
     finished = run_here(tmp_path, *MARKET, *arguments, command="backtest")
     assert finished.status == 0
     stored = json.loads((tmp_path / "out.json").read_text("utf-8"))["parameters"]
-    assert (stored["pierce_depth"], stored["max_spread_tolerance"]) == (0.00123, 5)
+    assert (stored[DEPTH], stored[SPREAD]) == (0.00123, 5)

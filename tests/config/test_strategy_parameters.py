@@ -1,5 +1,7 @@
 """The search space of LIQUIDITY SWEEP V3 as the table of liquidity_sweep rules §3 has it."""
 
+from support.parameters import NAMES
+
 TABLE = {
     "pierce_depth": ((0.0005, 0.001, 0.002, 0.003, 0.004, 0.005), 0.0005, 0.005),
     "rejection_candles": ((1, 2, 3, 4, 5), 1, 5),
@@ -11,6 +13,10 @@ TABLE = {
     "min_stop_density_score": ((0.5,), None, None),
     "max_spread_tolerance": ((None,), None, None),
 }
+
+
+def test_the_names_that_other_tests_use_are_those_of_the_table():
+    assert tuple(TABLE) == NAMES
 
 
 def test_the_table(train_config):

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.estimate.estimate import TRIAL, TRIAL_GROWTH, History, Work
 from pipeline.estimate.probe import grid_of
+from support.parameters import STOP
 
 GRID, TABLES, BARS = 201_600, 35, 365 * 288
 
@@ -75,7 +76,7 @@ def test_every_point_of_a_continuous_space_has_its_own_table(work, only):
 
 
 def test_a_grid_too_large_to_hold_leaves_no_surface_and_has_no_evidence(work, only):
-    fine = work("strategy.parameters.stop_distance.grid=[" + ",".join(
+    fine = work(f"strategy.parameters.{STOP}.grid=[" + ",".join(
         str(k / 100) for k in range(1, 400)) + "]")  # fmt: skip
     assert fine.grid.size == GRID // 4 * 399 > 10**7
     assert fine.seconds(only(search=1.0)) == 9 * 90 * fine.grid.size

@@ -7,6 +7,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.estimate.estimate import estimate
 from pipeline.estimate.probe import grid_of, measure_speed, thin
+from support.parameters import DEPTH, STOP
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +31,12 @@ def test_an_estimate_is_the_same_for_the_same_speed(configured, only):
 
 def test_a_strategy_without_its_parameter_is_refused(configured):
     with pytest.raises(UserError, match="pierce_depth is missing"):
-        measure_speed(configured("market=demo_null", "~strategy.parameters.pierce_depth"))
+        measure_speed(configured("market=demo_null", f"~strategy.parameters.{DEPTH}"))
 
 
 def test_a_grid_too_large_to_hold_is_timed_too(configured):
     fine = ",".join(str(k / 1000) for k in range(1, 4000))
-    config = configured("market=demo", f"strategy.parameters.stop_distance.grid=[{fine}]")
+    config = configured("market=demo", f"strategy.parameters.{STOP}.grid=[{fine}]")
     assert measure_speed(config).search > 0
 
 

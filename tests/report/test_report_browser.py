@@ -12,6 +12,7 @@ from pipeline.report.page import page
 from pipeline.results.artifacts import ScoreSummary
 from support.contrast import poor
 from support.narrow import cut_off
+from support.parameters import STOP, TARGET
 
 DRAWN = "document.querySelectorAll('.figure .main-svg').length >= 8"
 HEAT = "document.getElementById('heatmap').data[0]"
@@ -57,12 +58,12 @@ def test_it_draws_in_every_theme_and_width(browser, file, scheme, width):
 def test_the_axes_of_the_heatmap_can_be_changed(browser, file, report):
     scores = report.artifacts.scores
     with opened(browser, file) as tab:
-        tab.select_option("#heatmap-x", "target_multiple")
-        tab.select_option("#heatmap-y", "stop_distance")
+        tab.select_option("#heatmap-x", TARGET)
+        tab.select_option("#heatmap-y", STOP)
         shown = tab.evaluate(HEAT)
-        assert shown["x"] == [f"{value:g}" for value in scores.axes["target_multiple"]]
-        assert shown["y"] == [f"{value:g}" for value in scores.axes["stop_distance"]]
-        tab.select_option("#heatmap-y", "target_multiple")  # the axes change places
+        assert shown["x"] == [f"{value:g}" for value in scores.axes[TARGET]]
+        assert shown["y"] == [f"{value:g}" for value in scores.axes[STOP]]
+        tab.select_option("#heatmap-y", TARGET)  # the axes change places
         assert tab.evaluate(HEAT)["y"] == shown["x"]
         flipped = tab.evaluate(f"{HEAT}.z")
         assert flipped == [list(column) for column in zip(*shown["z"], strict=True)]
@@ -114,7 +115,7 @@ def test_a_large_grid_shows_the_best_of_every_pair_and_no_slice(browser, report,
     with opened(browser, path) as tab:
         assert tab.locator("#heatmap-mode").count() == 0
         tab.get_by_text("no other can be held at a value").wait_for()
-        tab.select_option("#heatmap-x", "target_multiple")
-        tab.select_option("#heatmap-y", "stop_distance")
+        tab.select_option("#heatmap-x", TARGET)
+        tab.select_option("#heatmap-y", STOP)
         shown = np.array(tab.evaluate(f"{HEAT}.z"), dtype=float)
-        assert shown == pytest.approx(best(scores, "target_multiple", "stop_distance"), rel=1e-4)
+        assert shown == pytest.approx(best(scores, TARGET, STOP), rel=1e-4)

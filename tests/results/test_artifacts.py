@@ -18,6 +18,7 @@ from pipeline.results.artifacts import (
     read_artifacts,
     write_artifacts,
 )
+from support.parameters import DEPTH, SPREAD
 
 ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"
 
@@ -34,7 +35,7 @@ def artifacts() -> ArtifactSet:
         trades=trades,
         windows=[{"train": [0, 90], "net_profit": 0.1}, {"train": [30, 120], "net_profit": None}],
         scores=ScoreSurface(
-            axes={"pierce_depth": [0.001, 0.002], "max_spread_tolerance": [None, 1.0, 2.0]},
+            axes={DEPTH: [0.001, 0.002], SPREAD: [None, 1.0, 2.0]},
             metrics={"net_profit": np.float32([[1, 2, 3], [4, np.nan, 6]])},
         ),
     )
@@ -86,10 +87,10 @@ def test_what_luck_shows_is_read_back(
 
 def test_a_summary_is_read_back(tmp_path: Path, artifacts: ArtifactSet) -> None:
     summary = ScoreSummary(
-        axes={"pierce_depth": [0.001, 0.002], "max_spread_tolerance": [None, 1.0]},
+        axes={DEPTH: [0.001, 0.002], SPREAD: [None, 1.0]},
         index=np.array([3, 0]),
         score=np.array([2.5, 1.0]),
-        pairs={("pierce_depth", "max_spread_tolerance"): np.array([[1.0, np.nan], [0.5, 2.5]])},
+        pairs={(DEPTH, SPREAD): np.array([[1.0, np.nan], [0.5, 2.5]])},
     )
     write_artifacts(tmp_path, ID, replace(artifacts, scores=None, summary=summary))
     read = read_artifacts(tmp_path, ID)

@@ -10,6 +10,7 @@ from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.explanation import explain, track_record_needed
 from pipeline.validation.stages import judge
 from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
+from support.parameters import DEPTH, SPREAD, STOP
 
 
 def configuration(stage=None, synthetic=False, statistics=None, **figures):
@@ -293,14 +294,14 @@ def test_is_overfit_in_words(value, words):
 
 def test_parameters_that_moved_over_the_windows():
     spread = {
-        "pierce_depth": {"min": 0.0005, "median": 0.001, "max": 0.002},
-        "stop_distance": {"min": 2.0, "median": 2.0, "max": 2.0},
-        "max_spread_tolerance": {"min": 5.0, "median": None, "max": None},
+        DEPTH: {"min": 0.0005, "median": 0.001, "max": 0.002},
+        STOP: {"min": 2.0, "median": 2.0, "max": 2.0},
+        SPREAD: {"min": 5.0, "median": None, "max": None},
     }
     found = caveat("did not agree", parameter_spread=spread)
     assert "pierce_depth 0.0005 to 0.002 (median 0.001)" in found
     assert "max_spread_tolerance 5 to off (median off)" in found
-    assert "stop_distance" not in found
+    assert STOP not in found
 
 
 def test_ambiguous_exits_and_bands():

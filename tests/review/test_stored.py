@@ -11,6 +11,7 @@ from gpu_engine.records import METRICS
 from pipeline.results.artifacts import read_artifacts
 from pipeline.results.document import validate_document
 from pipeline.search.ranking import plateau
+from support.parameters import DEPTH
 from support.runs import SMALL_SHAPE
 
 
@@ -38,7 +39,7 @@ def test_the_job_is_completed_and_knows_its_configuration(demo):
     assert (job.market, job.optimizer, job.seed) == ("synthetic:DEMO/USDT:5m", "grid", 0)
     assert job.started_at <= job.finished_at <= datetime.now(UTC)
     assert job.config_hash == demo.result["provenance"]["config_hash"]
-    assert job.config["strategy"]["parameters"]["pierce_depth"]["grid"] == [0.0005, 0.001, 0.002]
+    assert job.config["strategy"]["parameters"][DEPTH]["grid"] == [0.0005, 0.001, 0.002]
     assert "storage" not in job.config  # a password may be in it
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from pipeline import monitor, verify
 from pipeline.review.live_orders import record_execution
 from pipeline.sweeps.judging import judge_together
+from support.parameters import STOP
 from support.runs import QUICK, ask, run
 from support.stored import TRAINED_BARS, command, fading_candles, write
 
@@ -79,7 +80,7 @@ def test_a_changed_day_of_the_series(fading):
 def test_changed_parameters_of_a_window(fading):
     (folder,) = fading.artifacts
     windows = json.loads((folder / "windows.json").read_text())
-    windows[0]["parameters"]["stop_distance"] = 0.5
+    windows[0]["parameters"][STOP] = 0.5
     (folder / "windows.json").write_text(json.dumps(windows))
     finished = command(verify, fading.folder, "latest")
     assert_differs(finished, "number of trades: stored ")

@@ -10,6 +10,17 @@ from hypothesis import strategies as st
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import RiskLimits, Window
 from support.agreement import assert_same_metrics
+from support.parameters import (
+    DENSITY,
+    DEPTH,
+    LOOKBACK,
+    REJECTION,
+    SIZE,
+    SPREAD,
+    STOP,
+    TARGET,
+    VOLUME,
+)
 from support.spaces import assert_identical, coarse_market, small_space
 
 N_BARS = 2000
@@ -18,24 +29,24 @@ WINDOWS = (WHOLE, Window(300, 900), Window(900, 1500))
 
 GRIDS = {
     "exits fastest": {
-        "pierce_depth": (0.001, 0.008),
-        "key_level_lookback": (20, 50, 100),
-        "stop_distance": (0.5, 1.0),
-        "target_multiple": (1.5, 2.0, 3.0),
+        DEPTH: (0.001, 0.008),
+        LOOKBACK: (20, 50, 100),
+        STOP: (0.5, 1.0),
+        TARGET: (1.5, 2.0, 3.0),
     },
     "density fastest": {
-        "reversal_candle_size": (0.25, 0.5),
-        "stop_distance": (0.5, 1.0, 2.0),
-        "target_multiple": (1.5, 3.0),
-        "min_stop_density_score": (0.0, 0.5, 0.75),
+        SIZE: (0.25, 0.5),
+        STOP: (0.5, 1.0, 2.0),
+        TARGET: (1.5, 3.0),
+        DENSITY: (0.0, 0.5, 0.75),
     },
     "density and spread fastest": {
-        "rejection_candles": (1, 3),
-        "volume_spike_threshold": (1.0, 2.0),
-        "reversal_candle_size": (0.25, 0.75),
-        "target_multiple": (1.5, 3.0),
-        "min_stop_density_score": (0.0, 0.75),
-        "max_spread_tolerance": (None, 150.0),
+        REJECTION: (1, 3),
+        VOLUME: (1.0, 2.0),
+        SIZE: (0.25, 0.75),
+        TARGET: (1.5, 3.0),
+        DENSITY: (0.0, 0.75),
+        SPREAD: (None, 150.0),
     },
     "one combination": {},
 }
@@ -100,11 +111,11 @@ def test_backends_answer_alike(backend):
 
 
 RANGES = {
-    "pierce_depth": (0.001, 0.01),
-    "key_level_lookback": (20, 100),
-    "reversal_candle_size": (0.25, 0.75),
-    "stop_distance": (0.5, 2.0),
-    "target_multiple": (1.5, 3.0),
+    DEPTH: (0.001, 0.01),
+    LOOKBACK: (20, 100),
+    SIZE: (0.25, 0.75),
+    STOP: (0.5, 2.0),
+    TARGET: (1.5, 3.0),
 }
 
 

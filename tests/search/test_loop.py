@@ -14,19 +14,20 @@ from pipeline.search import grid, loop
 from pipeline.search.grid import score_grid
 from pipeline.search.loop import SearchSettings, search
 from pipeline.search.ranking import best, plateau, stability
+from support.parameters import DENSITY, DEPTH, LOOKBACK, SIZE, STOP, TARGET
 from support.spaces import coarse_market, small_space
 
 N_BARS = 2000
 WINDOWS = (Window(0, 1000), Window(500, 1500), Window(1000, 2000))
 GRIDS = {
-    "pierce_depth": (0.001, 0.008),
-    "reversal_candle_size": (0.25, 0.5),
-    "key_level_lookback": (20, 100),
-    "stop_distance": (0.5, 1.0, 2.0),
-    "target_multiple": (1.5, 3.0),
-    "min_stop_density_score": (0.0, 0.2, 0.5),  # 0 and 0.2 pass the same rows: ties
+    DEPTH: (0.001, 0.008),
+    SIZE: (0.25, 0.5),
+    LOOKBACK: (20, 100),
+    STOP: (0.5, 1.0, 2.0),
+    TARGET: (1.5, 3.0),
+    DENSITY: (0.0, 0.2, 0.5),  # 0 and 0.2 pass the same rows: ties
 }
-RANGES = {"pierce_depth": (0.001, 0.01), "stop_distance": (0.5, 2.0), "target_multiple": (1.5, 4)}
+RANGES = {DEPTH: (0.001, 0.01), STOP: (0.5, 2.0), TARGET: (1.5, 4)}
 
 GRID = SearchSettings("grid", 0, 10, "net_profit", "peak", 5, seed=7)
 RANDOM = replace(GRID, method="random", budget=40)
@@ -79,7 +80,7 @@ def test_grid_finds_what_a_plain_search_finds(evaluator, space, objective, selec
 def test_ties_go_to_the_lower_index_in_grid_order(evaluator, space):
     """Density 0 and 0.2 are the same; 0 comes first although it is the fastest axis."""
     for found in search(evaluator, WINDOWS, GRID, ignore):
-        assert space.parameters(found.point)["min_stop_density_score"] in (0.0, 0.5)
+        assert space.parameters(found.point)[DENSITY] in (0.0, 0.5)
 
 
 def test_plateau_and_peak_can_differ(evaluator):

@@ -8,22 +8,23 @@ import pytest
 from pipeline.search import random
 from pipeline.search.bayesian import BayesianSearch
 from pipeline.search.random import RandomSearch
+from support.parameters import DEPTH, LOOKBACK, REJECTION, SPREAD, STOP, TARGET
 from support.spaces import small_space
 
 BUDGET, BATCH = 25, 10
 
 GRIDS = {
-    "pierce_depth": (0.001, 0.004, 0.009),
-    "rejection_candles": (1, 2, 5),
-    "key_level_lookback": (20, 50, 100),
-    "stop_distance": (0.5, 1.0),
-    "max_spread_tolerance": (None, 5.0),
+    DEPTH: (0.001, 0.004, 0.009),
+    REJECTION: (1, 2, 5),
+    LOOKBACK: (20, 50, 100),
+    STOP: (0.5, 1.0),
+    SPREAD: (None, 5.0),
 }
 RANGES = {
-    "pierce_depth": (0.001, 0.01),
-    "rejection_candles": (1, 5),
-    "key_level_lookback": (20, 200),
-    "stop_distance": (0.5, 2.0),
+    DEPTH: (0.001, 0.01),
+    REJECTION: (1, 5),
+    LOOKBACK: (20, 200),
+    STOP: (0.5, 2.0),
 }
 
 
@@ -44,7 +45,7 @@ def make(request):
 def space(request):
     if request.param == "discrete":
         return small_space(**GRIDS)
-    spread = {"max_spread_tolerance": (None, 5.0)}
+    spread = {SPREAD: (None, 5.0)}
     return small_space(continuous=True, ranges=RANGES, **spread)
 
 
@@ -102,7 +103,7 @@ def test_points_lie_in_the_space(make, space):
 
 def test_integers_are_whole_and_vary(make, space):
     points = asked(make(space, BUDGET, 1))
-    for name in ("rejection_candles", "key_level_lookback"):
+    for name in (REJECTION, LOOKBACK):
         column = points[:, [d.parameter.name for d in space.dimensions].index(name)]
         np.testing.assert_array_equal(column, np.rint(column))
         assert len(np.unique(column)) >= 3
@@ -152,7 +153,7 @@ def test_bayesian_asks_a_batch_before_it_hears_a_score():
 
 
 def test_bayesian_finds_more_than_random():
-    ranges = {"pierce_depth": (0.0, 1.0), "stop_distance": (0.5, 2.0), "target_multiple": (1.5, 4)}
+    ranges = {DEPTH: (0.0, 1.0), STOP: (0.5, 2.0), TARGET: (1.5, 4)}
     space = small_space(continuous=True, ranges=ranges)
 
     def bump(points):

@@ -10,19 +10,21 @@ from hypothesis import strategies as st
 
 from pipeline.search.space import single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
+from support.parameters import (
+    DENSITY,
+    DEPTH,
+    LOOKBACK,
+    REJECTION,
+    SIZE,
+    SPREAD,
+    STOP,
+    TARGET,
+    VOLUME,
+    combination,
+)
 from support.spaces import LOOSE, small_space
 
-FIRST = {
-    "pierce_depth": 0.0005,
-    "rejection_candles": 1,
-    "volume_spike_threshold": 1.5,
-    "reversal_candle_size": 0.5,
-    "key_level_lookback": 20,
-    "stop_distance": 0.5,
-    "target_multiple": 1.5,
-    "min_stop_density_score": 0.5,
-    "max_spread_tolerance": None,
-}
+FIRST = combination(0.0005, 1, 1.5, 0.5, 20, 0.5, 1.5)
 
 
 def parameters_at(space, index):
@@ -40,13 +42,13 @@ def test_default_grid_has_201_600_combinations_in_the_order_of_the_spec(default_
     ("index", "changed"),
     [
         (0, {}),
-        (1, {"target_multiple": 2.0}),
-        (6, {"stop_distance": 1.0}),
-        (24, {"key_level_lookback": 50}),
-        (24 * 5, {"reversal_candle_size": 0.75}),
-        (24 * 35, {"volume_spike_threshold": 2.0}),
-        (24 * 35 * 8, {"rejection_candles": 2}),
-        (24 * 35 * 8 * 5, {"pierce_depth": 0.001}),
+        (1, {TARGET: 2.0}),
+        (6, {STOP: 1.0}),
+        (24, {LOOKBACK: 50}),
+        (24 * 5, {SIZE: 0.75}),
+        (24 * 35, {VOLUME: 2.0}),
+        (24 * 35 * 8, {REJECTION: 2}),
+        (24 * 35 * 8 * 5, {DEPTH: 0.001}),
     ],
 )
 def test_last_parameter_runs_fastest(default_space, index, changed):
@@ -56,21 +58,21 @@ def test_last_parameter_runs_fastest(default_space, index, changed):
 def test_last_index_is_the_last_value_of_every_grid(default_space):
     assert parameters_at(default_space(), 201_599) == {
         **FIRST,
-        "pierce_depth": 0.005,
-        "rejection_candles": 5,
-        "volume_spike_threshold": 5.0,
-        "reversal_candle_size": 2.0,
-        "key_level_lookback": 200,
-        "stop_distance": 2.0,
-        "target_multiple": 4.0,
+        DEPTH: 0.005,
+        REJECTION: 5,
+        VOLUME: 5.0,
+        SIZE: 2.0,
+        LOOKBACK: 200,
+        STOP: 2.0,
+        TARGET: 4.0,
     }
 
 
 def test_whole_numbers_come_out_as_int_and_all_others_as_float(default_space):
     kinds = {name: type(value) for name, value in parameters_at(default_space(), 7).items()}
     integers = {name for name, kind in kinds.items() if kind is int}
-    assert integers == {"rejection_candles", "key_level_lookback"}
-    assert kinds.pop("max_spread_tolerance") is type(None)
+    assert integers == {REJECTION, LOOKBACK}
+    assert kinds.pop(SPREAD) is type(None)
     assert set(kinds.values()) == {int, float}
 
 
@@ -79,7 +81,7 @@ def test_whole_numbers_come_out_as_int_and_all_others_as_float(default_space):
     st.data(),
 )
 def test_indices_decode_row_major(sizes, data):
-    names = ("pierce_depth", "key_level_lookback", "stop_distance", "min_stop_density_score")
+    names = (DEPTH, LOOKBACK, STOP, DENSITY)
     grids = {name: tuple(range(10, 10 + n)) for name, n in zip(names, sizes, strict=True)}
     space = small_space(**grids)
     index = data.draw(st.integers(0, space.size - 1))
@@ -90,11 +92,11 @@ def test_indices_decode_row_major(sizes, data):
 
 
 def test_none_is_the_infinity_that_lets_everything_pass():
-    space = small_space(max_spread_tolerance=(None, 5.0))
+    space = small_space(**{SPREAD: (None, 5.0)})
     off, five = space.points(np.arange(2))
     assert (off[-1], five[-1]) == (math.inf, 5.0)
-    assert space.parameters(off)["max_spread_tolerance"] is None
-    assert space.parameters(five)["max_spread_tolerance"] == 5.0
+    assert space.parameters(off)[SPREAD] is None
+    assert space.parameters(five)[SPREAD] == 5.0
 
 
 @given(st.integers(0, 201_599))
@@ -106,19 +108,19 @@ def test_a_combination_by_name_is_its_point(default_space, index):
 
 def test_loosest_is_the_most_permissive_threshold_of_the_grid(default_space):
     assert default_space().loosest() == {
-        "pierce_depth": 0.0005,
-        "rejection_candles": 5.0,
-        "volume_spike_threshold": 1.5,
-        "min_stop_density_score": 0.5,
+        DEPTH: 0.0005,
+        REJECTION: 5.0,
+        VOLUME: 1.5,
+        DENSITY: 0.5,
     }
 
 
 def test_loosest_names_the_spread_filter_only_when_the_search_sets_it():
-    assert "max_spread_tolerance" not in small_space().loosest()
-    assert small_space(max_spread_tolerance=(3.0, 5.0)).loosest()["max_spread_tolerance"] == 5.0
+    assert SPREAD not in small_space().loosest()
+    assert small_space(**{SPREAD: (3.0, 5.0)}).loosest()[SPREAD] == 5.0
     # Off is among the choices: rows of any spread are needed, and the spread of every row too.
-    mixed = small_space(max_spread_tolerance=(None, 5.0)).loosest()
-    assert mixed["max_spread_tolerance"] == math.inf
+    mixed = small_space(**{SPREAD: (None, 5.0)}).loosest()
+    assert mixed[SPREAD] == math.inf
 
 
 def test_continuous_space_keeps_parameters_without_a_range_on_their_grid(default_space):
@@ -126,18 +128,18 @@ def test_continuous_space_keeps_parameters_without_a_range_on_their_grid(default
     assert not space.discrete
     chosen = {d.parameter.name: d.choices for d in space.dimensions if d.choices is not None}
     assert {name: values.tolist() for name, values in chosen.items()} == {
-        "min_stop_density_score": [0.5],
-        "max_spread_tolerance": [math.inf],
+        DENSITY: [0.5],
+        SPREAD: [math.inf],
     }
     ranges = {d.parameter.name: (d.low, d.high) for d in space.dimensions if d.choices is None}
     assert ranges == {
-        "pierce_depth": (0.0005, 0.005),
-        "rejection_candles": (1, 5),
-        "volume_spike_threshold": (1.5, 5),
-        "reversal_candle_size": (0.5, 2),
-        "key_level_lookback": (20, 200),
-        "stop_distance": (0.5, 2),
-        "target_multiple": (1.5, 4),
+        DEPTH: (0.0005, 0.005),
+        REJECTION: (1, 5),
+        VOLUME: (1.5, 5),
+        SIZE: (0.5, 2),
+        LOOKBACK: (20, 200),
+        STOP: (0.5, 2),
+        TARGET: (1.5, 4),
     }
 
 
@@ -146,7 +148,7 @@ def test_continuous_loosest_is_the_open_end_of_each_range(default_space):
 
 
 def test_continuous_without_any_range_is_discrete():
-    assert small_space(continuous=True, pierce_depth=(0.1, 0.2)).discrete
+    assert small_space(continuous=True, **{DEPTH: (0.1, 0.2)}).discrete
 
 
 def test_single_point_is_a_space_of_one():

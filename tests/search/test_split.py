@@ -15,17 +15,18 @@ from pipeline.search import loop, split
 from pipeline.search.grid import surface_of
 from pipeline.search.loop import SearchSettings, search
 from pipeline.search.split import SplitEvaluator
+from support.parameters import DENSITY, DEPTH, LOOKBACK, STOP, TARGET
 from support.spaces import coarse_market, small_space
 
 N_BARS = 1000
 WINDOWS = (Window(0, 600), Window(400, 1000))
 #: Eight slabs of 12: stops and targets vary in each, and so does the density, which is fastest.
 GRIDS = {
-    "pierce_depth": (0.001, 0.002, 0.004, 0.008),
-    "key_level_lookback": (20, 100),
-    "stop_distance": (0.5, 1.0),
-    "target_multiple": (1.5, 2.0, 3.0),
-    "min_stop_density_score": (0.0, 0.2),  # both pass the same rows: ties
+    DEPTH: (0.001, 0.002, 0.004, 0.008),
+    LOOKBACK: (20, 100),
+    STOP: (0.5, 1.0),
+    TARGET: (1.5, 2.0, 3.0),
+    DENSITY: (0.0, 0.2),  # both pass the same rows: ties
 }
 SETTINGS = SearchSettings("grid", 0, 1, "net_profit", "plateau", 3, seed=0)
 

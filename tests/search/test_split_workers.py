@@ -12,14 +12,15 @@ from gpu_engine.scoring import ScoreRule
 from pipeline.executors.processes import Processes
 from pipeline.search.grid import Scores
 from pipeline.search.split import SplitEvaluator
+from support.parameters import DEPTH, LOOKBACK, SIZE, TARGET
 from support.spaces import coarse_market, small_space
 
 WINDOWS = (Window(0, 900), Window(600, 1500))
 GRIDS = {
-    "pierce_depth": (0.001, 0.002, 0.004, 0.008),
-    "reversal_candle_size": (0.25, 0.5),
-    "key_level_lookback": (20, 100),
-    "target_multiple": (1.5, 2.0, 3.0),
+    DEPTH: (0.001, 0.002, 0.004, 0.008),
+    SIZE: (0.25, 0.5),
+    LOOKBACK: (20, 100),
+    TARGET: (1.5, 2.0, 3.0),
 }
 
 

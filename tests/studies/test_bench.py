@@ -16,12 +16,13 @@ from pipeline.studies.bench.setting import REFINED, repeated
 from pipeline.studies.bench.timing import Training, time_grid
 from pipeline.training.provenance import describe, peak_memory
 from support.coarse import coarse_candles
+from support.parameters import LOOKBACK, REJECTION, SIZE, VOLUME
 
 SMALL = (
-    "strategy.parameters.key_level_lookback.grid=[20,50]",
-    "strategy.parameters.reversal_candle_size.grid=[0.5]",
-    "strategy.parameters.volume_spike_threshold.grid=[1.5,2]",
-    "strategy.parameters.rejection_candles.grid=[3]",
+    f"strategy.parameters.{LOOKBACK}.grid=[20,50]",
+    f"strategy.parameters.{SIZE}.grid=[0.5]",
+    f"strategy.parameters.{VOLUME}.grid=[1.5,2]",
+    f"strategy.parameters.{REJECTION}.grid=[3]",
     "optimizer.trials=5",
     "optimizer.batch=5",
     "validation.train=2",

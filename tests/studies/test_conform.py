@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.studies.conform import main
+from support.parameters import SPREAD
 
 GOLDEN = Path(__file__).resolve().parents[1] / "gpu_engine/golden/synthetic_ticks.json"
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
@@ -112,8 +113,8 @@ def test_a_null_metric_is_undefined_and_nothing_else(golden, conform):
 
 
 def test_the_spread_filter_may_be_off_or_absent(golden, conform):
-    golden["cases"][0]["parameters"].pop("max_spread_tolerance", None)
-    golden["cases"][1]["parameters"]["max_spread_tolerance"] = None
+    golden["cases"][0]["parameters"].pop(SPREAD, None)
+    golden["cases"][1]["parameters"][SPREAD] = None
     assert conform(golden)[0] == 0
 
 
@@ -122,14 +123,14 @@ def test_a_spread_filter_that_passes_everything_changes_nothing(golden, conform)
     every = json.loads(GOLDEN.read_text())["cases"]
     golden["cases"] = [c for c in every if c["trades"] and c["trades"][0][1] > 288][:2]
     for case in golden["cases"]:
-        case["parameters"]["max_spread_tolerance"] = 1e9
+        case["parameters"][SPREAD] = 1e9
     status, lines, _ = conform(golden, "--backend", "numpy")
     assert (status, lines[1:]) == (0, ["  numpy: 2 of 2 cases agree"])
 
 
 def test_a_spread_filter_that_passes_nothing_leaves_no_trade(golden, conform):
     golden["cases"] = golden["cases"][:1]
-    golden["cases"][0]["parameters"]["max_spread_tolerance"] = -1.0
+    golden["cases"][0]["parameters"][SPREAD] = -1.0
     golden["cases"][0]["trades"] = []
     golden["cases"][0]["metrics"] = {"sample_size": 0, "net_profit": 0.0}
     assert conform(golden)[0] == 0

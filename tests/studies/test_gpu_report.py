@@ -14,6 +14,7 @@ from pipeline.studies.bench import gpu
 from pipeline.studies.bench.pack import pack
 from support.backends import named
 from support.host_device import needs_compiler
+from support.parameters import DEPTH, VOLUME
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def packed(raw, tmp_path_factory):
 
 @needs_compiler
 def test_every_figure_is_measured(packed):
-    small = {"pierce_depth": 1, "volume_spike_threshold": 2}
+    small = {DEPTH: 1, VOLUME: 2}
     grid = gpu.finer(gpu.read_grid(packed), small)
     report = gpu.measure(gpu.read_candles(packed), named("cuda on host"), grid, small, (small,))
     assert (report["combinations"], report["fine_combinations"]) == (8400, 8400)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from pipeline.results.database import Repository, open_database
 from pipeline.results.models import Base
 from pipeline.results.records import Configuration
+from support.parameters import DEPTH, SPREAD
 
 KINDS = ["sqlite", "postgresql"]
 
@@ -98,7 +99,7 @@ def example() -> Callable[..., Configuration]:
             "timeframe": "5m",
             "lifecycle_stage": "VALIDATION",
             "synthetic": False,
-            "parameters": {"pierce_depth": 0.001, "max_spread_tolerance": None},
+            "parameters": {DEPTH: 0.001, SPREAD: None},
             "in_sample": {"net_profit": 0.5},
             "out_of_sample": {"net_profit": 0.1, "sharpe_ratio": 1.5, "sample_size": 40},
             "statistics": {"p_value": 0.03},

@@ -23,18 +23,19 @@ from pipeline.cli.command import run as run_command
 from pipeline.config import BacktestConfig, FetchConfig, TrainConfig
 from pipeline.results import database
 from pipeline.results.database import open_database
+from support.parameters import DEPTH, LOOKBACK, REJECTION, SIZE, STOP, TARGET, VOLUME
 
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Three parameters of 72 combinations, so that a grid takes no time.
 SMALL_GRID = (
-    "strategy.parameters.pierce_depth.grid=[0.0005,0.001,0.002]",
-    "strategy.parameters.rejection_candles.grid=[3]",
-    "strategy.parameters.volume_spike_threshold.grid=[1.5,2.5]",
-    "strategy.parameters.reversal_candle_size.grid=[1.0]",
-    "strategy.parameters.key_level_lookback.grid=[50,100]",
-    "strategy.parameters.stop_distance.grid=[1.0,2.0]",
-    "strategy.parameters.target_multiple.grid=[2.0,3.0,4.0]",
+    f"strategy.parameters.{DEPTH}.grid=[0.0005,0.001,0.002]",
+    f"strategy.parameters.{REJECTION}.grid=[3]",
+    f"strategy.parameters.{VOLUME}.grid=[1.5,2.5]",
+    f"strategy.parameters.{SIZE}.grid=[1.0]",
+    f"strategy.parameters.{LOOKBACK}.grid=[50,100]",
+    f"strategy.parameters.{STOP}.grid=[1.0,2.0]",
+    f"strategy.parameters.{TARGET}.grid=[2.0,3.0,4.0]",
 )
 SMALL_SHAPE = (3, 1, 2, 1, 2, 2, 3, 1, 1)
 SMALL_SIZE = 72

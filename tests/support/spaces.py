@@ -10,19 +10,10 @@ from pipeline.search.space import make_space
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from support.backends import named
 from support.coarse import coarse_candles
+from support.parameters import combination
 
 #: One combination that trades often on coarse candles.
-LOOSE = {
-    "pierce_depth": 0.001,
-    "rejection_candles": 5,
-    "volume_spike_threshold": 1.0,
-    "reversal_candle_size": 0.25,
-    "key_level_lookback": 50,
-    "stop_distance": 1.0,
-    "target_multiple": 2.0,
-    "min_stop_density_score": 0.0,
-    "max_spread_tolerance": None,
-}
+LOOSE = combination(0.001, 5, 1.0, 0.25, 50, 1.0, 2.0, 0.0, None)
 
 
 class Values(NamedTuple):

@@ -16,20 +16,11 @@ from pipeline.market_data.raw import COLUMNS, PRICES
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.planting import plant_edge
+from support.parameters import combination
 from support.runs import SMALL_GRID, Finished, run_here
 
 #: In `SMALL_GRID`.
-PLANTED = {
-    "pierce_depth": 0.001,
-    "rejection_candles": 3,
-    "volume_spike_threshold": 1.5,
-    "reversal_candle_size": 1.0,
-    "key_level_lookback": 50,
-    "stop_distance": 1.0,
-    "target_multiple": 2.0,
-    "min_stop_density_score": 0.5,
-    "max_spread_tolerance": None,
-}
+PLANTED = combination(0.001, 3, 1.5, 1.0, 50, 1.0, 2.0)
 DAYS, TRAINED_DAYS, BARS_A_DAY = 260, 170, 96
 TRAINED_BARS = TRAINED_DAYS * BARS_A_DAY
 TRAINED_UNTIL = "2023-06-20"

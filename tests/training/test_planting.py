@@ -14,20 +14,11 @@ from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.training.planting import DRIFT_BARS, TOO_FAR, plant_edge, shifted
+from support.parameters import DEPTH, combination
 
 NUMBA = choose("numba").backend
 DAYS = 40
-PLANTED = {
-    "pierce_depth": 0.001,
-    "rejection_candles": 3,
-    "volume_spike_threshold": 1.5,
-    "reversal_candle_size": 0.5,
-    "key_level_lookback": 50,
-    "stop_distance": 1.0,
-    "target_multiple": 2.0,
-    "min_stop_density_score": 0.5,
-    "max_spread_tolerance": None,
-}
+PLANTED = combination(0.001, 3, 1.5, 0.5, 50, 1.0, 2.0)
 
 
 def null_candles(seed=0):
@@ -154,7 +145,7 @@ def test_a_strength_out_of_reach_names_what_was_reached(candles):
 
 def test_a_combination_without_signals_cannot_be_planted(candles):
     with pytest.raises(UserError, match=r"no signal on these candles"):
-        plant(candles, 8.0, pierce_depth=0.9)
+        plant(candles, 8.0, **{DEPTH: 0.9})
 
 
 def test_shifted_by_nothing_is_the_same(candles):

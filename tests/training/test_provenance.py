@@ -11,6 +11,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
 from pipeline.training.provenance import config_hash, engine_hash, runtime_env
+from support.parameters import DEPTH
 from support.runs import QUICK, run
 
 
@@ -67,7 +68,7 @@ def test_where_and_how_leave_the_config_hash_alone(demo_config, hash_with, key, 
         ("risk.max_daily_loss", None),
         ("risk.latency_threshold_ms", 400.0),
         ("validation.gap", 8),
-        ("strategy.parameters.pierce_depth.grid", [0.001]),
+        (f"strategy.parameters.{DEPTH}.grid", [0.001]),
     ],
 )
 def test_whatever_decides_a_result_changes_the_config_hash(demo_config, hash_with, key, value):

@@ -15,6 +15,7 @@ from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
 from pipeline.validation.stages import STAGE_SIZE, judge
 from support.agreement import assert_same_metrics
+from support.parameters import DENSITY, DEPTH, LOOKBACK, REJECTION, SPREAD
 from support.runs import QUICK, SMALL_GRID, SMALL_SIZE, ask, run, run_here
 
 BARS_A_DAY = 24 * 12
@@ -45,8 +46,8 @@ def test_the_demo_year_ends_with_a_verdict(demo):
 def test_the_planted_edge_is_found(demo):
     assert demo.result["lifecycle_stage"] == "MATURE"
     assert demo.result["statistics"]["reality_check_p"] < 0.05
-    assert demo.result["parameters"]["pierce_depth"] == 0.001
-    assert demo.result["parameters"]["key_level_lookback"] == 100
+    assert demo.result["parameters"][DEPTH] == 0.001
+    assert demo.result["parameters"][LOOKBACK] == 100
 
 
 def test_result_json_holds_what_was_promised(demo):
@@ -135,9 +136,9 @@ def test_statistics_are_of_the_figures_stored(demo):
 
 
 def test_parameter_spread_is_over_the_windows(demo):
-    values = [window["parameters"]["pierce_depth"] for window in demo.result["windows"]]
+    values = [window["parameters"][DEPTH] for window in demo.result["windows"]]
     expected = {"min": min(values), "median": np.median(values), "max": max(values)}
-    assert demo.result["parameter_spread"]["pierce_depth"] == expected
+    assert demo.result["parameter_spread"][DEPTH] == expected
 
 
 @pytest.mark.parametrize(
@@ -171,11 +172,11 @@ def test_a_budget_that_covers_the_grid_says_so(here):
 def test_a_continuous_space_leaves_the_grid_but_not_the_ranges(here):
     result = here(*QUICK, "optimizer=random", "optimizer.samples=20", "space=continuous").result
     found = result["parameters"]
-    assert 0.0005 <= found["pierce_depth"] <= 0.005
-    assert found["pierce_depth"] not in (0.0005, 0.001, 0.002, 0.003, 0.004, 0.005)
-    assert found["rejection_candles"] in range(1, 6)
-    assert found["min_stop_density_score"] == 0.5
-    assert found["max_spread_tolerance"] is None
+    assert 0.0005 <= found[DEPTH] <= 0.005
+    assert found[DEPTH] not in (0.0005, 0.001, 0.002, 0.003, 0.004, 0.005)
+    assert found[REJECTION] in range(1, 6)
+    assert found[DENSITY] == 0.5
+    assert found[SPREAD] is None
     assert result["statistics"]["stability_score"] is None
 
 

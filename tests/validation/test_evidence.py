@@ -16,14 +16,15 @@ from pipeline.validation.reality_check import MaxSharpe
 from pipeline.validation.statistics import deflated_sharpe_ratio, moments
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days
+from support.parameters import DEPTH, SIZE, TARGET
 from support.spaces import coarse_market, small_space
 from support.validation import LUCK
 
 SETTINGS = SearchSettings("grid", 0, 7, "net_profit", "plateau", 5, seed=2)
 GRIDS = {
-    "pierce_depth": (0.001, 0.004, 0.008),
-    "reversal_candle_size": (0.25, 1.0),
-    "target_multiple": (1.0, 2.0, 3.0),
+    DEPTH: (0.001, 0.004, 0.008),
+    SIZE: (0.25, 1.0),
+    TARGET: (1.0, 2.0, 3.0),
 }
 
 

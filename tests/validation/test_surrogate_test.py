@@ -21,6 +21,7 @@ from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days
 from support.backends import named
 from support.coarse import coarse_candles
+from support.parameters import DEPTH, STOP
 from support.spaces import small_space
 
 SETTINGS = SearchSettings("grid", 0, 10, "net_profit", "plateau", 5, seed=4)
@@ -29,7 +30,7 @@ NUMBA = named("numba")
 
 def search_on(settings=SETTINGS, **space):
     candles = coarse_candles(np.random.default_rng(1), 4000, hunt_share=0.02)
-    space = small_space(**(space or {"pierce_depth": (0.001, 0.008), "stop_distance": (0.5, 2.0)}))
+    space = small_space(**(space or {DEPTH: (0.001, 0.008), STOP: (0.5, 2.0)}))
     risk = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
     return SurrogateSearch(candles, space, Costs(), risk, settings, number=9)
 

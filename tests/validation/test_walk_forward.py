@@ -20,11 +20,12 @@ from pipeline.validation.walk_forward import Validation, WindowResult, validate
 from pipeline.validation.windows import Split, final_window, splits, whole_days
 from support.agreement import assert_same_metrics
 from support.coarse import coarse_candles
+from support.parameters import DEPTH, STOP
 from support.spaces import assert_identical, small_space
 from support.validation import LUCK
 
 DAYS = WalkForward(method="walk_forward", train=3, gap=1, test=2, step=None, anchored=False, **LUCK)
-GRIDS = {"pierce_depth": (0.001, 0.008), "stop_distance": (0.5, 1.0, 2.0)}
+GRIDS = {DEPTH: (0.001, 0.008), STOP: (0.5, 1.0, 2.0)}
 SETTINGS = SearchSettings("grid", 0, 10, "net_profit", "plateau", 5, seed=0)
 FRACTION = 0.5
 
@@ -143,7 +144,7 @@ def test_no_winner_anywhere_is_a_series_of_zeros(candles):
     assert result.metrics["sharpe_ratio"] == 0.0
     assert result.final.point is None
     assert (is_overfit(result), walk_forward_efficiency(result)) == (None, None)
-    assert parameter_spread(result, ["pierce_depth"]) == {}
+    assert parameter_spread(result, [DEPTH]) == {}
 
 
 def record(**figures):

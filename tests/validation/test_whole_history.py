@@ -9,19 +9,20 @@ from gpu_engine.records import DAY_MS
 from pipeline.search.loop import SearchSettings
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days
+from support.parameters import DEPTH, SIZE, STOP, TARGET
 from support.spaces import coarse_market, small_space
 
 SETTINGS = SearchSettings("grid", 0, 7, "net_profit", "plateau", 5, seed=2)
 GRIDS = {
-    "pierce_depth": (0.001, 0.004, 0.008),
-    "reversal_candle_size": (0.25, 1.0, 3.0),
-    "target_multiple": (1.0, 2.0, 2.0000001, 3.0),
+    DEPTH: (0.001, 0.004, 0.008),
+    SIZE: (0.25, 1.0, 3.0),
+    TARGET: (1.0, 2.0, 2.0000001, 3.0),
 }
 DAYS = 34
 
 
 def market(continuous=False, **more):
-    ranges = {"stop_distance": (0.5, 3.0)} if continuous else {}
+    ranges = {STOP: (0.5, 3.0)} if continuous else {}
     space = small_space(continuous, ranges, **GRIDS)
     return coarse_market(space, n_bars=DAYS * 288 + 100, **more)
 

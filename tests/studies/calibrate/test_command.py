@@ -17,14 +17,15 @@ from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.studies.calibrate.__main__ import main
 from pipeline.studies.calibrate.markets import Market
+from support.parameters import DEPTH, LOOKBACK, SIZE, VOLUME
 from support.runs import ROOT
 
 #: A grid that holds the planted combination, and takes no time.
 HOLDS_PLANT = (
-    "strategy.parameters.pierce_depth.grid=[0.001,0.002]",
-    "strategy.parameters.volume_spike_threshold.grid=[2.0,3.0]",
-    "strategy.parameters.reversal_candle_size.grid=[1.0]",
-    "strategy.parameters.key_level_lookback.grid=[100]",
+    f"strategy.parameters.{DEPTH}.grid=[0.001,0.002]",
+    f"strategy.parameters.{VOLUME}.grid=[2.0,3.0]",
+    f"strategy.parameters.{SIZE}.grid=[1.0]",
+    f"strategy.parameters.{LOOKBACK}.grid=[100]",
 )
 FOUND = {"VALIDATION", "MATURE"}
 
@@ -46,13 +47,13 @@ def candles(tmp_path):
 
 def test_the_small_tier(tmp_path, candles):
     """What continuous integration calibrates: nothing is found but the plant."""
-    asked = ["--nulls", "4", "--planted", "3", "--strengths", "8", "--candles", str(candles)]
+    asked = ["--nulls", "2", "--planted", "2", "--strengths", "8", "--candles", str(candles)]
     assert main([*asked, "--out", str(tmp_path), "--write", str(tmp_path), *HOLDS_PLANT]) == 0
     values = json.loads((tmp_path / "calibration.json").read_text("utf-8"))
     assert [group["kind"] for group in values["null"]] == ["synthetic", "permuted", "sign_flipped"]
     assert [group["at_least"]["VALIDATION"]["count"] for group in values["null"]] == [0, 0, 0]
     (planted,) = values["planted"]
-    assert planted["at_least"]["VALIDATION"]["count"] == planted["markets"] == 3
+    assert planted["at_least"]["VALIDATION"]["count"] == planted["markets"] == 2
     assert planted["at_least"]["MATURE"]["count"] >= 1
     assert planted["oos_sharpe"]["median"] > 3
     for outcome in _lines(tmp_path):

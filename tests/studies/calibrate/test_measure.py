@@ -4,11 +4,12 @@ import pytest
 
 from pipeline.studies.calibrate.markets import Market
 from pipeline.studies.calibrate.measure import Outcome
+from support.parameters import DEPTH
 
 
 @pytest.fixture(scope="module")
 def planted(trained):
-    grid = ["strategy.parameters.pierce_depth.grid=[0.001]"]
+    grid = [f"strategy.parameters.{DEPTH}.grid=[0.001]"]
     return trained(Market("planted", 1, 6.0), ["data.days=160", "validation.train=60", *grid])
 
 

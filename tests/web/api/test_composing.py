@@ -9,6 +9,7 @@ from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.catalogue import markets
 from pipeline.web.service.composing import choices, compose
 from pipeline.web.service.requests import TrainingRequest
+from support.parameters import DEPTH, SPREAD
 
 STORAGE = StorageConfig(url="sqlite:///elsewhere.db", artifacts="elsewhere")
 STORED = ("storage.url=sqlite:///elsewhere.db", "storage.artifacts=elsewhere")
@@ -32,7 +33,7 @@ def test_everything_given_reaches_the_training():
         optimizer={"name": "bayesian", "trials": 30, "batch": 5},
         validation={"method": "train_test_split", "ratio": 0.6, "gap": 3, "surrogates": True},
         history={"since": "2023-01-01", "until": "2024-01-01"},
-        parameters={"pierce_depth": [0.001, 0.002], "max_spread_tolerance": [None, 5]},
+        parameters={DEPTH: [0.001, 0.002], SPREAD: [None, 5]},
         objective="sharpe_ratio",
         selection="peak",
         space="continuous",
@@ -45,15 +46,15 @@ def test_everything_given_reaches_the_training():
         *("optimizer=bayesian", "optimizer.trials=30", "optimizer.batch=5"),
         *("validation=train_test_split", "validation.ratio=0.6", "validation.gap=3"),
         *("validation.surrogates=true", "data.since=2023-01-01", "data.until=2024-01-01"),
-        "strategy.parameters.pierce_depth.grid=[0.001,0.002]",
-        "strategy.parameters.max_spread_tolerance.grid=[null,5]",
+        f"strategy.parameters.{DEPTH}.grid=[0.001,0.002]",
+        f"strategy.parameters.{SPREAD}.grid=[null,5]",
         *("objective=sharpe_ratio", "selection=peak", "space=continuous", "min_trades=3"),
         *("seed=7", "data.store=elsewhere/candles"),
     )
 
 
 def test_one_request_leaves_nothing_to_the_next():
-    asked = {"optimizer": {"name": "random", "samples": 7}, "parameters": {"pierce_depth": [0.001]}}
+    asked = {"optimizer": {"name": "random", "samples": 7}, "parameters": {DEPTH: [0.001]}}
     (config,) = composed(markets=["demo"], seed=9, min_trades=4, **asked).values()
     assert (config.seed, config.optimizer.samples, config.min_trades) == (9, 7, 4)
     (after,) = composed(markets=["demo"], optimizer={"name": "random"}).values()
@@ -101,4 +102,4 @@ def test_choices_are_files():
 
 def test_a_number_that_is_none_is_refused():
     with pytest.raises(ValidationError, match="finite number"):
-        TrainingRequest(markets=["demo"], parameters={"pierce_depth": [float("nan")]})
+        TrainingRequest(markets=["demo"], parameters={DEPTH: [float("nan")]})

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse
 
 from pipeline.web.api.app import create_app
+from support.parameters import DEPTH, SIZE, STOP, VOLUME
 from support.serving import service_over
 
 HERE = "http://127.0.0.1:8080"
@@ -99,8 +100,8 @@ def test_an_unknown_parameter_is_answered_with_those_that_are(client):
             "until must be after since",
         ),
         ({"markets": ["demo"], "history": {"since": "2024-01-01"}}, "candles are invented"),
-        ({"markets": ["demo"], "parameters": {"pierce_depth": []}}, "at least 1 item"),
-        ({"markets": ["demo"], "parameters": {"pierce_depth": [2]}}, "must be at most 1"),
+        ({"markets": ["demo"], "parameters": {DEPTH: []}}, "at least 1 item"),
+        ({"markets": ["demo"], "parameters": {DEPTH: [2]}}, "must be at most 1"),
     ],
 )
 def test_what_is_out_of_bounds_is_refused(client, body, said):
@@ -108,7 +109,7 @@ def test_what_is_out_of_bounds_is_refused(client, body, said):
 
 
 def test_a_grid_over_the_budget_is_refused(client):
-    names = ("pierce_depth", "volume_spike_threshold", "reversal_candle_size", "stop_distance")
+    names = (DEPTH, VOLUME, SIZE, STOP)
     grids = {name: [0.01 * i for i in range(1, 61)] for name in names}
     said = start(client, markets=["demo"], parameters=grids)
     assert "at most 10,000,000 are searched whole" in said

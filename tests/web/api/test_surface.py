@@ -2,6 +2,8 @@
 
 import pytest
 
+from support.parameters import DEPTH, SPREAD, STOP, TARGET
+
 PATH = "/api/configurations/{}/heatmap"
 
 
@@ -22,7 +24,7 @@ def surface(client, report):
     path = PATH.format(report.configuration.id)
 
     def asked(**parameters):
-        pair = {"x": "stop_distance", "y": "target_multiple"}
+        pair = {"x": STOP, "y": TARGET}
         return client.get(path, params=pair | parameters)
 
     return asked
@@ -44,9 +46,9 @@ def test_best_is_over_all_others(surface, report):
 
 def test_a_slice_holds_what_is_named_and_leaves_the_rest_as_stored(surface, report):
     scores, stored = report.artifacts.scores, report.configuration.parameters
-    held = stored | {"pierce_depth": 0.0005, "max_spread_tolerance": None}
+    held = stored | {DEPTH: 0.0005, SPREAD: None}
     index = tuple(
-        slice(None) if name in ("stop_distance", "target_multiple") else values.index(held[name])
+        slice(None) if name in (STOP, TARGET) else values.index(held[name])
         for name, values in scores.axes.items()
     )
     found = shown(surface(mode="slice", at=["pierce_depth=0.0005", "max_spread_tolerance=null"]))
@@ -58,10 +60,10 @@ def test_a_slice_holds_what_is_named_and_leaves_the_rest_as_stored(surface, repo
     ("parameters", "said"),
     [
         ({"x": "colour"}, "There is no parameter colour; choose of pierce_depth"),
-        ({"x": "target_multiple"}, "two different parameters"),
+        ({"x": TARGET}, "two different parameters"),
         ({"mode": "slice", "at": "pierce_depth=0.5"}, "pierce_depth=0.5 is not on the grid"),
         ({"at": "colour=1"}, "at: there is no parameter colour; allowed are pierce_depth"),
-        ({"at": "pierce_depth"}, "String should match pattern"),
+        ({"at": DEPTH}, "String should match pattern"),
         ({"at": "pierce_depth=1e9"}, "String should match pattern"),
         ({"at": ["pierce_depth=1"] * 65}, "at most 64 items"),
         ({"mode": "worst"}, "'best' or 'slice'"),

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from support.narrow import cut_off, on_a_phone
+from support.parameters import DEPTH, SIZE, STOP, VOLUME
 
 #: Seconds that a small training may take on a machine that is busy.
 LONG = 60_000
@@ -50,9 +51,9 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
     _tick(page, *BOXES)
     page.get_by_text("Grid of its parameters").click()
     grids = {
-        "pierce_depth": "0.001, 0.002",
-        "volume_spike_threshold": "1.5, 2",
-        "reversal_candle_size": "1, 1.5",
+        DEPTH: "0.001, 0.002",
+        VOLUME: "1.5, 2",
+        SIZE: "1, 1.5",
     }
     _fill(page, grids | {"from (UTC)": "2023-01-01", "up to, without (UTC)": "2023-07-20"})
     aside = page.locator("aside")
@@ -79,8 +80,8 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
     ended.first.click()
     page.locator("#heatmap .main-svg").first.wait_for(timeout=LONG)
     page.get_by_role("heading", name="Verdict").wait_for()
-    page.locator("#heatmap-x").select_option("stop_distance")
-    page.locator("#heatmap .xtitle", has_text="stop_distance").wait_for()
+    page.locator("#heatmap-x").select_option(STOP)
+    page.locator("#heatmap .xtitle", has_text=STOP).wait_for()
     page.locator("#heatmap-mode").select_option("slice")
     page.get_by_label("target_multiple held at").wait_for()
     with page.expect_download() as download:
