@@ -15,6 +15,7 @@ from pipeline.config.commands import (
     TrainConfig,
 )
 from pipeline.config.data import (
+    DEFAULT_HISTORY_DAYS,
     CcxtData,
     DataConfig,
     ExchangeConfig,
@@ -37,6 +38,7 @@ from pipeline.config.run import (
     StorageConfig,
 )
 from pipeline.config.search import (
+    PLATEAU_LIMIT,
     BayesianConfig,
     GridConfig,
     OptimizerConfig,
@@ -45,4 +47,4 @@ from pipeline.config.search import (
     StrategyConfig,
 )
 from pipeline.config.section import Section, meanings
-from pipeline.config.validation import TrainTestSplit, ValidationConfig, WalkForward
+from pipeline.config.validation import LuckTests, TrainTestSplit, ValidationConfig, WalkForward

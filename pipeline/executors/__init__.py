@@ -1,6 +1,48 @@
-"""Where work is done: in this process, in processes of this machine, or on a Ray cluster."""
+"""Run tasks in this process, in processes of this machine, or on a Ray cluster."""
 
-from pipeline.executors.base import Executor, TaskResult
-from pipeline.executors.choice import make_executor
+from __future__ import annotations
 
-__all__ = ["Executor", "TaskResult", "make_executor"]
+import importlib.util
+from collections.abc import Callable, Generator, Iterable
+
+from pipeline.config import ExecutorConfig, LocalExecutor, ProcessesExecutor
+from pipeline.errors import UserError, how_to_install
+from pipeline.executors.base import Executor as Executor
+from pipeline.executors.base import R, S, T, do_task
+from pipeline.executors.base import TaskResult as TaskResult
+from pipeline.executors.processes import Processes
+
+
+class Local:
+    """Do one task after another in this process; a task that ends it ends the run."""
+
+    slots = 1
+
+    def run(
+        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+    ) -> Generator[TaskResult[T, R]]:
+        """Yield tasks in their order; see `pipeline.executors.base.Executor.run`."""
+        for task in tasks:
+            yield TaskResult(task, *do_task(work, shared, task))
+
+
+def make_executor(config: ExecutorConfig) -> Executor:
+    """Return the executor that ``config`` asks for; workers start when it runs.
+
+    Raises
+    ------
+    UserError
+        If it needs a package that is not installed.
+    """
+    if isinstance(config, LocalExecutor):
+        return Local()
+    if isinstance(config, ProcessesExecutor):
+        return Processes(config.workers, config.retries)
+    if importlib.util.find_spec("ray") is None:
+        raise UserError(
+            "executor=ray needs the package ray, which is not installed. Use executor=processes, or"
+            f" add it: {how_to_install('ray')}"
+        )
+    from pipeline.executors.ray_cluster import RayCluster
+
+    return RayCluster(config)

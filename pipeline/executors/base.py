@@ -1,4 +1,4 @@
-"""The interface of all executors: work, what it shares, tasks in; results out as they finish."""
+"""Define what an executor does: run tasks that share something, and yield their results."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Executor(Protocol):
         ...
 
 
-def attempt(work: Callable[[S, T], R], shared: S, task: T) -> tuple[R | None, str | None]:
+def do_task(work: Callable[[S, T], R], shared: S, task: T) -> tuple[R | None, str | None]:
     """Do a task; return its result, or what went wrong in words."""
     try:
         return work(shared, task), None
@@ -79,7 +79,7 @@ def in_words(error: BaseException) -> str:
 
 
 @dataclass
-class Attempted(Generic[T]):
+class Attempt(Generic[T]):
     """A task and how many workers died of it."""
 
     task: T
@@ -91,24 +91,24 @@ class Backlog(Generic[T]):
 
     def __init__(self, tasks: Iterable[T], retries: int) -> None:
         self._tasks = iter(tasks)
-        self._again: deque[Attempted[T]] = deque()
+        self._again: deque[Attempt[T]] = deque()
         self._retries = retries
 
-    def next(self) -> Attempted[T] | None:
+    def next(self) -> Attempt[T] | None:
         """Return the task to be done next, None when there is none left."""
         if self._again:
             return self._again.popleft()
         for task in self._tasks:
-            return Attempted(task)
+            return Attempt(task)
         return None
 
-    def died(self, attempted: Attempted[T], how: str) -> str | None:
+    def died(self, attempt: Attempt[T], how: str) -> str | None:
         """Put back a task whose worker died; after the last retry say what happened instead."""
-        attempted.deaths += 1
-        if attempted.deaths <= self._retries:
-            self._again.append(attempted)
+        attempt.deaths += 1
+        if attempt.deaths <= self._retries:
+            self._again.append(attempt)
             return None
-        times = "" if attempted.deaths == 1 else f" {attempted.deaths} times, the last time"
+        times = "" if attempt.deaths == 1 else f" {attempt.deaths} times, the last time"
         return (
             f"The worker of this task ended without an answer{times} {how}; often memory ran out:"
             " try fewer workers at once."

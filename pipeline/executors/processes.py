@@ -1,4 +1,4 @@
-"""Worker processes of this machine: each with its share of cores and GPUs, none lost with another.
+"""Run tasks in worker processes of this machine, each with its share of cores and GPUs.
 
 The pool of the standard library breaks as a whole when one worker dies, and its workers start with
 the parent's environment, from which Numba, BLAS and CUDA read their share as they are loaded.
@@ -39,13 +39,13 @@ class Processes:
             while busy := {place: w.connection for place, w in pool.items() if w.has}:
                 ready = wait(busy.values())
                 for place in [place for place in busy if busy[place] in ready]:
-                    attempted, outcome = pool[place].answer()
+                    attempt, outcome = pool[place].answer()
                     if outcome is None:
-                        error = backlog.died(attempted, pool.pop(place).stop())
+                        error = backlog.died(attempt, pool.pop(place).stop())
                         outcome = None if error is None else (None, error)
                     self._hand_out(backlog, pool, start)
                     if outcome is not None:
-                        yield TaskResult(attempted.task, *outcome)
+                        yield TaskResult(attempt.task, *outcome)
         finally:
             for worker in pool.values():
                 worker.stop()
@@ -55,11 +55,11 @@ class Processes:
         for place in range(self.slots):
             if place in pool and pool[place].has:
                 continue
-            if (attempted := backlog.next()) is None:
+            if (attempt := backlog.next()) is None:
                 return
             if place not in pool:
                 pool[place] = Worker(start, self._share(place))
-            pool[place].take(attempted)
+            pool[place].take(attempt)
 
     def _share(self, place: int) -> Mapping[str, str]:
         names = gpus()

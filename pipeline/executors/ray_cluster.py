@@ -1,4 +1,4 @@
-"""Tasks on a Ray cluster, of this machine or many; imported only where it is asked for.
+"""Run tasks on a Ray cluster, of this machine or many; imported only where it is asked for.
 
 Ray's own retries are off: they would try a task for which memory ran out for ever, and the rule of
 `Backlog` is then the same as with processes.
@@ -21,9 +21,9 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import RayExecutor
 from pipeline.errors import UnreachableError, UserError
-from pipeline.executors.base import Attempted, Backlog, R, S, T, TaskResult, in_words
-from pipeline.executors.serving import Answering
+from pipeline.executors.base import Attempt, Backlog, R, S, T, TaskResult, in_words
 from pipeline.executors.share import environment
+from pipeline.executors.worker import TaskRunner
 
 #: Tasks a slot that Ray is given, so that it has the next at hand on every node; not thousands.
 IN_FLIGHT = 4
@@ -63,18 +63,18 @@ class RayCluster:
         start = [ray.put(pickle.dumps((work, shared)))]
         submit = self._remote(start)
         backlog = Backlog(tasks, self._config.retries)
-        under_way: dict[Any, Attempted[T]] = {}
+        under_way: dict[Any, Attempt[T]] = {}
         try:
             while True:
-                while len(under_way) < IN_FLIGHT * slots and (attempted := backlog.next()):
-                    under_way[submit(pickle.dumps(attempted.task))] = attempted
+                while len(under_way) < IN_FLIGHT * slots and (attempt := backlog.next()):
+                    under_way[submit(pickle.dumps(attempt.task))] = attempt
                 if not under_way:
                     return
                 (reference,), _ = ray.wait(list(under_way))
-                attempted = under_way.pop(reference)
-                outcome = _outcome(reference, backlog, attempted)
+                attempt = under_way.pop(reference)
+                outcome = _outcome(reference, backlog, attempt)
                 if outcome is not None:
-                    yield TaskResult(attempted.task, *outcome)
+                    yield TaskResult(attempt.task, *outcome)
                 slots = self._room() or slots  # nodes come and go
         finally:
             for reference in under_way:
@@ -133,7 +133,7 @@ class RayCluster:
 
 
 def _outcome(
-    reference: Any, backlog: Backlog[T], attempted: Attempted[T]
+    reference: Any, backlog: Backlog[T], attempt: Attempt[T]
 ) -> tuple[Any, str | None] | None:
     """Return result and error of a task that ended; None where it is to be tried again."""
     try:
@@ -142,12 +142,12 @@ def _outcome(
     except RayTaskError as error:  # before the task was reached: a package missing on the node
         return None, in_words(error.cause)
     except RayError as error:
-        message = backlog.died(attempted, f"with {type(error).__name__}")
+        message = backlog.died(attempt, f"with {type(error).__name__}")
         return None if message is None else (None, message)
 
 
 #: What this worker answers with, and of which run it is.
-_latest: tuple[str, Answering] | None = None
+_latest: tuple[str, TaskRunner] | None = None
 
 
 def _answer(start: list[Any], here: tuple[str, tuple[str, ...]], task: bytes) -> bytes:
@@ -159,5 +159,5 @@ def _answer(start: list[Any], here: tuple[str, tuple[str, ...]], task: bytes) ->
         with contextlib.suppress(OSError):  # a node elsewhere need not have the folder
             os.chdir(folder)
         sys.path += [place for place in path if place not in sys.path]
-        _latest = (run, Answering(ray.get(start[0])))
+        _latest = (run, TaskRunner(ray.get(start[0])))
     return _latest[1].answer(task)

@@ -1,7 +1,9 @@
-"""A worker process, as its parent holds it.
+"""Start a worker process, hand it tasks, and answer them in it.
 
 It is started as a program of its own, so its environment is its own from the first import, and
-nothing of the parent's main module is run again.
+nothing of the parent's main module is run again. Tasks and answers cross a connection that is also
+the lifeline: a thread does nothing but read it, so as soon as the parent closes it or is killed,
+the worker ends, busy or not.
 """
 
 from __future__ import annotations
@@ -15,15 +17,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Generic
 
-from pipeline.executors.base import Attempted, T
+from pipeline.executors.base import Attempt, T, do_task, in_words
 
 #: A worker finds what its parent finds.
 _PROGRAM = """
 import sys
 sys.path[:] = {path!r}
-from pipeline.executors.serving import serve
+from pipeline.executors.worker import serve
 serve({connection})
 """
 
@@ -50,22 +54,22 @@ class Worker(Generic[T]):
                 pass_fds=[theirs.fileno()],
             )
         self.connection: Connection[Any, Any] = Connection(ours.detach())
-        self.has: Attempted[T] | None = None
+        self.has: Attempt[T] | None = None
         self._send(start)
 
-    def take(self, attempted: Attempted[T]) -> None:
+    def take(self, attempt: Attempt[T]) -> None:
         """Begin with a task."""
-        self.has = attempted
-        self._send(pickle.dumps(attempted.task))
+        self.has = attempt
+        self._send(pickle.dumps(attempt.task))
 
-    def answer(self) -> tuple[Attempted[T], tuple[Any, str | None] | None]:
+    def answer(self) -> tuple[Attempt[T], tuple[Any, str | None] | None]:
         """Wait for its task: the task, and its result and error, or None where the worker died."""
-        attempted, self.has = self.has, None
-        assert attempted is not None, "only a worker with a task is asked"
+        attempt, self.has = self.has, None
+        assert attempt is not None, "only a worker with a task is asked"
         try:
-            return attempted, pickle.loads(self.connection.recv_bytes())
+            return attempt, pickle.loads(self.connection.recv_bytes())
         except (EOFError, ConnectionError):
-            return attempted, None
+            return attempt, None
 
     def stop(self) -> str:
         """End the process if it still runs; return how it ended."""
@@ -91,3 +95,51 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class TaskRunner:
+    """Answers tasks, all in pickled form, so that values cross to every kind of worker alike.
+
+    Parameters
+    ----------
+    start : bytes
+        The work and what it shares; unpickled once and kept.
+    """
+
+    def __init__(self, start: bytes) -> None:
+        self._start = start
+        self._begun: tuple[Any, Any] | None = None
+
+    def prepare(self) -> None:
+        """Import what the work needs before there is a task. What fails now fails again with it."""
+        with suppress(Exception):
+            self._begun = pickle.loads(self._start)
+
+    def answer(self, task: bytes) -> bytes:
+        """Return result and error of a task; one of them is None."""
+        try:
+            self._begun = self._begun or pickle.loads(self._start)
+            work, shared = self._begun
+            return pickle.dumps(do_task(work, shared, pickle.loads(task)))
+        except Exception as error:  # something that cannot be pickled, or not be imported here
+            return pickle.dumps((None, in_words(error)))
+
+
+def serve(file_descriptor: int) -> None:
+    """Answer what comes in: work and what it shares once, then tasks; end with the connection."""
+    os.set_inheritable(file_descriptor, False)
+    connection: Connection[Any, Any] = Connection(file_descriptor)
+    received: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_receive, args=(connection, received), daemon=True).start()
+    answering = TaskRunner(received.get())
+    answering.prepare()
+    while True:
+        connection.send_bytes(answering.answer(received.get()))
+
+
+def _receive(connection: Connection[Any, Any], received: SimpleQueue[bytes]) -> None:
+    while True:
+        try:
+            received.put(connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(0)  # the whole process: sys.exit would end this thread

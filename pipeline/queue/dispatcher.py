@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from pipeline.config.commands import DispatchConfig
-from pipeline.executors.base import Attempted
+from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 from pipeline.queue import lease
@@ -71,10 +71,10 @@ class Dispatcher:
         waiting = self._repository.jobs.waiting(len(free) + len(busy))
         fresh = [job_id for job_id in waiting if job_id not in busy]
         for place, job_id in zip(free, fresh, strict=False):
-            self._worker(place).take(Attempted(job_id))
+            self._worker(place).take(Attempt(job_id))
 
     def _free(self) -> list[int]:
-        """Name the places without work, those first whose worker has started."""
+        """Return the places without work, those first whose worker has started."""
         places = range(self._config.concurrent)
         free = [p for p in places if p not in self._workers or not self._workers[p].has]
         return sorted(free, key=lambda place: place not in self._workers)

@@ -17,7 +17,7 @@ SILENCE = timedelta(minutes=1)
 
 
 def lives(repository: Repository) -> bool:
-    """Whether a dispatcher runs."""
+    """Tell whether a dispatcher runs."""
     with repository.session() as session:
         row = session.get(DispatcherRow, 1)
         return row is not None and cause_of_death(row, SILENCE) is None

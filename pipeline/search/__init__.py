@@ -1,1 +1,1 @@
-"""The search: a space of combinations, methods that ask for points in it, and one ranking."""
+"""Search a space of combinations: methods that draw points, one evaluator, one ranking."""

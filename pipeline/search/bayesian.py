@@ -1,4 +1,4 @@
-"""Bayesian search: Optuna's TPE, asked and told in batches, in memory (Optuna >= 5).
+"""Draw points by Bayesian search: Optuna's TPE, in batches, in memory (Optuna >= 5).
 
 Grid values are offered to TPE as their position, so that it knows their order. When it proposes a
 point for the second time that trial is marked failed, which TPE leaves out of its model, and a
@@ -13,7 +13,6 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import Trial, TrialState
 
 from gpu_engine.records import Float
-from pipeline.search.random import draw
 from pipeline.search.space import Dimension, Space
 
 Point = tuple[float, ...]
@@ -78,7 +77,7 @@ class BayesianSearch:
             if dimension.choices is not None:
                 result[name] = int(self._generator.integers(len(dimension.choices)))
             else:
-                value = float(draw(dimension, 1, self._generator)[0])
+                value = float(dimension.draw(1, self._generator)[0])
                 result[name] = int(value) if dimension.parameter.integer else value
         return result
 

@@ -1,4 +1,4 @@
-"""Exhaustive search: scores of the whole space, or a summary where it is too large to hold.
+"""Search a grid exhaustively: keep all scores, or a summary where they are too many to hold.
 
 Each is a `GridPass`: it says what one part of the grid gives, and how parts are joined.
 """

@@ -12,17 +12,11 @@ from gpu_engine.records import Float, Window
 from gpu_engine.scoring import MINIMISED, ScoreRule, scores_of
 from gpu_engine.summary import GridSummary
 from pipeline.cli.console import Advance
-from pipeline.config.search import PLATEAU_LIMIT
+from pipeline.config import PLATEAU_LIMIT
+from pipeline.search import ranking
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Summaries, score_grid
 from pipeline.search.random import RandomSearch
-from pipeline.search.ranking import (
-    axis_neighbours,
-    best,
-    plateau,
-    positive_share,
-    stability,
-)
 from pipeline.search.space import Space
 
 
@@ -146,8 +140,10 @@ def _search_grid(
     for window, scores in zip(
         windows, score_grid(evaluator, windows, settings.rule, advance), strict=True
     ):
-        ranked = plateau(scores, space.shape) if settings.selection == "plateau" else scores
-        winner = best(ranked)
+        ranked = scores
+        if settings.selection == "plateau":
+            ranked = ranking.plateau(scores, space.shape)
+        winner = ranking.best(ranked)
         admissible = int((~np.isnan(scores)).sum())
         results.append(_winner_at(evaluator, window, settings, winner, admissible, scores))
     return results
@@ -161,10 +157,10 @@ def _winner_in(
     result = _winner_at(evaluator, window, settings, winner, summary.admissible)
     stable = None
     if winner is not None and settings.objective not in MINIMISED:
-        neighbours = axis_neighbours(winner, evaluator.space.shape)
+        neighbours = ranking.axis_neighbours(winner, evaluator.space.shape)
         points = evaluator.space.points(neighbours)
         metrics = evaluator.points(points, (window,))[0]
-        stable = positive_share(scores_of(metrics, settings.rule))
+        stable = ranking.positive_share(scores_of(metrics, settings.rule))
     return replace(result, stability_score=stable, summary=summary)
 
 
@@ -185,7 +181,7 @@ def _winner_at(
     score = float(scores_of(metrics, settings.rule)[0])
     stable = None
     if scores is not None and settings.objective not in MINIMISED:
-        stable = stability(scores, space.shape, winner)
+        stable = ranking.stability(scores, space.shape, winner)
     return SearchResult(window, space.size, admissible, point, score, stable)
 
 
@@ -198,7 +194,7 @@ def _search_points(
 ) -> SearchResult:
     points, scores = run_method(evaluator, window, settings, number, advance)
     admissible = int((~np.isnan(scores)).sum())
-    winner = best(scores)  # the one asked first among equals
+    winner = ranking.best(scores)  # the one asked first among equals
     if winner is None:
         return SearchResult(window, len(scores), admissible, None, None, None)
     return SearchResult(

@@ -1,11 +1,11 @@
-"""Random search: without replacement on a discrete space, uniform on a continuous one."""
+"""Draw points at random: without replacement on a discrete space, else uniform."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gpu_engine.records import Float
-from pipeline.search.space import Dimension, Space
+from pipeline.search.space import Space
 
 BATCH = 4096
 
@@ -19,7 +19,7 @@ class RandomSearch:
             index = generator.choice(space.size, size=min(samples, space.size), replace=False)
             self._points = space.points(index)
         else:
-            columns = [draw(d, samples, generator) for d in space.dimensions]
+            columns = [d.draw(samples, generator) for d in space.dimensions]
             self._points = np.column_stack(columns)
         self._asked = 0
 
@@ -31,13 +31,3 @@ class RandomSearch:
 
     def tell(self, points: Float, scores: Float) -> None:
         """Nothing to learn."""
-
-
-def draw(dimension: Dimension, size: int, generator: np.random.Generator) -> Float:
-    """Draw values of one dimension, float64 of shape (size,)."""
-    if dimension.choices is not None:
-        return generator.choice(dimension.choices, size)
-    if dimension.parameter.integer:
-        whole = generator.integers(int(dimension.low), int(dimension.high), size, endpoint=True)
-        return whole.astype(np.float64)
-    return generator.uniform(dimension.low, dimension.high, size)

@@ -25,12 +25,12 @@ def plateau(scores: Float, shape: tuple[int, ...]) -> Float:
     """
     grid = scores.reshape(shape)
     admissible = np.isfinite(grid)
-    known = np.where(admissible, grid, 0.0)
-    total, count = known.copy(), admissible.astype(np.float64)
+    finite = np.where(admissible, grid, 0.0)
+    total, count = finite.copy(), admissible.astype(np.float64)
     for axis in range(len(shape)):
         ahead, behind = _shifted(axis, len(shape))
-        total[ahead] += known[behind]
-        total[behind] += known[ahead]
+        total[ahead] += finite[behind]
+        total[behind] += finite[ahead]
         count[ahead] += admissible[behind]
         count[behind] += admissible[ahead]
     mean = np.divide(total, count, out=grid.copy(), where=admissible)

@@ -54,6 +54,15 @@ class Dimension:
             return None
         return float(min(extremes) if self.parameter.sense > 0 else max(extremes))
 
+    def draw(self, size: int, generator: np.random.Generator) -> Float:
+        """Draw values of this dimension, float64 of shape (size,)."""
+        if self.choices is not None:
+            return generator.choice(self.choices, size)
+        if self.parameter.integer:
+            whole = generator.integers(int(self.low), int(self.high), size, endpoint=True)
+            return whole.astype(np.float64)
+        return generator.uniform(self.low, self.high, size)
+
 
 @dataclass(frozen=True, eq=False)
 class Space:
@@ -104,8 +113,8 @@ class Space:
     def loosest(self) -> dict[str, float]:
         """Most permissive value of every threshold the search ever sets."""
         thresholds = [self.dimensions[i] for i in self.of_kind("threshold")]
-        found = {d.parameter.name: d.loosest() for d in thresholds}
-        return {name: value for name, value in found.items() if value is not None}
+        loosest = {d.parameter.name: d.loosest() for d in thresholds}
+        return {name: value for name, value in loosest.items() if value is not None}
 
 
 def make_space(

@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import CcxtData, SyntheticData, TrainConfig, validate
-from pipeline.config.data import DEFAULT_HISTORY_DAYS
+from pipeline.config import DEFAULT_HISTORY_DAYS, CcxtData, SyntheticData, TrainConfig, validate
 from pipeline.errors import UserError
 from pipeline.results.ownership import cause_of_death
 from pipeline.results.records import Sweep

@@ -1,4 +1,4 @@
-"""Plan a sweep: print how long it would take, how much it would hold, and what trades to expect."""
+"""Print how long a sweep would take, what it would hold, and what trades to expect."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def _run(
 
 
 class _Tally:
-    """A line every few seconds: what is done, what failed, and how long the rest will take."""
+    """Write a line every few seconds: what is done, what failed, how long the rest will take."""
 
     def __init__(self, console: Console, sweeps: Sweeps, sweep_id: str) -> None:
         self._console, self._sweeps, self._sweep_id = console, sweeps, sweep_id
@@ -144,7 +144,7 @@ class _Tally:
         self._written = self._start
 
     def count(self, row: SweepMarket) -> None:
-        """Count a market that ended; one that failed is said at once."""
+        """Count a market that ended; write one that failed at once."""
         self._ended += 1
         if row.status == "failed":
             self._console.note(f"{row.market} failed: {row.error}")

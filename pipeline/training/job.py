@@ -1,4 +1,4 @@
-"""Run a training job from its row to its stored result: for a command, a worker of a sweep."""
+"""Run a training job from its row in the database to its stored result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.executors.base import in_words
 from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError
 from pipeline.training.provenance import config_hash
-from pipeline.training.run import Reporter, Trained, train
+from pipeline.training.run import Reporter, TrainingResult, train
 from pipeline.training.storing import store
 
 #: Seconds between two writes of a job's progress to the database.
@@ -44,7 +44,7 @@ def create(config: TrainConfig, repository: Repository) -> str:
 
 def run(
     config: TrainConfig, repository: Repository, job_id: str, reporter: Reporter
-) -> tuple[Trained, str | None]:
+) -> tuple[TrainingResult, str | None]:
     """Train as a running job of this process says, and store the result.
 
     Parameters
@@ -54,7 +54,7 @@ def run(
 
     Returns
     -------
-    Trained
+    TrainingResult
         The result of the run.
     str or None
         Id of the stored configuration; None when nothing admissible was found.
@@ -97,7 +97,7 @@ def sentence(error: BaseException) -> str:
 
 
 class _RecordedProgress:
-    """Progress as it is shown, and every few seconds in the job's row."""
+    """Show progress, and write it into the job's row twice a second."""
 
     def __init__(self, shown: Progress, repository: Repository, job_id: str) -> None:
         self._shown, self._repository, self._job_id = shown, repository, job_id

@@ -1,4 +1,4 @@
-"""A known edge laid over candles, so that a search can be asked whether it finds it.
+"""Lay a known edge over candles, to test whether a search finds it.
 
 After every signal of one combination the price drifts its way for a while. The strength is what
 a trader would call it: the annualised Sharpe ratio of that combination before costs, on these

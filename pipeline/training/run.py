@@ -14,8 +14,7 @@ from typing import Any
 
 from gpu_engine.records import Float
 from pipeline.cli.console import Note, Progress, no_progress
-from pipeline.config import TrainConfig
-from pipeline.config.search import PLATEAU_LIMIT
+from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.market_data.sources import MarketCandles, bars_expected
 from pipeline.search.grid import Surface, surface_of
 from pipeline.search.loop import SearchSettings
@@ -44,8 +43,8 @@ class Reporter:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """Everything one run found out.
+class TrainingResult:
+    """Everything that one run resulted in.
 
     ``in_sample``, ``in_sample_daily`` and ``surface`` are of the stored configuration on the days
     it was found on; all None when the final search had no admissible combination, and then
@@ -75,7 +74,7 @@ class Trained:
     timings: dict[str, float]
 
 
-def train(config: TrainConfig, reporter: Reporter) -> Trained:
+def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     """Run the whole procedure of validation rules §1 on one market.
 
     Raises
@@ -123,7 +122,7 @@ def train(config: TrainConfig, reporter: Reporter) -> Trained:
             evidence = gather(evaluator, days, settings, searches, tests, threads, progress)
     statistics |= evidence.statistics
     stage, gates = judge(out_of_sample.judged_figures(validation) | statistics)
-    return Trained(
+    return TrainingResult(
         config=config,
         market=market,
         strategy=strategy.name,

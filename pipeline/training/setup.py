@@ -1,4 +1,4 @@
-"""Make of a configuration what its search needs: strategy, space, settings, backend, evaluator."""
+"""Make the setup of a run from its configuration: space, settings, backend, evaluator."""
 
 from __future__ import annotations
 

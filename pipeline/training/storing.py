@@ -27,11 +27,11 @@ from pipeline.results.document import build_document, new_configuration_id
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
-from pipeline.training.run import Trained
+from pipeline.training.run import TrainingResult
 from pipeline.validation.luck import Evidence
 
 
-def store(trained: Trained, repository: Repository, job_id: str) -> str | None:
+def store(trained: TrainingResult, repository: Repository, job_id: str) -> str | None:
     """Store the configuration with its artifacts and complete the job; return the new id.
 
     Artifacts go first, then one transaction writes the configuration and ends the job. None
@@ -63,7 +63,7 @@ def metrics_dict(metrics: Any) -> dict[str, Any] | None:
     return values
 
 
-def window_records(trained: Trained) -> list[dict[str, Any]]:
+def window_records(trained: TrainingResult) -> list[dict[str, Any]]:
     """Each validation window: its days (UTC, inclusive), its winner, both parts' metrics."""
     candles = trained.market.candles
     return [
@@ -84,7 +84,9 @@ def window_records(trained: Trained) -> list[dict[str, Any]]:
     ]
 
 
-def result_json(trained: Trained, job_id: str, configuration_id: str | None) -> dict[str, Any]:
+def result_json(
+    trained: TrainingResult, job_id: str, configuration_id: str | None
+) -> dict[str, Any]:
     """Return what `result.json` holds."""
     result: dict[str, Any] = jsonable(
         {
@@ -115,7 +117,9 @@ def result_json(trained: Trained, job_id: str, configuration_id: str | None) -> 
     return result
 
 
-def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) -> Configuration:
+def _configuration(
+    trained: TrainingResult, identity: str, job_id: str, now: datetime
+) -> Configuration:
     config, market = trained.config, trained.config.market
     statistics = trained.statistics | {
         "parameter_spread": trained.spread,
@@ -152,7 +156,7 @@ def _configuration(trained: Trained, identity: str, job_id: str, now: datetime) 
     return replace(configuration, circuit_breakers=document["circuit_breakers"], document=document)
 
 
-def _artifacts(trained: Trained) -> ArtifactSet:
+def _artifacts(trained: TrainingResult) -> ArtifactSet:
     candles, validation = trained.market.candles, trained.validation
     assert trained.in_sample_daily is not None, "a configuration has an in-sample series"
     scores = None
@@ -169,7 +173,7 @@ def _artifacts(trained: Trained) -> ArtifactSet:
     )
 
 
-def _summary(trained: Trained) -> ScoreSummary | None:
+def _summary(trained: TrainingResult) -> ScoreSummary | None:
     summary = trained.validation.final.summary
     if summary is None:
         return None

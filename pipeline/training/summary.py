@@ -1,4 +1,4 @@
-"""What a person reads at the end of a run: the candles' quality, the evidence, the verdict."""
+"""Print the end of a run: the quality of the candles, the evidence, the verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.cli.console import Console
 from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.sources import MarketCandles
 from pipeline.market_data.timeframe import utc
-from pipeline.training.run import Trained
+from pipeline.training.run import TrainingResult
 from pipeline.validation.stages import STAGE_SIZE, Gate
 from pipeline.validation.wording import (
     FRACTIONS,
@@ -22,14 +22,14 @@ from pipeline.validation.wording import (
 
 
 def show_candles(console: Console, market: MarketCandles) -> None:
-    """Show the quality report, and whether the candles are of this world."""
+    """Show the quality report, and whether the candles are synthetic."""
     if market.synthetic:
         console.print(SYNTHETIC)
     show_quality(console, market.quality)
 
 
 def show_quality(console: Console, report: QualityReport) -> None:
-    """Show what was found out about candles."""
+    """Show the quality report of some candles."""
     console.table(
         f"Candles: {report.source}",
         ("quality", "value"),
@@ -77,7 +77,7 @@ def _at(figure: str, timestamp: int | None) -> str:
     return figure if timestamp is None else f"{figure}, {utc(timestamp)}"
 
 
-def show_result(console: Console, trained: Trained, configuration_id: str | None) -> None:
+def show_result(console: Console, trained: TrainingResult, configuration_id: str | None) -> None:
     """Show windows, evidence, gates and the verdict."""
     _show_windows(console, trained)
     _show_metrics(console, trained)
@@ -96,7 +96,7 @@ def show_result(console: Console, trained: Trained, configuration_id: str | None
     console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")
 
 
-def _show_windows(console: Console, trained: Trained) -> None:
+def _show_windows(console: Console, trained: TrainingResult) -> None:
     rows = [
         (
             number,
@@ -122,7 +122,7 @@ def _figures(metrics: Any) -> tuple[str, str, str]:
     )
 
 
-def _show_metrics(console: Console, trained: Trained) -> None:
+def _show_metrics(console: Console, trained: TrainingResult) -> None:
     oos, own = trained.validation.metrics, trained.in_sample
     rows = [
         (label, "-" if own is None else defined(own[name], form), defined(oos[name], form))

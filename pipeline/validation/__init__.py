@@ -1,1 +1,1 @@
-"""From a search to a verdict: windows, walk-forward, statistics, lifecycle stage."""
+"""Validate a search: windows, walk-forward, statistics, lifecycle stage."""

@@ -1,4 +1,4 @@
-"""Stationary bootstrap of daily returns, and the bands it gives (validation rules §3, §4).
+"""Resample daily returns by the stationary bootstrap (validation rules §3, §4).
 
 Days are resampled in blocks of geometric length that wrap around the end of the series, so that
 whatever links neighbouring days survives (Politis & Romano 1994, The Stationary Bootstrap, JASA
@@ -86,8 +86,8 @@ def mean_block(series: Float) -> float:
     return float(np.clip(length, SHORTEST_BLOCK, longest))
 
 
-def _norms(one: Float, other: Float) -> float:
-    return math.sqrt((one @ one) * (other @ other))
+def _norms(a: Float, b: Float) -> float:
+    return math.sqrt((a @ a) * (b @ b))
 
 
 def stationary_indices(

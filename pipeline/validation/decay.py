@@ -154,7 +154,7 @@ def _reason(stage: Stage, failed: list[Gate], new_trades: int) -> str:
         signs = [_SIGNS[g.name].format(value=g.value, bound=g.threshold) for g in failed]
         return "; ".join(signs) + "."
     if new_trades < MIN_NEW_TRADES:
-        found = f"{new_trades} new trades; {MIN_NEW_TRADES} are needed to call it decay."
+        text = f"{new_trades} new trades; {MIN_NEW_TRADES} are needed to call it decay."
     else:
-        found = f"No sign of decay in {new_trades} new trades."
-    return f"{found} Monitoring never lifts a stage." if stage in ("DECAY", "PAPER") else found
+        text = f"No sign of decay in {new_trades} new trades."
+    return f"{text} Monitoring never lifts a stage." if stage in ("DECAY", "PAPER") else text

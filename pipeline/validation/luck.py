@@ -12,8 +12,7 @@ from gpu_engine.backend import Backend, array_module
 from gpu_engine.metrics import DAYS_PER_YEAR
 from gpu_engine.records import Float
 from pipeline.cli.console import Advance, Progress
-from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.config.validation import LuckTests
+from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.executors.share import cores
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings

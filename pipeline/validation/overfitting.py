@@ -1,4 +1,4 @@
-"""Probability of backtest overfitting: what the best of half the days is worth on the others.
+"""Estimate the probability of backtest overfitting by cross-validation of all combinations.
 
 Combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado & Zhu 2016, The
 Probability of Backtest Overfitting, J. Computational Finance 20(4)). The days are cut into S
@@ -52,7 +52,7 @@ class Overfitting(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The choice of every split that counts; arrays of one length, at most C.
+    """Choice of every split that counts; arrays of one length, at most C.
 
     Attributes
     ----------
@@ -235,19 +235,19 @@ def probability_of_backtest_overfitting(returns: NDArray[Any], n_blocks: int = 1
         When ``n_blocks`` is odd.
     """
     sums = BlockSums(len(returns), n_blocks)
-    seen: set[bytes] = set()
+    digests: set[bytes] = set()
     for first in range(0, returns.shape[1], PART):
         rows = np.ascontiguousarray(returns[:, first : first + PART].T)
-        sums.add(rows[_unseen(rows, seen)])
+        sums.add(rows[_distinct(rows, digests)])
     return sums.result()
 
 
-def _unseen(rows: NDArray[Any], seen: set[bytes]) -> list[int]:
-    """Rows that occur for the first time; the digests in ``seen`` grow by theirs."""
+def _distinct(rows: NDArray[Any], digests: set[bytes]) -> list[int]:
+    """Return the rows that occur for the first time; ``digests`` grow by theirs."""
     new = []
     for index, row in enumerate(rows + 0.0):  # -0.0 becomes 0.0
         digest = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-        if digest not in seen:
-            seen.add(digest)
+        if digest not in digests:
+            digests.add(digest)
             new.append(index)
     return new

@@ -1,4 +1,4 @@
-"""Whether the best of many combinations beats the best that luck shows (validation rules §4).
+"""Test the best of many combinations against the best that luck shows (validation rules §4).
 
 The largest daily Sharpe ratio over all combinations is held against the largest that stationary
 bootstrap resamples of the same days show around each combination's own Sharpe ratio (White 2000, A
@@ -34,7 +34,7 @@ FLAT = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class RealityCheck:
-    """What the check found.
+    """The result of the check.
 
     Attributes
     ----------

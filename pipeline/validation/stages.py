@@ -1,4 +1,4 @@
-"""Lifecycle stages and the gates between them (validation rules §6): first row that applies."""
+"""Judge figures by the gates between lifecycle stages (validation rules §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics of one daily return series, and of the best of many (validation rules §3, §7).
+"""Compute statistics of one daily return series and of the best of many (validation rules §3, §7).
 
 All functions that §7 names are found here; the two that need all combinations' returns live in
 modules of their own.
@@ -17,23 +17,10 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from gpu_engine.records import Float
-from pipeline.validation.overfitting import probability_of_backtest_overfitting
-from pipeline.validation.reality_check import max_sharpe_reality_check
-
-__all__ = [
-    "Moments",
-    "SharpeTest",
-    "deflated_sharpe_ratio",
-    "expected_maximum_sharpe",
-    "implied_trials",
-    "max_sharpe_reality_check",
-    "minimum_backtest_length",
-    "minimum_track_record_length",
-    "moments",
-    "probabilistic_sharpe_ratio",
-    "probability_of_backtest_overfitting",
-    "sharpe_test",
-]
+from pipeline.validation.overfitting import (
+    probability_of_backtest_overfitting as probability_of_backtest_overfitting,
+)
+from pipeline.validation.reality_check import max_sharpe_reality_check as max_sharpe_reality_check
 
 #: Most independent trials that `implied_trials` reports.
 MOST_TRIALS = 1e12

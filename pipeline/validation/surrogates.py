@@ -78,10 +78,10 @@ class SurrogateSearch:
         rng = generator(self.settings.seed, SURROGATES, KINDS.index(kind), surrogate)
         candles = MAKERS[kind](self.candles, rng)
         evaluator = Evaluator(candles, self.space, self.costs, self.risk, backend)
-        found = search_whole_history(
+        history = search_whole_history(
             evaluator, whole_days(candles), self.settings, self.number, lambda n: None
         )
-        return -np.inf if found.best is None else found.best
+        return -np.inf if history.best is None else history.best
 
 
 def sequential_p(observed: float, draws: Iterable[float], most: int) -> SurrogateTest:
@@ -114,12 +114,12 @@ def against_surrogates(
     With more than one worker surrogates are searched ahead in processes of their own, with one
     thread each; they are judged in the order of their numbers, so the result is the same.
     """
-    found = {}
+    tests = {}
     for kind in KINDS:
         with closing(_draws(search, kind, most, backend, workers)) as draws:
-            found[kind] = sequential_p(observed, _counted(draws, advance), most)
-        advance(most - len(found[kind].best))
-    return found
+            tests[kind] = sequential_p(observed, _counted(draws, advance), most)
+        advance(most - len(tests[kind].best))
+    return tests
 
 
 def _counted(draws: Iterable[float], advance: Advance) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""Repeat the search on every train part and run its winner once on the test part (walk-forward)."""
+"""Repeat the search on every train part and run its winner once on the test part."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ class WholeHistory:
             daily = self._daily(order[first : first + CANDIDATES])
             active = self._active(daily)
             if active.any():
-                found: Float = daily[np.argmax(active)]
-                return found
+                best: Float = daily[np.argmax(active)]
+                return best
         return None
 
     def columns(self, block: int, advance: Advance) -> Iterator[Float]:
@@ -68,15 +68,15 @@ class WholeHistory:
 
         About ``block`` combinations are evaluated at a time; ``advance`` hears of the admissible.
         """
-        seen: set[bytes] = set()
+        digests: set[bytes] = set()
         for daily in self._blocks(block):
             advance(len(daily))
             active = daily[self._active(daily)]
             new = []
             for row, series in enumerate(active.astype(np.float32)):
                 digest = hashlib.blake2b(series.tobytes(), digest_size=16).digest()
-                if digest not in seen:
-                    seen.add(digest)
+                if digest not in digests:
+                    digests.add(digest)
                     new.append(row)
             yield active[new]
 

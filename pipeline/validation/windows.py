@@ -1,4 +1,4 @@
-"""Train and test windows over whole UTC days (validation rules §1)."""
+"""Cut candles into train and test windows over whole UTC days (validation rules §1)."""
 
 from __future__ import annotations
 

@@ -6,8 +6,7 @@ import pytest
 
 from pipeline.config import RayExecutor, TrainConfig, load
 from pipeline.errors import UserError
-from pipeline.executors import make_executor
-from pipeline.executors.choice import Local
+from pipeline.executors import Local, make_executor
 from pipeline.executors.processes import Processes
 
 

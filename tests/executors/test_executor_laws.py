@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.executors import TaskResult
-from pipeline.executors.choice import Local
+from pipeline.executors import Local, TaskResult
 from pipeline.executors.processes import Processes
 from support import work
 

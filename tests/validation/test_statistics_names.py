@@ -21,7 +21,6 @@ from pipeline.validation import statistics
     ],
 )
 def test_a_function_of_section_7(name, parameters):
-    assert name in statistics.__all__
     assert list(signature(getattr(statistics, name)).parameters) == parameters.split()
 
 

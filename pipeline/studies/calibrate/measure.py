@@ -17,7 +17,7 @@ from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.studies.calibrate.markets import Market
 from pipeline.training.planting import OutOfReachError
-from pipeline.training.run import Reporter, Trained, train
+from pipeline.training.run import Reporter, TrainingResult, train
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ def measure(market: Market, config: TrainConfig, fingerprint: str) -> Outcome:
     )
 
 
-def _planted_net_profit(trained: Trained) -> float | None:
+def _planted_net_profit(trained: TrainingResult) -> float | None:
     data = trained.config.data
     plant = data.plant if isinstance(data, SyntheticData) else None
     return None if plant is None else _net_profit(trained, plant.parameters)
 
 
-def _net_profit(trained: Trained, parameters: Mapping[str, Any] | None) -> float | None:
+def _net_profit(trained: TrainingResult, parameters: Mapping[str, Any] | None) -> float | None:
     """Net profit of one combination over the whole history."""
     if parameters is None:
         return None
