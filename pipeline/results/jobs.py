@@ -18,20 +18,8 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from pipeline.results import ownership
 from pipeline.results.models import JobEventRow, TrainingJob
-from pipeline.results.ownership import (
-    HEARTBEAT_LIMIT,
-    NOBODY,
-    cause_of_death,
-    complete_job,
-    get_row,
-    move_job,
-    record,
-    record_status,
-    requeue_job,
-    this_process,
-    write_job,
-)
 from pipeline.results.records import Job, JobEvent, Status, from_row, utc_now
 
 #: States of a job that a person may restart.
@@ -66,7 +54,7 @@ def new_job(
         progress=0.0,
         heartbeat_at=now,
         created_at=now,
-        **this_process(),
+        **ownership.this_process(),
     )
 
 
@@ -91,7 +79,7 @@ class Jobs:
         """
         fresh = [new_job(**spec) for spec in specs]
         for job in fresh:
-            job.host, job.pid, job.process_started = NOBODY.values()
+            job.host, job.pid, job.process_started = ownership.NOBODY.values()
         return self._store(fresh)
 
     def _store(self, fresh: Sequence[TrainingJob]) -> list[str]:
@@ -99,13 +87,15 @@ class Jobs:
         with self._sessions.begin() as session:
             session.add_all(fresh)
             for job_id in ids:
-                record_status(session, job_id, "pending")
+                ownership.record_status(session, job_id, "pending")
         return ids
 
     def start(self, job_id: str) -> None:
         """Start a pending job, which belongs to this process from now on."""
         with self._sessions.begin() as session:
-            move_job(session, job_id, "running", started_at=utc_now(), **this_process())
+            ownership.move_job(
+                session, job_id, "running", started_at=utc_now(), **ownership.this_process()
+            )
 
     def take(self, job_id: str) -> bool:
         """Start a queued job, which belongs to this process from now on; False: it is not there."""
@@ -113,20 +103,20 @@ class Jobs:
         took = (
             update(row)
             .where(row.id == job_id, row.status == "pending")
-            .filter_by(**NOBODY)
-            .values(status="running", started_at=now, heartbeat_at=now, **this_process())
+            .filter_by(**ownership.NOBODY)
+            .values(status="running", started_at=now, heartbeat_at=now, **ownership.this_process())
             .returning(row.id)
         )
         with self._sessions.begin() as session:
             taken = session.scalar(took) is not None
             if taken:
-                record_status(session, job_id, "running")
+                ownership.record_status(session, job_id, "running")
         return taken
 
     def waiting(self, limit: int) -> list[str]:
         """Read the ids of the jobs that have waited longest for a dispatcher."""
         row = TrainingJob
-        query = select(row.id).where(row.status == "pending").filter_by(**NOBODY)
+        query = select(row.id).where(row.status == "pending").filter_by(**ownership.NOBODY)
         with self._sessions() as session:
             return list(session.scalars(query.order_by(row.created_at, row.id).limit(limit)))
 
@@ -139,12 +129,12 @@ class Jobs:
             When it is in another state.
         """
         with self._sessions.begin() as session:
-            requeue_job(session, job_id, ENDED_EARLY, **NOBODY)
+            ownership.requeue_job(session, job_id, ENDED_EARLY, **ownership.NOBODY)
 
     def requeue(self, job_id: str) -> None:
         """Make a job that did not complete pending again; it belongs to this process."""
         with self._sessions.begin() as session:
-            requeue_job(session, job_id)
+            ownership.requeue_job(session, job_id)
 
     def progress(
         self,
@@ -170,34 +160,36 @@ class Jobs:
         counted = {"done": done, "total": total, "rate": rate}
         payload = {"stage": stage_of_work, "progress": fraction, **counted}
         with self._sessions.begin() as session:
-            write_job(session, job_id, ["running"], "running", owned=True, **columns)
-            record(session, job_id, "progress", payload)
+            ownership.write_job(session, job_id, ["running"], "running", owned=True, **columns)
+            ownership.record(session, job_id, "progress", payload)
 
     def note(self, job_id: str, text: str) -> None:
         """Record what a person should know of a running job; see `progress`."""
         with self._sessions.begin() as session:
-            write_job(session, job_id, ["running"], "running", owned=True)
-            record(session, job_id, "note", {"text": text})
+            ownership.write_job(session, job_id, ["running"], "running", owned=True)
+            ownership.record(session, job_id, "note", {"text": text})
 
     def complete(self, job_id: str) -> None:
         """Complete a running job without a configuration: nothing admissible was found."""
         with self._sessions.begin() as session:
-            complete_job(session, job_id)
+            ownership.complete_job(session, job_id)
 
     def fail(self, job_id: str, error: str) -> None:
         """Mark a pending or running job of this process as failed, with the reason."""
         with self._sessions.begin() as session:
-            move_job(session, job_id, "failed", owned=True, finished_at=utc_now(), error=error)
+            ownership.move_job(
+                session, job_id, "failed", owned=True, finished_at=utc_now(), error=error
+            )
 
     def cancel(self, job_id: str) -> None:
         """Cancel a pending or running job, whoever owns it."""
         with self._sessions.begin() as session:
-            move_job(session, job_id, "cancelled", finished_at=utc_now())
+            ownership.move_job(session, job_id, "cancelled", finished_at=utc_now())
 
     def read(self, job_id: str) -> Job:
         """Read one job, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            return from_row(Job, get_row(session, TrainingJob, job_id))
+            return from_row(Job, ownership.get_row(session, TrainingJob, job_id))
 
     def find(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> list[Job]:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
@@ -241,11 +233,11 @@ class Jobs:
             payloads = session.scalars(query.order_by(row.id).limit(limit))
             return list(dict.fromkeys(payload["text"] for payload in payloads))
 
-    def reap(self, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -> list[Job]:
+    def reap(self, heartbeat_limit: timedelta = ownership.HEARTBEAT_LIMIT) -> list[Job]:
         """Mark the unfinished jobs whose process is gone as failed and return them."""
         reaped = []
         for job in self.find("pending", "running", limit=None):
-            cause = None if job.queued else cause_of_death(job, heartbeat_limit)
+            cause = None if job.queued else ownership.cause_of_death(job, heartbeat_limit)
             if cause is not None and self._fail_unless_moved(job, cause):
                 reaped.append(self.read(job.id))
         return reaped
@@ -266,5 +258,5 @@ class Jobs:
         with self._sessions.begin() as session:
             failed = session.scalar(statement) is not None
             if failed:
-                record_status(session, job.id, "failed", error)
+                ownership.record_status(session, job.id, "failed", error)
         return failed

@@ -15,16 +15,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import psutil
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.results.models import Base, JobEventRow, TrainingJob
-from pipeline.results.records import TRANSITIONS, JobEventKind, Status, utc_now
+from pipeline.results.models import Base, DispatcherRow, JobEventRow, TrainingJob
+from pipeline.results.records import TRANSITIONS, Job, JobEventKind, Status, Sweep, utc_now
 
 
 def host() -> str:
@@ -100,19 +100,6 @@ class NotOwnerError(IllegalTransitionError):
         return f"job {self.job_id} is {self.status} and belongs to another process"
 
 
-class Owned(Protocol):
-    """What a row says of the process that owns it."""
-
-    @property
-    def host(self) -> str: ...  # noqa: D102
-    @property
-    def pid(self) -> int: ...  # noqa: D102
-    @property
-    def process_started(self) -> str: ...  # noqa: D102
-    @property
-    def heartbeat_at(self) -> datetime: ...  # noqa: D102
-
-
 def this_process() -> dict[str, Any]:
     """Columns that name this process as the owner of a row."""
     return {"host": host(), "pid": os.getpid(), "process_started": own_start()}
@@ -122,7 +109,9 @@ def this_process() -> dict[str, Any]:
 NOBODY: dict[str, Any] = {"host": "", "pid": 0, "process_started": ""}
 
 
-def cause_of_death(owned: Owned, heartbeat_limit: timedelta = HEARTBEAT_LIMIT) -> str | None:
+def cause_of_death(
+    owned: Job | Sweep | DispatcherRow, heartbeat_limit: timedelta = HEARTBEAT_LIMIT
+) -> str | None:
     """Say why a row's owner is taken for dead; None when it is not.
 
     Of a process on another host nothing can be asked, so there its last heartbeat decides.

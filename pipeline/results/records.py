@@ -9,11 +9,12 @@ and kept after the session is gone, and changing the database takes a method of 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, get_args
 
-from pipeline.validation.stages import Stage
+from pipeline.validation.stages import STAGES, Stage
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 
@@ -255,6 +256,25 @@ class SweepMarket(SweepMarketView):
     sweep_id: str
     position: int
     task_hash: str
+
+
+def cap_stage(stage: Stage, events: Sequence[ConfigurationEvent]) -> Stage:
+    """Lower ``stage`` to the highest that monitoring leaves the configuration."""
+    highest = ceiling(events)
+    return stage if highest is None else min(stage, highest, key=STAGES.index)
+
+
+def ceiling(events: Sequence[ConfigurationEvent]) -> Stage | None:
+    """Return the lowest stage whose gates monitoring saw fail, or moved to; None for none.
+
+    Its result stays true, also where the stage was that low already and did not move. A sweep's or
+    live orders' result is a figure among the gates, and is judged again with them.
+    """
+    looks = [event for event in events if event.kind == MONITOR]
+    gates = [gate for event in looks for gate in event.figures.get("gates", ())]
+    stages = [gate["stage"] for gate in gates if gate["passed"] is False]
+    stages += [event.to_stage for event in looks if event.to_stage != event.from_stage]
+    return min(stages, key=STAGES.index, default=None)
 
 
 Record = TypeVar("Record", Job, JobEvent, Configuration, ConfigurationEvent, Sweep, SweepMarket)

@@ -21,20 +21,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from pipeline.results import ownership
 from pipeline.results.jobs import new_job
 from pipeline.results.models import (
     SweepMarketRow,
     SweepRow,
     TrainedConfiguration,
     TrainingJob,
-)
-from pipeline.results.ownership import (
-    IllegalTransitionError,
-    get_row,
-    move_job,
-    record_status,
-    requeue_job,
-    this_process,
 )
 from pipeline.results.records import (
     MarketStatus,
@@ -95,7 +88,7 @@ class Sweeps:
     def sweep(self, sweep_id: str) -> Sweep:
         """Read one sweep, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            return from_row(Sweep, get_row(session, SweepRow, sweep_id))
+            return from_row(Sweep, ownership.get_row(session, SweepRow, sweep_id))
 
     def markets(self, sweep_id: str) -> list[SweepMarket]:
         """Read the markets of a sweep in their order."""
@@ -133,7 +126,7 @@ class Sweeps:
         SweepTakenError
             When another process has begun a sweep with this key and not ended it.
         """
-        now, owner = utc_now(), this_process()
+        now, owner = utc_now(), ownership.this_process()
         claim = Claim(uuid.uuid4().hex, **owner)
         sweep = SweepRow(
             id=claim.sweep_id,
@@ -179,7 +172,7 @@ class Sweeps:
         SweepTakenError
             When another process was faster.
         """
-        owner = this_process()
+        owner = ownership.this_process()
         statement = (
             update(SweepRow)
             .where(SweepRow.id == sweep.id, SweepRow.status == sweep.status)
@@ -222,7 +215,7 @@ class Sweeps:
                     continue
                 if unchanged and row.status == "failed" and not retry_failed:
                     continue
-                job = get_row(session, TrainingJob, row.job_id)
+                job = ownership.get_row(session, TrainingJob, row.job_id)
                 if unchanged and job.status == "completed":
                     _settle(session, row, job)
                     continue
@@ -243,10 +236,10 @@ class Sweeps:
             _hold(session, claim)
             row = _row(session, claim, position)
             try:
-                requeue_job(session, row.job_id)
-            except IllegalTransitionError:
+                ownership.requeue_job(session, row.job_id)
+            except ownership.IllegalTransitionError:
                 return None
-            move_job(session, row.job_id, "running", started_at=utc_now())
+            ownership.move_job(session, row.job_id, "running", started_at=utc_now())
             row.status = "running"
             return row.job_id
 
@@ -261,11 +254,11 @@ class Sweeps:
         with self._sessions.begin() as session:
             _hold(session, claim)
             row = _row(session, claim, position)
-            job = get_row(session, TrainingJob, row.job_id)
+            job = ownership.get_row(session, TrainingJob, row.job_id)
             if job.status in ("pending", "running"):  # nobody is left to end it
-                requeue_job(session, job.id)
+                ownership.requeue_job(session, job.id)
                 why = error or "its worker ended without an answer"
-                move_job(session, job.id, "failed", finished_at=utc_now(), error=why)
+                ownership.move_job(session, job.id, "failed", finished_at=utc_now(), error=why)
                 session.refresh(job)
             _settle(session, row, job)
             session.flush()
@@ -288,13 +281,13 @@ class Sweeps:
             for row in _rows(session, claim.sweep_id):
                 if row.status not in ("pending", "running"):
                     continue
-                job = get_row(session, TrainingJob, row.job_id)
+                job = ownership.get_row(session, TrainingJob, row.job_id)
                 if job.status == "completed":
                     _settle(session, row, job)
                     continue
                 row.status = "pending"
                 if job.status in ("pending", "running"):
-                    move_job(session, job.id, "cancelled", finished_at=utc_now())
+                    ownership.move_job(session, job.id, "cancelled", finished_at=utc_now())
             _end(session, claim, "cancelled")
 
     def end(self, claim: Claim, status: Status) -> None:
@@ -348,10 +341,10 @@ def _queue(
     if job is None or job.status == "completed":
         session.add(fresh)
         session.flush()
-        record_status(session, fresh.id, "pending")
+        ownership.record_status(session, fresh.id, "pending")
         row.job_id = fresh.id
     else:
-        requeue_job(session, job.id, market=fresh.market, **spec.job)
+        ownership.requeue_job(session, job.id, market=fresh.market, **spec.job)
     row.status = "pending"
     row.configuration_id = row.p_value = row.fdr_q_value = row.error = row.seconds = None
 

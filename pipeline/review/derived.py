@@ -23,8 +23,8 @@ from pipeline.results.records import (
     SWEEP,
     Configuration,
     ConfigurationEvent,
+    cap_stage,
 )
-from pipeline.review.ceiling import cap_stage
 from pipeline.review.live_orders import execution_metrics, gate_values
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE

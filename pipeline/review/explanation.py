@@ -14,9 +14,14 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.results.records import EXECUTION, MONITOR, Configuration, ConfigurationEvent
+from pipeline.results.records import (
+    EXECUTION,
+    MONITOR,
+    Configuration,
+    ConfigurationEvent,
+    ceiling,
+)
 from pipeline.review.caveats import caveats
-from pipeline.review.ceiling import ceiling
 from pipeline.validation.stages import STAGE_SIZE, Stage
 from pipeline.validation.wording import LIVE_VERDICTS, VERDICTS, number, percent, plural, share
 

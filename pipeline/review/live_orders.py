@@ -14,8 +14,13 @@ from typing import Any
 
 from pipeline.results.database import Repository
 from pipeline.results.document import executed
-from pipeline.results.records import EXECUTION, Configuration, ConfigurationEvent, Judgement
-from pipeline.review.ceiling import cap_stage
+from pipeline.results.records import (
+    EXECUTION,
+    Configuration,
+    ConfigurationEvent,
+    Judgement,
+    cap_stage,
+)
 from pipeline.validation.stages import Gate, Stage, judge
 from pipeline.validation.wording import number
 

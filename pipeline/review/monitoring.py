@@ -26,15 +26,7 @@ from pipeline.results.database import Repository
 from pipeline.results.document import restaged
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
-from pipeline.review.stored import (
-    evaluator_of,
-    load_again,
-    open_ended,
-    pinned,
-    read_record,
-    simulation_config,
-    utc_date,
-)
+from pipeline.review import stored
 from pipeline.validation.decay import Period, Reassessment, profit_per_day, reassess
 from pipeline.validation.windows import whole_days
 
@@ -62,8 +54,8 @@ class MonitoringResult:
         figures: dict[str, Any] = jsonable(
             {
                 "data_hash": self.data_hash,
-                "first_day": utc_date(self.first_day),
-                "last_day": utc_date(self.last_day),
+                "first_day": stored.utc_date(self.first_day),
+                "last_day": stored.utc_date(self.last_day),
                 "new": self.reassessment.new,
                 "lifetime": self.reassessment.lifetime,
                 "net_profit_per_day": {
@@ -75,10 +67,10 @@ class MonitoringResult:
         )
         return figures
 
-    def document(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the configuration's ``stored`` document as it is from now on."""
+    def document(self, earlier: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration's ``earlier`` document as it is from now on."""
         new = self.reassessment
-        return restaged(stored, new.stage, new.death_signals, new.degradation)
+        return restaged(earlier, new.stage, new.death_signals, new.degradation)
 
 
 def evaluate_new_days(
@@ -100,7 +92,7 @@ def evaluate_new_days(
         return None
     used = candles.cut(0, window.end)
     fraction = config.risk.position_fraction
-    evaluator = evaluator_of(config, used, configuration.parameters)
+    evaluator = stored.evaluator_of(config, used, configuration.parameters)
     point = evaluator.space.point(configuration.parameters)
     trades = evaluator.trades(point, window)
     discovery = Period(record.out_of_sample.returns, fraction * record.trades["ret"])
@@ -264,13 +256,13 @@ def _evaluate(
     """Evaluate on the newer candles, or raise `_NothingNewError`."""
     if configuration.synthetic and config.data is None:
         raise _NothingNewError("generated candles: nothing comes after them")
-    record = read_record(config.storage, configuration)
-    simulation = simulation_config(repository, configuration, config.data)
+    record = stored.read_record(config.storage, configuration)
+    simulation = stored.simulation_config(repository, configuration, config.data)
     candles = _candles(repository, configuration, simulation, config.data is not None, note)
     result = evaluate_new_days(configuration, record, simulation, candles)
     if result is None:
         raise _NothingNewError(
-            f"no full UTC day after {utc_date(last_day(record))}; the candles end with"
+            f"no full UTC day after {stored.utc_date(last_day(record))}; the candles end with"
             f" {utc(int(candles.timestamp[-1]))}"
         )
     return result
@@ -285,15 +277,15 @@ def _candles(
 ) -> Candles:
     """Load the newer candles, with the trained ones in front of those from ``elsewhere``."""
     if not elsewhere:
-        data = open_ended(simulation.data, configuration)
-        return load_again(simulation, data, configuration, note, named=False).candles
-    later = load_again(simulation, simulation.data, configuration, note, named=True).candles
-    own = simulation_config(repository, configuration)
+        data = stored.open_ended(simulation.data, configuration)
+        return stored.load_again(simulation, data, configuration, note, named=False).candles
+    later = stored.load_again(simulation, simulation.data, configuration, note, named=True).candles
+    own = stored.simulation_config(repository, configuration)
     # A file may hold some of the newer days; an exchange is not asked for what a file was named.
-    before = open_ended if isinstance(own.data, FileData) else pinned
+    before = stored.open_ended if isinstance(own.data, FileData) else stored.pinned
     try:
         data = before(own.data, configuration)
-        earlier = load_again(own, data, configuration, note, named=True).candles
+        earlier = stored.load_again(own, data, configuration, note, named=True).candles
     except UserError as error:
         note(f"{error} Indicators begin with the newer candles.")
         return later

@@ -14,8 +14,14 @@ from typing import Any
 
 from pipeline.results.database import Repository
 from pipeline.results.document import rejudged
-from pipeline.results.records import SWEEP, Configuration, ConfigurationEvent, Judgement, PValue
-from pipeline.review.ceiling import cap_stage
+from pipeline.results.records import (
+    SWEEP,
+    Configuration,
+    ConfigurationEvent,
+    Judgement,
+    PValue,
+    cap_stage,
+)
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge
 from pipeline.validation.wording import number, plural
