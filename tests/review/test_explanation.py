@@ -90,25 +90,30 @@ def test_the_verdict(figures, verdict):
     ("stage", "name", "sentence"),
     [
         (
-            *("PAPER", "net_profit"),
+            "PAPER",
+            "net_profit",
             "net profit out of sample is +12.3 %, at least 0 % is needed: passed",
         ),
         (
-            *("MATURE", "sharpe_ratio"),
+            "MATURE",
+            "sharpe_ratio",
             "annualised Sharpe ratio out of sample is 1.2, more than 1.5 is needed: failed",
         ),
         (
-            *("DISCOVERY", "sample_size"),
+            "DISCOVERY",
+            "sample_size",
             "number of trades out of sample is 120, at least 30 is needed: passed",
         ),
-        (*("PAPER", "fill_rate"), "share of orders filled is known only from live orders: skipped"),
+        ("PAPER", "fill_rate", "share of orders filled is known only from live orders: skipped"),
         (
-            *("MATURE", "reality_check_p"),
+            "MATURE",
+            "reality_check_p",
             "p-value of the whole search (reality check) was not computed, or is undefined, and"
             " what is unknown counts as failed: failed",
         ),
         (
-            *("MATURE", "surrogate_p"),
+            "MATURE",
+            "surrogate_p",
             "p-value against surrogate candles was not asked for (validation.surrogates=true):"
             " skipped",
         ),

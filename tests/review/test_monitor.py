@@ -50,10 +50,10 @@ def test_an_edge_that_went_is_decay(grown):
     assert figures["new"]["net_profit"] < 0
     (row,) = grown.configurations
     (event,) = events_of(grown)
-    assert (row.lifecycle_stage, event.from_stage, event.to_stage) == (
-        *("DECAY", "VALIDATION", "DECAY"),
-    )
-    assert (event.kind, event.reason, event.figures) == (*("monitor", outcome["reason"], figures),)
+    stages = (row.lifecycle_stage, event.from_stage, event.to_stage)
+    assert stages == ("DECAY", "VALIDATION", "DECAY")
+    assert (event.kind, event.reason) == ("monitor", outcome["reason"])
+    assert event.figures == figures
     assert event.reason.startswith("Sharpe ratio of the last 30 days -")
 
 

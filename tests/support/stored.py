@@ -25,8 +25,13 @@ DAYS, TRAINED_DAYS, BARS_A_DAY = 260, 170, 96
 TRAINED_BARS = TRAINED_DAYS * BARS_A_DAY
 TRAINED_UNTIL = "2023-06-20"
 FADING = (
-    *("market=btc_binance_15m", "data=file", "data.path=candles.parquet"),
-    *("optimizer=grid", "min_trades=5", "validation.evidence=deciding", *SMALL_GRID),
+    "market=btc_binance_15m",
+    "data=file",
+    "data.path=candles.parquet",
+    "optimizer=grid",
+    "min_trades=5",
+    "validation.evidence=deciding",
+    *SMALL_GRID,
 )
 
 
