@@ -40,6 +40,7 @@ from pipeline.review.stored import (
     simulation_config,
 )
 from pipeline.validation.stages import Stage
+from pipeline.validation.wording import marked
 
 Part = TypeVar("Part")
 
@@ -205,7 +206,7 @@ class SweptMarket:
     def outcome(self) -> str:
         """Its stage; else how far it is."""
         if self.stage is not None:
-            return f"SYNTHETIC {self.stage}" if self.synthetic else self.stage
+            return marked(self.stage, self.synthetic)
         return "nothing stored" if self.status == "done" else self.status
 
 

@@ -102,8 +102,8 @@ def _verdicts(markets: Sequence[SweptMarket]) -> list[str]:
 
 def title(report: ReportData) -> str:
     """Return the title of the page."""
-    mark = "SYNTHETIC " if report.explanation.synthetic else ""
-    return f"{mark}{report.explanation.market} {report.explanation.stage}"
+    explanation = report.explanation
+    return wording.marked(f"{explanation.market} {explanation.stage}", explanation.synthetic)
 
 
 def head(report: ReportData) -> Markup:

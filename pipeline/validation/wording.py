@@ -67,6 +67,11 @@ FRACTIONS = {
 }
 
 
+def marked(text: str, synthetic: bool) -> str:
+    """Put SYNTHETIC before the name of what comes of invented candles."""
+    return f"SYNTHETIC {text}" if synthetic else text
+
+
 def percent(value: float) -> str:
     """``+12.3 %`` for 0.123; 0 without a sign, and what a tenth cannot show with two digits."""
     if value == 0.0:

@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
-from pipeline.validation.wording import SYNTHETIC
+from pipeline.validation.wording import SYNTHETIC, marked
 
 _PAGES = (
     ("Train", "/"),
@@ -84,8 +84,7 @@ def synthetic(content: str = SYNTHETIC) -> TextElement:
 
 def stage_badge(stage: Stage, synthetic: bool) -> ui.element:
     """Add a stage's badge; results on invented candles say so in it."""
-    mark = "SYNTHETIC " if synthetic else ""
-    return text("span", f"{mark}{stage}", f"badge stage-{stage.lower()}")
+    return text("span", marked(stage, synthetic), f"badge stage-{stage.lower()}")
 
 
 COOKIE = "theme"

@@ -1,4 +1,4 @@
-"""Who is let through: hosts, origins, tokens; and what every answer carries."""
+"""Which requests are let through: hosts, origins, tokens; and what every answer carries."""
 
 import base64
 import logging
@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.web.api.access import COOKIE, Security
+from pipeline.web.api.guard import RateLimit
 
 TOKEN = "correct-horse-battery-staple"
 JOBS = "/api/training/jobs"
@@ -139,3 +140,13 @@ def test_a_fault_shows_a_reference_and_nothing_else(connect, service, caplog, mo
     assert "ZeroDivision" not in answer.text
     assert answer.json()["reference"] in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_so_many_pass_in_any_minute():
+    now = [0.0]
+    limit = RateLimit(2, 60.0, lambda: now[0])
+    assert [limit.wait(), limit.wait(), limit.wait()] == [0, 0, 60]
+    now[0] = 59.5
+    assert limit.wait() == 1
+    now[0] = 60.0
+    assert [limit.wait(), limit.wait(), limit.wait()] == [0, 0, 60]

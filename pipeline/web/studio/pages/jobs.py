@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from pipeline.results.records import STATUSES, ConfigurationSummary, Status
-from pipeline.validation.wording import duration
+from pipeline.validation.wording import duration, marked
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import ask, attempt, frame, sentence, stage_badge, text
@@ -112,8 +112,8 @@ class JobCard:
         self._card.style(f"order: {place}")
         if job == before:
             return
-        mark = "SYNTHETIC " if job.synthetic else ""
-        self._title.set_text(f"{mark}{job.market} · {job.strategy} · {job.optimizer}")
+        title = f"{job.market} · {job.strategy} · {job.optimizer}"
+        self._title.set_text(marked(title, job.synthetic))
         self._badge.set_text("queued" if job.queued and job.status == "pending" else job.status)
         self._badge.classes(replace=f"badge {job.status}")
         self._bar.set_visibility(job.status == "running")

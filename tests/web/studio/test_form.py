@@ -1,8 +1,12 @@
+"""The controls of the training form: what they read is what a request takes."""
+
 import pytest
 
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
+from pipeline.web.service.answers import ParameterChoice
+from pipeline.web.service.composing import choices
 from pipeline.web.service.requests import Random, WalkForward
-from pipeline.web.studio.widgets.form import _plain, _typed
+from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
 
 
 def _schema(model, name):
@@ -25,7 +29,23 @@ def test_bounds_come_from_the_request():
 
 
 def test_every_choice_has_a_sentence():
-    from pipeline.web.service.composing import choices
-
     assert meanings(OptimizerConfig).keys() == set(choices().optimizers)
     assert meanings(ValidationConfig).keys() == set(choices().validations)
+
+
+def test_a_grid_is_written_and_read_back():
+    grid = [None, 0.0005, 2.0, 150.0]
+    assert _written(grid) == "off, 0.0005, 2, 150"
+    assert _read(_written(grid)) == grid
+
+
+@pytest.mark.parametrize("written", ["", "1,", "a", "nan", "inf", "1;2", "__import__"])
+def test_what_is_no_list_of_numbers_is_refused(written):
+    assert not _is_grid(written)
+
+
+def test_the_shipped_grids_survive_being_shown():
+    for parameters in choices().strategies.values():
+        for parameter in parameters:
+            assert isinstance(parameter, ParameterChoice)
+            assert _read(_written(parameter.grid)) == parameter.grid
