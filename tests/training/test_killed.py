@@ -97,7 +97,7 @@ import {module}
 from pipeline import train
 from pipeline.cli import command
 from pipeline.config import TrainConfig
-command.run(train.main, TrainConfig, "train")
+command.run(train.main, TrainConfig, "train", "train")
 """
 
 

@@ -214,4 +214,4 @@ def test_several_markets_in_one_command(tmp_path):
 def test_runs_gather_in_one_database(tmp_path):
     first, second = (run_here(tmp_path, *QUICK, f"seed={n}", *SMALL_GRID) for n in (1, 2))
     assert first.status == second.status == 0
-    assert sorted(job.seed for job in ask(tmp_path, lambda r: r.jobs("completed"))) == [1, 2]
+    assert sorted(job.seed for job in ask(tmp_path, lambda r: r.jobs.find("completed"))) == [1, 2]
