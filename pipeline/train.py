@@ -15,10 +15,9 @@ def main(config: TrainConfig) -> None:
     """Run one training job and store what it found."""
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
-    from pipeline.results.jsonable import dumps
     from pipeline.training import job
     from pipeline.training.run import Reporter
-    from pipeline.training.storing import result_json
+    from pipeline.training.storing import write_result
     from pipeline.training.summary import show_candles, show_result
 
     console = Console()
@@ -35,7 +34,7 @@ def main(config: TrainConfig) -> None:
         Reporter(console.progress, console.note, partial(show_candles, console)),
     )
     result = command.run_directory() / "result.json"
-    result.write_text(dumps(result_json(trained, job_id, configuration_id)), "utf-8")
+    write_result(result, trained, job_id, configuration_id)
     show_result(console, trained, configuration_id)
     console.print(f"Result file: {command.relative_path(result)}")
 

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143
 
-FOOTER = "-m runs every combination of comma-separated values. Hydra's own help: --hydra-help"
+FOOTER = (
+    "A key has the value shown unless you give another; ??? must be given."
+    " -m runs every combination of\ncomma-separated values. Hydra's own help: --hydra-help"
+)
 
 Schema = TypeVar("Schema", bound=Section)
 

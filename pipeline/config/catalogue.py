@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -146,15 +147,12 @@ def product(
                     f"{suggestion(choice, allowed)}"
                 )
     chosen: dict[str, Market] = {}
-    for exchange in exchanges:
-        for pair in pairs:
-            for timeframe in timeframes:
-                key = (exchange, pair, timeframe)
-                fitting = {m.name: m for m in every if (m.exchange, m.pair, m.timeframe) == key}
-                if not fitting:
-                    raise UserError(
-                        f"There is no market {exchange}:{pair}:{timeframe}; those of {exchange} are"
-                        f" {', '.join(m.name for m in every if m.exchange == exchange)}."
-                    )
-                chosen |= fitting
+    for key in itertools.product(exchanges, pairs, timeframes):
+        fitting = {m.name: m for m in every if (m.exchange, m.pair, m.timeframe) == key}
+        if not fitting:
+            raise UserError(
+                f"There is no market {':'.join(key)}; those of {key[0]} are"
+                f" {', '.join(m.name for m in every if m.exchange == key[0])}."
+            )
+        chosen |= fitting
     return list(chosen.values())

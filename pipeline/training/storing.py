@@ -24,7 +24,7 @@ from pipeline.results.artifacts import (
 )
 from pipeline.results.database import Repository
 from pipeline.results.document import build_document, new_configuration_id
-from pipeline.results.jsonable import jsonable
+from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.training.run import TrainingResult
@@ -84,11 +84,11 @@ def window_records(trained: TrainingResult) -> list[dict[str, Any]]:
     ]
 
 
-def result_json(
-    trained: TrainingResult, job_id: str, configuration_id: str | None
-) -> dict[str, Any]:
-    """Return what `result.json` holds."""
-    result: dict[str, Any] = jsonable(
+def write_result(
+    path: Path, trained: TrainingResult, job_id: str, configuration_id: str | None
+) -> None:
+    """Write `result.json`: what a run found out, without its series."""
+    result = jsonable(
         {
             "market": trained.config.market.id,
             "synthetic": trained.market.synthetic,
@@ -114,7 +114,7 @@ def result_json(
             "timings": trained.timings,
         }
     )
-    return result
+    path.write_text(dumps(result), "utf-8")
 
 
 def _configuration(
