@@ -7,9 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 
 from pipeline.config import ExecutorConfig, LocalExecutor, ProcessesExecutor
 from pipeline.errors import UserError, how_to_install
-from pipeline.executors.base import Executor as Executor
-from pipeline.executors.base import R, S, T, do_task
-from pipeline.executors.base import TaskResult as TaskResult
+from pipeline.executors.base import Executor, R, S, T, TaskResult, do_task
 from pipeline.executors.processes import Processes
 
 

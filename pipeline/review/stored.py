@@ -33,8 +33,7 @@ from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.database import Repository, open_database, parse_url
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import single_point
+from pipeline.search import Evaluator, single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
 

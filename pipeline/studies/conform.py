@@ -16,9 +16,7 @@ from gpu_engine.agreement import METRIC_TOLERANCE, Disagreement, compare_metrics
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles
 from pipeline.errors import UserError
-from pipeline.search.backends import cpu_backends, named_backend
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import single_point
+from pipeline.search import Evaluator, cpu_backends, named_backend, single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.studies.golden import Case, Golden, combination, load_candles, read_golden
 

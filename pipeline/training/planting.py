@@ -14,8 +14,7 @@ import numpy as np
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles, Costs, Float, RiskLimits, Window
 from pipeline.errors import UserError
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import single_point
+from pipeline.search import Evaluator, single_point
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.indicators import average_true_range
 

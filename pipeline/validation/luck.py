@@ -14,8 +14,7 @@ from gpu_engine.records import Float
 from pipeline.cli.console import Advance, Progress
 from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.executors.share import cores
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.loop import SearchSettings
+from pipeline.search import Evaluator, SearchSettings
 from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe, RealityCheck

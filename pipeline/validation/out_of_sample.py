@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpu_engine.metrics import annualised
 from gpu_engine.outcomes import net_return
 from gpu_engine.records import STOP, Candles, Costs, Float
-from pipeline.search.evaluator import Evaluator
+from pipeline.search import Evaluator
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
 from pipeline.validation.stages import judge
 from pipeline.validation.statistics import sharpe_test

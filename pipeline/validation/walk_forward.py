@@ -14,8 +14,7 @@ from gpu_engine.backend import choose
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import TRADE, Float, Window
 from pipeline.cli.console import Advance
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.loop import SearchResult, SearchSettings, search
+from pipeline.search import Evaluator, SearchResult, SearchSettings, search
 from pipeline.validation.windows import Split
 
 

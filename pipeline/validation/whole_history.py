@@ -16,9 +16,7 @@ import numpy as np
 from gpu_engine.records import Bool, Float, Int64, Window
 from gpu_engine.scoring import ScoreRule, scores_of
 from pipeline.cli.console import Advance
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.grid import score_grid
-from pipeline.search.loop import SearchSettings, run_method
+from pipeline.search import Evaluator, SearchSettings, run_method, score_grid
 from pipeline.validation.windows import Days
 
 #: Exits on at least so many different days, or a sixth of the days if that is more: a strategy

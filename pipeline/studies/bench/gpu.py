@@ -27,8 +27,7 @@ from gpu_engine.backend import Backend, BackendUnavailableError, choose
 from gpu_engine.book import EventBook
 from gpu_engine.records import Candles, Costs, Float, RiskLimits, Window
 from gpu_engine.scoring import ScoreRule
-from pipeline.search.grid import Scores, Summaries
-from pipeline.search.space import Dimension, Space
+from pipeline.search import Dimension, Scores, Space, Summaries
 from pipeline.strategies.liquidity_sweep import STRATEGY
 from pipeline.studies.bench.parity import check_parity
 from pipeline.studies.bench.setting import Setting

@@ -17,7 +17,7 @@ import numpy as np
 
 from gpu_engine.records import Candles, Float
 from pipeline.cli.console import Console
-from pipeline.search.backends import named_backend
+from pipeline.search import named_backend
 from pipeline.studies.bench.timing import Training
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.luck import MOST_HELD

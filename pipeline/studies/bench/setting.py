@@ -8,8 +8,7 @@ import numpy as np
 
 from gpu_engine.backend import Backend
 from gpu_engine.records import Candles, Costs, RiskLimits
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import Dimension, Space
+from pipeline.search import Dimension, Evaluator, Space
 
 #: Parameters that `Setting.refined` gives twice as many values: two filters and both exits.
 REFINED = ("pierce_depth", "volume_spike_threshold", "stop_distance", "target_multiple")

@@ -15,9 +15,7 @@ from gpu_engine.backend import Backend
 from gpu_engine.book import EventBook
 from gpu_engine.records import Batch, Candles, Float, Window
 from pipeline.config import BayesianConfig, TrainConfig, ValidationConfig, load
-from pipeline.search.backends import named_backend
-from pipeline.search.loop import SearchSettings
-from pipeline.search.space import make_space
+from pipeline.search import SearchSettings, make_space, named_backend
 from pipeline.strategies.registry import load_strategy
 from pipeline.studies.bench.setting import Setting
 from pipeline.training.provenance import peak_memory

@@ -12,8 +12,7 @@ import numpy as np
 from gpu_engine.backend import choose
 from gpu_engine.records import Window
 from pipeline.config import SyntheticData, TrainConfig
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import single_point
+from pipeline.search import Evaluator, single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.studies.calibrate.markets import Market
 from pipeline.training.planting import OutOfReachError
