@@ -131,11 +131,6 @@ class Jobs:
         with self._sessions.begin() as session:
             ownership.requeue_job(session, job_id, ENDED_EARLY, **ownership.NOBODY)
 
-    def requeue(self, job_id: str) -> None:
-        """Make a job that did not complete pending again; it belongs to this process."""
-        with self._sessions.begin() as session:
-            ownership.requeue_job(session, job_id)
-
     def progress(
         self,
         job_id: str,

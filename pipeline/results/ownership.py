@@ -48,11 +48,6 @@ def started(pid: int) -> str | None:
         return None
 
 
-def is_alive(pid: int, process_started: str) -> bool:
-    """Whether the process that was ``pid`` and ``process_started`` on this host still runs."""
-    return started(pid) == process_started
-
-
 @cache
 def _start_of(pid: int) -> str:
     start = started(pid)
@@ -117,7 +112,7 @@ def cause_of_death(
     Of a process on another host nothing can be asked, so there its last heartbeat decides.
     """
     if owned.host == host():
-        if is_alive(owned.pid, owned.process_started):
+        if started(owned.pid) == owned.process_started:
             return None
         return f"process {owned.pid} on {owned.host} is gone (killed, or the machine went down)"
     if utc_now() - owned.heartbeat_at <= heartbeat_limit:

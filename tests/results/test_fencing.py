@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError, NotOwnerError
+from pipeline.results.ownership import IllegalTransitionError, NotOwnerError, requeue_job
 from pipeline.results.records import Configuration
 
 Write = Callable[[Repository, Configuration], None]
@@ -38,6 +38,12 @@ def test_only_the_owner_writes(
     assert repository.configurations.find() == []
 
 
+def requeue(repository: Repository, job_id: str) -> None:
+    """Do what a sweep does with the job of a market that is to be trained again."""
+    with repository.session() as session, session.begin():
+        requeue_job(session, job_id)
+
+
 def test_a_job_that_is_done_again_is_as_fresh(
     repository: Repository, example_job: dict[str, Any]
 ) -> None:
@@ -46,7 +52,7 @@ def test_a_job_that_is_done_again_is_as_fresh(
     repository.jobs.start(job_id)
     repository.jobs.progress(job_id, 0.5, "search")
     repository.jobs.fail(job_id, "the disk is full")
-    repository.jobs.requeue(job_id)
+    requeue(repository, job_id)
     again = repository.jobs.read(job_id)
     assert vars(again) == vars(fresh) | {"heartbeat_at": again.heartbeat_at}
 
@@ -54,4 +60,4 @@ def test_a_job_that_is_done_again_is_as_fresh(
 def test_what_is_complete_is_not_done_again(repository: Repository, running_job: str) -> None:
     repository.jobs.complete(running_job)
     with pytest.raises(IllegalTransitionError, match="is completed and cannot become pending"):
-        repository.jobs.requeue(running_job)
+        requeue(repository, running_job)
