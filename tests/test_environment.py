@@ -120,6 +120,8 @@ def test_the_full_set_serves_those_who_need_less(clone):
 def test_a_change_of_the_requirements_is_one_step_for_all_that_is_there(clone):
     said(start(clone))
     said(start(clone, "studio"))
+    (clone / "pyproject.toml").write_text(f"{PROJECT}[tool.pytest.ini_options]\n")
+    assert said(start(clone)) == []
     (clone / "constraints.txt").write_text("numpy==2.0\n")
     again = "Installing again: pyproject.toml or constraints.txt changed ... N s (59 packages)"
     assert said(start(clone)) == [again]

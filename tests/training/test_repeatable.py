@@ -86,8 +86,15 @@ def test_backends_find_the_same(known, backend, optimizer):
 
 @pytest.mark.parametrize("optimizer", ["grid", "random"])
 @pytest.mark.parametrize(
-    "work", ["backend.threads=1", "backend.threads=2", "backend.block=1", "backend.block=17"]
+    "work",
+    [
+        ("backend.threads=1",),
+        ("backend.threads=2",),
+        # Threads spin between blocks of one combination, on a busy machine for long.
+        ("backend.threads=1", "backend.block=1"),
+        ("backend.block=17",),
+    ],
 )
 def test_threads_and_blocks_change_nothing(known, work, optimizer):
     arguments = ("backend=numba", *OPTIMIZERS[optimizer])
-    assert known(work, *arguments) == known(*arguments)
+    assert known(*work, *arguments) == known(*arguments)
