@@ -114,7 +114,7 @@ def open_database(url: str) -> Repository:
             else f"belongs to a later version of this program {schemas}. Update the program or"
             " choose another storage.url."
         )
-        raise UserError(f"The database {shown(parsed)} {reason}") from None
+        raise UserError(f"The database {public_name(parsed)} {reason}") from None
 
 
 def file_identity(url: str) -> tuple[int, int] | None:
@@ -163,8 +163,8 @@ def _names_a_file(url: URL) -> bool:
     return path not in ("", ":memory:") and not path.startswith("file:")
 
 
-def shown(url: URL) -> str:
-    """``url`` as a person may see it: no password, not even as a query parameter."""
+def public_name(url: URL) -> str:
+    """Return ``url`` as a person may see it: no password, not even as a query parameter."""
     if url.drivername == "sqlite":
         return str(url.database)
     host = url.host or url.query.get("host", "localhost")
@@ -246,7 +246,7 @@ def _open_postgresql(url: URL) -> Engine:
         _migrate(engine)
     except DBAPIError as error:
         raise UserError(
-            f"storage.url: cannot use PostgreSQL at {shown(url)} as user {url.username}:"
+            f"storage.url: cannot use PostgreSQL at {public_name(url)} as user {url.username}:"
             f" {_reason(error)}. Check that the server runs and that user, password and database"
             " are right."
         ) from None

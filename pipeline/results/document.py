@@ -105,7 +105,7 @@ def build_document(
     return v3.ConfigurationV3.model_validate(jsonable(sections)).model_dump(mode="json")
 
 
-def restaged(
+def after_monitoring(
     document: Mapping[str, Any],
     stage: Stage,
     death_signals: Mapping[str, bool],
@@ -123,50 +123,43 @@ def restaged(
         Share of the discovery's net profit per day that is gone, 1 when all is; None where that
         was not positive.
     """
-    changed = _sized(document, stage) | {
-        "pattern_health": document["pattern_health"]
-        | {
-            "death_signals": dict(death_signals),
-            "death_signal_count": sum(death_signals.values()),
-            "performance_degradation": performance_degradation,
-        },
+    health = {
+        "death_signals": dict(death_signals),
+        "death_signal_count": sum(death_signals.values()),
+        "performance_degradation": performance_degradation,
     }
-    validate_document(changed)
-    return changed
+    return _at_stage(document, stage, "pattern_health", health)
 
 
-def rejudged(document: Mapping[str, Any], stage: Stage, fdr_q_value: float) -> dict[str, Any]:
+def after_sweep(document: Mapping[str, Any], stage: Stage, fdr_q_value: float) -> dict[str, Any]:
     """Return a stored document as judging a sweep leaves it: stage, sizes and the q-value."""
-    changed = _sized(document, stage) | {
-        "statistical_validation": document["statistical_validation"] | {"fdr_q_value": fdr_q_value}
-    }
-    validate_document(changed)
-    return changed
+    return _at_stage(document, stage, "statistical_validation", {"fdr_q_value": fdr_q_value})
 
 
-def executed(
+def after_live_orders(
     document: Mapping[str, Any], stage: Stage, metrics: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return a stored document as a report of live orders leaves it: stage, sizes and ``metrics``.
 
     ``metrics`` are fields of `document_models.ExecutionMetrics`; the others stay what they were.
     """
-    changed = _sized(document, stage) | {
-        "execution_metrics": document["execution_metrics"] | dict(metrics)
-    }
-    validate_document(changed)
-    return changed
+    return _at_stage(document, stage, "execution_metrics", metrics)
 
 
-def _sized(document: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    """Move a document to a stage, with the position that it may trade there."""
+def _at_stage(
+    document: Mapping[str, Any], stage: Stage, section: str, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Move a document to a stage, with the position that it may trade there; change a section."""
     size = STAGE_SIZE[stage]
     allocation = {"max_position_size": size, "current_allocation": size}
-    return {
+    changed = {
         **document,
         "status": stage,
         "risk_allocation": document["risk_allocation"] | allocation,
+        section: document[section] | dict(values),
     }
+    validate_document(changed)
+    return changed
 
 
 def validate_document(document: Mapping[str, Any]) -> None:

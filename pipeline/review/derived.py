@@ -14,7 +14,12 @@ from typing import Any
 from gpu_engine.records import Candles
 from pipeline.config import SimulationConfig
 from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.document import build_document, executed, rejudged, restaged
+from pipeline.results.document import (
+    after_live_orders,
+    after_monitoring,
+    after_sweep,
+    build_document,
+)
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import (
@@ -133,11 +138,11 @@ def rebuilt_document(
 def _after_event(document: dict[str, Any], event: ConfigurationEvent) -> dict[str, Any]:
     """Return a document as the event's recorder left it."""
     if event.kind == MONITOR:
-        return restaged(document, event.to_stage, *_health(event.figures))
+        return after_monitoring(document, event.to_stage, *_health(event.figures))
     if event.kind == EXECUTION:
-        return executed(document, event.to_stage, execution_metrics(event.figures))
+        return after_live_orders(document, event.to_stage, execution_metrics(event.figures))
     if event.kind == SWEEP:
-        return rejudged(document, event.to_stage, event.figures["fdr_q_value"])
+        return after_sweep(document, event.to_stage, event.figures["fdr_q_value"])
     return document
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.results.database import Repository
-from pipeline.results.document import executed
+from pipeline.results.document import after_live_orders
 from pipeline.results.records import (
     EXECUTION,
     Configuration,
@@ -77,7 +77,7 @@ def _judgement(
         stage=stage,
         statistics=configuration.statistics,
         gates=[gate.to_dict() for gate in gates],
-        document=executed(configuration.document, stage, execution_metrics(metrics)),
+        document=after_live_orders(configuration.document, stage, execution_metrics(metrics)),
         reason=_reason(metrics, gates, reached, stage),
         figures=dict(metrics),
     )

@@ -23,7 +23,7 @@ from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
-from pipeline.results.document import restaged
+from pipeline.results.document import after_monitoring
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review import stored
@@ -70,7 +70,7 @@ class MonitoringResult:
     def document(self, earlier: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration's ``earlier`` document as it is from now on."""
         new = self.reassessment
-        return restaged(earlier, new.stage, new.death_signals, new.degradation)
+        return after_monitoring(earlier, new.stage, new.death_signals, new.degradation)
 
 
 def evaluate_new_days(
@@ -135,7 +135,7 @@ def new_days(candles: Candles, last_known: int) -> Window | None:
     return days.window(start + int(kept[0]), days.count) if len(kept) else None
 
 
-def joined(earlier: Candles, later: Candles, config: SimulationConfig) -> Candles:
+def join_candles(earlier: Candles, later: Candles, config: SimulationConfig) -> Candles:
     """Put the candles before ``later`` in front of it; as it is when it needs none or cannot.
 
     Raises
@@ -289,4 +289,4 @@ def _candles(
     except UserError as error:
         note(f"{error} Indicators begin with the newer candles.")
         return later
-    return joined(earlier, later, simulation)
+    return join_candles(earlier, later, simulation)

@@ -93,7 +93,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, eq=False)
-class Resimulated:
+class Resimulation:
     """The out-of-sample series once more: day, return and trades of every test part."""
 
     day: NDArray[np.int32]
@@ -223,7 +223,7 @@ def _derived(
     yield _same("circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"])
 
 
-def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> Resimulated:
+def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> Resimulation:
     """Trade every window's winner on its test days; days without a winner are zero."""
     day, daily, trades = [], [], [np.zeros(0, TRADE)]
     for stored in record.windows:
@@ -236,7 +236,7 @@ def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candl
         point = evaluator.space.point(stored["parameters"])
         daily.append(evaluator.daily_returns(point, window))
         trades.append(evaluator.trades(point, window))
-    return Resimulated(np.concatenate(day), np.concatenate(daily), np.concatenate(trades))
+    return Resimulation(np.concatenate(day), np.concatenate(daily), np.concatenate(trades))
 
 
 def _of_windows(

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.results.database import Repository
-from pipeline.results.document import rejudged
+from pipeline.results.document import after_sweep
 from pipeline.results.records import (
     SWEEP,
     Configuration,
@@ -86,7 +86,7 @@ def _judgement(
         stage=stage,
         statistics=configuration.statistics | {"fdr_q_value": q},
         gates=[gate.to_dict() for gate in gates],
-        document=rejudged(configuration.document, stage, q),
+        document=after_sweep(configuration.document, stage, q),
         reason=_reason(q, tests, reached, stage),
         figures={"fdr_q_value": q, "p_value": figures["p_value"], "tests": tests},
     )

@@ -15,10 +15,10 @@ import pytest
 
 from pipeline.results.document import (
     SCHEMA_FILE,
+    after_monitoring,
     as_read,
     build_document,
     new_configuration_id,
-    restaged,
     validate_document,
 )
 from pipeline.validation.stages import STAGES
@@ -90,7 +90,7 @@ def test_a_restaged_document_changes_in_stage_sizes_and_health_alone(
     document: dict[str, Any],
 ) -> None:
     signals = {"rolling_30d_sharpe": True, "net_profit_per_day": False}
-    changed = restaged(document, "DECAY", signals, 0.35)
+    changed = after_monitoring(document, "DECAY", signals, 0.35)
     assert changed["status"] == "DECAY"
     assert changed["risk_allocation"]["max_position_size"] == 0.0
     assert changed["risk_allocation"]["kelly_fraction"] == pytest.approx(0.4)
