@@ -51,7 +51,7 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
         """Say what a request may name: strategies, markets, methods."""
         return composing.choices()
 
-    def within(limit: RateLimit) -> Callable[[], Awaitable[None]]:
+    def limited_by(limit: RateLimit) -> Callable[[], Awaitable[None]]:
         """Refuse what comes too often."""
 
         async def check() -> None:
@@ -64,7 +64,7 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
     @routes.post(
         "/start",
         status_code=202,
-        dependencies=[Depends(within(starts))],
+        dependencies=[Depends(limited_by(starts))],
         responses=described(413, 429),
     )
     def start(request: TrainingRequest) -> Started:
@@ -72,7 +72,7 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
         return Started(job_ids=service.start_training(request))
 
     @routes.post(
-        "/estimate", dependencies=[Depends(within(estimates))], responses=described(413, 429)
+        "/estimate", dependencies=[Depends(limited_by(estimates))], responses=described(413, 429)
     )
     def estimate(request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take, from rates measured on this machine; nothing is stored."""

@@ -7,7 +7,7 @@ on one database. What is queued here is run by the dispatcher that `queue.superv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,6 @@ class Settings:
     concurrent: int = 1
 
 
-def queue_all(repository: Repository, configs: Iterable[TrainConfig]) -> list[str]:
-    """Store a pending job of each configuration that waits for a dispatcher; return their ids."""
-    return repository.jobs.queue(job.description(config) for config in configs)
-
-
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"
 
@@ -106,7 +101,8 @@ class Service:
         UserError
             When a name is unknown or a configuration is refused; it says what is allowed.
         """
-        return queue_all(self.repository, self._compose(request).values())
+        configs = self._compose(request).values()
+        return self.repository.jobs.queue(job.description(config) for config in configs)
 
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
