@@ -30,7 +30,7 @@ def run_job(storage: StorageConfig, job_id: str) -> None:
             lost = (row.status, row.pid) != ("running", os.getpid())
             return WATCH_EVERY
 
-        with repeated(watch, WATCH_EVERY), job.guarded(repository, job_id):
+        with repeated(watch, WATCH_EVERY), job.guard(repository, job_id):
             values = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
             config = TrainConfig.model_validate(values)
             job.run(config, repository, job_id, Reporter())

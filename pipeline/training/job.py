@@ -59,7 +59,7 @@ def run(
     str or None
         Id of the stored configuration; None when nothing admissible was found.
     """
-    with guarded(repository, job_id):
+    with guard(repository, job_id):
         progress = _RecordedProgress(reporter.progress, repository, job_id)
 
         def note(text: str) -> None:
@@ -72,7 +72,7 @@ def run(
 
 
 @contextmanager
-def guarded(repository: Repository, job_id: str) -> Iterator[None]:
+def guard(repository: Repository, job_id: str) -> Iterator[None]:
     """Record in its row how a job ended early: failed with its reason, or cancelled by Ctrl-C.
 
     A job that had ended already, or was given to another process, keeps the row it has.

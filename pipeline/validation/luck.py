@@ -15,7 +15,12 @@ from pipeline.cli.console import Advance, Progress
 from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.executors.share import cores
 from pipeline.search import Evaluator, SearchSettings
-from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block
+from pipeline.validation.bootstrap import (
+    REALITY_CHECK,
+    generator,
+    mean_block,
+    stationary_indices,
+)
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe, RealityCheck
 from pipeline.validation.statistics import deflated_sharpe_ratio, implied_trials, moments
@@ -100,7 +105,8 @@ def _of_columns(
     block = mean_block(winner)
     rng, xp = generator(seed, REALITY_CHECK), array_module(history.evaluator.backend)
     cscv = BlockSums(history.n_days, CSCV_BLOCKS)
-    with MaxSharpe(history.n_days, luck.resamples, block, rng, threads, xp) as check:
+    days = stationary_indices(history.n_days, history.n_days, luck.resamples, block, rng)
+    with MaxSharpe(days, block, threads, xp) as check:
         for columns in history.columns(_block(luck, history.n_days), advance):
             check.add(columns)
             cscv.add(columns)

@@ -65,12 +65,10 @@ class MaxSharpe:
 
     Parameters
     ----------
-    n_days : int
-    n_resamples : int
-        B.
+    indices : integer array of shape (B, T)
+        Days of each resample (`bootstrap.stationary_indices`).
     mean_block : float
-        Mean block length of the stationary bootstrap, days.
-    rng : numpy.random.Generator
+        Mean block length that they were drawn with, days; for the record.
     threads : int or None
         None for one a core.
     xp : module
@@ -79,29 +77,10 @@ class MaxSharpe:
 
     def __init__(
         self,
-        n_days: int,
-        n_resamples: int,
-        mean_block: float,
-        rng: np.random.Generator,
-        threads: int | None = None,
-        xp: ModuleType = np,
-    ) -> None:
-        indices = stationary_indices(n_days, n_days, n_resamples, mean_block, rng)
-        self._use(indices, mean_block, threads, xp)
-
-    @classmethod
-    def of_indices(cls, indices: NDArray[np.integer[Any]], mean_block: float) -> MaxSharpe:
-        """Check over given resamples, integer of shape (B, T)."""
-        check = cls.__new__(cls)
-        check._use(indices, mean_block, None, np)
-        return check
-
-    def _use(
-        self,
         indices: NDArray[np.integer[Any]],
         mean_block: float,
-        threads: int | None,
-        xp: ModuleType,
+        threads: int | None = None,
+        xp: ModuleType = np,
     ) -> None:
         n_resamples, n_days = indices.shape
         counts = resample_counts(indices, n_days)
@@ -215,7 +194,8 @@ def max_sharpe_reality_check(
     n_resamples, mean_block, seed
         Of the stationary bootstrap; the mean block in days.
     """
-    rng = np.random.default_rng(seed)
-    with MaxSharpe(len(returns), n_resamples, mean_block, rng) as check:
+    rng, n_days = np.random.default_rng(seed), len(returns)
+    indices = stationary_indices(n_days, n_days, n_resamples, mean_block, rng)
+    with MaxSharpe(indices, mean_block) as check:
         check.add(np.asarray(returns).T)
         return check.result()

@@ -9,7 +9,7 @@ import pytest
 from pipeline.config.validation import LuckTests
 from pipeline.search.loop import SearchSettings
 from pipeline.validation import luck as module
-from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block
+from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block, stationary_indices
 from pipeline.validation.luck import gather
 from pipeline.validation.overfitting import probability_of_backtest_overfitting
 from pipeline.validation.reality_check import MaxSharpe
@@ -60,7 +60,9 @@ def test_the_statistics_are_those_of_the_whole_matrix(whole):
     columns = np.concatenate(list(search.columns(64, lambda n: None)))
     winner = search.best_active()
     rng = generator(2, REALITY_CHECK)
-    with MaxSharpe(days.count, 99, mean_block(winner), rng) as check:
+    block = mean_block(winner)
+    indices = stationary_indices(days.count, days.count, 99, block, rng)
+    with MaxSharpe(indices, block) as check:
         check.add(columns)
         reality = check.result()
     cscv = probability_of_backtest_overfitting(columns.T, 10)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.validation import reality_check
+from pipeline.validation.bootstrap import stationary_indices
 from pipeline.validation.reality_check import MaxSharpe, max_sharpe_reality_check
 
 DAYS = 120
@@ -22,7 +23,7 @@ def drawn(n_resamples, days=DAYS, block=5, seed=3):
 
 
 def of_indices(returns, indices):
-    with MaxSharpe.of_indices(indices, 5.0) as check:
+    with MaxSharpe(indices, 5.0) as check:
         check.add(returns.T)
         return check.result()
 
@@ -54,7 +55,7 @@ def test_its_resamples_make_the_mean_test_of_arch():
     spa.compute()
     bootstrap = StationaryBootstrap(block, np.arange(DAYS), seed=11)
     indices = np.array([data[0][0] for data in bootstrap.bootstrap(200)])
-    weights = np.asarray(MaxSharpe.of_indices(indices, block)._weights, np.float64)
+    weights = np.asarray(MaxSharpe(indices, block)._weights, np.float64)
     own = returns.mean(0)
     maxima = (weights @ returns - own).max(1)
     assert 0.1 < spa.pvalues["upper"] == (maxima > own.max()).mean() < 0.9
@@ -65,7 +66,8 @@ def test_its_resamples_make_the_mean_test_of_arch():
 def test_how_columns_arrive_and_threads_change_nothing(first, width, threads):
     returns = noise(1600)
     whole = max_sharpe_reality_check(returns, 99, 5.0, seed=1)
-    with MaxSharpe(DAYS, 99, 5.0, np.random.default_rng(1), threads) as check:
+    indices = stationary_indices(DAYS, DAYS, 99, 5.0, np.random.default_rng(1))
+    with MaxSharpe(indices, 5.0, threads) as check:
         check.add(returns[:, :first].T)
         for start in range(first, 1600, width):
             check.add(returns[:, start : start + width].T)

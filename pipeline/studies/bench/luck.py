@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.records import Candles, Float
+from gpu_engine.records import Candles, Float, Int32
 from pipeline.cli.console import Console
 from pipeline.search import named_backend
 from pipeline.studies.bench.timing import Training
 from pipeline.training.provenance import peak_memory
+from pipeline.validation.bootstrap import stationary_indices
 from pipeline.validation.luck import MOST_HELD
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe
@@ -60,7 +61,7 @@ def _agreement() -> float:
     """Largest difference between matrix products and a plain loop over resamples in float64."""
     returns = np.random.default_rng(0).standard_normal((DAYS, 200)) * 0.02
     indices = np.random.default_rng(1).integers(DAYS, size=(99, DAYS))
-    with MaxSharpe.of_indices(indices, 1.0) as check:
+    with MaxSharpe(indices, 1.0) as check:
         check.add(returns.T)
         maxima = check.result().maxima
     own = _sharpe(returns)
@@ -82,11 +83,15 @@ def _noise(columns: int) -> Iterator[Float]:
         yield rng.standard_normal((min(MOST_HELD, columns - first), DAYS)) * 0.02
 
 
+def _resamples(n_days: int) -> Int32:
+    return stationary_indices(n_days, n_days, RESAMPLES, 1.0, np.random.default_rng(0))
+
+
 def _independent() -> dict[str, float]:
     """Every combination a column of its own: the most that a grid of this size can be."""
     cscv = BlockSums(DAYS, CSCV_BLOCKS)
     before, seconds = peak_memory(), {"reality_check": 0.0, "cscv": 0.0}
-    with MaxSharpe(DAYS, RESAMPLES, 1.0, np.random.default_rng(0)) as check:
+    with MaxSharpe(_resamples(DAYS), 1.0) as check:
         for columns in _noise(COMBINATIONS):
             seconds["reality_check"] += _timed(partial(check.add, columns))
         seconds["reality_check"] += _timed(check.result)
@@ -106,7 +111,7 @@ def _market(training: Training, candles: Candles) -> dict[str, float]:
     found = search_whole_history(evaluator, days, settings, 0, _ignore)
     searched = perf_counter()
     cscv = BlockSums(days.count, CSCV_BLOCKS)
-    with MaxSharpe(days.count, RESAMPLES, 1.0, np.random.default_rng(0)) as check:
+    with MaxSharpe(_resamples(days.count), 1.0) as check:
         for columns in found.columns(MOST_HELD, _ignore):
             check.add(columns)
             cscv.add(columns)
@@ -143,7 +148,7 @@ def _beside_arch() -> dict[str, float] | None:
     spa = SPA(np.zeros(DAYS), -returns, block_size=1, reps=RESAMPLES, seed=0)
 
     def ours() -> None:
-        with MaxSharpe(DAYS, RESAMPLES, 1.0, np.random.default_rng(0)) as check:
+        with MaxSharpe(_resamples(DAYS), 1.0) as check:
             check.add(returns.T)
             check.result()
 
