@@ -50,7 +50,7 @@ def judge_together(
 
     Raises
     ------
-    pipeline.results.jobs.UnknownIdError
+    pipeline.results.ownership.UnknownIdError
         When one of them is not stored; then nothing was changed.
     """
     q_values: dict[str, float | None] = {}
