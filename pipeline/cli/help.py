@@ -18,7 +18,7 @@ from pipeline.config.catalogue import defaults, read, words
 from pipeline.config.section import Section, listing, meanings, sections
 
 #: Columns of a page, and of keys on it.
-WIDTH, KEY_WIDTH = 110, 40
+WIDTH, KEY_WIDTH = 118, 40
 
 #: Fields that hold the word of a choice: ``optimizer=grid`` is ``optimizer.name``.
 TAGS = ("name", "source", "method")
@@ -77,7 +77,7 @@ def _names(names: Sequence[str]) -> str:
     parts = [name.split("_") for name in names]
     axes = [sorted(set(axis)) for axis in zip(*(p for p in parts if len(p) == 3), strict=True)]
     product = ["_".join(combination) for combination in itertools.product(*axes)]
-    if not axes or not set(product) <= set(names):
+    if len(product) < 2 or not set(product) <= set(names):
         return listing(names)
     braces = "_".join(f"{{{','.join(axis)}}}" for axis in axes)
     return listing([braces, *(name for name in names if name not in product)])
