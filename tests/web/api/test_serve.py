@@ -49,7 +49,7 @@ def test_with_a_token_it_answers_only_those_who_have_it(tmp_path):
     ("words", "said"),
     [
         (["host=0.0.0.0"], "needs an API token"),
-        (["port=70000"], "port must be at most 65535"),
+        (["port=70000"], "port must be at most 65,535"),
         (["token_file=nothing"], "token_file=nothing cannot be read"),
         (["prot=1"], "Did you mean 'port'?"),
     ],
