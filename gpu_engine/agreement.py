@@ -5,8 +5,6 @@ absolute. Metrics: to 1e-9, relative, or absolute below 1; NaN agrees with NaN a
 with itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 

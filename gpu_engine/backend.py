@@ -4,8 +4,6 @@
 to do. Every backend has the functions of `Backend`.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 from collections.abc import Sequence

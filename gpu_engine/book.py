@@ -5,8 +5,6 @@ does not exist, or its direction is switched off). Rows of different tables that
 bar, side and ATR are one *entry*, and its outcomes are shared by every combination.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 

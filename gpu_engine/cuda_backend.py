@@ -1,7 +1,5 @@
 """The CUDA backend: one market on one or several devices, combinations split among them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

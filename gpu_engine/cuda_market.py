@@ -3,8 +3,6 @@
 The caller splits work that does not fit the memory, with `in_parts`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -3,8 +3,6 @@
 `CupyDevice` is a GPU. The tests have a device that runs the same kernels on the CPU.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import textwrap

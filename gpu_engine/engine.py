@@ -4,8 +4,6 @@
 >>> metrics = evaluate(market, batch, windows)      # METRICS, (W, len(batch))  # doctest: +SKIP
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

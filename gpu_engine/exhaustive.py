@@ -4,8 +4,6 @@ A backend that decodes indices itself (`GridBackend`: CUDA) is handed the whole 
 it is streamed unit by unit, filtering each unit's rows once for all windows and exit settings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 

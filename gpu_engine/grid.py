@@ -7,8 +7,6 @@ differ in more than their exit setting, over all the others.
 A *part* is a ``range`` of indices that holds whole units, so that parts share no row filtering.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A test compares every size with the C compiler's. Pointers are uint64 addresses of device memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

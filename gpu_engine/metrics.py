@@ -3,8 +3,6 @@
 The compiled backends accumulate the same figures in O(1) memory; this is what they must equal.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Units run in parallel and each is sequential inside, so results do not depend on
 is off and nothing contracts to FMA: comparisons at a threshold decide as in `reference`.
 """
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass
 

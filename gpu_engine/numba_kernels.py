@@ -4,8 +4,6 @@
 window and exit setting, in O(1) memory a combination.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

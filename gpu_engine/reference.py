@@ -3,8 +3,6 @@
 Nothing is shared, cached or vectorised. Other backends must give the same trades.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 `score` in kernels/reduce.cu does the same on a device; a test holds the two together.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 Memory is O(K + cells of the pairs), whatever the size of the grid.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from itertools import combinations
 

@@ -5,8 +5,6 @@ the server ends, and ends when it has had nothing to do for a while, or by SIGTE
 is queued again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A user's mistake, said in one sentence: the thing, what is allowed, what was given, what next."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import sys

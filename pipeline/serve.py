@@ -4,8 +4,6 @@ Jobs run elsewhere: the server may be ended and started again while they do. Exi
 failed, 2 the user's mistake, 130 ended by Ctrl-C, 143 ended by SIGTERM.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ goes to each market: scripts/train --help. Exit status: 0 done, 1 a market faile
 mistake, 130 cancelled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

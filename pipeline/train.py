@@ -1,7 +1,5 @@
 """Train one market: `python -m pipeline.train market=... optimizer=...` (docs/training.md)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

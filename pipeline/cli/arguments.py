@@ -1,7 +1,5 @@
 """Read the command line of a command that is no training: ids, KEY=VALUE words, options."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Texts come from the schemas of `pipeline.config`, defaults and choices from `con
 of its own, which takes a second to make and explains nothing.
 """
 
-from __future__ import annotations
-
 import itertools
 import textwrap
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Read the files of `conf`: the words of every choice, the markets, and what each file holds."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Define the configuration of each command: its keys, and the checks that need several of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 

@@ -1,7 +1,5 @@
 """Define what is traded, where its candles come from, and how bad they may be."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Put a refused configuration into sentences: the key, what is allowed, what was given."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Define what is searched and how: `conf/strategy` and `conf/optimizer` (validation rules §2)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from itertools import pairwise

@@ -4,8 +4,6 @@ A field's ``description`` is the one explanation of its key: `pipeline.cli.help`
 Studio both show it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin

@@ -1,7 +1,5 @@
 """Define how a search is tested: unseen days and luck (validation rules §1, §4)."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Annotated, Literal
 

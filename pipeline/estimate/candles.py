@@ -1,7 +1,5 @@
 """The candles that an estimate looks at: those at hand, and nothing is fetched or written."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Time a search on invented candles, and sample how often combinations trade on those at hand."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Run tasks in this process, in processes of this machine, or on a Ray cluster."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable, Generator, Iterable
 

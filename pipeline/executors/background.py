@@ -1,7 +1,5 @@
 """Call a function again and again in a thread, beside what a process is doing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread

@@ -1,7 +1,5 @@
 """Define what an executor does: run tasks that share something, and yield their results."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass

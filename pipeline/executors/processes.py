@@ -4,8 +4,6 @@ The pool of the standard library breaks as a whole when one worker dies, and its
 the parent's environment, from which Numba, BLAS and CUDA read their share as they are loaded.
 """
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Callable, Generator, Iterable, Mapping
 from multiprocessing.connection import wait

@@ -4,8 +4,6 @@ Ray's own retries are off: they would try a task for which memory ran out for ev
 `Backlog` is then the same as with processes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import math

@@ -1,7 +1,5 @@
 """Divide a machine among processes: its cores, its linear algebra threads, its GPUs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lay rows of candles on a regular grid, and check their times (candles rules §1)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gpu_engine.records import Candles, Int64

@@ -7,8 +7,6 @@ distribution of bars; ``sign_flipped`` and ``bar_flipped`` keep volume, range an
 they were and destroy the direction, of each day or of each bar.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Build coarser candles from finer ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -12,8 +12,6 @@ or is rejected (a liquidity sweep, liquidity_sweep rules §4, §5) is again an e
 Sweeps are thus as common as in a market, and foretell nothing.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from itertools import accumulate
 from math import ceil, inf, sqrt

@@ -1,7 +1,5 @@
 """Name the lengths of candles, and write times as a person reads them."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from pipeline.errors import UserError, suggestion

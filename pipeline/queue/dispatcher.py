@@ -1,7 +1,5 @@
 """Hand queued jobs to worker processes, one job a worker at a time."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import pkgutil

@@ -1,7 +1,5 @@
 """Hold the right to run the queued jobs of a database: one process, until it is dead."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from sqlalchemy import delete, update

@@ -1,7 +1,5 @@
 """Run one queued job in a worker process; end the process when the job is cancelled."""
 
-from __future__ import annotations
-
 import os
 
 from pipeline.config import StorageConfig, TrainConfig

@@ -3,8 +3,6 @@
 Exit status: 0 done, 2 a mistake in what was asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path

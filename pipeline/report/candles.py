@@ -1,7 +1,5 @@
 """Draw candles by day, price, volume, coverage and gaps, as one HTML file."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Returns are fractions of equity and drawn in percent; days are ISO 8601 dates in
 drawn is a stored one or follows from stored ones by the formula named; nothing is simulated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 A grid that was kept whole has both. Of a larger one only the best of each pair is stored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal

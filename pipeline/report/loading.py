@@ -4,8 +4,6 @@ What cannot be had (artifacts or candles that are gone) leaves a sentence, and t
 is made without it. Nothing is fetched: a page that is looked at must not send a request.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 The Studio shows the parts of a configuration's page one by one, in a frame of its own.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections import Counter

@@ -4,8 +4,6 @@ The content security policy refuses every load from anywhere, and every script w
 not name: a page that is opened from a disk is held to what was written.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -3,8 +3,6 @@
 Only the layout knows whether it is light or dark, so a figure changes its theme without its data.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Draw out-of-sample trades on their candles: all of them, or one closely."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

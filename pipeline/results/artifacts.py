@@ -6,8 +6,6 @@ there whole or not at all; it is written before its row, so a row never points a
 dates in Parquet, and whole numbers since the epoch in NumPy, as in `gpu_engine.records`.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import uuid

@@ -5,8 +5,6 @@ every sort key has an index that holds all filters too (`pipeline.results.models
 page are read from it alone, and only their rows are opened.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields

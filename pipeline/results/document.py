@@ -8,8 +8,6 @@ languages rely on the JSON Schema that is generated from them; a test proves tha
 document holds null and `as_read` fills it in: a number written today would be wrong tomorrow.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -8,8 +8,6 @@ readers that are not Python. `pipeline.results.document` fills them.
 What each field means stands in configuration rules §2.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field

@@ -8,8 +8,6 @@ process started; `Jobs.reap`, called at every start, marks what has no process a
 host nothing can be asked, so there the age of the last heartbeat decides.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta

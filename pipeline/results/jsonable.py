@@ -5,8 +5,6 @@ it. `open_database` makes `dumps` the serializer of every JSON column, and docum
 pass through `jsonable`, so no caller has to remember the rule.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ itself, so of several processes that open a fresh database at once one creates t
 others find them there, and a migration that fails leaves nothing behind.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -9,8 +9,6 @@ The figures that people filter and sort by (out-of-sample Sharpe, profit, trades
 plain columns beside the JSON they come from, so that an index can serve them.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 

@@ -10,8 +10,6 @@ the commit. Readers remember the last id they have seen, so none may appear belo
 PostgreSQL, where ids are dealt out before a commit, one transaction at a time writes events.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Sequence

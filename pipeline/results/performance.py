@@ -5,8 +5,6 @@ returns, fractions, zero on days without an exit. A figure that its input cannot
 never NaN and never a made-up zero.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

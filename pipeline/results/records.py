@@ -6,8 +6,6 @@ Callers get records, not live ORM objects: a record read in one session can be s
 and kept after the session is gone, and changing the database takes a method of the repository.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields

@@ -3,8 +3,6 @@
 Run it after a change of the migrations or of the document's models.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ What became of a market is read from its job, never from what a worker says: a m
 completed in the moment when everything else was killed is done, and its result is there once.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

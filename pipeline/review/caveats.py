@@ -1,7 +1,5 @@
 """Say what the figures of a configuration do not prove, in plain sentences."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -4,8 +4,6 @@ Its gates and stage from its figures and events, its market from its job, the co
 are sorted by from the JSON, the document that is traded from all of these.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

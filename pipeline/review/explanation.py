@@ -4,8 +4,6 @@ Works from what the database holds alone: nothing is simulated again, so any rea
 can show the same. `pipeline.review.caveats` adds what the figures do not prove.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -6,8 +6,6 @@ applies"), so a better report lifts what a worse one lowered, but never above wh
 leaves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -6,8 +6,6 @@ use the candles before it. When the newer candles begin after the trained ones, 
 front: a hole between both is filled as any hole is (candles rules §1), and its days do not count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

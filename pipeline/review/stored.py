@@ -3,8 +3,6 @@
 What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta

@@ -6,8 +6,6 @@ daily return, every metric, and the test against luck that follows from them. Wh
 besides must follow from these figures (`pipeline.review.derived`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The backend a command runs on, and the backends it compares with one another."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gpu_engine import backend as backends

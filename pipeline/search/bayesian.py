@@ -5,8 +5,6 @@ point for the second time that trial is marked failed, which TPE leaves out of i
 random new point takes its place.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution

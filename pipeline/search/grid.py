@@ -3,8 +3,6 @@
 Each is a `GridPass`: it says what one part of the grid gives, and how parts are joined.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Draw points at random: without replacement on a discrete space, else uniform."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gpu_engine.records import Float

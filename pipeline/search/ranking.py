@@ -1,7 +1,5 @@
 """Rank scores: which combination is best is decided here alone (validation rules §2)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gpu_engine.records import Float, Int64

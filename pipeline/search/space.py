@@ -5,8 +5,6 @@ infinity that lets everything pass. On a discrete space every point has an *inde
 grid order, the last parameter running fastest. The index is a combination's identity.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ What comes back says which indices it is about, and joining does not depend on t
 arrival: the result is the one of a single process, whatever the number of parts and workers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass

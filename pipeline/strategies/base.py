@@ -8,8 +8,6 @@ The kinds make a search cheap, for each costs something else:
   (in ATR) and ``target_multiple`` (in stop distances).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol

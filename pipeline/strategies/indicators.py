@@ -1,7 +1,5 @@
 """Compute indicators of candles (candles rules §2); value ``[t]`` uses bars up to ``t`` only."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

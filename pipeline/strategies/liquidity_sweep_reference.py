@@ -5,8 +5,6 @@ shared, cached or vectorised, and nothing of `liquidity_sweep` is imported: the 
 on every row, to the last bit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

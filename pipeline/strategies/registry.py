@@ -1,7 +1,5 @@
 """Find a strategy by its name on the command line, which is the name of its module here."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from typing import Any, cast

@@ -4,8 +4,6 @@ Each method searches the whole history of each file once, in one window, with th
 Random and Bayesian search are repeated over seeds. The grid's score by peak is the best there is.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

@@ -3,8 +3,6 @@
 Exit status: 0 all cases agree, 1 some do not, 2 the user's mistake.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

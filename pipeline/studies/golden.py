@@ -1,7 +1,5 @@
 """Read golden files: backtests computed by an independent program, and their candles."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple, Self

@@ -4,8 +4,6 @@
 market whose p is undefined, or that stored nothing, is no test and has no q.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Sequence

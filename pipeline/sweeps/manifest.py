@@ -1,7 +1,5 @@
 """Begin a sweep with its days fixed, or continue an earlier one of the same request."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

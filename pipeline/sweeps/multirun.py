@@ -1,7 +1,5 @@
 """End a multirun of `pipeline.train`: judge its markets together and show their table."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Print how long a sweep would take, what it would hold, and what trades to expect."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from pipeline.cli.console import Console

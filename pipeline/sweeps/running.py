@@ -1,7 +1,5 @@
 """Run a sweep from its manifest to its table: workers train, this process keeps the rows."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress

@@ -1,7 +1,5 @@
 """Print the end of a sweep: a row a market, how many ended how, and why the failed ones did."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Claim one market of a sweep, train it and store the result, in a worker process."""
 
-from __future__ import annotations
-
 from contextlib import chdir
 from dataclasses import dataclass
 

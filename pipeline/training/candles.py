@@ -1,7 +1,5 @@
 """Load the candles of a run and plant an edge in them where one was asked for."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from gpu_engine.backend import Backend

@@ -1,7 +1,5 @@
 """Run a training job from its row in the database to its stored result."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -5,8 +5,6 @@ a trader would call it: the annualised Sharpe ratio of that combination before c
 candles. Everything else about the candles stays as it was.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Say where a result comes from: hashes of code, configuration and candles, and the machine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

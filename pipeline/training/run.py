@@ -4,8 +4,6 @@ Prints nothing and touches no database: `pipeline.training.storing` keeps the re
 `pipeline.training.summary` shows it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Make the setup of a run from its configuration: space, settings, backend, evaluator."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from gpu_engine.backend import Backend

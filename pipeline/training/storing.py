@@ -1,7 +1,5 @@
 """Store a run: its records in the database and the artifacts, and what `result.json` holds."""
 
-from __future__ import annotations
-
 import math
 import shutil
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Print the end of a run: the quality of the candles, the evidence, the verdict."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pipeline.cli.console import Console

@@ -5,8 +5,6 @@ whatever links neighbouring days survives (Politis & Romano 1994, The Stationary
 89(428)). Symbols: ``T`` days of the series, ``B`` resamples, ``H`` days of a path.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

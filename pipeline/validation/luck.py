@@ -1,7 +1,5 @@
 """Gather evidence for and against luck after the walk-forward (validation rules §3 to §5)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any

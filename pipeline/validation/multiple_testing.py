@@ -1,7 +1,5 @@
 """Adjust the p-values of many markets for being many (validation rules §3)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Compute the statistics of the out-of-sample days and their trades (validation rules §3)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

@@ -9,8 +9,6 @@ The returns are not kept: sums and sums of squares of every block give the Sharp
 splits as two matrix products. Symbols: ``T`` days, ``N`` columns, ``S`` blocks, ``C`` splits.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Judge figures by the gates between lifecycle stages (validation rules §6)."""
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Callable, Mapping

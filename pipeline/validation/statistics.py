@@ -8,8 +8,6 @@ g3 and g4, ``kurtosis`` non-excess (normal = 3), ``n`` observations. Only what i
 ``sharpe_annual`` is annualised. Undefined is NaN for a number and None for a result.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

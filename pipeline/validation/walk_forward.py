@@ -1,7 +1,5 @@
 """Repeat the search on every train part and run its winner once on the test part."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

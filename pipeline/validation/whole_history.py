@@ -5,8 +5,6 @@ can only make luck smaller; else all points that the method asks. Blocks of retu
 the engine; the matrix of all of them is never held.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Cut candles into train and test windows over whole UTC days (validation rules §1)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Write verdicts and figures in the words that every command shares."""
 
-from __future__ import annotations
-
 import math
 
 from pipeline.validation.stages import Stage

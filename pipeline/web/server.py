@@ -1,7 +1,5 @@
 """Build and run the server: the REST API and the Strategy Studio in one application."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Callable
 

@@ -11,8 +11,6 @@ jump in the ids, and one without a new trade. Time counts as answered up to the 
 proven. ``last`` alone proves nothing: an answer that lost its end still has it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal

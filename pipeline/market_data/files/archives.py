@@ -1,7 +1,5 @@
 """List and unpack the candle files below a path: a file, the members of a zip, or a folder."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import lzma

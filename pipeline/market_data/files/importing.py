@@ -1,7 +1,5 @@
 """Import candles of files into the store, and show where the two disagree."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

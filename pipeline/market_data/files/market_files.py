@@ -5,8 +5,6 @@ tells its market only by its name, so names are checked against the market. Rows
 each other: two files that disagree are refused.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Find the market that the name of a candle file tells, in the spelling of who wrote it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Four kinds of rows are understood: the columns of the data page (docs/data.md), 
 date column, freqtrade's JSON, and the CSV archives of Binance and Kraken, which name no columns.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace

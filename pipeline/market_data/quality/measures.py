@@ -5,8 +5,6 @@ from those of the bars before and after. A break of volume is a level that turns
 another and stays. Disagreement is how far closes are from those of the same pair elsewhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

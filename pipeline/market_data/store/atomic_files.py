@@ -1,7 +1,5 @@
 """Replace files in one step, and set damaged files aside."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path

@@ -6,8 +6,6 @@ change of a byte that matters. For the same reason nothing is flushed to the dis
 power cut tears is recognised, set aside and fetched again.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass

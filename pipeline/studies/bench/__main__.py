@@ -4,8 +4,6 @@ Exit status: 0 done, 1 a backend disagrees with `reference` and nothing was time
 mistake.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -8,8 +8,6 @@ Measured: the grid of 201,600 combinations with data resident and end to end, th
 Parity is checked first; every time is the median of repeats after a warm-up.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

@@ -1,7 +1,5 @@
 """Time the tests against luck: reality check, CSCV, surrogates, and arch beside them."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
 import os

@@ -5,8 +5,6 @@
 Exit status: 0 done, 1 a market failed, 2 the user's mistake.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from time import perf_counter

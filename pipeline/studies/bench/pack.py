@@ -1,7 +1,5 @@
 """Pack a candle file and the default grid into one npz for a host without Parquet and Hydra."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Compare trades and metrics of backends with `reference`, before anything is timed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The benchmark's figures as plain values (for JSON) and as tables (for a person)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pipeline.cli.console import Console

@@ -6,8 +6,6 @@ The database must hold no configurations; without --url it is an SQLite file tha
 Exit status: 0 done, 2 the user's mistake.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import json

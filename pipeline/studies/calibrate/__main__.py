@@ -6,8 +6,6 @@ edge. Each is trained as pipeline.train trains it, and the stages are counted. A
 off goes on where it was when the same command is options again.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import shlex

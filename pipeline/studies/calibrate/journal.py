@@ -1,7 +1,5 @@
 """Keep finished markets, one line of JSON each, so that a run of hours can be resumed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Configure markets in which the truth is known."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Write the page of a calibration: `calibration.md`, its figures as JSON and its picture."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """List the markets that a calibration is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Draw the power curve and the false positives as one picture."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Add up the outcomes: false positives and power, as figures and as tables."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

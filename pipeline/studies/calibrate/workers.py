@@ -1,7 +1,5 @@
 """Measure many markets in worker processes; a run that is broken off keeps what it finished."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -1,7 +1,5 @@
 """Build the FastAPI application: routes, refusals, and the guard in front of everything."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

@@ -1,7 +1,5 @@
 """Route ``/api/configurations``: stored results, what is switched on, what live orders did."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response

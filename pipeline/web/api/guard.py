@@ -1,7 +1,5 @@
 """Hold requests to the rules of access, to a size and to a rate; give every answer safe headers."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

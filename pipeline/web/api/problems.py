@@ -4,8 +4,6 @@ What a client sent is never repeated: it may be long, or no text at all. The tra
 goes to the server's log under the reference that the client was given.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import secrets

@@ -1,7 +1,5 @@
 """Route ``/api/sweeps``: many markets that were trained and judged together."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query

@@ -1,7 +1,5 @@
 """Route ``/api/training``: estimates, starts, jobs and their events."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 

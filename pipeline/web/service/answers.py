@@ -1,7 +1,5 @@
 """Define the answers, which the REST API shows as JSON and the Studio as pages."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal

@@ -4,8 +4,6 @@ A client's words become settings only after they were found among our own names 
 that no word of a client is ever a path, an address or an interpolation.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from dataclasses import asdict

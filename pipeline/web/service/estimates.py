@@ -1,7 +1,5 @@
 """Estimate what a start would take, with one timed probe a strategy and backend."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from threading import Lock

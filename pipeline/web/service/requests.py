@@ -4,8 +4,6 @@ The bounds hold whoever asks. They are wider than anything sensible and narrower
 stop the machine; whether a run makes sense is judged by `pipeline.config`, as for a command.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import date
 from typing import Annotated, Literal, Self

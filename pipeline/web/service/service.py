@@ -5,8 +5,6 @@ held between calls but the rates that estimates are priced with, so any number o
 on one database. What is queued here is run by the dispatcher that `queue.supervisor` keeps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

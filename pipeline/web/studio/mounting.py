@@ -1,7 +1,5 @@
 """Put the Studio's pages on a server that answers under ``/api`` already."""
 
-from __future__ import annotations
-
 import logging
 
 from fastapi import FastAPI, Request

@@ -1,7 +1,5 @@
 """Show one configuration: the page of its report, with figures that follow its controls."""
 
-from __future__ import annotations
-
 from markupsafe import Markup
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError

@@ -1,7 +1,5 @@
 """List the stored configurations in a table that can be filtered and sorted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode

@@ -1,7 +1,5 @@
 """Show jobs as they stand: what waits, runs and has ended, whoever started it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Show sweeps: many markets trained alike and judged together."""
 
-from __future__ import annotations
-
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 

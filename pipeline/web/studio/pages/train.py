@@ -1,7 +1,5 @@
 """Show the form that chooses what is trained, estimates what it takes and starts it."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Show what a start would take, beside the form."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from nicegui import ui

@@ -4,8 +4,6 @@ Sections come as markup with an empty element for each figure and plain ``select
 figure is teleported into its place; a choice in a ``select`` comes back as an event.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Make the controls of the training form: fields of a request, grids of a strategy, markets."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
