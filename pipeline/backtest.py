@@ -14,12 +14,12 @@ from pipeline.market_data.timeframe import utc
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpu_engine.records import Candles
+    from gpu_engine import Candles
 
 
 def main(config: BacktestConfig) -> None:
     """Simulate one combination over the whole history and print what it did."""
-    from gpu_engine.records import Window
+    from gpu_engine import Window
     from pipeline.market_data.sources import bars_expected
     from pipeline.search.backends import chosen_backend
     from pipeline.search.evaluator import Evaluator
@@ -59,7 +59,7 @@ def _show_metrics(console: Console, metrics: Any) -> None:
 def _show_trades(
     console: Console, candles: Candles, trades: NDArray[Any], most: int | None
 ) -> None:
-    from gpu_engine.records import REASONS
+    from gpu_engine import REASONS
 
     last = trades if most is None else trades[-most:]
     rows = [
@@ -83,7 +83,7 @@ def _write(
     path: Path, config: BacktestConfig, candles: Candles, metrics: Any, trades: NDArray[Any]
 ) -> None:
     """Write metrics and all trades as JSON; bars are given by index and by open time (ms, UTC)."""
-    from gpu_engine.records import REASONS
+    from gpu_engine import REASONS
     from pipeline.results.jsonable import dumps, jsonable
 
     rows = []

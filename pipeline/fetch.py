@@ -11,7 +11,7 @@ from pipeline.config import FetchConfig
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from gpu_engine.records import Candles
+    from gpu_engine import Candles
     from pipeline.market_data.quality.report import QualityReport
     from pipeline.market_data.raw import RawCandles
 

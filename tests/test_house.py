@@ -19,9 +19,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.6
-    assert house.import_share <= 0.138
+    assert house.edges_a_file <= 4.5
+    assert house.edges <= 1_005
+    assert house.import_share <= 0.128
 
 
 def test_lines(house):
-    assert house.lines <= 31_600
+    assert house.lines <= 29_900

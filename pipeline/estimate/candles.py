@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Candles
+from gpu_engine import DAY_MS, Candles
 from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file

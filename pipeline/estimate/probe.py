@@ -7,8 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from gpu_engine.backend import Backend
-from gpu_engine.records import Candles, Float
+from gpu_engine import Backend, Candles, Float
 from pipeline.config import TrainConfig
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.errors import UserError

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpu_engine.records import Candles, Int64
+from gpu_engine import Candles, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.quality.report import QualityReport, measure
 from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows

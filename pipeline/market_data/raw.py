@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpu_engine.records import Bool, Float, Int64
+from gpu_engine import Bool, Float, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 

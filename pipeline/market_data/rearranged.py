@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gpu_engine.records import Bool, Candles, Float, Int64
+from gpu_engine import Bool, Candles, Float, Int64
 
 
 def permuted(candles: Candles, rng: np.random.Generator) -> Candles:

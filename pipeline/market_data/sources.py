@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Candles
+from gpu_engine import DAY_MS, Candles
 from pipeline.cli.console import Advance, Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.errors import UserError

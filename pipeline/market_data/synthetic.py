@@ -18,7 +18,7 @@ from math import ceil, inf, sqrt
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Bool, Float, Int64
+from gpu_engine import DAY_MS, Bool, Float, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.timeframe import timeframe_ms

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Bool, Candles, Float, Int64
+from gpu_engine import DAY_MS, Bool, Candles, Float, Int64
 from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.store.atomic_files import replace_file
 from pipeline.market_data.timeframe import utc

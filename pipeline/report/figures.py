@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.records import Float, Int32
+from gpu_engine import Float, Int32
 from pipeline.report.loading import SweptMarket
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
 from pipeline.results.artifacts import DailySeries, NullDistribution

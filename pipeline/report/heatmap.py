@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.errors import UserError, suggestion
 from pipeline.report.figures import setting
 from pipeline.report.theme import FOUND, Figure, Theme, bare, figure

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gpu_engine.records import Candles
+from gpu_engine import Candles
 from pipeline.cli.arguments import LATEST
 from pipeline.config import CcxtData, SimulationConfig, StorageConfig
 from pipeline.errors import UserError, suggestion

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from gpu_engine.records import REASONS
+from gpu_engine import REASONS
 from pipeline.report import figures
 from pipeline.report.heatmap import choices, heatmaps, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time

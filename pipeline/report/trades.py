@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import REASONS, Candles, Float
+from gpu_engine import REASONS, Candles, Float
 from pipeline.report.theme import GAIN, LOSS, MUTED, Figure, Theme, figure
 
 #: Candles in a chart: more are neither seen nor drawn in good time, so several are joined.

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gpu_engine.records import TRADE, Float, Int32
+from gpu_engine import TRADE, Float, Int32
 from pipeline.errors import UserError
 from pipeline.results.jsonable import dumps
 

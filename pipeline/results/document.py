@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.config.run import CostsConfig, RiskConfig
 from pipeline.results import document_models as v3
 from pipeline.results import performance

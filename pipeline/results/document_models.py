@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from gpu_engine.records import Direction
+from gpu_engine import Direction
 from pipeline.validation.stages import Stage
 
 Number = float | None

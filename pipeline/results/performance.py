@@ -8,8 +8,7 @@ never NaN and never a made-up zero.
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.metrics import metrics_of
-from gpu_engine.records import TARGET, TARGET_GAP, Candles, Float
+from gpu_engine import TARGET, TARGET_GAP, Candles, Float, metrics_of
 
 Trades = NDArray[np.void]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gpu_engine.records import Candles
+from gpu_engine import Candles
 from pipeline.config import SimulationConfig
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.document import (

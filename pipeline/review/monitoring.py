@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.records import Candles, Window
+from gpu_engine import Candles, Window
 from pipeline.cli.console import Note
 from pipeline.config import FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UserError

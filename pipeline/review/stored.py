@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from gpu_engine.backend import choose
-from gpu_engine.records import Candles
+from gpu_engine import Candles, choose
 from pipeline.cli.arguments import LATEST
 from pipeline.cli.console import Note
 from pipeline.config import (

@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.agreement import (
+from gpu_engine import (
     METRIC_TOLERANCE,
+    METRICS,
     RETURN_TOLERANCE,
+    TRADE,
+    Candles,
     Disagreement,
+    Float,
+    Window,
     compare_metrics,
     compare_trades,
+    metrics_of,
 )
-from gpu_engine.metrics import metrics_of
-from gpu_engine.records import METRICS, TRADE, Candles, Float, Window
 from pipeline.cli.console import Note
 from pipeline.config import SimulationConfig, StoredConfig
 from pipeline.market_data.timeframe import utc

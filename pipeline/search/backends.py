@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from gpu_engine import Backend, BackendUnavailableError, Choice
 from gpu_engine import backend as backends
-from gpu_engine.backend import Backend, BackendUnavailableError, Choice
 from pipeline.cli.console import Note
 from pipeline.config import BackendConfig
 from pipeline.errors import UserError, suggestion

@@ -10,7 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial, TrialState
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.search.space import Dimension, Space
 
 Point = tuple[float, ...]

@@ -10,22 +10,24 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import engine, exhaustive
-from gpu_engine.backend import Backend
-from gpu_engine.grid import Axis, Grid
-from gpu_engine.records import (
+from gpu_engine import (
     METRICS,
+    Axis,
+    Backend,
     Batch,
     Bool,
     Candles,
     Costs,
     ExitSettings,
     Float,
+    Grid,
     Int32,
     Int64,
     RiskLimits,
     Tables,
     Window,
+    engine,
+    exhaustive,
 )
 from pipeline.cli.console import Advance
 from pipeline.search.space import Space, single_point

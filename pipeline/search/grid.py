@@ -9,11 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import exhaustive
-from gpu_engine.grid import Grid
-from gpu_engine.records import Float, Window
-from gpu_engine.scoring import ScoreRule, scores_of
-from gpu_engine.summary import GridSummary, SummaryBuilder
+from gpu_engine import (
+    Float,
+    Grid,
+    GridSummary,
+    ScoreRule,
+    SummaryBuilder,
+    Window,
+    exhaustive,
+    scores_of,
+)
 from pipeline.cli.console import Advance
 from pipeline.search.evaluator import Evaluator
 

@@ -8,9 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from gpu_engine.records import Float, Window
-from gpu_engine.scoring import MINIMISED, ScoreRule, scores_of
-from gpu_engine.summary import GridSummary
+from gpu_engine import MINIMISED, Float, GridSummary, ScoreRule, Window, scores_of
 from pipeline.cli.console import Advance
 from pipeline.config import PLATEAU_LIMIT
 from pipeline.search import ranking

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.search.space import Space
 
 BATCH = 4096

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from gpu_engine.records import Float, Int64
-from gpu_engine.scoring import round_significant
+from gpu_engine import Float, Int64, round_significant
 
 
 def best(scores: Float) -> int | None:

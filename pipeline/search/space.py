@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gpu_engine.records import Float, Int64
+from gpu_engine import Float, Int64
 from pipeline.strategies.base import Parameter, Strategy
 
 

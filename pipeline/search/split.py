@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from gpu_engine.backend import Backend, choose, set_threads
-from gpu_engine.records import Candles, Costs, RiskLimits
+from gpu_engine import Backend, Candles, Costs, RiskLimits, choose, set_threads
 from pipeline.cli.console import Advance
 from pipeline.errors import UserError
 from pipeline.executors import Executor

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gpu_engine.records import Candles, EventTable
+from gpu_engine import Candles, EventTable
 
 Kind = Literal["structural", "threshold", "exit"]
 EXIT_PARAMETERS = ("stop_distance", "target_multiple")

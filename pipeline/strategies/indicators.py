@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import Bool, Candles, Float, Int64
+from gpu_engine import Bool, Candles, Float, Int64
 
 ATR_PERIOD = 14  # bars
 VOLUME_PERIOD = 20  # bars

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import DAY_MS, Bool, Candles, EventTable, Float, Int64
+from gpu_engine import DAY_MS, Bool, Candles, EventTable, Float, Int64
 from pipeline.strategies import indicators
 from pipeline.strategies.base import Parameter
 from pipeline.strategies.indicators import RangeMinimum

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Candles, EventTable
+from gpu_engine import DAY_MS, Candles, EventTable
 
 
 class Bars(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpu_engine.backend import choose
+from gpu_engine import choose
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError

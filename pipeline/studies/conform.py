@@ -10,9 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gpu_engine.agreement import METRIC_TOLERANCE, Disagreement, compare_metrics, compare_trades
-from gpu_engine.backend import Backend
-from gpu_engine.records import Candles
+from gpu_engine import (
+    METRIC_TOLERANCE,
+    Backend,
+    Candles,
+    Disagreement,
+    compare_metrics,
+    compare_trades,
+)
 from pipeline.errors import UserError
 from pipeline.search import Evaluator, cpu_backends, named_backend, single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep

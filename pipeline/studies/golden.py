@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from gpu_engine.agreement import Disagreement
-from gpu_engine.records import METRICS, REASONS, TRADE, Candles, Costs, RiskLimits, Window
+from gpu_engine import METRICS, REASONS, TRADE, Candles, Costs, Disagreement, RiskLimits, Window
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gpu_engine.backend import Backend
+from gpu_engine import Backend
 from pipeline.cli.console import Advance, Note
 from pipeline.config import MarketConfig, SyntheticData
 from pipeline.market_data import sources

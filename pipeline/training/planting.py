@@ -9,8 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gpu_engine.backend import Backend
-from gpu_engine.records import Candles, Costs, Float, RiskLimits, Window
+from gpu_engine import Backend, Candles, Costs, Float, RiskLimits, Window
 from pipeline.errors import UserError
 from pipeline.search import Evaluator, single_point
 from pipeline.strategies.base import Strategy

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.cli.console import Note, Progress, no_progress
 from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.market_data.sources import MarketCandles, bars_expected

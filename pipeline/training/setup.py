@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from gpu_engine.backend import Backend
-from gpu_engine.records import Candles
+from gpu_engine import Backend, Candles
 from pipeline.cli.console import Note
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.errors import UserError

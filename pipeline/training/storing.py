@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.metrics import DAYS_PER_YEAR
-from gpu_engine.records import METRICS, Candles, Float, Window
+from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
 from pipeline.results.artifacts import (
     ArtifactSet,
     DailySeries,

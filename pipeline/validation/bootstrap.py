@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import Float, Int32
+from gpu_engine import Float, Int32
 
 #: Mean block lengths that are used, days (validation rules §4.4).
 SHORTEST_BLOCK, LONGEST_BLOCK = 1.0, 20.0

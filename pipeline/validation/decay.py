@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.metrics import metrics_of
-from gpu_engine.records import Float
+from gpu_engine import Float, metrics_of
 from pipeline.validation.stages import STAGES, Gate, Stage, judge
 
 #: Fewer new trades than this decide nothing.

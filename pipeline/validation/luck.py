@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.backend import Backend, array_module
-from gpu_engine.metrics import DAYS_PER_YEAR
-from gpu_engine.records import Float
+from gpu_engine import DAYS_PER_YEAR, Backend, Float, array_module
 from pipeline.cli.console import Advance, Progress
 from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.executors.share import cores

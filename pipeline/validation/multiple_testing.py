@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 
 #: Benjamini & Hochberg (1995) and Benjamini & Yekutieli (2001): false discovery rate, for tests
 #: that are independent or depend in any way; Holm (1979): family-wise error rate.

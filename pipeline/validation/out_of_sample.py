@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.metrics import annualised
+from gpu_engine import STOP, Candles, Costs, Float, annualised
 from gpu_engine.outcomes import net_return
-from gpu_engine.records import STOP, Candles, Costs, Float
 from pipeline.search import Evaluator
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
 from pipeline.validation.stages import judge

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import Float, Int64
+from gpu_engine import Float, Int64
 
 #: Sharpe ratios worked on at once, splits by columns: 256 KB stay in the cache, and products so
 #: small stay on one thread (on busy cores the threads of BLAS wait for each other, up to tenfold).

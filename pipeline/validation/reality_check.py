@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.executors.share import cores
 from pipeline.validation.bootstrap import resample_counts, stationary_indices
 

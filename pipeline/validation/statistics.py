@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.validation.overfitting import (
     probability_of_backtest_overfitting as probability_of_backtest_overfitting,
 )

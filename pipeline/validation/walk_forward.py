@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.agreement import compare_trades
-from gpu_engine.backend import choose
-from gpu_engine.metrics import metrics_of
-from gpu_engine.records import TRADE, Float, Window
+from gpu_engine import TRADE, Float, Window, choose, compare_trades, metrics_of
 from pipeline.cli.console import Advance
 from pipeline.search import Evaluator, SearchResult, SearchSettings, search
 from pipeline.validation.windows import Split

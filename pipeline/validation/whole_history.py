@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpu_engine.records import Bool, Float, Int64, Window
-from gpu_engine.scoring import ScoreRule, scores_of
+from gpu_engine import Bool, Float, Int64, ScoreRule, Window, scores_of
 from pipeline.cli.console import Advance
 from pipeline.search import Evaluator, SearchSettings, run_method, score_grid
 from pipeline.validation.windows import Days

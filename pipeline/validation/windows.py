@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Candles, Window
+from gpu_engine import DAY_MS, Candles, Window
 from pipeline.config.validation import TrainTestSplit, WalkForward
 from pipeline.errors import UserError
 

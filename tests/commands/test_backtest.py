@@ -5,9 +5,7 @@ import re
 
 import pytest
 
-from gpu_engine.backend import choose
-from gpu_engine.metrics import metrics_of
-from gpu_engine.records import METRICS, REASONS, TRADE, Window
+from gpu_engine import METRICS, REASONS, TRADE, Window, choose, metrics_of
 from pipeline.config import BacktestConfig, load
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point

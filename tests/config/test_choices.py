@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpu_engine.records import Costs, RiskLimits
+from gpu_engine import Costs, RiskLimits
 from pipeline.config import CONFIG_DIR, TrainConfig
 from pipeline.market_data.timeframe import timeframe_ms
 

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import get_args
 
-from gpu_engine.records import METRICS
+from gpu_engine import METRICS
 from pipeline.config import Objective, Timeframe
 from pipeline.config.data import QualityConfig
 from pipeline.market_data.quality.report import QualityLimits

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_engine.records import DAY_MS
+from gpu_engine import DAY_MS
 from pipeline.errors import UserError
 from pipeline.estimate.candles import candles_at_hand
 from pipeline.market_data.store.store import EMPTY, candle_path, locked, save

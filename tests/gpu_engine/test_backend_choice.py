@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu_engine import backend, numba_kernels
-from gpu_engine.backend import BackendUnavailableError, choose
+from gpu_engine import BackendUnavailableError, backend, choose, numba_kernels
 from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.device import block_size
 

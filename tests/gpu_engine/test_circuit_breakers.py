@@ -5,7 +5,7 @@ Binary fractions (0.25, 0.125, ...) make "exactly at the limit" exact.
 
 import pytest
 
-from gpu_engine.records import RiskLimits, Window
+from gpu_engine import RiskLimits, Window
 from support.backtest import Backtest, Costs, Signal, make_candles
 from support.prescribed import FAR, STEP, prescribed
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpu_engine.records import REASONS, Costs, RiskLimits
+from gpu_engine import REASONS, Costs, RiskLimits
 from support.backtest import Backtest, Signal, make_candles
 
 SIGNAL_BAR = (100, 100, 100, 100)

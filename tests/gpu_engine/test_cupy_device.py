@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from gpu_engine import device
-from gpu_engine.backend import BackendUnavailableError, choose
+from gpu_engine import BackendUnavailableError, choose, device
 from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.device import CupyDevice, OutOfDeviceMemoryError, cuda_problem
 from support.fake_cupy import RawModule, fake_cupy

@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from gpu_engine import engine
+from gpu_engine import Axis, Grid, ScoreRule, Window, engine
 from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.cuda_market import in_parts
 from gpu_engine.device import OutOfDeviceMemoryError
-from gpu_engine.grid import Axis, Grid
-from gpu_engine.records import Window
-from gpu_engine.scoring import ScoreRule
 from support.host_device import HostDevice, needs_compiler
 from support.random_market import only, random_market
 

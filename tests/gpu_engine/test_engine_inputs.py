@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine import engine
-from gpu_engine.records import METRICS, TRADE, Batch, EventTable, ExitSettings, Tables, Window
+from gpu_engine import METRICS, TRADE, Batch, EventTable, ExitSettings, Tables, Window, engine
 from support.backends import named
 from support.backtest import FREE, NO_BREAKERS, Signal, make_candles, make_table
 from support.random_market import random_market

@@ -5,8 +5,7 @@ from math import isnan, sqrt
 import numpy as np
 import pytest
 
-from gpu_engine.metrics import annualised, metrics_of
-from gpu_engine.records import METRICS, Window
+from gpu_engine import METRICS, Window, annualised, metrics_of
 from support.agreement import assert_same_metrics
 from support.backtest import NO_BREAKERS, Backtest, Signal, make_candles
 from support.prescribed import prescribed

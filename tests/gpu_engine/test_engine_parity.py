@@ -8,8 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from gpu_engine import engine, numba_backend, numpy_backend
-from gpu_engine.records import Window
+from gpu_engine import Window, engine, numba_backend, numpy_backend
 from support.backends import ALL, COMPILED
 from support.parity import assert_agrees
 from support.random_market import only, random_market

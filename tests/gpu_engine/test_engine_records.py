@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine.records import METRICS, REASONS, TRADE, Candles
+from gpu_engine import METRICS, REASONS, TRADE, Candles
 from support.backtest import MIDNIGHT, make_candles
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")

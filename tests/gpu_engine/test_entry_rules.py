@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_engine.records import REASONS, RiskLimits, Window
+from gpu_engine import REASONS, RiskLimits, Window
 from support.backtest import FREE, Backtest, Signal, make_candles
 
 QUIET = [(100, 101, 99, 100)] * 10  # an entry stays open to the end

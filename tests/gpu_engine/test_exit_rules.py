@@ -6,7 +6,7 @@ Bar 0 is the signal bar; the rows are bars 1, 2, ... as (open, high, low, close)
 import numpy as np
 import pytest
 
-from gpu_engine.records import REASONS, Costs, RiskLimits, Window
+from gpu_engine import REASONS, Costs, RiskLimits, Window
 from support.backtest import Backtest, Signal, make_candles
 
 SIGNAL_BAR = (100, 100, 100, 100)

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_engine import engine
-from gpu_engine.records import (
+from gpu_engine import (
     METRICS,
     REASONS,
     TRADE,
@@ -23,6 +22,7 @@ from gpu_engine.records import (
     RiskLimits,
     Tables,
     Window,
+    engine,
 )
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles

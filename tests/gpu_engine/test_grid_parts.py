@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_engine.grid import Axis, Grid
+from gpu_engine import Axis, Grid
 
 KINDS = ("structural", "threshold", "exit")
 

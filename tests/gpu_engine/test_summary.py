@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_engine.grid import Axis, Grid
-from gpu_engine.summary import SummaryBuilder
+from gpu_engine import Axis, Grid, SummaryBuilder
 
 #: Few values, so that ties are common; NaN is a combination without enough trades.
 SCORES = st.sampled_from([math.nan, -2.0, -1.0, 0.0, 1.0, math.inf])

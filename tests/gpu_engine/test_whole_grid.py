@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 
-from gpu_engine import cuda_backend, engine, exhaustive
+from gpu_engine import (
+    Axis,
+    ExitSettings,
+    Grid,
+    ScoreRule,
+    SummaryBuilder,
+    Window,
+    cuda_backend,
+    engine,
+    exhaustive,
+    scores_of,
+)
 from gpu_engine.cuda_backend import CudaBackend
-from gpu_engine.grid import Axis, Grid
-from gpu_engine.records import ExitSettings, Window
-from gpu_engine.scoring import ScoreRule, scores_of
-from gpu_engine.summary import SummaryBuilder
 from support.backends import ALL, COMPILED, CUDA, CUDA_ON_HOST, named
 from support.host_device import HostDevice, needs_compiler
 from support.random_market import random_market

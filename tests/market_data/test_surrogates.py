@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from gpu_engine.records import Candles
+from gpu_engine import Candles
 from pipeline.market_data.rearranged import bar_flipped, permuted, sign_flipped
 from support.coarse import coarse_candles
 

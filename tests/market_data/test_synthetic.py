@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gpu_engine.records import DAY_MS, Candles
+from gpu_engine import DAY_MS, Candles
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check

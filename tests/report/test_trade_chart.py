@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_engine.records import TRADE, Candles
+from gpu_engine import TRADE, Candles
 from pipeline.report.trades import MARGIN, around, joined, trades_on_candles
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gpu_engine.records import TRADE
+from gpu_engine import TRADE
 from pipeline.errors import UserError
 from pipeline.results.artifacts import (
     ArtifactSet,

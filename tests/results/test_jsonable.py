@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_engine.records import METRICS
+from gpu_engine import METRICS
 from pipeline.results.jsonable import dumps, jsonable
 
 

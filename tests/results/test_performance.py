@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from gpu_engine.records import END, STOP, TARGET, TARGET_GAP, TRADE
+from gpu_engine import STOP, TARGET, TARGET_GAP, TRADE
+from gpu_engine.records import END
 from pipeline.results.performance import (
     conditional_value_at_risk,
     drawdown_duration,

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gpu_engine.backend import choose
-from gpu_engine.records import Window
+from gpu_engine import Window, choose
 from pipeline import explain, monitor, verify
 from pipeline.config import SimulationConfig, validate
 from pipeline.market_data.files.reading import read_file

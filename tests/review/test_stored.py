@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from gpu_engine.metrics import metrics_of
-from gpu_engine.records import METRICS
+from gpu_engine import METRICS, metrics_of
 from pipeline.results.artifacts import read_artifacts
 from pipeline.results.document import validate_document
 from pipeline.search.ranking import plateau

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_engine.metrics import metrics_of
-from gpu_engine.records import RiskLimits, Window
+from gpu_engine import RiskLimits, Window, metrics_of
 from support.agreement import assert_same_metrics
 from support.parameters import (
     DENSITY,

@@ -7,9 +7,8 @@ import numba
 import numpy as np
 import pytest
 
+from gpu_engine import ScoreRule, Window, scores_of
 from gpu_engine.numba_backend import set_threads
-from gpu_engine.records import Window
-from gpu_engine.scoring import ScoreRule, scores_of
 from pipeline.search import grid, loop
 from pipeline.search.grid import score_grid
 from pipeline.search.loop import SearchSettings, search

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from gpu_engine.records import METRICS
-from gpu_engine.scoring import ScoreRule, round_significant, scores_of
+from gpu_engine import METRICS, ScoreRule, round_significant, scores_of
 from pipeline.search.ranking import best, plateau, stability
 
 NAN, INF = math.nan, math.inf

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_engine.records import Window
+from gpu_engine import Window
 from pipeline.errors import UserError
 from pipeline.executors import TaskResult
 from pipeline.search import loop, split

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_engine.records import Window
-from gpu_engine.scoring import ScoreRule
+from gpu_engine import ScoreRule, Window
 from pipeline.executors.processes import Processes
 from pipeline.search.grid import Scores
 from pipeline.search.split import SplitEvaluator

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_engine.records import DAY_MS
+from gpu_engine import DAY_MS
 from support.coarse import coarse_candles
 from support.events import (
     STRATEGY,

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from gpu_engine import numpy_backend
-from gpu_engine.backend import choose
+from gpu_engine import choose, numpy_backend
 from pipeline.cli.console import Console
 from pipeline.studies.bench import __main__ as bench
 from pipeline.studies.bench.parity import check_parity

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpu_engine.records import METRICS, TRADE
+from gpu_engine import METRICS, TRADE
 
 EXACT = [name for name in TRADE.names if TRADE[name].kind == "i"]
 PRICES = ("entry", "exit")

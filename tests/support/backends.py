@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from gpu_engine.backend import choose
+from gpu_engine import choose
 from gpu_engine.cuda_backend import CudaBackend
 from support.host_device import HostDevice, needs_compiler
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpu_engine.records import Candles
+from gpu_engine import Candles
 
 TICK = 0.5
 START = 1_704_060_000_000  # 2023-12-31 22:00 UTC: the first day is a part day

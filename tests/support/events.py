@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from gpu_engine.records import EventTable
+from gpu_engine import EventTable
 from pipeline.strategies.base import of_kind
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.strategies.liquidity_sweep_reference import event_table

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine import engine
-from gpu_engine.records import (
+from gpu_engine import (
     Batch,
     Candles,
     Costs,
@@ -14,6 +13,7 @@ from gpu_engine.records import (
     RiskLimits,
     Tables,
     Window,
+    engine,
 )
 from support.backends import named
 from support.coarse import TICK, coarse_candles

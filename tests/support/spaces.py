@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine.records import METRICS, Costs, RiskLimits
+from gpu_engine import METRICS, Costs, RiskLimits
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import make_space
 from pipeline.strategies.liquidity_sweep import LiquiditySweep

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gpu_engine.backend import choose
+from gpu_engine import choose
 from pipeline.cli.command import run_plain
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, PRICES

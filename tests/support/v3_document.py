@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.records import METRICS, TARGET, TRADE
+from gpu_engine import METRICS, TARGET, TRADE
 from pipeline.config.run import CostsConfig, RiskConfig
 from pipeline.results.document import build_document
 from pipeline.results.records import Configuration

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from gpu_engine.backend import BackendUnavailableError, choose
+from gpu_engine import BackendUnavailableError, choose
 from pipeline.config import TrainConfig, load
 from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.raw import COLUMNS

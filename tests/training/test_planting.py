@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine.backend import choose
-from gpu_engine.records import Costs, RiskLimits, Window
+from gpu_engine import Costs, RiskLimits, Window, choose
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles

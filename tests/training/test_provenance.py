@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gpu_engine.backend import choose
+from gpu_engine import choose
 from pipeline.config import TrainConfig, load
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles

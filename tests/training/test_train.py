@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gpu_engine.backend import choose
-from gpu_engine.records import METRICS, Window
+from gpu_engine import METRICS, Window, choose
 from pipeline.config import TrainConfig, load
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point

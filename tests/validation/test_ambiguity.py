@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from gpu_engine import STOP, TARGET, TRADE, Costs
 from gpu_engine.outcomes import net_return
-from gpu_engine.records import STOP, STOP_GAP, TARGET, TRADE, Costs
+from gpu_engine.records import STOP_GAP
 from pipeline.validation.out_of_sample import ambiguity
 from support.backtest import make_candles
 

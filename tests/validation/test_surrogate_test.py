@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_engine.records import Costs, RiskLimits
+from gpu_engine import Costs, RiskLimits
 from pipeline.market_data.rearranged import SURROGATES
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchSettings

@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine.backend import choose
-from gpu_engine.metrics import annualised, metrics_of
-from gpu_engine.records import METRICS, TRADE, Costs, RiskLimits, Window
+from gpu_engine import METRICS, TRADE, Costs, RiskLimits, Window, annualised, choose, metrics_of
 from pipeline.config import WalkForward
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchResult, SearchSettings, search

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine.records import DAY_MS
+from gpu_engine import DAY_MS
 from pipeline.search.loop import SearchSettings
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gpu_engine.records import Window
+from gpu_engine import Window
 from pipeline.config import TrainTestSplit, WalkForward
 from pipeline.errors import UserError
 from pipeline.validation.windows import Days, final_window, splits, whole_days

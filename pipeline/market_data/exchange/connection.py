@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from gpu_engine.records import Bool, Float
+from gpu_engine import Bool, Float
 from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError, UserError, suggestion
 from pipeline.market_data.raw import COLUMNS

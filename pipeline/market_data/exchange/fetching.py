@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Float
+from gpu_engine import DAY_MS, Float
 from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.connection import (

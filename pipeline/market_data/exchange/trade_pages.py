@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import Float, Int64
+from gpu_engine import Float, Int64
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
 from pipeline.market_data.raw import COLUMNS, NO_CANDLES, RawCandles, Span
 from pipeline.market_data.store.store import Page

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from gpu_engine.records import Int64
+from gpu_engine import Int64
 from pipeline.cli.console import Console
 from pipeline.config import CcxtData, MarketConfig
 from pipeline.errors import UserError

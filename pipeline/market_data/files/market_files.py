@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Int64
+from gpu_engine import DAY_MS, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.files.archives import Member, members
 from pipeline.market_data.files.names import market_in

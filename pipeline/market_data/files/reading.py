@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 
-from gpu_engine.records import Float, Int64
+from gpu_engine import Float, Int64
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.raw import COLUMNS, MILLISECONDS_TO, RawCandles
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine.records import DAY_MS, Float
+from gpu_engine import DAY_MS, Float
 from pipeline.market_data.raw import PRICES, RawCandles
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
-from gpu_engine.records import Bool
+from gpu_engine import Bool
 from pipeline.errors import UserError
 from pipeline.market_data.quality import measures
 from pipeline.market_data.raw import RawCandles

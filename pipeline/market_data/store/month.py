@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from gpu_engine.records import Int64
+from gpu_engine import Int64
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS, RawCandles, Span, clipped
 from pipeline.market_data.store.atomic_files import replace_file

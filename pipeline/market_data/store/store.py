@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from gpu_engine.records import Float
+from gpu_engine import Float
 from pipeline.cli.console import Note
 from pipeline.errors import UserError
 from pipeline.market_data.raw import RawCandles, Span, clipped, concatenate, uncovered, united

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gpu_engine.backend import Backend
-from gpu_engine.records import Candles
+from gpu_engine import Backend, Candles
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file

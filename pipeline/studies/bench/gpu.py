@@ -21,10 +21,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from gpu_engine.backend import Backend, BackendUnavailableError, choose
-from gpu_engine.book import EventBook
-from gpu_engine.records import Candles, Costs, Float, RiskLimits, Window
-from gpu_engine.scoring import ScoreRule
+from gpu_engine import (
+    Backend,
+    BackendUnavailableError,
+    Candles,
+    Costs,
+    EventBook,
+    Float,
+    RiskLimits,
+    ScoreRule,
+    Window,
+    choose,
+)
 from pipeline.search import Dimension, Scores, Space, Summaries
 from pipeline.strategies.liquidity_sweep import STRATEGY
 from pipeline.studies.bench.parity import check_parity

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.records import Candles, Float, Int32
+from gpu_engine import Candles, Float, Int32
 from pipeline.cli.console import Console
 from pipeline.search import named_backend
 from pipeline.studies.bench.timing import Training

@@ -5,9 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine.agreement import Disagreement, compare_metrics, compare_trades
-from gpu_engine.backend import Backend, choose
-from gpu_engine.records import METRICS, Candles, Window
+from gpu_engine import (
+    METRICS,
+    Backend,
+    Candles,
+    Disagreement,
+    Window,
+    choose,
+    compare_metrics,
+    compare_trades,
+)
 from pipeline.studies.bench.setting import Setting
 
 

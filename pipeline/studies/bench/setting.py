@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpu_engine.backend import Backend
-from gpu_engine.records import Candles, Costs, RiskLimits
+from gpu_engine import Backend, Candles, Costs, RiskLimits
 from pipeline.search import Dimension, Evaluator, Space
 
 #: Parameters that `Setting.refined` gives twice as many values: two filters and both exits.

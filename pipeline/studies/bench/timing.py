@@ -11,9 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
-from gpu_engine.backend import Backend
-from gpu_engine.book import EventBook
-from gpu_engine.records import Batch, Candles, Float, Window
+from gpu_engine import Backend, Batch, Candles, EventBook, Float, Window
 from pipeline.config import BayesianConfig, TrainConfig, ValidationConfig, load
 from pipeline.search import SearchSettings, make_space, named_backend
 from pipeline.strategies.registry import load_strategy

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine.backend import choose
-from gpu_engine.records import Window
+from gpu_engine import Window, choose
 from pipeline.config import SyntheticData, TrainConfig
 from pipeline.search import Evaluator, single_point
 from pipeline.strategies.registry import load_strategy
