@@ -19,8 +19,8 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.5
-    assert house.edges <= 1_005
+    assert house.edges_a_file <= 4.55
+    assert house.edges <= 1_015
     assert house.import_share <= 0.128
 
 

@@ -16,7 +16,8 @@ from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.estimate.candles import Source, candles_at_hand
 from pipeline.estimate.probe import Speed, grid_of, power_note, sample_trades
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.search import SCORES_PER_PASS, SURFACE_METRICS, Space, named_backend
+from pipeline.search import SCORES_PER_PASS, SURFACE_METRICS, Space
+from pipeline.search.backends import named_backend
 from pipeline.validation.luck import COPIES, MOST_HELD
 from pipeline.validation.surrogates import KINDS
 from pipeline.validation.windows import Days, final_window, splits

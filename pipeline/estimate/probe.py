@@ -13,7 +13,9 @@ from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
-from pipeline.search import Evaluator, SearchSettings, Space, chosen_backend, make_space, search
+from pipeline.search import Evaluator, Space, make_space
+from pipeline.search.backends import chosen_backend
+from pipeline.search.loop import SearchSettings, search
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.stages import Gate, judge

@@ -1,6 +1,5 @@
 """Search a space of combinations: methods that draw points, one evaluator, one ranking."""
 
-from pipeline.search.backends import chosen_backend, cpu_backends, named_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import (
     SCORES_PER_PASS,
@@ -11,6 +10,4 @@ from pipeline.search.grid import (
     score_grid,
     surface_of,
 )
-from pipeline.search.loop import SearchResult, SearchSettings, run_method, search
 from pipeline.search.space import Dimension, Space, make_space, single_point
-from pipeline.search.split import SplitEvaluator

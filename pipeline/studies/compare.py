@@ -18,7 +18,8 @@ from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
-from pipeline.search import Evaluator, SearchSettings, make_space, search
+from pipeline.search import Evaluator, make_space
+from pipeline.search.loop import SearchSettings, search
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.windows import whole_days
 

@@ -19,7 +19,8 @@ from gpu_engine import (
     compare_trades,
 )
 from pipeline.errors import UserError
-from pipeline.search import Evaluator, cpu_backends, named_backend, single_point
+from pipeline.search import Evaluator, single_point
+from pipeline.search.backends import cpu_backends, named_backend
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.studies.golden import Case, Golden, combination, load_candles, read_golden
 

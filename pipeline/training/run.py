@@ -14,7 +14,8 @@ from gpu_engine import Float
 from pipeline.cli.console import Note, Progress, no_progress
 from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.market_data.sources import MarketCandles, bars_expected
-from pipeline.search import SearchSettings, Space, Surface, surface_of
+from pipeline.search import Space, Surface, surface_of
+from pipeline.search.loop import SearchSettings
 from pipeline.training.candles import load_candles
 from pipeline.training.provenance import provenance
 from pipeline.training.setup import set_up

@@ -7,14 +7,10 @@ from pipeline.cli.console import Note
 from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
 from pipeline.errors import UserError
 from pipeline.executors import Executor, make_executor
-from pipeline.search import (
-    Evaluator,
-    SearchSettings,
-    Space,
-    SplitEvaluator,
-    chosen_backend,
-    make_space,
-)
+from pipeline.search import Evaluator, Space, make_space
+from pipeline.search.backends import chosen_backend
+from pipeline.search.loop import SearchSettings
+from pipeline.search.split import SplitEvaluator
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.registry import load_strategy
 

@@ -10,7 +10,8 @@ from gpu_engine import DAYS_PER_YEAR, Backend, Float, array_module
 from pipeline.cli.console import Advance, Progress
 from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.executors.share import cores
-from pipeline.search import Evaluator, SearchSettings
+from pipeline.search import Evaluator
+from pipeline.search.loop import SearchSettings
 from pipeline.validation.bootstrap import (
     REALITY_CHECK,
     generator,

@@ -25,7 +25,8 @@ from pipeline.config import ProcessesExecutor
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
 from pipeline.market_data.rearranged import SURROGATES as MAKERS
-from pipeline.search import Evaluator, SearchSettings, Space
+from pipeline.search import Evaluator, Space
+from pipeline.search.loop import SearchSettings
 from pipeline.validation.bootstrap import SURROGATES, generator
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from gpu_engine import TRADE, Float, Window, choose, compare_trades, metrics_of
 from pipeline.cli.console import Advance
-from pipeline.search import Evaluator, SearchResult, SearchSettings, search
+from pipeline.search import Evaluator
+from pipeline.search.loop import SearchResult, SearchSettings, search
 from pipeline.validation.windows import Split
 
 

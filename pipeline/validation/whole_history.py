@@ -13,7 +13,8 @@ import numpy as np
 
 from gpu_engine import Bool, Float, Int64, ScoreRule, Window, scores_of
 from pipeline.cli.console import Advance
-from pipeline.search import Evaluator, SearchSettings, run_method, score_grid
+from pipeline.search import Evaluator, score_grid
+from pipeline.search.loop import SearchSettings, run_method
 from pipeline.validation.windows import Days
 
 #: Exits on at least so many different days, or a sixth of the days if that is more: a strategy

@@ -18,7 +18,7 @@ from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.synthetic import synthetic_candles
-from pipeline.search import cpu_backends, named_backend
+from pipeline.search.backends import cpu_backends, named_backend
 from pipeline.studies.bench.luck import measure_luck, print_luck
 from pipeline.studies.bench.parity import Parity, check_parity
 from pipeline.studies.bench.report import grid_figures, print_machine, print_report

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from gpu_engine import Backend, Batch, Candles, EventBook, Float, Window
 from pipeline.config import BayesianConfig, TrainConfig, ValidationConfig, load
-from pipeline.search import SearchSettings, make_space, named_backend
+from pipeline.search import make_space
+from pipeline.search.backends import named_backend
+from pipeline.search.loop import SearchSettings
 from pipeline.strategies.registry import load_strategy
 from pipeline.studies.bench.setting import Setting
 from pipeline.training.provenance import peak_memory
