@@ -54,10 +54,10 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
         until = np.iinfo(np.int64).max if data.until_ms is None else data.until_ms
         candles = _regular(_between(read_file(data.path), (since, int(until))), config, data.path)
         return AtHand(candles, "file", whole_days(candles).count)
-    asked = _asked(data)
-    stored = _stored(config, data, asked)
-    first = max(asked[0], _served_from(config, data, stored))
-    days = max(0, asked[1] - first) // DAY_MS
+    span = _span(data)
+    stored = _stored(config, data, span)
+    first = max(span[0], _served_from(config, data, stored))
+    days = max(0, span[1] - first) // DAY_MS
     complaint = config.validation.complaint(days)
     if complaint:
         raise UserError(_too_little(config, complaint))
@@ -75,20 +75,20 @@ def _invented(timeframe: str, days: int, seed: int, volatility: float) -> Candle
     return make_regular(rows, timeframe, "generated candles")[0]
 
 
-def _asked(data: CcxtData) -> Span:
+def _span(data: CcxtData) -> Span:
     """Return the span of `pipeline.market_data.sources.fetch_candles`, as far as it is past."""
     now = int(time.time() * 1000)
     since, until = data.span_ms(now)
     return since, min(until, now)
 
 
-def _stored(config: TrainConfig, data: CcxtData, asked: Span) -> Candles | None:
+def _stored(config: TrainConfig, data: CcxtData, span: Span) -> Candles | None:
     """Candles that the store has of the span; None for none."""
     exchange = config.market.exchange.ccxt_id
     assert exchange is not None, "refused by the configuration"
     timeframe = data.resample_from or config.market.timeframe
     folder = candle_path(Path(data.store), exchange, config.market.pair, timeframe)
-    raw = _between(read_without_lock(folder, *asked), asked)
+    raw = _between(read_without_lock(folder, *span), span)
     if len(raw) == 0:
         return None
     step, built_step = timeframe_ms(timeframe), timeframe_ms(config.market.timeframe)

@@ -132,10 +132,10 @@ class Work:
         if self._has_surface:
             searched += self.grid.size * self.history.final_days
         if self._has_evidence:
-            searched += self._judged * self.history.days
+            searched += self._candidates * self.history.days
             if self.config.validation.surrogates:
                 drawn = len(KINDS) * self.config.validation.surrogate_count
-                searched += drawn * self._judged * self.history.days
+                searched += drawn * self._candidates * self.history.days
                 tables += drawn * self._tables
         seconds = searched * speed.search + tables * self.history.bars * speed.table
         return seconds + self.history.searches * self._proposals() + self._luck()
@@ -148,7 +148,7 @@ class Work:
             held += 8 * self.grid.size * (at_once + PLATEAU_COPIES)
         if self._has_evidence:
             allowed = int(self.config.validation.memory_gb * 2**30)
-            held += 8 * self._judged + min(MOST_HELD * self.history.days * 8 * COPIES, allowed)
+            held += 8 * self._candidates + min(MOST_HELD * self.history.days * 8 * COPIES, allowed)
         return speed.resident + held
 
     def artifact_bytes(self) -> int:
@@ -166,7 +166,7 @@ class Work:
         return full and (self.continuous or self.grid.size <= PLATEAU_LIMIT)
 
     @property
-    def _judged(self) -> int:
+    def _candidates(self) -> int:
         """Combinations whose whole history is held against luck: the grid where there is one."""
         return self.budget if self.continuous else self.grid.size
 
@@ -182,7 +182,7 @@ class Work:
         if not self._has_evidence:
             return 0.0
         resamples = self.config.validation.resamples / 1000
-        return self._judged * self.history.days * resamples * LUCK
+        return self._candidates * self.history.days * resamples * LUCK
 
     def _proposals(self) -> float:
         """Seconds in which TPE proposes the trials of one search."""

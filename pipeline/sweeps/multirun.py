@@ -29,12 +29,12 @@ def finish(jobs: Sequence[Outcome]) -> None:
             storage = tuple(w for w in job.overrides if w.lstrip("+").startswith("storage"))
             databases.setdefault(storage, []).append(number)
     for storage, numbers in databases.items():
-        judged = _judged(storage, [(labels[number], jobs[number]) for number in numbers])
-        rows |= zip(numbers, judged, strict=True)
+        market_rows = _judge(storage, [(labels[number], jobs[number]) for number in numbers])
+        rows |= zip(numbers, market_rows, strict=True)
     show(Console(), [row for _, row in sorted(rows.items())])
 
 
-def _judged(storage: Sequence[str], jobs: Sequence[tuple[str, Outcome]]) -> list[MarketRow]:
+def _judge(storage: Sequence[str], jobs: Sequence[tuple[str, Outcome]]) -> list[MarketRow]:
     """Judge the jobs of one database, each with its label, and make their rows."""
     with open_database(load(storage, TrainConfig, "train").storage.url) as repository:
         results = [_result(job) for _, job in jobs]

@@ -11,8 +11,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: What takes time to import and is needed by whoever computes, stores or draws.
 HEAVY = (
-    *("alembic", "ccxt", "jsonschema", "numba", "numpy", "optuna", "pandas", "plotly", "pyarrow"),
-    *("rich", "scipy", "sqlalchemy"),
+    "alembic",
+    "ccxt",
+    "jsonschema",
+    "numba",
+    "numpy",
+    "optuna",
+    "pandas",
+    "plotly",
+    "pyarrow",
+    "rich",
+    "scipy",
+    "sqlalchemy",
 )
 COMMANDS = ("train", "backtest", "fetch", "sweep", "serve", "dispatch", "explain", "verify")
 COMMANDS += ("monitor", "report")

@@ -16,8 +16,15 @@ from support.reports import texts
 DAY = datetime(2024, 1, 2, tzinfo=UTC)
 #: Of a sweep's record, what no page shows.
 OF_ITS_PROCESS = (
-    *("key", "config", "engine_version", "host", "pid", "process_started"),
-    *("heartbeat_at", "started_at", "finished_at"),
+    "key",
+    "config",
+    "engine_version",
+    "host",
+    "pid",
+    "process_started",
+    "heartbeat_at",
+    "started_at",
+    "finished_at",
 )
 
 

@@ -4,9 +4,15 @@ strategy's own tests; whoever renames one changes those.
 
 #: In the order of ``conf/strategy/liquidity_sweep.yaml``.
 NAMES = (
-    *("pierce_depth", "rejection_candles", "volume_spike_threshold", "reversal_candle_size"),
-    *("key_level_lookback", "stop_distance", "target_multiple"),
-    *("min_stop_density_score", "max_spread_tolerance"),
+    "pierce_depth",
+    "rejection_candles",
+    "volume_spike_threshold",
+    "reversal_candle_size",
+    "key_level_lookback",
+    "stop_distance",
+    "target_multiple",
+    "min_stop_density_score",
+    "max_spread_tolerance",
 )
 DEPTH, REJECTION, VOLUME, SIZE, LOOKBACK, STOP, TARGET, DENSITY, SPREAD = NAMES
 

@@ -19,9 +19,15 @@ from support.stored import command
 
 #: All that makes a market of the name a matter of a tenth of a second.
 TINY = (
-    *("+market.synthetic=true", "data=synthetic", "data.days=60", "min_trades=1"),
-    *("validation=train_test_split", "validation.test=10", "validation.evidence=deciding"),
-    *("optimizer=random", "optimizer.samples=5"),
+    "+market.synthetic=true",
+    "data=synthetic",
+    "data.days=60",
+    "min_trades=1",
+    "validation=train_test_split",
+    "validation.test=10",
+    "validation.evidence=deciding",
+    "optimizer=random",
+    "optimizer.samples=5",
 )
 HOURS = "markets=btc_binance_1h,eth_binance_1h,sol_binance_1h"
 

@@ -10,8 +10,11 @@ from support.runs import QUICK, SMALL_GRID, ask, finish, run, run_here, start
 
 #: A search that would take an hour.
 ENDLESS = (
-    *("market=demo_null", "market.timeframe=1h"),
-    *("optimizer=bayesian", "optimizer.trials=10000", "optimizer.batch=5"),
+    "market=demo_null",
+    "market.timeframe=1h",
+    "optimizer=bayesian",
+    "optimizer.trials=10000",
+    "optimizer.batch=5",
 )
 QUICK_GRID = (*QUICK, *SMALL_GRID)
 

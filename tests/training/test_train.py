@@ -19,9 +19,22 @@ from support.runs import QUICK, SMALL_GRID, SMALL_SIZE, ask, run, run_here
 
 BARS_A_DAY = 24 * 12
 KEYS = {
-    *("market", "strategy", "optimizer", "backend", "combinations_evaluated", "parameters"),
-    *("in_sample", "out_of_sample", "windows", "lifecycle_stage", "gates", "statistics"),
-    *("configuration_id", "job_id", "provenance", "timings"),
+    "market",
+    "strategy",
+    "optimizer",
+    "backend",
+    "combinations_evaluated",
+    "parameters",
+    "in_sample",
+    "out_of_sample",
+    "windows",
+    "lifecycle_stage",
+    "gates",
+    "statistics",
+    "configuration_id",
+    "job_id",
+    "provenance",
+    "timings",
 }
 
 

@@ -16,8 +16,14 @@ from support.serving import service_over
 GOOD = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150}
 GOOD |= {"p_value": 0.01, "reality_check_p": 0.01}
 DESCRIPTION = (
-    *("exchange", "pair", "timeframe", "strategy", "optimizer"),
-    *("config", "config_hash", "seed"),
+    "exchange",
+    "pair",
+    "timeframe",
+    "strategy",
+    "optimizer",
+    "config",
+    "config_hash",
+    "seed",
 )
 
 HERE = "http://127.0.0.1:8080"

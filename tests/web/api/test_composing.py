@@ -43,13 +43,23 @@ def test_everything_given_reaches_the_training():
     ).values()
     assert config == commanded(
         "market=btc_binance_1h",
-        *("optimizer=bayesian", "optimizer.trials=30", "optimizer.batch=5"),
-        *("validation=train_test_split", "validation.ratio=0.6", "validation.gap=3"),
-        *("validation.surrogates=true", "data.since=2023-01-01", "data.until=2024-01-01"),
+        "optimizer=bayesian",
+        "optimizer.trials=30",
+        "optimizer.batch=5",
+        "validation=train_test_split",
+        "validation.ratio=0.6",
+        "validation.gap=3",
+        "validation.surrogates=true",
+        "data.since=2023-01-01",
+        "data.until=2024-01-01",
         f"strategy.parameters.{DEPTH}.grid=[0.001,0.002]",
         f"strategy.parameters.{SPREAD}.grid=[null,5]",
-        *("objective=sharpe_ratio", "selection=peak", "space=continuous", "min_trades=3"),
-        *("seed=7", "data.store=elsewhere/candles"),
+        "objective=sharpe_ratio",
+        "selection=peak",
+        "space=continuous",
+        "min_trades=3",
+        "seed=7",
+        "data.store=elsewhere/candles",
     )
 
 
@@ -75,11 +85,16 @@ def test_days_of_invented_candles_are_their_length():
 def test_every_combination_is_a_market():
     found = composed(pairs=["BTC/USDT", "ETH/USDT"], exchanges=["binance"], timeframes=["1h", "4h"])
     assert sorted(found) == [
-        *("btc_binance_1h", "btc_binance_4h", "eth_binance_1h", "eth_binance_4h"),
+        "btc_binance_1h",
+        "btc_binance_4h",
+        "eth_binance_1h",
+        "eth_binance_4h",
     ]
     assert {config.market.id for config in found.values()} == {
-        *("binance:BTC/USDT:1h", "binance:BTC/USDT:4h"),
-        *("binance:ETH/USDT:1h", "binance:ETH/USDT:4h"),
+        "binance:BTC/USDT:1h",
+        "binance:BTC/USDT:4h",
+        "binance:ETH/USDT:1h",
+        "binance:ETH/USDT:4h",
     }
 
 

@@ -64,8 +64,11 @@ def server(folder):
     """The address of a server over that folder; its dispatcher ends with it."""
     url = f"sqlite:///{folder}/var/trainings.db"
     words = [
-        *("port=0", f"storage.url={url}", "starts_a_minute=1000"),
-        *(f"storage.artifacts={folder}/var/artifacts", f"store={folder}/candles"),
+        "port=0",
+        f"storage.url={url}",
+        "starts_a_minute=1000",
+        f"storage.artifacts={folder}/var/artifacts",
+        f"store={folder}/candles",
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.serve", *words],
