@@ -13,6 +13,10 @@ from pipeline.web.studio.pages.jobs import jobs_page
 from pipeline.web.studio.pages.sweeps import sweep_page, sweeps_page
 from pipeline.web.studio.pages.train import training_page
 
+#: Seconds that an address with an id waits for the database, so that an unknown id is a 404: what
+#: NiceGUI answers before the page is built is a 200.
+PATIENCE = 30.0
+
 #: A curve over one window: the Studio's own icon, so that no browser asks for another.
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16"'
@@ -39,7 +43,7 @@ def mount(app: FastAPI, service: Service) -> None:
     async def configurations(request: Request) -> None:
         await configurations_page(service, request.query_params)
 
-    @ui.page("/configurations/{configuration_id}")
+    @ui.page("/configurations/{configuration_id}", response_timeout=PATIENCE)
     async def configuration(configuration_id: str) -> None:
         await configuration_page(service, configuration_id)
 
@@ -47,7 +51,7 @@ def mount(app: FastAPI, service: Service) -> None:
     async def sweeps() -> None:
         await sweeps_page(service)
 
-    @ui.page("/sweeps/{sweep_id}")
+    @ui.page("/sweeps/{sweep_id}", response_timeout=PATIENCE)
     async def sweep(sweep_id: str) -> None:
         await sweep_page(service, sweep_id)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.narrow import cut_off, on_a_phone
-from support.parameters import DEPTH, SIZE, STOP, VOLUME
+from support.parameters import DEPTH, STOP, VOLUME
 
 #: Seconds that a small training may take on a machine that is busy.
 LONG = 60_000
@@ -53,11 +53,10 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
     grids = {
         DEPTH: "0.001, 0.002",
         VOLUME: "1.5, 2",
-        SIZE: "1, 1.5",
     }
     _fill(page, grids | {"from (UTC)": "2023-01-01", "up to, without (UTC)": "2023-07-20"})
     aside = page.locator("aside")
-    aside.get_by_text("14,400 combinations, ").first.wait_for(timeout=LONG)
+    aside.get_by_text("50,400 combinations, ").first.wait_for(timeout=LONG)
     for market in MARKETS:
         assert market in page.get_by_text("3 markets:").text_content()
     assert aside.locator("details").count() == 3
