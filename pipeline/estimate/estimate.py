@@ -90,11 +90,15 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One run over ``grid``, the discrete space, also where the search draws from its ranges."""
+    """One run over ``grid``, the discrete space, also where the search draws from its ranges.
+
+    ``active_share`` of its combinations trade often enough to be held against luck.
+    """
 
     config: TrainConfig
     grid: Space
     history: History
+    active_share: float
 
     @cached_property
     def budget(self) -> int:
@@ -182,7 +186,7 @@ class Work:
         if not self._has_evidence:
             return 0.0
         resamples = self.config.validation.resamples / 1000
-        return self._candidates * self.history.days * resamples * LUCK
+        return self.active_share * self._candidates * self.history.days * resamples * LUCK
 
     def _proposals(self) -> float:
         """Seconds in which TPE proposes the trials of one search."""
@@ -256,8 +260,10 @@ def estimate(config: TrainConfig, speed: Speed) -> Estimate:
     at_hand = candles_at_hand(config)
     history = History.of(config, at_hand.days)
     backend = named_backend(speed.backend)
-    traded = sample_trades(config, grid, at_hand.candles, backend, history.days_a_search)
-    work = Work(config, grid, history)
+    traded = sample_trades(
+        config, grid, at_hand.candles, backend, history.days_a_search, history.days
+    )
+    work = Work(config, grid, history, traded.active_share)
     test_days = history.test_days / history.windows
     return Estimate(
         market=config.market.id,

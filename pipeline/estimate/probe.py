@@ -150,21 +150,25 @@ class TradeFrequency:
     ----------
     admissible_share : float
         Of them that trade often enough (``min_trades``) to win a search.
+    active_share : float
+        Of them that do so over the whole history: those that are held against luck.
     typical, busy : float
         Median and upper decile of the admissible; 0 where none is.
     """
 
     admissible_share: float
+    active_share: float
     typical: float
     busy: float
 
 
 def sample_trades(
-    config: TrainConfig, space: Space, candles: Candles, backend: Backend, days: float
+    config: TrainConfig, space: Space, candles: Candles, backend: Backend, days: float, whole: float
 ) -> TradeFrequency:
     """Evaluate a seeded sample of the grid's combinations once over all whole days.
 
-    Admissible is what trades ``min_trades`` times in the ``days`` of a search at its rate.
+    Admissible is what trades ``min_trades`` times in the ``days`` of a search at its rate, active
+    what does in the ``whole`` days of the history.
     """
     rng, at_hand = np.random.default_rng(SEED), whole_days(candles)
     if not at_hand.count:
@@ -175,7 +179,9 @@ def sample_trades(
     a_day = metrics["sample_size"] / at_hand.count
     admissible = a_day * days >= config.min_trades
     typical, busy = np.quantile(a_day[admissible], (0.5, BUSY)) if admissible.any() else (0.0, 0.0)
-    return TradeFrequency(float(admissible.mean()), float(typical), float(busy))
+    active = a_day * whole >= config.min_trades
+    shares = float(admissible.mean()), float(active.mean())
+    return TradeFrequency(*shares, float(typical), float(busy))
 
 
 def power_note(traded: TradeFrequency, test_days: float, all_test_days: float) -> str:

@@ -13,7 +13,7 @@ GRID, TABLES, BARS = 201_600, 35, 365 * 288
 def work(configured):
     def counted(*overrides, days=365):
         config = configured("market=demo", *overrides)
-        return Work(config, grid_of(config), History.of(config, days))
+        return Work(config, grid_of(config), History.of(config, days), active_share=0.5)
 
     return counted
 
@@ -53,7 +53,7 @@ def test_each_piece_is_multiplied_by_its_own_count(work, only, piece, seconds):
 
 
 def test_the_evidence_is_a_pass_more_over_the_whole_history_and_its_tests(work, only):
-    tests = GRID * 365 * LUCK
+    tests = 0.5 * GRID * 365 * LUCK
     assert work().seconds(only(search=1.0)) == pytest.approx(SEARCHED + GRID * 365 + tests)
     assert work("validation.resamples=2000").seconds(only()) == pytest.approx(2 * tests)
 
@@ -68,7 +68,7 @@ def test_tpe_pays_for_the_trials_before_each(work, only):
     few, many = (
         work("optimizer=bayesian", f"optimizer.trials={n}").seconds(only()) for n in (200, 2000)
     )
-    tests = GRID * 365 * LUCK
+    tests = 0.5 * GRID * 365 * LUCK
     assert few - tests == pytest.approx(9 * 200 * (TRIAL + 100 * TRIAL_GROWTH))
     assert many - tests > 10 * (few - tests)
 

@@ -18,7 +18,7 @@ from pipeline.validation.windows import whole_days
 
 
 def traded(typical, busy):
-    return TradeFrequency(admissible_share=0.5, typical=typical, busy=busy)
+    return TradeFrequency(admissible_share=0.5, active_share=0.6, typical=typical, busy=busy)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_note_names_the_stages_that_so_many_trades_do_not_reach(typical, bus
 
 
 def test_nothing_admissible_is_said():
-    nothing = TradeFrequency(admissible_share=0.0, typical=0.0, busy=0.0)
+    nothing = TradeFrequency(admissible_share=0.0, active_share=0.1, typical=0.0, busy=0.0)
     assert power_note(nothing, 30, 240).startswith("no combination sampled trades often enough")
 
 
@@ -56,11 +56,12 @@ def market():
 def test_the_sample_is_counted_by_the_engine(market):
     config, space, candles = market
     backend = named_backend("numba")
-    found = sample_trades(config, space, candles, backend, 20.0)
+    found = sample_trades(config, space, candles, backend, 20.0, 160.0)
     points = draw_points(space, 2000, np.random.default_rng(0))
     evaluator = Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)
     days = whole_days(candles)
     a_day = evaluator.points(points, (days.whole,))[0]["sample_size"] / days.count
     admissible = a_day[a_day >= 2 / 20]
     assert found.admissible_share == len(admissible) / len(points)
+    assert found.active_share == (a_day >= 2 / 160.0).mean()
     assert found.typical == np.median(admissible) <= found.busy
