@@ -26,6 +26,7 @@ from gpu_engine.records import (
     TARGET,
     TARGET_GAP,
     TRADE,
+    Advance,
     Batch,
     Bool,
     Candles,

@@ -23,7 +23,7 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Direction = Literal["both", "long", "short"]
-#: Told how many more combinations, times windows, are done.
+#: Takes how much was done since the last call, of an engine: combinations times windows.
 Advance = Callable[[int], None]
 
 #: Exit reasons in the order in which they are tried (fills rules §7); the code is the position.

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
-from pipeline.cli.console import Advance, Console
+from pipeline.cli.console import Console
 from pipeline.config import FetchConfig
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from gpu_engine import Candles
+    from gpu_engine import Advance, Candles
     from pipeline.market_data.quality.report import QualityReport
     from pipeline.market_data.raw import RawCandles
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
 
+    from gpu_engine import Advance  # help is printed without NumPy
+
 #: Columns of a table where there is no terminal to ask.
 WIDTH = 110
 
@@ -23,11 +25,8 @@ LINE_EVERY = 5.0
 #: Writes a line about the run.
 Note = Callable[[str], None]
 
-#: Counts what was done since the last call.
-Advance = Callable[[int], None]
-
 #: Starts a stage of work: ``progress("search", evaluations)`` yields the function to advance it.
-Progress = Callable[[str, int], AbstractContextManager[Advance]]
+Progress = Callable[[str, int], "AbstractContextManager[Advance]"]
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpu_engine import DAY_MS, Candles
-from pipeline.cli.console import Advance, Note
+from gpu_engine import DAY_MS, Advance, Candles
+from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.errors import UserError
 from pipeline.market_data.files.names import check_file_name

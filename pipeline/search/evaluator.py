@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpu_engine import (
     METRICS,
+    Advance,
     Axis,
     Backend,
     Batch,
@@ -29,7 +30,6 @@ from gpu_engine import (
     engine,
     exhaustive,
 )
-from pipeline.cli.console import Advance
 from pipeline.search.space import Space, single_point
 from pipeline.strategies.base import EXIT_PARAMETERS
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import (
+    Advance,
     Float,
     Grid,
     GridSummary,
@@ -19,7 +20,6 @@ from gpu_engine import (
     exhaustive,
     scores_of,
 )
-from pipeline.cli.console import Advance
 from pipeline.search.evaluator import Evaluator
 
 #: Scores held at once, over all windows of a pass: 256 MB.

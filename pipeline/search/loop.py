@@ -8,8 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from gpu_engine import MINIMISED, Float, GridSummary, ScoreRule, Window, scores_of
-from pipeline.cli.console import Advance
+from gpu_engine import MINIMISED, Advance, Float, GridSummary, ScoreRule, Window, scores_of
 from pipeline.config import PLATEAU_LIMIT
 from pipeline.search import ranking
 from pipeline.search.evaluator import Evaluator

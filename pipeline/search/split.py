@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from gpu_engine import Backend, Candles, Costs, RiskLimits, choose, set_threads
-from pipeline.cli.console import Advance
+from gpu_engine import Advance, Backend, Candles, Costs, RiskLimits, choose, set_threads
 from pipeline.errors import UserError
 from pipeline.executors import Executor
 from pipeline.search.evaluator import Evaluator, GridPass

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from gpu_engine import Backend
-from pipeline.cli.console import Advance, Note
+from gpu_engine import Advance, Backend
+from pipeline.cli.console import Note
 from pipeline.config import MarketConfig, SyntheticData
 from pipeline.market_data import sources
 from pipeline.strategies.base import Strategy

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pipeline.cli.console import Advance, Progress
+from gpu_engine import Advance
+from pipeline.cli.console import Progress
 from pipeline.config import TrainConfig
 from pipeline.executors.base import in_words
 from pipeline.results.database import Repository

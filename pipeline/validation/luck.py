@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import DAYS_PER_YEAR, Backend, Float, array_module
-from pipeline.cli.console import Advance, Progress
+from gpu_engine import DAYS_PER_YEAR, Advance, Backend, Float, array_module
+from pipeline.cli.console import Progress
 from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.executors.share import cores
 from pipeline.search import Evaluator

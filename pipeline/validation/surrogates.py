@@ -19,8 +19,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from gpu_engine import Backend, Candles, Costs, Float, RiskLimits, choose, set_threads
-from pipeline.cli.console import Advance
+from gpu_engine import Advance, Backend, Candles, Costs, Float, RiskLimits, choose, set_threads
 from pipeline.config import ProcessesExecutor
 from pipeline.errors import UserError
 from pipeline.executors import make_executor

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import TRADE, Float, Window, choose, compare_trades, metrics_of
-from pipeline.cli.console import Advance
+from gpu_engine import TRADE, Advance, Float, Window, choose, compare_trades, metrics_of
 from pipeline.search import Evaluator
 from pipeline.search.loop import SearchResult, SearchSettings, search
 from pipeline.validation.windows import Split

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpu_engine import Bool, Float, Int64, ScoreRule, Window, scores_of
-from pipeline.cli.console import Advance
+from gpu_engine import Advance, Bool, Float, Int64, ScoreRule, Window, scores_of
 from pipeline.search import Evaluator, score_grid
 from pipeline.search.loop import SearchSettings, run_method
 from pipeline.validation.windows import Days

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Event
 
-from pipeline.cli.console import Advance
+from gpu_engine import Advance
 from pipeline.config import ProcessesExecutor, TrainConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
