@@ -1,4 +1,4 @@
-"""Backtest one combination: `python -m pipeline.backtest market=... parameters.NAME=VALUE ...`."""
+"""Backtest one combination: `scripts/backtest market=... parameters.NAME=VALUE ...`."""
 
 from __future__ import annotations
 

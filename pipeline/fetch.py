@@ -1,4 +1,4 @@
-"""Candles into the store: `python -m pipeline.fetch market=... [import=PATH]` (docs/data.md)."""
+"""Candles into the store: `scripts/fetch market=... [import=PATH]` (docs/data.md)."""
 
 from __future__ import annotations
 

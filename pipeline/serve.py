@@ -7,13 +7,14 @@ failed, 2 the user's mistake, 130 ended by Ctrl-C, 143 ended by SIGTERM.
 import os
 import socket
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
 from pipeline.config import TOKEN_VARIABLE, ServeConfig, load
-from pipeline.errors import UserError
+from pipeline.errors import UserError, how_to_install
 from pipeline.web.api.access import Security
 
 ENDING = "Ctrl-C ends it; jobs go on"
@@ -30,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(console: Console, config: ServeConfig, security: Security) -> None:
     """Serve until told to end."""
+    if missing := [name for name in ("fastapi", "uvicorn", "nicegui") if find_spec(name) is None]:
+        raise UserError(
+            f"The server needs {', '.join(missing)}: add what is missing by"
+            f" {how_to_install('studio')}"
+        )
+
     from pipeline.queue.supervisor import Supervisor
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database

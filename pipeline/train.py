@@ -1,4 +1,4 @@
-"""Train one market: `python -m pipeline.train market=... optimizer=...` (docs/training.md)."""
+"""Train one market: `scripts/train market=... optimizer=...` (docs/training.md)."""
 
 from collections.abc import Sequence
 from functools import partial

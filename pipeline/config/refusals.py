@@ -82,7 +82,7 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     prefix = (error.full_key or name).removesuffix(name)
     allowed = [str(key) for key in parent if key != "hydra"]
     near = suggestion(name, allowed).replace("'", f"'{prefix}", 1) or _elsewhere(name, parent)
-    where = f"{prefix[:-1]} has" if prefix else "there are"
+    where = f"{prefix[:-1]} has" if prefix else "the keys are"
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
 
 
@@ -203,7 +203,7 @@ def _not_a_key(path: list[str], section: type[Section] | None) -> str:
     *parent, name = path
     allowed = list(section.model_fields) if section else []
     prefix = "".join(f"{part}." for part in parent)
-    where = f"{'.'.join(parent)} has" if parent else "there are"
+    where = f"{'.'.join(parent)} has" if parent else "the keys are"
     near = suggestion(name, allowed).replace("'", f"'{prefix}", 1)
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
 

@@ -163,7 +163,7 @@ def _check_stored(config: SimulationConfig, data: CcxtData) -> None:
     if gone:
         raise UserError(
             f"The store {data.store} does not hold all candles of {market.id} any more: fetch them"
-            " again with python -m pipeline.fetch, or name a file by data=file data.path=FILE."
+            " again with scripts/fetch, or name a file by data=file data.path=FILE."
         )
 
 

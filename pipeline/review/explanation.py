@@ -210,7 +210,7 @@ def _moves(
     yield from _reports(gates, events)
     yield (
         "More history means a new training: the figures of this one do not change. Monitoring on"
-        " newer candles (python -m pipeline.monitor) can only lower the stage."
+        " newer candles (scripts/monitor) can only lower the stage."
     )
 
 

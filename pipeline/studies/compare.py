@@ -69,7 +69,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Print a table for each file."""
     parser = argparse.ArgumentParser(prog="scripts/compare", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, help="candles: Parquet, CSV or feather")
-    parser.add_argument("--seeds", type=int, default=5, help="repetitions (default 5)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        choices=range(1, 101),
+        default=5,
+        metavar="N",
+        help="1 to 100 (default 5)",
+    )
     parser.add_argument("--objective", default="net_profit")
     options = parser.parse_args(arguments)
     console = Console()

@@ -167,8 +167,7 @@ def _say_where(
         best = min(tested, key=lambda row: 1.0 if row.p_value is None else row.p_value)
         storage = " storage=... as here" if config.storage.url != DEFAULT_URL else ""
         console.print(
-            f"The lowest p: {best.market}, python -m pipeline.explain"
-            f" {best.configuration_id}{storage}"
+            f"The lowest p: {best.market}, scripts/explain {best.configuration_id}{storage}"
         )
 
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline.backtest`: one combination, its metrics and its trades."""
+"""`scripts/backtest`: one combination, its metrics and its trades."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`python -m pipeline.fetch`: what it says, its exit status, and what it leaves in the store."""
+"""`scripts/fetch`: what it says, its exit status, and what it leaves in the store."""
 
 import csv
 import signal

@@ -1,4 +1,4 @@
-"""`python -m pipeline.report`."""
+"""`scripts/report`."""
 
 import shutil
 

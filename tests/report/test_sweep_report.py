@@ -1,4 +1,4 @@
-"""`python -m pipeline.report --sweep`: what a real sweep stored."""
+"""`scripts/report --sweep`: what a real sweep stored."""
 
 import pytest
 

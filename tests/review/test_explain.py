@@ -1,4 +1,4 @@
-"""`python -m pipeline.explain`: what a database says of a configuration."""
+"""`scripts/explain`: what a database says of a configuration."""
 
 import json
 from contextlib import chdir
@@ -50,7 +50,7 @@ def test_the_grid_that_was_searched_is_counted(fading):
 def test_it_takes_no_candles(fading):
     finished = command(explain, fading.folder, "latest", "data=file", "data.path=x.parquet")
     assert finished.status == 2
-    assert "data is not a key: there are storage." in finished.err
+    assert "data is not a key: the keys are storage." in finished.err
 
 
 def test_the_real_command(fading):

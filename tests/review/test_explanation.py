@@ -187,7 +187,7 @@ def test_an_unknown_reality_check_says_how_to_know_it(whole_history, grid_size, 
 def test_at_the_top_there_is_only_down():
     first, last = moves()
     assert first == "There is no higher stage."
-    assert last.endswith("(python -m pipeline.monitor) can only lower the stage.")
+    assert last.endswith("(scripts/monitor) can only lower the stage.")
 
 
 def event(from_stage, to_stage):

@@ -1,4 +1,4 @@
-"""`python -m pipeline.monitor`: newer candles, an event, a stage that may fall."""
+"""`scripts/monitor`: newer candles, an event, a stage that may fall."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline.verify`: what was stored comes out again, and what was changed is named."""
+"""`scripts/verify`: what was stored comes out again, and what was changed is named."""
 
 import json
 import re

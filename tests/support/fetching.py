@@ -8,7 +8,7 @@ from support.runs import ROOT, finish
 
 
 def start_fetch(folder, server, *arguments):
-    """Start `python -m pipeline.fetch` in ``folder``."""
+    """Start `scripts/fetch` in ``folder``."""
     return subprocess.Popen(
         [sys.executable, "-m", "support.loopback.fetch_command", *arguments],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""`python -m pipeline.train -m`: every market its own job, all of them judged together."""
+"""`scripts/train -m`: every market its own job, all of them judged together."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline.sweep` in this process: trained, kept, skipped, tried again, refused."""
+"""`scripts/sweep` in this process: trained, kept, skipped, tried again, refused."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def test_a_sweep_trains_stores_and_judges_every_market(here, tmp_path):
         assert name in finished.out
     best = min(markets, key=lambda row: row["p_value"] or 1.0)
     assert f"Sweep {sweep['id']} in sqlite:///var/trainings.db" in finished.out
-    assert f"python -m pipeline.explain {best['configuration_id']}" in finished.out
+    assert f"scripts/explain {best['configuration_id']}" in finished.out
     assert "3 markets to train, 1 at a time; 0 ended before" in finished.err
     assert sweep["since"] is None  # generated candles have no dates
 

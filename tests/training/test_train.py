@@ -1,4 +1,4 @@
-"""`python -m pipeline.train`, end to end: the demo year by the real command, then every method."""
+"""`scripts/train`, end to end: the demo year by the real command, then every method."""
 
 import re
 

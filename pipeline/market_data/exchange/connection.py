@@ -36,7 +36,7 @@ CLOCK_ERROR_MS = 3_600_000
 #: The end of every sentence about an exchange that does not answer.
 KEPT = (
     "What was fetched before, if anything, is kept: run again later to go on from there, or use"
-    " candles of your own (data=file, or python -m pipeline.fetch import=PATH)."
+    " candles of your own (data=file, or scripts/fetch import=PATH)."
 )
 
 #: ccxt has one exception for "slow down" and for "you are banned"; only the words differ

@@ -43,11 +43,11 @@ PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
 WAYS_OUT = {
     "kraken": (
         "Kraken's candles are its newest 720, whatever is asked. Two ways out: data.kraken=trades"
-        " builds candles from the public trades (slow), and python -m pipeline.fetch import=PATH"
+        " builds candles from the public trades (slow), and scripts/fetch import=PATH"
         " takes Kraken's OHLCVT archives."
     )
 }
-WAY_OUT = "Older candles must come from a file: python -m pipeline.fetch import=PATH, or data=file."
+WAY_OUT = "Older candles must come from a file: scripts/fetch import=PATH, or data=file."
 
 
 class _Answer(NamedTuple):

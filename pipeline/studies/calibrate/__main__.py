@@ -3,7 +3,7 @@
 Markets without an edge are generated years and, with --candles, real candles whose bars are
 permuted or whose days are mirrored at random; markets with one are generated years with a planted
 edge. Each is trained as pipeline.train trains it, and the stages are counted. A run that was broken
-off goes on where it was when the same command is options again.
+off goes on where it was when the same command is given again.
 """
 
 import argparse

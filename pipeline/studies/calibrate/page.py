@@ -17,7 +17,7 @@ from pipeline.training.provenance import engine_hash, runtime_env
 #: By the beginning of the title of the first table that it belongs to.
 EXPLANATIONS = {
     "Markets without an edge": (
-        "Each market ran through the same training as `python -m pipeline.train`: the search in"
+        "Each market ran through the same training as `scripts/train`: the search in"
         " each walk-forward window, the statistics, the stage. No edge exists in these markets."
         " `synthetic` years are generated martingales. `permuted` are real candles with their bars"
         " in random order. `sign_flipped` are real candles with each UTC day mirrored or not, with"

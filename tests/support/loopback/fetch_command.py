@@ -1,4 +1,4 @@
-"""`python -m pipeline.fetch` with its network rewritten: what follows are the command's overrides.
+"""`scripts/fetch` with its network rewritten: what follows are the command's overrides.
 
 The loopback's address is in the environment, for the product has no door to it. Failures are
 waited out in less time than an exchange would take, and Kraken is asked as often as Binance, every

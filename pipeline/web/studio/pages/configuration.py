@@ -30,10 +30,12 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             ui.link("All configurations", "/configurations")
             return
         listen()
-        waiting = sentence("Reading what is kept of it …").props("role=status")
+        waiting = sentence("Loading the configuration …").props("role=status")
         await context.client.connected()  # candles take a moment: the page is there meanwhile
         report = await ask(service.report, configuration_id)
         await theme.name()
+        if waiting.is_deleted:  # the reader has left the page
+            return
         waiting.delete()
         _show(service, report, theme)
 
