@@ -6,6 +6,7 @@ to do. Every backend has the functions of `Backend`.
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
@@ -122,7 +123,9 @@ def numba_problem() -> str | None:
     try:
         numba_backend.prepare()
     except Exception as error:  # of Numba, LLVM, the linker or the threads
-        return f"Numba cannot compile or run ({in_one_line(error)}): reinstall numba"
+        variables = [n for n in os.environ if n.startswith("NUMBA_") and n != "NUMBA_CACHE_DIR"]
+        remedy = f"unset {', '.join(variables)}" if variables else "reinstall numba"
+        return f"Numba cannot compile or run ({in_one_line(error)}): {remedy}"
     return None
 
 

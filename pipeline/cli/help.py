@@ -66,6 +66,8 @@ def _choice(group: str, field: FieldInfo, default: str | None) -> Iterator[_Line
         having = [w for w, m in zip(meaning, members, strict=False) if name in m.model_fields]
         only = f" ({listing(having)})" if len(having) < len(meaning) else ""
         value = next((files[word][name] for word in first if name in files[word]), "???")
+        if default in files and name not in files[default] and not part.is_required():
+            value = part.get_default(call_default_factory=True)
         for line in _key(f"  {group}.{name}", part, value):
             yield _Line(line.key, f"{line.text}{only}")
 

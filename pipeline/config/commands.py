@@ -133,7 +133,7 @@ class TrainConfig(SimulationConfig):
 class BacktestConfig(SimulationConfig):
     """One combination on the whole history."""
 
-    parameters: dict[str, float | None] = Field(description="its value; ??? must be given")
+    parameters: dict[str, float | None] = Field(description="its value in this backtest")
     trades: Count | None = Field(description="how many of the last to print; null: all")
     json_file: str | None = Field(description="a file for metrics and all trades")
 

@@ -191,19 +191,36 @@ def write_former_layout(path, page):
         "months": {"2023-01": record},
         "answered_empty": [[start - DAY, start]],
     }
-    (path / "_manifest.json").write_text(json.dumps(manifest))
+    seal = sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    (path / "_manifest.json").write_text(json.dumps({**manifest, "sha256": seal}))
 
 
-def test_a_store_of_layout_2_is_read_and_its_manifest_removed(tmp_path):
-    """The manifest alone held the answers of months without candles: they are asked for again."""
+def test_a_store_of_layout_2_is_read_and_its_manifest_replaced(tmp_path):
+    """The manifest alone held the answers of months without candles: they get files."""
     path = tmp_path / "1d"
     page = days(JANUARY, FEBRUARY)
     write_former_layout(path, page)
     stored = load(path)
-    assert (stored.answered, stored.notes) == ((page[1],), ())
+    assert (stored.answered, stored.notes) == (((JANUARY - DAY, FEBRUARY),), ())
     np.testing.assert_array_equal(stored.candles.close, page[0][:, 4])
-    assert [file.name for file in path.iterdir()] == ["2023-01.parquet"]
     written = (path / "2023-01.parquet").stat().st_mtime_ns
-    save(path, stored.add([(np.empty((0, 6)), (JANUARY - DAY, JANUARY))]), "test")
-    assert load(path).answered == ((JANUARY - DAY, FEBRUARY),)
+    save(path, stored, "test")
+    assert sorted(file.name for file in path.iterdir()) == ["2022-12.parquet", "2023-01.parquet"]
+    assert load(path).answered == stored.answered
     assert (path / "2023-01.parquet").stat().st_mtime_ns == written
+
+
+def test_a_manifest_that_was_changed_is_not_believed(tmp_path):
+    path = tmp_path / "1d"
+    page = days(JANUARY, FEBRUARY)
+    write_former_layout(path, page)
+    file = path / "_manifest.json"
+    file.write_text(file.read_text().replace(str(JANUARY - DAY), str(JANUARY - 9 * DAY)))
+    assert load(path).answered == (page[1],)
+
+
+def test_a_store_of_one_file_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "1d.parquet").write_bytes(b"a market")
+    with pytest.raises(UserError, match=r"Move it out .*import=FILE"):
+        load(tmp_path / "1d")
+    assert (tmp_path / "1d.parquet").read_bytes() == b"a market"

@@ -9,12 +9,14 @@ to another, wherever a kill falls.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,8 @@ Page = tuple[Float, Span]
 
 MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
 
-#: Earlier versions listed the months here; `load` removes it.
+#: Earlier versions listed the months here, and the answers of months without a candle; `save`
+#: puts these into files of their own and removes it.
 FORMER_MANIFEST = "_manifest.json"
 
 #: Seconds that another process may hold a market before a person is told of the wait.
@@ -148,13 +151,18 @@ def load(path: Path) -> StoredCandles:
     Raises
     ------
     UserError
-        If a later version of this program wrote any of it.
+        If a later version of this program wrote any of it, or a much earlier one.
     """
+    single = path.with_name(f"{path.name}.parquet")
+    if single.exists():
+        raise UserError(
+            f"{single} holds a market as an early version kept it, and this version does not read"
+            " it. Move it out of this folder, then import it: scripts/fetch market=... import=FILE."
+        )
     with _writable(path):
         sweep(path)
-        (path / FORMER_MANIFEST).unlink(missing_ok=True)
         parts: list[RawCandles] = []
-        answered: list[Span] = []
+        answered = _former_answers(path)
         notes: list[str] = []
         files = _month_files(path)
         with ThreadPoolExecutor() as threads:  # reading and hashing release the interpreter's lock
@@ -171,6 +179,18 @@ def load(path: Path) -> StoredCandles:
                 parts.append(candles)
                 answered.extend(record.answered)
     return StoredCandles(concatenate(parts), united(answered), tuple(notes))
+
+
+def _former_answers(path: Path) -> list[Span]:
+    """Read what only the manifest of an earlier version knows: answered months without a candle."""
+    try:
+        values = json.loads((path / FORMER_MANIFEST).read_bytes())
+        seal = values.pop("sha256")
+        if seal != sha256(json.dumps(values, sort_keys=True).encode()).hexdigest():
+            return []  # these spans are asked for once more
+        return [(int(start), int(end)) for start, end in values["answered_empty"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _month_files(path: Path) -> list[Path]:
@@ -253,6 +273,7 @@ def save(path: Path, stored: StoredCandles, source: str) -> None:
         for file in _month_files(path):
             if file.stem not in names:
                 file.unlink()
+        (path / FORMER_MANIFEST).unlink(missing_ok=True)
 
 
 def _save_month(file: Path, candles: RawCandles, answered: tuple[Span, ...], source: str) -> None:
