@@ -71,7 +71,7 @@ def at_every_step(killed_at, path, prepare, change):
         change()
         assert not list(path.glob(".*"))
         if not killed:
-            assert n > 1
+            assert n > 0  # it was cut off at least once
             return
     pytest.fail("it never came to an end")
 
