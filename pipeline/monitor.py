@@ -15,6 +15,7 @@ from pipeline.cli.arguments import stored_parser
 from pipeline.cli.console import Console
 from pipeline.config import StoredConfig, load
 from pipeline.errors import UserError
+from pipeline.validation.wording import marked
 
 if TYPE_CHECKING:
     from pipeline.results.database import Repository
@@ -82,9 +83,9 @@ def _show(console: Console, outcomes: Sequence[Outcome]) -> None:
     for outcome in looked:
         figures = outcome.figures or {}
         new, lifetime = figures["new"], figures["lifetime"]
-        mark = "SYNTHETIC " if outcome.synthetic else ""
         moved = "" if outcome.from_stage == outcome.to_stage else f"{outcome.from_stage} -> "
-        console.print(f"{outcome.id}: {mark}{moved}{outcome.to_stage}")
+        stages = marked(f"{moved}{outcome.to_stage}", outcome.synthetic)
+        console.print(f"{outcome.id}: {stages}")
         console.print(
             f"  {figures['first_day']} to {figures['last_day']}: {new['sample_size']} trades, net"
             f" profit {new['net_profit']:+.2%}, Sharpe ratio {new['sharpe_ratio']:.2f}; lifetime:"

@@ -21,7 +21,15 @@ from pipeline.results.records import (
 )
 from pipeline.review.caveats import caveats
 from pipeline.validation.stages import STAGE_SIZE, Stage
-from pipeline.validation.wording import LIVE_VERDICTS, VERDICTS, number, percent, plural, share
+from pipeline.validation.wording import (
+    LIVE_VERDICTS,
+    VERDICTS,
+    marked,
+    number,
+    percent,
+    plural,
+    share,
+)
 
 _NEEDED = {">=": "at least", ">": "more than", "<": "less than"}
 _OUTCOMES = {True: "passed", False: "failed", None: "skipped"}
@@ -118,7 +126,6 @@ def explain(
     """
     stage = configuration.lifecycle_stage
     size = STAGE_SIZE[stage]
-    mark = "SYNTHETIC " if configuration.synthetic else ""
     reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
     gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
     return Explanation(
@@ -127,7 +134,10 @@ def explain(
         synthetic=configuration.synthetic,
         stage=stage,
         size=size,
-        verdict=f"{mark}{stage} (size {size:g}): {' '.join(_verdict(stage, gates, events))}",
+        verdict=(
+            f"{marked(stage, configuration.synthetic)} (size {size:g}):"
+            f" {' '.join(_verdict(stage, gates, events))}"
+        ),
         gates=gates,
         moves=tuple(_moves(configuration, gates, events, grid_size)),
         caveats=tuple(caveats(configuration)),

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +24,13 @@ from pipeline.search.loop import SearchSettings, search
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.windows import whole_days
 
-METHODS = (("grid", 0), ("random", 200), ("random", 1000), ("bayesian", 200), ("bayesian", 1000))
+METHODS: tuple[tuple[Literal["grid", "random", "bayesian"], int], ...] = (
+    ("grid", 0),
+    ("random", 200),
+    ("random", 1000),
+    ("bayesian", 200),
+    ("bayesian", 1000),
+)
 
 
 @dataclass(frozen=True)
@@ -47,13 +54,13 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
     limits = config.risk.limits()
     evaluator = Evaluator(candles, space, config.costs.record(), limits, choose().backend)
     window = whole_days(candles).whole
-    asked = SearchSettings("grid", 0, 20, objective, "peak", config.min_trades, 0)
+    base = SearchSettings("grid", 0, 20, objective, "peak", config.min_trades, 0)
     everything = np.concatenate([m[objective][0] for _, m in evaluator.stream((window,))])
     rows = []
     for method, budget in METHODS:
         scores, seconds = [], []
         for seed in range(1 if method == "grid" else seeds):
-            settings = replace(asked, method=method, budget=budget, seed=seed)  # type: ignore[arg-type]
+            settings = replace(base, method=method, budget=budget, seed=seed)
             start = time.perf_counter()
             found = search(evaluator, (window,), settings, lambda n: None)[0]
             seconds.append(time.perf_counter() - start)

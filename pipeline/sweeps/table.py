@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.cli.console import Console
 from pipeline.validation.stages import STAGES, Stage
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import marked, plural
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _cells(row: MarketRow) -> tuple[str, ...]:
 def _stage(row: MarketRow) -> str:
     if row.stage is None:
         return "nothing stored"
-    return f"SYNTHETIC {row.stage}" if row.synthetic else row.stage
+    return marked(row.stage, row.synthetic)
 
 
 def _counts(rows: Sequence[MarketRow]) -> str:

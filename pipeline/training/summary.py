@@ -15,6 +15,7 @@ from pipeline.validation.wording import (
     SYNTHETIC,
     VERDICTS,
     defined,
+    marked,
     plain,
 )
 
@@ -89,8 +90,8 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
         return
     console.print("Parameters: " + ", ".join(f"{k}={v}" for k, v in trained.parameters.items()))
     size = STAGE_SIZE[trained.stage]
-    mark = "SYNTHETIC " if trained.market.synthetic else ""
-    console.print(f"Stage: {mark}{trained.stage} (size {size:g}): {VERDICTS[trained.stage]}.")
+    stage = marked(trained.stage, trained.market.synthetic)
+    console.print(f"Stage: {stage} (size {size:g}): {VERDICTS[trained.stage]}.")
     console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")
 
 
