@@ -150,12 +150,9 @@ class CupyDevice:
             self._kernels(kernel, n_thresholds)(blocks, (size,), arguments)
 
     def _compile(self, kernel: str, n_thresholds: int) -> Any:
-        for source in SOURCES:
-            text = (KERNELS / f"{source}.cu").read_text("utf-8")
-            if f" {kernel}(" in text and "__global__" in text:
-                options = (*OPTIONS, f"-I{KERNELS}", *definitions(n_thresholds))
-                return self._module(text, options).get_function(kernel)
-        raise KeyError(f"no kernel is called {kernel}")
+        text = (KERNELS / f"{source_of(kernel)}.cu").read_text("utf-8")
+        options = (*OPTIONS, f"-I{KERNELS}", *definitions(n_thresholds))
+        return self._module(text, options).get_function(kernel)
 
     def _module(self, text: str, options: tuple[str, ...]) -> Any:
         return self._cupy.RawModule(code=text, options=options)
@@ -184,6 +181,16 @@ def block_size(threads: tuple[int, int], multiprocessors: int) -> int:
         if -(-threads[0] // size) * threads[1] >= multiprocessors:
             return size
     return BLOCK_SIZES[-1]
+
+
+@cache
+def source_of(kernel: str) -> str:
+    """Find which of `SOURCES` defines a kernel."""
+    for source in SOURCES:
+        text = (KERNELS / f"{source}.cu").read_text("utf-8")
+        if f" {kernel}(" in text and "__global__" in text:
+            return source
+    raise KeyError(f"no kernel is called {kernel}")
 
 
 def definitions(n_thresholds: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The kernels' records as NumPy sees them; `gpu_engine/kernels/*.cu*` declare the same in C.
 
-A test compares every size with the C compiler's. Pointers are uint64 addresses of device memory.
+A test compares every size and offset with the C compiler's. Pointers are uint64 addresses of
+device memory.
 """
 
 from collections.abc import Sequence
@@ -37,8 +38,17 @@ GRID = _record(
 )
 #: What `score` in reduce.cu applies; the rule itself is `gpu_engine.scoring`.
 RULE = _record("minimise i4, is_profit_factor i4, significant_digits i4, unused i4, min_trades f8")
-#: In the order of `record_sizes` in tests/support/kernels/host.cpp.
-RECORDS = (OUTCOME, ROW, WINDOW, RULES, MARKET, BATCH, GRID, RULE)
+#: By the name that the kernels give them.
+RECORDS = {
+    "Outcome": OUTCOME,
+    "Row": ROW,
+    "Window": WINDOW,
+    "Rules": RULES,
+    "Market": MARKET,
+    "Batch": BATCH,
+    "Grid": GRID,
+    "Rule": RULE,
+}
 
 
 def window_rows(candles: Candles, windows: Sequence[Window]) -> NDArray[Any]:

@@ -1,8 +1,8 @@
 // What the kernels share: records as they lie in device memory, and the walk of one combination.
 //
 // Compiled by NVRTC or nvcc with --fmad=false, so that a comparison at a threshold decides as it does
-// on a CPU, and by a host C++ compiler, which is how the same text is tested without a device
-// (tests/support/kernels). N_THRESHOLDS and MAX_AXES are compile-time options (gpu_engine/device.py).
+// on a CPU; where there is no device, the tests run their PTX on the CPU (tests/support/ptx).
+// N_THRESHOLDS and MAX_AXES are compile-time options (gpu_engine/device.py).
 // All arithmetic is float64.
 #pragma once
 

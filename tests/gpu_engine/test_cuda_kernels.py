@@ -1,17 +1,18 @@
 """The kernels' text: it compiles for every architecture we serve, and its records are Python's."""
 
-import ctypes
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gpu_engine import layouts
 from gpu_engine.device import KERNELS, OPTIONS, SOURCES, definitions
 from support import needs
-from support.host_device import library, needs_compiler
+from support.host_device import assembly, needs_compiler
+from support.ptx import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ("sm_75", "sm_90")
@@ -46,9 +47,25 @@ def test_kernels_compile_without_spills(source, architecture, tmp_path):
 
 
 @needs_compiler
-def test_records_have_the_compilers_sizes():
-    sizes = (ctypes.c_longlong * len(layouts.RECORDS)).in_dll(library(2), "record_sizes")
-    assert list(sizes) == [record.itemsize for record in layouts.RECORDS]
+def test_records_lie_as_the_compiler_lays_them(tmp_path):
+    """Sizes and offsets of every field, by name."""
+    expected, asked = [], []
+    for name, record in layouts.RECORDS.items():
+        expected.append(record.itemsize)
+        asked.append(f"sizeof({name})")
+        for field, (_, offset) in record.fields.items():
+            expected.append(offset)
+            asked.append(f"__builtin_offsetof({name}, {field})")
+    path = tmp_path / "records.cu"
+    path.write_text(
+        '#include "walk.cu"\n#include "reduce.cu"\n'
+        f'extern "C" __device__ long long records[] = {{{", ".join(asked)}}};'
+    )
+    module = parse(assembly(path, (f"-I{KERNELS}", *definitions(2))))
+    (records,) = (v for v in module.constants if v.name == "records")
+    memory = np.zeros(records.size, np.uint8)
+    memory[: len(records.values)] = records.values  # what follows the last value is 0
+    assert memory.view(np.int64).tolist() == expected
 
 
 def test_the_package_ships_all_kernels_and_nothing_for_the_host():

@@ -1,7 +1,7 @@
 """Backends by the name a test gives them, among them the CUDA kernels without a GPU.
 
-``cuda on host`` runs the kernels' own text, compiled by the host's C++ compiler, on a pretended
-device. ``cuda`` is a real one, for tests marked gpu.
+``cuda on host`` runs the kernels' own PTX on the CPU, as a pretended device. ``cuda`` is a real
+one, for tests marked gpu.
 """
 
 from functools import cache

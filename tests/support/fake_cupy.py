@@ -1,4 +1,4 @@
-"""As much of CuPy as `CupyDevice` asks for, over the kernels built for the host.
+"""As much of CuPy as `CupyDevice` asks for, over the kernels' PTX on the CPU.
 
 It has a GPU's manners: memory belongs to a device, which must be the current one; freed memory is
 rubbish; structured arrays are refused.

@@ -1,15 +1,18 @@
-"""Run the CUDA kernels on the CPU: the same text, compiled by the host's C++ compiler.
+"""Run the CUDA kernels on the CPU: nvcc makes their PTX, `support.ptx` makes it C++, g++ a library.
 
-Slow and meant to be: threads run one after another. It lets every check of the CUDA backend but
-speed run where there is no GPU.
+Slow and meant to be. It lets every check of the CUDA backend but speed run where there is no GPU,
+down to the arithmetic of a device, the layout of the arguments and the alignment of every access.
+Its threads run in order, shuffled, or several at once: a race shows as another result.
 """
 
 import ctypes
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,34 +21,54 @@ from gpu_engine.device import (
     KERNELS,
     MAX_BLOCKS_X,
     MAX_BLOCKS_Y,
+    OPTIONS,
     OutOfDeviceMemoryError,
     block_size,
     definitions,
+    source_of,
 )
-from support import needs
+from support import needs, ptx
 
-#: `host.cpp` and `shim.h`, which make the kernels a library for the CPU.
-HOST_SOURCES = Path(__file__).parent / "kernels"
-#: Compiled libraries, by a hash of all that they are made of; test processes share them.
+#: Translations and libraries, by a hash of all that they are made of; test processes share them.
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "kernels"
-#: -ffp-contract=off is the host's --fmad=false; -Wpedantic refuses what only GNU C++ allows.
-FLAGS = ["-O2", "-shared", "-fPIC", "-std=c++17", "-ffp-contract=off"]
-FLAGS += ["-Wall", "-Wpedantic", "-Werror"]
+ARCHITECTURE = "sm_90"
+#: -ffp-contract=off is the host's --fmad=false; -fwrapv lets integers wrap, as a device does.
+FLAGS = ("-O1", "-std=c++17", "-fwrapv", "-ffp-contract=off", "-pthread", "-shared", "-fPIC")
+#: Set by the memory check alone: g++'s own, as in -fsanitize=address.
+SANITIZE = "KERNELS_SANITIZE"
 COMPILER = next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), None)
-needs_compiler = needs.program(COMPILER, "no C++ compiler for the kernels: install g++")
+needs_compiler = needs.program(
+    COMPILER and shutil.which("nvcc"), "the kernels need nvcc and g++: install the CUDA toolkit"
+)
+#: How threads follow each other, as machine.h numbers it.
+ORDERS = ("in order", "shuffled", "concurrent")
+
+
+class Launch(ctypes.Structure):
+    """Blocks, their threads, and the position of an order in `ORDERS`, as machine.h has it."""
+
+    _fields_ = [
+        ("blocks_x", ctypes.c_int64),
+        ("blocks_y", ctypes.c_int64),
+        ("block_size", ctypes.c_int64),
+        ("order", ctypes.c_int32),
+        ("seed", ctypes.c_int32),
+    ]
 
 
 class HostDevice:
     """A device made of the CPU (see `gpu_engine.device.Device`).
 
     It has ``memory`` bytes, so that a larger array is refused, and ``multiprocessors`` that hold
-    ``wave`` threads at once (see `block_size`).
+    ``wave`` threads at once (see `block_size`). Threads run in one of `ORDERS`.
     """
 
-    description = "CPU, kernels compiled by the host compiler"
+    description = "CPU, PTX of the kernels"
 
-    def __init__(self, memory=1 << 40, multiprocessors=1, wave=1):
+    def __init__(self, memory=1 << 40, multiprocessors=1, wave=1, order="shuffled"):
         self.wave = wave
+        self._order = ORDERS.index(order)
+        self._seeds = count(1)
         self._multiprocessors = multiprocessors
         self._memory = memory
 
@@ -86,10 +109,8 @@ class HostDevice:
         blocks = -(-threads[0] // size)
         if not (0 < blocks <= MAX_BLOCKS_X and 0 < threads[1] <= MAX_BLOCKS_Y):
             raise ValueError(f"CUDA launches no {blocks:,} x {threads[1]:,} blocks")
-        values = [_by_value(argument) for argument in arguments]
-        pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        function = getattr(library(n_thresholds), f"host_{kernel}")
-        function(*(ctypes.c_longlong(n) for n in (blocks, threads[1], size)), pointers)
+        at = Launch(blocks, threads[1], size, self._order, next(self._seeds))
+        run(library(source_of(kernel), n_thresholds), kernel, at, arguments)
 
     def _check(self, size):
         if size > self._memory:
@@ -99,26 +120,79 @@ class HostDevice:
 
 
 @cache
-def library(n_thresholds):
-    """Compile the kernels for the host, once for each text of theirs, and load them."""
-    options = [*FLAGS, *definitions(n_thresholds), f"-I{KERNELS}"]
-    sources = [path.read_text("utf-8") for path in sorted(HOST_SOURCES.iterdir())]
-    digest = hashlib.sha256("\n".join([*options, *sources]).encode()).hexdigest()
-    path = CACHE / f"kernels-{digest[:16]}.so"
+def library(source, n_thresholds):
+    """Compile one of `SOURCES` for the CPU, once for each text of the kernels, and load it."""
+    return compiled(assembly(KERNELS / f"{source}.cu", definitions(n_thresholds)), source)
+
+
+def compiled(text, name):
+    """Compile PTX for the CPU and load it."""
+    text = ptx.translate(ptx.parse(text))
+    sanitize = os.environ.get(SANITIZE)
+    flags = [*FLAGS, *([f"-fsanitize={sanitize}", "-g"] if sanitize else [])]
+    parts = [text, ptx.HEADER.read_text("utf-8"), *flags]
+
+    def make(draft):
+        _compile([COMPILER, *flags, "-x", "c++", "-", "-o", draft], input=text)
+
+    return ctypes.CDLL(str(_cached(f"{name}.so", parts, make)))
+
+
+def assembly(path, options=()):
+    """Return the PTX of a CUDA source."""
+    parts = [path.read_text("utf-8"), *options]
+
+    def make(draft):
+        _compile(["nvcc", "-ptx", f"-arch={ARCHITECTURE}", *OPTIONS, *options, path, "-o", draft])
+
+    return _cached(f"{path.stem}.ptx", parts, make).read_text("utf-8")
+
+
+def _cached(name, parts, make):
+    """Return the file ``name`` made of ``parts``; of several test processes one makes it."""
+    digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+    path = CACHE / f"{digest[:16]}-{name}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test processes one compiles
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             draft = path.with_suffix(".draft")
-            command = [COMPILER, *options, str(HOST_SOURCES / "host.cpp"), "-o", str(draft)]
-            run = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert run.returncode == 0, f"{COMPILER} refused the kernels:\n{run.stderr}"
+            make(draft)
             draft.replace(path)
-    return ctypes.CDLL(str(path))
+    return path
+
+
+def _compile(command, **options):
+    run = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert run.returncode == 0, f"{command[0]} refused a kernel:\n{run.stderr}"
+
+
+def run(compiled, kernel, launch, arguments):
+    """Run a kernel of a library; a fault of its threads is a RuntimeError."""
+    function = getattr(compiled, f"launch_{kernel}")
+    function.restype = ctypes.c_char_p
+    passed = _laid_out(compiled, kernel, [_by_value(argument) for argument in arguments])
+    problem = function(ctypes.byref(launch), passed).decode()
+    if problem:
+        raise RuntimeError(f"{kernel}: {problem}")
+
+
+def _laid_out(compiled, kernel, values):
+    """Lay arguments out as the kernel's PTX declares its parameters; sizes must be equal."""
+    symbol = f"layout_{kernel}"
+    n_parameters = (ctypes.c_int * 1).in_dll(compiled, symbol)[0]
+    layout = np.array((ctypes.c_int * (2 * n_parameters + 2)).in_dll(compiled, symbol))
+    offsets, sizes = layout[2::2], layout[3::2]
+    passed = [value.nbytes for value in values]
+    assert sizes.tolist() == passed, f"{kernel} takes arguments of {sizes} bytes, not {passed}"
+    laid = (ctypes.c_uint64 * -(-int(offsets[-1] + sizes[-1]) // 8))()
+    for offset, value in zip(offsets.tolist(), values, strict=True):
+        ctypes.memmove(ctypes.addressof(laid) + offset, value.ctypes.data, value.nbytes)
+    return laid
 
 
 def _by_value(argument):
-    """Return what the kernel finds behind its pointer: a value, or an array's address."""
+    """Return what the kernel is passed: a value, or an array's address."""
     if isinstance(argument, np.ndarray) and argument.ndim:
         return np.array(argument.ctypes.data, np.uint64)
     return np.asarray(argument)
