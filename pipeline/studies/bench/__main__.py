@@ -19,9 +19,15 @@ from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.backends import cpu_backends, named_backend
+from pipeline.studies.bench.against import NAMES, compare_trees
 from pipeline.studies.bench.luck import measure_luck, print_luck
 from pipeline.studies.bench.parity import Parity, check_parity
-from pipeline.studies.bench.report import grid_figures, print_machine, print_report
+from pipeline.studies.bench.report import (
+    grid_figures,
+    print_comparison,
+    print_machine,
+    print_report,
+)
 from pipeline.studies.bench.setting import Setting, repeated
 from pipeline.studies.bench.timing import Training, time_alone, time_grid, time_run
 from pipeline.training import provenance
@@ -51,10 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, metavar="FILE", help="default: demo candles, a year")
     parser.add_argument("--backend", metavar="NAME", help="default: every CPU backend there is")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--against", type=Path, metavar="PATH", help="another checkout: both trees, timed in turn"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=NAMES, default=NAMES, help="what --against measures"
+    )
+    parser.add_argument("--pairs", type=int, help="measurements of each, in both trees")
     options = parser.parse_args(arguments)
     console = Console()
     try:
         history = _history(options.data)
+        if options.against:
+            return _against(options, history, console)
         backends = _timed_backends(options.backend)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -75,6 +90,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(report, indent=2))
     else:
         print_report(console, report)
+    return 0
+
+
+def _against(options: argparse.Namespace, history: History, console: Console) -> int:
+    if options.pairs is not None and options.pairs < 1:
+        raise UserError(f"--pairs must be 1 or more; got {options.pairs}")
+    words = ["market=demo"]
+    if options.data:
+        words = [f"market=btc_binance_{history.timeframe}", "data=file"]
+        words.append(f"data.path={options.data.resolve()}")
+    described = provenance.describe()
+    report = {"machine": described, "source": history.source}
+    report |= compare_trees(
+        options.against, history.candles, words, options.only, options.pairs, console
+    )
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_machine(console, described)
+        print_comparison(console, report)
     return 0
 
 

@@ -64,6 +64,59 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
         )
 
 
+def print_comparison(console: Console, report: dict[str, Any]) -> None:
+    """Print what differs between two trees, then how long each takes (`compare_trees`)."""
+    there, here = report["trees"]["there"], report["trees"]["here"]
+    _print_changes(console, report["changes"], there, here)
+    console.table(
+        f"From {there} to {here}, in turn: medians, and the pairs' ratios with their range",
+        ("what", "pairs", "seconds", "ratio", "CPU-seconds", "ratio"),
+        [
+            (row["what"], row["pairs"], *_beside(row["amount"]), *_beside(row.get("cpu")))
+            for row in report["rows"]
+        ],
+    )
+
+
+def _beside(figures: dict[str, Any] | None) -> tuple[str, str]:
+    if figures is None:
+        return "", ""
+    low, high = figures["ratios"]
+    medians = " to ".join(f"{figures[name]:.3g}" for name in ("there", "here"))
+    return medians, f"{figures['ratio']:.2f} ({low:.2f}-{high:.2f})"
+
+
+def _print_changes(console: Console, changes: dict[str, Any], there: str, here: str) -> None:
+    trades, size = changes["trades"], changes["combinations"]
+    numbers = ("differing", "only_there", "only_here")
+    changed_metrics = [m for m in changes["metrics"] if any(m[name] for name in numbers)]
+    equal = len(changes["metrics"]) - len(changed_metrics)
+    if changed_metrics:
+        console.table(
+            f"Metrics of all {size:,} combinations, numba: how many differ, or are undefined",
+            ("metric", "differ", f"only in {there}", f"only in {here}", "largest difference"),
+            [
+                (m["metric"], *(f"{m[name]:,}" for name in numbers), f"{m['largest']:.2g}")
+                for m in changed_metrics
+            ],
+        )
+    console.print(f"{equal} of {len(changes['metrics'])} metrics are equal in all combinations")
+    changed = ", ".join(f"{count:,} {reason}" for reason, count in trades["changed"].items())
+    console.print(
+        f"Trades of {trades['combinations']} random combinations: {trades['shared']:,} in both"
+        f" trees, of which end otherwise: {changed or 'none'}; only in {there}"
+        f" {trades['only_there']:,}; only in {here} {trades['only_here']:,}"
+    )
+    best = "; ".join(
+        f"{tree} {index:,} ({profit:+.4f})"
+        for tree, (index, profit) in (
+            (there, changes["best_there"]),
+            (here, changes["best_here"]),
+        )
+    )
+    console.print(f"Largest net profit, by index: {best}")
+
+
 def print_machine(console: Console, machine: dict[str, Any]) -> None:
     """Print what the figures were measured on."""
     place = ("cpu", "cores", "system")

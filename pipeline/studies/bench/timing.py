@@ -18,12 +18,9 @@ from pipeline.search.backends import named_backend
 from pipeline.search.loop import SearchSettings
 from pipeline.strategies.registry import load_strategy
 from pipeline.studies.bench.setting import Setting
-from pipeline.training.provenance import peak_memory
+from pipeline.studies.bench.side import WARM_UP_BARS, peak_memory
 from pipeline.validation.walk_forward import validate
 from pipeline.validation.windows import final_window, splits, whole_days
-
-#: Bars on which a backend warms up: Numba loads what it compiled, a device wakes.
-WARM_UP_BARS = 5_000
 
 
 class Training(NamedTuple):
