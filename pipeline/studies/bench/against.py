@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,6 @@ from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.studies.bench import side
 from pipeline.studies.bench.changes import Changes, changes_between
-from pipeline.studies.bench.pack import COLUMNS
 
 #: The tree that this module belongs to.
 HERE = Path(__file__).resolve().parents[3]
@@ -281,5 +281,5 @@ def _timed(process: SideProcess, request: dict[str, str]) -> Run:
 
 def save_candles(candles: Candles, path: Path) -> None:
     """Write candles where both trees read them."""
-    columns: dict[str, Any] = {name: getattr(candles, name) for name in COLUMNS}
+    columns: dict[str, Any] = {f.name: getattr(candles, f.name) for f in fields(candles)}
     np.savez(path, **columns)

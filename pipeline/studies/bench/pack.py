@@ -1,6 +1,7 @@
 """Pack a candle file and the default grid into one npz for a host without Parquet and Hydra."""
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,6 @@ import numpy as np
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.studies.bench.timing import Training
-
-COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "filled", "step_ms")
 
 
 def pack(source: Path, path: Path) -> None:
@@ -21,7 +20,7 @@ def pack(source: Path, path: Path) -> None:
     arrays: dict[str, Any] = {
         f"grid.{d.parameter.name}": d.choices for d in dimensions if d.choices is not None
     }
-    arrays |= {name: getattr(candles, name) for name in COLUMNS}
+    arrays |= {f.name: getattr(candles, f.name) for f in fields(candles)}
     np.savez_compressed(path, **arrays)
 
 
