@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from gpu_engine import layouts
 from gpu_engine.book import EventBook
 from gpu_engine.cuda_market import FIELDS, CudaMarket, in_parts
-from gpu_engine.device import MAX_BLOCKS_Y, Device
+from gpu_engine.device import MAX_BLOCKS_Y, WARP, Device
 from gpu_engine.grid import Grid
 from gpu_engine.outcomes import trades_of_rows
 from gpu_engine.records import METRICS, Advance, Batch, Float, Window
-from gpu_engine.scoring import SIGNIFICANT_DIGITS, ScoreRule
+from gpu_engine.scoring import ScoreRule
 from gpu_engine.summary import GridSummary, SummaryBuilder
 
-#: Combinations a thread of `strip_maxima` looks at.
+#: Combinations a warp of `strip_maxima` looks at.
 STRIP = 4096
 #: Most combinations scored at once: positions in a stretch are int32, and more is no faster.
 STRETCH = 1 << 24
@@ -186,24 +186,7 @@ def _scores(
 ) -> Any:
     """Score combinations ``[first, first + count)`` on the device."""
     metrics = market.walk_grid(grid, first, count, window, rule.fields)
-    row = {name: metrics[position] for position, name in enumerate(rule.fields)}
-    record = np.zeros((), layouts.RULE)
-    record["minimise"] = rule.minimise
-    record["is_profit_factor"] = rule.objective == "profit_factor"
-    record["significant_digits"] = SIGNIFICANT_DIGITS
-    record["min_trades"] = rule.min_trades
-    scores = market.device.empty(count, np.float64)
-    market.run(
-        "score",
-        count,
-        np.int64(count),
-        record,
-        row[rule.objective],
-        row["sample_size"],
-        row["win_rate"],
-        scores,
-    )
-    return scores
+    return market.score(dict(zip(rule.fields, metrics, strict=True)), count, rule)
 
 
 def _offer_best(
@@ -216,7 +199,8 @@ def _offer_best(
     """
     device, strips = market.device, -(-count // STRIP)
     maxima, admissible = device.empty(strips, np.float64), device.empty(strips, np.int32)
-    market.run("strip_maxima", strips, np.int64(count), np.int32(STRIP), scores, maxima, admissible)
+    threads, arguments = strips * WARP, (np.int64(count), np.int32(STRIP), scores)
+    market.run("strip_maxima", threads, *arguments, maxima, admissible)
     best = np.sort(device.get(maxima))[::-1]
     reached_by_k = float(best[builder.k - 1]) if strips >= builder.k else -np.inf
     only_above = builder.full and builder.bar >= reached_by_k

@@ -3,7 +3,7 @@
 The caller splits work that does not fit the memory, with `in_parts`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from gpu_engine.device import Device, OutOfDeviceMemoryError
 from gpu_engine.grid import Grid
 from gpu_engine.outcomes import Outcomes
 from gpu_engine.records import METRICS, Batch, Float, Int32, Window
+from gpu_engine.scoring import LEAST_POWER, POWERS, SIGNIFICANT_DIGITS, ScoreRule
 
 #: Share of the free memory that the results of one launch may take.
 RESULT_SHARE = 0.5
@@ -60,6 +61,20 @@ class CudaMarket:
         self._launch("walk_grid", (count, 1), (window,), *arguments)
         del arrays  # memory is freed in the order of the stream
         return result
+
+    def score(self, metrics: Mapping[str, Any], count: int, rule: ScoreRule) -> Any:
+        """Score ``count`` combinations there, from the metrics `ScoreRule.fields` on the device."""
+        record = np.zeros((), layouts.RULE)
+        record["minimise"] = rule.minimise
+        record["is_profit_factor"] = rule.objective == "profit_factor"
+        record["significant_digits"] = SIGNIFICANT_DIGITS
+        record["least_power"] = LEAST_POWER
+        record["min_trades"] = rule.min_trades
+        record["powers"] = self.device.address(self._arrays["powers"])
+        columns = [metrics[name] for name in (rule.objective, "sample_size", "win_rate")]
+        scores = self.device.empty(count, np.float64)
+        self.run("score", count, np.int64(count), record, *columns, scores)
+        return scores
 
     def daily_returns(self, batch: Batch, window: Window) -> Float:
         """Compute daily equity returns, float64 of shape (len(batch), D)."""
@@ -233,6 +248,7 @@ def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:
         "entry_price": entries.price,
         "stop_distance": book.exits.stop_distance,
         "target_multiple": book.exits.target_multiple,
+        "powers": POWERS,
     }
 
 

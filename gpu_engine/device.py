@@ -21,6 +21,8 @@ OPTIONS = ("--fmad=false", "-std=c++17")
 SOURCES = ("outcomes", "walk", "reduce")
 #: Threads of a block, most first: the kernels' registers leave room for several blocks of 128.
 BLOCK_SIZES = (128, 64, 32)
+#: Threads that run together on every CUDA device; blocks are whole warps.
+WARP = 32
 #: Most blocks of a launch along x and y, on every CUDA device.
 MAX_BLOCKS_X, MAX_BLOCKS_Y = (1 << 31) - 1, (1 << 16) - 1
 

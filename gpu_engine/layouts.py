@@ -37,7 +37,10 @@ GRID = _record(
     "size u8, table_stride u8, exit_stride u8, threshold u8, first_value u8, values u8, n_axes i4"
 )
 #: What `score` in reduce.cu applies; the rule itself is `gpu_engine.scoring`.
-RULE = _record("minimise i4, is_profit_factor i4, significant_digits i4, unused i4, min_trades f8")
+RULE = _record(
+    "minimise i4, is_profit_factor i4, significant_digits i4, least_power i4, min_trades f8,"
+    " powers u8"
+)
 #: By the name that the kernels give them.
 RECORDS = {
     "Outcome": OUTCOME,

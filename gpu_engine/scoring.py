@@ -13,6 +13,12 @@ from gpu_engine.records import METRICS, Float
 
 MINIMISED = ("max_drawdown",)
 SIGNIFICANT_DIGITS = 12
+#: Powers of ten from 1e-297 to 1e308, each the nearest float64 to its literal. A number of decade
+#: ``d`` is scaled by ``10 ** (11 - d)``, so that both ends are the other's.
+LEAST_POWER = -297
+POWERS = np.array([float(f"1e{power}") for power in range(LEAST_POWER, 309)])
+#: ``e * LOG10_OF_2 >> LOG10_SHIFT`` is floor(log10(2 ** e)) for every exponent of a float64.
+LOG10_OF_2, LOG10_SHIFT = 78913, 18
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,16 @@ def scores_of(metrics: NDArray[Any], rule: ScoreRule) -> Float:
 
 
 def round_significant(values: Float) -> Float:
-    """Round to 12 significant digits; NaN, infinities and 0 stay what they are."""
+    """Round to 12 significant digits; NaN, infinities and 0 stay what they are.
+
+    `rounded` in kernels/reduce.cu takes the same steps on the same table: neither log10 nor pow,
+    which every library rounds in its own way. What is smaller than 1e-297 keeps fewer digits.
+    """
     finite = np.isfinite(values) & (values != 0)
-    magnitude = np.floor(np.log10(np.abs(values), where=finite, out=np.zeros_like(values)))
-    scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - np.where(finite, magnitude, 0.0))
-    return np.where(finite, np.rint(values * scale) / scale, values)
+    kept = np.where(finite, values, 1.0)
+    size = np.abs(kept)
+    _, exponent = np.frexp(size)  # 2 ** (exponent - 1) <= size < 2 ** exponent
+    decade = np.maximum((exponent - 1) * LOG10_OF_2 >> LOG10_SHIFT, LEAST_POWER)
+    decade += size >= POWERS[decade + 1 - LEAST_POWER]
+    scale = POWERS[SIGNIFICANT_DIGITS - 1 - decade - LEAST_POWER]
+    return np.where(finite, np.rint(kept * scale) / scale, values)

@@ -1,6 +1,8 @@
 // Scores of a stretch of a grid and what is kept of them: the best K and, for every pair of axes, the
-// best over all others. Nothing here needs threads of a block to meet, so there is no shared memory.
+// best over all others. Threads meet within a warp alone, so there is no shared memory and no barrier.
 #include "engine.cuh"
+
+#define WARP 32
 
 // Stands for "no admissible combination": -inf, which no score can be below.
 #define NOTHING (-__longlong_as_double(0x7ff0000000000000LL))
@@ -10,13 +12,20 @@ struct Rule {
     int minimise;       // 1: less is better
     int is_profit_factor;
     int significant_digits;
-    int unused;
+    int least_power;    // of the table
     double min_trades;
+    const double* powers;  // of ten, 10^least_power first
 };
 
-__device__ inline double rounded(double value, int digits) {
+// Round to significant digits by the steps of gpu_engine/scoring.py, which says why: floor(log10(2^e))
+// of the exponent, one comparison with the next power, and the scale from the same table.
+__device__ inline double rounded(double value, const Rule& rule) {
     if (value == 0.0 || value - value != 0.0) return value;  // zero, infinities, NaN
-    double scale = pow(10.0, digits - 1 - floor(log10(fabs(value))));
+    double size = fabs(value);
+    int exponent = (int)(__double_as_longlong(size) >> 52) - 1023;  // of a denormal: low enough
+    int decade = max(exponent * 78913 >> 18, rule.least_power);
+    decade += size >= rule.powers[decade + 1 - rule.least_power];
+    double scale = rule.powers[rule.significant_digits - 1 - decade - rule.least_power];
     return rint(value * scale) / scale;
 }
 
@@ -29,23 +38,30 @@ extern "C" __global__ void score(long long count, Rule rule, const double* objec
     const double undefined = __longlong_as_double(0x7ff8000000000000LL);
     if (rule.is_profit_factor && value != value && win_rate[id] > 0.0) value = -NOTHING;  // validation rules §2.2
     if (rule.minimise) value = -value;
-    result[id] = sample_size[id] >= rule.min_trades ? rounded(value, rule.significant_digits) : undefined;
+    result[id] = sample_size[id] >= rule.min_trades ? rounded(value, rule) : undefined;
 }
 
-// Highest score of every strip of `length` combinations, and how many of them are admissible.
+// Highest score of every strip of `length` combinations, and how many of them are admissible: a warp
+// a strip, so that neighbouring threads read neighbouring scores.
 extern "C" __global__ void strip_maxima(long long count, int length, const double* scores,
                                         double* maximum, int* admissible) {
-    long long strip = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    long long strip = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+    int lane = threadIdx.x % WARP;
     long long first = strip * length;
-    if (first >= count) return;
+    if (first >= count) return;  // the whole warp does
     double best = NOTHING;
     int n_admissible = 0;
-    for (long long id = first; id < first + length && id < count; ++id) {
+    for (long long id = first + lane; id < first + length && id < count; id += WARP) {
         double value = scores[id];
         if (value != value) continue;
         ++n_admissible;
         if (value > best) best = value;
     }
+    for (int apart = WARP / 2; apart; apart /= 2) {
+        best = fmax(best, __shfl_xor_sync(0xffffffffu, best, apart));
+        n_admissible += __shfl_xor_sync(0xffffffffu, n_admissible, apart);
+    }
+    if (lane) return;
     maximum[strip] = best;
     admissible[strip] = n_admissible;
 }

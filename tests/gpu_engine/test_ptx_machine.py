@@ -120,7 +120,7 @@ def test_comparisons_with_nan(pair):
 
 @needs_compiler
 def test_branches_guards_constants_and_vectors():
-    constants = ".const .align 8 .b8 table[16] = {1, 0, 0, 0, 0, 0, 0, 0, 2};"
+    constants = ".const .align 16 .b8 table[16] = {1, 0, 0, 0, 0, 0, 0, 0, 2};"
     body = """
     mov.u64 %rd5, table;
     ld.const.v2.u64 {%rd6, %rd7}, [%rd5];
@@ -174,6 +174,7 @@ def test_a_race_is_seen():
     [
         ("ld.global.v2.u64 {%rd4, %rd5}, [%rd2+8];", "an access of 16 bytes that is not aligned"),
         ("st.global.u32 [%rd2+2], %r1;", "an access of 4 bytes that is not aligned"),
+        ("shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 15, -1;", "a shuffle of a part of a warp"),
         (HALF_A_WARP, "a warp's threads do not meet"),
         ("div.s32 %r1, 1, %r1;", "a division of integers by 0"),
     ],
@@ -192,7 +193,7 @@ def test_what_a_device_would_not_do_is_a_fault(body, fault):
         "add.s32 %r1, %r2",
         "add.s32 %r1, %r2, %r99",
         "ld.shared.u32 %r1, [%rd1]",
-        "shfl.sync.bfly.b32 %r2|%p1, %r1, 1, 15, -1",
+        "shfl.sync.up.b32 %r2|%p1, %r1, 1, 0, -1",
         "mov.u64 %rd1, nowhere",
     ],
 )

@@ -139,7 +139,10 @@ struct Thread {
     u32 resume = 0, brought = 0, from = 0;  // a shuffle: my value, and the lane whose value I take
 };
 
-// All lanes are at one shuffle, or it has no meaning: every shuffle of ours names the whole warp.
+// Every shuffle of ours names all lanes: a part of a warp is not understood, and none may be missing.
+inline void check_whole_warp(u32 clamp, u32 lanes) {
+    if (clamp != WARP - 1 || lanes != 0xffffffffu) throw Fault{"a shuffle of a part of a warp"};
+}
 inline void shuffle(std::vector<Thread>& lanes, size_t waiting) {
     std::array<u32, WARP> brought{};
     for (size_t lane = 0; lane < lanes.size(); ++lane) {
@@ -153,16 +156,18 @@ struct Launch { s64 blocks_x, blocks_y, block_size; s32 order, seed; };
 enum Order { IN_ORDER, SHUFFLED, CONCURRENT };
 constexpr int WORKERS = 4;
 
-template <class Kernel> void run_together(const Launch& at, s64 first, size_t count, const u8* arguments, std::mt19937& random) {
-    auto kernels = std::make_unique<Kernel[]>(count);
-    std::vector<Thread> threads(count);
-    std::vector<size_t> running(count), waiting;
-    for (size_t i = 0; i < count; ++i) {
-        s64 block = (first + (s64)i) / at.block_size, thread = (first + (s64)i) % at.block_size;
-        threads[i] = {(u32)thread, (u32)(block % at.blocks_x), (u32)(block / at.blocks_x),
-                      (u32)at.block_size, (u32)at.blocks_x, (u32)at.blocks_y};
-        running[i] = i;
-    }
+inline Thread thread_of(const Launch& at, s64 id) {
+    s64 block = id / at.block_size;
+    return {(u32)(id % at.block_size), (u32)(block % at.blocks_x), (u32)(block / at.blocks_x),
+            (u32)at.block_size, (u32)at.blocks_x, (u32)at.blocks_y};
+}
+
+template <class Kernel> void run_warp(const Launch& at, s64 warp, const u8* arguments, std::mt19937& random) {
+    auto kernels = std::make_unique<Kernel[]>(WARP);
+    std::vector<Thread> threads;
+    std::vector<size_t> running(WARP), waiting;
+    std::iota(running.begin(), running.end(), 0);
+    for (size_t lane : running) threads.push_back(thread_of(at, warp * WARP + lane));
     while (!running.empty()) {
         if (at.order != IN_ORDER) std::shuffle(running.begin(), running.end(), random);
         for (size_t i : running)
@@ -173,9 +178,15 @@ template <class Kernel> void run_together(const Launch& at, s64 first, size_t co
     }
 }
 
+template <class Kernel> void run_alone(const Launch& at, s64 id, const u8* arguments) {
+    Kernel kernel;
+    Thread thread = thread_of(at, id);
+    kernel.run(thread, arguments);
+}
+
 // Run every thread; return what went wrong, or an empty string.
 template <class Kernel> std::string launch(const Launch& at, const u8* arguments) {
-    const s64 together = Kernel::MEETS ? WARP : 1, total = at.blocks_x * at.blocks_y * at.block_size / together;
+    const s64 total = at.blocks_x * at.blocks_y * at.block_size / (Kernel::MEETS ? WARP : 1);
     std::vector<s64> order(total);
     std::iota(order.begin(), order.end(), 0);
     std::mt19937 random(at.seed);
@@ -186,7 +197,9 @@ template <class Kernel> std::string launch(const Launch& at, const u8* arguments
     auto work = [&](u32 seed) {
         std::mt19937 mine(seed);
         try {
-            for (s64 i; (i = next++) < total;) run_together<Kernel>(at, order[i] * together, together, arguments, mine);
+            for (s64 i; (i = next++) < total;)
+                if constexpr (Kernel::MEETS) run_warp<Kernel>(at, order[i], arguments, mine);
+                else run_alone<Kernel>(at, order[i], arguments);
         } catch (const Fault& fault) {
             std::lock_guard<std::mutex> held(lock);
             problem = fault.what;

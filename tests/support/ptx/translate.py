@@ -194,11 +194,10 @@ extern "C" const char* launch_{name}(const Launch* at, const u8* arguments) {{
         return self._put(target, f"atom_{part.opcode.rsplit('.')[-1]}<{_type(kind)}>({passed})")
 
     def _meeting(self, target, source, lanes, clamp, mask):
-        """A shuffle among the whole warp; anything less has no meaning here."""
-        if (int(clamp), int(mask)) != (31, -1):
-            raise ValueError(mask)
+        """A shuffle: bring a value, wait for the warp, take another lane's."""
         number, target = next(self.meetings), target.split("|")[0]
-        bring = f"t.brought = {self._value(source, 'u32')};"
+        whole = f"check_whole_warp({self._value(clamp, 'u32')}, {self._value(mask, 'u32')});"
+        bring = f"{whole} t.brought = {self._value(source, 'u32')};"
         take_from = f"t.from = (t.tid_x % WARP) ^ {self._value(lanes, 'u32')};"
         wait = f"t.resume = {number}; return true; meeting_{number}: ;"
         return f"{bring} {take_from} {wait} {self._put(target, 't.brought')}"
