@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import Bool, Candles, Float, Int64
+from gpu_engine import Bool, Candles, Float, Int32, Int64
+from pipeline.strategies import compiled
 
 ATR_PERIOD = 14  # bars
 VOLUME_PERIOD = 20  # bars
@@ -33,12 +34,20 @@ def average_true_range(candles: Candles) -> Float:
     if len(ranges) >= ATR_PERIOD:
         # cumsum adds one by one, as a plain loop does; NumPy's sum adds pairs.
         first = float(np.cumsum(ranges[:ATR_PERIOD])[-1]) / ATR_PERIOD
-        atr, values = first, [first]
-        for tr in ranges[ATR_PERIOD:].tolist():
-            atr = (13.0 * atr + tr) / 14.0
-            values.append(atr)
-        result[ATR_PERIOD - 1 :] = values
+        result[ATR_PERIOD - 1] = first
+        recursion = _wilder if (kernels := compiled.kernels()) is None else kernels.wilder
+        recursion(ranges, ATR_PERIOD - 1, result)
     return result
+
+
+def _wilder(ranges: Float, first: int, atr: Float) -> None:
+    """Fill ``atr`` after bar ``first``, where its first value stands (§2.1)."""
+    last = float(atr[first])
+    values = []
+    for tr in ranges[first + 1 :].tolist():
+        last = (13.0 * last + tr) / 14.0
+        values.append(last)
+    atr[first + 1 :] = values
 
 
 def volume_ratio(candles: Candles) -> Float:
@@ -74,45 +83,10 @@ def swing_lows(low: Float) -> Bool:
     return result
 
 
-class RangeMinimum:
-    """Answer queries over the marked bars of ``[first, after)``.
-
-    A sparse table over the marked values alone: level ``k`` holds minima of ``2**k`` of them, and
-    two overlapping blocks cover any range (Bender & Farach-Colton 2000, "The LCA problem
-    revisited"). Built once, used for every lookback.
-
-    Parameters
-    ----------
-    values : float64 array of shape (n,)
-    marked : bool array of shape (n,)
-    """
-
-    def __init__(self, values: Float, marked: Bool) -> None:
-        self._rank = np.concatenate(([0], np.cumsum(marked)))
-        self._levels = [values[marked]]
-        half = 1
-        while 2 * half <= len(self._levels[0]):
-            below = self._levels[-1]
-            self._levels.append(np.minimum(below[:-half], below[half:]))
-            half *= 2
-
-    def minimum(self, first: Int64, after: Int64) -> Float:
-        """Return the minima over ``[first, after)``, float64 of shape (q,); NaN where none."""
-        lo, hi = self._rank[first], self._rank[np.maximum(after, first)]
-        result = np.full(len(lo), np.nan)
-        level = np.frexp(hi - lo)[1] - 1  # floor(log2(size)), exactly; -1 for an empty range
-        for k in np.unique(level[level >= 0]):
-            rows = np.flatnonzero(level == k)
-            block = self._levels[k]
-            result[rows] = np.minimum(block[lo[rows]], block[hi[rows] - (1 << k)])
-        return result
-
-    def count_near(self, first: Int64, after: Int64, centre: Float, width: Float) -> Int64:
-        """Count marked values of ``[first, after)`` within ``width`` of ``centre``, int64 (q,)."""
-        lo, hi = self._rank[first], self._rank[np.maximum(after, first)]
-        size = hi - lo
-        query = np.repeat(np.arange(len(lo)), size)
-        offset = np.arange(len(query)) - np.repeat(np.cumsum(size) - size, size)
-        value = self._levels[0][lo[query] + offset]
-        near = np.abs(value - centre[query]) <= width[query]
-        return np.bincount(query[near], minlength=len(lo))
+def count_near(values: Float, start: Int32, after: Int32, centre: Float, width: Float) -> Int64:
+    """Count the ``values[start:after]`` within ``width`` of ``centre``, int64 of shape (q,)."""
+    size = np.maximum(after - start, 0)
+    query = np.repeat(np.arange(len(size)), size)
+    offset = np.arange(len(query)) - np.repeat(np.cumsum(size) - size, size)
+    near = np.abs(values[start[query] + offset] - centre[query]) <= width[query]
+    return np.bincount(query[near], minlength=len(size))

@@ -12,7 +12,9 @@ from pipeline.strategies.base import Strategy
 def names() -> list[str]:
     """List the modules of this package that define ``STRATEGY``."""
     modules = [module.name for module in pkgutil.iter_modules(strategies.__path__)]
-    return [name for name in modules if hasattr(_module(name), "STRATEGY")]
+    # Numba may be broken, and takes time to import.
+    without_numba = [name for name in modules if not name.startswith("numba_")]
+    return [name for name in without_numba if hasattr(_module(name), "STRATEGY")]
 
 
 def load_strategy(name: str) -> Strategy:

@@ -1,4 +1,4 @@
-"""The vectorised tables against the plain loop on random coarse candles, and causality."""
+"""The strategy's tables against the plain loop on random coarse candles, and causality."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from support.coarse import coarse_candles
 from support.events import (
     STRATEGY,
     assert_same_events,
+    in_numpy,
     passing,
     plain,
     set_thresholds,
@@ -54,17 +55,21 @@ combinations = st.fixed_dictionaries(
 
 @settings(max_examples=80)
 @given(seed=seeds, n_bars=st.integers(1, 300), parameters=combinations)
-def test_vectorised_is_the_plain_loop(seed, n_bars, parameters):
+def test_both_are_the_plain_loop(seed, n_bars, parameters):
     candles = hunted(seed, n_bars)
-    assert_same_events(vectorised(candles, parameters), plain(candles, parameters))
+    expected = plain(candles, parameters)
+    for events in (vectorised, in_numpy):
+        assert_same_events(events(candles, parameters), expected)
 
 
 @pytest.mark.slow
 @settings(max_examples=300)
 @given(seed=seeds, parameters=combinations, filled_share=st.sampled_from([0.0, 0.02, 0.3]))
-def test_vectorised_is_the_plain_loop_in_depth(seed, parameters, filled_share):
+def test_both_are_the_plain_loop_in_depth(seed, parameters, filled_share):
     candles = hunted(seed, 1_500, filled_share=filled_share)
-    assert_same_events(vectorised(candles, parameters), plain(candles, parameters))
+    expected = plain(candles, parameters)
+    for events in (vectorised, in_numpy):
+        assert_same_events(events(candles, parameters), expected)
 
 
 @settings(max_examples=60)
@@ -86,7 +91,7 @@ def test_loosest_never_changes_what_a_combination_takes(seed, parameters, looser
 def test_the_past_does_not_change(seed, parameters, cut):
     """No event with its signal before the cut appears, disappears or differs by a bit."""
     candles = hunted(seed, 250)
-    for events in (vectorised, plain):
+    for events in (vectorised, in_numpy, plain):
         whole = events(candles, parameters)
         before = events(candles.cut(0, cut), parameters)
         assert_same_events(before, take(whole, whole.signal_bar < cut))

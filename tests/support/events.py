@@ -1,10 +1,12 @@
 """Event tables of LIQUIDITY SWEEP V3 for one combination, and comparing them row by row."""
 
 from dataclasses import fields, replace
+from unittest.mock import patch
 
 import numpy as np
 
 from gpu_engine import EventTable
+from pipeline.strategies import compiled
 from pipeline.strategies.base import of_kind
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.strategies.liquidity_sweep_reference import event_table
@@ -38,9 +40,20 @@ def plain(candles, parameters):
 
 
 def vectorised(candles, parameters, loosest=None):
-    """Rows of the vectorised table that ``parameters`` takes."""
+    """Rows of the strategy's table that ``parameters`` takes: compiled, where Numba runs."""
     loosest = set_thresholds(parameters) if loosest is None else loosest
     return passing(STRATEGY.events(candles, loosest).table(parameters), parameters)
+
+
+def by_numpy(function, *arguments):
+    """What ``function`` returns where Numba does not run."""
+    with patch.object(compiled, "kernels", lambda: None):
+        return function(*arguments)
+
+
+def in_numpy(candles, parameters, loosest=None):
+    """As `vectorised`, where Numba does not run."""
+    return by_numpy(vectorised, candles, parameters, loosest)
 
 
 def without_spread(table):
@@ -53,4 +66,4 @@ def assert_same_events(actual, expected):
     for field in fields(expected):
         a, e = getattr(actual, field.name), getattr(expected, field.name)
         assert (a.dtype, a.shape) == (e.dtype, e.shape), field.name
-        np.testing.assert_array_equal(a, e, err_msg=field.name)
+        assert a.tobytes() == e.tobytes(), field.name

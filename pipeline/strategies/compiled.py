@@ -1,0 +1,45 @@
+"""Find the compiled kernels of the event tables, where Numba runs; NumPy gives the same without."""
+
+import importlib
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gpu_engine.backend import numba_problem
+
+
+def kernels() -> Any:
+    """Return `numba_kernels`, ready to run; None where Numba does not run.
+
+    Beside a GPU Numba is not loaded for this alone: that takes longer than the event tables of
+    many markets.
+    """
+    asked = numba_problem.cache_info().currsize > 0
+    return None if "cupy" in sys.modules and not asked else _kernels()
+
+
+@cache
+def _kernels() -> Any:
+    if numba_problem() is not None:
+        return None
+    module: Any = importlib.import_module("pipeline.strategies.numba_kernels")
+    try:
+        _call(module)
+    except Exception:
+        if not module.CACHE:
+            return None
+        module.CACHE = False  # what is on disk may be damaged, or the disk full
+        try:
+            _call(importlib.reload(module))
+        except Exception:
+            return None
+    return module
+
+
+def _call(kernels: Any) -> None:
+    """Call every kernel once: compiled, or loaded compiled, they take these types only."""
+    numbers, ranks, rows = np.ones(1), np.zeros(1, np.int32), np.zeros(1, np.int64)
+    kernels.wilder(numbers, 0, numbers)
+    kernels.pierced(numbers, ranks, ranks, numbers, numbers, numbers, rows, numbers, rows)
