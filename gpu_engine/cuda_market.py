@@ -195,9 +195,8 @@ def in_parts(
 ) -> None:
     """Call ``part(first, after)`` over ranges of ``[0, total)`` whose results fit the device.
 
-    No range is longer than ``most``; one longer than a wave of the device's threads is cut to whole
-    waves, so that no multiprocessor idles through a last partial one. Out of memory is met once:
-    the range that failed is tried again at half the length, and so are those after it.
+    No range is longer than ``most``. Out of memory is met once: the range that failed is tried
+    again at half the length, and so are those after it.
 
     Raises
     ------
@@ -206,8 +205,6 @@ def in_parts(
     """
     room = int(device.free_bytes() * RESULT_SHARE)
     size = max(1, min(total, room // max(1, bytes_each), most or total))
-    if device.wave < size < total:
-        size -= size % device.wave
     failed, first = 0, 0
     while first < total:
         after = min(first + size, total)

@@ -63,15 +63,6 @@ class Device(Protocol):
         """Return how much memory can still be taken."""
         ...
 
-    @property
-    def wave(self) -> int:
-        """Threads that all multiprocessors can hold at once; a range ends best on a whole wave.
-
-        The device's own limit: a kernel whose registers fill a multiprocessor sooner runs in
-        shorter waves.
-        """
-        ...
-
     def synchronize(self) -> None:
         """Wait until all that was asked of the device is done, so that any thread may read it."""
         ...
@@ -102,12 +93,6 @@ class CupyDevice:
         """Name and memory."""
         gib = self._properties["totalGlobalMem"] / 2**30
         return f"{self._properties['name'].decode()}, {gib:.0f} GiB"
-
-    @property
-    def wave(self) -> int:
-        """Threads that all multiprocessors can hold at once, if registers allow."""
-        each = self._properties["maxThreadsPerMultiProcessor"]
-        return int(self._properties["multiProcessorCount"] * each)
 
     def synchronize(self) -> None:
         """Wait until all launches and copies of every stream are done."""
@@ -208,32 +193,50 @@ def definitions(n_thresholds: int) -> tuple[str, ...]:
     return tuple(f"-D{name}={value}" for name, value in defined.items())
 
 
-@cache
 def cuda_problem() -> str | None:
-    """Say what keeps CUDA from running here, and what would mend it; None when a device works."""
+    """Say what keeps CUDA from running here, and what would mend it; None when a device works.
+
+    A device that worked is not tried again. What failed is: a driver may come back.
+    """
+    try:
+        _try_cuda()
+    except _CudaProblemError as problem:
+        return str(problem)
+    return None
+
+
+class _CudaProblemError(Exception):
+    """What `cuda_problem` says."""
+
+
+@cache  # of a success: `cache` keeps no exception
+def _try_cuda() -> None:
     if importlib.util.find_spec("cupy") is None:
-        return (
+        raise _CudaProblemError(
             "CuPy is not installed: install the extra cuda12 or cuda13, whichever the driver serves"
         )
     try:
         import cupy
     except Exception as error:  # ImportError as a rule, CuPy's page of advice around its cause
         cause = in_one_line(error.__cause__ or error)
-        return f"CuPy cannot be imported ({cause}): reinstall the CUDA extra"
+        raise _CudaProblemError(
+            f"CuPy cannot be imported ({cause}): reinstall the CUDA extra"
+        ) from None
     try:
         count = device_count()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"no CUDA driver or device answers ({in_one_line(error)}): install the NVIDIA driver"
+        raise _CudaProblemError(
+            f"no CUDA driver or device answers ({in_one_line(error)}): install the NVIDIA driver"
+        ) from None
     if not count:
-        return "the CUDA driver finds no device"
+        raise _CudaProblemError("the CUDA driver finds no device")
     try:
         cupy.RawModule(code=_PROBE).get_function("probe")((1,), (1,), (cupy.zeros(1),))
         cupy.cuda.runtime.deviceSynchronize()
     except Exception as error:  # whatever breaks here would break every launch
-        return (
+        raise _CudaProblemError(
             f"the device does not run kernels ({in_one_line(error)}): check driver and CUDA extra"
-        )
-    return None
+        ) from None
 
 
 def in_one_line(error: BaseException, most: int = 200) -> str:

@@ -21,10 +21,10 @@ def install(monkeypatch):
 
     def install(**size):
         monkeypatch.setitem(sys.modules, "cupy", fake_cupy(**size))
-        cuda_problem.cache_clear()
+        device._try_cuda.cache_clear()
 
     yield install
-    cuda_problem.cache_clear()
+    device._try_cuda.cache_clear()
 
 
 @needs_compiler
@@ -82,9 +82,9 @@ except OSError as error:
     (tmp_path / "cupy.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
-    cuda_problem.cache_clear()
+    device._try_cuda.cache_clear()
     yield
-    cuda_problem.cache_clear()
+    device._try_cuda.cache_clear()
 
 
 @pytest.mark.usefixtures("broken_cupy")
@@ -94,3 +94,12 @@ def test_a_cupy_that_cannot_be_imported_is_no_device():
     with pytest.raises(BackendUnavailableError) as refusal:
         choose("cuda")
     assert why in str(refusal.value)
+
+
+def test_a_device_that_comes_back_is_seen_and_kept(install, monkeypatch):
+    install(devices=0)
+    assert cuda_problem() == "the CUDA driver finds no device"
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(devices=1))
+    assert cuda_problem() is None
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(devices=0))
+    assert cuda_problem() is None

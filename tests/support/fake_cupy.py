@@ -84,7 +84,6 @@ def fake_cupy(devices=2, memory=1 << 40):
     properties = {
         "name": b"Fake",
         "totalGlobalMem": memory,
-        "maxThreadsPerMultiProcessor": 64,
         "multiProcessorCount": 2,
     }
     runtime = SimpleNamespace(

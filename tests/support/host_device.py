@@ -59,14 +59,13 @@ class Launch(ctypes.Structure):
 class HostDevice:
     """A device made of the CPU (see `gpu_engine.device.Device`).
 
-    It has ``memory`` bytes, so that a larger array is refused, and ``multiprocessors`` that hold
-    ``wave`` threads at once (see `block_size`). Threads run in one of `ORDERS`.
+    It has ``memory`` bytes, so that a larger array is refused, and ``multiprocessors`` that a
+    launch should fill (see `block_size`). Threads run in one of `ORDERS`.
     """
 
     description = "CPU, PTX of the kernels"
 
-    def __init__(self, memory=1 << 40, multiprocessors=1, wave=1, order="shuffled"):
-        self.wave = wave
+    def __init__(self, memory=1 << 40, multiprocessors=1, order="shuffled"):
         self._order = ORDERS.index(order)
         self._seeds = count(1)
         self._multiprocessors = multiprocessors
