@@ -5,7 +5,6 @@ from unittest.mock import patch
 
 import numpy as np
 
-from gpu_engine import EventTable
 from pipeline.strategies import compiled
 from pipeline.strategies.base import of_kind
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
@@ -32,7 +31,8 @@ def passing(table, parameters):
 
 
 def take(table, rows):
-    return EventTable(*(getattr(table, field.name)[rows] for field in fields(table)))
+    columns = {field.name: getattr(table, field.name) for field in fields(table)}
+    return replace(table, **{name: c[rows] for name, c in columns.items() if c is not None})
 
 
 def plain(candles, parameters):
@@ -65,5 +65,7 @@ def assert_same_events(actual, expected):
     """Equal to the last bit, types included."""
     for field in fields(expected):
         a, e = getattr(actual, field.name), getattr(expected, field.name)
+        if a is None and e is None:  # a column that this strategy has not
+            continue
         assert (a.dtype, a.shape) == (e.dtype, e.shape), field.name
         assert a.tobytes() == e.tobytes(), field.name
