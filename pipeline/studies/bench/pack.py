@@ -1,5 +1,7 @@
-"""Pack a candle file and the default grid into one npz for a host without Parquet and Hydra."""
+"""Pack golden files, candles and the default grid for a host without Parquet and Hydra."""
 
+import json
+import shutil
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -24,5 +26,16 @@ def pack(source: Path, path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
+def pack_golden(shared: Path, folder: Path) -> None:
+    """Copy every golden file of ``shared`` that has real candles, and pack those candles."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted((shared / "spec" / "golden" / "v2").glob("*.json")):
+        data = json.loads(path.read_text())["data"]
+        if data is not None:
+            shutil.copyfile(path, folder / path.name)
+            if not (folder / f"{data}.npz").exists():
+                pack(shared / "data" / data, folder / f"{data}.npz")
+
+
 if __name__ == "__main__":
-    pack(Path(sys.argv[1]), Path(sys.argv[2]))
+    pack_golden(Path(sys.argv[1]), Path(sys.argv[2]))
