@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gpu_engine import TRADE, Float, Int32
 from pipeline.errors import UserError
+from pipeline.market_data.arrow import array_of, table_of
 from pipeline.results.jsonable import dumps
 
 _AXES = "axes"  # the surface's member that is no metric
@@ -200,26 +201,24 @@ def _write(folder: Path, artifacts: ArtifactSet) -> None:
 
 
 def _write_series(path: Path, series: DailySeries) -> None:
-    day = pa.array(series.day, pa.int32()).cast(pa.date32())
-    pq.write_table(pa.table({"day": day, "return": series.returns}), path)
+    table = table_of({"day": series.day.astype(np.int32), "return": series.returns})
+    pq.write_table(table.set_column(0, "day", table["day"].cast(pa.date32())), path)
 
 
 def _read_series(path: Path) -> DailySeries:
     table = pq.read_table(path)
-    day = table["day"].cast(pa.int32()).to_numpy()
-    return DailySeries(day, table["return"].to_numpy())
+    return DailySeries(array_of(table["day"].cast(pa.int32())), array_of(table["return"]))
 
 
 def _write_trades(path: Path, trades: NDArray[np.void]) -> None:
-    columns = {name: np.ascontiguousarray(trades[name]) for name in TRADE.names or ()}
-    pq.write_table(pa.table(columns), path)
+    pq.write_table(table_of({name: trades[name] for name in TRADE.names or ()}), path)
 
 
 def _read_trades(path: Path) -> NDArray[np.void]:
     table = pq.read_table(path)
     trades = np.empty(len(table), TRADE)
     for name in TRADE.names or ():
-        trades[name] = table[name].to_numpy()
+        trades[name] = array_of(table[name])
     return trades
 
 

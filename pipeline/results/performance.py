@@ -5,6 +5,12 @@ returns, fractions, zero on days without an exit. A figure that its input cannot
 never NaN and never a made-up zero.
 """
 
+import importlib.util
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -127,7 +133,17 @@ def kelly_fraction(win_rate: float, avg_win: float, avg_loss: float, n_trades: i
 
 def average_spread_bps(candles: Candles) -> float | None:
     """EDGE estimate over the whole history, bps; None if undefined (configuration rules §2.8)."""
-    from bidask import edge  # brings pandas
-
-    estimate = float(edge(candles.open, candles.high, candles.low, candles.close))
+    estimate = _edge()(candles.open, candles.high, candles.low, candles.close)
     return estimate * 10_000 if np.isfinite(estimate) else None
+
+
+def _edge() -> Callable[..., float]:
+    """Return bidask's estimator without the rest of its package, which imports pandas."""
+    package = importlib.util.find_spec("bidask")
+    assert package is not None, "bidask is installed with this package"
+    assert package.origin is not None, "it is a folder with an __init__.py"
+    loader = SourceFileLoader("bidask_edge", str(Path(package.origin).with_name("edge.py")))
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
+    estimator: Callable[..., float] = module.edge
+    return estimator

@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from gpu_engine import Float, Int64
 from pipeline.errors import UserError, suggestion
+from pipeline.market_data.arrow import array_of
 from pipeline.market_data.raw import COLUMNS, MILLISECONDS_TO, RawCandles
 
 READERS: dict[str, Callable[[str | pa.NativeFile], pa.Table]] = {
@@ -233,7 +234,7 @@ def _milliseconds(column: pa.ChunkedArray, path: str) -> Int64:
         elif pa.types.is_timestamp(column.type):
             # pandas 3 writes [us] where pandas 2 wrote [ns]: name the unit, never assume it.
             column = column.cast(pa.timestamp("ms", column.type.tz))
-        timestamp: Int64 = column.cast(pa.int64()).to_numpy()
+        timestamp: Int64 = array_of(column.cast(pa.int64()))
     except pa.ArrowException as error:
         raise UserError(
             f"{path}: the open times must be whole milliseconds, as integers since the epoch or "
@@ -244,7 +245,7 @@ def _milliseconds(column: pa.ChunkedArray, path: str) -> Int64:
 
 def _numbers(column: pa.ChunkedArray, name: str, path: str) -> Float:
     try:
-        values: Float = column.cast(pa.float64()).to_numpy()
+        values: Float = array_of(column.cast(pa.float64()))
     except pa.ArrowException as error:
         raise UserError(
             f"{path}: column '{name}' must hold numbers, not {column.type}: {_first_line(error)}."

@@ -18,6 +18,7 @@ import pyarrow.parquet
 
 from gpu_engine import Int64
 from pipeline.errors import UserError
+from pipeline.market_data.arrow import array_of, table_of
 from pipeline.market_data.raw import COLUMNS, RawCandles, Span, clipped
 from pipeline.market_data.store.atomic_files import replace_file
 
@@ -92,7 +93,7 @@ def content_hash(candles: RawCandles) -> str:
 def write_month(file: Path, candles: RawCandles, record: MonthRecord) -> None:
     """Replace the month's file in one step; a month without candles has a file of no rows."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}).encode()
-    table = pa.table({name: getattr(candles, name) for name in COLUMNS})
+    table = table_of({name: getattr(candles, name) for name in COLUMNS})
     table = table.replace_schema_metadata({RECORD_KEY: text, SEAL_KEY: _seal(text)})
     replace_file(
         file,
@@ -117,7 +118,7 @@ def read_month(file: Path) -> tuple[RawCandles, MonthRecord]:
     try:
         table = pyarrow.parquet.ParquetFile(content).read(use_threads=False)
         record = _record(table.schema.metadata or {}, file)
-        candles = RawCandles(*(table.column(name).to_numpy() for name in COLUMNS))
+        candles = RawCandles(*(array_of(table.column(name)) for name in COLUMNS))
         digest = content_hash(candles)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
