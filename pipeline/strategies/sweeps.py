@@ -59,17 +59,19 @@ class SweepFinder:
         possible[1:] &= ~np.isnan(atr[:-1])
         possible[:FIRST_SWEEP_BAR] = False
         t, n = np.flatnonzero(possible), len(candles)
-        self._bar, self._side = np.repeat(t, 2), np.tile([+1, -1], len(t))
-        self._offset = np.tile([0, n], len(t))
-        low = np.concatenate((candles.low, -candles.high))
-        swing = np.concatenate((swing_lows(low[:n]), swing_lows(low[n:])))
-        self._points = low[np.flatnonzero(swing)]
+        bar, side, offset = np.repeat(t, 2), np.tile([+1, -1], len(t)), np.tile([0, n], len(t))
+        lows = np.concatenate((candles.low, -candles.high))
+        swing = np.concatenate((swing_lows(lows[:n]), swing_lows(lows[n:])))
         self._rank = np.zeros(2 * n + 1, np.int32)  # of the first swing point at or after a bar
         np.cumsum(swing, out=self._rank[1:])
-        self._low = low[self._offset + self._bar]
+        self._points = np.append(lows[np.flatnonzero(swing)], -np.inf)
+        low, after = lows[offset + bar], self._rank[offset + bar - SWING_DELAY + 1]
+        # Whatever the lookback, a level is at or below the last swing point, or there is none.
+        rows = np.flatnonzero(low < self._points[after - 1])
+        self._bar, self._side, self._offset = bar[rows], side[rows], offset[rows]
+        self._low, self._after = low[rows], after[rows]
         self._before = self._side * candles.close[self._bar - 1]
         self._width = TOUCH_WIDTH_ATR * atr[self._bar - 1]
-        self._after = self._rank[self._offset + self._bar - SWING_DELAY + 1]
 
     def sweeps(self, lookback: int) -> Sweeps:
         """Find the sweeps of one lookback (§4)."""
