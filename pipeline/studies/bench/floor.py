@@ -1,0 +1,166 @@
+"""Count what the default grid must do at least, and what that takes on this machine.
+
+    python -m pipeline.studies.bench.floor FILE
+
+Counted on the candles: rows that pass a unit's thresholds, trades, days with a trade. Each costs a
+number of operations (below) and bytes that no way of walking can save. Measured on the processor:
+how many float64 operations, and bytes from its own cache, a core does in a second of its time when
+a compiler vectorises a loop of nothing else. The quotient is a floor, not an estimate: it leaves
+out filters, branches, gathers and everything that waits for something.
+"""
+
+import argparse
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import process_time
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from gpu_engine import Bool, Float, Window, choose
+from pipeline.cli.console import Console
+from pipeline.executors.share import allowed_cores
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.grid import inferred_timeframe, make_regular
+from pipeline.search import Evaluator
+from pipeline.studies.bench.timing import Training
+
+#: Of a row that passes, for one exit setting: is the position closed, is the day blocked, is the
+#: exit inside the window.
+A_ROW = 3
+#: Of a trade (fills rules §9, §10): scale the return, compound it; peak and drawdown (compare,
+#: product, product, compare); won or lost (compare, add, add); wins, trades and losses in a row
+#: (compare, add, add, add); the daily loss (product, compare); the next free bar and the day.
+A_TRADE = 17
+#: Of a day with a trade: its return (a division, a difference), two sums about a shift (difference,
+#: product, add, add) and the downside (compare, product, add).
+A_DAY = 9
+#: A division stands for as many operations: vectors of it pass at about an eighth of the rate.
+DIVISION = 8
+#: Of a combination: eleven metrics, among them two roots, six divisions and a power.
+A_COMBINATION = 11 + 2 * DIVISION + 6 * DIVISION + 60
+#: Bytes of an outcome: exit bar, day and return; of a metric record.
+AN_OUTCOME, A_RECORD = 16, 88
+
+
+class Counts(NamedTuple):
+    """What a grid consists of; ``rows`` pass, summed over units."""
+
+    units: int
+    exits: int
+    rows: int
+    trades: int
+    days: int
+
+    @property
+    def operations(self) -> int:
+        """Float64 or integer operations, a division as `DIVISION`."""
+        combinations = self.units * self.exits
+        by_day = (A_DAY + DIVISION - 1) * self.days
+        by_row = A_ROW * self.rows * self.exits
+        return by_row + A_TRADE * self.trades + by_day + A_COMBINATION * combinations
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are read from a core's cache or written to memory."""
+        return AN_OUTCOME * self.rows * self.exits + A_RECORD * self.units * self.exits
+
+
+def count(evaluator: Evaluator) -> Counts:
+    """Count rows, trades and days with a trade of the whole discrete space."""
+    window, grid = Window(0, len(evaluator.candles)), evaluator.grid
+    trades = sum(int(m["sample_size"].sum()) for _, m in evaluator.stream((window,)))
+    everything: Bool = np.ones(grid.size, bool)
+    blocks = evaluator.stream_daily(window, 8192, everything)
+    days = sum(int(np.count_nonzero(daily)) for _, daily in blocks)
+    return Counts(grid.n_units, grid.n_exits, _passing(evaluator), trades, days)
+
+
+def _passing(evaluator: Evaluator) -> int:
+    """Count the rows that pass, over all units: for every row the combinations that it passes."""
+    space = evaluator.space
+    builder = space.strategy.events(evaluator.candles, space.loosest())
+    axes = [(d.parameter, d.choices) for d in space.dimensions if d.choices is not None]
+    structural = {p.name: choices for p, choices in axes if p.kind == "structural"}
+    thresholds = [(p.sense, choices) for p, choices in axes if p.kind == "threshold"]
+    total = 0
+    for values in itertools.product(*structural.values()):
+        table = builder.table(dict(zip(structural, values, strict=True)))
+        passes = np.ones(len(table.signal_bar))
+        for (sense, choices), feature in zip(thresholds, table.features.T, strict=True):
+            passes *= (sense * feature[:, None] >= sense * choices).sum(axis=1)
+        total += int(passes.sum())
+    return total
+
+
+@numba.njit
+def _multiply_add(lanes: Float, rounds: int) -> None:
+    for _ in range(rounds):
+        for x in range(lanes.shape[0]):
+            value = lanes[x]
+            for _ in range(16):
+                value = value * 0.999 + 0.001
+            lanes[x] = value
+
+
+@numba.njit(fastmath=True)
+def _read(block: Float, rounds: int) -> float:
+    total = 0.0
+    for _ in range(rounds):
+        for x in range(block.shape[0]):
+            total += block[x]
+    return total
+
+
+def rates() -> tuple[float, float]:
+    """Measure the operations and the bytes of one core in a second of its time."""
+    lanes, rounds = np.zeros(192), 20_000
+    operations = 2.0 * 16 * lanes.size * rounds / _best(lambda: _multiply_add(lanes, rounds))
+    block, again = np.ones(24_576), 1_000
+    return operations, block.nbytes * again / _best(lambda: _read(block, again))
+
+
+def _best(work: Callable[[], object]) -> float:
+    work()
+    seconds = []
+    for _ in range(7):
+        start = process_time()
+        work()
+        seconds.append(process_time() - start)
+    return min(seconds)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the counts, the rates and the floor."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.bench.floor")
+    parser.add_argument("data", type=Path, metavar="FILE")
+    path = parser.parse_args(arguments).data
+    raw = read_file(path)
+    candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
+    counts = count(Training.default().setting.evaluator(candles, choose("numba").backend))
+    cores = allowed_cores()
+    operations, bytes_ = (cores * rate for rate in rates())
+    console = Console()
+    console.print(
+        f"{counts.units:,} units of {counts.exits} exit settings; {counts.rows:,} rows pass;"
+        f" {counts.trades:,} trades on {counts.days:,} days with a trade"
+    )
+    console.table(
+        f"{path.name}, {cores} cores",
+        ("", "counted", "a second", "floor, ms"),
+        [
+            (
+                "operations",
+                f"{counts.operations:,}",
+                f"{operations:.2g}",
+                f"{1e3 * counts.operations / operations:.1f}",
+            ),
+            ("bytes", f"{counts.bytes:,}", f"{bytes_:.2g}", f"{1e3 * counts.bytes / bytes_:.1f}"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
