@@ -19,6 +19,11 @@ DTYPES: Mapping[pa.DataType, type] = {
 }
 
 
+def cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
+    """Convert a column to a type, which it mostly has: a conversion imports `pyarrow.compute`."""
+    return column if column.type == to else column.cast(to)
+
+
 def array_of(column: pa.ChunkedArray) -> NDArray[Any]:
     """Copy a column; an empty cell of float64 becomes NaN.
 

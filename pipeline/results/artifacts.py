@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gpu_engine import TRADE, Float, Int32
 from pipeline.errors import UserError
-from pipeline.market_data.arrow import array_of, table_of
+from pipeline.market_data.arrow import array_of, column_of, table_of
 from pipeline.results.jsonable import dumps
 
 _AXES = "axes"  # the surface's member that is no metric
@@ -201,8 +201,8 @@ def _write(folder: Path, artifacts: ArtifactSet) -> None:
 
 
 def _write_series(path: Path, series: DailySeries) -> None:
-    table = table_of({"day": series.day.astype(np.int32), "return": series.returns})
-    pq.write_table(table.set_column(0, "day", table["day"].cast(pa.date32())), path)
+    day = column_of(series.day.astype(np.int32)).view(pa.date32())
+    pq.write_table(pa.table({"day": day, "return": column_of(series.returns)}), path)
 
 
 def _read_series(path: Path) -> DailySeries:

@@ -165,16 +165,15 @@ def implied_trials(mean_maximum: float) -> float:
         return 1.0
     if mean_maximum >= expected_maximum_sharpe(MOST_TRIALS):
         return MOST_TRIALS
-    # Imported late: it doubles the time this module takes to import, for one figure of a report.
-    from scipy.optimize import brentq
-
-    root = brentq(
-        lambda log_n: expected_maximum_sharpe(math.exp(log_n)) - mean_maximum,
-        0.0,
-        math.log(MOST_TRIALS),
-        xtol=1e-13,
-    )
-    return math.exp(root)
+    # By bisection: scipy.optimize takes longer to import than all else that a report computes.
+    low, high = 0.0, math.log(MOST_TRIALS)
+    while high - low > 1e-13:
+        middle = (low + high) / 2.0
+        if expected_maximum_sharpe(math.exp(middle)) < mean_maximum:
+            low = middle
+        else:
+            high = middle
+    return math.exp(high)
 
 
 def deflated_sharpe_ratio(

@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from gpu_engine import Float, Int64
 from pipeline.errors import UserError, suggestion
-from pipeline.market_data.arrow import array_of
+from pipeline.market_data.arrow import array_of, cast
 from pipeline.market_data.raw import COLUMNS, MILLISECONDS_TO, RawCandles
 
 READERS: dict[str, Callable[[str | pa.NativeFile], pa.Table]] = {
@@ -234,7 +234,7 @@ def _milliseconds(column: pa.ChunkedArray, path: str) -> Int64:
         elif pa.types.is_timestamp(column.type):
             # pandas 3 writes [us] where pandas 2 wrote [ns]: name the unit, never assume it.
             column = column.cast(pa.timestamp("ms", column.type.tz))
-        timestamp: Int64 = array_of(column.cast(pa.int64()))
+        timestamp: Int64 = array_of(cast(column, pa.int64()))
     except pa.ArrowException as error:
         raise UserError(
             f"{path}: the open times must be whole milliseconds, as integers since the epoch or "
@@ -245,7 +245,7 @@ def _milliseconds(column: pa.ChunkedArray, path: str) -> Int64:
 
 def _numbers(column: pa.ChunkedArray, name: str, path: str) -> Float:
     try:
-        values: Float = array_of(column.cast(pa.float64()))
+        values: Float = array_of(cast(column, pa.float64()))
     except pa.ArrowException as error:
         raise UserError(
             f"{path}: column '{name}' must hold numbers, not {column.type}: {_first_line(error)}."
