@@ -17,7 +17,8 @@ from pipeline.estimate.candles import Source, candles_at_hand
 from pipeline.estimate.probe import Speed, grid_of, power_note, sample_trades
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.search import SCORES_PER_PASS, SURFACE_METRICS, Space
-from pipeline.search.backends import named_backend
+from pipeline.search.backends import named_backend, workers
+from pipeline.search.split import FEW
 from pipeline.validation.luck import COPIES, MOST_HELD
 from pipeline.validation.surrogates import KINDS
 from pipeline.validation.windows import Days, final_window, splits
@@ -132,7 +133,8 @@ class Work:
         what would be MATURE if they passed.
         """
         searched = self.budget * self.history.searched_days
-        tables = self._tables
+        at_once = self._at_once(speed)
+        tables = self._tables / (at_once if self.continuous else 1)
         if self._has_surface:
             searched += self.grid.size * self.history.final_days
         if self._has_evidence:
@@ -142,7 +144,7 @@ class Work:
                 searched += drawn * self._candidates * self.history.days
                 tables += drawn * self._tables
         seconds = searched * speed.search + tables * self.history.bars * speed.table
-        return seconds + self.history.searches * self._proposals() + self._luck()
+        return seconds + self.history.searches * self._proposals() / at_once + self._luck()
 
     def memory_bytes(self, speed: Speed) -> int:
         """Count the most that the process holds at a time: candles, scores, daily returns."""
@@ -153,7 +155,9 @@ class Work:
         if self._has_evidence:
             allowed = int(self.config.validation.memory_gb * 2**30)
             held += 8 * self._candidates + min(MOST_HELD * self.history.days * 8 * COPIES, allowed)
-        return speed.resident + held
+        at_once = self._at_once(speed)
+        apart = at_once * (speed.resident + self.history.bars * CANDLE_BYTES) if at_once > 1 else 0
+        return speed.resident + held + apart
 
     def artifact_bytes(self) -> int:
         """Count what the run leaves in its folder of the object store."""
@@ -180,6 +184,15 @@ class Work:
         if self.continuous:
             return self.evaluations
         return math.prod(self.grid.shape[i] for i in self.grid.of_kind("structural"))
+
+    def _at_once(self, speed: Speed) -> int:
+        """Count the searches made at a time, each in its process (docs/optimizers.md)."""
+        slow = self.continuous or isinstance(self.config.optimizer, BayesianConfig)
+        alone = self.whole_grid or self.budget < FEW or self.config.executor.name != "local"
+        if alone or not slow:
+            return 1
+        threads = self.config.backend.threads
+        return min(workers(speed.backend, threads), self.history.searches)
 
     def _luck(self) -> float:
         """Seconds of the reality check and of CSCV over the whole history."""

@@ -1,12 +1,18 @@
 """Run tasks in this process, in processes of this machine, or on a Ray cluster."""
 
+from __future__ import annotations
+
 import importlib.util
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING
 
 from pipeline.config import ExecutorConfig, LocalExecutor, ProcessesExecutor
 from pipeline.errors import UserError, how_to_install
-from pipeline.executors.base import Executor, R, S, T, TaskResult, do_task
+from pipeline.executors.base import Executor, R, S, T, TaskResult, Work, do_task, ignore
 from pipeline.executors.processes import Processes
+
+if TYPE_CHECKING:
+    from gpu_engine import Advance
 
 
 class Local:
@@ -15,11 +21,11 @@ class Local:
     slots = 1
 
     def run(
-        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+        self, work: Work[S, T, R], shared: S, tasks: Iterable[T], advance: Advance = ignore
     ) -> Generator[TaskResult[T, R]]:
         """Yield tasks in their order; see `pipeline.executors.base.Executor.run`."""
         for task in tasks:
-            yield TaskResult(task, *do_task(work, shared, task))
+            yield TaskResult(task, *do_task(work, shared, task, advance))
 
 
 def make_executor(config: ExecutorConfig) -> Executor:

@@ -1,19 +1,28 @@
 """Define what an executor does: run tasks that share something, and yield their results."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pipeline.errors import UserError
 
+if TYPE_CHECKING:  # a dispatcher does without the engine
+    from gpu_engine import Advance
+
 S = TypeVar("S")
-
-
 T = TypeVar("T")
-
-
 R = TypeVar("R")
+
+#: Does a task, of (shared, task, advance): a function at the top of a module that workers can
+#: import, not of ``__main__``. It may tell ``advance`` how many steps of the task it has made.
+Work = Callable[[S, T, "Advance"], R]
+
+
+def ignore(steps: int) -> None:
+    """Hear of steps and do nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +43,21 @@ class Executor(Protocol):
         ...
 
     def run(
-        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+        self, work: Work[S, T, R], shared: S, tasks: Iterable[T], advance: Advance = ignore
     ) -> Generator[TaskResult[T, R]]:
         """Yield every task of ``tasks`` once, as it ends and in any order.
 
         Parameters
         ----------
-        work : callable of (shared, task)
-            A function at the top of a module that workers can import; not of ``__main__``.
+        work : Work
         shared : object
             The same for all tasks. It is sent to a worker once, and every call there is given the
             same object, so that what is costly may be kept on it.
         tasks : iterable
             Drawn as they are needed: a few more than run at once, never all.
+        advance : callable
+            Hears of the steps that tasks make: as they are made, with Ray when their task has
+            ended. Steps of a task whose worker died are taken back.
 
         Yields
         ------
@@ -61,10 +72,12 @@ class Executor(Protocol):
         ...
 
 
-def do_task(work: Callable[[S, T], R], shared: S, task: T) -> tuple[R | None, str | None]:
+def do_task(
+    work: Work[S, T, R], shared: S, task: T, advance: Advance
+) -> tuple[R | None, str | None]:
     """Do a task; return its result, or what went wrong in words."""
     try:
-        return work(shared, task), None
+        return work(shared, task, advance), None
     except Exception as error:
         return None, in_words(error)
 
@@ -78,10 +91,11 @@ def in_words(error: BaseException) -> str:
 
 @dataclass
 class Attempt(Generic[T]):
-    """A task and how many workers died of it."""
+    """A task, how many workers died of it, and the steps that its worker has made."""
 
     task: T
     deaths: int = 0
+    steps: int = 0
 
 
 class Backlog(Generic[T]):
@@ -103,6 +117,7 @@ class Backlog(Generic[T]):
     def died(self, attempt: Attempt[T], how: str) -> str | None:
         """Put back a task whose worker died; after the last retry say what happened instead."""
         attempt.deaths += 1
+        attempt.steps = 0
         if attempt.deaths <= self._retries:
             self._again.append(attempt)
             return None

@@ -4,13 +4,19 @@ The pool of the standard library breaks as a whole when one worker dies, and its
 the parent's environment, from which Numba, BLAS and CUDA read their share as they are loaded.
 """
 
-import pickle
-from collections.abc import Callable, Generator, Iterable, Mapping
-from multiprocessing.connection import wait
+from __future__ import annotations
 
-from pipeline.executors.base import Backlog, R, S, T, TaskResult
+import pickle
+from collections.abc import Generator, Iterable, Mapping
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+from pipeline.executors.base import Backlog, R, S, T, TaskResult, Work, ignore
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
+
+if TYPE_CHECKING:
+    from gpu_engine import Advance
 
 
 class Processes:
@@ -26,7 +32,7 @@ class Processes:
         self._retries = retries
 
     def run(
-        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+        self, work: Work[S, T, R], shared: S, tasks: Iterable[T], advance: Advance = ignore
     ) -> Generator[TaskResult[T, R]]:
         """Yield tasks as they end; see `pipeline.executors.base.Executor.run`."""
         start = pickle.dumps((work, shared))
@@ -38,7 +44,12 @@ class Processes:
                 ready = wait(busy.values())
                 for place in [place for place in busy if busy[place] in ready]:
                     attempt, outcome = pool[place].answer()
+                    if isinstance(outcome, int):
+                        attempt.steps += outcome
+                        advance(outcome)
+                        continue
                     if outcome is None:
+                        advance(-attempt.steps)
                         error = backlog.died(attempt, pool.pop(place).stop())
                         outcome = None if error is None else (None, error)
                     self._hand_out(backlog, pool, start)

@@ -17,9 +17,10 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from gpu_engine import Advance
 from pipeline.config import RayExecutor
 from pipeline.errors import UnreachableError, UserError
-from pipeline.executors.base import Attempt, Backlog, R, S, T, TaskResult, in_words
+from pipeline.executors.base import Attempt, Backlog, R, S, T, TaskResult, Work, ignore, in_words
 from pipeline.executors.share import environment
 from pipeline.executors.worker import TaskRunner
 
@@ -46,7 +47,7 @@ class RayCluster:
         return self._room() or self._refuse()
 
     def run(
-        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+        self, work: Work[S, T, R], shared: S, tasks: Iterable[T], advance: Advance = ignore
     ) -> Generator[TaskResult[T, R]]:
         """Yield tasks as they end; see `pipeline.executors.base.Executor.run`.
 
@@ -71,6 +72,7 @@ class RayCluster:
                 (reference,), _ = ray.wait(list(under_way))
                 attempt = under_way.pop(reference)
                 outcome = _outcome(reference, backlog, attempt)
+                advance(attempt.steps)
                 if outcome is not None:
                     yield TaskResult(attempt.task, *outcome)
                 slots = self._room() or slots  # nodes come and go
@@ -135,7 +137,8 @@ def _outcome(
 ) -> tuple[Any, str | None] | None:
     """Return result and error of a task that ended; None where it is to be tried again."""
     try:
-        outcome: tuple[Any, str | None] = pickle.loads(ray.get(reference))
+        answer, attempt.steps = ray.get(reference)
+        outcome: tuple[Any, str | None] = pickle.loads(answer)
         return outcome
     except RayTaskError as error:  # before the task was reached: a package missing on the node
         return None, in_words(error.cause)
@@ -148,8 +151,8 @@ def _outcome(
 _latest: tuple[str, TaskRunner] | None = None
 
 
-def _answer(start: list[Any], here: tuple[str, tuple[str, ...]], task: bytes) -> bytes:
-    """Answer a task in a worker of Ray; ``here`` is the command's folder and import path."""
+def _answer(start: list[Any], here: tuple[str, tuple[str, ...]], task: bytes) -> tuple[bytes, int]:
+    """Answer a task in a worker of Ray, with its steps; ``here``: the command's folder, path."""
     global _latest
     run = start[0].hex()
     if _latest is None or _latest[0] != run:
@@ -158,4 +161,5 @@ def _answer(start: list[Any], here: tuple[str, tuple[str, ...]], task: bytes) ->
             os.chdir(folder)
         sys.path += [place for place in path if place not in sys.path]
         _latest = (run, TaskRunner(ray.get(start[0])))
-    return _latest[1].answer(task)
+    steps: list[int] = []
+    return _latest[1].answer(task, steps.append), sum(steps)

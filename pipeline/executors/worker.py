@@ -19,9 +19,12 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from pipeline.executors.base import Attempt, T, do_task, in_words
+
+if TYPE_CHECKING:
+    from gpu_engine import Advance
 
 #: A worker finds what its parent finds.
 _PROGRAM = """
@@ -62,14 +65,21 @@ class Worker(Generic[T]):
         self.has = attempt
         self._send(pickle.dumps(attempt.task))
 
-    def answer(self) -> tuple[Attempt[T], tuple[Any, str | None] | None]:
-        """Wait for its task: the task, and its result and error, or None where the worker died."""
-        attempt, self.has = self.has, None
+    def answer(self) -> tuple[Attempt[T], tuple[Any, str | None] | int | None]:
+        """Wait for a word on its task.
+
+        The task, and its result and error, or how many more steps of it have been made, or None
+        where the worker died.
+        """
+        attempt = self.has
         assert attempt is not None, "only a worker with a task is asked"
         try:
-            return attempt, pickle.loads(self.connection.recv_bytes())
+            word = pickle.loads(self.connection.recv_bytes())
         except (EOFError, ConnectionError):
-            return attempt, None
+            word = None
+        if not isinstance(word, int):
+            self.has = None
+        return attempt, word
 
     def stop(self) -> str:
         """End the process if it still runs; return how it ended."""
@@ -115,12 +125,12 @@ class TaskRunner:
         with suppress(Exception):
             self._begun = pickle.loads(self._start)
 
-    def answer(self, task: bytes) -> bytes:
-        """Return result and error of a task; one of them is None."""
+    def answer(self, task: bytes, advance: Advance) -> bytes:
+        """Return result and error of a task, one of them None; ``advance`` hears of its steps."""
         try:
             self._begun = self._begun or pickle.loads(self._start)
             work, shared = self._begun
-            return pickle.dumps(do_task(work, shared, pickle.loads(task)))
+            return pickle.dumps(do_task(work, shared, pickle.loads(task), advance))
         except Exception as error:  # something that cannot be pickled, or not be imported here
             return pickle.dumps((None, in_words(error)))
 
@@ -133,8 +143,12 @@ def serve(file_descriptor: int) -> None:
     Thread(target=_receive, args=(connection, received), daemon=True).start()
     answering = TaskRunner(received.get())
     answering.prepare()
+
+    def advance(steps: int) -> None:
+        connection.send_bytes(pickle.dumps(steps))
+
     while True:
-        connection.send_bytes(answering.answer(received.get()))
+        connection.send_bytes(answering.answer(received.get(), advance))
 
 
 def _receive(connection: Connection[Any, Any], received: SimpleQueue[bytes]) -> None:

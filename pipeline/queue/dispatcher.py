@@ -95,6 +95,8 @@ class Dispatcher:
         ready = wait(busy.values(), LOOK_EVERY)
         for place in [place for place in busy if busy[place] in ready]:
             outcome = self._workers[place].answer()[1]
+            if isinstance(outcome, int):  # no job says so: its row has its progress
+                continue
             if outcome is None or outcome[1] is not None:  # dead, cancelled, or failed
                 self._workers.pop(place).stop()
                 self._repository.jobs.reap()

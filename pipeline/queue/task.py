@@ -2,6 +2,7 @@
 
 import os
 
+from gpu_engine import Advance
 from pipeline.config import StorageConfig, TrainConfig
 from pipeline.executors.background import repeated
 from pipeline.results.database import open_database
@@ -12,7 +13,7 @@ from pipeline.training.run import Reporter
 WATCH_EVERY = 0.5
 
 
-def run_job(storage: StorageConfig, job_id: str) -> None:
+def run_job(storage: StorageConfig, job_id: str, advance: Advance) -> None:
     """Train as a queued job says; its row tells the outcome. A job that waits no more is left."""
     with open_database(storage.url) as repository:
         if not repository.jobs.take(job_id):

@@ -7,6 +7,7 @@ from gpu_engine import backend as backends
 from pipeline.cli.console import Note
 from pipeline.config import BackendConfig
 from pipeline.errors import UserError, suggestion
+from pipeline.executors.share import cores
 
 #: Those that need no device, from the definition of correct to the fastest.
 CPU_BACKENDS = ("reference", "numpy", "numba")
@@ -41,6 +42,11 @@ def chosen_backend(config: BackendConfig, note: Note, combinations: int | None =
         note(f"backend.threads is for numba; {backend.name} ignores it")
     note(f"backend: {backend.name} ({reason})")
     return backend
+
+
+def workers(backend: str, threads: int | None) -> int:
+    """Count the processes of one thread that share the machine; a GPU is fed by one."""
+    return 1 if backend == "cuda" else threads or cores()
 
 
 def cpu_backends() -> list[Backend]:

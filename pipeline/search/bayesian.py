@@ -52,21 +52,24 @@ class BayesianSearch:
         self._open = []
 
     def _ask_new(self) -> Point:
-        trial, point = self._propose()
-        for _ in range(REDRAWS):
-            if point not in self._asked:
-                break
+        trial = self._study.ask(self._distributions)
+        point = self._point(trial.params)
+        if point in self._asked:
             self._study.tell(trial, state=TrialState.FAIL)
-            self._study.enqueue_trial(self._random_parameters())
-            trial, point = self._propose()
+            for _ in range(REDRAWS):
+                parameters = self._random_parameters()
+                point = self._point(parameters)
+                if point not in self._asked:
+                    break
+            self._study.enqueue_trial(parameters)
+            trial = self._study.ask(self._distributions)
         self._asked.add(point)
         self._open.append(trial)
         return point
 
-    def _propose(self) -> tuple[Trial, Point]:
-        trial = self._study.ask(self._distributions)
-        values = (_value(d, trial.params[name]) for name, d in self._dimensions.items())
-        return trial, tuple(values)
+    def _point(self, parameters: dict[str, float | int]) -> Point:
+        """Return the point of what Optuna suggested."""
+        return tuple(_value(d, parameters[name]) for name, d in self._dimensions.items())
 
     def _random_parameters(self) -> dict[str, float | int]:
         """Draw a point in Optuna's terms: positions of choices, values of ranges."""

@@ -34,6 +34,7 @@ from pipeline.search.space import Space, single_point
 from pipeline.strategies.base import EXIT_PARAMETERS
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class GridPass(Protocol[R]):
@@ -53,6 +54,14 @@ class GridPass(Protocol[R]):
 
     def join(self, grid: Grid, parts: Iterable[tuple[range, R]]) -> R:
         """Join the results of all parts of ``grid``, which come in any order."""
+        ...
+
+
+class Search(Protocol[R_co]):
+    """One search among many that do not depend on each other. It travels as `GridPass` does."""
+
+    def over(self, evaluator: Evaluator, advance: Advance) -> R_co:
+        """Make the search; ``advance`` hears of every evaluation."""
         ...
 
 
@@ -96,6 +105,10 @@ class Evaluator:
     def walk(self, grid_pass: GridPass[R], advance: Advance) -> R:
         """Make a pass over the whole discrete space; ``advance`` hears of every evaluation."""
         return grid_pass.over(self, self.grid.whole, advance)
+
+    def each(self, searches: Sequence[Search[R]], advance: Advance) -> list[R]:
+        """Make searches that do not depend on each other; return their results in their order."""
+        return [search.over(self, advance) for search in searches]
 
     def stream(
         self, windows: Sequence[Window], part: range | None = None

@@ -106,10 +106,8 @@ def search(
     """
     if settings.method == "grid":
         return _search_grid(evaluator, windows, settings, advance)
-    return [
-        _search_points(evaluator, window, settings, number, advance)
-        for number, window in enumerate(windows)
-    ]
+    searches = [PointSearch(window, settings, number) for number, window in enumerate(windows)]
+    return evaluator.each(searches, advance)
 
 
 def _method(space: Space, settings: SearchSettings, seed: np.random.SeedSequence) -> Method:
@@ -182,21 +180,23 @@ def _winner_at(
     return SearchResult(window, space.size, admissible, point, score, stable)
 
 
-def _search_points(
-    evaluator: Evaluator,
-    window: Window,
-    settings: SearchSettings,
-    number: int,
-    advance: Advance,
-) -> SearchResult:
-    points, scores = run_method(evaluator, window, settings, number, advance)
-    admissible = int((~np.isnan(scores)).sum())
-    winner = ranking.best(scores)  # the one asked first among equals
-    if winner is None:
-        return SearchResult(window, len(scores), admissible, None, None, None)
-    return SearchResult(
-        window, len(scores), admissible, points[winner], float(scores[winner]), None
-    )
+@dataclass(frozen=True)
+class PointSearch:
+    """The search of a method that draws, in one window (see `run_method`)."""
+
+    window: Window
+    settings: SearchSettings
+    number: int
+
+    def over(self, evaluator: Evaluator, advance: Advance) -> SearchResult:
+        """Run the method and take the best of what it asked, the first among equals."""
+        points, scores = run_method(evaluator, self.window, self.settings, self.number, advance)
+        admissible = int((~np.isnan(scores)).sum())
+        winner = ranking.best(scores)
+        point, score = None, None
+        if winner is not None:
+            point, score = points[winner], float(scores[winner])
+        return SearchResult(self.window, len(scores), admissible, point, score, None)
 
 
 def run_method(

@@ -3,6 +3,7 @@
 from contextlib import chdir
 from dataclasses import dataclass
 
+from gpu_engine import Advance
 from pipeline.config import TrainConfig
 from pipeline.results.database import open_database
 from pipeline.results.sweeps import Claim
@@ -31,7 +32,7 @@ class Task:
     config: TrainConfig
 
 
-def train_market(shared: Shared, task: Task) -> tuple[str, ...]:
+def train_market(shared: Shared, task: Task, advance: Advance) -> tuple[str, ...]:
     """Train one market and store its result; return what a person should know of the run.
 
     A training that fails says so in its job's row, where the sweep looks. A job that is complete

@@ -4,15 +4,24 @@ from dataclasses import dataclass
 
 from gpu_engine import Backend, Candles
 from pipeline.cli.console import Note
-from pipeline.config import BayesianConfig, RandomConfig, TrainConfig
+from pipeline.config import (
+    BayesianConfig,
+    LocalExecutor,
+    ProcessesExecutor,
+    RandomConfig,
+    TrainConfig,
+)
 from pipeline.errors import UserError
 from pipeline.executors import Executor, make_executor
 from pipeline.search import Evaluator, Space, make_space
-from pipeline.search.backends import chosen_backend
+from pipeline.search.backends import chosen_backend, workers
 from pipeline.search.loop import SearchSettings
-from pipeline.search.split import SplitEvaluator
+from pipeline.search.split import FEW, SharedEvaluator, SplitEvaluator
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.registry import load_strategy
+
+#: Further workers that a search is given to when the one that had it died.
+RETRIES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +38,13 @@ class Setup:
     def evaluator(self, candles: Candles) -> Evaluator:
         """Return what evaluates points of the space on some candles."""
         costs, limits = self.config.costs.record(), self.config.risk.limits()
-        block, threads = self.config.backend.block, self.config.backend.threads
+        block, local = self.config.backend.block, isinstance(self.config.executor, LocalExecutor)
+        threads = 1 if local else self.config.backend.threads  # of a worker
         space, backend = self.space, self.backend
         if self.executor is None:
             return Evaluator(candles, space, costs, limits, backend, block)
-        return SplitEvaluator(candles, space, costs, limits, backend, block, threads, self.executor)
+        kind = SplitEvaluator if self.settings.method == "grid" else SharedEvaluator
+        return kind(candles, space, costs, limits, backend, block, threads, self.executor)
 
 
 def set_up(config: TrainConfig, note: Note) -> Setup:
@@ -48,7 +59,8 @@ def set_up(config: TrainConfig, note: Note) -> Setup:
     space = _space(strategy, config)
     settings = _settings(config, space, note)
     backend = chosen_backend(config.backend, note, settings.evaluations(space))
-    return Setup(config, strategy, space, settings, backend, _executor(config, settings, note))
+    executor = _executor(config, space, settings, backend, note)
+    return Setup(config, strategy, space, settings, backend, executor)
 
 
 def _space(strategy: Strategy, config: TrainConfig) -> Space:
@@ -89,12 +101,23 @@ def _settings(config: TrainConfig, space: Space, note: Note) -> SearchSettings:
     return settings
 
 
-def _executor(config: TrainConfig, settings: SearchSettings, note: Note) -> Executor | None:
-    """Return what a grid is split over; None where the search stays in this process."""
-    name = config.executor.name
-    if name == "local":
+def _executor(
+    config: TrainConfig, space: Space, settings: SearchSettings, backend: Backend, note: Note
+) -> Executor | None:
+    """Return what shares a grid, or searches that take their time; None where one process does.
+
+    TPE is Python and event tables are built on one core, so searches that draw by the one, or from
+    ranges, are shared among processes of this machine unless another executor is named.
+    """
+    name, drawn = config.executor.name, settings.method != "grid"
+    slow = settings.method == "bayesian" or not space.discrete
+    if drawn and not slow:
+        if name != "local":
+            note(f"executor={name} splits a grid; optimizer={settings.method} runs in this process")
         return None
-    if settings.method != "grid":
-        note(f"executor={name} splits a grid; optimizer={settings.method} runs in this process")
+    if not isinstance(config.executor, LocalExecutor):
+        return make_executor(config.executor)
+    at_once = workers(backend.name, config.backend.threads)
+    if not drawn or settings.budget < FEW or at_once == 1:
         return None
-    return make_executor(config.executor)
+    return make_executor(ProcessesExecutor(name="processes", workers=at_once, retries=RETRIES))

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import DAYS_PER_YEAR, Advance, Backend, Float, array_module
+from gpu_engine import DAYS_PER_YEAR, Advance, Float, array_module
 from pipeline.cli.console import Progress
 from pipeline.config import PLATEAU_LIMIT, LuckTests
-from pipeline.executors.share import cores
 from pipeline.search import Evaluator
+from pipeline.search.backends import workers
 from pipeline.search.loop import SearchSettings
 from pipeline.validation.bootstrap import (
     REALITY_CHECK,
@@ -183,15 +183,10 @@ def _with_surrogates(
             history.best,
             luck.surrogate_count,
             evaluator.backend,
-            _workers(evaluator.backend, threads),
+            workers(evaluator.backend.name, threads),
             advance,
         )
     statistics = evidence.statistics | {"surrogate_p": max(t.p_value for t in tests.values())}
     drawn = {kind: len(test.best) for kind, test in tests.items()}
     described = evidence.search | {"surrogates": drawn}
     return Evidence(statistics, described, evidence.reality_check, tests)
-
-
-def _workers(backend: Backend, threads: int | None) -> int:
-    """Only CPU backends share the machine among processes; a GPU is fed by one."""
-    return 1 if backend.name == "cuda" else threads or cores()

@@ -177,6 +177,6 @@ class _Shared:
         return backend
 
 
-def _search(shared: _Shared, task: _Task) -> float:
+def _search(shared: _Shared, task: _Task, advance: Advance) -> float:
     """Search one surrogate in a worker process."""
     return shared.search.best(task.kind, task.number, shared.one_thread)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.estimate.estimate import LUCK, TRIAL, TRIAL_GROWTH, History, Work
+from pipeline.estimate.estimate import CANDLE_BYTES, LUCK, TRIAL, TRIAL_GROWTH, History, Work
 from pipeline.estimate.probe import grid_of
 from support.parameters import STOP
 
@@ -66,15 +66,43 @@ def test_surrogates_repeat_the_tables_and_the_pass(work, only):
 
 def test_tpe_pays_for_the_trials_before_each(work, only):
     few, many = (
-        work("optimizer=bayesian", f"optimizer.trials={n}").seconds(only()) for n in (200, 2000)
+        work("optimizer=bayesian", f"optimizer.trials={n}", "backend.threads=1").seconds(only())
+        for n in (200, 2000)
     )
     tests = 0.5 * GRID * 365 * LUCK
     assert few - tests == pytest.approx(9 * 200 * (TRIAL + 100 * TRIAL_GROWTH))
     assert many - tests > 10 * (few - tests)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "threads", "at_once"),
+    [
+        (("optimizer=bayesian",), 3, 3),
+        (("optimizer=bayesian",), 50, 9),  # one for each search
+        (("optimizer=bayesian", "optimizer.trials=99"), 3, 1),
+        (("optimizer=bayesian", "executor=processes"), 3, 1),
+        (("optimizer=random", "space=continuous"), 3, 3),
+        (("optimizer=random",), 3, 1),
+        (("optimizer=grid",), 3, 1),
+    ],
+)
+def test_slow_searches_run_at_once_in_processes_of_their_own(
+    work, only, overrides, threads, at_once
+):
+    alone, shared = (
+        work("validation.evidence=deciding", f"backend.threads={n}", *overrides)
+        for n in (1, threads)
+    )
+    table = 1e-6 if "space=continuous" in overrides else 0.0
+    kept = only(resident=10**8, table=table)
+    assert alone.seconds(kept) == pytest.approx(at_once * shared.seconds(kept))
+    held = 0 if at_once == 1 else at_once * (10**8 + BARS * CANDLE_BYTES)
+    assert shared.memory_bytes(kept) - alone.memory_bytes(kept) == held
+
+
 def test_every_point_of_a_continuous_space_has_its_own_table(work, only):
-    drawn = work("optimizer=random", "space=continuous", "validation.evidence=deciding")
+    one = ("validation.evidence=deciding", "backend.threads=1")
+    drawn = work("optimizer=random", "space=continuous", *one)
     assert drawn.seconds(only(table=1.0)) == 9 * 1000 * BARS
 
 

@@ -46,6 +46,14 @@ def test_tasks_are_drawn_as_they_are_needed(executor):
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
+def test_steps_are_heard_of_before_their_task_ends(executor, tmp_path):
+    heard = []
+    for ended in executor.run(work.tell_steps, str(tmp_path), [2, 4, 6], heard.append):
+        assert sum(heard) >= ended.task
+    assert sum(heard) == 12
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_an_error_is_a_sentence_and_the_others_go_on(executor):
     ended = {e.task: e for e in executor.run(work.refuse, "shared", range(4))}
     assert ended == {

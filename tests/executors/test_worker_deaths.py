@@ -27,3 +27,11 @@ def test_without_retries_a_death_is_the_end_of_its_task(tmp_path):
         "The worker of this task ended without an answer by SIGKILL; often memory ran out: try"
         " fewer workers at once."
     )
+
+
+def test_steps_of_a_worker_that_died_are_taken_back(tmp_path):
+    heard = []
+    ended = list(Processes(2, 1).run(work.tell_steps, str(tmp_path), range(4), heard.append))
+    assert sorted(e.result for e in ended) == [0, 1, 2, 3]
+    assert sum(heard) == 0 + 1 + 2 + 3
+    assert sorted(n for n in heard if n < 0) == [-3, -1]

@@ -39,7 +39,7 @@ class Disordered:
         self.rng = np.random.default_rng(seed)
         self.tasks, self.closed = [], 0
 
-    def run(self, work, shared, tasks):
+    def run(self, work, shared, tasks, advance):
         there = pickle.loads(pickle.dumps(shared))
         self.tasks = list(tasks)
         try:
@@ -49,7 +49,8 @@ class Disordered:
                     yield TaskResult(task, None, "its worker was ended 3 times.")
                 else:
                     arrived = pickle.loads(pickle.dumps(task))
-                    yield TaskResult(task, pickle.loads(pickle.dumps(work(there, arrived))), None)
+                    result = pickle.loads(pickle.dumps(work(there, arrived, advance)))
+                    yield TaskResult(task, result, None)
         finally:
             self.closed += 1
 

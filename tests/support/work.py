@@ -14,16 +14,16 @@ from pipeline.errors import UserError
 from pipeline.executors.share import GPUS, cores
 
 
-def multiply(factor: int, task: int) -> int:
+def multiply(factor: int, task: int, advance: Any) -> int:
     return factor * task
 
 
-def nap_and_multiply(factor: int, task: int) -> int:
+def nap_and_multiply(factor: int, task: int, advance: Any) -> int:
     time.sleep(0.01 * (task % 3))
     return factor * task
 
 
-def refuse(shared: str, task: int) -> int:
+def refuse(shared: str, task: int, advance: Any) -> int:
     if task == 1:
         raise UserError("market.base must be letters; given: 'a1'.")
     if task == 2:
@@ -31,17 +31,17 @@ def refuse(shared: str, task: int) -> int:
     return task
 
 
-def lambda_of(shared: None, task: int) -> Any:
+def lambda_of(shared: None, task: int, advance: Any) -> Any:
     return lambda: task
 
 
-def count_calls(shared: list[int], task: int) -> tuple[int, int]:
+def count_calls(shared: list[int], task: int, advance: Any) -> tuple[int, int]:
     """Process, and how many calls before had this very list."""
     shared.append(task)
     return os.getpid(), len(shared)
 
 
-def share_of_machine(shared: None, task: int) -> tuple[int, int, str | None, int]:
+def share_of_machine(shared: None, task: int, advance: Any) -> tuple[int, int, str | None, int]:
     """Process, its cores, GPUs and Numba threads."""
     import numba
 
@@ -49,7 +49,7 @@ def share_of_machine(shared: None, task: int) -> tuple[int, int, str | None, int
     return os.getpid(), cores(), os.environ.get(GPUS), int(numba.config.NUMBA_NUM_THREADS)
 
 
-def die_at_first(folder: str, task: int) -> int:
+def die_at_first(folder: str, task: int, advance: Any) -> int:
     """End at once where the task is odd, the first time it is tried."""
     mark = Path(folder, str(task))
     if task % 2 and not mark.exists():
@@ -58,20 +58,27 @@ def die_at_first(folder: str, task: int) -> int:
     return task
 
 
-def die(status: int, task: int) -> int:
+def die(status: int, task: int, advance: Any) -> int:
     """End for good with task 1."""
     if task == 1:
         os._exit(status)
     return task
 
 
-def announce_and_sleep(folder: str, task: int) -> None:
+def tell_steps(folder: str, task: int, advance: Any) -> int:
+    """Make a step for each number below the task; an odd one dies at its end the first time."""
+    for _ in range(task):
+        advance(1)
+    return die_at_first(folder, task, advance)
+
+
+def announce_and_sleep(folder: str, task: int, advance: Any) -> None:
     """Say which process is busy, then be busy."""
     Path(folder, str(os.getpid())).touch()
     time.sleep(600)
 
 
-def with_a_child(folder: str, task: int) -> None:
+def with_a_child(folder: str, task: int, advance: Any) -> None:
     """Be busy with a worker of one's own, as a sweep's worker that searches surrogates is."""
     from pipeline.executors.processes import Processes
 
@@ -102,7 +109,7 @@ def make(executor: str) -> Any:
     return make_executor(load(overrides, TrainConfig, "train").executor)
 
 
-def note_node_and_nap(shared: str, task: int) -> str:
+def note_node_and_nap(shared: str, task: int, advance: Any) -> str:
     """Return which node of a Ray cluster this is."""
     import ray
 
@@ -110,6 +117,6 @@ def note_node_and_nap(shared: str, task: int) -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def announce_unless_first(folder: str, task: int) -> None:
+def announce_unless_first(folder: str, task: int, advance: Any) -> None:
     if task:
-        announce_and_sleep(folder, task)
+        announce_and_sleep(folder, task, advance)

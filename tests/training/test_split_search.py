@@ -1,4 +1,4 @@
-"""A grid split over workers, by the real command: what is stored is what one process stores."""
+"""Work shared among processes, by the real command: what is stored is what one process stores."""
 
 import importlib.util
 import json
@@ -51,7 +51,15 @@ def test_ray_stores_what_one_process_stores(tmp_path, alone):
     assert_same(run(tmp_path, *GRID, "executor=ray"), alone)
 
 
-def test_a_search_that_is_not_the_grid_stays_in_its_process(here):
+def test_bayesian_searches_store_the_same_from_one_process_and_from_many(tmp_path_factory):
+    searched = (*QUICK, "optimizer=bayesian", "optimizer.trials=100", "optimizer.batch=25")
+    ways = (("backend.threads=1",), ("backend.threads=3",), ("executor=processes",))
+    one, *many = (run_here(tmp_path_factory.mktemp("run"), *searched, *way) for way in ways)
+    for other in many:
+        assert_same(other, one)
+
+
+def test_random_on_a_grid_stays_in_its_process(here):
     finished = here(*QUICK, "optimizer=random", "optimizer.samples=20", "executor=processes")
     assert finished.status == 0
     assert "executor=processes splits a grid; optimizer=random runs in this process" in finished.err

@@ -67,7 +67,7 @@ def measure_all(
     return {market: outcomes[market] for market in plan.markets(outcomes)}
 
 
-def _measure(shared: None, task: Task) -> Outcome:
+def _measure(shared: None, task: Task, advance: Advance) -> Outcome:
     """Measure a market in a worker."""
     return measure(*task)
 
