@@ -16,6 +16,7 @@ from gpu_engine.backend import (
     set_threads,
 )
 from gpu_engine.book import EventBook
+from gpu_engine.exits import ExitSettings
 from gpu_engine.grid import Axis, Grid
 from gpu_engine.metrics import DAYS_PER_YEAR, annualised, metrics_of
 from gpu_engine.records import (
@@ -33,8 +34,8 @@ from gpu_engine.records import (
     Costs,
     Direction,
     EventTable,
-    ExitSettings,
     Float,
+    Funding,
     Int32,
     Int64,
     RiskLimits,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import REASONS, TRADE
+from gpu_engine.records import REASONS
 
 PRICE_TOLERANCE = 1e-12
 RETURN_TOLERANCE = 1e-12
@@ -30,7 +30,7 @@ class Disagreement(NamedTuple):
 
 
 def compare_trades(expected: NDArray[Any], got: NDArray[Any]) -> list[Disagreement]:
-    """List every field of every trade (dtype `TRADE`) that differs.
+    """List every field of every trade that differs: of ``expected``, some fields of `TRADE`.
 
     When one list is longer, trades after the first difference no longer belong to each other:
     then the count is reported, and that first trade.
@@ -46,14 +46,14 @@ def compare_trades(expected: NDArray[Any], got: NDArray[Any]) -> list[Disagreeme
 
 def _differing(expected: NDArray[Any], got: NDArray[Any]) -> Iterator[tuple[int, str]]:
     """Yield row and name of every differing field of trades of equal number."""
-    tolerance = {
-        "entry": PRICE_TOLERANCE * np.abs(expected["entry"]),
-        "exit": PRICE_TOLERANCE * np.abs(expected["exit"]),
-        "ret": np.full(len(expected), RETURN_TOLERANCE),
-    }
-    for name in TRADE.names or ():
+    names = expected.dtype.names or ()
+    prices = ("entry", "exit", "stop", "target")
+    tolerance = {n: PRICE_TOLERANCE * np.abs(expected[n]) for n in prices if n in names}
+    tolerance["ret"] = np.full(len(expected), RETURN_TOLERANCE)
+    for name in names:
         if name in tolerance:
             same = np.abs(got[name] - expected[name]) <= tolerance[name]
+            same |= np.isnan(got[name]) & np.isnan(expected[name])
         else:
             same = got[name] == expected[name]
         yield from ((int(row), name) for row in np.flatnonzero(~same))

@@ -12,7 +12,7 @@ from gpu_engine.book import EventBook
 from gpu_engine.cuda_market import FIELDS, CudaMarket, in_parts
 from gpu_engine.device import MAX_BLOCKS_Y, WARP, Device
 from gpu_engine.grid import Grid
-from gpu_engine.outcomes import trades_of_rows
+from gpu_engine.outcomes import Outcomes, trades_of_rows
 from gpu_engine.records import METRICS, Advance, Batch, Float, Window
 from gpu_engine.scoring import ScoreRule
 from gpu_engine.summary import GridSummary, SummaryBuilder
@@ -35,6 +35,9 @@ class CudaBackend:
 
     def load(self, book: EventBook) -> list[CudaMarket]:
         """Send one market to every device and compute its outcomes there."""
+        supported = {"stop_distance", "target_multiple"}
+        if set(book.exits.columns()) != supported or book.costs.maker_fee or book.costs.funding:
+            raise NotImplementedError("backend cuda has only stop_distance and target_multiple yet")
         return [CudaMarket(device, book) for device in self.devices]
 
     def evaluate(
@@ -63,7 +66,9 @@ class CudaBackend:
         """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
         market, setting = loaded[0], int(batch.first_exit[0])
         rows = market.taken(batch, window)
-        return trades_of_rows(market.book, market.outcomes(), rows, setting, window)
+        entry = market.book.entry[rows]
+        outcomes = Outcomes(*(column[setting, entry] for column in market.outcomes()))
+        return trades_of_rows(market.book, rows, outcomes, setting, window)
 
     def score_grid(
         self,

@@ -15,7 +15,13 @@ from gpu_engine.device import Device, OutOfDeviceMemoryError
 from gpu_engine.grid import Grid
 from gpu_engine.outcomes import Outcomes
 from gpu_engine.records import METRICS, Batch, Float, Int32, Window
-from gpu_engine.scoring import LEAST_POWER, POWERS, SIGNIFICANT_DIGITS, ScoreRule
+from gpu_engine.scoring import (
+    LEAST_POWER,
+    MAY_BE_UNDEFINED,
+    POWERS,
+    SIGNIFICANT_DIGITS,
+    ScoreRule,
+)
 
 #: Share of the free memory that the results of one launch may take.
 RESULT_SHARE = 0.5
@@ -66,12 +72,13 @@ class CudaMarket:
         """Score ``count`` combinations there, from the metrics `ScoreRule.fields` on the device."""
         record = np.zeros((), layouts.RULE)
         record["minimise"] = rule.minimise
-        record["is_profit_factor"] = rule.objective == "profit_factor"
+        record["may_be_undefined"] = rule.objective in MAY_BE_UNDEFINED
         record["significant_digits"] = SIGNIFICANT_DIGITS
         record["least_power"] = LEAST_POWER
         record["min_trades"] = rule.min_trades
         record["powers"] = self.device.address(self._arrays["powers"])
-        columns = [metrics[name] for name in (rule.objective, "sample_size", "win_rate")]
+        profit = "net_profit" if rule.objective in MAY_BE_UNDEFINED else rule.objective
+        columns = [metrics[name] for name in (rule.objective, "sample_size", profit)]
         scores = self.device.empty(count, np.float64)
         self.run("score", count, np.int64(count), record, *columns, scores)
         return scores
@@ -114,7 +121,7 @@ class CudaMarket:
             self.device.launch(kernel, len(self.book.senses), (threads, 1), arguments)
 
     def _compute_outcomes(self) -> None:
-        bars = ("open", "high", "low", "close", "day")
+        bars = ("open", "high", "low", "close", "day", "filled")
         entries = ("entry_bar", "entry_side", "entry_atr", "entry_price")
         names = (*bars, *entries, "stop_distance", "target_multiple")
         self.run(
@@ -228,7 +235,7 @@ def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:
     rows = np.zeros(len(book.signal_bar), layouts.ROW)
     rows["entry_bar"] = entries.bar[book.entry]
     rows["entry_day"] = candles.day[rows["entry_bar"]]
-    rows["sweep_bar"] = book.sweep_bar
+    rows["setup_bar"] = book.setup_bar
     rows["entry"] = book.entry
     return {
         "open": candles.open,
@@ -236,6 +243,7 @@ def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:
         "low": candles.low,
         "close": candles.close,
         "day": candles.day,
+        "filled": candles.filled.astype(np.int8),
         "row_start": book.row_start,
         "rows": rows,
         "features": book.features,
@@ -243,8 +251,8 @@ def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:
         "entry_side": entries.side,
         "entry_atr": entries.atr,
         "entry_price": entries.price,
-        "stop_distance": book.exits.stop_distance,
-        "target_multiple": book.exits.target_multiple,
+        "stop_distance": book.exits.column("stop_distance"),
+        "target_multiple": book.exits.column("target_multiple"),
         "powers": POWERS,
     }
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from gpu_engine import backend as backends
 from gpu_engine.book import build_book
+from gpu_engine.exits import ExitSettings
 from gpu_engine.records import (
     Batch,
     Candles,
     Costs,
-    ExitSettings,
     Float,
     RiskLimits,
     Tables,
@@ -52,16 +52,20 @@ def load(
     Raises
     ------
     ValueError
-        When a table's arrays disagree in length or number of features.
+        When a table's arrays disagree in length or number of features, some tables alone have
+        an exit signal, or the exit settings are not allowed (`ExitSettings.check`).
     """
     for index, table in enumerate(tables.tables):
         shape = (len(table.signal_bar), len(tables.senses))
-        columns = (table.sweep_bar, table.side, table.atr, table.features)
+        columns = table.columns().values()
         if table.features.shape != shape or any(len(c) != shape[0] for c in columns):
             raise ValueError(
                 f"event table {index}: features must have shape {shape} and every column "
                 f"{shape[0]} rows; got features {table.features.shape}"
             )
+    if len({table.exit_signal_bar is None for table in tables.tables}) > 1:
+        raise ValueError("exit_signal_bar must be in every event table or in none")
+    exits.check(tables)
     chosen = backend or backends.choose().backend
     book = build_book(candles, tables, exits, costs, risk)
     return Market(

@@ -23,7 +23,7 @@ def _record(fields: str) -> np.dtype[Any]:
 
 
 OUTCOME = _record("ret f8, exit_bar i4, exit_day i4")
-ROW = _record("entry_bar i4, entry_day i4, sweep_bar i4, entry i4")
+ROW = _record("entry_bar i4, entry_day i4, setup_bar i4, entry i4")
 WINDOW = _record("start i4, end i4, first_day i4, n_days i4, last_close f8")
 RULES = _record(
     "fee_rate f8, slippage f8, fraction f8, max_daily_loss f8, losses_limit i4, max_holding_bars i4"
@@ -38,7 +38,7 @@ GRID = _record(
 )
 #: What `score` in reduce.cu applies; the rule itself is `gpu_engine.scoring`.
 RULE = _record(
-    "minimise i4, is_profit_factor i4, significant_digits i4, least_power i4, min_trades f8,"
+    "minimise i4, may_be_undefined i4, significant_digits i4, least_power i4, min_trades f8,"
     " powers u8"
 )
 #: By the name that the kernels give them.

@@ -11,9 +11,9 @@ from gpu_engine.records import METRICS, Float
 
 DAYS_PER_YEAR = 365.0
 
-#: A deviation of daily returns up to this is none (fills rules §10.1): equal days differ by what
-#: rounding leaves, some 1e-16 of equity.
-NO_DEVIATION = 1e-14
+#: A deviation of daily returns up to this part of the largest of them is none (fills rules §10.1):
+#: equal days differ by what rounding leaves.
+NO_DEVIATION = 1e-12
 
 
 def metrics_of(returns: Float, daily: Float) -> Any:
@@ -29,25 +29,41 @@ def metrics_of(returns: Float, daily: Float) -> Any:
     equity = np.concatenate(([1.0], np.cumprod(1.0 + returns)))
     final = float(equity[-1])
     drawdown = float((1.0 - equity / np.maximum.accumulate(equity)).max())
-    mean = float(daily.mean())
-    deviation = float(daily.std(ddof=1)) if len(daily) >= 2 else 0.0
-    downside = float(np.sqrt((np.minimum(daily, 0.0) ** 2).mean()))
-    wins, others = returns[returns > 0.0], returns[returns <= 0.0]
-    lost = -float(others.sum())
-    year = np.sqrt(DAYS_PER_YEAR)
+    wins, losses = returns[returns > 0.0], returns[returns < 0.0]
+    others = returns[returns <= 0.0]
     result = np.zeros((), METRICS)
     result["net_profit"] = final - 1.0
-    result["sharpe_ratio"] = mean / deviation * year if deviation > NO_DEVIATION else 0.0
-    result["sortino_ratio"] = mean / downside * year if downside > 0.0 else 0.0
+    result["sharpe_ratio"], result["sortino_ratio"] = _ratios(daily)
     result["max_drawdown"] = drawdown
-    result["calmar_ratio"] = _growth(final, len(daily)) / drawdown if drawdown else 0.0
+    result["calmar_ratio"] = _calmar(final, len(daily), drawdown)
     result["sample_size"] = len(returns)
     result["win_rate"] = len(wins) / len(returns) if len(returns) else 0.0
     result["avg_win"] = wins.mean() if len(wins) else 0.0
     result["avg_loss"] = others.mean() if len(others) else 0.0
-    result["profit_factor"] = wins.sum() / lost if lost > 0.0 else np.nan
+    result["profit_factor"] = wins.sum() / -losses.sum() if len(losses) else np.nan
     result["n_days"] = len(daily)
     return result[()]
+
+
+def _ratios(daily: Float) -> tuple[float, float]:
+    """Compute Sharpe and Sortino ratio of daily returns; Sortino is NaN when no day lost."""
+    days = len(daily)
+    mean, largest = float(daily.mean()), float(np.abs(daily).max())
+    deviation = float(daily.std(ddof=1)) if days >= 2 else 0.0
+    downside = float(np.sqrt((np.minimum(daily, 0.0) ** 2).mean())) if days >= 2 else 0.0
+    year, least = np.sqrt(DAYS_PER_YEAR), NO_DEVIATION * largest
+    sharpe = mean / deviation * year if deviation > least else 0.0
+    sortino = mean / downside * year if downside > least else 0.0
+    return sharpe, sortino if (daily < 0.0).any() else np.nan
+
+
+def _calmar(final: float, days: int, drawdown: float) -> float:
+    """Compute the Calmar ratio; NaN without a drawdown or when growth or quotient overflow."""
+    if drawdown == 0.0:
+        return np.nan
+    with np.errstate(over="ignore"):
+        ratio = np.float64(_growth(final, days)) / drawdown
+    return float(ratio) if np.isfinite(ratio) else np.nan
 
 
 def annualised(net_profit: float, n_days: int) -> float:

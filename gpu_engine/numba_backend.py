@@ -6,25 +6,30 @@ is off and nothing contracts to FMA: comparisons at a threshold decide as in `re
 
 import importlib
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import numba_kernels as kernels
+from gpu_engine import numba_walk as walks
 from gpu_engine.book import EventBook, build_book
+from gpu_engine.exits import ExitSettings
 from gpu_engine.layouts import window_rows
-from gpu_engine.outcomes import Outcomes, trades_of_rows
+from gpu_engine.numba_lanes import LANES
+from gpu_engine.outcomes import DROPPED, Outcomes, trades_of_rows
 from gpu_engine.records import (
     DAY_MS,
     METRICS,
     Batch,
+    Bool,
     Candles,
     Costs,
     EventTable,
-    ExitSettings,
     Float,
     Int32,
+    Int64,
     RiskLimits,
     Tables,
     Window,
@@ -32,16 +37,32 @@ from gpu_engine.records import (
 
 name = "numba"
 
+#: Exit settings of a unit from which eight are walked at a time.
+FEW = 3
+#: Bytes of masks made at once; a batch that needs more is walked in parts.
+MASK_BYTES = 1 << 25
+
 
 @dataclass(frozen=True)
 class Loaded:
-    """The book with every outcome computed, and what the kernels read of both."""
+    """The book with every outcome computed, and what the kernels read of both.
+
+    ``padded`` are the features, float64 of shape (K, words * 64), every table from a whole word of
+    64 rows on and NaN between; ``occupied`` says where rows lie, ``first_word`` of shape (T + 1,)
+    from which word on.
+    """
 
     book: EventBook
-    outcomes: Outcomes
-    events: kernels.Events
+    bars: kernels.Bars
+    entries: kernels.Entries
+    exits: kernels.Exits
     rules: kernels.Rules
-    entry_outcomes: kernels.EntryOutcomes
+    outcomes: Float
+    rows: walks.Rows
+    market: walks.Market
+    padded: Float
+    occupied: Bool
+    first_word: Int64
 
 
 def prepare() -> None:
@@ -54,6 +75,7 @@ def prepare() -> None:
             raise
         kernels.CACHE = False  # what is on disk may be damaged, or the disk full
         importlib.reload(kernels)
+        importlib.reload(walks)
         _compile()
 
 
@@ -63,7 +85,7 @@ def _compile() -> None:
     filled = np.zeros(2, np.bool_)
     candles = Candles(np.array([0, DAY_MS]), price, price, price, price, price, filled, DAY_MS)
     table = EventTable(bar, bar, np.ones(1, np.int8), number, number[:, None])
-    exits = ExitSettings(number, number)
+    exits = ExitSettings(stop_distance=number, target_multiple=number)
     book = build_book(candles, Tables((table,), (1,)), exits, Costs(), RiskLimits())
     evaluate(load(book), Batch(bar, number[:, None], bar, 1), (Window(0, 2),))
 
@@ -76,67 +98,177 @@ def set_threads(threads: int | None) -> None:
 
 def load(book: EventBook) -> Loaded:
     """Compute the outcome of every distinct entry under every exit setting."""
-    candles, entries, risk = book.candles, book.entries, book.risk
-    rules = kernels.Rules(
-        book.costs.fee_rate,
-        book.costs.slippage,
-        risk.position_fraction,
-        np.inf if risk.max_daily_loss is None else risk.max_daily_loss,
-        risk.consecutive_losses_limit or 0,
-        risk.max_holding_bars or 0,
+    candles, entries = book.candles, book.entries
+    bars, known, exits, rules = _bars(book), _entries(book), _exits(book), _rules(book)
+    blocks = -(-len(book.exits) // LANES)
+    outcomes = np.full((len(entries.bar), blocks, 3, LANES), float(DROPPED))
+    last = np.empty(len(entries.bar), np.int32)
+    kernels.outcomes_kernel(bars, known, exits, rules, outcomes, last)
+    bar, row = entries.bar[book.entry], np.arange(len(book.entry), dtype=np.int32)
+    rows = walks.Rows(
+        row,
+        book.setup_bar,
+        bar.astype(np.float64),
+        candles.day[bar].astype(np.float64),
+        book.entry,
+        last[book.entry],
+        book.entry.astype(np.int64) * outcomes[:1].size,
     )
-    prices = kernels.Prices(candles.open, candles.high, candles.low, candles.close)
-    exits = kernels.Exits(book.exits.stop_distance, book.exits.target_multiple)
-    outcomes = Outcomes.empty(book)
-    kernels.outcomes_kernel(prices, entries, exits, rules, outcomes)
-    bar = entries.bar[book.entry]
-    events = kernels.Events(
-        book.row_start, book.sweep_bar, bar, candles.day[bar], book.entry, book.features
+    n_rows = np.diff(book.row_start)
+    first_word = np.concatenate(([0], np.cumsum(-(-n_rows // 64)))).astype(np.int64)
+    padded = np.full((len(book.features), int(first_word[-1]) * 64), np.nan)
+    occupied = np.zeros(int(first_word[-1]) * 64, np.bool_)
+    occupied[row + np.repeat(first_word[:-1] * 64 - book.row_start[:-1], n_rows)] = True
+    padded[:, occupied] = book.features
+    market = walks.Market(known.side, entries.price, entries.bar, bars.funding)
+    return Loaded(
+        book,
+        bars,
+        known,
+        exits,
+        rules,
+        outcomes.ravel(),
+        rows,
+        market,
+        padded,
+        occupied,
+        first_word,
     )
-    exit_bar = outcomes.exit_bar
-    entry_outcomes = kernels.EntryOutcomes(
-        entries.side, entries.price, exit_bar, candles.day[exit_bar], outcomes.ret
-    )
-    return Loaded(book, outcomes, events, rules, entry_outcomes)
 
 
 def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
     """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
-    return _walk(loaded, batch, windows).metrics
+    metrics = np.zeros((len(windows), len(batch)), METRICS)
+    _walk(loaded, batch, windows, metrics, np.empty((0, 0)), np.empty(0, np.int32))
+    return metrics
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
-    return _walk(loaded, batch, (window,), daily=daily).daily
+    metrics = np.zeros((1, len(batch)), METRICS)
+    _walk(loaded, batch, (window,), metrics, daily, np.empty(0, np.int32))
+    return daily
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
     """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
     taken = np.empty(len(loaded.book.signal_bar), np.int32)
-    metrics = _walk(loaded, batch, (window,), taken=taken).metrics
-    rows = taken[: int(metrics["sample_size"][0, 0])]
-    return trades_of_rows(loaded.book, loaded.outcomes, rows, int(batch.first_exit[0]), window)
+    metrics = np.zeros((1, 1), METRICS)
+    _walk(loaded, batch, (window,), metrics, np.empty((0, 0)), taken)
+    rows, setting = taken[: int(metrics["sample_size"][0, 0])], int(batch.first_exit[0])
+    outcomes = Outcomes(*(np.empty(len(rows), k) for k in (np.int32, np.int8, float, float)))
+    kernels.outcomes_of_rows(
+        loaded.bars,
+        loaded.entries,
+        loaded.exits,
+        loaded.rules,
+        setting,
+        loaded.book.entry[rows],
+        outcomes.exit_bar,
+        outcomes.reason,
+        outcomes.price,
+    )
+    return trades_of_rows(loaded.book, rows, outcomes, setting, window)
 
 
 def _walk(
     loaded: Loaded,
     batch: Batch,
     windows: tuple[Window, ...],
-    daily: Float | None = None,
-    taken: Int32 | None = None,
-) -> kernels.Output:
-    """Run the walk; it fills ``daily`` and ``taken`` unless they are None (see `Output`)."""
-    output = kernels.Output(
-        np.zeros((len(windows), len(batch)), METRICS),
-        np.empty((0, 0)) if daily is None else daily,
-        np.empty(0, np.int32) if taken is None else taken,
-    )
+    metrics: NDArray[np.void],
+    daily: Float,
+    taken: Int32,
+) -> None:
+    """Run the walk over all units; fill what is not empty (`gpu_engine.numba_walk.Output`)."""
+    n_units, per_unit = len(batch.table), batch.exits_per_unit
     thresholds = batch.thresholds * loaded.book.senses
-    units = kernels.Units(batch.table, thresholds, batch.first_exit, batch.exits_per_unit)
-    rows = window_rows(loaded.book.candles, windows)
-    threads = numba.get_num_threads()
-    kernels.walk_kernel(
-        loaded.events, loaded.entry_outcomes, loaded.rules, units, rows, threads, output
+    windows_ = window_rows(loaded.book.candles, windows)
+    wide = per_unit >= FEW and not np.any(batch.first_exit % LANES)
+    words = int(loaded.first_word[-1])
+    most = max(1, MASK_BYTES // (8 * max(1, words) * max(1, thresholds.shape[1])))
+    for first in range(0, n_units, most):
+        part = slice(first, min(first + most, n_units))
+        masks, number = _masks(loaded, thresholds[part])
+        units = walks.Units(batch.table[part], number, batch.first_exit[part], per_unit, wide)
+        own = slice(part.start * per_unit, part.stop * per_unit)
+        output = walks.Output(metrics[:, own], daily[own] if len(daily) else daily, taken)
+        walks.walk_kernel(
+            loaded.outcomes,
+            loaded.market,
+            loaded.rules,
+            loaded.rows,
+            masks,
+            units,
+            windows_,
+            numba.get_num_threads(),
+            output,
+        )
+
+
+def _masks(loaded: Loaded, thresholds: Float) -> tuple[walks.Masks, Int32]:
+    """Make one bit a row for every distinct threshold value, and number the values of each unit."""
+    n_units, n_thresholds = thresholds.shape
+    number = np.zeros((n_units, max(1, n_thresholds)), np.int32)
+    bits: list[Bool] = []
+    for k in range(n_thresholds):
+        values, which = np.unique(thresholds[:, k], return_inverse=True)
+        number[:, k] = which.ravel() + len(bits)
+        bits += [loaded.padded[k] >= value for value in values]  # NaN fails
+    if not n_thresholds:
+        bits = [loaded.occupied]
+    words = np.packbits(np.array(bits), axis=1, bitorder="little").view(np.uint64)
+    return walks.Masks(words, loaded.first_word, loaded.book.row_start), number
+
+
+def _bars(book: EventBook) -> kernels.Bars:
+    candles = book.candles
+    opening, high, low = candles.open, candles.high, candles.low
+    funding = np.empty(0) if book.funding is None else book.funding
+    return kernels.Bars(
+        opening,
+        high,
+        low,
+        candles.close,
+        -opening,
+        -high,
+        -low,
+        candles.filled,
+        candles.day,
+        funding,
     )
-    return output
+
+
+def _entries(book: EventBook) -> kernels.Entries:
+    entries, never = book.entries, len(book.candles)
+    leave = np.full(len(entries.bar), never, np.int32)
+    if entries.exit_signal_bar is not None:
+        signal = entries.exit_signal_bar
+        leave = np.where(signal >= 0, signal + 1, never).astype(np.int32)
+    none = np.full(len(entries.bar), np.nan)
+    return kernels.Entries(
+        entries.bar,
+        entries.side.astype(np.float64),
+        entries.atr,
+        entries.price,
+        none if entries.stop_level is None else entries.stop_level,
+        none if entries.target_level is None else entries.target_level,
+        leave,
+    )
+
+
+def _exits(book: EventBook) -> kernels.Exits:
+    columns: dict[str, Any] = {n: book.exits.column(n) for n in kernels.Exits._fields[:-1]}
+    return kernels.Exits(**columns, holding=book.exits.holding(book.risk.max_holding_bars))
+
+
+def _rules(book: EventBook) -> kernels.Rules:
+    costs, risk = book.costs, book.risk
+    return kernels.Rules(
+        costs.fee_rate,
+        costs.target_fee,
+        costs.slippage,
+        risk.position_fraction,
+        np.inf if risk.max_daily_loss is None else risk.max_daily_loss,
+        float(risk.consecutive_losses_limit or np.inf),
+    )

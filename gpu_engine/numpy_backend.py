@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
+from gpu_engine.exits import Levels, levels
 from gpu_engine.metrics import NO_DEVIATION
-from gpu_engine.outcomes import Outcomes, net_return, trades_of_rows
+from gpu_engine.outcomes import DROPPED, Outcomes, net_returns, trades_of_rows
 from gpu_engine.records import (
     END,
     METRICS,
+    SIGNAL,
     STOP,
     STOP_GAP,
     TARGET,
@@ -28,6 +30,7 @@ from gpu_engine.records import (
     Batch,
     Bool,
     Float,
+    Int32,
     Int64,
     Window,
 )
@@ -53,11 +56,15 @@ class Loaded:
 
 
 def load(book: EventBook) -> Loaded:
-    """Compute the outcome of every distinct entry under every exit setting."""
-    outcomes = Outcomes.empty(book)
-    block = max(1, LANES_PER_BLOCK // max(1, len(book.entries.bar)))
+    """Compute the outcome of every distinct entry under every exit setting, shape (E, N)."""
+    entries = np.arange(len(book.entries.bar))
+    block = max(1, LANES_PER_BLOCK // max(1, len(entries)))
+    parts = []
     for first in range(0, len(book.exits), block):
-        _outcomes(book, outcomes, slice(first, min(first + block, len(book.exits))))
+        settings = np.arange(first, min(first + block, len(book.exits)))
+        part = passages(book, np.repeat(settings, len(entries)), np.tile(entries, len(settings)))
+        parts.append([column.reshape(len(settings), len(entries)) for column in part])
+    outcomes = Outcomes(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     keys = len(book.candles) + 1
     table = np.repeat(np.arange(len(book.row_start) - 1), np.diff(book.row_start))
     return Loaded(book, outcomes, table * keys + book.signal_bar, keys)
@@ -80,63 +87,119 @@ def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
     for lanes in _lanes(loaded, batch, window):
         while lanes.step():
-            traded = lanes.combination[lanes.active]
-            daily[traded, lanes.day[lanes.active] - first] = lanes.day_return(lanes.active)
+            traded = lanes.combination[lanes.traded]
+            daily[traded, lanes.day[lanes.traded] - first] = lanes.day_return(lanes.traded)
     return daily
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[Any]:
     """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
-    rows = []
+    rows: list[int] = []
     for lanes in _lanes(loaded, batch, window):
         while lanes.step():
-            rows.append(lanes.row[0])
-    taken = np.array(rows, np.int64)
-    return trades_of_rows(loaded.book, loaded.outcomes, taken, int(batch.first_exit[0]), window)
+            rows.extend(lanes.row[lanes.traded])
+    taken, setting = np.array(rows, np.int64), int(batch.first_exit[0])
+    outcomes = passages(loaded.book, np.full(len(taken), setting), loaded.book.entry[taken])
+    return trades_of_rows(loaded.book, taken, outcomes, setting, window)
 
 
-def _outcomes(book: EventBook, outcomes: Outcomes, settings: slice) -> None:
-    """Find the first passage of all entries under some exit settings (fills rules §7)."""
-    candles, entries = book.candles, book.entries
-    count = settings.stop - settings.start
-    setting = np.repeat(np.arange(settings.start, settings.stop), len(entries.bar))
-    entry = np.tile(np.arange(len(entries.bar)), count)
-    side = entries.side[entry].astype(np.float64)
-    price = entries.price[entry]
-    distance = book.exits.stop_distance[setting]
-    stop = price - side * distance * entries.atr[entry]
-    target = price + side * book.exits.target_multiple[setting] * distance * entries.atr[entry]
-    worse = 1.0 - side * book.costs.slippage
-    j = entries.bar[entry].astype(np.int64)
-    bars = 0  # since the entry, its own included
-    while len(j):
-        bars += 1
-        opening, close = candles.open[j], candles.close[j]
-        adverse = np.where(side > 0, candles.low[j], candles.high[j])
-        favourable = np.where(side > 0, candles.high[j], candles.low[j])
-        later = bars > 1
-        rules = (
-            (STOP_GAP, later & (side * opening <= side * stop), opening * worse),
-            (TARGET_GAP, later & (side * opening >= side * target), opening),
-            (STOP, side * adverse <= side * stop, stop * worse),
-            (TARGET, side * favourable >= side * target, target),
-            (TIME, np.full(len(j), bars == book.risk.max_holding_bars), close * worse),
-            (END, j == len(candles) - 1, close * worse),
-        )
-        open_still = np.ones(len(j), np.bool_)
-        for reason, matches, out in rules:
-            hit = np.flatnonzero(open_still & matches)
-            where = (setting[hit], entry[hit])
-            outcomes.exit_bar[where] = j[hit]
-            outcomes.reason[where] = reason
-            outcomes.price[where] = out[hit]
-            open_still[hit] = False
-        keep = np.flatnonzero(open_still)
-        setting, entry, side, worse = setting[keep], entry[keep], side[keep], worse[keep]
-        stop, target, j = stop[keep], target[keep], j[keep] + 1
-    outcomes.ret[settings] = net_return(
-        entries.side, entries.price, outcomes.price[settings], book.costs.fee_rate
+def passages(book: EventBook, setting: Int64, entry: Int64 | Int32) -> Outcomes:
+    """Find how entries end under settings, index arrays of shape (m,) (exits rules §5).
+
+    Prices are signed (`gpu_engine.exits`). All positions advance together, bar by bar.
+    """
+    level = levels(book, setting, entry)
+    result = Outcomes(
+        np.full(len(entry), DROPPED, np.int32),
+        np.full(len(entry), END, np.int8),
+        np.full(len(entry), np.nan),
+        np.zeros(len(entry)),
     )
+    open_ = _Positions(book, setting, entry, level)
+    while len(open_.number):
+        for reason, hit, price in open_.exits():
+            which = open_.number[hit]
+            result.exit_bar[which] = open_.bar[hit]
+            result.reason[which] = reason
+            result.price[which] = price
+        open_.advance()
+    kept = np.flatnonzero(result.exit_bar != DROPPED)
+    result.ret[kept] = net_returns(
+        book, entry[kept], result.exit_bar[kept], result.reason[kept], result.price[kept]
+    )
+    return result
+
+
+class _Positions:
+    """Positions still open in a scan; arrays of shape (open positions,), prices signed."""
+
+    def __init__(
+        self, book: EventBook, setting: Int64, entry: Int64 | Int32, level: Levels
+    ) -> None:
+        entries = book.entries
+        self._candles = book.candles
+        self._moving = book.exits.moving
+        self.number = np.flatnonzero(~level.dropped)
+        entry, setting = entry[self.number], setting[self.number]
+        self._side = entries.side[entry].astype(np.float64)
+        self._entry = self._side * entries.price[entry]
+        self._level = level.at(self.number)
+        self._worse = 1.0 - self._side * book.costs.slippage
+        self._longest = book.exits.holding(book.risk.max_holding_bars)[setting]
+        never = len(book.candles)
+        self._leave = np.full(len(entry), never, np.int64)
+        if entries.exit_signal_bar is not None:
+            signal = entries.exit_signal_bar[entry]
+            self._leave = np.where(signal >= 0, signal + 1, never)
+        self.bar = entries.bar[entry].astype(np.int64)
+        self._best = np.full(len(entry), -np.inf)
+        self._age = 1  # bars since the entry, its own included
+        self._still = np.ones(len(entry), np.bool_)
+
+    def exits(self) -> Iterator[tuple[int, Int64, Float]]:
+        """Yield reason, positions that end in this bar, and fill, in the order of §5."""
+        candles, side, worse, target = self._candles, self._side, self._worse, self._level.target
+        opening = side * candles.open[self.bar]
+        high, low = candles.high[self.bar], candles.low[self.bar]
+        adverse, favourable = np.where(side > 0, low, -high), np.where(side > 0, high, -low)
+        close = candles.close[self.bar]
+        stop = self._stop()
+        later, traded = self._age > 1, ~candles.filled[self.bar]
+        worst = stop if later else np.minimum(stop, opening)
+        self._still = np.ones(len(self.bar), np.bool_)
+        rules = (
+            (STOP_GAP, later & traded & (opening <= stop), side * opening * worse),
+            (TARGET_GAP, later & traded & (opening >= target), side * target),
+            (SIGNAL, later & traded & (self.bar >= self._leave), side * opening * worse),
+            (STOP, traded & (adverse <= stop), side * worst * worse),
+            (TARGET, traded & (favourable >= target), side * target),
+            (TIME, self._age == self._longest, close * worse),
+            (END, self.bar == len(candles) - 1, close * worse),
+        )
+        for reason, matches, price in rules:
+            hit = np.flatnonzero(self._still & matches)
+            self._still[hit] = False
+            yield reason, hit, price[hit]
+        self._best = np.maximum(self._best, favourable)
+
+    def advance(self) -> None:
+        """Go to the next bar with the positions that are open still."""
+        keep = np.flatnonzero(self._still)
+        for name in ("number", "_side", "_entry", "_worse", "_longest", "_leave", "_best"):
+            setattr(self, name, getattr(self, name)[keep])
+        self._level = self._level.at(keep)
+        self.bar = self.bar[keep] + 1
+        self._age += 1
+
+    def _stop(self) -> Float:
+        """Return the stop in force (exits rules §4); -inf for none."""
+        if not self._moving or self._age == 1:
+            return self._level.stop
+        best, level = self._best, self._level
+        even = np.where(best >= level.break_even, self._entry, -np.inf)
+        trailing = np.where(best >= level.trail, best - level.trail_distance, -np.inf)
+        tightest: Float = np.maximum(np.maximum(level.stop, even), trailing)
+        return tightest
 
 
 def _lanes(loaded: Loaded, batch: Batch, window: Window) -> Iterator[_Lanes]:
@@ -177,12 +240,14 @@ class _Lanes:
         self.combination = (units[:, None] * batch.exits_per_unit + offsets).ravel()
         lanes = len(self.combination)
         self.active: Int64 = np.arange(lanes)
+        self.traded: Int64 = np.zeros(0, np.int64)
         self.row = np.zeros(lanes, np.int64)
         self.day = np.full(lanes, -1, np.int64)
         self._equity, self._day_open, self._peak = np.ones((3, lanes))
         self._drawdown, self._won, self._lost = np.zeros((3, lanes))
         # Days with exits: differences from the first one's return, as in `numba_kernels.close_day`.
         self._shift, self._apart, self._apart_squares, self._downside = np.zeros((4, lanes))
+        self._largest = np.zeros(lanes)
         self._days, self._trades, self._wins, self._streak = np.zeros((4, lanes), np.int64)
 
     def _first_row(self, table: Int64, bar: Int64 | int) -> Int64:
@@ -194,31 +259,40 @@ class _Lanes:
         return self._equity[lanes] / self._day_open[lanes] - 1.0
 
     def step(self) -> bool:
-        """Take the next trade of every lane still active; False when none is left."""
+        """Take the next row of every lane still active; False when none is left.
+
+        ``traded`` are the lanes whose setting does not drop their row.
+        """
         lanes = self.active
         row = self._next[self._cell[lanes] + self._position[lanes]]
         going = (row < self._after[lanes]) & (self._equity[lanes] > 0.0)  # §9: ruin
         self.active = lanes = lanes[going]
-        if not len(lanes):
-            return False
         self.row[lanes] = row = row[going]
-        exit_bar, returns = self._close_at_window_end(lanes, row)
-        self._account(lanes, self._book.candles.day[exit_bar], returns)
-        self._advance(lanes, exit_bar)
-        return True
-
-    def _close_at_window_end(self, lanes: Int64, row: Int64) -> tuple[Int64, Float]:
-        """Exit bar and return on equity; beyond the window it becomes §7.6 (fills rules §8)."""
-        book, end = self._book, self._window.end
-        entry = book.entry[row]
-        setting = self._setting[lanes]
+        self._position[lanes] = row + 1
+        entry, setting = self._book.entry[row], self._setting[lanes]
         exit_bar = self._outcomes.exit_bar[setting, entry].astype(np.int64)
+        kept = np.flatnonzero(exit_bar != DROPPED)
+        self.traded = lanes = lanes[kept]
+        if len(lanes):
+            entry, setting = entry[kept], setting[kept]
+            exit_bar, returns = self._close_at_window_end(setting, entry, exit_bar[kept])
+            self._account(lanes, self._book.candles.day[exit_bar], returns)
+            self._advance(lanes, exit_bar)
+        return len(self.active) > 0
+
+    def _close_at_window_end(
+        self, setting: Int64, entry: Int32, exit_bar: Int64
+    ) -> tuple[Int64, Float]:
+        """Exit bar and return on equity; beyond the window it becomes §5.7 (exits rules §7)."""
+        book, end = self._book, self._window.end
         returns = self._outcomes.ret[setting, entry]
         cut = np.flatnonzero(exit_bar >= end)
-        side = book.entries.side[entry[cut]]
-        price = book.candles.close[end - 1] * (1.0 - side * book.costs.slippage)
         exit_bar[cut] = end - 1
-        returns[cut] = net_return(side, book.entries.price[entry[cut]], price, book.costs.fee_rate)
+        price = book.candles.close[end - 1] * (
+            1.0 - book.entries.side[entry[cut]] * book.costs.slippage
+        )
+        reason = np.full(len(cut), END, np.int8)
+        returns[cut] = net_returns(book, entry[cut], exit_bar[cut], reason, price)
         return exit_bar, returns * book.risk.position_fraction
 
     def _account(self, lanes: Int64, day: NDArray[np.int32], returns: Float) -> None:
@@ -249,6 +323,7 @@ class _Lanes:
         self._apart[lanes] += difference
         self._apart_squares[lanes] += difference * difference
         self._downside[lanes] += np.minimum(day_return, 0.0) ** 2
+        self._largest[lanes] = np.maximum(self._largest[lanes], np.abs(day_return))
 
     def _advance(self, lanes: Int64, exit_bar: Int64) -> None:
         """Move to the first row that enters after the exit, or after the blocked day (§6, §9)."""
@@ -276,17 +351,22 @@ class _Lanes:
         squares = self._apart_squares + idle_days * self._shift * self._shift
         spread = np.maximum(squares - apart * apart / n_days, 0.0)  # of one day: 0
         deviation = np.sqrt(spread / max(n_days - 1, 1))
-        deviation[deviation <= NO_DEVIATION] = 0.0
-        with np.errstate(over="ignore"):  # twentyfold in a day is infinite in a year
+        downside = np.sqrt(self._downside / n_days) if n_days > 1 else np.zeros(len(everyone))
+        least = NO_DEVIATION * self._largest  # fills rules §10.1
+        deviation[deviation <= least] = 0.0
+        downside[downside <= least] = 0.0
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             growth = np.maximum(self._equity, 0.0) ** (365.0 / n_days) - 1.0
+            calmar = growth / self._drawdown
         losers = self._trades - self._wins
         year = np.sqrt(365.0)
         result = np.zeros(len(everyone), METRICS)
         result["net_profit"] = self._equity - 1.0
         result["sharpe_ratio"] = _ratio(mean, deviation) * year
-        result["sortino_ratio"] = _ratio(mean, np.sqrt(self._downside / n_days)) * year
+        sortino = _ratio(mean, downside) * year
+        result["sortino_ratio"] = np.where(self._downside > 0.0, sortino, np.nan)
         result["max_drawdown"] = self._drawdown
-        result["calmar_ratio"] = _ratio(growth, self._drawdown)
+        result["calmar_ratio"] = np.where(np.isfinite(calmar), calmar, np.nan)
         result["sample_size"] = self._trades
         result["win_rate"] = _ratio(self._wins, self._trades)
         result["avg_win"] = _ratio(self._won, self._wins)
@@ -309,7 +389,7 @@ def _next_passing(
     for k in np.unique(table):
         units = np.flatnonzero(table == k)
         lo, hi = int(first[units[0]]), int(after[units[0]])
-        passes = np.broadcast_to(book.sweep_bar[lo:hi] >= start, (len(units), hi - lo))  # §8
+        passes = np.broadcast_to(book.setup_bar[lo:hi] >= start, (len(units), hi - lo))  # §8
         for column, threshold in zip(book.features, thresholds[units].T, strict=True):
             passes = passes & (column[lo:hi] >= threshold[:, None])
         part = np.full((len(units), hi - lo + 1), hi)

@@ -1,4 +1,4 @@
-"""Outcomes: how every distinct entry ends under every exit setting, and trades made from them."""
+"""Say how entries end under exit settings, and make trades of the rows that were taken."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
-from gpu_engine.records import END, TRADE, Float, Int32, Int64, Window
+from gpu_engine.exits import levels
+from gpu_engine.records import END, TARGET, TARGET_GAP, TRADE, Float, Int32, Int64, Window
+
+#: Exit bar of a row that its setting drops (exits rules §3).
+DROPPED = -1
 
 
 class Outcomes(NamedTuple):
-    """Arrays of shape (E, N): exit setting by entry; scanned to the end of the history.
+    """How entries end under exit settings, scanned to the end of the history; arrays of one shape.
 
-    ``exit_bar`` and ``reason`` as in `TRADE`; ``price`` the fill; ``ret`` net, on notional.
-    A window that ends at or before ``exit_bar`` closes the trade itself (fills rules §8).
+    ``exit_bar`` is `DROPPED` where the setting drops the row; ``reason`` as in `TRADE`; ``price``
+    the fill; ``ret`` net, on notional. A window that ends at or before ``exit_bar`` closes the
+    trade itself (exits rules §7).
     """
 
     exit_bar: Int32
@@ -23,38 +28,48 @@ class Outcomes(NamedTuple):
     price: Float
     ret: Float
 
-    @classmethod
-    def empty(cls, book: EventBook) -> Outcomes:
-        """Make room for all outcomes of ``book``."""
-        shape = (len(book.exits), len(book.entries.bar))
-        return cls(
-            np.empty(shape, np.int32),
-            np.empty(shape, np.int8),
-            np.empty(shape),
-            np.empty(shape),
-        )
-
 
 def trades_of_rows(
-    book: EventBook, outcomes: Outcomes, rows: Int32 | Int64, setting: int, window: Window
+    book: EventBook, rows: Int32 | Int64, outcomes: Outcomes, setting: int, window: Window
 ) -> NDArray[np.void]:
-    """Make the trades (`TRADE`) of ``rows`` under one exit setting, closed at the window's end."""
+    """Make trades (`TRADE`) of ``rows`` and their ``outcomes``, both of shape (m,), of one setting.
+
+    What is open at the window's end is closed there.
+    """
     entry = book.entry[rows]
     result = np.zeros(len(rows), TRADE)
-    result["side"] = book.entries.side[entry]
-    result["sweep_bar"] = book.sweep_bar[rows]
+    result["side"] = side = book.entries.side[entry]
+    result["setup_bar"] = book.setup_bar[rows]
     result["signal_bar"] = book.signal_bar[rows]
     result["entry_bar"] = book.entries.bar[entry]
     result["entry"] = book.entries.price[entry]
-    cut = outcomes.exit_bar[setting, entry] >= window.end  # §8
-    at_end = book.candles.close[window.end - 1] * (1.0 - result["side"] * book.costs.slippage)
-    result["exit_bar"] = np.where(cut, window.end - 1, outcomes.exit_bar[setting, entry])
-    result["reason"] = np.where(cut, END, outcomes.reason[setting, entry])
-    result["exit"] = np.where(cut, at_end, outcomes.price[setting, entry])
-    result["ret"] = net_return(result["side"], result["entry"], result["exit"], book.costs.fee_rate)
+    cut = outcomes.exit_bar >= window.end  # exits rules §7
+    at_end = book.candles.close[window.end - 1] * (1.0 - side * book.costs.slippage)
+    result["exit_bar"] = np.where(cut, window.end - 1, outcomes.exit_bar)
+    result["reason"] = np.where(cut, END, outcomes.reason)
+    result["exit"] = np.where(cut, at_end, outcomes.price)
+    result["ret"] = net_returns(book, entry, result["exit_bar"], result["reason"], result["exit"])
+    at_entry = levels(book, np.full(len(rows), setting), entry)
+    for name, level in (("stop", at_entry.stop), ("target", at_entry.target)):
+        result[name] = np.where(np.isfinite(level), side * level, np.nan)
     return result
 
 
-def net_return(side: NDArray[np.int8], entry: Float, price: Float, fee_rate: float) -> Float:
-    """Return the net return on notional (fills rules §7.8), elementwise."""
-    return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)
+def net_returns(
+    book: EventBook,
+    entry: Int32 | Int64,
+    exit_bar: Int32 | Int64,
+    reason: NDArray[np.int8],
+    price: Float,
+) -> Float:
+    """Compute net returns on notional (exits rules §6); index arrays that broadcast."""
+    costs, entries = book.costs, book.entries
+    side, paid = entries.side[entry], entries.price[entry]
+    at_target = (reason == TARGET) | (reason == TARGET_GAP)
+    fee = np.where(at_target, costs.target_fee, costs.fee_rate)
+    result = side * (price - paid) / paid - (costs.fee_rate + fee * price / paid)
+    if book.funding is None:
+        return result
+    rates = book.funding[exit_bar] - book.funding[entries.bar[entry]]
+    net: Float = result - side * rates
+    return net

@@ -26,12 +26,13 @@ Direction = Literal["both", "long", "short"]
 #: Takes how much was done since the last call, of an engine: combinations times windows.
 Advance = Callable[[int], None]
 
-#: Exit reasons in the order in which they are tried (fills rules §7); the code is the position.
-REASONS = ("stop_gap", "target_gap", "stop", "target", "time", "end")
-STOP_GAP, TARGET_GAP, STOP, TARGET, TIME, END = range(len(REASONS))
+#: Exit reasons in the order in which they are tried (exits rules §5); the code is the position.
+REASONS = ("stop_gap", "target_gap", "signal", "stop", "target", "time", "end")
+STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END = range(len(REASONS))
 
 #: Metrics of one backtest (fills rules §10). Fractions, not percent; annualised with 365 days.
-#: ``profit_factor`` is NaN where no trade lost; nothing else is ever NaN.
+#: ``sortino_ratio``, ``calmar_ratio`` and ``profit_factor`` are NaN where they are undefined:
+#: nothing was lost, or Calmar overflows. Nothing else is ever NaN.
 METRICS = np.dtype(
     [
         ("net_profit", np.float64),
@@ -49,11 +50,13 @@ METRICS = np.dtype(
 )
 
 #: One closed trade. Bars index the regular grid; prices in the quote currency, after slippage;
-#: ``reason`` indexes `REASONS`; ``ret`` is net of fees, on notional (not times position_fraction).
+#: ``reason`` indexes `REASONS`; ``ret`` is net of fees and funding, on notional (not times
+#: position_fraction); ``stop`` and ``target`` are the levels at entry (exits rules §2), NaN for
+#: none.
 TRADE = np.dtype(
     [
         ("side", np.int8),
-        ("sweep_bar", np.int32),
+        ("setup_bar", np.int32),
         ("signal_bar", np.int32),
         ("entry_bar", np.int32),
         ("exit_bar", np.int32),
@@ -61,6 +64,8 @@ TRADE = np.dtype(
         ("exit", np.float64),
         ("reason", np.int8),
         ("ret", np.float64),
+        ("stop", np.float64),
+        ("target", np.float64),
     ]
 )
 
@@ -126,53 +131,83 @@ class Candles:
 class EventTable:
     """Signals of one structural setting, in the order in which they are taken (fills rules §6.1).
 
+    The last three columns are None where the strategy has none (exits rules §1).
+
     Attributes
     ----------
-    sweep_bar, signal_bar : int32 arrays of shape (m,)
-        Bars ``t`` and ``r``; sorted by ``signal_bar``, then ``sweep_bar``, then long first.
+    setup_bar, signal_bar : int32 arrays of shape (m,)
+        First bar that a row depends on, and the signal bar ``r``; sorted by ``signal_bar``, then
+        ``setup_bar``, then long first.
     side : int8 array of shape (m,)
         +1 long, -1 short.
     atr : float64 array of shape (m,)
-        ATR at the signal bar, quote currency: the unit of the stop distance. Never NaN.
+        ATR at the signal bar, quote currency: a unit of the exits. Never NaN, > 0.
     features : float64 array of shape (m, K)
         One column a threshold parameter, in the order of the strategy's thresholds. NaN fails.
+    stop_level, target_level : float64 arrays of shape (m,), or None
+        Prices known at the close of the signal bar; NaN where the row has none.
+    exit_signal_bar : int32 array of shape (m,), or None
+        First bar after the signal bar at whose close the strategy wants out; -1 for never.
     """
 
-    sweep_bar: Int32
+    setup_bar: Int32
     signal_bar: Int32
     side: NDArray[np.int8]
     atr: Float
     features: Float
+    stop_level: Float | None = None
+    target_level: Float | None = None
+    exit_signal_bar: Int32 | None = None
 
     def __len__(self) -> int:
         return len(self.signal_bar)
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns that the strategy has, by name."""
+        return {name: column for name, column in vars(self).items() if column is not None}
+
+    def at(self, rows: NDArray[Any]) -> EventTable:
+        """Return some of the rows, given by index or mask."""
+        return EventTable(**{name: column[rows] for name, column in self.columns().items()})
+
 
 @dataclass(frozen=True, eq=False)
-class ExitSettings:
-    """Every way an entry may end, as parallel columns.
+class Funding:
+    """Funding of a perpetual contract (exits rules §6): a long pays a positive rate.
 
-    Attributes
-    ----------
-    stop_distance : float64 array of shape (E,)
-        In ATR, > 0.
-    target_multiple : float64 array of shape (E,)
-        In stop distances, > 0.
+    ``timestamp``, int64 of shape (F,), milliseconds since the epoch, UTC, ascending; ``rate``,
+    float64 of shape (F,), a fraction of the position's notional.
     """
 
-    stop_distance: Float
-    target_multiple: Float
+    timestamp: Int64
+    rate: Float
 
-    def __len__(self) -> int:
-        return len(self.stop_distance)
+    def sums(self, candles: Candles) -> Float:
+        """Sum the rates up to the open time of every bar, itself included; shape (n,).
+
+        The difference of two bars is what a trade pays between them.
+        """
+        sums = np.concatenate(([0.0], np.cumsum(self.rate)))
+        return sums[np.searchsorted(self.timestamp, candles.timestamp, "right")]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a trade costs: ``fee_rate`` per side and ``slippage`` on market orders, fractions."""
+    """What a trade costs (exits rules §6); all rates are fractions.
+
+    ``fee_rate`` is a taker's, per side; ``maker_fee`` a target's, None when it is the same, and
+    negative for a rebate; ``slippage`` is that of market orders; ``funding`` is None on spot.
+    """
 
     fee_rate: float = 0.001
     slippage: float = 0.0005
+    maker_fee: float | None = None
+    funding: Funding | None = None
+
+    @property
+    def target_fee(self) -> float:
+        """Fee of an exit at the target."""
+        return self.fee_rate if self.maker_fee is None else self.maker_fee
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Define what is correct, one combination and one bar at a time (fills rules §6 to §10).
+"""Define what is correct, one combination and one bar at a time (fills rules, exits rules).
 
 Nothing is shared, cached or vectorised. Other backends must give the same trades.
 """
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
+from gpu_engine.exits import STOPS
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import (
     END,
     METRICS,
+    SIGNAL,
     STOP,
     STOP_GAP,
     TARGET,
@@ -32,7 +34,7 @@ class Trade(NamedTuple):
     """One closed trade; the fields of `gpu_engine.records.TRADE`, in order."""
 
     side: int
-    sweep_bar: int
+    setup_bar: int
     signal_bar: int
     entry_bar: int
     exit_bar: int
@@ -40,6 +42,22 @@ class Trade(NamedTuple):
     exit: float
     reason: int
     ret: float
+    stop: float
+    target: float
+
+
+class Position(NamedTuple):
+    """An entry at bar ``bar``, what its setting has, and its levels; NaN for no level."""
+
+    side: int
+    bar: int
+    atr: float
+    entry: float
+    setting: dict[str, float]
+    distance: float
+    stop: float
+    target: float
+    exit_signal_bar: int
 
 
 @dataclass(frozen=True)
@@ -92,19 +110,20 @@ def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[
     for row in range(int(book.row_start[table]), int(book.row_start[table + 1])):
         if not all(book.features[k, row] >= thresholds[k] for k in range(len(thresholds))):
             continue
-        t, r = int(book.sweep_bar[row]), int(book.signal_bar[row])
-        e = r + 1
+        position = _position(book, row, setting)
+        t, e = int(book.setup_bar[row]), position.bar
         if t < window.start or e >= window.end:  # §8
             continue
-        if e <= last_exit:  # §6: not after the bar at which the last position was closed
+        if e <= last_exit:  # §6.3: not after the bar at which the last position was closed
             continue
         if day[e] <= blocked_day or equity <= 0.0:  # §9
             continue
-        side = int(book.entries.side[book.entry[row]])
-        atr = float(book.entries.atr[book.entry[row]])
-        entry, j, price, reason = _hold(book, e, side, atr, setting, window.end)
-        ret = net_return(side, entry, price, book.costs.fee_rate)
-        closed.append(Trade(side, t, r, e, j, entry, price, reason, ret))
+        if _dropped(book, position, row):
+            continue
+        j, price, reason = _hold(book, position, window.end)
+        ret = _net_return(book, position, j, price, reason)
+        side, entry, stop, target = position.side, position.entry, position.stop, position.target
+        closed.append(Trade(side, t, e - 1, e, j, entry, price, reason, ret, stop, target))
 
         if day[j] != current_day:
             current_day, day_open = int(day[j]), equity
@@ -125,39 +144,110 @@ def _breaker_opens(book: EventBook, day_return: float, streak: int) -> bool:
     return limit is not None and streak >= limit
 
 
-def _hold(
-    book: EventBook, e: int, side: int, atr: float, setting: int, end: int
-) -> tuple[float, int, float, int]:
-    """Enter at bar ``e`` and hold to the exit: entry price, exit bar and price, reason (§6, §7)."""
-    candles, slippage = book.candles, book.costs.slippage
-    stop_distance = float(book.exits.stop_distance[setting])
-    multiple = float(book.exits.target_multiple[setting])
-    entry = float(candles.open[e]) * (1.0 + side * slippage)
-    stop = entry - side * stop_distance * atr
-    target = entry + side * multiple * stop_distance * atr
-    worse = 1.0 - side * slippage  # a market order out
+def _position(book: EventBook, row: int, number: int) -> Position:
+    """Enter a row under one setting: price (fills rules §6.2) and levels (exits rules §2)."""
+    entries, i = book.entries, int(book.entry[row])
+    columns = book.exits.columns().items()
+    setting = {name: float(c[number]) for name, c in columns if not np.isnan(c[number])}
+    side, atr = int(entries.side[i]), float(entries.atr[i])
+    entry = float(book.candles.open[entries.bar[i]]) * (1.0 + side * book.costs.slippage)
+    stop = distance = target = np.nan
+    if "stop_distance" in setting:
+        distance = setting["stop_distance"] * atr
+        stop = entry - side * distance
+    elif "stop_fraction" in setting:
+        distance = setting["stop_fraction"] * entry
+        stop = entry - side * distance
+    elif "stop_offset" in setting:
+        assert entries.stop_level is not None, "engine.load has checked it"
+        stop = float(entries.stop_level[i]) - side * setting["stop_offset"] * atr
+        distance = side * (entry - stop)
+    if "target_multiple" in setting:
+        target = entry + side * setting["target_multiple"] * distance
+    elif "target_distance" in setting:
+        target = entry + side * setting["target_distance"] * atr
+    elif "target_fraction" in setting:
+        target = entry + side * setting["target_fraction"] * entry
+    elif "target_reach" in setting:
+        assert entries.target_level is not None, "engine.load has checked it"
+        target = entry + setting["target_reach"] * (float(entries.target_level[i]) - entry)
+    signal = -1 if entries.exit_signal_bar is None else int(entries.exit_signal_bar[i])
+    bar = int(entries.bar[i])
+    return Position(side, bar, atr, entry, setting, distance, stop, target, signal)
+
+
+def _dropped(book: EventBook, position: Position, row: int) -> bool:
+    """Say whether the setting drops the row (exits rules §3)."""
+    side, entry, setting = position.side, position.entry, position.setting
+    opening = float(book.candles.open[position.bar])
+    if any(name in setting for name in STOPS) and not position.distance > 0.0:
+        return True
+    if "stop_offset" in setting and not side * (opening - position.stop) > 0.0:
+        return True
+    if "target_reach" not in setting or book.entries.target_level is None:
+        return False
+    return not side * (float(book.entries.target_level[book.entry[row]]) - entry) > 0.0
+
+
+def _stop_in_force(position: Position, best: float) -> float:
+    """Return the tightest stop in a bar that opens after ``best``; NaN for none (exits rules §4).
+
+    ``best`` is the best price since the entry, NaN in the entry bar.
+    """
+    side, entry, setting = position.side, position.entry, position.setting
+    stops = [] if np.isnan(position.stop) else [position.stop]
+    if "break_even_trigger" in setting:
+        trigger = entry + side * setting["break_even_trigger"] * position.distance
+        if side * best >= side * trigger:
+            stops.append(entry)
+    if "trail_distance" in setting:
+        trigger = entry + side * setting["trail_activation"] * position.atr
+        if side * best >= side * trigger:
+            stops.append(best - side * setting["trail_distance"] * position.atr)
+    return max(stops, key=lambda price: side * price, default=np.nan)
+
+
+def _hold(book: EventBook, position: Position, end: int) -> tuple[int, float, int]:
+    """Hold to the exit: bar, price and reason (exits rules §5). NaN compares as false."""
+    candles, side, e = book.candles, position.side, position.bar
+    target, signal = position.target, position.exit_signal_bar
+    worse = 1.0 - side * book.costs.slippage  # a market order out
+    limits = (position.setting.get("holding_bars"), book.risk.max_holding_bars)
+    longest = min((limit for limit in limits if limit is not None), default=np.inf)
+    best = np.nan
     for j in range(e, end):
         opening, close = float(candles.open[j]), float(candles.close[j])
         adverse = float(candles.low[j] if side > 0 else candles.high[j])
         favourable = float(candles.high[j] if side > 0 else candles.low[j])
-        if j > e and side * opening <= side * stop:  # §7.1
-            return entry, j, opening * worse, STOP_GAP
-        if j > e and side * opening >= side * target:  # §7.2
-            return entry, j, opening, TARGET_GAP
-        if side * adverse <= side * stop:  # §7.3
-            return entry, j, stop * worse, STOP
-        if side * favourable >= side * target:  # §7.4
-            return entry, j, target, TARGET
-        if j - e + 1 == book.risk.max_holding_bars:
-            return entry, j, close * worse, TIME  # §7.5
+        if not candles.filled[j]:  # in a filled bar nothing traded
+            stop = _stop_in_force(position, best)
+            if j > e and side * opening <= side * stop:  # §5.1
+                return j, opening * worse, STOP_GAP
+            if j > e and side * opening >= side * target:  # §5.2
+                return j, target, TARGET_GAP
+            if j > signal >= 0:  # §5.3
+                return j, opening * worse, SIGNAL
+            if side * adverse <= side * stop:  # §5.4
+                worst = min(stop, opening, key=lambda price: side * price) if j == e else stop
+                return j, worst * worse, STOP
+            if side * favourable >= side * target:  # §5.5
+                return j, target, TARGET
+        if j - e + 1 == longest:
+            return j, close * worse, TIME  # §5.6
         if j == end - 1:
-            return entry, j, close * worse, END  # §7.6
+            return j, close * worse, END  # §5.7
+        best = favourable if j == e else side * max(side * best, side * favourable)
     raise AssertionError("a window holds its entry bar")
 
 
-def net_return(side: int, entry: float, price: float, fee_rate: float) -> float:
-    """Return the net return on notional of one trade (fills rules §7.8)."""
-    return side * (price - entry) / entry - fee_rate * (1.0 + price / entry)
+def _net_return(book: EventBook, position: Position, j: int, price: float, reason: int) -> float:
+    """Return the net return on notional of one trade (exits rules §6)."""
+    side, entry, costs = position.side, position.entry, book.costs
+    fee = costs.target_fee if reason in (TARGET, TARGET_GAP) else costs.fee_rate
+    ret = side * (price - entry) / entry - (costs.fee_rate + fee * price / entry)
+    if book.funding is None:
+        return ret
+    return ret - side * float(book.funding[j] - book.funding[position.bar])
 
 
 def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:

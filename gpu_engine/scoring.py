@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from gpu_engine.records import METRICS, Float
 
 MINIMISED = ("max_drawdown",)
+#: Metrics that are undefined where nothing was lost (fills rules §10).
+MAY_BE_UNDEFINED = ("sortino_ratio", "calmar_ratio", "profit_factor")
 SIGNIFICANT_DIGITS = 12
 #: Powers of ten from 1e-297 to 1e308, each the nearest float64 to its literal. A number of decade
 #: ``d`` is scaled by ``10 ** (11 - d)``, so that both ends are the other's.
@@ -39,7 +41,9 @@ class ScoreRule:
     @property
     def fields(self) -> tuple[str, ...]:
         """The metrics that a score needs, in the order of `METRICS`."""
-        needed = {self.objective, "sample_size", "win_rate"}
+        needed = {self.objective, "sample_size"}
+        if self.objective in MAY_BE_UNDEFINED:
+            needed.add("net_profit")
         return tuple(name for name in METRICS.names or () if name in needed)
 
 
@@ -55,8 +59,9 @@ def scores_of(metrics: NDArray[Any], rule: ScoreRule) -> Float:
     float64 array of the same shape, rounded so that backends rank alike.
     """
     score: Float = metrics[rule.objective].astype(np.float64)
-    if rule.objective == "profit_factor":  # validation rules §2.2: +inf
-        score = np.where(np.isnan(score) & (metrics["win_rate"] > 0), np.inf, score)
+    if rule.objective in MAY_BE_UNDEFINED:  # validation rules §2.2
+        undefined = np.where(metrics["net_profit"] > 0.0, np.inf, 0.0)
+        score = np.where(np.isnan(score), undefined, score)
     if rule.minimise:
         score = -score
     score = np.where(metrics["sample_size"] >= rule.min_trades, score, np.nan)

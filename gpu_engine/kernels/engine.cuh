@@ -6,11 +6,13 @@
 // All arithmetic is float64.
 #pragma once
 
-// A standard deviation of daily returns at or below this is rounding (gpu_engine/metrics.py).
-#define NO_DEVIATION 1e-14
+// A deviation of daily returns at or below this part of the largest is rounding (gpu_engine/metrics.py).
+#define NO_DEVIATION 1e-12
 
-// Exit reasons, in the order in which they are tried (fills rules §7); records.REASONS.
-enum Reason { STOP_GAP, TARGET_GAP, STOP, TARGET, TIME, END };
+#define UNDEFINED __longlong_as_double(0x7ff8000000000000LL)
+
+// Exit reasons, in the order in which they are tried (exits rules §5); records.REASONS.
+enum Reason { STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END };
 
 // Fields of records.METRICS, in order.
 enum Field {
@@ -29,7 +31,7 @@ struct Outcome {
 struct Row {
     int entry_bar;
     int entry_day;
-    int sweep_bar;
+    int setup_bar;
     int entry;
 };
 
@@ -71,7 +73,7 @@ struct Combination {
 };
 
 __device__ inline double net_return(double side, double entry, double price, double fee_rate) {
-    return side * (price - entry) / entry - fee_rate * (1.0 + price / entry);  // fills rules §7.8
+    return side * (price - entry) / entry - (fee_rate + fee_rate * price / entry);  // exits rules §6
 }
 
 __device__ inline bool passes(const Market& market, long long row, const Combination& c) {
@@ -92,7 +94,7 @@ __device__ inline long long first_entry(const Row* rows, long long lo, long long
 // Totals of a walk, from which every metric follows. Daily returns are summed as differences from the
 // first of them: squares of the returns themselves would cancel where all days are nearly equal.
 struct Walk {
-    double equity, drawdown, shift, apart, apart_squares, downside_squares, won, lost;
+    double equity, drawdown, shift, apart, apart_squares, downside_squares, won, lost, largest;
     int traded_days, trades, wins;
 
     __device__ void close_day(double day_return) {
@@ -102,6 +104,7 @@ struct Walk {
         apart += difference;
         apart_squares += difference * difference;
         if (day_return < 0.0) downside_squares += day_return * day_return;
+        if (fabs(day_return) > largest) largest = fabs(day_return);
     }
 };
 
@@ -109,7 +112,7 @@ struct Walk {
 // written when they are not null.
 __device__ inline Walk walk(const Market& market, const Rules& rules, const Window& window,
                             const Combination& c, double* daily, int* taken) {
-    Walk w = {1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0};
+    Walk w = {1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0};
     double peak = 1.0, day_open = 1.0;
     int last_exit = -1, blocked_day = -1, current_day = -1, streak = 0;
     long long lo = market.row_start[c.table], hi = market.row_start[c.table + 1];
@@ -118,10 +121,11 @@ __device__ inline Walk walk(const Market& market, const Rules& rules, const Wind
     for (long long row = lo; row < hi; ++row) {
         if (!passes(market, row, c)) continue;
         const Row event = market.rows[row];
-        if (event.entry_bar <= last_exit || event.sweep_bar < window.start ||
+        if (event.entry_bar <= last_exit || event.setup_bar < window.start ||
             event.entry_day <= blocked_day)
             continue;
         const Outcome outcome = market.outcomes[(long long)event.entry * market.n_exits + c.setting];
+        if (outcome.exit_bar < 0) continue;  // exits rules §3
         int exit_bar = outcome.exit_bar, exit_day = outcome.exit_day;
         double ret = outcome.ret;
         if (exit_bar >= window.end) {  // §8: an outcome beyond the window becomes §7.6
@@ -172,23 +176,25 @@ __device__ inline double metric(const Walk& w, int n_days, int field) {
             double squares = w.apart_squares + idle_days * w.shift * w.shift;
             double spread = fmax(squares - apart * apart / n_days, 0.0);  // of one day: 0
             double deviation = sqrt(spread / (n_days > 1 ? n_days - 1 : 1));
-            return deviation > NO_DEVIATION ? mean / deviation * year : 0.0;
+            return deviation > NO_DEVIATION * w.largest ? mean / deviation * year : 0.0;
         }
         case SORTINO_RATIO: {
-            double downside = sqrt(w.downside_squares / n_days);
-            return downside > 0.0 ? mean / downside * year : 0.0;
+            if (!(w.downside_squares > 0.0)) return UNDEFINED;
+            double downside = n_days > 1 ? sqrt(w.downside_squares / n_days) : 0.0;
+            return downside > NO_DEVIATION * w.largest ? mean / downside * year : 0.0;
         }
         case MAX_DRAWDOWN: return w.drawdown;
         case CALMAR_RATIO: {
-            if (!(w.drawdown > 0.0)) return 0.0;
+            if (!(w.drawdown > 0.0)) return UNDEFINED;
             double growth = w.equity > 0.0 ? pow(w.equity, 365.0 / n_days) - 1.0 : -1.0;
-            return growth / w.drawdown;
+            double ratio = growth / w.drawdown;
+            return ratio - ratio == 0.0 ? ratio : UNDEFINED;
         }
         case SAMPLE_SIZE: return w.trades;
         case WIN_RATE: return w.trades > 0 ? (double)w.wins / w.trades : 0.0;
         case AVG_WIN: return w.wins > 0 ? w.won / w.wins : 0.0;
         case AVG_LOSS: return w.trades > w.wins ? -w.lost / (w.trades - w.wins) : 0.0;
-        case PROFIT_FACTOR: return w.lost > 0.0 ? w.won / w.lost : __longlong_as_double(0x7ff8000000000000LL);
+        case PROFIT_FACTOR: return w.lost > 0.0 ? w.won / w.lost : UNDEFINED;
         default: return n_days;
     }
 }

@@ -10,7 +10,7 @@
 // What `score` makes of a window's metrics (gpu_engine/scoring.py holds the rule).
 struct Rule {
     int minimise;       // 1: less is better
-    int is_profit_factor;
+    int may_be_undefined;
     int significant_digits;
     int least_power;    // of the table
     double min_trades;
@@ -31,12 +31,12 @@ __device__ inline double rounded(double value, const Rule& rule) {
 
 // Score of every combination, in place of its objective; NaN is inadmissible.
 extern "C" __global__ void score(long long count, Rule rule, const double* objective,
-                                 const double* sample_size, const double* win_rate, double* result) {
+                                 const double* sample_size, const double* net_profit, double* result) {
     long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (id >= count) return;
     double value = objective[id];
     const double undefined = __longlong_as_double(0x7ff8000000000000LL);
-    if (rule.is_profit_factor && value != value && win_rate[id] > 0.0) value = -NOTHING;  // validation rules §2.2
+    if (rule.may_be_undefined && value != value) value = net_profit[id] > 0.0 ? -NOTHING : 0.0;  // validation rules §2.2
     if (rule.minimise) value = -value;
     result[id] = sample_size[id] >= rule.min_trades ? rounded(value, rule) : undefined;
 }

@@ -31,7 +31,6 @@ from gpu_engine import (
     exhaustive,
 )
 from pipeline.search.space import Space, single_point
-from pipeline.strategies.base import EXIT_PARAMETERS
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -87,8 +86,7 @@ class Evaluator:
         self.block = block or exhaustive.DEFAULT_BLOCK
         self._structural = space.of_kind("structural")
         self._threshold = space.of_kind("threshold")
-        exits = {space.dimensions[i].parameter.name: i for i in space.of_kind("exit")}
-        self._exit = [exits[name] for name in EXIT_PARAMETERS]
+        self._exit = space.of_kind("exit")
         self._builder = space.strategy.events(candles, space.loosest())
 
     @cached_property
@@ -173,7 +171,7 @@ class Evaluator:
         for group, setting in enumerate(settings):
             rows = np.flatnonzero(which.ravel() == group)
             exits = points[rows][:, self._exit]
-            market = self._load([setting], ExitSettings(*np.ascontiguousarray(exits.T)))
+            market = self._load([setting], self._exits(exits))
             batch = Batch(
                 table=np.zeros(len(rows), np.int32),
                 thresholds=np.ascontiguousarray(points[rows][:, self._threshold]),
@@ -190,7 +188,7 @@ class Evaluator:
         return Batch(
             table=self._row_major(choice, self._structural),
             thresholds=np.ascontiguousarray(points[:, self._threshold]),
-            first_exit=self._row_major(choice, sorted(self._exit)),
+            first_exit=self._row_major(choice, self._exit),
             exits_per_unit=1,
         )
 
@@ -203,10 +201,14 @@ class Evaluator:
     @cached_property
     def _exit_settings(self) -> ExitSettings:
         """All exit settings, row-major in grid order."""
-        order = sorted(self._exit)
-        rows = np.array(list(itertools.product(*(self._choices(i) for i in order))))
-        columns = [np.ascontiguousarray(rows[:, order.index(i)]) for i in self._exit]
-        return ExitSettings(*columns)
+        rows = list(itertools.product(*(self._choices(i) for i in self._exit)))
+        return self._exits(np.array(rows).reshape(len(rows), len(self._exit)))
+
+    def _exits(self, rows: Float) -> ExitSettings:
+        """Make exit settings of values of the exit parameters, shape (E, exit parameters)."""
+        names = [self.space.dimensions[i].parameter.name for i in self._exit]
+        columns = np.ascontiguousarray(rows.T)
+        return ExitSettings(**dict(zip(names, columns, strict=True)))
 
     def _load(self, settings: Sequence[Sequence[float]], exits: ExitSettings) -> engine.Market:
         dimensions = self.space.dimensions

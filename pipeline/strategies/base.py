@@ -4,8 +4,7 @@ The kinds make a search cheap, for each costs something else:
 
 - ``structural``: needs an event table of its own;
 - ``threshold``: a filter on a column of the table, compared by the engine;
-- ``exit``: how an entry ends, shared by all tables. The engine knows two, ``stop_distance``
-  (in ATR) and ``target_multiple`` (in stop distances).
+- ``exit``: how an entry ends, shared by all tables: a column of `gpu_engine.ExitSettings`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from typing import Literal, Protocol
 from gpu_engine import Candles, EventTable
 
 Kind = Literal["structural", "threshold", "exit"]
-EXIT_PARAMETERS = ("stop_distance", "target_multiple")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class SweepEvents:
         columns = features[rows]
         columns[:, 1] = delay[rows] + 1
         return EventTable(
-            sweep_bar=sweeps.bar[rows],
+            setup_bar=sweeps.bar[rows],
             signal_bar=signal,
             side=sweeps.side[rows],
             atr=self._atr[signal],

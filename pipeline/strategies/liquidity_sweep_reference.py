@@ -32,7 +32,7 @@ class Signal(NamedTuple):
     """One signal, §5; ``pierce_depth`` to ``spread_bps`` are its features."""
 
     signal_bar: int
-    sweep_bar: int
+    setup_bar: int
     side: int
     pierce_depth: float
     rejection_candles: int
@@ -66,9 +66,9 @@ def event_table(candles: Candles, parameters: Mapping[str, float | None]) -> Eve
             if signal is not None:
                 signals.append(signal)
     # Signal bar first, then the earlier sweep, then the long (fills rules §6.1).
-    signals.sort(key=lambda s: (s.signal_bar, s.sweep_bar, -s.side))
+    signals.sort(key=lambda s: (s.signal_bar, s.setup_bar, -s.side))
     return EventTable(
-        sweep_bar=np.array([s.sweep_bar for s in signals], np.int32),
+        setup_bar=np.array([s.setup_bar for s in signals], np.int32),
         signal_bar=np.array([s.signal_bar for s in signals], np.int32),
         side=np.array([s.side for s in signals], np.int8),
         atr=np.array([bars.atr[s.signal_bar] for s in signals], np.float64),

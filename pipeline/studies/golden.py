@@ -16,6 +16,9 @@ from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.strategies.base import Strategy
 
+#: What a golden file says of a trade; the levels at entry follow from its setting.
+TRADE_FIELDS = tuple(name for name in TRADE.names or () if name not in ("stop", "target"))
+
 
 class GoldenCosts(BaseModel):
     """Costs by the golden files' names: ``fee`` per side, ``slippage`` on market orders."""
@@ -68,13 +71,14 @@ class Golden(BaseModel):
     bars: int | None = None
     first_timestamp: int | None = None
     filled_bars: int | None = None
-    trade_fields: list[str] = list(TRADE.names or ())
+    trade_fields: list[str] = list(TRADE_FIELDS)
     cases: list[Case]
 
     @model_validator(mode="after")
     def _trades_can_be_read(self) -> Self:
-        if sorted(self.trade_fields) != sorted(TRADE.names or ()):
-            raise ValueError(f"trade_fields must be {', '.join(TRADE.names or ())}, in any order")
+        self.trade_fields = ["setup_bar" if n == "sweep_bar" else n for n in self.trade_fields]
+        if sorted(self.trade_fields) != sorted(TRADE_FIELDS):
+            raise ValueError(f"trade_fields must be {', '.join(TRADE_FIELDS)}, in any order")
         reason = self.trade_fields.index("reason")
         for number, case in enumerate(self.cases):
             for row in case.trades:
@@ -92,8 +96,9 @@ class Golden(BaseModel):
         return self
 
     def expected_trades(self, case: Case) -> NDArray[Any]:
-        """Trades of one of the cases, dtype `TRADE`."""
-        result = np.zeros(len(case.trades), TRADE)
+        """Trades of one of the cases: ``trade_fields`` of the dtype `TRADE`."""
+        fields = [(name, TRADE[name]) for name in self.trade_fields]
+        result = np.zeros(len(case.trades), fields)
         for name, column in zip(self.trade_fields, zip(*case.trades, strict=True), strict=False):
             result[name] = [REASONS.index(v) for v in column] if name == "reason" else column
         return result

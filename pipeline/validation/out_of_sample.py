@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import STOP, Candles, Costs, Float, annualised
-from gpu_engine.outcomes import net_return
+from gpu_engine import STOP, Candles, Costs, annualised
 from pipeline.search import Evaluator
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
 from pipeline.validation.stages import judge
@@ -30,11 +29,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
     test = sharpe_test(validation.daily)
     bands = zero_drift_bands(validation.daily, generator(seed, BANDS))
     exits = ambiguity(
-        evaluator.candles,
-        validation.trades,
-        _target_multiples(validation, evaluator),
-        evaluator.costs,
-        evaluator.risk.position_fraction,
+        evaluator.candles, validation.trades, evaluator.costs, evaluator.risk.position_fraction
     )
     return {
         "p_value": test.p_value,
@@ -47,18 +42,6 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
         "ambiguous_exit_share": exits.exit_share,
         "net_profit_target_first": exits.net_profit_target_first,
     }
-
-
-def _target_multiples(validation: Validation, evaluator: Evaluator) -> Float:
-    """Target multiple of every out-of-sample trade: that of its window's winner."""
-    names = [dimension.parameter.name for dimension in evaluator.space.dimensions]
-    position = names.index("target_multiple")
-    result = np.full(len(validation.trades), np.nan)
-    for window in validation.windows:
-        test, entry = window.split.test, validation.trades["entry_bar"]
-        if window.search.point is not None:
-            result[(entry >= test.start) & (entry < test.end)] = window.search.point[position]
-    return result
 
 
 def is_overfit(validation: Validation) -> bool | None:
@@ -113,29 +96,22 @@ class Ambiguity(NamedTuple):
 
 
 def ambiguity(
-    candles: Candles,
-    trades: NDArray[Any],
-    target_multiple: Float,
-    costs: Costs,
-    position_fraction: float,
+    candles: Candles, trades: NDArray[Any], costs: Costs, position_fraction: float
 ) -> Ambiguity:
-    """Measure how many trades ended in a bar that touched both stop and target (fills rules §7.4).
+    """Measure how many trades ended in a bar that touched both stop and target (exits rules §5.4).
 
     Candles cannot tell which came first; the engine lets the stop come first.
 
     Parameters
     ----------
     trades : array of dtype `TRADE` and shape (m,)
-    target_multiple : float64 array of shape (m,)
-        Of each trade's exit setting: the target's distance in stop distances.
     """
     if not len(trades):
         return Ambiguity(None, None)
-    side, entry, bar = trades["side"], trades["entry"], trades["exit_bar"]
-    stop = trades["exit"] / (1.0 - side * costs.slippage)
-    target = entry + target_multiple * (entry - stop)
+    side, entry, bar, target = (trades[n] for n in ("side", "entry", "exit_bar", "target"))
     favourable = np.where(side > 0, candles.high[bar], candles.low[bar])
     both = (trades["reason"] == STOP) & (side * favourable >= side * target)
-    reached = net_return(side, entry, target, costs.fee_rate)
-    returns = position_fraction * np.where(both, reached, trades["ret"])
+    gain = side * (target - trades["exit"]) / entry
+    fees = costs.fee_rate * trades["exit"] / entry - costs.target_fee * target / entry
+    returns = position_fraction * np.where(both, trades["ret"] + gain + fees, trades["ret"])
     return Ambiguity(float(both.mean()), float(np.prod(1.0 + returns) - 1.0))

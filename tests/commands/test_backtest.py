@@ -85,7 +85,7 @@ def test_the_trades_are_the_engines(content, expected):
     assert len(content["trades"]) == len(trades)
     for row, trade in zip(content["trades"], trades, strict=True):
         assert row.keys() == {*TRADE.names, "entry_time", "exit_time"}
-        for name in ("side", "sweep_bar", "signal_bar", "entry_bar", "exit_bar"):
+        for name in ("side", "setup_bar", "signal_bar", "entry_bar", "exit_bar"):
             assert row[name] == trade[name]
         for name in ("entry", "exit", "ret"):
             assert row[name] == pytest.approx(trade[name], rel=1e-12)

@@ -71,10 +71,10 @@ import sys
 from pathlib import Path
 from gpu_engine import backend, numba_kernels
 
-line = numba_kernels.net_return.py_func.__code__.co_firstlineno
+line = numba_kernels.level_of.py_func.__code__.co_firstlineno
 version = f"py{sys.version_info[0]}{sys.version_info[1]}"
-folder = Path(numba_kernels.net_return.stats.cache_path)
-(folder / f"numba_kernels.net_return-{line}.{version}.nbi").write_bytes(b"")
+folder = Path(numba_kernels.level_of.stats.cache_path)
+(folder / f"numba_kernels.level_of-{line}.{version}.nbi").write_bytes(b"")
 print(backend.choose("numba").reason)
 """
 
@@ -92,20 +92,18 @@ def test_a_damaged_cache_is_compiled_around(tmp_path):
     assert run.stdout == f"as asked: {backend.NOT_KEPT}\n", run.stderr
 
 
-def test_three_modules_alone_import_numba():
+def test_compiled_code_alone_imports_numba():
     """Any other could not be imported where Numba is broken."""
     importing = {
         path.relative_to(ROOT).as_posix()
         for package in ("gpu_engine", "pipeline")
         for path in (ROOT / package).rglob("*.py")
         for line in path.read_text("utf-8").splitlines()
-        if re.match(r"\s*(import|from) (numba|.*numba_(backend|kernels))", line)
+        if re.match(r"\s*(import|from) (numba|.*numba_(backend|kernels|lanes|walk))", line)
     }
-    assert importing == {
-        "gpu_engine/numba_backend.py",
-        "gpu_engine/numba_kernels.py",
-        "pipeline/strategies/numba_kernels.py",
-    }
+    names = ("backend", "kernels", "lanes", "walk")
+    own = {f"gpu_engine/numba_{name}.py" for name in names}
+    assert importing == own | {"pipeline/strategies/numba_kernels.py"}
 
 
 def test_auto_leaves_a_working_device_alone_below_the_crossover(monkeypatch):

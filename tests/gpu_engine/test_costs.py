@@ -1,4 +1,4 @@
-"""Slippage and fees (fills rules §6, §7), one figure at a time, at an open of 100."""
+"""Slippage and fees (fills rules §6, exits rules §5), one figure at a time, at an open of 100."""
 
 import pytest
 
@@ -15,8 +15,8 @@ HOLD_1 = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None, max_hold
 MARKET_AND_LIMIT_ORDERS = {
     "stop_gap, long": (+1, [QUIET, (90, 91, 89, 90)], 90 * 0.99),
     "stop_gap, short": (-1, [QUIET, (110, 111, 109, 110)], 110 * 1.01),
-    "target_gap, long": (+1, [QUIET, (110, 111, 109, 110)], 110),
-    "target_gap, short": (-1, [QUIET, (90, 91, 89, 90)], 90),
+    "target_gap, long": (+1, [QUIET, (110, 111, 109, 110)], LONG_ENTRY + 6),
+    "target_gap, short": (-1, [QUIET, (90, 91, 89, 90)], SHORT_ENTRY - 6),
     "stop, long": (+1, [(100, 101, 90, 95)], (LONG_ENTRY - 4) * 0.99),
     "stop, short": (-1, [(100, 110, 99, 95)], (SHORT_ENTRY + 4) * 1.01),
     "target, long": (+1, [(100, 110, 99, 100)], LONG_ENTRY + 6),

@@ -17,13 +17,13 @@ WHOLE = Window(0, 30)
 
 
 def load(tables=(TABLE,), backend="numpy"):
-    exits = ExitSettings(np.ones(3), np.array([1.0, 2.0, 3.0]))
+    exits = ExitSettings(stop_distance=np.ones(3), target_multiple=np.array([1.0, 2.0, 3.0]))
     return engine.load(
         CANDLES, Tables(tuple(tables), (+1, -1)), exits, FREE, NO_BREAKERS, named(backend)
     )
 
 
-@pytest.mark.parametrize("column", ["sweep_bar", "side", "atr"])
+@pytest.mark.parametrize("column", ["setup_bar", "side", "atr"])
 def test_columns_of_a_table_have_one_length(column):
     short = replace(TABLE, **{column: getattr(TABLE, column)[:1]})
     with pytest.raises(ValueError, match=r"event table 1: .*every column 2 rows"):
@@ -61,11 +61,14 @@ def test_numbers_of_other_dtypes_are_the_same_numbers(backend):
     """Nothing here needs more than 24 bits, so that float32 holds it exactly."""
     drawn = random_market(np.random.default_rng(7), 300)
     prices = {n: getattr(drawn.candles, n).astype("f4") for n in ("open", "high", "low", "close")}
-    tables = tuple(EventTable(*map(_other, vars(table).values())) for table in drawn.tables.tables)
+    tables = tuple(
+        EventTable(**{n: _other(c) for n, c in table.columns().items()})
+        for table in drawn.tables.tables
+    )
     same = drawn._replace(
         candles=replace(drawn.candles, **prices),
         tables=replace(drawn.tables, tables=tables),
-        exits=ExitSettings(*map(_other, vars(drawn.exits).values())),
+        exits=ExitSettings(**{n: _other(c) for n, c in drawn.exits.columns().items()}),
         batch=Batch(*map(_other, vars(drawn.batch).values())),
     )
     answers = [
@@ -106,7 +109,7 @@ def test_no_windows_no_metrics(backend):
 
 
 def test_a_table_without_rows_trades_nothing(backend):
-    empty = replace(TABLE, **{name: getattr(TABLE, name)[:0] for name in vars(TABLE)})
+    empty = TABLE.at(np.zeros(0, np.int64))
     market = load([empty], backend)
     assert engine.evaluate(market, BATCH, [WHOLE])["sample_size"].tolist() == [[0] * 6]
     one = replace(BATCH, table=BATCH.table[:1], thresholds=np.ones((1, 2)), exits_per_unit=1)
@@ -119,7 +122,9 @@ def test_results_are_in_unit_major_order(backend):
     bars = [(100, 101, 99, 100)] * 30
     for bar, high in ((5, 102), (12, 104), (20, 106)):
         bars[bar] = (100, high, 99, 100)
-    exits = ExitSettings(np.ones(3), np.array([1.0, 2.0, 3.0]))  # targets 102, 104, 106
+    exits = ExitSettings(
+        stop_distance=np.ones(3), target_multiple=np.array([1.0, 2.0, 3.0])
+    )  # targets 102, 104, 106
     table = make_table([Signal(0, features=(1.0,)), Signal(8, features=(2.0,))])
     market = engine.load(
         make_candles(bars), Tables((table,), (+1,)), exits, FREE, NO_BREAKERS,
@@ -135,6 +140,9 @@ def test_results_are_in_unit_major_order(backend):
 
 
 def test_without_a_backend_the_best_is_taken():
-    tables, exits = Tables((TABLE,), (+1, -1)), ExitSettings(np.ones(1), np.ones(1))
+    tables, exits = (
+        Tables((TABLE,), (+1, -1)),
+        ExitSettings(stop_distance=np.ones(1), target_multiple=np.ones(1)),
+    )
     market = engine.load(CANDLES, tables, exits, FREE, NO_BREAKERS)
     assert market.backend.name == "numba"

@@ -10,7 +10,8 @@ from support.agreement import assert_same_metrics
 from support.backtest import NO_BREAKERS, Backtest, Signal, make_candles
 from support.prescribed import prescribed
 
-ZERO = dict.fromkeys(METRICS.names, 0) | {"profit_factor": None}
+UNDEFINED = ("sortino_ratio", "calmar_ratio", "profit_factor")  # where nothing was lost
+ZERO = dict.fromkeys(METRICS.names, 0) | dict.fromkeys(UNDEFINED)
 YEAR = sqrt(365)
 
 # Equity return of every trade by day; the first bar of the first day cannot trade.
@@ -20,7 +21,7 @@ WIN_LOSS_FLAT = (
     {
         "net_profit": 0.125,
         "sharpe_ratio": 0.0625 / (0.125 / sqrt(2)) * YEAR,
-        "sortino_ratio": 0.0,  # no losing day
+        "sortino_ratio": None,  # no losing day
         "max_drawdown": 0.25,
         "calmar_ratio": (1.125 ** (365 / 2) - 1) / 0.25,
         "sample_size": 7,
@@ -68,9 +69,9 @@ ONLY_WINS = (
     {
         "net_profit": 0.25,
         "sharpe_ratio": 0.0,  # one day has no deviation
-        "sortino_ratio": 0.0,
+        "sortino_ratio": None,
         "max_drawdown": 0.0,
-        "calmar_ratio": 0.0,  # no drawdown
+        "calmar_ratio": None,  # no drawdown
         "profit_factor": None,  # nothing lost
         "n_days": 1,
     },
@@ -79,7 +80,7 @@ ONE_LOSING_DAY = (
     [[-0.25, 0.0, 0.0]],
     {
         "sharpe_ratio": 0.0,
-        "sortino_ratio": -YEAR,
+        "sortino_ratio": 0.0,  # one day has no deviation
         "calmar_ratio": (0.75**365 - 1) / 0.25,
         "profit_factor": 0.0,
         "avg_win": 0.0,
@@ -118,7 +119,7 @@ def test_metrics_of_a_backtest(backend, days, expected):
     assert result.daily_returns.tolist() == pytest.approx(daily, abs=1e-15)
 
 
-def test_without_trades_everything_is_zero(backend):
+def test_without_trades_all_that_is_defined_is_zero(backend):
     empty = Backtest(make_candles([(1, 1, 1, 1)] * 30), ()).run(backend)
     check(empty.metrics, ZERO | {"n_days": 2})
     assert empty.trades.size == 0
@@ -187,6 +188,6 @@ def test_next_to_nothing_left_is_not_ruin():
     assert metrics_of(returns, daily)["calmar_ratio"] == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_day_that_overflows_in_a_year_is_infinite_and_warns_nobody(backend):
+def test_growth_that_overflows_is_undefined_and_warns_nobody(backend):
     result = prescribed([0.0, 19.0, -0.5]).run(backend)
-    assert result.metrics["calmar_ratio"] == np.inf
+    assert isnan(result.metrics["calmar_ratio"])

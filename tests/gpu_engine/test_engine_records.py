@@ -34,12 +34,20 @@ def test_metrics_are_those_of_the_spec():
 
 
 def test_trade_fields_are_those_of_the_golden_files():
-    bars = ("sweep_bar", "signal_bar", "entry_bar", "exit_bar")
-    assert TRADE.names == ("side", *bars, "entry", "exit", "reason", "ret")
+    bars = ("setup_bar", "signal_bar", "entry_bar", "exit_bar")
+    assert TRADE.names == ("side", *bars, "entry", "exit", "reason", "ret", "stop", "target")
 
 
 def test_reasons_are_in_the_order_in_which_they_are_tried():
-    assert REASONS == ("stop_gap", "target_gap", "stop", "target", "time", "end")
+    assert REASONS == (
+        "stop_gap",
+        "target_gap",
+        "signal",
+        "stop",
+        "target",
+        "time",
+        "end",
+    )
 
 
 def test_the_hash_of_candles_is_stable():

@@ -19,8 +19,8 @@ def traded(backend, signals, bars=QUIET, filled=(), **options):
 
 def test_entry_is_the_open_after_the_signal(backend):
     bars = [(1, 2, 3, 4), (100, 101, 99, 100.5), (90, 91, 89, 90)]
-    (trade,) = Backtest(make_candles(bars), (Signal(0, sweep_bar=0),)).run(backend).trades
-    assert (trade["sweep_bar"], trade["signal_bar"], trade["entry_bar"]) == (0, 0, 1)
+    (trade,) = Backtest(make_candles(bars), (Signal(0, setup_bar=0),)).run(backend).trades
+    assert (trade["setup_bar"], trade["signal_bar"], trade["entry_bar"]) == (0, 0, 1)
     assert trade["entry"] == 100
 
 
@@ -46,16 +46,16 @@ def test_an_exit_on_the_entry_bar_frees_the_next_bar(backend):
 
 
 def test_the_first_of_several_rows_of_a_bar_is_taken(backend):
-    signals = (Signal(4, -1, sweep_bar=1), Signal(4, +1, sweep_bar=3))
+    signals = (Signal(4, -1, setup_bar=1), Signal(4, +1, setup_bar=3))
     (trade,) = Backtest(make_candles(QUIET), signals).run(backend).trades
-    assert (trade["side"], trade["sweep_bar"]) == (-1, 1)
+    assert (trade["side"], trade["setup_bar"]) == (-1, 1)
 
 
 def test_a_row_that_fails_a_threshold_leaves_its_bar_to_the_next(backend):
-    signals = (Signal(4, -1, sweep_bar=1, features=(0.9,)), Signal(4, +1, features=(1.0,)))
+    signals = (Signal(4, -1, setup_bar=1, features=(0.9,)), Signal(4, +1, features=(1.0,)))
     test = Backtest(make_candles(QUIET), signals, thresholds=(1.0,), senses=(+1,))
     (trade,) = test.run(backend).trades
-    assert (trade["side"], trade["sweep_bar"]) == (+1, 4)
+    assert (trade["side"], trade["setup_bar"]) == (+1, 4)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_direction(backend, direction, sides):
     ],
 )
 def test_a_window_holds_sweep_and_entry(backend, start, end, expected):
-    signals = (Signal(5, sweep_bar=3),)
+    signals = (Signal(5, setup_bar=3),)
     assert traded(backend, signals, window=Window(start, end)) == expected
 
 
 def test_a_sweep_before_the_window_leaves_its_bar_to_the_next(backend):
-    signals = (Signal(5, -1, sweep_bar=3), Signal(5, +1, sweep_bar=4), Signal(6, sweep_bar=6))
+    signals = (Signal(5, -1, setup_bar=3), Signal(5, +1, setup_bar=4), Signal(6, setup_bar=6))
     test = Backtest(make_candles(QUIET), signals, window=Window(4, 10))
     (trade,) = test.run(backend).trades
-    assert (trade["side"], trade["sweep_bar"], trade["exit_bar"]) == (+1, 4, 9)
+    assert (trade["side"], trade["setup_bar"], trade["exit_bar"]) == (+1, 4, 9)
 
 
 def test_rows_that_differ_in_atr_alone_end_differently(backend):

@@ -1,4 +1,4 @@
-"""Fills rules §7 as tables: a long at 100, its stop at 98 and its target at 103, and its mirror.
+"""Exits rules §5 as tables: a long at 100, its stop at 98 and its target at 103, and its mirror.
 
 Bar 0 is the signal bar; the rows are bars 1, 2, ... as (open, high, low, close).
 """
@@ -17,37 +17,37 @@ HOLD_1 = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None, max_hold
 
 # name: rows, (exit bar, exit price, reason)
 ALONE = {
-    "7.1 opens below the stop": ([QUIET, (97, 97.5, 96, 97)], (2, 97, "stop_gap")),
-    "7.1 opens at the stop": ([QUIET, (98, 99, 97, 99)], (2, 98, "stop_gap")),
-    "7.1 opens just above the stop": ([QUIET, (98.01, 99, 97, 99)], (2, 98, "stop")),
-    "7.1 comes before the target": ([QUIET, (97, 104, 97, 104)], (2, 97, "stop_gap")),
-    "7.2 opens above the target": ([QUIET, (104, 105, 104, 105)], (2, 104, "target_gap")),
-    "7.2 opens at the target": ([QUIET, (103, 103, 99, 100)], (2, 103, "target_gap")),
-    "7.2 opens just below the target": ([QUIET, (102.99, 104, 99, 100)], (2, 103, "target")),
-    "7.2 comes before the stop": ([QUIET, (104, 104, 97, 98)], (2, 104, "target_gap")),
-    "7.3 trades below the stop": ([(100, 101, 97, 99)], (1, 98, "stop")),
-    "7.3 touches the stop": ([(100, 101, 98, 99)], (1, 98, "stop")),
-    "7.3 stops just short of it": ([(100, 101, 98.01, 99), QUIET], (2, 100, "end")),
-    "7.3 comes before the target": ([(100, 104, 97, 103)], (1, 98, "stop")),
-    "7.4 trades above the target": ([(100, 104, 99, 103)], (1, 103, "target")),
-    "7.4 touches the target": ([(100, 103, 99, 100)], (1, 103, "target")),
-    "7.4 stops just short of it": ([(100, 102.99, 99, 100), QUIET], (2, 100, "end")),
-    "7.4 much later": ([QUIET] * 5 + [(100, 103, 99, 100)], (6, 103, "target")),
-    "7.6 at the last close": ([QUIET, (100, 102, 99, 101.5)], (2, 101.5, "end")),
-    "7.6 on the entry bar": ([(100, 102, 99, 101)], (1, 101, "end")),
+    "5.1 opens below the stop": ([QUIET, (97, 97.5, 96, 97)], (2, 97, "stop_gap")),
+    "5.1 opens at the stop": ([QUIET, (98, 99, 97, 99)], (2, 98, "stop_gap")),
+    "5.1 opens just above the stop": ([QUIET, (98.01, 99, 97, 99)], (2, 98, "stop")),
+    "5.1 comes before the target": ([QUIET, (97, 104, 97, 104)], (2, 97, "stop_gap")),
+    "5.2 opens above the target": ([QUIET, (104, 105, 104, 105)], (2, 103, "target_gap")),
+    "5.2 opens at the target": ([QUIET, (103, 103, 99, 100)], (2, 103, "target_gap")),
+    "5.2 opens just below the target": ([QUIET, (102.99, 104, 99, 100)], (2, 103, "target")),
+    "5.2 comes before the stop": ([QUIET, (104, 104, 97, 98)], (2, 103, "target_gap")),
+    "5.4 trades below the stop": ([(100, 101, 97, 99)], (1, 98, "stop")),
+    "5.4 touches the stop": ([(100, 101, 98, 99)], (1, 98, "stop")),
+    "5.4 stops just short of it": ([(100, 101, 98.01, 99), QUIET], (2, 100, "end")),
+    "5.4 comes before the target": ([(100, 104, 97, 103)], (1, 98, "stop")),
+    "5.5 trades above the target": ([(100, 104, 99, 103)], (1, 103, "target")),
+    "5.5 touches the target": ([(100, 103, 99, 100)], (1, 103, "target")),
+    "5.5 stops just short of it": ([(100, 102.99, 99, 100), QUIET], (2, 100, "end")),
+    "5.5 much later": ([QUIET] * 5 + [(100, 103, 99, 100)], (6, 103, "target")),
+    "5.7 at the last close": ([QUIET, (100, 102, 99, 101.5)], (2, 101.5, "end")),
+    "5.7 on the entry bar": ([(100, 102, 99, 101)], (1, 101, "end")),
 }
 TIMED = {
-    "7.5 at the close of the last bar allowed": (
+    "5.6 at the close of the last bar allowed": (
         HOLD_2,
         [QUIET, (100, 101, 99, 100.5), QUIET],
         (2, 100.5, "time"),
     ),
-    "7.5 on the entry bar": (HOLD_1, [(100, 101, 99, 100.5), QUIET], (1, 100.5, "time")),
-    "7.5 comes after the stop": (HOLD_1, [(100, 101, 98, 99), QUIET], (1, 98, "stop")),
-    "7.5 comes after the target": (HOLD_1, [(100, 103, 99, 99), QUIET], (1, 103, "target")),
-    "7.5 comes after a gap": (HOLD_2, [QUIET, (97, 97, 97, 97), QUIET], (2, 97, "stop_gap")),
-    "7.5 comes before the end": (HOLD_2, [QUIET, QUIET], (2, 100, "time")),
-    "7.6 when the window is shorter": (HOLD_2, [(100, 102, 99, 101)], (1, 101, "end")),
+    "5.6 on the entry bar": (HOLD_1, [(100, 101, 99, 100.5), QUIET], (1, 100.5, "time")),
+    "5.6 comes after the stop": (HOLD_1, [(100, 101, 98, 99), QUIET], (1, 98, "stop")),
+    "5.6 comes after the target": (HOLD_1, [(100, 103, 99, 99), QUIET], (1, 103, "target")),
+    "5.6 comes after a gap": (HOLD_2, [QUIET, (97, 97, 97, 97), QUIET], (2, 97, "stop_gap")),
+    "5.6 comes before the end": (HOLD_2, [QUIET, QUIET], (2, 100, "time")),
+    "5.7 when the window is shorter": (HOLD_2, [(100, 102, 99, 101)], (1, 101, "end")),
 }
 
 
@@ -76,9 +76,9 @@ def test_exit_with_a_time_limit(backend, side, risk, rows, expected):
     assert only_exit(backend, side, rows, risk=risk) == expected
 
 
-@pytest.mark.parametrize(("side", "entry", "exit_"), [(+1, 103, 101 * 0.97), (-1, 97, 99 * 1.03)])
-def test_the_entry_bar_has_no_gap(backend, side, entry, exit_):
-    """Slippage puts the stop beyond the open of the entry bar itself: §7.1 needs ``j > e``."""
+@pytest.mark.parametrize(("side", "entry", "exit_"), [(+1, 103, 100 * 0.97), (-1, 97, 100 * 1.03)])
+def test_no_stop_of_the_entry_bar_fills_better_than_its_open(backend, side, entry, exit_):
+    """Slippage puts the stop, at 101 or 99, beyond the open: §5.4; §5.1 needs ``j > e``."""
     candles = make_candles([SIGNAL_BAR, (100, 100, 100, 100), QUIET])
     test = Backtest(candles, (Signal(0, side),), costs=Costs(fee_rate=0.0, slippage=0.03))
     (trade,) = test.run(backend).trades
@@ -87,10 +87,10 @@ def test_the_entry_bar_has_no_gap(backend, side, entry, exit_):
 
 
 @pytest.mark.parametrize("side", [+1, -1])
-def test_an_atr_of_zero_stops_at_the_entry(backend, side):
-    test = Backtest(make_candles([SIGNAL_BAR, QUIET, QUIET]), (Signal(0, side, atr=0.0),))
-    (trade,) = test.run(backend).trades
-    assert (trade["exit_bar"], trade["exit"], REASONS[trade["reason"]]) == (1, 100, "stop")
+def test_a_row_without_a_distance_is_dropped(backend, side):
+    signals = (Signal(0, side, atr=0.0), Signal(0, side, atr=2.0))
+    (trade,) = Backtest(make_candles([SIGNAL_BAR, QUIET, QUIET]), signals).run(backend).trades
+    assert (trade["stop"], trade["target"]) == (100 - 2 * side, 100 + 3 * side)
 
 
 def test_a_filled_bar_counts_as_a_bar(backend):

@@ -59,7 +59,8 @@ def synthetic():
 def real(request, tmp_path_factory):
     """A golden file and its candles: from the shared folder, or packed by `scripts/gpu --pack`."""
     packed = PACKED / f"{request.param}.json"
-    path = packed if packed.is_file() else SHARED / "spec" / "golden" / f"{request.param}.json"
+    name = f"liquidity_sweep_{request.param}.json"
+    path = packed if packed.is_file() else SHARED / "spec" / "golden" / "v2" / name
     if not path.is_file():
         pytest.skip("the golden files (shared/ beside the repository) are absent")
     golden = json.loads(path.read_text())
@@ -96,11 +97,12 @@ def load_case(candles, case, backend, table):
     parameters, costs = case["parameters"], case["costs"]
     values = [parameters.get(p.name) for p in THRESHOLDS]
     thresholds = [p.off if v is None else v for p, v in zip(THRESHOLDS, values, strict=True)]
-    exits = [np.array([parameters[name]]) for name in ("stop_distance", "target_multiple")]
+    names = ("stop_distance", "target_multiple")
+    exits = {name: np.array([parameters[name]]) for name in names}
     market = engine.load(
         candles,
         Tables((table,), tuple(p.sense for p in THRESHOLDS)),
-        ExitSettings(*exits),
+        ExitSettings(**exits),
         Costs(costs["fee"], costs["slippage"]),
         RiskLimits(**case["risk"]),
         named(backend),
@@ -109,7 +111,8 @@ def load_case(candles, case, backend, table):
 
 
 def expected_trades(fields, rows):
-    result = np.zeros(len(rows), TRADE)
+    fields = ["setup_bar" if name == "sweep_bar" else name for name in fields]
+    result = np.zeros(len(rows), [(name, TRADE[name]) for name in fields])
     for trade, row in zip(result, rows, strict=True):
         for name, value in zip(fields, row, strict=True):
             trade[name] = REASONS.index(value) if name == "reason" else value

@@ -43,7 +43,9 @@ GRID = Grid(
 def world():
     drawn = random_market(np.random.default_rng(7), 900, n_tables=2)
     pairs = np.array([(s, t) for s in STOPS for t in TARGETS])
-    return drawn._replace(exits=ExitSettings(pairs[:, 0].copy(), pairs[:, 1].copy()))
+    return drawn._replace(
+        exits=ExitSettings(stop_distance=pairs[:, 0].copy(), target_multiple=pairs[:, 1].copy())
+    )
 
 
 def load(world, backend):

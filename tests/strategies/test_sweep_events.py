@@ -14,7 +14,6 @@ from support.events import (
     passing,
     plain,
     set_thresholds,
-    take,
     vectorised,
     without_spread,
 )
@@ -94,7 +93,7 @@ def test_the_past_does_not_change(seed, parameters, cut):
     for events in (vectorised, in_numpy, plain):
         whole = events(candles, parameters)
         before = events(candles.cut(0, cut), parameters)
-        assert_same_events(before, take(whole, whole.signal_bar < cut))
+        assert_same_events(before, whole.at(whole.signal_bar < cut))
 
 
 @settings(max_examples=40)
@@ -102,9 +101,9 @@ def test_the_past_does_not_change(seed, parameters, cut):
 def test_rows_are_in_the_order_in_which_they_are_taken(seed, parameters):
     candles = hunted(seed, 250)
     table = STRATEGY.events(candles, set_thresholds(parameters)).table(parameters)
-    keys = list(zip(table.signal_bar, table.sweep_bar, -table.side, strict=True))
+    keys = list(zip(table.signal_bar, table.setup_bar, -table.side, strict=True))
     assert keys == sorted(set(keys))
-    delay = table.signal_bar - table.sweep_bar
+    delay = table.signal_bar - table.setup_bar
     assert (delay >= 0).all()
     np.testing.assert_array_equal(table.features[:, 1], delay + 1)
     assert not np.isnan(table.atr).any()
@@ -147,7 +146,7 @@ def test_the_spread_is_that_of_the_day_before_the_sweep():
     candles = hunted(4, 400)
     table = vectorised(candles, ALL)
     assert len(table) > 30
-    for t, spread in zip(table.sweep_bar, table.features[:, 4], strict=True):
+    for t, spread in zip(table.setup_bar, table.features[:, 4], strict=True):
         day = slice(t - DAY_MS // HOUR, t)
         prices = (candles.open[day], candles.high[day], candles.low[day], candles.close[day])
         assert spread == pytest.approx(10_000 * edge(*prices), rel=1e-6)
@@ -158,9 +157,9 @@ def test_an_undefined_spread_fails_a_set_filter_only():
     candles = hunted(4, 400, HOUR // 4)
     loosest = set_thresholds(ALL)
     table = STRATEGY.events(candles, loosest).table(ALL)
-    early = np.count_nonzero(table.sweep_bar < 96)
+    early = np.count_nonzero(table.setup_bar < 96)
     assert early > 5
-    assert passing(table, ALL).sweep_bar.min() >= 96
+    assert passing(table, ALL).setup_bar.min() >= 96
     assert len(passing(table, ALL | {"max_spread_tolerance": None})) == len(table)
 
 

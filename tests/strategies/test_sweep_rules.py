@@ -45,14 +45,14 @@ def market(side, changes=(), swing=25, sweep=30, volume=3.0, filled=()):
 def rows(events, candles, **changes):
     """(sweep bar, signal bar) of every row."""
     table = events(candles, PARAMETERS | changes)
-    return list(zip(table.sweep_bar.tolist(), table.signal_bar.tolist(), strict=True))
+    return list(zip(table.setup_bar.tolist(), table.signal_bar.tolist(), strict=True))
 
 
 def test_a_sweep_and_its_features(events, side):
     candles = market(side)
     table = events(candles, PARAMETERS)
     level = 97 if side > 0 else 103
-    assert table.sweep_bar.tolist() == table.signal_bar.tolist() == [30]
+    assert table.setup_bar.tolist() == table.signal_bar.tolist() == [30]
     assert table.side.tolist() == [side]
     assert table.atr.tolist() == [average_true_range(candles)[30]]
     assert table.features.tolist() == [[1 / level, 1.0, 3.0, 0.5, 0.0]]
@@ -102,7 +102,7 @@ def test_a_swing_point_is_forgotten_after_the_lookback(events, side):
     assert rows(events, market(side, sweep=46), key_level_lookback=21) == [(46, 46)]
 
 
-def test_the_first_sweep_bar_is_20(events, side):
+def test_the_first_setup_bar_is_20(events, side):
     assert rows(events, market(side, swing=14, sweep=19), volume_spike_threshold=0.0) == []
     assert rows(events, market(side, swing=14, sweep=20)) == [(20, 20)]
 
@@ -137,7 +137,7 @@ def test_the_signal_is_the_first_qualifying_bar(events, side):
     assert rows(events, market(side, LATE | {33: (97.5, 101, 97.5, 101)})) == [(30, 32)]
 
 
-def test_rejection_candles_count_from_the_sweep_bar(events, side):
+def test_rejection_candles_count_from_the_setup_bar(events, side):
     assert rows(events, market(side, LATE), rejection_candles=2) == []
     (features,) = events(market(side, LATE), PARAMETERS).features
     assert features[1] == 3
@@ -212,7 +212,7 @@ def test_the_order_at_one_signal_bar_is_by_sweep_then_long_first(events):
     candles.volume[31] = 4.0
     table = events(candles, PARAMETERS | {"reversal_candle_size": 0.0})
     assert table.signal_bar.tolist() == [32, 32, 32]
-    assert table.sweep_bar.tolist() == [30, 31, 31]
+    assert table.setup_bar.tolist() == [30, 31, 31]
     assert table.side.tolist() == [-1, +1, -1]
 
 
@@ -221,6 +221,6 @@ def test_a_sweep_of_both_sides_is_a_long_and_a_short(events):
     changes = {21: (100, 103, 99, 100), 30: (100, 104, 96, 100), 31: (97.5, 101, 97, 101)}
     candles = market(+1, changes | {32: (103, 103, 98, 98)})
     table = events(candles, PARAMETERS)
-    assert table.sweep_bar.tolist() == [30, 30]
+    assert table.setup_bar.tolist() == [30, 30]
     assert table.signal_bar.tolist() == [31, 32]
     assert table.side.tolist() == [+1, -1]

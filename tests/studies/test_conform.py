@@ -61,7 +61,7 @@ def test_one_changed_metric_is_named(golden, conform):
     ("field", "change"),
     [
         ("side", lambda v: -v),
-        ("sweep_bar", lambda v: v + 1),
+        ("setup_bar", lambda v: v + 1),
         ("signal_bar", lambda v: v + 1),
         ("entry_bar", lambda v: v + 1),
         ("exit_bar", lambda v: v - 1),

@@ -31,7 +31,7 @@ class Signal(NamedTuple):
     signal_bar: int
     side: int = +1
     atr: float = 2.0
-    sweep_bar: int | None = None
+    setup_bar: int | None = None
     features: tuple[float, ...] = ()
 
 
@@ -54,10 +54,10 @@ def make_candles(bars, filled=(), step_ms=HOUR, start=MIDNIGHT):
 
 def make_table(signals):
     """An event table of ``signals``, in the order given."""
-    sweeps = [s.signal_bar if s.sweep_bar is None else s.sweep_bar for s in signals]
+    sweeps = [s.signal_bar if s.setup_bar is None else s.setup_bar for s in signals]
     features = np.array([s.features for s in signals], np.float64)
     return EventTable(
-        sweep_bar=np.array(sweeps, np.int32),
+        setup_bar=np.array(sweeps, np.int32),
         signal_bar=np.array([s.signal_bar for s in signals], np.int32),
         side=np.array([s.side for s in signals], np.int8),
         atr=np.array([s.atr for s in signals], np.float64),
@@ -83,7 +83,10 @@ class Backtest:
         market = engine.load(
             self.candles,
             Tables((make_table(self.signals),), self.senses),
-            ExitSettings(np.array([self.stop_distance]), np.array([self.target_multiple])),
+            ExitSettings(
+                stop_distance=np.array([self.stop_distance]),
+                target_multiple=np.array([self.target_multiple]),
+            ),
             self.costs,
             self.risk,
             named(backend),

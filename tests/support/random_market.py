@@ -66,7 +66,7 @@ def _table(rng, n_bars, row_share):
     features = rng.integers(0, 4, (rows, len(SENSES))).astype(np.float64)
     features[rng.random(features.shape) < 0.03] = np.nan
     return EventTable(
-        sweep_bar=sweep[order].astype(np.int32),
+        setup_bar=sweep[order].astype(np.int32),
         signal_bar=signal[order].astype(np.int32),
         side=side[order].astype(np.int8),
         atr=TICK * rng.choice([0, 2, 3, 4, 8], rows, p=[0.02, 0.28, 0.2, 0.25, 0.25]),
@@ -77,7 +77,7 @@ def _table(rng, n_bars, row_share):
 def _exits(rng):
     pairs = [(s, m) for s in (0.5, 1.0, 2.0) for m in (1.0, 1.5, 4.0)]
     stop, target = np.array(pairs)[rng.permutation(len(pairs))[: rng.integers(1, 7)]].T.copy()
-    return ExitSettings(stop, target)
+    return ExitSettings(stop_distance=stop, target_multiple=target)
 
 
 def _batch(rng, n_tables, n_units, n_exits):

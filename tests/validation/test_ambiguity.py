@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from gpu_engine import STOP, TARGET, TRADE, Costs
-from gpu_engine.outcomes import net_return
 from gpu_engine.records import STOP_GAP
 from pipeline.validation.out_of_sample import ambiguity
 from support.backtest import make_candles
@@ -19,13 +18,18 @@ def trade(side, exit_bar, reason=STOP):
     price = {TARGET: 100 + 4 * side}.get(reason, (100 - 2 * side) * (1 - side * COSTS.slippage))
     row["side"], row["entry"], row["exit"], row["reason"] = side, 100.0, price, reason
     row["exit_bar"] = exit_bar
-    row["ret"] = net_return(row["side"], row["entry"], row["exit"], COSTS.fee_rate)
+    row["ret"], row["target"] = net_return(side, price), 100 + 4 * side
     return row
+
+
+def net_return(side, price):
+    """Of an entry at 100 (exits rules §6)."""
+    return side * (price - 100) / 100 - COSTS.fee_rate * (1 + price / 100)
 
 
 def of(*trades, fraction=1.0):
     rows = np.concatenate(trades)
-    return ambiguity(make_candles(BARS), rows, np.full(len(rows), 2.0), COSTS, fraction)
+    return ambiguity(make_candles(BARS), rows, COSTS, fraction)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,7 @@ def test_only_a_stop_whose_bar_reached_the_target_is_ambiguous(side, bar, reason
 def test_the_target_first_is_worth_the_difference():
     lost, doubtful = trade(+1, 2), trade(-1, 3)
     found = of(lost, doubtful, fraction=0.5)
-    won = net_return(np.int8(-1), 100.0, 96.0, COSTS.fee_rate)
+    won = net_return(-1, 96.0)
     assert found.exit_share == 0.5
     expected = (1 + 0.5 * lost["ret"][0]) * (1 + 0.5 * won) - 1
     assert found.net_profit_target_first == pytest.approx(expected, rel=1e-12)

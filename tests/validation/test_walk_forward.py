@@ -104,7 +104,7 @@ def test_metrics_of_the_series_are_the_product_of_the_windows(run):
 
 def test_trades_lie_in_their_test_parts(run):
     _, result = run
-    bars = [(trade["sweep_bar"], trade["exit_bar"]) for trade in result.trades]
+    bars = [(trade["setup_bar"], trade["exit_bar"]) for trade in result.trades]
     tests = [w.split.test for w in result.windows]
     assert all(any(t.start <= s and e < t.end for t in tests) for s, e in bars)
     assert (np.diff(result.trades["entry_bar"]) > 0).all()
