@@ -1,21 +1,13 @@
-"""Define exit settings and the levels that they set for an entry (exits rules §2 to §4).
-
-Levels are *signed* prices, ``side * price``: up is good for a long and for a short alike, so every
-rule is written once. Multiplying by ±1 is exact, so nothing is lost.
-"""
+"""Define exit settings: every way in which a strategy lets an entry end (exits rules §2)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gpu_engine.records import Bool, Float, Int32, Int64, Tables
-
-if TYPE_CHECKING:
-    from gpu_engine.book import EventBook
 
 STOPS = ("stop_distance", "stop_fraction", "stop_offset")
 TARGETS = ("target_multiple", "target_distance", "target_fraction", "target_reach")
@@ -73,6 +65,11 @@ class ExitSettings:
         values = getattr(self, name)
         return np.full(len(self), np.nan) if values is None else np.asarray(values, np.float64)
 
+    def has_any_of(self, names: Sequence[str]) -> Bool:
+        """Say which settings have one of some columns, bool of shape (E,)."""
+        has: Bool = _present(self.columns(), names, len(self)) > 0
+        return has
+
     @property
     def moving(self) -> bool:
         """Whether some setting's stop moves during a trade."""
@@ -97,7 +94,7 @@ class ExitSettings:
             _check_values(name, values, len(self))
         for names in (STOPS, TARGETS):
             _check_one_of(columns, names, len(self))
-        has_stop = _present(columns, STOPS, len(self)) > 0
+        has_stop = self.has_any_of(STOPS)
         for name in ("target_multiple", "break_even_trigger"):
             if np.any(~np.isnan(self.column(name)) & ~has_stop):
                 raise ValueError(f"{name} is in stop distances: such a setting needs a stop")
@@ -109,74 +106,6 @@ class ExitSettings:
                 raise ValueError(f"{name} needs the column {level} in every event table")
 
 
-class Levels(NamedTuple):
-    """Levels of entries under exit settings, arrays of one shape; signed prices.
-
-    ``stop`` is -inf and ``target`` +inf where there is none. ``break_even`` and ``trail`` are the
-    best prices that move the stop to the entry and let it trail, +inf for never, and
-    ``trail_distance`` is in the quote currency. A ``dropped`` row is not in the table (§3).
-    """
-
-    stop: Float
-    target: Float
-    break_even: Float
-    trail: Float
-    trail_distance: Float
-    dropped: Bool
-
-    def at(self, index: Int64) -> Levels:
-        """Return some of them, of a flat shape."""
-        columns: list[Any] = [column[index] for column in self]
-        return Levels(*columns)
-
-
-def levels(book: EventBook, setting: Int64 | int, entry: Int64 | Int32) -> Levels:
-    """Compute the levels of entries under settings, index arrays that broadcast (§2 to §4)."""
-    exits, entries = book.exits, book.entries
-    side = entries.side[entry].astype(np.float64)
-    atr, unsigned = entries.atr[entry], entries.price[entry]
-    price = side * unsigned
-
-    def of(name: str) -> Any:
-        return exits.column(name)[setting]
-
-    def level(name: str, values: Float | None) -> Any:
-        return np.nan if values is None or name not in exits.columns() else side * values[entry]
-
-    beyond = level("stop_offset", entries.stop_level) - of("stop_offset") * atr
-    distance = _first(of("stop_distance") * atr, of("stop_fraction") * unsigned, price - beyond)
-    stop = _first(price - of("stop_distance") * atr, price - of("stop_fraction") * unsigned, beyond)
-    reach = level("target_reach", entries.target_level)
-    target = _first(
-        price + of("target_multiple") * distance,
-        price + of("target_distance") * atr,
-        price + of("target_fraction") * unsigned,
-        price + of("target_reach") * (reach - price),
-    )
-    has_stop, has_target = (_any_of(exits, names)[setting] for names in (STOPS, TARGETS))
-    void = ~np.isnan(of("stop_offset")) & ~(side * book.candles.open[entries.bar[entry]] > stop)
-    passed = ~np.isnan(of("target_reach")) & ~(reach > price)
-    dropped = (has_stop & ~(distance > 0.0)) | void | passed
-    break_even = price + of("break_even_trigger") * distance
-    trail = price + of("trail_activation") * atr
-    return Levels(
-        stop=np.where(has_stop, stop, -np.inf),
-        target=np.where(has_target, target, np.inf),
-        break_even=np.where(np.isnan(break_even), np.inf, break_even),
-        trail=np.where(np.isnan(trail), np.inf, trail),
-        trail_distance=np.nan_to_num(of("trail_distance")) * atr,
-        dropped=dropped,
-    )
-
-
-def _first(*values: Any) -> Any:
-    """Return the first of some values that is not NaN, elementwise."""
-    result = values[-1]
-    for other in reversed(values[:-1]):
-        result = np.where(np.isnan(other), result, other)
-    return result
-
-
 def _present(columns: dict[str, Float], names: Sequence[str], count: int) -> Int64:
     """Count how many of some columns every setting has."""
     present = np.zeros(count, np.int64)
@@ -184,11 +113,6 @@ def _present(columns: dict[str, Float], names: Sequence[str], count: int) -> Int
         if name in columns:
             present += ~np.isnan(columns[name])
     return present
-
-
-def _any_of(exits: ExitSettings, names: Sequence[str]) -> Bool:
-    has: Bool = _present(exits.columns(), names, len(exits)) > 0
-    return has
 
 
 def _check_values(name: str, values: Float, count: int) -> None:

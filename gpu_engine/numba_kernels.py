@@ -84,7 +84,7 @@ class Entries(NamedTuple):
 
 
 class Level(NamedTuple):
-    """Levels of one entry under one setting (`gpu_engine.exits.Levels`)."""
+    """Levels of one entry under one setting (`gpu_engine.levels.Levels`)."""
 
     stop: float
     target: float
@@ -149,7 +149,7 @@ def level_of(exits, x, entries, i, opening):
 def first_passage(opening, adverse, favourable, filled, level, e, entry, leave, holding):
     """Scan from bar ``e`` to the history's end: exit bar, reason and price (§4, §5).
 
-    Prices are signed (`gpu_engine.exits`); that of a market order is before slippage.
+    Prices are signed (`gpu_engine.levels`); that of a market order is before slippage.
     """
     n = len(opening)
     best = -np.inf

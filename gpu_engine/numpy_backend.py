@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
-from gpu_engine.exits import Levels, levels
+from gpu_engine.levels import Levels, levels
 from gpu_engine.metrics import NO_DEVIATION
 from gpu_engine.outcomes import DROPPED, Outcomes, net_returns, trades_of_rows
 from gpu_engine.records import (
@@ -106,7 +106,7 @@ def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[Any]:
 def passages(book: EventBook, setting: Int64, entry: Int64 | Int32) -> Outcomes:
     """Find how entries end under settings, index arrays of shape (m,) (exits rules §5).
 
-    Prices are signed (`gpu_engine.exits`). All positions advance together, bar by bar.
+    Prices are signed (`gpu_engine.levels`). All positions advance together, bar by bar.
     """
     level = levels(book, setting, entry)
     result = Outcomes(

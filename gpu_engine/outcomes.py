@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
-from gpu_engine.exits import levels
+from gpu_engine.levels import levels
 from gpu_engine.records import END, TARGET, TARGET_GAP, TRADE, Float, Int32, Int64, Window
 
 #: Exit bar of a row that its setting drops (exits rules §3).

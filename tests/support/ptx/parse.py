@@ -125,7 +125,9 @@ def _function(head, body):
             names = [base] if count is None else [f"{base}{i}" for i in range(int(count))]
             function.registers |= dict.fromkeys(names, kind)
         elif statement.startswith((".param", ".local")):
-            function.variables.append(_variable(statement))
+            variable = _variable(statement)
+            if variable not in function.variables:  # another scope's, of the same name and type
+                function.variables.append(variable)
         elif not statement.startswith((".pragma", ".loc")):
             function.body.append(_instruction(statement))
     return function
