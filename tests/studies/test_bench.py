@@ -8,11 +8,10 @@ import pyarrow.parquet
 import pytest
 
 from gpu_engine import choose, numpy_backend
-from pipeline.cli.console import Console
 from pipeline.studies.bench import __main__ as bench
 from pipeline.studies.bench.parity import check_parity
 from pipeline.studies.bench.setting import REFINED, repeated
-from pipeline.studies.bench.timing import Training, time_grid
+from pipeline.studies.bench.training import Training
 from pipeline.training.provenance import describe, peak_memory
 from support.coarse import coarse_candles
 from support.parameters import LOOKBACK, REJECTION, SIZE, VOLUME
@@ -58,7 +57,6 @@ def test_setting_is_the_default_grid():
     training = Training.default()
     assert training.setting.space.size == 201_600
     assert (training.search.budget, training.search.method) == (200, "bayesian")
-    assert (training.validation.train, training.validation.test) == (90, 30)
 
 
 def test_refined_grid_has_16_times_the_combinations_between_the_same_ends():
@@ -91,66 +89,37 @@ def test_parity_of_more_combinations_than_there_are(setting, candles):
     assert check_parity(setting, candles, [], 10**6, seed=0).combinations == 576
 
 
-def test_stages_add_up_to_the_total(setting, candles):
-    seconds = time_grid(setting, candles, NUMPY, repeats=1)
-    assert min(seconds) > 0
-    assert seconds.total == pytest.approx(seconds.events + seconds.outcomes + seconds.walk)
+@pytest.fixture
+def untimed(training, monkeypatch):
+    """All of the command but the processes that are timed."""
+    monkeypatch.setattr(Training, "default", lambda: training)
+    measured = []
+
+    def measure_trees(candles, other, words, tasks, console):
+        measured.append((len(candles), other, words, [task.name for task in tasks]))
+        cell = {"medians": [0.25], "range": [0.2, 0.3]}
+        return {"trees": ["here"], "rows": [{"what": "grid", "runs": 1, "amount": cell}]}
+
+    monkeypatch.setattr(bench, "measure_trees", measure_trees)
+    return measured
 
 
-def test_report(training, candles, capsys):
-    history = bench.History(candles, "5m", "random candles", synthetic=True)
-    parity = check_parity(training.setting, candles, [NUMBA], 5, seed=0)
-    report = bench.measure(training, history, [NUMBA], parity, Console())
-    assert json.loads(json.dumps(report)) == report
-    assert report.keys() == {
-        "machine",
-        "candles",
-        "combinations",
-        "parity",
-        "backends",
-        "growth",
-        "walk_forward",
-    }
-    assert report["combinations"] == 576
-    assert report["candles"]["synthetic"] is True
-    assert report["candles"]["sha256"] == candles.sha256
-    assert report["parity"]["combinations"] == 5
-    measured = report["backends"]["numba"]
-    assert measured["seconds"].keys() == {"events", "outcomes", "walk", "total"}
-    rate = 576 / measured["seconds"]["total"]
-    assert measured["combinations_per_second"] == pytest.approx(rate)
-    assert measured["bar_combinations_per_second"] == pytest.approx(rate * len(candles))
-    assert 1e7 < measured["peak_bytes"] < 1e9
-    sizes = [(g["bars"], g["combinations"]) for g in report["growth"]["grids"].values()]
-    assert sizes == [(1728, 576), (4 * 1728, 576), (1728, 16 * 576)]
-    assert report["walk_forward"]["grid"]["evaluations"] >= 3 * 576
-    assert 15 <= report["walk_forward"]["bayesian"]["evaluations"] < 30
+def test_json_is_one_object(file, untimed, capsys):
+    assert bench.main(["--data", file, "--backend", "numpy", "--json", "--only", "grid"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["source"] == "candles.parquet"
+    assert (report["timeframe"], report["bars"]) == ("5m", 1728)
+    assert report["machine"]["numpy"] == np.__version__
+    assert report["parity"]["combinations"] == 200
+    words = ("market=btc_binance_5m", "data=file", f"data.path={file}")
+    assert untimed == [(1728, None, words, ["grid"])]
 
-    bench.print_report(Console(), report)
+
+def test_a_person_reads_a_table(file, untimed, capsys):
+    assert bench.main(["--data", file, "--backend", "numba"]) == 0
     printed = capsys.readouterr().out
     assert "no disagreement" in printed
-    assert "576 combinations" in printed
-    assert "0.4" in printed  # the target beside the time
-
-
-def test_json_is_one_object(file, training, capsys, monkeypatch):
-    monkeypatch.setattr(Training, "default", lambda: training)
-    assert bench.main(["--data", file, "--backend", "numpy", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["candles"]["source"] == "candles.parquet"
-    assert report["candles"]["timeframe"] == "5m"
-    assert report["parity"]["combinations"] == 200
-
-
-def test_short_history_has_no_walk_forward(training, candles):
-    report = bench.measure(
-        training,
-        bench.History(candles.cut(0, 500), "5m", "random candles", synthetic=True),
-        [NUMPY],
-        check_parity(training.setting, candles, [], 1, seed=0),
-        Console(),
-    )
-    assert report["walk_forward"] == {"grid": None, "bayesian": None}
+    assert "0.25 (0.2-0.3)" in printed
 
 
 @pytest.fixture
@@ -184,6 +153,7 @@ def test_a_backend_that_disagrees_is_not_timed(file, capsys, monkeypatch):
         (["--data", "none.parquet"], "none.parquet does not exist"),
         (["--backend", "nunba"], "Did you mean 'numba'?"),
         (["--backend", "reference"], "is not timed"),
+        (["--runs", "0"], "--runs must be 1 or more"),
     ],
 )
 def test_a_mistake_is_a_sentence(arguments, said, capsys, file):

@@ -5,7 +5,7 @@ import pytest
 
 from gpu_engine import Window, choose
 from pipeline.studies.bench import floor, peers
-from pipeline.studies.bench.timing import Training
+from pipeline.studies.bench.training import Training
 from support.coarse import coarse_candles
 from support.parameters import LOOKBACK, REJECTION, SIZE, VOLUME
 
@@ -76,10 +76,9 @@ def test_peers_are_given_the_entries_of_the_trades(evaluator):
 
 def test_what_is_not_installed_is_left_out(evaluator, monkeypatch):
     monkeypatch.setattr(peers, "TRIALS", 3)
-    training = Training.default(SMALL)
-    monkeypatch.setattr(Training, "default", lambda: training)
     monkeypatch.setattr(peers, "is_installed", lambda name: name == "optuna")
-    rows = list(peers.rows_of(evaluator.candles))
+    setting = Training.default(SMALL).setting
+    rows = list(peers.rows_of(setting, evaluator.candles))
     assert [row.combinations for row in rows] == [576, 4, 3]
     assert all(row.seconds >= 0 for row in rows)
     assert rows[1].trades > 0

@@ -1,6 +1,4 @@
-"""Count what the default grid must do at least, and what that takes on this machine.
-
-    python -m pipeline.studies.bench.floor FILE
+"""Count what the default grid must do at least, and what that takes here (`scripts/bench floor`).
 
 Counted on the candles: rows that pass a unit's thresholds, trades, days with a trade. Each costs a
 number of operations (below) and bytes that no way of walking can save. Measured on the processor:
@@ -9,23 +7,18 @@ a compiler vectorises a loop of nothing else. The quotient is a floor, not an es
 out filters, branches, gathers and everything that waits for something.
 """
 
-import argparse
 import itertools
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from time import process_time
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from gpu_engine import Bool, Float, Window, choose
+from gpu_engine import Bool, Float, Window
 from pipeline.cli.console import Console
 from pipeline.executors.share import allowed_cores
-from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search import Evaluator
-from pipeline.studies.bench.timing import Training
 
 #: Of a row that passes, for one exit setting: is the position closed, is the day blocked, is the
 #: exit inside the window.
@@ -132,35 +125,17 @@ def _best(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def print_floor(console: Console, evaluator: Evaluator) -> None:
     """Print the counts, the rates and the floor."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.bench.floor")
-    parser.add_argument("data", type=Path, metavar="FILE")
-    path = parser.parse_args(arguments).data
-    raw = read_file(path)
-    candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
-    counts = count(Training.default().setting.evaluator(candles, choose("numba").backend))
-    cores = allowed_cores()
+    counts, cores = count(evaluator), allowed_cores()
     operations, bytes_ = (cores * rate for rate in rates())
-    console = Console()
     console.print(
         f"{counts.units:,} units of {counts.exits} exit settings; {counts.rows:,} rows pass;"
         f" {counts.trades:,} trades on {counts.days:,} days with a trade"
     )
+    rows = (("operations", counts.operations, operations), ("bytes", counts.bytes, bytes_))
     console.table(
-        f"{path.name}, {cores} cores",
+        f"{cores} cores",
         ("", "counted", "a second", "floor, ms"),
-        [
-            (
-                "operations",
-                f"{counts.operations:,}",
-                f"{operations:.2g}",
-                f"{1e3 * counts.operations / operations:.1f}",
-            ),
-            ("bytes", f"{counts.bytes:,}", f"{bytes_:.2g}", f"{1e3 * counts.bytes / bytes_:.1f}"),
-        ],
+        [(name, f"{n:,}", f"{rate:.2g}", f"{1e3 * n / rate:.1f}") for name, n, rate in rows],
     )
-
-
-if __name__ == "__main__":
-    main()

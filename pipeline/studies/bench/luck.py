@@ -16,7 +16,7 @@ import numpy as np
 from gpu_engine import Candles, Float, Int32
 from pipeline.cli.console import Console
 from pipeline.search.backends import named_backend
-from pipeline.studies.bench.timing import Training
+from pipeline.studies.bench.training import Training
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.bootstrap import stationary_indices
 from pipeline.validation.luck import MOST_HELD

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
-from pipeline.studies.bench.timing import Training
+from pipeline.studies.bench.training import Training
 
 
 def pack(source: Path, path: Path) -> None:

@@ -1,6 +1,4 @@
-"""Time other programs on the same entries and exits, where they are installed.
-
-    python -m pipeline.studies.bench.peers FILE
+"""Time other programs on the same entries and exits, where installed (`scripts/bench peers`).
 
 A peer is no dependency of this project: install those that you want to see into an environment of
 their own beside it (``pip install -e . vectorbt backtesting``). Each is given the entries of one
@@ -11,11 +9,9 @@ counted for none. Seconds are those of all processors: some programs use one, so
 They do not follow the same rules within a bar, so that numbers of trades differ; all are printed.
 """
 
-import argparse
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from time import process_time
 from typing import Any, NamedTuple
 
@@ -23,12 +19,12 @@ import numpy as np
 
 from gpu_engine import Bool, Candles, Float, ScoreRule, Window, choose
 from pipeline.cli.console import Console
-from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search import Evaluator, Scores
 from pipeline.strategies.liquidity_sweep import STRATEGY
-from pipeline.studies.bench.timing import Training
+from pipeline.studies.bench.setting import Setting
 
+#: Backends that stand for this engine.
+ENGINES = ("numba", "reference")
 #: Trials of an Optuna study.
 TRIALS = 200
 
@@ -176,20 +172,20 @@ def optuna(evaluator: Evaluator) -> Row:
     return Row(f"Optuna {library.__version__} TPE over this engine", TRIALS, seconds, None)
 
 
-def ours(evaluator: Evaluator, backend: str, points: Float | None) -> Row:
+def ours(evaluator: Evaluator, points: Float | None) -> Row:
     """Score the whole default grid after a warm-up, or evaluate some points."""
-    window = Window(0, len(evaluator.candles))
+    window, name = Window(0, len(evaluator.candles)), f"this engine, {evaluator.backend.name}"
     if points is not None:
         trades = len(evaluator.trades(points[0], window))
         start = process_time()
         evaluator.points(points, (window,))
-        return Row(f"this engine, {backend}", len(points), process_time() - start, trades)
+        return Row(name, len(points), process_time() - start, trades)
     scores = Scores((window,), ScoreRule())
     evaluator.walk(scores, lambda n: None)
     start = process_time()
     evaluator.walk(scores, lambda n: None)
     seconds = process_time() - start
-    return Row(f"this engine, {backend}", evaluator.space.size, seconds, None)
+    return Row(name, evaluator.space.size, seconds, None)
 
 
 def is_installed(name: str) -> bool:
@@ -197,14 +193,12 @@ def is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def rows_of(candles: Candles) -> Iterator[Row]:
+def rows_of(setting: Setting, candles: Candles) -> Iterator[Row]:
     """Time every program that is installed."""
-    setting = Training.default().setting
-    evaluators = {n: setting.evaluator(candles, choose(n).backend) for n in ("numba", "reference")}
-    numba = evaluators["numba"]
-    yield ours(numba, "numba", None)
-    yield ours(evaluators["reference"], "reference", unit_points(numba)[:4])
+    numba, reference = (setting.evaluator(candles, choose(n).backend) for n in ENGINES)
     points = unit_points(numba)
+    yield ours(numba, None)
+    yield ours(reference, points[:4])
     work = unit_of(numba, points)
     peers: dict[str, Callable[[], Row]] = {
         "vectorbt": lambda: vectorbt(work),
@@ -216,17 +210,11 @@ def rows_of(candles: Candles) -> Iterator[Row]:
             yield peer()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print one line a program."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.bench.peers")
-    parser.add_argument("data", type=Path, metavar="FILE")
-    path = parser.parse_args(arguments).data
-    raw = read_file(path)
-    candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
-    rows = list(rows_of(candles))
+def print_peers(console: Console, rows: Sequence[Row]) -> None:
+    """Print one line a program; the first is this engine."""
     fastest = rows[0].combinations / rows[0].seconds
-    Console().table(
-        f"{path.name}, {len(candles):,} bars",
+    console.table(
+        "The same entries, stops and targets; seconds of all processors",
         ("program", "combinations", "CPU-s", "a CPU-s", "this engine", "trades of one"),
         [
             (
@@ -240,7 +228,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for row in rows
         ],
     )
-
-
-if __name__ == "__main__":
-    main()

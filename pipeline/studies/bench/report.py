@@ -1,89 +1,49 @@
-"""The benchmark's figures as plain values (for JSON) and as tables (for a person)."""
+"""The benchmark's figures as tables for a person."""
 
 from typing import Any
 
 from pipeline.cli.console import Console
-from pipeline.studies.bench.timing import Seconds
-
-#: Seconds for the default grid on a year of 5-minute candles with 2 cores, and bytes at the peak.
-TARGET_SECONDS = {"numba": 0.4, "numpy": 10.0}
-TARGET_PEAK = 1e9
-
-
-def grid_figures(
-    seconds: Seconds, bars: int, combinations: int, repeats: int, peak: int | None = None
-) -> dict[str, Any]:
-    """Describe passes over a grid."""
-    rate = combinations / seconds.total
-    figures: dict[str, Any] = {
-        "bars": bars,
-        "combinations": combinations,
-        "repeats": repeats,
-        "seconds": seconds._asdict(),
-        "combinations_per_second": rate,
-        "bar_combinations_per_second": rate * bars,
-    }
-    return figures if peak is None else {**figures, "peak_bytes": peak}
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:
-    """Print everything that was measured."""
-    machine, candles, parity = report["machine"], report["candles"], report["parity"]
-    print_machine(console, machine)
-    console.print(
-        f"{candles['source']}: {candles['bars']:,} bars of {candles['timeframe']};"
-        f" {report['combinations']:,} combinations"
-    )
-    console.print(
-        f"parity with reference: {parity['combinations']} random combinations,"
-        f" {parity['trades']:,} trades, no disagreement"
-    )
+    """Print what `measure_trees` measured; before it what differs between two trees."""
+    console.print(f"{report['source']}: {report['bars']:,} bars of {report['timeframe']}")
+    if "parity" in report:
+        console.print(
+            f"agreement with reference: {report['parity']['combinations']} random combinations,"
+            f" {report['parity']['trades']:,} trades, no disagreement"
+        )
+    if "changes" in report:
+        _print_changes(console, report["changes"], *report["trees"])
+    title = f"{report['trees'][0]}: median and range"
+    columns: tuple[str, ...] = ("what", "runs", "seconds", "CPU-seconds")
+    if len(report["trees"]) > 1:
+        there, here = report["trees"]
+        title = f"From {there} to {here}, in turn: medians, and the pairs' ratios with their range"
+        columns = ("what", "pairs", "seconds", "ratio", "CPU-seconds", "ratio")
+    blank = [""] * ((len(columns) - 2) // 2)
     console.table(
-        "From candles in memory to the metrics of every combination (seconds)",
-        ("backend", "events", "outcomes", "walk", "total", "target", "peak MB", "target"),
+        title,
+        columns,
         [
             (
-                name,
-                *(f"{figures['seconds'][stage]:.3f}" for stage in Seconds._fields),
-                TARGET_SECONDS.get(name, "-"),
-                f"{figures['peak_bytes'] / 1e6:.0f}",
-                f"{TARGET_PEAK / 1e6:.0f}",
+                row["what"],
+                row["runs"],
+                *_cells(row["amount"]),
+                *(_cells(row["cpu"]) if "cpu" in row else blank),
             )
-            for name, figures in report["backends"].items()
-        ],
-    )
-    _print_growth(console, report["growth"])
-    for method, run in report["walk_forward"].items():
-        console.print(
-            f"walk-forward, optimizer={method}, in process: "
-            + (
-                f"{run['seconds']:.2f} s, {run['evaluations']:,} evaluations"
-                if run
-                else "history too short"
-            )
-        )
-
-
-def print_comparison(console: Console, report: dict[str, Any]) -> None:
-    """Print what differs between two trees, then how long each takes (`compare_trees`)."""
-    there, here = report["trees"]["there"], report["trees"]["here"]
-    _print_changes(console, report["changes"], there, here)
-    console.table(
-        f"From {there} to {here}, in turn: medians, and the pairs' ratios with their range",
-        ("what", "pairs", "seconds", "ratio", "CPU-seconds", "ratio"),
-        [
-            (row["what"], row["pairs"], *_beside(row["amount"]), *_beside(row.get("cpu")))
             for row in report["rows"]
         ],
     )
 
 
-def _beside(figures: dict[str, Any] | None) -> tuple[str, str]:
-    if figures is None:
-        return "", ""
+def _cells(figures: dict[str, Any]) -> list[str]:
+    medians = " to ".join(f"{median:.3g}" for median in figures["medians"])
+    if "ratio" not in figures:
+        low, high = figures["range"]
+        return [f"{medians} ({low:.3g}-{high:.3g})"]
     low, high = figures["ratios"]
-    medians = " to ".join(f"{figures[name]:.3g}" for name in ("there", "here"))
-    return medians, f"{figures['ratio']:.2f} ({low:.2f}-{high:.2f})"
+    return [medians, f"{figures['ratio']:.2f} ({low:.2f}-{high:.2f})"]
 
 
 def _print_changes(console: Console, changes: dict[str, Any], there: str, here: str) -> None:
@@ -122,21 +82,3 @@ def print_machine(console: Console, machine: dict[str, Any]) -> None:
     place = ("cpu", "cores", "system")
     versions = ", ".join(f"{name} {value}" for name, value in machine.items() if name not in place)
     console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}")
-
-
-def _print_growth(console: Console, growth: dict[str, Any]) -> None:
-    console.table(
-        f"How time grows ({growth['backend']})",
-        ("grid", "bars", "combos", "seconds", "combos/s", "bar-combos/s"),
-        [
-            (
-                name,
-                f"{figures['bars']:,}",
-                f"{figures['combinations']:,}",
-                f"{figures['seconds']['total']:.3f}",
-                f"{figures['combinations_per_second']:,.0f}",
-                f"{figures['bar_combinations_per_second']:.3g}",
-            )
-            for name, figures in growth["grids"].items()
-        ],
-    )

@@ -1,4 +1,4 @@
-"""Measure one tree: the side of a comparison that `pipeline.studies.bench.against` starts twice.
+"""Measure one tree: the process that `pipeline.studies.bench.trees` starts for each.
 
 A process runs this file under the PYTHONPATH of the tree that it measures. The tree may be an older
 one, so this file imports only names that both have, and tries a former place where a name has
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ Work = Callable[[], object]
 
 #: Bars on which a backend warms up: Numba loads what it compiled.
 WARM_UP_BARS = 5_000
+#: Surrogate searches of each kind, as a run makes them.
 SURROGATES = 99
 
 
@@ -48,21 +49,16 @@ class _NoBackend:
         """Forget the book."""
 
 
-class Default(NamedTuple):
-    """What the default configuration searches: its grid with costs and limits, and how."""
-
-    setting: Any
-    search: Any
-
-    @classmethod
-    def of_tree(cls) -> "Default":
-        """Read the configuration of this tree."""
-        try:
-            training = imported("pipeline.studies.bench.timing:Training").default()
-            return cls(training.setting, training.search)
-        except ImportError:
-            setting = imported("pipeline.bench.setting:Setting").default()
-            return cls(setting, setting.bayesian)
+def default() -> tuple[Any, Any]:
+    """Return what the default configuration of this tree searches, and how."""
+    try:
+        training = imported(
+            "pipeline.studies.bench.training:Training", "pipeline.studies.bench.timing:Training"
+        ).default()
+    except ImportError:
+        setting = imported("pipeline.bench.setting:Setting").default()
+        return setting, setting.bayesian
+    return training.setting, training.search
 
 
 class Side:
@@ -73,7 +69,7 @@ class Side:
             columns = {name: packed[name] for name in packed.files}
         candles = imported("gpu_engine.records:Candles")
         self.candles = candles(**{**columns, "step_ms": int(columns["step_ms"])})
-        self.setting, self.search = Default.of_tree()
+        self.setting, self.search = default()
         self._choose = imported("gpu_engine.backend:choose")
         self._window = imported("gpu_engine.records:Window")
         self._work: dict[tuple[str, str], Work] = {}

@@ -1,4 +1,4 @@
-"""Two trees in one comparison: what differs is counted, and each tree answers for itself."""
+"""Trees that are timed: what differs is counted first, and each tree answers for itself."""
 
 import json
 
@@ -10,9 +10,19 @@ from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.studies.bench import __main__ as bench
 from pipeline.studies.bench import report
-from pipeline.studies.bench.against import HERE, NAMES, Row, Run, Task, Tree, compare_trees
 from pipeline.studies.bench.changes import compare_metrics, compare_trades
 from pipeline.studies.bench.side import Side, imported
+from pipeline.studies.bench.trees import (
+    HERE,
+    NAMES,
+    TASKS,
+    Row,
+    Run,
+    Task,
+    Tree,
+    measure_trees,
+    tasks_of,
+)
 from support.coarse import coarse_candles
 
 TASK = Task("events", "event tables", 1, "events")
@@ -80,8 +90,8 @@ def test_ratios_are_of_neighbours():
     """The machine slowed down between the two pairs: the ratio of both is 2."""
     figures = Row(TASK, [(Run(2.0, 4.0), Run(1.0, 1.0)), (Run(20.0, 8.0), Run(10.0, 1.0))])
     assert figures.figures()["amount"] == {
-        "there": 11.0,
-        "here": 5.5,
+        "medians": [11.0, 5.5],
+        "range": [1.0, 10.0],
         "ratio": 2.0,
         "ratios": [2.0, 2.0],
     }
@@ -94,10 +104,39 @@ def test_memory_has_no_cpu_seconds():
     assert "cpu" not in figures
 
 
+def test_one_tree_has_no_ratio():
+    figures = Row(TASK, [(Run(3.0, 1.0),), (Run(1.0, 1.0),), (Run(2.0, 1.0),)]).figures()
+    assert figures["amount"] == {"medians": [2.0], "range": [1.0, 3.0]}
+
+
+def test_tasks_of_a_backend():
+    """Those of NumPy where there are any; else those of Numba, on the other backend."""
+    names = [task.name for task in tasks_of(NAMES, "numpy", None)]
+    assert names == [
+        "numpy",
+        "events",
+        "walk_numpy",
+        "memory_numpy",
+        "train_grid",
+        "train_bayesian",
+    ]
+    cuda = tasks_of(("grid", "numpy", "walk"), "cuda", 2)
+    assert [(task.name, task.backend, task.runs) for task in cuda] == [
+        ("grid", "cuda", 2),
+        ("walk", "cuda", 2),
+    ]
+    assert tasks_of(NAMES, None, None) == list(TASKS)
+
+
 @pytest.fixture(scope="module")
-def beside_itself():
-    candles = coarse_candles(np.random.default_rng(0), 288 * 6)
-    return compare_trees(HERE, candles, (), ("grid", "memory"), 1, Console())
+def candles():
+    return coarse_candles(np.random.default_rng(0), 288 * 6)
+
+
+@pytest.fixture(scope="module")
+def beside_itself(candles):
+    tasks = tasks_of(("grid", "memory"), None, 1)
+    return measure_trees(candles, HERE, (), tasks, Console())
 
 
 def test_a_tree_beside_itself_has_no_changes(beside_itself):
@@ -112,21 +151,27 @@ def test_a_tree_beside_itself_has_no_changes(beside_itself):
 def test_every_task_that_is_asked_for_is_measured(beside_itself):
     assert json.dumps(beside_itself)
     grid, memory = beside_itself["rows"]
-    assert grid["amount"]["there"] > 0
-    assert grid["cpu"]["here"] > 0
-    assert 10 < memory["amount"]["here"] < 1000
+    assert min(grid["amount"]["medians"]) > 0
+    assert min(grid["cpu"]["medians"]) > 0
+    assert 10 < memory["amount"]["medians"][1] < 1000
 
 
 def test_what_differs_is_printed_before_the_times(beside_itself, capsys):
-    report.print_comparison(Console(), beside_itself)
+    measured = {"source": "candles", "bars": 1728, "timeframe": "5m", **beside_itself}
+    report.print_report(Console(), measured)
     printed = capsys.readouterr().out
     assert printed.index("11 of 11 metrics") < printed.index("grid, numba")
 
 
+def test_a_history_too_short_to_train_on_is_passed_over(candles, capsys):
+    tasks = tasks_of(("train_grid",), None, 1)
+    measured = measure_trees(candles, None, ("market=no_such_market",), tasks, Console())
+    assert measured["rows"] == []
+    assert "no_such_market" in capsys.readouterr().err
+
+
 def test_every_task_has_work():
-    within = [n for n in NAMES if not n.startswith(("train_", "memory", "numpy"))]
-    works = {name.removesuffix("_numpy") for name in within}
-    assert all(hasattr(Side, f"_{name}") for name in works)
+    assert all(hasattr(Side, f"_{task.task}") for task in TASKS if task.task)
 
 
 def test_a_name_that_moved_is_found_in_its_former_place():
@@ -138,11 +183,6 @@ def test_a_name_that_moved_is_found_in_its_former_place():
 def test_a_folder_that_is_no_tree_is_a_sentence(tmp_path, capsys):
     assert bench.main(["--against", str(tmp_path)]) == 2
     assert "no folder gpu_engine and no folder pipeline" in capsys.readouterr().err
-
-
-def test_pairs_must_be_made(capsys):
-    assert bench.main(["--against", str(HERE), "--pairs", "0"]) == 2
-    assert "--pairs" in capsys.readouterr().err
 
 
 def test_a_command_that_fails_says_what_it_said(tmp_path):

@@ -1,4 +1,4 @@
-"""Time this tree beside another one in the same minutes (`scripts/bench --against PATH`).
+"""Time this tree, alone or beside another one in the same minutes (`scripts/bench`).
 
 Each tree runs in processes of its own, under its own PYTHONPATH and its own Python where it has
 one. Every measurement alternates: the other tree, this one, the other, this one. A machine that
@@ -7,7 +7,6 @@ others use changes its speed within minutes, so the ratio of neighbours says mor
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,27 +37,42 @@ class Task(NamedTuple):
 
     name: str
     what: str
-    pairs: int
+    runs: int
     task: str = ""
-    backend: str = "numba"
+    backend: str = ""
+
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        return f"{self.what}, {self.backend}" if self.backend else self.what
 
 
 TASKS = (
-    Task("grid", "grid, numba", 7, "grid"),
-    Task("numpy", "grid, numpy", 3, "grid", "numpy"),
+    Task("grid", "grid", 7, "grid", "numba"),
+    Task("numpy", "grid", 3, "grid", "numpy"),
     Task("events", "event tables", 7, "events"),
-    Task("walk", "walk alone, numba", 7, "walk"),
-    Task("walk_numpy", "walk alone, numpy", 3, "walk", "numpy"),
-    Task("scores", "scores, resident, numba", 7, "scores"),
-    Task("fine", "16 x combinations", 5, "fine"),
-    Task("long", "4 x candles", 5, "long"),
-    Task("memory", "peak MB, grid, numba", 3, "grid"),
-    Task("memory_numpy", "peak MB, grid, numpy", 1, "grid", "numpy"),
-    Task("surrogates", f"2 x {side.SURROGATES} surrogates", 1, "surrogates"),
-    Task("train_grid", "train, optimizer=grid", 3),
+    Task("walk", "walk alone", 7, "walk", "numba"),
+    Task("walk_numpy", "walk alone", 3, "walk", "numpy"),
+    Task("scores", "scores, resident", 7, "scores", "numba"),
+    Task("fine", "16 x combinations", 5, "fine", "numba"),
+    Task("long", "4 x candles", 5, "long", "numba"),
+    Task("memory", "peak MB", 3, "grid", "numba"),
+    Task("memory_numpy", "peak MB", 1, "grid", "numpy"),
+    Task("surrogates", f"2 x {side.SURROGATES} surrogates", 1, "surrogates", "numba"),
+    Task("train_grid", "train, grid", 3),
     Task("train_bayesian", "train, bayesian", 3),
 )
 NAMES = tuple(task.name for task in TASKS)
+
+
+def tasks_of(names: Sequence[str], backend: str | None, runs: int | None) -> list[Task]:
+    """List the tasks called ``names``: those of one backend, or all; each so many times."""
+    chosen = [task for task in TASKS if task.name in names]
+    if backend:
+        own = [task for task in chosen if task.backend in (backend, "")]
+        others = [task._replace(backend=backend) for task in chosen if task.backend == "numba"]
+        chosen = own if any(task.backend for task in own) else others
+    return [task._replace(runs=runs or task.runs) for task in chosen]
 
 
 class Run(NamedTuple):
@@ -69,26 +83,29 @@ class Run(NamedTuple):
 
 
 class Row(NamedTuple):
-    """All pairs of one task: the other tree's run first."""
+    """All runs of one task, a tuple a time: one run a tree, the other tree's first."""
 
     task: Task
-    pairs: list[tuple[Run, Run]]
+    runs: list[tuple[Run, ...]]
 
     def figures(self) -> dict[str, Any]:
-        """Return medians of both trees and the ratios of the pairs, as plain values."""
-        result: dict[str, Any] = {"what": self.task.what, "pairs": len(self.pairs)}
+        """Return each tree's median and range, and the ratios of neighbours, as plain values."""
+        result: dict[str, Any] = {"what": self.task.label, "runs": len(self.runs)}
         for field in Run._fields:
-            there = [getattr(run, field) for run, _ in self.pairs]
-            here = [getattr(run, field) for _, run in self.pairs]
-            if all(here):
-                ratios = [a / b for a, b in zip(there, here, strict=True)]
-                result[field] = {
-                    "there": statistics.median(there),
-                    "here": statistics.median(here),
-                    "ratio": statistics.median(ratios),
-                    "ratios": [min(ratios), max(ratios)],
-                }
+            trees = np.array([[getattr(run, field) for run in runs] for runs in self.runs]).T
+            if not trees.all():
+                continue
+            result[field] = {"medians": np.median(trees, axis=1).tolist()}
+            result[field]["range"] = [trees[-1].min(), trees[-1].max()]
+            if len(trees) == 2:
+                ratios = trees[0] / trees[1]
+                result[field]["ratio"] = float(np.median(ratios))
+                result[field]["ratios"] = [ratios.min(), ratios.max()]
         return result
+
+
+class TrainingRefusedError(UserError):
+    """``scripts/train`` ended with another status than 0; the message has what it said."""
 
 
 class Tree:
@@ -125,7 +142,7 @@ class Tree:
         work = partial(subprocess.run, command, capture_output=True, check=False, **options)
         taken = side.timed(lambda: done.append(work()))
         if done[0].returncode:
-            raise UserError(
+            raise TrainingRefusedError(
                 f"{self.path}: {' '.join(words)} ended with status {done[0].returncode}:\n"
                 + done[0].stderr[-2000:]
             )
@@ -179,107 +196,85 @@ class SideProcess:
         return told
 
 
-def compare_trees(
-    path: Path,
-    candles: Candles,
-    words: Sequence[str],
-    names: Sequence[str],
-    pairs: int | None,
-    console: Console,
-) -> dict[str, Any]:
-    """Compare the tree at ``path`` with this one, figures first, then time.
+class Measurement(NamedTuple):
+    """Trees on one history: this one last. ``words`` tell ``scripts/train`` of the same history."""
 
-    Parameters
-    ----------
-    words : sequence of str
-        What ``scripts/train`` is told, but for the optimizer.
-    names : sequence of str
-        Tasks of `TASKS` to measure.
-    pairs : int or None
-        Measurements of each task; None takes each task's own number.
-
-    Returns
-    -------
-    dict
-        ``trees`` (names), ``changes`` and ``rows``, as plain values.
-    """
-    there, here = Tree(path), Tree(HERE)
-    report: dict[str, Any] = {"trees": {"there": there.name, "here": here.name}, "rows": []}
-    with tempfile.TemporaryDirectory() as folder:
-        packed = Path(folder) / "candles.npz"
-        save_candles(candles, packed)
-        comparison = Comparison(there, here, packed, tuple(words))
-        console.note("comparing metrics of the whole grid and trades of a part")
-        report["changes"] = comparison.changes().plain()
-        for task in TASKS:
-            if task.name in names:
-                console.note(f"timing {task.what}")
-                row = comparison.measure(task, pairs or task.pairs)
-                report["rows"].append(row.figures())
-    return report
-
-
-class Comparison(NamedTuple):
-    """Two trees on one history."""
-
-    there: Tree
-    here: Tree
+    trees: tuple[Tree, ...]
     candles: Path
     words: tuple[str, ...]
 
     def changes(self) -> Changes:
         """Evaluate the whole grid and some trades in both trees and count what differs."""
         folders = []
-        for name, tree in (("there", self.there), ("here", self.here)):
-            folder = self.candles.parent / name
-            folder.mkdir()
+        for tree in self.trees:
+            folder = Path(tempfile.mkdtemp(dir=self.candles.parent))
             with tree.side(self.candles) as process:
                 process.ask(save=str(folder), backend="numba", sample=SAMPLE)
             folders.append(folder)
         return changes_between(*folders)
 
-    def measure(self, task: Task, pairs: int) -> Row:
-        """Measure one task so many times in turn."""
-        if task.name.startswith("train_"):
-            return self._alternate(task, pairs, *map(self._training(task), (self.there, self.here)))
-        if task.name.startswith("memory"):
-            return self._alternate(task, pairs, *map(self._peak(task), (self.there, self.here)))
+    def measure(self, task: Task) -> Row:
+        """Measure one task in all trees, in turn."""
         with ExitStack() as stack:
-            sides = [stack.enter_context(t.side(self.candles)) for t in (self.there, self.here)]
-            request = {"task": task.task, "backend": task.backend}
-            for some in sides:
-                some.ask(**request, run=False)
-            return self._alternate(task, pairs, *(partial(_timed, s, request) for s in sides))
+            works = [self._work(task, tree, stack) for tree in self.trees]
+            return Row(task, [tuple(work() for work in works) for _ in range(task.runs)])
 
-    def _alternate(
-        self, task: Task, pairs: int, there: Callable[[], Run], here: Callable[[], Run]
-    ) -> Row:
-        return Row(task, [(there(), here()) for _ in range(pairs)])
+    def _work(self, task: Task, tree: Tree, stack: ExitStack) -> Callable[[], Run]:
+        if not task.task:
+            return partial(self._train, tree, task.name.removeprefix("train_"))
+        request = {"task": task.task, "backend": task.backend or "numpy"}
+        if task.name.startswith("memory"):
+            return partial(self._peak, tree, request)
+        process = stack.enter_context(tree.side(self.candles))
+        process.ask(**request, run=False)
+        return partial(_timed, process, request)
 
-    def _peak(self, task: Task) -> Callable[[Tree], Callable[[], Run]]:
-        def peak(tree: Tree) -> Run:
-            with tree.side(self.candles) as process:
-                answer = process.ask(task=task.task, backend=task.backend)
-            return Run(answer["peak"] / 1e6, 0.0)
+    def _peak(self, tree: Tree, request: dict[str, str]) -> Run:
+        with tree.side(self.candles) as process:
+            return Run(process.ask(**request)["peak"] / 1e6, 0.0)
 
-        return lambda tree: partial(peak, tree)
+    def _train(self, tree: Tree, method: str) -> Run:
+        folder = Path(tempfile.mkdtemp(dir=self.candles.parent))
+        return tree.train([*self.words, f"optimizer={method}"], folder)
 
-    def _training(self, task: Task) -> Callable[[Tree], Callable[[], Run]]:
-        method = task.name.removeprefix("train_")
 
-        def train(tree: Tree) -> Run:
-            folder = Path(tempfile.mkdtemp(dir=self.candles.parent))
-            return tree.train([*self.words, f"optimizer={method}"], folder)
+def measure_trees(
+    candles: Candles,
+    other: Path | None,
+    words: Sequence[str],
+    tasks: Sequence[Task],
+    console: Console,
+) -> dict[str, Any]:
+    """Measure tasks in this tree, or in the tree at ``other`` and in this one, in turn.
 
-        return lambda tree: partial(train, tree)
+    ``words`` tell ``scripts/train`` of the same candles. A training that refuses them, as it does
+    a short history, is passed over with a note.
+
+    Returns
+    -------
+    dict
+        ``trees`` (names), with ``other`` also ``changes``, and ``rows``, as plain values.
+    """
+    trees = (Tree(other), Tree(HERE)) if other else (Tree(HERE),)
+    report: dict[str, Any] = {"trees": [tree.name for tree in trees]}
+    with tempfile.TemporaryDirectory() as folder:
+        packed = Path(folder) / "candles.npz"
+        columns: dict[str, Any] = {f.name: getattr(candles, f.name) for f in fields(candles)}
+        np.savez(packed, **columns)
+        measurement = Measurement(trees, packed, tuple(words))
+        if other:
+            console.note("comparing metrics of the whole grid and trades of a part")
+            report["changes"] = measurement.changes().plain()
+        report["rows"] = []
+        for task in tasks:
+            console.note(f"timing {task.label}")
+            try:
+                report["rows"].append(measurement.measure(task).figures())
+            except TrainingRefusedError as error:
+                console.note(str(error))
+    return report
 
 
 def _timed(process: SideProcess, request: dict[str, str]) -> Run:
     answer = process.ask(**request)
     return Run(answer["seconds"], answer["cpu"])
-
-
-def save_candles(candles: Candles, path: Path) -> None:
-    """Write candles where both trees read them."""
-    columns: dict[str, Any] = {f.name: getattr(candles, f.name) for f in fields(candles)}
-    np.savez(path, **columns)
