@@ -9,15 +9,18 @@ import numpy as np
 
 from gpu_engine.backend import numba_problem
 
+#: Modules of backends other than Numba's, loaded where one of them computes.
+OTHERS = ("cupy", "gpu_engine.numpy_backend")
+
 
 def kernels() -> Any:
     """Return `numba_kernels`, ready to run; None where Numba does not run.
 
-    Beside a GPU Numba is not loaded for this alone: that takes longer than the event tables of
-    many markets.
+    Where another backend computes and nobody asked for Numba, it is not loaded for this alone: that
+    takes longer than the event tables of 30 markets.
     """
     asked = numba_problem.cache_info().currsize > 0
-    return None if "cupy" in sys.modules and not asked else _kernels()
+    return _kernels() if asked or not any(name in sys.modules for name in OTHERS) else None
 
 
 @cache

@@ -124,10 +124,14 @@ def test_without_numba_there_are_no_kernels(monkeypatch):
     assert compiled._kernels.__wrapped__() is None
 
 
-def test_beside_a_gpu_numba_is_not_loaded_for_the_tables_alone(monkeypatch):
+@pytest.mark.parametrize("other", compiled.OTHERS)
+def test_beside_another_backend_numba_is_not_loaded_for_the_tables_alone(monkeypatch, other):
     asked = cache(lambda: None)
-    monkeypatch.setitem(sys.modules, "cupy", object())
     monkeypatch.setattr(compiled, "numba_problem", asked)
+    for name in compiled.OTHERS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert compiled.kernels() is not None
+    monkeypatch.setitem(sys.modules, other, object())
     assert compiled.kernels() is None
     asked()
     assert compiled.kernels() is not None
