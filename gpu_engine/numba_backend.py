@@ -5,6 +5,7 @@ is off and nothing contracts to FMA: comparisons at a threshold decide as in `re
 """
 
 import importlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,8 @@ class Loaded:
 
 def prepare() -> None:
     """Compile the kernels, or load them compiled; raise whatever Numba raises where it cannot."""
+    # OpenMP's threads spin while they wait, on cores that others have work for; they may sleep.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     numba.get_num_threads()  # starts them: where that fails, nothing need be compiled to know
     try:
         _compile()
