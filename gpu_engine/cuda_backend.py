@@ -2,27 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import layouts
 from gpu_engine.book import EventBook
+from gpu_engine.cuda_grid import units_of
 from gpu_engine.cuda_market import FIELDS, CudaMarket, in_parts
-from gpu_engine.device import MAX_BLOCKS_Y, WARP, Device
+from gpu_engine.cuda_summary import PairTables, offer_best
+from gpu_engine.device import MAX_BLOCKS_Y, Device
 from gpu_engine.grid import Grid
-from gpu_engine.outcomes import Outcomes, trades_of_rows
+from gpu_engine.outcomes import trades_of_rows
 from gpu_engine.records import METRICS, Advance, Batch, Float, Window
 from gpu_engine.scoring import ScoreRule
 from gpu_engine.summary import GridSummary, SummaryBuilder
 
-#: Combinations a warp of `strip_maxima` looks at.
-STRIP = 4096
-#: Most combinations scored at once: positions in a stretch are int32, and more is no faster.
+#: Most combinations scored at once, in whole units: no more is any faster.
 STRETCH = 1 << 24
-#: Room for candidates of the best K, in multiples of K, before the count is met exactly.
-ROOM = 4
 
 
 class CudaBackend:
@@ -35,9 +31,6 @@ class CudaBackend:
 
     def load(self, book: EventBook) -> list[CudaMarket]:
         """Send one market to every device and compute its outcomes there."""
-        supported = {"stop_distance", "target_multiple"}
-        if set(book.exits.columns()) != supported or book.costs.maker_fee or book.costs.funding:
-            raise NotImplementedError("backend cuda has only stop_distance and target_multiple yet")
         return [CudaMarket(device, book) for device in self.devices]
 
     def evaluate(
@@ -66,9 +59,7 @@ class CudaBackend:
         """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
         market, setting = loaded[0], int(batch.first_exit[0])
         rows = market.taken(batch, window)
-        entry = market.book.entry[rows]
-        outcomes = Outcomes(*(column[setting, entry] for column in market.outcomes()))
-        return trades_of_rows(market.book, rows, outcomes, setting, window)
+        return trades_of_rows(market.book, rows, market.endings(rows, setting), setting, window)
 
     def score_grid(
         self,
@@ -80,15 +71,17 @@ class CudaBackend:
         advance: Advance,
     ) -> Float:
         """Score a part in index order, float64 of shape (len(part),); NaN inadmissible."""
-        result = np.empty(len(part))
+        units = {id(market): units_of(market, grid, part) for market in loaded}
+        each, result = grid.n_exits, np.empty(len(part))
 
         def work(market: CudaMarket, first: int, after: int) -> None:
-            scores = _scores(market, grid, part[first], after - first, window, rule)
-            result[first:after] = market.device.get(scores)
-            advance(after - first)
+            scores = units[id(market)].score(market, first, after - first, window, rule)
+            result[first * each : after * each] = market.device.get(scores)
+            advance((after - first) * each)
 
-        _split(loaded, len(part), _bytes_each(rule), work, STRETCH)
-        return result
+        some, *_ = units.values()
+        _split(loaded, some.n_units, each * _bytes_each(rule), work, max(1, STRETCH // each))
+        return some.in_index_order(result)
 
     def summarise_grid(
         self,
@@ -101,17 +94,21 @@ class CudaBackend:
         advance: Advance,
     ) -> GridSummary:
         """Find best K and pair maxima of a part, in memory that does not grow with the part."""
+        units = {id(market): units_of(market, grid, part) for market in loaded}
         builders = {id(market): SummaryBuilder(grid, k) for market in loaded}
-        tables = {id(market): _PairTables(market, grid) for market in loaded}
+        tables = {id(market): PairTables(market, units[id(market)]) for market in loaded}
+        each = grid.n_exits
 
         def work(market: CudaMarket, first: int, after: int) -> None:
-            index, count = part[first], after - first
-            scores = _scores(market, grid, index, count, window, rule)
-            _offer_best(market, scores, index, count, builders[id(market)])
-            tables[id(market)].raise_to(scores, index, count)
+            own, count = units[id(market)], (after - first) * each
+            scores = own.score(market, first, after - first, window, rule)
+            place = own.place_of(first)
+            offer_best(market, own, scores, place, count, builders[id(market)])
+            tables[id(market)].raise_to(scores, place, count)
             advance(count)
 
-        _split(loaded, len(part), _bytes_each(rule), work, STRETCH)
+        some, *_ = units.values()
+        _split(loaded, some.n_units, each * _bytes_each(rule), work, max(1, STRETCH // each))
         for market in loaded:
             tables[id(market)].merge_into(builders[id(market)])
         whole, *others = builders.values()
@@ -136,104 +133,6 @@ def _evaluate(
             result[name][:, columns] = metrics[position]
 
     _split(loaded, len(batch.table), bytes_each, work)
-
-
-class _PairTables:
-    """The tables of all pairs of axes on one device, one after another.
-
-    Raises
-    ------
-    ValueError
-        When the grid has more axes than the kernel decodes.
-    """
-
-    def __init__(self, market: CudaMarket, grid: Grid) -> None:
-        if len(grid.axes) > layouts.MAX_AXES:
-            raise ValueError(
-                f"a grid is summarised over at most {layouts.MAX_AXES} axes; it has"
-                f" {len(grid.axes)}"
-            )
-        self._market = market
-        self._n_axes, sizes = len(grid.axes), np.array(grid.shape, np.int32)
-        self._pairs = list(SummaryBuilder(grid, 1).pairs)
-        cells = [int(sizes[a]) * int(sizes[b]) for a, b in self._pairs]
-        self._start = np.concatenate(([0], np.cumsum(cells))).astype(np.int64)
-        device = market.device
-        self._cells = device.put(np.full(int(self._start[-1]), -np.inf))
-        self._sizes_there, self._start_there = device.put(sizes), device.put(self._start)
-        device.synchronize()  # another thread will use them
-
-    def raise_to(self, scores: Any, first: int, count: int) -> None:
-        """Take the scores of combinations ``[first, first + count)``."""
-        self._market.run(
-            "pair_maxima",
-            count,
-            np.int64(first),
-            np.int64(count),
-            np.int32(self._n_axes),
-            self._sizes_there,
-            self._start_there,
-            scores,
-            self._cells,
-        )
-
-    def merge_into(self, builder: SummaryBuilder) -> None:
-        """Bring the tables to the host, the better of both in every cell."""
-        cells = self._market.device.get(self._cells)
-        for position, pair in enumerate(self._pairs):
-            table = builder.pairs[pair]
-            part = cells[self._start[position] : self._start[position + 1]].reshape(table.shape)
-            np.maximum(table, part, out=table)
-
-
-def _scores(
-    market: CudaMarket, grid: Grid, first: int, count: int, window: Window, rule: ScoreRule
-) -> Any:
-    """Score combinations ``[first, first + count)`` on the device."""
-    metrics = market.walk_grid(grid, first, count, window, rule.fields)
-    return market.score(dict(zip(rule.fields, metrics, strict=True)), count, rule)
-
-
-def _offer_best(
-    market: CudaMarket, scores: Any, first: int, count: int, builder: SummaryBuilder
-) -> None:
-    """Hand the builder every score that may be among the best K.
-
-    The K-th best of the strips' maxima is a bound: at least K scores reach it. The builder's own
-    bar must be passed: stretches ascend, so that a tie with it has the higher index.
-    """
-    device, strips = market.device, -(-count // STRIP)
-    maxima, admissible = device.empty(strips, np.float64), device.empty(strips, np.int32)
-    threads, arguments = strips * WARP, (np.int64(count), np.int32(STRIP), scores)
-    market.run("strip_maxima", threads, *arguments, maxima, admissible)
-    best = np.sort(device.get(maxima))[::-1]
-    reached_by_k = float(best[builder.k - 1]) if strips >= builder.k else -np.inf
-    only_above = builder.full and builder.bar >= reached_by_k
-    bound = builder.bar if only_above else reached_by_k
-    capacity = ROOM * builder.k
-    while True:
-        position, value = device.empty(capacity, np.int32), device.empty(capacity, np.float64)
-        counter = device.zeros(1, np.int32)
-        market.run(
-            "collect",
-            count,
-            np.int64(count),
-            np.float64(bound),
-            np.int32(only_above),
-            np.int32(capacity),
-            scores,
-            position,
-            value,
-            counter,
-        )
-        reached = int(device.get(counter)[0])
-        if reached <= capacity:
-            break
-        capacity = reached
-    index = first + device.get(position)[:reached].astype(np.int64)
-    # Last, so that what ran out of memory before has left no trace.
-    builder.offer(index, device.get(value)[:reached])
-    builder.admissible += int(device.get(admissible).sum(dtype=np.int64))
 
 
 def _bytes_each(rule: ScoreRule) -> int:

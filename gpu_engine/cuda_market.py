@@ -11,77 +11,57 @@ from numpy.typing import NDArray
 
 from gpu_engine import layouts
 from gpu_engine.book import EventBook
-from gpu_engine.device import Device, OutOfDeviceMemoryError
-from gpu_engine.grid import Grid
+from gpu_engine.device import Device, Options, OutOfDeviceMemoryError
 from gpu_engine.outcomes import Outcomes
 from gpu_engine.records import METRICS, Batch, Float, Int32, Window
-from gpu_engine.scoring import (
-    LEAST_POWER,
-    MAY_BE_UNDEFINED,
-    POWERS,
-    SIGNIFICANT_DIGITS,
-    ScoreRule,
-)
 
 #: Share of the free memory that the results of one launch may take.
 RESULT_SHARE = 0.5
 FIELDS = METRICS.names or ()
+ALL_FIELDS = (1 << len(FIELDS)) - 1
+#: What the kernels take for no bar and no limit.
+NEVER = np.iinfo(np.int32).max
 
 
 class CudaMarket:
-    """Candles, rows and outcomes of one `EventBook` in the memory of one device."""
+    """Candles, rows and outcomes of one `EventBook` in the memory of one device.
+
+    ``record`` is what every kernel that reads rows is passed; ``last_units`` are those of the last
+    grid (`gpu_engine.cuda_grid.units_of`).
+    """
 
     def __init__(self, device: Device, book: EventBook) -> None:
         self.device, self.book = device, book
-        self._arrays = {name: device.put(array) for name, array in _host_arrays(book).items()}
-        self._n_outcomes = len(book.entries.bar) * len(book.exits)
-        self._arrays["outcomes"] = device.empty(self._n_outcomes, layouts.OUTCOME)
-        self._arrays["price"] = device.empty(self._n_outcomes, np.float64)
-        self._arrays["reason"] = device.empty(self._n_outcomes, np.int8)
+        self._sent: list[Any] = []
+        self.last_units: Any = None
         self._rules = _rules(book)
-        self._market = self._record()
-        self._compute_outcomes()
+        self._priced = (
+            self._kept(layouts.BARS, _bars(book), count=len(book.candles)),
+            self._kept(layouts.ENTRIES, _entries(book)),
+            self._kept(layouts.EXITS, _exits(book), count=len(book.exits)),
+        )
+        n_outcomes = len(book.entries.bar) * len(book.exits)
+        self._outcomes = device.empty(n_outcomes, layouts.OUTCOME)
+        self.record = self._kept(
+            layouts.MARKET,
+            _rows(book),
+            outcomes=device.address(self._outcomes),
+            n_rows=len(book.signal_bar),
+            n_exits=len(book.exits),
+        )
+        outcomes = (np.int64(n_outcomes), self._outcomes)
+        self.run("outcomes", n_outcomes, *self._priced, self._rules, *outcomes)
         device.synchronize()  # other threads will use them
 
     def walk(self, batch: Batch, windows: tuple[Window, ...]) -> Float:
         """Compute all metrics of a batch, float64 of shape (fields, W, len(batch))."""
         record, arrays = self._batch(batch)
         result = self.device.empty((len(FIELDS), len(windows), len(batch)), np.float64)
-        arguments = (record, np.int64(len(batch)), np.int32((1 << len(FIELDS)) - 1), result)
-        self._launch("walk_batch", (len(batch), len(windows)), windows, *arguments)
+        arguments = (record, np.int64(len(batch)), result)
+        self.run_in("walk_batch", (len(batch), len(windows)), windows, *arguments)
         metrics = self.device.get(result)
         del arrays  # the kernel has read them
         return metrics
-
-    def walk_grid(
-        self, grid: Grid, first: int, count: int, window: Window, fields: tuple[str, ...]
-    ) -> Any:
-        """Compute some metrics of combinations ``[first, first + count)``, on the device.
-
-        Of shape (fields, count); ``fields`` in the order of `METRICS`.
-        """
-        record, arrays = self._grid(grid)
-        mask = sum(1 << FIELDS.index(name) for name in fields)
-        result = self.device.empty((len(fields), count), np.float64)
-        arguments = (record, np.int64(first), np.int64(count), np.int32(mask), result)
-        self._launch("walk_grid", (count, 1), (window,), *arguments)
-        del arrays  # memory is freed in the order of the stream
-        return result
-
-    def score(self, metrics: Mapping[str, Any], count: int, rule: ScoreRule) -> Any:
-        """Score ``count`` combinations there, from the metrics `ScoreRule.fields` on the device."""
-        record = np.zeros((), layouts.RULE)
-        record["minimise"] = rule.minimise
-        record["may_be_undefined"] = rule.objective in MAY_BE_UNDEFINED
-        record["significant_digits"] = SIGNIFICANT_DIGITS
-        record["least_power"] = LEAST_POWER
-        record["min_trades"] = rule.min_trades
-        record["powers"] = self.device.address(self._arrays["powers"])
-        profit = "net_profit" if rule.objective in MAY_BE_UNDEFINED else rule.objective
-        columns = [metrics[name] for name in (rule.objective, "sample_size", profit)]
-        scores = self.device.empty(count, np.float64)
-        self.run("score", count, np.int64(count), record, *columns, scores)
-        return scores
 
     def daily_returns(self, batch: Batch, window: Window) -> Float:
         """Compute daily equity returns, float64 of shape (len(batch), D)."""
@@ -89,7 +69,7 @@ class CudaMarket:
         record, arrays = self._batch(batch)
         daily = self.device.zeros((len(batch), n_days), np.float64)
         arguments = (record, np.int64(len(batch)), daily)
-        self._launch("walk_daily", (len(batch), 1), (window,), *arguments)
+        self.run_in("walk_daily", (len(batch), 1), (window,), *arguments)
         returns = self.device.get(daily)
         del arrays
         return returns
@@ -99,98 +79,76 @@ class CudaMarket:
         record, arrays = self._batch(batch)
         rows = self.device.empty(max(1, len(self.book.signal_bar)), np.int32)
         count = self.device.zeros(1, np.int32)
-        self._launch("walk_taken", (1, 1), (window,), record, rows, count)
-        taken: Int32 = self.device.get(rows)[: int(self.device.get(count)[0])]
+        self.run_in("walk_taken", (1, 1), (window,), record, rows, count)
+        taken: Int32 = self.device.get(rows[: int(self.device.get(count)[0])])
         del arrays
         return taken
 
-    def outcomes(self) -> Outcomes:
-        """Copy all outcomes to the host, exit setting by entry."""
-        shape = (len(self.book.entries.bar), len(self.book.exits))
-        raw = self.device.get(self._arrays["outcomes"]).view(layouts.OUTCOME).reshape(shape).T
-        return Outcomes(
-            exit_bar=raw["exit_bar"],
-            reason=self.device.get(self._arrays["reason"]).reshape(shape).T,
-            price=self.device.get(self._arrays["price"]).reshape(shape).T,
-            ret=raw["ret"],
-        )
+    def endings(self, rows: Int32, setting: int) -> Outcomes:
+        """Say how some rows end under one exit setting, arrays of shape (m,); ``ret`` is not."""
+        entry, count = self.device.put(self.book.entry[rows]), len(rows)
+        columns = [self.device.empty(count, kind) for kind in (np.int32, np.int8, np.float64)]
+        arguments = (np.int32(count), entry, np.int32(setting), *columns)
+        self.run("endings", count, *self._priced, self._rules, *arguments)
+        exit_bar, reason, price = (self.device.get(column) for column in columns)
+        return Outcomes(exit_bar, reason, price, ret=np.full(count, np.nan))
 
     def run(self, kernel: str, threads: int, *arguments: Any) -> None:
-        """Launch a kernel that needs nothing of the market."""
+        """Launch a kernel that walks nothing."""
         if threads:
-            self.device.launch(kernel, len(self.book.senses), (threads, 1), arguments)
+            self.device.launch(kernel, self._options(ALL_FIELDS), (threads, 1), arguments)
 
-    def _compute_outcomes(self) -> None:
-        bars = ("open", "high", "low", "close", "day", "filled")
-        entries = ("entry_bar", "entry_side", "entry_atr", "entry_price")
-        names = (*bars, *entries, "stop_distance", "target_multiple")
-        self.run(
-            "outcomes",
-            self._n_outcomes,
-            np.int64(self._n_outcomes),
-            np.int32(len(self.book.exits)),
-            np.int32(len(self.book.candles)),
-            *(self._arrays[name] for name in names),
-            self._rules,
-            *(self._arrays[name] for name in ("outcomes", "price", "reason")),
-        )
-
-    def _launch(
-        self, kernel: str, threads: tuple[int, int], windows: tuple[Window, ...], *arguments: Any
+    def run_in(
+        self,
+        kernel: str,
+        threads: tuple[int, int],
+        windows: tuple[Window, ...],
+        *arguments: Any,
+        fields: int = ALL_FIELDS,
     ) -> None:
+        """Launch a kernel that walks the market in some windows; ``fields`` is a bit mask."""
         if not (threads[0] and threads[1]):
             return
-        sent = self.device.put(layouts.window_rows(self.book.candles, windows))
-        every = (self._market, self._rules, sent, *arguments)
-        self.device.launch(kernel, len(self.book.senses), threads, every)
+        book = self.book
+        sent = self.device.put(layouts.window_rows(book.candles, windows, book.funding))
+        every = (self.record, self._rules, sent, *arguments)
+        self.device.launch(kernel, self._options(fields), threads, every)
 
-    def _record(self) -> NDArray[Any]:
-        market = np.zeros((), layouts.MARKET)
-        for name in ("row_start", "rows", "features", "outcomes", "entry_side", "entry_price"):
-            market[name] = self.device.address(self._arrays[name])
-        market["n_rows"] = len(self.book.signal_bar)
-        market["n_exits"] = len(self.book.exits)
-        return market
+    def pointing(
+        self, layout: np.dtype[Any], arrays: Mapping[str, NDArray[Any] | None], **numbers: int
+    ) -> tuple[NDArray[Any], list[Any]]:
+        """Send arrays; return a record of their addresses, 0 for None, and of ``numbers``.
+
+        The arrays come with it: they must outlive the launches that read them.
+        """
+        record, sent = np.zeros((), layout), []
+        for name, array in arrays.items():
+            if array is not None:
+                sent.append(self.device.put(array))
+                record[name] = self.device.address(sent[-1])
+        for name, number in numbers.items():
+            record[name] = number
+        return record, sent
+
+    def _options(self, fields: int) -> Options:
+        return Options(len(self.book.senses), fields)
+
+    def _kept(
+        self, layout: np.dtype[Any], arrays: Mapping[str, NDArray[Any] | None], **numbers: int
+    ) -> NDArray[Any]:
+        """Return a record whose arrays live as long as the market."""
+        record, sent = self.pointing(layout, arrays, **numbers)
+        self._sent += sent
+        return record
 
     def _batch(self, batch: Batch) -> tuple[NDArray[Any], list[Any]]:
-        """Return the batch as a record, and its arrays, which must outlive the launch."""
-        arrays: dict[str, NDArray[Any]] = {
+        """Return the batch as a record, and its arrays."""
+        arrays: dict[str, NDArray[Any] | None] = {
             "table": batch.table,
             "thresholds": batch.thresholds * self.book.senses,
             "first_exit": batch.first_exit,
         }
-        record, sent = self._pointing(layouts.BATCH, arrays)
-        record["exits_per_unit"] = batch.exits_per_unit
-        return record, sent
-
-    def _grid(self, grid: Grid) -> tuple[NDArray[Any], list[Any]]:
-        """Return the grid as a record, and its arrays, which must outlive the launch."""
-        first = np.concatenate(([0], np.cumsum(grid.shape)[:-1]))
-        values = [
-            axis.values * (self.book.senses[axis.threshold] if axis.kind == "threshold" else 1.0)
-            for axis in grid.axes
-        ]
-        arrays: dict[str, NDArray[Any]] = {
-            "size": np.array(grid.shape, np.int32),
-            "table_stride": grid.strides(grid.of_kind("structural")).astype(np.int32),
-            "exit_stride": grid.strides(grid.of_kind("exit")).astype(np.int32),
-            "threshold": np.array([axis.threshold for axis in grid.axes], np.int32),
-            "first_value": first.astype(np.int32),
-            "values": np.concatenate(values),
-        }
-        record, sent = self._pointing(layouts.GRID, arrays)
-        record["n_axes"] = len(grid.axes)
-        return record, sent
-
-    def _pointing(
-        self, layout: np.dtype[Any], arrays: dict[str, NDArray[Any]]
-    ) -> tuple[NDArray[Any], list[Any]]:
-        record = np.zeros((), layout)
-        sent = []
-        for name, array in arrays.items():
-            sent.append(self.device.put(array))
-            record[name] = self.device.address(sent[-1])
-        return record, sent
+        return self.pointing(layouts.BATCH, arrays, exits_per_unit=batch.exits_per_unit)
 
 
 def in_parts(
@@ -229,40 +187,65 @@ def in_parts(
             first = after
 
 
-def _host_arrays(book: EventBook) -> dict[str, NDArray[Any]]:
-    """Collect everything a market sends, by the name that kernels give it."""
-    candles, entries = book.candles, book.entries
-    rows = np.zeros(len(book.signal_bar), layouts.ROW)
-    rows["entry_bar"] = entries.bar[book.entry]
-    rows["entry_day"] = candles.day[rows["entry_bar"]]
-    rows["setup_bar"] = book.setup_bar
-    rows["entry"] = book.entry
+def _bars(book: EventBook) -> dict[str, NDArray[Any] | None]:
+    candles = book.candles
     return {
         "open": candles.open,
         "high": candles.high,
         "low": candles.low,
         "close": candles.close,
+        "funding": book.funding,
         "day": candles.day,
         "filled": candles.filled.astype(np.int8),
+    }
+
+
+def _entries(book: EventBook) -> dict[str, NDArray[Any] | None]:
+    entries = book.entries
+    leave = np.full(len(entries.bar), NEVER, np.int32)
+    if entries.exit_signal_bar is not None:
+        signal = entries.exit_signal_bar
+        leave = np.where(signal >= 0, signal + 1, NEVER).astype(np.int32)
+    return {
+        "bar": entries.bar,
+        "side": entries.side,
+        "atr": entries.atr,
+        "price": entries.price,
+        "stop_level": entries.stop_level,
+        "target_level": entries.target_level,
+        "leave": leave,
+    }
+
+
+def _exits(book: EventBook) -> dict[str, NDArray[Any] | None]:
+    names = [name for name in layouts.EXITS.names or () if name not in ("holding", "count")]
+    columns: dict[str, NDArray[Any] | None] = {name: book.exits.column(name) for name in names}
+    return columns | {"holding": book.exits.holding(book.risk.max_holding_bars)}
+
+
+def _rows(book: EventBook) -> dict[str, NDArray[Any] | None]:
+    entries = book.entries
+    rows = np.zeros(len(book.signal_bar), layouts.ROW)
+    rows["entry_bar"] = entries.bar[book.entry]
+    rows["entry_day"] = book.candles.day[rows["entry_bar"]]
+    rows["setup_bar"] = book.setup_bar
+    rows["entry"] = book.entry
+    paid = np.zeros(len(book.candles)) if book.funding is None else book.funding
+    return {
         "row_start": book.row_start,
         "rows": rows,
         "features": book.features,
-        "entry_bar": entries.bar,
         "entry_side": entries.side,
-        "entry_atr": entries.atr,
         "entry_price": entries.price,
-        "stop_distance": book.exits.column("stop_distance"),
-        "target_multiple": book.exits.column("target_multiple"),
-        "powers": POWERS,
+        "entry_funding": paid[entries.bar],
     }
 
 
 def _rules(book: EventBook) -> NDArray[Any]:
     risk, costs = book.risk, book.costs
     rules = np.zeros((), layouts.RULES)
-    rules["fee_rate"], rules["slippage"] = costs.fee_rate, costs.slippage
-    rules["fraction"] = risk.position_fraction
+    rules["fee_rate"], rules["target_fee"] = costs.fee_rate, costs.target_fee
+    rules["slippage"], rules["fraction"] = costs.slippage, risk.position_fraction
     rules["max_daily_loss"] = np.inf if risk.max_daily_loss is None else risk.max_daily_loss
-    rules["losses_limit"] = risk.consecutive_losses_limit or 0
-    rules["max_holding_bars"] = risk.max_holding_bars or 0
+    rules["losses_limit"] = risk.consecutive_losses_limit or NEVER
     return rules

@@ -8,7 +8,7 @@ import importlib.util
 import textwrap
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,13 +18,20 @@ from gpu_engine.layouts import MAX_AXES
 KERNELS = Path(__file__).parent / "kernels"
 #: Options of every compiler of the kernels; comparisons at a threshold must not be contracted.
 OPTIONS = ("--fmad=false", "-std=c++17")
-SOURCES = ("outcomes", "walk", "reduce")
+SOURCES = ("outcomes", "walk", "units", "reduce")
 #: Threads of a block, most first: the kernels' registers leave room for several blocks of 128.
 BLOCK_SIZES = (128, 64, 32)
 #: Threads that run together on every CUDA device; blocks are whole warps.
 WARP = 32
 #: Most blocks of a launch along x and y, on every CUDA device.
 MAX_BLOCKS_X, MAX_BLOCKS_Y = (1 << 31) - 1, (1 << 16) - 1
+
+
+class Options(NamedTuple):
+    """What the text of a kernel leaves open: thresholds of a unit, and a bit mask of metrics."""
+
+    n_thresholds: int
+    fields: int
 
 
 class OutOfDeviceMemoryError(MemoryError):
@@ -68,7 +75,7 @@ class Device(Protocol):
         ...
 
     def launch(
-        self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
+        self, kernel: str, options: Options, threads: tuple[int, int], arguments: tuple[Any, ...]
     ) -> None:
         """Run ``kernel`` on at least ``threads`` threads (x, y); blocks are `block_size` by 1.
 
@@ -128,18 +135,19 @@ class CupyDevice:
             return int(free) + int(self._cupy.get_default_memory_pool().free_bytes())
 
     def launch(
-        self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
+        self, kernel: str, options: Options, threads: tuple[int, int], arguments: tuple[Any, ...]
     ) -> None:
         """Run a kernel; errors of an earlier one surface here or at the next copy."""
         with self._device:
             size = block_size(threads, self._properties["multiProcessorCount"])
             blocks = (-(-threads[0] // size), threads[1])
-            self._kernels(kernel, n_thresholds)(blocks, (size,), arguments)
+            self._kernels(kernel, options)(blocks, (size,), arguments)
 
-    def _compile(self, kernel: str, n_thresholds: int) -> Any:
-        text = (KERNELS / f"{source_of(kernel)}.cu").read_text("utf-8")
-        options = (*OPTIONS, f"-I{KERNELS}", *definitions(n_thresholds))
-        return self._module(text, options).get_function(kernel)
+    def _compile(self, kernel: str, options: Options) -> Any:
+        source = source_of(kernel)
+        text = (KERNELS / f"{source}.cu").read_text("utf-8")
+        every = (*OPTIONS, f"-I{KERNELS}", *definitions(source, options))
+        return self._module(text, every).get_function(kernel)
 
     def _module(self, text: str, options: tuple[str, ...]) -> Any:
         return self._cupy.RawModule(code=text, options=options)
@@ -180,16 +188,23 @@ def source_of(kernel: str) -> str:
     raise KeyError(f"no kernel is called {kernel}")
 
 
-def definitions(n_thresholds: int) -> tuple[str, ...]:
-    """Return what the kernels' text leaves open, as options of every compiler, and its digest.
+def definitions(source: str, options: Options) -> tuple[str, ...]:
+    """Return what a source's text leaves open, as options of every compiler, and its digest.
 
-    The digest is of all files: a cache of compiled kernels that goes by text and options, as CuPy's
-    does, would not see an edit of a header.
+    Sources that do not walk are the same for all options. The digest is of all files: a cache of
+    compiled kernels that goes by text and options, as CuPy's does, would not see an edit of a
+    header.
     """
     digest = hashlib.sha256()
     for path in sorted(KERNELS.iterdir()):
         digest.update(path.read_bytes())
-    defined = {"N_THRESHOLDS": n_thresholds, "MAX_AXES": MAX_AXES, "DIGEST": digest.hexdigest()}
+    walks = source in ("walk", "units")
+    defined = {
+        "N_THRESHOLDS": options.n_thresholds if walks else 0,
+        "FIELDS": options.fields if walks else 0,
+        "MAX_AXES": MAX_AXES,
+        "DIGEST": digest.hexdigest(),
+    }
     return tuple(f"-D{name}={value}" for name, value in defined.items())
 
 

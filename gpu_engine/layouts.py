@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.records import Candles, Window
+from gpu_engine.records import Candles, Float, Window
 
 #: Most axes of a grid that `pair_maxima` decodes; the kernels are compiled with it.
 MAX_AXES = 16
@@ -24,17 +24,25 @@ def _record(fields: str) -> np.dtype[Any]:
 
 OUTCOME = _record("ret f8, exit_bar i4, exit_day i4")
 ROW = _record("entry_bar i4, entry_day i4, setup_bar i4, entry i4")
-WINDOW = _record("start i4, end i4, first_day i4, n_days i4, last_close f8")
+WINDOW = _record("start i4, end i4, first_day i4, n_days i4, last_close f8, last_funding f8")
 RULES = _record(
-    "fee_rate f8, slippage f8, fraction f8, max_daily_loss f8, losses_limit i4, max_holding_bars i4"
+    "fee_rate f8, target_fee f8, slippage f8, fraction f8, max_daily_loss f8, losses_limit i4"
 )
 MARKET = _record(
     "row_start u8, rows u8, features u8, outcomes u8, entry_side u8, entry_price u8,"
-    " n_rows i8, n_exits i4"
+    " entry_funding u8, n_rows i8, n_exits i4"
+)
+BARS = _record("open u8, high u8, low u8, close u8, funding u8, day u8, filled u8, count i4")
+ENTRIES = _record("bar u8, side u8, atr u8, price u8, stop_level u8, target_level u8, leave u8")
+EXITS = _record(
+    "stop_distance u8, stop_fraction u8, stop_offset u8, target_multiple u8, target_distance u8,"
+    " target_fraction u8, target_reach u8, break_even_trigger u8, trail_activation u8,"
+    " trail_distance u8, holding u8, count i4"
 )
 BATCH = _record("table u8, thresholds u8, first_exit u8, exits_per_unit i4")
-GRID = _record(
-    "size u8, table_stride u8, exit_stride u8, threshold u8, first_value u8, values u8, n_axes i4"
+PLACES = _record(
+    "order u8, size u8, stride u8, table_stride u8, threshold u8, first_mask u8, n_axes i4,"
+    " n_unit_axes i4, n_exits i4, lanes i4"
 )
 #: What `score` in reduce.cu applies; the rule itself is `gpu_engine.scoring`.
 RULE = _record(
@@ -48,16 +56,23 @@ RECORDS = {
     "Window": WINDOW,
     "Rules": RULES,
     "Market": MARKET,
+    "Bars": BARS,
+    "Entries": ENTRIES,
+    "Exits": EXITS,
     "Batch": BATCH,
-    "Grid": GRID,
+    "Places": PLACES,
     "Rule": RULE,
 }
 
 
-def window_rows(candles: Candles, windows: Sequence[Window]) -> NDArray[Any]:
-    """Return the windows as `WINDOW` records, shape (W,)."""
+def window_rows(
+    candles: Candles, windows: Sequence[Window], funding: Float | None = None
+) -> NDArray[Any]:
+    """Return the windows as `WINDOW` records, shape (W,); ``funding`` is that of `EventBook`."""
     rows = np.zeros(len(windows), WINDOW)
     for position, window in enumerate(windows):
         day, close = candles.day[window.start], candles.close[window.end - 1]
-        rows[position] = (window.start, window.end, day, candles.days_of(window), close)
+        paid = 0.0 if funding is None else funding[window.end - 1]
+        days = candles.days_of(window)
+        rows[position] = (window.start, window.end, day, days, close, paid)
     return rows

@@ -1,15 +1,20 @@
-// What the kernels share: records as they lie in device memory, and the walk of one combination.
+// What the kernels share: records as they lie in device memory, what a trade does to an account, and
+// the walk of one combination.
 //
 // Compiled by NVRTC or nvcc with --fmad=false, so that a comparison at a threshold decides as it does
 // on a CPU; where there is no device, the tests run their PTX on the CPU (tests/support/ptx).
-// N_THRESHOLDS and MAX_AXES are compile-time options (gpu_engine/device.py).
-// All arithmetic is float64.
+// N_THRESHOLDS, FIELDS and MAX_AXES are compile-time options (gpu_engine/device.py). All arithmetic is
+// float64. Python sees the records in gpu_engine/layouts.py.
 #pragma once
 
 // A deviation of daily returns at or below this part of the largest is rounding (gpu_engine/metrics.py).
 #define NO_DEVIATION 1e-12
-
+// A product decides whether a comparison can hold at all, with room for rounding; only then is the
+// quotient of the rules computed, since division is the dearest step of a trade.
+#define NEARLY (1.0 + 1e-12)
 #define UNDEFINED __longlong_as_double(0x7ff8000000000000LL)
+#define INFINITE __longlong_as_double(0x7ff0000000000000LL)
+#define NEVER 0x7fffffff
 
 // Exit reasons, in the order in which they are tried (exits rules §5); records.REASONS.
 enum Reason { STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END };
@@ -20,15 +25,16 @@ enum Field {
     WIN_RATE, AVG_WIN, AVG_LOSS, PROFIT_FACTOR, N_DAYS, N_FIELDS
 };
 
-// What the walk reads of an outcome: 16 bytes, one load. The exit's day saves a dependent look-up.
-struct Outcome {
+// What the walk reads of an outcome: 16 bytes, one load. The exit's day saves a dependent look-up. The
+// exit bar of a row that its setting drops is -1 (exits rules §3).
+struct alignas(16) Outcome {
     double ret;
     int exit_bar;
     int exit_day;
 };
 
 // What the walk reads of an event row: 16 bytes, one load.
-struct Row {
+struct alignas(16) Row {
     int entry_bar;
     int entry_day;
     int setup_bar;
@@ -42,16 +48,18 @@ struct Window {
     int first_day;
     int n_days;
     double last_close;
+    double last_funding;  // sum of the rates up to the last bar; 0 on spot
 };
 
-// Costs and limits (fills rules §6, §9); max_daily_loss is +inf and losses_limit 0 when switched off.
+// Costs and limits (fills rules §9, exits rules §6); max_daily_loss is +inf and losses_limit NEVER when
+// switched off.
 struct Rules {
     double fee_rate;
+    double target_fee;
     double slippage;
     double fraction;
     double max_daily_loss;
     int losses_limit;
-    int max_holding_bars;
 };
 
 // The market on the device: rows of all tables one after another, outcomes entry by exit setting.
@@ -62,139 +70,172 @@ struct Market {
     const Outcome* outcomes; // outcomes[entry * n_exits + setting]
     const signed char* entry_side;
     const double* entry_price;
+    const double* entry_funding;  // sum of the rates up to the entry bar
     long long n_rows;
     int n_exits;
 };
 
-struct Combination {
-    int table;
-    int setting;
-    double thresholds[N_THRESHOLDS > 0 ? N_THRESHOLDS : 1];  // C++ has no empty arrays
-};
-
-__device__ inline double net_return(double side, double entry, double price, double fee_rate) {
-    return side * (price - entry) / entry - (fee_rate + fee_rate * price / entry);  // exits rules §6
+__device__ inline double net_return(double side, double entry, double price, double entry_fee,
+                                    double exit_fee, double funding) {
+    return side * (price - entry) / entry - (entry_fee + exit_fee * price / entry) - side * funding;
 }
 
-__device__ inline bool passes(const Market& market, long long row, const Combination& c) {
-    for (int k = 0; k < N_THRESHOLDS; ++k)
-        if (!(market.features[k * market.n_rows + row] >= c.thresholds[k])) return false;  // NaN fails
-    return true;
+// One load of 16 bytes; the compiler makes two of a double and two ints.
+__device__ inline Outcome load(const Outcome* outcome) {
+    int4 words = *(const int4*)outcome;
+    return {__hiloint2double(words.y, words.x), words.z, words.w};
 }
 
 // First row of [lo, hi) whose entry bar is at or after `bar`.
-__device__ inline long long first_entry(const Row* rows, long long lo, long long hi, int bar) {
+__device__ inline int first_entry(const Row* rows, int lo, int hi, int bar) {
     while (lo < hi) {
-        long long middle = (lo + hi) / 2;
+        int middle = (lo + hi) / 2;
         if (rows[middle].entry_bar < bar) lo = middle + 1; else hi = middle;
     }
     return lo;
 }
 
-// Totals of a walk, from which every metric follows. Daily returns are summed as differences from the
-// first of them: squares of the returns themselves would cancel where all days are nearly equal.
-struct Walk {
-    double equity, drawdown, shift, apart, apart_squares, downside_squares, won, lost, largest;
-    int traded_days, trades, wins;
+// Rows of a table that may be entered in a window: e = r + 1 > t >= start, and e < end.
+struct Range {
+    int first, after;
 
-    __device__ void close_day(double day_return) {
-        if (traded_days == 0) shift = day_return;
-        ++traded_days;
-        double difference = day_return - shift;
-        apart += difference;
-        apart_squares += difference * difference;
-        if (day_return < 0.0) downside_squares += day_return * day_return;
-        if (fabs(day_return) > largest) largest = fabs(day_return);
+    __device__ Range(const Market& market, const Window& window, int table) {
+        int lo = (int)market.row_start[table], hi = (int)market.row_start[table + 1];
+        first = first_entry(market.rows, lo, hi, window.start + 1);
+        after = first_entry(market.rows, first, hi, window.end);
     }
 };
 
-// Trade one combination through one window (fills rules §6, §8, §9). `daily` (n_days) and `taken` (rows) are
-// written when they are not null.
-__device__ inline Walk walk(const Market& market, const Rules& rules, const Window& window,
-                            const Combination& c, double* daily, int* taken) {
-    Walk w = {1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0};
-    double peak = 1.0, day_open = 1.0;
-    int last_exit = -1, blocked_day = -1, current_day = -1, streak = 0;
-    long long lo = market.row_start[c.table], hi = market.row_start[c.table + 1];
-    lo = first_entry(market.rows, lo, hi, window.start + 1);  // e = r + 1, r >= t >= start
-    hi = first_entry(market.rows, lo, hi, window.end);
-    for (long long row = lo; row < hi; ++row) {
-        if (!passes(market, row, c)) continue;
-        const Row event = market.rows[row];
-        if (event.entry_bar <= last_exit || event.setup_bar < window.start ||
-            event.entry_day <= blocked_day)
-            continue;
-        const Outcome outcome = market.outcomes[(long long)event.entry * market.n_exits + c.setting];
-        if (outcome.exit_bar < 0) continue;  // exits rules §3
-        int exit_bar = outcome.exit_bar, exit_day = outcome.exit_day;
-        double ret = outcome.ret;
-        if (exit_bar >= window.end) {  // §8: an outcome beyond the window becomes §7.6
-            exit_bar = window.end - 1;
-            exit_day = window.first_day + window.n_days - 1;
-            double side = market.entry_side[event.entry];
-            double price = window.last_close * (1.0 - side * rules.slippage);
-            ret = net_return(side, market.entry_price[event.entry], price, rules.fee_rate);
-        }
-        ret *= rules.fraction;
-        last_exit = exit_bar;
-        if (taken) taken[w.trades] = (int)row;
+// One account through one window (fills rules §9), and the totals from which every metric follows. Daily
+// returns are summed as differences from the first of them: squares of the returns themselves would
+// cancel where all days are nearly equal.
+struct Account {
+    double equity = 1.0, peak = 1.0, day_open = 1.0, drawdown = 0.0, won = 0.0, lost = 0.0;
+    double shift = 0.0, apart = 0.0, squares = 0.0, downside = 0.0, largest = 0.0;
+    int last_exit = -1, blocked = -1, day = -1, streak = 0, days = 0, trades = 0, wins = 0;
 
-        if (exit_day != current_day) {
-            if (current_day >= 0) w.close_day(w.equity / day_open - 1.0);
-            current_day = exit_day;
-            day_open = w.equity;
-        }
-        w.equity *= 1.0 + ret;
-        double day_return = w.equity / day_open - 1.0;
-        if (daily) daily[current_day - window.first_day] = day_return;
-        if (w.equity > peak) peak = w.equity;
-        double down = 1.0 - w.equity / peak;
-        if (down > w.drawdown) w.drawdown = down;
-
-        ++w.trades;
-        if (ret > 0.0) { ++w.wins; w.won += ret; } else { w.lost -= ret; }
-        streak = ret < 0.0 ? streak + 1 : 0;
-        if (day_return <= -rules.max_daily_loss ||
-            (rules.losses_limit > 0 && streak >= rules.losses_limit)) {
-            blocked_day = current_day;
-            streak = 0;  // §9: the streak is 0 when the breaker clears
-        }
-        if (w.equity <= 0.0) break;  // §9: ruin
+    __device__ bool may_enter(const Row& row) const {
+        return row.entry_bar > last_exit && row.entry_day > blocked;
     }
-    if (current_day >= 0) w.close_day(w.equity / day_open - 1.0);
-    return w;
+
+    // End the day of the last exit; `daily` (n_days) is written when it is not null.
+    __device__ void close_day(double* daily, int first_day) {
+        if (day < 0) return;
+        double value = equity / day_open - 1.0;
+        if (daily) daily[day - first_day] = value;
+        if (days == 0) shift = value;
+        ++days;
+        double difference = value - shift;
+        apart += difference;
+        squares += difference * difference;
+        if (value < 0.0) downside += value * value;
+        largest = fmax(largest, fabs(value));
+    }
+
+    __device__ void book(double ret, const Rules& rules) {
+        equity *= 1.0 + ret;
+        if (equity > peak) peak = equity;
+        else if (equity < peak * (1.0 - drawdown) * NEARLY) drawdown = fmax(drawdown, 1.0 - equity / peak);
+        ++trades;
+        if (ret > 0.0) { ++wins; won += ret; } else { lost -= ret; }
+        streak = ret < 0.0 ? streak + 1 : 0;
+        bool breaks = streak >= rules.losses_limit;
+        if (equity <= day_open * (1.0 - rules.max_daily_loss) * NEARLY)
+            breaks |= equity / day_open - 1.0 <= -rules.max_daily_loss;
+        if (breaks) {
+            blocked = day;
+            streak = 0;  // fills rules §9: the streak is 0 when the breaker clears
+        }
+    }
+};
+
+// Trade one combination through one window. `rows.next()` gives the rows that pass its thresholds, -1
+// after the last; the next one and its outcome are loaded while this one is booked. `daily` (n_days)
+// and `taken` (rows) are written when they are not null.
+template <class Rows>
+__device__ inline Account walk(const Market& market, const Rules& rules, const Window& window, Rows rows,
+                               int setting, double* daily, int* taken) {
+    Account account;
+    Row next_row = {};
+    Outcome next_outcome = {};
+    const Outcome* outcomes = market.outcomes + setting;
+    auto look_ahead = [&](int row) {
+        if (row < 0) return;
+        next_row = market.rows[row];
+        next_outcome = load(outcomes + (long long)next_row.entry * market.n_exits);
+    };
+    int ahead = rows.next();
+    look_ahead(ahead);
+    while (ahead >= 0) {
+        const int number = ahead;
+        const Row row = next_row;
+        Outcome outcome = next_outcome;
+        ahead = rows.next();
+        look_ahead(ahead);
+        if (row.setup_bar < window.start || !account.may_enter(row) || outcome.exit_bar < 0) continue;
+        if (outcome.exit_bar >= window.end) {  // exits rules §7.2
+            double side = market.entry_side[row.entry];
+            double price = window.last_close * (1.0 - side * rules.slippage);
+            double funding = window.last_funding - market.entry_funding[row.entry];
+            double ret = net_return(side, market.entry_price[row.entry], price, rules.fee_rate, rules.fee_rate, funding);
+            outcome = {ret, window.end - 1, window.first_day + window.n_days - 1};
+        }
+        if (taken) taken[account.trades] = number;
+        if (outcome.exit_day != account.day) {
+            account.close_day(daily, window.first_day);
+            account.day = outcome.exit_day;
+            account.day_open = account.equity;
+        }
+        account.last_exit = outcome.exit_bar;
+        account.book(outcome.ret * rules.fraction, rules);
+        if (account.equity <= 0.0) break;  // fills rules §9.3: ruin
+    }
+    account.close_day(daily, window.first_day);
+    return account;
 }
 
 // One metric of fills rules §10.
-__device__ inline double metric(const Walk& w, int n_days, int field) {
-    const double year = sqrt(365.0), mean = (w.traded_days * w.shift + w.apart) / n_days;
+__device__ inline double metric(const Account& a, int n_days, int field) {
+    const double year = sqrt(365.0), mean = (a.days * a.shift + a.apart) / n_days;
+    const double least = NO_DEVIATION * a.largest;
     switch (field) {
-        case NET_PROFIT: return w.equity - 1.0;
+        case NET_PROFIT: return a.equity - 1.0;
         case SHARPE_RATIO: {
-            int idle_days = n_days - w.traded_days;
-            double apart = w.apart - idle_days * w.shift;
-            double squares = w.apart_squares + idle_days * w.shift * w.shift;
+            int idle_days = n_days - a.days;
+            double apart = a.apart - idle_days * a.shift;
+            double squares = a.squares + idle_days * a.shift * a.shift;
             double spread = fmax(squares - apart * apart / n_days, 0.0);  // of one day: 0
             double deviation = sqrt(spread / (n_days > 1 ? n_days - 1 : 1));
-            return deviation > NO_DEVIATION * w.largest ? mean / deviation * year : 0.0;
+            return deviation > least ? mean / deviation * year : 0.0;
         }
         case SORTINO_RATIO: {
-            if (!(w.downside_squares > 0.0)) return UNDEFINED;
-            double downside = n_days > 1 ? sqrt(w.downside_squares / n_days) : 0.0;
-            return downside > NO_DEVIATION * w.largest ? mean / downside * year : 0.0;
+            if (!(a.downside > 0.0)) return UNDEFINED;
+            double below = n_days > 1 ? sqrt(a.downside / n_days) : 0.0;
+            return below > least ? mean / below * year : 0.0;
         }
-        case MAX_DRAWDOWN: return w.drawdown;
+        case MAX_DRAWDOWN: return a.drawdown;
         case CALMAR_RATIO: {
-            if (!(w.drawdown > 0.0)) return UNDEFINED;
-            double growth = w.equity > 0.0 ? pow(w.equity, 365.0 / n_days) - 1.0 : -1.0;
-            double ratio = growth / w.drawdown;
-            return ratio - ratio == 0.0 ? ratio : UNDEFINED;
+            if (!(a.drawdown > 0.0)) return UNDEFINED;
+            double growth = a.equity > 0.0 ? pow(a.equity, 365.0 / n_days) - 1.0 : -1.0;
+            double ratio = growth / a.drawdown;
+            return fabs(ratio) < INFINITE ? ratio : UNDEFINED;
         }
-        case SAMPLE_SIZE: return w.trades;
-        case WIN_RATE: return w.trades > 0 ? (double)w.wins / w.trades : 0.0;
-        case AVG_WIN: return w.wins > 0 ? w.won / w.wins : 0.0;
-        case AVG_LOSS: return w.trades > w.wins ? -w.lost / (w.trades - w.wins) : 0.0;
-        case PROFIT_FACTOR: return w.lost > 0.0 ? w.won / w.lost : UNDEFINED;
+        case SAMPLE_SIZE: return a.trades;
+        case WIN_RATE: return a.trades > 0 ? (double)a.wins / a.trades : 0.0;
+        case AVG_WIN: return a.wins > 0 ? a.won / a.wins : 0.0;
+        case AVG_LOSS: return a.trades > a.wins ? -a.lost / (a.trades - a.wins) : 0.0;
+        case PROFIT_FACTOR: return a.lost > 0.0 ? a.won / a.lost : UNDEFINED;
         default: return n_days;
     }
+}
+
+// Metrics of FIELDS, a bit mask of Field, each `stride` after the one before. Unrolled, so that the walk
+// does not sum what no metric of FIELDS needs.
+__device__ inline void write_metrics(const Account& account, int n_days, double* result, long long stride) {
+#pragma unroll
+    for (int field = 0; field < N_FIELDS; ++field)
+        if (FIELDS >> field & 1) {
+            *result = metric(account, n_days, field);
+            result += stride;
+        }
 }

@@ -1,50 +1,155 @@
-// Outcomes: a thread per (entry, exit setting), by first-passage scan to the end of the history (exits rules §5).
-// Neighbouring threads share the entry, so they read the same bars.
+// How entries end under exit settings (exits rules §2 to §6): first passage from the entry bar to the end
+// of the history. Prices and levels are signed, side * price: up is good for a long and for a short alike,
+// so every rule is written once, and multiplying by 1 or -1 is exact.
 #include "engine.cuh"
 
-extern "C" __global__ void outcomes(
-    long long n_outcomes, int n_exits, int n_bars,
-    const double* open, const double* high, const double* low, const double* close, const int* day,
-    const signed char* filled,     const int* entry_bar, const signed char* entry_side, const double* entry_atr,
-    const double* entry_price, const double* stop_distance, const double* target_multiple,
-    Rules rules, Outcome* result, double* exit_price, signed char* exit_reason) {
+// Candles of the market; `funding` sums the rates up to every bar, null on spot.
+struct Bars {
+    const double* open;
+    const double* high;
+    const double* low;
+    const double* close;
+    const double* funding;
+    const int* day;
+    const signed char* filled;
+    int count;
+};
+
+// Distinct entries. A level is null where no exit setting uses it, NaN where the row has none; `leave` is
+// the first bar at whose open a signal closes the position, NEVER for none.
+struct Entries {
+    const int* bar;
+    const signed char* side;
+    const double* atr;
+    const double* price;
+    const double* stop_level;
+    const double* target_level;
+    const int* leave;
+};
+
+// Exit settings (exits.ExitSettings), NaN for none; `holding` in bars, 0 for no limit.
+struct Exits {
+    const double* stop_distance;
+    const double* stop_fraction;
+    const double* stop_offset;
+    const double* target_multiple;
+    const double* target_distance;
+    const double* target_fraction;
+    const double* target_reach;
+    const double* break_even_trigger;
+    const double* trail_activation;
+    const double* trail_distance;
+    const int* holding;
+    int count;
+};
+
+// Levels of one entry under one setting (exits.Levels): the stop -inf and all others inf for none.
+struct Levels {
+    double stop, target, break_even, trail, trail_distance;
+    bool dropped;
+};
+
+struct Ending {
+    int bar;
+    Reason reason;
+    double price;
+};
+
+__device__ inline bool has(double value) { return value == value; }
+
+__device__ inline Levels levels_of(const Entries& entries, const Exits& exits, int entry, int x, double open) {
+    const double side = entries.side[entry], atr = entries.atr[entry], unsigned_price = entries.price[entry];
+    const double price = side * unsigned_price;
+    Levels levels = {-INFINITE, INFINITE, INFINITE, INFINITE, exits.trail_distance[x] * atr, false};
+    double distance = UNDEFINED;
+    if (has(exits.stop_distance[x])) {
+        distance = exits.stop_distance[x] * atr;
+        levels.stop = price - distance;
+        levels.dropped = !(distance > 0.0);
+    } else if (has(exits.stop_fraction[x])) {
+        distance = exits.stop_fraction[x] * unsigned_price;
+        levels.stop = price - distance;
+        levels.dropped = !(distance > 0.0);
+    } else if (has(exits.stop_offset[x])) {
+        levels.stop = side * entries.stop_level[entry] - exits.stop_offset[x] * atr;
+        distance = price - levels.stop;
+        levels.dropped = !(distance > 0.0 && side * open > levels.stop);
+    }
+    if (has(exits.target_multiple[x])) {
+        levels.target = price + exits.target_multiple[x] * distance;
+    } else if (has(exits.target_distance[x])) {
+        levels.target = price + exits.target_distance[x] * atr;
+    } else if (has(exits.target_fraction[x])) {
+        levels.target = price + exits.target_fraction[x] * unsigned_price;
+    } else if (has(exits.target_reach[x])) {
+        double level = side * entries.target_level[entry];
+        levels.target = price + exits.target_reach[x] * (level - price);
+        levels.dropped |= !(level > price);
+    }
+    if (has(exits.break_even_trigger[x])) levels.break_even = price + exits.break_even_trigger[x] * distance;
+    if (has(exits.trail_distance[x])) levels.trail = price + exits.trail_activation[x] * atr;
+    return levels;
+}
+
+// Scan for the exit; of a row that the setting drops the bar is -1.
+__device__ inline Ending ending_of(const Bars& bars, const Entries& entries, const Exits& exits,
+                                   const Rules& rules, int entry, int x) {
+    const int e = entries.bar[entry];
+    const Levels levels = levels_of(entries, exits, entry, x, bars.open[e]);
+    if (levels.dropped) return {-1, END, UNDEFINED};
+    const double side = entries.side[entry], price = side * entries.price[entry];
+    const double worse = 1.0 - side * rules.slippage;  // a market order out
+    const double* against = side > 0.0 ? bars.low : bars.high;
+    const double* in_favour = side > 0.0 ? bars.high : bars.low;
+    const int leave = entries.leave[entry];
+    const int after = exits.holding[x] ? min(bars.count - e, exits.holding[x]) + e : bars.count;
+    double best = -INFINITE;
+    for (int j = e; j < after; ++j) {
+        double favourable = side * in_favour[j];
+        if (!bars.filled[j]) {  // in a filled bar nothing traded
+            double open = side * bars.open[j], stop = levels.stop;
+            if (best >= levels.break_even) stop = fmax(stop, price);
+            if (best >= levels.trail) stop = fmax(stop, best - levels.trail_distance);
+            if (j > e) {
+                if (open <= stop) return {j, STOP_GAP, side * open * worse};                // §5.1
+                if (open >= levels.target) return {j, TARGET_GAP, side * levels.target};    // §5.2
+                if (j >= leave) return {j, SIGNAL, side * open * worse};                    // §5.3
+            }
+            if (side * against[j] <= stop)                                                  // §5.4
+                return {j, STOP, side * (j == e ? fmin(stop, open) : stop) * worse};
+            if (favourable >= levels.target) return {j, TARGET, side * levels.target};      // §5.5
+        }
+        best = fmax(best, favourable);
+    }
+    bool timed = after - e == exits.holding[x];
+    return {after - 1, timed ? TIME : END, bars.close[after - 1] * worse};                  // §5.6, §5.7
+}
+
+// A thread per (entry, exit setting). Neighbouring threads share the entry, so they read the same bars.
+extern "C" __global__ void outcomes(Bars bars, Entries entries, Exits exits, Rules rules,
+                                    long long n_outcomes, Outcome* result) {
     long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (id >= n_outcomes) return;
-    int entry_id = (int)(id / n_exits), setting = (int)(id % n_exits);
-    double side = entry_side[entry_id], entry = entry_price[entry_id];
-    double distance = stop_distance[setting], atr = entry_atr[entry_id];
-    double stop = entry - side * distance * atr;
-    double target = entry + side * target_multiple[setting] * (distance * atr);
-    double worse = 1.0 - side * rules.slippage;
-
-    if (!(distance * atr > 0.0)) {  // exits rules §3
+    int entry = (int)(id / exits.count), x = (int)(id % exits.count);
+    Ending ending = ending_of(bars, entries, exits, rules, entry, x);
+    if (ending.bar < 0) {
         result[id] = {0.0, -1, -1};
         return;
     }
-    int e = entry_bar[entry_id], j = e;
-    Reason reason = END;
-    double price = 0.0;
-    for (;; ++j) {
-        if (!filled[j]) {
-            double first = open[j];
-            if (j > e) {
-                if (side * first <= side * stop) { reason = STOP_GAP; price = first * worse; break; }  // §5.1
-                if (side * first >= side * target) { reason = TARGET_GAP; price = target; break; }     // §5.2
-            }
-            double adverse = side > 0 ? low[j] : high[j];
-            if (side * adverse <= side * stop) {  // §5.4
-                bool beyond = j == e && side * first < side * stop;
-                reason = STOP;
-                price = (beyond ? first : stop) * worse;
-                break;
-            }
-            double favourable = side > 0 ? high[j] : low[j];
-            if (side * favourable >= side * target) { reason = TARGET; price = target; break; }        // §5.5
-        }
-        if (j - e + 1 == rules.max_holding_bars) { reason = TIME; price = close[j] * worse; break; }  // §5.6
-        if (j == n_bars - 1) { price = close[j] * worse; break; }                                  // §5.7
-    }
-    result[id] = {net_return(side, entry, price, rules.fee_rate), j, day[j]};
-    exit_price[id] = price;
-    exit_reason[id] = (signed char)reason;
+    bool at_target = ending.reason == TARGET || ending.reason == TARGET_GAP;
+    double exit_fee = at_target ? rules.target_fee : rules.fee_rate;
+    double funding = bars.funding ? bars.funding[ending.bar] - bars.funding[entries.bar[entry]] : 0.0;
+    double ret = net_return(entries.side[entry], entries.price[entry], ending.price, rules.fee_rate, exit_fee, funding);
+    result[id] = {ret, ending.bar, bars.day[ending.bar]};
+}
+
+// How some entries end under one setting: what a list of trades shows and the walk does not need.
+extern "C" __global__ void endings(Bars bars, Entries entries, Exits exits, Rules rules, int count,
+                                   const int* entry, int x, int* exit_bar, signed char* reason, double* price) {
+    int id = (int)((long long)blockIdx.x * blockDim.x + threadIdx.x);
+    if (id >= count) return;
+    Ending ending = ending_of(bars, entries, exits, rules, entry[id], x);
+    exit_bar[id] = ending.bar;
+    reason[id] = (signed char)ending.reason;
+    price[id] = ending.price;
 }

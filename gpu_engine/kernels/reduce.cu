@@ -1,16 +1,18 @@
-// Scores of a stretch of a grid and what is kept of them: the best K and, for every pair of axes, the
+// Scores of a stretch of a grid, place by place and what is kept of them: the best K and, for every pair of axes, the
 // best over all others. Threads meet within a warp alone, so there is no shared memory and no barrier.
-#include "engine.cuh"
+#include "places.cuh"
 
 #define WARP 32
 
 // Stands for "no admissible combination": -inf, which no score can be below.
 #define NOTHING (-__longlong_as_double(0x7ff0000000000000LL))
 
+#define UNDEFINED __longlong_as_double(0x7ff8000000000000LL)
+
 // What `score` makes of a window's metrics (gpu_engine/scoring.py holds the rule).
 struct Rule {
     int minimise;       // 1: less is better
-    int may_be_undefined;
+    int may_be_undefined;  // 1: the objective is undefined where nothing was lost
     int significant_digits;
     int least_power;    // of the table
     double min_trades;
@@ -35,10 +37,10 @@ extern "C" __global__ void score(long long count, Rule rule, const double* objec
     long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (id >= count) return;
     double value = objective[id];
-    const double undefined = __longlong_as_double(0x7ff8000000000000LL);
-    if (rule.may_be_undefined && value != value) value = net_profit[id] > 0.0 ? -NOTHING : 0.0;  // validation rules §2.2
+    if (rule.may_be_undefined && value != value)  // validation rules §2.2
+        value = net_profit[id] > 0.0 ? -NOTHING : 0.0;
     if (rule.minimise) value = -value;
-    result[id] = sample_size[id] >= rule.min_trades ? rounded(value, rule) : undefined;
+    result[id] = sample_size[id] >= rule.min_trades ? rounded(value, rule) : UNDEFINED;
 }
 
 // Highest score of every strip of `length` combinations, and how many of them are admissible: a warp
@@ -66,16 +68,32 @@ extern "C" __global__ void strip_maxima(long long count, int length, const doubl
     admissible[strip] = n_admissible;
 }
 
-// Positions and values of all scores at or above `least`, or only of those above it; `counter` counts
-// them, even beyond `capacity`.
-extern "C" __global__ void collect(long long count, double least, int only_above, int capacity,
-                                   const double* scores, int* position, double* value, int* counter) {
+// Index of a place, and the value of every axis there.
+__device__ inline long long index_of(const Places& places, long long place, int* value) {
+    long long index = 0;
+    for (int at = places.n_axes - 1; at >= 0; --at) {
+        int axis = places.order[at];
+        value[axis] = (int)(place % places.size[axis]);
+        place /= places.size[axis];
+        index += value[axis] * places.stride[axis];
+    }
+    return index;
+}
+
+// Indices and scores of all that are above `least`, or equal to it with an index below `before`;
+// `counter` counts them, even beyond `capacity`.
+extern "C" __global__ void collect(Places places, long long first, long long count, double least,
+                                   long long before, int capacity, const double* scores,
+                                   long long* index, double* score, int* counter) {
     long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (id >= count || !(only_above ? scores[id] > least : scores[id] >= least)) return;
+    if (id >= count || !(scores[id] >= least)) return;
+    int value[MAX_AXES];
+    long long own = index_of(places, first + id, value);
+    if (scores[id] == least && own >= before) return;
     int slot = atomicAdd(counter, 1);
     if (slot >= capacity) return;
-    position[slot] = (int)id;
-    value[slot] = scores[id];
+    index[slot] = own;
+    score[slot] = scores[id];
 }
 
 // Raise `cell` to `value`; a plain read first, since after the first few thousand hardly any raises it.
@@ -90,21 +108,17 @@ __device__ inline void raise(unsigned long long* cell, double value) {
 
 // For every pair of axes (a < b) the best score at each of their values, over all other axes.
 // `cells` holds the pairs' tables one after another, each row-major, from `pair_start`.
-extern "C" __global__ void pair_maxima(long long first, long long count, int n_axes, const int* size,
+extern "C" __global__ void pair_maxima(Places places, long long first, long long count,
                                        const long long* pair_start, const double* scores,
                                        unsigned long long* cells) {
     long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (id >= count) return;
-    double value = scores[id];
-    if (value != value) return;
-    int at[MAX_AXES];
-    long long index = first + id;
-    for (int axis = n_axes - 1; axis >= 0; --axis) {
-        at[axis] = (int)(index % size[axis]);
-        index /= size[axis];
-    }
+    double score = scores[id];
+    if (score != score) return;
+    int value[MAX_AXES];
+    index_of(places, first + id, value);
     int pair = 0;
-    for (int a = 0; a < n_axes; ++a)
-        for (int b = a + 1; b < n_axes; ++b)
-            raise(cells + pair_start[pair++] + (long long)at[a] * size[b] + at[b], value);
+    for (int a = 0; a < places.n_axes; ++a)
+        for (int b = a + 1; b < places.n_axes; ++b)
+            raise(cells + pair_start[pair++] + (long long)value[a] * places.size[b] + value[b], score);
 }

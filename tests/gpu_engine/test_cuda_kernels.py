@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_engine import layouts
-from gpu_engine.device import KERNELS, OPTIONS, SOURCES, definitions
+from gpu_engine import METRICS, layouts
+from gpu_engine.device import KERNELS, OPTIONS, SOURCES, Options, definitions
 from support import needs
 from support.host_device import assembly, needs_compiler
-from support.ptx import parse
+from support.ptx import Instruction, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ("sm_75", "sm_90")
+EVERY = Options(5, (1 << len(METRICS)) - 1)
 
 
 def newest_architecture():
@@ -30,7 +31,14 @@ def newest_architecture():
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "newest"])
 def test_kernels_compile_without_spills(source, architecture, tmp_path):
     name = newest_architecture() if architecture == "newest" else architecture
-    command = ["nvcc", "-cubin", f"-arch={name}", *OPTIONS, *definitions(5), "-Xptxas=-v"]
+    command = [
+        "nvcc",
+        "-cubin",
+        f"-arch={name}",
+        *OPTIONS,
+        *definitions(source, EVERY),
+        "-Xptxas=-v",
+    ]
     path = KERNELS / f"{source}.cu"
     run = subprocess.run(
         [*command, str(path), "-o", str(tmp_path / "kernel.cubin")],
@@ -47,6 +55,15 @@ def test_kernels_compile_without_spills(source, architecture, tmp_path):
 
 
 @needs_compiler
+def test_rows_and_outcomes_are_one_load_each():
+    """Of 16 bytes; two for the first row, two for every next one."""
+    text = assembly(KERNELS / "units.cu", definitions("units", EVERY))
+    (walk,) = (f for f in parse(text).functions if f.name == "walk_units")
+    opcodes = [part.opcode for part in walk.body if isinstance(part, Instruction)]
+    assert opcodes.count("ld.global.v4") == 4
+
+
+@needs_compiler
 def test_records_lie_as_the_compiler_lays_them(tmp_path):
     """Sizes and offsets of every field, by name."""
     expected, asked = [], []
@@ -58,10 +75,10 @@ def test_records_lie_as_the_compiler_lays_them(tmp_path):
             asked.append(f"__builtin_offsetof({name}, {field})")
     path = tmp_path / "records.cu"
     path.write_text(
-        '#include "walk.cu"\n#include "reduce.cu"\n'
+        '#include "walk.cu"\n#include "outcomes.cu"\n#include "reduce.cu"\n'
         f'extern "C" __device__ long long records[] = {{{", ".join(asked)}}};'
     )
-    module = parse(assembly(path, (f"-I{KERNELS}", *definitions(2))))
+    module = parse(assembly(path, (f"-I{KERNELS}", *definitions("walk", EVERY))))
     (records,) = (v for v in module.constants if v.name == "records")
     memory = np.zeros(records.size, np.uint8)
     memory[: len(records.values)] = records.values  # what follows the last value is 0

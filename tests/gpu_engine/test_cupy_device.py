@@ -8,7 +8,7 @@ import pytest
 
 from gpu_engine import BackendUnavailableError, choose, device
 from gpu_engine.cuda_backend import CudaBackend
-from gpu_engine.device import CupyDevice, OutOfDeviceMemoryError, cuda_problem
+from gpu_engine.device import CupyDevice, Options, OutOfDeviceMemoryError, cuda_problem
 from support.fake_cupy import RawModule, fake_cupy
 from support.host_device import needs_compiler
 from support.parity import assert_agrees
@@ -44,7 +44,7 @@ def test_an_edit_of_any_kernel_file_compiles_anew(install, monkeypatch, tmp_path
     monkeypatch.setattr(device, "KERNELS", kernels)
 
     def options():
-        CupyDevice(0)._compile("walk_grid", 2)
+        CupyDevice(0)._compile("walk_units", Options(2, 1))
         return RawModule.options
 
     before = options()

@@ -6,7 +6,7 @@ import pytest
 from gpu_engine import Axis, Grid, ScoreRule, Window, engine
 from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.cuda_market import in_parts
-from gpu_engine.device import OutOfDeviceMemoryError
+from gpu_engine.device import Options, OutOfDeviceMemoryError
 from support.host_device import HostDevice, needs_compiler
 from support.random_market import only, random_market
 
@@ -87,7 +87,7 @@ def test_more_windows_than_a_launch_takes_are_several_launches():
 @needs_compiler
 def test_a_launch_is_refused_where_cuda_would():
     with pytest.raises(ValueError, match="CUDA launches no 1 x 65,536 blocks"):
-        HostDevice().launch("score", 2, (1, 65_536), ())
+        HostDevice().launch("score", Options(2, 0), (1, 65_536), ())
 
 
 @needs_compiler

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gpu_engine import ScoreRule, round_significant, scoring
+from gpu_engine import Axis, Grid, ScoreRule, round_significant, scoring
+from gpu_engine.cuda_grid import GridUnits
 from support.backends import CUDA, CUDA_ON_HOST
 from support.random_market import random_market
 
@@ -44,7 +45,8 @@ def test_any_number_is_rounded_to_the_nearest_of_twelve_digits():
 def test_a_device_rounds_to_the_same_bits(backend):
     numbers = values(np.random.default_rng(3), 1_000_000)
     (market,) = random_market(np.random.default_rng(0), 20).load(backend).loaded
+    units = GridUnits(market, Grid((Axis("exit", np.zeros(1)),)), range(1))
     metrics = {"net_profit": market.device.put(numbers)}
-    metrics |= dict.fromkeys(("sample_size", "win_rate"), market.device.zeros(len(numbers), float))
-    scores = market.score(metrics, len(numbers), ScoreRule("net_profit", 0))
+    metrics["sample_size"] = market.device.zeros(len(numbers), float)
+    scores = units.scores_of(market, metrics, len(numbers), ScoreRule("net_profit", 0))
     assert market.device.get(scores).tobytes() == round_significant(numbers).tobytes()

@@ -89,7 +89,7 @@ def test_the_default_grid(bench):
     assert figures["combinations"] == 1680
     for name in ("resident_s", "end_to_end_s", "events_s"):
         assert figures[name] > 0
-    assert figures["kernels"]["walk_grid"]["launches"] == 1
+    assert figures["kernels"]["walk_units"]["launches"] == 1
     assert "outcomes" not in figures["kernels"]
     assert figures["kernels_end_to_end"]["outcomes"]["launches"] == 1
     assert figures["scores"]["differing"] == 0

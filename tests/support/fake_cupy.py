@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from gpu_engine.device import OutOfDeviceMemoryError
+from gpu_engine.device import Options, OutOfDeviceMemoryError
 from support.host_device import HostDevice
 
 _current = threading.local()
@@ -44,6 +44,9 @@ class Array:
     def __del__(self):
         self.memory.reshape(-1).view(np.uint8)[...] = 0xA5
 
+    def __getitem__(self, part):
+        return Array(self.here()[part].copy())
+
     def here(self):
         assert self.device == current(), "an array of another device"
         return self.memory
@@ -57,13 +60,13 @@ class RawModule:
     def __init__(self, code, options=()):
         RawModule.options = options
         defined = dict(option[2:].split("=") for option in options if option.startswith("-D"))
-        self._n_thresholds = int(defined.get("N_THRESHOLDS", 0))
+        self._options = Options(int(defined.get("N_THRESHOLDS", 0)), int(defined.get("FIELDS", 0)))
 
     def get_function(self, name):
         def run(blocks, block, arguments):
             threads = (blocks[0] * block[0], blocks[1])
             arrays = [a.here() if isinstance(a, Array) else a for a in arguments]
-            HostDevice().launch(name, self._n_thresholds, threads, tuple(arrays))
+            HostDevice().launch(name, self._options, threads, tuple(arrays))
 
         return (lambda *launch: None) if name == "probe" else run
 

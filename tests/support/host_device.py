@@ -102,14 +102,14 @@ class HostDevice:
         """Return the pretended memory."""
         return self._memory
 
-    def launch(self, kernel, n_thresholds, threads, arguments):
+    def launch(self, kernel, options, threads, arguments):
         """Run a kernel over as many whole blocks as cover ``threads``; no more than CUDA would."""
         size = block_size(threads, self._multiprocessors)
         blocks = -(-threads[0] // size)
         if not (0 < blocks <= MAX_BLOCKS_X and 0 < threads[1] <= MAX_BLOCKS_Y):
             raise ValueError(f"CUDA launches no {blocks:,} x {threads[1]:,} blocks")
         at = Launch(blocks, threads[1], size, self._order, next(self._seeds))
-        run(library(source_of(kernel), n_thresholds), kernel, at, arguments)
+        run(library(source_of(kernel), options), kernel, at, arguments)
 
     def _check(self, size):
         if size > self._memory:
@@ -119,9 +119,9 @@ class HostDevice:
 
 
 @cache
-def library(source, n_thresholds):
+def library(source, options):
     """Compile one of `SOURCES` for the CPU, once for each text of the kernels, and load it."""
-    return compiled(assembly(KERNELS / f"{source}.cu", definitions(n_thresholds)), source)
+    return compiled(assembly(KERNELS / f"{source}.cu", definitions(source, options)), source)
 
 
 def compiled(text, name):

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from gpu_engine.device import Device
+from gpu_engine.device import Device, Options
 
 
 class Event(Protocol):
@@ -41,12 +41,12 @@ class KernelClock:
         return getattr(self._device, name)
 
     def launch(
-        self, kernel: str, n_thresholds: int, threads: tuple[int, int], arguments: tuple[Any, ...]
+        self, kernel: str, options: Options, threads: tuple[int, int], arguments: tuple[Any, ...]
     ) -> None:
         """Run a kernel between two events."""
         before, after = self._event(), self._event()
         before.record()
-        self._device.launch(kernel, n_thresholds, threads, arguments)
+        self._device.launch(kernel, options, threads, arguments)
         after.record()
         self._spans.append((kernel, before, after))
 

@@ -5,7 +5,7 @@ alignment, its parameters' layout. `machine.h` gives every instruction its meani
 threads. The PTX ISA manual of NVIDIA defines all of it; the names here are the manual's.
 """
 
-from support.ptx.parse import PtxError, parse
+from support.ptx.parse import Instruction, PtxError, parse
 from support.ptx.translate import HEADER, translate
 
-__all__ = ["HEADER", "PtxError", "parse", "translate"]
+__all__ = ["HEADER", "Instruction", "PtxError", "parse", "translate"]
