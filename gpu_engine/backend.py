@@ -22,8 +22,9 @@ from gpu_engine.records import Batch, Float, Window
 
 NAMES = ("auto", "reference", "numpy", "numba", "cuda")
 
-#: Combinations a search below which ``auto`` stays on the CPU even where a device works. Open: 0
-#: until `scripts/gpu` has measured it on one (docs/performance.md).
+#: Combinations asked at once, below which ``auto`` stays on the CPU even where a device works: a
+#: call costs a launch and some copies, whatever its size. Open: 0 until `scripts/gpu` has measured
+#: it on one (docs/performance.md).
 CROSSOVER = 0
 
 #: What a user should know where Numba finds no folder for compiled code.
@@ -71,8 +72,8 @@ def choose(
 ) -> Choice:
     """Return the backend called ``name``; ``devices`` are GPU numbers, None the current one.
 
-    ``auto`` takes the first of cuda, numba and numpy that can run. ``combinations`` of one search
-    decide whether it tries a device; None is many.
+    ``auto`` takes the first of cuda, numba and numpy that can run. ``combinations`` asked at
+    once decide whether it tries a device; None is many.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def numba_problem() -> str | None:
 def _automatic(devices: Sequence[int] | None, combinations: int | None) -> Choice:
     """Take the first backend that can run; the reason says why not those before it."""
     if combinations is not None and combinations < CROSSOVER:
-        problem: str | None = f"slower below {CROSSOVER:,} combinations"
+        problem: str | None = f"slower below {CROSSOVER:,} combinations at once"
     else:
         problem = cuda_problem()
     if problem is None:

@@ -30,7 +30,7 @@ def main(config: BacktestConfig) -> None:
 
     console = Console()
     strategy = load_strategy(config.strategy.name)
-    backend = chosen_backend(config.backend, console.note)
+    backend = chosen_backend(config.backend, console.note, combinations=1)
     with console.progress("candles", bars_expected(config.market, config.data)) as advance:
         market = load_candles(config.market, config.data, strategy, backend, advance, console.note)
     for warning in market.warnings:

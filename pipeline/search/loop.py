@@ -73,6 +73,10 @@ class SearchSettings:
         """Count the evaluations of one search."""
         return space.size if self.method == "grid" else self.budget
 
+    def at_once(self, space: Space) -> int:
+        """Count the evaluations that are asked at once: TPE waits for the scores of a batch."""
+        return self.batch if self.method == "bayesian" else self.evaluations(space)
+
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:

@@ -58,7 +58,7 @@ def set_up(config: TrainConfig, note: Note) -> Setup:
     strategy = load_strategy(config.strategy.name)
     space = _space(strategy, config)
     settings = _settings(config, space, note)
-    backend = chosen_backend(config.backend, note, settings.evaluations(space))
+    backend = chosen_backend(config.backend, note, settings.at_once(space))
     executor = _executor(config, space, settings, backend, note)
     return Setup(config, strategy, space, settings, backend, executor)
 

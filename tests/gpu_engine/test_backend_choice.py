@@ -111,7 +111,7 @@ def test_auto_leaves_a_working_device_alone_below_the_crossover(monkeypatch):
     monkeypatch.setattr(backend, "CROSSOVER", 1000)
     choice = choose("auto", None, 999)
     assert choice.backend.name == "numba"
-    assert choice.reason == "auto: not cuda, slower below 1,000 combinations"
+    assert choice.reason == "auto: not cuda, slower below 1,000 combinations at once"
     monkeypatch.setattr(backend, "_cuda", lambda devices: CudaBackend([SomeDevice()]))
     for large in (choose("auto", None, 1000), choose("auto")):
         assert (large.backend.name, large.reason) == ("cuda", "auto: some device")

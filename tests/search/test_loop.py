@@ -213,6 +213,12 @@ def test_a_budget_that_covers_the_grid_is_the_grid(space, method, budget, select
     assert settings.evaluations(space) == (144 if resolved[0] == "grid" else budget)
 
 
+@pytest.mark.parametrize(("method", "at_once"), [("grid", 144), ("random", 99), ("bayesian", 16)])
+def test_a_search_asks_its_grid_its_draw_or_a_batch_at_once(space, method, at_once):
+    settings = replace(GRID, method=method, budget=99, batch=16)
+    assert settings.at_once(space) == at_once
+
+
 def test_a_continuous_space_is_never_covered():
     space = small_space(continuous=True, ranges=RANGES)
     settings = replace(RANDOM, budget=10**9, selection="auto").resolved(space)
