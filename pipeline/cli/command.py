@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pipeline.cli.help import explain_keys
 from pipeline.config import CONFIG_DIR, Section, check
@@ -113,6 +113,7 @@ def _run_hydra(
 
     # Hydra would print its own exceptions and exit with 1; this lets them through to us.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _compose_once()
     outcomes: list[Outcome] = []
     multirun = False
 
@@ -154,6 +155,22 @@ def _run_hydra(
         _say(str(error))
         return FAILED
     return min(status, FAILED)
+
+
+def _compose_once() -> None:
+    """Let Hydra take its mode from ``-m``: it would compose everything twice to learn it.
+
+    A mode that is set by a key (``hydra.mode``) is still looked for as Hydra does.
+    """
+    from hydra._internal.hydra import Hydra
+
+    composed_mode = Hydra.get_mode
+
+    def get_mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+        named = any(word.lstrip("+").startswith("hydra.mode") for word in overrides)
+        return composed_mode(hydra, config_name, overrides) if named else None
+
+    Hydra.get_mode = get_mode  # type: ignore[method-assign, assignment]
 
 
 def run_plain(main: Callable[[], int]) -> NoReturn:

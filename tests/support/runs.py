@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hydra._internal.hydra import Hydra
-from hydra.types import RunMode
 
 from pipeline import backtest, fetch, train
 from pipeline.cli.command import run as run_command
@@ -127,8 +125,6 @@ def run_here(folder, *arguments, command="train"):
 
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
         patch.setattr(sys, "argv", [command, *arguments])
-        # Hydra composes everything once more to learn this; half the time of a small run.
-        patch.setattr(Hydra, "get_mode", lambda *_, **__: RunMode.RUN)
         patch.setenv("HYDRA_FULL_ERROR", "1")  # which `command.run` sets for good
         patch.setattr(database, "open_database", open_and_keep)
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
