@@ -38,14 +38,15 @@ REFUSALS = ("Device not supported", "LibraryNotLoaded", "ERR_NVGPUCTRPERM")
 #: failure there, and a file that cannot be read does not keep the others from running.
 PYTEST = (
     *("-p", "no:cacheprovider", "-W", "default", "--continue-on-collection-errors"),
-    *("-m", "gpu", "tests/gpu_engine"),
+    "tests/gpu_engine",
 )
+QUICK, DEEP = ("-m", "gpu and not slow"), ("-m", "gpu and slow")
 #: CuPy's pool rounds sizes up and hands freed blocks out again, which hides stray accesses.
 WITHOUT_POOL = (
     "import cupy, pytest, sys; cupy.cuda.set_allocator(None); sys.exit(pytest.main(sys.argv[1:]))"
 )
-#: Tests for the memory checks, which make every launch many times slower.
-CHECKED = "whole_grid or short_histories"
+#: Tests for the memory checks, which make every launch many times slower: few that launch all.
+CHECKED = "whole_grid or any_number or batch_is_its or days_compound or direction"
 
 
 class Step(NamedTuple):
@@ -69,7 +70,7 @@ class Outcome(NamedTuple):
 def steps_of(python: str, candles: Path, folder: Path) -> tuple[Step, ...]:
     """List the steps, the most valuable first."""
     figures = (python, "-m", "pipeline.studies.bench.gpu", str(candles), str(folder))
-    checked = (python, "-c", WITHOUT_POOL, *PYTEST, "-k", CHECKED)
+    checked = (python, "-c", WITHOUT_POOL, *PYTEST, *QUICK, "-k", CHECKED)
     sanitizer = ("compute-sanitizer", "--error-exitcode", "3", "--tool")
     one_walk = ("--kernel-name", "regex:^walk", "--launch-count", "1")
     output = ("--log-file", str(folder / "ncu.txt"))
@@ -78,11 +79,12 @@ def steps_of(python: str, candles: Path, folder: Path) -> tuple[Step, ...]:
         Step("kernels", (*figures, "kernels"), 60),
         Step("default", (*figures, "default"), 90),
         Step("billion", (*figures, "billion"), 60),
-        Step("tests", (python, "-m", "pytest", *PYTEST), 120),
+        Step("tests", (python, "-m", "pytest", *PYTEST, *QUICK), 90),
         Step("memcheck", (*sanitizer, "memcheck", *checked), 90, "compute-sanitizer"),
         Step("initcheck", (*sanitizer, "initcheck", *checked), 90, "compute-sanitizer"),
         Step("profile", (*profile, *figures, "walk"), 60, "ncu"),
-        Step("crossover", (*figures, "crossover"), 90),
+        Step("crossover", (*figures, "crossover"), 60),
+        Step("in depth", (python, "-m", "pytest", *PYTEST, *DEEP), 90),
     )
 
 
