@@ -18,7 +18,7 @@ from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.studies.bench import gpu
 from pipeline.studies.bench.kernel_clock import KernelClock
-from pipeline.studies.bench.pack import pack
+from pipeline.studies.bench.pack import pack, pack_golden
 from support.backends import named
 from support.host_device import HostDevice, needs_compiler
 from support.parameters import DEPTH, REJECTION, VOLUME
@@ -171,6 +171,19 @@ def test_the_grids_have_the_sizes_that_the_docs_name(packed):
     grids = (gpu.finer(grid, steps) for steps in ({}, gpu.FINE, *gpu.COMPARED))
     sizes = [math.prod(len(values) for values in grid.values()) for grid in grids]
     assert sizes == [201_600, 1_003_520_000, 840, 100_800, 9_945_600]
+
+
+def test_golden_files_travel_with_their_candles(packed, tmp_path):
+    golden = tmp_path / "shared" / "spec" / "golden" / "v2"
+    golden.mkdir(parents=True)
+    (golden / "own.json").write_text('{"data": null, "cases": []}')
+    (golden / "real.json").write_text('{"data": "candles.csv", "cases": []}')
+    (tmp_path / "shared" / "data").symlink_to(packed.parent)
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    (folder / "of_earlier_rules.json").write_text("{}")
+    pack_golden(tmp_path / "shared", folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["candles.csv.npz", "real.json"]
 
 
 def test_candles_travel_as_npz(packed, raw):

@@ -27,8 +27,12 @@ def pack(source: Path, path: Path) -> None:
 
 
 def pack_golden(shared: Path, folder: Path) -> None:
-    """Copy every golden file of ``shared`` that has real candles, and pack those candles."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Copy every golden file of ``shared`` that has real candles, and pack those candles.
+
+    What the folder held before is removed: files of earlier rules would be tested against.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for path in sorted((shared / "spec" / "golden" / "v2").glob("*.json")):
         data = json.loads(path.read_text())["data"]
         if data is not None:
