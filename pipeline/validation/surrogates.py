@@ -109,39 +109,49 @@ def against_surrogates(
     """Test ``observed``, the best Sharpe ratio of the real candles, against both kinds.
 
     With more than one worker surrogates are searched ahead in processes of their own, with one
-    thread each; they are judged in the order of their numbers, so the result is the same.
-    """
-    tests = {}
-    for kind in KINDS:
-        with closing(_draws(search, kind, most, backend, workers)) as draws:
-            tests[kind] = sequential_p(observed, _counted(draws, advance), most)
-        advance(most - len(tests[kind].best))
-    return tests
-
-
-def _counted(draws: Iterable[float], advance: Advance) -> Iterator[float]:
-    for value in draws:
-        advance(1)
-        yield value
-
-
-def _draws(
-    search: SurrogateSearch, kind: Kind, most: int, backend: Backend, workers: int
-) -> Generator[float]:
-    """Yield the best Sharpe ratio of one surrogate after the other, in the order of their numbers.
+    thread each; they are judged in the order of their numbers, so the result is the same. The
+    processes serve both kinds: the second is begun while the last of the first are searched.
 
     Raises
     ------
     UserError
         When a worker process ended early.
     """
+    tests: dict[Kind, SurrogateTest] = {}
+    early: dict[_Task, float] = {}  # searched, but not the next to be judged
+
+    def tasks() -> Iterator[_Task]:
+        """Yield the surrogates of one kind after the other, each kind until it is decided."""
+        for kind in KINDS:
+            for number in range(most):
+                if kind in tests:
+                    break
+                yield _Task(kind, number)
+
+    def draws(kind: Kind) -> Iterator[float]:
+        """Yield the best Sharpe ratio of one surrogate after the other."""
+        for number in range(most):
+            while (task := _Task(kind, number)) not in early:
+                searched, best = next(results)
+                early[searched] = best
+            advance(1)
+            yield early.pop(task)
+
+    with closing(_searched(search, tasks(), backend, workers)) as results:
+        for kind in KINDS:
+            tests[kind] = sequential_p(observed, draws(kind), most)
+            advance(most - len(tests[kind].best))
+    return tests
+
+
+def _searched(
+    search: SurrogateSearch, tasks: Iterable[_Task], backend: Backend, workers: int
+) -> Generator[tuple[_Task, float]]:
+    """Yield surrogates with their best Sharpe ratio, as they end."""
     if workers == 1:
-        yield from (search.best(kind, number, backend) for number in range(most))
+        yield from ((task, search.best(task.kind, task.number, backend)) for task in tasks)
         return
     executor = make_executor(ProcessesExecutor(name="processes", workers=workers, retries=0))
-    tasks = [_Task(kind, number) for number in range(most)]
-    early: dict[int, float] = {}  # ended before a surrogate of a lower number
-    following = 0
     with closing(executor.run(_search, _Shared(search, backend.name), tasks)) as results:
         for ended in results:
             if ended.result is None:
@@ -149,10 +159,7 @@ def _draws(
                     f"A surrogate could not be searched: {ended.error} If memory ran out, set"
                     f" backend.threads below {workers}."
                 )
-            early[ended.task.number] = ended.result
-            while following in early:
-                yield early.pop(following)
-                following += 1
+            yield ended.task, ended.result
 
 
 class _Task(NamedTuple):

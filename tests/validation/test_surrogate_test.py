@@ -79,6 +79,17 @@ def test_no_admissible_combination_is_the_worst_of_all():
     assert search.best("permuted", 0, NUMBA) == -np.inf
 
 
+def test_a_kind_that_is_decided_early_leaves_the_other_as_it_is():
+    search, seen = search_on(), []
+    for workers in (1, 3):
+        tests = against_surrogates(search, -np.inf, 40, NUMBA, workers, seen.append)
+        for kind in KINDS:
+            assert tests[kind].p_value == 1.0
+            best = [search.best(kind, number, NUMBA) for number in range(20)]
+            np.testing.assert_array_equal(tests[kind].best, best)
+    assert sum(seen) == 2 * 2 * 40
+
+
 def test_workers_and_backends_change_nothing():
     search, seen = search_on(), []
     alone = against_surrogates(search, 1.0, 9, NUMBA, 1, seen.append)
