@@ -10,7 +10,7 @@ import pytest
 
 from gpu_engine import Axis, Grid, ScoreRule, Window, engine, exhaustive
 from gpu_engine.cuda_backend import CudaBackend
-from support.host_device import COMPILER, ORDERS, SANITIZE, HostDevice, needs_compiler
+from support.host_device import COMPILER, ORDERS, SANITIZE, TO_PTX, HostDevice, needs_compiler
 from support.random_market import random_market
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,9 +21,8 @@ result("st.global.u64 [%rd2+64], 1;", 8)
 """
 
 
-@needs_compiler
-@pytest.mark.parametrize("seed", range(3))
-def test_the_order_of_threads_changes_nothing(seed):
+def answers(seed, device):
+    """All that a backend says of a random market, as bytes."""
     drawn = random_market(np.random.default_rng(seed), 300, n_units=40)
     grid = Grid(
         (
@@ -32,22 +31,30 @@ def test_the_order_of_threads_changes_nothing(seed):
             Axis("threshold", np.arange(4.0), 1),
         )
     )
+    market = drawn.load(CudaBackend([device]))
+    rule, window = ScoreRule("net_profit", 1), (Window(0, 300),)
+    (best,) = exhaustive.summarise(market, grid, window, rule, 9, lambda n: None)
+    parts = [
+        engine.evaluate(market, drawn.batch, drawn.windows),
+        *(engine.daily_returns(market, drawn.batch, window) for window in drawn.windows),
+        exhaustive.score(market, grid, window, rule, lambda n: None),
+        *(best.index, best.score, *best.pairs.values()),
+    ]
+    return [part.tobytes() for part in parts]
 
-    def answers(order):
-        market = drawn.load(CudaBackend([HostDevice(order=order)]))
-        rule, window = ScoreRule("net_profit", 1), (Window(0, 300),)
-        (best,) = exhaustive.summarise(market, grid, window, rule, 9, lambda n: None)
-        parts = [
-            engine.evaluate(market, drawn.batch, drawn.windows),
-            *(engine.daily_returns(market, drawn.batch, window) for window in drawn.windows),
-            exhaustive.score(market, grid, window, rule, lambda n: None),
-            *(best.index, best.score, *best.pairs.values()),
-        ]
-        return [part.tobytes() for part in parts]
 
-    expected = answers(ORDERS[0])
+@needs_compiler
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_threads_changes_nothing(seed):
+    expected = answers(seed, HostDevice(order=ORDERS[0]))
     for order in ORDERS[1:]:
-        assert answers(order) == expected
+        assert answers(seed, HostDevice(order=order)) == expected
+
+
+@pytest.mark.skipif(len(TO_PTX) < 2, reason="nvcc and NVRTC are not both here")
+def test_a_gpu_hosts_compiler_makes_the_same_of_the_kernels():
+    by_nvcc, by_nvrtc = (answers(1, HostDevice(to_ptx=name)) for name in TO_PTX)
+    assert by_nvcc == by_nvrtc
 
 
 def checked_for_memory(*arguments):

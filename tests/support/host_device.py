@@ -1,8 +1,9 @@
-"""Run the CUDA kernels on the CPU: nvcc makes their PTX, `support.ptx` makes it C++, g++ a library.
+"""Run the CUDA kernels on the CPU: from CUDA to PTX, from there to C++, and by g++ to a library.
 
 Slow and meant to be. It lets every check of the CUDA backend but speed run where there is no GPU,
 down to the arithmetic of a device, the layout of the arguments and the alignment of every access.
-Its threads run in order, shuffled, or several at once: a race shows as another result.
+Its threads run in order, shuffled, or several at once: a race shows as another result. The PTX is
+that of nvcc, or of NVRTC, which compiles the kernels on a GPU host.
 """
 
 import ctypes
@@ -27,18 +28,26 @@ from gpu_engine.device import (
     definitions,
     source_of,
 )
-from support import needs, ptx
+from support import needs, nvrtc, ptx
 
 #: Translations and libraries, by a hash of all that they are made of; test processes share them.
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "kernels"
 ARCHITECTURE = "sm_90"
+#: What CuPy adds to the options of NVRTC.
+OF_CUPY = ("-ftz=true", "--device-as-default-execution-space")
 #: -ffp-contract=off is the host's --fmad=false; -fwrapv lets integers wrap, as a device does.
 FLAGS = ("-O1", "-std=c++17", "-fwrapv", "-ffp-contract=off", "-pthread", "-shared", "-fPIC")
 #: Set by the memory check alone: g++'s own, as in -fsanitize=address.
 SANITIZE = "KERNELS_SANITIZE"
 COMPILER = next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), None)
+#: Compilers of CUDA that are here; the first is the one of most tests.
+TO_PTX = [
+    *(["nvcc"] if shutil.which("nvcc") else []),
+    *(["nvrtc"] if nvrtc.library() else []),
+]
 needs_compiler = needs.program(
-    COMPILER and shutil.which("nvcc"), "the kernels need nvcc and g++: install the CUDA toolkit"
+    COMPILER if TO_PTX else None,
+    "the kernels need g++, and nvcc or NVRTC: install the CUDA toolkit or nvidia-cuda-nvrtc",
 )
 #: How threads follow each other, as machine.h numbers it.
 ORDERS = ("in order", "shuffled", "concurrent")
@@ -60,13 +69,15 @@ class HostDevice:
     """A device made of the CPU (see `gpu_engine.device.Device`).
 
     It has ``memory`` bytes, so that a larger array is refused, and ``multiprocessors`` that a
-    launch should fill (see `block_size`). Threads run in one of `ORDERS`.
+    launch should fill (see `block_size`). Threads run in one of `ORDERS`; ``to_ptx`` is one of
+    `TO_PTX`.
     """
 
     description = "CPU, PTX of the kernels"
 
-    def __init__(self, memory=1 << 40, multiprocessors=1, order="shuffled"):
+    def __init__(self, memory=1 << 40, multiprocessors=1, order="shuffled", to_ptx=None):
         self._order = ORDERS.index(order)
+        self._to_ptx = to_ptx
         self._seeds = count(1)
         self._multiprocessors = multiprocessors
         self._memory = memory
@@ -109,7 +120,7 @@ class HostDevice:
         if not (0 < blocks <= MAX_BLOCKS_X and 0 < threads[1] <= MAX_BLOCKS_Y):
             raise ValueError(f"CUDA launches no {blocks:,} x {threads[1]:,} blocks")
         at = Launch(blocks, threads[1], size, self._order, next(self._seeds))
-        run(library(source_of(kernel), options), kernel, at, arguments)
+        run(library(source_of(kernel), options, self._to_ptx), kernel, at, arguments)
 
     def _check(self, size):
         if size > self._memory:
@@ -119,9 +130,10 @@ class HostDevice:
 
 
 @cache
-def library(source, options):
+def library(source, options, to_ptx=None):
     """Compile one of `SOURCES` for the CPU, once for each text of the kernels, and load it."""
-    return compiled(assembly(KERNELS / f"{source}.cu", definitions(source, options)), source)
+    path = KERNELS / f"{source}.cu"
+    return compiled(assembly(path, definitions(source, options), to_ptx), source)
 
 
 def compiled(text, name):
@@ -137,13 +149,20 @@ def compiled(text, name):
     return ctypes.CDLL(str(_cached(f"{name}.so", parts, make)))
 
 
-def assembly(path, options=()):
-    """Return the PTX of a CUDA source."""
-    parts = [path.read_text("utf-8"), *options]
+def assembly(path, options=(), to_ptx=None):
+    """Return the PTX of a CUDA source, by a compiler of `TO_PTX`."""
+    to_ptx = to_ptx or TO_PTX[0]
+    every = [f"-arch={ARCHITECTURE}", f"-I{path.parent}", *OPTIONS, *options]
 
     def make(draft):
-        _compile(["nvcc", "-ptx", f"-arch={ARCHITECTURE}", *OPTIONS, *options, path, "-o", draft])
+        if to_ptx == "nvcc":
+            _compile(["nvcc", "-ptx", *every, path, "-o", draft])
+            return
+        text, log = nvrtc.assembly(path, [*every, *OF_CUPY])
+        assert not log, f"NVRTC says of {path.name}: {log}"
+        draft.write_text(text)
 
+    parts = [path.read_text("utf-8"), *every, to_ptx]
     return _cached(f"{path.stem}.ptx", parts, make).read_text("utf-8")
 
 

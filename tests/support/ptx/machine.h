@@ -107,6 +107,14 @@ template <class T> bool setp_leu(T a, T b) { return !(a > b); }
 template <class T> bool setp_gtu(T a, T b) { return !(a <= b); }
 template <class T> bool setp_geu(T a, T b) { return !(a < b); }
 
+// What NVRTC makes under CuPy: float32 takes numbers too small for full precision as 0.
+template <class T> T flushed(T a) { return std::fpclassify(a) == FP_SUBNORMAL ? std::copysign((T)0, a) : a; }
+template <class T> T abs_ftz(T a) { return abs(flushed(a)); }
+#define FLUSHING(NAME) \
+    template <class T> bool NAME##_ftz(T a, T b) { return NAME(flushed(a), flushed(b)); }
+FLUSHING(setp_eq) FLUSHING(setp_ne) FLUSHING(setp_lt) FLUSHING(setp_le) FLUSHING(setp_gt) FLUSHING(setp_ge)
+FLUSHING(setp_equ) FLUSHING(setp_neu) FLUSHING(setp_ltu) FLUSHING(setp_leu) FLUSHING(setp_gtu) FLUSHING(setp_geu)
+
 // ---- Memory. A device refuses an access that is not aligned to its size, vectors included.
 
 inline void check_aligned(u64 address, size_t size) {

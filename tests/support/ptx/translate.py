@@ -21,6 +21,10 @@ READS = {
     "ttp": "selp",
     "ttuu": "bfi",
 }
+COMPARISONS = [opcode for opcode in READS["tt"].split() if opcode.startswith("setp")]
+#: Of float32 where tiny numbers are taken as 0; ``num`` and ``nan`` have no such form.
+READS["tt"] += "".join(f" {opcode}.ftz" for opcode in COMPARISONS[:-2])
+READS["t"] += " abs.ftz"
 OPERATIONS = {opcode: reads for reads, opcodes in READS.items() for opcode in opcodes.split()}
 #: Opcodes that are words of C++, or differ only in what the host does not tell apart.
 NAMES = {"and": "and_", "or": "or_", "xor": "xor_", "not": "not_"}
