@@ -157,7 +157,7 @@ class _Positions:
         self._still = np.ones(len(entry), np.bool_)
 
     def exits(self) -> Iterator[tuple[int, Int64, Float]]:
-        """Yield reason, positions that end in this bar, and fill, in the order of §5."""
+        """Yield reason, positions that end in this bar, and fill, in order (exits rules §5)."""
         candles, side, worse, target = self._candles, self._side, self._worse, self._level.target
         opening = side * candles.open[self.bar]
         high, low = candles.high[self.bar], candles.low[self.bar]
@@ -283,7 +283,7 @@ class _Lanes:
     def _close_at_window_end(
         self, setting: Int64, entry: Int32, exit_bar: Int64
     ) -> tuple[Int64, Float]:
-        """Exit bar and return on equity; beyond the window it becomes §5.7 (exits rules §7)."""
+        """Exit bar and return on equity; an end where it is beyond the window (exits rules §7)."""
         book, end = self._book, self._window.end
         returns = self._outcomes.ret[setting, entry]
         cut = np.flatnonzero(exit_bar >= end)

@@ -221,21 +221,21 @@ def _hold(book: EventBook, position: Position, end: int) -> tuple[int, float, in
         favourable = float(candles.high[j] if side > 0 else candles.low[j])
         if not candles.filled[j]:  # in a filled bar nothing traded
             stop = _stop_in_force(position, best)
-            if j > e and side * opening <= side * stop:  # §5.1
+            if j > e and side * opening <= side * stop:  # exits rules §5.1
                 return j, opening * worse, STOP_GAP
-            if j > e and side * opening >= side * target:  # §5.2
+            if j > e and side * opening >= side * target:  # exits rules §5.2
                 return j, target, TARGET_GAP
-            if j > signal >= 0:  # §5.3
+            if j > signal >= 0:  # exits rules §5.3
                 return j, opening * worse, SIGNAL
-            if side * adverse <= side * stop:  # §5.4
+            if side * adverse <= side * stop:  # exits rules §5.4
                 worst = min(stop, opening, key=lambda price: side * price) if j == e else stop
                 return j, worst * worse, STOP
-            if side * favourable >= side * target:  # §5.5
+            if side * favourable >= side * target:  # exits rules §5.5
                 return j, target, TARGET
         if j - e + 1 == longest:
-            return j, close * worse, TIME  # §5.6
+            return j, close * worse, TIME  # exits rules §5.6
         if j == end - 1:
-            return j, close * worse, END  # §5.7
+            return j, close * worse, END  # exits rules §5.7
         best = favourable if j == e else side * max(side * best, side * favourable)
     raise AssertionError("a window holds its entry bar")
 

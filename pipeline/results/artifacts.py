@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gpu_engine import TRADE, Float, Int32
+from gpu_engine import REASONS, TRADE, Float, Int32
 from pipeline.errors import UserError
 from pipeline.market_data.arrow import array_of, column_of, table_of
 from pipeline.results.jsonable import dumps
 
 _AXES = "axes"  # the surface's member that is no metric
+_FORMER_SETUP_BAR = "sweep_bar"  # its column in trades.parquet of an earlier build
 _DRAWN = "surrogate_"  # members of the null distribution that are of one kind of surrogates
 
 
@@ -100,10 +101,10 @@ class NullDistribution:
 class ArtifactSet:
     """Everything that one configuration keeps.
 
-    ``trades`` are the out-of-sample ones (`gpu_engine.records.TRADE`), ``windows`` a list of
-    JSON objects; ``scores`` is None where the search was no grid or the grid too large to keep,
-    ``summary`` None where it was no grid or the grid small enough, ``null`` None where nothing was
-    tested.
+    ``trades`` are the out-of-sample ones (`gpu_engine.records.TRADE`; those of an earlier build
+    have no levels), ``windows`` a list of JSON objects; ``scores`` is None where the search was no
+    grid or the grid too large to keep, ``summary`` None where it was no grid or the grid small
+    enough, ``null`` None where nothing was tested.
     """
 
     in_sample: DailySeries
@@ -216,9 +217,22 @@ def _write_trades(path: Path, trades: NDArray[np.void]) -> None:
 
 def _read_trades(path: Path) -> NDArray[np.void]:
     table = pq.read_table(path)
+    if _FORMER_SETUP_BAR in table.column_names:
+        return _read_former_trades(table)
     trades = np.empty(len(table), TRADE)
     for name in TRADE.names or ():
         trades[name] = array_of(table[name])
+    return trades
+
+
+def _read_former_trades(table: pa.Table) -> NDArray[np.void]:
+    """Read trades of a build without exits by signal: no levels, and one reason fewer."""
+    former = {"setup_bar": _FORMER_SETUP_BAR}
+    fields = [name for name in TRADE.names or () if former.get(name, name) in table.column_names]
+    trades: NDArray[np.void] = np.empty(len(table), [(name, TRADE[name]) for name in fields])
+    for name in fields:
+        trades[name] = table[former.get(name, name)].to_numpy()
+    trades["reason"] += trades["reason"] >= REASONS.index("signal")
     return trades
 
 

@@ -94,8 +94,10 @@ class StatisticalValidation(Section):
     """The out-of-sample series under test; ratios are annualised with 365 days."""
 
     sharpe_ratio: float
-    calmar_ratio: float
-    sortino_ratio: float
+    calmar_ratio: Number
+    """Null where it is undefined: nothing was lost, or it is too large for a number."""
+    sortino_ratio: Number
+    """Null where no day lost."""
     p_value: Fraction
     z_score: Number
     reality_check_p: Fraction
@@ -131,9 +133,11 @@ class InSample(Section):
 
     net_profit: float
     sharpe_ratio: float
-    sortino_ratio: float
+    sortino_ratio: Number
+    """Null where no day lost."""
     max_drawdown: float
-    calmar_ratio: float
+    calmar_ratio: Number
+    """Null where it is undefined: nothing was lost, or it is too large for a number."""
     sample_size: Annotated[int, Field(ge=0)]
     win_rate: float
     avg_win: float

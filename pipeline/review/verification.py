@@ -50,6 +50,7 @@ from pipeline.review.stored import (
     utc_date,
 )
 from pipeline.training.provenance import engine_hash
+from pipeline.training.rules import changes_since
 from pipeline.validation.statistics import sharpe_test
 
 _DAY0 = np.datetime64(0, "D")
@@ -178,13 +179,25 @@ def compare_candles(provenance: Mapping[str, Any], candles: Candles) -> Comparis
 
 
 def _receipt(configuration: Configuration, comparisons: Iterable[Comparison]) -> Receipt:
-    notes = []
-    if configuration.provenance["engine_hash"] != engine_hash():
-        notes.append(
-            "The engine or a strategy has changed since the training (engine_hash); figures that"
-            " agree are the proof that the change did not matter here."
+    compared = tuple(comparisons)
+    return Receipt(configuration.id, configuration.synthetic, compared, _notes(configuration))
+
+
+def _notes(configuration: Configuration) -> tuple[str, ...]:
+    """Say what has changed since the training: rules, or the program alone."""
+    if changes := changes_since(configuration.provenance):
+        return (
+            "The rules have changed since this training:",
+            *(f"{number}. {change}" for number, change in enumerate(changes, 1)),
+            "Figures that agree are the proof that the change did not matter here. Figures that"
+            " differ may differ for this reason alone: train the market again, and verify that.",
         )
-    return Receipt(configuration.id, configuration.synthetic, tuple(comparisons), tuple(notes))
+    if configuration.provenance["engine_hash"] != engine_hash():
+        return (
+            "The engine or a strategy has changed since the training (engine_hash); figures that"
+            " agree are the proof that the change did not matter here.",
+        )
+    return ()
 
 
 def _figures(

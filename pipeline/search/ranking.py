@@ -17,8 +17,9 @@ def plateau(scores: Float, shape: tuple[int, ...]) -> Float:
     """Mean over each combination and its admissible axis neighbours (validation rules §2.7).
 
     Neighbours are one step along one parameter, at most two a parameter. Inadmissible
-    combinations stay NaN. An infinite score (a profit factor without a loss) stays infinite, but
-    is left out of its neighbours' means: it would lift losers above every finite plateau.
+    combinations stay NaN. An infinite score (nothing lost, validation rules §2.2) stays
+    infinite, but is left out of its neighbours' means: it would lift losers above every finite
+    plateau.
     """
     grid = scores.reshape(shape)
     admissible = np.isfinite(grid)

@@ -1,6 +1,8 @@
 """Read golden files: backtests computed by an independent program, and their candles."""
 
 import hashlib
+from collections.abc import Collection
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -8,16 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from gpu_engine import METRICS, REASONS, TRADE, Candles, Costs, Disagreement, RiskLimits, Window
+from gpu_engine import (
+    METRICS,
+    REASONS,
+    TRADE,
+    Candles,
+    Costs,
+    Disagreement,
+    ExitSettings,
+    Funding,
+    RiskLimits,
+    Window,
+)
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.strategies.base import Strategy
+from pipeline.strategies.registry import load_strategy, names
 
 #: What a golden file says of a trade; the levels at entry follow from its setting.
 TRADE_FIELDS = tuple(name for name in TRADE.names or () if name not in ("stop", "target"))
+#: What the older form of the files calls a field.
+FORMER_NAMES = {"sweep_bar": "setup_bar"}
+EXIT_PARTS = tuple(field.name for field in fields(ExitSettings))
 
 
 class GoldenCosts(BaseModel):
@@ -25,20 +42,28 @@ class GoldenCosts(BaseModel):
 
     fee: float
     slippage: float
+    maker_fee: float | None = None
 
-    def record(self) -> Costs:
+    def record(self, funding: Funding | None) -> Costs:
         """Return the engine's record."""
-        return Costs(self.fee, self.slippage)
+        return Costs(self.fee, self.slippage, self.maker_fee, funding)
 
 
 class Case(BaseModel):
-    """One backtest: a combination, its terms, and the metrics and trades it must give."""
+    """One backtest: a combination, its terms, and the metrics and trades it must give.
+
+    ``strategy`` is named as the page of its rules. ``exit`` is an exit setting (exits rules §2),
+    None where the parameters alone say it; ``funding`` says whether that of the file applies.
+    """
 
     model_config = ConfigDict(allow_inf_nan=True)
 
+    strategy: str = "liquidity_sweep_v3"
     parameters: dict[str, float | None]
+    exit: dict[str, float] | None = None
     costs: GoldenCosts
     risk: RiskLimits
+    funding: bool = False
     start_bar: int
     end_bar: int
     metrics: dict[str, float | None]
@@ -51,6 +76,16 @@ class Case(BaseModel):
             raise ValueError(f"'{unknown[0]}' is no metric")
         return self
 
+    @model_validator(mode="after")
+    def _exit_parts_exist(self) -> Self:
+        for name in self.exit or ():
+            if name not in EXIT_PARTS:
+                raise ValueError(
+                    f"'{name}' is not a part of an exit setting ({', '.join(EXIT_PARTS)})."
+                    f"{suggestion(name, EXIT_PARTS)}"
+                )
+        return self
+
     @property
     def window(self) -> Window:
         """The bars it ran on."""
@@ -59,6 +94,10 @@ class Case(BaseModel):
     def expected_metrics(self) -> dict[str, float]:
         """Metrics by name; null in the file is NaN here."""
         return {k: float("nan") if v is None else v for k, v in self.metrics.items()}
+
+    def exit_setting(self) -> ExitSettings:
+        """Return ``exit`` as the engine's record."""
+        return ExitSettings(**{name: np.array([v]) for name, v in (self.exit or {}).items()})
 
 
 class Golden(BaseModel):
@@ -71,12 +110,13 @@ class Golden(BaseModel):
     bars: int | None = None
     first_timestamp: int | None = None
     filled_bars: int | None = None
+    funding: list[tuple[int, float]] | None = None
     trade_fields: list[str] = list(TRADE_FIELDS)
     cases: list[Case]
 
     @model_validator(mode="after")
     def _trades_can_be_read(self) -> Self:
-        self.trade_fields = ["setup_bar" if n == "sweep_bar" else n for n in self.trade_fields]
+        self.trade_fields = [FORMER_NAMES.get(name, name) for name in self.trade_fields]
         if sorted(self.trade_fields) != sorted(TRADE_FIELDS):
             raise ValueError(f"trade_fields must be {', '.join(TRADE_FIELDS)}, in any order")
         reason = self.trade_fields.index("reason")
@@ -84,6 +124,8 @@ class Golden(BaseModel):
             for row in case.trades:
                 if len(row) != len(self.trade_fields) or row[reason] not in REASONS:
                     raise ValueError(f"cases[{number}] has a trade that cannot be read: {row}")
+            if case.funding and self.funding is None:
+                raise ValueError(f"cases[{number}] has funding, and the file has no series of it")
         return self
 
     @model_validator(mode="after")
@@ -94,6 +136,13 @@ class Golden(BaseModel):
         if self.candles is not None and (len(lengths) > 1 or 0 in lengths):
             raise ValueError(f"candles must hold {', '.join(COLUMNS)}, all of one length")
         return self
+
+    def costs_of(self, case: Case) -> Costs:
+        """Return the costs of one of the cases, with the file's funding where it applies."""
+        if not case.funding or self.funding is None:
+            return case.costs.record(None)
+        times, rates = np.array(self.funding).reshape(-1, 2).T
+        return case.costs.record(Funding(times.astype(np.int64), rates))
 
     def expected_trades(self, case: Case) -> NDArray[Any]:
         """Trades of one of the cases: ``trade_fields`` of the dtype `TRADE`."""
@@ -183,15 +232,23 @@ def _timeframe(golden: Golden, raw: RawCandles, source: str) -> str:
     return named or inferred_timeframe(raw.timestamp, source)
 
 
-def combination(case: Case, strategy: Strategy, where: str) -> dict[str, float | None]:
-    """Every parameter of ``strategy``; one that can be off and is not named is off.
+def strategy_of(case: Case) -> Strategy | None:
+    """Return the strategy of a case; None where this program does not have it."""
+    known = (load_strategy(name) for name in names())
+    return next((s for s in known if s.name.lower() == case.strategy), None)
+
+
+def combination(
+    case: Case, strategy: Strategy, where: str, kinds: Collection[str]
+) -> dict[str, float | None]:
+    """Every parameter of some kinds; one that can be off and is not named is off.
 
     Raises
     ------
     UserError
         If the case, which the error calls ``where``, lacks a parameter or has an unknown one.
     """
-    declared = {p.name: p for p in strategy.parameters}
+    declared = {p.name: p for p in strategy.parameters if p.kind in kinds}
     for name in case.parameters:
         if name not in declared:
             raise UserError(

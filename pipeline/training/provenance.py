@@ -18,6 +18,7 @@ from pipeline.config import FileData, TrainConfig
 from pipeline.errors import UserError
 from pipeline.executors.share import allowed_cores
 from pipeline.market_data.sources import MarketCandles
+from pipeline.training import rules
 
 #: Packages whose version may change a number.
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "optuna", "cupy-cuda12x", "cupy-cuda13x")
@@ -47,6 +48,7 @@ def provenance(config: TrainConfig, market: MarketCandles, backend: str) -> dict
     return {
         "model_version": __version__,
         "engine_hash": engine_hash(),
+        "rules_version": rules.VERSION,
         "runtime_env": runtime_env(),
         "data_source": market.quality.source,
         "data_hash": candles.sha256,

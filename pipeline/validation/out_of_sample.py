@@ -98,7 +98,7 @@ class Ambiguity(NamedTuple):
 def ambiguity(
     candles: Candles, trades: NDArray[Any], costs: Costs, position_fraction: float
 ) -> Ambiguity:
-    """Measure how many trades ended in a bar that touched both stop and target (exits rules §5.4).
+    """Measure how many trades ended in a bar that touched both stop and target (exits rules §5.11).
 
     Candles cannot tell which came first; the engine lets the stop come first.
 

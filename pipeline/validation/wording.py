@@ -103,7 +103,7 @@ def duration(seconds: float) -> str:
 
 
 def defined(value: float | None, form: str) -> str:
-    """Write a metric; a profit factor without a loss is undefined."""
+    """Write a metric; where nothing was lost some are undefined."""
     return "-" if value is None or math.isnan(value) else format(value, form)
 
 

@@ -22,9 +22,24 @@ def test_short_histories(backend, seed):
 
 
 @pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize("seed", range(60))
+def test_short_histories_with_every_exit(backend, seed):
+    rng = np.random.default_rng(seed)
+    assert_agrees(random_market(rng, int(rng.integers(1, 61)), every_exit=True), backend)
+
+
+@pytest.mark.parametrize("backend", COMPILED)
 @pytest.mark.parametrize("seed", range(6))
 def test_long_histories(backend, seed):
-    world = random_market(np.random.default_rng(seed), 700, n_tables=4, n_units=8)
+    world = random_market(np.random.default_rng(seed), 700, n_tables=4, n_units=12)
+    assert assert_agrees(world, backend) > 300
+
+
+@pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize("seed", range(6))
+def test_long_histories_with_every_exit(backend, seed):
+    rng = np.random.default_rng(seed)
+    world = random_market(rng, 700, n_tables=4, n_units=16, every_exit=True)
     assert assert_agrees(world, backend) > 300
 
 
@@ -36,11 +51,20 @@ def test_long_histories_in_depth(backend, seed):
     assert_agrees(random_market(rng, 2_000, n_tables=5, n_units=20, n_windows=4), backend)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize("seed", range(147, 159))
+def test_long_histories_with_every_exit_in_depth(backend, seed):
+    rng = np.random.default_rng(seed)
+    world = random_market(rng, 2_000, n_tables=5, n_units=20, n_windows=4, every_exit=True)
+    assert_agrees(world, backend)
+
+
 def test_random_markets_reach_every_reason_and_ruin():
     """What the parity above is worth: no rule is left out by chance."""
     reasons, ruined, blocked = set(), 0, 0
     for seed in range(12):
-        world = random_market(np.random.default_rng(seed), 400)
+        world = random_market(np.random.default_rng(seed), 400, every_exit=True)
         market = world.load("numba")
         metrics = engine.evaluate(market, world.batch, world.windows)
         ruined += np.count_nonzero(metrics["net_profit"] <= -1)
@@ -51,7 +75,7 @@ def test_random_markets_reach_every_reason_and_ruin():
         )
         for i in range(len(world.batch)):
             reasons |= set(engine.trades(market, only(world.batch, i), world.windows[0])["reason"])
-    assert reasons == set(range(len(REASONS))) - {REASONS.index("signal")}
+    assert reasons == set(range(len(REASONS)))
     assert ruined > 10
     assert blocked > 100
 

@@ -20,10 +20,18 @@ def test_no_short_history_breaks_parity(backend, seed, n_bars):
     assert_agrees(random_market(np.random.default_rng(seed), n_bars), backend)
 
 
+@pytest.mark.parametrize("backend", COMPILED)
+@settings(max_examples=120)
+@given(seed=seeds, n_bars=st.integers(1, 60))
+def test_no_short_history_with_every_exit_breaks_parity(backend, seed, n_bars):
+    world = random_market(np.random.default_rng(seed), n_bars, every_exit=True)
+    assert_agrees(world, backend)
+
+
 @settings(max_examples=40)
 @given(seed=seeds, n_bars=st.integers(1, 80))
 def test_days_compound_to_the_net_profit(seed, n_bars):
-    world = random_market(np.random.default_rng(seed), n_bars)
+    world = random_market(np.random.default_rng(seed), n_bars, every_exit=True)
     market = world.load("numba")
     for w, window in enumerate(world.windows):
         daily = engine.daily_returns(market, world.batch, window)
@@ -37,7 +45,7 @@ def test_days_compound_to_the_net_profit(seed, n_bars):
 @given(seed=seeds, n_bars=st.integers(2, 80))
 def test_a_window_is_the_history_cut_there(seed, n_bars):
     """fills rules §8: what lies at or after a window's end changes nothing inside it."""
-    world = random_market(np.random.default_rng(seed), n_bars)
+    world = random_market(np.random.default_rng(seed), n_bars, every_exit=True)
     window = world.windows[0]
     short = world._replace(candles=world.candles.cut(0, window.end))
     whole, cut = (

@@ -111,6 +111,6 @@ def test_stop_and_target_are_in_atr_of_the_signal_bar(backend):
     [(4, (3, 101, "end")), (5, (4, 98, "stop")), (6, (4, 98, "stop")), (2, (1, 100, "end"))],
 )
 def test_a_window_closes_what_it_cuts(backend, end, expected):
-    """§8: the outcome is shared between windows; the one that ends before bar 4 closes it."""
+    """Fills rules §8: windows share the outcome; the one that ends before bar 4 closes it."""
     rows = [QUIET, QUIET, (100, 102, 99, 101), (101, 101, 97, 97), QUIET]
     assert only_exit(backend, +1, rows, window=Window(0, end)) == expected

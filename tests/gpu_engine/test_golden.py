@@ -1,13 +1,15 @@
 """Golden files: trade by trade and metric by metric, every backend.
 
-They were computed by an independent program from the rules alone. The one file with candles of its
-own is in this repository; the others need the real candles. The only test of the engine that needs
-the pipeline, for the strategy and the grid.
+They were computed by an independent program from the rules alone. The two files with candles of
+their own are in this repository; the others need the real candles. Strategies that the product
+does not have yet come from `support.plain_tables`. The only test of the engine that needs the
+pipeline, for a strategy and the grid of candles.
 """
 
 import hashlib
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,8 +19,10 @@ from gpu_engine import (
     REASONS,
     TRADE,
     Batch,
+    Candles,
     Costs,
     ExitSettings,
+    Funding,
     RiskLimits,
     Tables,
     Window,
@@ -32,85 +36,160 @@ from pipeline.strategies.liquidity_sweep_reference import event_table
 from pipeline.studies.bench.gpu import read_candles
 from support.agreement import assert_same_metrics, assert_same_trades
 from support.backends import named
+from support.plain_tables import (
+    capitulation_reversal,
+    donchian_breakout,
+    failed_breakdown,
+    supply_shock,
+)
 
-STRATEGY = LiquiditySweep()
-THRESHOLDS = of_kind(STRATEGY, "threshold")
+SWEEP = LiquiditySweep()
+SWEEP_EXITS = ("stop_distance", "target_multiple")
+PLAIN = {
+    "donchian_breakout": donchian_breakout,
+    "capitulation_reversal_v3": capitulation_reversal,
+    "failed_breakdown_v3": failed_breakdown,
+    "supply_shock_v3": supply_shock,
+}
 OWN = Path(__file__).parent / "golden"
 PACKED = Path(__file__).resolve().parents[2] / ".cache/golden"
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
+SYNTHETIC = ("synthetic_ticks", "liquidity_sweep_synthetic_ticks")
 REAL = (
+    "binance_BTC-USDT_1h_2023",
     "binance_BTC-USDT_5m_2023",
-    "binance_ETH-USDT_5m_2024",
-    "binance_SOL-USDT_15m_2024",
-    "kraken_BTC-USD_1h",
+    "binance_ETH-USDT_15m_2024",
+    "binance_SOL-USDT_5m_2024",
+    "kraken_ETH-USD_1h",
+    "liquidity_sweep_binance_BTC-USDT_5m_2023",
+    "liquidity_sweep_binance_ETH-USDT_5m_2024",
+    "liquidity_sweep_binance_SOL-USDT_15m_2024",
+    "liquidity_sweep_kraken_BTC-USD_1h",
 )
 
 
-@pytest.fixture(scope="module")
-def synthetic():
-    golden = json.loads((OWN / "synthetic_ticks.json").read_text())
-    columns = {name: np.array(values) for name, values in golden["candles"].items()}
+class GoldenFile(NamedTuple):
+    """What a file says, its candles, and the event tables that its cases have needed so far."""
+
+    content: dict
+    candles: Candles
+    tables: dict
+
+
+@pytest.fixture(scope="module", params=SYNTHETIC)
+def synthetic(request):
+    content = json.loads((OWN / f"{request.param}.json").read_text())
+    columns = {name: np.array(values) for name, values in content["candles"].items()}
     raw = RawCandles(**{k: c if k == "timestamp" else c.astype(float) for k, c in columns.items()})
-    candles, _ = make_regular(raw, golden["timeframe"], "synthetic_ticks.json")
-    return golden, candles
+    candles, _ = make_regular(raw, content["timeframe"], request.param)
+    return GoldenFile(content, candles, {})
 
 
 @pytest.fixture(scope="module", params=REAL)
 def real(request, tmp_path_factory):
     """A golden file and its candles: from the shared folder, or packed by `scripts/gpu --pack`."""
     packed = PACKED / f"{request.param}.json"
-    name = f"liquidity_sweep_{request.param}.json"
-    path = packed if packed.is_file() else SHARED / "spec" / "golden" / "v2" / name
+    path = packed if packed.is_file() else SHARED / f"spec/golden/v2/{request.param}.json"
     if not path.is_file():
         pytest.skip("the golden files (shared/ beside the repository) are absent")
-    golden = json.loads(path.read_text())
+    content = json.loads(path.read_text())
     if path == packed:
-        return golden, read_candles(PACKED / f"{golden['data']}.npz")
-    data = SHARED / "data" / golden["data"]
+        return GoldenFile(content, read_candles(PACKED / f"{content['data']}.npz"), {})
+    data = SHARED / "data" / content["data"]
     if not data.is_file():
         pytest.skip("the real candles (shared/data beside the repository) are absent")
-    assert hashlib.sha256(data.read_bytes()).hexdigest() == golden["sha256"]
+    assert hashlib.sha256(data.read_bytes()).hexdigest() == content["sha256"]
     exported = tmp_path_factory.mktemp("golden") / "candles.npz"
     from pipeline.studies.bench.pack import pack  # a GPU host has no Hydra, and its files packed
 
     pack(data, exported)
-    return golden, read_candles(exported)
+    return GoldenFile(content, read_candles(exported), {})
 
 
-def check_file(golden, candles, backend, tables):
-    """Replay every case; ``tables`` makes the event table of a case's parameters."""
-    assert len(candles) == golden["bars"]
-    assert candles.timestamp[0] == golden["first_timestamp"]
-    assert np.count_nonzero(candles.filled) == golden["filled_bars"]
-    for case in golden["cases"]:
-        market, batch = load_case(candles, case, backend, tables(candles, case["parameters"]))
-        window = Window(case["start_bar"], case["end_bar"])
-        trades = engine.trades(market, batch, window)
-        assert_same_trades(trades, expected_trades(golden["trade_fields"], case["trades"]))
-        metrics = engine.evaluate(market, batch, [window])[0, 0]
-        assert_same_metrics(metrics, expected_metrics(case["metrics"]))
-        daily = engine.daily_returns(market, batch, window)[0]
-        assert np.prod(1 + daily) - 1 == pytest.approx(metrics["net_profit"], abs=1e-12)
+def check_file(golden, backend):
+    content, candles = golden.content, golden.candles
+    assert len(candles) == content["bars"]
+    assert candles.timestamp[0] == content["first_timestamp"]
+    assert np.count_nonzero(candles.filled) == content["filled_bars"]
+    for number, case in enumerate(content["cases"]):
+        try:
+            check_case(golden, case, backend)
+        except AssertionError as error:
+            error.add_note(f"case {number}: {case}"[:600])
+            raise
 
 
-def load_case(candles, case, backend, table):
-    parameters, costs = case["parameters"], case["costs"]
-    values = [parameters.get(p.name) for p in THRESHOLDS]
-    thresholds = [p.off if v is None else v for p, v in zip(THRESHOLDS, values, strict=True)]
-    names = ("stop_distance", "target_multiple")
-    exits = {name: np.array([parameters[name]]) for name in names}
+def check_case(golden, case, backend):
+    market, batch = load_case(golden, case, backend)
+    window = Window(case["start_bar"], case["end_bar"])
+    trades = engine.trades(market, batch, window)
+    expected = expected_trades(golden.content["trade_fields"], case["trades"])
+    assert_same_trades(trades, expected)
+    metrics = engine.evaluate(market, batch, [window])[0, 0]
+    assert_same_metrics(metrics, expected_metrics(case["metrics"]))
+    daily = engine.daily_returns(market, batch, window)[0]
+    assert np.prod(1 + daily) - 1 == pytest.approx(metrics["net_profit"], abs=1e-12)
+
+
+def load_case(golden, case, backend):
+    """A market with the one table and the one exit setting of a case, and its batch."""
+    strategy, parameters = case.get("strategy", "liquidity_sweep_v3"), case["parameters"]
+    senses, limits = thresholds_of(strategy, parameters)
+    exits = case.get("exit") or {name: parameters[name] for name in SWEEP_EXITS}
+    costs, funding = case["costs"], None
+    if case.get("funding"):
+        times, rates = zip(*golden.content["funding"], strict=True)
+        funding = Funding(np.array(times, np.int64), np.array(rates, np.float64))
     market = engine.load(
-        candles,
-        Tables((table,), tuple(p.sense for p in THRESHOLDS)),
-        ExitSettings(**exits),
-        Costs(costs["fee"], costs["slippage"]),
+        golden.candles,
+        Tables((table_of(golden, strategy, parameters),), senses),
+        ExitSettings(**{name: np.array([float(value)]) for name, value in exits.items()}),
+        Costs(costs["fee"], costs["slippage"], costs.get("maker_fee"), funding),
         RiskLimits(**case["risk"]),
         named(backend),
     )
-    return market, Batch(np.zeros(1, np.int32), np.array([thresholds]), np.zeros(1, np.int32), 1)
+    return market, Batch(np.zeros(1, np.int32), limits[None], np.zeros(1, np.int32), 1)
+
+
+def thresholds_of(strategy, parameters):
+    """Senses of a strategy's thresholds, and a case's limits; one that it does not set is off."""
+    if strategy in PLAIN:
+        senses = PLAIN[strategy].SENSES
+    else:
+        senses = {p.name: p.sense for p in of_kind(SWEEP, "threshold")}
+    values = [parameters.get(name) for name in senses]
+    off = [-np.inf * sense for sense in senses.values()]
+    limits = [o if v is None else float(v) for o, v in zip(off, values, strict=True)]
+    return tuple(senses.values()), np.array(limits)
+
+
+def table_of(golden, strategy, parameters):
+    """The event table of a case, made once for all backends.
+
+    A plain table of the short histories has rows that thresholds fail, for the engine to leave out;
+    one of a whole year has only those that pass.
+    """
+    key = key_of(strategy, parameters)
+    if key not in golden.tables:
+        golden.tables[key] = make_table(golden, strategy, parameters)
+    return golden.tables[key]
+
+
+def key_of(strategy, parameters):
+    return strategy, *sorted(parameters.items())
+
+
+def make_table(golden, strategy, parameters):
+    if strategy not in PLAIN:
+        return SWEEP.events(golden.candles, parameters).table(parameters)
+    module = PLAIN[strategy]
+    if golden.content["data"] is None:
+        parameters = {n: v for n, v in parameters.items() if n not in module.SENSES}
+    return module.event_table(golden.candles, parameters)
 
 
 def expected_trades(fields, rows):
+    """Trades of a file, whose older form says ``sweep_bar``; of the levels at entry it has none."""
     fields = ["setup_bar" if name == "sweep_bar" else name for name in fields]
     result = np.zeros(len(rows), [(name, TRADE[name]) for name in fields])
     for trade, row in zip(result, rows, strict=True):
@@ -125,19 +204,25 @@ def expected_metrics(values):
     return np.array(tuple(row), METRICS)
 
 
-def vectorised(candles, parameters):
-    return STRATEGY.events(candles, parameters).table(parameters)
-
-
-def test_the_synthetic_file(backend, synthetic):
-    check_file(*synthetic, backend, vectorised)
+def test_the_synthetic_files(backend, synthetic):
+    check_file(synthetic, backend)
 
 
 @pytest.mark.slow
-def test_the_synthetic_file_from_the_plain_loops(synthetic):
+def test_sweeps_of_the_synthetic_files_from_the_plain_loops(synthetic):
     """The two definitions of correct together, events and engine."""
-    check_file(*synthetic, "reference", event_table)
+    cases = [c for c in synthetic.content["cases"] if c.get("strategy") not in PLAIN]
+    for case in cases:
+        key = key_of("liquidity_sweep_v3", case["parameters"])
+        table = event_table(synthetic.candles, case["parameters"])
+        check_case(synthetic._replace(tables={key: table}), case, "reference")
 
 
 def test_the_real_files(backend, real):
-    check_file(*real, backend, vectorised)
+    check_file(real, backend)
+
+
+def test_the_files_of_the_repository_are_whole():
+    cases = [json.loads((OWN / f"{name}.json").read_text())["cases"] for name in SYNTHETIC]
+    assert [len(of_file) for of_file in cases] == [88, 48]
+    assert {case["strategy"] for case in cases[0]} == {*PLAIN, "liquidity_sweep_v3"}

@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gpu_engine import TRADE
+from gpu_engine import REASONS, TRADE
 from pipeline.errors import UserError
 from pipeline.results.artifacts import (
     ArtifactSet,
@@ -115,6 +116,21 @@ def test_without_a_surface_and_without_trades(tmp_path: Path, artifacts: Artifac
     read = read_artifacts(tmp_path, write_artifacts(tmp_path, ID, bare))
     assert read.scores is None
     assert read.trades.shape == (0,)
+
+
+def test_trades_of_an_earlier_build(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    """It called the setup bar another name, had no levels, and counted reasons without a signal."""
+    write_artifacts(tmp_path, ID, artifacts)
+    rows = {"sweep_bar": [7], "signal_bar": [8], "side": [1], "entry_bar": [9], "exit_bar": [12]}
+    rows |= {"entry": [2.0], "exit": [3.0], "ret": [0.5]}
+    expected = ["stop_gap", "target_gap", "stop", "target", "time", "end"]
+    table = {name: values * 6 for name, values in rows.items()} | {"reason": range(6)}
+    pq.write_table(pa.table(table), tmp_path / ID / "trades.parquet")
+    trades = read_artifacts(tmp_path, ID).trades
+    assert [REASONS[reason] for reason in trades["reason"]] == expected
+    assert set(trades.dtype.names or ()) == {*TRADE.names} - {"stop", "target"}  # type: ignore[misc]
+    assert trades["setup_bar"].tolist() == [7] * 6
+    assert trades["ret"].tolist() == [0.5] * 6
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, artifacts: ArtifactSet) -> None:

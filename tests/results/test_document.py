@@ -112,6 +112,16 @@ def test_what_candles_cannot_know_is_null(document: dict[str, Any]) -> None:
     assert document["in_sample"]["profit_factor"] is None
 
 
+def test_a_figure_is_null_where_nothing_was_lost() -> None:
+    undefined = dict.fromkeys(("sortino_ratio", "calmar_ratio", "profit_factor"))
+    metrics = METRIC_VALUES | undefined
+    document = build_document(**inputs(in_sample=metrics, out_of_sample=metrics))
+    validate_document(document)
+    assert {name: document["in_sample"][name] for name in undefined} == undefined
+    tested = document["statistical_validation"]
+    assert (tested["sortino_ratio"], tested["calmar_ratio"]) == (None, None)
+
+
 def test_times_are_utc(document: dict[str, Any]) -> None:
     metadata = document["metadata"]
     assert metadata["discovery_date"] == "2023-01-31T23:59:59Z"

@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import create_engine, text
 
+from gpu_engine import REASONS
 from pipeline import monitor, verify
 from pipeline.review.live_orders import record_execution
 from pipeline.sweeps.judging import judge_together
+from pipeline.training.rules import CHANGES, VERSION, changes_since
 from support.parameters import STOP
 from support.runs import QUICK, ask, run
 from support.stored import TRAINED_BARS, command, fading_candles, write
@@ -237,6 +239,38 @@ def test_another_engine_is_a_note_while_the_trades_agree(fading):
     finished = command(verify, fading.folder, "latest")
     assert finished.status == 0
     assert "The engine or a strategy has changed since the training" in finished.out
+
+
+def test_rules_that_have_changed_are_named(fading):
+    """A result of an earlier build names no version of the rules: that was the first."""
+    sql(fading, "UPDATE trained_configurations"
+        " SET provenance = json_remove(provenance, '$.rules_version'),"
+        " out_of_sample = json_set(out_of_sample, '$.sortino_ratio', 9.0)")  # fmt: skip
+    finished = command(verify, fading.folder, "latest")
+    assert_differs(finished, "metrics, out of sample, sortino_ratio: stored 9.0")
+    for change in CHANGES[2]:
+        assert change in finished.out
+
+
+def test_a_result_of_an_earlier_build_agrees_where_its_rules_do_not_matter(fading):
+    def former(table):
+        table["sweep_bar"] = table["setup_bar"]
+        for name in ("setup_bar", "stop", "target"):
+            del table[name]
+        table["reason"] -= table["reason"] > REASONS.index("signal")
+
+    rewritten(fading.artifacts[0] / "trades.parquet", former)
+    sql(fading, "UPDATE trained_configurations"
+        " SET provenance = json_remove(provenance, '$.rules_version')")  # fmt: skip
+    finished = command(verify, fading.folder, "latest")
+    assert finished.status == 0, finished.out
+    assert all(change in finished.out for change in CHANGES[2])
+
+
+def test_a_fresh_training_is_of_the_rules_of_today(fading):
+    assert fading.result["provenance"]["rules_version"] == VERSION == max(CHANGES)
+    assert changes_since(fading.result["provenance"]) == ()
+    assert changes_since({}) == tuple(change for version in CHANGES for change in CHANGES[version])
 
 
 def test_a_file_that_grew_is_verified_on_its_old_part(fading):

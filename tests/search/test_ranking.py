@@ -36,10 +36,14 @@ def test_max_drawdown_is_minimised():
     assert best(scores) == 1
 
 
-def test_profit_factor_without_a_loss_is_best_and_without_a_win_inadmissible():
-    given_metrics = metrics(profit_factor=[3.0, NAN, NAN], win_rate=[0.5, 1.0, 0.0])
-    scores = scores_of(given_metrics, ScoreRule("profit_factor", 10))
-    np.testing.assert_array_equal(scores, [3.0, INF, NAN])
+@pytest.mark.parametrize("objective", ["sortino_ratio", "calmar_ratio", "profit_factor"])
+def test_where_nothing_was_lost_a_profit_is_best_and_anything_else_is_nothing(objective):
+    """Validation rules §2.2: all three are undefined there, and rank alike."""
+    given_metrics = metrics(
+        **{objective: [3.0, NAN, NAN, NAN, -1.0]}, net_profit=[0.5, 0.1, 0.0, -0.1, -0.2]
+    )
+    scores = scores_of(given_metrics, ScoreRule(objective, 10))
+    np.testing.assert_array_equal(scores, [3.0, INF, 0.0, 0.0, -1.0])
     assert best(scores) == 1
 
 

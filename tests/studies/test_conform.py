@@ -10,7 +10,11 @@ import pytest
 from pipeline.studies.conform import main
 from support.parameters import SPREAD
 
-GOLDEN = Path(__file__).resolve().parents[1] / "gpu_engine/golden/synthetic_ticks.json"
+FOLDER = Path(__file__).resolve().parents[1] / "gpu_engine/golden"
+GOLDEN = FOLDER / "liquidity_sweep_synthetic_ticks.json"
+#: Cases of every strategy, each with an exit setting of its own.
+EXITS = FOLDER / "synthetic_ticks.json"
+BACKENDS = ("reference", "numpy", "numba")
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
 
 
@@ -38,11 +42,52 @@ def conform(tmp_path, capsys):
 def test_the_golden_file_of_the_project_agrees_on_every_backend(capsys):
     assert main([str(GOLDEN)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "synthetic_ticks.json",
+        "liquidity_sweep_synthetic_ticks.json",
         "  reference: 48 of 48 cases agree",
         "  numpy: 48 of 48 cases agree",
         "  numba: 48 of 48 cases agree",
     ]
+
+
+def test_cases_of_strategies_that_the_program_lacks_are_not_called_agreed(capsys):
+    assert main([str(EXITS), "--backend", "numpy"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "synthetic_ticks.json",
+        "  79 of 88 cases are not replayed, because this program does not have their strategy:"
+        " capitulation_reversal_v3, donchian_breakout, failed_breakdown_v3, supply_shock_v3",
+        "  numpy: 9 of 9 cases agree",
+    ]
+
+
+@pytest.fixture
+def sweeps():
+    """The golden file of every exit with its cases of the program's own strategy."""
+    content = json.loads(EXITS.read_text())
+    own = [case for case in content["cases"] if case["strategy"] == "liquidity_sweep_v3"]
+    return content | {"cases": own}
+
+
+def test_exit_settings_maker_fees_and_funding_are_replayed(sweeps, conform):
+    count = len(sweeps["cases"])
+    assert any(case["funding"] for case in sweeps["cases"])
+    assert any(case["costs"]["maker_fee"] is not None for case in sweeps["cases"])
+    status, lines, _ = conform(sweeps)
+    expected = [f"  {name}: {count} of {count} cases agree" for name in BACKENDS]
+    assert (status, lines[1:]) == (0, expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda case: case["costs"].update(fee=case["costs"]["fee"] + 1e-6),
+        lambda case: case.update(funding=not case["funding"]),
+        lambda case: case["exit"].update(holding_bars=1),
+    ],
+)
+def test_a_changed_term_of_an_exit_is_noticed(sweeps, conform, change):
+    case = next(c for c in sweeps["cases"] if c["funding"] and len(c["trades"]) > 3)
+    change(case)
+    assert conform(sweeps | {"cases": [case]}, "--backend", "numpy")[0] == 1
 
 
 def test_one_changed_metric_is_named(golden, conform):
@@ -73,7 +118,8 @@ def test_one_changed_metric_is_named(golden, conform):
 )
 def test_one_changed_figure_of_a_trade_is_named(golden, conform, field, change):
     row = golden["cases"][2]["trades"][4]
-    column = golden["trade_fields"].index(field)
+    former = {"setup_bar": "sweep_bar"}  # the file's older form
+    column = golden["trade_fields"].index(former.get(field, field))
     row[column] = change(row[column])
     status, lines, _ = conform(golden, "--backend", "numba")
     assert status == 1
@@ -172,6 +218,12 @@ def spoilt(golden, **changes):
     return {k: v for k, v in {**golden, **changes}.items() if v is not ...}
 
 
+def with_exit(case, setting):
+    """A case whose exit is ``setting`` alone."""
+    names = case["parameters"].keys() - {"stop_distance", "target_multiple"}
+    return case | {"parameters": {n: case["parameters"][n] for n in names}, "exit": setting}
+
+
 MISTAKES = {
     "not JSON": (lambda g: "{", "is not a golden file"),
     "no cases": (lambda g: spoilt(g, cases=...), "cases: Field required"),
@@ -200,6 +252,20 @@ MISTAKES = {
     "unknown reason": (
         lambda g: spoilt(g, cases=[{**g["cases"][0], "trades": [[1, 2, 3, 4, 5, 6, 7, "?", 8]]}]),
         "cases[0] has a trade that cannot be read",
+    ),
+    "unknown part of an exit": (
+        lambda g: spoilt(g, cases=[{**g["cases"][0], "exit": {"stop_distence": 1}}]),
+        "Did you mean 'stop_distance'?",
+    ),
+    "two stops": (
+        lambda g: spoilt(
+            g, cases=[with_exit(g["cases"][0], {"stop_distance": 1, "stop_fraction": 0.1})]
+        ),
+        "at most one of stop_distance, stop_fraction",
+    ),
+    "funding without a series": (
+        lambda g: spoilt(g, cases=[{**g["cases"][0], "funding": True}]),
+        "cases[0] has funding, and the file has no series of it",
     ),
     "window outside": (
         lambda g: spoilt(g, cases=[{**g["cases"][0], "end_bar": 6001}]),
@@ -234,6 +300,6 @@ def test_an_unknown_backend(golden, conform, name, said):
 def test_every_shared_golden_file_agrees(capsys):
     if not (SHARED / "spec/golden").is_dir() or not (SHARED / "data").is_dir():
         pytest.skip("the shared golden files and candles are not on this machine")
-    files = sorted(map(str, (SHARED / "spec/golden").glob("*.json")))
+    files = sorted(map(str, (SHARED / "spec/golden/v2").glob("liquidity_sweep_*.json")))
     assert main([*files, "--data", str(SHARED / "data")]) == 0
     assert len(files) >= 5

@@ -1,5 +1,6 @@
 """Random markets for the engine: coarse candles, random tables, batches, windows and limits."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from gpu_engine import (
     Costs,
     EventTable,
     ExitSettings,
+    Funding,
     RiskLimits,
     Tables,
     Window,
@@ -36,18 +38,38 @@ class RandomMarket(NamedTuple):
         return engine.load(self.candles, self.tables, self.exits, self.costs, self.risk, chosen)
 
 
-def random_market(rng, n_bars, n_tables=2, n_units=6, n_windows=3, row_share=0.4):
-    """Draw everything; the share of bars with a signal is ``row_share`` a table."""
-    exits = _exits(rng)
+def random_market(rng, n_bars, n_tables=2, n_units=6, n_windows=3, row_share=0.4, every_exit=False):
+    """Draw everything; the share of bars with a signal is ``row_share`` a table.
+
+    Exits are stops in ATR and targets in stop distances, or with ``every_exit`` of all kinds, with
+    levels and exit signals in the tables, maker fees and funding.
+    """
+    candles = coarse_candles(rng, n_bars, step_ms=int(rng.choice([1, 4, 12])) * 3_600_000)
+    tables = [_table(rng, candles, row_share) for _ in range(n_tables)]
+    exits, costs = _plain_exits(rng), _costs(rng)
+    if every_exit:
+        signals = rng.random() < 0.5
+        tables = [_with_own_columns(rng, candles, table, signals) for table in tables]
+        exits, costs = random_exits(rng), _all_costs(rng, candles, costs)
     return RandomMarket(
-        coarse_candles(rng, n_bars, step_ms=int(rng.choice([1, 4, 12])) * 3_600_000),
-        Tables(tuple(_table(rng, n_bars, row_share) for _ in range(n_tables)), SENSES),
+        candles,
+        Tables(tuple(tables), SENSES),
         exits,
-        Costs(float(rng.choice([0.0, 0.001])), float(rng.choice([0.0, 0.0005, 0.004]))),
+        costs,
         _risk(rng),
         _batch(rng, n_tables, n_units, len(exits)),
         tuple(_window(rng, n_bars) for _ in range(n_windows)),
     )
+
+
+def random_exits(rng):
+    """Draw one to six exit settings of every kind (exits rules §2)."""
+    drawn = [_exit(rng) for _ in range(rng.integers(1, 7))]
+    names = {name for setting in drawn for name in setting}
+    columns = {n: np.array([setting.get(n, np.nan) for setting in drawn]) for n in names}
+    if not columns:  # an empty setting has no columns to count
+        columns = {"holding_bars": np.full(len(drawn), np.nan)}
+    return ExitSettings(**columns)
 
 
 def only(batch, combination):
@@ -57,27 +79,98 @@ def only(batch, combination):
     return Batch(batch.table[unit : unit + 1], batch.thresholds[unit : unit + 1], first_exit, 1)
 
 
-def _table(rng, n_bars, row_share):
+def _table(rng, candles, row_share):
+    n_bars = len(candles)
     rows = rng.binomial(2 * n_bars, row_share / 2)
     signal = rng.integers(0, n_bars, rows)
-    sweep = np.maximum(signal - rng.integers(0, 4, rows), 0)
-    side = rng.choice([-1, 1], rows)
-    order = np.lexsort((-side, sweep, signal))
+    setup = np.maximum(signal - rng.integers(0, 4, rows), 0)
+    keys = np.stack([signal, setup, -rng.choice([-1, 1], rows)], axis=1)
+    signal, setup, short = np.unique(keys, axis=0).T  # sorted as rows are, each once
+    rows, side = len(signal), -short
     features = rng.integers(0, 4, (rows, len(SENSES))).astype(np.float64)
     features[rng.random(features.shape) < 0.03] = np.nan
     return EventTable(
-        setup_bar=sweep[order].astype(np.int32),
-        signal_bar=signal[order].astype(np.int32),
-        side=side[order].astype(np.int8),
+        setup_bar=setup.astype(np.int32),
+        signal_bar=signal.astype(np.int32),
+        side=side.astype(np.int8),
         atr=TICK * rng.choice([0, 2, 3, 4, 8], rows, p=[0.02, 0.28, 0.2, 0.25, 0.25]),
         features=features,
     )
 
 
-def _exits(rng):
+def _with_own_columns(rng, candles, table, signals):
+    """The same rows with levels, and with exit signals where ``signals`` says so."""
+    close = candles.close[table.signal_bar]
+    bars = _exit_signals(rng, table.signal_bar, len(candles))
+    return replace(
+        table,
+        stop_level=_levels(rng, close, -table.side),
+        target_level=_levels(rng, close, table.side),
+        exit_signal_bar=bars if signals else None,
+    )
+
+
+def _levels(rng, close, direction):
+    """Prices some ticks beyond the close, some on its wrong side, some NaN."""
+    levels = close + direction * TICK * rng.integers(-2, 9, len(close))
+    return np.where(rng.random(len(close)) < 0.05, np.nan, levels)
+
+
+def _exit_signals(rng, signal, n_bars):
+    bar = signal + rng.integers(1, 20, len(signal))
+    never = (bar >= n_bars) | (rng.random(len(signal)) < 0.3)
+    return np.where(never, -1, bar).astype(np.int32)
+
+
+def _plain_exits(rng):
     pairs = [(s, m) for s in (0.5, 1.0, 2.0) for m in (1.0, 1.5, 4.0)]
     stop, target = np.array(pairs)[rng.permutation(len(pairs))[: rng.integers(1, 7)]].T.copy()
     return ExitSettings(stop_distance=stop, target_multiple=target)
+
+
+def _exit(rng):
+    """One setting by name: a stop or none, a target or none, and what else may be there."""
+    stops = {"stop_distance": (0.5, 1.0, 2.0), "stop_fraction": (0.005, 0.01, 0.02)}
+    stops |= {"stop_offset": (0.0, 0.5, 1.0)}
+    targets = {"target_distance": (0.5, 1.0, 3.0), "target_fraction": (0.005, 0.02)}
+    targets |= {"target_reach": (0.5, 1.0, 1.5)}
+    setting = _one_of(rng, stops, 0.8)
+    if setting:
+        targets["target_multiple"] = (1.0, 1.5, 4.0)
+    setting |= _one_of(rng, targets, 0.7)
+    if setting.keys() & stops.keys() and rng.random() < 0.4:
+        setting["break_even_trigger"] = float(rng.choice([0.5, 1.0, 2.0]))
+    if rng.random() < 0.4:
+        setting["trail_activation"] = float(rng.choice([0.0, 0.5, 1.0, 2.0]))
+        setting["trail_distance"] = float(rng.choice([0.5, 1.0, 2.0]))
+    if rng.random() < 0.3:
+        setting["holding_bars"] = float(rng.choice([1, 2, 5, 20]))
+    return setting
+
+
+def _one_of(rng, choices, share):
+    """One parameter of some and its value, or none of them."""
+    if rng.random() >= share:
+        return {}
+    name = str(rng.choice(list(choices)))
+    return {name: float(rng.choice(choices[name]))}
+
+
+def _costs(rng):
+    return Costs(float(rng.choice([0.0, 0.001])), float(rng.choice([0.0, 0.0005, 0.004, 0.02])))
+
+
+def _all_costs(rng, candles, costs):
+    """The same costs with a maker fee, funding, both or neither."""
+    maker, funding = None, None
+    if rng.random() < 0.4:
+        step, hours = candles.step_ms, rng.integers(1, 12)
+        first, last = int(candles.timestamp[0]) - step, int(candles.timestamp[-1]) + step
+        times = np.arange(first, last, hours * 3_600_000) + int(rng.choice([0, 1]))
+        funding = Funding(times, rng.choice([-1e-4, 0.0, 1e-4, 1e-2], len(times)))
+    if rng.random() < 0.5:
+        maker = float(rng.choice([-0.0002, 0.0, 0.0005]))
+    return replace(costs, maker_fee=maker, funding=funding)
 
 
 def _batch(rng, n_tables, n_units, n_exits):
