@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.studies.bench import gpu_run
 from pipeline.studies.bench.gpu_run import Outcome, Step, run_steps, steps_of, worst
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +114,18 @@ def test_the_steps_are_few_files_and_within_reason(tmp_path):
     assert "set_allocator(None)" in " ".join(memcheck.command)
     (tests,) = (step for step in steps if step.name == "tests")
     assert tests.command[tests.command.index("-W") :][:2] == ("-W", "default")
+
+
+def test_packages_that_were_brought_along_stay_on_the_path(tmp_path, monkeypatch):
+    environments = []
+    monkeypatch.setenv("PYTHONPATH", "/brought/along")
+    monkeypatch.setattr(
+        gpu_run, "run_steps", lambda *arguments: environments.append(arguments[2]) or []
+    )
+    (tmp_path / "figures.jsonl").write_text("of an earlier run")
+    assert gpu_run.main(["candles.npz", str(tmp_path)]) == 0
+    assert environments[0]["PYTHONPATH"] == f"{ROOT}{os.pathsep}/brought/along"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("figures.jsonl", "log.txt", "ncu.txt"):
         (options.folder / name).unlink(missing_ok=True)
     root = Path(__file__).resolve().parents[3]
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": os.pathsep.join(paths),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONUNBUFFERED": "1",
     }
