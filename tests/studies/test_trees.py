@@ -25,7 +25,7 @@ from pipeline.studies.bench.trees import (
 )
 from support.coarse import coarse_candles
 
-TASK = Task("events", "event tables", 1, "events")
+TASK = Task("events", "event tables", 1, "events", "numba")
 
 
 def metrics_of(**columns):
@@ -111,15 +111,9 @@ def test_one_tree_has_no_ratio():
 
 def test_tasks_of_a_backend():
     """Those of NumPy where there are any; else those of Numba, on the other backend."""
-    names = [task.name for task in tasks_of(NAMES, "numpy", None)]
-    assert names == [
-        "numpy",
-        "events",
-        "walk_numpy",
-        "memory_numpy",
-        "train_grid",
-        "train_bayesian",
-    ]
+    names = {task.name for task in tasks_of(NAMES, "numpy", None)}
+    of_numpy = {"numpy", "events_numpy", "walk_numpy", "memory_numpy"}
+    assert names == of_numpy | {"train_grid", "train_bayesian"}
     cuda = tasks_of(("grid", "numpy", "walk"), "cuda", 2)
     assert [(task.name, task.backend, task.runs) for task in cuda] == [
         ("grid", "cuda", 2),

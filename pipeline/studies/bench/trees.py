@@ -50,7 +50,8 @@ class Task(NamedTuple):
 TASKS = (
     Task("grid", "grid", 7, "grid", "numba"),
     Task("numpy", "grid", 3, "grid", "numpy"),
-    Task("events", "event tables", 7, "events"),
+    Task("events", "event tables", 7, "events", "numba"),
+    Task("events_numpy", "event tables", 5, "events", "numpy"),
     Task("walk", "walk alone", 7, "walk", "numba"),
     Task("walk_numpy", "walk alone", 3, "walk", "numpy"),
     Task("scores", "scores, resident", 7, "scores", "numba"),
@@ -222,7 +223,7 @@ class Measurement(NamedTuple):
     def _work(self, task: Task, tree: Tree, stack: ExitStack) -> Callable[[], Run]:
         if not task.task:
             return partial(self._train, tree, task.name.removeprefix("train_"))
-        request = {"task": task.task, "backend": task.backend or "numpy"}
+        request = {"task": task.task, "backend": task.backend}
         if task.name.startswith("memory"):
             return partial(self._peak, tree, request)
         process = stack.enter_context(tree.side(self.candles))
