@@ -80,7 +80,7 @@ class CudaMarket:
         rows = self.device.empty(max(1, len(self.book.signal_bar)), np.int32)
         count = self.device.zeros(1, np.int32)
         self.run_in("walk_taken", (1, 1), (window,), record, rows, count)
-        taken: Int32 = self.device.get(rows[: int(self.device.get(count)[0])])
+        taken: Int32 = self.device.get(rows, int(self.device.get(count)[0]))
         del arrays
         return taken
 

@@ -94,5 +94,5 @@ def offer_best(
             break
         capacity = reached
     # Last, so that what ran out of memory before has left no trace.
-    builder.offer(device.get(index[:reached]), device.get(score[:reached]))
+    builder.offer(device.get(index, reached), device.get(score, reached))
     builder.admissible += int(device.get(admissible).sum(dtype=np.int64))

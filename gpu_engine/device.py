@@ -58,8 +58,8 @@ class Device(Protocol):
         """Return device memory set to zero."""
         ...
 
-    def get(self, array: Any) -> NDArray[Any]:
-        """Copy a device array to the host."""
+    def get(self, array: Any, count: int | None = None) -> NDArray[Any]:
+        """Copy a device array to the host, or the first ``count`` of a flat one."""
         ...
 
     def address(self, array: Any) -> int:
@@ -119,10 +119,11 @@ class CupyDevice:
         """Return device memory set to zero."""
         return self._make(self._cupy.zeros, shape, dtype)
 
-    def get(self, array: Any) -> NDArray[Any]:
-        """Copy a device array to the host."""
+    def get(self, array: Any, count: int | None = None) -> NDArray[Any]:
+        """Copy a device array to the host, or the first ``count`` of a flat one."""
         with self._device:
-            return self._cupy.asnumpy(array)  # type: ignore[no-any-return]
+            part = array if count is None else array[:count]
+            return self._cupy.asnumpy(part)  # type: ignore[no-any-return]
 
     def address(self, array: Any) -> int:
         """Return where an array begins."""

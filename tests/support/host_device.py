@@ -101,9 +101,9 @@ class HostDevice:
         self._check(int(np.prod(shape)) * np.dtype(dtype).itemsize)
         return np.zeros(shape, dtype)
 
-    def get(self, array):
-        """Copy an array back."""
-        return array.copy()
+    def get(self, array, count=None):
+        """Copy an array back, or the first ``count`` of a flat one."""
+        return array[:count].copy()
 
     def address(self, array):
         """Return where an array begins."""

@@ -57,7 +57,8 @@ template <> inline f32 abs(f32 a) { return std::fabs(a); }
 // Of a number and a NaN the number, which is what fmin and fmax return.
 template <class T> T min(T a, T b) { if constexpr (std::is_floating_point_v<T>) return std::fmin(a, b); else return b < a ? b : a; }
 template <class T> T max(T a, T b) { if constexpr (std::is_floating_point_v<T>) return std::fmax(a, b); else return a < b ? b : a; }
-// The 20 leading bits of the reciprocal; what uses it refines it.
+// Leading bits of the reciprocal. What uses it refines it, so that a last bit of `pow` may still be another
+// than on a device.
 template <class T> T rcp_approx_ftz(T a) { return as<f64>(as<u64>(1.0 / a) & 0xffffffff00000000ull); }
 
 template <class T> auto mul_wide(T a, T b) {
