@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.results.records import Configuration
+from pipeline.training.rules import changes_since
 from pipeline.validation.stages import REQUIREMENTS
-from pipeline.validation.wording import number, percent, share
+from pipeline.validation.wording import number, percent, plural, share
 
 #: Below this the reality check speaks against luck (validation rules §6).
 _SMALL = next(r.threshold for r in REQUIREMENTS if r.name == "reality_check_p")
@@ -19,6 +20,11 @@ def caveats(configuration: Configuration) -> Iterator[str]:
         yield (
             "The candles were generated or rearranged: whatever was found says that the program"
             " works, and nothing about a market."
+        )
+    if changes := changes_since(configuration.provenance):
+        yield (
+            f"{plural(len(changes), 'rule')} changed since this training: today the same parameters"
+            " may show other figures. scripts/verify names the changes."
         )
     yield _one_series(statistics)
     yield _whole_search(statistics)

@@ -1,5 +1,6 @@
 """Sentences about a configuration, from a row written by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.explanation import explain, track_record_needed
+from pipeline.training.rules import VERSION
 from pipeline.validation.stages import judge
 from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
 from support.parameters import DEPTH, SPREAD, STOP
@@ -362,6 +364,14 @@ def test_invented_candles_come_first():
     assert (
         explain(configuration(synthetic=True)).caveats[0].startswith("The candles were generated")
     )
+
+
+def test_rules_that_changed_since_are_a_caveat():
+    """A training of an earlier build names no version of the rules."""
+    earlier = configuration()
+    today = replace(earlier, provenance={"rules_version": VERSION})
+    (words,) = set(explain(earlier).caveats) - set(explain(today).caveats)
+    assert words.startswith("3 rules changed since this training")
 
 
 def test_json_holds_every_sentence():

@@ -48,12 +48,12 @@ def swing_points(extreme, side):
 
 def _baseline(volume):
     """Mean volume of the 20 bars before each bar, added oldest first; NaN before bar 20."""
-    means = []
-    for t in range(len(volume)):
+    means = [NAN] * len(volume)
+    for t in range(20, len(volume)):
         total = 0.0
         for i in range(t - 20, t):
             total += volume[i]
-        means.append(total / 20 if t >= 20 else NAN)
+        means[t] = total / 20
     return means
 
 
