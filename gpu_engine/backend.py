@@ -47,8 +47,10 @@ class Backend(Protocol):
         """Prepare a book once: outcomes, copies to the device."""
         ...
 
-    def evaluate(self, loaded: Any, batch: Batch, windows: tuple[Window, ...]) -> NDArray[Any]:
-        """Compute metrics of shape (W, len(batch))."""
+    def evaluate(
+        self, loaded: Any, batch: Batch, windows: tuple[Window, ...], fields: tuple[str, ...]
+    ) -> NDArray[Any]:
+        """Compute `METRICS` of shape (W, len(batch)), of which only ``fields`` need be right."""
         ...
 
     def daily_returns(self, loaded: Any, batch: Batch, window: Window) -> Float:

@@ -15,6 +15,7 @@ from gpu_engine import backend as backends
 from gpu_engine.book import build_book
 from gpu_engine.exits import ExitSettings
 from gpu_engine.records import (
+    METRICS,
     Batch,
     Candles,
     Costs,
@@ -73,12 +74,20 @@ def load(
     )
 
 
-def evaluate(market: Market, batch: Batch, windows: Sequence[Window]) -> NDArray[Any]:
-    """Compute the metrics of every combination in every window.
+def evaluate(
+    market: Market,
+    batch: Batch,
+    windows: Sequence[Window],
+    fields: tuple[str, ...] = METRICS.names or (),
+) -> NDArray[Any]:
+    """Compute ``fields`` of `METRICS`, all by default, of every combination in every window.
+
+    What no field needs is not computed.
 
     Returns
     -------
-    array of dtype `METRICS` and shape (W, len(batch)), in the batch's unit-major order.
+    array of `METRICS`, or of some of its fields, of shape (W, len(batch)), in the batch's
+    unit-major order.
 
     Raises
     ------
@@ -86,7 +95,8 @@ def evaluate(market: Market, batch: Batch, windows: Sequence[Window]) -> NDArray
         When the batch or a window does not fit the market.
     """
     batch = _checked(market, batch, windows)
-    return market.backend.evaluate(market.loaded, batch, tuple(windows))
+    metrics = market.backend.evaluate(market.loaded, batch, tuple(windows), fields)
+    return metrics if fields == METRICS.names else metrics[list(fields)]
 
 
 def daily_returns(market: Market, batch: Batch, window: Window) -> Float:

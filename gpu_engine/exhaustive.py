@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gpu_engine.engine import Market, evaluate
 from gpu_engine.grid import Grid
-from gpu_engine.records import Advance, Float, Int64, Window
+from gpu_engine.records import METRICS, Advance, Float, Int64, Window
 from gpu_engine.scoring import ScoreRule, scores_of
 from gpu_engine.summary import GridSummary, SummaryBuilder
 
@@ -56,11 +56,12 @@ def stream(
     windows: Sequence[Window],
     block: int = DEFAULT_BLOCK,
     part: range | None = None,
+    fields: tuple[str, ...] = METRICS.names or (),
 ) -> Iterator[tuple[Int64, NDArray[Any]]]:
-    """Yield indices of shape (n,) and their metrics (`METRICS`) of shape (W, n)."""
+    """Yield indices of shape (n,) and ``fields`` of their `METRICS`, of shape (W, n)."""
     units = max(1, block // (grid.n_exits * len(windows)))
     for index, batch in grid.units(units, part):
-        yield index, evaluate(market, batch, windows)
+        yield index, evaluate(market, batch, windows, fields)
 
 
 def score(
@@ -79,7 +80,7 @@ def score(
         for row, window in zip(result, windows, strict=True):
             row[:] = market.backend.score_grid(market.loaded, grid, part, window, rule, advance)
         return result
-    for index, metrics in stream(market, grid, windows, block, part):
+    for index, metrics in stream(market, grid, windows, block, part, rule.fields):
         result[:, index - part.start] = scores_of(metrics, rule)
         advance(metrics.size)
     return result
@@ -104,7 +105,7 @@ def summarise(
             for window in windows
         ]
     builders = [SummaryBuilder(grid, k) for _ in windows]
-    for index, metrics in stream(market, grid, windows, block, part):
+    for index, metrics in stream(market, grid, windows, block, part, rule.fields):
         for builder, scores in zip(builders, scores_of(metrics, rule), strict=True):
             builder.add(index, scores)
         advance(metrics.size)

@@ -55,6 +55,8 @@ class Loaded:
 
     book: EventBook
     bars: kernels.Bars
+    long: kernels.Prices
+    short: kernels.Prices
     entries: kernels.Entries
     exits: kernels.Exits
     rules: kernels.Rules
@@ -90,7 +92,7 @@ def _compile() -> None:
     table = EventTable(bar, bar, np.ones(1, np.int8), number, number[:, None])
     exits = ExitSettings(stop_distance=number, target_multiple=number)
     book = build_book(candles, Tables((table,), (1,)), exits, Costs(), RiskLimits())
-    evaluate(load(book), Batch(bar, number[:, None], bar, 1), (Window(0, 2),))
+    evaluate(load(book), Batch(bar, number[:, None], bar, 1), (Window(0, 2),), METRICS.names or ())
 
 
 def set_threads(threads: int | None) -> None:
@@ -102,18 +104,18 @@ def set_threads(threads: int | None) -> None:
 def load(book: EventBook) -> Loaded:
     """Compute the outcome of every distinct entry under every exit setting."""
     candles, entries = book.candles, book.entries
-    bars, known, exits, rules = _bars(book), _entries(book), _exits(book), _rules(book)
+    bars, long, short = _prices(book)
+    known, exits, rules = _entries(book), _exits(book), _rules(book)
     blocks = -(-len(book.exits) // LANES)
     outcomes = np.full((len(entries.bar), blocks, 3, LANES), float(DROPPED))
     last = np.empty(len(entries.bar), np.int32)
-    kernels.outcomes_kernel(bars, known, exits, rules, outcomes, last)
+    kernels.outcomes_kernel(bars, long, short, known, exits, rules, outcomes, last)
     bar, row = entries.bar[book.entry], np.arange(len(book.entry), dtype=np.int32)
     rows = walks.Rows(
         row,
         book.setup_bar,
         bar.astype(np.float64),
         candles.day[bar].astype(np.float64),
-        book.entry,
         last[book.entry],
         book.entry.astype(np.int64) * outcomes[:1].size,
     )
@@ -123,46 +125,54 @@ def load(book: EventBook) -> Loaded:
     occupied = np.zeros(int(first_word[-1]) * 64, np.bool_)
     occupied[row + np.repeat(first_word[:-1] * 64 - book.row_start[:-1], n_rows)] = True
     padded[:, occupied] = book.features
-    market = walks.Market(known.side, entries.price, entries.bar, bars.funding)
+    market = walks.Market(book.entry, known.side, entries.price, entries.bar, bars.funding)
     return Loaded(
-        book,
-        bars,
-        known,
-        exits,
-        rules,
-        outcomes.ravel(),
-        rows,
-        market,
-        padded,
-        occupied,
-        first_word,
+        book=book,
+        bars=bars,
+        long=long,
+        short=short,
+        entries=known,
+        exits=exits,
+        rules=rules,
+        outcomes=outcomes.ravel(),
+        rows=rows,
+        market=market,
+        padded=padded,
+        occupied=occupied,
+        first_word=first_word,
     )
 
 
-def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
-    """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
-    metrics = np.zeros((len(windows), len(batch)), METRICS)
-    _walk(loaded, batch, windows, metrics, np.empty((0, 0)), np.empty(0, np.int32))
+def evaluate(
+    loaded: Loaded, batch: Batch, windows: tuple[Window, ...], fields: tuple[str, ...]
+) -> NDArray[np.void]:
+    """Compute ``fields`` of `METRICS` of all combinations in all windows, shape (W, len(batch))."""
+    metrics = np.empty((len(windows), len(batch)), METRICS)
+    needs = walks.Needs.of(fields)
+    _walk(loaded, batch, windows, needs, metrics, np.empty((0, 0)), np.empty(0, np.int32))
     return metrics
 
 
 def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
-    metrics = np.zeros((1, len(batch)), METRICS)
-    _walk(loaded, batch, (window,), metrics, daily, np.empty(0, np.int32))
+    metrics = np.empty((1, len(batch)), METRICS)
+    needs = walks.Needs.of(("sharpe_ratio",))  # whose days they are
+    _walk(loaded, batch, (window,), needs, metrics, daily, np.empty(0, np.int32))
     return daily
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
     """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
     taken = np.empty(len(loaded.book.signal_bar), np.int32)
-    metrics = np.zeros((1, 1), METRICS)
-    _walk(loaded, batch, (window,), metrics, np.empty((0, 0)), taken)
+    metrics = np.empty((1, 1), METRICS)
+    _walk(loaded, batch, (window,), walks.Needs.of(()), metrics, np.empty((0, 0)), taken)
     rows, setting = taken[: int(metrics["sample_size"][0, 0])], int(batch.first_exit[0])
     outcomes = Outcomes(*(np.empty(len(rows), k) for k in (np.int32, np.int8, float, float)))
     kernels.outcomes_of_rows(
         loaded.bars,
+        loaded.long,
+        loaded.short,
         loaded.entries,
         loaded.exits,
         loaded.rules,
@@ -179,6 +189,7 @@ def _walk(
     loaded: Loaded,
     batch: Batch,
     windows: tuple[Window, ...],
+    needs: walks.Needs,
     metrics: NDArray[np.void],
     daily: Float,
     taken: Int32,
@@ -205,6 +216,7 @@ def _walk(
             units,
             windows_,
             numba.get_num_threads(),
+            needs,
             output,
         )
 
@@ -224,22 +236,15 @@ def _masks(loaded: Loaded, thresholds: Float) -> tuple[walks.Masks, Int32]:
     return walks.Masks(words, loaded.first_word, loaded.book.row_start), number
 
 
-def _bars(book: EventBook) -> kernels.Bars:
+def _prices(book: EventBook) -> tuple[kernels.Bars, kernels.Prices, kernels.Prices]:
+    """Return the candles as the kernels read them: what has no side, for longs and for shorts."""
     candles = book.candles
     opening, high, low = candles.open, candles.high, candles.low
-    funding = np.empty(0) if book.funding is None else book.funding
-    return kernels.Bars(
-        opening,
-        high,
-        low,
-        candles.close,
-        -opening,
-        -high,
-        -low,
-        candles.filled,
-        candles.day,
-        funding,
-    )
+    least, most = np.minimum(low, opening), np.maximum(high, opening)
+    funding = np.zeros(len(candles)) if book.funding is None else book.funding
+    bars = kernels.Bars(opening, candles.close, candles.filled, candles.day, funding)
+    long = kernels.Prices(opening, low, high, least, most)
+    return bars, long, kernels.Prices(-opening, -high, -low, -most, -least)
 
 
 def _entries(book: EventBook) -> kernels.Entries:

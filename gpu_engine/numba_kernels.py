@@ -1,11 +1,12 @@
 """Compiled first passage: how every entry ends under every exit setting (exits rules §2 to §6)."""
 
+import math
 from typing import NamedTuple
 
-import numpy as np
 from numba import njit, prange
 
 from gpu_engine.numba_lanes import LANES
+from gpu_engine.outcomes import DROPPED
 from gpu_engine.records import (
     END,
     SIGNAL,
@@ -20,19 +21,25 @@ from gpu_engine.records import (
 )
 
 
-class Bars(NamedTuple):
-    """Candles of the market, of shape (n,) each; ``minus_`` are prices times -1.
+class Prices(NamedTuple):
+    """Signed prices (`gpu_engine.levels`) of one side, float64 of shape (n,) each.
 
-    ``funding`` is empty on spot.
+    ``least`` and ``most`` are the extremes with the open: a bar in which they reach no level of a
+    position can be passed over.
     """
 
     open: Float
-    high: Float
-    low: Float
+    adverse: Float
+    favourable: Float
+    least: Float
+    most: Float
+
+
+class Bars(NamedTuple):
+    """The rest of the candles, of shape (n,) each; ``funding`` is 0 on spot."""
+
+    open: Float
     close: Float
-    minus_open: Float
-    minus_high: Float
-    minus_low: Float
     filled: Bool
     day: Int32
     funding: Float
@@ -108,127 +115,142 @@ def _can_cache() -> bool:
 CACHE = globals().get("CACHE", True) and _can_cache()
 
 
-@njit(cache=CACHE)
+@njit(cache=CACHE, forceinline=True)
 def level_of(exits, x, entries, i, opening):
     """Compute the levels of entry ``i`` under setting ``x`` (exits rules §2, §3)."""
+    # All are read here, not in the branches, where Numba would count references to the arrays.
     side, atr, unsigned = entries.side[i], entries.atr[i], entries.price[i]
+    stop_level, target_level = side * entries.stop_level[i], side * entries.target_level[i]
+    in_atr, fraction, offset = exits.stop_distance[x], exits.stop_fraction[x], exits.stop_offset[x]
+    multiple, target_atr = exits.target_multiple[x], exits.target_distance[x]
+    target_fraction, reach = exits.target_fraction[x], exits.target_reach[x]
+    trigger, activation = exits.break_even_trigger[x], exits.trail_activation[x]
+    behind = exits.trail_distance[x] * atr
     price = side * unsigned
-    stop, distance, dropped = -np.inf, np.nan, False
-    if not np.isnan(exits.stop_distance[x]):
-        distance = exits.stop_distance[x] * atr
+    stop, distance, dropped = -math.inf, math.nan, False
+    if not math.isnan(in_atr):
+        distance = in_atr * atr
         stop = price - distance
         dropped = not distance > 0.0
-    elif not np.isnan(exits.stop_fraction[x]):
-        distance = exits.stop_fraction[x] * unsigned
+    elif not math.isnan(fraction):
+        distance = fraction * unsigned
         stop = price - distance
         dropped = not distance > 0.0
-    elif not np.isnan(exits.stop_offset[x]):
-        stop = side * entries.stop_level[i] - exits.stop_offset[x] * atr
+    elif not math.isnan(offset):
+        stop = stop_level - offset * atr
         distance = price - stop
         dropped = not (distance > 0.0 and side * opening > stop)
-    target = np.inf
-    if not np.isnan(exits.target_multiple[x]):
-        target = price + exits.target_multiple[x] * distance
-    elif not np.isnan(exits.target_distance[x]):
-        target = price + exits.target_distance[x] * atr
-    elif not np.isnan(exits.target_fraction[x]):
-        target = price + exits.target_fraction[x] * unsigned
-    elif not np.isnan(exits.target_reach[x]):
-        level = side * entries.target_level[i]
-        target = price + exits.target_reach[x] * (level - price)
-        dropped = dropped or not level > price
-    break_even, trail = np.inf, np.inf
-    if not np.isnan(exits.break_even_trigger[x]):
-        break_even = price + exits.break_even_trigger[x] * distance
-    if not np.isnan(exits.trail_distance[x]):
-        trail = price + exits.trail_activation[x] * atr
-    return Level(stop, target, break_even, trail, exits.trail_distance[x] * atr, dropped)
+    target = math.inf
+    if not math.isnan(multiple):
+        target = price + multiple * distance
+    elif not math.isnan(target_atr):
+        target = price + target_atr * atr
+    elif not math.isnan(target_fraction):
+        target = price + target_fraction * unsigned
+    elif not math.isnan(reach):
+        target = price + reach * (target_level - price)
+        dropped = dropped or not target_level > price
+    break_even = math.inf if math.isnan(trigger) else price + trigger * distance
+    trail = math.inf if math.isnan(behind) else price + activation * atr
+    return Level(stop, target, break_even, trail, behind, dropped)
 
 
-@njit(cache=CACHE)
-def first_passage(opening, adverse, favourable, filled, level, e, entry, leave, holding):
-    """Scan from bar ``e`` to the history's end: exit bar, reason and price (§4, §5).
+@njit(cache=CACHE, forceinline=True)
+def first_passage(prices, filled, level, e, entry, leave, holding):
+    """Scan from bar ``e`` to the history's end: exit bar, reason and price (exits rules §4, §5).
 
-    Prices are signed (`gpu_engine.levels`); that of a market order is before slippage.
+    Prices are signed; that of a market order is before slippage, and NaN for a close.
     """
-    n = len(opening)
-    best = -np.inf
-    for j in range(e, n):
+    stop, target = level.stop, level.target
+    moving = level.break_even < math.inf or level.trail < math.inf
+    last = len(filled) - 1
+    due = min(last, e + holding - 1 if holding > 0 else last)
+    best = -math.inf
+    j = e
+    while True:
+        if not moving:
+            quiet = min(due, leave)
+            while j < quiet and not (prices.least[j] <= stop or prices.most[j] >= target):
+                j += 1
         if not filled[j]:  # in a filled bar nothing traded
-            stop = level.stop
-            if best >= level.break_even:
-                stop = max(stop, entry)
-            if best >= level.trail:
-                stop = max(stop, best - level.trail_distance)
+            opening = prices.open[j]
+            if moving:
+                stop = stop_in_force(level, entry, best)
             if j > e:
-                if opening[j] <= stop:  # §5.1
-                    return j, STOP_GAP, opening[j]
-                if opening[j] >= level.target:  # §5.2
-                    return j, TARGET_GAP, level.target
+                if opening <= stop:  # §5.1
+                    return j, STOP_GAP, opening
+                if opening >= target:  # §5.2
+                    return j, TARGET_GAP, target
                 if j >= leave:  # §5.3
-                    return j, SIGNAL, opening[j]
-            if adverse[j] <= stop:  # §5.4
-                return j, STOP, min(stop, opening[j]) if j == e else stop
-            if favourable[j] >= level.target:  # §5.5
-                return j, TARGET, level.target
-        if j - e + 1 == holding:  # §5.6
-            return j, TIME, np.nan
-        best = max(best, favourable[j])
-    return n - 1, END, np.nan  # §5.7
+                    return j, SIGNAL, opening
+            if prices.adverse[j] <= stop:  # §5.4
+                return j, STOP, min(stop, opening) if j == e else stop
+            if prices.favourable[j] >= target:  # §5.5
+                return j, TARGET, target
+        if j == due:  # §5.6, §5.7
+            return j, TIME if j - e + 1 == holding else END, math.nan
+        best = max(best, prices.favourable[j])
+        j += 1
 
 
-@njit(cache=CACHE)
-def outcome_of(bars, entries, exits, rules, x, i):
-    """Say how entry ``i`` ends under setting ``x``: exit bar, reason, price and net return."""
-    e, side, paid = entries.bar[i], entries.side[i], entries.price[i]
+@njit(cache=CACHE, forceinline=True)
+def stop_in_force(level, entry, best):
+    """Return the tightest stop after ``best``, which is -inf in the entry bar (exits rules §4)."""
+    stop = level.stop
+    if best >= level.break_even:
+        stop = max(stop, entry)
+    if best >= level.trail:
+        stop = max(stop, best - level.trail_distance)
+    return stop
+
+
+@njit(cache=CACHE, forceinline=True)
+def passage_of(bars, prices, entries, exits, x, i):
+    """Say how entry ``i`` ends under setting ``x``: exit bar, reason and price as above."""
+    e, side = entries.bar[i], entries.side[i]
+    entry, leave, holding = side * entries.price[i], entries.leave[i], exits.holding[x]
     level = level_of(exits, x, entries, i, bars.open[e])
     if level.dropped:
-        return -1, END, np.nan, 0.0
-    if side > 0.0:
-        opening, adverse, favourable = bars.open, bars.low, bars.high
-    else:
-        opening, adverse, favourable = bars.minus_open, bars.minus_high, bars.minus_low
-    j, reason, signed = first_passage(
-        opening,
-        adverse,
-        favourable,
-        bars.filled,
-        level,
-        e,
-        side * paid,
-        entries.leave[i],
-        exits.holding[x],
-    )
-    fee = rules.fee_rate
+        return DROPPED, END, math.nan
+    return first_passage(prices, bars.filled, level, e, entry, leave, holding)
+
+
+@njit(cache=CACHE, forceinline=True)
+def fill(rules, side, paid, reason, signed, close, funding):
+    """Return price and net return of an exit (exits rules §5, §6).
+
+    ``funding`` is the sum of the rates since the entry, ``close`` that of the exit bar.
+    """
+    worse, fee = 1.0 - side * rules.slippage, rules.fee_rate
+    price = side * signed * worse
     if reason in (TARGET, TARGET_GAP):
-        price = side * signed
-        fee = rules.target_fee
+        price, fee = side * signed, rules.target_fee
     elif reason in (TIME, END):
-        price = bars.close[j] * (1.0 - side * rules.slippage)
-    else:
-        price = side * signed * (1.0 - side * rules.slippage)
+        price = close * worse
     ret = side * (price - paid) / paid - (rules.fee_rate + fee * price / paid)
-    if len(bars.funding) > 0:
-        ret -= side * (bars.funding[j] - bars.funding[e])
-    return j, reason, price, ret
+    return price, ret - side * funding
 
 
 @njit(cache=CACHE)
-def entry_outcomes(bars, entries, exits, rules, i, outcomes, last):
+def entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last):
     """Fill row ``i`` of ``outcomes`` and ``last``: one entry under every exit setting."""
-    latest = -1
+    side, paid = entries.side[i], entries.price[i]
+    # Taken out of the loop, in which Numba would count references to them.
+    close, day, funding = bars.close, bars.day, bars.funding
+    funding_paid, latest = funding[entries.bar[i]], DROPPED
     for x in range(len(exits.holding)):
-        j, _, _, ret = outcome_of(bars, entries, exits, rules, x, i)
+        j, reason, signed = passage_of(bars, prices, entries, exits, x, i)
+        _, ret = fill(rules, side, paid, reason, signed, close[j], funding[j] - funding_paid)
         block, lane = x // LANES, x % LANES
         outcomes[i, block, 0, lane] = j
-        outcomes[i, block, 1, lane] = bars.day[j]
+        outcomes[i, block, 1, lane] = day[j]
         outcomes[i, block, 2, lane] = ret
         latest = max(latest, j)
     last[i] = latest
 
 
 @njit(parallel=True, cache=CACHE)
-def outcomes_kernel(bars, entries, exits, rules, outcomes, last):
+def outcomes_kernel(bars, long, short, entries, exits, rules, outcomes, last):
     """Fill ``outcomes``, shape (N, blocks, 3, LANES), and the last exit bar of every entry (N,).
 
     A block holds exit bar, exit day and return of `LANES` settings as float64; the exit bar of a
@@ -236,11 +258,18 @@ def outcomes_kernel(bars, entries, exits, rules, outcomes, last):
     """
     for i in prange(len(entries.bar)):
         # A call: Numba takes a write to a tuple's array for dead code in a parallel function.
-        entry_outcomes(bars, entries, exits, rules, i, outcomes, last)
+        prices = long if entries.side[i] > 0.0 else short
+        entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last)
 
 
 @njit(cache=CACHE)
-def outcomes_of_rows(bars, entries, exits, rules, x, which, exit_bar, reason, price):
+def outcomes_of_rows(bars, long, short, entries, exits, rules, x, which, exit_bar, reason, price):
     """Fill exit bar, reason and price of some entries under one setting, of shape (m,) each."""
     for k in range(len(which)):
-        exit_bar[k], reason[k], price[k], _ = outcome_of(bars, entries, exits, rules, x, which[k])
+        i = which[k]
+        side, paid, funding_paid = entries.side[i], entries.price[i], bars.funding[entries.bar[i]]
+        prices = long if side > 0.0 else short
+        j, reason[k], signed = passage_of(bars, prices, entries, exits, x, i)
+        funding = bars.funding[j] - funding_paid
+        price[k], _ = fill(rules, side, paid, reason[k], signed, bars.close[j], funding)
+        exit_bar[k] = j

@@ -1,8 +1,8 @@
 """Give Numba a value of eight float64 side by side: arithmetic on it is one instruction.
 
-A function that is written with these operators, `where` and `fill` runs on one float64 or on eight
-of them, as its arguments are. No operation is reordered or fused, so lanes hold the same bits as
-eight separate calls would.
+A function that is written with these operators, `where` and `full_like` runs on one float64 or on
+eight of them, as its arguments are. No operation is reordered or fused, so lanes hold the same bits
+as eight separate calls would.
 """
 
 import operator
@@ -126,7 +126,7 @@ def where(typing_context: Any, mask: Any, yes: Any, no: Any) -> Any:
 
 
 @intrinsic
-def fill(typing_context: Any, like: Any, value: Any) -> Any:
+def full_like(typing_context: Any, like: Any, value: Any) -> Any:
     """Return ``value`` in as many lanes as ``like`` has."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:

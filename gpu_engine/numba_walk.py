@@ -6,6 +6,7 @@ the same text. Memory is O(1) a combination.
 """
 
 import math
+from collections.abc import Container
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +14,9 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from gpu_engine.metrics import NO_DEVIATION
-from gpu_engine.numba_kernels import CACHE
-from gpu_engine.numba_lanes import LANES, any_of, eight, fill, lane, load, lowest_bit, where
-from gpu_engine.records import Float, Int32, Int64
+from gpu_engine.numba_kernels import CACHE, fill
+from gpu_engine.numba_lanes import LANES, any_of, eight, full_like, lane, load, lowest_bit, where
+from gpu_engine.records import END, Float, Int32, Int64
 
 #: Floats of one block of an entry's outcomes: exit bar, exit day and return of `LANES` settings.
 BLOCK = 3 * LANES
@@ -36,7 +37,6 @@ class Rows(NamedTuple):
     setup: Int32
     bar: Float
     day: Float
-    entry: Int32
     last: Int32
     outcome: Int64
 
@@ -54,11 +54,13 @@ class Masks(NamedTuple):
 
 
 class Market(NamedTuple):
-    """What a trade that the window's end closes needs of its entry, of shape (N,) each.
+    """What a trade that the window's end closes needs.
 
-    ``funding`` is of shape (n,), one a bar of the market, and empty on spot.
+    ``entry`` of every row, of shape (M,); the others of every entry, of shape (N,); ``funding``
+    of every bar, of shape (n,).
     """
 
+    entry: Int32
     side: Float
     price: Float
     bar: Int32
@@ -78,6 +80,32 @@ class Units(NamedTuple):
     wide: bool
 
 
+class Needs(NamedTuple):
+    """What some metric of a call is made of; the walk leaves out the rest.
+
+    ``moments`` of daily returns, the largest ``drawdown``, ``gains`` and losses, ``growth`` a year.
+    """
+
+    moments: bool
+    drawdown: bool
+    gains: bool
+    growth: bool
+
+    @classmethod
+    def of(cls, fields: Container[str]) -> "Needs":
+        """Return what the metrics called ``fields`` need."""
+
+        def some(*names: str) -> bool:
+            return any(name in fields for name in names)
+
+        return cls(
+            moments=some("sharpe_ratio", "sortino_ratio"),
+            drawdown=some("max_drawdown", "calmar_ratio"),
+            gains=some("win_rate", "avg_win", "avg_loss", "profit_factor"),
+            growth=some("calmar_ratio"),
+        )
+
+
 class Output(NamedTuple):
     """What a walk fills.
 
@@ -92,44 +120,45 @@ class Output(NamedTuple):
 
 
 @njit(cache=CACHE)
-def passing_rows(rows, masks, units, u):
-    """Copy the rows of a unit's table that pass all its thresholds, side by side in memory."""
-    table = units.table[u]
+def room_for_rows(masks):
+    """Make `Rows` with room for the longest table."""
+    most = 0
+    for table in range(len(masks.first_row) - 1):
+        most = max(most, masks.first_row[table + 1] - masks.first_row[table])
+    number, setup, last = np.empty((3, most), np.int32)
+    bar, day = np.empty((2, most))
+    return Rows(number, setup, bar, day, last, np.empty(most, np.int64))
+
+
+@njit(cache=CACHE)
+def find_passing(all_rows, masks, units, u, rows):
+    """Copy the rows of a unit's table that pass all its thresholds to ``rows``; return how many."""
+    table, words, mask, number = units.table[u], masks.words, units.mask, rows.number
     first, after = masks.first_word[table], masks.first_word[table + 1]
     row0 = masks.first_row[table] - first * 64
-    most = masks.first_row[table + 1] - masks.first_row[table]
-    number = np.empty(most, np.int32)
     count = 0
     for word in range(first, after):
-        bits = masks.words[units.mask[u, 0], word]
-        for k in range(1, units.mask.shape[1]):
-            bits &= masks.words[units.mask[u, k], word]
+        bits = words[mask[u, 0], word]
+        for k in range(1, mask.shape[1]):
+            bits &= words[mask[u, k], word]
         while bits != np.uint64(0):
             number[count] = row0 + word * 64 + lowest_bit(bits)
             count += 1
             bits &= bits - np.uint64(1)
-    setup, entry, last = np.empty((3, count), np.int32)
-    bar, day = np.empty((2, count))
-    outcome = np.empty(count, np.int64)
     for position in range(count):
         row = number[position]
-        setup[position], entry[position], last[position] = (
-            rows.setup[row],
-            rows.entry[row],
-            rows.last[row],
-        )
-        bar[position], day[position], outcome[position] = (
-            rows.bar[row],
-            rows.day[row],
-            rows.outcome[row],
-        )
-    return Rows(number[:count], setup, bar, day, entry, last, outcome)
+        rows.setup[position] = all_rows.setup[row]
+        rows.bar[position] = all_rows.bar[row]
+        rows.day[position] = all_rows.day[row]
+        rows.last[position] = all_rows.last[row]
+        rows.outcome[position] = all_rows.outcome[row]
+    return count
 
 
 @njit(cache=CACHE)
-def first_at_or_after(bars, bar):
-    """Find the first of ascending ``bars`` at or after ``bar``; NumPy's takes longer to compile."""
-    lo, hi = 0, len(bars)
+def first_at_or_after(bars, count, bar):
+    """Find the first of ``count`` ascending bars at or after ``bar``."""
+    lo, hi = 0, count
     while lo < hi:
         middle = (lo + hi) // 2
         if bars[middle] < bar:
@@ -140,65 +169,61 @@ def first_at_or_after(bars, bar):
 
 
 @njit(cache=CACHE, error_model="numpy")
-def walk(like, outcomes, market, rules, rows, base, window, first, count, output):
-    """Trade the ``count`` exit settings from ``base`` on in one window (fills rules §6 to §9).
+def walk(like, outcomes, market, rules, rows, lo, hi, base, window, first, count, needs, output):
+    """Trade ``count`` exit settings from ``base`` on through rows ``lo .. hi - 1`` of a window.
 
-    Combinations ``first`` and on. Returns the totals that `write_metrics` makes metrics of; each is
-    like ``like``.
+    The combinations are ``first`` and on (fills rules §6 to §9). Returns the totals that
+    `write_metrics` makes metrics of; each is like ``like``.
     """
-    none, one = fill(like, 0.0), fill(like, 1.0)
+    none, one = full_like(like, 0.0), full_like(like, 1.0)
     equity, peak, day_open = one, one, one
     drawdown, won, lost, wins, trades, streak = none, none, none, none, none, none
     days, shift, apart, squares, downside, largest = none, none, none, none, none, none
-    last_exit, blocked, day = fill(like, -1.0), fill(like, -1.0), fill(like, -1.0)
+    last_exit, blocked, day = full_like(like, -1.0), full_like(like, -1.0), full_like(like, -1.0)
     end, last_day = float(window.end), float(window.first_day + window.n_days - 1)
     breach = (1.0 - rules.max_daily_loss) * NEARLY
     n_taken = 0
-    for p in range(
-        first_at_or_after(rows.bar, window.start + 1), first_at_or_after(rows.bar, window.end)
-    ):
-        take = (last_exit < rows.bar[p]) & (blocked < rows.day[p])
-        if rows.setup[p] < window.start or not any_of(take):
+    for p in range(lo, hi):
+        if rows.setup[p] < window.start:
             continue
         at = rows.outcome[p] + base
         exit_bar = load(like, outcomes, at)
-        take = take & (exit_bar >= 0.0)  # exits rules §3
+        take = (exit_bar >= 0.0) & (blocked < rows.day[p]) & (last_exit < rows.bar[p])
         exit_day = load(like, outcomes, at + LANES)
         ret = load(like, outcomes, at + 2 * LANES)
         if rows.last[p] >= window.end:  # exits rules §7: what ends beyond the window becomes §5.7
             cut = exit_bar >= end
             exit_bar = where(cut, end - 1.0, exit_bar)
             exit_day = where(cut, last_day, exit_day)
-            ret = where(cut, return_at_end(market, rules, rows.entry[p], window), ret)
+            ret = where(cut, return_at_end(market, rules, rows.number[p], window), ret)
         ret = ret * rules.fraction
 
         turns = take & (exit_day > day)
-        if any_of(turns):
+        if needs.moments:
             day_return = equity / day_open - 1.0  # of the day before; 0 where there was none
             if len(output.daily) > 0:
                 keep_days(day_return, day, turns, window, first, count, output)
             shift = where(turns & (days == 1.0), day_return, shift)
-            apart_from = day_return - shift
-            apart = where(turns, apart + apart_from, apart)
-            squares = where(turns, squares + apart_from * apart_from, squares)
-            downside = where(
-                turns & (day_return < 0.0), downside + day_return * day_return, downside
-            )
-            size = where(day_return < 0.0, none - day_return, day_return)
-            largest = where(turns & (size > largest), size, largest)
+            difference, square = day_return - shift, day_return * day_return
+            apart = where(turns, apart + difference, apart)
+            squares = where(turns, squares + difference * difference, squares)
+            downside = where(turns & (day_return < 0.0), downside + square, downside)
+            largest = where(turns, where(square > largest, square, largest), largest)
             days = where(turns, days + 1.0, days)
-            day_open = where(turns, equity, day_open)
-            day = where(turns, exit_day, day)
+        day_open = where(turns, equity, day_open)
+        day = where(turns, exit_day, day)
         equity = where(take, equity * (ret + 1.0), equity)
-        peak = where(equity > peak, equity, peak)
-        if any_of(equity < peak * (one - drawdown) * NEARLY):
+        if needs.drawdown:
+            peak = where(equity > peak, equity, peak)
             down = one - equity / peak
             drawdown = where(down > drawdown, down, drawdown)
         trades = where(take, trades + 1.0, trades)
-        gains, loses = take & (ret > 0.0), take & (ret < 0.0)
-        wins = where(gains, wins + 1.0, wins)
-        won = where(gains, won + ret, won)
-        lost = where(loses, lost - ret, lost)
+        loses = take & (ret < 0.0)
+        if needs.gains:
+            gains = take & (ret > 0.0)
+            wins = where(gains, wins + 1.0, wins)
+            won = where(gains, won + ret, won)
+            lost = where(loses, lost - ret, lost)
         streak = where(take, where(loses, streak + 1.0, none), streak)
         breaks = take & (streak >= rules.losses_limit)
         near = equity <= day_open * breach
@@ -208,7 +233,9 @@ def walk(like, outcomes, market, rules, rows, base, window, first, count, output
             blocked = where(breaks, day, blocked)
             streak = where(breaks, none, streak)  # fills rules §9: 0 when the breaker clears
         last_exit = where(take, exit_bar, last_exit)
-        last_exit = where(equity <= 0.0, math.inf, last_exit)  # fills rules §9.3: ruin
+        ruined = equity <= 0.0
+        if any_of(ruined):  # fills rules §9.3
+            last_exit = where(ruined, math.inf, last_exit)
         if len(output.taken) > 0 and any_of(take):
             output.taken[n_taken] = rows.number[p]
             n_taken += 1
@@ -216,11 +243,10 @@ def walk(like, outcomes, market, rules, rows, base, window, first, count, output
     if len(output.daily) > 0:
         keep_days(day_return, day, day >= 0.0, window, first, count, output)
     shift = where(days == 1.0, day_return, shift)
-    apart_from = day_return - shift
-    apart, squares = apart + apart_from, squares + apart_from * apart_from
-    downside = where(day_return < 0.0, downside + day_return * day_return, downside)
-    size = where(day_return < 0.0, none - day_return, day_return)
-    largest = where(size > largest, size, largest)
+    difference, square = day_return - shift, day_return * day_return
+    apart, squares = apart + difference, squares + difference * difference
+    downside = where(day_return < 0.0, downside + square, downside)
+    largest = where(square > largest, square, largest)
     return (
         (equity, drawdown, trades, wins, won, lost),
         (days, shift, apart, squares, downside, largest),
@@ -236,18 +262,16 @@ def keep_days(day_return, day, mask, window, first, count, output):
 
 
 @njit(cache=CACHE)
-def return_at_end(market, rules, entry, window):
-    """Return the net return of an entry that the window's end closes (exits rules §6)."""
+def return_at_end(market, rules, row, window):
+    """Return the net return of a row's entry that the window's end closes (exits rules §5.7)."""
+    entry = market.entry[row]
+    funding = market.funding[window.end - 1] - market.funding[market.bar[entry]]
     side, paid = market.side[entry], market.price[entry]
-    price = window.last_close * (1.0 - side * rules.slippage)
-    ret = side * (price - paid) / paid - (rules.fee_rate + rules.fee_rate * price / paid)
-    if len(market.funding) > 0:
-        ret -= side * (market.funding[window.end - 1] - market.funding[market.bar[entry]])
-    return ret
+    return fill(rules, side, paid, END, math.nan, window.last_close, funding)[1]
 
 
 @njit(cache=CACHE, error_model="numpy")
-def write_metrics(totals, x, n_days, out):
+def write_metrics(totals, x, n_days, growth, out):
     """Write the metrics of lane ``x`` (fills rules §10)."""
     account, moments = totals
     equity, drawdown = lane(account[0], x), lane(account[1], x)
@@ -266,11 +290,13 @@ def write_metrics(totals, x, n_days, out):
     spread = max(squares - apart * apart / n_days, 0.0)  # of one day: 0
     deviation = math.sqrt(spread / max(n_days - 1, 1))
     below = math.sqrt(downside / n_days) if n_days > 1 else 0.0
-    least = NO_DEVIATION * largest
+    least = NO_DEVIATION * math.sqrt(largest)
     year = math.sqrt(365.0)
     sortino = mean / below * year if below > least else 0.0
-    growth = equity ** (365.0 / n_days) - 1.0 if equity > 0.0 else -1.0
-    calmar = growth / drawdown
+    calmar = math.nan
+    if growth:
+        calmar = (equity ** (365.0 / n_days) if equity > 0.0 else 0.0) - 1.0
+        calmar /= drawdown
     out.net_profit = equity - 1.0
     out.sharpe_ratio = mean / deviation * year if deviation > least else 0.0
     out.sortino_ratio = sortino if downside > 0.0 else math.nan
@@ -285,12 +311,13 @@ def write_metrics(totals, x, n_days, out):
 
 
 @njit(cache=CACHE)
-def walk_unit(outcomes, market, rules, all_rows, masks, units, windows, u, output):
-    """Walk unit ``u`` under each of its exit settings in each window."""
-    rows = passing_rows(all_rows, masks, units, u)
+def walk_unit(outcomes, market, rules, rows, n_rows, units, windows, u, needs, output):
+    """Walk unit ``u``, whose rows have been found, under each exit setting in each window."""
     n_exits = units.exits_per_unit
     for w in range(len(windows)):
         window = windows[w]
+        lo = first_at_or_after(rows.bar, n_rows, window.start + 1)
+        hi = first_at_or_after(rows.bar, n_rows, window.end)
         for offset in range(0, n_exits, LANES if units.wide else 1):
             first, setting = u * n_exits + offset, units.first_exit[u] + offset
             base = setting // LANES * BLOCK + setting % LANES
@@ -298,23 +325,60 @@ def walk_unit(outcomes, market, rules, all_rows, masks, units, windows, u, outpu
             if units.wide:
                 count = min(LANES, n_exits - offset)
                 totals = walk(
-                    eight(), outcomes, market, rules, rows, base, window, first, count, output
+                    eight(),
+                    outcomes,
+                    market,
+                    rules,
+                    rows,
+                    lo,
+                    hi,
+                    base,
+                    window,
+                    first,
+                    count,
+                    needs,
+                    output,
                 )
                 for x in range(count):
-                    write_metrics(totals, x, window.n_days, out[x])
+                    write_metrics(totals, x, window.n_days, needs.growth, out[x])
             else:
-                totals = walk(0.0, outcomes, market, rules, rows, base, window, first, 1, output)
-                write_metrics(totals, 0, window.n_days, out[0])
+                totals = walk(
+                    0.0,
+                    outcomes,
+                    market,
+                    rules,
+                    rows,
+                    lo,
+                    hi,
+                    base,
+                    window,
+                    first,
+                    1,
+                    needs,
+                    output,
+                )
+                write_metrics(totals, 0, window.n_days, needs.growth, out[0])
+
+
+@njit(cache=CACHE)
+def walk_share(
+    outcomes, market, rules, all_rows, masks, units, windows, thread, threads, needs, output
+):
+    """Walk every ``threads``-th unit, from unit ``thread`` on."""
+    rows = room_for_rows(masks)
+    for u in range(thread, len(units.table), threads):
+        n_rows = find_passing(all_rows, masks, units, u, rows)
+        walk_unit(outcomes, market, rules, rows, n_rows, units, windows, u, needs, output)
 
 
 @njit(parallel=True, cache=CACHE)
-def walk_kernel(outcomes, market, rules, rows, masks, units, windows, n_threads, output):
-    """Walk all units in all ``windows``, dtype `gpu_engine.layouts.WINDOW` of shape (W,)."""
-    # Every thread takes one stretch of `slot`: dealt out like cards, since the units of loose
-    # thresholds, which trade most, lie together.
-    n_units = len(units.table)
-    stretch = (n_units + n_threads - 1) // n_threads
-    for slot in prange(stretch * n_threads):
-        u = slot % stretch * n_threads + slot // stretch
-        if u < n_units:
-            walk_unit(outcomes, market, rules, rows, masks, units, windows, u, output)
+def walk_kernel(outcomes, market, rules, rows, masks, units, windows, threads, needs, output):
+    """Walk all units in all ``windows``, dtype `gpu_engine.layouts.WINDOW` of shape (W,).
+
+    Units are dealt out to threads like cards, since those of loose thresholds, which trade most,
+    lie together.
+    """
+    for thread in prange(threads):
+        walk_share(
+            outcomes, market, rules, rows, masks, units, windows, thread, threads, needs, output
+        )

@@ -70,8 +70,10 @@ def load(book: EventBook) -> Loaded:
     return Loaded(book, outcomes, table * keys + book.signal_bar, keys)
 
 
-def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[Any]:
-    """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
+def evaluate(
+    loaded: Loaded, batch: Batch, windows: tuple[Window, ...], fields: tuple[str, ...]
+) -> NDArray[Any]:
+    """Compute all `METRICS`, whatever the ``fields``, in all windows, shape (W, len(batch))."""
     metrics = np.zeros((len(windows), len(batch)), METRICS)
     for w, window in enumerate(windows):
         for lanes in _lanes(loaded, batch, window):

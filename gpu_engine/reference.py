@@ -72,8 +72,10 @@ def load(book: EventBook) -> Loaded:
     return Loaded(book)
 
 
-def evaluate(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> NDArray[np.void]:
-    """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
+def evaluate(
+    loaded: Loaded, batch: Batch, windows: tuple[Window, ...], fields: tuple[str, ...]
+) -> NDArray[np.void]:
+    """Compute all `METRICS`, whatever the ``fields``, in all windows, shape (W, len(batch))."""
     result = np.zeros((len(windows), len(batch)), METRICS)
     for w, window in enumerate(windows):
         for i in range(len(batch)):
