@@ -34,9 +34,13 @@ class CudaBackend:
         return [CudaMarket(device, book) for device in self.devices]
 
     def evaluate(
-        self, loaded: list[CudaMarket], batch: Batch, windows: tuple[Window, ...]
+        self,
+        loaded: list[CudaMarket],
+        batch: Batch,
+        windows: tuple[Window, ...],
+        fields: tuple[str, ...],
     ) -> NDArray[np.void]:
-        """Compute metrics (`METRICS`) of all combinations in all windows, shape (W, len(batch))."""
+        """Compute all `METRICS`, whatever the ``fields``, in all windows, shape (W, len(batch))."""
         result = np.zeros((len(windows), len(batch)), METRICS)
         for first in range(0, len(windows), MAX_BLOCKS_Y):
             part = slice(first, first + MAX_BLOCKS_Y)
