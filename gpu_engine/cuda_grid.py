@@ -23,14 +23,27 @@ from gpu_engine.scoring import (
     ScoreRule,
 )
 
+#: Most units of a grid: combinations that differ in more than their exit setting.
+MAX_UNITS = (1 << 32) - 1
+
 
 class GridUnits:
     """Units ``[0, n_units)`` of one part of a grid, with the bit masks that find their rows.
 
     They lie on the device of ``market``, which every method is given: it keeps them (`units_of`).
+
+    Raises
+    ------
+    ValueError
+        When the grid has more units than the kernel counts.
     """
 
     def __init__(self, market: CudaMarket, grid: Grid, part: range) -> None:
+        if grid.n_units > MAX_UNITS:
+            raise ValueError(
+                f"a GPU walks grids of at most {MAX_UNITS:,} units; this one has {grid.n_units:,}:"
+                " give its filters fewer values"
+            )
         self.grid, self.part = grid, part
         units, whole = grid.units_of(part), part == grid.whole
         self._first_unit, self.n_units = units.start, len(units)
@@ -78,8 +91,8 @@ class GridUnits:
             self.places,
             self._masks,
             np.int32(self._n_words),
-            np.int64(self._first_unit + first),
-            np.int64(count),
+            np.uint32(self._first_unit + first),
+            np.uint32(count),
             result,
             fields=sum(1 << FIELDS.index(name) for name in rule.fields),
         )

@@ -132,7 +132,13 @@ struct Account {
         largest = fmax(largest, fabs(value));
     }
 
-    __device__ void book(double ret, const Rules& rules) {
+    __device__ void open_day(int next_day, double* daily, int first_day) {
+        close_day(daily, first_day);
+        day = next_day;
+        day_open = equity;
+    }
+
+    __device__ void book(double ret, int exit_bar, const Rules& rules) {
         equity *= 1.0 + ret;
         if (equity > peak) peak = equity;
         else if (equity < peak * (1.0 - drawdown) * NEARLY) drawdown = fmax(drawdown, 1.0 - equity / peak);
@@ -146,12 +152,23 @@ struct Account {
             blocked = day;
             streak = 0;  // fills rules §9: the streak is 0 when the breaker clears
         }
+        last_exit = equity > 0.0 ? exit_bar : NEVER;  // fills rules §9.3: ruin
     }
 };
 
+// What the window's end makes of a trade that is still open (exits rules §7.2).
+__device__ inline Outcome at_end(const Market& market, const Rules& rules, const Window& window, const Row& row) {
+    double side = market.entry_side[row.entry];
+    double price = window.last_close * (1.0 - side * rules.slippage);
+    double funding = window.last_funding - market.entry_funding[row.entry];
+    double ret = net_return(side, market.entry_price[row.entry], price, rules.fee_rate, rules.fee_rate, funding);
+    return {ret, window.end - 1, window.first_day + window.n_days - 1};
+}
+
 // Trade one combination through one window. `rows.next()` gives the rows that pass its thresholds, -1
-// after the last; the next one and its outcome are loaded while this one is booked. `daily` (n_days)
-// and `taken` (rows) are written when they are not null.
+// after the last; the next one and its outcome are loaded while this one is booked. Threads of a warp
+// that have the same rows leave the loop together, and meet again after every row. `daily` (n_days) and
+// `taken` (rows) are written when they are not null.
 template <class Rows>
 __device__ inline Account walk(const Market& market, const Rules& rules, const Window& window, Rows rows,
                                int setting, double* daily, int* taken) {
@@ -172,23 +189,12 @@ __device__ inline Account walk(const Market& market, const Rules& rules, const W
         Outcome outcome = next_outcome;
         ahead = rows.next();
         look_ahead(ahead);
-        if (row.setup_bar < window.start || !account.may_enter(row) || outcome.exit_bar < 0) continue;
-        if (outcome.exit_bar >= window.end) {  // exits rules §7.2
-            double side = market.entry_side[row.entry];
-            double price = window.last_close * (1.0 - side * rules.slippage);
-            double funding = window.last_funding - market.entry_funding[row.entry];
-            double ret = net_return(side, market.entry_price[row.entry], price, rules.fee_rate, rules.fee_rate, funding);
-            outcome = {ret, window.end - 1, window.first_day + window.n_days - 1};
+        if (row.setup_bar >= window.start && account.may_enter(row) && outcome.exit_bar >= 0) {
+            if (outcome.exit_bar >= window.end) outcome = at_end(market, rules, window, row);
+            if (taken) taken[account.trades] = number;
+            if (outcome.exit_day != account.day) account.open_day(outcome.exit_day, daily, window.first_day);
+            account.book(outcome.ret * rules.fraction, outcome.exit_bar, rules);
         }
-        if (taken) taken[account.trades] = number;
-        if (outcome.exit_day != account.day) {
-            account.close_day(daily, window.first_day);
-            account.day = outcome.exit_day;
-            account.day_open = account.equity;
-        }
-        account.last_exit = outcome.exit_bar;
-        account.book(outcome.ret * rules.fraction, rules);
-        if (account.equity <= 0.0) break;  // fills rules §9.3: ruin
     }
     account.close_day(daily, window.first_day);
     return account;

@@ -48,19 +48,20 @@ struct MaskRows {
 };
 
 // Metrics of FIELDS in one window; result[field][place], place 0 that of the first setting of `first_unit`.
+// Units are counted in 32 bits: a division of 64 bits takes as long as a dozen trades.
 extern "C" __global__ void walk_units(Market market, Rules rules, const Window* windows, Places places,
-                                      const unsigned long long* masks, int n_words, long long first_unit,
-                                      long long n_units, double* result) {
-    long long id = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    long long unit = id / places.lanes;
-    int setting = (int)(id % places.lanes);
+                                      const unsigned long long* masks, int n_words, unsigned first_unit,
+                                      unsigned n_units, double* result) {
+    unsigned id = blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned unit = id / (unsigned)places.lanes;
+    int setting = (int)(id % (unsigned)places.lanes);
     if (unit >= n_units || setting >= places.n_exits) return;
     MaskRows rows;
     int table = 0;
-    long long rest = first_unit + unit;
+    unsigned rest = first_unit + unit;
     for (int at = places.n_unit_axes - 1; at >= 0; --at) {
-        int axis = places.order[at], value = (int)(rest % places.size[axis]);
-        rest /= places.size[axis];
+        int axis = places.order[at], value = (int)(rest % (unsigned)places.size[axis]);
+        rest /= (unsigned)places.size[axis];
         table += value * places.table_stride[axis];
         // A loop over constants keeps the pointers in registers; an index would spill them.
         for (int k = 0; k < N_THRESHOLDS; ++k)
@@ -70,5 +71,6 @@ extern "C" __global__ void walk_units(Market market, Rules rules, const Window* 
     Window window = windows[0];
     rows.begin(Range(market, window, table));
     Account account = walk(market, rules, window, rows, setting, nullptr, nullptr);
-    write_metrics(account, window.n_days, result + unit * places.n_exits + setting, n_units * places.n_exits);
+    write_metrics(account, window.n_days, result + (long long)unit * places.n_exits + setting,
+                  (long long)n_units * places.n_exits);
 }

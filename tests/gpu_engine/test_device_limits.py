@@ -100,6 +100,14 @@ def test_a_grid_of_more_axes_than_the_kernel_decodes_is_refused():
 
 
 @needs_compiler
+def test_a_grid_of_more_units_than_the_kernel_counts_is_refused():
+    market = random_market(np.random.default_rng(5), 100).load("cuda on host")
+    many = Axis("structural", np.arange(1.0 * 3**7))
+    with pytest.raises(ValueError, match="at most 4,294,967,295 units; this one has 94,143,178,8"):
+        summarise(market, two_thresholds(many, many, many))
+
+
+@needs_compiler
 def test_what_another_thread_reads_is_waited_for():
     """Threads may have a stream each, and streams do not wait for one another."""
 
