@@ -8,7 +8,15 @@ import numba
 import numpy as np
 import pytest
 
-from gpu_engine import REASONS, Window, engine, numba_backend, numpy_backend
+from gpu_engine import (
+    REASONS,
+    Window,
+    engine,
+    numba_backend,
+    numpy_backend,
+    numpy_outcomes,
+    numpy_walk,
+)
 from support.backends import ALL, COMPILED
 from support.parity import assert_agrees
 from support.random_market import only, random_market
@@ -92,7 +100,11 @@ def answers(world, backend):
 def test_numpy_does_not_depend_on_its_blocks(monkeypatch, lanes):
     world = random_market(np.random.default_rng(lanes), 300, n_units=20)
     expected = answers(world, "numpy")
-    monkeypatch.setattr(numpy_backend, "LANES_PER_BLOCK", lanes)
+    monkeypatch.setattr(numpy_walk, "LANES_PER_BLOCK", lanes)
+    monkeypatch.setattr(numpy_backend, "CELLS_PER_PART", lanes)
+    monkeypatch.setattr(numpy_backend, "POSITIONS_PER_BLOCK", lanes)
+    monkeypatch.setattr(numpy_outcomes, "POSITIONS_PER_BLOCK", lanes)
+    monkeypatch.setattr(numpy_outcomes, "SCAN", lanes)
     assert answers(world, "numpy") == expected
 
 
