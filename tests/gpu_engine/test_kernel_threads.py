@@ -85,7 +85,7 @@ def test_a_stray_store_is_seen():
 @needs_compiler
 @pytest.mark.slow
 def test_no_kernel_strays():
-    tests = ("engine_parity", "every_exit", "whole_grid", "device_limits", "kernel_threads")
+    tests = ("engine_parity", "whole_grid", "device_limits", "kernel_threads")
     paths = [f"tests/gpu_engine/test_{name}.py" for name in tests]
     options = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not gpu")
     run = checked_for_memory("-m", "pytest", *options, "-k", "host or order or device", *paths)

@@ -19,7 +19,7 @@ from gpu_engine import (
 from gpu_engine.cuda_backend import CudaBackend
 from support.backends import ALL, COMPILED, CUDA, CUDA_ON_HOST, named
 from support.host_device import HostDevice, needs_compiler
-from support.random_market import random_market
+from support.random_market import random_exits, random_market
 
 RULES = [
     ScoreRule("net_profit", 3),
@@ -105,6 +105,30 @@ def assert_same_summary(actual, expected):
     assert actual.admissible == expected.admissible
     for pair, table in expected.pairs.items():
         np.testing.assert_array_equal(actual.pairs[pair], table)
+
+
+@pytest.mark.parametrize("backend", ["numpy", CUDA_ON_HOST, CUDA])
+@pytest.mark.parametrize("n_settings", [1, 16, 17, 40])
+def test_any_number_of_exit_settings(backend, n_settings):
+    """On a GPU few settings share a warp among units; many fill warps of their own."""
+    rng = np.random.default_rng(n_settings)
+    drawn = random_market(rng, 400, n_tables=3, every_exit=True)
+    drawn = drawn._replace(exits=random_exits(rng, n_settings))
+    grid = Grid(
+        (
+            Axis("threshold", np.array([0.0, 2.0]), 0),
+            Axis("exit", np.arange(float(n_settings))),
+            Axis("structural", np.arange(3.0)),
+            Axis("threshold", np.array([1.0, 2.0, np.inf]), 1),
+        )
+    )
+    windows = (Window(0, 400), Window(37, 301), Window(390, 391))
+    for rule in RULES:
+        actual, expected = (
+            exhaustive.score(drawn.load(b), grid, windows, rule, lambda n: None)
+            for b in (backend, "numba")
+        )
+        np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("backend", COMPILED)

@@ -62,9 +62,9 @@ def random_market(rng, n_bars, n_tables=2, n_units=6, n_windows=3, row_share=0.4
     )
 
 
-def random_exits(rng):
-    """Draw one to six exit settings of every kind (exits rules §2)."""
-    drawn = [_exit(rng) for _ in range(rng.integers(1, 7))]
+def random_exits(rng, count=None):
+    """Draw one to six exit settings, or ``count``, of every kind (exits rules §2)."""
+    drawn = [_exit(rng) for _ in range(count or rng.integers(1, 7))]
     names = {name for setting in drawn for name in setting}
     columns = {n: np.array([setting.get(n, np.nan) for setting in drawn]) for n in names}
     if not columns:  # an empty setting has no columns to count
