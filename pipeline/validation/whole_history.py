@@ -64,26 +64,28 @@ class WholeHistory:
         About ``block`` combinations are evaluated at a time; ``advance`` hears of the admissible.
         """
         digests: set[bytes] = set()
-        for daily in self._blocks(block):
-            advance(len(daily))
-            active = daily[self._active(daily)]
+        for daily, admissible in self._blocks(block):
+            advance(int(np.count_nonzero(admissible)))
+            active = np.flatnonzero(admissible & self._active(daily))
             new = []
-            for row, series in enumerate(active.astype(np.float32)):
-                digest = hashlib.blake2b(series.tobytes(), digest_size=16).digest()
+            narrow = daily.take(active, axis=0).astype(np.float32)
+            for row, series in zip(active.tolist(), narrow, strict=True):
+                digest = hashlib.blake2b(series, digest_size=16).digest()
                 if digest not in digests:
                     digests.add(digest)
                     new.append(row)
-            yield active[new]
+            yield daily.take(new, axis=0)
 
-    def _blocks(self, block: int) -> Iterator[Float]:
-        """Daily returns of all admissible combinations, some at a time."""
+    def _blocks(self, block: int) -> Iterator[tuple[Float, Bool]]:
+        """Daily returns of some combinations at a time, (n, T), and which are admissible, (n,)."""
         if self.points is not None:
-            admissible = np.flatnonzero(~np.isnan(self.sharpe))
-            for first in range(0, len(admissible), block):
-                yield self._daily(admissible[first : first + block])
+            rows = np.flatnonzero(~np.isnan(self.sharpe))
+            for first in range(0, len(rows), block):
+                daily = self._daily(rows[first : first + block])
+                yield daily, np.ones(len(daily), np.bool_)
             return
         for index, daily in self.evaluator.stream_daily(self.window, block, ~np.isnan(self.sharpe)):
-            yield daily[~np.isnan(self.sharpe[index])]
+            yield daily, ~np.isnan(self.sharpe[index])
 
     def _daily(self, rows: Int64) -> Float:
         points = self.evaluator.space.points(rows) if self.points is None else self.points[rows]
