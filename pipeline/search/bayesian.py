@@ -7,13 +7,33 @@ random new point takes its place.
 
 import numpy as np
 import optuna
+from numpy.typing import ArrayLike
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers._tpe import _truncnorm
 from optuna.trial import Trial, TrialState
+from scipy import special
 
 from gpu_engine import Float
 from pipeline.search.space import Dimension, Space
 
 Point = tuple[float, ...]
+
+
+def _log_gauss_mass(a: ArrayLike, b: ArrayLike) -> Float:
+    """Return the log of the normal distribution's mass between ``a`` and ``b``, elementwise."""
+    a, b = np.asarray(a), np.asarray(b)
+    right = a > 0  # where the upper tail is the exact one
+    low, high = np.where(right, -b, a), np.where(right, -a, b)
+    top = special.log_ndtr(high)
+    mass: Float = top + np.log1p(-np.exp(special.log_ndtr(low) - top))
+    return mass
+
+
+#: Optuna does without SciPy and computes these number by number in Python, which is a third of what
+#: TPE takes. An Optuna that has them no more takes no notice.
+_truncnorm._ndtr = special.ndtr
+_truncnorm._log_ndtr = special.log_ndtr
+_truncnorm._log_gauss_mass = _log_gauss_mass
 
 #: Random points tried in place of a repeat before the repeat is let be (a nearly spent space).
 REDRAWS = 1000

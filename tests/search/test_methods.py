@@ -1,9 +1,11 @@
 """One contract for all methods that ask for points, on discrete and continuous spaces."""
 
+import importlib.util
 import math
 
 import numpy as np
 import pytest
+from optuna.samplers._tpe import _truncnorm
 
 from pipeline.search import random
 from pipeline.search.bayesian import BayesianSearch
@@ -150,6 +152,44 @@ def test_random_does_not_depend_on_scores_but_bayesian_does(space):
 
 def test_bayesian_asks_a_batch_before_it_hears_a_score():
     assert [len(b) for b in drive(make_bayesian(small_space(**GRIDS), 25, 0))] == [10, 10, 5]
+
+
+@pytest.fixture
+def optunas_own():
+    """Optuna's module of the normal distribution as it is without this project."""
+    spec = importlib.util.spec_from_file_location("truncnorm", _truncnorm.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_normal_distribution_is_optunas(optunas_own):
+    rng = np.random.default_rng(0)
+    at = np.sort(rng.normal(0.0, 8.0, (2, 20_000)), axis=0)
+    some = np.concatenate(
+        (at, [[-40.0, -1e-3, 0.0, 1e-3, 30.0], [-39.0, 1e-3, 1e-9, 2e-3, 45.0]]), 1
+    )
+    ours, theirs = (module._log_gauss_mass(*some) for module in (_truncnorm, optunas_own))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-14)
+    for name in ("_ndtr", "_log_ndtr"):
+        ours, theirs = (getattr(module, name)(some[0]) for module in (_truncnorm, optunas_own))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bayesian_asks_what_optuna_alone_asks(space, optunas_own, monkeypatch, seed):
+    def score(points):
+        scores = np.sin(37 * np.nan_to_num(points, posinf=7.0, neginf=-3.0)).sum(axis=1)
+        return np.where(scores < -2.0, math.nan, scores)
+
+    points = asked(make_bayesian(space, 80, seed), score)
+    for name in ("_ndtr", "_log_ndtr", "_log_gauss_mass"):
+        monkeypatch.setattr(_truncnorm, name, getattr(optunas_own, name))
+    expected = asked(make_bayesian(space, 80, seed), score)
+    if space.discrete:
+        np.testing.assert_array_equal(points, expected)
+    else:
+        np.testing.assert_allclose(points, expected, rtol=1e-9)
 
 
 def test_bayesian_finds_more_than_random():
