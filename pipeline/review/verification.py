@@ -346,8 +346,13 @@ def _comparison(
     first = None
     if disagreements:
         one = disagreements[0]
-        first = f"{one.field}: stored {one.expected}, now {one.got}"
+        first = f"{one.field}: stored {_written(one.expected)}, now {_written(one.got)}"
     return Comparison(what, compared, len(disagreements), largest, first)
+
+
+def _written(figure: object) -> str:
+    """Write a figure; NaN stands for one that is undefined."""
+    return "undefined" if isinstance(figure, float) and math.isnan(figure) else str(figure)
 
 
 def _span(day: NDArray[np.int32]) -> str:
