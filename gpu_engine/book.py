@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gpu_engine.exits import LEVELS, ExitSettings
 from gpu_engine.records import (
+    Bool,
     Candles,
     Costs,
     Direction,
@@ -136,15 +137,27 @@ def _tradable(candles: Candles, table: EventTable, direction: Direction) -> Int6
 
 
 def _distinct(columns: Sequence[NDArray[Any]]) -> tuple[Int64, Int32]:
-    """Find the first row of every distinct tuple of columns, and each row's entry index."""
-    order = np.lexsort(columns[::-1])
-    same = np.ones(max(len(order) - 1, 0), np.bool_)
-    for column in columns:
-        values = column[order]
-        same &= (values[1:] == values[:-1]) | (
-            (values[1:] != values[1:]) & (values[:-1] != values[:-1])
-        )
+    """Find the first row of every distinct tuple of columns, and each row's entry index.
+
+    Columns are signal bar, side and others. Rows of one bar and side agree in the others as a rule:
+    then the sort by two columns is enough.
+    """
+    order = np.argsort(columns[0] * np.int64(2) + (columns[1] > 0), kind="stable")
+    same = _same_as_before(columns[:2], order)
+    if not _same_as_before(columns[2:], order)[same].all():
+        order = np.lexsort(columns[::-1])
+        same = _same_as_before(columns, order)
     changed = np.concatenate((np.ones(min(len(order), 1), np.bool_), ~same))
     entry = np.empty(len(order), np.int32)
     entry[order] = np.cumsum(changed) - 1
     return order[changed], entry
+
+
+def _same_as_before(columns: Sequence[NDArray[Any]], order: Int64) -> Bool:
+    """Say which rows, in some order, equal the one before them; NaN equals NaN."""
+    same = np.ones(max(len(order) - 1, 0), np.bool_)
+    for column in columns:
+        values = column[order]
+        both_nan = (values[1:] != values[1:]) & (values[:-1] != values[:-1])
+        same &= (values[1:] == values[:-1]) | both_nan
+    return same

@@ -240,11 +240,13 @@ def _prices(book: EventBook) -> tuple[kernels.Bars, kernels.Prices, kernels.Pric
     """Return the candles as the kernels read them: what has no side, for longs and for shorts."""
     candles = book.candles
     opening, high, low = candles.open, candles.high, candles.low
-    least, most = np.minimum(low, opening), np.maximum(high, opening)
+    least, most = low, high
+    if not ((low <= opening) & (opening <= high)).all():
+        least, most = np.minimum(low, opening), np.maximum(high, opening)
     funding = np.zeros(len(candles)) if book.funding is None else book.funding
     bars = kernels.Bars(opening, candles.close, candles.filled, candles.day, funding)
     long = kernels.Prices(opening, low, high, least, most)
-    return bars, long, kernels.Prices(-opening, -high, -low, -most, -least)
+    return bars, long, kernels.Prices(opening, high, low, most, least)
 
 
 def _entries(book: EventBook) -> kernels.Entries:

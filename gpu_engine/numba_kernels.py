@@ -22,17 +22,17 @@ from gpu_engine.records import (
 
 
 class Prices(NamedTuple):
-    """Signed prices (`gpu_engine.levels`) of one side, float64 of shape (n,) each.
+    """Prices as one side sees them, float64 of shape (n,) each.
 
-    ``least`` and ``most`` are the extremes with the open: a bar in which they reach no level of a
+    ``worst`` and ``best`` are the extremes with the open: a bar in which they reach no level of a
     position can be passed over.
     """
 
     open: Float
     adverse: Float
     favourable: Float
-    least: Float
-    most: Float
+    worst: Float
+    best: Float
 
 
 class Bars(NamedTuple):
@@ -156,10 +156,11 @@ def level_of(exits, x, entries, i, opening):
 
 
 @njit(cache=CACHE, forceinline=True)
-def first_passage(prices, filled, level, e, entry, leave, holding):
+def first_passage(prices, filled, side, level, e, entry, leave, holding):
     """Scan from bar ``e`` to the history's end: exit bar, reason and price (exits rules §4, §5).
 
-    Prices are signed; that of a market order is before slippage, and NaN for a close.
+    ``entry`` and the price are signed (`gpu_engine.levels`); that of a market order is before
+    slippage, and NaN for a close.
     """
     stop, target = level.stop, level.target
     moving = level.break_even < math.inf or level.trail < math.inf
@@ -170,10 +171,12 @@ def first_passage(prices, filled, level, e, entry, leave, holding):
     while True:
         if not moving:
             quiet = min(due, leave)
-            while j < quiet and not (prices.least[j] <= stop or prices.most[j] >= target):
+            while j < quiet and not (
+                side * prices.worst[j] <= stop or side * prices.best[j] >= target
+            ):
                 j += 1
         if not filled[j]:  # in a filled bar nothing traded
-            opening = prices.open[j]
+            opening = side * prices.open[j]
             if moving:
                 stop = stop_in_force(level, entry, best)
             if j > e:
@@ -183,13 +186,13 @@ def first_passage(prices, filled, level, e, entry, leave, holding):
                     return j, TARGET_GAP, target
                 if j >= leave:  # §5.3
                     return j, SIGNAL, opening
-            if prices.adverse[j] <= stop:  # §5.4
+            if side * prices.adverse[j] <= stop:  # §5.4
                 return j, STOP, min(stop, opening) if j == e else stop
-            if prices.favourable[j] >= target:  # §5.5
+            if side * prices.favourable[j] >= target:  # §5.5
                 return j, TARGET, target
         if j == due:  # §5.6, §5.7
             return j, TIME if j - e + 1 == holding else END, math.nan
-        best = max(best, prices.favourable[j])
+        best = max(best, side * prices.favourable[j])
         j += 1
 
 
@@ -212,7 +215,7 @@ def passage_of(bars, prices, entries, exits, x, i):
     level = level_of(exits, x, entries, i, bars.open[e])
     if level.dropped:
         return DROPPED, END, math.nan
-    return first_passage(prices, bars.filled, level, e, entry, leave, holding)
+    return first_passage(prices, bars.filled, side, level, e, entry, leave, holding)
 
 
 @njit(cache=CACHE, forceinline=True)
