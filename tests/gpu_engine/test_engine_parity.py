@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gpu_engine import (
+    METRICS,
     REASONS,
     Window,
     engine,
@@ -34,6 +35,17 @@ def test_short_histories(backend, seed):
 def test_short_histories_with_every_exit(backend, seed):
     rng = np.random.default_rng(seed)
     assert_agrees(random_market(rng, int(rng.integers(1, 61)), every_exit=True), backend)
+
+
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize("name", METRICS.names)
+def test_a_metric_asked_for_alone_is_the_same(backend, name):
+    world = random_market(np.random.default_rng(11), 300, every_exit=True)
+    market = world.load(backend)
+    alone = engine.evaluate(market, world.batch, world.windows, (name,))
+    assert alone.dtype.names == (name,)
+    every = engine.evaluate(market, world.batch, world.windows)
+    np.testing.assert_array_equal(alone[name], every[name])
 
 
 @pytest.mark.parametrize("backend", COMPILED)
