@@ -17,8 +17,8 @@ from gpu_engine.records import METRICS, Advance, Batch, Float, Window
 from gpu_engine.scoring import ScoreRule
 from gpu_engine.summary import GridSummary, SummaryBuilder
 
-#: Most combinations scored at once, in whole units: no more is any faster.
-STRETCH = 1 << 24
+#: Most combinations scored at once, in whole units. Each stretch costs some copies, however long.
+STRETCH = 1 << 26
 
 
 class CudaBackend:

@@ -1,5 +1,7 @@
 """A whole grid, decoded by the backend itself: the same scores, the same best, the same pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from gpu_engine import (
     Grid,
     ScoreRule,
     SummaryBuilder,
+    Tables,
     Window,
     cuda_backend,
     cuda_summary,
@@ -129,6 +132,20 @@ def test_any_number_of_exit_settings(backend, n_settings):
             for b in (backend, "numba")
         )
         np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("backend", ["numpy", CUDA_ON_HOST, CUDA])
+def test_a_strategy_without_thresholds(world, backend):
+    tables = tuple(replace(t, features=np.zeros((len(t), 0))) for t in world.tables.tables)
+    every_row = world._replace(tables=Tables(tables, ()))
+    grid = Grid(tuple(axis for axis in GRID.axes if axis.kind != "threshold"))
+    windows = (Window(0, 900), Window(100, 500))
+    actual, expected = (
+        exhaustive.score(load(every_row, named(b)), grid, windows, RULES[0], lambda n: None)
+        for b in (backend, "numba")
+    )
+    assert np.isfinite(expected).any()
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("backend", COMPILED)
