@@ -26,13 +26,16 @@ NO_BREAKERS = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
 
 
 class Signal(NamedTuple):
-    """A row of an event table; the sweep bar is the signal bar unless given."""
+    """A row of an event table; the setup bar is the signal bar unless given."""
 
     signal_bar: int
     side: int = +1
     atr: float = 2.0
     setup_bar: int | None = None
     features: tuple[float, ...] = ()
+    stop_level: float | None = None
+    target_level: float | None = None
+    exit_signal_bar: int | None = None
 
 
 class Result(NamedTuple):
@@ -53,7 +56,14 @@ def make_candles(bars, filled=(), step_ms=HOUR, start=MIDNIGHT):
 
 
 def make_table(signals):
-    """An event table of ``signals``, in the order given."""
+    """An event table of ``signals``, in the order given; a column that none has is left out."""
+
+    def optional(name, missing, dtype):
+        values = [getattr(signal, name) for signal in signals]
+        if all(value is None for value in values):
+            return None
+        return np.array([missing if value is None else value for value in values], dtype)
+
     sweeps = [s.signal_bar if s.setup_bar is None else s.setup_bar for s in signals]
     features = np.array([s.features for s in signals], np.float64)
     return EventTable(
@@ -62,12 +72,18 @@ def make_table(signals):
         side=np.array([s.side for s in signals], np.int8),
         atr=np.array([s.atr for s in signals], np.float64),
         features=features.reshape(len(signals), -1 if len(signals) else 0),
+        stop_level=optional("stop_level", np.nan, np.float64),
+        target_level=optional("target_level", np.nan, np.float64),
+        exit_signal_bar=optional("exit_signal_bar", -1, np.int32),
     )
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """One combination; the stop is 2 and the target 3 away from an entry of ATR 2."""
+    """One combination; the stop is 2 and the target 3 away from an entry of ATR 2.
+
+    ``setting`` is another exit setting by name.
+    """
 
     candles: Candles
     signals: tuple[Signal, ...]
@@ -76,6 +92,7 @@ class Backtest:
     window: Window | None = None
     stop_distance: float = 1.0
     target_multiple: float = 1.5
+    setting: dict[str, float] | None = None
     thresholds: tuple[float, ...] = ()
     senses: tuple[int, ...] = ()
 
@@ -83,10 +100,7 @@ class Backtest:
         market = engine.load(
             self.candles,
             Tables((make_table(self.signals),), self.senses),
-            ExitSettings(
-                stop_distance=np.array([self.stop_distance]),
-                target_multiple=np.array([self.target_multiple]),
-            ),
+            self._exits(),
             self.costs,
             self.risk,
             named(backend),
@@ -99,3 +113,10 @@ class Backtest:
             engine.evaluate(market, batch, [window])[0, 0],
             engine.daily_returns(market, batch, window)[0],
         )
+
+    def _exits(self) -> ExitSettings:
+        setting = self.setting
+        if setting is None:
+            plain = (self.stop_distance, self.target_multiple)
+            setting = dict(zip(("stop_distance", "target_multiple"), plain, strict=True))
+        return ExitSettings(**{name: np.array([value]) for name, value in setting.items()})
