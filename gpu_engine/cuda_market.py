@@ -36,13 +36,13 @@ class CudaMarket:
         self.last_units: Any = None
         self._rules = _rules(book)
         self._priced = (
-            self._kept(layouts.BARS, _bars(book), count=len(book.candles)),
-            self._kept(layouts.ENTRIES, _entries(book)),
-            self._kept(layouts.EXITS, _exits(book), count=len(book.exits)),
+            self._hold(layouts.BARS, _bars(book), count=len(book.candles)),
+            self._hold(layouts.ENTRIES, _entries(book)),
+            self._hold(layouts.EXITS, _exits(book), count=len(book.exits)),
         )
         n_outcomes = len(book.entries.bar) * len(book.exits)
         self._outcomes = device.empty(n_outcomes, layouts.OUTCOME)
-        self.record = self._kept(
+        self.record = self._hold(
             layouts.MARKET,
             _rows(book),
             outcomes=device.address(self._outcomes),
@@ -133,7 +133,7 @@ class CudaMarket:
     def _options(self, fields: int) -> Options:
         return Options(len(self.book.senses), fields)
 
-    def _kept(
+    def _hold(
         self, layout: np.dtype[Any], arrays: Mapping[str, NDArray[Any] | None], **numbers: int
     ) -> NDArray[Any]:
         """Return a record whose arrays live as long as the market."""

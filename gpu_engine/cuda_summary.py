@@ -77,9 +77,9 @@ def offer_best(
     market.run("strip_maxima", strips * WARP, *arguments)
     best = np.sort(device.get(maxima))[::-1]
     reached_by_k = float(best[builder.k - 1]) if strips >= builder.k else -np.inf
-    beaten = builder.full and builder.bar >= reached_by_k
-    bound = builder.bar if beaten else reached_by_k
-    before = builder.index[-1] if beaten else np.iinfo(np.int64).max
+    full = builder.full and builder.bar >= reached_by_k
+    bound = builder.bar if full else reached_by_k
+    before = builder.index[-1] if full else np.iinfo(np.int64).max
     capacity = ROOM * builder.k
     while True:
         index, score = device.empty(capacity, np.int64), device.empty(capacity, np.float64)

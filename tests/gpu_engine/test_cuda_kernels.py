@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_engine import METRICS, layouts
+from gpu_engine import METRICS, ScoreRule, layouts
 from gpu_engine.device import KERNELS, OPTIONS, SOURCES, Options, definitions
 from support import needs
 from support.host_device import assembly, needs_compiler
@@ -55,12 +55,17 @@ def test_kernels_compile_without_spills(source, architecture, tmp_path):
 
 
 @needs_compiler
-def test_rows_and_outcomes_are_one_load_each():
-    """Of 16 bytes; two for the first row, two for every next one."""
-    text = assembly(KERNELS / "units.cu", definitions("units", EVERY))
+def test_a_trade_is_two_loads_and_seldom_a_division():
+    """Of 16 bytes, for the first row and for every next one; a net profit needs no day's return.
+
+    It divides for a trade that the window's end closes, and for one that may breach the daily loss.
+    """
+    net_profit = Options(5, sum(1 << METRICS.names.index(n) for n in ScoreRule().fields))
+    text = assembly(KERNELS / "units.cu", definitions("units", net_profit))
     (walk,) = (f for f in parse(text).functions if f.name == "walk_units")
     opcodes = [part.opcode for part in walk.body if isinstance(part, Instruction)]
     assert opcodes.count("ld.global.v4") == 4
+    assert opcodes.count("div.rn") == 3
 
 
 @needs_compiler

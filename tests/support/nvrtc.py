@@ -9,10 +9,15 @@ from pathlib import Path
 
 @cache
 def library():
-    """NVRTC of the package nvidia-cuda-nvrtc or of the system; None where neither is."""
+    """NVRTC of the package nvidia-cuda-nvrtc or of the system; None where neither can be used."""
     packages = Path(sysconfig.get_path("purelib")) / "nvidia"
-    found = [*sorted(packages.glob("*/lib/libnvrtc.so.*")), ctypes.util.find_library("nvrtc")]
-    return ctypes.CDLL(str(found[0])) if found[0] else None
+    names = [*sorted(packages.glob("*/lib/libnvrtc.so.*")), ctypes.util.find_library("nvrtc")]
+    for name in filter(None, names):
+        try:
+            return ctypes.CDLL(str(name))
+        except OSError:
+            continue
+    return None
 
 
 def assembly(path, options):

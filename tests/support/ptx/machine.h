@@ -139,13 +139,13 @@ template <class T> T atom_cas(u64 address, T expected, T value) {
 }
 
 // ---- Threads. One that meets the others of its warp returns true from `run`, and goes on from
-// `resume` with what they brought.
+// `resume` with the value of another.
 
 constexpr u32 WARP = 32;
 
 struct Thread {
     u32 tid_x, ctaid_x, ctaid_y, ntid_x, nctaid_x, nctaid_y;
-    u32 resume = 0, brought = 0, from = 0;  // a shuffle: my value, and the lane whose value I take
+    u32 resume = 0, value = 0, source = 0;  // a shuffle: my value, and the lane whose value I take
 };
 
 // Every shuffle of ours names all lanes: a part of a warp is not understood, and none may be missing.
@@ -153,12 +153,12 @@ inline void check_whole_warp(u32 clamp, u32 lanes) {
     if (clamp != WARP - 1 || lanes != 0xffffffffu) throw Fault{"a shuffle of a part of a warp"};
 }
 inline void shuffle(std::vector<Thread>& lanes, size_t waiting) {
-    std::array<u32, WARP> brought{};
+    std::array<u32, WARP> values{};
     for (size_t lane = 0; lane < lanes.size(); ++lane) {
         if (waiting != WARP || lanes[lane].resume != lanes[0].resume) throw Fault{"a warp's threads do not meet"};
-        brought[lane] = lanes[lane].brought;
+        values[lane] = lanes[lane].value;
     }
-    for (Thread& lane : lanes) lane.brought = brought[lane.from];
+    for (Thread& lane : lanes) lane.value = values[lane.source];
 }
 
 struct Launch { s64 blocks_x, blocks_y, block_size; s32 order, seed; };

@@ -198,13 +198,13 @@ extern "C" const char* launch_{name}(const Launch* at, const u8* arguments) {{
         return self._put(target, f"atom_{part.opcode.rsplit('.')[-1]}<{_type(kind)}>({passed})")
 
     def _meeting(self, target, source, lanes, clamp, mask):
-        """A shuffle: bring a value, wait for the warp, take another lane's."""
+        """A shuffle: offer a value, wait for the warp, take another lane's."""
         number, target = next(self.meetings), target.split("|")[0]
         whole = f"check_whole_warp({self._value(clamp, 'u32')}, {self._value(mask, 'u32')});"
-        bring = f"{whole} t.brought = {self._value(source, 'u32')};"
-        take_from = f"t.from = (t.tid_x % WARP) ^ {self._value(lanes, 'u32')};"
+        offer = f"{whole} t.value = {self._value(source, 'u32')};"
+        source = f"t.source = (t.tid_x % WARP) ^ {self._value(lanes, 'u32')};"
         wait = f"t.resume = {number}; return true; meeting_{number}: ;"
-        return f"{bring} {take_from} {wait} {self._put(target, 't.brought')}"
+        return f"{offer} {source} {wait} {self._put(target, 't.value')}"
 
     def _put(self, target, value):
         return f"put({self._register(target)}, {value});"
