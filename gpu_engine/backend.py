@@ -157,7 +157,7 @@ def _choice(
         notes = [*notes, cuda.devices[0].description]
     else:
         backend = _module(name if name == "reference" else f"{name}_backend")
-    if name == "numba" and not _module("numba_kernels").CACHE:
+    if name == "numba" and not _module("numba_cache").KEEPS:
         notes = [*notes, NOT_KEPT]
     return Choice(backend, ": ".join([why, "; ".join(notes)] if notes else [why]))
 

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_engine import numba_cache
 from gpu_engine import numba_kernels as kernels
 from gpu_engine import numba_walk as walks
 from gpu_engine.book import EventBook, build_book
@@ -76,9 +77,9 @@ def prepare() -> None:
     try:
         _compile()
     except Exception:
-        if not kernels.CACHE:
+        if not numba_cache.KEEPS:
             raise
-        kernels.CACHE = False  # what is on disk may be damaged, or the disk full
+        numba_cache.KEEPS = False  # what is on disk may be damaged, or the disk full
         importlib.reload(kernels)
         importlib.reload(walks)
         _compile()

@@ -3,8 +3,9 @@
 import math
 from typing import NamedTuple
 
-from numba import njit, prange
+from numba import prange
 
+from gpu_engine.numba_cache import kernel
 from gpu_engine.numba_lanes import LANES
 from gpu_engine.outcomes import DROPPED
 from gpu_engine.records import (
@@ -101,21 +102,7 @@ class Level(NamedTuple):
     dropped: bool
 
 
-def _can_cache() -> bool:
-    """Say whether Numba can write compiled code; where it cannot, ``cache=True`` raises."""
-    try:
-        njit(cache=True)(_can_cache)
-    except RuntimeError:
-        return False
-    return True
-
-
-#: Whether compiled code is kept on disk. `numba_backend.prepare` sets it to False and loads
-#: this module again where what is on disk cannot be read or written after all.
-CACHE = globals().get("CACHE", True) and _can_cache()
-
-
-@njit(cache=CACHE, forceinline=True)
+@kernel(forceinline=True)
 def level_of(exits, x, entries, i, opening):
     """Compute the levels of entry ``i`` under setting ``x`` (exits rules §2, §3)."""
     # All are read here, not in the branches, where Numba would count references to the arrays.
@@ -155,7 +142,7 @@ def level_of(exits, x, entries, i, opening):
     return Level(stop, target, break_even, trail, behind, dropped)
 
 
-@njit(cache=CACHE, forceinline=True)
+@kernel(forceinline=True)
 def first_passage(prices, filled, side, level, e, entry, leave, holding):
     """Scan from bar ``e`` to the history's end: exit bar, reason and price (exits rules §4, §5).
 
@@ -196,7 +183,7 @@ def first_passage(prices, filled, side, level, e, entry, leave, holding):
         j += 1
 
 
-@njit(cache=CACHE, forceinline=True)
+@kernel(forceinline=True)
 def stop_in_force(level, entry, best):
     """Return the tightest stop after ``best``, which is -inf in the entry bar (exits rules §4)."""
     stop = level.stop
@@ -207,7 +194,7 @@ def stop_in_force(level, entry, best):
     return stop
 
 
-@njit(cache=CACHE, forceinline=True)
+@kernel(forceinline=True)
 def passage_of(bars, prices, entries, exits, x, i):
     """Say how entry ``i`` ends under setting ``x``: exit bar, reason and price as above."""
     e, side = entries.bar[i], entries.side[i]
@@ -218,7 +205,7 @@ def passage_of(bars, prices, entries, exits, x, i):
     return first_passage(prices, bars.filled, side, level, e, entry, leave, holding)
 
 
-@njit(cache=CACHE, forceinline=True)
+@kernel(forceinline=True)
 def fill(rules, side, paid, reason, signed, close, funding):
     """Return price and net return of an exit (exits rules §5, §6).
 
@@ -234,7 +221,7 @@ def fill(rules, side, paid, reason, signed, close, funding):
     return price, ret - side * funding
 
 
-@njit(cache=CACHE)
+@kernel()
 def entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last):
     """Fill row ``i`` of ``outcomes`` and ``last``: one entry under every exit setting."""
     side, paid = entries.side[i], entries.price[i]
@@ -252,7 +239,7 @@ def entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last):
     last[i] = latest
 
 
-@njit(parallel=True, cache=CACHE)
+@kernel(parallel=True)
 def outcomes_kernel(bars, long, short, entries, exits, rules, outcomes, last):
     """Fill ``outcomes``, shape (N, blocks, 3, LANES), and the last exit bar of every entry (N,).
 
@@ -265,7 +252,7 @@ def outcomes_kernel(bars, long, short, entries, exits, rules, outcomes, last):
         entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last)
 
 
-@njit(cache=CACHE)
+@kernel()
 def outcomes_of_rows(bars, long, short, entries, exits, rules, x, which, exit_bar, reason, price):
     """Fill exit bar, reason and price of some entries under one setting, of shape (m,) each."""
     for k in range(len(which)):

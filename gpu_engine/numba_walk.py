@@ -10,11 +10,12 @@ from collections.abc import Container
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from gpu_engine.metrics import NO_DEVIATION
-from gpu_engine.numba_kernels import CACHE, fill
+from gpu_engine.numba_cache import kernel
+from gpu_engine.numba_kernels import fill
 from gpu_engine.numba_lanes import LANES, any_of, eight, full_like, lane, load, lowest_bit, where
 from gpu_engine.records import END, Float, Int32, Int64
 
@@ -119,7 +120,7 @@ class Output(NamedTuple):
     taken: Int32
 
 
-@njit(cache=CACHE)
+@kernel()
 def room_for_rows(masks):
     """Make `Rows` with room for the longest table."""
     most = 0
@@ -130,7 +131,7 @@ def room_for_rows(masks):
     return Rows(number, setup, bar, day, last, np.empty(most, np.int64))
 
 
-@njit(cache=CACHE)
+@kernel()
 def find_passing(all_rows, masks, units, u, rows):
     """Copy the rows of a unit's table that pass all its thresholds to ``rows``; return how many."""
     table, words, mask, number = units.table[u], masks.words, units.mask, rows.number
@@ -155,7 +156,7 @@ def find_passing(all_rows, masks, units, u, rows):
     return count
 
 
-@njit(cache=CACHE)
+@kernel()
 def first_at_or_after(bars, count, bar):
     """Find the first of ``count`` ascending bars at or after ``bar``."""
     lo, hi = 0, count
@@ -168,7 +169,7 @@ def first_at_or_after(bars, count, bar):
     return lo
 
 
-@njit(cache=CACHE, error_model="numpy")
+@kernel(error_model="numpy")
 def walk(like, outcomes, market, rules, rows, lo, hi, base, window, first, count, needs, output):
     """Trade ``count`` exit settings from ``base`` on through rows ``lo .. hi - 1`` of a window.
 
@@ -253,7 +254,7 @@ def walk(like, outcomes, market, rules, rows, lo, hi, base, window, first, count
     )
 
 
-@njit(cache=CACHE)
+@kernel()
 def keep_days(day_return, day, mask, window, first, count, output):
     """Write the return of the day that ended in every lane of ``mask`` that has begun one."""
     for x in range(count):
@@ -261,7 +262,7 @@ def keep_days(day_return, day, mask, window, first, count, output):
             output.daily[first + x, int(lane(day, x)) - window.first_day] = lane(day_return, x)
 
 
-@njit(cache=CACHE)
+@kernel()
 def return_at_end(market, rules, row, window):
     """Return the net return of a row's entry that the window's end closes (exits rules §5.7)."""
     entry = market.entry[row]
@@ -270,7 +271,7 @@ def return_at_end(market, rules, row, window):
     return fill(rules, side, paid, END, math.nan, window.last_close, funding)[1]
 
 
-@njit(cache=CACHE, error_model="numpy")
+@kernel(error_model="numpy")
 def write_metrics(totals, x, n_days, growth, out):
     """Write the metrics of lane ``x`` (fills rules §10)."""
     account, moments = totals
@@ -310,7 +311,7 @@ def write_metrics(totals, x, n_days, growth, out):
     out.n_days = n_days
 
 
-@njit(cache=CACHE)
+@kernel()
 def walk_unit(outcomes, market, rules, rows, n_rows, units, windows, u, needs, output):
     """Walk unit ``u``, whose rows have been found, under each exit setting in each window."""
     n_exits = units.exits_per_unit
@@ -360,7 +361,7 @@ def walk_unit(outcomes, market, rules, rows, n_rows, units, windows, u, needs, o
                 write_metrics(totals, 0, window.n_days, needs.growth, out[0])
 
 
-@njit(cache=CACHE)
+@kernel()
 def walk_share(
     outcomes, market, rules, all_rows, masks, units, windows, thread, threads, needs, output
 ):
@@ -371,7 +372,7 @@ def walk_share(
         walk_unit(outcomes, market, rules, rows, n_rows, units, windows, u, needs, output)
 
 
-@njit(parallel=True, cache=CACHE)
+@kernel(parallel=True)
 def walk_kernel(outcomes, market, rules, rows, masks, units, windows, threads, needs, output):
     """Walk all units in all ``windows``, dtype `gpu_engine.layouts.WINDOW` of shape (W,).
 

@@ -109,10 +109,13 @@ class Evaluator:
         return [search.over(self, advance) for search in searches]
 
     def stream(
-        self, windows: Sequence[Window], part: range | None = None
+        self,
+        windows: Sequence[Window],
+        part: range | None = None,
+        fields: tuple[str, ...] = METRICS.names or (),
     ) -> Iterator[tuple[Int64, NDArray[Any]]]:
-        """Stream a part, or the discrete space: indices of shape (n,) and metrics of (W, n)."""
-        yield from exhaustive.stream(self.market, self.grid, windows, self.block, part)
+        """Stream a part, or the discrete space: indices of shape (n,) and ``fields`` of (W, n)."""
+        yield from exhaustive.stream(self.market, self.grid, windows, self.block, part, fields)
 
     def points(self, points: Float, windows: Sequence[Window]) -> NDArray[Any]:
         """Metrics (`METRICS`) of some points, shape (W, n)."""

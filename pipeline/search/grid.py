@@ -86,7 +86,8 @@ class Layers:
     def over(self, evaluator: Evaluator, part: range, advance: Advance) -> Surface:
         """Keep the layers of a part."""
         layers = _layers(len(part))
-        for index, metrics in evaluator.stream(self.windows, part):
+        fields = tuple(dict.fromkeys((*self.rule.fields, *SURFACE_METRICS)))
+        for index, metrics in evaluator.stream(self.windows, part, fields):
             at = index - part.start
             layers["score"][at] = scores_of(metrics[0], self.rule)
             for name in SURFACE_METRICS:

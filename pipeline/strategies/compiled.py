@@ -27,13 +27,14 @@ def kernels() -> Any:
 def _kernels() -> Any:
     if numba_problem() is not None:
         return None
+    numba_cache: Any = importlib.import_module("gpu_engine.numba_cache")
     module: Any = importlib.import_module("pipeline.strategies.numba_kernels")
     try:
         _call(module)
     except Exception:
-        if not module.CACHE:
+        if not numba_cache.KEEPS:
             return None
-        module.CACHE = False  # what is on disk may be damaged, or the disk full
+        numba_cache.KEEPS = False  # what is on disk may be damaged, or the disk full
         try:
             _call(importlib.reload(module))
         except Exception:

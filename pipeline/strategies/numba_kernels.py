@@ -7,31 +7,17 @@ free meanwhile.
 
 import math
 
-from numba import njit
+from gpu_engine.numba_cache import kernel
 
 
-def _can_cache() -> bool:
-    """Say whether Numba can write compiled code; where it cannot, ``cache=True`` raises."""
-    try:
-        njit(cache=True)(_can_cache)
-    except RuntimeError:
-        return False
-    return True
-
-
-#: Whether compiled code is kept on disk. `compiled.kernels` sets it to False and loads this module
-#: again where what is on disk cannot be read or written after all.
-CACHE = globals().get("CACHE", True) and _can_cache()
-
-
-@njit(nogil=True, cache=CACHE)
+@kernel(nogil=True)
 def wilder(ranges, first, atr):
     """Fill ``atr`` after bar ``first``, as `indicators._wilder`."""
     for t in range(first + 1, len(ranges)):
         atr[t] = (13.0 * atr[t - 1] + ranges[t]) / 14.0
 
 
-@njit(nogil=True, cache=CACHE)
+@kernel(nogil=True)
 def pierced(points, start, after, low, before, width, rows, levels, touches):
     """Fill ``rows``, ``levels`` and ``touches`` as `sweeps.pierced`; return how many there are."""
     count = 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu_engine import BackendUnavailableError, backend, choose, numba_kernels
+from gpu_engine import BackendUnavailableError, backend, choose, numba_cache, numba_kernels
 from gpu_engine.cuda_backend import CudaBackend
 from gpu_engine.device import block_size
 
@@ -62,19 +62,20 @@ def test_a_numba_that_is_not_installed_is_a_reason(monkeypatch):
 
 
 def test_compiled_code_that_cannot_be_kept_is_said(monkeypatch):
-    monkeypatch.setattr(numba_kernels, "CACHE", False)
+    monkeypatch.setattr(numba_cache, "KEEPS", False)
     assert choose("numba").reason == f"as asked: {backend.NOT_KEPT}"
 
 
 DAMAGE = """
 import sys
 from pathlib import Path
-from gpu_engine import backend, numba_kernels
+from gpu_engine import backend, numba_cache, numba_kernels
 
 line = numba_kernels.level_of.py_func.__code__.co_firstlineno
 version = f"py{sys.version_info[0]}{sys.version_info[1]}"
 folder = Path(numba_kernels.level_of.stats.cache_path)
-(folder / f"numba_kernels.level_of-{line}.{version}.nbi").write_bytes(b"")
+name = f"numba_kernels.level_of_{numba_cache.digest()}-{line}.{version}.nbi"
+(folder / name).write_bytes(b"")
 print(backend.choose("numba").reason)
 """
 
@@ -92,6 +93,19 @@ def test_a_damaged_cache_is_compiled_around(tmp_path):
     assert run.stdout == f"as asked: {backend.NOT_KEPT}\n", run.stderr
 
 
+def test_an_edit_of_any_file_of_the_engine_compiles_anew(monkeypatch, tmp_path):
+    """`NO_DEVIATION` of metrics.py, say, is compiled into kernels of other files."""
+    for path in (ROOT / "gpu_engine").glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(numba_cache, "__file__", str(tmp_path / "numba_cache.py"))
+    before = numba_cache.digest.__wrapped__()
+    assert before == numba_cache.digest()
+    with (tmp_path / "metrics.py").open("a") as file:
+        file.write("\nNO_DEVIATION = 1e-3\n")
+    assert numba_cache.digest.__wrapped__() != before
+    assert numba_kernels.level_of.py_func.__qualname__ == f"level_of_{before}"
+
+
 def test_compiled_code_alone_imports_numba():
     """Any other could not be imported where Numba is broken."""
     importing = {
@@ -99,9 +113,9 @@ def test_compiled_code_alone_imports_numba():
         for package in ("gpu_engine", "pipeline")
         for path in (ROOT / package).rglob("*.py")
         for line in path.read_text("utf-8").splitlines()
-        if re.match(r"\s*(import|from) (numba|.*numba_(backend|kernels|lanes|walk))", line)
+        if re.match(r"\s*(import|from) (numba|.*numba_(backend|cache|kernels|lanes|walk))", line)
     }
-    names = ("backend", "kernels", "lanes", "walk")
+    names = ("backend", "cache", "kernels", "lanes", "walk")
     own = {f"gpu_engine/numba_{name}.py" for name in names}
     assert importing == own | {"pipeline/strategies/numba_kernels.py"}
 
