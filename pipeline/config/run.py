@@ -118,7 +118,7 @@ class _Executor(Section):
 class LocalExecutor(_Executor):
     """One task after another, in this process."""
 
-    name: Literal["local"] = Field(description="In this process, one task after another.")
+    name: Literal["local"] = Field(description="In this process; slow searches: a process a core.")
 
 
 class ProcessesExecutor(_Executor):

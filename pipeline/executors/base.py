@@ -124,5 +124,5 @@ class Backlog(Generic[T]):
         times = "" if attempt.deaths == 1 else f" {attempt.deaths} times, the last time"
         return (
             f"The worker of this task ended without an answer{times} {how}; often memory ran out:"
-            " try fewer workers at once."
+            " try fewer workers at once (executor.workers, or backend.threads with executor=local)."
         )

@@ -17,7 +17,8 @@ def test_a_task_that_kills_every_worker_is_given_up_after_its_retries():
     assert ended[1].result is None
     assert ended[1].error == (
         "The worker of this task ended without an answer 3 times, the last time with status 3;"
-        " often memory ran out: try fewer workers at once."
+        " often memory ran out: try fewer workers at once (executor.workers, or backend.threads"
+        " with executor=local)."
     )
 
 
@@ -25,7 +26,7 @@ def test_without_retries_a_death_is_the_end_of_its_task(tmp_path):
     (ended,) = Processes(1, 0).run(work.die_at_first, str(tmp_path), [1])
     assert ended.error == (
         "The worker of this task ended without an answer by SIGKILL; often memory ran out: try"
-        " fewer workers at once."
+        " fewer workers at once (executor.workers, or backend.threads with executor=local)."
     )
 
 
