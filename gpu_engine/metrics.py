@@ -3,7 +3,8 @@
 The compiled backends accumulate the same figures in O(1) memory; this is what they must equal.
 """
 
-from typing import Any
+from collections.abc import Container
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,32 @@ DAYS_PER_YEAR = 365.0
 #: A deviation of daily returns up to this part of the largest of them is none (fills rules §10.1):
 #: equal days differ by what rounding leaves.
 NO_DEVIATION = 1e-12
+
+
+class Needs(NamedTuple):
+    """What some metric of a call is made of; the walk leaves out the rest.
+
+    ``moments`` of daily returns, the largest ``drawdown``, ``gains`` and losses, ``growth`` a year.
+    """
+
+    moments: bool
+    drawdown: bool
+    gains: bool
+    growth: bool
+
+    @classmethod
+    def of(cls, fields: Container[str]) -> "Needs":
+        """Return what the metrics called ``fields`` need."""
+
+        def some(*names: str) -> bool:
+            return any(name in fields for name in names)
+
+        return cls(
+            moments=some("sharpe_ratio", "sortino_ratio"),
+            drawdown=some("max_drawdown", "calmar_ratio"),
+            gains=some("win_rate", "avg_win", "avg_loss", "profit_factor"),
+            growth=some("calmar_ratio"),
+        )
 
 
 def metrics_of(returns: Float, daily: Float) -> Any:

@@ -19,6 +19,7 @@ from gpu_engine import numba_walk as walks
 from gpu_engine.book import EventBook, build_book
 from gpu_engine.exits import ExitSettings
 from gpu_engine.layouts import window_rows
+from gpu_engine.metrics import Needs
 from gpu_engine.numba_lanes import LANES
 from gpu_engine.outcomes import DROPPED, Outcomes, trades_of_rows
 from gpu_engine.records import (
@@ -149,7 +150,7 @@ def evaluate(
 ) -> NDArray[np.void]:
     """Compute ``fields`` of `METRICS` of all combinations in all windows, shape (W, len(batch))."""
     metrics = np.empty((len(windows), len(batch)), METRICS)
-    needs = walks.Needs.of(fields)
+    needs = Needs.of(fields)
     _walk(loaded, batch, windows, needs, metrics, np.empty((0, 0)), np.empty(0, np.int32))
     return metrics
 
@@ -158,7 +159,7 @@ def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     """Compute daily equity returns (fills rules §10), float64 of shape (len(batch), D)."""
     daily = np.zeros((len(batch), loaded.book.candles.days_of(window)))
     metrics = np.empty((1, len(batch)), METRICS)
-    needs = walks.Needs.of(("sharpe_ratio",))  # whose days they are
+    needs = Needs.of(("sharpe_ratio",))  # whose days they are
     _walk(loaded, batch, (window,), needs, metrics, daily, np.empty(0, np.int32))
     return daily
 
@@ -167,7 +168,7 @@ def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
     """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
     taken = np.empty(len(loaded.book.signal_bar), np.int32)
     metrics = np.empty((1, 1), METRICS)
-    _walk(loaded, batch, (window,), walks.Needs.of(()), metrics, np.empty((0, 0)), taken)
+    _walk(loaded, batch, (window,), Needs.of(()), metrics, np.empty((0, 0)), taken)
     rows, setting = taken[: int(metrics["sample_size"][0, 0])], int(batch.first_exit[0])
     outcomes = Outcomes(*(np.empty(len(rows), k) for k in (np.int32, np.int8, float, float)))
     kernels.outcomes_of_rows(
@@ -190,7 +191,7 @@ def _walk(
     loaded: Loaded,
     batch: Batch,
     windows: tuple[Window, ...],
-    needs: walks.Needs,
+    needs: Needs,
     metrics: NDArray[np.void],
     daily: Float,
     taken: Int32,

@@ -6,7 +6,6 @@ the same text. Memory is O(1) a combination.
 """
 
 import math
-from collections.abc import Container
 from typing import NamedTuple
 
 import numpy as np
@@ -79,32 +78,6 @@ class Units(NamedTuple):
     first_exit: Int32
     exits_per_unit: int
     wide: bool
-
-
-class Needs(NamedTuple):
-    """What some metric of a call is made of; the walk leaves out the rest.
-
-    ``moments`` of daily returns, the largest ``drawdown``, ``gains`` and losses, ``growth`` a year.
-    """
-
-    moments: bool
-    drawdown: bool
-    gains: bool
-    growth: bool
-
-    @classmethod
-    def of(cls, fields: Container[str]) -> "Needs":
-        """Return what the metrics called ``fields`` need."""
-
-        def some(*names: str) -> bool:
-            return any(name in fields for name in names)
-
-        return cls(
-            moments=some("sharpe_ratio", "sortino_ratio"),
-            drawdown=some("max_drawdown", "calmar_ratio"),
-            gains=some("win_rate", "avg_win", "avg_loss", "profit_factor"),
-            growth=some("calmar_ratio"),
-        )
 
 
 class Output(NamedTuple):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine.book import EventBook
+from gpu_engine.metrics import Needs
 from gpu_engine.numpy_outcomes import Passages
-from gpu_engine.numpy_walk import NEVER, Ends, Paths, Rules, Walk, walks
+from gpu_engine.numpy_walk import NEVER, RUIN, Ends, Paths, Rules, Walk, walks
 from gpu_engine.outcomes import DROPPED, net_returns, trades_of_rows
 from gpu_engine.records import END, METRICS, Batch, Bool, Float, Int32, Int64, Window
 
@@ -31,6 +32,7 @@ class Loaded:
     """
 
     book: EventBook
+    passages: Passages
     ends: Ends
     last_exit: Int32
     rules: Rules
@@ -44,26 +46,32 @@ def load(book: EventBook) -> Loaded:
     passages, block = Passages(book), max(1, POSITIONS_PER_BLOCK // n_exits)
     for first in range(0, n_entries, block):
         entry = np.arange(first, min(first + block, n_entries))
-        found = passages.of(np.tile(setting, len(entry)), np.repeat(entry, n_exits))
-        kept, part = found.exit_bar != DROPPED, slice(first, first + len(entry))
-        ret = np.where(kept, found.ret * book.risk.position_fraction, 0.0)
-        ends.exit_bar[part] = np.where(kept, found.exit_bar, NEVER).reshape(-1, n_exits)
-        ends.exit_day[part] = np.where(kept, day[found.exit_bar], NEVER).reshape(-1, n_exits)
+        outcomes = passages.of(np.tile(setting, len(entry)), np.repeat(entry, n_exits))
+        kept, part = outcomes.exit_bar != DROPPED, slice(first, first + len(entry))
+        ret = np.where(kept, outcomes.ret * book.risk.position_fraction, 0.0)
+        ends.exit_bar[part] = np.where(kept, outcomes.exit_bar, NEVER).reshape(-1, n_exits)
+        ends.exit_day[part] = np.where(kept, day[outcomes.exit_bar], NEVER).reshape(-1, n_exits)
         ends.ret[part] = ret.reshape(-1, n_exits)
     last_bar = np.searchsorted(day, np.arange(day[-1] + 1), "right") - 1
-    rules = Rules(book.risk, last_bar.astype(np.int32), bool((ends.exit_bar == NEVER).any()))
-    return Loaded(book, ends, ends.exit_bar.max(axis=1, initial=NEVER), rules)
+    loss = book.risk.max_daily_loss
+    rules = Rules(
+        max_daily_loss=np.inf if loss is None else loss,
+        losses_limit=book.risk.consecutive_losses_limit or RUIN,
+        last_bar=last_bar.astype(np.int32),
+        drops=bool((ends.exit_bar == NEVER).any()),
+    )
+    return Loaded(book, passages, ends, ends.exit_bar.max(axis=1, initial=NEVER), rules)
 
 
 def evaluate(
     loaded: Loaded, batch: Batch, windows: tuple[Window, ...], fields: tuple[str, ...]
 ) -> NDArray[Any]:
-    """Compute all `METRICS`, whatever the ``fields``, in all windows, shape (W, len(batch))."""
+    """Compute ``fields`` of `METRICS` of all combinations in all windows, shape (W, len(batch))."""
     metrics = np.zeros((len(windows), len(batch)), METRICS)
     together = max(1, CELLS_PER_PART // max(1, loaded.ends.ret.size))
     for first in range(0, len(windows), together):
         part = slice(first, first + together)
-        for walk in _walks(loaded, batch, windows[part]):
+        for walk in _walks(loaded, batch, windows[part], Needs.of(fields)):
             while walk.step():
                 pass
             shape = (len(windows[part]), -1, walk.width)
@@ -76,26 +84,28 @@ def daily_returns(loaded: Loaded, batch: Batch, window: Window) -> Float:
     candles = loaded.book.candles
     first = candles.day[window.start] - candles.day[0]
     daily = np.zeros((len(batch), candles.days_of(window)))
-    for walk in _walks(loaded, batch, (window,)):
+    for walk in _walks(loaded, batch, (window,), Needs.of(())):
         combination = (walk.unit[:, None] * walk.width + np.arange(walk.width)).ravel()
         while walk.step():
-            taken = np.flatnonzero(walk.exit_day != NEVER)
-            daily[combination[taken], walk.day[taken] - first] = walk.day_return[taken]
+            taken = np.flatnonzero(walk.ends.exit_day != NEVER)
+            daily[combination[taken], walk.state.day[taken] - first] = walk.state.day_return[taken]
     return daily
 
 
 def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[Any]:
     """List the trades (`TRADE`) of a batch of one combination, in order of entry."""
     rows: list[int] = []
-    for walk in _walks(loaded, batch, (window,)):
+    for walk in _walks(loaded, batch, (window,), Needs.of(())):
         while walk.step():
-            rows.extend(walk.row[walk.exit_day != NEVER])
+            rows.extend(walk.row[walk.ends.exit_day != NEVER])
     taken, setting = np.array(rows, np.int64), int(batch.first_exit[0])
-    outcomes = Passages(loaded.book).of(np.full(len(taken), setting), loaded.book.entry[taken])
+    outcomes = loaded.passages.of(np.full(len(taken), setting), loaded.book.entry[taken])
     return trades_of_rows(loaded.book, taken, outcomes, setting, window)
 
 
-def _walks(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> Iterator[Walk]:
+def _walks(
+    loaded: Loaded, batch: Batch, windows: tuple[Window, ...], needs: Needs
+) -> Iterator[Walk]:
     """Yield walks, together the whole batch in all windows."""
     width, n_exits = batch.exits_per_unit, len(loaded.book.exits)
     if n_exits % width or np.any(batch.first_exit % width):  # not side by side: one a unit
@@ -109,7 +119,7 @@ def _walks(loaded: Loaded, batch: Batch, windows: tuple[Window, ...]) -> Iterato
     for units in np.split(np.arange(len(part)), np.flatnonzero(np.diff(part)) + 1):
         if len(units):
             paths = _paths(loaded.book, batch, units, windows, cells)
-            yield from walks(paths, Ends(*columns), loaded.rules)
+            yield from walks(paths, Ends(*columns), loaded.rules, needs)
 
 
 def _cut_by_windows(loaded: Loaded, windows: tuple[Window, ...]) -> tuple[Int64, Ends]:

@@ -8,21 +8,21 @@ to change nothing: a return of 0, no new day, no later exit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine.metrics import DAYS_PER_YEAR, NO_DEVIATION
-from gpu_engine.records import METRICS, Bool, Float, Int32, Int64, RiskLimits
+from gpu_engine.metrics import DAYS_PER_YEAR, NO_DEVIATION, Needs
+from gpu_engine.records import METRICS, Bool, Float, Int32, Int64
 
 #: Lanes of a block: few enough for a core's caches, enough to outweigh the calls of a step.
 LANES_PER_BLOCK = 1 << 14
 #: Exit bar and day of what is not taken: before every bar.
 NEVER = -1
-#: Last exit of a ruined lane: after every bar.
+#: Last exit of a ruined lane, after every bar, and a limit that no count reaches.
 RUIN = np.iinfo(np.int32).max
 
 
@@ -59,92 +59,117 @@ class Paths:
 
 @dataclass(frozen=True)
 class Rules:
-    """What all paths share: limits, the last bar of every day, and whether rows are dropped."""
+    """What all paths share (fills rules §9): a limit that is off is inf or `RUIN`.
 
-    risk: RiskLimits
+    ``last_bar`` is that of every day; ``drops`` says that some setting drops some row.
+    """
+
+    max_daily_loss: float
+    losses_limit: int
     last_bar: Int32
     drops: bool
 
 
-def walks(paths: Paths, ends: Ends, rules: Rules) -> Iterator[Walk]:
+def walks(paths: Paths, ends: Ends, rules: Rules, needs: Needs) -> Iterator[Walk]:
     """Yield blocks of paths, together all of them, each at its start."""
     longest_first = np.argsort(-paths.length, kind="stable")
     size = max(1, LANES_PER_BLOCK // ends.ret.shape[1])
     for first in range(0, len(longest_first), size):
-        yield Walk(paths, longest_first[first : first + size], ends, rules)
+        yield Walk(paths, longest_first[first : first + size], ends, rules, needs)
 
 
-class Walk:
-    """A block of paths on their way, each of a ``window`` and ``unit``, int64 of shape (B,).
+@dataclass
+class State:
+    """What a trade changes, an element a lane.
 
-    The arrays below have an element a lane, of the front alone while `step` says True:
-    ``exit_day`` is `NEVER` where the last row was not taken; ``last_exit`` is the bar up to which
-    a lane is busy or blocked; ``lowest`` is the lowest equity over its peak. Days with exits are
-    summed as differences from the first one's return, ``shift``, as in `gpu_engine.numba_walk`.
+    ``last_exit`` is the bar up to which a lane is busy or blocked; ``lowest`` the lowest equity
+    over its peak; ``skips`` counts the rows not taken. Days with exits are summed as differences
+    from the first one's return, ``shift``, as in `gpu_engine.numba_walk`.
     """
 
     equity: Float
     peak: Float
-    day_open: Float
     lowest: Float
+    day_open: Float
+    day_return: Float
     won: Float
     lost: Float
-    day_return: Float
     days: Float
     shift: Float
     apart: Float
     squares: Float
     downside: Float
     largest: Float
-    zero: Float
-    ret: Float
-    turned: Float
-    work: Float
-    part: Float
     last_exit: Int32
     day: Int32
-    exit_bar: Int32
-    exit_day: Int32
     wins: Int32
-    skipped: Int32
+    skips: Int32
     streak: Int32
-    mask: Bool
 
-    def __init__(self, paths: Paths, path: Int64, ends: Ends, rules: Rules) -> None:
+    @classmethod
+    def at_start(cls, lanes: int) -> State:
+        """Return the state before the first trade."""
+        ones, none = np.ones((4, lanes)), np.zeros((9, lanes))
+        never, count = np.full((2, lanes), NEVER, np.int32), np.zeros((3, lanes), np.int32)
+        return cls(*ones, *none, *never, *count)
+
+
+class _Scratch(NamedTuple):
+    turn: Float
+    work: Float
+    part: Float
+    zero: Float
+    mask: Bool
+    other: Bool
+
+
+class Walk:
+    """A block of paths on their way, each of a ``window`` and ``unit``, int64 of shape (B,).
+
+    ``state``, and ``ends``, the outcome of the last row, are of the lanes in front while `step`
+    says True, and of all lanes then; ``width`` is how many lanes a path has.
+    """
+
+    def __init__(self, paths: Paths, path: Int64, ends: Ends, rules: Rules, needs: Needs) -> None:
         self.window, self.unit, self.width = paths.window[path], paths.unit[path], ends.ret.shape[1]
-        self._paths, self._ends, self._rules = paths, ends, rules
+        self._paths, self._ends, self._rules, self._needs = paths, ends, rules, needs
         self._start, self._length = paths.start[path], paths.length[path]
-        self._n_days = paths.n_days[path]
+        self._n_days, self._step, self._front = paths.n_days[path], 0, len(path)
         lanes = len(path) * self.width
-        dtypes = {"Float": np.float64, "Int32": np.int32, "Bool": np.bool_}
-        self._all: dict[str, NDArray[Any]] = {
-            name: np.zeros(lanes, dtypes[kind]) for name, kind in Walk.__annotations__.items()
-        }
-        for name in ("equity", "peak", "day_open", "lowest"):
-            self._all[name][:] = 1.0
-        for name in ("last_exit", "day"):
-            self._all[name][:] = NEVER
+        self.state = self._state = State.at_start(lanes)
+        bar, day = np.empty((2, lanes), np.int32)
+        floats, masks = np.zeros((5, lanes)), np.empty((2, lanes), np.bool_)
+        self.ends = self._row_ends = Ends(bar, day, floats[0])
+        self._scratch = self._all_scratch = _Scratch(*floats[1:], *masks)
         self._first_day = np.arange(lanes)  # lanes whose first day with an exit may still run
-        self._step, self._front = 0, -1
 
     def step(self) -> bool:
         """Bring every path to its next row; False when none is left."""
         front = int(np.count_nonzero(self._length > self._step))
         if front != self._front:
             self._front = front
-            lanes = (front or len(self.unit)) * self.width
-            for name, array in self._all.items():
-                setattr(self, name, array[:lanes])
+            self._narrow((front or len(self.unit)) * self.width)
         if not front:
             return False
         self._position = self._start[:front] + self._step
         self._step += 1
-        skipped = self._look_up()
-        np.maximum(self.last_exit, self.exit_bar, out=self.last_exit)
+        skips = self._look_up()
+        np.maximum(self.state.last_exit, self.ends.exit_bar, out=self.state.last_exit)
         self._turn_days()
-        self._book_returns()
-        self._break(skipped)
+        self._compound()
+        self._count(skips)
+        self._break()
         return True
+
+    def _narrow(self, lanes: int) -> None:
+        """Work on the first lanes alone; they share memory with all."""
+
+        def front(columns: Iterable[Any]) -> Iterator[Any]:
+            return (column[:lanes] for column in columns)
+
+        self.state = State(*front(vars(self._state).values()))
+        self.ends = Ends(*front(self._row_ends))
+        self._scratch = _Scratch(*front(self._all_scratch))
 
     @property
     def row(self) -> Int64:
@@ -153,128 +178,135 @@ class Walk:
 
     def _look_up(self) -> Int64:
         """Take outcomes of all lanes; return the lanes that skip the row, changed to nothing."""
-        cell, front = self._paths.cell[self._position], (self._front, self.width)
-        for column, lanes in (
-            (self._ends.exit_bar, self.exit_bar),
-            (self._ends.exit_day, self.exit_day),
-            (self._ends.ret, self.ret),
-        ):
-            np.take(column, cell, axis=0, out=lanes.reshape(front), mode="clip")
+        cell, shape = self._paths.cell[self._position], (self._front, self.width)
+        ends, state, mask = self.ends, self.state, self._scratch.mask
+        np.take(self._ends.exit_bar, cell, 0, ends.exit_bar.reshape(shape), "clip")
+        np.take(self._ends.exit_day, cell, 0, ends.exit_day.reshape(shape), "clip")
+        np.take(self._ends.ret, cell, 0, ends.ret.reshape(shape), "clip")
         bar = self._paths.bar[self._position][:, None]
-        np.greater_equal(self.last_exit.reshape(front), bar, out=self.mask.reshape(front))
+        np.greater_equal(state.last_exit.reshape(shape), bar, out=mask.reshape(shape))
         if self._rules.drops:
-            np.logical_or(self.mask, self.exit_bar == NEVER, out=self.mask)  # exits rules §3
-        skipped = self.mask.nonzero()[0]
-        self.exit_bar[skipped] = NEVER
-        self.exit_day[skipped] = NEVER
-        self.ret[skipped] = 0.0
-        self.skipped[skipped] += 1
-        return skipped
+            np.logical_or(mask, ends.exit_bar == NEVER, out=mask)  # exits rules §3
+        skips = mask.nonzero()[0]
+        ends.exit_bar[skips] = NEVER
+        ends.exit_day[skips] = NEVER
+        ends.ret[skips] = 0.0
+        state.skips[skips] += 1
+        return skips
 
     def _turn_days(self) -> None:
-        """Add the day that ends to the moments, in the lanes whose exit is on a later one."""
-        np.greater(self.exit_day, self.day, out=self.mask)
-        np.copyto(self.turned, self.mask)
-        np.maximum(self.day, self.exit_day, out=self.day)
-        self._close_days()
-        self.days += self.turned
-        np.putmask(self.day_open, self.mask, self.equity)
+        """Close the day in the lanes whose exit is on a later one."""
+        state, mask = self.state, self._scratch.mask
+        np.greater(self.ends.exit_day, state.day, out=mask)
+        np.maximum(state.day, self.ends.exit_day, out=state.day)
+        if self._needs.moments:
+            np.copyto(self._scratch.turn, mask)
+            self._close_days()
+            state.days += self._scratch.turn
+        np.putmask(state.day_open, mask, state.equity)
 
     def _close_days(self) -> None:
-        """Add the day's return in the lanes where ``turned`` is 1."""
-        work, part = self.work, self.part
-        np.subtract(self.day_return, self.shift, out=work)
-        work *= self.turned
-        self.apart += work
+        """Add the day's return to the moments in the lanes where ``turn`` is 1."""
+        state, (turn, work, part, zero, *_) = self.state, self._scratch
+        np.subtract(state.day_return, state.shift, out=work)
+        work *= turn
+        state.apart += work
         work *= work
-        self.squares += work
-        np.multiply(self.day_return, self.turned, out=work)
-        np.minimum(work, self.zero, out=part)
+        state.squares += work
+        np.multiply(state.day_return, turn, out=work)
+        np.minimum(work, zero, out=part)
         part *= part
-        self.downside += part
+        state.downside += part
         np.abs(work, out=work)
-        np.maximum(self.largest, work, out=self.largest)
+        np.maximum(state.largest, work, out=state.largest)
 
-    def _book_returns(self) -> None:
-        """Compound the returns: equity, drawdown, wins and losses, the day (fills rules §10)."""
-        ret, work = self.ret, self.work
-        np.add(ret, 1.0, out=work)
-        self.equity *= work
-        np.maximum(self.peak, self.equity, out=self.peak)
-        np.divide(self.equity, self.peak, out=work)
-        np.minimum(self.lowest, work, out=self.lowest)
-        np.maximum(ret, self.zero, out=work)
-        self.won += work
-        np.minimum(ret, self.zero, out=work)
-        self.lost -= work
-        np.greater(ret, 0.0, out=self.mask)
-        self.wins += self.mask
-        np.divide(self.equity, self.day_open, out=self.day_return)
-        self.day_return -= 1.0
-        if len(self._first_day):
-            first = self._first_day[self._all["days"][self._first_day] <= 1.0]
-            self._all["shift"][first] = self._all["day_return"][first]
+    def _compound(self) -> None:
+        """Compound the returns: equity, drawdown and the return of the day (fills rules §10)."""
+        state, work = self.state, self._scratch.work
+        np.add(self.ends.ret, 1.0, out=work)
+        state.equity *= work
+        if self._needs.drawdown:
+            np.maximum(state.peak, state.equity, out=state.peak)
+            np.divide(state.equity, state.peak, out=work)
+            np.minimum(state.lowest, work, out=state.lowest)
+        np.divide(state.equity, state.day_open, out=state.day_return)
+        state.day_return -= 1.0
+        if self._needs.moments and len(self._first_day):
+            first = self._first_day[self._state.days[self._first_day] <= 1.0]
+            self._state.shift[first] = self._state.day_return[first]
             self._first_day = first
 
-    def _break(self, skipped: Int64) -> None:
+    def _count(self, skips: Int64) -> None:
+        """Count wins, losses and the streak of losses."""
+        state, ret, (_, work, _, zero, mask, _) = self.state, self.ends.ret, self._scratch
+        if self._needs.gains:
+            np.maximum(ret, zero, out=work)
+            state.won += work
+            np.minimum(ret, zero, out=work)
+            state.lost -= work
+            np.greater(ret, 0.0, out=mask)
+            state.wins += mask
+        before = state.streak[skips]
+        np.less(ret, 0.0, out=mask)
+        state.streak += 1
+        state.streak *= mask
+        state.streak[skips] = before
+
+    def _break(self) -> None:
         """Block the lanes whose circuit breaker opens, a ruined one for good (fills rules §9)."""
-        risk = self._rules.risk
-        opens = np.zeros(0, np.int64)
-        if risk.max_daily_loss is not None:
-            np.less_equal(self.day_return, -risk.max_daily_loss, out=self.mask)
-            opens = self.mask.nonzero()[0]
-        if risk.consecutive_losses_limit is not None:
-            before = self.streak[skipped]
-            np.less(self.ret, 0.0, out=self.mask)
-            self.streak += 1
-            self.streak *= self.mask
-            self.streak[skipped] = before
-            np.greater_equal(self.streak, risk.consecutive_losses_limit, out=self.mask)
-            opens = np.concatenate((opens, self.mask.nonzero()[0]))
-        opens = opens[self.exit_day[opens] != NEVER]
-        self.streak[opens] = 0  # fills rules §9: the streak is 0 when the breaker clears
-        self.last_exit[opens] = self._rules.last_bar[self.day[opens]]
-        if self.equity.min() <= 0.0:
-            self.last_exit[self.equity <= 0.0] = RUIN
+        state, rules, (*_, mask, other) = self.state, self._rules, self._scratch
+        np.less_equal(state.day_return, -rules.max_daily_loss, out=mask)
+        np.greater_equal(state.streak, rules.losses_limit, out=other)
+        np.logical_or(mask, other, out=mask)
+        opens = mask.nonzero()[0]
+        opens = opens[self.ends.exit_day[opens] != NEVER]
+        state.streak[opens] = 0  # fills rules §9: the streak is 0 when the breaker clears
+        state.last_exit[opens] = rules.last_bar[state.day[opens]]
+        if state.equity.min() <= 0.0:
+            state.last_exit[state.equity <= 0.0] = RUIN
 
     def metrics(self) -> NDArray[Any]:
-        """Close the last days; return the metrics (`METRICS`) of fills rules §10, shape (B, X).
+        """Return the metrics that were needed, dtype `METRICS`, of shape (B, width).
 
-        Call it once, after the last step.
+        Call it once, after the last step: it closes the last days.
         """
-        self.turned[:] = 1.0
+        self._scratch.turn[:] = 1.0
         self._close_days()
-        each = np.repeat  # of a path, for its lanes
-        n_days = each(self._n_days, self.width)
-        trades = each(self._length, self.width) - self.skipped
-        mean = (self.days * self.shift + self.apart) / n_days
-        idle_days = n_days - self.days
-        apart = self.apart - idle_days * self.shift
-        squares = self.squares + idle_days * self.shift * self.shift
-        spread = np.maximum(squares - apart * apart / n_days, 0.0)  # of one day: 0
-        deviation = np.sqrt(spread / np.maximum(n_days - 1, 1))
-        below = np.where(n_days > 1, np.sqrt(self.downside / n_days), 0.0)
-        least = NO_DEVIATION * self.largest  # fills rules §10.1
-        deviation[deviation <= least] = 0.0
-        below[below <= least] = 0.0
-        drawdown = 1.0 - self.lowest
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            growth = np.maximum(self.equity, 0.0) ** (DAYS_PER_YEAR / n_days) - 1.0
-            calmar = growth / drawdown
-        year = np.sqrt(DAYS_PER_YEAR)
-        result = np.zeros(len(trades), METRICS)
-        result["net_profit"] = self.equity - 1.0
-        result["sharpe_ratio"] = _ratio(mean, deviation) * year
-        result["sortino_ratio"] = np.where(self.downside > 0.0, _ratio(mean, below) * year, np.nan)
-        result["max_drawdown"] = drawdown
-        result["calmar_ratio"] = np.where(np.isfinite(calmar), calmar, np.nan)
-        result["sample_size"] = trades
-        result["win_rate"] = _ratio(self.wins, trades)
-        result["avg_win"] = _ratio(self.won, self.wins)
-        result["avg_loss"] = _ratio(-self.lost, trades - self.wins)
-        result["profit_factor"] = np.where(self.lost > 0.0, _ratio(self.won, self.lost), np.nan)
-        result["n_days"] = n_days
-        return result.reshape(len(self.unit), self.width)
+        n_days = np.repeat(self._n_days, self.width)
+        trades = np.repeat(self._length, self.width) - self.state.skips
+        return _metrics(self.state, trades, n_days).reshape(len(self.unit), self.width)
+
+
+def _metrics(state: State, trades: Int64, n_days: Int64) -> NDArray[Any]:
+    """Compute the metrics (`METRICS`) of lanes whose days are closed (fills rules §10)."""
+    mean = (state.days * state.shift + state.apart) / n_days
+    idle_days = n_days - state.days
+    apart = state.apart - idle_days * state.shift
+    squares = state.squares + idle_days * state.shift * state.shift
+    spread = np.maximum(squares - apart * apart / n_days, 0.0)  # of one day: 0
+    deviation = np.sqrt(spread / np.maximum(n_days - 1, 1))
+    below = np.where(n_days > 1, np.sqrt(state.downside / n_days), 0.0)
+    least = NO_DEVIATION * state.largest  # fills rules §10.1
+    deviation[deviation <= least] = 0.0
+    below[below <= least] = 0.0
+    drawdown = 1.0 - state.lowest
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        growth = np.maximum(state.equity, 0.0) ** (DAYS_PER_YEAR / n_days) - 1.0
+        calmar = growth / drawdown
+    year = np.sqrt(DAYS_PER_YEAR)
+    result = np.zeros(len(trades), METRICS)
+    result["net_profit"] = state.equity - 1.0
+    result["sharpe_ratio"] = _ratio(mean, deviation) * year
+    result["sortino_ratio"] = np.where(state.downside > 0.0, _ratio(mean, below) * year, np.nan)
+    result["max_drawdown"] = drawdown
+    result["calmar_ratio"] = np.where(np.isfinite(calmar), calmar, np.nan)
+    result["sample_size"] = trades
+    result["win_rate"] = _ratio(state.wins, trades)
+    result["avg_win"] = _ratio(state.won, state.wins)
+    result["avg_loss"] = _ratio(-state.lost, trades - state.wins)
+    result["profit_factor"] = np.where(state.lost > 0.0, _ratio(state.won, state.lost), np.nan)
+    result["n_days"] = n_days
+    return result
 
 
 def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Float:
