@@ -54,7 +54,8 @@ def load(
     ------
     ValueError
         When a table's arrays disagree in length or number of features, some tables alone have
-        an exit signal, or the exit settings are not allowed (`ExitSettings.check`).
+        an exit signal, or exit settings or funding are not allowed (`ExitSettings.check`,
+        `Funding.check`).
     """
     for index, table in enumerate(tables.tables):
         shape = (len(table.signal_bar), len(tables.senses))
@@ -67,6 +68,8 @@ def load(
     if len({table.exit_signal_bar is None for table in tables.tables}) > 1:
         raise ValueError("exit_signal_bar must be in every event table or in none")
     exits.check(tables)
+    if costs.funding is not None:
+        costs.funding.check()
     chosen = backend or backends.choose().backend
     book = build_book(candles, tables, exits, costs, risk)
     return Market(

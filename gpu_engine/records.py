@@ -8,6 +8,7 @@ Symbols, here and in every backend: ``n`` bars, ``m`` event rows, ``K`` threshol
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -185,10 +186,35 @@ class Funding:
     def sums(self, candles: Candles) -> Float:
         """Sum the rates up to the open time of every bar, itself included; shape (n,).
 
-        The difference of two bars is what a trade pays between them.
+        The difference of two bars is what a trade pays between them. Rates are rounded to a grid
+        on which all sums are exact (2**-52 of their total size), so that what cancels within a
+        trade leaves 0 whatever was paid before it: a return of -1e-20 would count as a loss.
         """
-        sums = np.concatenate(([0.0], np.cumsum(self.rate)))
+        total = float(np.abs(self.rate).sum())
+        grid = 2.0 ** (math.ceil(math.log2(total)) - 51) if total > 0.0 else 1.0
+        exact = grid * np.rint(self.rate / grid)
+        sums = np.concatenate(([0.0], np.cumsum(exact)))
         return sums[np.searchsorted(self.timestamp, candles.timestamp, "right")]
+
+    def check(self) -> None:
+        """Refuse a series that is not in order of time, or has a rate that is no number.
+
+        Raises
+        ------
+        ValueError
+            The message says what is wrong where.
+        """
+        if self.timestamp.shape != self.rate.shape:
+            raise ValueError(
+                f"funding needs one rate for each time; got {len(self.rate)} rates and"
+                f" {len(self.timestamp)} times"
+            )
+        if not np.isfinite(self.rate).all():
+            row = int(np.flatnonzero(~np.isfinite(self.rate))[0])
+            raise ValueError(f"funding rate {row} must be a finite number; got {self.rate[row]}")
+        if np.any(np.diff(self.timestamp) < 0):
+            row = int(np.flatnonzero(np.diff(self.timestamp) < 0)[0]) + 1
+            raise ValueError(f"funding times must ascend; time {row} is before the one before it")
 
 
 @dataclass(frozen=True)

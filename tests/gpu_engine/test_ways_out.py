@@ -237,3 +237,26 @@ def test_funding_after_the_entry_opens_until_the_exit_bar_opens(backend, side, h
     (trade,) = test.run(backend).trades
     assert trade["exit_bar"] == 3
     assert trade["ret"] == pytest.approx(-side * 0.002 if paid else 0.0, abs=1e-15)
+
+
+def test_funding_that_cancels_leaves_nothing(backend):
+    """0.0001 was paid before the trade; in it 0.0002 is paid and received: no losing trade."""
+    times = MIDNIGHT + HOUR * np.array([1, 3, 4])
+    costs = replace(FREE, funding=Funding(times, np.array([0.0001, 0.0002, -0.0002])))
+    result = backtest(+1, {"holding_bars": 4}, {}, [QUIET] * 5, costs=costs).run(backend)
+    assert result.trades["ret"].tolist() == [0.0]
+    assert np.isnan(result.metrics["profit_factor"])
+
+
+@pytest.mark.parametrize(
+    ("times", "rates", "words"),
+    [
+        ([2, 1], [0.1, 0.1], "funding times must ascend; time 1"),
+        ([1, 2], [0.1, np.nan], "funding rate 1 must be a finite number"),
+        ([1, 2], [0.1], "one rate for each time; got 1 rates and 2 times"),
+    ],
+)
+def test_a_funding_series_that_is_refused(times, rates, words):
+    costs = replace(FREE, funding=Funding(np.array(times), np.array(rates)))
+    with pytest.raises(ValueError, match=words):
+        backtest(+1, {"holding_bars": 1}, {}, [QUIET], costs=costs).run("numpy")
