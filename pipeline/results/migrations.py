@@ -2,19 +2,22 @@
 
 One transaction holds the lock, the question which revision the database has and the upgrade
 itself, so of several processes that open a fresh database at once one creates the tables and the
-others find them there, and a migration that fails leaves nothing behind.
+others find them there, and a migration that fails leaves nothing behind. Alembic takes longer to
+import than a database that is up to date takes to open, so it is imported where there is work.
 """
+
+from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 import sql
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 #: Key of PostgreSQL's advisory lock; any number that no other user of the server has taken.
 _LOCK_KEY = 5_113_972_040_231
@@ -30,6 +33,8 @@ class UnknownRevisionError(Exception):
 
 def alembic_config() -> Config:
     """Build the configuration that an ``alembic.ini`` would hold: where the scripts are."""
+    from alembic.config import Config
+
     config = Config()
     folder = Path(sql.__file__).parent
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
@@ -46,21 +51,36 @@ def upgrade(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-    config = alembic_config()
-    scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_current_head() or ""
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current == head:
+    revisions, current = _revisions(), _revision(connection)
+    if current == revisions[-1]:
         return
-    revisions = {script.revision for script in scripts.walk_revisions()}
     if current is not None and current not in revisions:
-        raise UnknownRevisionError(current, head)
+        raise UnknownRevisionError(current, revisions[-1])
+    from alembic import command
+
+    config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
+def _revisions() -> list[str]:
+    """Return all revisions, the newest last: each begins the name of its script."""
+    scripts = (Path(sql.__file__).parent / "versions").glob("[0-9]*.py")
+    return sorted(script.name.partition("_")[0] for script in scripts)
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the revision that the database has, None where it has no tables."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
 def postgresql_script() -> str:
     """Write the whole schema as SQL for ``psql -f``, without a server (Alembic's offline mode)."""
+    from alembic import command
+
     config = alembic_config()
     config.output_buffer = io.StringIO()
     command.upgrade(config, "head", sql=True)

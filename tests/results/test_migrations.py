@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect
 
 import sql
+from pipeline.results import migrations
 from pipeline.results.database import open_database
 from pipeline.results.models import Base
 from pipeline.results.schema import outdated
@@ -43,6 +46,31 @@ def test_checks_of_models_and_migrations_agree(engine: Engine) -> None:
         )
         assert made == migrated
     fresh.dispose()
+
+
+def test_scripts_are_numbered_as_alembic_orders_them() -> None:
+    scripts = ScriptDirectory.from_config(migrations.alembic_config())
+    ordered = [script.revision for script in scripts.walk_revisions()]
+    assert ordered[::-1] == migrations._revisions()
+
+
+def test_the_revision_is_the_one_alembic_reads(engine: Engine) -> None:
+    with engine.connect() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+        assert migrations._revision(connection) == revision == migrations._revisions()[-1]
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/results.db"
+    open_database(url).close()
+    program = (
+        "import sys\n"
+        "from pipeline.results.database import open_database\n"
+        f"open_database({url!r}).close()\n"
+        "print('alembic' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert answer.stdout.strip() == b"False"
 
 
 def test_generated_files_are_current() -> None:
