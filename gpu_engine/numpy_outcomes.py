@@ -49,8 +49,8 @@ class Passages:
         if self._moving:
             best = self._signed(candles.high, candles.low, np.zeros(n, np.bool_))
             self._best = sliding_window_view(best, SCAN)
-        traded = np.where(filled, n, np.arange(n))
-        self._traded = np.append(np.minimum.accumulate(traded[::-1])[::-1], n)  # at or after
+        bar = np.where(filled, n, np.arange(n))
+        self._next_trade = np.append(np.minimum.accumulate(bar[::-1])[::-1], n)  # at or after
 
     def _signed(self, long: Float, short: Float, filled: NDArray[np.bool_]) -> Float:
         result = np.full(2 * self._short, np.nan)
@@ -69,28 +69,28 @@ class Passages:
         for first in range(0, len(entry), POSITIONS_PER_BLOCK):
             block = slice(first, first + POSITIONS_PER_BLOCK)
             level = levels(self._book, setting[block], entry[block])
-            kept = np.flatnonzero(~level.dropped)
-            of = entry[block][kept]
-            outcomes = self._kept(setting[block][kept], of, level.at(kept))
-            which = first + kept
+            valid = np.flatnonzero(~level.dropped)
+            which = first + valid
+            outcomes = self._outcomes(setting[which], entry[which], level.at(valid))
             result.exit_bar[which], result.reason[which] = outcomes.exit_bar, outcomes.reason
             result.price[which], result.ret[which] = outcomes.price, outcomes.ret
         return result
 
-    def _kept(self, setting: Int64, entry: Int64 | Int32, level: Levels) -> Outcomes:
+    def _outcomes(self, setting: Int64, entry: Int64 | Int32, level: Levels) -> Outcomes:
+        """Find the bar in which each position ends, then the rule that ends it there."""
         book, n = self._book, len(self._book.candles)
-        entered = book.entries.bar[entry].astype(np.int64)
+        entry_bar = book.entries.bar[entry].astype(np.int64)
         side = book.entries.side[entry].astype(np.float64)
         shift = np.where(side > 0.0, 0, self._short)
         longest = book.exits.holding(book.risk.max_holding_bars)[setting]
-        timed = np.where(longest > 0, entered + longest - 1, n)
+        timed = np.where(longest > 0, entry_bar + longest - 1, n)
         leave = np.full(len(entry), n)
         if book.entries.exit_signal_bar is not None:
             signal = book.entries.exit_signal_bar[entry]
-            leave = np.where(signal < 0, n, self._traded[np.clip(signal + 1, entered + 1, n)])
+            leave = np.where(signal < 0, n, self._next_trade[np.clip(signal + 1, entry_bar + 1, n)])
         last = np.minimum(np.minimum(timed, leave), n - 1)
-        bar, stop = self._search(entered, shift, last, side * book.entries.price[entry], level)
-        at, later = bar + shift, bar > entered
+        bar, stop = self._search(entry_bar, shift, last, side * book.entries.price[entry], level)
+        at, later = bar + shift, bar > entry_bar
         opening, target = self._open[at], level.target
         worse = 1.0 - side * book.costs.slippage
         worst = np.where(later, stop, np.minimum(stop, opening))
@@ -111,21 +111,24 @@ class Passages:
         )
 
     def _search(
-        self, entered: Int64, shift: Int64, last: Int64, entry: Float, level: Levels
+        self, entry_bar: Int64, shift: Int64, last: Int64, price: Float, level: Levels
     ) -> tuple[Int64, Float]:
-        """Find the exit bar of every position, at most ``last``, and the stop in force in it."""
-        at = entered + shift
+        """Find the first bar in which a level is reached, at most ``last``, and the stop then.
+
+        An open or an extreme reaches it; in the entry bar, which a position has opened, an extreme.
+        """
+        at = entry_bar + shift
         over = (self._adverse[at] <= level.stop) | (self._favourable[at] >= level.target)
-        bar, stop = np.where(over, entered, last), level.stop.copy()
-        number = np.flatnonzero(~over & (last > entered))
+        bar, stop = np.where(over, entry_bar, last), level.stop.copy()
+        number = np.flatnonzero(~over & (last > entry_bar))
         best = self._best[at[number], 0] if self._moving else stop[number]
         age = 1
         while len(number):
-            first, own = entered[number] + age, level.at(number)
+            first, own = entry_bar[number] + age, level.at(number)
             at = first + shift[number]
             stops = own.stop[:, None]
             if self._moving:
-                stops, best = _moving_stops(self._best[at], best, entry[number], own)
+                stops, best = _moving_stops(self._best[at], best, price[number], own)
             hit = self._least[at] <= stops
             hit |= self._most[at] >= own.target[:, None]
             column, row = hit.argmax(axis=1), np.arange(len(number))
@@ -141,7 +144,7 @@ class Passages:
 
 
 def _moving_stops(
-    favourable: Float, best: Float, entry: Float, level: Levels
+    favourable: Float, best: Float, price: Float, level: Levels
 ) -> tuple[Float, Float]:
     """Return the stop in force in some bars, and the best price after them (exits rules §4).
 
@@ -149,7 +152,7 @@ def _moving_stops(
     """
     until = np.maximum.accumulate(np.column_stack((best, favourable)), axis=1)
     known = until[:, :-1]
-    even = np.where(known >= level.break_even[:, None], entry[:, None], -np.inf)
+    even = np.where(known >= level.break_even[:, None], price[:, None], -np.inf)
     trailing = np.where(
         known >= level.trail[:, None], known - level.trail_distance[:, None], -np.inf
     )
