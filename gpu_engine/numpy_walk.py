@@ -84,7 +84,7 @@ class State:
 
     ``last_exit`` is the bar up to which a lane is busy or blocked; ``lowest`` the lowest equity
     over its peak; ``skips`` counts the rows not taken. Days with exits are summed as differences
-    from the first one's return, ``shift``, as in `gpu_engine.numba_walk`.
+    to the first one's return, ``shift``, as in `gpu_engine.numba_walk`.
     """
 
     equity: Float
