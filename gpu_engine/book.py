@@ -19,7 +19,6 @@ from gpu_engine.records import (
     Candles,
     Costs,
     Direction,
-    EventTable,
     Float,
     Int32,
     Int64,
@@ -29,6 +28,16 @@ from gpu_engine.records import (
 
 #: Columns of a table that only some strategies have (exits rules §1).
 OWN_COLUMNS = ("stop_level", "target_level", "exit_signal_bar")
+DTYPES: dict[str, type] = {
+    "setup_bar": np.int32,
+    "signal_bar": np.int32,
+    "side": np.int8,
+    "atr": np.float64,
+    "features": np.float64,
+    "stop_level": np.float64,
+    "target_level": np.float64,
+    "exit_signal_bar": np.int32,
+}
 
 
 class Entries(NamedTuple):
@@ -82,42 +91,38 @@ class EventBook:
 def build_book(
     candles: Candles, tables: Tables, exits: ExitSettings, costs: Costs, risk: RiskLimits
 ) -> EventBook:
-    """Flatten ``tables`` and find the distinct entries; columns take the dtypes of the records."""
-    candles = replace(
-        candles,
-        open=np.asarray(candles.open, np.float64),
-        high=np.asarray(candles.high, np.float64),
-        low=np.asarray(candles.low, np.float64),
-        close=np.asarray(candles.close, np.float64),
-    )
-    kept = [_tradable(candles, t, risk.direction) for t in tables.tables]
+    """Flatten ``tables`` and find the distinct entries; columns take the dtypes of the records.
 
-    def stacked(name: str, dtype: type) -> NDArray[Any]:
-        columns = [getattr(t, name)[k] for t, k in zip(tables.tables, kept, strict=True)]
-        return np.concatenate(columns, dtype=dtype)
-
-    signal, side = stacked("signal_bar", np.int32), stacked("side", np.int8)
+    Raises
+    ------
+    ValueError
+        When a row is not what `EventTable` says.
+    """
+    rows = _all_rows(tables)
+    _check_rows(rows, tables)
+    kept = _tradable(candles, rows["signal_bar"], rows["side"], risk.direction)
+    rows = {name: column[kept] for name, column in rows.items()}
     senses = np.array(tables.senses, np.float64)
-    columns = {"signal": signal, "side": side, "atr": stacked("atr", np.float64)}
-    columns |= {n: stacked(n, np.float64) for c, n in LEVELS.items() if c in exits.columns()}
-    if all(table.exit_signal_bar is not None for table in tables.tables):
-        columns["exit_signal_bar"] = stacked("exit_signal_bar", np.int32)
-    distinct, entry = _distinct(list(columns.values()))
-    bar, entry_side = signal[distinct] + np.int32(1), side[distinct]
-    own = {name: columns[name][distinct] if name in columns else None for name in OWN_COLUMNS}
+    levels = [name for column, name in LEVELS.items() if column in exits.columns()]
+    names = ["signal_bar", "side", "atr", *levels, "exit_signal_bar"]
+    distinct, entry = _distinct([rows[name] for name in names if name in rows])
+    side, bar = rows["side"][distinct], rows["signal_bar"][distinct] + np.int32(1)
+    candles = _as_float64(candles)
+    own = {n: rows[n][distinct] if n in names and n in rows else None for n in OWN_COLUMNS}
+    after = np.cumsum([0, *(len(table) for table in tables.tables)])
     return EventBook(
         candles=candles,
-        row_start=np.concatenate(([0], np.cumsum([len(k) for k in kept]))).astype(np.int64),
-        setup_bar=stacked("setup_bar", np.int32),
-        signal_bar=signal,
-        features=np.ascontiguousarray((stacked("features", np.float64) * senses).T),
+        row_start=np.concatenate(([0], np.cumsum(kept)))[after].astype(np.int64),
+        setup_bar=rows["setup_bar"],
+        signal_bar=rows["signal_bar"],
+        features=np.ascontiguousarray((rows["features"] * senses).T),
         entry=entry,
         senses=senses,
         entries=Entries(
             bar=bar,
-            side=entry_side,
-            atr=columns["atr"][distinct],
-            price=candles.open[bar] * (1.0 + entry_side * costs.slippage),
+            side=side,
+            atr=rows["atr"][distinct],
+            price=candles.open[bar] * (1.0 + side * costs.slippage),
             **own,
         ),
         exits=exits,
@@ -127,13 +132,56 @@ def build_book(
     )
 
 
-def _tradable(candles: Candles, table: EventTable, direction: Direction) -> Int64:
-    """Find the rows that may be entered: the bar exists, is not filled, its side is on (§6.3)."""
-    entry_bar = np.minimum(table.signal_bar + 1, len(candles) - 1)
-    kept = (table.signal_bar + 1 < len(candles)) & ~candles.filled[entry_bar]
+def _as_float64(candles: Candles) -> Candles:
+    """Return candles whose prices are float64: themselves when they are."""
+    names = ("open", "high", "low", "close")
+    prices: dict[str, Any] = {n: np.asarray(getattr(candles, n), np.float64) for n in names}
+    if all(prices[name] is getattr(candles, name) for name in names):
+        return candles
+    return replace(candles, **prices)
+
+
+def _all_rows(tables: Tables) -> dict[str, NDArray[Any]]:
+    """Put the columns that all tables have one after another, in the dtypes of the records."""
+    present = set.intersection(*(set(table.columns()) for table in tables.tables))
+    return {
+        name: np.concatenate([getattr(t, name) for t in tables.tables], dtype=dtype)
+        for name, dtype in DTYPES.items()
+        if name in present
+    }
+
+
+def _check_rows(rows: dict[str, NDArray[Any]], tables: Tables) -> None:
+    """Refuse rows that the kernels would misread: bars, sides, or an order that is none."""
+    signal, setup, side = (
+        rows[name].astype(np.int64) for name in ("signal_bar", "setup_bar", "side")
+    )
+    table = np.repeat(np.arange(len(tables.tables)), [len(t) for t in tables.tables])
+    bad = (setup < 0) | (setup > signal) | (abs(side) != 1)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"event table {table[row]}: a row needs 0 <= setup_bar <= signal_bar and a side of 1 or"
+            f" -1; got {setup[row]}, {signal[row]} and {side[row]}"
+        )
+    key = (signal << 32) + (setup << 1) + (side < 0)
+    unsorted = (np.diff(key) < 0) & (np.diff(table) == 0)
+    if unsorted.any():
+        raise ValueError(
+            f"event table {table[1:][unsorted][0]}: rows must be sorted by signal_bar, then"
+            " setup_bar, then long first"
+        )
+
+
+def _tradable(
+    candles: Candles, signal: Int32, side: NDArray[np.int8], direction: Direction
+) -> Bool:
+    """Say which rows may be entered: the bar exists, is not filled, its side is on (§6.3)."""
+    entry_bar = np.minimum(signal + 1, len(candles) - 1)
+    kept: Bool = (signal + 1 < len(candles)) & ~candles.filled[entry_bar]
     if direction != "both":
-        kept &= table.side == (1 if direction == "long" else -1)
-    return np.flatnonzero(kept)
+        kept &= side == (1 if direction == "long" else -1)
+    return kept
 
 
 def _distinct(columns: Sequence[NDArray[Any]]) -> tuple[Int64, Int32]:

@@ -53,9 +53,9 @@ def load(
     Raises
     ------
     ValueError
-        When a table's arrays disagree in length or number of features, some tables alone have
-        an exit signal, or exit settings or funding are not allowed (`ExitSettings.check`,
-        `Funding.check`).
+        When a table's arrays disagree in length or number of features, its rows are not what
+        `EventTable` says, some tables alone have an exit signal, or exit settings or funding are
+        not allowed (`ExitSettings.check`, `Funding.check`).
     """
     for index, table in enumerate(tables.tables):
         shape = (len(table.signal_bar), len(tables.senses))

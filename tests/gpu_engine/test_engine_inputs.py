@@ -146,3 +146,33 @@ def test_without_a_backend_the_best_is_taken():
     )
     market = engine.load(CANDLES, tables, exits, FREE, NO_BREAKERS)
     assert market.backend.name == "numba"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"signal_bar": [-1, 5]}, "0 <= setup_bar <= signal_bar"),
+        ({"setup_bar": [0, 6]}, "0 <= setup_bar <= signal_bar"),
+        ({"setup_bar": [-1, 5]}, "0 <= setup_bar"),
+        ({"side": [1, 0]}, "side of 1 or -1"),
+        ({"signal_bar": [5, 4], "setup_bar": [0, 0]}, "event table 1: rows must be sorted"),
+        ({"signal_bar": [5, 5], "setup_bar": [3, 2]}, "rows must be sorted"),
+        ({"signal_bar": [5, 5], "setup_bar": [3, 3], "side": [-1, 1]}, "rows must be sorted"),
+    ],
+)
+def test_rows_that_kernels_would_misread_are_refused(columns, message):
+    """Compiled code does not look whether a bar exists."""
+    fine = {"setup_bar": [0, 3], "signal_bar": [2, 5], "side": [1, 1]}
+    dtypes = {"setup_bar": np.int32, "signal_bar": np.int32, "side": np.int8}
+    both = [
+        EventTable(
+            **{name: np.array(values, dtypes[name]) for name, values in rows.items()},
+            atr=np.ones(2),
+            features=np.zeros((2, 0)),
+        )
+        for rows in (fine, fine | columns)
+    ]
+    candles = make_candles([(1, 1, 1, 1)] * 10)
+    engine.load(candles, Tables((both[0],), ()), ExitSettings(), FREE, NO_BREAKERS)
+    with pytest.raises(ValueError, match=message):
+        engine.load(candles, Tables(tuple(both), ()), ExitSettings(), FREE, NO_BREAKERS)
