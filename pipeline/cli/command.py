@@ -160,14 +160,18 @@ def _run_hydra(
 def _compose_once() -> None:
     """Let Hydra take its mode from ``-m``: it would compose everything twice to learn it.
 
-    A mode that is set by a key (``hydra.mode``) is still looked for as Hydra does.
+    A mode that a key (``hydra.mode``) or files of the user may set is looked for as Hydra does. So
+    it is by a Hydra that has no such method.
     """
     from hydra._internal.hydra import Hydra
 
-    composed_mode = Hydra.get_mode
+    composed_mode = getattr(Hydra, "get_mode", None)
+    if composed_mode is None:
+        return
 
     def get_mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
-        named = any(word.lstrip("+").startswith("hydra.mode") for word in overrides)
+        words = [word.lstrip("+") for word in (*overrides, *sys.argv[1:])]
+        named = any(w.startswith(("hydra.mode", "--config", "-cd", "-cn", "-cp")) for w in words)
         return composed_mode(hydra, config_name, overrides) if named else None
 
     Hydra.get_mode = get_mode  # type: ignore[method-assign, assignment]

@@ -5,11 +5,13 @@ point for the second time that trial is marked failed, which TPE leaves out of i
 random new point takes its place.
 """
 
+import importlib
+from typing import Any
+
 import numpy as np
 import optuna
 from numpy.typing import ArrayLike
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.samplers._tpe import _truncnorm
 from optuna.trial import Trial, TrialState
 from scipy import special
 
@@ -29,11 +31,21 @@ def _log_gauss_mass(a: ArrayLike, b: ArrayLike) -> Float:
     return mass
 
 
-#: Optuna does without SciPy and computes these number by number in Python, which is a third of what
-#: TPE takes. An Optuna that has them no more takes no notice.
-_truncnorm._ndtr = special.ndtr
-_truncnorm._log_ndtr = special.log_ndtr
-_truncnorm._log_gauss_mass = _log_gauss_mass
+def _let_scipy_compute() -> None:
+    """Give Optuna SciPy's normal distribution, a third of what TPE takes.
+
+    Optuna does without SciPy, and computes it number by number in Python. An Optuna that keeps
+    these functions elsewhere stays as it is: the points are the same, and come later.
+    """
+    try:
+        truncnorm: Any = importlib.import_module("optuna.samplers._tpe._truncnorm")
+    except ImportError:
+        return
+    truncnorm._ndtr, truncnorm._log_ndtr = special.ndtr, special.log_ndtr
+    truncnorm._log_gauss_mass = _log_gauss_mass
+
+
+_let_scipy_compute()
 
 #: Random points tried in place of a repeat before the repeat is let be (a nearly spent space).
 REDRAWS = 1000
