@@ -103,11 +103,11 @@ def build_book(
     kept = _tradable(candles, rows["signal_bar"], rows["side"], risk.direction)
     rows = {name: column[kept] for name, column in rows.items()}
     senses = np.array(tables.senses, np.float64)
-    levels = [name for column, name in LEVELS.items() if column in exits.columns()]
+    levels = [name for column, name in LEVELS.items() if exits.has_any_of([column]).any()]
     names = ["signal_bar", "side", "atr", *levels, "exit_signal_bar"]
     distinct, entry = _distinct([rows[name] for name in names if name in rows])
     side, bar = rows["side"][distinct], rows["signal_bar"][distinct] + np.int32(1)
-    candles = _as_float64(candles)
+    candles = _as_kernels_read(candles)
     own = {n: rows[n][distinct] if n in names and n in rows else None for n in OWN_COLUMNS}
     after = np.cumsum([0, *(len(table) for table in tables.tables)])
     return EventBook(
@@ -132,13 +132,14 @@ def build_book(
     )
 
 
-def _as_float64(candles: Candles) -> Candles:
-    """Return candles whose prices are float64: themselves when they are."""
+def _as_kernels_read(candles: Candles) -> Candles:
+    """Return candles of the dtypes that kernels read: themselves when they have them."""
     names = ("open", "high", "low", "close")
-    prices: dict[str, Any] = {n: np.asarray(getattr(candles, n), np.float64) for n in names}
-    if all(prices[name] is getattr(candles, name) for name in names):
+    columns: dict[str, Any] = {n: np.asarray(getattr(candles, n), np.float64) for n in names}
+    columns["filled"] = np.asarray(candles.filled, np.bool_)
+    if all(column is getattr(candles, name) for name, column in columns.items()):
         return candles
-    return replace(candles, **prices)
+    return replace(candles, **columns)
 
 
 def _all_rows(tables: Tables) -> dict[str, NDArray[Any]]:
@@ -163,6 +164,14 @@ def _check_rows(rows: dict[str, NDArray[Any]], tables: Tables) -> None:
         raise ValueError(
             f"event table {table[row]}: a row needs 0 <= setup_bar <= signal_bar and a side of 1 or"
             f" -1; got {setup[row]}, {signal[row]} and {side[row]}"
+        )
+    wants_out = rows["exit_signal_bar"] if "exit_signal_bar" in rows else signal + 1
+    bad = (wants_out != -1) & (wants_out <= signal)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"event table {table[row]}: exit_signal_bar must be -1 or after signal_bar"
+            f" {signal[row]}; got {wants_out[row]}"
         )
     key = (signal << 32) + (setup << 1) + (side < 0)
     unsorted = (np.diff(key) < 0) & (np.diff(table) == 0)

@@ -205,7 +205,8 @@ def _entries(book: EventBook) -> dict[str, NDArray[Any] | None]:
     leave = np.full(len(entries.bar), NEVER, np.int32)
     if entries.exit_signal_bar is not None:
         signal = entries.exit_signal_bar
-        leave = np.where(signal >= 0, signal + 1, NEVER).astype(np.int32)
+        some = (signal >= 0) & (signal < NEVER)
+        leave = np.where(some, signal + 1, NEVER).astype(np.int32)
     return {
         "bar": entries.bar,
         "side": entries.side,

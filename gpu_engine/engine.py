@@ -119,6 +119,8 @@ def trades(market: Market, batch: Batch, window: Window) -> NDArray[Any]:
 def _checked(market: Market, batch: Batch, windows: Sequence[Window]) -> Batch:
     """Return the batch with the dtypes of its record; raise when it or a window does not fit."""
     units = len(batch.table)
+    if batch.exits_per_unit < 1:
+        raise ValueError(f"exits_per_unit must be at least 1; got {batch.exits_per_unit}")
     if batch.thresholds.shape != (units, market.n_thresholds) or len(batch.first_exit) != units:
         raise ValueError(
             f"batch of {units} units needs thresholds of shape {(units, market.n_thresholds)} and "

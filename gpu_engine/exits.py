@@ -79,7 +79,8 @@ class ExitSettings:
         """Return the longest holding time of every setting under a limit, bars; 0 for none."""
         limit = np.inf if most is None else float(most)
         bars = np.fmin(self.column("holding_bars"), limit)
-        return np.where(np.isfinite(bars), bars, 0).astype(np.int32)
+        longest = np.iinfo(np.int32).max  # longer than any history
+        return np.where(np.isfinite(bars), np.minimum(bars, longest), 0).astype(np.int32)
 
     def check(self, tables: Tables) -> None:
         """Refuse settings that the rules do not allow, or that need a column which tables lack.

@@ -256,7 +256,8 @@ def _entries(book: EventBook) -> kernels.Entries:
     leave = np.full(len(entries.bar), never, np.int32)
     if entries.exit_signal_bar is not None:
         signal = entries.exit_signal_bar
-        leave = np.where(signal >= 0, signal + 1, never).astype(np.int32)
+        some = (signal >= 0) & (signal < never)
+        leave = np.where(some, signal + 1, never).astype(np.int32)
     none = np.full(len(entries.bar), np.nan)
     return kernels.Entries(
         entries.bar,

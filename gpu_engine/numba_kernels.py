@@ -205,7 +205,7 @@ def passage_of(bars, prices, entries, exits, x, i):
     return first_passage(prices, bars.filled, side, level, e, entry, leave, holding)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, error_model="numpy")
 def fill(rules, side, paid, reason, signed, close, funding):
     """Return price and net return of an exit (exits rules §5, §6).
 
@@ -221,7 +221,7 @@ def fill(rules, side, paid, reason, signed, close, funding):
     return price, ret - side * funding
 
 
-@kernel()
+@kernel(error_model="numpy")
 def entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last):
     """Fill row ``i`` of ``outcomes`` and ``last``: one entry under every exit setting."""
     side, paid = entries.side[i], entries.price[i]
@@ -252,7 +252,7 @@ def outcomes_kernel(bars, long, short, entries, exits, rules, outcomes, last):
         entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last)
 
 
-@kernel()
+@kernel(error_model="numpy")
 def outcomes_of_rows(bars, long, short, entries, exits, rules, x, which, exit_bar, reason, price):
     """Fill exit bar, reason and price of some entries under one setting, of shape (m,) each."""
     for k in range(len(which)):

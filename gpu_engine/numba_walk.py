@@ -20,9 +20,10 @@ from gpu_engine.records import END, Float, Int32, Int64
 
 #: Floats of one block of an entry's outcomes: exit bar, exit day and return of `LANES` settings.
 BLOCK = 3 * LANES
-#: A product decides whether a comparison can hold at all, with room for rounding; only then is the
-#: quotient of the rules computed, since division is the dearest step of a trade.
-NEARLY = 1.0 + 1e-12
+#: A product decides whether the daily loss can be breached at all, with room for rounding; only
+#: then is the quotient of the rules computed. The quotient rounds by parts of itself, 1 minus it by
+#: parts of 1.
+NEARLY, ROUNDING = 1.0 + 1e-12, 1e-15
 
 
 class Rows(NamedTuple):
@@ -155,7 +156,7 @@ def walk(like, outcomes, market, rules, rows, lo, hi, base, window, first, count
     days, shift, apart, squares, downside, largest = none, none, none, none, none, none
     last_exit, blocked, day = full_like(like, -1.0), full_like(like, -1.0), full_like(like, -1.0)
     end, last_day = float(window.end), float(window.first_day + window.n_days - 1)
-    breach = (1.0 - rules.max_daily_loss) * NEARLY
+    breach = (1.0 - rules.max_daily_loss) * NEARLY + ROUNDING
     n_taken = 0
     for p in range(lo, hi):
         if rows.setup[p] < window.start:

@@ -86,7 +86,7 @@ class Passages:
         timed = np.where(longest > 0, entry_bar + longest - 1, n)
         leave = np.full(len(entry), n)
         if book.entries.exit_signal_bar is not None:
-            signal = book.entries.exit_signal_bar[entry]
+            signal = book.entries.exit_signal_bar[entry].astype(np.int64)
             leave = np.where(signal < 0, n, self._next_trade[np.clip(signal + 1, entry_bar + 1, n)])
         last = np.minimum(np.minimum(timed, leave), n - 1)
         bar, stop = self._search(entry_bar, shift, last, side * book.entries.price[entry], level)

@@ -9,12 +9,14 @@
 
 // A deviation of daily returns at or below this part of the largest is rounding (gpu_engine/metrics.py).
 #define NO_DEVIATION 1e-12
-// A product decides whether a comparison can hold at all, with room for rounding; only then is the
-// quotient of the rules computed, since division is the dearest step of a trade.
-#define NEARLY (1.0 + 1e-12)
 #define UNDEFINED __longlong_as_double(0x7ff8000000000000LL)
 #define INFINITE __longlong_as_double(0x7ff0000000000000LL)
 #define NEVER 0x7fffffff
+
+// A product decides whether a comparison can hold at all, with room for rounding; only then is the
+// quotient of the rules computed, since division is the dearest step of a trade. The quotient rounds by
+// parts of itself, and 1 minus it by parts of 1.
+__device__ inline double nearly(double share) { return share * (1.0 + 1e-12) + 1e-15; }
 
 // Exit reasons, in the order in which they are tried (exits rules §5); records.REASONS.
 enum Reason { STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END };
@@ -141,12 +143,12 @@ struct Account {
     __device__ void book(double ret, int exit_bar, const Rules& rules) {
         equity *= 1.0 + ret;
         if (equity > peak) peak = equity;
-        else if (equity < peak * (1.0 - drawdown) * NEARLY) drawdown = fmax(drawdown, 1.0 - equity / peak);
+        else if (equity < peak * nearly(1.0 - drawdown)) drawdown = fmax(drawdown, 1.0 - equity / peak);
         ++trades;
         if (ret > 0.0) { ++wins; won += ret; } else { lost -= ret; }
         streak = ret < 0.0 ? streak + 1 : 0;
         bool breaks = streak >= rules.losses_limit;
-        if (equity <= day_open * (1.0 - rules.max_daily_loss) * NEARLY)
+        if (equity <= day_open * nearly(1.0 - rules.max_daily_loss))
             breaks |= equity / day_open - 1.0 <= -rules.max_daily_loss;
         if (breaks) {
             blocked = day;

@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine import METRICS, TRADE, Batch, EventTable, ExitSettings, Tables, Window, engine
+from gpu_engine import (
+    METRICS,
+    REASONS,
+    TRADE,
+    Batch,
+    EventTable,
+    ExitSettings,
+    Tables,
+    Window,
+    engine,
+)
 from support.backends import named
 from support.backtest import FREE, NO_BREAKERS, Signal, make_candles, make_table
 from support.random_market import random_market
@@ -155,6 +165,8 @@ def test_without_a_backend_the_best_is_taken():
         ({"setup_bar": [0, 6]}, "0 <= setup_bar <= signal_bar"),
         ({"setup_bar": [-1, 5]}, "0 <= setup_bar"),
         ({"side": [1, 0]}, "side of 1 or -1"),
+        ({"exit_signal_bar": [-1, 5]}, "must be -1 or after signal_bar 5; got 5"),
+        ({"exit_signal_bar": [-2, 7]}, "must be -1 or after signal_bar 2; got -2"),
         ({"signal_bar": [5, 4], "setup_bar": [0, 0]}, "event table 1: rows must be sorted"),
         ({"signal_bar": [5, 5], "setup_bar": [3, 2]}, "rows must be sorted"),
         ({"signal_bar": [5, 5], "setup_bar": [3, 3], "side": [-1, 1]}, "rows must be sorted"),
@@ -162,8 +174,8 @@ def test_without_a_backend_the_best_is_taken():
 )
 def test_rows_that_kernels_would_misread_are_refused(columns, message):
     """Compiled code does not look whether a bar exists."""
-    fine = {"setup_bar": [0, 3], "signal_bar": [2, 5], "side": [1, 1]}
-    dtypes = {"setup_bar": np.int32, "signal_bar": np.int32, "side": np.int8}
+    fine = {"setup_bar": [0, 3], "signal_bar": [2, 5], "side": [1, 1], "exit_signal_bar": [-1, 9]}
+    dtypes = dict.fromkeys(fine, np.int32) | {"side": np.int8}
     both = [
         EventTable(
             **{name: np.array(values, dtypes[name]) for name, values in rows.items()},
@@ -176,3 +188,19 @@ def test_rows_that_kernels_would_misread_are_refused(columns, message):
     engine.load(candles, Tables((both[0],), ()), ExitSettings(), FREE, NO_BREAKERS)
     with pytest.raises(ValueError, match=message):
         engine.load(candles, Tables(tuple(both), ()), ExitSettings(), FREE, NO_BREAKERS)
+
+
+def test_a_batch_without_exits_is_refused():
+    with pytest.raises(ValueError, match="exits_per_unit must be at least 1; got 0"):
+        engine.evaluate(load(), replace(BATCH, exits_per_unit=0), [WHOLE])
+
+
+def test_numbers_of_bars_beyond_int32_are_longer_than_any_history(backend):
+    table = replace(TABLE, exit_signal_bar=np.full(2, np.iinfo(np.int32).max, np.int32))
+    exits = ExitSettings(holding_bars=np.array([1e12]))
+    market = engine.load(
+        CANDLES, Tables((table,), (+1, -1)), exits, FREE, NO_BREAKERS, named(backend)
+    )
+    first = np.zeros(1, np.int32)
+    (trade,) = engine.trades(market, Batch(first, np.array([[1.0, 2.0]]), first, 1), WHOLE)
+    assert (trade["exit_bar"], REASONS[trade["reason"]]) == (29, "end")
