@@ -6,6 +6,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,9 @@ def load(
         `EventTable` says, some tables alone have an exit signal, or exit settings or funding are
         not allowed (`ExitSettings.check`, `Funding.check`).
     """
+    lengths = {len(getattr(candles, f.name)) for f in fields_of(candles) if f.name != "step_ms"}
+    if len(lengths) > 1:
+        raise ValueError(f"all columns of the candles must have one length; got {sorted(lengths)}")
     for index, table in enumerate(tables.tables):
         shape = (len(table.signal_bar), len(tables.senses))
         columns = table.columns().values()

@@ -236,7 +236,7 @@ def keep_days(day_return, day, mask, window, first, count, output):
             output.daily[first + x, int(lane(day, x)) - window.first_day] = lane(day_return, x)
 
 
-@kernel()
+@kernel(error_model="numpy")
 def return_at_end(market, rules, row, window):
     """Return the net return of a row's entry that the window's end closes (exits rules §5.7)."""
     entry = market.entry[row]

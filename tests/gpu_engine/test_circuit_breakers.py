@@ -3,10 +3,13 @@
 Binary fractions (0.25, 0.125, ...) make "exactly at the limit" exact.
 """
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from gpu_engine import RiskLimits, Window
-from support.backtest import Backtest, Costs, Signal, make_candles
+from support.backtest import NO_BREAKERS, Backtest, Costs, Signal, make_candles
 from support.prescribed import FAR, STEP, prescribed
 
 
@@ -131,3 +134,17 @@ def test_a_fraction_can_survive_what_the_notional_does_not(backend):
     result = prescribed([0, -1.5, 0.1], side=-1, risk=risk).run(backend)
     assert result.trades["entry_bar"].tolist() == [1, 2]
     assert result.metrics["net_profit"] == pytest.approx(0.25 * 1.05 - 1, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("limit", "left"),
+    [(0.999999, 1.00000000003e-6), (1 - 2**-40, 2**-40 * (1 + 3e-5)), (0.02, 0.98)],
+)
+def test_a_limit_near_everything_is_met_as_the_rule_says(backend, limit, left):
+    """1 minus a quotient rounds by parts of 1, which is much where next to nothing is left."""
+    half = np.sqrt(left)
+    returns = [0.0, half - 1, left / half - 1, 0.5]
+    risk = replace(NO_BREAKERS, max_daily_loss=limit)
+    trades = prescribed(returns, risk=risk).run(backend).trades
+    breached = np.prod(1 + trades["ret"][:2]) - 1 <= -limit
+    assert len(trades) == (2 if breached else 3)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_engine import TRADE, Candles
+from gpu_engine import TARGET, TRADE, Candles
 from pipeline.report.trades import MARGIN, around, joined, trades_on_candles
 
 
@@ -16,7 +16,7 @@ def candles(n):
 
 
 def trade(side, sweep, entry, end, ret):
-    return np.array([(side, sweep, sweep, entry, end, 10.0, 12.0, 3, ret)], TRADE)
+    return np.array([(side, sweep, sweep, entry, end, 10.0, 12.0, TARGET, ret, 9.0, 12.0)], TRADE)
 
 
 def test_joined_candles_keep_the_extremes():
