@@ -9,17 +9,18 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from gpu_engine import choose
+from gpu_engine import ScoreRule, choose
 from pipeline.cli.console import Console
-from pipeline.config import TrainConfig, load
+from pipeline.config import Objective, TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search import Evaluator, make_space
+from pipeline.search.grid import score_grid
 from pipeline.search.loop import SearchSettings, search
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.windows import whole_days
@@ -55,7 +56,9 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
     evaluator = Evaluator(candles, space, config.costs.record(), limits, choose().backend)
     window = whole_days(candles).whole
     base = SearchSettings("grid", 0, 20, objective, "peak", config.min_trades, 0)
-    everything = np.concatenate([m[objective][0] for _, m in evaluator.stream((window,))])
+    rule = ScoreRule(objective, config.min_trades)
+    everything = next(score_grid(evaluator, [window], rule, lambda n: None))
+    everything = everything[~np.isnan(everything)]
     rows = []
     for method, budget in METHODS:
         scores, seconds = [], []
@@ -84,7 +87,13 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="N",
         help="1 to 100 (default 5)",
     )
-    parser.add_argument("--objective", default="net_profit")
+    parser.add_argument(
+        "--objective",
+        choices=get_args(Objective),
+        default="net_profit",
+        metavar="NAME",
+        help=f"{', '.join(get_args(Objective))} (default net_profit)",
+    )
     options = parser.parse_args(arguments)
     console = Console()
     columns = ("method", "evaluations", "median best", "worst seed", "grid above it", "seconds")

@@ -9,8 +9,8 @@ SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 VERDICTS: dict[Stage, str] = {
     "PAPER": "it does not earn enough on days that no search had seen: watch it, trade nothing",
     "DISCOVERY": "it earned out of sample, too rarely or too little to tell from luck",
-    "VALIDATION": "it earned out of sample beyond the luck of one series, not (yet) beyond that of"
-    " the whole search",
+    "VALIDATION": "it earned out of sample beyond the luck of one series, and a gate of MATURE is"
+    " not passed yet",
     "MATURE": "it earned out of sample beyond the luck of the whole search",
     "DECAY": "it earned once, and stopped on newer candles: trade nothing",
 }

@@ -17,8 +17,8 @@ def test_a_training_is_explained(fading):
     lines = finished.out.splitlines()
     assert lines[:2] == [
         f"{identity}, binance:BTC/USDT:15m",
-        "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, not (yet)"
-        " beyond that of the whole search.",
+        "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, and a"
+        " gate of MATURE is not passed yet.",
     ]
     assert "- number of trades out of sample is 31, at least 30 is needed: passed" in lines
     assert [line for line in lines if line and not line.startswith("- ")][2:] == [

@@ -64,8 +64,8 @@ def caveat(words, **statistics):
         ({}, "MATURE (size 1): it earned out of sample beyond the luck of the whole search."),
         (
             {"reality_check_p": 0.2},
-            "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, not"
-            " (yet) beyond that of the whole search.",
+            "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, and"
+            " a gate of MATURE is not passed yet.",
         ),
         (
             {"p_value": 0.2},

@@ -31,14 +31,17 @@ def pack_golden(shared: Path, folder: Path) -> None:
 
     What the folder held before is removed: files of earlier rules would be tested against.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    draft = folder.with_name(f"{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
     for path in sorted((shared / "spec" / "golden" / "v2").glob("*.json")):
         data = json.loads(path.read_text())["data"]
         if data is not None:
-            shutil.copyfile(path, folder / path.name)
-            if not (folder / f"{data}.npz").exists():
-                pack(shared / "data" / data, folder / f"{data}.npz")
+            shutil.copyfile(path, draft / path.name)
+            if not (draft / f"{data}.npz").exists():
+                pack(shared / "data" / data, draft / f"{data}.npz")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.replace(folder)
 
 
 if __name__ == "__main__":

@@ -165,6 +165,15 @@ def timed(work: Work) -> dict[str, float]:
     return {"seconds": perf_counter() - start, "cpu": _cpu() - before}
 
 
+def warm(work: Work) -> dict[str, float]:
+    """Time work of less than a second again: the first time follows a turn of the other tree.
+
+    Caches then hold that tree's data, and threads that slept begin late.
+    """
+    first = timed(work)
+    return timed(work) if first["seconds"] < 1.0 else first
+
+
 def _cpu() -> float:
     return sum(
         used.ru_utime + used.ru_stime
@@ -201,7 +210,7 @@ def main() -> None:
             answer = side.save(folder, request["backend"], request["sample"])
         else:
             work = side.work(request["task"], request["backend"])
-            answer = timed(work) if request.get("run", True) else {}
+            answer = warm(work) if request.get("run", True) else {}
             answer["peak"] = peak_memory()
         print(json.dumps(answer), file=answers, flush=True)
 
