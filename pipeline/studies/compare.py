@@ -5,7 +5,6 @@ Random and Bayesian search are repeated over seeds. The grid's score by peak is 
 """
 
 import argparse
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from gpu_engine import ScoreRule, choose
+from pipeline.cli.command import run_plain
 from pipeline.cli.console import Console
 from pipeline.config import Objective, TrainConfig, load
-from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search import Evaluator, make_space
@@ -75,8 +74,8 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
     return rows
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Print a table for each file."""
+def main(arguments: list[str] | None = None) -> int:
+    """Print a table for each file; return the exit status."""
     parser = argparse.ArgumentParser(prog="scripts/compare", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, help="candles: Parquet, CSV or feather")
     parser.add_argument(
@@ -110,11 +109,8 @@ def main(arguments: list[str] | None = None) -> None:
             for row in compare(path, options.seeds, options.objective)
         ]
         console.table(f"{path.name}: best in-sample {options.objective}", columns, rows)
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    run_plain(main)

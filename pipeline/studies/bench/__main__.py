@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpu_engine import Backend, Candles
+from pipeline.cli.command import run_plain
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         history = _history(options.data)
         if options.data is None:
             console.note(f"No --data FILE: {history.source}")
+        _refuse_idle_options(options)
         if options.what == "engine":
             return _engine(options, history, console)
     except UserError as error:
@@ -87,6 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print_peers(console, list(rows_of(training.setting, history.candles)))
     return 0
+
+
+def _refuse_idle_options(options: argparse.Namespace) -> None:
+    """Refuse options that what is measured would not look at."""
+    idle = {
+        "--against": options.against is not None and options.what != "engine",
+        "--only": options.only is not NAMES and options.what != "engine",
+        "--runs": options.runs is not None and options.what != "engine",
+        "--json": options.json and options.what in ("floor", "peers"),
+    }
+    for name, is_idle in idle.items():
+        if is_idle:
+            raise UserError(f"{name} does nothing for '{options.what}': leave it out.")
 
 
 def _engine(options: argparse.Namespace, history: History, console: Console) -> int:
@@ -148,4 +163,4 @@ def _timed_backends(name: str | None) -> list[Backend]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_plain(main)
