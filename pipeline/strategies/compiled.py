@@ -19,8 +19,8 @@ def kernels() -> Any:
     Where another backend computes and nobody asked for Numba, it is not loaded for this alone: that
     takes longer than the event tables of 30 markets.
     """
-    asked = numba_problem.cache_info().currsize > 0
-    return _kernels() if asked or not any(name in sys.modules for name in OTHERS) else None
+    named = numba_problem.cache_info().currsize > 0
+    return _kernels() if named or not any(name in sys.modules for name in OTHERS) else None
 
 
 @cache

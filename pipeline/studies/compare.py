@@ -64,9 +64,9 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
         for seed in range(1 if method == "grid" else seeds):
             settings = replace(base, method=method, budget=budget, seed=seed)
             start = time.perf_counter()
-            found = search(evaluator, (window,), settings, lambda n: None)[0]
+            best = search(evaluator, (window,), settings, lambda n: None)[0]
             seconds.append(time.perf_counter() - start)
-            scores.append(-np.inf if found.score is None else found.score)
+            scores.append(-np.inf if best.score is None else best.score)
         median = float(np.median(scores))
         rank = float((everything > median).mean())
         name = method if method == "grid" else f"{method} {budget:,}"

@@ -344,10 +344,10 @@ def _describe(figures: Figures, device: str) -> None:
             "nvidia-smi",
             "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm,memory.total",
         ]
-        told = subprocess.run(
+        run = subprocess.run(
             [*command, "--format=csv,noheader"], capture_output=True, text=True, check=False
         )
-        figures.write("nvidia_smi", told.stdout.strip() or told.stderr.strip())
+        figures.write("nvidia_smi", run.stdout.strip() or run.stderr.strip())
 
 
 def main(arguments: list[str] | None = None) -> int:

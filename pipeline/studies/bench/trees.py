@@ -128,8 +128,8 @@ class Tree:
     def name(self) -> str:
         """The commit, or the folder where git knows none; a plus where files were changed."""
         command = ["git", "-C", str(self.path), "describe", "--always", "--exclude=*", "--dirty=+"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        return told.stdout.strip() or self.path.name
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        return run.stdout.strip() or self.path.name
 
     def side(self, candles: Path) -> "SideProcess":
         """Start a process that measures this tree."""
