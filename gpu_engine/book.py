@@ -55,6 +55,16 @@ class Entries(NamedTuple):
     target_level: Float | None
     exit_signal_bar: Int32 | None
 
+    def leave(self, never: int) -> Int32:
+        """Return the first bar at whose open a signal closes each position (exits rules §5.3).
+
+        ``never``, an int32 after every bar, where none does.
+        """
+        if self.exit_signal_bar is None:
+            return np.full(len(self.bar), never, np.int32)
+        signal = self.exit_signal_bar
+        return np.where((signal >= 0) & (signal < never), signal + 1, never).astype(np.int32)
+
 
 @dataclass(frozen=True, eq=False)
 class EventBook:

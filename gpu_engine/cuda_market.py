@@ -202,11 +202,6 @@ def _bars(book: EventBook) -> dict[str, NDArray[Any] | None]:
 
 def _entries(book: EventBook) -> dict[str, NDArray[Any] | None]:
     entries = book.entries
-    leave = np.full(len(entries.bar), NEVER, np.int32)
-    if entries.exit_signal_bar is not None:
-        signal = entries.exit_signal_bar
-        some = (signal >= 0) & (signal < NEVER)
-        leave = np.where(some, signal + 1, NEVER).astype(np.int32)
     return {
         "bar": entries.bar,
         "side": entries.side,
@@ -214,7 +209,7 @@ def _entries(book: EventBook) -> dict[str, NDArray[Any] | None]:
         "price": entries.price,
         "stop_level": entries.stop_level,
         "target_level": entries.target_level,
-        "leave": leave,
+        "leave": entries.leave(NEVER),
     }
 
 

@@ -227,15 +227,19 @@ def _masks(loaded: Loaded, thresholds: Float) -> tuple[walks.Masks, Int32]:
     """Make one bit a row for every distinct threshold value, and number the values of each unit."""
     n_units, n_thresholds = thresholds.shape
     number = np.zeros((n_units, max(1, n_thresholds)), np.int32)
-    bits: list[Bool] = []
+    words: list[NDArray[np.uint64]] = []
     for k in range(n_thresholds):
         values, which = np.unique(thresholds[:, k], return_inverse=True)
-        number[:, k] = which.ravel() + len(bits)
-        bits += [loaded.padded[k] >= value for value in values]  # NaN fails
+        number[:, k] = which.ravel() + len(words)
+        words += [_packed(loaded.padded[k] >= value) for value in values]  # NaN fails
     if not n_thresholds:
-        bits = [loaded.occupied]
-    words = np.packbits(np.array(bits), axis=1, bitorder="little").view(np.uint64)
-    return walks.Masks(words, loaded.first_word, loaded.book.row_start), number
+        words = [_packed(loaded.occupied)]
+    return walks.Masks(np.stack(words), loaded.first_word, loaded.book.row_start), number
+
+
+def _packed(bits: Bool) -> NDArray[np.uint64]:
+    """Pack bits into words, the first one lowest."""
+    return np.packbits(bits, bitorder="little").view(np.uint64)
 
 
 def _prices(book: EventBook) -> tuple[kernels.Bars, kernels.Prices, kernels.Prices]:
@@ -252,12 +256,7 @@ def _prices(book: EventBook) -> tuple[kernels.Bars, kernels.Prices, kernels.Pric
 
 
 def _entries(book: EventBook) -> kernels.Entries:
-    entries, never = book.entries, len(book.candles)
-    leave = np.full(len(entries.bar), never, np.int32)
-    if entries.exit_signal_bar is not None:
-        signal = entries.exit_signal_bar
-        some = (signal >= 0) & (signal < never)
-        leave = np.where(some, signal + 1, never).astype(np.int32)
+    entries = book.entries
     none = np.full(len(entries.bar), np.nan)
     return kernels.Entries(
         entries.bar,
@@ -266,7 +265,7 @@ def _entries(book: EventBook) -> kernels.Entries:
         entries.price,
         none if entries.stop_level is None else entries.stop_level,
         none if entries.target_level is None else entries.target_level,
-        leave,
+        entries.leave(len(book.candles)),
     )
 
 

@@ -286,53 +286,38 @@ def write_metrics(totals, x, n_days, growth, out):
 
 
 @kernel()
-def walk_unit(outcomes, market, rules, rows, n_rows, units, windows, u, needs, output):
-    """Walk unit ``u``, whose rows have been found, under each exit setting in each window."""
+def walk_unit(like, step, outcomes, market, rules, rows, n_rows, units, windows, u, needs, output):
+    """Walk unit ``u``, whose rows have been found, in each window.
+
+    ``step`` exit settings are walked side by side: as many as ``like`` has lanes.
+    """
     n_exits = units.exits_per_unit
     for w in range(len(windows)):
         window = windows[w]
         lo = first_at_or_after(rows.bar, n_rows, window.start + 1)
         hi = first_at_or_after(rows.bar, n_rows, window.end)
-        for offset in range(0, n_exits, LANES if units.wide else 1):
+        for offset in range(0, n_exits, step):
             first, setting = u * n_exits + offset, units.first_exit[u] + offset
             base = setting // LANES * BLOCK + setting % LANES
-            out = output.metrics[w, first : first + LANES]
-            if units.wide:
-                count = min(LANES, n_exits - offset)
-                totals = walk(
-                    eight(),
-                    outcomes,
-                    market,
-                    rules,
-                    rows,
-                    lo,
-                    hi,
-                    base,
-                    window,
-                    first,
-                    count,
-                    needs,
-                    output,
-                )
-                for x in range(count):
-                    write_metrics(totals, x, window.n_days, needs.growth, out[x])
-            else:
-                totals = walk(
-                    0.0,
-                    outcomes,
-                    market,
-                    rules,
-                    rows,
-                    lo,
-                    hi,
-                    base,
-                    window,
-                    first,
-                    1,
-                    needs,
-                    output,
-                )
-                write_metrics(totals, 0, window.n_days, needs.growth, out[0])
+            count = min(step, n_exits - offset)
+            totals = walk(
+                like,
+                outcomes,
+                market,
+                rules,
+                rows,
+                lo,
+                hi,
+                base,
+                window,
+                first,
+                count,
+                needs,
+                output,
+            )
+            out = output.metrics[w, first : first + count]
+            for x in range(count):
+                write_metrics(totals, x, window.n_days, needs.growth, out[x])
 
 
 @kernel()
@@ -342,8 +327,13 @@ def walk_share(
     """Walk every ``threads``-th unit, from unit ``thread`` on."""
     rows = room_for_rows(masks)
     for u in range(thread, len(units.table), threads):
-        n_rows = find_passing(all_rows, masks, units, u, rows)
-        walk_unit(outcomes, market, rules, rows, n_rows, units, windows, u, needs, output)
+        n = find_passing(all_rows, masks, units, u, rows)
+        if units.wide:
+            walk_unit(
+                eight(), LANES, outcomes, market, rules, rows, n, units, windows, u, needs, output
+            )
+        else:
+            walk_unit(0.0, 1, outcomes, market, rules, rows, n, units, windows, u, needs, output)
 
 
 @kernel(parallel=True)
