@@ -143,7 +143,7 @@ def test_the_theme_is_remembered(watched):
     ("path", "said"),
     [
         ("/configurations/..%5C..%5Cetc", "That is no id of a configuration."),
-        (f"/configurations/LIQUIDITY_SWEEP_V3_20230101_000000_{'0' * 6}", "has the id"),
+        (f"/configurations/LIQUIDITY_SWEEP_V3_20230101_000000_{'f' * 6}", "has the id"),
         ("/sweeps/nothing", "This is no sweep's id."),
         ("/nowhere", "Nothing is at this address."),
     ],
