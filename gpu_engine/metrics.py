@@ -62,7 +62,7 @@ def metrics_of(returns: Float, daily: Float) -> Any:
     result["net_profit"] = final - 1.0
     result["sharpe_ratio"], result["sortino_ratio"] = _ratios(daily)
     result["max_drawdown"] = drawdown
-    result["calmar_ratio"] = _calmar(final, len(daily), drawdown)
+    result["calmar_ratio"] = calmar_ratio(final, len(daily), drawdown)
     result["sample_size"] = len(returns)
     result["win_rate"] = len(wins) / len(returns) if len(returns) else 0.0
     result["avg_win"] = wins.mean() if len(wins) else 0.0
@@ -84,7 +84,7 @@ def _ratios(daily: Float) -> tuple[float, float]:
     return sharpe, sortino if (daily < 0.0).any() else np.nan
 
 
-def _calmar(final: float, days: int, drawdown: float) -> float:
+def calmar_ratio(final: float, days: int, drawdown: float) -> float:
     """Compute the Calmar ratio; NaN without a drawdown or when growth or quotient overflow."""
     if drawdown == 0.0:
         return np.nan

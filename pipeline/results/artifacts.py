@@ -31,10 +31,17 @@ _DRAWN = "surrogate_"  # members of the null distribution that are of one kind o
 
 @dataclass(frozen=True, eq=False)
 class DailySeries:
-    """Daily net returns: ``day`` int32 (D,) days since the epoch, ``returns`` float64 (D,)."""
+    """Daily net returns, marked to market (fills rules §10.4).
+
+    ``day`` int32 (D,) days since the epoch; ``returns`` float64 (D,). ``closed``, by closed trades,
+    and ``hold``, of holding the market, float64 (D,), are kept out of sample; None elsewhere and in
+    a record of an earlier build, whose ``returns`` are those by closed trades.
+    """
 
     day: Int32
     returns: Float
+    closed: Float | None = None
+    hold: Float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,12 +210,18 @@ def _write(folder: Path, artifacts: ArtifactSet) -> None:
 
 def _write_series(path: Path, series: DailySeries) -> None:
     day = column_of(series.day.astype(np.int32)).view(pa.date32())
-    pq.write_table(pa.table({"day": day, "return": column_of(series.returns)}), path)
+    columns = {"return": series.returns, "closed": series.closed, "hold": series.hold}
+    kept = {name: column_of(values) for name, values in columns.items() if values is not None}
+    pq.write_table(pa.table({"day": day, **kept}), path)
 
 
 def _read_series(path: Path) -> DailySeries:
     table = pq.read_table(path)
-    return DailySeries(array_of(table["day"].cast(pa.int32())), array_of(table["return"]))
+    closed, hold = (
+        array_of(table[name]) if name in table.column_names else None for name in ("closed", "hold")
+    )
+    day = array_of(table["day"].cast(pa.int32()))
+    return DailySeries(day, array_of(table["return"]), closed, hold)
 
 
 def _write_trades(path: Path, trades: NDArray[np.void]) -> None:

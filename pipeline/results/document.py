@@ -26,7 +26,7 @@ from pipeline.validation.stages import STAGE_SIZE, Stage
 
 SCHEMA_FILE = "configuration_v3.schema.json"
 #: Statistics that a row keeps beside those of the document.
-_OF_THE_ROW_ALONE = ("parameter_spread", "whole_history")
+_OF_THE_ROW_ALONE = ("parameter_spread", "whole_history", "closed")
 _MONTH = timedelta(days=365.2425 / 12)
 
 

@@ -25,7 +25,7 @@ from gpu_engine import (
     Window,
     compare_metrics,
     compare_trades,
-    metrics_of,
+    marked_metrics,
 )
 from pipeline.cli.console import Note
 from pipeline.config import SimulationConfig, StoredConfig
@@ -51,6 +51,7 @@ from pipeline.review.stored import (
 )
 from pipeline.training.provenance import engine_hash
 from pipeline.training.rules import changes_since
+from pipeline.validation.holding import hold_returns
 from pipeline.validation.statistics import sharpe_test
 
 _DAY0 = np.datetime64(0, "D")
@@ -97,10 +98,11 @@ class Receipt:
 
 @dataclass(frozen=True, eq=False)
 class Resimulation:
-    """The out-of-sample series once more: day, return and trades of every test part."""
+    """The out-of-sample series once more: day, marked and closed return, and trades."""
 
     day: NDArray[np.int32]
     daily: Float
+    closed: Float
     trades: NDArray[Any]
 
 
@@ -206,19 +208,31 @@ def _figures(
     """Re-simulate everything and compare it, the trades first."""
     again = _out_of_sample(record, config, candles)
     yield _trades(record.trades, again.trades)
-    yield _series(
-        "daily returns, out of sample", record.out_of_sample, DailySeries(again.day, again.daily)
-    )
-    metrics = metrics_of(config.risk.position_fraction * again.trades["ret"], again.daily)
+    stored = record.out_of_sample
+    yield _series("daily returns, out of sample", stored, DailySeries(again.day, again.daily))
+    if stored.closed is not None:
+        yield _series(
+            "daily returns by closed trades, out of sample",
+            DailySeries(stored.day, stored.closed),
+            DailySeries(again.day, again.closed),
+        )
+    if stored.hold is not None:
+        yield _series(
+            "daily returns of holding, out of sample",
+            DailySeries(stored.day, stored.hold),
+            DailySeries(again.day, hold_returns(candles, again.day)),
+        )
+    fraction = config.risk.position_fraction
+    metrics = marked_metrics(fraction * again.trades["ret"], again.daily)
     yield _metrics("metrics, out of sample", [("", configuration.out_of_sample, metrics)])
     yield _metrics("metrics of the windows", _of_windows(record, config, candles))
 
     evaluator = evaluator_of(config, candles, configuration.parameters)
     point = evaluator.space.point(configuration.parameters)
     window = _days(candles, *record.in_sample.day[[0, -1]].tolist())
-    daily = DailySeries(_calendar(candles, window), evaluator.daily_returns(point, window))
+    daily = DailySeries(_calendar(candles, window), evaluator.marked_returns(point, window))
     yield _series("daily returns, in sample", record.in_sample, daily)
-    metrics = evaluator.points(point[None], (window,))[0, 0]
+    metrics = marked_metrics(fraction * evaluator.trades(point, window)["ret"], daily.returns)
     yield _metrics("metrics, in sample", [("", configuration.in_sample, metrics)])
     yield _sharpe_test(configuration.statistics, again.daily)
 
@@ -240,18 +254,22 @@ def _derived(
 
 def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> Resimulation:
     """Trade every window's winner on its test days; days without a winner are zero."""
-    day, daily, trades = [], [], [np.zeros(0, TRADE)]
+    day, daily, closed, trades = [], [], [], [np.zeros(0, TRADE)]
     for stored in record.windows:
         window = _named_days(candles, stored["test"])
         day.append(_calendar(candles, window))
         if stored["parameters"] is None:
             daily.append(np.zeros(len(day[-1])))
+            closed.append(daily[-1])
             continue
         evaluator = evaluator_of(config, candles, stored["parameters"])
         point = evaluator.space.point(stored["parameters"])
-        daily.append(evaluator.daily_returns(point, window))
+        daily.append(evaluator.marked_returns(point, window))
+        closed.append(evaluator.daily_returns(point, window))
         trades.append(evaluator.trades(point, window))
-    return Resimulation(np.concatenate(day), np.concatenate(daily), np.concatenate(trades))
+    return Resimulation(
+        np.concatenate(day), np.concatenate(daily), np.concatenate(closed), np.concatenate(trades)
+    )
 
 
 def _of_windows(

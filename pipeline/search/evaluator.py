@@ -29,6 +29,7 @@ from gpu_engine import (
     Window,
     engine,
     exhaustive,
+    marked_returns,
 )
 from pipeline.search.space import Space, single_point
 
@@ -128,6 +129,11 @@ class Evaluator:
         """Daily equity returns of one point, float64 of shape (D,)."""
         daily: Float = self.daily_of(point[None], window)[0]
         return daily
+
+    def marked_returns(self, point: Float, window: Window) -> Float:
+        """Daily equity returns of one point, marked to market, float64 of shape (D,)."""
+        trades, fraction = self.trades(point, window), self.risk.position_fraction
+        return marked_returns(self.candles, trades, window, self.costs, fraction)
 
     def daily_of(self, points: Float, window: Window) -> Float:
         """Daily equity returns of some points, float64 of shape (n, D)."""

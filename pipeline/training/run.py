@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gpu_engine import Float
+from gpu_engine import Float, marked_metrics
 from pipeline.cli.console import Note, Progress, no_progress
 from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.market_data.sources import MarketCandles, bars_expected
@@ -45,8 +45,9 @@ class TrainingResult:
 
     ``in_sample``, ``in_sample_daily`` and ``surface`` are of the stored configuration on the days
     it was found on; all None when the final search had no admissible combination, and then
-    there is nothing to store. ``surface`` is kept for grids up to 10⁷ combinations, and ``axes``
-    holds its values. ``window_parameters`` are the winners of the validation windows.
+    there is nothing to store. The first two are marked to market (fills rules §10.4), the last is
+    of closed trades. ``surface`` is kept for grids up to 10⁷ combinations, and ``axes`` holds its
+    values. ``window_parameters`` are the winners of the validation windows.
     ``evidence`` is what the whole history says about luck; empty where ``validation.evidence`` left
     it out. ``timings`` are seconds a stage of work.
     """
@@ -108,7 +109,11 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         check_against_reference(evaluator, validation)
     point = validation.final.point
     with _timed(timings, "surface"):
-        surface = None
+        surface = in_sample = in_sample_daily = None
+        if point is not None:
+            in_sample_daily = evaluator.marked_returns(point, final)
+            returns = fraction * evaluator.trades(point, final)["ret"]
+            in_sample = marked_metrics(returns, in_sample_daily)
         if point is not None and settings.method == "grid" and space.size <= PLATEAU_LIMIT:
             surface = surface_of(evaluator, final, settings.rule)
 
@@ -128,8 +133,8 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         validation=validation,
         parameters=_named(space, point),
         window_parameters=[_named(space, w.search.point) for w in validation.windows],
-        in_sample=None if point is None else evaluator.points(point[None], (final,))[0, 0],
-        in_sample_daily=None if point is None else evaluator.daily_returns(point, final),
+        in_sample=in_sample,
+        in_sample_daily=in_sample_daily,
         surface=surface,
         evidence=evidence,
         statistics=statistics,

@@ -25,6 +25,7 @@ from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.training.run import TrainingResult
+from pipeline.validation.holding import hold_returns
 from pipeline.validation.luck import Evidence
 
 
@@ -161,7 +162,12 @@ def _artifacts(trained: TrainingResult) -> ArtifactSet:
         scores = ScoreSurface(trained.axes, trained.surface)
     return ArtifactSet(
         in_sample=DailySeries(_days(candles, validation.final.window), trained.in_sample_daily),
-        out_of_sample=DailySeries(validation.day, validation.daily),
+        out_of_sample=DailySeries(
+            validation.day,
+            validation.daily,
+            validation.closed_daily,
+            hold_returns(candles, validation.day),
+        ),
         trades=validation.trades,
         windows=window_records(trained),
         scores=scores,

@@ -1,8 +1,8 @@
 """Judge a stored configuration by newer days: DECAY and PAPER (validation rules §6.3).
 
 *Discovery* is the out-of-sample (OOS) series as it was stored, *new* the days that came after,
-*lifetime* the one followed by the other. Arrays are daily net returns, fractions, zero on days
-without an exit.
+*lifetime* the one followed by the other. Arrays are daily net returns, fractions, marked to market
+(fills rules §10.4).
 
 The last 30 days are those of the lifetime series.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import Float, metrics_of
+from gpu_engine import Float, marked_metrics, metrics_of
 from pipeline.validation.stages import STAGES, Gate, Stage, judge
 
 #: Fewer new trades than this decide nothing.
@@ -45,7 +45,7 @@ class Period:
     @property
     def metrics(self) -> Any:
         """Metrics (`METRICS`) of the period."""
-        return metrics_of(self.trade, self.daily)
+        return marked_metrics(self.trade, self.daily)
 
 
 @dataclass(frozen=True, eq=False)

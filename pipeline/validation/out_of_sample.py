@@ -13,6 +13,9 @@ from pipeline.validation.stages import judge
 from pipeline.validation.statistics import sharpe_test
 from pipeline.validation.walk_forward import Validation
 
+#: Figures by closed trades that stand beside those of the marked series.
+CLOSED = ("net_profit", "sharpe_ratio", "max_drawdown")
+
 
 def judged_figures(validation: Validation) -> dict[str, float]:
     """Out-of-sample metrics that gates judge (validation rules §6)."""
@@ -34,6 +37,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
     return {
         "p_value": test.p_value,
         "z_score": test.z_score,
+        "closed": {n: float(validation.closed_metrics[n]) for n in CLOSED},
         "is_overfit": is_overfit(validation),
         "walk_forward_efficiency": walk_forward_efficiency(validation),
         "stability_score": validation.final.stability_score,

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import TRADE, Advance, Float, Window, choose, compare_trades, metrics_of
+from gpu_engine import (
+    TRADE,
+    Advance,
+    Float,
+    Window,
+    choose,
+    compare_trades,
+    marked_metrics,
+    metrics_of,
+)
 from pipeline.search import Evaluator
 from pipeline.search.loop import SearchResult, SearchSettings, search
 from pipeline.validation.windows import Split
@@ -35,22 +44,29 @@ class Validation:
     ----------
     windows : tuple of WindowResult
     daily : float64 array of shape (T,)
-        The test parts' daily returns, stitched: the out-of-sample (OOS) series.
+        The test parts' daily returns, marked to market (fills rules §10.4) and stitched: the
+        out-of-sample (OOS) series.
+    closed_daily : float64 array of shape (T,)
+        The same days by closed trades: 0 on a day without an exit.
     day : int32 array of shape (T,)
         UTC day of each, days since the epoch.
     trades : array of dtype `TRADE`
         Of all test parts, in order.
     metrics : record of dtype `METRICS`
-        Of the OOS series.
+        Of the OOS series (`gpu_engine.marking.marked_metrics`).
+    closed_metrics : record of dtype `METRICS`
+        By closed trades.
     final : SearchResult
         The same search on the last train days: what is stored and would be traded next.
     """
 
     windows: tuple[WindowResult, ...]
     daily: Float
+    closed_daily: Float
     day: NDArray[np.int32]
     trades: NDArray[Any]
     metrics: Any
+    closed_metrics: Any
     final: SearchResult
 
     @property
@@ -72,23 +88,29 @@ def validate(
     *results, last = search(evaluator, [*(s.train for s in splits), final], settings, advance)
     windows = [_test(evaluator, s, result) for s, result in zip(splits, results, strict=True)]
     day_of = evaluator.candles.day
-    daily, days, trades = [], [], [np.zeros(0, TRADE)]
+    marked, closed, days, trades = [], [], [], [np.zeros(0, TRADE)]
     for window in windows:
         test = window.split.test
         first, end = int(day_of[test.start]), int(day_of[test.end - 1])
         days.append(np.arange(first, end + 1, dtype=np.int32))
         if window.search.point is None:
-            daily.append(np.zeros(len(days[-1])))
+            marked.append(np.zeros(len(days[-1])))
+            closed.append(marked[-1])
         else:
-            daily.append(evaluator.daily_returns(window.search.point, test))
+            marked.append(evaluator.marked_returns(window.search.point, test))
+            closed.append(evaluator.daily_returns(window.search.point, test))
             trades.append(evaluator.trades(window.search.point, test))
-    series, closed = np.concatenate(daily), np.concatenate(trades)
+    daily, closed_daily = np.concatenate(marked), np.concatenate(closed)
+    of_all = np.concatenate(trades)
+    returns = position_fraction * of_all["ret"]
     return Validation(
         windows=tuple(windows),
-        daily=series,
+        daily=daily,
+        closed_daily=closed_daily,
         day=np.concatenate(days),
-        trades=closed,
-        metrics=metrics_of(position_fraction * closed["ret"], series),
+        trades=of_all,
+        metrics=marked_metrics(returns, daily),
+        closed_metrics=metrics_of(returns, closed_daily),
         final=last,
     )
 

@@ -32,7 +32,7 @@ def artifacts() -> ArtifactSet:
     days = np.arange(19_358, 19_358 + 90, dtype=np.int32)  # from 2023-01-01 on
     return ArtifactSet(
         in_sample=DailySeries(days, rng.normal(size=90)),
-        out_of_sample=DailySeries(days[:30] + 97, rng.normal(size=30)),
+        out_of_sample=DailySeries(days[:30] + 97, *rng.normal(size=(3, 30))),
         trades=trades,
         windows=[{"train": [0, 90], "net_profit": 0.1}, {"train": [30, 120], "net_profit": None}],
         scores=ScoreSurface(
@@ -53,6 +53,9 @@ def test_what_is_written_is_read_back(tmp_path: Path, artifacts: ArtifactSet) ->
         np.testing.assert_array_equal(one.day, two.day)
         np.testing.assert_array_equal(one.returns, two.returns)
         assert (one.day.dtype, one.returns.dtype) == (np.int32, np.float64)
+    np.testing.assert_array_equal(read.out_of_sample.closed, artifacts.out_of_sample.closed)
+    np.testing.assert_array_equal(read.out_of_sample.hold, artifacts.out_of_sample.hold)
+    assert (read.in_sample.closed, read.in_sample.hold) == (None, None)
     np.testing.assert_array_equal(read.trades, artifacts.trades)
     assert read.trades.dtype == TRADE
     assert read.windows == artifacts.windows
@@ -84,6 +87,16 @@ def test_what_luck_shows_is_read_back(
     assert (read.observed, read.best) == (found, best)
     np.testing.assert_array_equal(read.maxima, null.maxima)
     assert {kind: values.tolist() for kind, values in read.surrogates.items()} == surrogates
+
+
+def test_series_of_an_earlier_build_are_read(tmp_path: Path, artifacts: ArtifactSet) -> None:
+    """It kept daily returns by closed trades, and no others."""
+    plain = replace(artifacts.out_of_sample, closed=None, hold=None)
+    write_artifacts(tmp_path, ID, replace(artifacts, out_of_sample=plain))
+    assert pq.read_schema(tmp_path / ID / "out_of_sample.parquet").names == ["day", "return"]
+    read = read_artifacts(tmp_path, ID).out_of_sample
+    np.testing.assert_array_equal(read.returns, plain.returns)
+    assert (read.closed, read.hold) == (None, None)
 
 
 def test_a_summary_is_read_back(tmp_path: Path, artifacts: ArtifactSet) -> None:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gpu_engine import Window, choose
+from gpu_engine import Window, choose, marked_metrics
 from pipeline import explain, monitor, verify
 from pipeline.config import SimulationConfig, validate
 from pipeline.market_data.files.reading import read_file
@@ -85,13 +85,14 @@ def test_new_figures_are_of_the_stored_parameters_on_the_new_days(grown):
     )
     window = Window(TRAINED_BARS, DAYS * BARS_A_DAY)
     point = space.point(row.parameters)
-    metrics = evaluator.points(point[None], (window,))[0, 0]
+    new = evaluator.marked_returns(point, window)
+    metrics = marked_metrics(
+        config.risk.position_fraction * evaluator.trades(point, window)["ret"], new
+    )
     for name, value in outcome["figures"]["new"].items():
         assert value == pytest.approx(metrics[name], rel=1e-9), name
     artifacts = read_artifacts(grown.folder / "var/artifacts", row.id)
-    daily = np.concatenate(
-        (artifacts.out_of_sample.returns, evaluator.daily_returns(point, window))
-    )
+    daily = np.concatenate((artifacts.out_of_sample.returns, new))
     lifetime = outcome["figures"]["lifetime"]
     assert lifetime["n_days"] == len(daily)
     assert lifetime["net_profit"] == pytest.approx(np.prod(1 + daily) - 1, rel=1e-9)

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from gpu_engine import METRICS, metrics_of
+from gpu_engine import METRICS, Window, marked_metrics, metrics_of
+from pipeline.config import SimulationConfig, validate
 from pipeline.results.artifacts import read_artifacts
 from pipeline.results.document import validate_document
+from pipeline.review.stored import evaluator_of, load_again
 from pipeline.search.ranking import plateau
 from support.parameters import DEPTH
 from support.runs import SMALL_SHAPE
@@ -85,9 +87,12 @@ def test_out_of_sample_series_compound_to_the_metrics(demo, artifacts):
     assert len(series.returns) == expected["n_days"]
     assert (np.diff(series.day) == 1).all()
     assert np.prod(1 + series.returns) - 1 == pytest.approx(expected["net_profit"], rel=1e-12)
-    again = metrics_of(artifacts.trades["ret"], series.returns)
+    again = marked_metrics(artifacts.trades["ret"], series.returns)
     for name in METRICS.names:
         assert again[name] == pytest.approx(expected[name], rel=1e-9), name
+    closed = metrics_of(artifacts.trades["ret"], series.closed)
+    for name, value in demo.result["statistics"]["closed"].items():
+        assert closed[name] == pytest.approx(value, rel=1e-9), name
 
 
 def test_in_sample_series_compounds_to_the_metrics(demo, artifacts):
@@ -117,12 +122,27 @@ def winner_of(finished, surface):
     return tuple(list(values).index(stored[name]) for name, values in surface.axes.items())
 
 
+def closed_in_sample(finished, artifacts):
+    """Metrics of the stored configuration by closed trades, as its search saw it."""
+    (job,), (row,) = finished.jobs, finished.configurations
+    stored = {name: job.config[name] for name in SimulationConfig.model_fields}
+    config = validate(stored, SimulationConfig)
+    candles = load_again(config, config.data, row, lambda text: None, named=False).candles
+    evaluator = evaluator_of(config, candles, row.parameters)
+    bars = np.searchsorted(candles.day, artifacts.in_sample.day[[0, -1]] + [0, 1])
+    point = evaluator.space.point(row.parameters)
+    return evaluator.points(point[None], [Window(*bars.tolist())])[0, 0]
+
+
 def test_the_plateau_of_the_surface_is_highest_at_the_winner(demo, artifacts):
     surface = artifacts.scores
     assert surface.metrics["score"].shape == SMALL_SHAPE
     at = winner_of(demo, surface)
+    closed = closed_in_sample(demo, artifacts)
     for name in ("net_profit", "sharpe_ratio", "max_drawdown", "win_rate", "sample_size"):
-        assert surface.metrics[name][at] == np.float32(demo.result["in_sample"][name])
+        assert surface.metrics[name][at] == np.float32(closed[name])
+    for name in ("net_profit", "win_rate", "sample_size"):
+        assert closed[name] == pytest.approx(demo.result["in_sample"][name], rel=1e-12)
     ranked = plateau(surface.metrics["score"].astype(float).ravel(), SMALL_SHAPE)
     assert ranked.reshape(SMALL_SHAPE)[at] == pytest.approx(np.nanmax(ranked), rel=1e-6)
 

@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine import METRICS, TRADE, Costs, RiskLimits, Window, annualised, choose, metrics_of
+from gpu_engine import (
+    METRICS,
+    TRADE,
+    Costs,
+    RiskLimits,
+    Window,
+    annualised,
+    choose,
+    marked_metrics,
+    metrics_of,
+)
 from pipeline.config import WalkForward
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchResult, SearchSettings, search
@@ -19,6 +29,7 @@ from pipeline.validation.windows import Split, final_window, splits, whole_days
 from support.agreement import assert_same_metrics
 from support.coarse import coarse_candles
 from support.parameters import DEPTH, STOP
+from support.repricing import repriced
 from support.spaces import assert_identical, small_space
 from support.validation import LUCK
 
@@ -84,8 +95,11 @@ def test_winner_is_measured_on_both_parts(run):
 
 def test_out_of_sample_series_is_the_tests_stitched(run, candles):
     evaluator, result = run
-    parts = [evaluator.daily_returns(w.search.point, w.split.test) for w in result.windows]
-    np.testing.assert_array_equal(result.daily, np.concatenate(parts))
+    parts = [(w.search.point, w.split.test) for w in result.windows]
+    closed = [evaluator.daily_returns(*part) for part in parts]
+    np.testing.assert_array_equal(result.closed_daily, np.concatenate(closed))
+    marked = [evaluator.marked_returns(*part) for part in parts]
+    np.testing.assert_array_equal(result.daily, np.concatenate(marked))
     first = candles.day[result.windows[0].split.test.start]
     np.testing.assert_array_equal(result.day, first + np.arange(8))
 
@@ -99,7 +113,25 @@ def test_metrics_of_the_series_are_the_product_of_the_windows(run):
     )
     assert result.metrics["n_days"] == len(result.daily) == 8
     assert result.metrics["sample_size"] == len(result.trades) > 10
-    assert_same_metrics(result.metrics, metrics_of(FRACTION * result.trades["ret"], result.daily))
+    returns = FRACTION * result.trades["ret"]
+    assert_same_metrics(result.metrics, marked_metrics(returns, result.daily))
+    assert_same_metrics(result.closed_metrics, metrics_of(returns, result.closed_daily))
+    assert np.prod(1.0 + result.daily) == pytest.approx(np.prod(growth), rel=1e-12)
+
+
+def test_marked_series_is_the_account_at_every_close(run, candles):
+    """The OOS series against an account kept bar by bar, window after window."""
+    evaluator, result = run
+    equity: list[float] = []
+    for window in result.windows:
+        test = window.split.test
+        own = result.trades[
+            (result.trades["entry_bar"] >= test.start) & (result.trades["exit_bar"] < test.end)
+        ]
+        before = equity[-1] if equity else 1.0
+        ends = repriced(candles, own, test, evaluator.costs, FRACTION)
+        equity += [before * end for end in ends]
+    np.testing.assert_allclose(np.cumprod(1.0 + result.daily), equity, rtol=1e-12)
 
 
 def test_trades_lie_in_their_test_parts(run):
@@ -137,6 +169,7 @@ def test_a_window_without_a_winner_gives_days_of_zero(interrupted):
 def test_no_winner_anywhere_is_a_series_of_zeros(candles):
     _, result = validated(candles, replace(SETTINGS, min_trades=10_000))
     np.testing.assert_array_equal(result.daily, np.zeros(8))
+    np.testing.assert_array_equal(result.closed_daily, np.zeros(8))
     assert len(result.trades) == 0
     assert result.metrics["net_profit"] == 0.0
     assert result.metrics["sharpe_ratio"] == 0.0
@@ -168,7 +201,14 @@ def made(in_sample, out_of_sample, days=60, points=None):
     final = SearchResult(window, 1, 0, None, None, None)
     daily = np.zeros(days)
     return Validation(
-        tuple(windows), daily, np.arange(days), np.zeros(0, TRADE), out_of_sample, final
+        windows=tuple(windows),
+        daily=daily,
+        closed_daily=daily,
+        day=np.arange(days),
+        trades=np.zeros(0, TRADE),
+        metrics=out_of_sample,
+        closed_metrics=out_of_sample,
+        final=final,
     )
 
 
