@@ -25,8 +25,20 @@ from pipeline.results.records import Configuration
 from pipeline.validation.stages import STAGE_SIZE, Stage
 
 SCHEMA_FILE = "configuration_v3.schema.json"
-#: Statistics that a row keeps beside those of the document.
-_OF_THE_ROW_ALONE = ("parameter_spread", "whole_history", "closed")
+#: Statistics that a row keeps beside those of the document; the last is of an earlier build.
+_OF_THE_ROW_ALONE = {
+    "parameter_spread",
+    "parameter_choices",
+    "whole_history",
+    "closed",
+    "hold",
+    "sides",
+    "costs",
+    "years",
+    "trades_needed",
+    "earlier_searches",
+    "is_overfit",
+}
 _MONTH = timedelta(days=365.2425 / 12)
 
 
@@ -147,9 +159,16 @@ def after_live_orders(
 def _at_stage(
     document: Mapping[str, Any], stage: Stage, section: str, values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Move a document to a stage, with the position that it may trade there; change a section."""
+    """Move a document to a stage, with the position that it may trade there; change a section.
+
+    The document of an earlier build gets today's statistics: null is what it did not know.
+    """
     size = STAGE_SIZE[stage]
     allocation = {"max_position_size": size, "current_allocation": size}
+    tested = _unknown(v3.StatisticalValidation) | _named(
+        v3.StatisticalValidation, document["statistical_validation"]
+    )
+    document = {**document, "statistical_validation": tested}
     changed = {
         **document,
         "status": stage,
@@ -213,6 +232,7 @@ def _performance(metrics: Mapping[str, Any], trades: Trades, costs: CostsConfig)
 def _validation(metrics: Mapping[str, Any], returns: Float, trades: Trades) -> dict[str, Any]:
     return {
         "sharpe_ratio": metrics["sharpe_ratio"],
+        "max_drawdown": metrics["max_drawdown"],
         "calmar_ratio": metrics["calmar_ratio"],
         "sortino_ratio": metrics["sortino_ratio"],
         "drawdown_duration": performance.drawdown_duration(returns),

@@ -94,12 +94,24 @@ class StatisticalValidation(Section):
     """The out-of-sample series under test; ratios are annualised with 365 days."""
 
     sharpe_ratio: float
+    sharpe_interval: Band | None
+    """Two-sided 95 % interval of the Sharpe ratio."""
     calmar_ratio: Number
     """Null where it is undefined: nothing was lost, or it is too large for a number."""
     sortino_ratio: Number
     """Null where no day lost."""
     p_value: Fraction
     z_score: Number
+    beta: Number
+    """Of the daily returns, against buying and holding on the same days."""
+    alpha: Number
+    """Return a year that holding the market does not explain."""
+    alpha_p: Fraction
+    """Chance of such an alpha without one, one-sided."""
+    excess_net_profit: Number
+    """Net profit less that of buying and holding."""
+    time_in_market: Fraction
+    """Share of the time with a position."""
     reality_check_p: Fraction
     surrogate_p: Fraction
     fdr_q_value: Fraction
@@ -108,12 +120,13 @@ class StatisticalValidation(Section):
     pbo: Fraction
     p_oos_loss: Fraction
     oos_slope: Number
-    is_overfit: Flag
     walk_forward_efficiency: Number
     monte_carlo_var: Number
     """95 % value at risk of the net profit over 30 days."""
     monte_carlo_drawdown: Number
-    """95 % drawdown of the same paths."""
+    """95 % drawdown over 30 days, of paths without a drift."""
+    max_drawdown: Number
+    """What the whole series drew down."""
     ambiguous_exit_share: Fraction
     """Share of trades whose exit bar touched both stop and target."""
     net_profit_target_first: Number

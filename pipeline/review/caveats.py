@@ -123,26 +123,8 @@ def _overfitting(statistics: Mapping[str, Any]) -> Iterator[str]:
             f" {number(loss)} that the chosen combination loses out of sample: the first alone is"
             " low whenever most combinations are hopeless, and one history's value is very noisy."
         )
-    yield from _promise(statistics)
-
-
-def _promise(statistics: Mapping[str, Any]) -> Iterator[str]:
-    """Say what became of what the windows' searches promised."""
-    is_overfit = statistics.get("is_overfit")
-    meaning = {
-        True: "Out of sample the Sharpe ratio is below half of what the windows' winners promised"
-        " (is_overfit). A warning, not a verdict: the best of a large search flatters itself, so"
-        " true edges trip it too.",
-        False: "Out of sample the Sharpe ratio kept at least half of what the windows' winners"
-        " promised (is_overfit is false), which is no proof that it is not luck.",
-        None: "The windows' winners promised nothing in sample, so there is no promise to hold the"
-        " outcome against (is_overfit is undefined).",
-    }
-    yield meaning[is_overfit]
-    efficiency = statistics.get("walk_forward_efficiency")
-    if is_overfit is not None and efficiency is not None:
-        kept = share(efficiency)
-        yield f"Walk-forward efficiency: {kept} of the promised net profit a year came."
+    if (kept := statistics.get("walk_forward_efficiency")) is not None:
+        yield f"Walk-forward efficiency: {share(kept)} of the promised net profit a year came."
 
 
 def _stability(configuration: Configuration) -> Iterator[str]:

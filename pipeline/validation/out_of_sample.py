@@ -1,6 +1,6 @@
 """Compute the statistics of the out-of-sample days and their trades (validation rules §3)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +38,6 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
         "p_value": test.p_value,
         "z_score": test.z_score,
         "closed": {n: float(validation.closed_metrics[n]) for n in CLOSED},
-        "is_overfit": is_overfit(validation),
         "walk_forward_efficiency": walk_forward_efficiency(validation),
         "stability_score": validation.final.stability_score,
         "monte_carlo_var": bands.value_at_risk,
@@ -48,29 +47,17 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
     }
 
 
-def is_overfit(validation: Validation) -> bool | None:
-    """OOS Sharpe below half the winners' mean in-sample Sharpe; None when that is not positive."""
-    promised = _mean(validation, lambda metrics: float(metrics["sharpe_ratio"]))
-    if promised is None:
-        return None
-    return float(validation.metrics["sharpe_ratio"]) < 0.5 * promised
-
-
 def walk_forward_efficiency(validation: Validation) -> float | None:
     """Annualised OOS over mean annualised in-sample net profit; None when that is not positive."""
-    promised = _mean(
-        validation, lambda metrics: annualised(float(metrics["net_profit"]), int(metrics["n_days"]))
-    )
-    if promised is None:
+    promises = [
+        annualised(float(w.in_sample["net_profit"]), int(w.in_sample["n_days"]))
+        for w in validation.windows
+        if w.in_sample is not None
+    ]
+    promised = float(np.mean(promises)) if promises else 0.0
+    if promised <= 0.0:
         return None
     return annualised(float(validation.metrics["net_profit"]), len(validation.daily)) / promised
-
-
-def _mean(validation: Validation, figure: Callable[[Any], float]) -> float | None:
-    """Mean of an in-sample figure over the windows' winners, where it is positive."""
-    values = [figure(w.in_sample) for w in validation.windows if w.in_sample is not None]
-    mean = float(np.mean(values)) if values else 0.0
-    return mean if mean > 0.0 else None
 
 
 def parameter_spread(

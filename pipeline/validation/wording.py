@@ -44,7 +44,6 @@ MEANINGS = {
     "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
     "pbo": "probability that the best in sample is below the median out of sample",
     "p_oos_loss": "probability that it loses there; read both together",
-    "is_overfit": "out-of-sample Sharpe below half of what the windows promised",
     "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
     "stability_score": "share of the winner's neighbours with a positive score",
     "monte_carlo_var": "loss over 30 days that 95 % of drift-free paths stay within",

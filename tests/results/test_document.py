@@ -34,7 +34,8 @@ FIELDS = {
     "statistical_validation": "sharpe_ratio calmar_ratio sortino_ratio p_value z_score"
     " monte_carlo_var stability_score drawdown_duration trade_clustering rolling_30d_sharpe"
     " lifetime_sharpe_ratio reality_check_p surrogate_p fdr_q_value deflated_sharpe_ratio pbo"
-    " p_oos_loss oos_slope is_overfit walk_forward_efficiency",
+    " p_oos_loss oos_slope sharpe_interval excess_net_profit beta alpha alpha_p time_in_market"
+    " max_drawdown walk_forward_efficiency",
     "execution_metrics": "fill_rate partial_fill_rate time_to_fill_ms slippage_vs_mid_bps"
     " adverse_selection_score post_trade_drift_1m post_trade_drift_5m rejection_rate",
     "ensemble_regime_classification": "regime_models final_regime_probability"
@@ -100,6 +101,13 @@ def test_a_restaged_document_changes_in_stage_sizes_and_health_alone(
     same = set(document) - {"status", "risk_allocation", "pattern_health"}
     assert {name: changed[name] for name in same} == {name: document[name] for name in same}
     assert document["status"] == "VALIDATION"
+
+
+def test_the_document_of_an_earlier_build_is_restaged_too(document: dict[str, Any]) -> None:
+    tested = {n: v for n, v in document["statistical_validation"].items() if n != "alpha_p"}
+    earlier = {**document, "statistical_validation": tested | {"is_overfit": True}}
+    changed = after_monitoring(earlier, "PAPER", {}, None)
+    assert changed["statistical_validation"] == document["statistical_validation"]
 
 
 def test_what_candles_cannot_know_is_null(document: dict[str, Any]) -> None:
@@ -218,7 +226,7 @@ def test_models_and_schema_refuse_a_spoilt_section(
         ("performance", "sample_size", "2"),
         ("performance", "NET_PROFIT", None),
         ("statistical_validation", "deflated_sharpe_ratio", {"low": 0.1}),
-        ("statistical_validation", "is_overfit", "yes"),
+        ("statistical_validation", "alpha_p", 1.5),
         ("metadata", "seed", 1.5),
         ("risk_allocation", "direction", "sideways"),
         ("risk_allocation", "max_position_size", 2),

@@ -291,14 +291,6 @@ def test_the_deflated_sharpe_ratio_is_a_band():
     assert "winner: 0.1 to 0.93, by whether" in found
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(True, "A warning, not a verdict"), (False, "no proof"), (None, "is_overfit is undefined")],
-)
-def test_is_overfit_in_words(value, words):
-    assert words in caveat("is_overfit", is_overfit=value)
-
-
 def test_parameters_that_moved_over_the_windows():
     spread = {
         DEPTH: {"min": 0.0005, "median": 0.001, "max": 0.002},
@@ -354,9 +346,9 @@ def test_surrogates_are_counted(p, drawn, words):
 
 
 def test_without_a_promise_there_is_no_efficiency():
-    told = {"is_overfit": None, "walk_forward_efficiency": -10.529}
+    told = {"walk_forward_efficiency": None}
     assert "Walk-forward" not in " ".join(explain(configuration(statistics=told)).caveats)
-    found = caveat("Walk-forward", **told | {"is_overfit": True, "walk_forward_efficiency": 0.4})
+    found = caveat("Walk-forward", walk_forward_efficiency=0.4)
     assert found == "Walk-forward efficiency: 40.0 % of the promised net profit a year came."
 
 

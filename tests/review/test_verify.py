@@ -140,7 +140,7 @@ def test_a_changed_figure_of_the_row(fading, column, path, value, what):
     ("column", "path", "value", "what"),
     [
         ("statistics", "$.reality_check_p", 0.5, "gates[8].value: stored "),
-        ("statistics", "$.is_overfit", 5, "the artifacts cannot be understood: 1 validation error"),
+        ("statistics", "$.pbo", 5, "the artifacts cannot be understood: 1 validation error"),
         ("statistics", "$.stability_score", 0.123, "document.statistical_validation.stability_s"),
         ("gates", "$[3].passed", 5, "gates[3].passed: stored 5, now True"),
         ("gates", "$[9].threshold", 0.5, "gates[9].threshold: stored 0.5, now 0.05"),

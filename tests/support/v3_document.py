@@ -36,7 +36,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
         "in_sample": METRIC_VALUES | {"net_profit": 0.5, "profit_factor": None},
         "out_of_sample": METRIC_VALUES
         | {"net_profit": 0.2, "win_rate": 0.6, "avg_win": 0.02, "avg_loss": -0.01},
-        "statistics": {"p_value": 0.03, "z_score": 1.88, "is_overfit": None, "whole_history": {}},
+        "statistics": {"p_value": 0.03, "z_score": 1.88, "whole_history": {}},
         "gates": [],
         "circuit_breakers": {},
         "provenance": {

@@ -27,7 +27,6 @@ class Tables(Console):
         ("stability_score", 0.948, "94.8%"),
         ("reality_check_p", 0.000999, "0.000999"),
         ("walk_forward_efficiency", 0.4, "0.4"),
-        ("is_overfit", True, "yes"),
         ("pbo", None, "undefined"),
     ],
 )
