@@ -72,14 +72,35 @@ def metrics_of(returns: Float, daily: Float) -> Any:
     return result[()]
 
 
+def deviation_of(daily: Float) -> Float:
+    """Compute the standard deviation (ddof 1) of daily returns (fills rules §10.1).
+
+    Every statistic asks here whether a series has a deviation: one that has passes ``> 0``.
+
+    Parameters
+    ----------
+    daily : float array of shape (..., D)
+
+    Returns
+    -------
+    float64 array of shape (...)
+        0 for equal days, up to what rounding leaves of them, and for D < 2. NaN where a return is
+        not finite, or too large to be squared.
+    """
+    if daily.shape[-1] < 2:
+        return np.zeros(daily.shape[:-1])
+    with np.errstate(invalid="ignore", over="ignore"):
+        deviation = daily.std(axis=-1, ddof=1, dtype=np.float64)
+    none = deviation <= NO_DEVIATION * np.abs(daily).max(axis=-1)
+    return np.where(none, 0.0, np.where(np.isfinite(deviation), deviation, np.nan))
+
+
 def _ratios(daily: Float) -> tuple[float, float]:
     """Compute Sharpe and Sortino ratio of daily returns; Sortino is NaN when no day lost."""
-    days = len(daily)
-    mean, largest = float(daily.mean()), float(np.abs(daily).max())
-    deviation = float(daily.std(ddof=1)) if days >= 2 else 0.0
-    downside = float(np.sqrt((np.minimum(daily, 0.0) ** 2).mean())) if days >= 2 else 0.0
-    year, least = np.sqrt(DAYS_PER_YEAR), NO_DEVIATION * largest
-    sharpe = mean / deviation * year if deviation > least else 0.0
+    mean, deviation = float(daily.mean()), float(deviation_of(daily))
+    downside = float(np.sqrt((np.minimum(daily, 0.0) ** 2).mean())) if len(daily) >= 2 else 0.0
+    year, least = np.sqrt(DAYS_PER_YEAR), NO_DEVIATION * float(np.abs(daily).max())
+    sharpe = mean / deviation * year if deviation > 0.0 else 0.0
     sortino = mean / downside * year if downside > least else 0.0
     return sharpe, sortino if (daily < 0.0).any() else np.nan
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import Float, Int32
+from gpu_engine import Float, Int32, deviation_of
 
 #: Mean block lengths that are used, days (validation rules §4.4).
 SHORTEST_BLOCK, LONGEST_BLOCK = 1.0, 20.0
@@ -56,11 +56,11 @@ def mean_block(series: Float) -> float:
     Returns
     -------
     float
-        1, which is a bootstrap of single days, where the rule has no answer: a constant series, one
-        with a NaN, or fewer than 8 days.
+        1, which is a bootstrap of single days, where the rule has no answer: a series without
+        deviation (fills rules §10.1), with a return that is not finite, or of fewer than 8 days.
     """
     n = len(series)
-    if n < FEWEST_DAYS or np.ptp(series) == 0.0 or np.isnan(series).any():
+    if n < FEWEST_DAYS or not deviation_of(series) > 0.0:
         return SHORTEST_BLOCK
     centred = series - series.mean()
     run = max(5, int(np.log10(n)))  # so many insignificant lags in a row end the correlation
@@ -162,10 +162,11 @@ def zero_drift_bands(
     -------
     Bands
         The value at risk is 0 where even the 5 % quantile of the net profit is no loss; the
-        drawdown counts from the start of a path at 1. Both None without variance or for T < 2.
+        drawdown counts from the start of a path at 1. Both None without deviation (fills rules
+        §10.1), for T < 2, and where a return is not finite.
     """
     n_days = len(daily)
-    if n_days < 2 or np.ptp(daily) == 0.0:
+    if not deviation_of(daily) > 0.0:
         return Bands(None, None)
     days = stationary_indices(n_days, horizon, n_paths, mean_block(daily), rng)
     growth = np.maximum(1.0 + (daily - daily.mean()), 0.0)  # an account cannot fall below nothing

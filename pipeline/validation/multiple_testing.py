@@ -21,7 +21,7 @@ def adjusted(p: Sequence[float | None] | NDArray[np.float64], method: Method) ->
     Parameters
     ----------
     p : sequence of shape (M,)
-        P-values; None or NaN where a market has none.
+        P-values; None, NaN or infinite where a market has none.
     method : {"bh", "by", "holm"}
 
     Returns
@@ -30,7 +30,8 @@ def adjusted(p: Sequence[float | None] | NDArray[np.float64], method: Method) ->
         NaN where ``p`` is undefined; such a market does not count as a test.
     """
     values = np.array(p, dtype=np.float64)  # None becomes NaN
-    defined = ~np.isnan(values)
+    defined = np.isfinite(values)
+    values[~defined] = np.nan
     if defined.any():
         values[defined] = _adjusted(values[defined], method)
     return values

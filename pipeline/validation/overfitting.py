@@ -18,14 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import Float, Int64
+from gpu_engine import Float, Int64, deviation_of
 
 #: Sharpe ratios worked on at once, splits by columns: 256 KB stay in the cache, and products so
 #: small stay on one thread (on busy cores the threads of BLAS wait for each other, up to tenfold).
 CELLS = 1 << 15
 #: Columns of a matrix that are looked through for duplicates at once.
 PART = 4096
-#: A variance at or below this share of the second moment is rounding: the column is flat.
+#: A variance of a half at or below this share of its second moment is rounding: the column is flat
+#: there. Sums of squares do not see less; a column without any deviation leaves before (`add`).
 FLAT = 1e-12
 #: Sharpe ratios this close are equal: sums taken in another order differ by as much.
 TIE = 1e-12
@@ -111,14 +112,18 @@ class BlockSums:
     def add(self, returns: NDArray[Any]) -> None:
         """Take daily returns of some columns, shape (n, T), of any float dtype: rows are columns.
 
-        A series that was there before ties with itself and pulls the probability to one half: to
-        leave it out is up to the caller.
+        A series without deviation (fills rules §10.1) and one with a return that is not finite are
+        in no split. A series that was there before ties with itself and pulls the probability to
+        one half: to leave it out is up to the caller.
         """
         sums, squares = np.empty((2, len(self._edges) - 1, len(returns)))
         for block, (start, end) in enumerate(pairwise(self._edges)):
             days = returns[:, start:end].astype(np.float64, order="C")  # the same sums for all
             days.sum(axis=1, out=sums[block])
-            np.einsum("nt,nt->n", days, days, out=squares[block])
+            with np.errstate(over="ignore"):
+                np.einsum("nt,nt->n", days, days, out=squares[block])
+        sums[:, ~(deviation_of(returns) > 0.0)] = np.nan
+        squares[np.isnan(sums)] = np.nan
         self._sums.append(sums)
         self._squares.append(squares)
 
@@ -225,7 +230,7 @@ def probability_of_backtest_overfitting(returns: NDArray[Any], n_blocks: int = 1
     -------
     Overfitting
         Undefined for fewer than two different columns, and where no split counts. A column without
-        variance on a half is not there on that half.
+        variance on a half is not there on that half; one with a return that is not finite, nowhere.
 
     Raises
     ------

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from gpu_engine import Float
+from gpu_engine import Float, deviation_of
 from pipeline.executors.share import cores
 from pipeline.validation.bootstrap import resample_counts, stationary_indices
 
@@ -39,13 +39,15 @@ class RealityCheck:
     Attributes
     ----------
     p_value : float or None
-        ``(1 + #{maximum >= statistic}) / (B + 1)``; None where there was nothing to test.
+        ``(1 + #{maximum >= statistic}) / (B + 1)``; None where there was nothing to test. A
+        resample in which no column varies has no maximum, and counts as one that reached it.
     statistic : float or None
         Largest Sharpe ratio over the columns, per observation.
     maxima : float64 array of shape (B,)
-        Largest ``SR* - SR`` of every resample: the distribution of the best of luck.
+        Largest ``SR* - SR`` of every resample: the distribution of the best of luck; -inf where it
+        has none.
     n_columns : int
-        Columns with variance: those that were tested.
+        Columns with a deviation (fills rules §10.1) and finite returns: those that were tested.
     mean_block : float
         Mean block length of the resamples, observations.
     """
@@ -103,7 +105,10 @@ class MaxSharpe:
         self._limit.restore_original_limits()
 
     def add(self, returns: NDArray[Any]) -> None:
-        """Take daily returns of some combinations, (n, T); those without variance drop out."""
+        """Take daily returns of some combinations, (n, T).
+
+        Those without deviation (fills rules §10.1) or with a return that is not finite drop out.
+        """
         taken = 0
         while taken < len(returns):
             some = returns[taken : taken + COLUMNS - self._n_waiting]
@@ -120,8 +125,8 @@ class MaxSharpe:
         maxima = self._maxima.astype(np.float64)
         if not self._n_columns:
             return RealityCheck(None, None, maxima[:0], 0, self._mean_block)
-        reached = int(np.count_nonzero(maxima >= self._statistic))
-        p_value = (1 + reached) / (len(maxima) + 1)
+        reached = np.count_nonzero((maxima >= self._statistic) | np.isneginf(maxima))
+        p_value = (1 + int(reached)) / (len(maxima) + 1)
         return RealityCheck(p_value, self._statistic, maxima, self._n_columns, self._mean_block)
 
     def _work(self) -> None:
@@ -156,12 +161,14 @@ def _best_of_luck(series: Float, weights: Any, xp: Any) -> _Chunk:
     then a small number near the column's own, not a difference of large ones.
     """
     n_days = series.shape[1]
-    varies = (series != series[:, :1]).any(axis=1)
+    deviation = deviation_of(series)
+    varies = deviation > 0.0
+    series[~varies] = 0.0
     average = series.mean(axis=1)
     series -= average[:, None]
-    deviation = np.sqrt(np.einsum("nt,nt->n", series, series) / (n_days - 1))
-    series /= np.where(varies, deviation, np.inf)[:, None]  # a flat column becomes zeros
-    sharpe = np.divide(average, deviation, out=np.zeros_like(average), where=varies)
+    deviation[~varies] = 1.0
+    series /= deviation[:, None]
+    sharpe = average / deviation
 
     columns, own = xp.asarray(series.astype(np.float32)).T, xp.asarray(sharpe.astype(np.float32))
     mean = weights @ columns

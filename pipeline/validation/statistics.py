@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from gpu_engine import Float
+from gpu_engine import Float, deviation_of
 from pipeline.validation.overfitting import (
     probability_of_backtest_overfitting as probability_of_backtest_overfitting,
 )
@@ -49,14 +49,15 @@ def moments(daily: Float) -> Moments:
     Returns
     -------
     Moments
-        All NaN without variance or for T < 2.
+        All NaN without deviation (fills rules §10.1), for T < 2, and where a return is not finite.
     """
-    if len(daily) < 2 or np.ptp(daily) == 0.0:
+    deviation = float(deviation_of(daily))
+    if not deviation > 0.0:
         return Moments(math.nan, math.nan, math.nan)
     centred = daily - daily.mean()
     variance = float((centred**2).mean())
     return Moments(
-        sharpe=float(daily.mean() / daily.std(ddof=1)),
+        sharpe=float(daily.mean()) / deviation,
         skew=float((centred**3).mean()) / variance**1.5,
         kurtosis=float((centred**4).mean()) / variance**2,
     )
@@ -72,7 +73,7 @@ def sharpe_test(daily: Float) -> SharpeTest:
     Returns
     -------
     SharpeTest
-        Undefined (None, None) without variance or for T < 2; an undefined p fails every gate.
+        Undefined (None, None) where `moments` are; an undefined p fails every gate.
     """
     sharpe, skew, kurtosis = moments(daily)
     z = _z_score(sharpe, len(daily), skew, kurtosis, 0.0)

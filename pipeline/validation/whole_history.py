@@ -92,10 +92,14 @@ class WholeHistory:
         return self.evaluator.daily_of(points, self.window)
 
     def _active(self, daily: Float) -> Bool:
-        """Whether each series has enough days with an exit: a net return of exactly 0 is none."""
+        """Whether each series has enough days with an exit: a net return of exactly 0 is none.
+
+        One with a return that is not finite is left out.
+        """
         needed = max(MIN_ACTIVE_DAYS, self.n_days / ACTIVE_SHARE)
-        enough: Bool = np.count_nonzero(daily, axis=1) >= needed
-        return enough
+        active: Bool = np.count_nonzero(daily, axis=1) >= needed
+        active &= np.isfinite(daily).all(axis=1)
+        return active
 
 
 def search_whole_history(

@@ -71,6 +71,33 @@ def test_the_best_active_has_the_largest_sharpe_of_the_columns():
     assert found.best >= ratios.max() * np.sqrt(365) - 1e-9
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_returns_that_are_no_numbers_leave_their_combination_out(monkeypatch, value):
+    found = searched(market())
+    clean = np.concatenate(list(found.columns(64, lambda n: None)))
+    best = found.best_active()
+    second = np.delete(clean, [row.tobytes() == best.tobytes() for row in clean], axis=0)
+    of_engine = type(found.evaluator).daily_of, type(found.evaluator).stream_daily
+
+    def spoiled(daily):
+        daily = daily.copy()
+        daily[(daily == best).all(axis=1), 5] = value
+        return daily
+
+    def daily_of(self, points, window):
+        return spoiled(of_engine[0](self, points, window))
+
+    def stream_daily(self, window, block, mask):
+        for index, daily in of_engine[1](self, window, block, mask):
+            yield index, spoiled(daily)
+
+    monkeypatch.setattr(type(found.evaluator), "daily_of", daily_of)
+    monkeypatch.setattr(type(found.evaluator), "stream_daily", stream_daily)
+    assert np.concatenate(list(found.columns(64, lambda n: None))).tobytes() == second.tobytes()
+    ratios = second.mean(1) / second.std(1, ddof=1)
+    assert found.best_active().tobytes() == second[np.argmax(ratios)].tobytes()
+
+
 def test_a_method_brings_what_it_asked_whatever_it_was_after():
     evaluator = market(continuous=True)
     random = replace(SETTINGS, method="random", budget=12, selection="peak")
