@@ -13,15 +13,17 @@ class LuckTests(Section):
     """How much of the evidence against luck is gathered (validation rules §3 to §5).
 
     ``evidence=deciding`` leaves the stage of the configuration as it is; what is only reported is
-    missing. At least 20 surrogates: the smallest p of 19 is 0.05, which passes no gate.
+    missing. At least 20 surrogates: the smallest p of 19 is 0.05, which passes no gate. Without a
+    count there are 99; a sweep asks for as many as its correction needs (validation rules §5.6).
     """
 
     evidence: Literal["full", "deciding"] = Field(
         description="against luck; deciding: only what can change the stage"
     )
     resamples: int = Field(ge=99, le=100_000, description="of the reality check over all scores")
-    surrogates: bool = Field(description="true: also search candles without an edge (minutes)")
-    surrogate_count: int = Field(ge=20, le=1_000_000, description="searches of each kind, at most")
+    surrogate_count: Annotated[int, Field(ge=20, le=1_000_000)] | None = Field(
+        description="searches of candles without an edge, of each kind, at most; null: 99"
+    )
     memory_gb: float = Field(gt=0, description="for daily returns that are held at a time")
 
 

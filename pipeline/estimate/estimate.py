@@ -20,7 +20,6 @@ from pipeline.search import SCORES_PER_PASS, SURFACE_METRICS, Space
 from pipeline.search.backends import named_backend, workers
 from pipeline.search.split import FEW
 from pipeline.validation.luck import COPIES, MOST_HELD
-from pipeline.validation.surrogates import KINDS
 from pipeline.validation.windows import Days, final_window, splits
 
 #: Bytes of a candle, and how often a run holds it: as read, made regular, its indicators.
@@ -129,8 +128,9 @@ class Work:
     def seconds(self, speed: Speed) -> float:
         """Seconds from candles in memory to the verdict, to within a small factor.
 
-        With ``evidence=deciding`` the tests against luck are left out: they are made only for
-        what would be MATURE if they passed.
+        With ``evidence=deciding`` the reality check is left out: it is made only for what would be
+        MATURE if it passed. So are surrogates, which are made only where all other gates of
+        VALIDATION hold.
         """
         searched = self.budget * self.history.searched_days
         at_once = self._at_once(speed)
@@ -139,10 +139,6 @@ class Work:
             searched += self.grid.size * self.history.final_days
         if self._has_evidence:
             searched += self._candidates * self.history.days
-            if self.config.validation.surrogates:
-                drawn = len(KINDS) * self.config.validation.surrogate_count
-                searched += drawn * self._candidates * self.history.days
-                tables += drawn * self._tables
         seconds = searched * speed.search + tables * self.history.bars * speed.table
         return seconds + self.history.searches * self._proposals() / at_once + self._luck()
 

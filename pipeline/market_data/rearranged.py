@@ -2,7 +2,7 @@
 
 Candles are taken apart into log differences within each bar (the last close to the open, and the
 open to high, low and close) and its volume; these are rearranged, and prices are rebuilt from the
-first open (validation rules §5.2). ``permuted`` destroys what follows on what and keeps the
+first open (validation rules §5.3). ``permuted`` destroys what follows on what and keeps the
 distribution of bars; ``sign_flipped`` and ``bar_flipped`` keep volume, range and volatility where
 they were and destroy the direction, of each day or of each bar.
 """
@@ -15,7 +15,7 @@ from gpu_engine import Bool, Candles, Float, Int64
 
 
 def permuted(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles of the same bars in random order; bar 0 stays first (validation rules §5.2).
+    """Draw candles of the same bars in random order; bar 0 stays first (validation rules §5.3).
 
     Everything of a bar travels with it: its gap to the close before it, its shape, its volume,
     and whether it was filled. Sums do not depend on their order, so the last close stays as well,
@@ -34,7 +34,7 @@ def permuted(candles: Candles, rng: np.random.Generator) -> Candles:
 
 
 def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles in which each UTC day is mirrored or not, by a coin (validation rules §5.3).
+    """Draw candles in which each UTC day is mirrored or not, by a coin (validation rules §5.5).
 
     All bars of a mirrored day change sign, the gap into each bar included, and swap their extremes:
     the new open-to-high is minus the old open-to-low. Volumes, filled bars and the size of every
@@ -53,7 +53,7 @@ def sign_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
 
 
 def bar_flipped(candles: Candles, rng: np.random.Generator) -> Candles:
-    """Draw candles in which each bar is mirrored or not, by a coin (validation rules §5.2).
+    """Draw candles in which each bar is mirrored or not, by a coin (validation rules §5.3).
 
     As `sign_flipped`, bar by bar: what follows on what is destroyed within the day as well, volumes
     and the size of every move stay where they were.

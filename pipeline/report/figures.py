@@ -194,7 +194,7 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
     """
     samples = {"bootstrap of the search": null.maxima} if len(null.maxima) else {}
     samples |= {f"{kind} candles": best for kind, best in null.surrogates.items()}
-    marks = {"found": null.observed, "best of the surrogates' search": null.best}
+    marks = {"found": null.observed, "best 1 % of the search": null.best}
     marked = {name: value for name, value in marks.items() if value is not None}
     finite = [sample[np.isfinite(sample)] for sample in samples.values()]
     edges = np.histogram_bin_edges(np.concatenate([*finite, [*marked.values()]]), _BINS)

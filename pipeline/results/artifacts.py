@@ -92,10 +92,10 @@ class NullDistribution:
     maxima : float64 array of shape (B,)
         Largest ``SR* - SR`` of every bootstrap resample; empty where nothing was tested.
     best : float or None
-        Best admissible Sharpe ratio of the whole-history search, which surrogates are held against;
-        None when they were not asked for.
+        What surrogates are held against: the mean Sharpe ratio of the best 1 % of the whole-history
+        search (validation rules §5.2); None where they were not drawn.
     surrogates : mapping of str to float64 array
-        By kind, every surrogate's best Sharpe ratio in the order drawn, -inf for none.
+        By kind, the same of every surrogate in the order drawn, -inf for none.
     """
 
     observed: float | None

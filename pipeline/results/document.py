@@ -22,23 +22,9 @@ from pipeline.results import performance
 from pipeline.results.jsonable import jsonable
 from pipeline.results.performance import Trades
 from pipeline.results.records import Configuration
-from pipeline.validation.stages import STAGE_SIZE, Stage
+from pipeline.validation.stages import Stage
 
 SCHEMA_FILE = "configuration_v3.schema.json"
-#: Statistics that a row keeps beside those of the document; the last is of an earlier build.
-_OF_THE_ROW_ALONE = {
-    "parameter_spread",
-    "parameter_choices",
-    "whole_history",
-    "closed",
-    "hold",
-    "sides",
-    "costs",
-    "years",
-    "trades_needed",
-    "earlier_searches",
-    "is_overfit",
-}
 _MONTH = timedelta(days=365.2425 / 12)
 
 
@@ -97,7 +83,7 @@ def build_document(
         "parameters": configuration.parameters,
         "performance": _performance(metrics, trades, costs),
         "statistical_validation": _unknown(v3.StatisticalValidation)
-        | {n: v for n, v in configuration.statistics.items() if n not in _OF_THE_ROW_ALONE}
+        | _named(v3.StatisticalValidation, configuration.statistics)
         | _validation(metrics, daily, trades),
         "in_sample": configuration.in_sample,
         "execution_metrics": _unknown(v3.ExecutionMetrics),
@@ -105,7 +91,8 @@ def build_document(
         | {"final_regime_probability": _unknown(v3.RegimeProbability)},
         "alternative_data_signals": _unknown(v3.AlternativeDataSignals),
         "adversarial_analysis": _unknown(v3.AdversarialAnalysis),
-        "risk_allocation": _unknown(v3.RiskAllocation) | _allocation(stage, risk, metrics, daily),
+        "risk_allocation": _unknown(v3.RiskAllocation)
+        | _allocation(configuration.position_size, risk, metrics, daily),
         "market_microstructure": _unknown(v3.MarketMicrostructure)
         | {"avg_spread_bps": avg_spread_bps, "taker_fee": costs.fee_rate},
         "pattern_health": _unknown(v3.PatternHealth) | {"death_signals": {}},
@@ -138,32 +125,44 @@ def after_monitoring(
         "death_signal_count": sum(death_signals.values()),
         "performance_degradation": performance_degradation,
     }
-    return _at_stage(document, stage, "pattern_health", health)
+    # Monitoring leaves a stage or moves to one that trades nothing.
+    kept = document["risk_allocation"]["current_allocation"]
+    size = kept if stage == document["status"] else 0.0
+    return _at_stage(document, stage, size, "pattern_health", health)
 
 
-def after_sweep(document: Mapping[str, Any], stage: Stage, fdr_q_value: float) -> dict[str, Any]:
+def after_sweep(
+    document: Mapping[str, Any], stage: Stage, size: float, fdr_q_value: float
+) -> dict[str, Any]:
     """Return a stored document as judging a sweep leaves it: stage, sizes and the q-value."""
-    return _at_stage(document, stage, "statistical_validation", {"fdr_q_value": fdr_q_value})
+    values = {"fdr_q_value": fdr_q_value}
+    return _at_stage(document, stage, size, "statistical_validation", values)
 
 
 def after_live_orders(
-    document: Mapping[str, Any], stage: Stage, metrics: Mapping[str, float]
+    document: Mapping[str, Any],
+    stage: Stage,
+    size: float,
+    metrics: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return a stored document as a report of live orders leaves it: stage, sizes and ``metrics``.
 
     ``metrics`` are fields of `document_models.ExecutionMetrics`; the others stay what they were.
     """
-    return _at_stage(document, stage, "execution_metrics", metrics)
+    return _at_stage(document, stage, size, "execution_metrics", metrics)
 
 
 def _at_stage(
-    document: Mapping[str, Any], stage: Stage, section: str, values: Mapping[str, Any]
+    document: Mapping[str, Any],
+    stage: Stage,
+    size: float,
+    section: str,
+    values: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Move a document to a stage, with the position that it may trade there; change a section.
 
     The document of an earlier build gets today's statistics: null is what it did not know.
     """
-    size = STAGE_SIZE[stage]
     allocation = {"max_position_size": size, "current_allocation": size}
     tested = _unknown(v3.StatisticalValidation) | _named(
         v3.StatisticalValidation, document["statistical_validation"]
@@ -243,14 +242,14 @@ def _validation(metrics: Mapping[str, Any], returns: Float, trades: Trades) -> d
 
 
 def _allocation(
-    stage: Stage, risk: RiskConfig, metrics: Mapping[str, Any], returns: Float
+    size: float, risk: RiskConfig, metrics: Mapping[str, Any], returns: Float
 ) -> dict[str, Any]:
     return {
         "kelly_fraction": performance.kelly_fraction(
             metrics["win_rate"], metrics["avg_win"], metrics["avg_loss"], metrics["sample_size"]
         ),
-        "max_position_size": STAGE_SIZE[stage],
-        "current_allocation": STAGE_SIZE[stage],
+        "max_position_size": size,
+        "current_allocation": size,
         "var_95": performance.value_at_risk(returns),
         "cvar_95": performance.conditional_value_at_risk(returns),
         "position_fraction": risk.position_fraction,

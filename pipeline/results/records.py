@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, get_args
 
-from pipeline.validation.stages import STAGES, Stage
+from pipeline.validation.stages import STAGES, Stage, gates_from, position_size
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 
@@ -133,6 +133,17 @@ class Configuration:
     artifacts: str | None
     created_at: datetime = field(default_factory=utc_now)
     is_active: bool = False
+
+    @property
+    def judged_figures(self) -> dict[str, Any]:
+        """Figures that its gates were judged by, those of a sweep and of live orders included."""
+        known = {gate["name"]: gate["value"] for gate in self.gates}
+        return self.out_of_sample | self.statistics | known
+
+    @property
+    def position_size(self) -> float:
+        """Share of a full position that it may trade (validation rules §6.11)."""
+        return position_size(self.lifecycle_stage, gates_from(self.gates), self.synthetic)
 
 
 @dataclass(frozen=True)

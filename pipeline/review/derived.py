@@ -31,7 +31,7 @@ from pipeline.results.records import (
 from pipeline.review.live_orders import execution_metrics, gate_values
 from pipeline.strategies.registry import load_strategy
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
-from pipeline.validation.stages import Stage, judge
+from pipeline.validation.stages import Stage, gates_from, judge, position_size
 
 #: Of a float that is computed again, relative.
 TOLERANCE = 1e-9
@@ -119,6 +119,7 @@ def rebuilt_document(
         pair=market.pair,
         timeframe=market.timeframe,
         lifecycle_stage=judge_again(configuration, ())[0],
+        gates=judge_again(configuration, ())[1],
     )
     document = build_document(
         discovered,
@@ -128,19 +129,24 @@ def rebuilt_document(
         record.trades,
         average_spread_bps(candles),
     )
-    for event in events:
-        document = jsonable(_after_event(document, event))
+    for number, event in enumerate(events, start=1):
+        _, gates = judge_again(configuration, events[:number])
+        size = position_size(event.to_stage, gates_from(gates), configuration.synthetic)
+        document = jsonable(_after_event(document, event, size))
     return document
 
 
-def _after_event(document: dict[str, Any], event: ConfigurationEvent) -> dict[str, Any]:
+def _after_event(
+    document: dict[str, Any], event: ConfigurationEvent, size: float
+) -> dict[str, Any]:
     """Return a document as the event's recorder left it."""
     if event.kind == MONITOR:
         return after_monitoring(document, event.to_stage, *_health(event.figures))
     if event.kind == EXECUTION:
-        return after_live_orders(document, event.to_stage, execution_metrics(event.figures))
+        metrics = execution_metrics(event.figures)
+        return after_live_orders(document, event.to_stage, size, metrics)
     if event.kind == SWEEP:
-        return after_sweep(document, event.to_stage, event.figures["fdr_q_value"])
+        return after_sweep(document, event.to_stage, size, event.figures["fdr_q_value"])
     return document
 
 

@@ -20,7 +20,7 @@ from pipeline.results.records import (
     ceiling,
 )
 from pipeline.review.caveats import caveats
-from pipeline.validation.stages import STAGE_SIZE, Stage
+from pipeline.validation.stages import Stage
 from pipeline.validation.wording import (
     LIVE_VERDICTS,
     VERDICTS,
@@ -125,7 +125,7 @@ def explain(
         Combinations of the grid that was searched; None where it was no grid, or is not known.
     """
     stage = configuration.lifecycle_stage
-    size = STAGE_SIZE[stage]
+    size = configuration.position_size
     reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
     gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
     return Explanation(

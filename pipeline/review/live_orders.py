@@ -8,7 +8,6 @@ leaves.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from pipeline.results.database import Repository
 from pipeline.results.document import after_live_orders
@@ -19,7 +18,7 @@ from pipeline.results.records import (
     Judgement,
     cap_stage,
 )
-from pipeline.validation.stages import Gate, Stage, judge
+from pipeline.validation.stages import Gate, Stage, judge, position_size
 from pipeline.validation.wording import number
 
 GATED = ("fill_rate", "adverse_selection_score")
@@ -67,15 +66,15 @@ def execution_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
 def _judgement(
     metrics: Mapping[str, float], configuration: Configuration, events: Sequence[ConfigurationEvent]
 ) -> Judgement:
-    figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in configuration.gates}
-    reached, gates = judge(figures | gate_values(metrics))
+    reached, gates = judge(configuration.judged_figures | gate_values(metrics))
     stage = cap_stage(reached, events)
+    size = position_size(stage, gates, configuration.synthetic)
     return Judgement(
         kind=EXECUTION,
         stage=stage,
         statistics=configuration.statistics,
         gates=[gate.to_dict() for gate in gates],
-        document=after_live_orders(configuration.document, stage, execution_metrics(metrics)),
+        document=after_live_orders(configuration.document, stage, size, execution_metrics(metrics)),
         reason=_reason(metrics, gates, reached, stage),
         figures=dict(metrics),
     )

@@ -8,7 +8,6 @@ import math
 import operator
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from pipeline.results.database import Repository
 from pipeline.results.document import after_sweep
@@ -21,7 +20,7 @@ from pipeline.results.records import (
     cap_stage,
 )
 from pipeline.validation.multiple_testing import adjusted
-from pipeline.validation.stages import REQUIREMENTS, Stage, judge
+from pipeline.validation.stages import REQUIREMENTS, Stage, judge, position_size
 from pipeline.validation.wording import number, plural
 
 _LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
@@ -76,15 +75,16 @@ def _judgement(
 ) -> Judgement:
     """Judge the figures that its gates were judged by, with ``q`` among them."""
     q, tests = _largest_family(q, tests, events)
-    figures: dict[str, Any] = {gate["name"]: gate["value"] for gate in configuration.gates}
+    figures = configuration.judged_figures
     reached, gates = judge(figures | {"fdr_q_value": q})
     stage = cap_stage(reached, events)
+    size = position_size(stage, gates, configuration.synthetic)
     return Judgement(
         kind=SWEEP,
         stage=stage,
         statistics=configuration.statistics | {"fdr_q_value": q},
         gates=[gate.to_dict() for gate in gates],
-        document=after_sweep(configuration.document, stage, q),
+        document=after_sweep(configuration.document, stage, size, q),
         reason=_reason(q, tests, reached, stage),
         figures={"fdr_q_value": q, "p_value": figures["p_value"], "tests": tests},
     )

@@ -20,8 +20,15 @@ from pipeline.training.candles import load_candles
 from pipeline.training.provenance import provenance
 from pipeline.training.setup import set_up
 from pipeline.validation import out_of_sample
-from pipeline.validation.luck import Evidence, gather
-from pipeline.validation.stages import Gate, Stage, judge
+from pipeline.validation.luck import Evidence, LuckPlan, gather
+from pipeline.validation.stages import (
+    Gate,
+    Stage,
+    awaits_reality_check,
+    awaits_surrogates,
+    judge,
+)
+from pipeline.validation.surrogates import kinds_for
 from pipeline.validation.walk_forward import Validation, check_against_reference, validate
 from pipeline.validation.windows import final_window, splits, whole_days
 
@@ -119,9 +126,11 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
 
     statistics = out_of_sample.statistics(validation, evaluator, settings.seed)
     with _timed(timings, "luck"):
-        evidence = Evidence()
-        if tests.evidence == "full" or out_of_sample.luck_decides(validation, statistics):
-            evidence = gather(evaluator, days, settings, searches, tests, threads, progress)
+        figures = out_of_sample.judged_figures(validation) | statistics
+        full = tests.evidence == "full" or awaits_reality_check(figures)
+        kinds = kinds_for(evaluator.risk.direction, statistics.get("beta"))
+        luck = LuckPlan(full, kinds if awaits_surrogates(figures) else ())
+        evidence = gather(evaluator, days, settings, searches, tests, luck, threads, progress)
     statistics |= evidence.statistics
     stage, gates = judge(out_of_sample.judged_figures(validation) | statistics)
     return TrainingResult(

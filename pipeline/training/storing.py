@@ -188,13 +188,13 @@ def _summary(trained: TrainingResult) -> ScoreSummary | None:
 def _null(evidence: Evidence) -> NullDistribution | None:
     reality, year = evidence.reality_check, math.sqrt(DAYS_PER_YEAR)
     tested = reality is not None and reality.statistic is not None
-    drawn: dict[str, Float] = {kind: test.best for kind, test in evidence.surrogates.items()}
+    drawn: dict[str, Float] = {kind: test.top for kind, test in evidence.surrogates.items()}
     if not (tested or drawn):
         return None
     return NullDistribution(
         observed=evidence.search.get("best_active_sharpe_ratio"),
         maxima=reality.maxima * year if reality is not None else np.empty(0),
-        best=evidence.search["best_sharpe_ratio"] if drawn else None,
+        best=evidence.search["top_sharpe_ratio"] if drawn else None,
         surrogates=drawn,
     )
 

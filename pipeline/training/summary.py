@@ -7,7 +7,7 @@ from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.sources import MarketCandles
 from pipeline.market_data.timeframe import utc
 from pipeline.training.run import TrainingResult
-from pipeline.validation.stages import STAGE_SIZE, Gate
+from pipeline.validation.stages import Gate, position_size
 from pipeline.validation.wording import (
     FRACTIONS,
     MEANINGS,
@@ -89,7 +89,7 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
         )
         return
     console.print("Parameters: " + ", ".join(f"{k}={v}" for k, v in trained.parameters.items()))
-    size = STAGE_SIZE[trained.stage]
+    size = position_size(trained.stage, trained.gates, trained.market.synthetic)
     stage = marked(trained.stage, trained.market.synthetic)
     console.print(f"Stage: {stage} (size {size:g}): {VERDICTS[trained.stage]}.")
     console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")

@@ -1,12 +1,13 @@
 """Gather evidence for and against luck after the walk-forward (validation rules §3 to §5)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpu_engine import DAYS_PER_YEAR, Advance, Float, array_module
+from gpu_engine import DAYS_PER_YEAR, Advance, Backend, Float, array_module
 from pipeline.cli.console import Progress
 from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.search import Evaluator
@@ -22,7 +23,7 @@ from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe, RealityCheck
 from pipeline.validation.statistics import deflated_sharpe_ratio, implied_trials, moments
 from pipeline.validation.surrogates import (
-    KINDS,
+    COUNT,
     Kind,
     SurrogateSearch,
     SurrogateTest,
@@ -51,21 +52,31 @@ class Evidence:
     surrogates: dict[Kind, SurrogateTest] = field(default_factory=dict)
 
 
+class LuckPlan(NamedTuple):
+    """Tests against luck to make: the reality check, and kinds of surrogates."""
+
+    reality_check: bool
+    surrogates: tuple[Kind, ...]
+
+
 def gather(
     evaluator: Evaluator,
     days: Days,
     settings: SearchSettings,
     number: int,
     luck: LuckTests,
+    tests: LuckPlan,
     threads: int | None,
     progress: Progress,
 ) -> Evidence:
-    """Search the whole history and hold its best against luck.
+    """Search the whole history and hold it against luck.
 
     Parameters
     ----------
     number : int
         Of this search among those of the run: it gives the draws of a method that draws.
+    tests : LuckPlan
+        Those to make; with none of them nothing is searched.
     threads : int or None
         Of the reality check, and processes that search surrogates; None for one a core.
 
@@ -74,18 +85,31 @@ def gather(
     Evidence
         Without any statistic for a grid of more than 10⁷ combinations.
     """
-    if evaluator.space.discrete and evaluator.space.size > PLATEAU_LIMIT:
+    too_large = evaluator.space.discrete and evaluator.space.size > PLATEAU_LIMIT
+    if too_large or not (tests.reality_check or tests.surrogates):
         return Evidence()
     size = evaluator.space.size if evaluator.space.discrete else settings.budget
     with progress("whole history", size) as advance:
         history = search_whole_history(evaluator, days, settings, number, advance)
+    evidence = Evidence(search=_description(history, None))
     if history.best is None:
-        return Evidence(search=_description(history, None))
-    with progress("reality check", history.admissible) as advance:
-        evidence = _of_columns(history, luck, settings.seed, threads, advance)
-    if not luck.surrogates:
         return evidence
-    return _with_surrogates(evidence, history, settings, number, luck, threads, progress)
+    if tests.reality_check:
+        with progress("reality check", history.admissible) as advance:
+            evidence = _of_columns(history, luck, settings.seed, threads, advance)
+    if not tests.surrogates or history.top is None:
+        return evidence
+    search = SurrogateSearch.of(evaluator, settings, number)
+    return _with_surrogates(
+        evidence,
+        history.top,
+        search,
+        evaluator.backend,
+        luck,
+        tests.surrogates,
+        threads,
+        progress,
+    )
 
 
 def _of_columns(
@@ -153,6 +177,7 @@ def _description(history: WholeHistory, reality: RealityCheck | None) -> dict[st
         "days": history.n_days,
         "admissible": history.admissible,
         "best_sharpe_ratio": history.best,
+        "top_sharpe_ratio": history.top,
     }
     if reality is not None and reality.statistic is not None:
         description |= {
@@ -166,27 +191,21 @@ def _description(history: WholeHistory, reality: RealityCheck | None) -> dict[st
 
 def _with_surrogates(
     evidence: Evidence,
-    history: WholeHistory,
-    settings: SearchSettings,
-    number: int,
+    top: float,
+    search: SurrogateSearch,
+    backend: Backend,
     luck: LuckTests,
+    kinds: Sequence[Kind],
     threads: int | None,
     progress: Progress,
 ) -> Evidence:
-    """Add the test on surrogate candles: the larger p decides (validation rules §5.4)."""
-    assert history.best is not None, "there is nothing to test"
-    evaluator = history.evaluator
-    search = SurrogateSearch.of(evaluator, settings, number)
-    with progress("surrogates", len(KINDS) * luck.surrogate_count) as advance:
+    """Add the test on surrogate candles: the larger p decides (validation rules §5.6)."""
+    count = luck.surrogate_count or COUNT
+    with progress("surrogates", len(kinds) * count) as advance:
         tests = against_surrogates(
-            search,
-            history.best,
-            luck.surrogate_count,
-            evaluator.backend,
-            workers(evaluator.backend.name, threads),
-            advance,
+            search, top, count, backend, workers(backend.name, threads), advance, kinds
         )
     statistics = evidence.statistics | {"surrogate_p": max(t.p_value for t in tests.values())}
-    drawn = {kind: len(test.best) for kind, test in tests.items()}
+    drawn = {kind: len(test.top) for kind, test in tests.items()}
     described = evidence.search | {"surrogates": drawn}
     return Evidence(statistics, described, evidence.reality_check, tests)

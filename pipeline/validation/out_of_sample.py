@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from gpu_engine import STOP, Candles, Costs, annualised
 from pipeline.search import Evaluator
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
-from pipeline.validation.stages import judge
 from pipeline.validation.statistics import sharpe_test
 from pipeline.validation.walk_forward import Validation
 
@@ -20,11 +19,6 @@ CLOSED = ("net_profit", "sharpe_ratio", "max_drawdown")
 def judged_figures(validation: Validation) -> dict[str, float]:
     """Out-of-sample metrics that gates judge (validation rules §6)."""
     return {n: float(validation.metrics[n]) for n in ("net_profit", "sharpe_ratio", "sample_size")}
-
-
-def luck_decides(validation: Validation, statistics: dict[str, Any]) -> bool:
-    """Whether the stage depends on tests not made yet: it would be MATURE if they passed."""
-    return judge(judged_figures(validation) | statistics | {"reality_check_p": 0.0})[0] == "MATURE"
 
 
 def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[str, Any]:

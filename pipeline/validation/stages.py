@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -11,14 +11,20 @@ Stage = Literal["DECAY", "PAPER", "DISCOVERY", "VALIDATION", "MATURE"]
 #: Lowest first.
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-#: Share of a full position that a stage may trade.
-STAGE_SIZE: dict[Stage, float] = {
+#: Share of a full position that a stage may trade (validation rules §6.11).
+_SIZES: dict[Stage, float] = {
     "DECAY": 0.0,
     "PAPER": 0.0,
     "DISCOVERY": 0.25,
     "VALIDATION": 0.5,
     "MATURE": 1.0,
 }
+
+#: Size of beta above which a series rides the market, up or down: it must show alpha beside it
+#: (validation rules §6).
+RIDES_MARKET = 0.2
+#: Trades that MATURE asks for where nothing says otherwise (validation rules §6.10).
+MOST_TRADES_NEEDED = 101
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -32,7 +38,9 @@ class Requirement:
     """What a figure must fulfil to pass beyond a stage.
 
     ``optional`` requirements are skipped while their figure is unknown; any other figure that is
-    unknown or undefined fails.
+    unknown or undefined fails. ``relaxed_by`` names the figure that holds the threshold where it is
+    known.
+    ``where`` names a figure and a size: the requirement is skipped unless the figure is larger.
     """
 
     stage: str
@@ -40,6 +48,8 @@ class Requirement:
     comparison: str
     threshold: float
     optional: bool = False
+    relaxed_by: str | None = None
+    where: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,11 @@ class Gate:
         return asdict(self)
 
 
+def gates_from(stored: Iterable[Mapping[str, Any]]) -> list[Gate]:
+    """Return gates of their plain values, as a row holds them."""
+    return [Gate(**values) for values in stored]
+
+
 #: Validation rules §6. Failing any gate of PAPER or DISCOVERY holds a configuration there; passing
 #: all gates of MATURE lifts it there; what is left is VALIDATION.
 REQUIREMENTS = (
@@ -65,12 +80,13 @@ REQUIREMENTS = (
     Requirement("PAPER", "sharpe_ratio", ">=", 0.5),
     Requirement("PAPER", "fill_rate", ">=", 0.7, optional=True),
     Requirement("DISCOVERY", "sample_size", ">=", 30),
-    Requirement("DISCOVERY", "p_value", "<", 0.05),
+    Requirement("DISCOVERY", "alpha_p", "<", 0.05, where=("beta", RIDES_MARKET)),
+    Requirement("DISCOVERY", "surrogate_p", "<", 0.05),
     Requirement("DISCOVERY", "fdr_q_value", "<", 0.1, optional=True),
-    Requirement("MATURE", "sample_size", ">", 100),
+    Requirement("MATURE", "sample_size", ">=", MOST_TRADES_NEEDED, relaxed_by="trades_needed"),
     Requirement("MATURE", "sharpe_ratio", ">", 1.5),
+    Requirement("MATURE", "p_value", "<", 0.05),
     Requirement("MATURE", "reality_check_p", "<", 0.05),
-    Requirement("MATURE", "surrogate_p", "<", 0.05, optional=True),
     Requirement("MATURE", "adverse_selection_score", "<", 0.3, optional=True),
 )
 
@@ -80,7 +96,7 @@ def judge(figures: Mapping[str, float | None]) -> tuple[Stage, list[Gate]]:
 
     A figure that is missing or None is unknown. In a sweep ``fdr_q_value`` is known and binds.
     """
-    gates = [_judge_one(r, figures.get(r.name)) for r in REQUIREMENTS]
+    gates = [_judge_one(requirement, figures) for requirement in REQUIREMENTS]
     failed = {gate.stage for gate in gates if gate.passed is False}
     if "PAPER" in failed:
         return "PAPER", gates
@@ -89,18 +105,58 @@ def judge(figures: Mapping[str, float | None]) -> tuple[Stage, list[Gate]]:
     return ("VALIDATION" if "MATURE" in failed else "MATURE"), gates
 
 
-def _judge_one(requirement: Requirement, value: float | None) -> Gate:
-    unknown = value is None or math.isnan(value)
+def position_size(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> float:
+    """Return the share of a full position that a configuration may trade (validation rules §6.11).
+
+    Parameters
+    ----------
+    gates : iterable of Gate
+        Of the same judgement as ``stage``.
+    synthetic : bool
+        Whether its candles were generated or rearranged: nothing is traded on their word.
+    """
+    if synthetic:
+        return 0.0
+    if stage == "DISCOVERY":
+        failed = {gate.name for gate in gates if gate.passed is False and gate.stage == stage}
+        return _SIZES[stage] if failed <= {"sample_size"} else 0.0
+    return _SIZES[stage]
+
+
+def awaits_surrogates(figures: Mapping[str, float | None]) -> bool:
+    """Whether the stage depends on ``surrogate_p``: other gates hold (validation rules §5.7)."""
+    supposed = {"surrogate_p": 0.0, "sample_size": math.inf}
+    return judge({**figures, **supposed})[0] not in ("PAPER", "DISCOVERY")
+
+
+def awaits_reality_check(figures: Mapping[str, float | None]) -> bool:
+    """Whether the stage depends on the tests against luck: it is MATURE if they pass."""
+    supposed = {"surrogate_p": 0.0, "reality_check_p": 0.0}
+    return judge({**figures, **supposed})[0] == "MATURE"
+
+
+def _judge_one(requirement: Requirement, figures: Mapping[str, float | None]) -> Gate:
+    value, threshold = _known(figures, requirement.name), requirement.threshold
+    if requirement.relaxed_by is not None:
+        threshold = _known(figures, requirement.relaxed_by) or threshold
     passed: bool | None
-    if value is None or math.isnan(value):
+    if requirement.where is not None and not _larger(figures, *requirement.where):
+        passed = None
+    elif value is None:
         passed = None if requirement.optional else False
     else:
-        passed = _COMPARE[requirement.comparison](value, requirement.threshold)
+        passed = _COMPARE[requirement.comparison](value, threshold)
     return Gate(
-        requirement.stage,
-        requirement.name,
-        requirement.comparison,
-        requirement.threshold,
-        None if unknown else value,
-        passed,
+        requirement.stage, requirement.name, requirement.comparison, threshold, value, passed
     )
+
+
+def _known(figures: Mapping[str, float | None], name: str) -> float | None:
+    """Return a figure; None where it is unknown or NaN."""
+    value = figures.get(name)
+    return None if value is None or math.isnan(value) else value
+
+
+def _larger(figures: Mapping[str, float | None], name: str, size: float) -> bool:
+    value = _known(figures, name)
+    return value is not None and abs(value) > size

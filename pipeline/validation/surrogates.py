@@ -1,17 +1,17 @@
 """Repeat the whole-history search on candles without an edge (validation rules §5).
 
-If the best Sharpe ratio of the real candles is common on surrogates, the search made it. Surrogates
+If what the search finds on the real candles is common on surrogates, the search made it. Surrogates
 are drawn one after another until the answer is clear (Besag & Clifford 1991, Sequential Monte Carlo
 p-values, Biometrika 78(2)).
 
-Signs are flipped bar by bar, not day by day (validation rules §5.3): on candles with a planted edge
+Signs are flipped bar by bar, not day by day (validation rules §5.5): on candles with a planted edge
 (gross Sharpe 8) days flipped gave bests of 5.9 to 8.1 where 6.7 and 8.2 had been found, permuted
 bars 0.3 to 2.6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,17 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from gpu_engine import Advance, Backend, Candles, Costs, Float, RiskLimits, choose, set_threads
+from gpu_engine import (
+    Advance,
+    Backend,
+    Candles,
+    Costs,
+    Direction,
+    Float,
+    RiskLimits,
+    choose,
+    set_threads,
+)
 from pipeline.config import ProcessesExecutor
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
@@ -27,25 +37,28 @@ from pipeline.market_data.rearranged import SURROGATES as MAKERS
 from pipeline.search import Evaluator, Space
 from pipeline.search.loop import SearchSettings
 from pipeline.validation.bootstrap import SURROGATES, generator
+from pipeline.validation.stages import RIDES_MARKET
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days
 
 Kind = Literal["permuted", "bar_flipped"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-#: Surrogates at least as good as the real candles that end the drawing.
-ENOUGH = 20
+#: Surrogates at least as good as the real candles that end the drawing: p < 0.05 is out of reach.
+ENOUGH = 4
+#: Surrogates of each kind where nothing else is asked for (validation rules §5.6).
+COUNT = 99
 
 
 @dataclass(frozen=True, eq=False)
 class SurrogateTest:
-    """One kind's outcome: ``best`` holds every surrogate's best Sharpe, annualised, -inf for none.
+    """One kind's outcome: ``top`` holds the statistic of every surrogate, -inf for none.
 
-    ``best`` is float64 of shape (l,) in the order of their numbers.
+    ``top`` is float64 of shape (l,) in the order of their numbers (validation rules §5.2).
     """
 
     p_value: float
-    best: Float
+    top: Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,32 +83,42 @@ class SurrogateSearch:
             evaluator.candles, evaluator.space, evaluator.costs, evaluator.risk, settings, number
         )
 
-    def best(self, kind: Kind, surrogate: int, backend: Backend) -> float:
-        """Return the best admissible Sharpe ratio on one surrogate, annualised; -inf for none."""
+    def top(self, kind: Kind, surrogate: int, backend: Backend) -> float:
+        """Return the statistic of one surrogate (validation rules §5.2); -inf for none."""
         rng = generator(self.settings.seed, SURROGATES, KINDS.index(kind), surrogate)
         candles = MAKERS[kind](self.candles, rng)
         evaluator = Evaluator(candles, self.space, self.costs, self.risk, backend)
         history = search_whole_history(
             evaluator, whole_days(candles), self.settings, self.number, lambda n: None
         )
-        return -np.inf if history.best is None else history.best
+        return -np.inf if history.top is None else history.top
+
+
+def kinds_for(direction: Direction, beta: float | None) -> tuple[Kind, ...]:
+    """Choose the kinds that keep what luck may use (validation rules §5.4).
+
+    Without the drift of the real candles, surrogates are no fair comparison for what trades one
+    side or rides the market.
+    """
+    rides = beta is not None and abs(beta) > RIDES_MARKET
+    return ("permuted",) if rides or direction != "both" else KINDS
 
 
 def sequential_p(observed: float, draws: Iterable[float], most: int) -> SurrogateTest:
     """Besag-Clifford p-value of ``observed`` against at most ``most`` of ``draws``.
 
-    ``h / l`` when h = 20 draws of l were at least as large, else ``(1 + #) / (most + 1)``.
+    ``h / l`` when h = 4 draws of l were at least as large, else ``(1 + #) / (most + 1)``.
     """
-    best: list[float] = []
+    top: list[float] = []
     reached = 0
     for value in draws:
-        best.append(value)
+        top.append(value)
         reached += value >= observed
         if reached == ENOUGH:
-            return SurrogateTest(ENOUGH / len(best), np.array(best))
-        if len(best) == most:
+            return SurrogateTest(ENOUGH / len(top), np.array(top))
+        if len(top) == most:
             break
-    return SurrogateTest((1 + reached) / (len(best) + 1), np.array(best))
+    return SurrogateTest((1 + reached) / (len(top) + 1), np.array(top))
 
 
 def against_surrogates(
@@ -105,12 +128,15 @@ def against_surrogates(
     backend: Backend,
     workers: int,
     advance: Advance,
+    kinds: Sequence[Kind] = KINDS,
 ) -> dict[Kind, SurrogateTest]:
-    """Test ``observed``, the best Sharpe ratio of the real candles, against both kinds.
+    """Test ``observed``, the statistic of the real candles, against surrogates of some kinds.
 
     With more than one worker surrogates are searched ahead in processes of their own, with one
     thread each; they are judged in the order of their numbers, so the result is the same. The
-    processes serve both kinds: the second is begun while the last of the first are searched.
+    processes serve all kinds: the second is begun while the last of the first are searched. Once
+    one kind has stopped the stage is decided, but the other is drawn too: the larger p is the
+    result.
 
     Raises
     ------
@@ -122,34 +148,34 @@ def against_surrogates(
 
     def tasks() -> Iterator[_Task]:
         """Yield the surrogates of one kind after the other, each kind until it is decided."""
-        for kind in KINDS:
+        for kind in kinds:
             for number in range(most):
                 if kind in tests:
                     break
                 yield _Task(kind, number)
 
     def draws(kind: Kind) -> Iterator[float]:
-        """Yield the best Sharpe ratio of one surrogate after the other."""
+        """Yield the statistic of one surrogate after the other."""
         for number in range(most):
             while (task := _Task(kind, number)) not in early:
-                searched, best = next(results)
-                early[searched] = best
+                searched, top = next(results)
+                early[searched] = top
             advance(1)
             yield early.pop(task)
 
     with closing(_searched(search, tasks(), backend, workers)) as results:
-        for kind in KINDS:
+        for kind in kinds:
             tests[kind] = sequential_p(observed, draws(kind), most)
-            advance(most - len(tests[kind].best))
+            advance(most - len(tests[kind].top))
     return tests
 
 
 def _searched(
     search: SurrogateSearch, tasks: Iterable[_Task], backend: Backend, workers: int
 ) -> Generator[tuple[_Task, float]]:
-    """Yield surrogates with their best Sharpe ratio, as they end."""
+    """Yield surrogates with their statistic, as they end."""
     if workers == 1:
-        yield from ((task, search.best(task.kind, task.number, backend)) for task in tasks)
+        yield from ((task, search.top(task.kind, task.number, backend)) for task in tasks)
         return
     executor = make_executor(ProcessesExecutor(name="processes", workers=workers, retries=0))
     with closing(executor.run(_search, _Shared(search, backend.name), tasks)) as results:
@@ -186,4 +212,4 @@ class _Shared:
 
 def _search(shared: _Shared, task: _Task, advance: Advance) -> float:
     """Search one surrogate in a worker process."""
-    return shared.search.best(task.kind, task.number, shared.one_thread)
+    return shared.search.top(task.kind, task.number, shared.one_thread)

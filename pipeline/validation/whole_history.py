@@ -1,4 +1,4 @@
-"""Search the whole history: every combination's daily returns (validation rules §4.1).
+"""Search the whole history: every combination's figures and daily returns (validation rules §4.1).
 
 The grid in full when the space is one, whichever method searches, because what a method did not try
 can only make luck smaller; else all points that the method asks. Blocks of returns stream out of
@@ -6,13 +6,14 @@ the engine; the matrix of all of them is never held.
 """
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from gpu_engine import Advance, Bool, Float, Int64, ScoreRule, Window, scores_of
-from pipeline.search import Evaluator, score_grid
+from gpu_engine import Advance, Bool, Float, Grid, Int64, ScoreRule, Window, scores_of
+from pipeline.search import Evaluator
 from pipeline.search.loop import SearchSettings, run_method
 from pipeline.validation.windows import Days
 
@@ -21,6 +22,35 @@ from pipeline.validation.windows import Days
 MIN_ACTIVE_DAYS, ACTIVE_SHARE = 20, 6
 #: Combinations looked at together for the best that is active.
 CANDIDATES = 64
+#: Part of the active combinations whose Sharpe ratios are averaged (validation rules §5.2).
+TOP_SHARE = 0.01
+#: Metrics that the pass keeps of every combination.
+KEPT = ("sharpe_ratio", "sample_size")
+
+
+@dataclass(frozen=True)
+class SharpeAndTrades:
+    """Sharpe ratio, NaN where inadmissible, and trades of every combination: float64 (2, n)."""
+
+    windows: tuple[Window]
+    rule: ScoreRule
+
+    def over(self, evaluator: Evaluator, part: range, advance: Advance) -> Float:
+        """Keep both figures of a part."""
+        result = np.empty((2, len(part)))
+        for index, metrics in evaluator.stream(self.windows, part, KEPT):
+            at = index - part.start
+            result[0, at] = scores_of(metrics[0], self.rule)
+            result[1, at] = metrics["sample_size"][0]
+            advance(metrics.size)
+        return result
+
+    def join(self, grid: Grid, parts: Iterable[tuple[range, Float]]) -> Float:
+        """Put every part in its place."""
+        result = np.empty((2, grid.size))
+        for part, figures in parts:
+            result[:, part.start : part.stop] = figures
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +58,7 @@ class WholeHistory:
     """Annualised Sharpe ratios over all full days.
 
     ``points`` float64 (n, P) or None for the whole grid; ``sharpe`` float64 (n,), NaN where the
-    combination is inadmissible.
+    combination is inadmissible; ``trades`` float64 (n,).
     """
 
     evaluator: Evaluator
@@ -36,6 +66,7 @@ class WholeHistory:
     n_days: int
     points: Float | None
     sharpe: Float
+    trades: Float
 
     @property
     def admissible(self) -> int:
@@ -46,6 +77,14 @@ class WholeHistory:
     def best(self) -> float | None:
         """Best admissible Sharpe ratio, annualised; None where nothing is admissible."""
         return float(np.nanmax(self.sharpe)) if self.admissible else None
+
+    @property
+    def top(self) -> float | None:
+        """Mean Sharpe ratio of the best 1 % of those that trade enough (validation rules §5.2).
+
+        Annualised; None where no combination trades enough.
+        """
+        return top_sharpe(self.sharpe, self.trades, self.n_days)
 
     def best_active(self) -> Float | None:
         """Daily returns of the active combination with the largest Sharpe ratio, shape (T,)."""
@@ -112,8 +151,35 @@ def search_whole_history(
     rule = ScoreRule("sharpe_ratio", settings.min_trades)
     window = days.whole
     if evaluator.space.discrete:
-        (sharpe,) = score_grid(evaluator, (window,), rule, advance)
-        return WholeHistory(evaluator, window, days.count, None, sharpe)
+        sharpe, trades = evaluator.walk(SharpeAndTrades((window,), rule), advance)
+        return WholeHistory(evaluator, window, days.count, None, sharpe, trades)
     points, _ = run_method(evaluator, window, settings, number, advance)
     metrics = evaluator.points(points, (window,))[0]
-    return WholeHistory(evaluator, window, days.count, points, scores_of(metrics, rule))
+    trades = metrics["sample_size"].astype(np.float64)
+    return WholeHistory(evaluator, window, days.count, points, scores_of(metrics, rule), trades)
+
+
+def top_sharpe(sharpe: Float, trades: Float, n_days: int) -> float | None:
+    """Mean of the best 1 % of the Sharpe ratios whose combinations trade enough.
+
+    Parameters
+    ----------
+    sharpe, trades : float64 arrays of shape (n,)
+        NaN is an inadmissible combination.
+
+    Returns
+    -------
+    float or None
+        None where no combination is active (validation rules §5.2).
+    """
+    admissible = ~np.isnan(sharpe)
+    if not admissible.any():
+        return None
+    usual = float(np.median(trades[admissible]))
+    floor = max(MIN_ACTIVE_DAYS, min(n_days / ACTIVE_SHARE, usual))
+    active = sharpe[admissible & (trades >= floor)]
+    if not len(active):
+        return None
+    count = math.ceil(TOP_SHARE * len(active))
+    best = np.sort(np.partition(active, len(active) - count)[len(active) - count :])
+    return float(best.mean())

@@ -4,7 +4,6 @@
 LUCK = {
     "evidence": "full",
     "resamples": 99,
-    "surrogates": False,
     "surrogate_count": 20,
     "memory_gb": 0.5,
 }

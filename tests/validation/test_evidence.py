@@ -10,7 +10,7 @@ from pipeline.config.validation import LuckTests
 from pipeline.search.loop import SearchSettings
 from pipeline.validation import luck as module
 from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block, stationary_indices
-from pipeline.validation.luck import gather
+from pipeline.validation.luck import LuckPlan, gather
 from pipeline.validation.overfitting import probability_of_backtest_overfitting
 from pipeline.validation.reality_check import MaxSharpe
 from pipeline.validation.statistics import deflated_sharpe_ratio, moments
@@ -41,11 +41,14 @@ class Progress:
         self.done[stage] = (sum(heard), total)
 
 
-def gathered(settings=SETTINGS, progress=None, backend="numba", **luck):
+CHECK = LuckPlan(reality_check=True, surrogates=())
+
+
+def gathered(settings=SETTINGS, progress=None, backend="numba", tests=CHECK, **luck):
     evaluator = coarse_market(small_space(**GRIDS), n_bars=40 * 288, backend=backend)
     config = LuckTests(**{**LUCK, **luck})
     days = whole_days(evaluator.candles)
-    found = gather(evaluator, days, settings, 3, config, 1, progress or Progress())
+    found = gather(evaluator, days, settings, 3, config, tests, 1, progress or Progress())
     return evaluator, days, found
 
 
@@ -113,12 +116,21 @@ def test_a_seed_is_a_result(whole):
     assert other.reality_check.maxima.tobytes() != ours.tobytes()
 
 
-def test_surrogates_are_made_on_request():
+def test_surrogates_come_without_the_reality_check():
     progress = Progress()
-    _, _, found = gathered(progress=progress, surrogates=True)
+    tests = LuckPlan(reality_check=False, surrogates=("permuted", "bar_flipped"))
+    _, _, found = gathered(progress=progress, tests=tests)
+    assert set(found.statistics) == {"surrogate_p"}
+    assert found.reality_check is None
     assert found.statistics["surrogate_p"] == max(t.p_value for t in found.surrogates.values())
     assert progress.done["surrogates"] == (40, 40)
     assert set(found.search["surrogates"]) == {"permuted", "bar_flipped"}
+
+
+def test_no_tests_search_nothing():
+    progress = Progress()
+    _, _, found = gathered(progress=progress, tests=LuckPlan(False, ()))
+    assert (found.statistics, found.search, progress.done) == ({}, {}, {})
 
 
 def test_nothing_admissible_leaves_every_statistic_undefined():

@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from pipeline.validation.stages import REQUIREMENTS, STAGE_SIZE, judge
+from pipeline.validation.stages import (
+    REQUIREMENTS,
+    awaits_reality_check,
+    awaits_surrogates,
+    judge,
+    position_size,
+)
 
 #: Passes every gate that there is; live and sweep figures unknown.
 MATURE = {
@@ -13,6 +19,9 @@ MATURE = {
     "sample_size": 150,
     "p_value": 0.001,
     "reality_check_p": 0.01,
+    "surrogate_p": 0.01,
+    "beta": 0.1,
+    "alpha_p": 0.5,
 }
 
 
@@ -27,25 +36,35 @@ MATURE = {
         ({"sharpe_ratio": 0.5}, "VALIDATION"),
         ({"fill_rate": 0.69}, "PAPER"),
         ({"fill_rate": 0.7}, "MATURE"),
-        # DISCOVERY: fewer than 30 trades, not p < 0.05, in a sweep not q < 0.1
+        # DISCOVERY: fewer than 30 trades, search no better than luck, rides the market without
+        # alpha, in a sweep not q < 0.1
         ({"sample_size": 29}, "DISCOVERY"),
         ({"sample_size": 30}, "VALIDATION"),
-        ({"p_value": 0.05}, "DISCOVERY"),
-        ({"p_value": 0.0499}, "MATURE"),
-        ({"p_value": None}, "DISCOVERY"),
-        ({"p_value": math.nan}, "DISCOVERY"),
+        ({"surrogate_p": 0.05}, "DISCOVERY"),
+        ({"surrogate_p": 0.0499}, "MATURE"),
+        ({"surrogate_p": None}, "DISCOVERY"),
+        ({"surrogate_p": math.nan}, "DISCOVERY"),
+        ({"beta": 0.2}, "MATURE"),
+        ({"beta": 0.201}, "DISCOVERY"),
+        ({"beta": -0.201}, "DISCOVERY"),
+        ({"beta": 0.9, "alpha_p": 0.049}, "MATURE"),
+        ({"beta": 0.9, "alpha_p": None}, "DISCOVERY"),
+        ({"beta": None, "alpha_p": None}, "MATURE"),
         ({"fdr_q_value": 0.1}, "DISCOVERY"),
         ({"fdr_q_value": 0.0999}, "MATURE"),
-        # MATURE: more than 100 trades, Sharpe > 1.5, p-values < 0.05, adverse selection < 0.3
+        # MATURE: 101 trades or what the record needs, Sharpe > 1.5, p-values < 0.05, adverse
+        # selection < 0.3
         ({"sample_size": 100}, "VALIDATION"),
         ({"sample_size": 101}, "MATURE"),
+        ({"sample_size": 60, "trades_needed": 60}, "MATURE"),
+        ({"sample_size": 59, "trades_needed": 60}, "VALIDATION"),
+        ({"p_value": 0.05}, "VALIDATION"),
+        ({"p_value": None}, "VALIDATION"),
         ({"sharpe_ratio": 1.5}, "VALIDATION"),
         ({"sharpe_ratio": 1.501}, "MATURE"),
         ({"reality_check_p": 0.05}, "VALIDATION"),
         ({"reality_check_p": None}, "VALIDATION"),
         ({"reality_check_p": math.nan}, "VALIDATION"),
-        ({"surrogate_p": 0.05}, "VALIDATION"),
-        ({"surrogate_p": 0.049}, "MATURE"),
         ({"adverse_selection_score": 0.3}, "VALIDATION"),
         ({"adverse_selection_score": 0.29}, "MATURE"),
         # The first row that applies decides.
@@ -66,7 +85,7 @@ def test_nothing_known_is_paper():
     stage, gates = judge({})
     assert stage == "PAPER"
     skipped = {g.name for g in gates if g.passed is None}
-    assert skipped == {"fill_rate", "fdr_q_value", "surrogate_p", "adverse_selection_score"}
+    assert skipped == {"fill_rate", "alpha_p", "fdr_q_value", "adverse_selection_score"}
     assert all(g.passed is False for g in gates if g.name not in skipped)
 
 
@@ -85,8 +104,9 @@ def test_gates_carry_value_threshold_and_outcome():
     assert written[2]["value"] is None
     by_name = {(g.stage, g.name): g for g in gates}
     assert by_name["MATURE", "sharpe_ratio"].passed is False
-    assert by_name["DISCOVERY", "p_value"].value is None  # undefined, and fails
-    assert by_name["DISCOVERY", "p_value"].passed is False
+    assert by_name["MATURE", "p_value"].value is None  # undefined, and fails
+    assert by_name["MATURE", "p_value"].passed is False
+    assert by_name["MATURE", "sample_size"].threshold == 101
 
 
 def test_every_gate_is_judged_in_the_order_of_the_spec():
@@ -94,11 +114,36 @@ def test_every_gate_is_judged_in_the_order_of_the_spec():
     assert [(g.stage, g.name) for g in gates] == [(r.stage, r.name) for r in REQUIREMENTS]
 
 
-def test_sizes_of_the_stages():
-    assert STAGE_SIZE == {
-        "DECAY": 0.0,
-        "PAPER": 0.0,
-        "DISCOVERY": 0.25,
-        "VALIDATION": 0.5,
-        "MATURE": 1.0,
-    }
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({}, 1.0),
+        ({"p_value": 0.2}, 0.5),
+        ({"sample_size": 29}, 0.25),  # the search beats luck: too few trades is all
+        ({"sample_size": 29, "surrogate_p": 0.2}, 0.0),
+        ({"surrogate_p": 0.2}, 0.0),
+        ({"fdr_q_value": 0.2, "sample_size": 29}, 0.0),
+        ({"sharpe_ratio": 0.1}, 0.0),
+    ],
+)
+def test_sizes(changes, size):
+    stage, gates = judge({**MATURE, **changes})
+    assert position_size(stage, gates, synthetic=False) == size
+    assert position_size(stage, gates, synthetic=True) == 0.0
+    assert position_size("DECAY", gates, synthetic=False) == 0.0
+
+
+def test_surrogates_are_awaited_where_the_other_gates_hold():
+    unknown = {**MATURE, "surrogate_p": None}
+    assert awaits_surrogates(unknown)
+    assert awaits_surrogates({**unknown, "sample_size": 3})
+    assert not awaits_surrogates({**unknown, "sharpe_ratio": 0.4})
+    assert not awaits_surrogates({**unknown, "beta": 0.9})
+    assert not awaits_surrogates({**unknown, "fdr_q_value": 0.5})
+
+
+def test_the_reality_check_is_awaited_where_it_may_make_mature():
+    unknown = {**MATURE, "surrogate_p": None, "reality_check_p": None}
+    assert awaits_reality_check(unknown)
+    assert not awaits_reality_check({**unknown, "sample_size": 3})
+    assert not awaits_reality_check({**unknown, "p_value": 0.06})

@@ -15,9 +15,10 @@ from pipeline.validation.surrogates import (
     KINDS,
     SurrogateSearch,
     against_surrogates,
+    kinds_for,
     sequential_p,
 )
-from pipeline.validation.whole_history import search_whole_history
+from pipeline.validation.whole_history import search_whole_history, top_sharpe
 from pipeline.validation.windows import whole_days
 from support.backends import named
 from support.coarse import coarse_candles
@@ -35,28 +36,36 @@ def search_on(settings=SETTINGS, **space):
     return SurrogateSearch(candles, space, Costs(), risk, settings, number=9)
 
 
-def test_twenty_at_least_as_good_end_the_drawing():
+def test_four_at_least_as_good_end_the_drawing():
     draws = iter([0.0, 1.0] * 100)
     test = sequential_p(1.0, draws, 399)
-    assert test.p_value == 20 / 40
-    assert len(test.best) == 40
+    assert test.p_value == 4 / 8
+    assert len(test.top) == 8
 
 
 def test_all_drawn_counts_the_candles_themselves():
     test = sequential_p(2.0, iter([0.0] * 96 + [2.0, 3.0, -np.inf]), 99)
     assert test.p_value == 3 / 100
-    assert len(test.best) == 99
+    assert len(test.top) == 99
 
 
 @given(st.lists(st.floats(-3, 3), min_size=50, max_size=50), st.floats(-3, 3))
 def test_a_sequential_p_is_the_full_one_or_above_a_stop(draws, observed):
     test = sequential_p(observed, iter(draws), 50)
     reached = np.count_nonzero(np.array(draws) >= observed)
-    if reached < 20:
+    if reached < 4:
         assert test.p_value == (1 + reached) / 51
     else:
-        assert test.p_value == 20 / len(test.best)
-        assert 0.4 <= test.p_value <= 1.0
+        assert test.p_value == 4 / len(test.top)
+        assert 0.08 <= test.p_value <= 1.0
+
+
+def test_the_sequential_p_keeps_its_size():
+    """P(p < 0.05) where the real candles are one of many alike: 4 of the first 81 ranks."""
+    rng = np.random.default_rng(3)
+    p = [sequential_p(x[0], iter(x[1:]), 99).p_value for x in rng.random((4000, 100))]
+    share = np.mean(np.array(p) < 0.05)
+    assert abs(share - 4 / 81) < 3 * np.sqrt(0.05 * 0.95 / 4000)
 
 
 def test_a_surrogate_is_a_search_on_its_candles():
@@ -65,18 +74,18 @@ def test_a_surrogate_is_a_search_on_its_candles():
     candles = SURROGATES["bar_flipped"](search.candles, rng)
     evaluator = Evaluator(candles, search.space, search.costs, search.risk, NUMBA)
     found = search_whole_history(evaluator, whole_days(candles), SETTINGS, 9, lambda n: None)
-    assert search.best("bar_flipped", 3, NUMBA) == found.best
+    assert search.top("bar_flipped", 3, NUMBA) == found.top
 
 
 def test_surrogates_and_kinds_differ():
     search = search_on()
-    best = {search.best(kind, number, NUMBA) for kind in KINDS for number in range(4)}
-    assert len(best) == 8
+    top = {search.top(kind, number, NUMBA) for kind in KINDS for number in range(4)}
+    assert len(top) == 8
 
 
 def test_no_admissible_combination_is_the_worst_of_all():
     search = search_on(replace(SETTINGS, min_trades=10_000))
-    assert search.best("permuted", 0, NUMBA) == -np.inf
+    assert search.top("permuted", 0, NUMBA) == -np.inf
 
 
 def test_a_kind_that_is_decided_early_leaves_the_other_as_it_is():
@@ -85,8 +94,8 @@ def test_a_kind_that_is_decided_early_leaves_the_other_as_it_is():
         tests = against_surrogates(search, -np.inf, 40, NUMBA, workers, seen.append)
         for kind in KINDS:
             assert tests[kind].p_value == 1.0
-            best = [search.best(kind, number, NUMBA) for number in range(20)]
-            np.testing.assert_array_equal(tests[kind].best, best)
+            top = [search.top(kind, number, NUMBA) for number in range(4)]
+            np.testing.assert_array_equal(tests[kind].top, top)
     assert sum(seen) == 2 * 2 * 40
 
 
@@ -98,4 +107,25 @@ def test_workers_and_backends_change_nothing():
         shared = against_surrogates(search, 1.0, 9, named(backend), 2, lambda n: None)
         for kind in KINDS:
             assert shared[kind].p_value == alone[kind].p_value
-            assert shared[kind].best.tobytes() == alone[kind].best.tobytes()
+            assert shared[kind].top.tobytes() == alone[kind].top.tobytes()
+
+
+def test_the_statistic_is_the_mean_of_the_best_active():
+    """250 active: the best three; trades below the floor and inadmissible ones do not count."""
+    sharpe = np.concatenate((np.arange(250.0), [1e6, np.nan]))
+    trades = np.concatenate((np.full(250, 70.0), [59.0, 500.0]))
+    assert top_sharpe(sharpe, trades, 360) == (249 + 248 + 247) / 3
+
+
+def test_where_trades_are_rare_the_usual_number_is_enough():
+    sharpe, trades = np.array([1.0, 2.0, 3.0, 4.0]), np.array([10.0, 25.0, 25.0, 30.0])
+    assert top_sharpe(sharpe, trades, 3650) == 4.0  # the floor is 25, not 608
+    assert top_sharpe(sharpe, np.full(4, 19.0), 3650) is None  # nor below 20
+    assert top_sharpe(np.full(3, np.nan), np.full(3, 99.0), 365) is None
+
+
+def test_a_search_that_rides_the_market_is_held_against_candles_with_its_drift():
+    assert kinds_for("both", 0.0) == ("permuted", "bar_flipped")
+    assert kinds_for("both", None) == ("permuted", "bar_flipped")
+    assert kinds_for("long", 0.0) == kinds_for("short", None) == ("permuted",)
+    assert kinds_for("both", 0.21) == kinds_for("both", -0.21) == ("permuted",)

@@ -16,7 +16,7 @@ from pipeline.results.records import (
     SweepMarketView,
     SweepView,
 )
-from pipeline.validation.stages import STAGE_SIZE, Stage
+from pipeline.validation.stages import Stage
 
 
 class Answer(BaseModel):
@@ -199,7 +199,7 @@ def active(record: Configuration) -> ActiveConfiguration:
     return ActiveConfiguration(
         id=record.id,
         lifecycle_stage=record.lifecycle_stage,
-        size=STAGE_SIZE[record.lifecycle_stage],
+        size=record.position_size,
         synthetic=record.synthetic,
         document=record.document,
     )

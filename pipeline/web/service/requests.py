@@ -98,7 +98,6 @@ class LuckTests(Request):
     """How much evidence against luck is gathered (validation rules §3 to §5)."""
 
     evidence: Literal["full", "deciding"] = "full"
-    surrogates: bool = False
 
 
 class WalkForward(LuckTests):

@@ -26,7 +26,6 @@ _LABELS = {
     "anchored": "anchored: train from the first day on",
     "ratio": "share of days to train on",
     "evidence": "evidence against luck",
-    "surrogates": "also search candles without an edge (minutes)",
     "days": "newest days",
     "since": "from (UTC)",
     "until": "up to, without (UTC)",
