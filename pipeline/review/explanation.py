@@ -64,7 +64,7 @@ _FIGURES = {
     "surrogate_p": Figure(
         "p-value against surrogate candles",
         number,
-        "was not asked for (validation.surrogates=true)",
+        "was not computed: it is where all other gates of VALIDATION hold",
     ),
     "adverse_selection_score": Figure("adverse selection score", number, _LIVE),
 }

@@ -58,12 +58,6 @@ def test_the_evidence_is_a_pass_more_over_the_whole_history_and_its_tests(work, 
     assert work("validation.resamples=2000").seconds(only()) == pytest.approx(2 * tests)
 
 
-def test_surrogates_repeat_the_tables_and_the_pass(work, only):
-    many = work("validation.surrogates=true", "validation.surrogate_count=50")
-    assert many.seconds(only(search=1.0)) == pytest.approx(SEARCHED + 101 * GRID * 365, rel=1e-6)
-    assert many.seconds(only(table=1.0)) == pytest.approx(101 * TABLES * BARS)
-
-
 def test_tpe_pays_for_the_trials_before_each(work, only):
     few, many = (
         work("optimizer=bayesian", f"optimizer.trials={n}", "backend.threads=1").seconds(only())

@@ -13,14 +13,13 @@ TRAINING = (
     *QUICK,
     "optimizer=grid",
     *SMALL_GRID,
-    "validation.surrogates=true",
     "validation.surrogate_count=20",
 )
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A training with surrogates."""
+    """A training on generated hours."""
     finished = run_here(tmp_path_factory.mktemp("report"), *TRAINING)
     assert finished.status == 0, finished.err
     return finished

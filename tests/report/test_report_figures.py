@@ -87,13 +87,13 @@ def test_luck_is_drawn_in_shares_with_the_found_value_in_it():
     assert sum(trace(drawn, "bootstrap")["y"]) == pytest.approx(1.0)
     assert sum(trace(drawn, "permuted")["y"]) == pytest.approx(0.5)
     assert trace(drawn, "found")["x"] == [3.0, 3.0]
-    assert trace(drawn, "best of the surrogates")["x"] == [2.5, 2.5]
+    assert trace(drawn, "best 1 % of the search")["x"] == [2.5, 2.5]
 
 
 def test_the_stored_null_distribution_is_drawn_whole(report):
     null = report.artifacts.null
     drawn = figures.null_distribution(null)
-    assert trace(drawn, "best of the surrogates")["x"][0] == null.best
+    assert trace(drawn, "best 1 % of the search")["x"][0] == null.best
     for kind, best in null.surrogates.items():
         share = np.isfinite(best).mean()
         assert sum(trace(drawn, kind)["y"]) == pytest.approx(share)

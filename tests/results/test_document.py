@@ -150,6 +150,8 @@ def test_the_breakers_of_the_backtest_come_from_its_limits(document: dict[str, A
 def test_the_stage_sets_the_size(stage: str, size: float) -> None:
     allocation = build_document(**inputs(lifecycle_stage=stage))["risk_allocation"]
     assert (allocation["max_position_size"], allocation["current_allocation"]) == (size, size)
+    invented = build_document(**inputs(lifecycle_stage=stage, synthetic=True))["risk_allocation"]
+    assert (invented["max_position_size"], invented["current_allocation"]) == (0, 0)
 
 
 def test_a_run_without_trades_has_a_document_too() -> None:

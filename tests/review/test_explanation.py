@@ -114,10 +114,10 @@ def test_the_verdict(figures, verdict):
             " what is unknown counts as failed: failed",
         ),
         (
-            "MATURE",
+            "DISCOVERY",
             "surrogate_p",
-            "p-value against surrogate candles was not asked for (validation.surrogates=true):"
-            " skipped",
+            "p-value against surrogate candles was not computed: it is where all other gates of"
+            " VALIDATION hold, and what is unknown counts as failed: failed",
         ),
     ],
 )

@@ -31,7 +31,7 @@ def test_everything_given_reaches_the_training():
     (config,) = composed(
         markets=["btc_binance_1h"],
         optimizer={"name": "bayesian", "trials": 30, "batch": 5},
-        validation={"method": "train_test_split", "ratio": 0.6, "gap": 3, "surrogates": True},
+        validation={"method": "train_test_split", "ratio": 0.6, "gap": 3},
         history={"since": "2023-01-01", "until": "2024-01-01"},
         parameters={DEPTH: [0.001, 0.002], SPREAD: [None, 5]},
         objective="sharpe_ratio",
@@ -49,7 +49,6 @@ def test_everything_given_reaches_the_training():
         "validation=train_test_split",
         "validation.ratio=0.6",
         "validation.gap=3",
-        "validation.surrogates=true",
         "data.since=2023-01-01",
         "data.until=2024-01-01",
         f"strategy.parameters.{DEPTH}.grid=[0.001,0.002]",
