@@ -25,6 +25,20 @@ from pipeline.results.records import Configuration
 from pipeline.validation.stages import Stage
 
 SCHEMA_FILE = "configuration_v3.schema.json"
+#: Statistics that a row keeps beside those of the document; the last is of an earlier build.
+_OF_THE_ROW_ALONE = {
+    "parameter_spread",
+    "parameter_choices",
+    "whole_history",
+    "closed",
+    "hold",
+    "sides",
+    "costs",
+    "years",
+    "trades_needed",
+    "earlier_searches",
+    "is_overfit",
+}
 _MONTH = timedelta(days=365.2425 / 12)
 
 
@@ -83,7 +97,7 @@ def build_document(
         "parameters": configuration.parameters,
         "performance": _performance(metrics, trades, costs),
         "statistical_validation": _unknown(v3.StatisticalValidation)
-        | _named(v3.StatisticalValidation, configuration.statistics)
+        | {n: v for n, v in configuration.statistics.items() if n not in _OF_THE_ROW_ALONE}
         | _validation(metrics, daily, trades),
         "in_sample": configuration.in_sample,
         "execution_metrics": _unknown(v3.ExecutionMetrics),

@@ -76,27 +76,20 @@ def test_a_parameter_is_coloured_by_its_place_in_what_was_searched():
     assert data["x"] == ["1", "2", "stored"]
 
 
+NULL = NullDistribution(
+    observed=3.0,
+    maxima=np.array([1.0, 1.0, 2.0, 2.0]),
+    best=2.5,
+    surrogates={"permuted": np.array([0.5, -np.inf])},
+)
+
+
 def test_luck_is_drawn_in_shares_with_the_found_value_in_it():
-    null = NullDistribution(
-        observed=3.0,
-        maxima=np.array([1.0, 1.0, 2.0, 2.0]),
-        best=2.5,
-        surrogates={"permuted": np.array([0.5, -np.inf])},
-    )
-    drawn = figures.null_distribution(null)
+    drawn = figures.null_distribution(NULL)
     assert sum(trace(drawn, "bootstrap")["y"]) == pytest.approx(1.0)
     assert sum(trace(drawn, "permuted")["y"]) == pytest.approx(0.5)
     assert trace(drawn, "found")["x"] == [3.0, 3.0]
     assert trace(drawn, "best 1 % of the search")["x"] == [2.5, 2.5]
-
-
-def test_the_stored_null_distribution_is_drawn_whole(report):
-    null = report.artifacts.null
-    drawn = figures.null_distribution(null)
-    assert trace(drawn, "best 1 % of the search")["x"][0] == null.best
-    for kind, best in null.surrogates.items():
-        share = np.isfinite(best).mean()
-        assert sum(trace(drawn, kind)["y"]) == pytest.approx(share)
 
 
 def test_themes_change_the_layout_alone(report):
@@ -114,7 +107,7 @@ def test_plotly_knows_every_attribute(report):
         figures.window_spans(record.windows),
         figures.window_metric(record.windows),
         figures.parameter_spread(record.windows, row.parameters, report.searched),
-        figures.null_distribution(record.null),
+        figures.null_distribution(NULL),
         trades_on_candles(report.candles, record.trades),
     ):
         go.Figure(figure)
