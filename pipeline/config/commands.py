@@ -48,10 +48,9 @@ class SimulationConfig(Section):
                 f"data={self.data.source} and {self.market.id} do not belong together: generated"
                 " candles are for market=demo and market=demo_null, which take nothing else."
             )
-        if isinstance(self.data, SyntheticData) and self.data.plant is not None:
-            yield from self.combination_complaints(
-                "data.plant.parameters", self.data.plant.parameters
-            )
+        plant = getattr(self.data, "plant", None)  # what an exchange sends has none
+        if plant is not None:
+            yield from self.combination_complaints("data.plant.parameters", plant.parameters)
 
     def combination_complaints(self, key: str, values: dict[str, float | None]) -> Iterator[str]:
         """Say what keeps ``values``, given at ``key``, from being one combination."""

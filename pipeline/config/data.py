@@ -1,10 +1,11 @@
 """Define what is traded, where its candles come from, and how bad they may be."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from pipeline.config.run import CostsConfig
 from pipeline.config.section import Cost, Count, Days, Moment, Section, Seed, milliseconds
 
 #: All divide a UTC day.
@@ -80,10 +81,37 @@ class QualityConfig(Section):
 
 
 class SurrogateConfig(Section):
-    """Candles rearranged so that no edge can be left (validation rules §5)."""
+    """Candles rearranged so that no edge can be left (validation rules §5).
 
-    kind: Literal["permuted", "sign_flipped", "bar_flipped"] = Field(description="how")
+    ``reversed`` is the exception: it reads the candles backwards, which makes an edge.
+    """
+
+    kind: Literal["permuted", "sign_flipped", "bar_flipped", "bootstrapped", "reversed"] = Field(
+        description="how"
+    )
     seed: Seed = Field(description="of the draw")
+    days: Days | None = Field(None, description="length of bootstrapped; null: as it was")
+
+    @field_validator("days")
+    @classmethod
+    def _of_bootstrapped(cls, days: int | None, info: ValidationInfo) -> int | None:
+        if days is not None and info.data.get("kind") != "bootstrapped":
+            raise ValueError("is for kind bootstrapped alone, which draws days anew: leave it out")
+        return days
+
+
+class PlantConfig(Section):
+    """An edge laid over candles without one: one value for each parameter of the strategy.
+
+    The candles depend on nothing but these values: with ``costs`` the Sharpe ratio is net of them,
+    and circuit breakers act at their defaults (fills rules §9), whatever the run's own are.
+    """
+
+    sharpe: float = Field(gt=0, description="annual, of the planted combination")
+    costs: CostsConfig | None = Field(
+        None, description="what sharpe is net of: {fee_rate: .., slippage: ..}; null: free of costs"
+    )
+    parameters: dict[str, float | None] = Field(description="the planted combination")
 
 
 class _History(Section):
@@ -92,7 +120,8 @@ class _History(Section):
     since: Moment | None = Field(None, description="first day or ISO 8601 time, UTC")
     until: Moment | None = Field(None, description="first day no longer wanted; both null: a year")
     surrogate: SurrogateConfig | None = Field(
-        None, description="rearranged: {kind: permuted|sign_flipped|bar_flipped, seed: 0}"
+        None,
+        description="{kind: permuted|sign_flipped|bar_flipped|bootstrapped|reversed, seed: 0}",
     )
 
     @field_validator("until")
@@ -162,13 +191,17 @@ class FileData(_History):
     source: Literal["file"] = Field(description="From a Parquet, CSV or freqtrade feather file.")
     path: str = Field(min_length=1, description="a Parquet, CSV or feather file")
     quality: QualityConfig = Field(description="largest faults let through; null: any")
+    plant: PlantConfig | None = Field(None, description="an edge over a surrogate; null: none")
 
-
-class PlantConfig(Section):
-    """An edge laid over synthetic candles: one value for each parameter of the strategy."""
-
-    sharpe: float = Field(gt=0, description="annual, free of costs, of the planted combination")
-    parameters: dict[str, float | None] = Field(description="the planted combination")
+    @field_validator("plant")
+    @classmethod
+    def _over_a_surrogate(cls, plant: PlantConfig | None, info: ValidationInfo) -> Any:
+        if plant is not None and info.data.get("surrogate") is None:
+            raise ValueError(
+                "needs data.surrogate, such as {kind: bootstrapped, seed: 0}: an edge is laid over"
+                " candles that have none, not over the market's own"
+            )
+        return plant
 
 
 class SyntheticData(Section):
@@ -177,6 +210,9 @@ class SyntheticData(Section):
     source: Literal["synthetic"] = Field(description="Generated; data=planted lays an edge over.")
     days: Days = Field(description="length of the history")
     seed: Seed = Field(description="of the candles alone")
+    model: Literal["clock", "garch_t"] = Field(
+        "clock", description="clock: habits of a crypto market; garch_t: GARCH(1,1), Student t"
+    )
     annual_volatility: float = Field(gt=0, le=10, description="deviation of a year's log return")
     plant: PlantConfig | None = Field(description="the edge of data=planted; null: none")
     quality: QualityConfig = Field(description="largest faults let through; null: any")

@@ -15,8 +15,8 @@ from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.resample import check_divides, resampled
+from pipeline.market_data.sources import GENERATORS
 from pipeline.market_data.store.store import candle_path, read_without_lock
-from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.windows import whole_days
 
@@ -47,13 +47,15 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
     """
     data, market = config.data, config.market
     if isinstance(data, SyntheticData):
-        candles = _invented(market.timeframe, data.days, data.seed, data.annual_volatility)
+        volatility = data.annual_volatility
+        candles = _invented(market.timeframe, data.days, data.seed, volatility, data.model)
         return AtHand(candles, "generated", data.days)
     if isinstance(data, FileData):
         since = 0 if data.since_ms is None else data.since_ms
         until = np.iinfo(np.int64).max if data.until_ms is None else data.until_ms
         candles = _regular(_between(read_file(data.path), (since, int(until))), config, data.path)
-        return AtHand(candles, "file", whole_days(candles).count)
+        drawn = None if data.surrogate is None else data.surrogate.days
+        return AtHand(candles, "file", drawn or whole_days(candles).count)
     span = _span(data)
     stored = _stored(config, data, span)
     first = max(span[0], _served_from(config, data, stored))
@@ -68,10 +70,12 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
 
 
 @lru_cache(maxsize=4)  # most markets of a sweep that the store lacks are given the same ones
-def _invented(timeframe: str, days: int, seed: int, volatility: float) -> Candles:
+def _invented(
+    timeframe: str, days: int, seed: int, volatility: float, model: str = "clock"
+) -> Candles:
     """At most about `STAND_IN_BARS` of the days, and enough of them to hold a day."""
     enough = max(1, STAND_IN_BARS * timeframe_ms(timeframe) // DAY_MS)
-    rows = synthetic_candles(min(days, enough), timeframe, seed, volatility)
+    rows = GENERATORS[model](min(days, enough), timeframe, seed, volatility)
     return make_regular(rows, timeframe, "generated candles")[0]
 
 

@@ -15,10 +15,11 @@ from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.errors import UserError
 from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.garch import garch_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, check
 from pipeline.market_data.raw import RawCandles
-from pipeline.market_data.rearranged import SURROGATES
+from pipeline.market_data.rearranged import rearranged
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store.store import stored_elsewhere
 from pipeline.market_data.synthetic import synthetic_candles
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from pipeline.market_data.exchange.fetching import BarProgress, FetchedCandles
 
 Data = FileData | CcxtData | SyntheticData
+
+
+#: Of generated candles, by ``data.model``.
+GENERATORS = {"clock": synthetic_candles, "garch_t": garch_candles}
 
 
 class NoCandlesError(UserError):
@@ -75,7 +80,7 @@ def load_candles(
     check(report, QualityLimits(**data.quality.model_dump()))
     if not isinstance(data, SyntheticData) and data.surrogate is not None:
         kind, seed = data.surrogate.kind, data.surrogate.seed
-        candles = SURROGATES[kind](candles, np.random.default_rng(seed))
+        candles = rearranged(candles, kind, seed, data.surrogate.days)
         report = replace(report, source=f"{report.source}, {kind} with seed {seed}")
     return MarketCandles(candles, report, warnings, data.synthetic)
 
@@ -85,7 +90,8 @@ def _read(
 ) -> tuple[RawCandles, str, tuple[str, ...]]:
     """Return rows as they come, what errors call them, and warnings."""
     if isinstance(data, SyntheticData):
-        rows = synthetic_candles(data.days, market.timeframe, data.seed, data.annual_volatility)
+        generate = GENERATORS[data.model]
+        rows = generate(data.days, market.timeframe, data.seed, data.annual_volatility)
         return rows, f"generated candles, seed {data.seed}", ()
     if isinstance(data, FileData):
         warnings = check_file_name(market, data.path)

@@ -92,7 +92,7 @@ def synthetic_candles(
         down to their tick.
     """
     step = timeframe_ms(timeframe)
-    _check(days, seed, annual_volatility)
+    check_arguments(days, seed, annual_volatility)
     rng = np.random.default_rng(seed)
     timestamp = first_ms + step * np.arange(days * DAY_MS // step, dtype=np.int64)
     typical_sd = annual_volatility * sqrt(step / YEAR_MS)
@@ -103,11 +103,12 @@ def synthetic_candles(
     spread = (high - low) / (open_ * typical_sd)
     volume = _volume(spread, stops_ran, step, rng)
 
-    recorded = ~_outages(len(timestamp), step, rng)
+    recorded = ~outages(len(timestamp), step, rng)
     return RawCandles(timestamp, open_, high, low, close, volume).take(recorded)
 
 
-def _check(days: int, seed: int, annual_volatility: float) -> None:
+def check_arguments(days: int, seed: int, annual_volatility: float) -> None:
+    """Refuse what would give no candles, or prices near their tick."""
     if days < 1 or seed < 0:
         raise UserError(
             f"Synthetic candles need days >= 1 and seed >= 0, not days={days}, seed={seed}."
@@ -121,7 +122,7 @@ def _check(days: int, seed: int, annual_volatility: float) -> None:
         )
 
 
-def _ar1(n: int, memory: float, rng: np.random.Generator) -> Float:
+def ar1(n: int, memory: float, rng: np.random.Generator) -> Float:
     """Stationary AR(1) of unit variance whose correlation falls by e in ``memory`` bars."""
     phi = np.exp(-1 / memory)
     shocks = rng.standard_normal(n)
@@ -135,7 +136,7 @@ def _clock(timestamp: Int64, step: int, rng: np.random.Generator) -> Float:
     The scale looks ahead, and may: it is the same for both signs of every move.
     """
     n = len(timestamp)
-    log_sd = SLOW_SD * _ar1(n, SLOW_MS / step, rng) + FAST_SD * _ar1(n, FAST_MS / step, rng)
+    log_sd = SLOW_SD * ar1(n, SLOW_MS / step, rng) + FAST_SD * ar1(n, FAST_MS / step, rng)
     log_sd += DAILY_SD * sqrt(2) * np.cos(2 * np.pi * (timestamp - PEAK_MS) / DAY_MS)
     sd = np.exp(log_sd) / np.sqrt(rng.chisquare(TAIL_DOF, n))
     scaled: Float = sd / np.sqrt(np.mean(sd**2))
@@ -216,14 +217,14 @@ def _extremes(start: int, end: int, sd: float, stretch: list[float]) -> tuple[in
 def _volume(spread: Float, stops_ran: Bool, step: int, rng: np.random.Generator) -> Float:
     """Volume of each bar from its range in typical deviations; runs on stops add to it."""
     n = len(spread)
-    log_noise = VOLUME_SLOW_SD * _ar1(n, VOLUME_SLOW_MS / step, rng)
+    log_noise = VOLUME_SLOW_SD * ar1(n, VOLUME_SLOW_MS / step, rng)
     log_noise += VOLUME_FAST_SD * rng.standard_normal(n)
     run = 1 + stops_ran * rng.exponential(RUN_VOLUME, n)
     volume = VOLUME_AN_HOUR * step / HOUR_MS * spread * np.exp(log_noise) * run
     return np.round(volume, 5)
 
 
-def _outages(n: int, step: int, rng: np.random.Generator) -> Bool:
+def outages(n: int, step: int, rng: np.random.Generator) -> Bool:
     """Draw the bars that are missing: `OUTAGES_A_YEAR`, never the first bar or the last."""
     missing = np.zeros(n, dtype=np.bool_)
     for _ in range(round(OUTAGES_A_YEAR * n * step / YEAR_MS)):

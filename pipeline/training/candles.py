@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gpu_engine import Advance, Backend
 from pipeline.cli.console import Note
-from pipeline.config import MarketConfig, SyntheticData
+from pipeline.config import CcxtData, MarketConfig
 from pipeline.market_data import sources
 from pipeline.strategies.base import Strategy
 from pipeline.training.planting import plant_edge
@@ -28,8 +28,9 @@ def load_candles(
         When there are none, they are broken, or a limit is exceeded.
     """
     loaded = sources.load_candles(market, data, advance, note)
-    if not isinstance(data, SyntheticData) or data.plant is None:
+    plant = None if isinstance(data, CcxtData) else data.plant
+    if plant is None:
         return loaded
-    plant = data.plant
-    candles = plant_edge(loaded.candles, strategy, plant.parameters, plant.sharpe, backend)
+    costs = None if plant.costs is None else plant.costs.record()
+    candles = plant_edge(loaded.candles, strategy, plant.parameters, plant.sharpe, backend, costs)
     return replace(loaded, candles=candles)

@@ -1,8 +1,8 @@
 """Lay a known edge over candles, to test whether a search finds it.
 
 After every signal of one combination the price drifts its way for a while. The strength is what
-a trader would call it: the annualised Sharpe ratio of that combination before costs, on these
-candles. Everything else about the candles stays as it was.
+a trader would call it: the annualised Sharpe ratio of that combination on these candles, before
+costs or after them. Everything else about the candles stays as it was.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ CLOSE_ENOUGH, TOO_FAR = 0.02, 0.5
 #: Largest drift tried, in ATR of the signal bar.
 LARGEST_DRIFT = 16.0
 
-NO_LIMITS = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
+FREE = (Costs(0.0, 0.0), RiskLimits(max_daily_loss=None, consecutive_losses_limit=None))
 
 
 class OutOfReachError(UserError):
@@ -36,11 +36,26 @@ def plant_edge(
     parameters: Mapping[str, float | None],
     sharpe: float,
     backend: Backend,
+    costs: Costs | None = None,
 ) -> Candles:
-    """Lay an edge of gross Sharpe ratio ``sharpe`` over ``candles``.
+    """Lay an edge of Sharpe ratio ``sharpe`` over ``candles``.
 
-    The drift that gives it is found by bisection: each strength is planted and simulated without
-    costs and circuit breakers. Signals are those of the candles before planting.
+    The drift that gives it is found by bisection: each strength is planted and simulated over all
+    candles. Signals are those of the candles before planting, free of costs and breakers.
+
+    Parameters
+    ----------
+    candles : Candles
+        Without an edge of their own.
+    strategy : Strategy
+    parameters : mapping of str to float or None
+        The planted combination.
+    sharpe : float
+        Annualised, reached to within `TOO_FAR`.
+    backend : Backend
+    costs : Costs, optional
+        What the ratio is net of; the circuit breakers then act as they do by default (fills rules
+        §9). By default it is gross: no costs and no breakers.
 
     Raises
     ------
@@ -49,7 +64,7 @@ def plant_edge(
     UserError
         When the combination has no trade.
     """
-    combination = _Combination(strategy, parameters, backend)
+    combination = _Combination(strategy, parameters, backend, costs)
     unit = combination.unit_drift(candles)
     if not unit.any():
         raise UserError(
@@ -61,7 +76,7 @@ def plant_edge(
     while high - low > 1e-3 and abs(error) > CLOSE_ENOUGH:
         drift = (low + high) / 2.0
         planted = shifted(candles, drift * unit)
-        reached = combination.gross_sharpe(planted)
+        reached = combination.sharpe(planted)
         if abs(reached - sharpe) < abs(error):
             nearest, error = planted, reached - sharpe
         low, high = (drift, high) if reached < sharpe else (low, drift)
@@ -74,11 +89,16 @@ def plant_edge(
 
 
 class _Combination:
-    """One combination, simulated over all candles free of costs and breakers."""
+    """One combination, simulated over all candles; without ``costs`` free of breakers too."""
 
     def __init__(
-        self, strategy: Strategy, parameters: Mapping[str, float | None], backend: Backend
+        self,
+        strategy: Strategy,
+        parameters: Mapping[str, float | None],
+        backend: Backend,
+        costs: Costs | None,
     ) -> None:
+        self._rules = FREE if costs is None else (costs, RiskLimits())
         self._space = single_point(strategy, parameters)
         self._point = self._space.points(np.zeros(1, np.int64))[0]
         self._backend = backend
@@ -88,7 +108,7 @@ class _Combination:
 
         A filled bar is one price, the close before it (candles rules §1): it does not drift.
         """
-        trades = self._evaluator(candles).trades(self._point, Window(0, len(candles)))
+        trades = self._evaluator(candles, *FREE).trades(self._point, Window(0, len(candles)))
         atr = average_true_range(candles)[trades["signal_bar"]]
         per_bar = trades["side"] * atr / trades["entry"] / DRIFT_BARS
         ends = np.minimum(trades["entry_bar"] + DRIFT_BARS, len(candles))
@@ -97,14 +117,14 @@ class _Combination:
         np.add.at(steps, ends, -per_bar)
         return np.where(candles.filled, 0.0, np.cumsum(steps)[:-1])
 
-    def gross_sharpe(self, candles: Candles) -> float:
+    def sharpe(self, candles: Candles) -> float:
         """Annualised Sharpe ratio over all candles."""
         windows = (Window(0, len(candles)),)
-        metrics = self._evaluator(candles).points(self._point[None], windows)
+        metrics = self._evaluator(candles, *self._rules).points(self._point[None], windows)
         return float(metrics["sharpe_ratio"][0, 0])
 
-    def _evaluator(self, candles: Candles) -> Evaluator:
-        return Evaluator(candles, self._space, Costs(0.0, 0.0), NO_LIMITS, self._backend)
+    def _evaluator(self, candles: Candles, costs: Costs, limits: RiskLimits) -> Evaluator:
+        return Evaluator(candles, self._space, costs, limits, self._backend)
 
 
 def shifted(candles: Candles, drift: Float) -> Candles:

@@ -44,16 +44,27 @@ def plant(candles, sharpe, **changes):
     return plant_edge(candles, LiquiditySweep(), {**PLANTED, **changes}, sharpe, NUMBA)
 
 
-def simulated(candles):
-    """An evaluator free of costs and breakers, the planted point, and the whole history."""
+FREE = (Costs(0.0, 0.0), RiskLimits(max_daily_loss=None, consecutive_losses_limit=None))
+CHEAP = Costs(0.0004, 0.0001)
+
+
+def simulated(candles, costs=FREE[0], risk=FREE[1]):
+    """An evaluator, the planted point, and the whole history."""
     space = single_point(LiquiditySweep(), PLANTED)
-    risk = RiskLimits(max_daily_loss=None, consecutive_losses_limit=None)
-    evaluator = Evaluator(candles, space, Costs(0.0, 0.0), risk, NUMBA)
+    evaluator = Evaluator(candles, space, costs, risk, NUMBA)
     return evaluator, space.points(np.zeros(1, np.int64))[0], Window(0, len(candles))
 
 
 def gross_sharpe(candles):
-    evaluator, point, window = simulated(candles)
+    return sharpe_of(simulated(candles))
+
+
+def net_sharpe(candles):
+    return sharpe_of(simulated(candles, CHEAP, RiskLimits()))
+
+
+def sharpe_of(simulation):
+    evaluator, point, window = simulation
     return float(evaluator.points(point[None], (window,))["sharpe_ratio"][0, 0])
 
 
@@ -73,6 +84,16 @@ def test_gross_sharpe_is_what_was_asked_for(sharpe, seed):
     candles = null_candles(seed)
     assert gross_sharpe(candles) < 2.0
     assert gross_sharpe(plant(candles, sharpe)) == pytest.approx(sharpe, abs=TOO_FAR)
+
+
+@pytest.mark.parametrize("sharpe", [1.0, 3.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_net_sharpe_is_what_was_asked_for(sharpe, seed):
+    """After costs and with circuit breakers: more than that much is left without them."""
+    candles = null_candles(seed)
+    planted = plant_edge(candles, LiquiditySweep(), PLANTED, sharpe, NUMBA, CHEAP)
+    assert net_sharpe(planted) == pytest.approx(sharpe, abs=TOO_FAR)
+    assert gross_sharpe(planted) > sharpe + 1
 
 
 def test_prices_stay_candles(planted):

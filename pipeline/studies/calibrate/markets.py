@@ -106,7 +106,7 @@ def _changes(base: TrainConfig, market: Market) -> dict[str, Any]:
         assert base.data.plant is not None, "market=demo has one"
         plant = base.data.plant.model_copy(update={"sharpe": market.strength})
         return {"seed": market.seed, "plant": plant}
-    return {"surrogate": SurrogateConfig(kind=market.kind, seed=market.seed)}
+    return {"surrogate": SurrogateConfig(kind=market.kind, seed=market.seed, days=None)}
 
 
 def _load(overrides: Sequence[str]) -> TrainConfig:
