@@ -47,4 +47,10 @@ from pipeline.config.search import (
     StrategyConfig,
 )
 from pipeline.config.section import Section, meanings
-from pipeline.config.validation import LuckTests, TrainTestSplit, ValidationConfig, WalkForward
+from pipeline.config.validation import (
+    LuckTests,
+    Rolling,
+    TrainTestSplit,
+    ValidationConfig,
+    WalkForward,
+)

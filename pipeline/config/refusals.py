@@ -25,6 +25,15 @@ from pipeline.errors import suggestion
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)
 
 
+#: What to write in place of a key of an earlier version, by the key's last word.
+REPLACED = {
+    "anchored": "Write validation.max_train=null in place of validation.anchored=true, and"
+    " validation=rolling in place of validation.anchored=false.",
+    "surrogates": "Leave it out: the search is repeated on candles without an edge wherever that"
+    " decides the stage, validation.surrogate_count times at most.",
+}
+
+
 _NO_GROUP = re.compile(r"Could not override '(.*?)'")
 _SEVERAL = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)' ")
 
@@ -81,9 +90,16 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
         )
     prefix = (error.full_key or name).removesuffix(name)
     allowed = [str(key) for key in parent if key != "hydra"]
-    near = suggestion(name, allowed).replace("'", f"'{prefix}", 1) or _elsewhere(name, parent)
     where = f"{prefix[:-1]} has" if prefix else "the keys are"
+    near = _advice(name, allowed, prefix) or _elsewhere(name, parent)
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
+
+
+def _advice(name: str, allowed: list[str], prefix: str) -> str:
+    """Say what took the place of a key, or which of the ``allowed`` is spelt like it."""
+    if name in REPLACED:
+        return f" {REPLACED[name]}"
+    return suggestion(name, allowed).replace("'", f"'{prefix}", 1)
 
 
 def _elsewhere(name: str, node: DictConfig) -> str:
@@ -204,7 +220,7 @@ def _not_a_key(path: list[str], section: type[Section] | None) -> str:
     allowed = list(section.model_fields) if section else []
     prefix = "".join(f"{part}." for part in parent)
     where = f"{'.'.join(parent)} has" if parent else "the keys are"
-    near = suggestion(name, allowed).replace("'", f"'{prefix}", 1)
+    near = _advice(name, allowed, prefix)
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
 
 

@@ -1,5 +1,6 @@
 """Define how a search is tested: unseen days and luck (validation rules §1, §4)."""
 
+from abc import abstractmethod
 from fractions import Fraction
 from typing import Annotated, Literal
 
@@ -27,18 +28,16 @@ class LuckTests(Section):
     memory_gb: float = Field(gt=0, description="for daily returns that are held at a time")
 
 
-class WalkForward(LuckTests):
-    """Search on ``train`` days, skip ``gap``, test on ``test``; move on by ``step``; repeat."""
+class MovingWindows(LuckTests):
+    """Search, skip ``gap`` days, test on ``test``; move on by ``step``; repeat.
 
-    method: Literal["walk_forward"] = Field(
-        description="Search the train days, skip the gap, test once on days that no search had"
-        " seen; move on and repeat. What counts is all the test days together."
-    )
-    train: Days = Field(description="days to search")
+    The methods differ in how many days before a gap a search sees (validation rules §1.2).
+    """
+
+    train: Days = Field(description="days of the first search; of rolling, of each")
     gap: int = Field(ge=0, description="days between search and test")
     test: Days = Field(description="days to test on; of a split at least")
     step: Days | None = Field(description="days to the next window; null: as long as test")
-    anchored: bool = Field(description="true: every search begins on the first day")
 
     @field_validator("step")
     @classmethod
@@ -47,6 +46,10 @@ class WalkForward(LuckTests):
         if step is not None and test is not None and step < test:
             raise ValueError(f"must be at least validation.test ({test}): tests must not overlap")
         return step
+
+    @abstractmethod
+    def train_days(self, days: int) -> int:
+        """Days that a search sees, of the ``days`` that lie before its gap."""
 
     @property
     def stride(self) -> int:
@@ -68,6 +71,44 @@ class WalkForward(LuckTests):
             f"validation needs {needed} days for two windows (train {self.train} + gap {self.gap}"
             f" + test {self.test} + step {self.stride}), the history has {days:g}. {advice}"
         )
+
+
+class WalkForward(MovingWindows):
+    """Search all days before a gap, at most the last ``max_train``: a search learns as it goes."""
+
+    method: Literal["walk_forward"] = Field(
+        description="Search all days before a gap, at most the last max_train; test once on days"
+        " that no search had seen; move on and repeat. What counts is all the test days together."
+    )
+    max_train: Days | None = Field(description="days that a search sees at most; null: all")
+
+    @field_validator("max_train")
+    @classmethod
+    def _first_window_fits(cls, most: int | None, info: ValidationInfo) -> int | None:
+        train = info.data.get("train")
+        if most is not None and train is not None and most < train:
+            raise ValueError(
+                f"must be at least validation.train ({train}), the days of the first search;"
+                " validation.max_train=null sets no limit"
+            )
+        return most
+
+    def train_days(self, days: int) -> int:
+        """All of the ``days`` before a gap, at most ``max_train``."""
+        return days if self.max_train is None else min(days, self.max_train)
+
+
+class Rolling(MovingWindows):
+    """Search the last ``train`` days before a gap: what is older is forgotten."""
+
+    method: Literal["rolling"] = Field(
+        description="Search the last train days before a gap, whatever came before; test, move on"
+        " and repeat. For an edge that soon fades: 90 days are few to choose on."
+    )
+
+    def train_days(self, days: int) -> int:
+        """Of the ``days`` before a gap the last ``train``, however many there are."""
+        return min(days, self.train)
 
 
 class TrainTestSplit(LuckTests):
@@ -108,4 +149,4 @@ def _split_would_do(days: float) -> bool:
     return choice.complaint(days) is None
 
 
-ValidationConfig = Annotated[WalkForward | TrainTestSplit, Field(discriminator="method")]
+ValidationConfig = Annotated[WalkForward | Rolling | TrainTestSplit, Field(discriminator="method")]

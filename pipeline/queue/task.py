@@ -3,7 +3,7 @@
 import os
 
 from gpu_engine import Advance
-from pipeline.config import StorageConfig, TrainConfig
+from pipeline.config import StorageConfig, TrainConfig, validate
 from pipeline.executors.background import repeated
 from pipeline.results.database import open_database
 from pipeline.training import job
@@ -31,5 +31,5 @@ def run_job(storage: StorageConfig, job_id: str, advance: Advance) -> None:
 
         with repeated(watch, WATCH_EVERY), job.guard(repository, job_id):
             values = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
-            config = TrainConfig.model_validate(values)
+            config = validate(values, TrainConfig)
             job.run(config, repository, job_id, Reporter())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpu_engine import DAY_MS, Candles, Window
-from pipeline.config.validation import TrainTestSplit, WalkForward
+from pipeline.config.validation import MovingWindows, TrainTestSplit
 from pipeline.errors import UserError
 
 
@@ -45,7 +45,7 @@ def whole_days(candles: Candles) -> Days:
     return Days(first, per_day, (len(candles) - first) // per_day)
 
 
-def splits(validation: WalkForward | TrainTestSplit, days: Days) -> list[Split]:
+def splits(validation: MovingWindows | TrainTestSplit, days: Days) -> list[Split]:
     """Return the windows of a history.
 
     Raises
@@ -58,26 +58,23 @@ def splits(validation: WalkForward | TrainTestSplit, days: Days) -> list[Split]:
         raise UserError(complaint)
     if isinstance(validation, TrainTestSplit):
         train = validation.train_days(days.count)
-        test = days.window(train + validation.gap, days.count)
-        return [Split(days.window(0, train), test)]
-    span = validation.train + validation.gap
-    starts = range(0, days.count - span - validation.test + 1, validation.stride)
+        return [Split(days.window(0, train), days.window(train + validation.gap, days.count))]
+    gap, test = validation.gap, validation.test
     return [
         Split(
-            days.window(0 if validation.anchored else s, s + validation.train),
-            days.window(s + span, s + span + validation.test),
+            days.window(end - validation.train_days(end), end),
+            days.window(end + gap, end + gap + test),
         )
-        for s in starts
+        for end in range(validation.train, days.count - gap - test + 1, validation.stride)
     ]
 
 
-def final_window(validation: WalkForward | TrainTestSplit, days: Days) -> Window:
-    """Days on which the stored configuration is found.
+def final_window(validation: MovingWindows | TrainTestSplit, days: Days) -> Window:
+    """Days on which the stored configuration is found (validation rules §1.7).
 
-    The last ``train`` days; all days of an anchored walk-forward; the train part of a split.
+    Those that the next window would train on; the train part of a split.
     """
+    train = validation.train_days(days.count)
     if isinstance(validation, TrainTestSplit):
-        return days.window(0, validation.train_days(days.count))
-    if validation.anchored:
-        return days.whole
-    return days.window(days.count - validation.train, days.count)
+        return days.window(0, train)
+    return days.window(days.count - train, days.count)

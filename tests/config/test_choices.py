@@ -59,7 +59,16 @@ def test_defaults_are_those_of_the_rules(train_config):
     assert (config.min_trades, config.selection) == (10, "auto")
     window = config.validation
     assert (window.train, window.gap, window.test, window.stride) == (90, 7, 30, 30)
-    assert not window.anchored
+    assert (window.method, window.max_train) == ("walk_forward", 720)
+
+
+def test_rolling_windows_differ_from_the_default_in_their_train_parts_alone(train_config):
+    rolling, growing = (
+        train_config(f"validation={word}").validation for word in ("rolling", "walk_forward")
+    )
+    own = {"method", "max_train"}
+    assert rolling.model_dump(exclude=own) == growing.model_dump(exclude=own)
+    assert "max_train" not in type(rolling).model_fields
 
 
 def test_costs_follow_the_exchange_unless_given(train_config):

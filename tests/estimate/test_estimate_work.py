@@ -1,4 +1,7 @@
-"""Counted work against counts by hand: a year of 5m candles, 90 + 7 + 30 days, 8 windows."""
+"""Counted work against counts by hand: a year of 5m candles, 90 + 7 + 30 days, 8 windows.
+
+Windows roll where a count is the same for each of them.
+"""
 
 import pytest
 
@@ -12,21 +15,37 @@ GRID, TABLES, BARS = 201_600, 35, 365 * 288
 @pytest.fixture
 def work(configured):
     def counted(*overrides, days=365):
-        config = configured("market=demo", *overrides)
+        config = configured("market=demo", "validation=rolling", *overrides)
         return Work(config, grid_of(config), History.of(config, days), active_share=0.5)
 
     return counted
 
 
 def test_the_year_is_cut_as_the_run_cuts_it(configured):
-    history = History.of(configured(), 365)
+    history = History.of(configured("validation=rolling"), 365)
     assert history == History(365, BARS, 8, 8 * 30, 9 * 90, 90)
     assert (history.searches, history.days_a_search) == (9, 90)
 
 
-def test_an_anchored_search_sees_ever_more_days(configured):
-    history = History.of(configured("validation.anchored=true"), 365)
-    assert history.searched_days == sum(90 + 30 * k for k in range(8)) + 365
+def test_a_search_sees_ever_more_days_until_the_limit(configured):
+    year = History.of(configured(), 365)
+    assert (year.searched_days, year.final_days) == (sum(range(90, 301, 30)) + 365, 365)
+    assert year.days_a_search == (1560 + 365) / 9
+    four = History.of(configured(), 1460)
+    assert (four.windows, four.final_days) == (45, 720)
+    assert four.searched_days == sum(range(90, 720, 30)) + 24 * 720 + 720
+    unlimited = History.of(configured("validation.max_train=null"), 1460)
+    assert unlimited.searched_days == sum(90 + 30 * k for k in range(45)) + 1460
+
+
+def test_a_growing_search_costs_in_proportion_to_its_days(configured, only):
+    def seconds(method):
+        config = configured(f"validation={method}", "validation.evidence=deciding")
+        history = History.of(config, 365)
+        return Work(config, grid_of(config), history, active_share=0.5).seconds(only(search=1.0))
+
+    assert seconds("rolling") == GRID * (9 * 90 + 90)
+    assert seconds("walk_forward") == GRID * (1560 + 365 + 365)
 
 
 @pytest.mark.parametrize(

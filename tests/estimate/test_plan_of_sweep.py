@@ -30,7 +30,7 @@ def printed(tmp_path, monkeypatch, configured):
 def test_each_market_has_a_row_and_a_sentence(printed):
     text = printed(1, here=["market=demo_null"], there=["market=btc_binance_1h"])
     assert re.search(
-        r"│ here │ 105,120 │ 8 │ 1,814,400 │ \d+ │ [\d.]+ │ \d+ x 8 │ generated │", text
+        r"│ here │ 105,120 │ 8 │ 1,814,400 │ [\d,]+ │ [\d.]+ │ \d+ x 8 │ generated │", text
     )
     assert re.search(r"│ there │ 8,760 │ 8 │ 1,814,400 │ .* │ synthetic stand-in │", text)
     assert re.search(r"here: about \d+ trades a window, \d+ in all: \w+", text)

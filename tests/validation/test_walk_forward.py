@@ -16,7 +16,7 @@ from gpu_engine import (
     marked_metrics,
     metrics_of,
 )
-from pipeline.config import WalkForward
+from pipeline.config import Rolling
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.loop import SearchResult, SearchSettings, search
 from pipeline.validation.out_of_sample import (
@@ -32,7 +32,7 @@ from support.repricing import repriced
 from support.spaces import assert_identical, small_space
 from support.validation import LUCK
 
-DAYS = WalkForward(method="walk_forward", train=3, gap=1, test=2, step=None, anchored=False, **LUCK)
+DAYS = Rolling(method="rolling", train=3, gap=1, test=2, step=None, **LUCK)
 GRIDS = {DEPTH: (0.001, 0.008), STOP: (0.5, 1.0, 2.0)}
 SETTINGS = SearchSettings("grid", 0, 10, "net_profit", "plateau", 5, seed=0)
 FRACTION = 0.5

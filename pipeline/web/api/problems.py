@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from pipeline.config.refusals import REPLACED
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 
@@ -76,7 +77,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
 def _sentence(fault: Mapping[str, Any]) -> str:
     """``body.optimizer.samples: Input should be less than or equal to 10000000``."""
     where = ".".join(_cut(str(part)) for part in fault["loc"])
-    return f"{where}: {_cut(str(fault['msg']).removeprefix('Value error, '))}"
+    text = _cut(str(fault["msg"]).removeprefix("Value error, "))
+    replaced = REPLACED.get(str(fault["loc"][-1])) if fault["type"] == "extra_forbidden" else None
+    return f"{where}: {text}. {replaced}" if replaced else f"{where}: {text}"
 
 
 def _cut(text: str) -> str:

@@ -100,15 +100,26 @@ class LuckTests(Request):
     evidence: Literal["full", "deciding"] = "full"
 
 
-class WalkForward(LuckTests):
+class MovingWindows(LuckTests):
     """Windows that move over the history; days (validation rules §1)."""
 
-    method: Literal["walk_forward"] = "walk_forward"
     train: WindowDays = 90
     gap: Annotated[int, Field(ge=0, le=3650)] = 7
     test: WindowDays = 30
     step: WindowDays | None = None
-    anchored: bool = False
+
+
+class WalkForward(MovingWindows):
+    """Every search sees all days before its gap, at most the last ``max_train``."""
+
+    method: Literal["walk_forward"] = "walk_forward"
+    max_train: WindowDays | None = 720
+
+
+class Rolling(MovingWindows):
+    """Every search sees the last ``train`` days before its gap."""
+
+    method: Literal["rolling"]
 
 
 class TrainTestSplit(LuckTests):
@@ -153,7 +164,7 @@ class TrainingRequest(Request):
     exchanges: Annotated[list[Word], Field(max_length=LIST_LIMIT)] = []
     timeframes: Annotated[list[Timeframe], Field(max_length=LIST_LIMIT)] = []
     optimizer: Budget = Grid()
-    validation: Annotated[WalkForward | TrainTestSplit, Field(discriminator="method")] = (
+    validation: Annotated[WalkForward | Rolling | TrainTestSplit, Field(discriminator="method")] = (
         WalkForward()
     )
     history: History = History()

@@ -15,6 +15,7 @@ from pipeline.web.service.requests import (
     Grid,
     History,
     Random,
+    Rolling,
     TrainingRequest,
     TrainTestSplit,
     WalkForward,
@@ -70,7 +71,11 @@ class TrainingForm:
             with _part("Windows"):
                 self._validation = Choice(
                     "validation",
-                    {"walk_forward": WalkForward, "train_test_split": TrainTestSplit},
+                    {
+                        "walk_forward": WalkForward,
+                        "rolling": Rolling,
+                        "train_test_split": TrainTestSplit,
+                    },
                     meanings(ValidationConfig),
                     "method",
                     self.changed,

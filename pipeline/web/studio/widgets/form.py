@@ -23,7 +23,7 @@ _LABELS = {
     "gap": "gap, days",
     "test": "test, days",
     "step": "step, days (empty: as test)",
-    "anchored": "anchored: train from the first day on",
+    "max_train": "train at most, days (empty: all)",
     "ratio": "share of days to train on",
     "evidence": "evidence against luck",
     "days": "newest days",
