@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.results import ownership
-from pipeline.results.models import JobEventRow, TrainingJob
+from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.records import Job, JobEvent, Status, from_row, utc_now
 
 #: States of a job that a person may restart.
@@ -192,6 +192,46 @@ class Jobs:
         with self._sessions() as session:
             rows = session.scalars(query.limit(limit).offset(offset))
             return [from_row(Job, row) for row in rows]
+
+    def earlier_searches(
+        self,
+        *,
+        exchange: str,
+        pair: str,
+        timeframe: str,
+        synthetic: bool,
+        provenance: Mapping[str, Any],
+    ) -> int:
+        """Count the other searches of a market that looked at the same days and stored something.
+
+        Searches differ in configuration, seed or candles: the same one made again counts once, and
+        not at all where it repeats the one asked about. Generated candles are the same only where
+        every candle is. A search that found nothing admissible keeps no days, and is not counted.
+
+        Parameters
+        ----------
+        provenance : mapping
+            ``config_hash``, ``seed``, ``data_hash`` and, in ISO 8601 and UTC, ``first_candle`` and
+            ``last_candle`` of the search asked about.
+        """
+        row = TrainedConfiguration
+        market = (  # an index holds all of these
+            select(row.id)
+            .where(row.exchange == exchange, row.pair == pair, row.timeframe == timeframe)
+            .where(row.synthetic if synthetic else ~row.synthetic)
+        )
+        names = ("config_hash", "seed", "data_hash")
+        *_, data = identity = [row.provenance[name].as_string() for name in names]
+        first, last = (row.provenance[name].as_string() for name in ("first_candle", "last_candle"))
+        same = (
+            (data == provenance["data_hash"],)
+            if synthetic
+            else (first <= provenance["last_candle"], last >= provenance["first_candle"])
+        )
+        query = select(*identity).where(row.id.in_(market), *same).distinct()
+        with self._sessions() as session:
+            searches = {tuple(map(str, search)) for search in session.execute(query)}
+        return len(searches - {tuple(str(provenance[name]) for name in names)})
 
     def events(
         self, last_id: int = 0, job_id: str | None = None, limit: int = 500

@@ -17,6 +17,7 @@ from pipeline.results.ownership import IllegalTransitionError
 from pipeline.training.provenance import config_hash
 from pipeline.training.run import Reporter, TrainingResult, train
 from pipeline.training.storing import store
+from pipeline.validation.multiple_testing import after_searches
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
@@ -67,7 +68,26 @@ def run(
 
         trained = train(config, replace(reporter, progress=progress, note=note))
         with progress("storing", 0):
+            earlier = _earlier_searches(trained, repository)
+            trained = replace(trained, statistics=trained.statistics | earlier)
             return trained, store(trained, repository, job_id)
+
+
+def _earlier_searches(trained: TrainingResult, repository: Repository) -> dict[str, Any]:
+    """Count the searches of the same market and days, and what they do to p.
+
+    They decide no stage: it would depend on what else a database holds. Of two jobs at once the one
+    that is stored last counts the other.
+    """
+    market, p = trained.config.market, trained.statistics["p_value"]
+    count = repository.jobs.earlier_searches(
+        exchange=market.exchange.name,
+        pair=market.pair,
+        timeframe=market.timeframe,
+        synthetic=trained.market.synthetic,
+        provenance=trained.provenance,
+    )
+    return {"earlier_searches": {"count": count, "p_after": after_searches(p, count)}}
 
 
 @contextmanager

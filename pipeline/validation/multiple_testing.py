@@ -1,5 +1,6 @@
 """Adjust the p-values of many markets for being many (validation rules §3)."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -35,6 +36,17 @@ def adjusted(p: Sequence[float | None] | NDArray[np.float64], method: Method) ->
     if defined.any():
         values[defined] = _adjusted(values[defined], method)
     return values
+
+
+def after_searches(p: float | None, earlier: int) -> float | None:
+    """Return the p-value of the best of ``earlier`` + 1 searches: ``1 − (1 − p)^(earlier + 1)``.
+
+    Šidák (1967), for independent searches. Searches of the same days depend on each other, so this
+    is the most that they can have cost. None where ``p`` is.
+    """
+    if p is None or math.isnan(p):
+        return None
+    return -math.expm1((earlier + 1) * math.log1p(-p)) if p < 1.0 else 1.0
 
 
 def _adjusted(p: Float, method: Method) -> Float:

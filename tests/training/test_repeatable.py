@@ -72,6 +72,16 @@ def test_another_seed_searches_elsewhere(known, optimizer):
     assert one["provenance"]["data_hash"] == other["provenance"]["data_hash"]
 
 
+def test_other_seeds_on_the_same_candles_are_counted(tmp_path):
+    for seed in (0, 1, 0):
+        finished = run_here(tmp_path, *SHORT, *OPTIMIZERS["random"], f"seed={seed}")
+    rows = finished.configurations[::-1]
+    earlier = [row.statistics["earlier_searches"] for row in rows]
+    assert [one["count"] for one in earlier] == [0, 1, 1]  # the last repeats the first
+    p = rows[-1].statistics["p_value"]
+    assert earlier[-1]["p_after"] == pytest.approx(1 - (1 - p) ** 2)
+
+
 @pytest.mark.parametrize(
     ("backend", "optimizer"),
     [("numpy", "grid"), ("numpy", "random"), ("numpy", "bayesian"), ("reference", "grid")],

@@ -142,6 +142,11 @@ def test_statistics_are_of_the_figures_stored(demo):
     assert found["walk_forward_efficiency"] == pytest.approx(came / yearly, rel=1e-9)
 
 
+def test_the_first_search_of_a_database_has_none_before_it(demo):
+    found = demo.result["statistics"]
+    assert found["earlier_searches"] == {"count": 0, "p_after": pytest.approx(found["p_value"])}
+
+
 def test_parameter_spread_is_over_the_windows(demo):
     values = [window["parameters"][DEPTH] for window in demo.result["windows"]]
     expected = {"min": min(values), "median": np.median(values), "max": max(values)}

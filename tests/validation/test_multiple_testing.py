@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.validation.multiple_testing import adjusted
+from pipeline.validation.multiple_testing import adjusted, after_searches
 
 METHODS = ("bh", "by", "holm")
 
@@ -94,3 +94,22 @@ def test_adjusting_never_lowers_a_p_value(rng, n_markets, method):
     found = adjusted(p, method)
     assert (found >= p * (1 - 1e-12)).all()
     assert (found <= 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("p", "earlier", "expected"),
+    [
+        (0.04, 0, 0.04),
+        (0.04, 1, 1 - 0.96**2),
+        (0.04, 9, 1 - 0.96**10),
+        (1e-18, 99, 1e-16),  # below the spacing of numbers at 1
+        (1.0, 3, 1.0),
+    ],
+)
+def test_the_best_of_several_searches(p, earlier, expected):
+    assert after_searches(p, earlier) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("undefined", [None, float("nan")])
+def test_without_p_no_number_of_searches_changes_it(undefined):
+    assert after_searches(undefined, 3) is None
