@@ -21,6 +21,8 @@ Scores = ScoreSurface | ScoreSummary
 
 #: What the search was ranked by, before the neighbours are looked at.
 SCORE = "score"
+#: A score of +∞: nothing was lost (validation rules §2.2). Drawn in the best colour, and marked.
+LOSSLESS, NOTHING_LOST = "∞", "∞ (nothing was lost)"
 
 
 def heatmap(
@@ -60,10 +62,11 @@ def heatmap(
         {
             "type": "heatmap",
             **names,
-            "z": jsonable(table),
+            **_cells(table),
             "coloraxis": "coloraxis",
             "hoverongaps": False,
-            "hovertemplate": f"{x} %{{x}}<br>{y} %{{y}}<br>score %{{z:.4g}}<extra></extra>",
+            "texttemplate": "%{text}",
+            "hovertemplate": f"{x} %{{x}}<br>{y} %{{y}}<br>score %{{customdata}}<extra></extra>",
         }
     ]
     if stored and _goes_through(scores, x, y, at if mode == "slice" else None, stored):
@@ -73,6 +76,18 @@ def heatmap(
         for axis, name in (("x", x), ("y", y))
     }
     return figure(data, theme, coloraxis={"colorscale": "Viridis"}, **axes)
+
+
+def _cells(table: Float) -> dict[str, Any]:
+    """Colour, mark and written score of every cell; what is not admissible is empty."""
+    lossless, finite = np.isposinf(table), table[np.isfinite(table)]
+    best_colour = finite.max() if len(finite) else 1.0
+    written = [[NOTHING_LOST if np.isposinf(v) else f"{v:.4g}" for v in row] for row in table]
+    return {
+        "z": jsonable(np.where(lossless, best_colour, table)),
+        "text": np.where(lossless, LOSSLESS, "").tolist(),
+        "customdata": written,
+    }
 
 
 def _goes_through(
@@ -187,7 +202,8 @@ def choices(scores: Scores) -> list[str]:
 def heatmaps(scores: Scores, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tables of every pair of parameters, in both modes where both can be had.
 
-    Tables have the later parameter of the pair across: shape (values of a, values of b).
+    Tables have the later parameter of the pair across: shape (values of a, values of b). A cell is
+    a number, `LOSSLESS`, or None where nothing is admissible.
     """
     names = choices(scores)
     settings = {n: [setting(v) for v in scores.axes[n]] for n in names}
@@ -199,6 +215,7 @@ def heatmaps(scores: Scores, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "chosen": {n: setting(parameters[n]) for n in names},
         "best": _pairs(names, lambda x, y: best(scores, x, y)),
         "slice": _pairs(names, lambda x, y: cut(scores, x, y, parameters)) if whole else None,
+        "lossless": [LOSSLESS, NOTHING_LOST],
         "figure": bare(heatmap(scores, names[0], names[1], "best", stored=parameters)),
     }
 
@@ -207,6 +224,12 @@ def _pairs(names: list[str], table: Callable[[str, str], Float]) -> dict[str, An
     return {f"{a}|{b}": _rounded(table(b, a)) for a, b in combinations(names, 2)}
 
 
-def _rounded(table: Float) -> list[list[float | None]]:
-    """Five digits: what a colour and its label show."""
-    return [[None if np.isnan(v) else float(f"{v:.5g}") for v in row] for row in table]
+def _rounded(table: Float) -> list[list[float | str | None]]:
+    """Five digits: what a colour and its label show; `LOSSLESS` where nothing was lost."""
+
+    def cell(score: float) -> float | str | None:
+        if np.isposinf(score):
+            return LOSSLESS
+        return None if np.isnan(score) else float(f"{score:.5g}")
+
+    return [[cell(score) for score in row] for row in table]

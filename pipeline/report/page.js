@@ -18,16 +18,30 @@ function draw(id, figure, theme = darkness.matches ? "dark" : "light", width = u
 
 const transposed = (table) => table[0].map((_, column) => table.map((row) => row[column]));
 
+// Colour, mark and written score of every cell. Where nothing was lost the score is infinite: it has
+// the best colour and a mark.
+function cells(table, [lossless, written]) {
+  const numbers = table.flat().filter(Number.isFinite);
+  const bestColour = numbers.length ? Math.max(...numbers) : 1;
+  const each = (make) => table.map((row) => row.map(make));
+  return {
+    z: each((score) => (score === lossless ? bestColour : score)),
+    text: each((score) => (score === lossless ? lossless : "")),
+    customdata: each((score) => (score === lossless ? written : `${Number(score?.toPrecision(4))}`)),
+  };
+}
+
 // The figure of the two chosen parameters: pairs are stored once, in the order of the grid.
 function heatmap(choice) {
-  const { names, labels, chosen, best, slice, figure } = page.heatmap;
+  const { names, labels, chosen, best, slice, lossless, figure } = page.heatmap;
   const [x, y] = [choice.x.value, choice.y.value];
   const pairs = choice.mode?.value === "slice" ? slice : best;
   const ordered = names.indexOf(x) < names.indexOf(y);
   const stored = pairs[ordered ? `${x}|${y}` : `${y}|${x}`];
   const made = structuredClone(figure);
-  Object.assign(made.data[0], { x: labels[x], y: labels[y], z: ordered ? transposed(stored) : stored });
-  made.data[0].hovertemplate = `${x} %{x}<br>${y} %{y}<br>score %{z:.4g}<extra></extra>`;
+  const table = cells(ordered ? transposed(stored) : stored, lossless);
+  Object.assign(made.data[0], { x: labels[x], y: labels[y], ...table });
+  made.data[0].hovertemplate = `${x} %{x}<br>${y} %{y}<br>score %{customdata}<extra></extra>`;
   if (made.data[1]) Object.assign(made.data[1], { x: [chosen[x]], y: [chosen[y]] });
   made.layout.xaxis.title.text = x;
   made.layout.yaxis.title.text = y;

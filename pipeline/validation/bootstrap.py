@@ -162,8 +162,8 @@ def zero_drift_bands(
     -------
     Bands
         The value at risk is 0 where even the 5 % quantile of the net profit is no loss; the
-        drawdown counts from the start of a path at 1. Both None without deviation (fills rules
-        §10.1), for T < 2, and where a return is not finite.
+        drawdown counts from the start of a path at 1. Both None for T < 2, without deviation
+        (fills rules §10.1), and where a return is not finite.
     """
     n_days = len(daily)
     if not deviation_of(daily) > 0.0:

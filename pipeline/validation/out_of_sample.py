@@ -1,16 +1,22 @@
 """Compute the statistics of the out-of-sample days and their trades (validation rules §3)."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import STOP, Candles, Costs, annualised
+from gpu_engine import STOP, Candles, Costs, Float, annualised
 from pipeline.search import Evaluator
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
-from pipeline.validation.statistics import sharpe_test
+from pipeline.validation.stages import MOST_TRADES_NEEDED
+from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
 from pipeline.validation.walk_forward import Validation
+
+#: Candles from this length on cannot give 101 trades in a year: the record's own length counts, at
+#: the level of a test, and at least so many trades.
+LONG_CANDLE_MS, LEVEL, LEAST_TRADES_NEEDED = 900_000, 0.05, 50
 
 #: Figures by closed trades that stand beside those of the marked series.
 CLOSED = ("net_profit", "sharpe_ratio", "max_drawdown")
@@ -31,6 +37,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
     return {
         "p_value": test.p_value,
         "z_score": test.z_score,
+        "trades_needed": trades_needed(validation.trades["ret"], evaluator.candles.step_ms),
         "closed": {n: float(validation.closed_metrics[n]) for n in CLOSED},
         "walk_forward_efficiency": walk_forward_efficiency(validation),
         "stability_score": validation.final.stability_score,
@@ -39,6 +46,25 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
         "ambiguous_exit_share": exits.exit_share,
         "net_profit_target_first": exits.net_profit_target_first,
     }
+
+
+def trades_needed(returns: Float, step_ms: int) -> int:
+    """Count the trades that MATURE asks for (validation rules §6.10).
+
+    Parameters
+    ----------
+    returns : float64 array of shape (trades,)
+        Of each trade out of sample. Their size does not matter: the record length is of a ratio.
+    step_ms : int
+        Length of a candle.
+    """
+    if step_ms < LONG_CANDLE_MS:
+        return MOST_TRADES_NEEDED
+    own = moments(returns)
+    length = minimum_track_record_length(own.sharpe, own.skew, own.kurtosis, 0.0, LEVEL)
+    if not length <= MOST_TRADES_NEEDED:  # NaN and infinity too
+        return MOST_TRADES_NEEDED
+    return max(LEAST_TRADES_NEEDED, math.ceil(length))
 
 
 def walk_forward_efficiency(validation: Validation) -> float | None:

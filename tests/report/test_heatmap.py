@@ -42,6 +42,37 @@ def test_what_is_not_admissible_counts_only_where_nothing_else_is():
     assert table[1, 1] == score[1, 1, 0]
 
 
+@pytest.mark.parametrize("mode", ["best", "slice"])
+def test_a_combination_without_a_loss_is_drawn_as_the_best(mode):
+    """Its score is infinite (validation rules §2.2): neither empty nor off the scale."""
+    score = SCORE.copy()
+    score[0, 1], score[1, 2] = np.inf, np.nan
+    (data,) = heatmap(ScoreSurface(AXES, {"score": score}), "b", "a", mode, AT)["data"]
+    finite = [value for row in data["z"] for value in row if value is not None]
+    assert data["z"][0][1] == max(finite) == (9.0 if mode == "best" else 8.0)
+    assert data["z"][1][2] is None
+    assert data["text"] == [["", "∞", ""], ["", "", ""]]
+    assert data["customdata"][0][:2] == ["1" if mode == "best" else "0", "∞ (nothing was lost)"]
+    assert np.isposinf(best(ScoreSurface(AXES, {"score": score}), "b", "a")[0, 1])
+    go.Figure(heatmap(ScoreSurface(AXES, {"score": score}), "b", "a", mode, AT))
+
+
+def test_nothing_but_infinite_scores_still_has_a_colour():
+    (data,) = heatmap(ScoreSurface(AXES, {"score": np.full_like(SCORE, np.inf)}), "b", "a")["data"]
+    assert data["z"] == [[1.0] * 3] * 2
+
+
+def test_tables_of_a_page_mark_what_lost_nothing():
+    score = SCORE.copy()
+    score[1, 1, 1], score[0, 0] = np.inf, np.nan
+    tables = heatmaps(ScoreSurface(AXES, {"score": score}), AT)
+    assert tables["best"]["a|b"] == [[None, 3.0, 5.0], [7.0, "∞", 11.0]]
+    assert tables["slice"]["a|b"] == [[None, 2.0, 4.0], [6.0, 8.0, 10.0]]
+    pairs = PAIRS | {("a", "b"): np.where(PAIRS["a", "b"] == 11.0, np.inf, PAIRS["a", "b"])}
+    large = heatmaps(ScoreSummary(AXES, np.array([11]), np.array([np.inf]), pairs), AT)
+    assert large["best"]["a|b"][1] == [7.0, 9.0, "∞"]
+
+
 def test_the_chosen_values_are_marked():
     figure = heatmap(WHOLE, "a", "c", "slice", AT, stored=AT)
     assert figure["data"][0]["x"] == ["1", "2"]

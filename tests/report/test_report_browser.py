@@ -119,3 +119,24 @@ def test_a_large_grid_shows_the_best_of_every_pair_and_no_slice(browser, report,
         tab.select_option("#heatmap-y", STOP)
         shown = np.array(tab.evaluate(f"{HEAT}.z"), dtype=float)
         assert shown == pytest.approx(best(scores, TARGET, STOP), rel=1e-4)
+
+
+def test_what_lost_nothing_has_the_best_colour_and_a_mark(browser, report, tmp_path):
+    """An infinite score is drawn, on the axes that the page begins with and on others."""
+    scores = report.artifacts.scores
+    score = scores.metrics["score"].copy()
+    score[(0,) * score.ndim] = np.inf
+    record = replace(report.artifacts, scores=replace(scores, metrics={"score": score}))
+    path = tmp_path / "lossless.html"
+    path.write_text(page(replace(report, artifacts=record)), "utf-8")
+    with opened(browser, path) as tab:
+        for x, y in ((None, None), (TARGET, STOP)):
+            if x and y:
+                tab.select_option("#heatmap-x", x)
+                tab.select_option("#heatmap-y", y)
+            shown = tab.evaluate(HEAT)
+            assert shown["text"][0][0] == "∞"
+            assert shown["customdata"][0][0] == "∞ (nothing was lost)"
+            drawn = [value for row in shown["z"] for value in row if value is not None]
+            assert shown["z"][0][0] == max(drawn)
+            assert sum(text == "∞" for row in shown["text"] for text in row) == 1
