@@ -19,7 +19,7 @@ from gpu_engine.book import EventBook
 from gpu_engine.exits import ExitSettings
 from gpu_engine.grid import Axis, Grid
 from gpu_engine.marking import marked_metrics, marked_returns
-from gpu_engine.metrics import DAYS_PER_YEAR, annualised, deviation_of, metrics_of
+from gpu_engine.metrics import DAYS_PER_YEAR, NO_DEVIATION, annualised, deviation_of, metrics_of
 from gpu_engine.records import (
     DAY_MS,
     METRICS,

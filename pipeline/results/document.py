@@ -20,8 +20,8 @@ from pipeline.config.run import CostsConfig, RiskConfig
 from pipeline.results import document_models as v3
 from pipeline.results import performance
 from pipeline.results.jsonable import jsonable
-from pipeline.results.performance import Trades
 from pipeline.results.records import Configuration
+from pipeline.validation.breakdown import Trades
 from pipeline.validation.stages import Stage
 
 SCHEMA_FILE = "configuration_v3.schema.json"

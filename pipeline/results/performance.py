@@ -12,11 +12,9 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpu_engine import TARGET, TARGET_GAP, Candles, Float, metrics_of
-
-Trades = NDArray[np.void]
+from gpu_engine import Candles, Float, metrics_of
+from pipeline.validation.breakdown import Trades, unslipped
 
 
 def gross_win_rate(trades: Trades, slippage: float) -> float | None:
@@ -35,7 +33,7 @@ def gross_win_rate(trades: Trades, slippage: float) -> float | None:
     """
     if not len(trades):
         return None
-    entry, exit_ = _unslipped(trades, slippage)
+    entry, exit_ = unslipped(trades, slippage)
     return float(np.mean(trades["side"] * (exit_ - entry) > 0))
 
 
@@ -46,18 +44,9 @@ def exchange_fees(trades: Trades, fee_rate: float) -> float:
 
 def estimated_slippage(trades: Trades, slippage: float) -> float:
     """Sum of what slippage cost at entry and exit, as fractions of each trade's notional."""
-    entry, exit_ = _unslipped(trades, slippage)
+    entry, exit_ = unslipped(trades, slippage)
     lost = (trades["entry"] - entry) + (exit_ - trades["exit"])
     return float(np.sum(trades["side"] * lost / trades["entry"]))
-
-
-def _unslipped(trades: Trades, slippage: float) -> tuple[Float, Float]:
-    """Entry and exit prices before slippage; a target is a resting order and has none (§7.4)."""
-    side = trades["side"].astype(np.float64)
-    resting = np.isin(trades["reason"], (TARGET, TARGET_GAP))
-    entry = trades["entry"] / (1 + side * slippage)
-    exit_ = trades["exit"] / np.where(resting, 1.0, 1 - side * slippage)
-    return entry, exit_
 
 
 def trade_clustering(trades: Trades) -> float | None:

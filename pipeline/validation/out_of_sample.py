@@ -9,9 +9,17 @@ from numpy.typing import NDArray
 
 from gpu_engine import STOP, Candles, Costs, Float, annualised
 from pipeline.search import Evaluator
+from pipeline.search.space import Dimension
+from pipeline.validation import breakdown
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
+from pipeline.validation.holding import holding_figures
 from pipeline.validation.stages import MOST_TRADES_NEEDED
-from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
+from pipeline.validation.statistics import (
+    minimum_track_record_length,
+    moments,
+    sharpe_interval,
+    sharpe_test,
+)
 from pipeline.validation.walk_forward import Validation
 
 #: Candles from this length on cannot give 101 trades in a year: the record's own length counts, at
@@ -20,6 +28,8 @@ LONG_CANDLE_MS, LEVEL, LEAST_TRADES_NEEDED = 900_000, 0.05, 50
 
 #: Figures by closed trades that stand beside those of the marked series.
 CLOSED = ("net_profit", "sharpe_ratio", "max_drawdown")
+#: A value this near to an end of a continuous range, as a part of its width, lies on the edge.
+EDGE = 0.01
 
 
 def judged_figures(validation: Validation) -> dict[str, float]:
@@ -29,16 +39,25 @@ def judged_figures(validation: Validation) -> dict[str, float]:
 
 def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[str, Any]:
     """Compute the statistics of validation rules §3 that these days and trades give, by name."""
-    test = sharpe_test(validation.daily)
-    bands = zero_drift_bands(validation.daily, generator(seed, BANDS))
-    exits = ambiguity(
-        evaluator.candles, validation.trades, evaluator.costs, evaluator.risk.position_fraction
-    )
+    daily, day, trades = validation.daily, validation.day, validation.trades
+    candles, costs = evaluator.candles, evaluator.costs
+    fraction = evaluator.risk.position_fraction
+    tested = [window.split.test for window in validation.windows]
+    test = sharpe_test(daily)
+    bands = zero_drift_bands(daily, generator(seed, BANDS))
+    exits = ambiguity(candles, trades, costs, fraction)
     return {
         "p_value": test.p_value,
         "z_score": test.z_score,
         "trades_needed": trades_needed(validation.trades["ret"], evaluator.candles.step_ms),
         "closed": {n: float(validation.closed_metrics[n]) for n in CLOSED},
+        "sharpe_interval": sharpe_interval(daily),
+        **holding_figures(candles, day, daily),
+        "time_in_market": breakdown.time_in_market(trades, sum(t.end - t.start for t in tested)),
+        "sides": breakdown.sides(candles, trades, fraction, day),
+        "costs": breakdown.costs_paid(candles, trades, costs, fraction)._asdict(),
+        "years": breakdown.years(candles, trades, day, daily),
+        "parameter_choices": parameter_choices(validation, evaluator.space.dimensions),
         "walk_forward_efficiency": walk_forward_efficiency(validation),
         "stability_score": validation.final.stability_score,
         "monte_carlo_var": bands.value_at_risk,
@@ -84,15 +103,55 @@ def parameter_spread(
     validation: Validation, names: Sequence[str]
 ) -> dict[str, dict[str, float | None]]:
     """Smallest, median and largest winning value of every parameter over the windows."""
-    points = [w.search.point for w in validation.windows if w.search.point is not None]
-    if not points:
+    winners = _winners(validation)
+    if not winners:
         return {}
-    stacked = np.stack(points)
-    columns = zip(names, stacked.T, strict=True)
+    columns = zip(names, np.stack(winners).T, strict=True)
     return {
         name: {"min": float(c.min()), "median": float(np.median(c)), "max": float(c.max())}
         for name, c in columns
     }
+
+
+def parameter_choices(
+    validation: Validation, dimensions: Sequence[Dimension]
+) -> dict[str, dict[str, Any]]:
+    """Say of every stored value how many windows chose it too, and whether its range ends there.
+
+    Returns
+    -------
+    dict
+        By parameter (validation rules §3.17): ``chosen_in``, None in a range of real numbers, where
+        no value comes twice; ``windows``, those with a winner; ``edge``, "low", "high" or None.
+        Empty where the final search has no winner.
+    """
+    stored, winners = validation.final.point, _winners(validation)
+    if stored is None:
+        return {}
+    choices = {}
+    for column, dimension in enumerate(dimensions):
+        value, parameter = float(stored[column]), dimension.parameter
+        repeats = dimension.choices is not None or parameter.integer
+        choices[parameter.name] = {
+            "chosen_in": sum(bool(w[column] == value) for w in winners) if repeats else None,
+            "windows": len(winners),
+            "edge": _edge(dimension, value),
+        }
+    return choices
+
+
+def _winners(validation: Validation) -> list[Float]:
+    """Points of the windows' winners; a window without one chose nothing."""
+    return [w.search.point for w in validation.windows if w.search.point is not None]
+
+
+def _edge(dimension: Dimension, value: float) -> str | None:
+    """Say at which end of its range a value lies: beyond a filter that is off there is nothing."""
+    low, high = dimension.low, dimension.high
+    if low == high or not np.isfinite(value):
+        return None
+    near = EDGE * (high - low) if dimension.choices is None else 0.0
+    return "low" if value <= low + near else "high" if value >= high - near else None
 
 
 class Ambiguity(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from gpu_engine import Float, deviation_of
+from gpu_engine import DAYS_PER_YEAR, Float, deviation_of
 from pipeline.validation.overfitting import (
     probability_of_backtest_overfitting as probability_of_backtest_overfitting,
 )
@@ -80,6 +80,27 @@ def sharpe_test(daily: Float) -> SharpeTest:
     if math.isnan(z):
         return SharpeTest(None, None)
     return SharpeTest(z, float(ndtr(-z)))  # not 1 - ndtr(z), which underflows
+
+
+def sharpe_interval(daily: Float) -> dict[str, float] | None:
+    """Two-sided 95 % interval of the annualised Sharpe ratio, with the error of `sharpe_test`.
+
+    Parameters
+    ----------
+    daily : float64 array of shape (T,)
+
+    Returns
+    -------
+    dict or None
+        ``low`` and ``high``; None where the test is undefined.
+    """
+    sharpe, skew, kurtosis = moments(daily)
+    variance = _variance(sharpe, skew, kurtosis)
+    if len(daily) < 2 or not variance > 0.0:
+        return None
+    reach = float(ndtri(0.975)) * math.sqrt(variance / (len(daily) - 1.0))
+    year = math.sqrt(DAYS_PER_YEAR)
+    return {"low": year * (sharpe - reach), "high": year * (sharpe + reach)}
 
 
 def probabilistic_sharpe_ratio(
