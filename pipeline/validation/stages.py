@@ -2,6 +2,7 @@
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -125,7 +126,7 @@ def position_size(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> float
 
 def awaits_surrogates(figures: Mapping[str, float | None]) -> bool:
     """Whether the stage depends on ``surrogate_p``: other gates hold (validation rules §5.7)."""
-    supposed = {"surrogate_p": 0.0, "sample_size": math.inf}
+    supposed = {"surrogate_p": 0.0, "sample_size": sys.maxsize}
     return judge({**figures, **supposed})[0] not in ("PAPER", "DISCOVERY")
 
 
@@ -152,9 +153,9 @@ def _judge_one(requirement: Requirement, figures: Mapping[str, float | None]) ->
 
 
 def _known(figures: Mapping[str, float | None], name: str) -> float | None:
-    """Return a figure; None where it is unknown or NaN."""
+    """Return a figure; None where it is unknown or no finite number."""
     value = figures.get(name)
-    return None if value is None or math.isnan(value) else value
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _larger(figures: Mapping[str, float | None], name: str, size: float) -> bool:

@@ -107,13 +107,14 @@ def kinds_for(direction: Direction, beta: float | None) -> tuple[Kind, ...]:
 def sequential_p(observed: float, draws: Iterable[float], most: int) -> SurrogateTest:
     """Besag-Clifford p-value of ``observed`` against at most ``most`` of ``draws``.
 
-    ``h / l`` when h = 4 draws of l were at least as large, else ``(1 + #) / (most + 1)``.
+    ``h / l`` when h = 4 draws of l were at least as large, else ``(1 + #) / (most + 1)``. NaN
+    counts as at least as large.
     """
     top: list[float] = []
     reached = 0
     for value in draws:
         top.append(value)
-        reached += value >= observed
+        reached += not value < observed  # also where one of them is no number
         if reached == ENOUGH:
             return SurrogateTest(ENOUGH / len(top), np.array(top))
         if len(top) == most:

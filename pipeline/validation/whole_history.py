@@ -40,7 +40,7 @@ class SharpeAndTrades:
         result = np.empty((2, len(part)))
         for index, metrics in evaluator.stream(self.windows, part, KEPT):
             at = index - part.start
-            result[0, at] = scores_of(metrics[0], self.rule)
+            result[0, at] = _finite(scores_of(metrics[0], self.rule))
             result[1, at] = metrics["sample_size"][0]
             advance(metrics.size)
         return result
@@ -156,7 +156,13 @@ def search_whole_history(
     points, _ = run_method(evaluator, window, settings, number, advance)
     metrics = evaluator.points(points, (window,))[0]
     trades = metrics["sample_size"].astype(np.float64)
-    return WholeHistory(evaluator, window, days.count, points, scores_of(metrics, rule), trades)
+    sharpe = _finite(scores_of(metrics, rule))
+    return WholeHistory(evaluator, window, days.count, points, sharpe, trades)
+
+
+def _finite(sharpe: Float) -> Float:
+    """Make a ratio that is not finite inadmissible."""
+    return np.where(np.isfinite(sharpe), sharpe, np.nan)
 
 
 def top_sharpe(sharpe: Float, trades: Float, n_days: int) -> float | None:
@@ -165,14 +171,14 @@ def top_sharpe(sharpe: Float, trades: Float, n_days: int) -> float | None:
     Parameters
     ----------
     sharpe, trades : float64 arrays of shape (n,)
-        NaN is an inadmissible combination.
+        A ratio that is not finite is that of an inadmissible combination.
 
     Returns
     -------
     float or None
         None where no combination is active (validation rules §5.2).
     """
-    admissible = ~np.isnan(sharpe)
+    admissible = np.isfinite(sharpe)
     if not admissible.any():
         return None
     usual = float(np.median(trades[admissible]))

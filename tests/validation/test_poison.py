@@ -10,6 +10,8 @@ from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.overfitting import probability_of_backtest_overfitting
 from pipeline.validation.reality_check import max_sharpe_reality_check
 from pipeline.validation.statistics import moments, sharpe_test
+from pipeline.validation.surrogates import sequential_p
+from pipeline.validation.whole_history import top_sharpe
 
 DAYS = 120
 POISON = (np.nan, np.inf, -np.inf, 1e200)
@@ -111,3 +113,19 @@ def test_ranking_passes_over_nan_and_keeps_infinities():
     ranked = plateau(scores, (6,))
     np.testing.assert_array_equal(ranked, [1.0, np.nan, 3.0, np.inf, 2.0, np.nan])
     assert positive_share(scores) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("observed", "draws"),
+    [(2.0, [np.nan] * 9), (np.nan, [1.0] * 9), (2.0, [1.0, np.inf, np.nan, np.nan, 3.0])],
+)
+def test_a_surrogate_that_is_no_number_counts_as_luck(observed, draws):
+    assert sequential_p(observed, draws, 99).p_value >= 0.8
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_ratio_that_is_no_number_is_not_among_the_best(value):
+    sharpe, trades = np.arange(250.0), np.full(250, 90.0)
+    more = np.insert(sharpe, [0, 100, 250], value), np.full(253, 90.0)
+    assert top_sharpe(*more, 365) == top_sharpe(sharpe, trades, 365)
+    assert top_sharpe(np.full(3, value), np.full(3, 90.0), 365) is None
