@@ -8,7 +8,7 @@ CREATE TABLE alembic_version (
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
--- Running upgrade  -> 0005
+-- Running upgrade  -> 0006
 
 CREATE TABLE training_jobs (
     id VARCHAR(32) NOT NULL,
@@ -143,6 +143,7 @@ CREATE TABLE sweeps (
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL,
     finished_at TIMESTAMP WITH TIME ZONE,
+    pooled JSONB,
     CONSTRAINT pk_sweeps PRIMARY KEY (id),
     CONSTRAINT ck_sweeps_status CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled'))
 );
@@ -160,6 +161,7 @@ CREATE TABLE sweep_markets (
     job_id VARCHAR(32) NOT NULL,
     configuration_id VARCHAR(80),
     p_value DOUBLE PRECISION,
+    surrogate_p DOUBLE PRECISION,
     fdr_q_value DOUBLE PRECISION,
     error TEXT,
     seconds DOUBLE PRECISION,
@@ -175,6 +177,6 @@ CREATE INDEX ix_sweep_markets_task_hash_status ON sweep_markets (task_hash, stat
 
 CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0005') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0006') RETURNING alembic_version.version_num;
 
 COMMIT;

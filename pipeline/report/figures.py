@@ -267,7 +267,7 @@ def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Fig
 
 
 def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figure:
-    """Return p-values in ascending order under ``rank / tests`` times the limit of q.
+    """Return deciding p-values in ascending order under ``rank / tests`` times the limit of q.
 
     Benjamini and Hochberg (1995): every market up to the last one under the line is a discovery.
     Generated candles are a family of their own (validation rules §3.2).
@@ -278,9 +278,9 @@ def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figur
         ("SYNTHETIC", True, IN_SAMPLE, MUTED),
     ):
         tested = sorted(
-            (market.p_value, market.market)
+            (market.deciding_p, market.market)
             for market in markets
-            if market.p_value is not None and market.synthetic is synthetic
+            if market.deciding_p is not None and market.synthetic is synthetic
         )
         if not tested:
             continue

@@ -37,7 +37,7 @@ from pipeline.review.stored import (
     searched_grid,
     simulation_config,
 )
-from pipeline.validation.stages import Stage
+from pipeline.validation.stages import Stage, deciding_p
 from pipeline.validation.wording import marked
 
 Part = TypeVar("Part")
@@ -178,17 +178,24 @@ def _range(declared: Mapping[str, Any], space: str) -> tuple[float, float]:
 class SweptMarket:
     """One market of a sweep.
 
-    ``configuration`` is None where nothing was stored, ``error`` says why it failed. ``p_value``
-    and ``fdr_q_value`` are None where they are undefined; ``seconds`` is what its training took.
+    ``configuration`` is None where nothing was stored, ``error`` says why it failed. ``p_value``,
+    ``surrogate_p`` and ``fdr_q_value`` are None where they are undefined or were not computed;
+    ``seconds`` is what its training took.
     """
 
     market: str
     status: str
     configuration: Configuration | None
     p_value: float | None
+    surrogate_p: float | None
     fdr_q_value: float | None
     seconds: float | None
     error: str | None
+
+    @property
+    def deciding_p(self) -> float | None:
+        """The p-value that its q is of (validation rules §3.2)."""
+        return deciding_p({"p_value": self.p_value, "surrogate_p": self.surrogate_p})
 
     @property
     def synthetic(self) -> bool:
@@ -246,6 +253,7 @@ def swept_markets(
             if market.configuration_id is None
             else configuration(market.configuration_id),
             p_value=market.p_value,
+            surrogate_p=market.surrogate_p,
             fdr_q_value=market.fdr_q_value,
             seconds=market.seconds,
             error=market.error,

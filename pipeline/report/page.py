@@ -21,6 +21,7 @@ from pipeline.report.trades import DETAILED, newest_trades, side, trades_on_cand
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
 from pipeline.results.records import Configuration, Sweep
 from pipeline.validation import wording
+from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.stages import STAGES
 
 #: Titles by id, in the order in which they are read; a macro of `sections.jinja` draws each.
@@ -82,6 +83,7 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
         markets=markets,
         verdicts=_verdicts(markets),
         tested=len(q_values),
+        pooled=[line for pool in sweep.pooled or () for line in pooled_sentences(pool)],
         discovered=sum(q_value < figures.Q_LIMIT for q_value in q_values),
         Q_LIMIT=figures.Q_LIMIT,
         failures=[f"{m.market}: {m.error}" for m in markets if m.error is not None],

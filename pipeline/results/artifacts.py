@@ -195,6 +195,17 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
     )
 
 
+def read_out_of_sample(root: Path, relative: str) -> DailySeries:
+    """Read the out-of-sample series alone.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is gone.
+    """
+    return _read_series(root / relative / "out_of_sample.parquet")
+
+
 def _write(folder: Path, artifacts: ArtifactSet) -> None:
     _write_series(folder / "in_sample.parquet", artifacts.in_sample)
     _write_series(folder / "out_of_sample.parquet", artifacts.out_of_sample)

@@ -21,10 +21,10 @@ from pipeline.results.records import (
     ConfigurationEvent,
     ConfigurationSummary,
     Judgement,
-    PValue,
+    SweepMember,
     from_row,
 )
-from pipeline.validation.stages import STAGES, Stage
+from pipeline.validation.stages import STAGES, Stage, deciding_p
 
 SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
 
@@ -145,8 +145,8 @@ class Configurations:
         with self._sessions() as session:
             return list(session.scalars(query))
 
-    def p_values(self, configuration_ids: Sequence[str]) -> list[PValue]:
-        """Read the p-values of configurations, in the order of their ids.
+    def members(self, configuration_ids: Sequence[str]) -> list[SweepMember]:
+        """Read what configurations are judged together by, in the order of their ids.
 
         Raises
         ------
@@ -154,12 +154,14 @@ class Configurations:
             When one of them is not stored.
         """
         row = TrainedConfiguration
-        by_id: dict[str, PValue] = {}
+        by_id: dict[str, SweepMember] = {}
         with self._sessions() as session:
             for start in range(0, len(configuration_ids), BATCH):
                 batch = configuration_ids[start : start + BATCH]
-                query = select(row.id, row.p_value, row.synthetic).where(row.id.in_(batch))
-                by_id.update((columns.id, PValue(*columns)) for columns in session.execute(query))
+                query = select(row.id, row.pair, row.synthetic, row.statistics)
+                for it in session.execute(query.where(row.id.in_(batch))):
+                    p = deciding_p(it.statistics)
+                    by_id[it.id] = SweepMember(it.id, it.pair, it.synthetic, p)
         missing = [identity for identity in configuration_ids if identity not in by_id]
         if missing:
             raise UnknownIdError(f"{row.__tablename__} has no row with id {missing[0]}")

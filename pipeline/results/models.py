@@ -269,6 +269,7 @@ class SweepRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    pooled: Mapped[Any | None]
 
     __table_args__ = (
         _one_of("status", STATUSES),
@@ -297,6 +298,7 @@ class SweepMarketRow(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("training_jobs.id"))
     configuration_id: Mapped[str | None] = mapped_column(ForeignKey("trained_configurations.id"))
     p_value: Mapped[float | None]
+    surrogate_p: Mapped[float | None]
     fdr_q_value: Mapped[float | None]
     error: Mapped[str | None] = mapped_column(Text)
     seconds: Mapped[float | None]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, get_args
 
+from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import STAGES, Stage, gates_from, position_size
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
@@ -199,17 +200,24 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class PValue:
-    """The p-value of a configuration's out-of-sample series; None where it is undefined."""
+class SweepMember:
+    """What a market of a sweep stored, as the others are judged with it.
+
+    ``deciding_p`` is the p-value that decides its stage, None where it is undefined.
+    """
 
     configuration_id: str
-    p_value: float | None
+    pair: str
     synthetic: bool
+    deciding_p: float | None
 
 
 @dataclass(frozen=True)
 class SweepView:
-    """A sweep as it stands: what it was asked for, and the days that it began with."""
+    """A sweep as it stands: what it was asked for, and the days that it began with.
+
+    ``pooled`` are the verdicts over its markets together, None until they were judged.
+    """
 
     id: str
     strategy: str
@@ -220,6 +228,7 @@ class SweepView:
     status: Status
     created_at: datetime
     finished_at: datetime | None
+    pooled: list[PooledVerdict] | None
 
 
 @dataclass(frozen=True)
@@ -242,13 +251,17 @@ class Sweep(SweepView):
 
 @dataclass(frozen=True)
 class SweepMarketView:
-    """What became of one market of a sweep; ``market`` is its name in `conf/market`."""
+    """What became of one market of a sweep; ``market`` is its name in `conf/market`.
+
+    ``surrogate_p`` is None where it was not computed: another gate of VALIDATION had failed.
+    """
 
     market: str
     status: MarketStatus
     job_id: str
     configuration_id: str | None
     p_value: float | None
+    surrogate_p: float | None
     fdr_q_value: float | None
     error: str | None
     seconds: float | None

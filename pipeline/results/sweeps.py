@@ -11,7 +11,7 @@ completed in the moment when everything else was killed is done, and its result 
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ from pipeline.results.records import (
     from_row,
     utc_now,
 )
+from pipeline.validation.pooling import PooledVerdict
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
 HasArtifacts = Callable[[str | None], bool]
@@ -75,18 +76,18 @@ class Sweeps:
         query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
         with self._sessions() as session:
             row = session.scalar(query)
-            return None if row is None else from_row(Sweep, row)
+            return None if row is None else _sweep(row)
 
     def recent(self, limit: int = 50) -> list[Sweep]:
         """Read sweeps, newest first."""
         query = select(SweepRow).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
         with self._sessions() as session:
-            return [from_row(Sweep, row) for row in session.scalars(query)]
+            return [_sweep(row) for row in session.scalars(query)]
 
     def sweep(self, sweep_id: str) -> Sweep:
         """Read one sweep, or raise `UnknownIdError`."""
         with self._sessions() as session:
-            return from_row(Sweep, ownership.get_row(session, SweepRow, sweep_id))
+            return _sweep(ownership.get_row(session, SweepRow, sweep_id))
 
     def markets(self, sweep_id: str) -> list[SweepMarket]:
         """Read the markets of a sweep in their order."""
@@ -154,7 +155,8 @@ class Sweeps:
                     else:
                         row.status, row.job_id = "skipped", earlier.job_id
                         row.configuration_id = earlier.configuration_id
-                        row.p_value, row.seconds = earlier.p_value, earlier.seconds
+                        row.p_value, row.surrogate_p = earlier.p_value, earlier.surrogate_p
+                        row.seconds = earlier.seconds
                     session.add(row)
         except IntegrityError as error:
             if "unique constraint" not in str(error.orig).lower():  # as both databases say it
@@ -262,12 +264,20 @@ class Sweeps:
             session.flush()
             return from_row(SweepMarket, row)
 
-    def write_q_values(self, claim: Claim, q_values: Mapping[str, float | None]) -> None:
-        """Write the q-values of the markets' configurations, by configuration id."""
+    def write_judgement(
+        self,
+        claim: Claim,
+        q_values: Mapping[str, float | None],
+        pooled: Sequence[PooledVerdict],
+    ) -> None:
+        """Write how the markets were judged together: q-values by configuration id, and pools."""
         with self._sessions.begin() as session:
             _hold(session, claim)
             for row in _rows(session, claim.sweep_id):
                 row.fdr_q_value = q_values.get(row.configuration_id or "")
+            ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
+                asdict(pool) for pool in pooled
+            ]
 
     def release(self, claim: Claim) -> None:
         """Give a sweep up for later: what is not done is pending, its job cancelled.
@@ -310,6 +320,11 @@ class Sweeps:
             _hold(session, claim)
 
 
+def _sweep(row: SweepRow) -> Sweep:
+    pooled = None if row.pooled is None else [PooledVerdict(**pool) for pool in row.pooled]
+    return replace(from_row(Sweep, row), pooled=pooled)
+
+
 def _hold(session: Session, claim: Claim) -> None:
     """Lock the sweep's row for this transaction, if it is still the claim's."""
     statement = (
@@ -344,7 +359,8 @@ def _queue(
     else:
         ownership.requeue_job(session, job.id, market=fresh.market, **spec.job)
     row.status = "pending"
-    row.configuration_id = row.p_value = row.fdr_q_value = row.error = row.seconds = None
+    row.configuration_id = row.p_value = row.surrogate_p = row.fdr_q_value = None
+    row.error = row.seconds = None
 
 
 def _settle(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
@@ -357,6 +373,7 @@ def _settle(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
     configuration = session.scalar(stored)
     if configuration is not None:
         row.configuration_id, row.p_value = configuration.id, configuration.p_value
+        row.surrogate_p = configuration.statistics.get("surrogate_p")
 
 
 def _done_elsewhere(

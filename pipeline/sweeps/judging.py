@@ -1,25 +1,29 @@
 """Judge the markets of one sweep together: a q-value for each, and the stage that it leaves.
 
-``fdr_q_value`` is that of validation rules §3.2: generated candles are a family of their own, and a
-market whose p is undefined, or that stored nothing, is no test and has no q.
+``fdr_q_value`` is that of validation rules §3.2: of the p-values that decide VALIDATION. Generated
+candles are a family of their own, and a market whose p is undefined, or that stored nothing, is no
+test and has no q.
 """
 
 import math
 import operator
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from pipeline.results.database import Repository
 from pipeline.results.document import after_sweep
+from pipeline.results.pooled import pooled_verdicts
 from pipeline.results.records import (
     SWEEP,
     Configuration,
     ConfigurationEvent,
     Judgement,
-    PValue,
+    SweepMember,
     cap_stage,
 )
 from pipeline.validation.multiple_testing import adjusted
+from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge, position_size
 from pipeline.validation.wording import number, plural
 
@@ -51,27 +55,42 @@ def judge_together(
         When one of them is not stored; then nothing was changed.
     """
     q_values: dict[str, float | None] = {}
-    tests = repository.configurations.p_values(list(dict.fromkeys(configuration_ids)))
+    tests = repository.configurations.members(list(dict.fromkeys(configuration_ids)))
     for synthetic in (False, True):
         family = [test for test in tests if test.synthetic is synthetic]
         q_values |= _judge_family(repository, family)
     return {test.configuration_id: q_values[test.configuration_id] for test in tests}
 
 
-def _judge_family(repository: Repository, family: Sequence[PValue]) -> dict[str, float | None]:
-    p_values = [test.p_value for test in family]
+def pool(
+    repository: Repository, root: Path, configuration_ids: Sequence[str], left_out: int
+) -> list[PooledVerdict]:
+    """Pool the markets of a sweep, whose artifacts lie in ``root``: `pooled_verdicts`.
+
+    ``left_out`` counts the markets that completed and stored nothing.
+    """
+    members = repository.configurations.members(list(dict.fromkeys(configuration_ids)))
+    return pooled_verdicts(root, members, left_out)
+
+
+def _judge_family(repository: Repository, family: Sequence[SweepMember]) -> dict[str, float | None]:
+    p_values = [test.deciding_p for test in family]
     tests = sum(p is not None for p in p_values)
     q_values: dict[str, float | None] = {}
     for test, q in zip(family, adjusted(p_values, "bh").tolist(), strict=True):
         q_values[test.configuration_id] = None if math.isnan(q) else q
         if not math.isnan(q):
-            judge_one = partial(_judgement, q, tests)
+            judge_one = partial(_judgement, q, test.deciding_p, tests)
             repository.configurations.rejudge(test.configuration_id, judge_one)
     return q_values
 
 
 def _judgement(
-    q: float, tests: int, configuration: Configuration, events: Sequence[ConfigurationEvent]
+    q: float,
+    p: float | None,
+    tests: int,
+    configuration: Configuration,
+    events: Sequence[ConfigurationEvent],
 ) -> Judgement:
     """Judge the figures that its gates were judged by, with ``q`` among them."""
     q, tests = _largest_family(q, tests, events)
@@ -86,7 +105,7 @@ def _judgement(
         gates=[gate.to_dict() for gate in gates],
         document=after_sweep(configuration.document, stage, size, q),
         reason=_reason(q, tests, reached, stage),
-        figures={"fdr_q_value": q, "p_value": figures["p_value"], "tests": tests},
+        figures={"fdr_q_value": q, "deciding_p": p, "tests": tests},
     )
 
 

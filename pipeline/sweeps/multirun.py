@@ -3,14 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.cli.command import Outcome
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.results.database import open_database
-from pipeline.sweeps.judging import judge_together
+from pipeline.sweeps.judging import judge_together, pool
 from pipeline.sweeps.table import MarketRow, show
+from pipeline.validation.pooling import PooledVerdict
 
 
 def finish(jobs: Sequence[Outcome]) -> None:
@@ -28,19 +30,27 @@ def finish(jobs: Sequence[Outcome]) -> None:
         else:
             storage = tuple(w for w in job.overrides if w.lstrip("+").startswith("storage"))
             databases.setdefault(storage, []).append(number)
+    pooled: list[PooledVerdict] = []
     for storage, numbers in databases.items():
-        market_rows = _judge(storage, [(labels[number], jobs[number]) for number in numbers])
+        members = [(labels[number], jobs[number]) for number in numbers]
+        market_rows, pools = _judge(storage, members)
         rows |= zip(numbers, market_rows, strict=True)
-    show(Console(), [row for _, row in sorted(rows.items())])
+        pooled += pools
+    show(Console(), [row for _, row in sorted(rows.items())], pooled)
 
 
-def _judge(storage: Sequence[str], jobs: Sequence[tuple[str, Outcome]]) -> list[MarketRow]:
-    """Judge the jobs of one database, each with its label, and make their rows."""
-    with open_database(load(storage, TrainConfig, "train").storage.url) as repository:
+def _judge(
+    storage: Sequence[str], jobs: Sequence[tuple[str, Outcome]]
+) -> tuple[list[MarketRow], list[PooledVerdict]]:
+    """Judge the jobs of one database, each with its label; make their rows and their pools."""
+    place = load(storage, TrainConfig, "train").storage
+    with open_database(place.url) as repository:
         results = [_result(job) for _, job in jobs]
         ids = [result["configuration_id"] for result in results]
-        q_values = judge_together(repository, [id_ for id_ in ids if id_ is not None])
-        return [
+        stored = [id_ for id_ in ids if id_ is not None]
+        q_values = judge_together(repository, stored)
+        pooled = pool(repository, Path(place.artifacts), stored, len(ids) - len(stored))
+        market_rows = [
             MarketRow(
                 market=label,
                 stage=None if id_ is None else repository.configurations.read(id_).lifecycle_stage,
@@ -48,11 +58,13 @@ def _judge(storage: Sequence[str], jobs: Sequence[tuple[str, Outcome]]) -> list[
                 oos_sharpe_ratio=result["out_of_sample"]["sharpe_ratio"],
                 trades=result["out_of_sample"]["sample_size"],
                 p_value=result["statistics"].get("p_value"),
+                surrogate_p=result["statistics"].get("surrogate_p"),
                 fdr_q_value=None if id_ is None else q_values[id_],
                 seconds=job.seconds,
             )
             for (label, job), result, id_ in zip(jobs, results, ids, strict=True)
         ]
+        return market_rows, pooled
 
 
 def _labels(jobs: Sequence[Outcome]) -> list[str]:

@@ -14,7 +14,7 @@ from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
-from pipeline.sweeps.judging import judge_together
+from pipeline.sweeps.judging import judge_together, pool
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, show
 from pipeline.sweeps.task import Shared, Task, train_market
@@ -64,7 +64,8 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
                     console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
                 _run(console, config, run, run.claim, repository)
             rows = sweeps.markets(run.sweep.id)
-            show(console, [_shown(repository, row, kept.get(row.market, "")) for row in rows])
+            shown = [_shown(repository, row, kept.get(row.market, "")) for row in rows]
+            show(console, shown, sweeps.sweep(run.sweep.id).pooled or ())
             _say_where(console, config, run.sweep.id, rows)
             return all(row.status != "failed" for row in rows)
         except SweepTakenError as taken:
@@ -119,7 +120,9 @@ def _run(
                     printed.add(note)
         rows = sweeps.markets(claim.sweep_id)
         ids = [row.configuration_id for row in rows if row.configuration_id is not None]
-        sweeps.write_q_values(claim, judge_together(repository, ids))
+        left_out = sum(row.status != "failed" for row in rows) - len(ids)
+        pooled = pool(repository, Path(config.storage.artifacts), ids, left_out)
+        sweeps.write_judgement(claim, judge_together(repository, ids), pooled)
         failed = any(row.status == "failed" for row in rows)
         sweeps.end(claim, "failed" if failed else "completed")
     except BaseException:
@@ -184,6 +187,7 @@ def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
         oos_sharpe_ratio=metrics.get("sharpe_ratio"),
         trades=metrics.get("sample_size"),
         p_value=row.p_value,
+        surrogate_p=row.surrogate_p,
         fdr_q_value=row.fdr_q_value,
         seconds=row.seconds,
         error=row.error,

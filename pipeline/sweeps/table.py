@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.cli.console import Console
+from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.stages import STAGES, Stage
-from pipeline.validation.wording import marked, plural
+from pipeline.validation.wording import defined, marked, plural
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,19 @@ class MarketRow:
     oos_sharpe_ratio: float | None = None
     trades: int | None = None
     p_value: float | None = None
+    surrogate_p: float | None = None
     fdr_q_value: float | None = None
     seconds: float | None = None
     error: str | None = None
     note: str = ""
 
 
-def show(console: Console, rows: Sequence[MarketRow]) -> None:
-    """Show the table, the counts, and below them what went wrong."""
-    columns = ("market", "stage", "OOS Sharpe", "trades", "p", "q", "seconds", "note")
+def show(console: Console, rows: Sequence[MarketRow], pooled: Sequence[PooledVerdict]) -> None:
+    """Show the table, the counts, the markets pooled, and below them what went wrong."""
+    columns = (
+        *("market", "stage", "OOS Sharpe", "trades"),
+        *("p", "surrogate p", "q", "seconds", "note"),
+    )
     # Without a note there is no column of them.
     shown = columns if any(row.note for row in rows) else columns[:-1]
     title = "Markets, judged together"
@@ -42,6 +47,9 @@ def show(console: Console, rows: Sequence[MarketRow]) -> None:
     if any(row.note == "skipped" for row in rows):
         console.print("skipped: another sweep had trained just that; its result counts here too.")
     console.print(_counts(rows))
+    for pool in pooled:
+        for sentence in pooled_sentences(pool):
+            console.print(sentence)
     for error in dict.fromkeys(row.error for row in rows if row.error is not None):
         markets = ", ".join(row.market for row in rows if row.error == error)
         console.print(f"{markets} failed: {error}")
@@ -53,8 +61,7 @@ def _cells(row: MarketRow) -> tuple[str, ...]:
         "FAILED" if row.error is not None else _stage(row),
         "-" if row.oos_sharpe_ratio is None else f"{row.oos_sharpe_ratio:.2f}",
         "-" if row.trades is None else f"{row.trades:,}",
-        "-" if row.p_value is None else f"{row.p_value:.3g}",
-        "-" if row.fdr_q_value is None else f"{row.fdr_q_value:.3g}",
+        *(defined(p, ".3g") for p in (row.p_value, row.surrogate_p, row.fdr_q_value)),
         "-" if row.seconds is None else f"{row.seconds:,.1f}",
         row.note,
     )

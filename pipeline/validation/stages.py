@@ -136,6 +136,22 @@ def awaits_reality_check(figures: Mapping[str, float | None]) -> bool:
     return judge({**figures, **supposed})[0] == "MATURE"
 
 
+def deciding_p(figures: Mapping[str, Any]) -> float | None:
+    """Return the p-value that VALIDATION hangs on, of which a sweep makes its q (validation §3.2).
+
+    The largest of those among its gates: all must be small, so the largest is the p-value of all
+    together. A surrogate test that was not made counts as 1, because another gate had failed: such
+    a market is a test that failed, not one that is absent. Where ``p_value`` is undefined there was
+    nothing to test, and the answer is None.
+    """
+    p_value, surrogate_p = figures.get("p_value"), figures.get("surrogate_p")
+    if p_value is None:
+        return None
+    known = {"p_value": p_value, "surrogate_p": 1.0 if surrogate_p is None else surrogate_p}
+    gates = {requirement.name for requirement in REQUIREMENTS if requirement.stage == "DISCOVERY"}
+    return max(float(value) for name, value in known.items() if name in gates)
+
+
 def _judge_one(requirement: Requirement, figures: Mapping[str, float | None]) -> Gate:
     value, threshold = _known(figures, requirement.name), requirement.threshold
     if requirement.relaxed_by is not None:

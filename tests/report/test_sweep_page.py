@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 
@@ -10,6 +11,7 @@ from pipeline.report.figures import discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket
 from pipeline.report.page import sweep_page
 from pipeline.results.records import Sweep
+from pipeline.validation.pooling import MarketSeries, pooled_sentences, pooled_verdict
 from pipeline.validation.wording import VERDICTS
 from support.reports import texts
 
@@ -36,14 +38,14 @@ def markets(report):
     def market(name, sharpe, p, q, **fields):
         metrics = stored.out_of_sample | {"sharpe_ratio": sharpe}
         row = replace(stored, out_of_sample=metrics, **fields)
-        return SweptMarket(name, "done", row, p, q, 1.5, None)
+        return SweptMarket(name, "done", row, p, None, q, 1.5, None)
 
     return [
         market("first", 0.7, 0.04, 0.08),
         market("second", 1.9, 0.2, 0.2, lifecycle_stage="PAPER"),
         market("planted", 6.0, 0.001, 0.001, synthetic=True),
-        SweptMarket("barren", "done", None, None, None, 0.5, None),
-        SweptMarket("broken", "failed", None, None, None, None, "no <candles>"),
+        SweptMarket("barren", "done", None, None, None, None, 0.5, None),
+        SweptMarket("broken", "failed", None, None, None, None, None, "no <candles>"),
     ]
 
 
@@ -66,7 +68,15 @@ def test_the_line_of_benjamini_and_hochberg_is_of_each_family(markets):
     go.Figure(discoveries(markets))
 
 
-def test_the_page_says_how_every_market_ended(markets):
+@pytest.fixture
+def pool(markets):
+    """The two real markets, with days of their own."""
+    day = np.arange(40, dtype=np.int32)
+    series = [MarketSeries(coin, day, np.sin(day + i)) for i, coin in enumerate(("BTC", "ETH"))]
+    return pooled_verdict(series, synthetic=False, left_out=1)
+
+
+def test_the_page_says_how_every_market_ended(markets, pool):
     sweep = Sweep(
         id="5" * 32,
         strategy="LIQUIDITY_SWEEP_V3",
@@ -75,6 +85,7 @@ def test_the_page_says_how_every_market_ended(markets):
         since=DAY,
         until=DAY,
         created_at=DAY,
+        pooled=[pool],
         **dict.fromkeys(OF_ITS_PROCESS),
     )
     text = sweep_page(sweep, markets)
@@ -85,6 +96,7 @@ def test_the_page_says_how_every_market_ended(markets):
         f"1 PAPER: {VERDICTS['PAPER']}",
         "1 failed",
         "1 nothing stored",
+        *pooled_sentences(pool),
         "broken: no <candles>",
     ]
     assert "SYNTHETIC candles: those figures" in text

@@ -195,7 +195,7 @@ def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
     for refused in (
         lambda: sweeps.claim_market(orphan, 0),
         lambda: sweeps.settle(orphan, 0, None),
-        lambda: sweeps.write_q_values(orphan, {}),
+        lambda: sweeps.write_judgement(orphan, {}, []),
         lambda: sweeps.release(orphan),
         lambda: sweeps.end(orphan, "completed"),
         lambda: sweeps.heartbeat(orphan),

@@ -3,11 +3,15 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
 from pipeline.results import ownership
+from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
+from pipeline.validation.pooling import PooledVerdict, pooled_sentences
+from pipeline.validation.statistics import sharpe_test
 from support.runs import run_here
 from support.sweeping import HOURS, TINY, dump, sweep_here, tables
 
@@ -50,6 +54,22 @@ def test_a_sweep_trains_stores_and_judges_every_market(here, tmp_path):
     assert f"scripts/explain {best['configuration_id']}" in finished.out
     assert "3 markets to train, 1 at a time; 0 ended before" in finished.err
     assert sweep["since"] is None  # generated candles have no dates
+
+
+def test_a_sweep_stores_what_its_markets_came_to_together(here, tmp_path):
+    finished = here(HOURS, *TINY)
+    (sweep,), markets, *_ = tables(tmp_path)
+    (pool,) = sweep["pooled"]
+    daily = [
+        read_out_of_sample(tmp_path / "var/artifacts", row["configuration_id"]) for row in markets
+    ]
+    together = np.mean([series.returns for series in daily], axis=0)
+    assert (pool["synthetic"], pool["markets"], pool["coins"]) == (True, 3, 3)
+    assert (pool["days"], pool["left_out"]) == (len(together), 0)
+    assert pool["net_profit"] == pytest.approx(np.prod(1.0 + together) - 1.0)
+    assert pool["p_value"] == pytest.approx(sharpe_test(together).p_value)
+    for sentence in pooled_sentences(PooledVerdict(**pool)):
+        assert sentence in finished.out.replace("\n", " ")
 
 
 def test_a_market_is_trained_as_it_would_be_alone(here, tmp_path):

@@ -8,6 +8,7 @@ from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.report.theme import Figure
 from pipeline.results.records import Sweep
+from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.wording import defined, plural
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
@@ -28,7 +29,7 @@ from pipeline.web.studio.frame import (
 EVERY = 2.0
 
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
-_COLUMNS = ("market", "stage", "p", "q", "seconds", "configuration", "what failed")
+_COLUMNS = ("market", "stage", "p", "surrogate p", "q", "seconds", "configuration", "what failed")
 _DISCOVERIES = (
     f"p-values in order; all up to the last one below the line of q = {Q_LIMIT:g} are discoveries"
 )
@@ -77,6 +78,7 @@ class SweepPage:
         self._theme = theme
         self._said = sentence("").props("role=status")
         self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
+        self._pooled = ui.element("div")
         self._figures = ui.element("div")
         self._table = region("Markets")
         self._shown: tuple[Sweep, list[SweptMarket]] | None = None
@@ -89,6 +91,11 @@ class SweepPage:
         done = sum(market.status == "done" for market in markets)
         self._said.set_text(f"{_titled(sweep)}: {done} of {plural(len(markets), 'market')} done")
         self._mark.set_visibility(any(market.synthetic for market in markets))
+        self._pooled.clear()
+        with self._pooled:
+            for pool in sweep.pooled or ():
+                for line in pooled_sentences(pool):
+                    sentence(line)
         self._figures.clear()
         if any(market.configuration is not None for market in markets):
             with self._figures:
@@ -121,7 +128,7 @@ def _row(market: SweptMarket) -> None:
             text("span", market.outcome)
         else:
             stage_badge(stored.lifecycle_stage, stored.synthetic)
-    for value in (market.p_value, market.fdr_q_value):
+    for value in (market.p_value, market.surrogate_p, market.fdr_q_value):
         text("td", defined(value, ".3g"), "number")
     text("td", defined(market.seconds, ",.1f"), "number")
     with ui.element("td").classes("number"):

@@ -1,0 +1,159 @@
+"""Pool the out-of-sample series of many markets into one verdict (validation rules §3.20).
+
+One strategy's markets are held in equal parts, levelled every day. What they earned together is one
+series that nobody chose from, so an ordinary test on it is valid. It is mostly a stronger one: what
+is luck in a market is not luck in all.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gpu_engine import DAYS_PER_YEAR, Float, Int32, metrics_of
+from pipeline.validation.statistics import moments, sharpe_interval, sharpe_test
+from pipeline.validation.wording import defined, marked, number, plural
+
+#: Days that two markets must share before their correlation counts.
+COMMON_DAYS = 30
+#: A p-value below it says that the markets together beat luck.
+LEVEL = 0.05
+
+
+class MarketSeries(NamedTuple):
+    """Out-of-sample daily returns of one market: ``day`` int32 (T,), ``returns`` float64 (T,)."""
+
+    coin: str
+    day: Int32
+    returns: Float
+
+
+@dataclass(frozen=True)
+class PooledVerdict:
+    """What the markets of one strategy came to together; None where a figure is undefined.
+
+    ``markets`` and distinct ``coins`` are those in the pool; ``left_out`` counts the markets of the
+    sweep, of either kind of candles, that completed and stored nothing. Profit and drawdown are
+    fractions of equity, Sharpe ratios annualised, days UTC dates. ``mean_sharpe_ratio`` is of the
+    markets one by one.
+    """
+
+    synthetic: bool
+    markets: int
+    coins: int
+    left_out: int
+    days: int
+    first_day: str
+    last_day: str
+    net_profit: float
+    sharpe_ratio: float | None
+    sharpe_interval: dict[str, float] | None
+    mean_sharpe_ratio: float | None
+    z_score: float | None
+    p_value: float | None
+    max_drawdown: float
+    mean_correlation: float | None
+
+
+def pooled_series(series: Sequence[MarketSeries]) -> tuple[Int32, Float]:
+    """Average the markets' returns on every day on which any of them has one.
+
+    A market without the day, or without a finite return on it, is left out of that day's mean.
+
+    Returns
+    -------
+    int32 array of shape (D,)
+        UTC days, days since the epoch, ascending; there may be gaps between them.
+    float64 array of shape (D,)
+        Mean return of each.
+    """
+    day, table = _table(series)
+    returns: Float = np.nanmean(table, axis=1)
+    return day, returns
+
+
+def mean_correlation(series: Sequence[MarketSeries]) -> float | None:
+    """Average the correlation of daily returns over all pairs of markets.
+
+    A pair counts with at least `COMMON_DAYS` days that both have and on which both vary; None where
+    no pair does.
+    """
+    _, table = _table(series)
+    here = np.isfinite(table)
+    values, present = np.where(here, table, 0.0), here.astype(np.float64)
+    days = present.T @ present
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums, squares = values.T @ present, (values**2).T @ present
+        covariance = values.T @ values - sums * sums.T / days
+        variance = squares - sums**2 / days
+        floor = 1e-24 * squares  # a deviation of 1e-12 of the returns is none
+        correlation = covariance / np.sqrt(variance * variance.T)
+    counts = (days >= COMMON_DAYS) & (variance > floor) & (variance > floor).T
+    pairs = correlation[np.triu(counts, k=1)]
+    return float(pairs.mean()) if len(pairs) else None
+
+
+def pooled_verdict(
+    series: Sequence[MarketSeries], *, synthetic: bool, left_out: int
+) -> PooledVerdict | None:
+    """Judge the markets of one kind of candles together; None for fewer than two."""
+    if len(series) < 2:
+        return None
+    day, returns = pooled_series(series)
+    test, metrics = sharpe_test(returns), metrics_of(returns, returns)
+    own = [_annual(market.returns) for market in series]
+    known = [sharpe for sharpe in own if sharpe is not None]
+    return PooledVerdict(
+        synthetic=synthetic,
+        markets=len(series),
+        coins=len({market.coin for market in series}),
+        left_out=left_out,
+        days=len(day),
+        first_day=str(np.datetime64(int(day[0]), "D")),
+        last_day=str(np.datetime64(int(day[-1]), "D")),
+        net_profit=float(metrics["net_profit"]),
+        sharpe_ratio=_annual(returns),
+        sharpe_interval=sharpe_interval(returns),
+        mean_sharpe_ratio=float(np.mean(known)) if known else None,
+        z_score=test.z_score,
+        p_value=test.p_value,
+        max_drawdown=float(metrics["max_drawdown"]),
+        mean_correlation=mean_correlation(series),
+    )
+
+
+def pooled_sentences(pool: PooledVerdict) -> list[str]:
+    """Say what a pool is of, what it earned, and whether that is more than luck."""
+    of = f"{plural(pool.markets, 'market')} of {plural(pool.coins, 'coin')}"
+    interval, p, left_out = pool.sharpe_interval, pool.p_value, pool.left_out
+    within = f" (95 %: {interval['low']:.2f} to {interval['high']:.2f})" if interval else ""
+    missing = f" Not in it: {plural(left_out, 'market')} that stored nothing." if left_out else ""
+    luck = "more than luck explains" if p is not None and p < LEVEL else "no more than luck can"
+    return [
+        marked(f"Pool of {of} in equal parts", pool.synthetic)
+        + f", {plural(pool.days, 'day')} from {pool.first_day} to {pool.last_day}:"
+        f" together they earned {luck}, p {number(p)}. This lifts no market's stage.{missing}",
+        marked("Pool", pool.synthetic)
+        + f": Sharpe {defined(pool.sharpe_ratio, '.2f')}{within}, its markets'"
+        f" {defined(pool.mean_sharpe_ratio, '.2f')} on average; net profit"
+        f" {pool.net_profit:+.1%}, largest drawdown {pool.max_drawdown:.1%}, mean correlation"
+        f" of the markets' days {defined(pool.mean_correlation, '.2f')}.",
+    ]
+
+
+def _table(series: Sequence[MarketSeries]) -> tuple[Int32, Float]:
+    """Days that any market has, (D,), and every market's returns, (D, M), NaN where it has none."""
+    finite = [np.isfinite(market.returns) for market in series]
+    days = [market.day[here] for market, here in zip(series, finite, strict=True)]
+    day = np.unique(np.concatenate(days))
+    table = np.full((len(day), len(series)), math.nan)
+    for column, (market, here) in enumerate(zip(series, finite, strict=True)):
+        table[np.searchsorted(day, days[column]), column] = market.returns[here]
+    return day, table
+
+
+def _annual(daily: Float) -> float | None:
+    sharpe = moments(daily).sharpe
+    return None if math.isnan(sharpe) else sharpe * math.sqrt(DAYS_PER_YEAR)
