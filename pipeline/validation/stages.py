@@ -137,7 +137,7 @@ def awaits_reality_check(figures: Mapping[str, float | None]) -> bool:
 
 
 def deciding_p(figures: Mapping[str, Any]) -> float | None:
-    """Return the p-value that VALIDATION hangs on, of which a sweep makes its q (validation §3.2).
+    """Return the p-value that decides VALIDATION, which q is made of (validation rules §3.2).
 
     The largest of those among its gates: all must be small, so the largest is the p-value of all
     together. A surrogate test that was not made counts as 1, because another gate had failed: such

@@ -325,7 +325,7 @@ def test_q_values_go_to_the_markets_of_their_configurations(
     claim = begin()
     configuration_id = train(claim, 2)
     sweeps.settle(claim, 2, None)
-    sweeps.write_q_values(claim, {configuration_id: 0.04})
+    sweeps.write_judgement(claim, {configuration_id: 0.04}, [])
     assert [row.fdr_q_value for row in sweeps.markets(claim.sweep_id)] == [None, None, 0.04]
 
 
