@@ -38,7 +38,7 @@ def markets(report):
     def market(name, sharpe, p, q, **fields):
         metrics = stored.out_of_sample | {"sharpe_ratio": sharpe}
         row = replace(stored, out_of_sample=metrics, **fields)
-        return SweptMarket(name, "done", row, p, None, q, 1.5, None)
+        return SweptMarket(name, "done", row, p, p, q, 1.5, None)
 
     return [
         market("first", 0.7, 0.04, 0.08),

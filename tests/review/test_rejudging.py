@@ -23,19 +23,22 @@ Store = Callable[..., str]
 def store(
     repository: Repository, example_job: dict[str, Any], example: Callable[..., Configuration]
 ) -> Store:
-    """Store a configuration with a p-value; MATURE unless p says otherwise."""
+    """Store a configuration whose p-values are all ``p``; MATURE unless p says otherwise."""
 
-    def store(identity: str, p: float | None, synthetic: bool = False) -> str:
+    def store(
+        identity: str, p: float | None, synthetic: bool = False, **others: float | None
+    ) -> str:
         job = repository.jobs.create(**example_job)
         repository.jobs.start(job)
-        stage, gates = judge(FIGURES | {"p_value": p})
+        p_values = {"p_value": p, "surrogate_p": p} | others
+        stage, gates = judge(FIGURES | p_values)
         record = example(
             job,
             id=f"LIQUIDITY_SWEEP_V3_20230505_000000_{identity * 6}",
             lifecycle_stage=stage,
             synthetic=synthetic,
             document=document(stage),
-            statistics={"p_value": p},
+            statistics=p_values,
             gates=[gate.to_dict() for gate in gates],
         )
         repository.configurations.save(record)
@@ -60,6 +63,13 @@ def test_q_is_benjamini_hochbergs(repository: Repository, store: Store) -> None:
     stored = repository.configurations.read(ids[2])
     assert stored.statistics["fdr_q_value"] == pytest.approx(0.04)
     assert stored.document["statistical_validation"]["fdr_q_value"] == pytest.approx(0.04)
+
+
+def test_a_market_that_failed_another_gate_is_a_test_that_failed(
+    repository: Repository, store: Store
+) -> None:
+    strong, weak = store("a", 0.01), store("b", 0.02, surrogate_p=None)
+    assert judge_together(repository, [strong, weak]) == {strong: 0.02, weak: 1.0}
 
 
 def test_a_large_q_holds_a_stage_back(repository: Repository, store: Store) -> None:
