@@ -1,4 +1,4 @@
-"""Read the out-of-sample series of a sweep's markets and pool them (validation rules §3.20)."""
+"""Read the out-of-sample series of a sweep's markets and pool them (validation rules §3.19)."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pool the out-of-sample series of many markets into one verdict (validation rules §3.20).
+"""Pool the out-of-sample series of many markets into one verdict (validation rules §3.19).
 
 One strategy's markets are held in equal parts, levelled every day. What they earned together is one
 series that nobody chose from, so an ordinary test on it is valid. It is mostly a stronger one: what
