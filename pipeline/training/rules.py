@@ -14,6 +14,19 @@ CHANGES: dict[int, tuple[str, ...]] = {
         "Sortino and Calmar ratio are undefined where nothing was lost; they were 0. Days that are"
         " equal but for rounding have a Sharpe ratio of 0, whatever their size (fills rules §10).",
     ),
+    3: (
+        "The train part of a walk-forward grows up to 720 days; it was the last 90 days in every"
+        " window (validation rules §1.1).",
+        "The out-of-sample series and the stored configuration are marked to market at every day's"
+        " close; they were counted by closed trades (fills rules §10.4).",
+        "VALIDATION asks that the whole search beats luck (surrogate_p < 0.05), and alpha of what"
+        " rides the market; it asked for p_value < 0.05, which MATURE asks for now (validation"
+        " rules §6).",
+        "The statistic of the surrogates is the mean Sharpe ratio of the best 1 % of the active"
+        " combinations; it was the single best (validation rules §5.2).",
+        "DISCOVERY has size 0 unless too few trades is all that failed; it had a quarter"
+        " (validation rules §6.11).",
+    ),
 }
 
 VERSION = max(CHANGES)

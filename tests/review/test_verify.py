@@ -139,7 +139,7 @@ def test_a_changed_figure_of_the_row(fading, column, path, value, what):
 @pytest.mark.parametrize(
     ("column", "path", "value", "what"),
     [
-        ("statistics", "$.reality_check_p", 0.5, "gates[8].value: stored "),
+        ("statistics", "$.reality_check_p", 0.5, "gates[10].value: stored "),
         ("statistics", "$.pbo", 5, "the artifacts cannot be understood: 1 validation error"),
         ("statistics", "$.stability_score", 0.123, "document.statistical_validation.stability_s"),
         ("gates", "$[3].passed", 5, "gates[3].passed: stored 5, now True"),
