@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if config.dry_run or line.options.dry_run:
         slots = min(make_executor(config.executor).slots, len(request.configs))
         at_once = slots if config.executor.several_nodes else min(slots, cores())
-        plan(console, request.configs, slots, at_once)
+        plan(console, request.judged_together, slots, at_once)
         return command.DONE
     return command.DONE if sweep(console, config, request) else command.FAILED
 

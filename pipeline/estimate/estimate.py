@@ -20,6 +20,7 @@ from pipeline.search import SCORES_PER_PASS, SURFACE_METRICS, Space
 from pipeline.search.backends import named_backend, workers
 from pipeline.search.split import FEW
 from pipeline.validation.luck import COPIES, MOST_HELD
+from pipeline.validation.surrogates import COUNT, KINDS
 from pipeline.validation.windows import Days, final_window, splits
 
 #: Bytes of a candle, and how often a run holds it: as read, made regular, its indicators.
@@ -142,6 +143,13 @@ class Work:
         seconds = searched * speed.search + tables * self.history.bars * speed.table
         return seconds + self.history.searches * self._proposals() / at_once + self._luck()
 
+    def surrogate_seconds(self, speed: Speed) -> float:
+        """Seconds of all surrogates of both kinds: of a market where none ends the drawing."""
+        count = len(KINDS) * (self.config.validation.surrogate_count or COUNT)
+        tables = self._candidates if self.continuous else self._tables
+        each = self._candidates * self.history.days * speed.search
+        return count * (each + tables * self.history.bars * speed.table)
+
     def memory_bytes(self, speed: Speed) -> int:
         """Count the most that the process holds at a time: candles, scores, daily returns."""
         held = self.history.bars * CANDLE_BYTES * CANDLE_COPIES
@@ -230,7 +238,9 @@ class Estimate:
     memory_bytes : int
         Most that the process will hold.
     seconds : float
-        From candles in memory to the verdict.
+        From candles in memory to the verdict, without surrogates.
+    surrogate_seconds : float
+        Of all surrogates, which are searched where every other gate of VALIDATION holds.
     trades_per_window : float
         Of the median admissible combination in one test part.
     expected_trades : float
@@ -250,6 +260,7 @@ class Estimate:
     bars: int
     memory_bytes: int
     seconds: float
+    surrogate_seconds: float
     trades_per_window: float
     expected_trades: float
     power_note: str
@@ -282,6 +293,7 @@ def estimate(config: TrainConfig, speed: Speed) -> Estimate:
         bars=history.bars,
         memory_bytes=work.memory_bytes(speed),
         seconds=work.seconds(speed),
+        surrogate_seconds=work.surrogate_seconds(speed),
         trades_per_window=traded.typical * test_days,
         expected_trades=traded.typical * history.test_days,
         power_note=power_note(traded, test_days, history.test_days),

@@ -27,7 +27,8 @@ from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge, position_size
 from pipeline.validation.wording import number, plural
 
-_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
+#: Of the false-discovery rate (validation rules §6).
+Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 
 
 def judge_together(
@@ -122,6 +123,6 @@ def _reason(q: float, tests: int, reached: Stage, stage: Stage) -> str:
     """Say what the q-value is of, and what it comes to."""
     since = "" if stage == reached else f", and {stage} since newer candles were looked at"
     return (
-        f"q-value {number(q)} among {plural(tests, 'market')} of a sweep, {number(_LIMIT)} is the"
+        f"q-value {number(q)} among {plural(tests, 'market')} of a sweep, {number(Q_LIMIT)} is the"
         f" limit: {reached}{since}."
     )

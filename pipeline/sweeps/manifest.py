@@ -15,6 +15,11 @@ from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
 from pipeline.training import job
 from pipeline.training.provenance import WHEREABOUTS, config_hash, engine_hash, fingerprint
+from pipeline.validation.surrogates import COUNT
+
+#: Surrogates of each kind that a sweep asks for at most: of 100 markets and more the smallest q of
+#: one alone is no longer below 0.1.
+MOST_SURROGATES = 999
 
 HISTORY = timedelta(days=DEFAULT_HISTORY_DAYS)
 
@@ -39,7 +44,29 @@ class SweepRequest:
 
     def pinned(self, until: datetime) -> dict[str, TrainConfig]:
         """Return the configurations with the sweep's days where they leave an end open."""
-        return {name: pinned(config, until) for name, config in self.configs.items()}
+        return {name: pinned(config, until) for name, config in self.judged_together.items()}
+
+    @property
+    def judged_together(self) -> dict[str, TrainConfig]:
+        """The configurations with as many surrogates as the correction for their number needs."""
+        count = surrogate_count(len(self.configs))
+        return {name: _with_surrogates(config, count) for name, config in self.configs.items()}
+
+
+def surrogate_count(markets: int) -> int:
+    """Count the surrogates of each kind in a sweep of some markets (validation rules §5.6).
+
+    The smallest p-value is then 1 / (20 · markets), and its q at most 0.05 if it is the only one.
+    """
+    return min(MOST_SURROGATES, max(COUNT, 20 * markets - 1))
+
+
+def _with_surrogates(config: TrainConfig, count: int) -> TrainConfig:
+    """Give a configuration the count of its sweep; what it says itself, and the default, stay."""
+    if config.validation.surrogate_count is not None or count == COUNT:
+        return config
+    validation = config.validation.model_copy(update={"surrogate_count": count})
+    return config.model_copy(update={"validation": validation})
 
 
 def _decides(word: str) -> bool:

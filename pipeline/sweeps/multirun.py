@@ -10,9 +10,11 @@ from pipeline.cli.command import Outcome
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig, load
 from pipeline.results.database import open_database
-from pipeline.sweeps.judging import judge_together, pool
+from pipeline.sweeps.judging import Q_LIMIT, judge_together, pool
+from pipeline.sweeps.manifest import surrogate_count
 from pipeline.sweeps.table import MarketRow, show
 from pipeline.validation.pooling import PooledVerdict
+from pipeline.validation.surrogates import COUNT
 
 
 def finish(jobs: Sequence[Outcome]) -> None:
@@ -36,7 +38,16 @@ def finish(jobs: Sequence[Outcome]) -> None:
         market_rows, pools = _judge(storage, members)
         rows |= zip(numbers, market_rows, strict=True)
         pooled += pools
-    show(Console(), [row for _, row in sorted(rows.items())], pooled)
+    console, market_rows = Console(), [row for _, row in sorted(rows.items())]
+    show(console, market_rows, pooled)
+    tested = sum(row.stage is not None for row in market_rows)
+    counted = any("surrogate_count" in word for job in jobs for word in job.overrides)
+    if tested / (COUNT + 1) >= Q_LIMIT and not counted:
+        console.note(
+            f"A single market among {tested} cannot reach a q below {Q_LIMIT:g} with {COUNT}"
+            f" surrogates: give validation.surrogate_count={surrogate_count(tested)}. scripts/sweep"
+            " does it by itself."
+        )
 
 
 def _judge(

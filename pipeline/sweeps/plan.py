@@ -8,6 +8,7 @@ from pipeline.errors import UserError
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.probe import measure_speed
 from pipeline.executors.share import cores
+from pipeline.validation.surrogates import COUNT, KINDS
 from pipeline.validation.wording import duration, plural
 
 #: Rows of a market in the database (its job, its configuration, its place in the sweep), and their
@@ -45,6 +46,12 @@ def plan(
     if estimates:
         _print_markets(console, estimates)
         _print_totals(console, list(estimates.values()), slots, at_once or slots)
+        count = first.validation.surrogate_count or COUNT
+        longest = max(e.surrogate_seconds for e in estimates.values())
+        console.print(
+            f"Not counted: a market that passes every other gate of VALIDATION is searched again on"
+            f" up to {count} surrogates of each of {len(KINDS)} kinds, up to {duration(longest)}."
+        )
     for name, sentence in refused.items():
         console.print(f"{name} cannot be trained: {sentence}")
     console.print(

@@ -60,13 +60,14 @@ def test_no_schedule_beats_the_longest_market_nor_the_sum_over_the_slots(
     seconds = iter((40.0, 10.0, 10.0))
 
     def known(config, rates):
-        return Estimate("m", 1, 1, 2, 3, 10**6, next(seconds), 1.0, 1.0, "note", "stored", 0)
+        return Estimate("m", 1, 1, 2, 3, 10**6, next(seconds), 77.0, 1.0, 1.0, "note", "stored", 0)
 
     monkeypatch.setattr("pipeline.sweeps.plan.estimate", known)
     monkeypatch.setattr("pipeline.sweeps.plan.measure_speed", lambda config: only())
     text = printed(slots, **{name: ["market=demo"] for name in "abc"})
     assert shown in text
     assert f"{slots} MB of memory" in text
+    assert "up to 99 surrogates of each of 2 kinds, up to 77 s." in text
 
 
 @pytest.mark.parametrize(

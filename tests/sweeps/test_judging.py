@@ -1,13 +1,17 @@
 """The q-values of a sweep's markets by hand, over the p-value that decides."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
+from pipeline.sweep import compose
+from pipeline.sweeps.manifest import SweepRequest, surrogate_count
 from pipeline.validation import stages
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import REQUIREMENTS, Requirement, deciding_p
 
-MOST = 24
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -46,3 +50,35 @@ def test_q_by_hand(both):
     q = adjusted(p, "bh")
     assert q[:4] == pytest.approx([0.02 * 4 / 2, 0.04 * 4 / 3, 1.0, 0.005 * 4])
     assert np.isnan(q[4])
+
+
+@pytest.mark.parametrize(
+    ("markets", "count"), [(1, 99), (5, 99), (6, 119), (24, 479), (50, 999), (500, 999)]
+)
+def test_a_sweep_takes_as_many_surrogates_as_its_correction_needs(markets, count):
+    assert surrogate_count(markets) == count
+
+
+@pytest.mark.parametrize("markets", [2, 6, 24, 99])
+def test_q_is_in_reach_of_one_market_alone(both, markets):
+    """The only one that passes, with none of its surrogates as good, and p far below it."""
+    one = {"p_value": 1e-5, "surrogate_p": 1.0 / (surrogate_count(markets) + 1)}
+    failed = {"p_value": 0.4, "surrogate_p": None}
+    q, *others = adjusted([deciding_p(one), *[deciding_p(failed)] * (markets - 1)], "bh")
+    assert q < 0.1
+    assert set(others) == {1.0}
+    if markets >= 10:  # with the count of a single market it is not
+        assert adjusted([0.01, *[1.0] * (markets - 1)], "bh")[0] >= 0.1
+
+
+def test_the_count_is_part_of_what_each_market_is_told():
+    names = [f"btc_binance_{timeframe}" for timeframe in ("5m", "15m", "1h", "4h")]
+    names += [f"eth_binance_{timeframe}" for timeframe in ("5m", "15m", "1h", "4h")]
+    configs = compose(names, [])
+    request = SweepRequest(configs, ())
+    counts = {c.validation.surrogate_count for c in request.pinned(DAY).values()}
+    assert counts == {159}
+    few = SweepRequest({name: configs[name] for name in names[:3]}, ())
+    assert few.judged_together == few.configs  # as each would be trained alone
+    said = SweepRequest(compose(names, ["validation.surrogate_count=50"]), ())
+    assert said.judged_together == said.configs
