@@ -54,8 +54,8 @@ def plant_edge(
         Annualised, reached to within `TOO_FAR`.
     backend : Backend
     costs : Costs, optional
-        What the ratio is net of; the circuit breakers then act as they do by default (fills rules
-        §9). By default it is gross: no costs and no breakers.
+        What the ratio is net of; the circuit breakers then act as they do by default
+        (fills rules §9). By default it is gross: no costs and no breakers.
 
     Raises
     ------

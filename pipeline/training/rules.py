@@ -20,8 +20,8 @@ CHANGES: dict[int, tuple[str, ...]] = {
         "The out-of-sample series and the stored configuration are marked to market at every day's"
         " close; they were counted by closed trades (fills rules §10.4).",
         "VALIDATION asks that the whole search beats luck (surrogate_p < 0.05), and alpha of what"
-        " rides the market; it asked for p_value < 0.05, which MATURE asks for now (validation"
-        " rules §6).",
+        " rides the market; it asked for p_value < 0.05, which MATURE asks for now"
+        " (validation rules §6).",
         "The statistic of the surrogates is the mean Sharpe ratio of the best 1 % of the active"
         " combinations; it was the single best (validation rules §5.2).",
         "DISCOVERY has size 0 unless too few trades is all that failed; it had a quarter"
