@@ -142,6 +142,21 @@ def test_statistics_are_of_the_figures_stored(demo):
     assert found["walk_forward_efficiency"] == pytest.approx(came / yearly, rel=1e-9)
 
 
+def test_the_result_is_broken_down_and_set_beside_the_market(demo):
+    found, whole = demo.result["statistics"], demo.result["out_of_sample"]
+    excess = whole["net_profit"] - found["hold"]["net_profit"]
+    assert found["excess_net_profit"] == pytest.approx(excess)
+    trades = whole["sample_size"]
+    assert sum(side["trades"] for side in found["sides"].values()) == trades
+    assert sum(year["trades"] for year in found["years"]) == trades
+    assert found["costs"]["gross_net_profit"] > whole["net_profit"]
+    winners = [window["parameters"][DEPTH] for window in demo.result["windows"]]
+    choice = found["parameter_choices"][DEPTH]
+    assert choice["chosen_in"] == winners.count(demo.result["parameters"][DEPTH])
+    low, high = (found["sharpe_interval"][end] for end in ("low", "high"))
+    assert low < whole["sharpe_ratio"] < high
+
+
 def test_the_first_search_of_a_database_has_none_before_it(demo):
     found = demo.result["statistics"]
     assert found["earlier_searches"] == {"count": 0, "p_after": pytest.approx(found["p_value"])}
