@@ -24,6 +24,8 @@ MIN_ACTIVE_DAYS, ACTIVE_SHARE = 20, 6
 CANDIDATES = 64
 #: Part of the active combinations whose Sharpe ratios are averaged (validation rules §5.2).
 TOP_SHARE = 0.01
+#: Combinations above this quantile of the trades are active however rarely a timeframe trades.
+BUSY = 0.9
 #: Metrics that the pass keeps of every combination.
 KEPT = ("sharpe_ratio", "sample_size")
 
@@ -181,8 +183,8 @@ def top_sharpe(sharpe: Float, trades: Float, n_days: int) -> float | None:
     admissible = np.isfinite(sharpe)
     if not admissible.any():
         return None
-    usual = float(np.median(trades[admissible]))
-    floor = max(MIN_ACTIVE_DAYS, min(n_days / ACTIVE_SHARE, usual))
+    busy = float(np.quantile(trades[admissible], BUSY))
+    floor = max(MIN_ACTIVE_DAYS, min(n_days / ACTIVE_SHARE, busy))
     active = sharpe[admissible & (trades >= floor)]
     if not len(active):
         return None
