@@ -121,7 +121,7 @@ def test_where_trades_are_rare_the_busiest_tenth_is_active():
     sharpe, trades = np.arange(11.0), np.array([*range(5, 50, 5), 60.0, 60.0])
     assert top_sharpe(sharpe, trades, 3650) == 10.0  # the floor is 60, not 608
     assert top_sharpe(sharpe[::-1], trades, 3650) == 1.0
-    assert top_sharpe(sharpe, np.full(4, 19.0), 3650) is None  # nor below 20
+    assert top_sharpe(sharpe, np.full(11, 19.0), 3650) is None  # nor below 20
     assert top_sharpe(np.full(3, np.nan), np.full(3, 99.0), 365) is None
 
 
