@@ -46,6 +46,8 @@ Kind = Literal["permuted", "bar_flipped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Surrogates at least as good as the real candles that end the drawing: p < 0.05 is out of reach.
 ENOUGH = 4
+#: A p-value from here on decides against the search.
+LEVEL = 0.05
 #: Surrogates of each kind where nothing else is asked for (validation rules §5.6).
 COUNT = 99
 
@@ -135,9 +137,8 @@ def against_surrogates(
 
     With more than one worker surrogates are searched ahead in processes of their own, with one
     thread each; they are judged in the order of their numbers, so the result is the same. The
-    processes serve all kinds: the second is begun while the last of the first are searched. Once
-    one kind has stopped the stage is decided, but the other is drawn too: the larger p is the
-    result.
+    processes serve all kinds: the second is begun while the last of the first are searched. After
+    a kind whose p is not below 0.05 the next is not drawn: the stage is decided.
 
     Raises
     ------
@@ -168,6 +169,9 @@ def against_surrogates(
         for kind in kinds:
             tests[kind] = sequential_p(observed, draws(kind), most)
             advance(most - len(tests[kind].top))
+            if not tests[kind].p_value < LEVEL:
+                break
+    advance(most * (len(kinds) - len(tests)))
     return tests
 
 

@@ -88,23 +88,24 @@ def test_no_admissible_combination_is_the_worst_of_all():
     assert search.top("permuted", 0, NUMBA) == -np.inf
 
 
-def test_a_kind_that_is_decided_early_leaves_the_other_as_it_is():
+def test_after_a_kind_that_decides_the_next_is_not_drawn():
     search, seen = search_on(), []
     for workers in (1, 3):
         tests = against_surrogates(search, -np.inf, 40, NUMBA, workers, seen.append)
-        for kind in KINDS:
-            assert tests[kind].p_value == 1.0
-            top = [search.top(kind, number, NUMBA) for number in range(4)]
-            np.testing.assert_array_equal(tests[kind].top, top)
+        assert list(tests) == ["permuted"]
+        assert tests["permuted"].p_value == 1.0
+        top = [search.top("permuted", number, NUMBA) for number in range(4)]
+        np.testing.assert_array_equal(tests["permuted"].top, top)
     assert sum(seen) == 2 * 2 * 40
 
 
 def test_workers_and_backends_change_nothing():
     search, seen = search_on(), []
-    alone = against_surrogates(search, 1.0, 9, NUMBA, 1, seen.append)
-    assert sum(seen) == 2 * 9
+    alone = against_surrogates(search, 9.0, 20, NUMBA, 1, seen.append)
+    assert sum(seen) == 2 * 20
+    assert [test.p_value for test in alone.values()] == [1 / 21, 1 / 21]
     for backend in ("numpy", "numba"):
-        shared = against_surrogates(search, 1.0, 9, named(backend), 2, lambda n: None)
+        shared = against_surrogates(search, 9.0, 20, named(backend), 2, lambda n: None)
         for kind in KINDS:
             assert shared[kind].p_value == alone[kind].p_value
             assert shared[kind].top.tobytes() == alone[kind].top.tobytes()
