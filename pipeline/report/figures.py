@@ -21,8 +21,10 @@ Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 _PERCENT = ".1%"
 _BINS = 40
 _SERIES = (
-    ("out of sample", OUT_OF_SAMPLE, "solid"),
-    ("in sample", IN_SAMPLE, "dash"),
+    ("out of sample", OUT_OF_SAMPLE, "solid", 2),
+    ("in sample", IN_SAMPLE, "dash", 2),
+    ("buy and hold", MUTED, "dot", 1),
+    ("by closed trades", OUT_OF_SAMPLE, "dashdot", 1),
 )
 
 
@@ -38,36 +40,53 @@ def drawdown_curve(returns: Float) -> Float:
 
 
 def equity(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
-    """Return net profit since the start of each series, day by day.
+    """Return net profit since the start of each series, day by day, marked to market.
 
     Out of sample is the procedure of all windows, in sample the stored configuration on the days
-    on which it was found: two series, each from zero.
+    on which it was found: two series, each from zero. Beside the first is what holding the market
+    gave on the same days. Its figures by closed trades are hidden until they are asked for, and
+    absent where they are the same.
     """
-    return _two_series(in_sample, out_of_sample, theme, lambda r: equity_curve(r) - 1.0)
+    return _series(in_sample, out_of_sample, theme, lambda r: equity_curve(r) - 1.0)
 
 
 def drawdown(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
-    """Return the drawdown of the same two series."""
-    return _two_series(in_sample, out_of_sample, theme, drawdown_curve, fill="tozeroy")
+    """Return the drawdown of the same series."""
+    return _series(in_sample, out_of_sample, theme, drawdown_curve, fill="tozeroy")
 
 
-def _two_series(
+def _series(
     in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme, curve: Any, **line: Any
 ) -> Figure:
+    drawn = zip(
+        _SERIES,
+        (out_of_sample, in_sample, out_of_sample, out_of_sample),
+        (out_of_sample.returns, in_sample.returns, out_of_sample.hold, _closed(out_of_sample)),
+        strict=True,
+    )
     data = [
         {
             "type": "scatter",
             "mode": "lines",
             "name": name,
             "x": dates(series.day),
-            "y": curve(series.returns).tolist(),
-            "line": {"color": color, "dash": dash, "width": 2},
+            "y": curve(returns).tolist(),
+            "line": {"color": color, "dash": dash, "width": width},
             "hovertemplate": "%{x}: %{y:.2%}",
-            **line,
+            **(line if width > 1 else {}),
+            **({"visible": "legendonly"} if dash == "dashdot" else {}),
         }
-        for (name, color, dash), series in zip(_SERIES, (out_of_sample, in_sample), strict=True)
+        for (name, color, dash, width), series, returns in drawn
+        if returns is not None
     ]
     return figure(data, theme, yaxis={"tickformat": _PERCENT}, hovermode="x unified")
+
+
+def _closed(series: DailySeries) -> Float | None:
+    """Return the days by closed trades; None where they are those of the series, or not known."""
+    if series.closed is None or np.allclose(series.closed, series.returns, rtol=0.0, atol=1e-9):
+        return None
+    return series.closed
 
 
 def dates(day: Int32) -> list[str]:

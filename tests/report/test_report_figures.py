@@ -52,6 +52,21 @@ def test_the_two_series_differ_in_more_than_colour():
     assert dashes == ["solid", "dash"]
 
 
+def test_holding_and_closed_trades_stand_beside_the_series():
+    day, marked = np.array([0, 1], np.int32), np.array([-0.1, 0.3])
+    hold, closed = np.array([0.05, -0.05]), np.array([0.0, 0.17])
+    series = DailySeries(day, marked, closed, hold)
+    drawn = figures.equity(DailySeries(day, marked), series)
+    assert trace(drawn, "buy and hold")["y"] == pytest.approx([0.05, -0.0025])
+    assert trace(drawn, "by closed trades")["y"] == pytest.approx([0.0, 0.17])
+    assert trace(drawn, "by closed trades")["visible"] == "legendonly"
+    assert len({t["line"]["dash"] for t in drawn["data"]}) == 4
+    deepest = figures.drawdown(DailySeries(day, marked), series)
+    assert trace(deepest, "buy and hold")["y"] == pytest.approx([0.0, -0.05])
+    same = DailySeries(day, marked, marked.copy(), hold)
+    assert len(figures.equity(series, same)["data"]) == 3
+
+
 def test_a_loss_on_the_first_day_is_a_drawdown():
     assert figures.drawdown_curve(np.array([-0.1, 0.05])) == pytest.approx([-0.1, -0.055])
 
