@@ -49,6 +49,7 @@ def _show(console: Console, explanation: Explanation) -> None:
     console.print(explanation.verdict)
     _list(console, "Gates", [gate.sentence for gate in explanation.gates])
     _list(console, "What would move it", explanation.moves)
+    _list(console, "What came out of sample", explanation.facts)
     _list(console, "What the numbers do not prove", explanation.caveats)
 
 

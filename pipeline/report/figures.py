@@ -14,6 +14,7 @@ from pipeline.report.loading import SweptMarket
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
 from pipeline.results.artifacts import DailySeries, NullDistribution
 from pipeline.validation.stages import REQUIREMENTS
+from pipeline.validation.wording import setting
 
 #: Of the false-discovery rate (validation rules §6).
 Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
@@ -192,11 +193,6 @@ def parameter_spread(
         yaxis=axis,
         xaxis={"type": "category", "side": "top", "title": {"text": "window"}},
     )
-
-
-def setting(value: float | None) -> str:
-    """Write a parameter's value; None is off."""
-    return "off" if value is None else f"{value:g}"
 
 
 def _place(value: float | None, searched: tuple[float, float] | None) -> float | None:

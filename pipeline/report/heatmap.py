@@ -11,10 +11,10 @@ import numpy as np
 
 from gpu_engine import Float
 from pipeline.errors import UserError, suggestion
-from pipeline.report.figures import setting
 from pipeline.report.theme import FOUND, Figure, Theme, bare, figure
 from pipeline.results.artifacts import ArtifactSet, ScoreSummary, ScoreSurface
 from pipeline.results.jsonable import jsonable
+from pipeline.validation.wording import setting
 
 Mode = Literal["best", "slice"]
 Scores = ScoreSurface | ScoreSummary

@@ -37,8 +37,8 @@ from pipeline.review.stored import (
     searched_grid,
     simulation_config,
 )
-from pipeline.validation.stages import Stage, deciding_p
-from pipeline.validation.wording import marked
+from pipeline.validation.stages import Stage, deciding_p, gates_from
+from pipeline.validation.wording import marked, verdict
 
 Part = TypeVar("Part")
 
@@ -213,6 +213,14 @@ class SweptMarket:
         if self.stage is not None:
             return marked(self.stage, self.synthetic)
         return "nothing stored" if self.status == "done" else self.status
+
+    @property
+    def verdict(self) -> str:
+        """What its stage means; empty where nothing is stored."""
+        if self.configuration is None:
+            return ""
+        row = self.configuration
+        return verdict(row.lifecycle_stage, gates_from(row.gates))
 
 
 def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[SweptMarket]]:

@@ -22,6 +22,7 @@ from pipeline.results.artifacts import ArtifactSet, NullDistribution
 from pipeline.results.records import Configuration, Sweep
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
+from pipeline.validation.record_tables import RecordTable, record_tables, statistic_rows
 from pipeline.validation.stages import STAGES
 
 #: Titles by id, in the order in which they are read; a macro of `sections.jinja` draws each.
@@ -92,18 +93,25 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
 
 def _verdicts(markets: Sequence[SweptMarket]) -> list[str]:
     """Count the stages, the highest first, and say what each means."""
-    counted = Counter((market.stage, market.outcome) for market in markets)
-    ranked = sorted(counted, key=lambda kind: (-STAGES.index(kind[0]) if kind[0] else 1, kind[1]))
-    return [
-        f"{counted[stage, outcome]} {outcome}" + (f": {wording.VERDICTS[stage]}" if stage else "")
-        for stage, outcome in ranked
-    ]
+    counted = Counter((market.stage, market.outcome, market.verdict) for market in markets)
+    ranked = sorted(counted, key=lambda kind: (-STAGES.index(kind[0]) if kind[0] else 1, *kind[1:]))
+    return [f"{counted[kind]} {kind[1]}" + (f": {kind[2]}" if kind[2] else "") for kind in ranked]
 
 
 def title(report: ReportData) -> str:
     """Return the title of the page."""
     explanation = report.explanation
     return wording.marked(f"{explanation.market} {explanation.stage}", explanation.synthetic)
+
+
+def _tables_of(configuration: Configuration) -> list[RecordTable]:
+    """Return the tables of a row's figures."""
+    return record_tables(
+        configuration.in_sample,
+        configuration.out_of_sample,
+        configuration.statistics,
+        configuration.parameters,
+    )
 
 
 def head(report: ReportData) -> Markup:
@@ -197,8 +205,10 @@ TEMPLATES.globals.update(
     DETAILED=DETAILED,
     choices=choices,
     scores_of=scores_of,
-    setting=figures.setting,
+    setting=wording.setting,
     side=side,
+    statistic_rows=statistic_rows,
+    tables_of=_tables_of,
     trade_time=trade_time,
     without_winner=_without_winner,
     wording=wording,

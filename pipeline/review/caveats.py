@@ -12,6 +12,13 @@ from pipeline.validation.wording import number, percent, plural, share
 #: Below this the reality check speaks against luck (validation rules §6).
 _SMALL = next(r.threshold for r in REQUIREMENTS if r.name == "reality_check_p")
 
+#: What each kind of surrogates keeps of the candles, and what it loses (validation rules §5.3).
+_NULLS = {
+    "permuted": "Permuted candles are the same bars in random order: they keep the drift.",
+    "bar_flipped": "Flipped candles have each bar mirrored or not: they keep when the market moves"
+    " and trades much, and lose the drift.",
+}
+
 
 def caveats(configuration: Configuration) -> Iterator[str]:
     """Yield them, the gravest first. A figure that the row does not hold is said to be missing."""
@@ -31,7 +38,7 @@ def caveats(configuration: Configuration) -> Iterator[str]:
     yield _surrogates(statistics)
     yield from _overfitting(statistics)
     yield from _stability(configuration)
-    yield from _risk(statistics)
+    yield from _risk(statistics, configuration.out_of_sample)
     yield (
         "Fills are simulated from candles, and no order book was asked. Past candles say how it"
         " would have done, not how it will do."
@@ -74,7 +81,7 @@ def _whole_search(statistics: Mapping[str, Any]) -> str:
 
 
 def _surrogates(statistics: Mapping[str, Any]) -> str:
-    """Say what the search found where there is nothing.
+    """Say what the search found where there is nothing, and what "nothing" was.
 
     p counts the real candles among the surrogates, so it bounds their share from above.
     """
@@ -83,19 +90,25 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
         convinced = reality is not None and reality < _SMALL
         against = "only the reality check speaks" if convinced else "nothing here speaks"
         return (
-            "The search was not repeated on candles without an edge (validation.surrogates=true"
-            f" does), so {against} against luck in it."
+            "The search was not repeated on candles without an edge, which is done where every"
+            f" other gate of VALIDATION holds: {against} against luck in it."
         )
     drawn = (statistics.get("whole_history") or {}).get("surrogates") or {}
     of = ", ".join(f"{count:,} {kind}" for kind, count in drawn.items())
+    nulls = "".join(f" {_NULLS[kind]}" for kind in drawn if kind in _NULLS)
+    if set(drawn) == {"permuted"}:
+        nulls += (
+            " Candles without the drift were left out: what trades one side or rides the market"
+            " would beat them by the drift alone."
+        )
     if none_as_good(p, drawn):
         return (
-            f"The search repeated on candles without an edge never found as good a best ({of}): so"
-            f" few of them can say no more than p = {number(p)}."
+            "The search repeated on candles without an edge never found a best 1 % as good"
+            f" ({of}): so few of them can say no more than p = {number(p)}.{nulls}"
         )
     return (
-        "The search repeated on candles without an edge found as good a best in at most"
-        f" {share(p)} of all cases{f' ({of})' if of else ''}."
+        "The search repeated on candles without an edge found a best 1 % as good in at most"
+        f" {share(p)} of all cases{f' ({of})' if of else ''}.{nulls}"
     )
 
 
@@ -154,7 +167,7 @@ def _setting(value: float | None) -> str:
     return "off" if value is None else f"{value:g}"
 
 
-def _risk(statistics: Mapping[str, Any]) -> Iterator[str]:
+def _risk(statistics: Mapping[str, Any], out_of_sample: Mapping[str, Any]) -> Iterator[str]:
     part, other = (
         statistics.get(name) for name in ("ambiguous_exit_share", "net_profit_target_first")
     )
@@ -172,4 +185,10 @@ def _risk(statistics: Mapping[str, Any]) -> Iterator[str]:
             f"Without any edge, 30 days like these lose {share(loss)} or more in one"
             f" case of twenty, and draw down {share(drawdown)} or more in one of"
             " twenty: such a month is no sign of decay by itself."
+        )
+    whole = out_of_sample.get("max_drawdown")
+    if drawdown is not None and whole is not None:
+        yield (
+            "That band is of 30 days. Over its whole record of"
+            f" {plural(int(out_of_sample['n_days']), 'day')} the strategy drew down {share(whole)}."
         )

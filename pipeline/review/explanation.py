@@ -20,16 +20,9 @@ from pipeline.results.records import (
     ceiling,
 )
 from pipeline.review.caveats import caveats
-from pipeline.validation.stages import Stage
-from pipeline.validation.wording import (
-    LIVE_VERDICTS,
-    VERDICTS,
-    marked,
-    number,
-    percent,
-    plural,
-    share,
-)
+from pipeline.validation.remarks import Record, facts
+from pipeline.validation.stages import Gate, Stage, gates_from
+from pipeline.validation.wording import badge, number, percent, plural, share, verdict
 
 _NEEDED = {">=": "at least", ">": "more than", "<": "less than"}
 _OUTCOMES = {True: "passed", False: "failed", None: "skipped"}
@@ -62,10 +55,11 @@ _FIGURES = {
         "p-value of the whole search (reality check)", number, "was not computed, or is undefined"
     ),
     "surrogate_p": Figure(
-        "p-value against surrogate candles",
+        "p-value of the search against candles without an edge",
         number,
         "was not computed: it is where all other gates of VALIDATION hold",
     ),
+    "alpha_p": Figure("p-value of alpha, against holding the market", number, "is undefined"),
     "adverse_selection_score": Figure("adverse selection score", number, _LIVE),
 }
 
@@ -91,16 +85,21 @@ class ExplainedGate:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Sentences about one configuration, in the order in which they are read."""
+    """Sentences about one configuration, in the order in which they are read.
+
+    ``badge`` names the stage with the gates that only live trading can judge.
+    """
 
     configuration_id: str
     market: str
     synthetic: bool
     stage: Stage
     size: float
+    badge: str
     verdict: str
     gates: tuple[ExplainedGate, ...]
     moves: tuple[str, ...]
+    facts: tuple[str, ...]
     caveats: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,6 +126,8 @@ def explain(
     stage = configuration.lifecycle_stage
     size = configuration.position_size
     reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
+    judged = gates_from(configuration.gates)
+    shown = badge(stage, judged, configuration.synthetic)
     gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
     return Explanation(
         configuration_id=configuration.id,
@@ -134,18 +135,25 @@ def explain(
         synthetic=configuration.synthetic,
         stage=stage,
         size=size,
-        verdict=(
-            f"{marked(stage, configuration.synthetic)} (size {size:g}):"
-            f" {' '.join(_verdict(stage, gates, events))}"
-        ),
+        badge=shown,
+        verdict=f"{shown}, size {size:g}: {' '.join(_verdict(stage, judged, gates, events))}",
         gates=gates,
         moves=tuple(_moves(configuration, gates, events, grid_size)),
+        facts=tuple(facts(record_of(configuration))),
         caveats=tuple(caveats(configuration)),
     )
 
 
+def record_of(configuration: Configuration) -> Record:
+    """Return what a row knows of its evidence."""
+    return Record(**{name: getattr(configuration, name) for name in Record._fields})
+
+
 def _verdict(
-    stage: Stage, gates: Sequence[ExplainedGate], events: Sequence[ConfigurationEvent]
+    stage: Stage,
+    judged: Sequence[Gate],
+    gates: Sequence[ExplainedGate],
+    events: Sequence[ConfigurationEvent],
 ) -> Iterator[str]:
     """Say what the stage means, and who lowered it since its discovery: monitoring, live orders."""
     binding = {"PAPER": "PAPER", "VALIDATION": "MATURE"}.get(stage)
@@ -153,7 +161,7 @@ def _verdict(
     live = [gate for gate in failed if gate.reported is not None]
     monitored = ceiling(events) == stage
     only_live = bool(live) and live == failed and not monitored
-    yield f"{(LIVE_VERDICTS if only_live else VERDICTS)[stage]}."
+    yield f"{verdict(stage, judged, only_live)}."
     if moved := _moved_by_monitoring(events):
         yield (
             f"Monitoring lowered it from {moved.from_stage} to {moved.to_stage} on"
@@ -180,7 +188,11 @@ def _explained(gate: Mapping[str, Any], reported: datetime | None) -> ExplainedG
         needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"
         source = "" if reported is None else f" (live orders, reported on {reported:%Y-%m-%d})"
         label = f"{figure.label}{source}"
-        sentence = f"{label} is {figure.written(value)}, {needed} is needed: {_OUTCOMES[passed]}"
+        not_asked = " of what rides the market" if passed is None else ""
+        sentence = (
+            f"{label} is {figure.written(value)}, {needed} is needed{not_asked}:"
+            f" {_OUTCOMES[passed]}"
+        )
     return ExplainedGate(
         stage=gate["stage"],
         name=gate["name"],
@@ -256,15 +268,18 @@ def _need(gate: ExplainedGate, configuration: Configuration, grid_size: int | No
 
 def _hint_when_unknown(name: str, statistics: Mapping[str, Any], grid_size: int | None) -> str:
     """Say how a figure could be known; what was not searched at all has no ``whole_history``."""
-    if name != "reality_check_p":
+    if name not in ("reality_check_p", "surrogate_p"):
         return "it is undefined on these days"
-    if statistics.get("whole_history"):
-        return "no combination closes trades on enough different days; that takes more history"
     if grid_size is not None and grid_size > PLATEAU_LIMIT:
         return (
             f"there is none for a grid of more than {PLATEAU_LIMIT:,} combinations, and this one"
             f" has {grid_size:,}; train with a smaller one"
         )
+    if name == "surrogate_p":
+        return "it is computed once every other gate of VALIDATION holds, the trades aside"
+    searched = statistics.get("whole_history") or {}
+    if searched and "surrogates" not in searched:  # for the reality check, which had nothing
+        return "no combination closes trades on enough different days; that takes more history"
     return "train with validation.evidence=full"
 
 

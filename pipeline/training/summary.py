@@ -6,18 +6,22 @@ from pipeline.cli.console import Console
 from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.sources import MarketCandles
 from pipeline.market_data.timeframe import utc
+from pipeline.results.jsonable import jsonable
 from pipeline.training.run import TrainingResult
+from pipeline.training.storing import metrics_dict, window_records
+from pipeline.validation.record_tables import record_tables, statistic_rows
+from pipeline.validation.remarks import Record, warnings
 from pipeline.validation.stages import Gate, position_size
-from pipeline.validation.wording import (
-    FRACTIONS,
-    MEANINGS,
-    METRIC_ROWS,
-    SYNTHETIC,
-    VERDICTS,
-    defined,
-    marked,
-    plain,
-)
+from pipeline.validation.wording import FRACTIONS, SYNTHETIC, badge, plain, verdict
+
+#: Of a gate, by whether it passed and whether its figure is known.
+_OUTCOMES = {
+    (True, True): "passed",
+    (False, True): "FAILED",
+    (False, False): "FAILED (not computed)",
+    (None, False): "skipped (unknown)",
+    (None, True): "skipped (not asked)",
+}
 
 
 def show_candles(console: Console, market: MarketCandles) -> None:
@@ -79,8 +83,13 @@ def _at(figure: str, timestamp: int | None) -> str:
 def show_result(console: Console, trained: TrainingResult, configuration_id: str | None) -> None:
     """Show windows, evidence, gates and the verdict."""
     _show_windows(console, trained)
-    _show_metrics(console, trained)
-    _show_statistics(console, trained.statistics)
+    in_sample = metrics_dict(trained.in_sample)
+    out_of_sample = metrics_dict(trained.validation.metrics) or {}
+    statistics = jsonable(trained.statistics)
+    for table in record_tables(in_sample, out_of_sample, statistics, trained.parameters):
+        console.table(*table)
+    rows = statistic_rows(statistics, out_of_sample)
+    console.table("Statistics", ("statistic", "value", "meaning"), rows)
     _show_gates(console, trained.gates)
     if trained.parameters is None:
         console.print(
@@ -88,10 +97,14 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
             " days with a defined score: nothing to trade, nothing stored."
         )
         return
-    console.print("Parameters: " + ", ".join(f"{k}={v}" for k, v in trained.parameters.items()))
-    size = position_size(trained.stage, trained.gates, trained.market.synthetic)
-    stage = marked(trained.stage, trained.market.synthetic)
-    console.print(f"Stage: {stage} (size {size:g}): {VERDICTS[trained.stage]}.")
+    synthetic, stage = trained.market.synthetic, trained.stage
+    pair = trained.config.market.pair
+    record = Record(trained.parameters, in_sample or {}, out_of_sample, statistics, pair, synthetic)
+    for warning in warnings(record):
+        console.print(f"Beware: {warning}")
+    size = position_size(stage, trained.gates, synthetic)
+    shown = badge(stage, trained.gates, synthetic)
+    console.print(f"Stage: {shown}, size {size:g}: {verdict(stage, trained.gates)}.")
     console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")
 
 
@@ -99,14 +112,16 @@ def _show_windows(console: Console, trained: TrainingResult) -> None:
     rows = [
         (
             number,
-            *_figures(window.in_sample),
-            *_figures(window.out_of_sample),
+            *(" ".join(window[part]) for part in ("train", "test")),
+            *_figures(window["in_sample"]),
+            *_figures(window["out_of_sample"]),
         )
-        for number, window in enumerate(trained.validation.windows, start=1)
+        for number, window in enumerate(window_records(trained), start=1)
     ]
+    figures = ("IS net", "Sharpe", "trades", "OOS net", "Sharpe", "trades")
     console.table(
-        "Windows: in-sample (what the search promised), out-of-sample (what came)",
-        ("window", "IS net", "IS Sharpe", "IS trades", "OOS net", "OOS Sharpe", "OOS trades"),
+        "Windows: in-sample (IS, what the search promised), out-of-sample (OOS, what came)",
+        ("", "trained on", "tested on", *figures),
         rows,
     )
 
@@ -115,45 +130,20 @@ def _figures(metrics: Any) -> tuple[str, str, str]:
     if metrics is None:
         return "-", "-", "-"
     return (
-        f"{metrics['net_profit']:+.2%}",
+        f"{metrics['net_profit']:+.1%}",
         f"{metrics['sharpe_ratio']:.2f}",
         f"{metrics['sample_size']}",
     )
 
 
-def _show_metrics(console: Console, trained: TrainingResult) -> None:
-    oos, own = trained.validation.metrics, trained.in_sample
-    rows = [
-        (label, "-" if own is None else defined(own[name], form), defined(oos[name], form))
-        for label, name, form in METRIC_ROWS
-    ]
-    console.table(
-        "Evidence: the stored configuration where it was found, the procedure out of sample",
-        ("metric", "in-sample", "out-of-sample"),
-        rows,
-    )
-
-
-def _show_statistics(console: Console, statistics: dict[str, Any]) -> None:
-    rows = [
-        (name, plain(name, statistics[name]), text)
-        for name, text in MEANINGS.items()
-        if name in statistics
-    ]
-    console.table("Statistics", ("statistic", "value", "meaning"), rows)
-
-
 def _show_gates(console: Console, gates: list[Gate]) -> None:
-    outcome = {True: "passed", False: "FAILED", None: "skipped (unknown)"}
     rows = [
         (
             gate.name,
             "-" if gate.value is None else plain(gate.name, gate.value),
             f"{gate.comparison} {gate.threshold:{'.0%' if gate.name in FRACTIONS else 'g'}}",
             f"to leave {gate.stage}" if gate.stage != "MATURE" else "for MATURE",
-            "FAILED (not computed)"
-            if gate.value is None and gate.passed is False
-            else outcome[gate.passed],
+            _OUTCOMES[gate.passed, gate.value is not None],
         )
         for gate in gates
     ]

@@ -1,53 +1,86 @@
 """Write verdicts and figures in the words that every command shares."""
 
 import math
+from collections.abc import Iterable
 
-from pipeline.validation.stages import Stage
+from pipeline.validation.stages import Gate, Stage
 
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
-VERDICTS: dict[Stage, str] = {
+_VERDICTS: dict[Stage, str] = {
     "PAPER": "it does not earn enough on days that no search had seen: watch it, trade nothing",
-    "DISCOVERY": "it earned out of sample, too rarely or too little to tell from luck",
-    "VALIDATION": "it earned out of sample beyond the luck of one series, and a gate of MATURE is"
+    "DISCOVERY": "it earned out of sample, too little to tell from luck: trade nothing",
+    "VALIDATION": "it earned out of sample and the whole search beats luck, and a gate of MATURE is"
     " not passed yet",
-    "MATURE": "it earned out of sample beyond the luck of the whole search",
+    "MATURE": "it earned out of sample, and both its days and the whole search beat luck",
     "DECAY": "it earned once, and stopped on newer candles: trade nothing",
 }
 
-#: Of stages where nothing but live orders keeps a configuration from the next.
-LIVE_VERDICTS: dict[Stage, str] = {
-    "PAPER": "too few of its live orders were filled: watch it, trade nothing",
-    "VALIDATION": "it earned out of sample beyond the luck of the whole search, but prices went"
-    " against its live orders",
+#: Of DISCOVERY where the gates against luck are not what holds it there.
+_FEW = "the search beats luck, but its trades out of sample are too few to go further"
+_DISCOVERIES = {
+    "alpha_p": "it earned out of sample no more than holding the market explains: trade nothing",
+    "fdr_q_value": "it earned out of sample, too little for one of so many markets: trade nothing",
 }
 
-#: Metrics as tables have them: what they are called, their field, how they are written.
-METRIC_ROWS = (
-    ("net profit", "net_profit", "+.2%"),
-    ("Sharpe ratio", "sharpe_ratio", ".2f"),
-    ("Sortino ratio", "sortino_ratio", ".2f"),
-    ("Calmar ratio", "calmar_ratio", ".2f"),
-    ("largest drawdown", "max_drawdown", ".2%"),
-    ("trades", "sample_size", "d"),
-    ("win rate", "win_rate", ".1%"),
-    ("profit factor", "profit_factor", ".2f"),
-    ("days", "n_days", "d"),
-)
+#: Where nothing but live orders keeps a configuration from the next stage.
+_LIVE_VERDICTS: dict[Stage, str] = {
+    "PAPER": "too few of its live orders were filled: watch it, trade nothing",
+    "VALIDATION": "it earned out of sample, and both its days and the whole search beat luck, but"
+    " prices went against its live orders",
+}
+
+#: Gates whose figures only live trading knows.
+_LIVE = {"fill_rate": "fill rate", "adverse_selection_score": "adverse selection"}
+
+
+def verdict(stage: Stage, gates: Iterable[Gate], only_live: bool = False) -> str:
+    """Say what a stage means, without a full stop.
+
+    ``only_live`` says that nothing but live orders keeps it from the next one.
+    """
+    if only_live and stage in _LIVE_VERDICTS:
+        return _LIVE_VERDICTS[stage]
+    if stage != "DISCOVERY":
+        return _VERDICTS[stage]
+    failed = {g.name: g.value for g in gates if g.passed is False and g.stage == stage}
+    if set(failed) == {"sample_size"}:
+        return _FEW
+    # Where another gate decides, the search is not held against surrogates.
+    known = [name for name in _DISCOVERIES if failed.get(name) is not None]
+    by_luck = failed.get("surrogate_p") is not None or not known
+    return _VERDICTS[stage] if by_luck else _DISCOVERIES[known[0]]
+
+
+def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:
+    """Name a stage with the gates that only live trading can judge and has not yet.
+
+    ``VALIDATION (not known yet: fill rate, adverse selection)``. PAPER and DECAY rest on none.
+    """
+    unknown = [_LIVE[gate.name] for gate in gates if gate.name in _LIVE and gate.passed is None]
+    if not unknown or stage in ("PAPER", "DECAY"):
+        return marked(stage, synthetic)
+    return f"{marked(stage, synthetic)} (not known yet: {', '.join(unknown)})"
+
 
 #: What each statistic says, in the order of a table.
 MEANINGS = {
     "p_value": "of the out-of-sample series against a Sharpe ratio of 0",
     "z_score": "the same, in standard deviations",
     "reality_check_p": "of the best of all combinations against the best of luck",
-    "surrogate_p": "of the same against the search on candles without an edge",
+    "surrogate_p": "of the best 1 % against the same search on candles without an edge",
+    "beta": "part of the market's daily return that it shared",
+    "alpha": "return a year that holding the market does not explain",
+    "alpha_p": "of alpha against none",
+    "excess_net_profit": "net profit less that of buying and holding",
+    "time_in_market": "share of the time with a position",
     "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
     "pbo": "probability that the best in sample is below the median out of sample",
     "p_oos_loss": "probability that it loses there; read both together",
     "walk_forward_efficiency": "annualised out-of-sample over promised net profit",
     "stability_score": "share of the winner's neighbours with a positive score",
     "monte_carlo_var": "loss over 30 days that 95 % of drift-free paths stay within",
-    "monte_carlo_drawdown": "drawdown of the same paths",
+    "monte_carlo_drawdown": "drawdown over 30 days that as many stay within",
     "ambiguous_exit_share": "trades whose exit bar touched stop and target",
     "net_profit_target_first": "out-of-sample net profit had the target come first",
 }
@@ -55,6 +88,9 @@ MEANINGS = {
 #: How fractions are written; every other figure has four digits.
 FRACTIONS = {
     "net_profit": "+.2%",
+    "alpha": "+.2%",
+    "excess_net_profit": "+.2%",
+    "time_in_market": ".1%",
     "net_profit_target_first": "+.2%",
     "monte_carlo_var": ".2%",
     "monte_carlo_drawdown": ".2%",
@@ -99,6 +135,11 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def setting(value: float | None) -> str:
+    """Write a parameter's value; None is off."""
+    return "off" if value is None else f"{value:g}"
 
 
 def defined(value: float | None, form: str) -> str:

@@ -35,7 +35,9 @@ def test_verdict_gates_and_caveats_are_all_there(report, text):
     items = texts(text, "li")
     for gate, item in zip(explanation.gates, items, strict=False):
         assert item.startswith(gate.outcome + gate.sentence.rsplit(": ", 1)[0])
-    assert items[len(explanation.gates) :] == [*explanation.moves, *explanation.caveats]
+    told = [*explanation.moves, *explanation.facts, *explanation.caveats]
+    assert items[len(explanation.gates) :] == told
+    assert f"{explanation.badge}, size 0" in texts(text, "span", **{"class": "badge"})
 
 
 def test_synthetic_candles_are_marked(text):
@@ -45,8 +47,11 @@ def test_synthetic_candles_are_marked(text):
 
 def test_the_numbers_are_the_stored_ones(report, text):
     row = report.configuration
-    profits = [f"{part['net_profit']:+.2%}" for part in (row.out_of_sample, row.in_sample)]
-    assert texts(text, "td")[:2] == profits
+    known = row.statistics
+    every = (row.out_of_sample, known["closed"], known["hold"], row.in_sample)
+    assert texts(text, "td")[:4] == [f"{part['net_profit']:+.2%}" for part in every]
+    for year in known["years"]:
+        assert f"{year['hold_net_profit']:+.2%}" in texts(text, "td")
     returns = [percent(float(trade["ret"])) for trade in report.artifacts.trades]
     assert returns == [cell for cell in texts(text, "td") if cell in returns]
 

@@ -12,7 +12,6 @@ from pipeline.report.loading import SweptMarket
 from pipeline.report.page import sweep_page
 from pipeline.results.records import Sweep
 from pipeline.validation.pooling import MarketSeries, pooled_sentences, pooled_verdict
-from pipeline.validation.wording import VERDICTS
 from support.reports import texts
 
 DAY = datetime(2024, 1, 2, tzinfo=UTC)
@@ -91,9 +90,9 @@ def test_the_page_says_how_every_market_ended(markets, pool):
     text = sweep_page(sweep, markets)
     assert "Of 3 markets with a p-value, 2 have a q-value below 0.1" in text
     assert texts(text, "li") == [
-        f"1 DISCOVERY: {VERDICTS['DISCOVERY']}",
-        f"1 SYNTHETIC DISCOVERY: {VERDICTS['DISCOVERY']}",
-        f"1 PAPER: {VERDICTS['PAPER']}",
+        f"1 DISCOVERY: {markets[0].verdict}",
+        f"1 SYNTHETIC DISCOVERY: {markets[2].verdict}",
+        f"1 PAPER: {markets[1].verdict}",
         "1 failed",
         "1 nothing stored",
         *pooled_sentences(pool),

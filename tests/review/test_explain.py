@@ -17,12 +17,12 @@ def test_a_training_is_explained(fading):
     lines = finished.out.splitlines()
     assert lines[:2] == [
         f"{identity}, binance:BTC/USDT:15m",
-        "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, and a"
-        " gate of MATURE is not passed yet.",
+        "VALIDATION (not known yet: fill rate, adverse selection), size 0.5: it earned out of"
+        " sample and the whole search beats luck, and a gate of MATURE is not passed yet.",
     ]
     assert "- number of trades out of sample is 31, at least 30 is needed: passed" in lines
     assert [line for line in lines if line and not line.startswith("- ")][2:] == [
-        "Gates", "What would move it", "What the numbers do not prove",
+        "Gates", "What would move it", "What came out of sample", "What the numbers do not prove",
     ]  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def test_json_is_the_same(fading):
     assert found["stage"] == fading.result["lifecycle_stage"]
     assert [gate["name"] for gate in found["gates"]] == [g["name"] for g in fading.result["gates"]]
     text = command(explain, fading.folder, "latest").out
-    sentences = [*found["moves"], *found["caveats"], *(g["sentence"] for g in found["gates"])]
+    said = (*found["moves"], *found["facts"], *found["caveats"])
+    sentences = [*said, *(g["sentence"] for g in found["gates"])]
     assert [sentence for sentence in sentences if f"- {sentence}\n" not in text] == []
 
 
@@ -39,7 +40,7 @@ def test_invented_candles_are_marked(here):
     trained = here(*QUICK, "optimizer=random", "validation.evidence=deciding")
     finished = command(explain, trained.folder, "latest")
     assert finished.out.startswith("SYNTHETIC candles: nothing below says anything about a market.")
-    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']} (size " in finished.out
+    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']}, size 0: " in finished.out
 
 
 def test_the_grid_that_was_searched_is_counted(fading):

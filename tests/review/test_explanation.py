@@ -9,7 +9,7 @@ import pytest
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.explanation import explain, track_record_needed
-from pipeline.training.rules import VERSION
+from pipeline.training.rules import VERSION, changes_since
 from pipeline.validation.stages import judge
 from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
 from support.parameters import DEPTH, SPREAD, STOP
@@ -18,7 +18,7 @@ from support.parameters import DEPTH, SPREAD, STOP
 def configuration(stage=None, synthetic=False, statistics=None, **figures):
     """A row whose gates and stage follow from its figures."""
     oos = {"net_profit": 0.123, "sharpe_ratio": 2.0, "sample_size": 120, "n_days": 240}
-    known = {"p_value": 0.01, "z_score": 2.326, "reality_check_p": 0.02}
+    known = {"p_value": 0.01, "z_score": 2.326, "reality_check_p": 0.02, "surrogate_p": 0.01}
     known |= {"parameter_spread": {}} | (statistics or {})
     oos |= {name: value for name, value in figures.items() if name in oos}
     known |= {name: value for name, value in figures.items() if name not in oos}
@@ -58,29 +58,61 @@ def caveat(words, **statistics):
     return found
 
 
+UNKNOWN = "(not known yet: fill rate, adverse selection)"
+
+
 @pytest.mark.parametrize(
     ("figures", "verdict"),
     [
-        ({}, "MATURE (size 1): it earned out of sample beyond the luck of the whole search."),
         (
-            {"reality_check_p": 0.2},
-            "VALIDATION (size 0.5): it earned out of sample beyond the luck of one series, and"
-            " a gate of MATURE is not passed yet.",
+            {},
+            f"MATURE {UNKNOWN}, size 1: it earned out of sample, and both its days and the whole"
+            " search beat luck.",
         ),
         (
-            {"p_value": 0.2},
-            "DISCOVERY (size 0.25): it earned out of sample, too rarely or too little to tell from"
-            " luck.",
+            {"reality_check_p": 0.2, "fill_rate": 0.9},
+            "VALIDATION (not known yet: adverse selection), size 0.5: it earned out of sample and"
+            " the whole search beats luck, and a gate of MATURE is not passed yet.",
+        ),
+        (
+            {"surrogate_p": 0.2},
+            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample, too little to tell from luck:"
+            " trade nothing.",
+        ),
+        (
+            {"sample_size": 20},
+            f"DISCOVERY {UNKNOWN}, size 0.25: the search beats luck, but its trades out of sample"
+            " are too few to go further.",
+        ),
+        (
+            {"sample_size": 20, "synthetic": True},
+            f"SYNTHETIC DISCOVERY {UNKNOWN}, size 0: the search beats luck, but its trades out of"
+            " sample are too few to go further.",
+        ),
+        (
+            {"sample_size": 20, "surrogate_p": None},
+            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample, too little to tell from luck:"
+            " trade nothing.",
+        ),
+        (
+            {"beta": 0.9, "alpha_p": 0.3, "surrogate_p": None},
+            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample no more than holding the market"
+            " explains: trade nothing.",
+        ),
+        (
+            {"fdr_q_value": 0.3},
+            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample, too little for one of so many"
+            " markets: trade nothing.",
         ),
         (
             {"net_profit": -0.01},
-            "PAPER (size 0): it does not earn enough on days that no search had seen: watch it,"
+            "PAPER, size 0: it does not earn enough on days that no search had seen: watch it,"
             " trade nothing.",
         ),
         (
             {"synthetic": True},
-            "SYNTHETIC MATURE (size 1): it earned out of sample beyond the luck of the whole"
-            " search.",
+            f"SYNTHETIC MATURE {UNKNOWN}, size 0: it earned out of sample, and both its days and"
+            " the whole search beat luck.",
         ),
     ],
 )
@@ -116,13 +148,20 @@ def test_the_verdict(figures, verdict):
         (
             "DISCOVERY",
             "surrogate_p",
-            "p-value against surrogate candles was not computed: it is where all other gates of"
-            " VALIDATION hold, and what is unknown counts as failed: failed",
+            "p-value of the search against candles without an edge was not computed: it is where"
+            " all other gates of VALIDATION hold, and what is unknown counts as failed: failed",
+        ),
+        (
+            "DISCOVERY",
+            "alpha_p",
+            "p-value of alpha, against holding the market is 0.3, less than 0.05 is needed of what"
+            " rides the market: skipped",
         ),
     ],
 )
 def test_gates_in_words(stage, name, sentence):
-    found = explain(configuration(sharpe_ratio=1.2, reality_check_p=None))
+    figures = {"reality_check_p": None, "surrogate_p": None, "beta": 0.1, "alpha_p": 0.3}
+    found = explain(configuration(sharpe_ratio=1.2, **figures))
     assert gate(found, stage, name).sentence == sentence
 
 
@@ -130,7 +169,7 @@ def test_a_failed_gate_knows_how_far_it_is():
     found = explain(configuration(net_profit=-0.047, sharpe_ratio=0.2))
     assert gate(found, "PAPER", "net_profit").shortfall == pytest.approx(0.047)
     assert gate(found, "MATURE", "sharpe_ratio").shortfall == pytest.approx(1.3)
-    assert gate(found, "DISCOVERY", "p_value").shortfall is None
+    assert gate(found, "MATURE", "p_value").shortfall is None
 
 
 def test_the_next_stage_comes_first():
@@ -179,10 +218,13 @@ def test_the_track_record_is_the_one_of_the_moments(seed):
         ({}, None, "must be known: train with validation.evidence=full."),
         ({}, 10_000_001, "more than 10,000,000 combinations, and this one has 10,000,001; train"),
         ({"days": 90, "admissible": 3}, 201_600, "on enough different days; that takes more"),
+        # Searched for the surrogates alone.
+        ({"days": 90, "surrogates": {"permuted": 99}}, 201_600, "with validation.evidence=full."),
     ],
 )
 def test_an_unknown_reality_check_says_how_to_know_it(whole_history, grid_size, hint):
-    row = configuration(reality_check_p=None, statistics={"whole_history": whole_history})
+    known = {"whole_history": whole_history}
+    row = configuration(reality_check_p=None, statistics=known)
     assert hint in explain(row, grid_size=grid_size).moves[0]
 
 
@@ -202,7 +244,7 @@ def test_what_monitoring_moved_is_told_with_its_reason():
         configuration(stage="DECAY"), [event("MATURE", "DECAY"), event("DECAY", "DECAY")]
     )
     assert found.verdict == (
-        "DECAY (size 0): it earned once, and stopped on newer candles: trade nothing. Monitoring"
+        "DECAY, size 0: it earned once, and stopped on newer candles: trade nothing. Monitoring"
         " lowered it from MATURE to DECAY on 2023-05-06: It lost."
     )
     assert found.moves[0].startswith("The gates above are those of its discovery: ")
@@ -221,7 +263,7 @@ def reported(day=7, **figures):
 def test_too_few_fills_are_told_as_what_they_are():
     found = explain(configuration(fill_rate=0.2), [reported(fill_rate=0.2)])
     assert found.verdict == (
-        "PAPER (size 0): too few of its live orders were filled: watch it, trade nothing. Live"
+        "PAPER, size 0: too few of its live orders were filled: watch it, trade nothing. Live"
         " orders keep it there: share of orders filled (live orders, reported on 2023-05-07) is"
         " 20.0 %, at least 70.0 % is needed."
     )
@@ -238,9 +280,10 @@ def test_adverse_selection_is_told_as_what_it_is():
         [reported(6, adverse_selection_score=0.45), reported(7, fill_rate=0.9)],
     )
     assert found.verdict == (
-        "VALIDATION (size 0.5): it earned out of sample beyond the luck of the whole search, but"
-        " prices went against its live orders. Live orders keep it there: adverse selection score"
-        " (live orders, reported on 2023-05-06) is 0.45, less than 0.3 is needed."
+        "VALIDATION (not known yet: fill rate), size 0.5: it earned out of sample, and both its"
+        " days and the whole search beat luck, but prices went against its live orders. Live orders"
+        " keep it there: adverse selection score (live orders, reported on 2023-05-06) is 0.45,"
+        " less than 0.3 is needed."
     )
 
 
@@ -252,7 +295,7 @@ def test_live_orders_are_not_blamed_for_what_the_candles_said():
 
 def test_slippage_moves_nothing():
     found = explain(configuration(), [reported(slippage=0.01)])
-    assert found.verdict.endswith("beyond the luck of the whole search.")
+    assert found.verdict.endswith("and both its days and the whole search beat luck.")
     assert "Slippage is kept with the configuration; no gate asks for it." in found.moves
 
 
@@ -314,9 +357,9 @@ def test_ambiguous_exits_and_bands():
 
 
 def test_whatever_is_missing_is_said_to_be_missing():
-    told = explain(configuration(reality_check_p=None)).caveats
+    told = explain(configuration(reality_check_p=None, surrogate_p=None)).caveats
     assert any("The reality check over the whole search is missing" in one for one in told)
-    assert any("does), so nothing here speaks against luck in it." in one for one in told)
+    assert any("holds: nothing here speaks against luck in it." in one for one in told)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +370,7 @@ def test_whatever_is_missing_is_said_to_be_missing():
     ],
 )
 def test_the_reality_check_speaks_only_when_it_is_small(p, meaning, against):
-    told = " ".join(explain(configuration(reality_check_p=p)).caveats)
+    told = " ".join(explain(configuration(reality_check_p=p, surrogate_p=None)).caveats)
     assert meaning in told
     assert against in told
 
@@ -335,14 +378,45 @@ def test_the_reality_check_speaks_only_when_it_is_small(p, meaning, against):
 @pytest.mark.parametrize(
     ("p", "drawn", "words"),
     [
-        (1 / 41, {"permuted": 40, "bar_flipped": 40}, "never found as good a best (40 permuted"),
+        (1 / 41, {"permuted": 40, "bar_flipped": 40}, "never found a best 1 % as good (40 perm"),
         (3 / 41, {"permuted": 40, "bar_flipped": 40}, "in at most 7.3 % of all cases (40 perm"),
         (20 / 25, {"permuted": 25, "bar_flipped": 40}, "in at most 80.0 % of all cases (25 perm"),
     ],
 )
 def test_surrogates_are_counted(p, drawn, words):
+    """With what they keep of the candles."""
     found = caveat("search repeated", surrogate_p=p, whole_history={"surrogates": drawn})
     assert words in found
+    assert "Permuted candles are the same bars in random order: they keep the drift." in found
+    assert "and lose the drift." in found
+    assert "left out" not in found
+
+
+def test_surrogates_of_what_rides_the_market_keep_the_drift():
+    drawn = {"surrogates": {"permuted": 99}}
+    found = caveat("search repeated", surrogate_p=0.02, whole_history=drawn)
+    assert "Candles without the drift were left out" in found
+    assert "Flipped" not in found
+
+
+def test_surrogates_come_when_every_other_gate_holds():
+    figures = {"surrogate_p": None, "beta": 0.9, "alpha_p": 0.3}
+    (sentence, *_) = moves(**figures)
+    assert sentence == (
+        "To leave DISCOVERY: p-value of alpha, against holding the market must fall from 0.3 below"
+        " 0.05; p-value of the search against candles without an edge must be known: it is computed"
+        " once every other gate of VALIDATION holds, the trades aside."
+    )
+
+
+def test_the_drawdown_that_happened_stands_beside_the_band():
+    row = configuration(statistics={"monte_carlo_var": 0.05, "monte_carlo_drawdown": 0.077})
+    oos = row.out_of_sample | {"max_drawdown": 0.23, "n_days": 1470}
+    told = explain(replace(row, out_of_sample=oos)).caveats
+    assert (
+        "That band is of 30 days. Over its whole record of 1,470 days the strategy drew down"
+        " 23.0 %." in told
+    )
 
 
 def test_without_a_promise_there_is_no_efficiency():
@@ -363,9 +437,9 @@ def test_rules_that_changed_since_are_a_caveat():
     earlier = configuration()
     today = replace(earlier, provenance={"rules_version": VERSION})
     (words,) = set(explain(earlier).caveats) - set(explain(today).caveats)
-    assert words.startswith("3 rules changed since this training")
+    assert words.startswith(f"{len(changes_since({}))} rules changed since this training")
 
 
 def test_json_holds_every_sentence():
     found = explain(configuration())
-    assert dumps(found.to_dict()).count('"sentence"') == len(found.gates) == 11
+    assert dumps(found.to_dict()).count('"sentence"') == len(found.gates) == 12

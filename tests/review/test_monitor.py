@@ -111,7 +111,7 @@ def test_what_was_monitored_is_still_verified_and_explained(grown):
     monitored(grown.folder)
     assert command(verify, grown.folder, "latest").status == 0
     told = command(explain, grown.folder, "latest").out
-    assert "DECAY (size 0): it earned once, and stopped on newer candles: trade nothing." in told
+    assert "DECAY, size 0: it earned once, and stopped on newer candles: trade nothing." in told
     assert "Monitoring lowered it from VALIDATION to DECAY on " in told
 
 

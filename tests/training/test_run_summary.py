@@ -5,7 +5,8 @@ import math
 import pytest
 
 from pipeline.cli.console import Console
-from pipeline.training.summary import _show_gates, _show_statistics
+from pipeline.training.summary import _show_gates
+from pipeline.validation.record_tables import statistic_rows
 from pipeline.validation.stages import judge
 from pipeline.validation.wording import defined
 
@@ -27,13 +28,16 @@ class Tables(Console):
         ("stability_score", 0.948, "94.8%"),
         ("reality_check_p", 0.000999, "0.000999"),
         ("walk_forward_efficiency", 0.4, "0.4"),
+        ("alpha", 0.0321, "+3.21%"),
+        ("excess_net_profit", -0.39, "-39.00%"),
+        ("time_in_market", 0.055, "5.5%"),
+        ("beta", 0.45, "0.45"),
         ("pbo", None, "undefined"),
     ],
 )
 def test_fractions_are_percentages(name, value, written):
-    console = Tables()
-    _show_statistics(console, {name: value})
-    assert console.rows[name][0] == written
+    ((row_name, shown, _),) = statistic_rows({name: value}, {})
+    assert (row_name, shown) == (name, written)
 
 
 def test_gates_of_fractions_are_percentages():
@@ -48,3 +52,18 @@ def test_gates_of_fractions_are_percentages():
 def test_a_profit_factor_without_a_loss_is_undefined():
     assert defined(math.nan, ".2f") == "-"
     assert defined(1.5, ".2f") == "1.50"
+
+
+@pytest.mark.parametrize(
+    ("figures", "name", "outcome"),
+    [
+        ({}, "surrogate_p", "FAILED (not computed)"),
+        ({"surrogate_p": 0.2}, "surrogate_p", "FAILED"),
+        ({"alpha_p": 0.4, "beta": 0.1}, "alpha_p", "skipped (not asked)"),
+        ({}, "fdr_q_value", "skipped (unknown)"),
+    ],
+)
+def test_a_gate_says_why_it_is_open_or_failed(figures, name, outcome):
+    console = Tables()
+    _show_gates(console, judge(figures)[1])
+    assert console.rows[name][-1] == outcome

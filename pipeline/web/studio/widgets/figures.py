@@ -9,12 +9,12 @@ from typing import Any
 
 from nicegui import ui
 
-from pipeline.report.figures import setting
 from pipeline.report.heatmap import Mode, choices, heatmap, scores_of
 from pipeline.report.loading import ReportData
 from pipeline.report.theme import Figure
 from pipeline.report.trades import DETAILED, one_trade, trades_on_candles
 from pipeline.results.artifacts import ScoreSurface
+from pipeline.validation.wording import setting
 from pipeline.web.studio.frame import Theme
 
 _LISTEN = """

@@ -9,8 +9,7 @@ from nicegui.elements.mixins.value_element import ValueElement
 from pydantic import BaseModel
 
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.report.figures import setting
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import plural, setting
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
 from pipeline.web.studio.frame import sentence, synthetic, text
 

@@ -1,0 +1,181 @@
+"""Say in sentences what an out-of-sample record shows, and what to beware of in it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pipeline.validation.stages import RIDES_MARKET
+from pipeline.validation.wording import number, percent, plural, setting, share
+
+Figures = Mapping[str, Any]
+
+
+class Record(NamedTuple):
+    """What is known of a configuration's evidence; of an earlier build less, which is not told.
+
+    ``parameters`` are the stored ones, ``statistics`` those of validation rules §3. ``pair`` is
+    the market's, with its settlement behind a colon where it is no spot market.
+    """
+
+    parameters: Figures
+    in_sample: Figures
+    out_of_sample: Figures
+    statistics: Figures
+    pair: str
+    synthetic: bool
+
+
+def warnings(record: Record) -> Iterator[str]:
+    """Say what a trader must know before anything else, the gravest first."""
+    lost = record.in_sample.get("net_profit")
+    if lost is not None and lost < 0.0:
+        yield (
+            f"The stored configuration lost {share(-lost)} on the very days that it was chosen on:"
+            " the search found nothing better there."
+        )
+    yield from _shorts(record)
+    yield from _unchosen(record)
+    yield from _earlier(record.statistics)
+
+
+def facts(record: Record) -> Iterator[str]:
+    """Say what came out of sample: how sure, against holding, what was paid, when, which side."""
+    yield from _interval(record)
+    yield from _holding(record)
+    yield from _marked(record)
+    yield from _costs(record)
+    yield from _years(record)
+    yield from _edges(record)
+    yield from warnings(record)
+
+
+def _shorts(record: Record) -> Iterator[str]:
+    """Shorts of a spot market cannot be traded there; invented candles have no market."""
+    sides = record.statistics.get("sides")
+    if sides is None or record.synthetic or ":" in record.pair or not sides["short"]["trades"]:
+        return
+    longs, shorts = sides["long"], sides["short"]
+    trades = longs["trades"] + shorts["trades"]
+    yield (
+        f"A spot market offers no shorts, and {shorts['trades']:,} of the"
+        f" {plural(trades, 'trade')} out of sample ({share(shorts['trades'] / trades)}) were"
+        f" shorts. The longs alone made {percent(longs['net_profit'])}, the shorts alone"
+        f" {percent(shorts['net_profit'])}. Train with risk.direction=long to see what can be"
+        " traded there."
+    )
+
+
+def _unchosen(record: Record) -> Iterator[str]:
+    """Name the stored values that no window chose."""
+    choices: Figures = record.statistics.get("parameter_choices") or {}
+    counted = {n: c for n, c in choices.items() if c["chosen_in"] is not None and c["windows"]}
+    never = [_named(record, name) for name, choice in counted.items() if choice["chosen_in"] == 0]
+    if never:
+        windows = max(choice["windows"] for choice in counted.values())
+        yield (
+            f"Not one of the {plural(windows, 'window')} chose what is stored as"
+            f" {', '.join(never)}: its evidence is of other values."
+        )
+
+
+def _edges(record: Record) -> Iterator[str]:
+    choices: Figures = record.statistics.get("parameter_choices") or {}
+    edges = [f"{_named(record, name)} ({c['edge']})" for name, c in choices.items() if c["edge"]]
+    if edges:
+        yield (
+            f"Stored at an end of its range: {', '.join(edges)}. Better values may lie beyond,"
+            " where nothing was searched."
+        )
+
+
+def _named(record: Record, name: str) -> str:
+    return f"{name}={setting(record.parameters.get(name))}"
+
+
+def _earlier(statistics: Figures) -> Iterator[str]:
+    earlier = statistics.get("earlier_searches")
+    if not earlier or not earlier["count"]:
+        return
+    count = earlier["count"]
+    others = "1 other search" if count == 1 else f"{count:,} other searches"
+    held = "was" if count == 1 else "were"
+    known = f"{others} of this market and these days {held} stored in the database before"
+    if earlier["p_after"] is None:
+        yield f"{known}."
+        return
+    yield (
+        f"{known}. If this one was picked as the best of all, its p is not"
+        f" {number(statistics['p_value'])} but up to {number(earlier['p_after'])}. No stage"
+        " follows from that: it would depend on what else a database holds."
+    )
+
+
+def _interval(record: Record) -> Iterator[str]:
+    interval = record.statistics.get("sharpe_interval")
+    if interval is None:
+        return
+    end = ": no edge at all is well within it" if interval["low"] <= 0.0 <= interval["high"] else ""
+    yield (
+        f"The Sharpe ratio out of sample is {number(record.out_of_sample['sharpe_ratio'])}, and its"
+        f" 95 % interval goes from {number(interval['low'])} to {number(interval['high'])}{end}."
+    )
+
+
+def _holding(record: Record) -> Iterator[str]:
+    """Set the record beside holding the market on the same days."""
+    statistics = record.statistics
+    hold = statistics.get("hold")
+    if hold is None:
+        return
+    excess, part = statistics["excess_net_profit"], statistics["time_in_market"]
+    yield (
+        f"Buying and holding made {percent(hold['net_profit'])} on the same days, with a drawdown"
+        f" of {share(hold['max_drawdown'])}; the strategy made"
+        f" {percent(record.out_of_sample['net_profit'])} with one of"
+        f" {share(record.out_of_sample['max_drawdown'])}, {share(abs(excess))} of the equity"
+        f" {'more' if excess >= 0.0 else 'less'} than holding, and had a position"
+        f" {share(part)} of the time."
+    )
+    beta, alpha, p = (statistics.get(name) for name in ("beta", "alpha", "alpha_p"))
+    if beta is None or alpha is None:
+        return
+    rides = "it rides the market" if abs(beta) > RIDES_MARKET else "it goes its own way"
+    tested = "" if p is None else f" (p = {number(p)})"
+    yield (
+        f"Beta is {number(beta)}: {rides}. What holding does not explain, alpha, is"
+        f" {percent(alpha)} a year{tested}."
+    )
+
+
+def _marked(record: Record) -> Iterator[str]:
+    """Say where figures by closed trades look better than the equity as it was."""
+    closed, oos = record.statistics.get("closed"), record.out_of_sample
+    if closed is None or share(closed["max_drawdown"]) == share(oos["max_drawdown"]):
+        return
+    yield (
+        "Open positions are valued at every day's close. By closed trades alone the drawdown would"
+        f" be {share(closed['max_drawdown'])} in place of {share(oos['max_drawdown'])}, the Sharpe"
+        f" ratio {number(closed['sharpe_ratio'])} in place of {number(oos['sharpe_ratio'])}."
+    )
+
+
+def _costs(record: Record) -> Iterator[str]:
+    paid = record.statistics.get("costs")
+    if paid is None:
+        return
+    funding = f", funding {share(paid['funding'])}" if paid["funding"] else ""
+    yield (
+        f"Without costs the same trades would have made {percent(paid['gross_net_profit'])} in"
+        f" place of {percent(record.out_of_sample['net_profit'])}: fees took {share(paid['fees'])}"
+        f" and slippage {share(paid['slippage'])}{funding} of the equity, summed over the trades."
+    )
+
+
+def _years(record: Record) -> Iterator[str]:
+    years = record.statistics.get("years") or ()
+    if len(years) < 2:
+        return
+    each = ", ".join(
+        f"{year['year']} {percent(year['net_profit'])} ({percent(year['hold_net_profit'])})"
+        for year in years
+    )
+    yield f"By year, holding in brackets: {each}."
