@@ -170,7 +170,7 @@ def test_years_follow_the_calendar():
     day = np.array([turn - 1, turn, turn + 2, turn + 3], np.int32)
     daily = np.array([0.2, 0.1, -0.5, 0.1])
     exits = np.searchsorted(candles.day, [turn - 1, turn, turn, turn + 3])
-    trades = made_trades(*[(1, bar, bar, 1.0, 1.0, STOP, 0.0) for bar in exits])
+    trades = made_trades(*[(1, exits[0], bar, 1.0, 1.0, STOP, 0.0) for bar in exits])
     before, after = breakdown.years(candles, trades, day, daily)
     assert (before["year"], before["days"], before["trades"]) == (2023, 1, 1)
     assert (after["year"], after["days"], after["trades"]) == (2024, 3, 3)
