@@ -34,6 +34,8 @@ MEASURED = (
     "training/setup.py",
     "validation",
 )
+#: Of these, what turns figures into a stage.
+GATES = "validation/stages.py"
 
 #: Parts of the configuration that say where and how, not what is computed.
 WHEREABOUTS: dict[str, Any] = {
@@ -69,8 +71,15 @@ def config_hash(config: TrainConfig) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def fingerprint(config: TrainConfig) -> str:
+def fingerprint(config: TrainConfig, gates: bool = True) -> str:
     """SHA-256 of all that decides a stage: configuration, content of its candles' file, code.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    gates : bool
+        Whether the code of the gates counts. Calibration keeps figures and judges them anew when it
+        reads them: to it their code is all the same.
 
     Raises
     ------
@@ -80,7 +89,7 @@ def fingerprint(config: TrainConfig) -> str:
     values = config.model_dump(mode="json", exclude=WHEREABOUTS)
     if isinstance(config.data, FileData):
         values["data"]["path"] = _file_hash(config.data.path)
-    text = json.dumps(values, sort_keys=True) + _measured_hash()
+    text = json.dumps(values, sort_keys=True) + _measured_hash(gates)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -99,17 +108,19 @@ def engine_hash() -> str:
 
 
 @cache
-def _measured_hash() -> str:
+def _measured_hash(gates: bool) -> str:
     package = Path(pipeline.__path__[0])
-    return _source_hash(Path(gpu_engine.__path__[0]), *(package / name for name in MEASURED))
+    places = (Path(gpu_engine.__path__[0]), *(package / name for name in MEASURED))
+    return _source_hash(*places, without=None if gates else package / GATES)
 
 
-def _source_hash(*places: Path) -> str:
+def _source_hash(*places: Path, without: Path | None = None) -> str:
     """SHA-256 of the names and contents of all source files at or below some places."""
     digest = hashlib.sha256()
     for place in places:
         files = [place] if place.is_file() else place.rglob("*")
-        for path in sorted(f for f in files if f.suffix in (".py", ".cu", ".cuh")):
+        sources = {f for f in files if f.suffix in (".py", ".cu", ".cuh")} - {without}
+        for path in sorted(sources):
             digest.update(path.relative_to(place.parent).as_posix().encode() + b"\0")
             digest.update(path.read_bytes())
     return digest.hexdigest()

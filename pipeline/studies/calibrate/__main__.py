@@ -1,9 +1,10 @@
 """Measure how often the whole pipeline finds an edge that is there, and one that is not.
 
-Markets without an edge are generated years and, with --candles, real candles whose bars are
-permuted or whose days are mirrored at random; markets with one are generated years with a planted
-edge. Each is trained as pipeline.train trains it, and the stages are counted. A run that was broken
-off goes on where it was when the same command is given again.
+Markets without an edge are generated and, with --candles, real candles rearranged in several ways.
+Markets with an edge have one planted, as strong as asked for after costs. Real candles are measured
+as they are too, and read backwards, which makes an edge that nobody planted. Each is trained as
+pipeline.train trains it, and the stages are counted. A run that was broken off goes on where it was
+when the same command is given again.
 """
 
 import argparse
@@ -12,19 +13,23 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from pipeline.cli.console import Console
+from pipeline.config import Timeframe
 from pipeline.errors import UserError
 from pipeline.studies.calibrate.journal import Journal
-from pipeline.studies.calibrate.markets import NULL_KINDS, Configurations, Kind, Market
+from pipeline.studies.calibrate.markets import Cell, Configurations, CostsOf, Edge, Market, named
 from pipeline.studies.calibrate.page import write
 from pipeline.studies.calibrate.plan import Plan
 from pipeline.studies.calibrate.plot import check_drawable
-from pipeline.studies.calibrate.summary import Calibration, summarise, tables
+from pipeline.studies.calibrate.sources import real_days
+from pipeline.studies.calibrate.summary import Calibration, summarise
+from pipeline.studies.calibrate.tables import tables
 from pipeline.studies.calibrate.workers import measure_all
 from pipeline.training.provenance import fingerprint
 
-STRENGTHS = (2.0, 4.0, 6.0, 8.0, 10.0)
+EDGES = (Edge(3.0, 1.0), Edge(2.0, 4.0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.write:
             words = sys.argv[1:] if arguments is None else arguments
             command = f"scripts/calibrate {shlex.join(words)}"
-            write(calibration, command, options.workers, options.write)
+            sources = real_days(options.candles)
+            write(calibration, sources, command, options.workers, options.write)
             console.print(f"Page: {options.write / 'calibration.md'}")
     except KeyboardInterrupt:
         console.note(f"Stopped. {journal.path} keeps what is finished; the same command goes on.")
@@ -53,17 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def calibrate(options: argparse.Namespace, journal: Journal, console: Console) -> Calibration:
     """Measure the markets of ``options`` that are not in ``journal`` yet."""
-    null_kinds = (NULL_KINDS if options.candles else NULL_KINDS[:1]) if options.nulls else ()
-    plan = Plan(options.nulls, null_kinds, options.planted, options.strengths)
-    kinds: list[Kind] = [*null_kinds]
-    if options.planted:
-        kinds.append("planted")
-    configurations = Configurations(kinds, options.candles, options.overrides)
+    configurations = Configurations(options.candles, options.overrides)
+    cells = tuple(Cell(t, costs) for t in options.timeframes for costs in options.costs)
+    files = {timeframe: configurations.files(timeframe) for timeframe in options.timeframes}
+    plan = Plan(cells, options.nulls, options.planted, options.edges, files)
+    edges = options.edges if options.planted else ()
 
     def expected(market: Market) -> str | None:
-        if market.kind not in configurations.kinds:
-            return None
-        return fingerprint(configurations.of(market))
+        if market.edge is None:
+            asked = market.cell in cells
+        else:
+            asked = market.edge in edges and market.cell.timeframe == options.timeframes[-1]
+        return fingerprint(configurations.of(market), gates=False) if asked else None
 
     known = journal.read(expected)
     total = len(plan.markets(known))
@@ -73,8 +80,8 @@ def calibrate(options: argparse.Namespace, journal: Journal, console: Console) -
     with console.progress("markets", left) as advance:
         found = measure_all(plan, configurations, journal, known, options.workers, advance)
     for market, outcome in found.items():
-        if outcome.stage is None:
-            console.note(f"planted {market.strength:g}, seed {market.seed}: {outcome.source}")
+        if outcome.figures is None:
+            console.note(f"edge {market.edge}, seed {market.seed}: {outcome.source}")
     return summarise(found)
 
 
@@ -85,18 +92,31 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--nulls", type=_count, default=40, metavar="N", help="of each kind (default 40)"
-    )
+        "--timeframes", type=_timeframes, default=("5m",), metavar="A,B,...",
+        help="of the markets; edges are planted in the last one (default 5m)",
+    )  # fmt: skip
     parser.add_argument(
-        "--planted", type=_count, default=10, metavar="N", help="of each strength (default 10)"
-    )
+        "--costs", type=_costs, default=("exchange",), metavar="A,B",
+        help="exchange, none or both: what trading costs in markets without an edge (default"
+        " exchange)",
+    )  # fmt: skip
     parser.add_argument(
-        "--strengths", type=_strengths, default=STRENGTHS, metavar="A,B,...",
-        help="annualised gross Sharpe ratios of planted edges (default 2,4,6,8,10)",
+        "--nulls", type=_count, default=40, metavar="N",
+        help="markets without an edge of each kind, timeframe and costs (default 40)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--planted", type=_count, default=10, metavar="N",
+        help="markets with each of the edges (default 10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--edges", type=_edges, default=EDGES, metavar="SHARPExYEARS,...",
+        help="annualised Sharpe ratio of the planted combination after the exchange's costs, and"
+        " years of history (default 3x1,2x4)",
     )  # fmt: skip
     parser.add_argument(
         "--candles", nargs="+", default=[], metavar="FILE",
-        help="real candles named like binance_BTC-USDT_5m_2023.parquet, taken in turn",
+        help="real candles named like binance_BTC-USDT_5m_2023.parquet: markets take the files of"
+        " their timeframe in turn",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, default=Path("var/calibration"), metavar="FOLDER",
@@ -122,11 +142,6 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what asks for nothing, or for candles that are not there."""
-    if options.candles and not options.nulls:
-        raise UserError(
-            "--candles FILE ... is there to be rearranged into markets without an edge, and"
-            " --nulls 0 asks for none: leave out one of the two."
-        )
     if not (options.nulls or options.planted):
         raise UserError(
             "--nulls 0 and --planted 0 ask for no market: there is nothing to do. Give one of them"
@@ -135,6 +150,18 @@ def _check(options: argparse.Namespace) -> None:
     for file in options.candles:
         if not file.exists():
             raise UserError(f"--candles {file} does not exist.")
+    timeframes = {named(file).timeframe: file for file in options.candles}
+    for timeframe, file in timeframes.items():
+        if timeframe not in options.timeframes:
+            raise UserError(
+                f"--candles {file} holds candles of {timeframe}, and --timeframes has only"
+                f" {','.join(options.timeframes)}: add {timeframe}, or leave the file out."
+            )
+    missing = [t for t in options.timeframes if timeframes and t not in timeframes]
+    if missing:
+        raise UserError(
+            f"--timeframes {missing[0]} has no file among --candles: give one, or leave it out."
+        )
 
 
 def _count(text: str) -> int:
@@ -151,11 +178,34 @@ def _positive(text: str) -> int:
     return number
 
 
-def _strengths(text: str) -> tuple[float, ...]:
-    values = tuple(float(word) for word in text.split(","))
-    if not all(0 < value < math.inf for value in values) or len(set(values)) < len(values):
-        raise argparse.ArgumentTypeError("must be different numbers above 0, such as 2,4,8")
-    return values
+def _edges(text: str) -> tuple[Edge, ...]:
+    try:
+        edges = tuple(Edge(*map(float, word.split("x"))) for word in text.split(","))
+    except (TypeError, ValueError):
+        edges = ()
+    fine = all(0 < value < math.inf for edge in edges for value in edge)
+    if not edges or not fine or len(set(edges)) < len(edges):
+        raise argparse.ArgumentTypeError(
+            f"must be different pairs such as 3x1,2x4: net Sharpe ratio x years; given: {text}"
+        )
+    return edges
+
+
+def _timeframes(text: str) -> tuple[str, ...]:
+    words = tuple(text.split(","))
+    wrong = [word for word in words if word not in get_args(Timeframe)]
+    if wrong or len(set(words)) < len(words):
+        raise argparse.ArgumentTypeError(
+            f"must be different timeframes such as 5m,15m; given: {text}"
+        )
+    return words
+
+
+def _costs(text: str) -> tuple[CostsOf, ...]:
+    words: list[CostsOf] = [word for word in get_args(CostsOf) if word in text.split(",")]
+    if sorted(words) != sorted(text.split(",")):
+        raise argparse.ArgumentTypeError(f"must be exchange, none or both; given: {text}")
+    return tuple(words)
 
 
 if __name__ == "__main__":

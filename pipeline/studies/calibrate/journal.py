@@ -82,10 +82,10 @@ class Journal:
                     f"{self.path}, line {number} is no market: remove the line, or give another"
                     " folder as --out."
                 ) from None
-            wanted = expected(outcome.market)
-            if wanted is None:
+            fingerprint = expected(outcome.market)
+            if fingerprint is None:
                 continue
-            if wanted != outcome.fingerprint:
+            if fingerprint != outcome.fingerprint or not outcome.decided:
                 raise UserError(
                     f"{self.path}, line {number} was measured with another configuration, other"
                     " candles or another version of the code; the two do not mix. Give another"

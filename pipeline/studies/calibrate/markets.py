@@ -1,18 +1,46 @@
-"""Configure markets in which the truth is known."""
+"""Configure markets in which the truth is known, and real ones."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-from pipeline.config import SurrogateConfig, SyntheticData, TrainConfig, load
+from pipeline.config import (
+    CostsConfig,
+    FileData,
+    PlantConfig,
+    SurrogateConfig,
+    SyntheticData,
+    TrainConfig,
+    load,
+)
 from pipeline.errors import UserError
 
-Kind = Literal["synthetic", "permuted", "sign_flipped", "planted"]
+Kind = Literal[
+    "synthetic",
+    "garch_t",
+    "permuted",
+    "bar_flipped",
+    "bootstrapped",
+    "sign_flipped",
+    "real",
+    "reversed",
+    "planted",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-#: Without an edge.
-NULL_KINDS = KINDS[:-1]
+#: No edge can be in these.
+STRICT: tuple[Kind, ...] = ("synthetic", "garch_t", "permuted", "bar_flipped", "bootstrapped")
+#: Days upside down keep an edge that trades both sides alike (validation rules §5.5): hardly a
+#: null, but hardly an edge either.
+NULL_KINDS: tuple[Kind, ...] = (*STRICT, "sign_flipped")
+#: Real candles as they are, and read backwards, which makes an edge: each file once.
+CONTROLS: tuple[Kind, ...] = ("real", "reversed")
+#: Made by a generator, without a file, and which.
+MODELS: Mapping[Kind, Literal["clock", "garch_t"]] = {"synthetic": "clock", "garch_t": "garch_t"}
+
+CostsOf = Literal["exchange", "none"]
 
 #: Workers share the cores, with a thread each; the stage is all that is asked about.
 EVERY_RUN = ("backend.threads=1", "validation.evidence=deciding")
@@ -20,103 +48,163 @@ EVERY_RUN = ("backend.threads=1", "validation.evidence=deciding")
 #: candles.
 SEARCH_SEEDS_FROM = 1_000_000
 #: What calibration decides itself.
-OWN_KEYS = ("market", "data", "seed", "data.path", "data.seed", "data.surrogate", "data.plant")
+OWN_KEYS = (
+    "market",
+    "market.timeframe",
+    "data",
+    "data.path",
+    "data.seed",
+    "data.model",
+    "data.surrogate",
+    "data.plant",
+    "seed",
+)
 
 FILE_NAME = re.compile(
     r"(?P<exchange>[a-z]+)_(?P<base>[A-Z0-9]+)-[A-Z0-9]+_(?P<timeframe>\d+[mhd])(?![a-z0-9])"
 )
 
 
+class Cell(NamedTuple):
+    """A timeframe and whose costs: rates of error are counted within one."""
+
+    timeframe: str
+    costs: CostsOf
+
+    def __str__(self) -> str:
+        return f"{self.timeframe}, {'no' if self.costs == 'none' else 'with'} costs"
+
+
+class Edge(NamedTuple):
+    """Net annualised Sharpe ratio of the planted combination, over years of history."""
+
+    sharpe: float
+    years: float
+
+    def __str__(self) -> str:
+        return f"{self.sharpe:g}x{self.years:g}"
+
+
 @dataclass(frozen=True)
 class Market:
-    """One market: its kind, the seed of its candles, and the gross Sharpe of a planted edge."""
+    """One market: its kind, the seed of its candles, its cell, and the edge planted in it."""
 
     kind: Kind
     seed: int
-    strength: float | None = None
+    cell: Cell
+    edge: Edge | None = None
+
+
+class NamedFile(NamedTuple):
+    """What a file's name tells: a choice of `conf/market`, the coin, and the timeframe."""
+
+    market: str
+    coin: str
+    timeframe: str
 
 
 class Configurations:
     """The configuration of any market.
 
-    Each kind is composed once, which takes a second; a market changes seeds and strength alone.
-    Surrogates take the files in turn.
+    Each file and each timeframe is composed once, which takes a second; a market changes seeds,
+    costs and edge alone. Markets take the files of their timeframe in turn, those with a planted
+    edge too; without files edges are planted in generated candles.
 
     Parameters
     ----------
-    kinds : sequence of Kind
-        Those that will be asked for.
     files : sequence of Path
-        Real candles; `market_of` tells their market by name.
+        Real candles; `named` tells their market by name.
     overrides : sequence of str
         Of the configuration, for all kinds.
     """
 
-    def __init__(
-        self, kinds: Sequence[Kind], files: Sequence[Path], overrides: Sequence[str]
-    ) -> None:
+    def __init__(self, files: Sequence[Path], overrides: Sequence[str]) -> None:
         _check_overrides(overrides)
-        demo: dict[Kind, str] = {"synthetic": "demo_null", "planted": "demo"}
-        given = (*EVERY_RUN, *overrides)
-        real = [
-            _load([f"market={market_of(file)}", "data=file", f"data.path='{file}'", *given])
-            for file in (files if set(kinds) - demo.keys() else ())
-        ]
-        self._bases: Mapping[Kind, list[TrainConfig]] = {
-            kind: [_load([f"market={demo[kind]}", *given])] if kind in demo else real
-            for kind in kinds
-        }
+        self._overrides = (*EVERY_RUN, *overrides)
+        self._generated: dict[str, TrainConfig] = {}
+        self._real: dict[str, list[TrainConfig]] = {}
+        for file in files:
+            name = named(file)
+            words = [f"market={name.market}", "data=file", f"data.path='{file}'"]
+            self._real.setdefault(name.timeframe, []).append(self._load(words))
 
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """Kinds of market that can be asked for."""
-        return tuple(self._bases)
+    def files(self, timeframe: str) -> int:
+        """Count the files of a timeframe."""
+        return len(self._real.get(timeframe, ()))
 
     def of(self, market: Market) -> TrainConfig:
         """Return the configuration that trains on ``market``."""
-        bases = self._bases[market.kind]
-        base = bases[market.seed % len(bases)]
-        data = base.data.model_copy(update=_changes(base, market))
+        base = self._base(market)
+        if market.cell.costs == "none":
+            base = base.model_copy(update={"costs": CostsConfig(fee_rate=0.0, slippage=0.0)})
+        data = base.data.model_copy(update=_candles(base, market))
         return base.model_copy(update={"seed": SEARCH_SEEDS_FROM + market.seed, "data": data})
 
+    def _base(self, market: Market) -> TrainConfig:
+        timeframe = market.cell.timeframe
+        files = self._real.get(timeframe, [])
+        if files and market.kind not in MODELS:
+            return files[market.seed % len(files)]
+        if timeframe not in self._generated:
+            words = ["market=demo_null", f"market.timeframe={timeframe}"]
+            self._generated[timeframe] = self._load(words)
+        return self._generated[timeframe]
 
-def market_of(file: Path) -> str:
-    """Name the choice of `conf/market` that ``file`` holds, told by the file's name.
+    def _load(self, words: Sequence[str]) -> TrainConfig:
+        return load([*words, *self._overrides], TrainConfig, "train")
+
+
+def named(file: Path) -> NamedFile:
+    """Tell the market of a file by its name.
 
     Raises
     ------
     UserError
         If the name is not like ``binance_BTC-USDT_5m_2023.parquet``.
     """
-    named = FILE_NAME.match(file.name)
-    if named is None:
+    name = FILE_NAME.match(file.name)
+    if name is None:
         raise UserError(
             f"--candles {file}: the file's name must tell its market, as in"
             " binance_BTC-USDT_5m_2023.parquet: rename the file."
         )
-    return f"{named['base'].lower()}_{named['exchange']}_{named['timeframe']}"
+    coin, timeframe = name["base"].lower(), name["timeframe"]
+    return NamedFile(f"{coin}_{name['exchange']}_{timeframe}", coin, timeframe)
 
 
-def _changes(base: TrainConfig, market: Market) -> dict[str, Any]:
+def _candles(base: TrainConfig, market: Market) -> dict[str, Any]:
     """Return what of the candles' configuration is the market's own."""
-    if market.kind == "synthetic":
-        return {"seed": market.seed}
-    if market.kind == "planted":
-        assert isinstance(base.data, SyntheticData)
-        assert base.data.plant is not None, "market=demo has one"
-        plant = base.data.plant.model_copy(update={"sharpe": market.strength})
-        return {"seed": market.seed, "plant": plant}
-    return {"surrogate": SurrogateConfig(kind=market.kind, seed=market.seed, days=None)}
+    kind, seed, edge = market.kind, market.seed, market.edge
+    if kind == "planted":
+        assert edge is not None
+        days = round(365 * edge.years)
+        plant = PlantConfig(sharpe=edge.sharpe, costs=base.costs, parameters=_planted())
+        if isinstance(base.data, SyntheticData):
+            return {"seed": seed, "days": days, "plant": plant}
+        surrogate = SurrogateConfig(kind="bootstrapped", seed=seed, days=days)
+        return {"surrogate": surrogate, "plant": plant}
+    if kind in MODELS:
+        return {"seed": seed, "model": MODELS[kind]}
+    assert isinstance(base.data, FileData), "the plan asks for these where there are files"
+    if kind == "real":
+        return {}
+    values = {"kind": kind, "seed": seed, "days": 365 if kind == "bootstrapped" else None}
+    return {"surrogate": SurrogateConfig.model_validate(values)}
 
 
-def _load(overrides: Sequence[str]) -> TrainConfig:
-    return load(overrides, TrainConfig, "train")
+@cache
+def _planted() -> dict[str, float | None]:
+    """Parameters of the combination that ``data=planted`` lays an edge under."""
+    data = load(["market=demo"], TrainConfig, "train").data
+    assert isinstance(data, SyntheticData)
+    assert data.plant is not None, "market=demo has one"
+    return data.plant.parameters
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
-        if key in OWN_KEYS or key.startswith(("data.surrogate.", "data.plant.sharpe")):
+        if key in OWN_KEYS or key.startswith(("data.surrogate.", "data.plant.")):
             raise UserError(
                 f"{override}: calibration sets {key} itself, for every market anew: leave it out."
             )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gpu_engine import Window, choose
-from pipeline.config import SyntheticData, TrainConfig
+from pipeline.config import CcxtData, TrainConfig
 from pipeline.search import Evaluator, single_point
 from pipeline.strategies.registry import load_strategy
-from pipeline.studies.calibrate.markets import Market
+from pipeline.studies.calibrate.markets import Cell, Edge, Market
 from pipeline.training.planting import OutOfReachError
 from pipeline.training.run import Reporter, TrainingResult, train
+from pipeline.validation.out_of_sample import judged_figures
+from pipeline.validation.stages import Stage, awaits_reality_check, awaits_surrogates, judge
+from pipeline.validation.statistics import sharpe_test
+from pipeline.validation.windows import splits, whole_days
+
+Figures = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -28,45 +36,62 @@ class Outcome:
         Which one.
     source : str
         Its candles, as their quality report names them.
-    stage : str or None
-        The lifecycle stage; None where the planted strength was out of reach of these candles, so
-        that there was no such market.
-    figures : dict of str to float or None
-        Everything that gates judged, by name: out-of-sample metrics and p values.
-    planted_net_profit, stored_net_profit : float or None
-        Of the planted and of the stored combination over the whole history, net of costs, where
-        there is one.
+    figures : dict of str to float or None; None
+        Every number that was judged or stored beside: out-of-sample metrics and statistics, the
+        number of windows and of surrogates drawn. None where the planted edge was out of reach of
+        these candles, so that there was no such market.
+    planted : dict of str to float or None; None
+        Of the planted combination, net of the run's costs: ``sharpe_ratio`` and ``net_profit`` over
+        the whole history, and its own ``p_value`` on the out-of-sample days.
+    stored_net_profit : float or None
+        Of the stored combination over the whole history, where there is one.
     seconds : float
-        Wall clock of one worker.
+        Processor time.
     fingerprint : str
         Of configuration, candles and code (`pipeline.training.provenance`).
     """
 
     market: Market
     source: str
-    stage: str | None
-    figures: Mapping[str, float | None]
-    planted_net_profit: float | None
+    figures: Figures | None
+    planted: Figures | None
     stored_net_profit: float | None
     seconds: float
     fingerprint: str
 
+    @cached_property
+    def stage(self) -> Stage | None:
+        """Lifecycle stage that the gates of this version give the figures; None without any."""
+        return None if self.figures is None else judge(self.figures)[0]
+
+    @property
+    def decided(self) -> bool:
+        """Whether no figure that the gates of this version wait for was left out."""
+        if self.figures is None:
+            return True
+        return awaited(self.figures) <= self.figures.keys()
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, the market's among them."""
+        """Plain values, the market's among them; the stage is for those who read the file."""
         values = asdict(self)
-        return {**values.pop("market"), **values}
+        market = values.pop("market")
+        cell, edge = self.market.cell, self.market.edge
+        market |= {"cell": cell._asdict(), "edge": None if edge is None else edge._asdict()}
+        return {**market, "stage": self.stage, **values}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
         """Return what `to_dict` was called on."""
         rest = dict(values)
-        market = Market(rest.pop("kind"), rest.pop("seed"), rest.pop("strength"))
-        return cls(market=market, **rest)
+        del rest["stage"]
+        cell, edge = Cell(**rest.pop("cell")), rest.pop("edge")
+        planted = None if edge is None else Edge(**edge)
+        return cls(market=Market(rest.pop("kind"), rest.pop("seed"), cell, planted), **rest)
 
 
 def measure(market: Market, config: TrainConfig, fingerprint: str) -> Outcome:
     """Train on ``market``."""
-    start = time.perf_counter()
+    start = time.process_time()
     trained = None
     try:
         trained = train(config, Reporter())
@@ -77,28 +102,71 @@ def measure(market: Market, config: TrainConfig, fingerprint: str) -> Outcome:
     return Outcome(
         market=market,
         source=source,
-        stage=None if trained is None else trained.stage,
-        figures={} if trained is None else {gate.name: gate.value for gate in trained.gates},
-        planted_net_profit=None if trained is None else _planted_net_profit(trained),
-        stored_net_profit=None if trained is None else _net_profit(trained, trained.parameters),
-        seconds=round(time.perf_counter() - start, 2),
+        figures=None if trained is None else _figures(trained),
+        planted=None if trained is None else _planted(trained),
+        stored_net_profit=None if trained is None else _stored_net_profit(trained),
+        seconds=round(time.process_time() - start, 2),
         fingerprint=fingerprint,
     )
 
 
-def _planted_net_profit(trained: TrainingResult) -> float | None:
-    data = trained.config.data
-    plant = data.plant if isinstance(data, SyntheticData) else None
-    return None if plant is None else _net_profit(trained, plant.parameters)
+def awaited(figures: Figures) -> set[str]:
+    """Name the figures that are computed only where the stage depends on them, and it does."""
+    names = set()
+    if awaits_surrogates(figures):
+        names.add("surrogate_p")
+    if awaits_reality_check(figures):
+        names.add("reality_check_p")
+    return names
 
 
-def _net_profit(trained: TrainingResult, parameters: Mapping[str, Any] | None) -> float | None:
-    """Net profit of one combination over the whole history."""
-    if parameters is None:
-        return None
+def _figures(trained: TrainingResult) -> dict[str, float | None]:
+    """Every finite number of the judgement; what was awaited and is undefined is None."""
+    values = judged_figures(trained.validation) | trained.statistics
+    surrogates: Mapping[str, int] = trained.evidence.search.get("surrogates", {})
+    values |= {
+        "windows": len(trained.validation.windows),
+        "days": len(trained.validation.daily),
+        "surrogates": sum(surrogates.values()),
+    }
+    known: dict[str, float | None] = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+    return known | dict.fromkeys(awaited(known) - known.keys())
+
+
+def _planted(trained: TrainingResult) -> dict[str, float | None] | None:
+    """How the planted combination itself did: what no search can be asked to better."""
     config, candles = trained.config, trained.market.candles
+    plant = None if isinstance(config.data, CcxtData) else config.data.plant
+    if plant is None:
+        return None
+    evaluator, point = _evaluator(trained, plant.parameters)
+    whole = Window(0, len(candles))
+    metrics = evaluator.points(point, (whole,))[0, 0]
+    parts = splits(config.validation, whole_days(candles))
+    daily = np.concatenate([evaluator.marked_returns(point[0], part.test) for part in parts])
+    return {
+        "sharpe_ratio": float(metrics["sharpe_ratio"]),
+        "net_profit": float(metrics["net_profit"]),
+        "p_value": sharpe_test(daily).p_value,
+    }
+
+
+def _stored_net_profit(trained: TrainingResult) -> float | None:
+    if trained.parameters is None:
+        return None
+    evaluator, point = _evaluator(trained, trained.parameters)
+    whole = Window(0, len(trained.market.candles))
+    return float(evaluator.points(point, (whole,))["net_profit"][0, 0])
+
+
+def _evaluator(trained: TrainingResult, parameters: Mapping[str, Any]) -> tuple[Evaluator, Any]:
+    """Return what evaluates one combination as the run would, and its point, shape (1, P)."""
+    config = trained.config
     space = single_point(load_strategy(config.strategy.name), parameters)
     costs, limits = config.costs.record(), config.risk.limits()
-    evaluator = Evaluator(candles, space, costs, limits, choose().backend)
-    metrics = evaluator.points(space.points(np.zeros(1, np.int64)), (Window(0, len(candles)),))
-    return float(metrics["net_profit"][0, 0])
+    evaluator = Evaluator(trained.market.candles, space, costs, limits, choose().backend)
+    return evaluator, space.points(np.zeros(1, np.int64))

@@ -1,88 +1,61 @@
-"""Add up the outcomes: false positives and power, as figures and as tables."""
+"""Add up the outcomes: sizes in each cell, power for each edge, and what else could decide."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pipeline.studies.calibrate.markets import Kind, Market
-from pipeline.studies.calibrate.measure import Outcome
-from pipeline.validation.stages import STAGES, Stage
+from pipeline.studies.calibrate.markets import CONTROLS, KINDS, STRICT, Cell, Edge, Kind, Market
+from pipeline.studies.calibrate.measure import Figures, Outcome
+from pipeline.studies.calibrate.rates import Rate, false_discovery_rate
+from pipeline.validation.stages import STAGES, Stage, judge, position_size
 
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Rate:
-    """``count`` of ``total``, with the two-sided 95 % interval of the probability behind it."""
-
-    count: int
-    total: int
-
-    @property
-    def share(self) -> float | None:
-        """Maximum likelihood estimate; None without cases."""
-        return self.count / self.total if self.total else None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """`clopper_pearson` of the counts."""
-        return clopper_pearson(self.count, self.total)
-
-
-def clopper_pearson(count: int, total: int) -> tuple[float, float]:
-    """Two-sided 95 % interval of a binomial probability, exact: never too narrow.
-
-    Quantiles of beta distributions (Clopper & Pearson 1934, Biometrika 26, 404-413): the lower end
-    is that probability under which ``count`` or more have 2.5 %, the upper end that under which
-    ``count`` or fewer have. No cases leave all open, (0, 1).
-    """
-    from scipy.stats import beta  # a second to import
-
-    tail = (1.0 - CONFIDENCE) / 2.0
-    low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
-    high = float(beta.isf(tail, count + 1, total - count)) if count < total else 1.0
-    return low, high
-
-
-def false_discovery_rate(
-    true_share: float, false_positive_rate: float, power: float
-) -> float | None:
-    """Share of the markets found in which nothing is, when ``true_share`` of all have an edge.
-
-    ``(1 - p) a / ((1 - p) a + p power)`` (Lopez de Prado, Lipton & Zoonekynd 2025, "How to use the
-    Sharpe ratio"); None where nothing is ever found.
-    """
-    false = (1.0 - true_share) * false_positive_rate
-    found = false + true_share * power
-    return false / found if found else None
-
-
-#: Stages that trade: what an error rate is about.
+#: Stages that an error rate is about, and those for which validation rules §6.9 promises one.
 LEVELS: tuple[Stage, ...] = ("DISCOVERY", "VALIDATION", "MATURE")
-
-
-#: Stages for which validation rules §6.9 promises a rate of false positives.
 PROMISED: dict[Stage, float] = {"VALIDATION": 0.05, "MATURE": 0.01}
-
 
 #: Shares of markets with a true edge for which false discoveries are worked out.
 TRUE_SHARES = (0.01, 0.05, 0.10)
 
 
+def _below(figures: Figures, name: str, level: float = 0.05) -> bool:
+    value = figures.get(name)
+    return value is not None and value < level
+
+
+def _meets_the_rest(figures: Figures) -> bool:
+    """Whether net profit, Sharpe ratio, trades and holding allow VALIDATION, whatever p says."""
+    best = {**figures, "surrogate_p": 0.0, "p_value": 0.0}
+    return judge(best)[0] in ("VALIDATION", "MATURE")
+
+
+#: Tests that could decide VALIDATION; all ask the same of everything else.
+CANDIDATES: Mapping[str, Callable[[Figures], bool]] = {
+    "A: p_value < 0.05": lambda f: _below(f, "p_value"),
+    "B: both": lambda f: _below(f, "p_value") and _below(f, "surrogate_p"),
+    "C: surrogate_p < 0.05": lambda f: _below(f, "surrogate_p"),
+}
+
+
 @dataclass(frozen=True)
 class Group:
-    """Outcomes of one kind without an edge, or of one planted strength.
+    """Outcomes of one kind in one cell, or of one planted edge.
 
-    ``out_of_reach`` counts seeds whose candles could not carry the strength; they are no outcomes.
+    ``kind`` is None for all strict nulls of a cell together. ``out_of_reach`` counts seeds whose
+    candles could not carry the edge; they are no outcomes.
     """
 
-    kind: Kind
-    strength: float | None
+    kind: Kind | None
+    cell: Cell
+    edge: Edge | None
     outcomes: tuple[Outcome, ...]
-    out_of_reach: int
+    out_of_reach: int = 0
+
+    def figures(self) -> list[Figures]:
+        """Figures of every outcome."""
+        return [o.figures for o in self.outcomes if o.figures is not None]
 
     def stages(self) -> dict[str, int]:
         """Markets in each stage, lowest stage first."""
@@ -95,36 +68,73 @@ class Group:
         better = STAGES[STAGES.index(level) :]
         return Rate(sum(stages[stage] for stage in better), len(self.outcomes))
 
+    def traded(self) -> Rate:
+        """Markets whose stage has a size above 0, were their candles real."""
+        sizes = [position_size(*judge(figures), synthetic=False) for figures in self.figures()]
+        return Rate(sum(size > 0 for size in sizes), len(sizes))
+
+    def candidates(self) -> dict[str, Rate]:
+        """Markets that each of `CANDIDATES` would call VALIDATION or better."""
+        rest = [figures for figures in self.figures() if _meets_the_rest(figures)]
+        return {
+            name: Rate(sum(map(passes, rest)), len(self.outcomes))
+            for name, passes in CANDIDATES.items()
+        }
+
+    def known_rule(self) -> Rate:
+        """Markets on whose out-of-sample days the planted combination itself has p < 0.05."""
+        planted = [o.planted for o in self.outcomes if o.planted is not None]
+        return Rate(sum(_below(figures, "p_value") for figures in planted), len(planted))
+
     def oos_sharpe(self) -> tuple[float, float, float]:
         """Quartiles of the annualised out-of-sample Sharpe ratio, net of costs."""
-        values = [outcome.figures["sharpe_ratio"] or 0.0 for outcome in self.outcomes]
+        values = [figures.get("sharpe_ratio") or 0.0 for figures in self.figures()]
         low, median, high = np.percentile(values, (25, 50, 75))
         return float(low), float(median), float(high)
 
+    def median(self, name: str) -> float | None:
+        """Median of a figure over the markets that have it."""
+        values = [v for f in self.figures() if (v := f.get(name)) is not None]
+        return float(np.median(values)) if values else None
+
+    def planted_sharpe(self) -> float | None:
+        """Median of the Sharpe ratio that the planted combinations have, net, over all days."""
+        values = [o.planted["sharpe_ratio"] for o in self.outcomes if o.planted is not None]
+        return float(np.median([v for v in values if v is not None])) if values else None
+
     def seconds(self) -> float:
-        """Median of one market, a worker's wall clock."""
+        """Median processor time of one market."""
         return float(np.median([outcome.seconds for outcome in self.outcomes]))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """All groups of one calibration: kinds in their order, strengths from weak to strong."""
+    """All groups of one calibration: cells and kinds in their order, edges as planned.
 
+    ``strict`` holds all strict nulls of each cell together, which ``nulls`` has kind by kind.
+    """
+
+    strict: tuple[Group, ...]
     nulls: tuple[Group, ...]
+    controls: tuple[Group, ...]
     planted: tuple[Group, ...]
 
-    def worst_null(self, level: Stage) -> Rate | None:
-        """Return false positives of the kind of null market with the largest share of them."""
-        rates = [group.reached(level) for group in self.nulls]
+    def groups(self) -> tuple[Group, ...]:
+        """Every group once; each outcome is in one of them."""
+        return (*self.nulls, *self.controls, *self.planted)
+
+    def worst(self, level: Stage) -> Rate | None:
+        """Return false positives of the cell with the largest share of them."""
+        rates = [group.reached(level) for group in self.strict]
         return max(rates, key=lambda rate: rate.count / rate.total, default=None)
 
     def false_discoveries(self, level: Stage, group: Group) -> list[dict[str, float | None]]:
         """False-discovery rate at ``level`` for each of `TRUE_SHARES`.
 
-        ``rate`` takes the false positives of the worst kind of null market as they were counted,
-        ``rate_upper`` the upper end of their interval; both take the power as it was counted.
+        ``rate`` takes the false positives of the worst cell as they were counted, ``rate_upper``
+        the upper end of their interval; both take the power as it was counted.
         """
-        null, power = self.worst_null(level), group.reached(level).share
+        null, power = self.worst(level), group.reached(level).share
         if null is None or null.share is None or power is None:
             return []
         return [
@@ -137,55 +147,72 @@ class Calibration:
         ]
 
     def seconds(self) -> float:
-        """Wall clock of all workers added up."""
-        groups = (*self.nulls, *self.planted)
-        return sum(outcome.seconds for group in groups for outcome in group.outcomes)
+        """Processor time of all workers added up."""
+        return sum(outcome.seconds for group in self.groups() for outcome in group.outcomes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
+            "strict": [_group_dict(group) for group in self.strict],
             "null": [_group_dict(group) for group in self.nulls],
+            "controls": [_group_dict(group) for group in self.controls],
             "planted": [
                 {
                     **_group_dict(group),
+                    "known_rule": _rate_dict(group.known_rule()),
+                    "planted_sharpe": group.planted_sharpe(),
                     "false_discoveries": {
                         level: self.false_discoveries(level, group) for level in PROMISED
                     },
                 }
                 for group in self.planted
             ],
-            "worker_seconds": round(self.seconds(), 1),
+            "processor_seconds": round(self.seconds(), 1),
         }
 
 
 def summarise(outcomes: Mapping[Market, Outcome]) -> Calibration:
-    """Group outcomes by kind and strength."""
-    groups: dict[tuple[Kind, float | None], list[Outcome]] = {}
+    """Group outcomes by cell, kind and edge, in the order in which they are given."""
+    groups: dict[tuple[Kind, Cell, Edge | None], list[Outcome]] = {}
     for market, outcome in outcomes.items():
-        groups.setdefault((market.kind, market.strength), []).append(outcome)
-    made = [_group(kind, strength, members) for (kind, strength), members in groups.items()]
-    planted = [group for group in made if group.kind == "planted"]
+        groups.setdefault((market.kind, market.cell, market.edge), []).append(outcome)
+    made = [_group(*key, members) for key, members in groups.items()]
+    cells = list(dict.fromkeys(group.cell for group in made))
+    made.sort(key=lambda group: (cells.index(group.cell), KINDS.index(group.kind or "planted")))
+    strict = [_together(cell, (g for g in made if g.kind in STRICT)) for cell in cells]
     return Calibration(
-        tuple(group for group in made if group.kind != "planted"),
-        tuple(sorted(planted, key=lambda group: group.strength or 0.0)),
+        strict=tuple(group for group in strict if group.outcomes),
+        nulls=tuple(g for g in made if g.kind not in (*CONTROLS, "planted")),
+        controls=tuple(group for group in made if group.kind in CONTROLS),
+        planted=tuple(group for group in made if group.kind == "planted"),
     )
 
 
-def _group(kind: Kind, strength: float | None, members: list[Outcome]) -> Group:
-    carried = tuple(outcome for outcome in members if outcome.stage is not None)
-    return Group(kind, strength, carried, len(members) - len(carried))
+def _group(kind: Kind, cell: Cell, edge: Edge | None, members: list[Outcome]) -> Group:
+    carried = tuple(outcome for outcome in members if outcome.figures is not None)
+    return Group(kind, cell, edge, carried, len(members) - len(carried))
+
+
+def _together(cell: Cell, groups: Iterable[Group]) -> Group:
+    members = [outcome for group in groups if group.cell == cell for outcome in group.outcomes]
+    return Group(None, cell, None, tuple(members))
 
 
 def _group_dict(group: Group) -> dict[str, Any]:
     low, median, high = group.oos_sharpe()
     return {
-        "kind": group.kind,
-        "strength": group.strength,
+        "kind": group.kind or "all strict",
+        "cell": group.cell._asdict(),
+        "edge": None if group.edge is None else group.edge._asdict(),
         "markets": len(group.outcomes),
         "out_of_reach": group.out_of_reach,
         "stages": group.stages(),
         "at_least": {level: _rate_dict(group.reached(level)) for level in LEVELS},
+        "size_above_0": _rate_dict(group.traded()),
+        "candidates": {name: _rate_dict(rate) for name, rate in group.candidates().items()},
         "oos_sharpe": {"lower_quartile": low, "median": median, "upper_quartile": high},
+        "median_trades": group.median("sample_size"),
+        "median_surrogates": group.median("surrogates"),
         "median_seconds": group.seconds(),
     }
 
@@ -193,86 +220,3 @@ def _group_dict(group: Group) -> dict[str, Any]:
 def _rate_dict(rate: Rate) -> dict[str, Any]:
     low, high = rate.interval
     return {"count": rate.count, "share": rate.share, "interval": [low, high]}
-
-
-class Table(NamedTuple):
-    """A title, the heads of columns, and rows of text."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-def tables(calibration: Calibration) -> list[Table]:
-    """Return what there is to show: false positives, power, false discoveries."""
-    found = []
-    if calibration.nulls:
-        found.append(_false_positives(calibration))
-    if calibration.planted:
-        found.append(_power(calibration))
-    if calibration.nulls and calibration.planted:
-        found += [_false_discoveries(calibration, level) for level in PROMISED]
-    return found
-
-
-def _false_positives(calibration: Calibration) -> Table:
-    rows = [
-        (
-            group.kind,
-            str(len(group.outcomes)),
-            *map(str, group.stages().values()),
-            *(_with_interval(group.reached(level)) for level in PROMISED),
-        )
-        for group in calibration.nulls
-    ]
-    stages = calibration.nulls[0].stages()
-    columns = ("candles", "markets", *stages, *map(_in_percent, PROMISED))
-    return Table("Markets without an edge: false positives", columns, rows)
-
-
-def _power(calibration: Calibration) -> Table:
-    rows = []
-    for group in calibration.planted:
-        low, median, high = group.oos_sharpe()
-        rows.append(
-            (
-                f"{group.strength:g}",
-                str(len(group.outcomes)),
-                *(_with_interval(group.reached(level)) for level in LEVELS),
-                f"{median:.2f} ({low:.2f} to {high:.2f})",
-            )
-        )
-    columns = ("strength", "markets", *map(_in_percent, LEVELS), "OOS Sharpe")
-    return Table("Markets with a planted edge: power", columns, rows)
-
-
-def _false_discoveries(calibration: Calibration, level: Stage) -> Table:
-    rows = [
-        (
-            f"{group.strength:g}",
-            *(
-                f"{_percent(case['rate'])}, up to {_percent(case['rate_upper'])}"
-                for case in calibration.false_discoveries(level, group)
-            ),
-        )
-        for group in calibration.planted
-    ]
-    columns = ("strength", *(f"{share:.0%} of markets true, %" for share in TRUE_SHARES))
-    return Table(f"False discoveries among the markets called {_or_better(level)}", columns, rows)
-
-
-def _or_better(level: Stage) -> str:
-    return level if level == STAGES[-1] else f"{level}+"
-
-
-def _in_percent(level: Stage) -> str:
-    return f"{_or_better(level)}, %"
-
-
-def _with_interval(rate: Rate) -> str:
-    low, high = rate.interval
-    return f"{_percent(rate.share)} [{_percent(low)}, {_percent(high)}]"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"

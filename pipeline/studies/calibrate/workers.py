@@ -48,7 +48,7 @@ def measure_all(
                 return
             begun.add(market)
             config = configurations.of(market)
-            yield market, config, fingerprint(config)
+            yield market, config, fingerprint(config, gates=False)
 
     with _stop_at_interrupt() as stopped:
         while not stopped.is_set() and not outcomes.keys() >= set(plan.markets(outcomes)):
@@ -61,7 +61,7 @@ def measure_all(
                         )
                     outcomes[ended.result.market] = ended.result
                     journal.append(ended.result)
-                    advance(ended.result.stage is not None)
+                    advance(ended.result.figures is not None)
     if stopped.is_set():
         raise KeyboardInterrupt
     return {market: outcomes[market] for market in plan.markets(outcomes)}

@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.studies.calibrate.__main__ import main
-from pipeline.studies.calibrate.markets import Market
+from pipeline.studies.calibrate.markets import NULL_KINDS
 from support.parameters import DEPTH, LOOKBACK, SIZE, VOLUME
 from support.runs import ROOT
 
@@ -47,24 +47,28 @@ def candles(tmp_path):
 
 def test_the_small_tier(tmp_path, candles):
     """What continuous integration calibrates: nothing is found but the plant."""
-    asked = ["--nulls", "2", "--planted", "2", "--strengths", "8", "--candles", str(candles)]
-    assert main([*asked, "--out", str(tmp_path), "--write", str(tmp_path), *HOLDS_PLANT]) == 0
+    asked = ["--nulls", "2", "--costs", "exchange,none", "--planted", "2", "--edges", "5x1"]
+    asked += ["--candles", str(candles), "--out", str(tmp_path), "--write", str(tmp_path)]
+    assert main([*asked, *HOLDS_PLANT]) == 0
     values = json.loads((tmp_path / "calibration.json").read_text("utf-8"))
-    assert [group["kind"] for group in values["null"]] == ["synthetic", "permuted", "sign_flipped"]
-    assert [group["at_least"]["VALIDATION"]["count"] for group in values["null"]] == [0, 0, 0]
+    assert [group["kind"] for group in values["null"]] == 2 * list(NULL_KINDS)
+    assert [group["markets"] for group in values["strict"]] == [10, 10]
+    assert values["strict"][0]["at_least"]["VALIDATION"]["count"] == 0
+    assert [group["kind"] for group in values["controls"]] == 2 * ["real", "reversed"]
+    assert values["real_days"]["5m"] == {
+        "files": 1, "coins": 1, "coin_days": 180, "calendar_days": 180,
+    }  # fmt: skip
     (planted,) = values["planted"]
     assert planted["at_least"]["VALIDATION"]["count"] == planted["markets"] == 2
-    assert planted["at_least"]["MATURE"]["count"] >= 1
-    assert planted["oos_sharpe"]["median"] > 3
-    for outcome in _lines(tmp_path):
-        if outcome["kind"] == "planted":
-            assert outcome["stored_net_profit"] >= outcome["planted_net_profit"] / 2 > 0
+    assert planted["planted_sharpe"] == pytest.approx(5, abs=0.5)
+    assert planted["oos_sharpe"]["median"] > 2
 
 
 def test_workers_change_nothing(tmp_path, quick, trained):
-    assert main(["--nulls", "3", "--planted", "0", "--out", str(tmp_path), *quick]) == 0
-    lines = sorted(_lines(tmp_path), key=lambda line: line["seed"])
-    here = [trained(Market("synthetic", seed), quick) for seed in range(3)]
+    asked = ["--timeframes", "1h", "--nulls", "2", "--planted", "0", "--out", str(tmp_path)]
+    assert main([*asked, *quick]) == 0
+    lines = sorted(_lines(tmp_path), key=lambda line: (line["kind"], line["seed"]))
+    here = [trained(kind, seed, quick) for kind in ("garch_t", "synthetic") for seed in range(2)]
     assert [(x["stage"], x["figures"]) for x in lines] == [(x.stage, x.figures) for x in here]
 
 
@@ -75,6 +79,8 @@ def interrupted(tmp_path, quick):
         sys.executable,
         "-m",
         "pipeline.studies.calibrate",
+        "--timeframes",
+        "1h",
         "--nulls",
         "500",
         "--planted",
@@ -99,14 +105,26 @@ def test_an_interrupt_leaves_a_file_to_go_on_from(tmp_path, quick, interrupted, 
     assert "Traceback" not in err
     assert "keeps what is finished; the same command goes on." in err
     done = len(_lines(tmp_path))
-    assert 1 <= done < 500
-    asked = ["--nulls", str(done + 1), "--planted", "0", "--out", str(tmp_path), *quick]
-    assert main(asked) == 0
-    assert f"{done} of {done + 1} markets are there already" in capsys.readouterr().err
-    assert sorted(line["seed"] for line in _lines(tmp_path)) == list(range(done + 1))
+    assert 1 <= done < 1000
+    asked = ["--timeframes", "1h", "--nulls", str(done), "--planted", "0"]
+    assert main([*asked, "--out", str(tmp_path), *quick]) == 0
+    assert f"{done} of {2 * done} markets are there already" in capsys.readouterr().err
+    lines = [(line["kind"], line["seed"]) for line in _lines(tmp_path)]
+    assert sorted(lines) == [(kind, s) for kind in ("garch_t", "synthetic") for s in range(done)]
 
 
-@pytest.mark.parametrize("wrong", [["--nulls", "-1"], ["--strengths", "4,4"], ["--workers", "0"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--nulls", "-1"],
+        ["--edges", "4x1,4x1"],
+        ["--edges", "4"],
+        ["--edges", "0x2"],
+        ["--timeframes", "7m"],
+        ["--costs", "half"],
+        ["--workers", "0"],
+    ],
+)
 def test_a_number_that_cannot_be(wrong, capsys):
     with pytest.raises(SystemExit):
         main(wrong)
@@ -117,7 +135,6 @@ def test_a_number_that_cannot_be(wrong, capsys):
     ("asked", "sentence"),
     [
         (["--nulls", "0", "--planted", "0"], "ask for no market: there is nothing to do"),
-        (["--nulls", "0", "--candles", "x.parquet"], "--nulls 0 asks for none: leave out one"),
         (["--candles", "x.parquet"], "--candles x.parquet does not exist."),
     ],
 )
@@ -127,20 +144,29 @@ def test_what_cannot_be_measured_is_refused(tmp_path, asked, sentence):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("timeframes", "sentence"),
+    [
+        ("15m", "holds candles of 5m, and --timeframes has only 15m: add 5m, or leave the file"),
+        ("5m,15m", "--timeframes 15m has no file among --candles: give one, or leave it out."),
+    ],
+)
+def test_files_and_timeframes_must_agree(tmp_path, candles, timeframes, sentence):
+    asked = ["--timeframes", timeframes, "--candles", str(candles)]
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        main([*asked, "--out", str(tmp_path / "out")])
+
+
 @pytest.mark.slow
 def test_the_plant_is_found(tmp_path):
-    main(["--nulls", "0", "--planted", "10", "--strengths", "8", "--out", str(tmp_path)])
-    found = [
-        year["stage"] in FOUND and year["stored_net_profit"] >= year["planted_net_profit"] / 2
-        for year in _lines(tmp_path)
-    ]
-    assert len(found) == 10
-    assert sum(found) >= 8
+    main(["--nulls", "0", "--planted", "10", "--edges", "5x1", "--out", str(tmp_path)])
+    assert sum(year["stage"] in FOUND for year in _lines(tmp_path)) >= 8
+    assert len(_lines(tmp_path)) == 10
 
 
 @pytest.mark.slow
 def test_the_null_is_not(tmp_path):
-    main(["--nulls", "40", "--planted", "0", "--out", str(tmp_path)])
+    main(["--nulls", "20", "--planted", "0", "--out", str(tmp_path)])
     stages = [year["stage"] for year in _lines(tmp_path)]
     assert len(stages) == 40
     assert sum(stage in FOUND for stage in stages) <= 4

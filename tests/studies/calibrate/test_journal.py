@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.studies.calibrate.journal import Journal
+from pipeline.studies.calibrate.markets import Edge
 
 
 @pytest.fixture
@@ -12,7 +13,7 @@ def journal(tmp_path):
 
 
 def test_what_is_written_is_read(journal, outcome, known):
-    both = outcome(), outcome("planted", 3, 8.0, "MATURE", sharpe=2.5)
+    both = outcome(), outcome("planted", 3, Edge(8.0, 1.0), "MATURE", sharpe_ratio=2.5)
     assert journal.read(lambda market: "f") == {}
     for one in both:
         journal.append(one)
@@ -31,6 +32,22 @@ def test_another_fingerprint_is_refused(journal, outcome):
     journal.append(outcome())
     with pytest.raises(UserError, match="line 1 was measured with another configuration, other"):
         journal.read(lambda market: "g")
+
+
+def test_gates_of_today_judge_what_was_measured_before(journal, outcome):
+    journal.append(outcome(stage="MATURE"))
+    assert '"stage": "MATURE"' in journal.path.read_text("utf-8")
+    journal.path.write_text(journal.path.read_text("utf-8").replace("MATURE", "PAPER"), "utf-8")
+    (read,) = journal.read(lambda market: "f").values()
+    assert read.stage == "MATURE"
+
+
+def test_a_figure_that_the_gates_wait_for_and_nobody_computed_is_refused(journal, outcome):
+    lacking = outcome(stage="VALIDATION")
+    del lacking.figures["surrogate_p"]
+    journal.append(lacking)
+    with pytest.raises(UserError, match="line 1 was measured with another configuration, other"):
+        journal.read(lambda market: "f")
 
 
 def test_what_nobody_asks_about_is_passed_over(journal, outcome, known):

@@ -1,5 +1,6 @@
 """The configuration of a market is the one a person would train on it with."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,20 +8,30 @@ import pytest
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.studies.calibrate.markets import (
-    KINDS,
     SEARCH_SEEDS_FROM,
+    Cell,
     Configurations,
+    Edge,
     Market,
-    market_of,
+    named,
 )
 from pipeline.training.provenance import fingerprint
 
-FILES = [Path("binance_BTC-USDT_5m_a.parquet"), Path("kraken_ETH-USD_1h.csv")]
+FILES = [
+    Path("binance_BTC-USDT_1h_a.parquet"),
+    Path("kraken_ETH-USD_1h.csv"),
+    Path("binance_SOL-USDT_5m.csv"),
+]
+HOURS, FREE = Cell("1h", "exchange"), Cell("1h", "none")
+KRAKEN = ["market=eth_kraken_1h", "data=file", f"data.path={FILES[1]}"]
+GENERATED = ["market=demo_null", "market.timeframe=1h", "data.seed=3"]
+PLANTED = json.dumps(load(["market=demo"], TrainConfig, "train").data.plant.parameters)
+VALUES = PLANTED.replace('"', "")
 
 
 @pytest.fixture(scope="module")
 def configurations():
-    return Configurations(KINDS, FILES, ["min_trades=7"])
+    return Configurations(FILES, ["min_trades=7"])
 
 
 def _composed(*overrides):
@@ -31,18 +42,31 @@ def _composed(*overrides):
 @pytest.mark.parametrize(
     ("market", "overrides"),
     [
-        (Market("synthetic", 3), ["market=demo_null", "data.seed=3"]),
+        (Market("synthetic", 3, HOURS), GENERATED),
+        (Market("garch_t", 3, HOURS), [*GENERATED, "data.model=garch_t"]),
+        (Market("synthetic", 3, FREE), [*GENERATED, "costs.fee_rate=0", "costs.slippage=0"]),
         (
-            Market("planted", 3, 4.5),
-            ["market=demo", "data.seed=3", "data.plant.sharpe=4.5"],
+            Market("permuted", 3, HOURS),
+            [*KRAKEN, "data.surrogate={kind: permuted, seed: 3}"],
         ),
         (
-            Market("permuted", 3),
+            Market("bootstrapped", 3, FREE),
             [
-                "market=eth_kraken_1h",
-                "data=file",
-                f"data.path={FILES[1]}",
-                "data.surrogate={kind: permuted, seed: 3}",
+                *KRAKEN,
+                "data.surrogate={kind: bootstrapped, seed: 3, days: 365}",
+                "costs.fee_rate=0",
+                "costs.slippage=0",
+            ],
+        ),
+        (Market("reversed", 3, HOURS), [*KRAKEN, "data.surrogate={kind: reversed, seed: 3}"]),
+        (Market("real", 3, HOURS), KRAKEN),
+        (
+            Market("planted", 3, HOURS, Edge(2.0, 4.0)),
+            [
+                *KRAKEN,
+                "data.surrogate={kind: bootstrapped, seed: 3, days: 1460}",
+                "data.plant={sharpe: 2, costs: {fee_rate: 0.004, slippage: 0.001},"
+                f" parameters: {VALUES}}}",
             ],
         ),
     ],
@@ -51,52 +75,75 @@ def test_it_is_what_the_command_line_would_compose(configurations, market, overr
     assert configurations.of(market) == _composed(*overrides)
 
 
-def test_files_take_turns(configurations):
-    paths = [configurations.of(Market("sign_flipped", seed)).data.path for seed in range(3)]
+def test_without_files_edges_are_planted_in_generated_candles():
+    data = Configurations([], []).of(Market("planted", 3, HOURS, Edge(2.0, 1.5))).data
+    assert (data.source, data.seed, data.days, data.plant.sharpe) == ("synthetic", 3, 548, 2.0)
+    assert (data.plant.costs.fee_rate, data.plant.costs.slippage) == (0.001, 0.0005)
+
+
+def test_files_of_a_timeframe_take_turns(configurations):
+    paths = [configurations.of(Market("sign_flipped", s, HOURS)).data.path for s in range(3)]
     assert paths == [str(FILES[0]), str(FILES[1]), str(FILES[0])]
+    assert [configurations.files(timeframe) for timeframe in ("1h", "5m", "4h")] == [2, 1, 0]
 
 
 @pytest.mark.parametrize(
     ("name", "market"),
     [
-        ("binance_BTC-USDT_5m_2023-01_2023-12.parquet", "btc_binance_5m"),
-        ("kraken_ETH-USD_4h.feather", "eth_kraken_4h"),
+        ("binance_BTC-USDT_5m_2023-01_2023-12.parquet", ("btc_binance_5m", "btc", "5m")),
+        ("kraken_ETH-USD_4h.feather", ("eth_kraken_4h", "eth", "4h")),
     ],
 )
 def test_a_file_names_its_market(name, market):
-    assert market_of(Path("folder") / name) == market
+    assert named(Path("folder") / name) == market
 
 
 @pytest.mark.parametrize("name", ["candles.csv", "binance_BTCUSDT_5m.csv", "binance_BTC-USDT.csv"])
 def test_a_file_that_does_not_is_refused(name):
     with pytest.raises(UserError, match="the file's name must tell its market, as in binance_BTC"):
-        market_of(Path(name))
+        named(Path(name))
 
 
-@pytest.mark.parametrize("override", ["seed=1", "data.seed=1", "market=demo", "+data.plant=null"])
+@pytest.mark.parametrize(
+    "override",
+    ["seed=1", "data.seed=1", "market=demo", "+data.plant=null", "market.timeframe=1h"],
+)
 def test_what_calibration_sets_itself_is_refused(override):
     with pytest.raises(UserError, match=r"calibration sets [\w.]+ itself"):
-        Configurations(["synthetic"], [], [override])
+        Configurations([], [override])
 
 
 def test_a_fingerprint_is_of_content_not_of_a_path(tmp_path):
     prints = []
     for folder, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
-        file = tmp_path / folder / "binance_BTC-USDT_5m.csv"
+        file = tmp_path / folder / "binance_BTC-USDT_1h.csv"
         file.parent.mkdir()
         file.write_bytes(content)
-        prints.append(
-            fingerprint(Configurations(["permuted"], [file], []).of(Market("permuted", 0)))
-        )
+        prints.append(fingerprint(Configurations([file], []).of(Market("permuted", 0, HOURS))))
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_a_fingerprint_tells_configurations_apart(configurations):
-    markets = [Market("synthetic", 0), Market("synthetic", 1), Market("planted", 0, 4.0)]
-    assert len({fingerprint(configurations.of(market)) for market in markets}) == 3
+def test_a_fingerprint_tells_configurations_apart():
+    configurations = Configurations([], [])
+    markets = [
+        Market("synthetic", 0, HOURS),
+        Market("synthetic", 0, FREE),
+        Market("garch_t", 0, HOURS),
+        Market("synthetic", 1, HOURS),
+        Market("planted", 0, HOURS, Edge(4.0, 1.0)),
+        Market("planted", 0, HOURS, Edge(4.0, 2.0)),
+    ]
+    assert len({fingerprint(configurations.of(market)) for market in markets}) == 6
+
+
+def test_a_fingerprint_may_leave_out_the_gates():
+    """Figures are judged anew when they are read; what computes them still counts."""
+    config = Configurations([], []).of(Market("synthetic", 0, HOURS))
+    assert fingerprint(config) == fingerprint(config, gates=True)
+    assert fingerprint(config) != fingerprint(config, gates=False)
 
 
 def test_a_missing_file_is_named():
-    config = Configurations(["permuted"], [Path("binance_BTC-USDT_5m_none.csv")], [])
+    config = Configurations([Path("binance_BTC-USDT_1h_none.csv")], [])
     with pytest.raises(UserError, match=r"--candles binance_\S+ cannot be read: No such file"):
-        fingerprint(config.of(Market("permuted", 0)))
+        fingerprint(config.of(Market("permuted", 0, HOURS)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from scipy.stats import binom
 
-from pipeline.studies.calibrate.summary import Rate, clopper_pearson, false_discovery_rate
+from pipeline.studies.calibrate.rates import Rate, clopper_pearson, false_discovery_rate
 
 
 @pytest.mark.parametrize(
