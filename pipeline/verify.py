@@ -1,4 +1,7 @@
-"""Make the receipt of a stored configuration once more, on the reference path (docs/monitoring.md).
+"""Make the receipt of a stored configuration: all that was stored must come out again.
+
+Trades and figures are those of the reference path; then the training is repeated, with its tests
+against luck, which takes about as long as it took (docs/monitoring.md).
 
 Exit status: 0 everything agrees, 1 something differs, 2 a mistake in what was asked for.
 """
@@ -27,11 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.results.jsonable import dumps
     from pipeline.review.stored import find, open_existing
     from pipeline.review.verification import verify_configuration
+    from pipeline.training.run import Reporter
 
     console = Console()
+    reporter = Reporter(console.progress, console.note)
     with open_existing(config) as repository:
         configuration = find(repository, configuration_id)
-        receipt = verify_configuration(config, repository, configuration, console.note)
+        receipt = verify_configuration(config, repository, configuration, reporter)
     if line.options.json:
         console.print(dumps(receipt.to_dict()))
     else:
@@ -57,7 +62,7 @@ def _show(console: Console, receipt: Receipt) -> None:
     for note in receipt.notes:
         console.print(note)
     if receipt.agrees:
-        console.print("Verified: the reference path gives what was stored.")
+        console.print("Verified: reference path and training give what was stored.")
     else:
         console.print(f"NOT verified: {receipt.first_difference}.")
 

@@ -94,6 +94,15 @@ class Sweeps:
         with self._sessions() as session:
             return [from_row(SweepMarket, row) for row in _rows(session, sweep_id)]
 
+    def judged_with(self, configuration_id: str) -> list[Sweep]:
+        """Read the sweeps that judged a configuration, oldest first."""
+        market = SweepMarketRow
+        members = select(market.sweep_id).where(market.configuration_id == configuration_id)
+        query = select(SweepRow).where(SweepRow.id.in_(members), SweepRow.status != "running")
+        query = query.where(SweepRow.pooled.is_not(None)).order_by(SweepRow.created_at, SweepRow.id)
+        with self._sessions() as session:
+            return [_sweep(row) for row in session.scalars(query)]
+
     def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
         """Count the markets of a sweep in each state that any is in."""
         row = SweepMarketRow

@@ -6,38 +6,38 @@ daily return, every metric, and the test against luck that follows from them. Wh
 besides must follow from these figures (`pipeline.review.derived`).
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import (
-    METRIC_TOLERANCE,
-    METRICS,
-    RETURN_TOLERANCE,
     TRADE,
     Candles,
-    Disagreement,
     Float,
     Window,
-    compare_metrics,
-    compare_trades,
     marked_metrics,
 )
-from pipeline.cli.console import Note
 from pipeline.config import SimulationConfig, StoredConfig
-from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
+from pipeline.review.comparison import (
+    Comparison,
+    compare_candles,
+    compare_json,
+    compare_metric_sets,
+    compare_series,
+    compare_sharpe_test,
+    compare_trade_lists,
+)
+from pipeline.review.decisions import repeat_training, review_sweeps
 from pipeline.review.derived import (
     RowContext,
-    equal,
     judge_again,
-    pairs,
     rebuilt_document,
     row_columns,
 )
@@ -51,25 +51,10 @@ from pipeline.review.stored import (
 )
 from pipeline.training.provenance import engine_hash
 from pipeline.training.rules import changes_since
+from pipeline.training.run import Reporter
 from pipeline.validation.holding import hold_returns
-from pipeline.validation.statistics import sharpe_test
 
 _DAY0 = np.datetime64(0, "D")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One kind of figure: how many were compared, and what differed.
-
-    ``largest_difference`` is absolute, None where figures do not belong to each other one by one;
-    ``first`` names the first figure that differs, None when none does.
-    """
-
-    what: str
-    compared: int
-    differing: int
-    largest_difference: float | None
-    first: str | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +76,11 @@ class Receipt:
         """Whether all that was stored came out again."""
         return self.first_difference is None
 
+    @property
+    def ended_early(self) -> bool:
+        """Whether other candles, or artifacts without sense, left nothing more to compare."""
+        return self.comparisons[-1].what in ("candles", "artifacts")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the receipt as plain values."""
         return asdict(self) | {"agrees": self.agrees, "first_difference": self.first_difference}
@@ -107,21 +97,34 @@ class Resimulation:
 
 
 def verify_configuration(
-    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
+    config: StoredConfig, repository: Repository, configuration: Configuration, reporter: Reporter
 ) -> Receipt:
-    """Load the artifacts and the candles of a configuration, and `verify` it."""
+    """Load the artifacts and the candles of a configuration, `verify` it, and repeat its training.
+
+    Other candles, or artifacts that make no sense, end the comparison before that.
+    """
     record = read_record(config.storage, configuration)
     own = simulation_config(repository, configuration)
     named = config.data is not None
     simulation = simulation_config(repository, configuration, config.data) if named else own
     data = pinned(simulation.data, configuration)
-    market = load_again(simulation, data, configuration, note, named=named)
+    market = load_again(simulation, data, configuration, reporter.note, named=named)
     context = RowContext(
         synthetic=own.synthetic,
         filter_columns=repository.configurations.filter_columns(configuration.id),
         events=repository.configurations.events(configuration.id),
     )
-    return verify(configuration, record, simulation, market.candles, context)
+    receipt = verify(configuration, record, simulation, market.candles, context)
+    if receipt.ended_early:
+        return receipt
+    again = repeat_training(repository, configuration, record, data, reporter)
+    root = Path(config.storage.artifacts)
+    sweeps = review_sweeps(repository, root, configuration, context.events)
+    return replace(
+        receipt,
+        comparisons=(*receipt.comparisons, *again, *sweeps.comparisons),
+        notes=(*receipt.notes, *sweeps.notes),
+    )
 
 
 def verify(
@@ -152,34 +155,6 @@ def _not_understood(error: Exception) -> Comparison:
     return Comparison("artifacts", 1, 1, None, f"the artifacts cannot be understood: {text}")
 
 
-def compare_candles(provenance: Mapping[str, Any], candles: Candles) -> Comparison:
-    """Compare candles with the hash that was stored; where it differs say in what."""
-    if candles.sha256 == provenance["data_hash"]:
-        return Comparison("candles", len(candles), 0, 0.0, None)
-    quality = provenance["quality"]
-    expected = {
-        "first candle": utc(quality["first_bar"]),
-        "last candle": utc(quality["last_bar"]),
-        "candles": 1 + (quality["last_bar"] - quality["first_bar"]) // candles.step_ms,
-        "filled candles": provenance["filled_candles"],
-    }
-    got = {
-        "first candle": utc(int(candles.timestamp[0])),
-        "last candle": utc(int(candles.timestamp[-1])),
-        "candles": len(candles),
-        "filled candles": int(candles.filled.sum()),
-    }
-    differing = [
-        f"{name}: stored {value}, now {got[name]}"
-        for name, value in expected.items()
-        if got[name] != value
-    ]
-    difference = "; ".join(differing) or "as many, of the same days, with other prices or volumes"
-    return Comparison(
-        "candles", len(candles), 1, None, f"the candles are not those of the training: {difference}"
-    )
-
-
 def _receipt(configuration: Configuration, comparisons: Iterable[Comparison]) -> Receipt:
     compared = tuple(comparisons)
     return Receipt(configuration.id, configuration.synthetic, compared, _notes(configuration))
@@ -207,34 +182,38 @@ def _figures(
 ) -> Iterable[Comparison]:
     """Re-simulate everything and compare it, the trades first."""
     again = _out_of_sample(record, config, candles)
-    yield _trades(record.trades, again.trades)
+    yield compare_trade_lists(record.trades, again.trades)
     stored = record.out_of_sample
-    yield _series("daily returns, out of sample", stored, DailySeries(again.day, again.daily))
+    yield compare_series(
+        "daily returns, out of sample", stored, DailySeries(again.day, again.daily)
+    )
     if stored.closed is not None:
-        yield _series(
+        yield compare_series(
             "daily returns by closed trades, out of sample",
             DailySeries(stored.day, stored.closed),
             DailySeries(again.day, again.closed),
         )
     if stored.hold is not None:
-        yield _series(
+        yield compare_series(
             "daily returns of holding, out of sample",
             DailySeries(stored.day, stored.hold),
             DailySeries(again.day, hold_returns(candles, again.day)),
         )
     fraction = config.risk.position_fraction
     metrics = marked_metrics(fraction * again.trades["ret"], again.daily)
-    yield _metrics("metrics, out of sample", [("", configuration.out_of_sample, metrics)])
-    yield _metrics("metrics of the windows", _of_windows(record, config, candles))
+    yield compare_metric_sets(
+        "metrics, out of sample", [("", configuration.out_of_sample, metrics)]
+    )
+    yield compare_metric_sets("metrics of the windows", _of_windows(record, config, candles))
 
     evaluator = evaluator_of(config, candles, configuration.parameters)
     point = evaluator.space.point(configuration.parameters)
     window = _days(candles, *record.in_sample.day[[0, -1]].tolist())
     daily = DailySeries(_calendar(candles, window), evaluator.marked_returns(point, window))
-    yield _series("daily returns, in sample", record.in_sample, daily)
+    yield compare_series("daily returns, in sample", record.in_sample, daily)
     metrics = marked_metrics(fraction * evaluator.trades(point, window)["ret"], daily.returns)
-    yield _metrics("metrics, in sample", [("", configuration.in_sample, metrics)])
-    yield _sharpe_test(configuration.statistics, again.daily)
+    yield compare_metric_sets("metrics, in sample", [("", configuration.in_sample, metrics)])
+    yield compare_sharpe_test(configuration.statistics, again.daily)
 
 
 def _derived(
@@ -245,11 +224,13 @@ def _derived(
     context: RowContext,
 ) -> Iterable[Comparison]:
     """Compare what the row says besides with what follows from its figures."""
-    yield _same("gates", configuration.gates, judge_again(configuration, context.events)[1])
-    yield _same("row", *row_columns(configuration, config, context))
+    yield compare_json("gates", configuration.gates, judge_again(configuration, context.events)[1])
+    yield compare_json("row", *row_columns(configuration, config, context))
     document = rebuilt_document(configuration, record, config, candles, context.events)
-    yield _same("document", configuration.document, document)
-    yield _same("circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"])
+    yield compare_json("document", configuration.document, document)
+    yield compare_json(
+        "circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"]
+    )
 
 
 def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> Resimulation:
@@ -285,103 +266,6 @@ def _of_windows(
         metrics = evaluator.points(point[None], parts)[:, 0]
         yield f"window {number} in_sample.", stored["in_sample"], metrics[0]
         yield f"window {number} out_of_sample.", stored["out_of_sample"], metrics[1]
-
-
-def _trades(stored: NDArray[Any], again: NDArray[Any]) -> Comparison:
-    disagreements = compare_trades(stored, again)
-    same = len(stored) == len(again)
-    largest = float(np.abs(stored["ret"] - again["ret"]).max(initial=0.0)) if same else None
-    return _comparison("trades, out of sample", len(stored), disagreements, largest)
-
-
-def _series(what: str, stored: DailySeries, again: DailySeries) -> Comparison:
-    """Compare day by day; returns to the tolerance of a trade's."""
-    if not np.array_equal(stored.day, again.day):
-        spans = [
-            f"{utc_date(int(s.day[0]))} to {utc_date(int(s.day[-1]))}" for s in (stored, again)
-        ]
-        days = Disagreement(f"{what}, days", *(f"{s}" for s in spans))
-        return _comparison(what, len(stored.day), [days], None)
-    difference = np.abs(stored.returns - again.returns)
-    wrong = np.flatnonzero(~(difference <= RETURN_TOLERANCE))
-    disagreements = [
-        Disagreement(
-            f"{what}, {utc_date(int(stored.day[i]))}",
-            stored.returns[i].item(),
-            again.returns[i].item(),
-        )
-        for i in wrong
-    ]
-    return _comparison(what, len(stored.day), disagreements, _largest(difference))
-
-
-def _metrics(what: str, pairs: Iterable[tuple[str, Mapping[str, Any], Any]]) -> Comparison:
-    """Compare metrics by name, null as NaN (`gpu_engine.agreement.compare_metrics`)."""
-    disagreements, differences = [], [0.0]
-    count = 0
-    for prefix, stored, again in pairs:
-        expected = {n: math.nan if stored[n] is None else stored[n] for n in METRICS.names or ()}
-        count += len(expected)
-        disagreements += [
-            d._replace(field=f"{prefix}{d.field.removeprefix('metrics.')}")
-            for d in compare_metrics(expected, again)
-        ]
-        differences += [abs(float(again[n]) - v) for n, v in expected.items()]
-    named = [d._replace(field=f"{what}, {d.field}") for d in disagreements]
-    return _comparison(what, count, named, _largest(np.array(differences)))
-
-
-def _sharpe_test(statistics: Mapping[str, Any], daily: Float) -> Comparison:
-    """Test the re-simulated series against luck again."""
-    again = sharpe_test(daily)._asdict()
-    disagreements, differences = [], [0.0]
-    for name, value in again.items():
-        stored = statistics[name]
-        if stored is None or value is None:
-            different = stored is not value
-        else:
-            differences.append(abs(stored - value))
-            different = not differences[-1] <= METRIC_TOLERANCE * max(1.0, abs(value))
-        if different:
-            disagreements.append(Disagreement(name, stored, value))
-    return _comparison("p_value and z_score", len(again), disagreements, max(differences))
-
-
-def _same(what: str, stored: Any, expected: Any) -> Comparison:
-    """Compare JSON value by value."""
-    compared = 0
-    disagreements: list[Disagreement] = []
-    for path, own, again in pairs(what, stored, expected):
-        compared += 1
-        if not equal(own, again):
-            disagreements.append(Disagreement(path, own, again))
-    return _comparison(what, compared, disagreements, None)
-
-
-def _comparison(
-    what: str, compared: int, disagreements: list[Disagreement], largest: float | None
-) -> Comparison:
-    first = None
-    if disagreements:
-        one = disagreements[0]
-        first = f"{one.field}: stored {_written(one.expected)}, now {_written(one.got)}"
-    return Comparison(what, compared, len(disagreements), largest, first)
-
-
-def _written(figure: object) -> str:
-    """Write a figure; NaN stands for one that is undefined."""
-    return "undefined" if isinstance(figure, float) and math.isnan(figure) else str(figure)
-
-
-def _span(day: NDArray[np.int32]) -> str:
-    if not len(day):
-        return "none"
-    return f"{len(day)} from {utc_date(int(day[0]))} to {utc_date(int(day[-1]))}"
-
-
-def _largest(difference: Float) -> float:
-    finite = difference[np.isfinite(difference)]  # NaN where both are undefined
-    return float(finite.max(initial=0.0))
 
 
 def _named_days(candles: Candles, dates: list[str]) -> Window:

@@ -40,7 +40,7 @@ def store(trained: TrainingResult, repository: Repository, job_id: str) -> str |
         return None
     now = datetime.now(UTC)
     identity = new_configuration_id(trained.strategy, now)
-    configuration = _configuration(trained, identity, job_id, now)
+    configuration = configuration_of(trained, identity, job_id, now)
     root = Path(trained.config.storage.artifacts)
     folder = root / write_artifacts(root, identity, _artifacts(trained))
     try:
@@ -115,9 +115,10 @@ def write_result(
     path.write_text(dumps(result), "utf-8")
 
 
-def _configuration(
+def configuration_of(
     trained: TrainingResult, identity: str, job_id: str, now: datetime
 ) -> Configuration:
+    """Make the row of a run's configuration."""
     config, market = trained.config, trained.config.market
     statistics = trained.statistics | {
         "parameter_spread": trained.spread,

@@ -31,6 +31,7 @@ FADING = (
     "optimizer=grid",
     "min_trades=5",
     "validation.evidence=deciding",
+    "validation.surrogate_count=20",
     *SMALL_GRID,
 )
 

@@ -1,0 +1,152 @@
+"""Repeat all that decides the stage of a stored configuration, from its job and its seed.
+
+The training is run once more: the search of every window, the statistics of its out-of-sample days,
+the tests against luck, surrogates included, and the gates. Nothing of what was stored goes in but
+the job's configuration. What other markets of a sweep decide with it, its q-value and the pool, is
+computed again from what they stored.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import TrainConfig, validate
+from pipeline.errors import UserError
+from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.database import Repository
+from pipeline.results.jsonable import jsonable
+from pipeline.results.pooled import pooled_verdicts
+from pipeline.results.records import SWEEP, Configuration, ConfigurationEvent, Sweep, SweepMember
+from pipeline.review.comparison import Comparison, compare_json
+from pipeline.review.derived import judge_again
+from pipeline.review.stored import Data
+from pipeline.training.run import Reporter, train
+from pipeline.training.storing import configuration_of, window_records
+from pipeline.validation.multiple_testing import adjusted
+from pipeline.validation.stages import gates_from, position_size
+from pipeline.validation.wording import duration, plural
+
+#: Statistics that a training alone does not give: those of a sweep, and of what else is stored.
+OTHERS = ("fdr_q_value", "earlier_searches")
+
+
+def repeat_training(
+    repository: Repository,
+    configuration: Configuration,
+    record: ArtifactSet,
+    data: Data,
+    reporter: Reporter,
+) -> Iterator[Comparison]:
+    """Train once more on ``data``, and compare all that decides the stage.
+
+    The work is done here and now by the fastest backend, whoever did it then: the results of all
+    are the same.
+    """
+    job = repository.jobs.read(configuration.job_id)
+    try:
+        config = _config(job.config, data)
+    except (KeyError, UserError) as error:
+        yield Comparison("search", 1, 1, None, f"this version cannot repeat the search: {error}")
+        return
+    if job.started_at is not None and job.finished_at is not None:
+        took = duration((job.finished_at - job.started_at).total_seconds())
+        reporter.note(f"Search and tests against luck are repeated; the training took {took}.")
+    trained = train(config, Reporter(progress=reporter.progress))
+    again = configuration_of(trained, configuration.id, job.id, configuration.created_at)
+    yield compare_json(
+        "search",
+        {"parameters": configuration.parameters, "windows": record.windows},
+        {"parameters": again.parameters, "windows": jsonable(window_records(trained))},
+    )
+    stored = {n: v for n, v in configuration.statistics.items() if n not in OTHERS}
+    yield compare_json("statistics", stored, again.statistics)
+    yield compare_json("stage of the training", _stage(configuration), _stage(again))
+
+
+def _config(stored: dict[str, Any], data: Data) -> TrainConfig:
+    """Rebuild the configuration of a job, to be run in this process on ``data``."""
+    here = {
+        "backend": {"name": "auto", "threads": None, "block": None, "devices": None},
+        "executor": {"name": "local"},
+        "storage": {"url": "sqlite://", "artifacts": "."},  # where nothing is written
+    }
+    return validate(stored | here | {"data": data.model_dump()}, TrainConfig)
+
+
+def _stage(configuration: Configuration) -> dict[str, Any]:
+    """Return the stage that a training gave, the share it may trade, and the gates."""
+    stage, gates = judge_again(configuration, ())
+    size = position_size(stage, gates_from(gates), configuration.synthetic)
+    return {"stage": stage, "size": size, "gates": gates}
+
+
+@dataclass(frozen=True)
+class SweepReview:
+    """What became of the figures that a configuration has from its sweeps."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def review_sweeps(
+    repository: Repository,
+    root: Path,
+    configuration: Configuration,
+    events: Iterable[ConfigurationEvent],
+) -> SweepReview:
+    """Compute q-value and pools of the configuration's sweeps again, where the members are here.
+
+    The members' own p-values are taken as they are stored: each has its own receipt.
+    """
+    comparisons: list[Comparison] = []
+    notes: list[str] = []
+    q_by_tests: dict[int, float | None] = {}
+    for sweep in repository.sweeps.judged_with(configuration.id):
+        markets = repository.sweeps.markets(sweep.id)
+        ids = list(dict.fromkeys(m.configuration_id for m in markets if m.configuration_id))
+        members = repository.configurations.members(ids)
+        tests, q_values = _q_values(members, configuration.synthetic)
+        q_by_tests[tests] = q_values[configuration.id]
+        stored_q = {m.configuration_id: m.fdr_q_value for m in markets if m.configuration_id}
+        stored_q = {name: stored_q[name] for name in q_values}
+        comparisons.append(compare_json(f"q-values of sweep {sweep.id}", stored_q, q_values))
+        left_out = sum(m.status != "failed" and m.configuration_id is None for m in markets)
+        try:
+            pools = pooled_verdicts(root, members, left_out)
+        except UserError as error:
+            notes.append(f"The pool of sweep {sweep.id} was not repeated. {error}")
+        else:
+            comparisons.append(_pools(sweep, pools))
+    judged = [event.figures for event in events if event.kind == SWEEP]
+    if judged:
+        largest = max(figures["tests"] for figures in judged)
+        stored = configuration.statistics.get("fdr_q_value")
+        if largest in q_by_tests:
+            comparisons.append(compare_json("fdr_q_value", stored, q_by_tests[largest]))
+        else:
+            notes.append(
+                f"fdr_q_value was not repeated: it is of {plural(largest, 'market')} that were"
+                " trained with scripts/train -m, and the database does not say which."
+            )
+    return SweepReview(tuple(comparisons), tuple(notes))
+
+
+def _q_values(
+    members: Iterable[SweepMember], synthetic: bool
+) -> tuple[int, dict[str, float | None]]:
+    """Count the tests among one kind of candles, and give each configuration its q."""
+    family = [member for member in members if member.synthetic is synthetic]
+    p_values = [member.deciding_p for member in family]
+    q_values = adjusted(p_values, "bh").tolist()
+    by_id = {
+        member.configuration_id: None if math.isnan(q) else q
+        for member, q in zip(family, q_values, strict=True)
+    }
+    return sum(p is not None for p in p_values), by_id
+
+
+def _pools(sweep: Sweep, pools: Iterable[Any]) -> Comparison:
+    stored = [asdict(pool) for pool in sweep.pooled or ()]
+    return compare_json(f"pool of sweep {sweep.id}", stored, [asdict(pool) for pool in pools])
