@@ -90,7 +90,7 @@ def test_real_candles(tmp_path, file, market, timeframe, fraction):
     assert finished.status == 0, finished.err
     candles, _ = make_regular(read_file(path), timeframe, path.name)
     over_night = assert_series_is_the_account(tmp_path, candles, finished.result, fraction)
-    assert len(over_night) > 5
+    assert len(over_night) > 3
     closed = finished.result["statistics"]["closed"]["max_drawdown"]
     assert closed != finished.result["out_of_sample"]["max_drawdown"]
 
@@ -102,4 +102,4 @@ def test_generated_candles(tmp_path):
     config = ask(tmp_path, lambda repository: simulation_config(repository, row))
     candles = load_again(config, config.data, row, lambda text: None, named=False).candles
     over_night = assert_series_is_the_account(tmp_path, candles, finished.result, 1.0)
-    assert len(over_night) > 5
+    assert len(over_night) > 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gpu_engine import METRICS, Window, choose
+from gpu_engine import METRICS, Window, choose, marked_metrics
 from pipeline.config import TrainConfig, load
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
@@ -110,19 +110,23 @@ def reference(demo):
     market = load_candles(config.market, config.data, strategy, choose().backend, lambda n: None)
     assert market.candles.sha256 == demo.result["provenance"]["data_hash"]
 
-    def metrics(parameters, first_day, n_days):
+    def metrics(parameters, first_day, n_days, marked=False):
         space = single_point(strategy, parameters)
         evaluator = Evaluator(
             market.candles, space, config.costs.record(), config.risk.limits(), backend
         )
         window = Window(BARS_A_DAY * first_day, BARS_A_DAY * (first_day + n_days))
+        if marked:
+            point = space.point(parameters)
+            returns = config.risk.position_fraction * evaluator.trades(point, window)["ret"]
+            return marked_metrics(returns, evaluator.marked_returns(point, window))
         return evaluator.points(space.point(parameters)[None], (window,))[0, 0]
 
     return metrics
 
 
 def test_in_sample_is_the_stored_configuration_on_all_days(demo, reference):
-    expected = reference(demo.result["parameters"], 0, 365)
+    expected = reference(demo.result["parameters"], 0, 365, marked=True)
     assert_same_metrics(metrics_record(demo.result["in_sample"]), expected)
 
 
@@ -215,7 +219,10 @@ def test_train_test_split_has_one_window_and_stores_its_winner(here):
     assert window["train"] == ["2023-01-01", "2023-05-20"]  # 140 of 200 days
     assert window["test"] == ["2023-05-28", "2023-07-19"]  # after a gap of 7, to the end
     assert result["parameters"] == window["parameters"]
-    assert result["in_sample"] == window["in_sample"]
+    # The window's is by closed trades, as its search saw it.
+    assert result["in_sample"]["sharpe_ratio"] != window["in_sample"]["sharpe_ratio"]
+    for name in ("net_profit", "sample_size", "win_rate", "avg_win", "avg_loss", "n_days"):
+        assert result["in_sample"][name] == pytest.approx(window["in_sample"][name], rel=1e-9)
     assert result["out_of_sample"]["n_days"] == 53
 
 
