@@ -16,7 +16,7 @@ CHANGES: dict[int, tuple[str, ...]] = {
     ),
     3: (
         "The train part of a walk-forward grows up to 720 days; it was the last 90 days in every"
-        " window (validation rules §1.1).",
+        " window (validation rules §1.2).",
         "The out-of-sample series and the stored configuration are marked to market at every day's"
         " close; they were counted by closed trades (fills rules §10.4).",
         "VALIDATION asks that the whole search beats luck (surrogate_p < 0.05), and alpha of what"

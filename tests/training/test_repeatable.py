@@ -7,8 +7,14 @@ import pytest
 
 from support.runs import SMALL_GRID, run_here
 
-#: Two windows and the final search, in a moment.
-SHORT = ("market=demo_null", "market.timeframe=1h", "data.days=160", "min_trades=3")
+#: Two windows and the final search, in a moment: they train on days 0 to 90, 20 to 120, 60 to 160.
+SHORT = (
+    "market=demo_null",
+    "market.timeframe=1h",
+    "data.days=160",
+    "min_trades=3",
+    "validation.max_train=100",
+)
 #: What tells two equal runs apart.
 IDENTITY = ("configuration_id", "job_id", "timings")
 OPTIMIZERS = {

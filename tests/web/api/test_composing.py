@@ -62,6 +62,21 @@ def test_everything_given_reaches_the_training():
     )
 
 
+@pytest.mark.parametrize("max_train", [None, 365])
+def test_the_limit_of_a_search_reaches_the_training(max_train):
+    asked = {"method": "walk_forward", "max_train": max_train}
+    word = "null" if max_train is None else max_train
+    expected = commanded("market=demo", f"validation.max_train={word}")
+    assert composed(markets=["demo"], validation=asked) == {"demo": expected}
+
+
+def test_rolling_windows_are_those_of_the_command():
+    asked = {"method": "rolling", "train": 60, "step": 40}
+    words = ("validation=rolling", "validation.train=60", "validation.step=40")
+    expected = commanded("market=demo", *words)
+    assert composed(markets=["demo"], validation=asked) == {"demo": expected}
+
+
 def test_one_request_leaves_nothing_to_the_next():
     asked = {"optimizer": {"name": "random", "samples": 7}, "parameters": {DEPTH: [0.001]}}
     (config,) = composed(markets=["demo"], seed=9, min_trades=4, **asked).values()

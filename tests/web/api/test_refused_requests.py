@@ -89,6 +89,18 @@ def test_an_unknown_parameter_is_answered_with_those_that_are(client):
             "validation needs 467 days for two windows",
         ),
         (
+            {"markets": ["demo"], "validation": {"method": "walk_forward", "max_train": 89}},
+            "validation.max_train must be at least validation.train (90)",
+        ),
+        (
+            {"markets": ["demo"], "validation": {"method": "rolling", "max_train": 720}},
+            "Extra inputs are not permitted",
+        ),
+        (
+            {"markets": ["demo"], "validation": {"method": "walk_forward", "anchored": True}},
+            "Write validation.max_train=null in place of validation.anchored=true",
+        ),
+        (
             {"markets": ["btc_binance_1h"], "history": {"days": 30, "since": "2024-01-01"}},
             "not both",
         ),
