@@ -8,7 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from pipeline.config import StorageConfig, TrainConfig, load
+from pipeline.errors import UserError
+from pipeline.queue.task import run_job
 from pipeline.results.database import Repository
+from pipeline.training import job
 from support.serving import PATIENCE, until
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -23,6 +29,20 @@ def test_queued_jobs_are_done_once_and_the_dispatcher_ends(
     for one in ids:
         told = [e.payload["status"] for e in repository.jobs.events(0, one) if e.kind == "status"]
         assert told == ["pending", "running", "completed"]
+
+
+def test_a_job_queued_before_windows_grew_fails_and_says_what_to_write(
+    repository: Repository, storage: StorageConfig
+) -> None:
+    row = job.description(load(["market=demo"], TrainConfig, "train"))
+    del row["config"]["validation"]["max_train"]
+    row["config"]["validation"]["anchored"] = False
+    (job_id,) = repository.jobs.queue([row])
+    with pytest.raises(UserError):
+        run_job(storage, job_id, lambda n: None)
+    failed = repository.jobs.read(job_id)
+    assert failed.status == "failed"
+    assert "validation=rolling in place of validation.anchored=false" in str(failed.error)
 
 
 def test_a_second_dispatcher_leaves(

@@ -1,7 +1,9 @@
 """What a run leaves: database rows, the V3 document, artifacts, all telling the same."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from gpu_engine import METRICS, Window, marked_metrics, metrics_of
 from pipeline.config import SimulationConfig, validate
 from pipeline.results.artifacts import read_artifacts
 from pipeline.results.document import validate_document
-from pipeline.review.stored import evaluator_of, load_again
+from pipeline.review.stored import evaluator_of, load_again, simulation_config
 from pipeline.search.ranking import plateau
 from support.parameters import DEPTH
 from support.runs import SMALL_SHAPE
@@ -98,8 +100,18 @@ def test_out_of_sample_series_compound_to_the_metrics(demo, artifacts):
 def test_in_sample_series_compounds_to_the_metrics(demo, artifacts):
     series, expected = artifacts.in_sample, demo.result["in_sample"]
     assert str(np.datetime64(int(series.day[-1]), "D")) == "2023-12-31"
-    assert len(series.returns) == expected["n_days"] == 90
+    assert len(series.returns) == expected["n_days"] == 365
     assert np.prod(1 + series.returns) - 1 == pytest.approx(expected["net_profit"], rel=1e-12)
+
+
+def test_a_configuration_from_before_windows_grew_is_still_read(demo):
+    (job,), (row,) = demo.jobs, demo.configurations
+    days = {"train": 90, "gap": 7, "test": 30, "step": None, "anchored": False}
+    earlier = job.config | {"validation": {"method": "walk_forward", **days}}
+    jobs = SimpleNamespace(read=lambda _: replace(job, config=earlier))
+    config = simulation_config(SimpleNamespace(jobs=jobs), row)
+    expected = {name: job.config[name] for name in SimulationConfig.model_fields}
+    assert config == validate(expected, SimulationConfig)
 
 
 def test_trades_lie_in_the_test_parts(demo, artifacts):
