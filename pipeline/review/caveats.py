@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.results.records import Configuration
 from pipeline.training.rules import changes_since
-from pipeline.validation.stages import REQUIREMENTS
+from pipeline.validation.stages import REQUIREMENTS, RIDES_MARKET
 from pipeline.validation.wording import number, percent, plural, share
 
 #: Below this the reality check speaks against luck (validation rules §6).
@@ -96,7 +96,9 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
     drawn = (statistics.get("whole_history") or {}).get("surrogates") or {}
     of = ", ".join(f"{count:,} {kind}" for kind, count in drawn.items())
     nulls = "".join(f" {_NULLS[kind]}" for kind in drawn if kind in _NULLS)
-    if set(drawn) == {"permuted"}:
+    # Where the first kind decided against it the other was not drawn either.
+    rides = abs(statistics.get("beta") or 0.0) > RIDES_MARKET
+    if set(drawn) == {"permuted"} and (rides or p < _SMALL):
         nulls += (
             " Candles without the drift were left out: what trades one side or rides the market"
             " would beat them by the drift alone."

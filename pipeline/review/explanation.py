@@ -59,7 +59,9 @@ _FIGURES = {
         number,
         "was not computed: it is where all other gates of VALIDATION hold",
     ),
-    "alpha_p": Figure("p-value of alpha, against holding the market", number, "is undefined"),
+    "alpha_p": Figure(
+        "p-value of alpha (what holding the market does not explain)", number, "is undefined"
+    ),
     "adverse_selection_score": Figure("adverse selection score", number, _LIVE),
 }
 

@@ -8,6 +8,9 @@ from pipeline.validation.wording import number, percent, plural, setting, share
 
 Figures = Mapping[str, Any]
 
+#: Share of a drawdown by which closed trades may differ from it without a word.
+_MATERIAL = 0.1
+
 
 class Record(NamedTuple):
     """What is known of a configuration's evidence; of an earlier build less, which is not told.
@@ -129,11 +132,11 @@ def _holding(record: Record) -> Iterator[str]:
     excess, part = statistics["excess_net_profit"], statistics["time_in_market"]
     yield (
         f"Buying and holding made {percent(hold['net_profit'])} on the same days, with a drawdown"
-        f" of {share(hold['max_drawdown'])}; the strategy made"
-        f" {percent(record.out_of_sample['net_profit'])} with one of"
-        f" {share(record.out_of_sample['max_drawdown'])}, {share(abs(excess))} of the equity"
-        f" {'more' if excess >= 0.0 else 'less'} than holding, and had a position"
-        f" {share(part)} of the time."
+        f" of {share(hold['max_drawdown'])}. The strategy made"
+        f" {percent(record.out_of_sample['net_profit'])}, {100.0 * abs(excess):,.1f} percentage"
+        f" points {'more' if excess >= 0.0 else 'less'}, with a drawdown of"
+        f" {share(record.out_of_sample['max_drawdown'])}, and had a position {share(part)} of the"
+        " time."
     )
     beta, alpha, p = (statistics.get(name) for name in ("beta", "alpha", "alpha_p"))
     if beta is None or alpha is None:
@@ -147,9 +150,12 @@ def _holding(record: Record) -> Iterator[str]:
 
 
 def _marked(record: Record) -> Iterator[str]:
-    """Say where figures by closed trades look better than the equity as it was."""
+    """Say where the equity as it was drew down by another figure than its closed trades."""
     closed, oos = record.statistics.get("closed"), record.out_of_sample
-    if closed is None or share(closed["max_drawdown"]) == share(oos["max_drawdown"]):
+    if closed is None:
+        return
+    drawdown, apart = oos["max_drawdown"], abs(closed["max_drawdown"] - oos["max_drawdown"])
+    if apart <= _MATERIAL * drawdown:
         return
     yield (
         "Open positions are valued at every day's close. By closed trades alone the drawdown would"

@@ -154,8 +154,8 @@ def test_the_verdict(figures, verdict):
         (
             "DISCOVERY",
             "alpha_p",
-            "p-value of alpha, against holding the market is 0.3, less than 0.05 is needed of what"
-            " rides the market: skipped",
+            "p-value of alpha (what holding the market does not explain) is 0.3, less than 0.05 is"
+            " needed of what rides the market: skipped",
         ),
     ],
 )
@@ -397,15 +397,20 @@ def test_surrogates_of_what_rides_the_market_keep_the_drift():
     found = caveat("search repeated", surrogate_p=0.02, whole_history=drawn)
     assert "Candles without the drift were left out" in found
     assert "Flipped" not in found
+    decided = {"surrogates": {"permuted": 33}}  # by the first kind, whatever the second would say
+    found = caveat("search repeated", surrogate_p=4 / 33, whole_history=decided)
+    assert "left out" not in found
+    rides = caveat("search repeated", surrogate_p=4 / 33, whole_history=decided, beta=0.9)
+    assert "left out" in rides
 
 
 def test_surrogates_come_when_every_other_gate_holds():
     figures = {"surrogate_p": None, "beta": 0.9, "alpha_p": 0.3}
     (sentence, *_) = moves(**figures)
     assert sentence == (
-        "To leave DISCOVERY: p-value of alpha, against holding the market must fall from 0.3 below"
-        " 0.05; p-value of the search against candles without an edge must be known: it is computed"
-        " once every other gate of VALIDATION holds, the trades aside."
+        "To leave DISCOVERY: p-value of alpha (what holding the market does not explain) must fall"
+        " from 0.3 below 0.05; p-value of the search against candles without an edge must be"
+        " known: it is computed once every other gate of VALIDATION holds, the trades aside."
     )
 
 
