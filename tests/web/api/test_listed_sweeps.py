@@ -1,12 +1,15 @@
 """Sweeps over HTTP, as the database has them."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from pipeline.config import TrainConfig, load
-from pipeline.results.sweeps import MarketSpec
+from pipeline.results.sweeps import Claim, MarketSpec
 from pipeline.training.job import description
+from pipeline.validation.pooling import MarketSeries, pooled_verdict
 
 MARKETS = ("btc_binance_1h", "btc_kraken_1h")
 DAYS = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1, tzinfo=UTC)}
@@ -46,6 +49,19 @@ def test_a_sweep_is_shown_with_its_markets(client, begun):
         ("btc_binance_1h", "failed", "No candles."),
         ("btc_kraken_1h", "pending", None),
     ]
+
+
+def test_a_judged_sweep_is_shown_with_its_pool(client, repository, begun):
+    listed = client.get("/api/sweeps").json()
+    assert listed[0]["pooled"] is None, "not judged yet"
+    sweep = repository.sweeps.sweep(begun)
+    claim = Claim(begun, sweep.host, sweep.pid, sweep.process_started)
+    day = np.arange(40, dtype=np.int32)
+    series = [MarketSeries(coin, day, np.sin(day + i)) for i, coin in enumerate(("BTC", "ETH"))]
+    pool = pooled_verdict(series, synthetic=False, left_out=1)
+    repository.sweeps.write_judgement(claim, {}, [pool])
+    (shown,) = client.get(f"/api/sweeps/{begun}").json()["sweep"]["pooled"]
+    assert shown == asdict(pool)
 
 
 def test_nothing_of_this_machine_is_shown(client, begun):
