@@ -18,6 +18,7 @@ FIGURES = {
     "sharpe_ratio": 2.0,
     "sample_size": 150.0,
     "p_value": 0.01,
+    "surrogate_p": 0.01,
     "reality_check_p": 0.01,
 }
 
