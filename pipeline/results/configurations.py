@@ -158,10 +158,10 @@ class Configurations:
         with self._sessions() as session:
             for start in range(0, len(configuration_ids), BATCH):
                 batch = configuration_ids[start : start + BATCH]
-                query = select(row.id, row.pair, row.synthetic, row.statistics)
+                query = select(row.id, row.strategy, row.pair, row.synthetic, row.statistics)
                 for it in session.execute(query.where(row.id.in_(batch))):
                     p = deciding_p(it.statistics)
-                    by_id[it.id] = SweepMember(it.id, it.pair, it.synthetic, p)
+                    by_id[it.id] = SweepMember(it.id, it.strategy, it.pair, it.synthetic, p)
         missing = [identity for identity in configuration_ids if identity not in by_id]
         if missing:
             raise UnknownIdError(f"{row.__tablename__} has no row with id {missing[0]}")

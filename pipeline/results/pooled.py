@@ -1,5 +1,6 @@
 """Read the out-of-sample series of a sweep's markets and pool them (validation rules §3.19)."""
 
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipeline.validation.pooling import MarketSeries, PooledVerdict, pooled_verd
 def pooled_verdicts(
     root: Path, members: Sequence[SweepMember], left_out: int
 ) -> list[PooledVerdict]:
-    """Pool the markets of a sweep, real candles apart from generated ones.
+    """Pool the markets of a sweep, strategies apart, and real candles apart from generated ones.
 
     Parameters
     ----------
@@ -26,20 +27,21 @@ def pooled_verdicts(
     Returns
     -------
     list of PooledVerdict
-        Of real candles first; none for a kind of fewer than two markets.
+        Of real candles first; none of fewer than two markets.
 
     Raises
     ------
     UserError
         When the series of one is not in ``root``, or cannot be read.
     """
-    pools = []
-    for synthetic in (False, True):
-        series = []
-        for member in members:
-            if member.synthetic is synthetic:
-                series.append(_series(root, member))
-        pools.append(pooled_verdict(series, synthetic=synthetic, left_out=left_out))
+    families: dict[tuple[bool, str], list[MarketSeries]] = {}
+    for member in members:
+        family = families.setdefault((member.synthetic, member.strategy), [])
+        family.append(_series(root, member))
+    pools = [
+        pooled_verdict(series, strategy=strategy, synthetic=synthetic, left_out=left_out)
+        for (synthetic, strategy), series in sorted(families.items(), key=operator.itemgetter(0))
+    ]
     return [pool for pool in pools if pool is not None]
 
 

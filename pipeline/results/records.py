@@ -207,6 +207,7 @@ class SweepMember:
     """
 
     configuration_id: str
+    strategy: str
     pair: str
     synthetic: bool
     deciding_p: float | None

@@ -1,5 +1,6 @@
 """Run a sweep from its manifest to its table: workers train, this process keeps the rows."""
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -18,6 +19,7 @@ from pipeline.sweeps.judging import judge_together, pool
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, show
 from pipeline.sweeps.task import Shared, Task, train_market
+from pipeline.validation.stages import deciding_p
 from pipeline.validation.wording import plural
 
 #: What commands ask where they are told no other.
@@ -167,11 +169,18 @@ def _say_where(
     console.print(f"Sweep {sweep_id} in {config.storage.shown_url}")
     tested = [row for row in rows if row.configuration_id is not None]
     if tested:
-        best = min(tested, key=lambda row: 1.0 if row.p_value is None else row.p_value)
+        best = min(tested, key=_deciding)
         storage = " storage=... as here" if config.storage.url != DEFAULT_URL else ""
         console.print(
             f"The lowest p: {best.market}, scripts/explain {best.configuration_id}{storage}"
         )
+
+
+def _deciding(row: SweepMarket) -> tuple[float, float]:
+    """Order markets by the p-value that decides, those without one last, and then by p."""
+    decides = deciding_p({"p_value": row.p_value, "surrogate_p": row.surrogate_p})
+    first, second = (math.inf if p is None else p for p in (decides, row.p_value))
+    return first, second
 
 
 def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:

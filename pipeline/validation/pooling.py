@@ -40,6 +40,7 @@ class PooledVerdict:
     markets one by one.
     """
 
+    strategy: str
     synthetic: bool
     markets: int
     coins: int
@@ -96,9 +97,9 @@ def mean_correlation(series: Sequence[MarketSeries]) -> float | None:
 
 
 def pooled_verdict(
-    series: Sequence[MarketSeries], *, synthetic: bool, left_out: int
+    series: Sequence[MarketSeries], *, strategy: str, synthetic: bool, left_out: int
 ) -> PooledVerdict | None:
-    """Judge the markets of one kind of candles together; None for fewer than two."""
+    """Judge the markets of one strategy and kind of candles together; None for fewer than two."""
     if len(series) < 2:
         return None
     day, returns = pooled_series(series)
@@ -106,6 +107,7 @@ def pooled_verdict(
     own = [_annual(market.returns) for market in series]
     known = [sharpe for sharpe in own if sharpe is not None]
     return PooledVerdict(
+        strategy=strategy,
         synthetic=synthetic,
         markets=len(series),
         coins=len({market.coin for market in series}),
@@ -130,9 +132,11 @@ def pooled_sentences(pool: PooledVerdict) -> list[str]:
     interval, p, left_out = pool.sharpe_interval, pool.p_value, pool.left_out
     within = f" (95 %: {interval['low']:.2f} to {interval['high']:.2f})" if interval else ""
     missing = f" Not in it: {plural(left_out, 'market')} that stored nothing." if left_out else ""
-    luck = "more than luck explains" if p is not None and p < LEVEL else "no more than luck can"
+    luck = (
+        "more than luck explains" if p is not None and p < LEVEL else "no more than luck explains"
+    )
     return [
-        marked(f"Pool of {of} in equal parts", pool.synthetic)
+        marked(f"Pool of {of} in equal parts, {pool.strategy}", pool.synthetic)
         + f", {plural(pool.days, 'day')} from {pool.first_day} to {pool.last_day}:"
         f" together they earned {luck}, p {number(p)}. This lifts no market's stage.{missing}",
         marked("Pool", pool.synthetic)

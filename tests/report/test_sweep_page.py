@@ -72,7 +72,7 @@ def pool(markets):
     """The two real markets, with days of their own."""
     day = np.arange(40, dtype=np.int32)
     series = [MarketSeries(coin, day, np.sin(day + i)) for i, coin in enumerate(("BTC", "ETH"))]
-    return pooled_verdict(series, synthetic=False, left_out=1)
+    return pooled_verdict(series, strategy="S", synthetic=False, left_out=1)
 
 
 def test_the_page_says_how_every_market_ended(markets, pool):

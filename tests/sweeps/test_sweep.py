@@ -11,6 +11,7 @@ from pipeline.results import ownership
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
+from pipeline.validation.stages import deciding_p
 from pipeline.validation.statistics import sharpe_test
 from support.runs import run_here
 from support.sweeping import HOURS, TINY, dump, sweep_here, tables
@@ -49,7 +50,7 @@ def test_a_sweep_trains_stores_and_judges_every_market(here, tmp_path):
         assert configuration["statistics"]["fdr_q_value"] == row["fdr_q_value"]
     for name in NAMES:
         assert name in finished.out
-    best = min(markets, key=lambda row: row["p_value"] or 1.0)
+    best = min(markets, key=lambda row: (deciding_p(row) or 2.0, row["p_value"] or 2.0))
     assert f"Sweep {sweep['id']} in sqlite:///var/trainings.db" in finished.out
     assert f"scripts/explain {best['configuration_id']}" in finished.out
     assert "3 markets to train, 1 at a time; 0 ended before" in finished.err

@@ -21,7 +21,7 @@ def market(returns, first=0, coin="BTC"):
 
 
 def verdict(*series, left_out=0):
-    return pooled_verdict(series, synthetic=False, left_out=left_out)
+    return pooled_verdict(series, strategy="S", synthetic=False, left_out=left_out)
 
 
 def exact(days, markets, sharpe, seed=1):
@@ -120,8 +120,8 @@ def test_pools_of_markets_without_an_edge_pass_at_five_percent(correlation):
 def test_what_is_said_of_a_pool():
     series = exact(365, 3, 0.08)
     beats, none = verdict(*series), verdict(*exact(365, 3, 0.0), left_out=1)
-    assert "more than luck explains" in pooled_sentences(beats)[0]
-    assert "no more than luck" in pooled_sentences(none)[0]
+    assert "earned more than luck explains" in pooled_sentences(beats)[0]
+    assert "no more than luck explains" in pooled_sentences(none)[0]
     assert "1 market that stored nothing" in pooled_sentences(none)[0]
-    invented = pooled_verdict(series, synthetic=True, left_out=0)
+    invented = pooled_verdict(series, strategy="S", synthetic=True, left_out=0)
     assert all(line.startswith("SYNTHETIC") for line in pooled_sentences(invented))

@@ -58,7 +58,7 @@ def test_a_judged_sweep_is_shown_with_its_pool(client, repository, begun):
     claim = Claim(begun, sweep.host, sweep.pid, sweep.process_started)
     day = np.arange(40, dtype=np.int32)
     series = [MarketSeries(coin, day, np.sin(day + i)) for i, coin in enumerate(("BTC", "ETH"))]
-    pool = pooled_verdict(series, synthetic=False, left_out=1)
+    pool = pooled_verdict(series, strategy="S", synthetic=False, left_out=1)
     repository.sweeps.write_judgement(claim, {}, [pool])
     (shown,) = client.get(f"/api/sweeps/{begun}").json()["sweep"]["pooled"]
     assert shown == asdict(pool)
