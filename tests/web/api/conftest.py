@@ -14,7 +14,7 @@ from support.serving import service_over
 
 #: Figures of a configuration that is MATURE.
 GOOD = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150}
-GOOD |= {"p_value": 0.01, "reality_check_p": 0.01}
+GOOD |= {"p_value": 0.01, "reality_check_p": 0.01, "surrogate_p": 0.01}
 DESCRIPTION = (
     "exchange",
     "pair",
@@ -83,7 +83,7 @@ def trained_service(tmp_path, trained):
 
 @pytest.fixture
 def stored(tmp_path, trained_service):
-    """Store the trained configuration once more as if it were MATURE; return its path.
+    """Store the trained configuration once more as if it were real and MATURE; return its path.
 
     ``changes`` are figures that its gates are to be judged by.
     """
@@ -100,8 +100,12 @@ def stored(tmp_path, trained_service):
                 id=f"{found.id[:-6]}abcdef",
                 job_id=again,
                 lifecycle_stage=stage,
+                synthetic=False,  # what it is would never be traded
+                exchange="binance",
+                pair="BTC/USDT",
                 gates=[gate.to_dict() for gate in gates],
-                document=found.document | {"id": f"{found.id[:-6]}abcdef", "status": stage},
+                document=found.document
+                | {"id": f"{found.id[:-6]}abcdef", "pair": "BTC/USDT", "status": stage},
             )
             repository.configurations.save(copied)
             return copied.id

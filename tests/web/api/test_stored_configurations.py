@@ -16,16 +16,16 @@ def told(answer, status=200):
 
 
 def test_activation_below_validation_names_the_failed_gate_and_changes_nothing(client, stored):
-    path = stored(p_value=0.3)
+    path = stored(surrogate_p=0.3)
     said = told(client.post(f"{path}/activate", json={"reason": "looks right"}), 409)["detail"]
-    assert "is in DISCOVERY, and VALIDATION is needed. Failed: p_value (" in said
+    assert "is in DISCOVERY, and VALIDATION is needed. Failed: surrogate_p (" in said
     assert "sample_size" not in said
     assert told(client.get(f"{path}/audit")) == []
     assert told(client.get(ACTIVE))["configurations"] == []
 
 
 def test_every_switch_is_in_the_audit_trail(client, stored):
-    path = stored(p_value=0.3)
+    path = stored(surrogate_p=0.3)
     forced = {"reason": "a dry run", "force": True}
     assert told(client.post(f"{path}/activate", json=forced))["is_active"] is True
     assert told(client.post(f"{path}/deactivate", json={"reason": "enough"}))["is_active"] is False
