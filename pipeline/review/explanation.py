@@ -89,7 +89,8 @@ class ExplainedGate:
 class Explanation:
     """Sentences about one configuration, in the order in which they are read.
 
-    ``badge`` names the stage with the gates that only live trading can judge.
+    ``badge`` names the stage with the gates that only live trading can judge. ``statistics`` are
+    the row's figures (validation rules §3), for who would rather reckon than read.
     """
 
     configuration_id: str
@@ -103,6 +104,7 @@ class Explanation:
     moves: tuple[str, ...]
     facts: tuple[str, ...]
     caveats: tuple[str, ...]
+    statistics: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as plain values."""
@@ -143,6 +145,7 @@ def explain(
         moves=tuple(_moves(configuration, gates, events, grid_size)),
         facts=tuple(facts(record_of(configuration))),
         caveats=tuple(caveats(configuration)),
+        statistics=configuration.statistics,
     )
 
 

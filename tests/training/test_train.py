@@ -163,6 +163,25 @@ def test_the_result_is_broken_down_and_set_beside_the_market(demo):
     assert low < whole["sharpe_ratio"] < high
 
 
+def test_the_screen_shows_dates_holding_years_and_parameters(demo):
+    lines = [re.findall(r"[^│┃\s][^│┃]*[^│┃\s]|[^│┃\s]", line) for line in demo.out.splitlines()]
+    result, oos = demo.result, demo.result["out_of_sample"]
+    known = result["statistics"]
+    for number, window in enumerate(result["windows"], start=1):
+        assert [str(number), " ".join(window["train"]), " ".join(window["test"])] in [
+            line[:3] for line in lines
+        ]
+    low, high = (f"{known['sharpe_interval'][end]:.2f}" for end in ("low", "high"))
+    assert ["its 95 % interval", f"{low} to {high}"] in lines
+    profits = (oos, known["closed"], known["hold"], result["in_sample"])
+    assert ["net profit", *(f"{part['net_profit']:+.2%}" for part in profits)] in lines
+    (year,) = known["years"]
+    assert [str(year["year"]), "240", str(oos["sample_size"])] in [line[:3] for line in lines]
+    assert ["fees paid", f"{known['costs']['fees']:.2%}"] in lines
+    for name, choice in known["parameter_choices"].items():
+        assert [name, f"{choice['chosen_in']} of 8"] in [[*line[:1], *line[2:3]] for line in lines]
+
+
 def test_the_first_search_of_a_database_has_none_before_it(demo):
     found = demo.result["statistics"]
     assert found["earlier_searches"] == {"count": 0, "p_after": pytest.approx(found["p_value"])}
