@@ -45,8 +45,7 @@ def equity(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "l
 
     Out of sample is the procedure of all windows, in sample the stored configuration on the days
     on which it was found: two series, each from zero. Beside the first is what holding the market
-    gave on the same days. Its figures by closed trades are hidden until they are asked for, and
-    absent where they are the same.
+    gave on the same days, and itself by closed trades where that differs.
     """
     return _series(in_sample, out_of_sample, theme, lambda r: equity_curve(r) - 1.0)
 
@@ -75,7 +74,6 @@ def _series(
             "line": {"color": color, "dash": dash, "width": width},
             "hovertemplate": "%{x}: %{y:.2%}",
             **(line if width > 1 else {}),
-            **({"visible": "legendonly"} if dash == "dashdot" else {}),
         }
         for (name, color, dash, width), series, returns in drawn
         if returns is not None

@@ -59,7 +59,6 @@ def test_holding_and_closed_trades_stand_beside_the_series():
     drawn = figures.equity(DailySeries(day, marked), series)
     assert trace(drawn, "buy and hold")["y"] == pytest.approx([0.05, -0.0025])
     assert trace(drawn, "by closed trades")["y"] == pytest.approx([0.0, 0.17])
-    assert trace(drawn, "by closed trades")["visible"] == "legendonly"
     assert len({t["line"]["dash"] for t in drawn["data"]}) == 4
     deepest = figures.drawdown(DailySeries(day, marked), series)
     assert trace(deepest, "buy and hold")["y"] == pytest.approx([0.0, -0.05])
