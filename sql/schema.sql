@@ -8,7 +8,7 @@ CREATE TABLE alembic_version (
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
--- Running upgrade  -> 0006
+-- Running upgrade  -> 0005
 
 CREATE TABLE training_jobs (
     id VARCHAR(32) NOT NULL,
@@ -143,7 +143,6 @@ CREATE TABLE sweeps (
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL,
     finished_at TIMESTAMP WITH TIME ZONE,
-    pooled JSONB,
     CONSTRAINT pk_sweeps PRIMARY KEY (id),
     CONSTRAINT ck_sweeps_status CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled'))
 );
@@ -161,7 +160,6 @@ CREATE TABLE sweep_markets (
     job_id VARCHAR(32) NOT NULL,
     configuration_id VARCHAR(80),
     p_value DOUBLE PRECISION,
-    surrogate_p DOUBLE PRECISION,
     fdr_q_value DOUBLE PRECISION,
     error TEXT,
     seconds DOUBLE PRECISION,
@@ -177,6 +175,14 @@ CREATE INDEX ix_sweep_markets_task_hash_status ON sweep_markets (task_hash, stat
 
 CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0006') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0005') RETURNING alembic_version.version_num;
+
+-- Running upgrade 0005 -> 0006
+
+ALTER TABLE sweeps ADD COLUMN pooled JSONB;
+
+ALTER TABLE sweep_markets ADD COLUMN surrogate_p DOUBLE PRECISION;
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
 
 COMMIT;

@@ -26,6 +26,7 @@ from pipeline.training.run import Reporter, train
 from pipeline.training.storing import configuration_of, window_records
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import gates_from, position_size
+from pipeline.validation.walk_forward import ReferenceDisagreementError
 from pipeline.validation.wording import duration, plural
 
 #: Statistics that a training alone does not give: those of a sweep, and of what else is stored.
@@ -53,7 +54,11 @@ def repeat_training(
     if job.started_at is not None and job.finished_at is not None:
         took = duration((job.finished_at - job.started_at).total_seconds())
         reporter.note(f"Search and tests against luck are repeated; the training took {took}.")
-    trained = train(config, Reporter(progress=reporter.progress))
+    try:
+        trained = train(config, Reporter(progress=reporter.progress))
+    except ReferenceDisagreementError as error:
+        yield Comparison("search", 1, 1, None, f"the search cannot be repeated: {error}")
+        return
     again = configuration_of(trained, configuration.id, job.id, configuration.created_at)
     yield compare_json(
         "search",

@@ -49,6 +49,15 @@ def test_a_growing_search_costs_in_proportion_to_its_days(configured, only):
 
 
 @pytest.mark.parametrize(
+    ("overrides", "count"), [([], 99), (["validation.surrogate_count=479"], 479)]
+)
+def test_each_surrogate_is_a_search_of_the_whole_history(work, only, overrides, count):
+    counted = work("optimizer=grid", *overrides)
+    assert counted.surrogate_seconds(only(search=1.0)) == 2 * count * GRID * 365
+    assert counted.surrogate_seconds(only(table=1.0)) == 2 * count * TABLES * BARS
+
+
+@pytest.mark.parametrize(
     ("overrides", "budget"),
     [
         (["optimizer=grid"], GRID),

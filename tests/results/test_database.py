@@ -148,7 +148,7 @@ def test_a_database_that_does_not_exist(server: Server) -> None:
     ("revision", "reason"),
     [
         ("9999", "belongs to a later version of this program (schema 9999, here 0006)"),
-        ("0005", "was made before the first release (schema 0005, here 0006)"),
+        ("0003", "was made before the first release (schema 0003, here 0006)"),
     ],
 )
 def test_a_database_of_another_version_is_refused_and_left_alone(

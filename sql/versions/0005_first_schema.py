@@ -1,14 +1,15 @@
-"""Create every table of version 0.1.0.
+"""Create the tables.
 
-Builds before the first release had the revisions 0001 to 0005. Their databases are refused, and
-stay as they are (`pipeline.results.migrations`).
+Builds before the first release had the revisions 0001 to 0005. The tables are those of the last,
+whose number this keeps: a database that such a build has brought to 0005 is upgraded, and an older
+one is refused (`pipeline.results.migrations`).
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0006"
+revision = "0005"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -200,7 +201,6 @@ def create_sweeps() -> None:
         sa.Column("created_at", UTC, nullable=False),
         sa.Column("started_at", UTC, nullable=False),
         sa.Column("finished_at", UTC),
-        sa.Column("pooled", JSON),
         sa.CheckConstraint(f"status IN {STATUSES}", name=op.f("ck_sweeps_status")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweeps")),
     )
@@ -223,7 +223,6 @@ def create_sweeps() -> None:
         sa.Column("job_id", sa.String(32), nullable=False),
         sa.Column("configuration_id", sa.String(80)),
         sa.Column("p_value", sa.Double()),
-        sa.Column("surrogate_p", sa.Double()),
         sa.Column("fdr_q_value", sa.Double()),
         sa.Column("error", sa.Text()),
         sa.Column("seconds", sa.Double()),
