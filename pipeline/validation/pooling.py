@@ -89,7 +89,7 @@ def mean_correlation(series: Sequence[MarketSeries]) -> float | None:
         sums, squares = values.T @ present, (values**2).T @ present
         covariance = values.T @ values - sums * sums.T / days
         variance = squares - sums**2 / days
-        floor = 1e-24 * squares  # a deviation of 1e-12 of the returns is none
+        floor = 1e-13 * squares  # what rounding leaves of equal days in sums of squares
         correlation = covariance / np.sqrt(variance * variance.T)
     counts = (days >= COMMON_DAYS) & (variance > floor) & (variance > floor).T
     pairs = correlation[np.triu(counts, k=1)]
