@@ -7,7 +7,7 @@ computed again from what they stored.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,14 @@ from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import jsonable
 from pipeline.results.pooled import pooled_verdicts
-from pipeline.results.records import SWEEP, Configuration, ConfigurationEvent, Sweep, SweepMember
+from pipeline.results.records import (
+    SWEEP,
+    Configuration,
+    ConfigurationEvent,
+    Sweep,
+    SweepMarket,
+    SweepMember,
+)
 from pipeline.review.comparison import Comparison, compare_json
 from pipeline.review.derived import judge_again
 from pipeline.review.stored import Data
@@ -117,13 +124,10 @@ def review_sweeps(
         stored_q = {m.configuration_id: m.fdr_q_value for m in markets if m.configuration_id}
         stored_q = {name: stored_q[name] for name in q_values}
         comparisons.append(compare_json(f"q-values of sweep {sweep.id}", stored_q, q_values))
-        left_out = sum(m.status != "failed" and m.configuration_id is None for m in markets)
         try:
-            pools = pooled_verdicts(root, members, left_out)
+            comparisons += _pools(root, sweep, markets, members)
         except UserError as error:
             notes.append(f"The pool of sweep {sweep.id} was not repeated. {error}")
-        else:
-            comparisons.append(_pools(sweep, pools))
     judged = [event.figures for event in events if event.kind == SWEEP]
     if judged:
         largest = max(figures["tests"] for figures in judged)
@@ -152,6 +156,12 @@ def _q_values(
     return sum(p is not None for p in p_values), by_id
 
 
-def _pools(sweep: Sweep, pools: Iterable[Any]) -> Comparison:
-    stored = [asdict(pool) for pool in sweep.pooled or ()]
-    return compare_json(f"pool of sweep {sweep.id}", stored, [asdict(pool) for pool in pools])
+def _pools(
+    root: Path, sweep: Sweep, markets: Iterable[SweepMarket], members: Sequence[SweepMember]
+) -> Iterator[Comparison]:
+    """Pool the members again; of a sweep that could not read their series there is no pool."""
+    if sweep.pooled:
+        left_out = sum(m.status != "failed" and m.configuration_id is None for m in markets)
+        again = [asdict(pool) for pool in pooled_verdicts(root, members, left_out)]
+        stored = [asdict(pool) for pool in sweep.pooled]
+        yield compare_json(f"pool of sweep {sweep.id}", stored, again)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.cli.console import Note
+from pipeline.errors import UserError
 from pipeline.results.database import Repository
 from pipeline.results.document import after_sweep
 from pipeline.results.pooled import pooled_verdicts
@@ -64,14 +66,23 @@ def judge_together(
 
 
 def pool(
-    repository: Repository, root: Path, configuration_ids: Sequence[str], left_out: int
+    repository: Repository,
+    root: Path,
+    configuration_ids: Sequence[str],
+    left_out: int,
+    note: Note,
 ) -> list[PooledVerdict]:
     """Pool the markets of a sweep, whose artifacts lie in ``root``: `pooled_verdicts`.
 
-    ``left_out`` counts the markets that completed and stored nothing.
+    ``left_out`` counts the markets that completed and stored nothing. Where the workers' artifacts
+    are not here, ``note`` hears it, and the sweep has no pool.
     """
     members = repository.configurations.members(list(dict.fromkeys(configuration_ids)))
-    return pooled_verdicts(root, members, left_out)
+    try:
+        return pooled_verdicts(root, members, left_out)
+    except UserError as error:
+        note(str(error))
+        return []
 
 
 def _judge_family(repository: Repository, family: Sequence[SweepMember]) -> dict[str, float | None]:

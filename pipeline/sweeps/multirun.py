@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli.command import Outcome
-from pipeline.cli.console import Console
+from pipeline.cli.console import Console, Note
 from pipeline.config import TrainConfig, load
 from pipeline.results.database import open_database
 from pipeline.sweeps.judging import Q_LIMIT, judge_together, pool
@@ -32,13 +32,13 @@ def finish(jobs: Sequence[Outcome]) -> None:
         else:
             storage = tuple(w for w in job.overrides if w.lstrip("+").startswith("storage"))
             databases.setdefault(storage, []).append(number)
-    pooled: list[PooledVerdict] = []
+    console, pooled = Console(), list[PooledVerdict]()
     for storage, numbers in databases.items():
         members = [(labels[number], jobs[number]) for number in numbers]
-        market_rows, pools = _judge(storage, members)
+        market_rows, pools = _judge(storage, members, console.note)
         rows |= zip(numbers, market_rows, strict=True)
         pooled += pools
-    console, market_rows = Console(), [row for _, row in sorted(rows.items())]
+    market_rows = [row for _, row in sorted(rows.items())]
     show(console, market_rows, pooled)
     tested = sum(row.stage is not None for row in market_rows)
     counted = any("surrogate_count" in word for job in jobs for word in job.overrides)
@@ -51,7 +51,7 @@ def finish(jobs: Sequence[Outcome]) -> None:
 
 
 def _judge(
-    storage: Sequence[str], jobs: Sequence[tuple[str, Outcome]]
+    storage: Sequence[str], jobs: Sequence[tuple[str, Outcome]], note: Note
 ) -> tuple[list[MarketRow], list[PooledVerdict]]:
     """Judge the jobs of one database, each with its label; make their rows and their pools."""
     place = load(storage, TrainConfig, "train").storage
@@ -60,7 +60,7 @@ def _judge(
         ids = [result["configuration_id"] for result in results]
         stored = [id_ for id_ in ids if id_ is not None]
         q_values = judge_together(repository, stored)
-        pooled = pool(repository, Path(place.artifacts), stored, len(ids) - len(stored))
+        pooled = pool(repository, Path(place.artifacts), stored, len(ids) - len(stored), note)
         market_rows = [
             MarketRow(
                 market=label,

@@ -123,7 +123,7 @@ def _run(
         rows = sweeps.markets(claim.sweep_id)
         ids = [row.configuration_id for row in rows if row.configuration_id is not None]
         left_out = sum(row.status != "failed" for row in rows) - len(ids)
-        pooled = pool(repository, Path(config.storage.artifacts), ids, left_out)
+        pooled = pool(repository, Path(config.storage.artifacts), ids, left_out, console.note)
         sweeps.write_judgement(claim, judge_together(repository, ids), pooled)
         failed = any(row.status == "failed" for row in rows)
         sweeps.end(claim, "failed" if failed else "completed")

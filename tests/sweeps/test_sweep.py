@@ -73,6 +73,20 @@ def test_a_sweep_stores_what_its_markets_came_to_together(here, tmp_path):
         assert sentence in finished.out.replace("\n", " ")
 
 
+def test_a_sweep_whose_series_are_elsewhere_has_no_pool_and_is_complete(
+    here, tmp_path, monkeypatch
+):
+    def gone(root, configuration_id):
+        raise FileNotFoundError(f"{root}/{configuration_id}")
+
+    monkeypatch.setattr("pipeline.results.pooled.read_out_of_sample", gone)
+    finished = here(HOURS, *TINY)
+    assert finished.status == 0
+    assert "The markets cannot be pooled" in finished.err
+    (sweep,), *_ = tables(tmp_path)
+    assert (sweep["status"], sweep["pooled"]) == ("completed", [])
+
+
 def test_a_market_is_trained_as_it_would_be_alone(here, tmp_path):
     here("markets=btc_binance_1h", *TINY)
     (tmp_path / "alone").mkdir()
