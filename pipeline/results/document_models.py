@@ -103,7 +103,7 @@ class StatisticalValidation(Section):
     p_value: Fraction
     z_score: Number
     beta: Number
-    """Of the daily returns, against buying and holding on the same days."""
+    """Of a position of the whole equity, against buying and holding on the same days."""
     alpha: Number
     """Return a year that holding the market does not explain."""
     alpha_p: Fraction

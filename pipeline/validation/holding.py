@@ -110,7 +110,9 @@ def lags(days: int) -> int:
     return int(4.0 * (days / 100.0) ** (2.0 / 9.0))
 
 
-def holding_figures(candles: Candles, day: Int32, daily: Float) -> dict[str, Any]:
+def holding_figures(
+    candles: Candles, day: Int32, daily: Float, position_fraction: float
+) -> dict[str, Any]:
     """Compute the figures of a daily series that stand beside holding the market, by name.
 
     Parameters
@@ -120,19 +122,21 @@ def holding_figures(candles: Candles, day: Int32, daily: Float) -> dict[str, Any
         UTC days of the series, days since the epoch.
     daily : float64 array of shape (T,)
         Its returns.
+    position_fraction : float
+        Share of the equity that was in every trade. A small position does not ride the market less.
 
     Returns
     -------
     dict
-        ``hold`` (`series_figures` of the market), ``excess_net_profit``, ``beta``, ``alpha`` a
-        year and ``alpha_p``.
+        ``hold`` (`series_figures` of the market), ``excess_net_profit``, ``beta`` of a position of
+        the whole equity, ``alpha`` a year and ``alpha_p``.
     """
     market = hold_returns(candles, day)
     hold, line = series_figures(market), regression(daily, market)
     return {
         "hold": hold,
         "excess_net_profit": series_figures(daily)["net_profit"] - hold["net_profit"],
-        "beta": line.beta,
+        "beta": None if line.beta is None else line.beta / position_fraction,
         "alpha": line.alpha_a_year,
         "alpha_p": line.alpha_p,
     }

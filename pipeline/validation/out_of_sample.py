@@ -52,7 +52,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
         "trades_needed": trades_needed(validation.trades["ret"], evaluator.candles.step_ms),
         "closed": {n: float(validation.closed_metrics[n]) for n in CLOSED},
         "sharpe_interval": sharpe_interval(daily),
-        **holding_figures(candles, day, daily),
+        **holding_figures(candles, day, daily, fraction),
         "time_in_market": breakdown.time_in_market(trades, sum(t.end - t.start for t in tested)),
         "sides": breakdown.sides(candles, trades, fraction, day),
         "costs": breakdown.costs_paid(candles, trades, costs, fraction)._asdict(),

@@ -69,7 +69,7 @@ MEANINGS = {
     "z_score": "the same, in standard deviations",
     "reality_check_p": "of the best of all combinations against the best of luck",
     "surrogate_p": "of the best 1 % against the same search on candles without an edge",
-    "beta": "part of the market's daily return that it shared",
+    "beta": "part of the market's daily return that a full position shared",
     "alpha": "return a year that holding the market does not explain",
     "alpha_p": "of alpha against none",
     "excess_net_profit": "net profit less that of buying and holding",

@@ -54,7 +54,7 @@ def test_a_part_day_before_is_the_day_before():
 def test_holding_figures_are_those_of_the_same_days():
     candles = candles_of([1.0, 100.0, 3.0, 110.0, 5.0, 55.0, 7.0, 66.0, 9.0, 99.0, 8.0, 99.0])
     daily = np.array([0.0, 0.1, 0.0, 0.1, 0.05])
-    figures = holding_figures(candles, days(1, 2, 3, 4, 5), daily)
+    figures = holding_figures(candles, days(1, 2, 3, 4, 5), daily, 1.0)
     hold = np.array([0.1, -0.5, 0.2, 0.5, 0.0])
     assert figures["hold"]["net_profit"] == pytest.approx(-0.01)
     assert figures["hold"]["max_drawdown"] == pytest.approx(0.5)
@@ -65,6 +65,19 @@ def test_holding_figures_are_those_of_the_same_days():
     assert figures["beta"] == pytest.approx(line.beta)
     assert figures["alpha"] == pytest.approx(365.0 * line.alpha)
     assert figures["alpha_p"] == pytest.approx(line.alpha_p)
+
+
+def test_beta_is_that_of_a_whole_position():
+    """A gate asks for it: half a position would be half as much a ride, and pass."""
+    candles = candles_of([1.0, 100.0, 3.0, 110.0, 5.0, 55.0, 7.0, 66.0, 9.0, 99.0, 8.0, 99.0])
+    daily = np.array([0.0, 0.1, 0.0, 0.1, 0.05])
+    whole, half = (
+        holding_figures(candles, days(1, 2, 3, 4, 5), fraction * daily, fraction)
+        for fraction in (1.0, 0.5)
+    )
+    assert half["beta"] == pytest.approx(whole["beta"], rel=1e-12)
+    assert half["alpha_p"] == pytest.approx(whole["alpha_p"], rel=1e-9)
+    assert half["alpha"] == pytest.approx(whole["alpha"] / 2.0, rel=1e-9)
 
 
 @pytest.mark.parametrize(
