@@ -24,6 +24,9 @@ from pipeline.review.derived import equal, pairs
 from pipeline.review.stored import utc_date
 from pipeline.validation.statistics import sharpe_test
 
+#: Of arrays that are only shown, absolute and relative: some are float32, and of a GPU.
+ARRAY_TOLERANCE = 1e-4
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -140,6 +143,27 @@ def compare_json(what: str, stored: Any, expected: Any) -> Comparison:
         if not equal(own, again):
             disagreements.append(Disagreement(path, own, again))
     return _comparison(what, compared, disagreements, None)
+
+
+def compare_arrays(
+    what: str, stored: Mapping[str, NDArray[Any]], again: Mapping[str, NDArray[Any]]
+) -> Comparison:
+    """Compare arrays by name, float32 figures among them, to `ARRAY_TOLERANCE`; NaN is NaN."""
+    disagreements, count = [], 0
+    for name in sorted(stored.keys() | again.keys()):
+        own, now = stored.get(name), again.get(name)
+        count += 0 if own is None else own.size
+        if own is None or now is None or own.shape != now.shape:
+            shapes = ("none" if values is None else list(values.shape) for values in (own, now))
+            disagreements.append(Disagreement(f"{what}, {name}, shape", *shapes))
+            continue
+        tolerance = {"rtol": ARRAY_TOLERANCE, "atol": ARRAY_TOLERANCE}
+        wrong = np.flatnonzero(~np.isclose(own, now, **tolerance, equal_nan=True))
+        disagreements += [
+            Disagreement(f"{what}, {name}[{i}]", own.flat[i].item(), now.flat[i].item())
+            for i in wrong[:1]
+        ]
+    return _comparison(what, count, disagreements, None)
 
 
 def _comparison(

@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.config import TrainConfig, validate
 from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet
@@ -26,11 +29,11 @@ from pipeline.results.records import (
     SweepMarket,
     SweepMember,
 )
-from pipeline.review.comparison import Comparison, compare_json
+from pipeline.review.comparison import Comparison, compare_arrays, compare_json
 from pipeline.review.derived import judge_again
 from pipeline.review.stored import Data
 from pipeline.training.run import Reporter, train
-from pipeline.training.storing import configuration_of, window_records
+from pipeline.training.storing import artifacts_of, configuration_of, window_records
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import gates_from, position_size
 from pipeline.validation.walk_forward import ReferenceDisagreementError
@@ -66,6 +69,9 @@ def repeat_training(
     except ReferenceDisagreementError as error:
         yield Comparison("search", 1, 1, None, f"the search cannot be repeated: {error}")
         return
+    if trained.parameters is None:
+        yield Comparison("search", 1, 1, None, "the search finds nothing to store any more")
+        return
     again = configuration_of(trained, configuration.id, job.id, configuration.created_at)
     yield compare_json(
         "search",
@@ -75,6 +81,26 @@ def repeat_training(
     stored = {n: v for n, v in configuration.statistics.items() if n not in OTHERS}
     yield compare_json("statistics", stored, again.statistics)
     yield compare_json("stage of the training", _stage(configuration), _stage(again))
+    pictures = (_pictures(kept) for kept in (record, artifacts_of(trained)))
+    yield compare_arrays("what the report draws", *pictures)
+
+
+def _pictures(record: ArtifactSet) -> dict[str, NDArray[Any]]:
+    """Return what a report draws of a record, by name: scores, luck, and the series beside."""
+    scores, summary, null = record.scores, record.summary, record.null
+    beside = {"closed": record.out_of_sample.closed, "hold": record.out_of_sample.hold}
+    arrays: dict[str, NDArray[Any]]
+    arrays = {f"series {name}": a for name, a in beside.items() if a is not None}
+    if scores is not None:
+        arrays |= {f"scores of {name}": values for name, values in scores.metrics.items()}
+    if summary is not None:
+        arrays |= {"best combinations": summary.index, "best scores": summary.score}
+        arrays |= {f"best scores of {a} and {b}": t for (a, b), t in summary.pairs.items()}
+    if null is not None:
+        marks = (np.nan if mark is None else mark for mark in (null.observed, null.best))
+        arrays |= {"maxima of luck": null.maxima, "marks in luck": np.array([*marks])}
+        arrays |= {f"{kind} candles": top for kind, top in null.surrogates.items()}
+    return arrays
 
 
 def _config(stored: dict[str, Any], data: Data) -> TrainConfig:

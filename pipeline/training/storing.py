@@ -42,7 +42,7 @@ def store(trained: TrainingResult, repository: Repository, job_id: str) -> str |
     identity = new_configuration_id(trained.strategy, now)
     configuration = configuration_of(trained, identity, job_id, now)
     root = Path(trained.config.storage.artifacts)
-    folder = root / write_artifacts(root, identity, _artifacts(trained))
+    folder = root / write_artifacts(root, identity, artifacts_of(trained))
     try:
         repository.configurations.save(configuration)
     except BaseException:
@@ -155,7 +155,8 @@ def configuration_of(
     return replace(configuration, circuit_breakers=document["circuit_breakers"], document=document)
 
 
-def _artifacts(trained: TrainingResult) -> ArtifactSet:
+def artifacts_of(trained: TrainingResult) -> ArtifactSet:
+    """Make the artifacts of a run that has a configuration to store."""
     candles, validation = trained.market.candles, trained.validation
     assert trained.in_sample_daily is not None, "a configuration has an in-sample series"
     scores = None

@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -63,6 +65,42 @@ def test_a_winner_that_the_search_did_not_choose(fading):
     status, _, compared = receipt(fading.folder)
     assert status == 1
     assert compared["search"]["first"].startswith("search.windows[0].score: stored ")
+
+
+def repack(path, **changes):
+    """Write an npz again with some of its arrays changed."""
+    with np.load(path) as members:
+        arrays = {name: members[name] for name in members}
+    np.savez(path, **arrays | {name: change(arrays[name]) for name, change in changes.items()})
+
+
+def drop_columns(path):
+    pq.write_table(pq.read_table(path).drop(["closed", "hold"]), path)
+
+
+@pytest.mark.parametrize(
+    ("file", "forgery", "first"),
+    [
+        ("null.npz", lambda p: repack(p, surrogate_permuted=lambda a: a - 1.0), "permuted candles"),
+        ("null.npz", lambda p: repack(p, best=lambda a: a + 1.0), "marks in luck"),
+        ("null.npz", lambda p: p.unlink(), "bar_flipped candles, shape"),
+        ("scores.npz", lambda p: repack(p, sharpe_ratio=lambda a: a + 1.0), "scores of sharpe"),
+        ("out_of_sample.parquet", drop_columns, "series closed, shape: stored none"),
+    ],
+)
+def test_what_the_report_draws_is_repeated(fading, file, forgery, first):
+    (folder,) = fading.artifacts
+    forgery(folder / file)
+    status, _, compared = receipt(fading.folder)
+    assert status == 1
+    assert compared["what the report draws"]["first"].startswith(f"what the report draws, {first}")
+
+
+def test_a_job_that_finds_nothing_is_no_receipt(fading):
+    forge(fading.folder, "training_jobs", "config", "$.min_trades", 100_000)
+    status, written, _ = receipt(fading.folder)
+    assert status == 1
+    assert written["first_difference"] == "the search finds nothing to store any more"
 
 
 def test_another_seed_draws_other_luck(fading):
