@@ -29,6 +29,9 @@ TRANSITIONS: dict[Status, tuple[Status, ...]] = {
     "cancelled": ("pending",),
 }
 
+#: Sizes of a document's ``risk_allocation``.
+_SIZES = ("max_position_size", "current_allocation")
+
 #: Kinds of the events by which newer candles, a sweep and live orders judge a configuration.
 MONITOR, SWEEP, EXECUTION = "monitor", "sweep", "execution"
 
@@ -145,6 +148,13 @@ class Configuration:
     def position_size(self) -> float:
         """Share of a full position that it may trade (validation rules §6.11)."""
         return position_size(self.lifecycle_stage, gates_from(self.gates), self.synthetic)
+
+    @property
+    def allowed_document(self) -> dict[str, Any]:
+        """Its document with sizes of at most ``position_size``: earlier rules gave more."""
+        allocation = self.document["risk_allocation"]
+        sizes = {name: min(allocation[name], self.position_size) for name in _SIZES}
+        return self.document | {"risk_allocation": allocation | sizes}
 
 
 @dataclass(frozen=True)

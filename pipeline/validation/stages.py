@@ -112,14 +112,16 @@ def position_size(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> float
     Parameters
     ----------
     gates : iterable of Gate
-        Of the same judgement as ``stage``.
+        Of the same judgement as ``stage``. Those of earlier rules may lack the search against
+        luck: what it was not held against has no size.
     synthetic : bool
         Whether its candles were generated or rearranged: nothing is traded on their word.
     """
-    if synthetic:
+    judged = list(gates)
+    if synthetic or not any(gate.name == "surrogate_p" and gate.passed for gate in judged):
         return 0.0
     if stage == "DISCOVERY":
-        failed = {gate.name for gate in gates if gate.passed is False and gate.stage == stage}
+        failed = {gate.name for gate in judged if gate.passed is False and gate.stage == stage}
         return _SIZES[stage] if failed <= {"sample_size"} else 0.0
     return _SIZES[stage]
 

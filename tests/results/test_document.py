@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -152,6 +153,14 @@ def test_the_stage_sets_the_size(stage: str, size: float) -> None:
     assert (allocation["max_position_size"], allocation["current_allocation"]) == (size, size)
     invented = build_document(**inputs(lifecycle_stage=stage, synthetic=True))["risk_allocation"]
     assert (invented["max_position_size"], invented["current_allocation"]) == (0, 0)
+
+
+def test_sizes_of_earlier_rules_are_lowered(document: dict[str, Any]) -> None:
+    row = replace(inputs()["configuration"], document=document)
+    assert row.allowed_document == document
+    unasked = replace(row, gates=[]).allowed_document["risk_allocation"]
+    assert (unasked["max_position_size"], unasked["current_allocation"]) == (0.0, 0.0)
+    assert document["risk_allocation"]["max_position_size"] == 0.5
 
 
 def test_a_run_without_trades_has_a_document_too() -> None:

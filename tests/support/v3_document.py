@@ -15,6 +15,16 @@ DISCOVERED = datetime(2023, 1, 31, 23, 59, 59, tzinfo=UTC)
 METRIC_VALUES = dict.fromkeys(METRICS.names or (), 0.0) | {"sample_size": 2, "n_days": 30}
 NO_TRADES: dict[str, Any] = {"trades": np.zeros(0, TRADE), "daily": np.zeros(30)}
 
+#: A gate of today's rules, without which nothing has a size.
+LUCK_BEATEN = {
+    "stage": "DISCOVERY",
+    "name": "surrogate_p",
+    "comparison": "<",
+    "threshold": 0.05,
+    "value": 0.01,
+    "passed": True,
+}
+
 
 def inputs(**changes: Any) -> dict[str, Any]:
     """Arguments of `build_document`; ``changes`` are arguments, or fields of one of them."""
@@ -37,7 +47,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
         "out_of_sample": METRIC_VALUES
         | {"net_profit": 0.2, "win_rate": 0.6, "avg_win": 0.02, "avg_loss": -0.01},
         "statistics": {"p_value": 0.03, "z_score": 1.88, "whole_history": {}},
-        "gates": [],
+        "gates": [LUCK_BEATEN],
         "circuit_breakers": {},
         "provenance": {
             "model_version": "V3",

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.validation.stages import (
     REQUIREMENTS,
+    Gate,
     awaits_reality_check,
     awaits_surrogates,
     judge,
@@ -134,6 +135,18 @@ def test_sizes(changes, size):
     assert position_size(stage, gates, synthetic=False) == size
     assert position_size(stage, gates, synthetic=True) == 0.0
     assert position_size("DECAY", gates, synthetic=False) == 0.0
+
+
+@pytest.mark.parametrize("stage", ["DISCOVERY", "VALIDATION", "MATURE"])
+@pytest.mark.parametrize("passed", [None, False])
+def test_a_record_of_earlier_rules_has_no_size_without_surrogates(stage, passed):
+    _, gates = judge(MATURE)
+    rest = [gate for gate in gates if gate.name != "surrogate_p"]
+    unasked = Gate("MATURE", "surrogate_p", "<", 0.05, None, passed)
+    assert position_size(stage, rest, synthetic=False) == 0.0
+    assert position_size(stage, [*rest, unasked], synthetic=False) == 0.0
+    beaten = Gate("MATURE", "surrogate_p", "<", 0.05, 0.01, True)
+    assert position_size(stage, [*rest, beaten], synthetic=False) > 0.0
 
 
 def test_surrogates_are_awaited_where_the_other_gates_hold():

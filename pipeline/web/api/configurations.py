@@ -85,7 +85,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{configuration_id}", responses=described(404))
     def configuration(configuration_id: ConfigurationId) -> dict[str, Any]:
         """Show a configuration: its V3 JSON."""
-        return service.configuration(configuration_id).document
+        return service.configuration(configuration_id).allowed_document
 
     @routes.get("/{configuration_id}/explanation", responses=described(404))
     def explanation(configuration_id: ConfigurationId) -> dict[str, Any]:

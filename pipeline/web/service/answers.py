@@ -201,7 +201,7 @@ def active(record: Configuration) -> ActiveConfiguration:
         lifecycle_stage=record.lifecycle_stage,
         size=record.position_size,
         synthetic=record.synthetic,
-        document=record.document,
+        document=record.allowed_document,
     )
 
 

@@ -176,7 +176,7 @@ class Service:
         return JobResults(
             job=job,
             configurations=[answers.summary(configuration) for configuration in configurations],
-            documents=[configuration.document for configuration in configurations],
+            documents=[configuration.allowed_document for configuration in configurations],
         )
 
     # Configurations
