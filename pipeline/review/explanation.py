@@ -166,7 +166,14 @@ def _verdict(
     live = [gate for gate in failed if gate.reported is not None]
     monitored = ceiling(events) == stage
     only_live = bool(live) and live == failed and not monitored
-    yield f"{verdict(stage, judged, only_live)}."
+    asked = any(gate.name == "surrogate_p" and gate.passed is not None for gate in judged)
+    if not asked and stage not in ("DECAY", "PAPER"):  # of rules before version 3
+        yield (
+            "Its search was never held against candles without an edge, so it has no size by"
+            " today's rules: train the market anew."
+        )
+    else:
+        yield f"{verdict(stage, judged, only_live)}."
     if moved := _moved_by_monitoring(events):
         yield (
             f"Monitoring lowered it from {moved.from_stage} to {moved.to_stage} on"

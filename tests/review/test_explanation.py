@@ -448,3 +448,12 @@ def test_rules_that_changed_since_are_a_caveat():
 def test_json_holds_every_sentence():
     found = explain(configuration())
     assert dumps(found.to_dict()).count('"sentence"') == len(found.gates) == 12
+
+
+@pytest.mark.parametrize("stage", ["DISCOVERY", "VALIDATION"])
+def test_a_record_of_earlier_rules_is_not_said_to_beat_luck(stage):
+    today = configuration()
+    gates = [gate for gate in today.gates if gate["name"] != "surrogate_p"]
+    found = explain(replace(today, lifecycle_stage=stage, gates=gates))
+    assert found.size == 0.0
+    assert "Its search was never held against candles without an edge" in found.verdict
