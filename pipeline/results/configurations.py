@@ -36,6 +36,10 @@ Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 #: Judges a configuration with its events, oldest first.
 Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement]
 
+#: Version of the rules of sizes (validation rules §6.11). It is in the tag of what is active: a
+#: trader that polls must hear of sizes that a new version changed.
+SIZE_RULES = "3"
+
 #: Ids in one query: SQLite takes 32,766 parameters, and a sweep may have more markets.
 BATCH = 1_000
 
@@ -332,7 +336,8 @@ class Configurations:
             .order_by(row.id)
         )
         with self._sessions() as session:
-            version = ";".join(f"{identity} {n}" for identity, n in session.execute(query))
+            active = [f"{identity} {n}" for identity, n in session.execute(query)]
+        version = ";".join([SIZE_RULES, *active])
         return hashlib.sha256(version.encode()).hexdigest()[:32]
 
 
