@@ -18,7 +18,8 @@ from pipeline.search.backends import chosen_backend
 from pipeline.search.loop import SearchSettings, search
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.provenance import peak_memory
-from pipeline.validation.stages import Gate, judge
+from pipeline.validation.out_of_sample import LEAST_TRADES_NEEDED, LONG_CANDLE_MS
+from pipeline.validation.stages import MOST_TRADES_NEEDED, Gate, judge
 from pipeline.validation.windows import whole_days
 from pipeline.validation.wording import plural
 
@@ -184,19 +185,29 @@ def sample_trades(
     return TradeFrequency(*shares, float(typical), float(busy))
 
 
-def power_note(traded: TradeFrequency, test_days: float, all_test_days: float) -> str:
-    """Say how many trades to expect, and which stages that many cannot reach."""
+def power_note(
+    traded: TradeFrequency, test_days: float, all_test_days: float, step_ms: int
+) -> str:
+    """Say how many trades to expect, and which stages that many cannot reach.
+
+    ``step_ms`` is the length of a candle: of long ones MATURE asks for as many trades as the record
+    needs (validation rules §6.10), which nobody knows before, so the least that it may ask for
+    counts.
+    """
     if not traded.admissible_share:
         return "no combination sampled trades often enough to win a search (min_trades)"
     window, total = round(traded.typical * test_days), round(traded.typical * all_test_days)
     busy = round(traded.busy * all_test_days)
-    clauses = list(_clauses(total, busy)) or ["enough for every stage"]
+    needed = MOST_TRADES_NEEDED if step_ms < LONG_CANDLE_MS else LEAST_TRADES_NEEDED
+    clauses = list(_clauses(total, busy, needed)) or ["enough for every stage"]
+    if needed <= busy < MOST_TRADES_NEEDED:
+        clauses.append(f"MATURE may ask for up to {MOST_TRADES_NEEDED}, as the record needs")
     return f"about {plural(window, 'trade')} a window, {total:,} in all: {'; '.join(clauses)}"
 
 
-def _clauses(total: int, busy: int) -> Iterator[str]:
+def _clauses(total: int, busy: int, needed: int) -> Iterator[str]:
     """Stages that ``total`` trades do not reach, lowest first; ``busy`` trades may."""
-    for gate, at_best in zip(_gates(total), _gates(busy), strict=True):
+    for gate, at_best in zip(_gates(total, needed), _gates(busy, needed), strict=True):
         if gate.passed:
             continue
         # Failing a gate of DISCOVERY holds a configuration there; those of MATURE lift it there.
@@ -205,5 +216,6 @@ def _clauses(total: int, busy: int) -> Iterator[str]:
         yield f"{beyond} ({_WORDS[gate.comparison]} {gate.threshold:g}) is {outcome}"
 
 
-def _gates(trades: int) -> list[Gate]:
-    return [gate for gate in judge({"sample_size": trades})[1] if gate.name == "sample_size"]
+def _gates(trades: int, needed: int) -> list[Gate]:
+    figures = {"sample_size": trades, "trades_needed": needed}
+    return [gate for gate in judge(figures)[1] if gate.name == "sample_size"]

@@ -16,6 +16,8 @@ from pipeline.search.backends import named_backend
 from pipeline.search.evaluator import Evaluator
 from pipeline.validation.windows import whole_days
 
+FIVE_MINUTES, HOUR = 300_000, 3_600_000
+
 
 def traded(typical, busy):
     return TradeFrequency(admissible_share=0.5, active_share=0.6, typical=typical, busy=busy)
@@ -24,23 +26,38 @@ def traded(typical, busy):
 @pytest.mark.parametrize(
     ("typical", "busy", "note"),
     [
-        (0.4, 0.41, "about 12 trades a window, 96 in all: MATURE (more than 100) is out of reach"),
-        (0.4, 0.6, "about 12 trades a window, 96 in all: MATURE (more than 100) is only for busy"
+        (0.4, 0.41, "about 12 trades a window, 96 in all: MATURE (at least 101) is out of reach"),
+        (0.4, 0.6, "about 12 trades a window, 96 in all: MATURE (at least 101) is only for busy"
          " combinations"),
         (1.0, 1.2, "about 30 trades a window, 240 in all: enough for every stage"),
         (0.1, 0.15, "about 3 trades a window, 24 in all: more than DISCOVERY (at least 30) is only"
-         " for busy combinations; MATURE (more than 100) is out of reach"),
+         " for busy combinations; MATURE (at least 101) is out of reach"),
         (0.03, 0.05, "about 1 trade a window, 7 in all: more than DISCOVERY (at least 30) is out of"
-         " reach; MATURE (more than 100) is out of reach"),
+         " reach; MATURE (at least 101) is out of reach"),
     ],
 )  # fmt: skip
 def test_the_note_names_the_stages_that_so_many_trades_do_not_reach(typical, busy, note):
-    assert power_note(traded(typical, busy), 30, 240) == note
+    assert power_note(traded(typical, busy), 30, 240, FIVE_MINUTES) == note
+
+
+@pytest.mark.parametrize(
+    ("busy", "note"),
+    [
+        (0.2, "MATURE (at least 50) is out of reach"),
+        (0.25, "MATURE (at least 50) is only for busy combinations; MATURE may ask for up to 101,"
+         " as the record needs"),
+        (0.5, "MATURE (at least 50) is only for busy combinations"),
+    ],
+)  # fmt: skip
+def test_long_candles_need_fewer_trades_for_mature(busy, note):
+    """Validation rules §6.10: as many as the record needs, 50 at least."""
+    said = power_note(traded(0.15, busy), 30, 240, HOUR)
+    assert said == f"about 4 trades a window, 36 in all: {note}"
 
 
 def test_nothing_admissible_is_said():
     nothing = TradeFrequency(admissible_share=0.0, active_share=0.1, typical=0.0, busy=0.0)
-    assert power_note(nothing, 30, 240).startswith("no combination sampled trades often enough")
+    assert power_note(nothing, 30, 240, FIVE_MINUTES).startswith("no combination sampled trades often enough")
 
 
 @pytest.fixture(scope="module")
