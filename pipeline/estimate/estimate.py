@@ -296,9 +296,7 @@ def estimate(config: TrainConfig, speed: Speed) -> Estimate:
         surrogate_seconds=work.surrogate_seconds(speed),
         trades_per_window=traded.typical * test_days,
         expected_trades=traded.typical * history.test_days,
-        power_note=power_note(
-            traded, test_days, history.test_days, at_hand.candles.step_ms
-        ),
+        power_note=power_note(traded, test_days, history.test_days, at_hand.candles.step_ms),
         candles=at_hand.source,
         artifact_bytes=work.artifact_bytes(),
     )

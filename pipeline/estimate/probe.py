@@ -185,9 +185,7 @@ def sample_trades(
     return TradeFrequency(*shares, float(typical), float(busy))
 
 
-def power_note(
-    traded: TradeFrequency, test_days: float, all_test_days: float, step_ms: int
-) -> str:
+def power_note(traded: TradeFrequency, test_days: float, all_test_days: float, step_ms: int) -> str:
     """Say how many trades to expect, and which stages that many cannot reach.
 
     ``step_ms`` is the length of a candle: of long ones MATURE asks for as many trades as the record

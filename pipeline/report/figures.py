@@ -211,14 +211,14 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
     marked = {name: value for name, value in marks.items() if value is not None}
     finite = [sample[np.isfinite(sample)] for sample in samples.values()]
     edges = np.histogram_bin_edges(np.concatenate([*finite, [*marked.values()]]), _BINS)
-    colors = (MUTED, OUT_OF_SAMPLE, IN_SAMPLE)
+    colors, width = (MUTED, OUT_OF_SAMPLE, IN_SAMPLE), float(edges[1] - edges[0])
     data = [
         {
             "type": "bar",
             "name": name,
             "x": ((edges[1:] + edges[:-1]) / 2.0).tolist(),
             "y": (np.histogram(part, edges)[0] / len(sample)).tolist(),
-            "width": float(edges[1] - edges[0]),
+            "width": width,
             "marker": {"color": color},
             "opacity": 0.7,
             "hovertemplate": "%{x:.2f}: %{y:.1%}",
@@ -230,7 +230,11 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
         data,
         theme,
         barmode="overlay",
-        xaxis={"title": {"text": "best Sharpe ratio, annualised"}},
+        # A bin of room at both ends, or a line at one is not seen.
+        xaxis={
+            "title": {"text": "best Sharpe ratio, annualised"},
+            "range": [float(edges[0]) - width, float(edges[-1]) + width],
+        },
         yaxis={"tickformat": ".0%", "title": {"text": "share"}},
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     )

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.results.records import Configuration
 from pipeline.training.rules import changes_since
 from pipeline.validation.stages import REQUIREMENTS, RIDES_MARKET
+from pipeline.validation.surrogates import ENOUGH
 from pipeline.validation.wording import number, percent, plural, share
 
 #: Below this the reality check speaks against luck (validation rules §6).
@@ -74,9 +75,9 @@ def _whole_search(statistics: Mapping[str, Any]) -> str:
         else "with a share so large luck is enough to explain the best"
     )
     return (
-        f"Reality check: where no combination has an edge, the best of the search looks as good as"
-        f" here in {share(p)} of all cases. It is about the whole history and every"
-        f" combination: {meaning}."
+        "Reality check: where no combination has an edge, the best of those that trade on enough"
+        f" days looks as good as here in {share(p)} of all cases. It is about the whole history and"
+        f" all these combinations, whether the stored one is among them or not: {meaning}."
     )
 
 
@@ -91,7 +92,7 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
         against = "only the reality check speaks" if convinced else "nothing here speaks"
         return (
             "The search was not repeated on candles without an edge, which is done where every"
-            f" other gate of VALIDATION holds: {against} against luck in it."
+            f" other gate of VALIDATION holds, the trades aside: {against} against luck in it."
         )
     drawn = (statistics.get("whole_history") or {}).get("surrogates") or {}
     of = ", ".join(f"{count:,} {kind}" for kind, count in drawn.items())
@@ -108,9 +109,16 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
             "The search repeated on candles without an edge never found a best 1 % as good"
             f" ({of}): so few of them can say no more than p = {number(p)}.{nulls}"
         )
+    stopped = [n for n in drawn.values() if math.isclose(p, ENOUGH / n)]
+    often = (
+        f"in {ENOUGH} of {stopped[0]:,}, where the drawing stops because p < {_SMALL:g} is out of"
+        " reach"
+        if stopped
+        else f"in at most {share(p)} of all cases"
+    )
     return (
-        "The search repeated on candles without an edge found a best 1 % as good in at most"
-        f" {share(p)} of all cases{f' ({of})' if of else ''}.{nulls}"
+        "The search repeated on candles without an edge found a best 1 % as good"
+        f" {often}{f' ({of})' if of else ''}.{nulls}"
     )
 
 
@@ -139,7 +147,11 @@ def _overfitting(statistics: Mapping[str, Any]) -> Iterator[str]:
             " low whenever most combinations are hopeless, and one history's value is very noisy."
         )
     if (kept := statistics.get("walk_forward_efficiency")) is not None:
-        yield f"Walk-forward efficiency: {share(kept)} of the promised net profit a year came."
+        lost = "a loss came in place of the promised profit, " if kept < 0.0 else ""
+        yield (
+            f"Walk-forward efficiency: {lost}{share(kept)} of the promised net profit a year"
+            f"{'' if lost else ' came'}."
+        )
 
 
 def _stability(configuration: Configuration) -> Iterator[str]:
@@ -159,7 +171,13 @@ def _stability(configuration: Configuration) -> Iterator[str]:
             " the procedure; the stored parameters are its last choice."
         )
     elif statistics.get("parameter_spread"):
-        yield "Every window's search chose the same parameters."
+        windows = {c["windows"] for c in (statistics.get("parameter_choices") or {}).values()}
+        yield (
+            "There was one window: nothing shows whether another search would choose the same"
+            " parameters."
+            if windows == {1}
+            else "Every window's search chose the same parameters."
+        )
     part = statistics.get("stability_score")
     if part is not None:
         yield f"Of the neighbours on the grid {share(part)} have a positive score."

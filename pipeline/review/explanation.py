@@ -57,7 +57,7 @@ _FIGURES = {
     "surrogate_p": Figure(
         "p-value of the search against candles without an edge",
         number,
-        "was not computed: it is where all other gates of VALIDATION hold",
+        "was not computed: that is done where all other gates of VALIDATION hold, the trades aside",
     ),
     "alpha_p": Figure(
         "p-value of alpha (what holding the market does not explain)", number, "is undefined"
@@ -200,7 +200,7 @@ def _explained(gate: Mapping[str, Any], reported: datetime | None) -> ExplainedG
         needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"
         source = "" if reported is None else f" (live orders, reported on {reported:%Y-%m-%d})"
         label = f"{figure.label}{source}"
-        not_asked = " of what rides the market" if passed is None else ""
+        not_asked = " of what rides the market, which this does not" if passed is None else ""
         sentence = (
             f"{label} is {figure.written(value)}, {needed} is needed{not_asked}:"
             f" {_OUTCOMES[passed]}"
@@ -315,7 +315,7 @@ def _more_record(gate: ExplainedGate, configuration: Configuration) -> str:
     if z is None or z <= 0.0:
         return (
             f"p must fall from {number(gate.value)} below {number(gate.threshold)}; the average day"
-            " out of sample earned nothing, and more days like that do not help"
+            " out of sample earned nothing or lost, and more days like that do not help"
         )
     days = math.floor(track_record_needed(z, have, gate.threshold)) + 1
     return (

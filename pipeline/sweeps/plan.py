@@ -49,8 +49,9 @@ def plan(
         count = first.validation.surrogate_count or COUNT
         longest = max(e.surrogate_seconds for e in estimates.values())
         console.print(
-            f"Not counted: a market that passes every other gate of VALIDATION, the trades aside, is"
-            f" searched again on up to {count} surrogates of each of {len(KINDS)} kinds, up to {duration(longest)}."
+            "Not counted: a market that passes every other gate of VALIDATION, the trades aside,"
+            f" is searched again on up to {count} surrogates of each of {len(KINDS)} kinds, up to"
+            f" {duration(longest)}."
         )
     for name, sentence in refused.items():
         console.print(f"{name} cannot be trained: {sentence}")

@@ -57,7 +57,9 @@ def test_long_candles_need_fewer_trades_for_mature(busy, note):
 
 def test_nothing_admissible_is_said():
     nothing = TradeFrequency(admissible_share=0.0, active_share=0.1, typical=0.0, busy=0.0)
-    assert power_note(nothing, 30, 240, FIVE_MINUTES).startswith("no combination sampled trades often enough")
+    assert power_note(nothing, 30, 240, FIVE_MINUTES).startswith(
+        "no combination sampled trades often enough"
+    )
 
 
 @pytest.fixture(scope="module")

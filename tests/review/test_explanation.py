@@ -148,14 +148,15 @@ def test_the_verdict(figures, verdict):
         (
             "DISCOVERY",
             "surrogate_p",
-            "p-value of the search against candles without an edge was not computed: it is where"
-            " all other gates of VALIDATION hold, and what is unknown counts as failed: failed",
+            "p-value of the search against candles without an edge was not computed: that is done"
+            " where all other gates of VALIDATION hold, the trades aside, and what is unknown"
+            " counts as failed: failed",
         ),
         (
             "DISCOVERY",
             "alpha_p",
             "p-value of alpha (what holding the market does not explain) is 0.3, less than 0.05 is"
-            " needed of what rides the market: skipped",
+            " needed of what rides the market, which this does not: skipped",
         ),
     ],
 )
@@ -199,7 +200,7 @@ def test_the_minimum_track_record_length_in_days():
 
 def test_no_record_helps_a_loss():
     (sentence, *_) = moves(p_value=0.7, z_score=-0.5)
-    assert "the average day out of sample earned nothing" in sentence
+    assert "the average day out of sample earned nothing or lost" in sentence
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -359,7 +360,9 @@ def test_ambiguous_exits_and_bands():
 def test_whatever_is_missing_is_said_to_be_missing():
     told = explain(configuration(reality_check_p=None, surrogate_p=None)).caveats
     assert any("The reality check over the whole search is missing" in one for one in told)
-    assert any("holds: nothing here speaks against luck in it." in one for one in told)
+    assert any(
+        "holds, the trades aside: nothing here speaks against luck in it." in one for one in told
+    )
 
 
 @pytest.mark.parametrize(
@@ -380,6 +383,11 @@ def test_the_reality_check_speaks_only_when_it_is_small(p, meaning, against):
     [
         (1 / 41, {"permuted": 40, "bar_flipped": 40}, "never found a best 1 % as good (40 perm"),
         (3 / 41, {"permuted": 40, "bar_flipped": 40}, "in at most 7.3 % of all cases (40 perm"),
+        (
+            4 / 33,
+            {"permuted": 99, "bar_flipped": 33},
+            "as good in 4 of 33, where the drawing stops",
+        ),
         (20 / 25, {"permuted": 25, "bar_flipped": 40}, "in at most 80.0 % of all cases (25 perm"),
     ],
 )
@@ -429,6 +437,16 @@ def test_without_a_promise_there_is_no_efficiency():
     assert "Walk-forward" not in " ".join(explain(configuration(statistics=told)).caveats)
     found = caveat("Walk-forward", walk_forward_efficiency=0.4)
     assert found == "Walk-forward efficiency: 40.0 % of the promised net profit a year came."
+    lost = caveat("Walk-forward", walk_forward_efficiency=-0.4)
+    assert "a loss came in place of the promised profit, -40.0 % of the" in lost
+
+
+def test_one_window_says_nothing_of_agreement():
+    """A train-test split has one search to agree with itself."""
+    figures = {"parameter_spread": {STOP: {"min": 2.0, "median": 2.0, "max": 2.0}}}
+    for windows, words in ((1, "There was one window"), (8, "Every window's search chose")):
+        choices = {STOP: {"chosen_in": windows, "windows": windows, "edge": None}}
+        assert caveat(words, **figures, parameter_choices=choices)
 
 
 def test_invented_candles_come_first():

@@ -31,7 +31,8 @@ EVERY = 2.0
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
 _COLUMNS = ("market", "stage", "p", "surrogate p", "q", "seconds", "configuration", "what failed")
 _DISCOVERIES = (
-    f"p-values in order; all up to the last one below the line of q = {Q_LIMIT:g} are discoveries"
+    "Deciding p-values in order (1 where another gate failed, so that the search was not repeated"
+    f" on surrogates); all up to the last one below the line of q = {Q_LIMIT:g} are discoveries"
 )
 
 
