@@ -137,7 +137,7 @@ def _overfitting(statistics: Mapping[str, Any]) -> Iterator[str]:
             f"Deflated Sharpe ratio of the whole history's winner: {number(band['low'])} to"
             f" {number(band['high'])}, by whether every admissible combination or only the number"
             " that the bootstrap implies counts as a trial. It is reported as a band because no"
-            " single count is right; 0.95 is no 5 % test."
+            " single count is right; a value above 0.95 is no proof."
         )
     pbo, loss = statistics.get("pbo"), statistics.get("p_oos_loss")
     if pbo is not None and loss is not None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpu_engine import DAYS_PER_YEAR, Float, Int32, metrics_of
 from pipeline.validation.statistics import moments, sharpe_interval, sharpe_test
-from pipeline.validation.wording import defined, marked, number, plural
+from pipeline.validation.wording import defined, marked, number, plural, share
 
 #: Days that two markets must share before their correlation counts.
 COMMON_DAYS = 30
@@ -37,7 +37,9 @@ class PooledVerdict:
     ``markets`` and distinct ``coins`` are those in the pool; ``left_out`` counts the markets of the
     sweep, of either kind of candles, that completed and stored nothing. Profit and drawdown are
     fractions of equity, Sharpe ratios annualised, days UTC dates. ``mean_sharpe_ratio`` is of the
-    markets one by one.
+    markets one by one. ``earned`` counts the markets whose own net profit is above 0;
+    ``largest_part`` is the largest market's part of the pool's summed returns, above 1 where the
+    others lost, None where the pool did not earn. A pool of an earlier build has neither.
     """
 
     strategy: str
@@ -56,6 +58,8 @@ class PooledVerdict:
     p_value: float | None
     max_drawdown: float
     mean_correlation: float | None
+    earned: int | None = None
+    largest_part: float | None = None
 
 
 def pooled_series(series: Sequence[MarketSeries]) -> tuple[Int32, Float]:
@@ -104,6 +108,7 @@ def pooled_verdict(
         return None
     day, returns = pooled_series(series)
     test, metrics = sharpe_test(returns), metrics_of(returns, returns)
+    net_profit = float(metrics["net_profit"])
     own = [_annual(market.returns) for market in series]
     known = [sharpe for sharpe in own if sharpe is not None]
     return PooledVerdict(
@@ -115,7 +120,7 @@ def pooled_verdict(
         days=len(day),
         first_day=str(np.datetime64(int(day[0]), "D")),
         last_day=str(np.datetime64(int(day[-1]), "D")),
-        net_profit=float(metrics["net_profit"]),
+        net_profit=net_profit,
         sharpe_ratio=_annual(returns),
         sharpe_interval=sharpe_interval(returns),
         mean_sharpe_ratio=float(np.mean(known)) if known else None,
@@ -123,6 +128,8 @@ def pooled_verdict(
         p_value=test.p_value,
         max_drawdown=float(metrics["max_drawdown"]),
         mean_correlation=mean_correlation(series),
+        earned=sum(_net_profit(market.returns) > 0.0 for market in series),
+        largest_part=_largest_part(series) if net_profit > 0.0 else None,
     )
 
 
@@ -132,13 +139,18 @@ def pooled_sentences(pool: PooledVerdict) -> list[str]:
     interval, p, left_out = pool.sharpe_interval, pool.p_value, pool.left_out
     within = f" (95 %: {interval['low']:.2f} to {interval['high']:.2f})" if interval else ""
     missing = f" Not in it: {plural(left_out, 'market')} that stored nothing." if left_out else ""
-    luck = (
-        "more than luck explains" if p is not None and p < LEVEL else "no more than luck explains"
-    )
+    if pool.net_profit < 0.0:
+        came = f"lost {share(-pool.net_profit)}"
+    else:
+        came = f"earned {'' if p is not None and p < LEVEL else 'no '}more than luck explains"
+    each = "" if pool.earned is None else f" {pool.earned:,} of the {pool.markets:,} markets earned"
+    if each and pool.largest_part is not None:
+        each += f"; the best of them made {share(pool.largest_part)} of the pool's profit"
     return [
         marked(f"Pool of {of} in equal parts, {pool.strategy}", pool.synthetic)
         + f", {plural(pool.days, 'day')} from {pool.first_day} to {pool.last_day}:"
-        f" together they earned {luck}, p {number(p)}. This lifts no market's stage.{missing}",
+        f" together they {came}, p {number(p)}.{each}{'.' if each else ''} This lifts no market's"
+        f" stage.{missing}",
         marked("Pool", pool.synthetic)
         + f": Sharpe {defined(pool.sharpe_ratio, '.2f')}{within}, its markets'"
         f" {defined(pool.mean_sharpe_ratio, '.2f')} on average; net profit"
@@ -156,6 +168,17 @@ def _table(series: Sequence[MarketSeries]) -> tuple[Int32, Float]:
     for column, (market, here) in enumerate(zip(series, finite, strict=True)):
         table[np.searchsorted(day, days[column]), column] = market.returns[here]
     return day, table
+
+
+def _largest_part(series: Sequence[MarketSeries]) -> float | None:
+    """Return the best market's part of the summed daily means; None unless they are a profit."""
+    _, table = _table(series)
+    made = np.nansum(table / np.isfinite(table).sum(axis=1, keepdims=True), axis=0)
+    return float(made.max() / made.sum()) if made.sum() > 0.0 else None
+
+
+def _net_profit(daily: Float) -> float:
+    return float(np.prod(1.0 + daily[np.isfinite(daily)])) - 1.0
 
 
 def _annual(daily: Float) -> float | None:

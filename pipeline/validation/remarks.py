@@ -8,6 +8,10 @@ from pipeline.validation.wording import number, percent, plural, setting, share
 
 Figures = Mapping[str, Any]
 
+#: Trades in sample below which a choice rests on little (as validation rules §6.3 out of sample).
+_FEW = 30
+#: A p-value below it says something, so what raises it must be said first.
+_LEVEL = 0.05
 #: Share of a drawdown by which closed trades may differ from it without a word.
 _MATERIAL = 0.1
 
@@ -35,9 +39,16 @@ def warnings(record: Record) -> Iterator[str]:
             f"The stored configuration lost {share(-lost)} on the very days that it was chosen on:"
             " the search found nothing better there."
         )
+    trades = record.in_sample.get("sample_size")
+    if trades is not None and trades < _FEW:
+        yield (
+            f"The stored configuration was chosen on {plural(int(trades), 'trade')} in sample: so"
+            " few tell little of one combination against another."
+        )
     yield from _shorts(record)
     yield from _unchosen(record)
-    yield from _earlier(record.statistics)
+    if _convinces(record):
+        yield from _earlier(record.statistics)
 
 
 def facts(record: Record) -> Iterator[str]:
@@ -49,6 +60,14 @@ def facts(record: Record) -> Iterator[str]:
     yield from _years(record)
     yield from _edges(record)
     yield from warnings(record)
+    if not _convinces(record):
+        yield from _earlier(record.statistics)
+
+
+def _convinces(record: Record) -> bool:
+    """Whether p of the record is small enough to be taken for an edge."""
+    p = record.statistics.get("p_value")
+    return p is not None and p < _LEVEL
 
 
 def _shorts(record: Record) -> Iterator[str]:
@@ -62,8 +81,8 @@ def _shorts(record: Record) -> Iterator[str]:
         f"A spot market offers no shorts, and {shorts['trades']:,} of the"
         f" {plural(trades, 'trade')} out of sample ({share(shorts['trades'] / trades)}) were"
         f" shorts. The longs alone made {percent(longs['net_profit'])}, the shorts alone"
-        f" {percent(shorts['net_profit'])}. Train with risk.direction=long to see what can be"
-        " traded there."
+        f" {percent(shorts['net_profit'])}. To see what can be traded there, add the key"
+        " risk.direction=long to the command line of scripts/train: it is one more search."
     )
 
 
@@ -84,10 +103,14 @@ def _edges(record: Record) -> Iterator[str]:
     choices: Figures = record.statistics.get("parameter_choices") or {}
     edges = [f"{_named(record, name)} ({c['edge']})" for name, c in choices.items() if c["edge"]]
     if edges:
-        yield (
-            f"Stored at an end of its range: {', '.join(edges)}. Better values may lie beyond,"
-            " where nothing was searched."
-        )
+        told = f"Stored at an end of its range: {', '.join(edges)}."
+        # Of what lost, no one is sent to search on: a search long enough finds something.
+        if record.out_of_sample["net_profit"] > 0.0:
+            told += (
+                " Better values may lie beyond, where nothing was searched; to look there is one"
+                " more search."
+            )
+        yield told
 
 
 def _named(record: Record, name: str) -> str:
@@ -117,6 +140,8 @@ def _interval(record: Record) -> Iterator[str]:
     if interval is None:
         return
     end = ": no edge at all is well within it" if interval["low"] <= 0.0 <= interval["high"] else ""
+    if interval["high"] < 0.0:
+        end = ": it lost more than luck explains"
     yield (
         f"The Sharpe ratio out of sample is {number(record.out_of_sample['sharpe_ratio'])}, and its"
         f" 95 % interval goes from {number(interval['low'])} to {number(interval['high'])}{end}."
@@ -145,7 +170,7 @@ def _holding(record: Record) -> Iterator[str]:
     tested = "" if p is None else f" (p = {number(p)})"
     yield (
         f"Beta is {number(beta)}: {rides}. What holding does not explain, alpha, is"
-        f" {percent(alpha)} a year{tested}."
+        f" {percent(alpha)} a year, not compounded{tested}."
     )
 
 

@@ -70,7 +70,7 @@ MEANINGS = {
     "reality_check_p": "of the best of all combinations against the best of luck",
     "surrogate_p": "of the best 1 % against the same search on candles without an edge",
     "beta": "part of the market's daily return that a full position shared",
-    "alpha": "return a year that holding the market does not explain",
+    "alpha": "return a year, not compounded, that holding the market does not explain",
     "alpha_p": "of alpha against none",
     "excess_net_profit": "net profit less that of buying and holding",
     "time_in_market": "share of the time with a position",

@@ -60,6 +60,8 @@ def test_the_verdict_by_hand():
     assert pool.p_value == pytest.approx(sharpe_test(returns).p_value)
     assert pool.sharpe_interval == pytest.approx(sharpe_interval(returns))
     assert pool.mean_correlation is None  # three days tell nothing
+    assert pool.earned == 1  # 1.1 * 0.8 * 1.05 < 1
+    assert pool.largest_part == pytest.approx(0.25 / (0.25 - 0.05))
 
 
 def test_one_market_is_no_pool():
@@ -119,9 +121,13 @@ def test_pools_of_markets_without_an_edge_pass_at_five_percent(correlation):
 
 def test_what_is_said_of_a_pool():
     series = exact(365, 3, 0.08)
-    beats, none = verdict(*series), verdict(*exact(365, 3, 0.0), left_out=1)
+    beats, none = verdict(*series), verdict(*exact(365, 3, 0.01), left_out=1)
     assert "earned more than luck explains" in pooled_sentences(beats)[0]
     assert "no more than luck explains" in pooled_sentences(none)[0]
+    assert f" {beats.earned} of the 3 markets earned; the best" in pooled_sentences(beats)[0]
+    lost = verdict(market([-0.1, 0.05]), market([0.04, -0.02]))
+    assert (lost.earned, lost.largest_part) == (1, None)
+    assert "together they lost 1.5 %, p" in pooled_sentences(lost)[0]
     assert "1 market that stored nothing" in pooled_sentences(none)[0]
     invented = pooled_verdict(series, strategy="S", synthetic=True, left_out=0)
     assert all(line.startswith("SYNTHETIC") for line in pooled_sentences(invented))

@@ -36,8 +36,9 @@ def test_a_configuration_that_lost_where_it_was_chosen():
 def test_shorts_of_a_spot_market():
     assert only(warnings(record({"sides": SIDES}))) == (
         "A spot market offers no shorts, and 139 of the 278 trades out of sample (50.0 %) were"
-        " shorts. The longs alone made +14.0 %, the shorts alone +24.0 %. Train with"
-        " risk.direction=long to see what can be traded there."
+        " shorts. The longs alone made +14.0 %, the shorts alone +24.0 %. To see what can"
+        " be traded there, add the key risk.direction=long to the command line of scripts/train: it"
+        " is one more search."
     )
 
 
@@ -70,6 +71,26 @@ def test_what_no_window_chose_and_what_lies_on_an_edge():
     )
 
 
+def test_of_what_lost_no_wider_range_is_proposed():
+    told = record({"parameter_choices": {"width": CHOICES["width"]}}, width=1.5)
+    lost = told._replace(out_of_sample=METRICS | {"net_profit": -0.1})
+    ((more,), (less,)) = facts(told), facts(lost)
+    assert "one more search" in more
+    assert less == "Stored at an end of its range: width=1.5 (high)."
+
+
+@pytest.mark.parametrize(("trades", "warned"), [(29, 1), (30, 0)])
+def test_a_choice_on_few_trades(trades, warned):
+    assert len(list(warnings(record(in_sample={"sample_size": trades})))) == warned
+
+
+@pytest.mark.parametrize(("p", "warned"), [(0.049, 1), (0.05, 0), (None, 0)])
+def test_earlier_searches_warn_where_p_would_convince(p, warned):
+    earlier = record({"p_value": p, "earlier_searches": {"count": 3, "p_after": p and 0.2}})
+    assert len(list(warnings(earlier))) == warned
+    assert len(list(facts(earlier))) == 1
+
+
 def test_without_a_winning_window_no_value_was_refused():
     choices = {"depth": {"chosen_in": 0, "windows": 0, "edge": None}}
     assert list(facts(record({"parameter_choices": choices}, depth=0.001))) == []
@@ -82,7 +103,7 @@ def test_earlier_searches_and_what_they_do_to_p():
         " one was picked as the best of all, its p is not 0.04 but up to 0.151. "
     )
     one = {"p_value": None, "earlier_searches": {"count": 1, "p_after": None}}
-    assert only(warnings(record(one))) == (
+    assert only(facts(record(one))) == (
         "1 other search of this market and these days was stored in the database before."
     )
     none = {"p_value": 0.04, "earlier_searches": {"count": 0, "p_after": 0.04}}
@@ -94,7 +115,7 @@ def test_earlier_searches_and_what_they_do_to_p():
     [
         (-0.4, 1.46, "from -0.4 to 1.46: no edge at all is well within it."),
         (0.1, 0.96, "from 0.1 to 0.96."),
-        (-2.0, -0.1, "from -2 to -0.1."),
+        (-2.0, -0.1, "from -2 to -0.1: it lost more than luck explains."),
     ],
 )
 def test_the_interval_of_the_sharpe_ratio(low, high, end):
@@ -116,8 +137,8 @@ def test_holding_the_same_days():
         " 31.0 % of the time."
     )
     assert explained == (
-        "Beta is 0.45: it rides the market. What holding does not explain, alpha, is +3.2 % a year"
-        " (p = 0.3)."
+        "Beta is 0.45: it rides the market. What holding does not explain, alpha, is +3.2 % a"
+        " year, not compounded (p = 0.3)."
     )
 
 
