@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from gpu_engine import REASONS
+from pipeline.market_data.timeframe import utc
 from pipeline.report import figures
 from pipeline.report.heatmap import choices, heatmaps, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time
@@ -24,6 +25,19 @@ from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.record_tables import RecordTable, record_tables, statistic_rows
 from pipeline.validation.stages import STAGES
+
+#: Fields of a quality report that are milliseconds since the epoch.
+_MOMENTS = frozenset(
+    {
+        "first_bar",
+        "last_bar",
+        "first_ohlc_violation",
+        "stale_since",
+        "worst_deviation_at",
+        "volume_change_since",
+        "largest_disagreement_at",
+    }
+)
 
 #: Titles by id, in the order in which they are read; a macro of `sections.jinja` draws each.
 TITLES = {
@@ -146,6 +160,10 @@ def _origin(report: ReportData) -> tuple[list[tuple[str, str]], ...]:
     """Return the rows of three tables: origin, versions, quality of the candles."""
     origin = {"job": report.job.id, **report.configuration.provenance}
     quality, versions = origin.pop("quality", None) or {}, origin.pop("runtime_env", None) or {}
+    quality = {
+        name: utc(value) if name in _MOMENTS and value is not None else value
+        for name, value in quality.items()
+    }
     return tuple(
         [(name, _written(value)) for name, value in group.items()]
         for group in (origin, versions, quality)

@@ -14,10 +14,10 @@ _METRICS = (
     ("Sortino ratio", "sortino_ratio", ".2f"),
     ("Calmar ratio", "calmar_ratio", ".2f"),
     ("largest drawdown", "max_drawdown", ".2%"),
-    ("trades", "sample_size", "d"),
+    ("trades", "sample_size", ",d"),
     ("win rate", "win_rate", ".1%"),
     ("profit factor", "profit_factor", ".2f"),
-    ("days", "n_days", "d"),
+    ("days", "n_days", ",d"),
 )
 _FORMS = {name: form for _, name, form in _METRICS}
 
@@ -90,7 +90,7 @@ def years(statistics: Figures) -> RecordTable:
         (
             str(year["year"]),
             str(year["days"]),
-            str(year["trades"]),
+            f"{year['trades']:,}",
             *(_cell(year, name) for name in ("net_profit", "sharpe_ratio", "max_drawdown")),
             f"{year['hold_net_profit']:+.2%}",
         )
@@ -116,15 +116,16 @@ def costs(out_of_sample: Figures, statistics: Figures) -> RecordTable:
 
 
 def sides(statistics: Figures) -> RecordTable:
-    """Set the longs beside the shorts."""
+    """Set the longs beside the shorts; a side that was never traded has no row."""
     rows = [
         (
             f"{side}s",
-            str(figures["trades"]),
+            f"{figures['trades']:,}",
             _cell(figures, "net_profit"),
             _cell(figures, "sharpe_ratio"),
         )
         for side, figures in (statistics.get("sides") or {}).items()
+        if figures["trades"]
     ]
     columns = ("side", "trades", "net profit", "Sharpe ratio")
     return RecordTable("Longs and shorts out of sample, by closed trades", columns, rows)
@@ -148,7 +149,10 @@ def _choice(choice: Figures) -> tuple[str, str]:
 
 
 def statistic_rows(statistics: Figures, out_of_sample: Figures) -> list[tuple[str, str, str]]:
-    """Write every statistic with its meaning: name, value, words."""
+    """Write every statistic with its meaning: name, value, words.
+
+    ``stability_score`` has no row where it is undefined: off the grid there are no neighbours.
+    """
     drawdown = out_of_sample.get("max_drawdown")
     beside = {
         "monte_carlo_drawdown": ""
@@ -158,7 +162,7 @@ def statistic_rows(statistics: Figures, out_of_sample: Figures) -> list[tuple[st
     rows = [
         (name, plain(name, statistics[name]), meaning + beside.get(name, ""))
         for name, meaning in MEANINGS.items()
-        if name in statistics
+        if name in statistics and (name != "stability_score" or statistics[name] is not None)
     ]
     earlier = statistics.get("earlier_searches")
     if earlier is not None:

@@ -72,7 +72,7 @@ MEANINGS = {
     "beta": "part of the market's daily return that a full position shared",
     "alpha": "return a year, not compounded, that holding the market does not explain",
     "alpha_p": "of alpha against none",
-    "excess_net_profit": "net profit less that of buying and holding",
+    "excess_net_profit": "net profit less that of buying and holding, in percentage points",
     "time_in_market": "share of the time with a position",
     "deflated_sharpe_ratio": "of the best, given how many were tried: a band",
     "pbo": "probability that the best in sample is below the median out of sample",
@@ -89,7 +89,6 @@ MEANINGS = {
 FRACTIONS = {
     "net_profit": "+.2%",
     "alpha": "+.2%",
-    "excess_net_profit": "+.2%",
     "time_in_market": ".1%",
     "net_profit_target_first": "+.2%",
     "monte_carlo_var": ".2%",
@@ -155,4 +154,6 @@ def plain(name: str, value: float | bool | dict[str, float] | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         return f"{value['low']:.4g} to {value['high']:.4g}"
+    if name == "excess_net_profit":  # of two percentages: no percentage of anything
+        return f"{100.0 * value:+.2f} points"
     return format(value, FRACTIONS.get(name, ".4g"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.market_data.timeframe import utc
 from pipeline.report.page import page, payload
 from pipeline.report.shell import embedded, plotly_js
 from pipeline.results.records import ConfigurationEvent
@@ -61,6 +62,12 @@ def test_trade_times_agree_with_the_candles(report, text):
     for trade in report.artifacts.trades:
         moment = report.candles.timestamp[trade["entry_bar"]].astype("datetime64[ms]")
         assert str(moment.astype("datetime64[m]")).replace("T", " ") in cells
+
+
+def test_the_quality_of_the_candles_has_dates(report, text):
+    quality = report.configuration.provenance["quality"]
+    assert {utc(quality[name]) for name in ("first_bar", "last_bar")} < set(texts(text, "td"))
+    assert str(quality["first_bar"]) not in texts(text, "td")
 
 
 def test_the_document_is_saved_as_it_is_stored(report, text):

@@ -29,7 +29,7 @@ class Tables(Console):
         ("reality_check_p", 0.000999, "0.000999"),
         ("walk_forward_efficiency", 0.4, "0.4"),
         ("alpha", 0.0321, "+3.21%"),
-        ("excess_net_profit", -0.39, "-39.00%"),
+        ("excess_net_profit", -0.39, "-39.00 points"),
         ("time_in_market", 0.055, "5.5%"),
         ("beta", 0.45, "0.45"),
         ("pbo", None, "undefined"),

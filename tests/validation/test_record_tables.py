@@ -45,6 +45,7 @@ def test_the_evidence_stands_beside_closed_trades_holding_and_the_promise():
         ("Sharpe ratio", "0.53", "0.53", "0.90", "0.53"),
         ("its 95 % interval", "-0.40 to 1.46", "", "", ""),
     ]
+    assert ("days", "1,470", "", "", "1,470") in rows
     assert rows[3] == ("Sortino ratio", "-", "", "", "-")
     assert ("largest drawdown", "23.00%", "10.00%", "35.00%", "23.00%") in rows
 
@@ -72,6 +73,16 @@ def test_the_record_of_an_earlier_build_has_its_metrics_alone():
 )
 def test_a_row_of_each_table(title, row):
     assert row in table(title, parameters={"depth": 0.001}).rows
+
+
+def test_a_side_that_was_never_traded_has_no_row():
+    never = STATISTICS["sides"] | {"short": {"trades": 0, "net_profit": 0.0, "sharpe_ratio": 0.0}}
+    assert [row[0] for row in table("Longs and shorts", {"sides": never}).rows] == ["longs"]
+
+
+def test_off_the_grid_no_neighbours_are_scored():
+    rows = statistic_rows({"stability_score": None, "p_value": None}, OUT)
+    assert [name for name, *_ in rows] == ["p_value"]
 
 
 def test_a_range_of_real_numbers_counts_no_window():
