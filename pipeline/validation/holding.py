@@ -9,7 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import stdtr
 
 from gpu_engine import (
     DAYS_PER_YEAR,
@@ -66,8 +66,8 @@ def regression(daily: Float, hold: Float) -> Regression:
 
     The error of the intercept is that of Newey & West (1987), A Simple, Positive Semi-Definite,
     Heteroskedasticity and Autocorrelation Consistent Covariance Matrix, Econometrica 55(3), with
-    the Bartlett kernel, `lags` lags and no correction for small samples. The p-value is the
-    normal distribution's.
+    the Bartlett kernel, `lags` lags and the correction T / (T - 2) for two coefficients. The
+    p-value is that of Student's t with T - 2 degrees of freedom.
 
     Parameters
     ----------
@@ -97,7 +97,8 @@ def regression(daily: Float, hold: Float) -> Regression:
     for lag in range(1, lags(days) + 1):
         weight = 1.0 - lag / (lags(days) + 1.0)
         variance += 2.0 * weight * (share[lag:] @ share[:-lag])
-    p_value = float(ndtr(-alpha / math.sqrt(variance))) if variance > 0.0 else None
+    variance *= days / (days - 2.0)
+    p_value = float(stdtr(days - 2, -alpha / math.sqrt(variance))) if variance > 0.0 else None
     return Regression(beta, alpha, p_value)
 
 

@@ -41,7 +41,7 @@ class Requirement:
     ``optional`` requirements are skipped while their figure is unknown; any other figure that is
     unknown or undefined fails. ``relaxed_by`` names the figure that holds the threshold where it is
     known.
-    ``where`` names a figure and a size: the requirement is skipped unless the figure is larger.
+    ``where`` names a figure and a size: the requirement is skipped where the figure is not larger.
     """
 
     stage: str
@@ -177,5 +177,6 @@ def _known(figures: Mapping[str, float | None], name: str) -> float | None:
 
 
 def _larger(figures: Mapping[str, float | None], name: str, size: float) -> bool:
+    """Whether a figure is larger than a size, up or down; what is unknown may be."""
     value = _known(figures, name)
-    return value is not None and abs(value) > size
+    return value is None or abs(value) > size

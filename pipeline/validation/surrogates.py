@@ -110,13 +110,13 @@ def sequential_p(observed: float, draws: Iterable[float], most: int) -> Surrogat
     """Besag-Clifford p-value of ``observed`` against at most ``most`` of ``draws``.
 
     ``h / l`` when h = 4 draws of l were at least as large, else ``(1 + #) / (most + 1)``. NaN
-    counts as at least as large.
+    counts as at least as large, and so does -inf: nothing traded enough to say anything.
     """
     top: list[float] = []
     reached = 0
     for value in draws:
         top.append(value)
-        reached += not value < observed  # also where one of them is no number
+        reached += not -np.inf < value < observed  # also where one of them is no number
         if reached == ENOUGH:
             return SurrogateTest(ENOUGH / len(top), np.array(top))
         if len(top) == most:

@@ -19,6 +19,7 @@ FIGURES = {
     "sample_size": 150.0,
     "p_value": 0.01,
     "surrogate_p": 0.01,
+    "beta": 0.0,
     "reality_check_p": 0.01,
 }
 
@@ -32,6 +33,7 @@ def mature(
         running_job,
         lifecycle_stage=stage,
         gates=[gate.to_dict() for gate in gates],
+        statistics=FIGURES,
         document=document(stage),
     )
     repository.configurations.save(found)

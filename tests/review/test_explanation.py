@@ -18,7 +18,13 @@ from support.parameters import DEPTH, SPREAD, STOP
 def configuration(stage=None, synthetic=False, statistics=None, **figures):
     """A row whose gates and stage follow from its figures."""
     oos = {"net_profit": 0.123, "sharpe_ratio": 2.0, "sample_size": 120, "n_days": 240}
-    known = {"p_value": 0.01, "z_score": 2.326, "reality_check_p": 0.02, "surrogate_p": 0.01}
+    known = {
+        "p_value": 0.01,
+        "z_score": 2.326,
+        "reality_check_p": 0.02,
+        "surrogate_p": 0.01,
+        "beta": 0.0,
+    }
     known |= {"parameter_spread": {}} | (statistics or {})
     oos |= {name: value for name, value in figures.items() if name in oos}
     known |= {name: value for name, value in figures.items() if name not in oos}

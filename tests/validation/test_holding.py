@@ -96,12 +96,12 @@ def test_it_is_what_statsmodels_says(days, seed):
     hold = 0.001 + 0.03 * rng.standard_t(4, days)
     noise = np.convolve(rng.standard_normal(days + 4), [0.4, 0.3, 0.2, 0.1, 0.1], "valid")
     daily = rng.normal(0.0, 0.001) + rng.uniform(-0.5, 1.0) * hold + 0.02 * noise * (1 + 9 * hold)
-    options = {"maxlags": lags(days)}
-    fit = OLS(daily, add_constant(hold)).fit(cov_type="HAC", cov_kwds=options)
+    options = {"maxlags": lags(days), "use_correction": True}
+    fit = OLS(daily, add_constant(hold)).fit(cov_type="HAC", cov_kwds=options, use_t=True)
     line = regression(daily, hold)
     assert line.beta == pytest.approx(fit.params[1], rel=1e-9)
     assert line.alpha == pytest.approx(fit.params[0], rel=1e-9)
-    assert line.alpha_p == pytest.approx(stats.norm.sf(fit.tvalues[0]), rel=1e-9)
+    assert line.alpha_p == pytest.approx(stats.t.sf(fit.tvalues[0], days - 2), rel=1e-9)
 
 
 def test_a_planted_alpha_on_a_rising_market_is_found():

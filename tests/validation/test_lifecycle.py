@@ -53,7 +53,8 @@ MATURE = {
         ({"beta": -0.201}, "DISCOVERY"),
         ({"beta": 0.9, "alpha_p": 0.049}, "MATURE"),
         ({"beta": 0.9, "alpha_p": None}, "DISCOVERY"),
-        ({"beta": None, "alpha_p": None}, "MATURE"),
+        ({"beta": None, "alpha_p": None}, "DISCOVERY"),
+        ({"beta": None, "alpha_p": 0.01}, "MATURE"),
         ({"fdr_q_value": 0.1}, "DISCOVERY"),
         ({"fdr_q_value": 0.0999}, "MATURE"),
         # MATURE: 101 trades or what the record needs, Sharpe > 1.5, p-values < 0.05, adverse
@@ -89,7 +90,7 @@ def test_nothing_known_is_paper():
     stage, gates = judge({})
     assert stage == "PAPER"
     skipped = {g.name for g in gates if g.passed is None}
-    assert skipped == {"fill_rate", "alpha_p", "fdr_q_value", "adverse_selection_score"}
+    assert skipped == {"fill_rate", "fdr_q_value", "adverse_selection_score"}
     assert all(g.passed is False for g in gates if g.name not in skipped)
 
 

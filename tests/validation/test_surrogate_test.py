@@ -44,7 +44,7 @@ def test_four_at_least_as_good_end_the_drawing():
 
 
 def test_all_drawn_counts_the_candles_themselves():
-    test = sequential_p(2.0, iter([0.0] * 96 + [2.0, 3.0, -np.inf]), 99)
+    test = sequential_p(2.0, iter([0.0] * 96 + [2.0, 3.0, -1.0]), 99)
     assert test.p_value == 3 / 100
     assert len(test.top) == 99
 
@@ -68,6 +68,11 @@ def test_the_sequential_p_keeps_its_size():
     assert abs(share - 4 / 81) < 3 * np.sqrt(0.05 * 0.95 / 4000)
 
 
+def test_a_surrogate_on_which_nothing_trades_says_nothing_against_luck():
+    assert sequential_p(2.0, iter([-np.inf] * 99), 99).p_value == 1.0
+    assert sequential_p(2.0, iter([0.0] * 9 + [-np.inf]), 10).p_value == 2 / 11
+
+
 def test_a_surrogate_is_a_search_on_its_candles():
     search = search_on()
     rng = generator(4, 1, KINDS.index("bar_flipped"), 3)
@@ -83,7 +88,7 @@ def test_surrogates_and_kinds_differ():
     assert len(top) == 8
 
 
-def test_no_admissible_combination_is_the_worst_of_all():
+def test_no_admissible_combination_is_minus_infinity():
     search = search_on(replace(SETTINGS, min_trades=10_000))
     assert search.top("permuted", 0, NUMBA) == -np.inf
 

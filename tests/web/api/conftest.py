@@ -14,7 +14,7 @@ from support.serving import service_over
 
 #: Figures of a configuration that is MATURE.
 GOOD = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150}
-GOOD |= {"p_value": 0.01, "reality_check_p": 0.01, "surrogate_p": 0.01}
+GOOD |= {"p_value": 0.01, "reality_check_p": 0.01, "surrogate_p": 0.01, "beta": 0.0}
 DESCRIPTION = (
     "exchange",
     "pair",
