@@ -30,7 +30,7 @@ def store(
     ) -> str:
         job = repository.jobs.create(**example_job)
         repository.jobs.start(job)
-        p_values = {"p_value": p, "surrogate_p": p} | others
+        p_values = {"p_value": p, "surrogate_p": p, "beta": 0.0} | others
         stage, gates = judge(FIGURES | p_values)
         record = example(
             job,
