@@ -142,42 +142,59 @@ def after_monitoring(
     # Monitoring leaves a stage or moves to one that trades nothing.
     kept = document["risk_allocation"]["current_allocation"]
     size = kept if stage == document["status"] else 0.0
-    return _at_stage(document, stage, size, "pattern_health", health)
+    kelly = document["risk_allocation"]["kelly_fraction"] if size else None
+    return _at_stage(document, stage, (size, kelly), "pattern_health", health)
 
 
 def after_sweep(
-    document: Mapping[str, Any], stage: Stage, size: float, fdr_q_value: float
+    document: Mapping[str, Any],
+    stage: Stage,
+    size: float,
+    out_of_sample: Mapping[str, Any],
+    fdr_q_value: float,
 ) -> dict[str, Any]:
-    """Return a stored document as judging a sweep leaves it: stage, sizes and the q-value."""
-    values = {"fdr_q_value": fdr_q_value}
-    return _at_stage(document, stage, size, "statistical_validation", values)
+    """Return a stored document as judging a sweep leaves it: stage, sizes and the q-value.
+
+    ``out_of_sample`` are the metrics of its row.
+    """
+    sizes, values = (size, _kelly(size, out_of_sample)), {"fdr_q_value": fdr_q_value}
+    return _at_stage(document, stage, sizes, "statistical_validation", values)
 
 
 def after_live_orders(
     document: Mapping[str, Any],
     stage: Stage,
     size: float,
+    out_of_sample: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return a stored document as a report of live orders leaves it: stage, sizes and ``metrics``.
 
     ``metrics`` are fields of `document_models.ExecutionMetrics`; the others stay what they were.
+    ``out_of_sample`` are the metrics of its row.
     """
-    return _at_stage(document, stage, size, "execution_metrics", metrics)
+    sizes = size, _kelly(size, out_of_sample)
+    return _at_stage(document, stage, sizes, "execution_metrics", metrics)
 
 
 def _at_stage(
     document: Mapping[str, Any],
     stage: Stage,
-    size: float,
+    sizes: tuple[float, float | None],
     section: str,
     values: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Move a document to a stage, with the position that it may trade there; change a section.
 
+    ``sizes`` are the size and the Kelly fraction.
     The document of an earlier build gets today's statistics: null is what it did not know.
     """
-    allocation = {"max_position_size": size, "current_allocation": size}
+    size, kelly = sizes
+    allocation = {
+        "max_position_size": size,
+        "current_allocation": size,
+        "kelly_fraction": kelly,
+    }
     tested = _unknown(v3.StatisticalValidation) | _named(
         v3.StatisticalValidation, document["statistical_validation"]
     )
@@ -259,9 +276,7 @@ def _allocation(
     size: float, risk: RiskConfig, metrics: Mapping[str, Any], returns: Float
 ) -> dict[str, Any]:
     return {
-        "kelly_fraction": performance.kelly_fraction(
-            metrics["win_rate"], metrics["avg_win"], metrics["avg_loss"], metrics["sample_size"]
-        ),
+        "kelly_fraction": _kelly(size, metrics),
         "max_position_size": size,
         "current_allocation": size,
         "var_95": performance.value_at_risk(returns),
@@ -270,3 +285,12 @@ def _allocation(
         "direction": risk.direction,
         "max_holding_bars": risk.max_holding_bars,
     }
+
+
+def _kelly(size: float, metrics: Mapping[str, Any]) -> float | None:
+    """Return the Kelly fraction of what has a size, None of what may not be traded."""
+    if size == 0.0:
+        return None
+    return performance.kelly_fraction(
+        metrics["win_rate"], metrics["avg_win"], metrics["avg_loss"], metrics["sample_size"]
+    )

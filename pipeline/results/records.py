@@ -151,9 +151,14 @@ class Configuration:
 
     @property
     def allowed_document(self) -> dict[str, Any]:
-        """Its document with sizes of at most ``position_size``: earlier rules gave more."""
+        """Its document with sizes of at most ``position_size``: earlier rules gave more.
+
+        Where that is 0 there is no Kelly fraction either (configuration rules §2.6).
+        """
         allocation = self.document["risk_allocation"]
         sizes = {name: min(allocation[name], self.position_size) for name in _SIZES}
+        if not any(sizes.values()):
+            sizes["kelly_fraction"] = None
         return self.document | {"risk_allocation": allocation | sizes}
 
 

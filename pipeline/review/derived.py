@@ -132,21 +132,25 @@ def rebuilt_document(
     for number, event in enumerate(events, start=1):
         _, gates = judge_again(configuration, events[:number])
         size = position_size(event.to_stage, gates_from(gates), configuration.synthetic)
-        document = jsonable(_after_event(document, event, size))
+        document = jsonable(_after_event(document, event, size, configuration.out_of_sample))
     return document
 
 
 def _after_event(
-    document: dict[str, Any], event: ConfigurationEvent, size: float
+    document: dict[str, Any],
+    event: ConfigurationEvent,
+    size: float,
+    out_of_sample: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return a document as the event's recorder left it."""
     if event.kind == MONITOR:
         return after_monitoring(document, event.to_stage, *_health(event.figures))
     if event.kind == EXECUTION:
         metrics = execution_metrics(event.figures)
-        return after_live_orders(document, event.to_stage, size, metrics)
+        return after_live_orders(document, event.to_stage, size, out_of_sample, metrics)
     if event.kind == SWEEP:
-        return after_sweep(document, event.to_stage, size, event.figures["fdr_q_value"])
+        q = event.figures["fdr_q_value"]
+        return after_sweep(document, event.to_stage, size, out_of_sample, q)
     return document
 
 

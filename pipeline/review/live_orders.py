@@ -74,7 +74,13 @@ def _judgement(
         stage=stage,
         statistics=configuration.statistics,
         gates=[gate.to_dict() for gate in gates],
-        document=after_live_orders(configuration.document, stage, size, execution_metrics(metrics)),
+        document=after_live_orders(
+            configuration.document,
+            stage,
+            size,
+            configuration.out_of_sample,
+            execution_metrics(metrics),
+        ),
         reason=_reason(metrics, gates, reached, stage),
         figures=dict(metrics),
     )

@@ -115,7 +115,7 @@ def _judgement(
         stage=stage,
         statistics=configuration.statistics | {"fdr_q_value": q},
         gates=[gate.to_dict() for gate in gates],
-        document=after_sweep(configuration.document, stage, size, q),
+        document=after_sweep(configuration.document, stage, size, configuration.out_of_sample, q),
         reason=_reason(q, tests, reached, stage),
         figures={"fdr_q_value": q, "deciding_p": p, "tests": tests},
     )

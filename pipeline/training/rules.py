@@ -26,6 +26,7 @@ CHANGES: dict[int, tuple[str, ...]] = {
         " combinations; it was the single best (validation rules §5.2).",
         "DISCOVERY has size 0 unless too few trades is all that failed; it had a quarter"
         " (validation rules §6.11).",
+        "kelly_fraction is null where the size is 0; it was computed (configuration rules §2.6).",
     ),
 }
 

@@ -4,7 +4,7 @@ import copy
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from importlib.resources import files
@@ -16,7 +16,9 @@ import pytest
 
 from pipeline.results.document import (
     SCHEMA_FILE,
+    after_live_orders,
     after_monitoring,
+    after_sweep,
     as_read,
     build_document,
     new_configuration_id,
@@ -95,13 +97,33 @@ def test_a_restaged_document_changes_in_stage_sizes_and_health_alone(
     changed = after_monitoring(document, "DECAY", signals, 0.35)
     assert changed["status"] == "DECAY"
     assert changed["risk_allocation"]["max_position_size"] == 0.0
-    assert changed["risk_allocation"]["kelly_fraction"] == pytest.approx(0.4)
+    assert changed["risk_allocation"]["kelly_fraction"] is None
     health = changed["pattern_health"]
     assert (health["death_signals"], health["death_signal_count"]) == (signals, 1)
     assert health["performance_degradation"] == 0.35
     same = set(document) - {"status", "risk_allocation", "pattern_health"}
     assert {name: changed[name] for name in same} == {name: document[name] for name in same}
     assert document["status"] == "VALIDATION"
+
+
+def test_the_kelly_fraction_goes_and_comes_back_with_the_size(document: dict[str, Any]) -> None:
+    """What has no size has no bet, whoever took it or gives it."""
+    metrics = inputs()["configuration"].out_of_sample
+
+    def kelly(changed: Mapping[str, Any]) -> float | None:
+        fraction: float | None = changed["risk_allocation"]["kelly_fraction"]
+        return fraction
+
+    paper = build_document(**inputs(lifecycle_stage="PAPER"))
+    assert kelly(paper) is kelly(build_document(**inputs(synthetic=True))) is None
+    assert kelly(after_monitoring(document, "VALIDATION", {}, None)) == pytest.approx(0.4)
+    lowered = after_sweep(document, "DISCOVERY", 0.0, metrics, 0.3)
+    assert kelly(lowered) is None
+    assert kelly(after_sweep(lowered, "VALIDATION", 0.5, metrics, 0.01)) == pytest.approx(0.4)
+    unfilled = after_live_orders(document, "PAPER", 0.0, metrics, {"fill_rate": 0.5})
+    assert kelly(unfilled) is None
+    filled = after_live_orders(unfilled, "VALIDATION", 0.5, metrics, {"fill_rate": 0.9})
+    assert kelly(filled) == pytest.approx(0.4)
 
 
 def test_the_document_of_an_earlier_build_is_restaged_too(document: dict[str, Any]) -> None:
@@ -160,6 +182,7 @@ def test_sizes_of_earlier_rules_are_lowered(document: dict[str, Any]) -> None:
     assert row.allowed_document == document
     unasked = replace(row, gates=[]).allowed_document["risk_allocation"]
     assert (unasked["max_position_size"], unasked["current_allocation"]) == (0.0, 0.0)
+    assert unasked["kelly_fraction"] is None
     assert document["risk_allocation"]["max_position_size"] == 0.5
 
 
