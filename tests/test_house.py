@@ -3,8 +3,8 @@
 The sizes rise with what the program can do, and only then: the exits of every strategy on four
 backends and the comparison of two trees brought 3,600 lines and 80 imports; marking to market, the
 comparison with holding, the pool of a sweep, what a person must be told of a record, and a
-calibration in cells brought 2,900 lines and 82 imports. Those are many small files that read
-figures of others: the imports a file rose with them, by 0.13.
+calibration in cells brought 3,100 lines and 87 imports. Those are many small files that read
+figures of others: the imports a file rose with them, by 0.14.
 """
 
 import pytest
@@ -26,10 +26,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.59
-    assert house.edges <= 1_180
+    assert house.edges_a_file <= 4.60
+    assert house.edges <= 1_185
     assert house.import_share <= 0.126
 
 
 def test_lines(house):
-    assert house.lines <= 36_600
+    assert house.lines <= 36_700
