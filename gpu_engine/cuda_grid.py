@@ -15,13 +15,7 @@ from gpu_engine.cuda_market import FIELDS, CudaMarket
 from gpu_engine.device import WARP
 from gpu_engine.grid import Grid
 from gpu_engine.records import Float, Window
-from gpu_engine.scoring import (
-    LEAST_POWER,
-    MAY_BE_UNDEFINED,
-    POWERS,
-    SIGNIFICANT_DIGITS,
-    ScoreRule,
-)
+from gpu_engine.scoring import LEAST_POWER, MAY_BE_UNDEFINED, POWERS, SIGNIFICANT_DIGITS, ScoreRule
 
 #: Most units of a grid: combinations that differ in more than their exit setting.
 MAX_UNITS = (1 << 32) - 1

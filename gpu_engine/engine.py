@@ -15,16 +15,7 @@ from numpy.typing import NDArray
 from gpu_engine import backend as backends
 from gpu_engine.book import build_book
 from gpu_engine.exits import ExitSettings
-from gpu_engine.records import (
-    METRICS,
-    Batch,
-    Candles,
-    Costs,
-    Float,
-    RiskLimits,
-    Tables,
-    Window,
-)
+from gpu_engine.records import METRICS, Batch, Candles, Costs, Float, RiskLimits, Tables, Window
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,9 +39,8 @@ def marked_returns(
         One return for each UTC day of the window; their product is that of the closed trades. Never
         NaN.
     """
-    first, last = (int(candles.day[bar]) for bar in (window.start, window.end - 1))
-    days = np.arange(first, last + 1)
-    bar = window.start - 1 + np.searchsorted(candles.day[window.start : window.end], days, "right")
+    days = candles.day[window.start : window.end]
+    bar = window.start - 1 + np.searchsorted(days, candles.calendar(window), "right")
     closed = np.searchsorted(trades["exit_bar"], bar, "right")
     equity = np.concatenate(([1.0], np.cumprod(1.0 + position_fraction * trades["ret"])))[closed]
     entered = np.searchsorted(trades["entry_bar"], bar, "right")

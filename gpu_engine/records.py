@@ -127,6 +127,11 @@ class Candles:
         """Count the UTC calendar days from the first bar of a window to its last: D."""
         return int(self.day[window.end - 1] - self.day[window.start]) + 1
 
+    def calendar(self, window: Window) -> Int32:
+        """Every UTC calendar day of a window, days since the epoch, int32 of shape (D,)."""
+        first = self.day[window.start]
+        return np.arange(first, first + self.days_of(window), dtype=np.int32)
+
 
 @dataclass(frozen=True, eq=False)
 class EventTable:

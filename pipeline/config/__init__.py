@@ -48,6 +48,7 @@ from pipeline.config.search import (
 )
 from pipeline.config.section import Section, meanings
 from pipeline.config.validation import (
+    SURROGATES,
     LuckTests,
     Rolling,
     TrainTestSplit,

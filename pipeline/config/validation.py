@@ -9,6 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.config.catalogue import read
 from pipeline.config.section import Days, Section
 
+#: Surrogates of each kind where nothing else is asked for (validation rules §5.6).
+SURROGATES = 99
+
 
 class LuckTests(Section):
     """How much of the evidence against luck is gathered (validation rules §3 to §5).
@@ -26,6 +29,11 @@ class LuckTests(Section):
         description="searches of candles without an edge, of each kind, at most; null: 99"
     )
     memory_gb: float = Field(gt=0, description="for daily returns that are held at a time")
+
+    @property
+    def most_surrogates(self) -> int:
+        """Searches of candles without an edge, of each kind, at most."""
+        return SURROGATES if self.surrogate_count is None else self.surrogate_count
 
 
 class MovingWindows(LuckTests):

@@ -20,7 +20,7 @@ from pipeline.search import SCORES_PER_PASS, SURFACE_METRICS, Space
 from pipeline.search.backends import named_backend, workers
 from pipeline.search.split import FEW
 from pipeline.validation.luck import COPIES, MOST_HELD
-from pipeline.validation.surrogates import COUNT, KINDS
+from pipeline.validation.surrogates import KINDS
 from pipeline.validation.windows import Days, final_window, splits
 
 #: Bytes of a candle, and how often a run holds it: as read, made regular, its indicators.
@@ -145,7 +145,7 @@ class Work:
 
     def surrogate_seconds(self, speed: Speed) -> float:
         """Seconds of all surrogates of both kinds: of a market where none ends the drawing."""
-        count = len(KINDS) * (self.config.validation.surrogate_count or COUNT)
+        count = len(KINDS) * self.config.validation.most_surrogates
         tables = self._candidates if self.continuous else self._tables
         each = self._candidates * self.history.days * speed.search
         return count * (each + tables * self.history.bars * speed.table)

@@ -18,8 +18,7 @@ from pipeline.search.backends import chosen_backend
 from pipeline.search.loop import SearchSettings, search
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.provenance import peak_memory
-from pipeline.validation.out_of_sample import LEAST_TRADES_NEEDED, LONG_CANDLE_MS
-from pipeline.validation.stages import MOST_TRADES_NEEDED, Gate, judge
+from pipeline.validation.stages import MOST_TRADES_NEEDED, Gate, judge, least_trades_needed
 from pipeline.validation.windows import whole_days
 from pipeline.validation.wording import plural
 
@@ -196,7 +195,7 @@ def power_note(traded: TradeFrequency, test_days: float, all_test_days: float, s
         return "no combination sampled trades often enough to win a search (min_trades)"
     window, total = round(traded.typical * test_days), round(traded.typical * all_test_days)
     busy = round(traded.busy * all_test_days)
-    needed = MOST_TRADES_NEEDED if step_ms < LONG_CANDLE_MS else LEAST_TRADES_NEEDED
+    needed = least_trades_needed(step_ms)
     clauses = list(_clauses(total, busy, needed)) or ["enough for every stage"]
     if needed <= busy < MOST_TRADES_NEEDED:
         clauses.append(f"MATURE may ask for up to {MOST_TRADES_NEEDED}, as the record needs")

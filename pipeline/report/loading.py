@@ -20,13 +20,7 @@ from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
-from pipeline.results.records import (
-    Configuration,
-    ConfigurationEvent,
-    Job,
-    Sweep,
-    SweepMarket,
-)
+from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
 from pipeline.review.explanation import Explanation, explain
 from pipeline.review.stored import (
     Data,

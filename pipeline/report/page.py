@@ -23,7 +23,7 @@ from pipeline.results.artifacts import ArtifactSet, NullDistribution
 from pipeline.results.records import Configuration, Sweep
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
-from pipeline.validation.record_tables import RecordTable, record_tables, statistic_rows
+from pipeline.validation.record_tables import RecordTable, record_tables, settings, statistic_rows
 from pipeline.validation.stages import STAGES
 
 #: Fields of a quality report that are milliseconds since the epoch.
@@ -119,13 +119,15 @@ def title(report: ReportData) -> str:
 
 
 def _tables_of(configuration: Configuration) -> list[RecordTable]:
-    """Return the tables of a row's figures."""
+    """Return the tables of a row's figures, without that of its parameters."""
     return record_tables(
-        configuration.in_sample,
-        configuration.out_of_sample,
-        configuration.statistics,
-        configuration.parameters,
+        configuration.in_sample, configuration.out_of_sample, configuration.statistics, None
     )
+
+
+def _choices_of(configuration: Configuration) -> RecordTable:
+    """Return the table of a row's parameters."""
+    return settings(configuration.parameters, configuration.statistics)
 
 
 def head(report: ReportData) -> Markup:
@@ -226,6 +228,7 @@ TEMPLATES.globals.update(
     setting=wording.setting,
     side=side,
     statistic_rows=statistic_rows,
+    choices_of=_choices_of,
     tables_of=_tables_of,
     trade_time=trade_time,
     without_winner=_without_winner,

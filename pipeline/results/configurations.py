@@ -24,7 +24,7 @@ from pipeline.results.records import (
     SweepMember,
     from_row,
 )
-from pipeline.validation.stages import STAGES, Stage, deciding_p
+from pipeline.validation.stages import SIZE_RULES, STAGES, Stage, deciding_p
 
 SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
 
@@ -35,10 +35,6 @@ Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 #: Judges a configuration with its events, oldest first.
 Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement]
-
-#: Version of the rules of sizes (validation rules §6.11). It is in the tag of what is active: a
-#: trader that polls must hear of sizes that a new version changed.
-SIZE_RULES = "3"
 
 #: Ids in one query: SQLite takes 32,766 parameters, and a sweep may have more markets.
 BATCH = 1_000

@@ -155,8 +155,8 @@ class Configuration:
 
         Where that is 0 there is no Kelly fraction either (configuration rules §2.6).
         """
-        allocation = self.document["risk_allocation"]
-        sizes = {name: min(allocation[name], self.position_size) for name in _SIZES}
+        allocation, allowed = self.document["risk_allocation"], self.position_size
+        sizes = {name: min(allocation[name], allowed) for name in _SIZES}
         if not any(sizes.values()):
             sizes["kelly_fraction"] = None
         return self.document | {"risk_allocation": allocation | sizes}

@@ -21,20 +21,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.results import ownership
 from pipeline.results.jobs import new_job
-from pipeline.results.models import (
-    SweepMarketRow,
-    SweepRow,
-    TrainedConfiguration,
-    TrainingJob,
-)
-from pipeline.results.records import (
-    MarketStatus,
-    Status,
-    Sweep,
-    SweepMarket,
-    from_row,
-    utc_now,
-)
+from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
+from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, from_row, utc_now
 from pipeline.validation.pooling import PooledVerdict
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.

@@ -6,12 +6,9 @@ from typing import Any
 
 from pipeline.results.records import Configuration
 from pipeline.training.rules import changes_since
-from pipeline.validation.stages import REQUIREMENTS, RIDES_MARKET
+from pipeline.validation.stages import LEVEL, rides_market
 from pipeline.validation.surrogates import ENOUGH
 from pipeline.validation.wording import number, percent, plural, share
-
-#: Below this the reality check speaks against luck (validation rules §6).
-_SMALL = next(r.threshold for r in REQUIREMENTS if r.name == "reality_check_p")
 
 #: What each kind of surrogates keeps of the candles, and what it loses (validation rules §5.3).
 _NULLS = {
@@ -71,7 +68,7 @@ def _whole_search(statistics: Mapping[str, Any]) -> str:
         )
     meaning = (
         "a share so small says that something is there, not that it is this configuration"
-        if p < _SMALL
+        if p < LEVEL
         else "with a share so large luck is enough to explain the best"
     )
     return (
@@ -88,7 +85,7 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
     """
     p, reality = statistics.get("surrogate_p"), statistics.get("reality_check_p")
     if p is None:
-        convinced = reality is not None and reality < _SMALL
+        convinced = reality is not None and reality < LEVEL
         against = "only the reality check speaks" if convinced else "nothing here speaks"
         return (
             "The search was not repeated on candles without an edge, which is done where every"
@@ -98,8 +95,8 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
     of = ", ".join(f"{count:,} {kind}" for kind, count in drawn.items())
     nulls = "".join(f" {_NULLS[kind]}" for kind in drawn if kind in _NULLS)
     # Where the first kind decided against it the other was not drawn either.
-    rides = abs(statistics.get("beta") or 0.0) > RIDES_MARKET
-    if set(drawn) == {"permuted"} and (rides or p < _SMALL):
+    rides = rides_market(statistics.get("beta"))
+    if set(drawn) == {"permuted"} and (rides or p < LEVEL):
         nulls += (
             " Candles without the drift were left out: what trades one side or rides the market"
             " would beat them by the drift alone."
@@ -111,7 +108,7 @@ def _surrogates(statistics: Mapping[str, Any]) -> str:
         )
     stopped = [n for n in drawn.values() if math.isclose(p, ENOUGH / n)]
     often = (
-        f"in {ENOUGH} of {stopped[0]:,}, where the drawing stops because p < {_SMALL:g} is out of"
+        f"in {ENOUGH} of {stopped[0]:,}, where the drawing stops because p < {LEVEL:g} is out of"
         " reach"
         if stopped
         else f"in at most {share(p)} of all cases"

@@ -12,13 +12,7 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pipeline.config.search import PLATEAU_LIMIT
-from pipeline.results.records import (
-    EXECUTION,
-    MONITOR,
-    Configuration,
-    ConfigurationEvent,
-    ceiling,
-)
+from pipeline.results.records import EXECUTION, MONITOR, Configuration, ConfigurationEvent, ceiling
 from pipeline.review.caveats import caveats
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.stages import Gate, Stage, gates_from

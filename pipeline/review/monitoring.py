@@ -94,7 +94,7 @@ def evaluate_new_days(
     point = evaluator.space.point(configuration.parameters)
     trades = evaluator.trades(point, window)
     discovery = Period(record.out_of_sample.returns, fraction * record.trades["ret"])
-    new = Period(evaluator.marked_returns(point, window), fraction * trades["ret"])
+    new = Period(evaluator.marked_returns(trades, window), fraction * trades["ret"])
     return MonitoringResult(
         first_day=int(used.day[window.start]),
         last_day=int(used.day[window.end - 1]),

@@ -6,21 +6,14 @@ daily return, every metric, and the test against luck that follows from them. Wh
 besides must follow from these figures (`pipeline.review.derived`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpu_engine import (
-    TRADE,
-    Candles,
-    Float,
-    Window,
-    marked_metrics,
-)
+from gpu_engine import Candles, Float, Window, marked_metrics
 from pipeline.config import SimulationConfig, StoredConfig
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.database import Repository
@@ -35,12 +28,7 @@ from pipeline.review.comparison import (
     compare_trade_lists,
 )
 from pipeline.review.decisions import repeat_training, review_sweeps
-from pipeline.review.derived import (
-    RowContext,
-    judge_again,
-    rebuilt_document,
-    row_columns,
-)
+from pipeline.review.derived import RowContext, judge_again, rebuilt_document, row_columns
 from pipeline.review.stored import (
     evaluator_of,
     load_again,
@@ -49,10 +37,12 @@ from pipeline.review.stored import (
     simulation_config,
     utc_date,
 )
+from pipeline.search import Evaluator
 from pipeline.training.provenance import engine_hash
 from pipeline.training.rules import changes_since
 from pipeline.training.run import Reporter
 from pipeline.validation.holding import hold_returns
+from pipeline.validation.walk_forward import TestDays, stitch
 
 _DAY0 = np.datetime64(0, "D")
 
@@ -84,16 +74,6 @@ class Receipt:
     def to_dict(self) -> dict[str, Any]:
         """Return the receipt as plain values."""
         return asdict(self) | {"agrees": self.agrees, "first_difference": self.first_difference}
-
-
-@dataclass(frozen=True, eq=False)
-class Resimulation:
-    """The out-of-sample series once more: day, marked and closed return, and trades."""
-
-    day: NDArray[np.int32]
-    daily: Float
-    closed: Float
-    trades: NDArray[Any]
 
 
 def verify_configuration(
@@ -209,9 +189,10 @@ def _figures(
     evaluator = evaluator_of(config, candles, configuration.parameters)
     point = evaluator.space.point(configuration.parameters)
     window = _days(candles, *record.in_sample.day[[0, -1]].tolist())
-    daily = DailySeries(_calendar(candles, window), evaluator.marked_returns(point, window))
+    trades = evaluator.trades(point, window)
+    daily = DailySeries(candles.calendar(window), evaluator.marked_returns(trades, window))
     yield compare_series("daily returns, in sample", record.in_sample, daily)
-    metrics = marked_metrics(fraction * evaluator.trades(point, window)["ret"], daily.returns)
+    metrics = marked_metrics(fraction * trades["ret"], daily.returns)
     yield compare_metric_sets("metrics, in sample", [("", configuration.in_sample, metrics)])
     yield compare_sharpe_test(configuration.statistics, again.daily)
 
@@ -233,24 +214,18 @@ def _derived(
     )
 
 
-def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> Resimulation:
-    """Trade every window's winner on its test days; days without a winner are zero."""
-    day, daily, closed, trades = [], [], [], [np.zeros(0, TRADE)]
-    for stored in record.windows:
-        window = _named_days(candles, stored["test"])
-        day.append(_calendar(candles, window))
-        if stored["parameters"] is None:
-            daily.append(np.zeros(len(day[-1])))
-            closed.append(daily[-1])
-            continue
-        evaluator = evaluator_of(config, candles, stored["parameters"])
-        point = evaluator.space.point(stored["parameters"])
-        daily.append(evaluator.marked_returns(point, window))
-        closed.append(evaluator.daily_returns(point, window))
-        trades.append(evaluator.trades(point, window))
-    return Resimulation(
-        np.concatenate(day), np.concatenate(daily), np.concatenate(closed), np.concatenate(trades)
-    )
+def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> TestDays:
+    """Trade every window's winner on its test days again; days without a winner are zero."""
+
+    def parts() -> Iterator[tuple[Window, tuple[Evaluator, Float] | None]]:
+        for stored in record.windows:
+            winner, parameters = None, stored["parameters"]
+            if parameters is not None:
+                evaluator = evaluator_of(config, candles, parameters)
+                winner = evaluator, evaluator.space.point(parameters)
+            yield _named_days(candles, stored["test"]), winner
+
+    return stitch(candles, parts())
 
 
 def _of_windows(
@@ -279,8 +254,3 @@ def _days(candles: Candles, first: int, last: int) -> Window:
         raise ValueError(f"days {utc_date(first)} to {utc_date(last)} are not in the candles")
     start, end = np.searchsorted(candles.day, [first, last + 1])
     return Window(int(start), int(end))
-
-
-def _calendar(candles: Candles, window: Window) -> NDArray[np.int32]:
-    first, last = int(candles.day[window.start]), int(candles.day[window.end - 1])
-    return np.arange(first, last + 1, dtype=np.int32)

@@ -7,7 +7,7 @@ from pipeline.search.grid import (
     Scores,
     Summaries,
     Surface,
-    score_grid,
+    in_place,
     surface_of,
 )
 from pipeline.search.space import Dimension, Space, make_space, single_point

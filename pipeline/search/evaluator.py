@@ -130,9 +130,9 @@ class Evaluator:
         daily: Float = self.daily_of(point[None], window)[0]
         return daily
 
-    def marked_returns(self, point: Float, window: Window) -> Float:
-        """Daily equity returns of one point, marked to market, float64 of shape (D,)."""
-        trades, fraction = self.trades(point, window), self.risk.position_fraction
+    def marked_returns(self, trades: NDArray[Any], window: Window) -> Float:
+        """Daily equity returns of one point's trades, marked to market, float64 of shape (D,)."""
+        fraction = self.risk.position_fraction
         return marked_returns(self.candles, trades, window, self.costs, fraction)
 
     def daily_of(self, points: Float, window: Window) -> Float:

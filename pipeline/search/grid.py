@@ -44,10 +44,15 @@ class Scores:
 
     def join(self, grid: Grid, parts: Iterable[tuple[range, Float]]) -> Float:
         """Put every part in its place."""
-        result = np.empty((len(self.windows), grid.size))
-        for part, scores in parts:
-            result[:, part.start : part.stop] = scores
-        return result
+        return in_place(len(self.windows), grid, parts)
+
+
+def in_place(rows: int, grid: Grid, parts: Iterable[tuple[range, Float]]) -> Float:
+    """Put parts of shape (rows, n) in their places over a whole grid, (rows, size)."""
+    result = np.empty((rows, grid.size))
+    for part, values in parts:
+        result[:, part.start : part.stop] = values
+    return result
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import DEFAULT_HISTORY_DAYS, CcxtData, SyntheticData, TrainConfig, validate
+from pipeline.config import (
+    DEFAULT_HISTORY_DAYS,
+    SURROGATES,
+    CcxtData,
+    SyntheticData,
+    TrainConfig,
+    validate,
+)
 from pipeline.errors import UserError
 from pipeline.results.ownership import cause_of_death
 from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
 from pipeline.training import job
 from pipeline.training.provenance import WHEREABOUTS, config_hash, engine_hash, fingerprint
-from pipeline.validation.surrogates import COUNT
 
 #: Surrogates of each kind that a sweep asks for at most: of 100 markets and more the smallest q of
 #: one alone is no longer below 0.1.
@@ -58,12 +64,12 @@ def surrogate_count(markets: int) -> int:
 
     The smallest p-value is then 1 / (20 · markets), and its q at most 0.05 if it is the only one.
     """
-    return min(MOST_SURROGATES, max(COUNT, 20 * markets - 1))
+    return min(MOST_SURROGATES, max(SURROGATES, 20 * markets - 1))
 
 
 def _with_surrogates(config: TrainConfig, count: int) -> TrainConfig:
     """Give a configuration the count of its sweep; what it says itself, and the default, stay."""
-    if config.validation.surrogate_count is not None or count == COUNT:
+    if config.validation.surrogate_count is not None or count == SURROGATES:
         return config
     validation = config.validation.model_copy(update={"surrogate_count": count})
     return config.model_copy(update={"validation": validation})

@@ -8,13 +8,12 @@ from typing import Any
 
 from pipeline.cli.command import Outcome
 from pipeline.cli.console import Console, Note
-from pipeline.config import TrainConfig, load
+from pipeline.config import SURROGATES, TrainConfig, load
 from pipeline.results.database import open_database
 from pipeline.sweeps.judging import Q_LIMIT, judge_together, pool
 from pipeline.sweeps.manifest import surrogate_count
 from pipeline.sweeps.table import MarketRow, show
 from pipeline.validation.pooling import PooledVerdict
-from pipeline.validation.surrogates import COUNT
 
 
 def finish(jobs: Sequence[Outcome]) -> None:
@@ -42,9 +41,9 @@ def finish(jobs: Sequence[Outcome]) -> None:
     show(console, market_rows, pooled)
     tested = sum(row.stage is not None for row in market_rows)
     counted = any("surrogate_count" in word for job in jobs for word in job.overrides)
-    if tested / (COUNT + 1) >= Q_LIMIT and not counted:
+    if tested / (SURROGATES + 1) >= Q_LIMIT and not counted:
         console.note(
-            f"A single market among {tested} cannot reach a q below {Q_LIMIT:g} with {COUNT}"
+            f"A single market among {tested} cannot reach a q below {Q_LIMIT:g} with {SURROGATES}"
             f" surrogates: give validation.surrogate_count={surrogate_count(tested)}. scripts/sweep"
             " does it by itself."
         )

@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.probe import measure_speed
 from pipeline.executors.share import cores
-from pipeline.validation.surrogates import COUNT, KINDS
+from pipeline.validation.surrogates import KINDS
 from pipeline.validation.wording import duration, plural
 
 #: Rows of a market in the database (its job, its configuration, its place in the sweep), and their
@@ -46,7 +46,7 @@ def plan(
     if estimates:
         _print_markets(console, estimates)
         _print_totals(console, list(estimates.values()), slots, at_once or slots)
-        count = first.validation.surrogate_count or COUNT
+        count = first.validation.most_surrogates
         longest = max(e.surrogate_seconds for e in estimates.values())
         console.print(
             "Not counted: a market that passes every other gate of VALIDATION, the trades aside,"

@@ -21,13 +21,7 @@ from pipeline.training.provenance import provenance
 from pipeline.training.setup import set_up
 from pipeline.validation import out_of_sample
 from pipeline.validation.luck import Evidence, LuckPlan, gather
-from pipeline.validation.stages import (
-    Gate,
-    Stage,
-    awaits_reality_check,
-    awaits_surrogates,
-    judge,
-)
+from pipeline.validation.stages import Gate, Stage, awaits_reality_check, awaits_surrogates, judge
 from pipeline.validation.surrogates import kinds_for
 from pipeline.validation.walk_forward import Validation, check_against_reference, validate
 from pipeline.validation.windows import final_window, splits, whole_days
@@ -118,21 +112,21 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     with _timed(timings, "surface"):
         surface = in_sample = in_sample_daily = None
         if point is not None:
-            in_sample_daily = evaluator.marked_returns(point, final)
-            returns = fraction * evaluator.trades(point, final)["ret"]
-            in_sample = marked_metrics(returns, in_sample_daily)
+            trades = evaluator.trades(point, final)
+            in_sample_daily = evaluator.marked_returns(trades, final)
+            in_sample = marked_metrics(fraction * trades["ret"], in_sample_daily)
         if point is not None and settings.method == "grid" and space.size <= PLATEAU_LIMIT:
             surface = surface_of(evaluator, final, settings.rule)
 
     statistics = out_of_sample.statistics(validation, evaluator, settings.seed)
+    figures = out_of_sample.judged_figures(validation) | statistics
     with _timed(timings, "luck"):
-        figures = out_of_sample.judged_figures(validation) | statistics
         full = tests.evidence == "full" or awaits_reality_check(figures)
         kinds = kinds_for(evaluator.risk.direction, statistics.get("beta"))
         luck = LuckPlan(full, kinds if awaits_surrogates(figures) else ())
         evidence = gather(evaluator, days, settings, searches, tests, luck, threads, progress)
     statistics |= evidence.statistics
-    stage, gates = judge(out_of_sample.judged_figures(validation) | statistics)
+    stage, gates = judge(figures | evidence.statistics)
     return TrainingResult(
         config=config,
         market=market,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
 from pipeline.results.artifacts import (
@@ -163,7 +162,7 @@ def artifacts_of(trained: TrainingResult) -> ArtifactSet:
     if trained.surface is not None:
         scores = ScoreSurface(trained.axes, trained.surface)
     return ArtifactSet(
-        in_sample=DailySeries(_days(candles, validation.final.window), trained.in_sample_daily),
+        in_sample=DailySeries(candles.calendar(validation.final.window), trained.in_sample_daily),
         out_of_sample=DailySeries(
             validation.day,
             validation.daily,
@@ -201,13 +200,7 @@ def _null(evidence: Evidence) -> NullDistribution | None:
     )
 
 
-def _days(candles: Candles, window: Window) -> NDArray[np.int32]:
-    """Every UTC day of a window, days since the epoch."""
-    first, last = int(candles.day[window.start]), int(candles.day[window.end - 1])
-    return np.arange(first, last + 1, dtype=np.int32)
-
-
 def _dates(candles: Candles, window: Window) -> list[str]:
     """First and last UTC day of a window, ISO 8601."""
-    days = _days(candles, window)
+    days = candles.calendar(window)
     return [str(np.datetime64(int(day), "D")) for day in (days[0], days[-1])]

@@ -11,15 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
-from gpu_engine import (
-    DAYS_PER_YEAR,
-    NO_DEVIATION,
-    Candles,
-    Float,
-    Int32,
-    deviation_of,
-    metrics_of,
-)
+from gpu_engine import DAYS_PER_YEAR, NO_DEVIATION, Candles, Float, Int32, deviation_of, metrics_of
 
 
 class Regression(NamedTuple):

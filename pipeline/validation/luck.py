@@ -13,22 +13,11 @@ from pipeline.config import PLATEAU_LIMIT, LuckTests
 from pipeline.search import Evaluator
 from pipeline.search.backends import workers
 from pipeline.search.loop import SearchSettings
-from pipeline.validation.bootstrap import (
-    REALITY_CHECK,
-    generator,
-    mean_block,
-    stationary_indices,
-)
+from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block, stationary_indices
 from pipeline.validation.overfitting import BlockSums
 from pipeline.validation.reality_check import MaxSharpe, RealityCheck
 from pipeline.validation.statistics import deflated_sharpe_ratio, implied_trials, moments
-from pipeline.validation.surrogates import (
-    COUNT,
-    Kind,
-    SurrogateSearch,
-    SurrogateTest,
-    against_surrogates,
-)
+from pipeline.validation.surrogates import Kind, SurrogateSearch, SurrogateTest, against_surrogates
 from pipeline.validation.whole_history import WholeHistory, search_whole_history
 from pipeline.validation.windows import Days
 
@@ -200,7 +189,7 @@ def _with_surrogates(
     progress: Progress,
 ) -> Evidence:
     """Add the test on surrogate candles: the larger p decides (validation rules §5.6)."""
-    count = luck.surrogate_count or COUNT
+    count = luck.most_surrogates
     with progress("surrogates", len(kinds) * count) as advance:
         tests = against_surrogates(
             search, top, count, backend, workers(backend.name, threads), advance, kinds

@@ -13,7 +13,7 @@ from pipeline.search.space import Dimension
 from pipeline.validation import breakdown
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
 from pipeline.validation.holding import holding_figures
-from pipeline.validation.stages import MOST_TRADES_NEEDED
+from pipeline.validation.stages import LEVEL, MOST_TRADES_NEEDED, least_trades_needed
 from pipeline.validation.statistics import (
     minimum_track_record_length,
     moments,
@@ -21,10 +21,6 @@ from pipeline.validation.statistics import (
     sharpe_test,
 )
 from pipeline.validation.walk_forward import Validation
-
-#: Candles from this length on cannot give 101 trades in a year: the record's own length counts, at
-#: the level of a test, and at least so many trades.
-LONG_CANDLE_MS, LEVEL, LEAST_TRADES_NEEDED = 900_000, 0.05, 50
 
 #: Figures by closed trades that stand beside those of the marked series.
 CLOSED = ("net_profit", "sharpe_ratio", "max_drawdown")
@@ -49,7 +45,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
     return {
         "p_value": test.p_value,
         "z_score": test.z_score,
-        "trades_needed": trades_needed(validation.trades["ret"], evaluator.candles.step_ms),
+        "trades_needed": trades_needed(trades["ret"], candles.step_ms),
         "closed": {n: float(validation.closed_metrics[n]) for n in CLOSED},
         "sharpe_interval": sharpe_interval(daily),
         **holding_figures(candles, day, daily, fraction),
@@ -77,13 +73,11 @@ def trades_needed(returns: Float, step_ms: int) -> int:
     step_ms : int
         Length of a candle.
     """
-    if step_ms < LONG_CANDLE_MS:
-        return MOST_TRADES_NEEDED
     own = moments(returns)
     length = minimum_track_record_length(own.sharpe, own.skew, own.kurtosis, 0.0, LEVEL)
     if not length <= MOST_TRADES_NEEDED:  # NaN and infinity too
         return MOST_TRADES_NEEDED
-    return max(LEAST_TRADES_NEEDED, math.ceil(length))
+    return max(least_trades_needed(step_ms), math.ceil(length))
 
 
 def walk_forward_efficiency(validation: Validation) -> float | None:

@@ -13,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu_engine import DAYS_PER_YEAR, Float, Int32, metrics_of
+from pipeline.validation.stages import LEVEL
 from pipeline.validation.statistics import moments, sharpe_interval, sharpe_test
 from pipeline.validation.wording import defined, marked, number, plural, share
 
 #: Days that two markets must share before their correlation counts.
 COMMON_DAYS = 30
-#: A p-value below it says that the markets together beat luck.
-LEVEL = 0.05
 
 
 class MarketSeries(NamedTuple):

@@ -52,7 +52,7 @@ def record_tables(
         years(statistics),
         costs(out_of_sample, statistics),
         sides(statistics),
-        choices(parameters or {}, statistics),
+        settings(parameters or {}, statistics),
     )
     return [table for table in tables if table.rows]
 
@@ -131,7 +131,7 @@ def sides(statistics: Figures) -> RecordTable:
     return RecordTable("Longs and shorts out of sample, by closed trades", columns, rows)
 
 
-def choices(parameters: Figures, statistics: Figures) -> RecordTable:
+def settings(parameters: Figures, statistics: Figures) -> RecordTable:
     """Say of each stored value how many windows chose it too, and whether its range ends there."""
     made = statistics.get("parameter_choices") or {}
     rows = [

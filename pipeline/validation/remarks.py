@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pipeline.validation.stages import RIDES_MARKET
+from pipeline.validation.stages import LEVEL, rides_market
 from pipeline.validation.wording import number, percent, plural, setting, share
 
 Figures = Mapping[str, Any]
 
 #: Trades in sample below which a choice rests on little (as validation rules §6.3 out of sample).
 _FEW = 30
-#: A p-value below it says something, so what raises it must be said first.
-_LEVEL = 0.05
 #: Share of a drawdown by which closed trades may differ from it without a word.
 _MATERIAL = 0.1
 
@@ -65,9 +63,9 @@ def facts(record: Record) -> Iterator[str]:
 
 
 def _convinces(record: Record) -> bool:
-    """Whether p of the record is small enough to be taken for an edge."""
+    """Whether p is small enough to be taken for an edge: what raises it must then be said first."""
     p = record.statistics.get("p_value")
-    return p is not None and p < _LEVEL
+    return p is not None and p < LEVEL
 
 
 def _shorts(record: Record) -> Iterator[str]:
@@ -166,7 +164,7 @@ def _holding(record: Record) -> Iterator[str]:
     beta, alpha, p = (statistics.get(name) for name in ("beta", "alpha", "alpha_p"))
     if beta is None or alpha is None:
         return
-    rides = "it rides the market" if abs(beta) > RIDES_MARKET else "it goes its own way"
+    rides = "it rides the market" if rides_market(beta) else "it goes its own way"
     tested = "" if p is None else f" (p = {number(p)})"
     yield (
         f"Beta is {number(beta)}: {rides}. What holding does not explain, alpha, is"

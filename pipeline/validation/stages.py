@@ -20,6 +20,12 @@ _SIZES: dict[Stage, float] = {
     "VALIDATION": 0.5,
     "MATURE": 1.0,
 }
+#: Version of the rules of sizes. It is in the tag of what is active: a trader that polls must hear
+#: of sizes that a new version changed.
+SIZE_RULES = "3"
+
+#: Level of every test that decides a stage.
+LEVEL = 0.05
 
 #: Size of beta above which a series rides the market, up or down: it must show alpha beside it
 #: (validation rules §6).
@@ -69,6 +75,11 @@ class Gate:
         return asdict(self)
 
 
+def least_trades_needed(step_ms: int) -> int:
+    """Return the least that MATURE may ask for; from 15m on a year cannot give 101 trades."""
+    return MOST_TRADES_NEEDED if step_ms < 15 * 60_000 else 50
+
+
 def gates_from(stored: Iterable[Mapping[str, Any]]) -> list[Gate]:
     """Return gates of their plain values, as a row holds them."""
     return [Gate(**values) for values in stored]
@@ -81,13 +92,13 @@ REQUIREMENTS = (
     Requirement("PAPER", "sharpe_ratio", ">=", 0.5),
     Requirement("PAPER", "fill_rate", ">=", 0.7, optional=True),
     Requirement("DISCOVERY", "sample_size", ">=", 30),
-    Requirement("DISCOVERY", "alpha_p", "<", 0.05, where=("beta", RIDES_MARKET)),
-    Requirement("DISCOVERY", "surrogate_p", "<", 0.05),
+    Requirement("DISCOVERY", "alpha_p", "<", LEVEL, where=("beta", RIDES_MARKET)),
+    Requirement("DISCOVERY", "surrogate_p", "<", LEVEL),
     Requirement("DISCOVERY", "fdr_q_value", "<", 0.1, optional=True),
     Requirement("MATURE", "sample_size", ">=", MOST_TRADES_NEEDED, relaxed_by="trades_needed"),
     Requirement("MATURE", "sharpe_ratio", ">", 1.5),
-    Requirement("MATURE", "p_value", "<", 0.05),
-    Requirement("MATURE", "reality_check_p", "<", 0.05),
+    Requirement("MATURE", "p_value", "<", LEVEL),
+    Requirement("MATURE", "reality_check_p", "<", LEVEL),
     Requirement("MATURE", "adverse_selection_score", "<", 0.3, optional=True),
 )
 
@@ -124,6 +135,11 @@ def position_size(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> float
         failed = {gate.name for gate in judged if gate.passed is False and gate.stage == stage}
         return _SIZES[stage] if failed <= {"sample_size"} else 0.0
     return _SIZES[stage]
+
+
+def rides_market(beta: float | None) -> bool:
+    """Whether a series is known to ride the market, up or down."""
+    return beta is not None and abs(beta) > RIDES_MARKET
 
 
 def awaits_surrogates(figures: Mapping[str, float | None]) -> bool:

@@ -37,7 +37,7 @@ from pipeline.market_data.rearranged import SURROGATES as MAKERS
 from pipeline.search import Evaluator, Space
 from pipeline.search.loop import SearchSettings
 from pipeline.validation.bootstrap import SURROGATES, generator
-from pipeline.validation.stages import RIDES_MARKET
+from pipeline.validation.stages import LEVEL, rides_market
 from pipeline.validation.whole_history import search_whole_history
 from pipeline.validation.windows import whole_days
 
@@ -46,10 +46,6 @@ Kind = Literal["permuted", "bar_flipped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Surrogates at least as good as the real candles that end the drawing: p < 0.05 is out of reach.
 ENOUGH = 4
-#: A p-value from here on decides against the search.
-LEVEL = 0.05
-#: Surrogates of each kind where nothing else is asked for (validation rules §5.6).
-COUNT = 99
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +98,7 @@ def kinds_for(direction: Direction, beta: float | None) -> tuple[Kind, ...]:
     Without the drift of the real candles, surrogates are no fair comparison for what trades one
     side or rides the market.
     """
-    rides = beta is not None and abs(beta) > RIDES_MARKET
-    return ("permuted",) if rides or direction != "both" else KINDS
+    return ("permuted",) if rides_market(beta) or direction != "both" else KINDS
 
 
 def sequential_p(observed: float, draws: Iterable[float], most: int) -> SurrogateTest:

@@ -1,8 +1,8 @@
 """Repeat the search on every train part and run its winner once on the test part."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from gpu_engine import (
     TRADE,
     Advance,
+    Candles,
     Float,
+    Int32,
     Window,
     choose,
     compare_trades,
@@ -34,6 +36,15 @@ class WindowResult:
     search: SearchResult
     in_sample: Any
     out_of_sample: Any
+
+
+class TestDays(NamedTuple):
+    """Test parts, stitched: UTC day, marked and closed return of each, (T,), and their trades."""
+
+    day: Int32
+    daily: Float
+    closed: Float
+    trades: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +74,7 @@ class Validation:
     windows: tuple[WindowResult, ...]
     daily: Float
     closed_daily: Float
-    day: NDArray[np.int32]
+    day: Int32
     trades: NDArray[Any]
     metrics: Any
     closed_metrics: Any
@@ -87,31 +98,45 @@ def validate(
     """Search every train part and the final window, and test each winner once."""
     *results, last = search(evaluator, [*(s.train for s in splits), final], settings, advance)
     windows = [_test(evaluator, s, result) for s, result in zip(splits, results, strict=True)]
-    day_of = evaluator.candles.day
-    marked, closed, days, trades = [], [], [], [np.zeros(0, TRADE)]
-    for window in windows:
-        test = window.split.test
-        first, end = int(day_of[test.start]), int(day_of[test.end - 1])
-        days.append(np.arange(first, end + 1, dtype=np.int32))
-        if window.search.point is None:
-            marked.append(np.zeros(len(days[-1])))
-            closed.append(marked[-1])
-        else:
-            marked.append(evaluator.marked_returns(window.search.point, test))
-            closed.append(evaluator.daily_returns(window.search.point, test))
-            trades.append(evaluator.trades(window.search.point, test))
-    daily, closed_daily = np.concatenate(marked), np.concatenate(closed)
-    of_all = np.concatenate(trades)
-    returns = position_fraction * of_all["ret"]
+    tested = (
+        (w.split.test, None if w.search.point is None else (evaluator, w.search.point))
+        for w in windows
+    )
+    series = stitch(evaluator.candles, tested)
+    returns = position_fraction * series.trades["ret"]
     return Validation(
         windows=tuple(windows),
-        daily=daily,
-        closed_daily=closed_daily,
-        day=np.concatenate(days),
-        trades=of_all,
-        metrics=marked_metrics(returns, daily),
-        closed_metrics=metrics_of(returns, closed_daily),
+        daily=series.daily,
+        closed_daily=series.closed,
+        day=series.day,
+        trades=series.trades,
+        metrics=marked_metrics(returns, series.daily),
+        closed_metrics=metrics_of(returns, series.closed),
         final=last,
+    )
+
+
+def stitch(
+    candles: Candles, parts: Iterable[tuple[Window, tuple[Evaluator, Float] | None]]
+) -> TestDays:
+    """Trade each test part's winner, and put the parts one after another.
+
+    A part is its window and its winner: what evaluates it, and its point. The days of a part
+    without a winner are 0 (validation rules §2.5).
+    """
+    day, daily, closed, trades = [], [], [], [np.zeros(0, TRADE)]
+    for window, winner in parts:
+        day.append(candles.calendar(window))
+        if winner is None:
+            daily.append(np.zeros(len(day[-1])))
+            closed.append(daily[-1])
+            continue
+        evaluator, point = winner
+        trades.append(evaluator.trades(point, window))
+        daily.append(evaluator.marked_returns(trades[-1], window))
+        closed.append(evaluator.daily_returns(point, window))
+    return TestDays(
+        np.concatenate(day), np.concatenate(daily), np.concatenate(closed), np.concatenate(trades)
     )
 
 

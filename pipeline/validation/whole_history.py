@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpu_engine import Advance, Bool, Float, Grid, Int64, ScoreRule, Window, scores_of
-from pipeline.search import Evaluator
+from pipeline.search import Evaluator, in_place
 from pipeline.search.loop import SearchSettings, run_method
 from pipeline.validation.windows import Days
 
@@ -49,10 +49,7 @@ class SharpeAndTrades:
 
     def join(self, grid: Grid, parts: Iterable[tuple[range, Float]]) -> Float:
         """Put every part in its place."""
-        result = np.empty((2, grid.size))
-        for part, figures in parts:
-            result[:, part.start : part.stop] = figures
-        return result
+        return in_place(2, grid, parts)
 
 
 @dataclass(frozen=True, eq=False)

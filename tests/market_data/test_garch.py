@@ -9,6 +9,7 @@ from pipeline.market_data.garch import garch_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.synthetic import FIRST_MS, OUTAGES_A_YEAR
+from support.martingale import barrier_gains, correlation, t_statistic
 
 SEEDS = range(3)
 
@@ -20,14 +21,6 @@ def regular(*arguments, **options):
 @pytest.fixture(scope="module")
 def years():
     return [regular(365, "5m", seed) for seed in SEEDS]
-
-
-def correlation(x, y):
-    return float(np.corrcoef(x, y)[0, 1])
-
-
-def t_statistic(sample):
-    return float(sample.mean() / sample.std(ddof=1) * np.sqrt(len(sample)))
 
 
 def test_a_seed_determines_the_candles():
@@ -110,13 +103,7 @@ def test_a_bar_with_volume_foretells_nothing(years, holding):
 @pytest.mark.parametrize("side", [+1, -1])
 @pytest.mark.parametrize("barrier", [-0.002, -0.0005, 0.0005, 0.002])
 def test_no_stop_or_target_inside_a_bar_earns_anything(years, side, barrier):
-    gains = []
-    for candles in years:
-        up, down = candles.high / candles.open - 1, candles.low / candles.open - 1
-        reach = up if side * barrier > 0 else -down
-        gains.append(
-            np.where(reach >= abs(barrier), barrier, side * (candles.close / candles.open - 1))
-        )
+    gains = [barrier_gains(candles, side, barrier) for candles in years]
     assert abs(t_statistic(np.concatenate(gains))) < 3
 
 

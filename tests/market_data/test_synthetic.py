@@ -9,6 +9,7 @@ from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.synthetic import FIRST_MS, OUTAGES_A_YEAR, synthetic_candles
+from support.martingale import barrier_gains, correlation, t_statistic
 
 SEEDS = range(3)
 LOOKBACK, PIERCE, SPIKE = 100, 0.0005, 1.5  # the loosest of liquidity_sweep rules §3
@@ -25,14 +26,6 @@ def years() -> list[Candles]:
 
 def returns(candles: Candles) -> np.ndarray:
     return np.diff(np.log(candles.close))
-
-
-def correlation(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.corrcoef(x, y)[0, 1])
-
-
-def t_statistic(sample: np.ndarray) -> float:
-    return float(sample.mean() / sample.std(ddof=1) * np.sqrt(len(sample)))
 
 
 def sweeps(candles: Candles) -> tuple[np.ndarray, np.ndarray]:
@@ -145,13 +138,7 @@ def test_sweeps_foretell_nothing(years, holding):
 @pytest.mark.parametrize("barrier", [-0.002, -0.0005, 0.0005, 0.002])
 def test_no_stop_or_target_inside_a_bar_earns_anything(years, side, barrier):
     """Optional stopping holds for the path inside the bar, not only for the closes."""
-    gains = []
-    for candles in years:
-        up, down = candles.high / candles.open - 1, candles.low / candles.open - 1
-        reach = up if side * barrier > 0 else -down
-        gains.append(
-            np.where(reach >= abs(barrier), barrier, side * (candles.close / candles.open - 1))
-        )
+    gains = [barrier_gains(candles, side, barrier) for candles in years]
     assert abs(t_statistic(np.concatenate(gains))) < 3
 
 

@@ -85,10 +85,9 @@ def test_new_figures_are_of_the_stored_parameters_on_the_new_days(grown):
     )
     window = Window(TRAINED_BARS, DAYS * BARS_A_DAY)
     point = space.point(row.parameters)
-    new = evaluator.marked_returns(point, window)
-    metrics = marked_metrics(
-        config.risk.position_fraction * evaluator.trades(point, window)["ret"], new
-    )
+    trades = evaluator.trades(point, window)
+    new = evaluator.marked_returns(trades, window)
+    metrics = marked_metrics(config.risk.position_fraction * trades["ret"], new)
     for name, value in outcome["figures"]["new"].items():
         assert value == pytest.approx(metrics[name], rel=1e-9), name
     artifacts = read_artifacts(grown.folder / "var/artifacts", row.id)

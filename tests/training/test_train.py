@@ -118,8 +118,9 @@ def reference(demo):
         window = Window(BARS_A_DAY * first_day, BARS_A_DAY * (first_day + n_days))
         if marked:
             point = space.point(parameters)
-            returns = config.risk.position_fraction * evaluator.trades(point, window)["ret"]
-            return marked_metrics(returns, evaluator.marked_returns(point, window))
+            trades = evaluator.trades(point, window)
+            returns = config.risk.position_fraction * trades["ret"]
+            return marked_metrics(returns, evaluator.marked_returns(trades, window))
         return evaluator.points(space.point(parameters)[None], (window,))[0, 0]
 
     return metrics

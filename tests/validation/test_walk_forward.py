@@ -97,7 +97,7 @@ def test_out_of_sample_series_is_the_tests_stitched(run, candles):
     parts = [(w.search.point, w.split.test) for w in result.windows]
     closed = [evaluator.daily_returns(*part) for part in parts]
     np.testing.assert_array_equal(result.closed_daily, np.concatenate(closed))
-    marked = [evaluator.marked_returns(*part) for part in parts]
+    marked = [evaluator.marked_returns(evaluator.trades(*part), part[1]) for part in parts]
     np.testing.assert_array_equal(result.daily, np.concatenate(marked))
     first = candles.day[result.windows[0].split.test.start]
     np.testing.assert_array_equal(result.day, first + np.arange(8))

@@ -19,12 +19,7 @@ import numpy as np
 from gpu_engine import DAY_MS, Float
 from pipeline.cli.console import Note
 from pipeline.errors import UnreachableError, UserError
-from pipeline.market_data.exchange.connection import (
-    CLOCK_ERROR_MS,
-    Backoff,
-    Connection,
-    new_client,
-)
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
 from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles, Span, clipped
 from pipeline.market_data.store.store import Page, StoredCandles, candle_path, load, locked, save

@@ -146,12 +146,12 @@ def _planted(trained: TrainingResult) -> dict[str, float | None] | None:
     evaluator, point = _evaluator(trained, plant.parameters)
     whole = Window(0, len(candles))
     metrics = evaluator.points(point, (whole,))[0, 0]
-    parts = splits(config.validation, whole_days(candles))
-    daily = np.concatenate([evaluator.marked_returns(point[0], part.test) for part in parts])
+    tests = [part.test for part in splits(config.validation, whole_days(candles))]
+    marked = [evaluator.marked_returns(evaluator.trades(point[0], test), test) for test in tests]
     return {
         "sharpe_ratio": float(metrics["sharpe_ratio"]),
         "net_profit": float(metrics["net_profit"]),
-        "p_value": sharpe_test(daily).p_value,
+        "p_value": sharpe_test(np.concatenate(marked)).p_value,
     }
 
 
