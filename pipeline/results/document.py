@@ -29,6 +29,7 @@ SCHEMA_FILE = "configuration_v3.schema.json"
 _OF_THE_ROW_ALONE = {
     "parameter_spread",
     "parameter_choices",
+    "window_days",
     "whole_history",
     "closed",
     "hold",

@@ -122,6 +122,9 @@ def configuration_of(
     statistics = trained.statistics | {
         "parameter_spread": trained.spread,
         "whole_history": trained.evidence.search,
+        "window_days": [
+            {part: window[part] for part in ("train", "test")} for window in window_records(trained)
+        ],
     }
     configuration = Configuration(
         id=identity,

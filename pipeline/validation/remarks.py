@@ -51,6 +51,7 @@ def warnings(record: Record) -> Iterator[str]:
 
 def facts(record: Record) -> Iterator[str]:
     """Say what came out of sample: how sure, against holding, what was paid, when, which side."""
+    yield from _windows(record)
     yield from _interval(record)
     yield from _holding(record)
     yield from _marked(record)
@@ -60,6 +61,21 @@ def facts(record: Record) -> Iterator[str]:
     yield from warnings(record)
     if not _convinces(record):
         yield from _earlier(record.statistics)
+
+
+def _windows(record: Record) -> Iterator[str]:
+    """Name the days of the first window and of the last; the statistics hold those of all."""
+    windows = record.statistics.get("window_days")
+    if not windows:
+        return
+    first, last = (
+        f"{' to '.join(window['train'])}, tested on {' to '.join(window['test'])}"
+        for window in (windows[0], windows[-1])
+    )
+    if len(windows) == 1:
+        yield f"One window: trained on {first}."
+    else:
+        yield f"{len(windows):,} windows: the first trained on {first}; the last on {last}."
 
 
 def _convinces(record: Record) -> bool:

@@ -31,6 +31,7 @@ def test_the_row_is_what_result_json_says(demo):
         assert getattr(row, name) == result[name]
     assert row.provenance == result["provenance"]
     more = {name: result[name] for name in ("parameter_spread", "whole_history")}
+    more["window_days"] = [{"train": w["train"], "test": w["test"]} for w in result["windows"]]
     assert row.statistics == result["statistics"] | more
     assert (row.exchange, row.pair, row.timeframe) == ("synthetic", "DEMO/USDT", "5m")
     assert row.is_active is False

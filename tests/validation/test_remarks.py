@@ -24,6 +24,21 @@ def test_a_record_without_figures_says_nothing():
     assert list(facts(record())) == []
 
 
+def test_the_days_of_the_windows():
+    days = [
+        {"train": ["2023-01-01", "2023-03-31"], "test": ["2023-04-08", "2023-05-07"]},
+        {"train": ["2023-01-01", "2023-04-30"], "test": ["2023-05-08", "2023-06-06"]},
+        {"train": ["2023-01-01", "2023-05-30"], "test": ["2023-06-07", "2023-07-06"]},
+    ]
+    assert only(facts(record({"window_days": days}))) == (
+        "3 windows: the first trained on 2023-01-01 to 2023-03-31, tested on 2023-04-08 to"
+        " 2023-05-07; the last on 2023-01-01 to 2023-05-30, tested on 2023-06-07 to 2023-07-06."
+    )
+    assert only(facts(record({"window_days": days[:1]}))) == (
+        "One window: trained on 2023-01-01 to 2023-03-31, tested on 2023-04-08 to 2023-05-07."
+    )
+
+
 def test_a_configuration_that_lost_where_it_was_chosen():
     lost = record(in_sample={"net_profit": -0.031})
     assert only(warnings(lost)) == (
