@@ -215,7 +215,7 @@ class Evaluator:
 
     def _exits(self, rows: Float) -> ExitSettings:
         """Make exit settings of values of the exit parameters, shape (E, exit parameters)."""
-        names = [self.space.dimensions[i].parameter.name for i in self._exit]
+        names = [self.space.dimensions[i].parameter.exit for i in self._exit]
         columns = np.ascontiguousarray(rows.T)
         return ExitSettings(**dict(zip(names, columns, strict=True)))
 

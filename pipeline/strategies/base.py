@@ -18,23 +18,57 @@ Kind = Literal["structural", "threshold", "exit"]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a strategy.
+    """One parameter of a strategy, and the values that a search gives it by default.
 
-    ``sense`` is +1 when a feature passes at ``feature >= value``, -1 at ``<=``; 0 for other kinds.
-    ``nullable`` thresholds may be None: the filter is off.
+    Attributes
+    ----------
+    name : str
+        Lower case, as it is typed: ``strategy.parameters.NAME``.
+    kind : {"structural", "threshold", "exit"}
+        What a change of it costs.
+    unit : str
+        In words: ``"ATR"``, ``"bars"``.
+    meaning : str
+        One sentence for pages and help.
+    grid : tuple of float or None
+        Values, ascending; None (off), which a nullable one may have, in front.
+    low, high : float or None
+        Continuous range; without one a parameter keeps its grid's values everywhere.
+    sense : int
+        Of a threshold: +1 when a feature passes at ``feature >= value``, -1 at ``<=``; else 0.
+    role : str
+        Of an exit: the column of `ExitSettings` that it is (exits rules §2); "" is its own name.
+    integer : bool
+        Whole numbers only.
+    nullable : bool
+        A threshold that may be None: the filter is off.
+    minimum, maximum : float or None
+        What is possible at all, in any search. An exit without a minimum is above 0.
     """
 
     name: str
     kind: Kind
     unit: str
+    grid: tuple[float | None, ...] = ()
+    meaning: str = ""
+    low: float | None = None
+    high: float | None = None
     sense: int = 0
+    role: str = ""
     integer: bool = False
     nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
 
     @property
     def off(self) -> float:
         """The threshold that lets everything pass: what None stands for in an array."""
         return -self.sense * float("inf")
+
+    @property
+    def exit(self) -> str:
+        """The column of `ExitSettings` that an exit parameter is."""
+        return self.role or self.name
 
     def written(self, value: float) -> float | int | None:
         """Return an array's value as a person writes it: whole numbers as int, off as None."""
@@ -52,7 +86,7 @@ class EventBuilder(Protocol):
 
 
 class Strategy(Protocol):
-    """The contract that a module of this package fulfils with its ``STRATEGY``.
+    """The contract that a strategy's file fulfils with its ``STRATEGY``.
 
     ``events`` must be causal: a row may depend on bars up to its ``signal_bar`` only.
     ``loosest`` gives the most permissive value of every threshold the search ever sets, so that

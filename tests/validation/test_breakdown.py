@@ -199,7 +199,10 @@ GRID = Dimension(Parameter("a", "exit", "ATR"), np.array([1.0, 2.0, 4.0]), 1.0, 
 REAL = Dimension(Parameter("b", "exit", "ATR"), None, 0.0, 2.0)
 COUNT = Dimension(Parameter("c", "structural", "bars", integer=True), None, 5.0, 9.0)
 FILTER = Dimension(
-    Parameter("d", "threshold", "x", -1, nullable=True), np.array([np.inf, 1.0, 2.0]), 1.0, np.inf
+    Parameter("d", "threshold", "x", sense=-1, nullable=True),
+    np.array([np.inf, 1.0, 2.0]),
+    1.0,
+    np.inf,
 )
 ONE = Dimension(Parameter("e", "exit", "ATR"), np.array([3.0]), 3.0, 3.0)
 

@@ -64,7 +64,7 @@ class DonchianBreakout:
     parameters = (
         Parameter("entry_channel", "structural", "bars", integer=True),
         Parameter("exit_channel", "structural", "bars", integer=True),
-        Parameter("volume_factor", "threshold", "x baseline", +1),
+        Parameter("volume_factor", "threshold", "x baseline", sense=+1),
         Parameter("stop_distance", "exit", "ATR"),
     )
 
