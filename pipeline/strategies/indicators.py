@@ -68,6 +68,45 @@ def volume_ratio(candles: Candles) -> Float:
     return result
 
 
+def rolling_max(values: Float, bars: int) -> Float:
+    """Return the highest of the last ``bars`` values, the bar's own included, float64 (n,).
+
+    NaN while there are fewer. ``before`` makes it a channel that the bar itself is no part of.
+    """
+    result = np.full(len(values), np.nan)
+    if not 1 <= bars <= len(values):
+        return result
+    highest, covered = values, 1  # highest[i] is that of values[i : i + covered]
+    while covered < bars:  # each step at most doubles what one value covers
+        step = min(covered, bars - covered)
+        highest = np.maximum(highest[:-step], highest[step:])
+        covered += step
+    result[bars - 1 :] = highest
+    return result
+
+
+def rolling_min(values: Float, bars: int) -> Float:
+    """Return the lowest of the last ``bars`` values, as `rolling_max`."""
+    return -rolling_max(-values, bars)
+
+
+def before(values: Float, bars: int = 1) -> Float:
+    """Return at each bar the value of ``bars`` bars earlier, float64 (n,); NaN at the first."""
+    earlier = np.full(len(values), np.nan)
+    earlier[bars:] = values[: len(values) - bars]
+    return earlier
+
+
+def next_true(marks: Bool) -> Int32:
+    """Return at each bar the first later one that is marked, int32 (n,); -1 where none is yet.
+
+    It looks ahead on purpose: it is for ``exit_signal_bar`` alone (exits rules §1.2).
+    """
+    marked = np.append(np.flatnonzero(marks), -1)
+    later = np.searchsorted(marked[:-1], np.arange(len(marks)), side="right")
+    return marked[later].astype(np.int32)
+
+
 def swing_lows(low: Float) -> Bool:
     """Mark bars whose low is strictly below the 3 on each side; known 3 bars later (§2.3)."""
     result: NDArray[np.bool_] = np.zeros(len(low), np.bool_)

@@ -7,6 +7,10 @@ from hypothesis import strategies as st
 
 from pipeline.strategies.indicators import (
     average_true_range,
+    before,
+    next_true,
+    rolling_max,
+    rolling_min,
     swing_lows,
     true_range,
     volume_ratio,
@@ -104,6 +108,33 @@ def test_swing_lows_of_any_series(prices):
         for i in range(len(low))
     ]
     assert swing_lows(low).tolist() == expected
+
+
+@given(st.lists(st.integers(-3, 3), max_size=30), st.integers(1, 35))
+def test_rolling_extremes_are_those_of_a_plain_loop(prices, bars):
+    values = np.array(prices, np.float64)
+    past = [prices[t - bars + 1 : t + 1] if t + 1 >= bars else [] for t in range(len(prices))]
+    highest = [float(max(p, default=np.nan)) for p in past]
+    np.testing.assert_array_equal(rolling_max(values, bars), highest)
+    lowest = [float(min(p, default=np.nan)) for p in past]
+    np.testing.assert_array_equal(rolling_min(values, bars), lowest)
+
+
+def test_before_is_the_past_and_never_the_end():
+    values = np.array([1.0, 2, 3])
+    np.testing.assert_array_equal(before(values), [np.nan, 1, 2])
+    np.testing.assert_array_equal(before(values, 2), [np.nan, np.nan, 1])
+    assert np.isnan(before(values, 7)).all()
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_the_next_mark_is_strictly_later(marks):
+    expected = [
+        marks.index(True, t + 1) if True in marks[t + 1 :] else -1 for t in range(len(marks))
+    ]
+    actual = next_true(np.array(marks, bool))
+    assert actual.tolist() == expected
+    assert actual.dtype == np.int32
 
 
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(0, 80))

@@ -1,4 +1,4 @@
-"""Event tables of LIQUIDITY SWEEP V3 for one combination, and comparing them row by row."""
+"""Event tables of one combination, of LIQUIDITY SWEEP V3 where no strategy is named, compared."""
 
 from dataclasses import replace
 from unittest.mock import patch
@@ -11,19 +11,18 @@ from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.strategies.liquidity_sweep_reference import event_table
 
 STRATEGY = LiquiditySweep()
-THRESHOLDS = of_kind(STRATEGY, "threshold")
 
 
-def set_thresholds(parameters):
+def set_thresholds(parameters, strategy=STRATEGY):
     """The thresholds that are not off: what a search of this one combination calls loosest."""
-    names = [p.name for p in THRESHOLDS]
+    names = [p.name for p in of_kind(strategy, "threshold")]
     return {name: parameters[name] for name in names if parameters.get(name) is not None}
 
 
-def passing(table, parameters):
+def passing(table, parameters, strategy=STRATEGY):
     """Rows that pass every threshold, as the engine compares them."""
     kept = np.ones(len(table), bool)
-    for column, parameter in zip(table.features.T, THRESHOLDS, strict=True):
+    for column, parameter in zip(table.features.T, of_kind(strategy, "threshold"), strict=True):
         value = parameters.get(parameter.name)
         limit = parameter.off if value is None else value
         kept &= column >= limit if parameter.sense > 0 else column <= limit
@@ -34,10 +33,10 @@ def plain(candles, parameters):
     return event_table(candles, parameters)
 
 
-def vectorised(candles, parameters, loosest=None):
+def vectorised(candles, parameters, loosest=None, strategy=STRATEGY):
     """Rows of the strategy's table that ``parameters`` takes: compiled, where Numba runs."""
-    loosest = set_thresholds(parameters) if loosest is None else loosest
-    return passing(STRATEGY.events(candles, loosest).table(parameters), parameters)
+    loosest = set_thresholds(parameters, strategy) if loosest is None else loosest
+    return passing(strategy.events(candles, loosest).table(parameters), parameters, strategy)
 
 
 def by_numpy(function, *arguments):

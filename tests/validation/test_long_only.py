@@ -1,29 +1,22 @@
 """A trend follower that only buys, on a coin that rose: the case that alpha is there for.
 
-Its table comes from `support.plain_tables`; the search is the whole grid of its definition. On
-Binance's years it earned less than holding the coin and its Sharpe ratio beats luck.
+The search is the whole default grid of DONCHIAN BREAKOUT. On Binance's years it earned less than
+holding the coin and its Sharpe ratio beats luck.
 """
-
-from functools import cache
-from typing import NamedTuple
 
 import pytest
 
-from gpu_engine import Candles, Costs, RiskLimits, choose
+from gpu_engine import Costs, RiskLimits, choose
 from pipeline.config import Rolling, WalkForward
-from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.grid import make_regular
 from pipeline.search import Evaluator
 from pipeline.search.loop import SearchSettings
 from pipeline.search.space import make_space
-from pipeline.strategies.base import Parameter
+from pipeline.strategies.donchian_breakout import STRATEGY
 from pipeline.validation.out_of_sample import judged_figures, statistics
 from pipeline.validation.stages import judge
 from pipeline.validation.walk_forward import validate
 from pipeline.validation.windows import final_window, splits, whole_days
-from support.plain_tables.donchian_breakout import event_table
-from support.runs import ROOT
-from support.spaces import Values
+from support.real_candles import real_candles
 from support.validation import LUCK
 
 pytestmark = pytest.mark.slow
@@ -33,56 +26,12 @@ WINDOWS = {
     "rolling": Rolling(method="rolling", **DAYS),
     "walk_forward": WalkForward(method="walk_forward", max_train=720, **DAYS),
 }
-GRID = {
-    "entry_channel": Values((20.0, 50.0, 100.0, 200.0, 400.0)),
-    "exit_channel": Values((10.0, 20.0, 50.0, 100.0)),
-    "volume_factor": Values((0.0, 1.0, 1.5, 2.0)),
-    "stop_distance": Values((1.0, 2.0, 3.0, 4.0)),
-}
 SETTINGS = SearchSettings("grid", 0, 10, "net_profit", "plateau", 5, seed=0)
-
-
-class Tables(NamedTuple):
-    """Event tables of one market, each made once for all windows."""
-
-    candles: Candles
-
-    def table(self, structural):
-        return _table(self.candles, *structural.values())
-
-
-@cache
-def _table(candles, entry_channel, exit_channel):
-    channels = {"entry_channel": entry_channel, "exit_channel": exit_channel}
-    return event_table(candles, channels)
-
-
-class DonchianBreakout:
-    """A strategy as the product has them, over the plain table."""
-
-    name = "DONCHIAN_BREAKOUT"
-    parameters = (
-        Parameter("entry_channel", "structural", "bars", integer=True),
-        Parameter("exit_channel", "structural", "bars", integer=True),
-        Parameter("volume_factor", "threshold", "x baseline", sense=+1),
-        Parameter("stop_distance", "exit", "ATR"),
-    )
-
-    def events(self, candles, loosest):
-        return Tables(candles)
-
-
-@cache
-def real_candles(name):
-    path = ROOT / f"../shared/data/{name}.parquet"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in shared/data beside the repository")
-    return make_regular(read_file(path), "1h", path.name)[0]
 
 
 def outcome(candles, windows, fraction=1.0):
     """Out-of-sample metrics, statistics, and the stage if the search were no luck at all."""
-    space = make_space(DonchianBreakout(), GRID, False)
+    space = make_space(STRATEGY, {p.name: p for p in STRATEGY.parameters}, False)
     risk = RiskLimits(fraction, direction="long")
     evaluator = Evaluator(candles, space, Costs(), risk, choose("numba").backend)
     days = whole_days(candles)
