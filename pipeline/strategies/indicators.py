@@ -97,6 +97,15 @@ def before(values: Float, bars: int = 1) -> Float:
     return earlier
 
 
+def bars_since(marks: Bool) -> Int64:
+    """Count the bars after the last marked one, the bar itself included, int64 (n,).
+
+    0 on a marked bar; where none was marked yet, every bar so far counts.
+    """
+    index = np.arange(len(marks))
+    return index - np.maximum.accumulate(np.where(marks, index, -1))
+
+
 def next_true(marks: Bool) -> Int32:
     """Return at each bar the first later one that is marked, int32 (n,); -1 where none is yet.
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.strategies.indicators import (
     average_true_range,
+    bars_since,
     before,
     next_true,
     rolling_max,
@@ -125,6 +126,12 @@ def test_before_is_the_past_and_never_the_end():
     np.testing.assert_array_equal(before(values), [np.nan, 1, 2])
     np.testing.assert_array_equal(before(values, 2), [np.nan, np.nan, 1])
     assert np.isnan(before(values, 7)).all()
+
+
+def test_bars_since_the_last_mark():
+    marks = np.array([False, False, True, False, False, True, True, False])
+    assert bars_since(marks).tolist() == [1, 2, 0, 1, 2, 0, 0, 1]
+    assert bars_since(marks[:0]).tolist() == []
 
 
 @given(st.lists(st.booleans(), max_size=30))
