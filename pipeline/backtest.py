@@ -24,12 +24,11 @@ def main(config: BacktestConfig) -> None:
     from pipeline.search.backends import chosen_backend
     from pipeline.search.evaluator import Evaluator
     from pipeline.search.space import single_point
-    from pipeline.strategies.registry import load_strategy
     from pipeline.training.candles import load_candles
     from pipeline.training.summary import show_candles
 
     console = Console()
-    strategy = load_strategy(config.strategy.name)
+    strategy = config.strategy.load()
     backend = chosen_backend(config.backend, console.note, combinations=1)
     with console.progress("candles", bars_expected(config.market, config.data)) as advance:
         market = load_candles(config.market, config.data, strategy, backend, advance, console.note)

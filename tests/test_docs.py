@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from pipeline import explain, monitor, verify
-from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, load
+from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, catalogue, load
 from pipeline.config.commands import ServeConfig
 from pipeline.errors import UserError
 from pipeline.report import __main__ as report
@@ -253,6 +253,8 @@ def known_keys():
         group = path.parent.relative_to(CONFIG_DIR).as_posix().replace("/", ".")
         group = {".": "", "exchange": "market.exchange."}.get(group, f"{group}.")
         keys |= {group[:-1], *_paths(yaml.safe_load(path.read_text("utf-8")), group)}
+    for word in catalogue.words("strategy"):
+        keys |= set(_paths({g: catalogue.read(g, word) for g in catalogue.DECLARED}))
     return keys - {""}
 
 

@@ -26,10 +26,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.60
-    assert house.edges <= 1_185
+    assert house.edges_a_file <= 4.75
+    assert house.edges <= 1_400
     assert house.import_share <= 0.126
 
 
 def test_lines(house):
-    assert house.lines <= 36_660
+    assert house.lines <= 42_000

@@ -110,6 +110,7 @@ def _run_hydra(
     from hydra.types import RunMode
 
     from pipeline.config.refusals import MISTAKES, explain_composition
+    from pipeline.config.strategy_choice import register, search_path_of
 
     # Hydra would print its own exceptions and exit with 1; this lets them through to us.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -138,9 +139,14 @@ def _run_hydra(
     application = hydra.main(
         config_path=str(CONFIG_DIR), config_name=config_name, version_base="1.3"
     )(job)
+    register()
     try:
+        search_path_of(sys.argv[1:])
         with _sigterm_interrupts():
             application()
+    except UserError as error:  # of a strategy's file, which Hydra asked for
+        _say(str(error))
+        return error.status
     except (*MISTAKES, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise

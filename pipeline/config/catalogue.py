@@ -15,9 +15,17 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "conf"
 
 ALL = "all"
 
+#: Groups without files in `conf`, for a strategy's class declares them: the strategy itself, and
+#: one combination of its parameters.
+DECLARED = STRATEGY, COMBINATION = "strategy", "parameters"
+
 
 def words(group: str) -> list[str]:
     """Return what may be chosen for a group, such as ``optimizer`` or ``data/quality``."""
+    if group == STRATEGY:
+        from pipeline.strategies.registry import choices
+
+        return choices()
     return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
 
 
@@ -27,13 +35,17 @@ def read(group: str, name: str) -> dict[str, Any]:
     Interpolations stay as they are written, and what a file overrides in another group is left out.
     The group of a command's own file is empty.
     """
+    if group in DECLARED:
+        return _declared(group, name)
     values: dict[str, Any] = {}
     file = _load(group, name)
+    chosen = _choices(file.get("defaults", ()))
     for entry in file.pop("defaults", ()):
         if isinstance(entry, str):
             values |= read(group, entry) if entry != "_self_" else {}
             continue
-        ((key, choice),) = entry.items()
+        (key,) = entry
+        choice = chosen[key]
         source, _, package = key.partition("@")
         if choice is not None and not source.startswith("override "):
             folder = source[1:] if source.startswith("/") else f"{group}/{source}".lstrip("/")
@@ -41,10 +53,26 @@ def read(group: str, name: str) -> dict[str, Any]:
     return values | file
 
 
+def _declared(group: str, word: str) -> dict[str, Any]:
+    """Return what a strategy declares; of a combination ``???`` where a grid has several values."""
+    from pipeline.strategies.registry import declared
+
+    values = declared(word)
+    if group == STRATEGY:
+        return values
+    grids = {name: parameter["grid"] for name, parameter in values["parameters"].items()}
+    return {name: grid[0] if len(grid) == 1 else "???" for name, grid in grids.items()}
+
+
 def defaults(command: str) -> dict[str, str | None]:
     """Return the choice of every group that a command's file makes, by the group's name."""
-    entries = (entry for entry in _load("", command)["defaults"] if isinstance(entry, dict))
-    return {group: choice for entry in entries for group, choice in entry.items()}
+    return _choices(_load("", command)["defaults"])
+
+
+def _choices(entries: Sequence[str | dict[str, str | None]]) -> dict[str, str | None]:
+    """Return the choices of a defaults list; ``${GROUP}`` is the choice of another group."""
+    choices = {g: c for entry in entries if isinstance(entry, dict) for g, c in entry.items()}
+    return {g: choices.get(c[2:-1], c) if c else c for g, c in choices.items()}
 
 
 def _load(group: str, name: str) -> dict[str, Any]:

@@ -18,6 +18,12 @@ from pipeline.config.section import Count, List, Section, Seed
 from pipeline.config.validation import ValidationConfig
 from pipeline.errors import suggestion
 
+#: One folder, or a list of them.
+Folders = Annotated[
+    List[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
+
 
 class SimulationConfig(Section):
     """A market, its candles, a strategy, and what trading it costs and risks."""
@@ -28,6 +34,9 @@ class SimulationConfig(Section):
     data: DataConfig = Field(description="where candles come from")
     risk: RiskConfig = Field(description="position size, direction and circuit breakers")
     costs: CostsConfig = Field(description="what a trade costs")
+    strategy_path: Folders | None = Field(
+        None, exclude=True, description="folders whose files are strategies to choose"
+    )
 
     @property
     def synthetic(self) -> bool:
@@ -215,6 +224,9 @@ class ServeConfig(Section):
     concurrent: Jobs
     starts_a_minute: int = Field(ge=1, le=10_000, description="more are refused for a while")
     store: str = Field(min_length=1, description="folder of fetched candles")
+    strategy_path: Folders | None = Field(
+        None, description="folders whose files are strategies to choose"
+    )
     storage: StorageConfig = Field(description="where results go")
 
     @field_validator("store")

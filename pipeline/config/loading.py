@@ -76,8 +76,11 @@ def compose(overrides: Sequence[str], config_name: str) -> DictConfig:
     import hydra
 
     from pipeline.config.refusals import MISTAKES, explain_composition
+    from pipeline.config.strategy_choice import register, search_path_of
 
+    register()
     try:
+        search_path_of(overrides)
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return hydra.compose(config_name, list(overrides))
     except MISTAKES as error:

@@ -1,13 +1,25 @@
-"""Define what is searched and how: `conf/strategy` and `conf/optimizer` (validation rules §2)."""
+"""Define what is searched and how: strategy and `conf/optimizer` (validation rules §2)."""
 
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pipeline.config.section import Count, List, Section
+from pipeline.errors import UserError
+from pipeline.strategies.base import Parameter
+
+if TYPE_CHECKING:
+    from pipeline.strategies.registry import LoadedStrategy
 
 Number = int | float
 
@@ -82,24 +94,24 @@ class ParameterConfig(Section):
 
 def _possible(value: float, declared: Mapping[str, Any]) -> Number:
     """Hold a value against the declaration of its parameter and give it its type."""
-    minimum, maximum = declared.get("minimum"), declared.get("maximum")
-    if declared.get("kind") == "exit" and value <= 0:
-        raise ValueError(f"must be above 0, not {value:g}")
-    if minimum is not None and value < minimum:
-        raise ValueError(f"must be at least {minimum:g}, not {value:g}")
-    if maximum is not None and value > maximum:
-        raise ValueError(f"must be at most {maximum:g}, not {value:g}")
-    if not declared.get("integer"):
-        return value
-    if not value.is_integer():
-        raise ValueError(f"must be a whole number, not {value:g}")
-    return int(value)
+    names = ("minimum", "maximum", "integer")
+    bounds = {name: declared[name] for name in names if declared.get(name) is not None}
+    complaint = Parameter("", declared.get("kind", "structural"), "", **bounds).complaint(value)
+    if complaint is not None:
+        raise ValueError(complaint)
+    return int(value) if declared.get("integer") else value
 
 
 class StrategyConfig(Section):
-    """A strategy by name, and its parameters in grid order: the last one runs fastest."""
+    """A strategy, and its parameters in grid order: the last one runs fastest.
 
-    name: str = Field(description="a module of pipeline/strategies")
+    ``text`` is the whole file of an own strategy, None of a built-in one: a worker, and whoever
+    reads the result later, need no file. ``file`` is where it lay; it is not stored.
+    """
+
+    name: str = Field(description="a word, or the path of a Python file")
+    text: str | None = Field(None, repr=False, description="the file of an own strategy")
+    file: str | None = Field(None, exclude=True, description="its path")
     parameters: dict[str, ParameterConfig] = Field(description="what is searched")
 
     @model_validator(mode="after")
@@ -108,10 +120,47 @@ class StrategyConfig(Section):
             raise ValueError("must have parameters")
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_absent_text(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the text that a built-in strategy has not: its hashes stay as they were."""
+        values: dict[str, Any] = serialize(self)
+        if self.text is None:
+            values.pop("text", None)
+        return values
+
     @property
     def grid_size(self) -> int:
         """Number of combinations on the grid."""
         return math.prod(len(parameter.grid) for parameter in self.parameters.values())
+
+    def load(self) -> "LoadedStrategy":
+        """Return the strategy itself.
+
+        Raises
+        ------
+        UserError
+            When it is not here, its file is broken, or it declares other parameters than these.
+        """
+        from pipeline.strategies.registry import load_strategy
+
+        strategy = load_strategy(self.name, self.text, self.file)
+        declared = {parameter.name: parameter for parameter in strategy.parameters}
+        if declared.keys() != self.parameters.keys():
+            missing = ", ".join(sorted(declared.keys() - self.parameters.keys())) or "none"
+            unknown = ", ".join(sorted(self.parameters.keys() - declared.keys())) or "none"
+            raise UserError(
+                f"strategy.parameters must be those of {strategy.name}; missing: {missing},"
+                f" unknown: {unknown}."
+            )
+        for name, values in self.parameters.items():
+            for fact in ("kind", "integer", "nullable"):
+                said = getattr(values, fact)
+                if said != getattr(declared[name], fact):
+                    raise UserError(
+                        f"strategy.parameters.{name}.{fact} is declared by {strategy.name} and"
+                        f" cannot be changed: leave it out; given: {said}."
+                    )
+        return strategy
 
 
 class GridConfig(Section):

@@ -16,7 +16,6 @@ from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search import Evaluator, Space, make_space
 from pipeline.search.backends import chosen_backend
 from pipeline.search.loop import SearchSettings, search
-from pipeline.strategies.registry import load_strategy
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.stages import MOST_TRADES_NEEDED, Gate, judge, least_trades_needed
 from pipeline.validation.windows import whole_days
@@ -104,13 +103,7 @@ def grid_of(config: TrainConfig) -> Space:
     UserError
         When the strategy is unknown or lacks a parameter.
     """
-    strategy = load_strategy(config.strategy.name)
-    try:
-        return make_space(strategy, config.strategy.parameters, continuous=False)
-    except KeyError as missing:
-        raise UserError(
-            f"strategy.parameters must be those of {strategy.name}; {missing.args[0]} is missing."
-        ) from None
+    return make_space(config.strategy.load(), config.strategy.parameters, continuous=False)
 
 
 def thin(space: Space, axes: Sequence[int], most: int, generator: np.random.Generator) -> Space:

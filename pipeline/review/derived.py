@@ -29,7 +29,6 @@ from pipeline.results.records import (
     cap_stage,
 )
 from pipeline.review.live_orders import execution_metrics, gate_values
-from pipeline.strategies.registry import load_strategy
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
 from pipeline.validation.stages import Stage, gates_from, judge, position_size
 
@@ -88,7 +87,7 @@ def row_columns(
         **context.filter_columns,
     }
     expected = {
-        "strategy": load_strategy(config.strategy.name).name,
+        "strategy": config.strategy.load().name,
         "exchange": market.exchange.name,
         "pair": market.pair,
         "timeframe": market.timeframe,
@@ -114,7 +113,7 @@ def rebuilt_document(
     market = config.market
     discovered = replace(
         configuration,
-        strategy=load_strategy(config.strategy.name).name,
+        strategy=config.strategy.load().name,
         exchange=market.exchange.name,
         pair=market.pair,
         timeframe=market.timeframe,

@@ -31,7 +31,6 @@ from pipeline.results.database import Repository, open_database, parse_url
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.search import Evaluator, single_point
-from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
 
 Data = CcxtData | FileData | SyntheticData
@@ -99,7 +98,7 @@ def simulation_config(
         When the parts do not go together, or the row is older than this program understands.
     """
     stored = repository.jobs.read(configuration.job_id).config
-    values = {name: stored[name] for name in SimulationConfig.model_fields}
+    values = {name: stored[name] for name in SimulationConfig.model_fields if name in stored}
     if data is not None:
         values["data"] = data.model_dump()
     return validate(values, SimulationConfig)
@@ -155,7 +154,7 @@ def load_again(
     UserError
         When they are gone or broken; it names the configuration.
     """
-    strategy = load_strategy(config.strategy.name)
+    strategy = config.strategy.load()
     try:
         return load_candles(config.market, data, strategy, choose().backend, lambda n: None, note)
     except NoCandlesError:
@@ -180,7 +179,7 @@ def evaluator_of(
     config: SimulationConfig, candles: Candles, parameters: dict[str, Any]
 ) -> Evaluator:
     """Evaluate one combination on the `reference` path, the definition of correct."""
-    strategy = load_strategy(config.strategy.name)
+    strategy = config.strategy.load()
     space = single_point(strategy, parameters)
     backend = choose("reference").backend
     return Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)

@@ -120,13 +120,13 @@ def verify(
     """
     data = compare_candles(configuration.provenance, candles)
     if data.first is not None:
-        return _receipt(configuration, [data])
+        return _receipt(configuration, config, [data])
     try:
         figures = _figures(configuration, record, config, candles)
         derived = _derived(configuration, record, config, candles, context)
-        return _receipt(configuration, [data, *figures, *derived])
+        return _receipt(configuration, config, [data, *figures, *derived])
     except (KeyError, TypeError, ValueError) as error:
-        return _receipt(configuration, [data, _not_understood(error)])
+        return _receipt(configuration, config, [data, _not_understood(error)])
 
 
 def _not_understood(error: Exception) -> Comparison:
@@ -135,12 +135,14 @@ def _not_understood(error: Exception) -> Comparison:
     return Comparison("artifacts", 1, 1, None, f"the artifacts cannot be understood: {text}")
 
 
-def _receipt(configuration: Configuration, comparisons: Iterable[Comparison]) -> Receipt:
-    compared = tuple(comparisons)
-    return Receipt(configuration.id, configuration.synthetic, compared, _notes(configuration))
+def _receipt(
+    configuration: Configuration, config: SimulationConfig, comparisons: Iterable[Comparison]
+) -> Receipt:
+    notes = _notes(configuration, engine_hash(config.strategy))
+    return Receipt(configuration.id, configuration.synthetic, tuple(comparisons), notes)
 
 
-def _notes(configuration: Configuration) -> tuple[str, ...]:
+def _notes(configuration: Configuration, engine: str) -> tuple[str, ...]:
     """Say what has changed since the training: rules, or the program alone."""
     if changes := changes_since(configuration.provenance):
         return (
@@ -149,7 +151,7 @@ def _notes(configuration: Configuration) -> tuple[str, ...]:
             "Figures that agree are the proof that the change did not matter here. Figures that"
             " differ may differ for this reason alone: train the market again, and verify that.",
         )
-    if configuration.provenance["engine_hash"] != engine_hash():
+    if configuration.provenance["engine_hash"] != engine:
         return (
             "The engine or a strategy has changed since the training (engine_hash); figures that"
             " agree are the proof that the change did not matter here.",

@@ -7,11 +7,15 @@ The kinds make a search cheap, for each costs something else:
 - ``exit``: how an entry ends, shared by all tables: a column of `gpu_engine.ExitSettings`.
 """
 
+from __future__ import annotations
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from gpu_engine import Candles, EventTable
+if TYPE_CHECKING:  # NumPy takes time to import, and help needs `Parameter` alone
+    from gpu_engine import Candles, EventTable
 
 Kind = Literal["structural", "threshold", "exit"]
 
@@ -69,6 +73,20 @@ class Parameter:
     def exit(self) -> str:
         """The column of `ExitSettings` that an exit parameter is."""
         return self.role or self.name
+
+    def complaint(self, value: float) -> str | None:
+        """Say why the parameter can never have a value, after its name; None where it can."""
+        if not math.isfinite(value):
+            return f"must be finite, not {value:g}"
+        if self.kind == "exit" and self.minimum is None and value <= 0:
+            return f"must be above 0, not {value:g}"
+        if self.minimum is not None and value < self.minimum:
+            return f"must be at least {self.minimum:g}, not {value:g}"
+        if self.maximum is not None and value > self.maximum:
+            return f"must be at most {self.maximum:g}, not {value:g}"
+        if self.integer and not float(value).is_integer():
+            return f"must be a whole number, not {value:g}"
+        return None
 
     def written(self, value: float) -> float | int | None:
         """Return an array's value as a person writes it: whole numbers as int, off as None."""

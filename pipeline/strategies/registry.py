@@ -1,38 +1,293 @@
-"""Find a strategy by its name on the command line, which is the name of its module here."""
+"""Find a strategy by the word or the path that a person types, and load it.
 
+Three kinds of words: a built-in strategy, the stem of a file in a folder of ``strategy_path``, and
+an entry point of an installed package. A path is any word that ends in ``.py``. Only the chosen
+strategy is imported.
+"""
+
+from __future__ import annotations
+
+import ast
 import importlib
-import pkgutil
-from typing import Any, cast
+import importlib.util
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pipeline import strategies
+from gpu_engine import Candles, EventTable
+from gpu_engine.exits import LEVELS
 from pipeline.errors import UserError, suggestion
-from pipeline.strategies.base import Strategy
+from pipeline.strategies import declaration, tables
+from pipeline.strategies.base import EventBuilder, Parameter, Strategy
+from pipeline.strategies.own_code import OwnCodeError, in_sentences, module_of, read_text
+
+#: Strategies of this package, by the name of their file; the first is the default.
+BUILT_IN = ("liquidity_sweep",)
+#: Folders of own strategies, separated as in PATH.
+PATH_VARIABLE = "STRATEGY_PATH"
+#: Entry points whose value is a module: ``my_word = "my_package.my_module"``.
+ENTRY_POINTS = "sweep_trainer.strategies"
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
-def names() -> list[str]:
-    """List the modules of this package that define ``STRATEGY``."""
-    modules = [module.name for module in pkgutil.iter_modules(strategies.__path__)]
-    # Numba may be broken, and takes time to import.
-    without_numba = [name for name in modules if not name.startswith("numba_")]
-    return [name for name in without_numba if hasattr(_module(name), "STRATEGY")]
+class Source(NamedTuple):
+    """Where a strategy comes from: its word, and of an own one the text of its file and its path.
+
+    ``text`` and ``file`` are None for a built-in strategy.
+    """
+
+    word: str
+    text: str | None
+    file: str | None
 
 
-def load_strategy(name: str) -> Strategy:
-    """Return the strategy called ``name``.
+class LoadedStrategy:
+    """A strategy whose declaration is checked, and whose event tables are as it makes them.
+
+    What an own file raises or returns wrong is one sentence. It pickles as its word and its text,
+    so that a worker needs no file.
+    """
+
+    def __init__(self, source: Source, declared: Any) -> None:
+        self.source = source
+        self.name: str = declared.name
+        self.parameters: tuple[Parameter, ...] = declared.parameters
+        self.mirrored = bool(getattr(declared, "mirrored", False))
+        self._declared: Strategy = declared
+
+    def events(self, candles: Candles, loosest: Mapping[str, float]) -> EventBuilder:
+        """Prepare what every table shares; see `Strategy`."""
+        if self.source.text is None:
+            return self._declared.events(candles, loosest)
+        with in_sentences(self.label):
+            builder = self._declared.events(candles, loosest)
+        if not callable(getattr(builder, "table", None)):
+            raise OwnCodeError(
+                f"{self.label}: events(candles, loosest) must return an object with a method"
+                f" table(structural); given: {type(builder).__name__}."
+            )
+        return _CheckedBuilder(self, builder, len(candles))
+
+    @property
+    def label(self) -> str:
+        """What sentences call the file."""
+        return self.source.file or f"{self.source.word}.py"
+
+    @cached_property
+    def levels(self) -> frozenset[str]:
+        """The optional columns of a table that the strategy's exits measure from."""
+        roles = {p.exit for p in self.parameters if p.kind == "exit"}
+        return frozenset(level for role, level in LEVELS.items() if role in roles)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_strategy, tuple(self.source)
+
+
+class _CheckedBuilder:
+    """Hands out the tables of an own strategy once they are found to be in order."""
+
+    def __init__(self, strategy: LoadedStrategy, builder: EventBuilder, bars: int) -> None:
+        self._strategy, self._builder, self._bars = strategy, builder, bars
+        self._thresholds = sum(p.kind == "threshold" for p in strategy.parameters)
+
+    def table(self, structural: Mapping[str, float]) -> EventTable:
+        """Return the table of one structural setting.
+
+        Raises
+        ------
+        OwnCodeError
+            When the file raises, or the table breaks exits rules §1.
+        """
+        strategy = self._strategy
+        with in_sentences(strategy.label):
+            table = self._builder.table(structural)
+        fault = next(tables.faults(table, self._bars, self._thresholds, strategy.levels), None)
+        if fault is not None:
+            setting = ", ".join(f"{name}={value:g}" for name, value in structural.items())
+            raise OwnCodeError(f"{strategy.label}: table({setting}) {fault}")
+        return table
+
+
+def choices() -> list[str]:
+    """Return the words that choose a strategy, the default first; none of them is imported."""
+    own = [*_files(), *(point.name for point in _entry_points())]
+    return list(dict.fromkeys((*BUILT_IN, *own)))
+
+
+def search_in(folders: Sequence[str]) -> None:
+    """Make the files of some folders choices, in this process and those that it starts.
 
     Raises
     ------
     UserError
-        When there is none of that name.
+        When one is no folder.
     """
-    allowed = names()
-    if name not in allowed:
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise UserError(f"strategy_path must name folders; {folder} is none.")
+    os.environ[PATH_VARIABLE] = os.pathsep.join(str(Path(folder).resolve()) for folder in folders)
+
+
+def locate(word: str) -> Source:
+    """Find the strategy of a word or a path, and read its text; it is not run.
+
+    Raises
+    ------
+    UserError
+        When there is none, or the word stands for two.
+    """
+    if word.endswith(".py"):
+        return _of_file(Path(word), word)
+    places = [str(path) for path in _files().get(word, [])]
+    places += [f"{p.value} of an installed package" for p in _entry_points() if p.name == word]
+    if word in BUILT_IN:
+        places.insert(0, f"the program's own {word}")
+    if len(places) > 1:
         raise UserError(
-            f"strategy.name must be one of {', '.join(allowed)}; got '{name}'."
-            f"{suggestion(name, allowed)}"
+            f"strategy={word} stands for {' and for '.join(places)}: rename the file, or choose it"
+            " by its path."
         )
-    return cast(Strategy, _module(name).STRATEGY)
+    if word in BUILT_IN:
+        return Source(word, None, None)
+    if word in _files():
+        return _of_file(_files()[word][0], word)
+    for point in _entry_points():
+        if point.name == word:
+            return _of_module(point.value, word)
+    raise UserError(
+        f"strategy={word} is not a choice: strategy may be {', '.join(choices())}, or the path of a"
+        f" Python file (path/to/{word}.py).{suggestion(word, choices())}"
+    )
 
 
-def _module(name: str) -> Any:
-    return importlib.import_module(f"{strategies.__name__}.{name}")
+@lru_cache(maxsize=64)
+def load_strategy(word: str, text: str | None = None, file: str | None = None) -> LoadedStrategy:
+    """Return a strategy: the built-in one called ``word``, or what the text of a file declares.
+
+    Parameters
+    ----------
+    word : str
+        Of an own strategy the stem of its file.
+    text : str or None
+        The whole file; None for a built-in strategy.
+    file : str or None
+        What sentences call the file.
+
+    Raises
+    ------
+    UserError
+        When there is no such built-in strategy.
+    OwnCodeError
+        When the file is no Python, raises, or declares no strategy as the contract asks.
+    """
+    source = Source(word, text, file)
+    if text is None:
+        if word not in BUILT_IN:
+            raise UserError(
+                f"strategy.name must be one of {', '.join(BUILT_IN)}; got '{word}'."
+                f"{suggestion(word, BUILT_IN)}"
+            )
+        module: Any = importlib.import_module(f"pipeline.strategies.{word}")
+        return LoadedStrategy(source, module.STRATEGY)
+    label = file or f"{word}.py"
+    declared = getattr(module_of(text, label), "STRATEGY", None)
+    if declared is None or isinstance(declared, type):
+        raise OwnCodeError(
+            f"{label} must say STRATEGY = YourClass() in its last line: it"
+            f" {'says no STRATEGY' if declared is None else 'gives a class, not an object of it'}."
+        )
+    with in_sentences(label):
+        fault = next(declaration.faults(declared), None)
+    if fault is not None:
+        raise OwnCodeError(f"{label}: {fault}")
+    return LoadedStrategy(source, declared)
+
+
+def declared(word: str) -> dict[str, Any]:
+    """Return what the configuration holds of a strategy: its name, its text, its parameters.
+
+    ``word`` is as in `locate`; errors as there and in `load_strategy`.
+    """
+    source = locate(word)
+    parameters = load_strategy(*source).parameters
+    own = {} if source.text is None else {"text": source.text, "file": source.file}
+    values = {parameter.name: declaration.configured(parameter) for parameter in parameters}
+    return {"name": source.word, **own, "parameters": values}
+
+
+def source_files(word: str, text: str | None = None) -> list[Path]:
+    """Return the files of this package that a strategy consists of, in order of name.
+
+    Its own file, unless ``text`` is that of a file of the user's, what every strategy may import,
+    and all that these import of this package, at first or second hand.
+    """
+    shared = [Path(__file__).parent / f"{name}.py" for name in ("base", "indicators")]
+    own = [Path(__file__).parent / f"{word}.py"] if word in BUILT_IN and text is None else []
+    files, queue = set[Path](), shared + own
+    while queue:
+        path = queue.pop()
+        if path not in files:
+            files.add(path)
+            queue += _imports(path)
+    return sorted(files)
+
+
+def _imports(path: Path) -> list[Path]:
+    """Return the files of this package that one of them imports, by name or as a string."""
+    tree = ast.parse(path.read_text("utf-8"))
+    package, folder = __package__, path.parent
+    names = set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+            names.add((node.module or "").rpartition(".")[2])
+        elif isinstance(node, ast.Constant) and str(node.value).startswith(f"{package}."):
+            names.add(str(node.value).rpartition(".")[2])
+    return [folder / f"{name}.py" for name in names if (folder / f"{name}.py").is_file()]
+
+
+def _files() -> dict[str, list[Path]]:
+    """Return the files in the folders of `PATH_VARIABLE` by their stem."""
+    result: dict[str, list[Path]] = {}
+    for folder in filter(None, os.environ.get(PATH_VARIABLE, "").split(os.pathsep)):
+        for path in sorted(Path(folder).glob("*.py")):
+            if _WORD.fullmatch(path.stem) and not path.stem.startswith("test_"):
+                result.setdefault(path.stem, []).append(path)
+    return result
+
+
+def _entry_points() -> Sequence[Any]:
+    return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+
+
+def _of_file(path: Path, word: str) -> Source:
+    if not path.is_file():
+        raise UserError(
+            f"strategy={word} is no file: give the path of a Python file, or one of"
+            f" {', '.join(choices())}."
+        )
+    if not _WORD.fullmatch(path.stem):
+        raise UserError(
+            f"{path} must be called by letters, digits, - and _, a letter first, and .py."
+        )
+    return Source(path.stem, read_text(path), str(path))
+
+
+def _of_module(name: str, word: str) -> Source:
+    """Read the file of an installed module."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"strategy={word} is the entry point {name} of an installed package, and there is no"
+            " such module: mend or remove that package."
+        )
+    return Source(word, read_text(Path(spec.origin)), spec.origin)

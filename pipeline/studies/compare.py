@@ -21,7 +21,6 @@ from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search import Evaluator, make_space
 from pipeline.search.grid import score_grid
 from pipeline.search.loop import SearchSettings, search
-from pipeline.strategies.registry import load_strategy
 from pipeline.validation.windows import whole_days
 
 METHODS: tuple[tuple[Literal["grid", "random", "bayesian"], int], ...] = (
@@ -50,7 +49,7 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
     config = load(["market=demo_null"], TrainConfig, "train")
     raw = read_file(str(path))
     candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
-    space = make_space(load_strategy(config.strategy.name), config.strategy.parameters, False)
+    space = make_space(config.strategy.load(), config.strategy.parameters, False)
     limits = config.risk.limits()
     evaluator = Evaluator(candles, space, config.costs.record(), limits, choose().backend)
     window = whole_days(candles).whole

@@ -28,7 +28,7 @@ from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.strategies.base import Strategy
-from pipeline.strategies.registry import load_strategy, names
+from pipeline.strategies.registry import BUILT_IN, load_strategy
 
 #: What a golden file says of a trade; the levels at entry follow from its setting.
 TRADE_FIELDS = tuple(name for name in TRADE.names or () if name not in ("stop", "target"))
@@ -234,7 +234,7 @@ def _timeframe(golden: Golden, raw: RawCandles, source: str) -> str:
 
 def strategy_of(case: Case) -> Strategy | None:
     """Return the strategy of a case; None where this program does not have it."""
-    known = (load_strategy(name) for name in names())
+    known = (load_strategy(name) for name in BUILT_IN)
     return next((s for s in known if s.name.lower() == case.strategy), None)
 
 

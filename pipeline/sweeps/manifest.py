@@ -176,7 +176,7 @@ def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | 
         config={"markets": list(configs), "overrides": request.deciding},
         since=min(starts, default=None),
         until=max(ends, default=until),
-        engine_version=f"{__version__} {engine_hash()}",
+        engine_version=f"{__version__} {engine_hash(first.strategy)}",
         markets=market_specs(configs),
         has_artifacts=has_artifacts,
     )

@@ -14,10 +14,11 @@ from typing import Any
 import gpu_engine
 import pipeline
 from pipeline import __version__, strategies
-from pipeline.config import FileData, TrainConfig
+from pipeline.config import FileData, StrategyConfig, TrainConfig
 from pipeline.errors import UserError
 from pipeline.executors.share import allowed_cores
 from pipeline.market_data.sources import MarketCandles
+from pipeline.strategies.registry import source_files
 from pipeline.training import rules
 
 #: Packages whose version may change a number.
@@ -27,7 +28,6 @@ PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "optuna", "cupy-cuda12x", "cu
 MEASURED = (
     "market_data",
     "search",
-    "strategies",
     "training/candles.py",
     "training/planting.py",
     "training/run.py",
@@ -39,7 +39,7 @@ GATES = "validation/stages.py"
 
 #: Parts of the configuration that say where and how, not what is computed.
 WHEREABOUTS: dict[str, Any] = {
-    **dict.fromkeys(("storage", "executor", "backend"), True),
+    **dict.fromkeys(("storage", "executor", "backend", "strategy_path"), True),
     "validation": {"memory_gb"},
 }
 
@@ -49,7 +49,7 @@ def provenance(config: TrainConfig, market: MarketCandles, backend: str) -> dict
     candles = market.candles
     return {
         "model_version": __version__,
-        "engine_hash": engine_hash(),
+        "engine_hash": engine_hash(config.strategy),
         "rules_version": rules.VERSION,
         "runtime_env": runtime_env(),
         "data_source": market.quality.source,
@@ -89,7 +89,9 @@ def fingerprint(config: TrainConfig, gates: bool = True) -> str:
     values = config.model_dump(mode="json", exclude=WHEREABOUTS)
     if isinstance(config.data, FileData):
         values["data"]["path"] = _file_hash(config.data.path)
-    text = json.dumps(values, sort_keys=True) + _measured_hash(gates)
+    text = json.dumps(values, sort_keys=True) + _measured_hash(
+        config.strategy.name, config.strategy.text, gates
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -101,16 +103,29 @@ def _file_hash(path: str) -> str:
         raise UserError(f"--candles {path} cannot be read: {error.strerror}.") from None
 
 
-@cache
-def engine_hash() -> str:
-    """SHA-256 of the source of the engine and the strategies."""
-    return _source_hash(*(Path(package.__path__[0]) for package in (gpu_engine, strategies)))
+def engine_hash(strategy: StrategyConfig | None = None) -> str:
+    """SHA-256 of the source of the engine and of one strategy; without one of all built-in ones.
+
+    What belongs to other strategies does not count: to edit one leaves the others as they were.
+    """
+    if strategy is None:
+        return _engine_hash(None, None)
+    return _engine_hash(strategy.name, strategy.text)
 
 
 @cache
-def _measured_hash(gates: bool) -> str:
+def _engine_hash(word: str | None, text: str | None) -> str:
+    own = [Path(strategies.__path__[0])] if word is None else source_files(word, text)
+    source = _source_hash(Path(gpu_engine.__path__[0]), *own)
+    return source if text is None else hashlib.sha256((source + text).encode()).hexdigest()
+
+
+@cache
+def _measured_hash(word: str, text: str | None, gates: bool) -> str:
+    """SHA-256 of the code between candles and stage; an own file is in its configuration."""
     package = Path(pipeline.__path__[0])
-    places = (Path(gpu_engine.__path__[0]), *(package / name for name in MEASURED))
+    measured = (package / name for name in MEASURED)
+    places = (Path(gpu_engine.__path__[0]), *measured, *source_files(word, text))
     return _source_hash(*places, without=None if gates else package / GATES)
 
 

@@ -11,14 +11,12 @@ from pipeline.config import (
     RandomConfig,
     TrainConfig,
 )
-from pipeline.errors import UserError
 from pipeline.executors import Executor, make_executor
 from pipeline.search import Evaluator, Space, make_space
 from pipeline.search.backends import chosen_backend, workers
 from pipeline.search.loop import SearchSettings
 from pipeline.search.split import FEW, SharedEvaluator, SplitEvaluator
 from pipeline.strategies.base import Strategy
-from pipeline.strategies.registry import load_strategy
 
 #: Further workers that a search is given to when the one that had it died.
 RETRIES = 2
@@ -53,27 +51,16 @@ def set_up(config: TrainConfig, note: Note) -> Setup:
     Raises
     ------
     UserError
-        When the strategy has other parameters, or the backend is not here.
+        When the strategy is broken or has other parameters, or the backend is not here.
     """
-    strategy = load_strategy(config.strategy.name)
-    space = _space(strategy, config)
+    strategy = config.strategy.load()
+    space = make_space(
+        strategy, config.strategy.parameters, continuous=config.space == "continuous"
+    )
     settings = _settings(config, space, note)
     backend = chosen_backend(config.backend, note, settings.at_once(space))
     executor = _executor(config, space, settings, backend, note)
     return Setup(config, strategy, space, settings, backend, executor)
-
-
-def _space(strategy: Strategy, config: TrainConfig) -> Space:
-    declared = {p.name for p in strategy.parameters}
-    configured = config.strategy.parameters
-    if declared != configured.keys():
-        missing = ", ".join(sorted(declared - configured.keys())) or "none"
-        unknown = ", ".join(sorted(configured.keys() - declared)) or "none"
-        raise UserError(
-            f"strategy.parameters must be those of {strategy.name}; missing: {missing}, unknown:"
-            f" {unknown}."
-        )
-    return make_space(strategy, configured, continuous=config.space == "continuous")
 
 
 def _settings(config: TrainConfig, space: Space, note: Note) -> SearchSettings:

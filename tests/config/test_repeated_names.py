@@ -29,6 +29,5 @@ def test_parameters_are_those_the_strategy_declares(train_config):
     configured = train_config().strategy.parameters
     assert list(configured) == [parameter.name for parameter in LiquiditySweep.parameters]
     for parameter in LiquiditySweep.parameters:
-        assert configured[parameter.name].kind == parameter.kind
-        assert configured[parameter.name].integer == parameter.integer
-        assert parameter.nullable or None not in configured[parameter.name].grid
+        values = configured[parameter.name].model_dump()
+        assert values == {name: getattr(parameter, name) for name in values}

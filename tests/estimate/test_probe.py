@@ -30,7 +30,7 @@ def test_an_estimate_is_the_same_for_the_same_speed(configured, only):
 
 
 def test_a_strategy_without_its_parameter_is_refused(configured):
-    with pytest.raises(UserError, match="pierce_depth is missing"):
+    with pytest.raises(UserError, match="missing: pierce_depth,"):
         measure_speed(configured("market=demo_null", f"~strategy.parameters.{DEPTH}"))
 
 

@@ -12,7 +12,6 @@ from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.rearranged import rearranged
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.backends import named_backend
-from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
 from support.parameters import combination
 from support.runs import SMALL_GRID
@@ -38,7 +37,7 @@ def loaded(file):
     def loaded(*overrides):
         words = ["market=btc_binance_1h", "data=file", f"data.path={file}", *overrides]
         config = load(words, TrainConfig, "train")
-        strategy, backend = load_strategy(config.strategy.name), named_backend("numpy")
+        strategy, backend = config.strategy.load(), named_backend("numpy")
         return load_candles(config.market, config.data, strategy, backend, lambda n: None)
 
     return loaded

@@ -8,9 +8,9 @@ import pytest
 
 from gpu_engine import choose
 from pipeline.config import TrainConfig, load
-from pipeline.strategies.registry import load_strategy
+from pipeline.strategies.registry import load_strategy, source_files
 from pipeline.training.candles import load_candles
-from pipeline.training.provenance import config_hash, engine_hash, runtime_env
+from pipeline.training.provenance import _engine_hash, config_hash, engine_hash, runtime_env
 from support.parameters import DEPTH
 from support.runs import QUICK, run
 
@@ -83,16 +83,29 @@ def test_the_order_of_overrides_does_not_matter():
 
 def test_the_engine_hash_is_the_same_in_another_process(tmp_path):
     code = "from pipeline.training.provenance import engine_hash; print(engine_hash())"
-    assert run(tmp_path, code=code).out == f"{engine_hash.__wrapped__()}\n"
+    assert run(tmp_path, code=code).out == f"{_engine_hash.__wrapped__(None, None)}\n"
     assert re.fullmatch("[0-9a-f]{64}", engine_hash())
 
 
 def test_the_engine_hash_changes_with_the_source(tmp_path, monkeypatch):
     (tmp_path / "kernel.cu").write_text("// one")
     monkeypatch.setattr("pipeline.training.provenance.strategies.__path__", [str(tmp_path)])
-    one = engine_hash.__wrapped__()
+    one = _engine_hash.__wrapped__(None, None)
     (tmp_path / "kernel.cu").write_text("// two")
-    assert len({one, engine_hash.__wrapped__(), engine_hash()}) == 3
+    assert len({one, _engine_hash.__wrapped__(None, None), engine_hash()}) == 3
+
+
+def test_the_engine_hash_is_of_one_strategy(demo_config):
+    """To edit a file of one leaves the others as they were; every edit of an own one is new."""
+    built_in = demo_config.strategy
+    one, other = (built_in.model_copy(update={"name": "own", "text": f"# {n}"}) for n in (1, 2))
+    assert len({engine_hash(), *map(engine_hash, (built_in, one, other))}) == 4
+    names = {path.name for path in source_files("liquidity_sweep")}
+    assert names >= {"liquidity_sweep.py", "sweeps.py", "indicators.py", "numba_kernels.py"}
+    assert {path.name for path in source_files("own", "")} == names - {
+        "liquidity_sweep.py",
+        "sweeps.py",
+    }
 
 
 def test_the_environment_names_what_computes():
@@ -114,4 +127,4 @@ def test_a_result_names_its_candles(peak):
     )
     assert found["data_source"] == "generated candles, seed 0"
     assert (found["seed"], found["backend"], found["synthetic"]) == (0, backend.name, True)
-    assert found["engine_hash"] == engine_hash()
+    assert found["engine_hash"] == engine_hash(config.strategy)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from pipeline.config import BayesianConfig, TrainConfig, load
 from pipeline.search import make_space
 from pipeline.search.loop import SearchSettings
-from pipeline.strategies.registry import load_strategy
 from pipeline.studies.bench.setting import Setting
 
 
@@ -23,7 +22,7 @@ class Training(NamedTuple):
         """Take what ``scripts/train market=demo optimizer=bayesian`` would."""
         config = load(["market=demo", "optimizer=bayesian", *overrides], TrainConfig, "train")
         assert isinstance(config.optimizer, BayesianConfig), "as the overrides say"
-        strategy = load_strategy(config.strategy.name)
+        strategy = config.strategy.load()
         space = make_space(strategy, config.strategy.parameters, continuous=False)
         search = SearchSettings(
             "bayesian",

@@ -14,7 +14,6 @@ import numpy as np
 from gpu_engine import Window, choose
 from pipeline.config import CcxtData, TrainConfig
 from pipeline.search import Evaluator, single_point
-from pipeline.strategies.registry import load_strategy
 from pipeline.studies.calibrate.markets import Cell, Edge, Market
 from pipeline.training.planting import OutOfReachError
 from pipeline.training.run import Reporter, TrainingResult, train
@@ -166,7 +165,7 @@ def _stored_net_profit(trained: TrainingResult) -> float | None:
 def _evaluator(trained: TrainingResult, parameters: Mapping[str, Any]) -> tuple[Evaluator, Any]:
     """Return what evaluates one combination as the run would, and its point, shape (1, P)."""
     config = trained.config
-    space = single_point(load_strategy(config.strategy.name), parameters)
+    space = single_point(config.strategy.load(), parameters)
     costs, limits = config.costs.record(), config.risk.limits()
     evaluator = Evaluator(trained.market.candles, space, costs, limits, choose().backend)
     return evaluator, space.points(np.zeros(1, np.int64))

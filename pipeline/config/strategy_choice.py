@@ -1,0 +1,91 @@
+"""Let Hydra compose ``strategy=WORD`` and ``strategy=path/to/file.py`` from what a class declares.
+
+To Hydra a strategy is a file of the group ``strategy``, and its parameters one of the group
+``parameters``. `register` adds a place where it finds both.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+from pipeline.config.catalogue import DECLARED, STRATEGY, read, words
+
+SCHEME = "strategies"
+PATH_KEY = "strategy_path"
+
+
+class StrategySource(ConfigSource):
+    """Gives Hydra the choices of the groups that a strategy declares."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return how its addresses begin."""
+        return SCHEME
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a choice; what is wrong with it is a `UserError`."""
+        group, _, word = config_path.partition("/")
+        config = OmegaConf.create(read(group, word))
+        address = f"{SCHEME}://{self.path}"
+        return ConfigResult(self.provider, address, config, {"package": None})
+
+    def is_group(self, config_path: str) -> bool:
+        """Tell whether a path is one of the groups."""
+        return config_path.strip("/") in DECLARED
+
+    def is_config(self, config_path: str) -> bool:
+        """Tell whether a path is a choice; a word that is none is refused by `registry.locate`."""
+        group, _, word = config_path.partition("/")
+        return group in DECLARED and bool(word)
+
+    def available(self) -> bool:
+        """Tell that it is here."""
+        return True
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """List the choices of a group, or the groups."""
+        if not config_path.strip("/"):
+            return [] if results_filter == ObjectType.CONFIG else sorted(DECLARED)
+        group = results_filter == ObjectType.GROUP or not self.is_group(config_path)
+        return [] if group else words(STRATEGY)
+
+
+class StrategySearchPath(SearchPathPlugin):
+    """Adds the source to the places where Hydra looks, after `conf`."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add it."""
+        search_path.append(provider=SCHEME, path=f"{SCHEME}://")
+
+
+@cache
+def register() -> None:
+    """Make Hydra know the source, once a process."""
+    for plugin in (StrategySource, StrategySearchPath):
+        Plugins.instance().register(plugin)
+
+
+def search_path_of(words: Sequence[str]) -> None:
+    """Look for strategies in the folders that ``strategy_path=`` among ``words`` names.
+
+    Hydra needs the choices before it has composed the key.
+
+    Raises
+    ------
+    UserError
+        When one is no folder.
+    """
+    from pipeline.strategies.registry import search_in
+
+    for word in words:
+        if word.lstrip("+").startswith(f"{PATH_KEY}="):
+            value = OverridesParser.create().parse_override(word).value()
+            folders = value if isinstance(value, list) else [value]
+            search_in([str(folder) for folder in folders if folder is not None])

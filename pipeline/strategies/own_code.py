@@ -1,0 +1,106 @@
+"""Run a Python file of the user's own, and put what is wrong with it into one sentence.
+
+It is run from its text, so that a worker elsewhere and a stored result need no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from pipeline.errors import UserError
+
+#: A file of code; what is longer is something else.
+LARGEST = 1_000_000
+
+
+class OwnCodeError(UserError):
+    """A file of the user's own does not do what is asked of it."""
+
+
+def read_text(path: Path) -> str:
+    """Read a Python file; lines end in a newline alone, whoever wrote it.
+
+    Raises
+    ------
+    OwnCodeError
+        When it cannot be read or is no text.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise OwnCodeError(f"{path} is larger than {LARGEST:,} bytes: is it a Python file?")
+        return "\n".join(path.read_text("utf-8-sig").splitlines()) + "\n"
+    except UnicodeDecodeError:
+        raise OwnCodeError(f"{path} is no text in UTF-8: save it as UTF-8.") from None
+    except OSError as error:
+        raise OwnCodeError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def module_of(text: str, file: str) -> ModuleType:
+    """Run the text of a file as a module; the same text is run once a process.
+
+    Parameters
+    ----------
+    text : str
+    file : str
+        What sentences call it: its path, or its name where there is no file.
+
+    Raises
+    ------
+    OwnCodeError
+        When it is no Python, or raises; with file and line.
+    """
+    name = f"own_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    module = ModuleType(name)
+    module.__file__ = file
+    # Tracebacks and `inspect` read the lines from here, whether or not the file is on this disk.
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    sys.modules[name] = module  # where dataclasses and pickle look while it runs
+    try:
+        with in_sentences(file):
+            exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextmanager
+def in_sentences(file: str) -> Iterator[None]:
+    """Turn what a file of the user's own raises into a sentence.
+
+    Raises
+    ------
+    OwnCodeError
+        In place of any exception but an interrupt, a lack of memory and a `UserError`.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise OwnCodeError(sentence(error, file)) from None
+
+
+def sentence(error: BaseException, file: str) -> str:
+    """Say what a file raised and where: file, line, exception, and the line itself."""
+    kind, text = type(error).__name__, " ".join(str(error).split())
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f"{file}, line {error.lineno}: this is no Python: {error.msg}."
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    where, line = (f", line {lines[-1].lineno}", lines[-1].line) if lines else ("", "")
+    shown = f" in '{line}'" if line else ""
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{file}{where}: the module {error.name} is not installed here{shown}. A file stands"
+            " alone: it can import installed packages, and no file beside it."
+        )
+    return f"{file}{where}: {kind}: {text or 'no message'}{shown}."
