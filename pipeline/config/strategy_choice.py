@@ -82,10 +82,10 @@ def search_path_of(words: Sequence[str]) -> None:
     UserError
         When one is no folder.
     """
-    from pipeline.strategies.registry import search_in
-
     for word in words:
         if word.lstrip("+").startswith(f"{PATH_KEY}="):
+            from pipeline.strategies.registry import search_in
+
             value = OverridesParser.create().parse_override(word).value()
             folders = value if isinstance(value, list) else [value]
             search_in([str(folder) for folder in folders if folder is not None])
