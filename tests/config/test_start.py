@@ -69,8 +69,10 @@ def test_help_needs_neither_hydra_nor_what_works():
 def test_a_refused_word_needs_nothing_that_works(word):
     others = {"sweep": ("markets=demo",), "train": ("seed=1",)}
     calls = [(command, *others.get(command, ()), word) for command in COMMANDS]
-    declared = {command: [2, "numpy"] for command in WITH_STRATEGY}
-    assert imported(HEAVY, calls) == {command: [2] for command in COMMANDS} | declared
+    loaded = imported(HEAVY, calls)
+    for command in WITH_STRATEGY:
+        assert loaded.pop(command) in ([2], [2, "numpy"])
+    assert loaded == {command: [2] for command in COMMANDS if command not in WITH_STRATEGY}
 
 
 def test_a_refused_value_needs_nothing_that_works():
