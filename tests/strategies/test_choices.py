@@ -1,0 +1,146 @@
+"""A strategy is chosen by a word or by a path; only the chosen one is run, and its text is all."""
+
+import os
+import pickle
+import sys
+
+import pytest
+
+from pipeline.config import StrategyConfig, TrainConfig, load
+from pipeline.errors import UserError
+from pipeline.strategies import registry
+from pipeline.strategies.donchian_breakout import DonchianBreakout
+from pipeline.strategies.registry import BUILT_IN, choices, load_strategy, locate
+from support.own_strategy import own_file
+
+
+@pytest.fixture(autouse=True)
+def _no_folder(monkeypatch):
+    monkeypatch.delenv(registry.PATH_VARIABLE, raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of strategies that the environment names."""
+    monkeypatch.setenv(registry.PATH_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package with an entry point ``trend``."""
+    site = tmp_path / "site"
+    (site / "trend_pack").mkdir(parents=True)
+    own_file(site / "trend_pack", "following")
+    (site / "trend_pack" / "__init__.py").touch()
+    information = site / "trend_pack-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: trend-pack\nVersion: 1\n")
+    points = f"[{registry.ENTRY_POINTS}]\ntrend = trend_pack.following\n"
+    (information / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(site))
+    return site
+
+
+def composed(*words):
+    return load(["market=demo_null", *words], TrainConfig, "train").strategy
+
+
+def test_the_default_comes_first():
+    assert choices()[0] == composed().name == "liquidity_sweep"
+    assert choices() == list(BUILT_IN)
+
+
+@pytest.mark.parametrize("word", BUILT_IN)
+def test_a_word_is_a_built_in_strategy(word):
+    strategy = composed(f"strategy={word}")
+    assert (strategy.name, strategy.text, strategy.file) == (word, None, None)
+    assert "text" not in strategy.model_dump(mode="json")
+    assert list(strategy.parameters) == [p.name for p in strategy.load().parameters]
+
+
+def test_a_path_is_a_file_of_ones_own(tmp_path, monkeypatch):
+    path = own_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for written in (str(path), "mine.py", "./mine.py", f"../{tmp_path.name}/mine.py"):
+        strategy = composed(f"strategy={written}")
+        assert (strategy.name, strategy.text) == ("mine", path.read_text())
+        assert strategy.load().name == "MINE_V1"
+
+
+def test_a_file_may_be_called_like_a_built_in_strategy(tmp_path):
+    path = own_file(tmp_path, "liquidity_sweep")
+    assert composed(f"strategy={path}").load().name == "MINE_V1"
+    assert composed().load().name == "LIQUIDITY_SWEEP_V3"
+
+
+def test_the_stem_of_a_file_is_a_choice_where_its_folder_is_named(folder, monkeypatch):
+    path = own_file(folder)
+    (folder / "test_mine.py").write_text("raise RuntimeError")
+    (folder / "notes.txt").touch()
+    assert choices() == [*BUILT_IN, "mine"]
+    assert composed("strategy=mine").text == path.read_text()
+    monkeypatch.delenv(registry.PATH_VARIABLE)
+    with pytest.raises(UserError, match="strategy=mine is not a choice"):
+        locate("mine")
+
+
+def test_the_key_names_the_folder_too(tmp_path, monkeypatch):
+    monkeypatch.setenv(registry.PATH_VARIABLE, "")  # given back after the test
+    path = own_file(tmp_path)
+    assert composed("strategy=mine", f"strategy_path={tmp_path}").text == path.read_text()
+    assert composed("strategy=mine", f"strategy_path=[{tmp_path}]").text == path.read_text()
+    with pytest.raises(UserError, match="strategy_path must name folders"):
+        composed(f"strategy_path={path}")
+
+
+def test_an_entry_point_is_a_choice(package):
+    assert choices() == [*BUILT_IN, "trend"]
+    source = locate("trend")
+    assert source.word == "trend"
+    assert source.text == (package / "trend_pack" / "following.py").read_text()
+    assert composed("strategy=trend").load().name == "MINE_V1"
+
+
+def test_a_word_that_stands_for_two_is_refused(folder):
+    own_file(folder, "donchian_breakout")
+    with pytest.raises(UserError, match="stands for the program's own donchian_breakout and for"):
+        locate("donchian_breakout")
+
+
+def test_only_the_chosen_file_is_run(folder):
+    own_file(folder)
+    (folder / "broken.py").write_text("import os\nos.environ['BROKEN_WAS_RUN'] = 'yes'\n1 / 0\n")
+    assert choices() == [*BUILT_IN, "broken", "mine"]
+    assert composed("strategy=mine").load().name == "MINE_V1"
+    assert "BROKEN_WAS_RUN" not in os.environ
+    with pytest.raises(UserError, match=r"broken\.py, line 3: ZeroDivisionError"):
+        composed("strategy=broken")
+    del os.environ["BROKEN_WAS_RUN"]
+
+
+def test_it_travels_as_its_text(folder):
+    """A worker needs no file: another process, and whoever reads the result a year later."""
+    path = own_file(folder)
+    strategy = composed("strategy=mine")
+    stored = strategy.model_dump(mode="json")
+    path.unlink()
+    for module in [name for name in sys.modules if name.startswith("own_")]:
+        del sys.modules[module]
+    load_strategy.cache_clear()
+    for again in (pickle.loads(pickle.dumps(strategy.load())), StrategyConfig(**stored).load()):
+        assert again.name == "MINE_V1"
+        assert again.parameters == DonchianBreakout.parameters
+
+
+@pytest.mark.parametrize(
+    ("word", "fault"),
+    [
+        ("strategy.parameters.entry_channel.kind=exit", "kind is declared by"),
+        ("strategy.parameters.entry_channel.integer=false", "integer is declared by"),
+        ("~strategy.parameters.exit_channel", "missing: exit_channel, unknown: none"),
+    ],
+)
+def test_what_the_class_declares_cannot_be_changed(word, fault):
+    with pytest.raises(UserError, match=fault):
+        composed("strategy=donchian_breakout", word).load()
