@@ -101,8 +101,8 @@ class ChannelEvents:
     def _breaks(self, bars: int) -> tuple[Bool, Bool]:
         """Mark the closes above every high, and below every low, of ``bars`` bars before."""
         candles = self._candles
-        highest = indicators.before(indicators.rolling_max(candles.high, bars))
-        lowest = indicators.before(indicators.rolling_min(candles.low, bars))
+        highest = indicators.rolling_max(candles.high, bars)
+        lowest = indicators.rolling_min(candles.low, bars)
         return candles.close > highest, candles.close < lowest  # NaN compares false
 
 

@@ -68,33 +68,53 @@ def volume_ratio(candles: Candles) -> Float:
     return result
 
 
-def rolling_max(values: Float, bars: int) -> Float:
-    """Return the highest of the last ``bars`` values, the bar's own included, float64 (n,).
+def rolling_max(values: Float, length: int) -> Float:
+    """Return ``max(values[t - length], ..., values[t - 1])``, float64 of shape (n,) (§2.5).
 
-    NaN while there are fewer. ``before`` makes it a channel that the bar itself is no part of.
+    The ``length`` bars before ``t``, without ``t`` itself: the upper edge of a channel that bar
+    ``t`` may break. NaN for ``t < length``, and where one of these values is NaN.
+
+    Raises
+    ------
+    ValueError
+        If ``length`` is below 1.
     """
+    return _rolling(np.maximum, values, length)
+
+
+def rolling_min(values: Float, length: int) -> Float:
+    """Return ``min(values[t - length], ..., values[t - 1])``; the rest as `rolling_max`."""
+    return _rolling(np.minimum, values, length)
+
+
+def _rolling(extreme: np.ufunc, values: Float, length: int) -> Float:
+    if length < 1:
+        raise ValueError(f"a rolling extreme needs 1 bar or more; got {length}")
     result = np.full(len(values), np.nan)
-    if not 1 <= bars <= len(values):
+    if len(values) <= length:
         return result
-    highest, covered = values, 1  # highest[i] is that of values[i : i + covered]
-    while covered < bars:  # each step at most doubles what one value covers
-        step = min(covered, bars - covered)
-        highest = np.maximum(highest[:-step], highest[step:])
-        covered += step
-    result[bars - 1 :] = highest
+    # Extremes of 1, 2, 4, ... bars from each bar on; two of them overlap to any length.
+    window, width = values[:-1], 1
+    while 2 * width <= length:
+        window, width = extreme(window[:-width], window[width:]), 2 * width
+    rest = length - width
+    result[length:] = extreme(window[: len(window) - rest], window[rest:])
     return result
 
 
-def rolling_min(values: Float, bars: int) -> Float:
-    """Return the lowest of the last ``bars`` values, as `rolling_max`."""
-    return -rolling_max(-values, bars)
-
-
-def before(values: Float, bars: int = 1) -> Float:
-    """Return at each bar the value of ``bars`` bars earlier, float64 (n,); NaN at the first."""
-    earlier = np.full(len(values), np.nan)
-    earlier[bars:] = values[: len(values) - bars]
-    return earlier
+def swing_lows(low: Float) -> Bool:
+    """Mark bars whose low is strictly below the 3 on each side; known 3 bars later (§2.3)."""
+    result: NDArray[np.bool_] = np.zeros(len(low), np.bool_)
+    inner = slice(SWING_REACH, len(low) - SWING_REACH)
+    if len(low) <= 2 * SWING_REACH:
+        return result
+    centre = low[inner]
+    strict = np.ones(len(centre), np.bool_)
+    for reach in range(1, SWING_REACH + 1):
+        strict &= centre < low[SWING_REACH - reach : len(low) - SWING_REACH - reach]
+        strict &= centre < low[SWING_REACH + reach : len(low) - SWING_REACH + reach]
+    result[inner] = strict
+    return result
 
 
 def bars_since(marks: Bool) -> Int64:
@@ -114,21 +134,6 @@ def next_true(marks: Bool) -> Int32:
     marked = np.append(np.flatnonzero(marks), -1)
     later = np.searchsorted(marked[:-1], np.arange(len(marks)), side="right")
     return marked[later].astype(np.int32)
-
-
-def swing_lows(low: Float) -> Bool:
-    """Mark bars whose low is strictly below the 3 on each side; known 3 bars later (§2.3)."""
-    result: NDArray[np.bool_] = np.zeros(len(low), np.bool_)
-    inner = slice(SWING_REACH, len(low) - SWING_REACH)
-    if len(low) <= 2 * SWING_REACH:
-        return result
-    centre = low[inner]
-    strict = np.ones(len(centre), np.bool_)
-    for reach in range(1, SWING_REACH + 1):
-        strict &= centre < low[SWING_REACH - reach : len(low) - SWING_REACH - reach]
-        strict &= centre < low[SWING_REACH + reach : len(low) - SWING_REACH + reach]
-    result[inner] = strict
-    return result
 
 
 def count_near(values: Float, start: Int32, after: Int32, centre: Float, width: Float) -> Int64:

@@ -171,12 +171,12 @@ class ShockEvents:
         They mean something where the close changed, which all shock bars do.
         """
         close, move = candles.close, np.abs(change)
-        jump = move / indicators.before(close)
+        jump = move / np.append(np.nan, close[:-1])
         volume = indicators.volume_ratio(candles)
         beyond = np.where(change > 0, close - candles.low, candles.high - close)
         spread = candles.high - candles.low
         where = np.divide(beyond, spread, out=np.full(len(close), 0.5), where=spread != 0)
-        reach = move + indicators.before(self._atr)
+        reach = move + np.append(np.nan, self._atr[:-1])
         score = np.divide(move, reach, out=np.zeros(len(close)), where=reach != 0)
         score += volume / (1 + volume)
         score += where

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pipeline.strategies.indicators import (
     average_true_range,
     bars_since,
-    before,
     next_true,
     rolling_max,
     rolling_min,
@@ -111,23 +110,6 @@ def test_swing_lows_of_any_series(prices):
     assert swing_lows(low).tolist() == expected
 
 
-@given(st.lists(st.integers(-3, 3), max_size=30), st.integers(1, 35))
-def test_rolling_extremes_are_those_of_a_plain_loop(prices, bars):
-    values = np.array(prices, np.float64)
-    past = [prices[t - bars + 1 : t + 1] if t + 1 >= bars else [] for t in range(len(prices))]
-    highest = [float(max(p, default=np.nan)) for p in past]
-    np.testing.assert_array_equal(rolling_max(values, bars), highest)
-    lowest = [float(min(p, default=np.nan)) for p in past]
-    np.testing.assert_array_equal(rolling_min(values, bars), lowest)
-
-
-def test_before_is_the_past_and_never_the_end():
-    values = np.array([1.0, 2, 3])
-    np.testing.assert_array_equal(before(values), [np.nan, 1, 2])
-    np.testing.assert_array_equal(before(values, 2), [np.nan, np.nan, 1])
-    assert np.isnan(before(values, 7)).all()
-
-
 def test_bars_since_the_last_mark():
     marks = np.array([False, False, True, False, False, True, True, False])
     assert bars_since(marks).tolist() == [1, 2, 0, 1, 2, 0, 0, 1]
@@ -154,3 +136,22 @@ def test_indicators_know_no_future(seed, cut):
     known = max(cut - 3, 0)
     low = candles.low
     np.testing.assert_array_equal(swing_lows(low[:cut])[:known], swing_lows(low)[:known])
+
+
+@pytest.mark.parametrize(("rolling", "extreme"), [(rolling_max, max), (rolling_min, min)])
+@given(
+    values=st.lists(st.integers(-4, 4) | st.just(np.nan), max_size=40), length=st.integers(1, 40)
+)
+def test_rolling_extremes_are_those_of_the_bars_before(rolling, extreme, values, length):
+    expected = []
+    for t in range(len(values)):
+        before = values[t - length : t] if t >= length else [np.nan]
+        expected.append(np.nan if np.isnan(before).any() else extreme(before))
+    result = rolling(np.array(values, np.float64), length)
+    assert result.dtype == np.float64
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_a_rolling_extreme_needs_a_bar():
+    with pytest.raises(ValueError, match="1 bar or more; got 0"):
+        rolling_max(np.ones(5), 0)
