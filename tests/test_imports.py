@@ -23,6 +23,7 @@ LAYERS = (
     "pipeline.executors",
     "pipeline.market_data",
     "pipeline.search",
+    "pipeline.causality",
     "pipeline.validation",
     "pipeline.results",
     "pipeline.training",

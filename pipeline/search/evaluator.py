@@ -19,6 +19,7 @@ from gpu_engine import (
     Bool,
     Candles,
     Costs,
+    EventTable,
     ExitSettings,
     Float,
     Grid,
@@ -180,7 +181,7 @@ class Evaluator:
         for group, setting in enumerate(settings):
             rows = np.flatnonzero(which.ravel() == group)
             exits = points[rows][:, self._exit]
-            market = self._load([setting], self._exits(exits))
+            market = self._load((self._table(setting),), self._exits(exits))
             batch = Batch(
                 table=np.zeros(len(rows), np.int32),
                 thresholds=np.ascontiguousarray(points[rows][:, self._threshold]),
@@ -202,10 +203,15 @@ class Evaluator:
         )
 
     @cached_property
+    def tables(self) -> tuple[EventTable, ...]:
+        """Every event table of a discrete space, row-major in grid order."""
+        settings = itertools.product(*(self._choices(i) for i in self._structural))
+        return tuple(map(self._table, settings))
+
+    @cached_property
     def market(self) -> engine.Market:
         """The engine with every table and exit setting of a discrete space."""
-        settings = itertools.product(*(self._choices(i) for i in self._structural))
-        return self._load(list(settings), self._exit_settings)
+        return self._load(self.tables, self._exit_settings)
 
     @cached_property
     def _exit_settings(self) -> ExitSettings:
@@ -219,13 +225,12 @@ class Evaluator:
         columns = np.ascontiguousarray(rows.T)
         return ExitSettings(**dict(zip(names, columns, strict=True)))
 
-    def _load(self, settings: Sequence[Sequence[float]], exits: ExitSettings) -> engine.Market:
-        dimensions = self.space.dimensions
-        names = [dimensions[i].parameter.name for i in self._structural]
-        tables = tuple(
-            self._builder.table(dict(zip(names, setting, strict=True))) for setting in settings
-        )
-        senses = tuple(dimensions[i].parameter.sense for i in self._threshold)
+    def _table(self, setting: Sequence[float]) -> EventTable:
+        names = [self.space.dimensions[i].parameter.name for i in self._structural]
+        return self._builder.table(dict(zip(names, setting, strict=True)))
+
+    def _load(self, tables: tuple[EventTable, ...], exits: ExitSettings) -> engine.Market:
+        senses = tuple(self.space.dimensions[i].parameter.sense for i in self._threshold)
         return engine.load(
             self.candles, Tables(tables, senses), exits, self.costs, self.risk, self.backend
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu_engine import Float, marked_metrics
+from pipeline.causality import refuse_look_ahead
 from pipeline.cli.console import Note, Progress, no_progress
 from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.market_data.sources import MarketCandles, bars_expected
@@ -80,7 +81,7 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     ------
     UserError
         When the configuration asks for what cannot be: a backend that is not here, candles that
-        are broken, a history too short.
+        are broken, a history too short; or the strategy looks ahead (docs/look-ahead.md).
     ReferenceDisagreementError
         When a winner's trades are not those of the reference path.
     """
@@ -100,8 +101,11 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     days = whole_days(market.candles)
     parts, final = splits(tests, days), final_window(tests, days)
 
+    evaluator = setup.evaluator(market.candles)
+    with _timed(timings, "look_ahead"):
+        tables = evaluator.tables if space.discrete else None
+        refuse_look_ahead(space, market.candles, tables)
     with _timed(timings, "search"):
-        evaluator = setup.evaluator(market.candles)
         fraction = evaluator.risk.position_fraction
         searches = len(parts) + 1
         with progress("search", settings.evaluations(space) * searches) as advance:

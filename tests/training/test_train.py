@@ -70,7 +70,14 @@ def test_result_json_holds_what_was_promised(demo):
     assert result["market"] == "synthetic:DEMO/USDT:5m"
     assert (result["strategy"], result["optimizer"]) == ("LIQUIDITY_SWEEP_V3", "grid")
     assert (result["selection"], result["objective"]) == ("plateau", "net_profit")
-    assert result["timings"].keys() == {"candles", "search", "reference", "surface", "luck"}
+    assert result["timings"].keys() == {
+        "candles",
+        "look_ahead",
+        "search",
+        "reference",
+        "surface",
+        "luck",
+    }
     assert all(seconds >= 0 for seconds in result["timings"].values())
 
 

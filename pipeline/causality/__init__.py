@@ -1,0 +1,5 @@
+"""Catch a strategy that looks ahead, before anything is searched (docs/look-ahead.md)."""
+
+from pipeline.causality.look_ahead import Examination, Finding, refuse_look_ahead, settings_of
+
+__all__ = ["Examination", "Finding", "refuse_look_ahead", "settings_of"]

@@ -1,0 +1,322 @@
+"""Look for rows of event tables that depend on bars after their signal (exits rules §1.2).
+
+A table of candles that are cut off, or whose future is another, must have the same rows before
+that bar. Two kinds of check:
+
+- *whole*: every table on the history up to a few cuts, and once on the whole length with another
+  future. They see what reaches far, what is normalised, fitted or resampled, and every table.
+- *near*: at many signals, a short piece of the history up to the signal, with its own future, with
+  none and with two others. Pieces are cheap, so that signals of every kind have one.
+
+Each whole cut asks a fresh copy of the strategy, in another order: what is drawn at random, or kept
+between calls, differs. Work is counted in bars, never in seconds: the same strategy on the same
+candles is always checked at the same bars.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gpu_engine import Candles, EventTable
+from pipeline.causality.comparison import Difference, first_difference
+from pipeline.causality.futures import with_future
+from pipeline.causality.places import Signals, near_signals, whole_cuts
+from pipeline.errors import UserError
+from pipeline.market_data.timeframe import utc
+from pipeline.search.space import Space
+from pipeline.strategies.base import EventBuilder, Strategy, of_kind
+
+SEED = 15  # of places and futures: all trainings check the same
+PIECE = 1024  # bars before a near signal; four times as many where they give no row
+FUTURE = 128  # bars after it
+NEAR = (12, 32)  # fewest and most near signals
+NEAR_WORK = 2.0  # histories that near checks may read
+TABLES = 12  # tables of a near check
+
+# A continuous space has no finite set of tables: corners and some draws stand for it.
+DRAWN = 8
+CORNERS = 3  # dimensions whose corners are all taken
+
+Check = Literal["cut", "future", "repeat", "outside"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row that differs, in a table of ``setting``.
+
+    ``check`` says what changed: the bars from ``cut`` on are absent (``cut``) or others
+    (``future``); the same was asked twice (``repeat``); the row's bar is not among the candles
+    (``outside``). ``time`` is the open time of ``bar``, ms UTC. ``known`` is the value with the
+    candles' own future, ``blind`` without; None where there is no row.
+    """
+
+    check: Check
+    setting: Mapping[str, float]
+    column: str
+    bar: int
+    time: int
+    side: int
+    cut: int
+    known: float | None
+    blind: float | None
+
+    @property
+    def sentence(self) -> str:
+        """What differs, where, in which setting."""
+        side = "long" if self.side > 0 else "short"
+        setting = ", ".join(f"{name}={value:g}" for name, value in self.setting.items())
+        inside = f" ({setting})" if setting else ""
+        where = f"at bar {self.bar:,} ({utc(self.time)}){inside}"
+        if self.check == "outside":
+            return f"{where} there is a {side} signal, though the candles end before that bar."
+        one, other = _OCCASIONS[self.check]
+        if self.column == "row":
+            there = one if self.blind is None else other
+            absent = other if self.blind is None else one
+            return f"{where} there is a {side} signal {there}, and none {absent}."
+        return (
+            f"{where} the {self.column} of the {side} signal is {_shown(self.known)} {one} and"
+            f" {_shown(self.blind)} {other}."
+        )
+
+
+_OCCASIONS = {
+    "cut": ("with the bars that came later", "without them"),
+    "future": ("with the bars that came later", "with other bars in their place"),
+    "repeat": ("at the first call", "at a second call with the same candles"),
+}
+
+
+def _shown(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.17g}"
+
+
+def refuse_look_ahead(
+    space: Space, candles: Candles, tables: Sequence[EventTable] | None = None
+) -> None:
+    """Refuse a strategy with a row that depends on bars after its signal.
+
+    Parameters
+    ----------
+    space : Space
+    candles : Candles
+        What the strategy is searched on.
+    tables : sequence of EventTable or None
+        All tables of a discrete space in row-major order, where somebody has built them.
+
+    Raises
+    ------
+    UserError
+        With column, bar, both values and the structural setting of the first that is found.
+    """
+    settings = settings_of(space)
+    built = tables if space.discrete else None
+    examination = Examination(space.strategy, space.loosest(), settings, candles, built)
+    finding = next(examination.findings(), None)
+    if finding is not None:
+        raise UserError(refusal(finding, space.strategy))
+
+
+def refusal(finding: Finding, strategy: Strategy) -> str:
+    """Return the refusal of a training: what is wrong, the finding, what to do next."""
+    if finding.check == "repeat":
+        return (
+            f"{strategy.name} gives another result for the same candles: {finding.sentence}"
+            " A table must depend on its candles and its setting alone: draw nothing at random, and"
+            " keep nothing between calls (docs/look-ahead.md)."
+        )
+    return (
+        f"{strategy.name} looks ahead: {finding.sentence} A signal may know its own bar and those"
+        " before it, nothing later (exits rules §1.2). Usual causes: shift(-1) or roll(-1), a"
+        " centred window, a mean or a fit over the whole history, a resampled bar that is not"
+        " closed. docs/look-ahead.md tells how to find it."
+    )
+
+
+def settings_of(space: Space) -> list[dict[str, float]]:
+    """Return the structural settings to check: all of a discrete space, or some of a continuous."""
+    dimensions = [space.dimensions[i] for i in space.of_kind("structural")]
+    names = [d.parameter.name for d in dimensions]
+    if all(d.choices is not None for d in dimensions):
+        rows = list(itertools.product(*(d.choices for d in dimensions if d.choices is not None)))
+        return [dict(zip(names, map(float, row), strict=True)) for row in rows]
+    generator = np.random.default_rng(SEED)
+    corners = list(itertools.product(*((d.low, d.high) for d in dimensions[:CORNERS])))
+    rest = [[d.low for d in dimensions[CORNERS:]], [d.high for d in dimensions[CORNERS:]]]
+    rows = [(*corner, *rest[k % 2]) for k, corner in enumerate(corners)]
+    drawn = np.column_stack([d.draw(DRAWN, generator) for d in dimensions])
+    unique = dict.fromkeys([*rows, *map(tuple, drawn.tolist())])
+    return [dict(zip(names, map(float, row), strict=True)) for row in unique]
+
+
+class Examination:
+    """Looks for look-ahead in one strategy on one market.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    loosest : mapping
+        As `Strategy.events` takes it.
+    settings : sequence of mapping
+        Structural settings to check.
+    candles : Candles
+    tables : sequence of EventTable or None
+        Of ``settings`` in their order; None to build them.
+    near : (int, int)
+        Fewest and most near signals.
+    work : float
+        Histories that near checks may read.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        loosest: Mapping[str, float],
+        settings: Sequence[Mapping[str, float]],
+        candles: Candles,
+        tables: Sequence[EventTable] | None = None,
+        near: tuple[int, int] = NEAR,
+        work: float = NEAR_WORK,
+    ) -> None:
+        self._strategy, self._loosest, self._settings = strategy, loosest, settings
+        self._candles = candles
+        self._generator = np.random.default_rng(SEED)
+        every = range(len(settings))
+        self.tables = list(self._tables(strategy, candles, every) if tables is None else tables)
+        self.signals = Signals(candles, settings, self.tables)
+        self._near, self._work = near, work
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what differs, at most one for each table of a check."""
+        yield from self._whole()
+        yield from self._near_signals()
+
+    def _whole(self) -> Iterator[Finding]:
+        """Compare all tables on candles that are cut, and once on another future."""
+        cuts, n = whole_cuts(self.signals), len(self._candles)
+        every = list(range(len(self._settings)))
+        for cut in cuts:
+            blind = self._tables(_fresh(self._strategy), self._candles.cut(0, cut), every[::-1])
+            yield from self._compare("cut", every, self.tables, blind[::-1], 0, cut, cut)
+        for cut in cuts[-2:-1]:
+            other = with_future(self._candles, cut, "mirror", SEED)
+            blind = self._tables(_fresh(self._strategy), other, every)
+            yield from self._compare("future", every, self.tables, blind, 0, cut, n)
+
+    def _near_signals(self) -> Iterator[Finding]:
+        """Compare pieces of the history that end at a signal, one signal after another."""
+        piece, n = PIECE, len(self._candles)
+        budget, fewest = self._work * n, self._near[0]
+        strategy = _fresh(self._strategy)
+        own, tables, known = self._candles, list[int](), list[EventTable]()
+        start, end = 0, n
+        for number, bar in enumerate(near_signals(self.signals, self._near[1], SEED)):
+            if budget <= 0 and number >= fewest:
+                break
+            tables = self._of_signal(bar)
+            cut, end = bar + 1, min(bar + 1 + FUTURE, n)
+            start, known = self._piece(strategy, bar, end, tables, piece)
+            piece = max(piece, bar - start)
+            budget -= 4 * (end - start)
+            own = self._candles.cut(start, end)
+            alone = own.cut(0, cut - start)
+            blind = self._tables(strategy, alone, tables[::-1])[::-1]
+            yield from self._compare("cut", tables, known, blind, start, cut, cut)
+            for kind in ("mirror", ("gap", "shock")[number % 2]):
+                other = with_future(own, cut - start, kind, SEED)
+                blind = self._tables(strategy, other, tables)
+                yield from self._compare("future", tables, known, blind, start, cut, end)
+        # By now this copy has seen many pieces; one that has seen none must give the same.
+        again = self._tables(_fresh(self._strategy), own, tables)
+        yield from self._compare("repeat", tables, known, again, start, end, end)
+
+    def _piece(
+        self, strategy: Strategy, bar: int, end: int, tables: Sequence[int], length: int
+    ) -> tuple[int, list[EventTable]]:
+        """Return the start of a piece in which the signal is one, and its tables.
+
+        What a strategy must know before its first signal is for it to say: a piece that is too
+        short, on which it may fail too, grows.
+        """
+        expected = [k for k in tables if np.any(self.tables[k].signal_bar == bar)]
+        while True:
+            start = max(0, bar + 1 - length)
+            try:
+                known = self._tables(strategy, self._candles.cut(start, end), tables)
+            except Exception:
+                if start == 0:
+                    raise
+            else:
+                has = {k for k, t in zip(tables, known, strict=True) if bar - start in t.signal_bar}
+                if start == 0 or not expected or has.intersection(expected):
+                    return start, known
+            length *= 4
+
+    def _of_signal(self, bar: int) -> list[int]:
+        """Tables to ask for at a bar: some that have a row there, and some that have none."""
+        with_row = self._generator.permutation(self.signals.at(bar))[: TABLES - 2]
+        others = self._generator.permutation(len(self._settings))[:2]
+        return [int(k) for k in dict.fromkeys([*with_row.tolist(), *others.tolist()])]
+
+    def _tables(
+        self, strategy: Strategy, candles: Candles, tables: Sequence[int]
+    ) -> list[EventTable]:
+        builder: EventBuilder = strategy.events(candles, self._loosest)
+        return [builder.table(self._settings[k]) for k in tables]
+
+    def _compare(
+        self,
+        check: Check,
+        tables: Sequence[int],
+        known: Sequence[EventTable],
+        blind: Sequence[EventTable],
+        start: int,
+        cut: int,
+        end: int,
+    ) -> Iterator[Finding]:
+        """Compare tables of candles from bar ``start``; those of ``blind`` end at ``end``."""
+        exact = check != "cut"
+        for k, one, other in zip(tables, known, blind, strict=True):
+            beyond = other.signal_bar >= end - start
+            if beyond.any():
+                row = int(np.argmax(beyond))
+                bar, side = int(other.signal_bar[row]), int(other.side[row])
+                yield self._finding("outside", k, start, cut, Difference("row", bar, side, 0, 0))
+                continue
+            difference = first_difference(one, other, cut - start, exact)
+            if difference is not None:
+                yield self._finding(check, k, start, cut, difference)
+
+    def _finding(self, check: Check, k: int, start: int, cut: int, found: Difference) -> Finding:
+        bar, first = start + found.bar, self._candles
+        known, blind = found.first, found.second
+        if found.column == "exit_signal_bar":  # a bar of the whole history, -1 for never
+            known, blind = (v + start if v is not None and v >= 0 else v for v in (known, blind))
+        return Finding(
+            check=check,
+            setting=self._settings[k],
+            column=self._named(found.column),
+            bar=bar,
+            time=int(first.timestamp[0]) + bar * first.step_ms,
+            side=found.side,
+            cut=cut,
+            known=known,
+            blind=blind,
+        )
+
+    def _named(self, column: str) -> str:
+        if not column.startswith("features["):
+            return column
+        k, thresholds = int(column[9:-1]), of_kind(self._strategy, "threshold")
+        return f"feature {thresholds[k].name}" if k < len(thresholds) else column
+
+
+def _fresh(strategy: Any) -> Any:
+    """Return a copy that has kept nothing of earlier calls, where the strategy can give one."""
+    fresh = getattr(strategy, "fresh", None)
+    return strategy if fresh is None else fresh()
