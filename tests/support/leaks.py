@@ -113,16 +113,13 @@ LEAKS = {
     "random rows": "keep &= np.random.default_rng().random(n) < 0.9",
     "a shuffle with a seed": "keep &= np.random.default_rng(1).permutation(n) % 2 == 0",
     "a count of calls": "feature = feature + 0.001 * self.calls",
-    "a mean kept from the first call": "feature = close / KEPT.setdefault('mean', close.mean()) + 1",
+    "a mean kept from the first call": "feature = close / KEPT.setdefault(1, close.mean()) + 1",
     "closes kept from all calls": """
         KEPT.update(zip(candles.timestamp.tolist(), close.tolist()))
         following = candles.timestamp + candles.step_ms
         feature = feature + [KEPT.get(k, 0.0) for k in following.tolist()] / close
         """,
-    "the first table of all": """
-        first = KEPT.setdefault(window, feature)
-        feature = first[: len(feature)] if len(first) >= n else feature
-        """,
+    "a cache by length": "feature = KEPT.setdefault((window, n), feature)",
     "only the exit signal": "leave = ahead(close) < close",
     "only the exit signal, three ahead": "leave &= ahead(close, 3) < close",
     "only the stop": "stop = np.minimum(stop, ahead(candles.low))",
