@@ -1,22 +1,29 @@
-"""Train many markets and judge them together (docs/sweeps.md).
+"""Train many markets, with one strategy or several, and judge them together (docs/sweeps.md).
 
 A sweep goes on where it was broken off. Every key of a training but market may be given too, and
 goes to each market: scripts/train --help. Exit status: 0 done, 1 a market failed, 2 the user's
 mistake, 130 cancelled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import SweepConfig, TrainConfig, compose_each, load
-from pipeline.config.catalogue import select_markets
+from pipeline.config import StrategyConfig, SweepConfig, TrainConfig, compose_each, load
+from pipeline.config.catalogue import (
+    select_markets,
+    select_strategies,
+    strategy_choice,
+    strategy_name,
+)
 from pipeline.errors import UserError
 
 #: Keys that a sweep reads itself; ``storage`` is every market's too.
-OWN = ("markets", "resume", "retry_failed", "dry_run", "storage", "executor")
+OWN = ("markets", "strategies", "resume", "retry_failed", "dry_run", "storage", "executor")
+#: Of these, lists.
+LISTS = ("markets", "strategies")
 
 
 class Words(NamedTuple):
@@ -34,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = parser.read(arguments)
     words = split(line.words)
     config = load(words.own, SweepConfig, "sweep")
-    configs = compose(select_markets(config.markets), words.markets)
+    strategies = _strategies(config, words.markets)
+    if len(strategies) == 1:
+        words.markets.append(strategy_choice(strategies.pop()))
+    configs = compose(select_markets(config.markets), words.markets, strategies)
 
     from pipeline.executors import make_executor
     from pipeline.executors.share import cores
@@ -66,7 +76,7 @@ def split(words: Sequence[str]) -> Words:
         if key == "market":
             raise UserError(f"A sweep takes several markets: write markets=... for {word}.")
         if group in OWN:
-            own.append(_as_list(word) if key == "markets" else word)
+            own.append(_as_list(word) if key in LISTS else word)
         if group not in OWN or group == "storage":
             markets.append(word)
     return Words(own, markets)
@@ -78,17 +88,62 @@ def _as_list(word: str) -> str:
     return f"{key}=[{value}]" if "," in value and not value.startswith("[") else word
 
 
-def compose(names: Sequence[str], overrides: Sequence[str]) -> dict[str, TrainConfig]:
-    """Compose every market as ``pipeline.train market=NAME OVERRIDES`` would.
+def _strategies(config: SweepConfig, overrides: Sequence[str]) -> list[str]:
+    """Return what ``strategies`` stands for; nothing where it is null."""
+    if config.strategies is None:
+        return []
+    single = next((w for w in overrides if w.lstrip("+").startswith("strategy=")), None)
+    if single is not None:
+        raise UserError(
+            f"strategies=... and {single} contradict each other: leave one of them out."
+        )
+    from pipeline.config.strategy_choice import search_path_of
+
+    search_path_of(overrides)
+    return select_strategies(config.strategies)
+
+
+def compose(
+    markets: Sequence[str], overrides: Sequence[str], strategies: Sequence[str] = ()
+) -> dict[str, TrainConfig]:
+    """Compose every member as ``pipeline.train market=NAME OVERRIDES`` would, by its label.
+
+    The label is the market's name; with ``strategies`` every one of them is searched on every
+    market, and its name follows.
 
     Raises
     ------
     UserError
-        When the configuration of a market is refused; it names every fault once.
+        When the configuration of a member is refused; it names every fault once.
     """
-    return compose_each(
-        names, lambda name: load([f"market={name}", *overrides], TrainConfig, "train"), "market="
+    if not strategies:
+        words = {market: [f"market={market}"] for market in markets}
+    else:
+        words = {
+            f"{market} {strategy_name(strategy)}": [f"market={market}", strategy_choice(strategy)]
+            for market in markets
+            for strategy in strategies
+        }
+    configs = compose_each(
+        words,
+        lambda label: load([*words[label], *overrides], TrainConfig, "train"),
+        "" if strategies else "market=",
     )
+    _refuse_namesakes(configs)
+    return configs
+
+
+def _refuse_namesakes(configs: Mapping[str, TrainConfig]) -> None:
+    """Refuse two files that call their strategy the same: a stored result has that name alone."""
+    by_name: dict[str, StrategyConfig] = {}
+    for config in configs.values():
+        name = config.strategy.load().name
+        other = by_name.setdefault(name, config.strategy)
+        if other.name != config.strategy.name:
+            raise UserError(
+                f"strategies: {other.name} and {config.strategy.name} both say name = '{name}', so"
+                " stored results could not be told apart: give one of them another name."
+            )
 
 
 if __name__ == "__main__":

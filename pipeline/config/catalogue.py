@@ -15,9 +15,9 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "conf"
 
 ALL = "all"
 
-#: Groups without files in `conf`, for a strategy's class declares them: the strategy itself, and
-#: one combination of its parameters.
-DECLARED = STRATEGY, COMBINATION = "strategy", "parameters"
+#: Groups without files in `conf`, for a strategy's class declares them: the strategy itself, one
+#: combination of its parameters, and its example.
+DECLARED = STRATEGY, COMBINATION, EXAMPLE = "strategy", "parameters", "example"
 
 
 def words(group: str) -> list[str]:
@@ -32,8 +32,8 @@ def words(group: str) -> list[str]:
 def read(group: str, name: str) -> dict[str, Any]:
     """Return a file of `conf` and what its defaults include, as plain values.
 
-    Interpolations stay as they are written, and what a file overrides in another group is left out.
-    The group of a command's own file is empty.
+    Interpolations stay as they are written, and what a file overrides in another group, or takes
+    from a choice that it does not make, is left out. The group of a command's own file is empty.
     """
     if group in DECLARED:
         return _declared(group, name)
@@ -47,16 +47,19 @@ def read(group: str, name: str) -> dict[str, Any]:
         (key,) = entry
         choice = chosen[key]
         source, _, package = key.partition("@")
-        if choice is not None and not source.startswith("override "):
-            folder = source[1:] if source.startswith("/") else f"{group}/{source}".lstrip("/")
-            values[package or source] = read(folder, choice)
+        if choice is None or choice.startswith("${") or source.startswith("override "):
+            continue
+        folder = source[1:] if source.startswith("/") else f"{group}/{source}".lstrip("/")
+        values[package or source] = read(folder, choice)
     return values | file
 
 
 def _declared(group: str, word: str) -> dict[str, Any]:
     """Return what a strategy declares; of a combination ``???`` where a grid has several values."""
-    from pipeline.strategies.registry import declared
+    from pipeline.strategies.registry import declared, load_strategy, locate
 
+    if group == EXAMPLE:
+        return load_strategy(*locate(word)).example
     values = declared(word)
     if group == STRATEGY:
         return values
@@ -126,6 +129,39 @@ def select_markets(choices: Sequence[str]) -> list[str]:
             )
         chosen.update(fitting)
     return sorted(chosen)
+
+
+def select_strategies(choices: Sequence[str]) -> list[str]:
+    """Return the words and paths that ``choices`` stand for, in their order, none twice.
+
+    ``all`` stands for every strategy that has a word, a path such as ``folder/mine.py`` for itself.
+
+    Raises
+    ------
+    UserError
+        When two of them share a name: a table could not tell them apart.
+    """
+    every = words("strategy")
+    chosen = dict.fromkeys(w for choice in choices for w in (every if choice == ALL else [choice]))
+    by_name: dict[str, str] = {}
+    for word in chosen:
+        other = by_name.setdefault(strategy_name(word), word)
+        if other != word:
+            raise UserError(
+                f"strategies: {other} and {word} have the same name, so a table could not tell them"
+                " apart: rename one of the files."
+            )
+    return list(chosen)
+
+
+def strategy_name(word: str) -> str:
+    """Return what a strategy is called in tables: its word, or the stem of its file."""
+    return Path(word).stem if word.endswith(".py") else word
+
+
+def strategy_choice(word: str) -> str:
+    """Write the choice of a strategy for Hydra, which takes a path in quotes."""
+    return f"strategy='{word}'" if word.endswith(".py") else f"strategy={word}"
 
 
 def _matching(pattern: str) -> list[str]:

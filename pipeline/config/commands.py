@@ -59,14 +59,11 @@ class SimulationConfig(Section):
             )
         plant = getattr(self.data, "plant", None)  # what an exchange sends has none
         if plant is not None:
-            yield from self.combination_complaints("data.plant.parameters", plant.parameters)
+            yield from self._value_complaints("data.plant.parameters", plant.parameters)
 
-    def combination_complaints(self, key: str, values: dict[str, float | None]) -> Iterator[str]:
-        """Say what keeps ``values``, given at ``key``, from being one combination."""
+    def _value_complaints(self, key: str, values: dict[str, float | None]) -> Iterator[str]:
+        """Say which of ``values``, given at ``key``, no parameter of the strategy can have."""
         declared = self.strategy.parameters
-        for name in declared:
-            if name not in values:
-                yield f"{key}.{name} must be given: every parameter has one value."
         for name, value in values.items():
             if name not in declared:
                 yield (
@@ -147,7 +144,10 @@ class BacktestConfig(SimulationConfig):
 
     def _complaints(self) -> Iterator[str]:
         yield from super()._complaints()
-        yield from self.combination_complaints("parameters", self.parameters)
+        for name in self.strategy.parameters:
+            if name not in self.parameters:
+                yield f"parameters.{name} must be given: every parameter has one value."
+        yield from self._value_complaints("parameters", self.parameters)
 
 
 class FetchConfig(Section):
@@ -183,14 +183,17 @@ class FetchConfig(Section):
 Names = Annotated[
     List[str],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-    Field(min_length=1, description="all, or names and patterns of markets"),
+    Field(min_length=1),
 ]
 
 
 class SweepConfig(Section):
-    """Which markets, on which machines, and what an earlier sweep of the same counts for."""
+    """Which markets and strategies, on which machines, and what an earlier sweep counts for."""
 
-    markets: Names
+    markets: Names = Field(description="all, or names and patterns of markets")
+    strategies: Names | None = Field(
+        description="all, or words and files: [liquidity_sweep,mine.py]; null: strategy=... alone"
+    )
     resume: bool = Field(description="false: a new sweep that computes everything again")
     retry_failed: bool = Field(description="true: markets that failed are tried again")
     dry_run: bool = Field(description="true: say what it would take, and compute nothing")

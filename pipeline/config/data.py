@@ -101,17 +101,21 @@ class SurrogateConfig(Section):
 
 
 class PlantConfig(Section):
-    """An edge laid over candles without one: one value for each parameter of the strategy.
+    """An edge laid over candles without one, along the signals of one combination.
 
-    The candles depend on nothing but these values: with ``costs`` the Sharpe ratio is net of them,
-    and circuit breakers act at their defaults (fills rules §9), whatever the run's own are.
+    The candles depend on nothing but these values and the strategy: with ``costs`` the Sharpe ratio
+    is net of them, and circuit breakers act at their defaults (fills rules §9), whatever the run's
+    own are.
     """
 
     sharpe: float = Field(gt=0, description="annual, of the planted combination")
     costs: CostsConfig | None = Field(
         None, description="what sharpe is net of: {fee_rate: .., slippage: ..}; null: free of costs"
     )
-    parameters: dict[str, float | None] = Field(description="the planted combination")
+    parameters: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="the planted combination; what is left out is the strategy's example",
+    )
 
 
 class _History(Section):

@@ -58,6 +58,12 @@ def explain_composition(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         return _unknown_key(cause)
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if "'${strategy}'" in message:
+        return (
+            "The candles of market=demo and data=planted have an edge along a strategy's signals,"
+            " and this command takes no strategy: choose a market of an exchange, such as"
+            " market=btc_binance_5m, or data=synthetic."
+        )
     if message.startswith("Config group override must be"):
         return "A choice must be a name, as in market=demo; one override gives something else."
     group = _NO_GROUP.match(message)

@@ -1,7 +1,8 @@
 """Read the out-of-sample series of a sweep's markets and pool them (validation rules §3.19)."""
 
 import operator
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -10,19 +11,21 @@ from pipeline.results.records import SweepMember
 from pipeline.validation.pooling import MarketSeries, PooledVerdict, pooled_verdict
 
 
-def pooled_verdicts(
-    root: Path, members: Sequence[SweepMember], left_out: int
-) -> list[PooledVerdict]:
-    """Pool the markets of a sweep, strategies apart, and real candles apart from generated ones.
+def search_of(label: str) -> str:
+    """Return what follows the market in a label: it tells several searches of a market apart."""
+    return label.partition(" ")[2]
+
+
+def pooled_verdicts(root: Path, members: Mapping[str, SweepMember | None]) -> list[PooledVerdict]:
+    """Pool the markets of each search, strategies apart, and real candles apart from generated.
 
     Parameters
     ----------
     root : Path
         The folder of the artifacts.
-    members : sequence of SweepMember
-        What the markets stored.
-    left_out : int
-        Markets that completed and stored nothing, which no pool has.
+    members : mapping of str to SweepMember or None
+        What the markets that completed stored, by label; None where that was nothing, so that no
+        pool has it.
 
     Returns
     -------
@@ -34,13 +37,22 @@ def pooled_verdicts(
     UserError
         When the series of one is not in ``root``, or cannot be read.
     """
-    families: dict[tuple[bool, str], list[MarketSeries]] = {}
-    for member in members:
-        family = families.setdefault((member.synthetic, member.strategy), [])
-        family.append(_series(root, member))
+    left_out = Counter(search_of(label) for label, member in members.items() if member is None)
+    families: dict[tuple[bool, str, str], list[MarketSeries]] = {}
+    for label, member in members.items():
+        if member is not None:
+            key = (member.synthetic, member.strategy, search_of(label))
+            families.setdefault(key, []).append(_series(root, member))
     pools = [
-        pooled_verdict(series, strategy=strategy, synthetic=synthetic, left_out=left_out)
-        for (synthetic, strategy), series in sorted(families.items(), key=operator.itemgetter(0))
+        pooled_verdict(
+            series,
+            strategy=f"{strategy} ({search})" if "=" in search else strategy,
+            synthetic=synthetic,
+            left_out=left_out[search],
+        )
+        for (synthetic, strategy, search), series in sorted(
+            families.items(), key=operator.itemgetter(0)
+        )
     ]
     return [pool for pool in pools if pool is not None]
 

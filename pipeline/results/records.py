@@ -269,6 +269,8 @@ class Sweep(SweepView):
 class SweepMarketView:
     """What became of one market of a sweep; ``market`` is its name in `conf/market`.
 
+    In a sweep over several strategies a market has a row for each, whose name follows the market's.
+
     ``surrogate_p`` is None where it was not computed: another gate of VALIDATION had failed.
     """
 

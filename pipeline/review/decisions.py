@@ -187,7 +187,9 @@ def _pools(
 ) -> Iterator[Comparison]:
     """Pool the members again; of a sweep that could not read their series there is no pool."""
     if sweep.pooled:
-        left_out = sum(m.status != "failed" and m.configuration_id is None for m in markets)
-        again = [asdict(pool) for pool in pooled_verdicts(root, members, left_out)]
+        by_id = {member.configuration_id: member for member in members}
+        completed = [market for market in markets if market.status != "failed"]
+        stored_by = {m.market: by_id.get(m.configuration_id or "") for m in completed}
+        again = [asdict(pool) for pool in pooled_verdicts(root, stored_by)]
         stored = [asdict(pool) for pool in sweep.pooled]
         yield compare_json(f"pool of sweep {sweep.id}", stored, again)

@@ -74,6 +74,13 @@ class Parameter:
         """The column of `ExitSettings` that an exit parameter is."""
         return self.role or self.name
 
+    @property
+    def example(self) -> float | None:
+        """The middle of the grid; of a threshold the value of the grid that passes the most."""
+        if self.kind != "threshold":
+            return self.grid[(len(self.grid) - 1) // 2]
+        return self.grid[0 if self.sense > 0 or None in self.grid else -1]
+
     def complaint(self, value: float) -> str | None:
         """Say why the parameter can never have a value, after its name; None where it can."""
         if not math.isfinite(value):
@@ -109,6 +116,11 @@ class Strategy(Protocol):
     ``events`` must be causal: a row may depend on bars up to its ``signal_bar`` only.
     ``loosest`` gives the most permissive value of every threshold the search ever sets, so that
     rows no combination can take are left out; it never changes which rows a combination takes.
+
+    A class may also say ``mirrored = True``: its short side is the exact mirror of its long side;
+    and ``example``, values by the parameter's name: the combination along whose signals
+    ``market=demo`` and a calibration plant an edge. It should trade often. What it leaves out is
+    `Parameter.example`.
     """
 
     @property

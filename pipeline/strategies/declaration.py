@@ -1,7 +1,7 @@
 """Hold what a strategy's file declares against the contract (`pipeline.strategies.base`)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any, get_args
@@ -51,6 +51,27 @@ def faults(strategy: Any) -> Iterator[str]:
     for parameter in parameters:
         yield from (f"parameter '{parameter.name}' {fault}" for fault in _faults(parameter))
     yield from _exit_faults([p.exit for p in parameters if p.kind == "exit"])
+    yield from _example_faults(getattr(strategy, "example", {}), parameters)
+
+
+def _example_faults(example: Any, parameters: tuple[Parameter, ...]) -> Iterator[str]:
+    """Yield what is wrong with the values of an example."""
+    if not isinstance(example, Mapping):
+        yield (
+            "STRATEGY.example must be a dict of values by the parameter's name, or be left out;"
+            f" given: {type(example).__name__}."
+        )
+        return
+    by_name = {parameter.name: parameter for parameter in parameters}
+    for name, value in example.items():
+        if name not in by_name:
+            yield f"STRATEGY.example has '{name}', no parameter.{suggestion(name, by_name)}"
+        elif value is None and not by_name[name].nullable:
+            yield f"STRATEGY.example has {name}=None: only a nullable threshold may be off."
+        elif value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            yield f"STRATEGY.example must hold numbers; given: {name}={value!r}."
+        elif value is not None and (complaint := by_name[name].complaint(value)):
+            yield f"STRATEGY.example has {name}={value:g}, which {complaint}."
 
 
 def _faults(parameter: Parameter) -> Iterator[str]:

@@ -115,6 +115,17 @@ class LiquiditySweep:
         ),
     )
 
+    #: The combination that the demo market's edge is planted along.
+    example: Mapping[str, float | None] = {
+        "pierce_depth": 0.001,
+        "rejection_candles": 3,
+        "volume_spike_threshold": 2.0,
+        "reversal_candle_size": 1.0,
+        "key_level_lookback": 100,
+        "stop_distance": 1.5,
+        "target_multiple": 2.5,
+    }
+
     def events(self, candles: Candles, loosest: Mapping[str, float]) -> SweepEvents:
         """Prepare indicators and swing points; ``loosest`` as in `Strategy`."""
         return SweepEvents(candles, loosest)

@@ -84,6 +84,15 @@ class LoadedStrategy:
         roles = {p.exit for p in self.parameters if p.kind == "exit"}
         return frozenset(level for role, level in LEVELS.items() if role in roles)
 
+    @cached_property
+    def example(self) -> dict[str, float | None]:
+        """The combination along whose signals an edge is planted, unless another is asked for.
+
+        What the file declares as ``example``; what that leaves out is each parameter's own.
+        """
+        own = {parameter.name: parameter.example for parameter in self.parameters}
+        return own | dict(getattr(self._declared, "example", {}))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return load_strategy, tuple(self.source)
 

@@ -2,10 +2,12 @@
 
 Each method searches the whole history of each file once, in one window, with the same objective.
 Random and Bayesian search are repeated over seeds. The grid's score by peak is the best there is.
+KEY=VALUE words are those of a training, such as strategy=donchian_breakout.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,6 +18,7 @@ from gpu_engine import ScoreRule, choose
 from pipeline.cli.command import run_plain
 from pipeline.cli.console import Console
 from pipeline.config import Objective, TrainConfig, load
+from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search import Evaluator, make_space
@@ -44,9 +47,9 @@ class Row:
     seconds: float
 
 
-def compare(path: Path, seeds: int, objective: str) -> list[Row]:
-    """Search one file with every method."""
-    config = load(["market=demo_null"], TrainConfig, "train")
+def compare(path: Path, seeds: int, objective: str, overrides: Sequence[str] = ()) -> list[Row]:
+    """Search one file with every method; one whose budget covers the grid is left out."""
+    config = load(["market=demo_null", *overrides], TrainConfig, "train")
     raw = read_file(str(path))
     candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
     space = make_space(config.strategy.load(), config.strategy.parameters, False)
@@ -59,6 +62,8 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
     everything = everything[~np.isnan(everything)]
     rows = []
     for method, budget in METHODS:
+        if budget >= space.size:
+            continue
         scores, seconds = [], []
         for seed in range(1 if method == "grid" else seeds):
             settings = replace(base, method=method, budget=budget, seed=seed)
@@ -76,7 +81,9 @@ def compare(path: Path, seeds: int, objective: str) -> list[Row]:
 def main(arguments: list[str] | None = None) -> int:
     """Print a table for each file; return the exit status."""
     parser = argparse.ArgumentParser(prog="scripts/compare", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, help="candles: Parquet, CSV or feather")
+    parser.add_argument(
+        "words", nargs="+", metavar="FILE", help="candles: Parquet, CSV or feather; or KEY=VALUE"
+    )
     parser.add_argument(
         "--seeds",
         type=int,
@@ -92,10 +99,14 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAME",
         help=f"{', '.join(get_args(Objective))} (default net_profit)",
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    overrides = [word for word in options.words if "=" in word]
+    files = [Path(word) for word in options.words if "=" not in word]
+    if not files:
+        raise UserError("No file of candles is given: name one, as in binance_BTC-USDT_1h.parquet.")
     console = Console()
     columns = ("method", "evaluations", "median best", "worst seed", "grid above it", "seconds")
-    for path in options.files:
+    for path in files:
         rows = [
             (
                 row.method,
@@ -105,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
                 f"{row.rank:.3%}",
                 f"{row.seconds:.2f}",
             )
-            for row in compare(path, options.seeds, options.objective)
+            for row in compare(path, options.seeds, options.objective, overrides)
         ]
         console.table(f"{path.name}: best in-sample {options.objective}", columns, rows)
     return 0

@@ -7,7 +7,7 @@ test and has no q.
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -68,18 +68,21 @@ def judge_together(
 def pool(
     repository: Repository,
     root: Path,
-    configuration_ids: Sequence[str],
-    left_out: int,
+    stored: Mapping[str, str | None],
     note: Note,
 ) -> list[PooledVerdict]:
     """Pool the markets of a sweep, whose artifacts lie in ``root``: `pooled_verdicts`.
 
-    ``left_out`` counts the markets that completed and stored nothing. Where the workers' artifacts
-    are not here, ``note`` hears it, and the sweep has no pool.
+    ``stored`` holds the configuration of every market that completed by its label, None for one
+    that stored nothing. Where the workers' artifacts are not here, ``note`` hears it, and the sweep
+    has no pool.
     """
-    members = repository.configurations.members(list(dict.fromkeys(configuration_ids)))
+    ids = list(dict.fromkeys(id_ for id_ in stored.values() if id_ is not None))
+    members = {member.configuration_id: member for member in repository.configurations.members(ids)}
     try:
-        return pooled_verdicts(root, members, left_out)
+        return pooled_verdicts(
+            root, {label: members.get(id_ or "") for label, id_ in stored.items()}
+        )
     except UserError as error:
         note(str(error))
         return []

@@ -32,7 +32,11 @@ HISTORY = timedelta(days=DEFAULT_HISTORY_DAYS)
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """The configurations of a sweep by the name of their market, and the words they share."""
+    """The configurations of a sweep by their label, and the words that all of them share.
+
+    The label is the name of the market; where a market is searched with several strategies, the
+    name of the strategy follows.
+    """
 
     configs: Mapping[str, TrainConfig]
     overrides: tuple[str, ...]
@@ -44,7 +48,7 @@ class SweepRequest:
 
     @property
     def key(self) -> str:
-        """SHA-256 of markets and deciding words, by which a sweep is recognised."""
+        """SHA-256 of labels and deciding words, by which a sweep is recognised."""
         text = json.dumps([sorted(self.configs), self.deciding])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -59,12 +63,12 @@ class SweepRequest:
         return {name: _with_surrogates(config, count) for name, config in self.configs.items()}
 
 
-def surrogate_count(markets: int) -> int:
-    """Count the surrogates of each kind in a sweep of some markets (validation rules §5.6).
+def surrogate_count(tests: int) -> int:
+    """Count the surrogates of each kind in a sweep of some tests (validation rules §5.6).
 
-    The smallest p-value is then 1 / (20 · markets), and its q at most 0.05 if it is the only one.
+    The smallest p-value is then 1 / (20 · tests), and its q at most 0.05 if it is the only one.
     """
-    return min(MOST_SURROGATES, max(SURROGATES, 20 * markets - 1))
+    return min(MOST_SURROGATES, max(SURROGATES, 20 * tests - 1))
 
 
 def _with_surrogates(config: TrainConfig, count: int) -> TrainConfig:
@@ -171,7 +175,7 @@ def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | 
     ends = [data.until for data in dated if data.until is not None]
     claim = sweeps.begin(
         key=request.key,
-        strategy=first.strategy.name,
+        strategy=", ".join(dict.fromkeys(config.strategy.name for config in configs.values())),
         optimizer=first.optimizer.name,
         config={"markets": list(configs), "overrides": request.deciding},
         since=min(starts, default=None),

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.cli.command import Outcome
 from pipeline.cli.console import Console, Note
 from pipeline.config import SURROGATES, TrainConfig, load
+from pipeline.config.catalogue import strategy_name
 from pipeline.results.database import open_database
 from pipeline.sweeps.judging import Q_LIMIT, judge_together, pool
 from pipeline.sweeps.manifest import surrogate_count
@@ -59,7 +60,8 @@ def _judge(
         ids = [result["configuration_id"] for result in results]
         stored = [id_ for id_ in ids if id_ is not None]
         q_values = judge_together(repository, stored)
-        pooled = pool(repository, Path(place.artifacts), stored, len(ids) - len(stored), note)
+        by_label = {label: id_ for (label, _), id_ in zip(jobs, ids, strict=True)}
+        pooled = pool(repository, Path(place.artifacts), by_label, note)
         market_rows = [
             MarketRow(
                 market=label,
@@ -80,13 +82,15 @@ def _judge(
 def _labels(jobs: Sequence[Outcome]) -> list[str]:
     """Name each job by its market, and by the words that not every job has where that is not one.
 
-    A market that two jobs have is two tests: ``demo seed=1`` and ``demo seed=2``.
+    A market that two jobs have is two tests: ``demo seed=1`` and ``demo seed=2``. A strategy stands
+    by its name alone, as in a sweep: ``demo donchian_breakout``.
     """
     markets = Counter(job.market for job in jobs)
     words = Counter(word for job in jobs for word in set(job.overrides))
     labels = []
     for job in jobs:
         own = [w for w in job.overrides if words[w] < len(jobs) and not w.startswith("market=")]
+        own = [strategy_name(w.partition("=")[2]) if w.startswith("strategy=") else w for w in own]
         labels.append(" ".join((job.market, *own)) if markets[job.market] > 1 else job.market)
     return labels
 

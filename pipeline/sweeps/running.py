@@ -17,7 +17,7 @@ from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
 from pipeline.sweeps.judging import judge_together, pool
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
-from pipeline.sweeps.table import MarketRow, show
+from pipeline.sweeps.table import MarketRow, noun, show
 from pipeline.sweeps.task import Shared, Task, train_market
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.wording import plural
@@ -106,8 +106,8 @@ def _run(
         before = len(rows) - len(tasks)
         console.note(
             f"Sweep {claim.sweep_id}, begun {run.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
-            f" {plural(len(tasks), 'market')} to train, {executor.slots} at a time;"
-            f" {before} ended before"
+            f" {plural(len(tasks), noun(row.market for row in rows))} to train,"
+            f" {executor.slots} at a time; {before} ended before"
         )
         with (
             repeated(heartbeat, HEARTBEAT_EVERY),
@@ -121,9 +121,9 @@ def _run(
                         console.note(f"{row.market}: {note}")
                     printed.add(note)
         rows = sweeps.markets(claim.sweep_id)
-        ids = [row.configuration_id for row in rows if row.configuration_id is not None]
-        left_out = sum(row.status != "failed" for row in rows) - len(ids)
-        pooled = pool(repository, Path(config.storage.artifacts), ids, left_out, console.note)
+        stored = {row.market: row.configuration_id for row in rows if row.status != "failed"}
+        ids = [id_ for id_ in stored.values() if id_ is not None]
+        pooled = pool(repository, Path(config.storage.artifacts), stored, console.note)
         sweeps.write_judgement(claim, judge_together(repository, ids), pooled)
         failed = any(row.status == "failed" for row in rows)
         sweeps.end(claim, "failed" if failed else "completed")

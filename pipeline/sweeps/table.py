@@ -1,10 +1,11 @@
 """Print the end of a sweep: a row a market, how many ended how, and why the failed ones did."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.cli.console import Console
+from pipeline.results.pooled import search_of
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.stages import STAGES, Stage
 from pipeline.validation.wording import defined, marked, plural
@@ -12,7 +13,7 @@ from pipeline.validation.wording import defined, marked, plural
 
 @dataclass(frozen=True)
 class MarketRow:
-    """How one market of a sweep ended.
+    """How one market of a sweep ended; ``market`` is its label (`sweeps.manifest.SweepRequest`).
 
     ``error`` is why it failed, or None. ``stage`` is None where nothing was stored. Figures are
     None where they are undefined or unknown; ``seconds`` is what its training took. ``note`` says
@@ -30,6 +31,11 @@ class MarketRow:
     seconds: float | None = None
     error: str | None = None
     note: str = ""
+
+
+def noun(labels: Iterable[str]) -> str:
+    """Say what labels count: markets, or trainings where one market has several."""
+    return "training" if any(map(search_of, labels)) else "market"
 
 
 def show(console: Console, rows: Sequence[MarketRow], pooled: Sequence[PooledVerdict]) -> None:
@@ -80,4 +86,4 @@ def _counts(rows: Sequence[MarketRow]) -> str:
     )
     kinds = (*reversed(STAGES), "nothing stored", "failed")
     text = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
-    return f"{plural(len(rows), 'market')}: {text or 'none'}."
+    return f"{plural(len(rows), noun(row.market for row in rows))}: {text or 'none'}."

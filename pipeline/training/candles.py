@@ -6,14 +6,14 @@ from gpu_engine import Advance, Backend
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, MarketConfig
 from pipeline.market_data import sources
-from pipeline.strategies.base import Strategy
-from pipeline.training.planting import plant_edge
+from pipeline.strategies.registry import LoadedStrategy
+from pipeline.training.planting import combination, plant_edge
 
 
 def load_candles(
     market: MarketConfig,
     data: sources.Data,
-    strategy: Strategy,
+    strategy: LoadedStrategy,
     backend: Backend,
     advance: Advance,
     note: Note | None = None,
@@ -32,5 +32,6 @@ def load_candles(
     if plant is None:
         return loaded
     costs = None if plant.costs is None else plant.costs.record()
-    candles = plant_edge(loaded.candles, strategy, plant.parameters, plant.sharpe, backend, costs)
+    planted = combination(strategy, plant.parameters)
+    candles = plant_edge(loaded.candles, strategy, planted, plant.sharpe, backend, costs)
     return replace(loaded, candles=candles)

@@ -14,6 +14,7 @@ from pipeline.errors import UserError
 from pipeline.search import Evaluator, single_point
 from pipeline.strategies.base import Strategy
 from pipeline.strategies.indicators import average_true_range
+from pipeline.strategies.registry import LoadedStrategy
 
 #: Bars over which the drift of one signal is spread, from the entry bar on.
 DRIFT_BARS = 24
@@ -24,6 +25,13 @@ CLOSE_ENOUGH, TOO_FAR = 0.02, 0.5
 LARGEST_DRIFT = 16.0
 
 FREE = (Costs(0.0, 0.0), RiskLimits(max_daily_loss=None, consecutive_losses_limit=None))
+
+
+def combination(
+    strategy: LoadedStrategy, parameters: Mapping[str, float | None]
+) -> dict[str, float | None]:
+    """Return the combination to plant: ``parameters``, and the strategy's example for the rest."""
+    return {**strategy.example, **parameters}
 
 
 class OutOfReachError(UserError):

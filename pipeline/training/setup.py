@@ -16,7 +16,7 @@ from pipeline.search import Evaluator, Space, make_space
 from pipeline.search.backends import chosen_backend, workers
 from pipeline.search.loop import SearchSettings
 from pipeline.search.split import FEW, SharedEvaluator, SplitEvaluator
-from pipeline.strategies.base import Strategy
+from pipeline.strategies.registry import LoadedStrategy
 
 #: Further workers that a search is given to when the one that had it died.
 RETRIES = 2
@@ -27,7 +27,7 @@ class Setup:
     """What a run searches, how, and with what; ``executor`` is None where one process does."""
 
     config: TrainConfig
-    strategy: Strategy
+    strategy: LoadedStrategy
     space: Space
     settings: SearchSettings
     backend: Backend

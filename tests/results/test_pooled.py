@@ -30,15 +30,20 @@ MEMBERS = [
 ]
 
 
-def test_real_and_generated_candles_and_strategies_are_pooled_apart(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def series(root: Path, identity: str) -> DailySeries:
-        assert root == tmp_path
+@pytest.fixture
+def series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Returns that tell configurations apart."""
+
+    def read(root: Path, identity: str) -> DailySeries:
         return DailySeries(DAY, np.sin(DAY + ord(identity)))
 
-    monkeypatch.setattr(pooled, "read_out_of_sample", series)
-    pools = pooled_verdicts(tmp_path, MEMBERS, 1)
+    monkeypatch.setattr(pooled, "read_out_of_sample", read)
+
+
+@pytest.mark.usefixtures("series")
+def test_real_and_generated_candles_and_strategies_are_pooled_apart(tmp_path: Path) -> None:
+    stored = {f"m{number}": member for number, member in enumerate(MEMBERS)}
+    pools = pooled_verdicts(tmp_path, {**stored, "nothing": None})
     assert [(p.synthetic, p.strategy, p.markets, p.coins, p.left_out) for p in pools] == [
         (False, "S", 3, 2, 1),
         (False, "T", 2, 2, 1),
@@ -48,6 +53,22 @@ def test_real_and_generated_candles_and_strategies_are_pooled_apart(
     assert pools[0].net_profit == pytest.approx(np.prod(1.0 + together) - 1.0)
 
 
+@pytest.mark.usefixtures("series")
+def test_searches_of_the_same_markets_are_pooled_apart(tmp_path: Path) -> None:
+    """In a sweep over strategies each pool counts what its own searches left out."""
+    stored: dict[str, SweepMember | None] = {}
+    for number, one in enumerate(MEMBERS[2:4] * 2):
+        search = "optimizer=grid" if number < 2 else "mine"
+        stored[f"m{number % 2} {search}"] = SweepMember(
+            one.configuration_id, "S", one.pair, False, 0.01
+        )
+    pools = pooled_verdicts(tmp_path, {**stored, "m3 mine": None, "m4 mine": None, "m5": None})
+    assert [(pool.strategy, pool.markets, pool.left_out) for pool in pools] == [
+        ("S", 2, 2),
+        ("S (optimizer=grid)", 2, 0),
+    ]
+
+
 def test_a_series_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"out-of-sample days of a cannot be read from"):
-        pooled_verdicts(tmp_path, MEMBERS, 0)
+        pooled_verdicts(tmp_path, {"m": MEMBERS[0]})

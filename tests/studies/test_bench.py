@@ -10,11 +10,11 @@ import pytest
 from gpu_engine import choose, numpy_backend
 from pipeline.studies.bench import __main__ as bench
 from pipeline.studies.bench.parity import check_parity
-from pipeline.studies.bench.setting import REFINED, repeated
+from pipeline.studies.bench.setting import repeated
 from pipeline.studies.bench.training import Training
 from pipeline.training.provenance import describe, peak_memory
 from support.coarse import coarse_candles
-from support.parameters import LOOKBACK, REJECTION, SIZE, VOLUME
+from support.parameters import DEPTH, LOOKBACK, REJECTION, SIZE, STOP, TARGET, VOLUME
 
 SMALL = (
     f"strategy.parameters.{LOOKBACK}.grid=[20,50]",
@@ -65,7 +65,7 @@ def test_refined_grid_has_16_times_the_combinations_between_the_same_ends():
     assert refined.space.size == 16 * 201_600
     for before, after in zip(setting.space.dimensions, refined.space.dimensions, strict=True):
         assert (after.choices[0], after.choices[-1]) == (before.choices[0], before.choices[-1])
-        twice = 2 if before.parameter.name in REFINED else 1
+        twice = 2 if before.parameter.name in (DEPTH, VOLUME, STOP, TARGET) else 1
         assert len(after.choices) == twice * len(before.choices)
 
 
@@ -92,10 +92,10 @@ def test_parity_of_more_combinations_than_there_are(setting, candles):
 @pytest.fixture
 def untimed(training, monkeypatch):
     """All of the command but the processes that are timed."""
-    monkeypatch.setattr(Training, "default", lambda: training)
+    monkeypatch.setattr(Training, "default", lambda overrides: training)
     measured = []
 
-    def measure_trees(candles, other, words, tasks, console):
+    def measure_trees(candles, other, words, overrides, tasks, console):
         measured.append((len(candles), other, words, [task.name for task in tasks]))
         cell = {"medians": [0.25], "range": [0.2, 0.3]}
         return {"trees": ["here"], "rows": [{"what": "grid", "runs": 1, "amount": cell}]}

@@ -52,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
-        "what",
-        nargs="?",
-        choices=tuple(WHAT),
-        default="engine",
-        help="; ".join(f"{name}: {text}" for name, text in WHAT.items()),
+        "words",
+        nargs="*",
+        metavar="WHAT",
+        help="; ".join(f"{name}: {text}" for name, text in WHAT.items())
+        + "; default engine. KEY=VALUE words are those of a training, such as strategy=WORD",
     )
     parser.add_argument("--data", type=Path, metavar="FILE", help="default: demo candles, a year")
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout")
@@ -64,7 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, metavar="N", help="of each, in every tree")
     parser.add_argument("--backend", metavar="NAME", help="default: every CPU backend there is")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    options.overrides = [word for word in options.words if "=" in word]
+    what = [word for word in options.words if "=" not in word] or ["engine"]
+    if len(what) > 1 or what[0] not in WHAT:
+        parser.error(f"WHAT must be one of {', '.join(WHAT)}; given: {' '.join(what)}")
+    options.what = what[0]
     console = Console()
     try:
         history = _history(options.data)
@@ -76,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    training = Training.default()
+    training = Training.default(options.overrides)
     if options.what == "statistics":
         report = {"source": history.source}
         report |= measure_luck(training, history.candles, console)
@@ -117,7 +122,7 @@ def _engine(options: argparse.Namespace, history: History, console: Console) -> 
     }
     if options.against is None:
         backends = _timed_backends(options.backend)
-        setting = Training.default().setting
+        setting = Training.default(options.overrides).setting
         parity = check_parity(setting, candles, backends, PARITY_SAMPLE, seed=0)
         if parity.disagreements:
             for name, index, disagreement in parity.disagreements:
@@ -126,7 +131,8 @@ def _engine(options: argparse.Namespace, history: History, console: Console) -> 
             return 1
         report["parity"] = {"combinations": parity.combinations, "trades": parity.trades}
     tasks = tasks_of(options.only, options.backend, options.runs)
-    report |= measure_trees(candles, options.against, history.words, tasks, console)
+    overrides = tuple(options.overrides)
+    report |= measure_trees(candles, options.against, history.words, overrides, tasks, console)
     _print(report, print_report, console, options.json)
     return 0
 

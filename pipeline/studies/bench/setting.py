@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gpu_engine import Backend, Candles, Costs, RiskLimits
 from pipeline.search import Dimension, Evaluator, Space
-
-#: Parameters that `Setting.refined` gives twice as many values: two filters and both exits.
-REFINED = ("pierce_depth", "volume_spike_threshold", "stop_distance", "target_multiple")
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,16 @@ class Setting:
         return Evaluator(candles, self.space, self.costs, self.risk, backend)
 
     def refined(self) -> Setting:
-        """Twice as many values for each of `REFINED`: 16 times the combinations."""
-        dimensions = [
-            _doubled(d) if d.parameter.name in REFINED else d for d in self.space.dimensions
-        ]
+        """Twice as many values for two filters and two exits: up to 16 times the combinations.
+
+        They are the first of each kind that may have any value between two.
+        """
+        refined: list[Dimension] = []
+        for kind in ("threshold", "exit"):
+            own = [self.space.dimensions[i] for i in self.space.of_kind(kind)]
+            fine = [d for d in own if not d.parameter.integer and d.low < d.high < math.inf]
+            refined += fine[:2]
+        dimensions = [_doubled(d) if d in refined else d for d in self.space.dimensions]
         return replace(self, space=Space(self.space.strategy, tuple(dimensions)))
 
 

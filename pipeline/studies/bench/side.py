@@ -49,12 +49,15 @@ class _NoBackend:
         """Forget the book."""
 
 
-def default() -> tuple[Any, Any]:
-    """Return what the default configuration of this tree searches, and how."""
+def default(overrides: list[str]) -> tuple[Any, Any]:
+    """Return what the configuration of this tree searches, and how; by default without overrides.
+
+    An older tree takes none.
+    """
     try:
         training = imported(
             "pipeline.studies.bench.training:Training", "pipeline.studies.bench.timing:Training"
-        ).default()
+        ).default(*([overrides] if overrides else []))
     except ImportError:
         setting = imported("pipeline.bench.setting:Setting").default()
         return setting, setting.bayesian
@@ -64,12 +67,12 @@ def default() -> tuple[Any, Any]:
 class Side:
     """The work of every task on one history."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, overrides: list[str]) -> None:
         with np.load(path) as packed:
             columns = {name: packed[name] for name in packed.files}
         candles = imported("gpu_engine.records:Candles")
         self.candles = candles(**{**columns, "step_ms": int(columns["step_ms"])})
-        self.setting, self.search = default()
+        self.setting, self.search = default(overrides)
         self._choose = imported("gpu_engine.backend:choose")
         self._window = imported("gpu_engine.records:Window")
         self._work: dict[tuple[str, str], Work] = {}
@@ -202,7 +205,7 @@ def main() -> None:
     """Answer requests until the input ends. What libraries print goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    side = Side(Path(sys.argv[1]))
+    side = Side(Path(sys.argv[1]), sys.argv[2:])
     for line in sys.stdin:
         request = json.loads(line)
         if "save" in request:

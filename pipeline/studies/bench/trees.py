@@ -131,9 +131,9 @@ class Tree:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         return run.stdout.strip() or self.path.name
 
-    def side(self, candles: Path) -> "SideProcess":
+    def side(self, candles: Path, overrides: Sequence[str]) -> "SideProcess":
         """Start a process that measures this tree."""
-        return SideProcess(self, candles)
+        return SideProcess(self, candles, overrides)
 
     def train(self, words: Sequence[str], folder: Path) -> Run:
         """Run ``scripts/train`` as a shell does; its files go below ``folder``."""
@@ -153,10 +153,10 @@ class Tree:
 class SideProcess:
     """A running `side.py` in one tree."""
 
-    def __init__(self, tree: Tree, candles: Path) -> None:
+    def __init__(self, tree: Tree, candles: Path, overrides: Sequence[str]) -> None:
         self._tree = tree
         self._process = subprocess.Popen(
-            [tree.python, "-P", side.__file__, str(candles)],
+            [tree.python, "-P", side.__file__, str(candles), *overrides],
             env=tree.environment,
             cwd=candles.parent,
             stdin=subprocess.PIPE,
@@ -198,18 +198,22 @@ class SideProcess:
 
 
 class Measurement(NamedTuple):
-    """Trees on one history: this one last. ``words`` tell ``scripts/train`` of the same history."""
+    """Trees on one history: this one last. ``words`` tell ``scripts/train`` of the same history.
+
+    ``overrides`` are words of the training that is measured, such as ``strategy=...``.
+    """
 
     trees: tuple[Tree, ...]
     candles: Path
     words: tuple[str, ...]
+    overrides: tuple[str, ...]
 
     def changes(self) -> Changes:
         """Evaluate the whole grid and some trades in both trees and count what differs."""
         folders = []
         for tree in self.trees:
             folder = Path(tempfile.mkdtemp(dir=self.candles.parent))
-            with tree.side(self.candles) as process:
+            with tree.side(self.candles, self.overrides) as process:
                 process.ask(save=str(folder), backend="numba", sample=SAMPLE)
             folders.append(folder)
         return changes_between(*folders)
@@ -226,30 +230,31 @@ class Measurement(NamedTuple):
         request = {"task": task.task, "backend": task.backend}
         if task.name.startswith("memory"):
             return partial(self._peak, tree, request)
-        process = stack.enter_context(tree.side(self.candles))
+        process = stack.enter_context(tree.side(self.candles, self.overrides))
         process.ask(**request, run=False)
         return partial(_timed, process, request)
 
     def _peak(self, tree: Tree, request: dict[str, str]) -> Run:
-        with tree.side(self.candles) as process:
+        with tree.side(self.candles, self.overrides) as process:
             return Run(process.ask(**request)["peak"] / 1e6, 0.0)
 
     def _train(self, tree: Tree, method: str) -> Run:
         folder = Path(tempfile.mkdtemp(dir=self.candles.parent))
-        return tree.train([*self.words, f"optimizer={method}"], folder)
+        return tree.train([*self.words, f"optimizer={method}", *self.overrides], folder)
 
 
 def measure_trees(
     candles: Candles,
     other: Path | None,
     words: Sequence[str],
+    overrides: Sequence[str],
     tasks: Sequence[Task],
     console: Console,
 ) -> dict[str, Any]:
     """Measure tasks in this tree, or in the tree at ``other`` and in this one, in turn.
 
-    ``words`` tell ``scripts/train`` of the same candles. A training that refuses them, as it does
-    a short history, is passed over with a note.
+    ``words`` tell ``scripts/train`` of the same candles, ``overrides`` are those of every training.
+    A training that refuses them, as it does a short history, is passed over with a note.
 
     Returns
     -------
@@ -262,7 +267,7 @@ def measure_trees(
         packed = Path(folder) / "candles.npz"
         columns: dict[str, Any] = {f.name: getattr(candles, f.name) for f in fields(candles)}
         np.savez(packed, **columns)
-        measurement = Measurement(trees, packed, tuple(words))
+        measurement = Measurement(trees, packed, tuple(words), tuple(overrides))
         if other:
             console.note("comparing metrics of the whole grid and trades of a part")
             report["changes"] = measurement.changes().plain()

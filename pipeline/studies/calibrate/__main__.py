@@ -1,10 +1,10 @@
 """Measure how often the whole pipeline finds an edge that is there, and one that is not.
 
 Markets without an edge are generated and, with --candles, real candles rearranged in several ways.
-Markets with an edge have one planted, as strong as asked for after costs. Real candles are measured
-as they are too, and read backwards, which makes an edge that nobody planted. Each is trained as
-pipeline.train trains it, and the stages are counted. A run that was broken off goes on where it was
-when the same command is given again.
+Markets with an edge have one planted along the strategy's signals, as strong as asked for after
+costs. Real candles are measured as they are too, and read backwards, which makes an edge that
+nobody planted. Each is trained as pipeline.train trains it, and the stages are counted. A run that
+was broken off goes on where it was when the same command is given again.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from typing import get_args
 
 from pipeline.cli.console import Console
 from pipeline.config import Timeframe
+from pipeline.config.catalogue import select_strategies
 from pipeline.errors import UserError
+from pipeline.strategies.registry import BUILT_IN
 from pipeline.studies.calibrate.journal import Journal
 from pipeline.studies.calibrate.markets import Cell, Configurations, CostsOf, Edge, Market, named
 from pipeline.studies.calibrate.page import write
@@ -59,8 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def calibrate(options: argparse.Namespace, journal: Journal, console: Console) -> Calibration:
     """Measure the markets of ``options`` that are not in ``journal`` yet."""
-    configurations = Configurations(options.candles, options.overrides)
-    cells = tuple(Cell(t, costs) for t in options.timeframes for costs in options.costs)
+    configurations = Configurations(options.candles, options.overrides, options.strategies)
+    cells = tuple(
+        Cell(timeframe, costs, strategy)
+        for strategy in configurations.strategies
+        for timeframe in options.timeframes
+        for costs in options.costs
+    )
     files = {timeframe: configurations.files(timeframe) for timeframe in options.timeframes}
     plan = Plan(cells, options.nulls, options.planted, options.edges, files)
     edges = options.edges if options.planted else ()
@@ -69,7 +76,7 @@ def calibrate(options: argparse.Namespace, journal: Journal, console: Console) -
         if market.edge is None:
             asked = market.cell in cells
         else:
-            asked = market.edge in edges and market.cell.timeframe == options.timeframes[-1]
+            asked = market.edge in edges and market.cell in plan.with_edges
         return fingerprint(configurations.of(market), gates=False) if asked else None
 
     known = journal.read(expected)
@@ -91,6 +98,11 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--strategies", type=_strategies, default=(BUILT_IN[0],), metavar="A,B,...",
+        help="all, or words and files: each is measured on the same candles, and edges are planted"
+        f" along the signals of each (default {BUILT_IN[0]})",
+    )  # fmt: skip
     parser.add_argument(
         "--timeframes", type=_timeframes, default=("5m",), metavar="A,B,...",
         help="of the markets; edges are planted in the last one (default 5m)",
@@ -189,6 +201,13 @@ def _edges(text: str) -> tuple[Edge, ...]:
             f"must be different pairs such as 3x1,2x4: net Sharpe ratio x years; given: {text}"
         )
     return edges
+
+
+def _strategies(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(select_strategies(text.split(",")))
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _timeframes(text: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -16,7 +16,9 @@ from pipeline.config import (
     TrainConfig,
     load,
 )
+from pipeline.config.catalogue import strategy_choice, strategy_name
 from pipeline.errors import UserError
+from pipeline.strategies.registry import BUILT_IN
 
 Kind = Literal[
     "synthetic",
@@ -49,6 +51,7 @@ EVERY_RUN = ("backend.threads=1", "validation.evidence=deciding")
 SEARCH_SEEDS_FROM = 1_000_000
 #: What calibration decides itself.
 OWN_KEYS = (
+    "strategy",
     "market",
     "market.timeframe",
     "data",
@@ -66,10 +69,11 @@ FILE_NAME = re.compile(
 
 
 class Cell(NamedTuple):
-    """A timeframe and whose costs: rates of error are counted within one."""
+    """A timeframe, whose costs, and a strategy: rates of error are counted within one."""
 
     timeframe: str
     costs: CostsOf
+    strategy: str = BUILT_IN[0]
 
     def __str__(self) -> str:
         return f"{self.timeframe}, {'no' if self.costs == 'none' else 'with'} costs"
@@ -83,6 +87,12 @@ class Edge(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.sharpe:g}x{self.years:g}"
+
+    @property
+    def in_words(self) -> str:
+        """``edge of net Sharpe 3, 4 years``."""
+        years = "1 year" if self.years == 1 else f"{self.years:g} years"
+        return f"edge of net Sharpe {self.sharpe:g}, {years}"
 
 
 @dataclass(frozen=True)
@@ -106,9 +116,9 @@ class NamedFile(NamedTuple):
 class Configurations:
     """The configuration of any market.
 
-    Each file and each timeframe is composed once, which takes a second; a market changes seeds,
-    costs and edge alone. Markets take the files of their timeframe in turn, those with a planted
-    edge too; without files edges are planted in generated candles.
+    Each file and each timeframe is composed once a strategy, which takes a second; a market changes
+    seeds, costs and edge alone. Markets take the files of their timeframe in turn, those with a
+    planted edge too; without files edges are planted in generated candles.
 
     Parameters
     ----------
@@ -116,21 +126,35 @@ class Configurations:
         Real candles; `named` tells their market by name.
     overrides : sequence of str
         Of the configuration, for all kinds.
+    strategies : sequence of str
+        What chooses each strategy: a word, or the path of its file.
     """
 
-    def __init__(self, files: Sequence[Path], overrides: Sequence[str]) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        overrides: Sequence[str],
+        strategies: Sequence[str] = (BUILT_IN[0],),
+    ) -> None:
         _check_overrides(overrides)
         self._overrides = (*EVERY_RUN, *overrides)
-        self._generated: dict[str, TrainConfig] = {}
-        self._real: dict[str, list[TrainConfig]] = {}
-        for file in files:
+        self._words = {strategy_name(word): strategy_choice(word) for word in strategies}
+        self._generated: dict[tuple[str, str], TrainConfig] = {}
+        self._real: dict[tuple[str, str], list[TrainConfig]] = {}
+        for strategy, file in product(self._words, files):
             name = named(file)
             words = [f"market={name.market}", "data=file", f"data.path='{file}'"]
-            self._real.setdefault(name.timeframe, []).append(self._load(words))
+            key = (strategy, name.timeframe)
+            self._real.setdefault(key, []).append(self._load(strategy, words))
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Names of the strategies, in their order."""
+        return tuple(self._words)
 
     def files(self, timeframe: str) -> int:
         """Count the files of a timeframe."""
-        return len(self._real.get(timeframe, ()))
+        return len(self._real.get((self.strategies[0], timeframe), ()))
 
     def of(self, market: Market) -> TrainConfig:
         """Return the configuration that trains on ``market``."""
@@ -141,17 +165,18 @@ class Configurations:
         return base.model_copy(update={"seed": SEARCH_SEEDS_FROM + market.seed, "data": data})
 
     def _base(self, market: Market) -> TrainConfig:
-        timeframe = market.cell.timeframe
-        files = self._real.get(timeframe, [])
+        key = (market.cell.strategy, market.cell.timeframe)
+        files = self._real.get(key, [])
         if files and market.kind not in MODELS:
             return files[market.seed % len(files)]
-        if timeframe not in self._generated:
-            words = ["market=demo_null", f"market.timeframe={timeframe}"]
-            self._generated[timeframe] = self._load(words)
-        return self._generated[timeframe]
+        if key not in self._generated:
+            words = ["market=demo_null", f"market.timeframe={market.cell.timeframe}"]
+            self._generated[key] = self._load(market.cell.strategy, words)
+        return self._generated[key]
 
-    def _load(self, words: Sequence[str]) -> TrainConfig:
-        return load([*words, *self._overrides], TrainConfig, "train")
+    def _load(self, strategy: str, words: Sequence[str]) -> TrainConfig:
+        chosen = self._words[strategy]
+        return load([*words, chosen, *self._overrides], TrainConfig, "train")
 
 
 def named(file: Path) -> NamedFile:
@@ -178,7 +203,7 @@ def _candles(base: TrainConfig, market: Market) -> dict[str, Any]:
     if kind == "planted":
         assert edge is not None
         days = round(365 * edge.years)
-        plant = PlantConfig(sharpe=edge.sharpe, costs=base.costs, parameters=_planted())
+        plant = PlantConfig(sharpe=edge.sharpe, costs=base.costs)
         if isinstance(base.data, SyntheticData):
             return {"seed": seed, "days": days, "plant": plant}
         surrogate = SurrogateConfig(kind="bootstrapped", seed=seed, days=days)
@@ -190,15 +215,6 @@ def _candles(base: TrainConfig, market: Market) -> dict[str, Any]:
         return {}
     values = {"kind": kind, "seed": seed, "days": 365 if kind == "bootstrapped" else None}
     return {"surrogate": SurrogateConfig.model_validate(values)}
-
-
-@cache
-def _planted() -> dict[str, float | None]:
-    """Parameters of the combination that ``data=planted`` lays an edge under."""
-    data = load(["market=demo"], TrainConfig, "train").data
-    assert isinstance(data, SyntheticData)
-    assert data.plant is not None, "market=demo has one"
-    return data.plant.parameters
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from gpu_engine import Window, choose
 from pipeline.config import CcxtData, TrainConfig
 from pipeline.search import Evaluator, single_point
 from pipeline.studies.calibrate.markets import Cell, Edge, Market
-from pipeline.training.planting import OutOfReachError
+from pipeline.training.planting import OutOfReachError, combination
 from pipeline.training.run import Reporter, TrainingResult, train
 from pipeline.validation.out_of_sample import judged_figures
 from pipeline.validation.stages import Stage, awaits_reality_check, awaits_surrogates, judge
@@ -142,7 +142,8 @@ def _planted(trained: TrainingResult) -> dict[str, float | None] | None:
     plant = None if isinstance(config.data, CcxtData) else config.data.plant
     if plant is None:
         return None
-    evaluator, point = _evaluator(trained, plant.parameters)
+    planted = combination(config.strategy.load(), plant.parameters)
+    evaluator, point = _evaluator(trained, planted)
     whole = Window(0, len(candles))
     metrics = evaluator.points(point, (whole,))[0, 0]
     tests = [part.test for part in splits(config.validation, whole_days(candles))]

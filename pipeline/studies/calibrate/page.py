@@ -11,12 +11,25 @@ from pipeline.errors import UserError
 from pipeline.results.jsonable import jsonable
 from pipeline.studies.calibrate.plot import draw
 from pipeline.studies.calibrate.summary import Calibration
-from pipeline.studies.calibrate.tables import Table, name_of, tables
+from pipeline.studies.calibrate.tables import Table, tables
 from pipeline.training import provenance
 from pipeline.training.provenance import engine_hash, runtime_env
 
 #: By the beginning of the title of the first table that it belongs to: paragraphs.
 EXPLANATIONS: Mapping[str, tuple[str, ...]] = {
+    "Strategies side by side": (
+        "Every strategy was measured on the same candles, each with its own default grid. `no edge`"
+        " counts the markets without an edge of all cells together; of them at most 5 % may be"
+        " `VALIDATION+` and 1 % `MATURE`. In the other columns an edge is planted along the"
+        " strategy's own signals, and should be found. Shares are in percent, with their two-sided"
+        " 95 % Clopper-Pearson interval.",
+    ),
+    "Real candles as they are": (
+        "The stage, the annualised Sharpe ratio out of sample and after the exchange's costs, and"
+        " the number of trades that it is of. Each is the verdict on one market alone: it is not"
+        " corrected for the number of strategies and markets in this table. A sweep would correct"
+        " it.",
+    ),
     "What the verdict says": (
         "Each market ran through the same training as `scripts/train`: the search in each"
         " walk-forward window, the statistics, the search against surrogates, the stage. Columns"
@@ -154,9 +167,9 @@ def _dependence(sources: Sources) -> list[str]:
 def _seconds(calibration: Calibration) -> str:
     """Say what a market costs, and which seeds could not be used."""
     timed = (*calibration.strict, *calibration.planted)
-    each = ", ".join(f"{name_of(group)} {group.seconds():.1f}" for group in timed)
+    each = ", ".join(f"{calibration.name_of(group)} {group.seconds():.1f}" for group in timed)
     skipped = ", ".join(
-        f"{name_of(g)}: {g.out_of_reach}" for g in calibration.planted if g.out_of_reach
+        f"{calibration.name_of(g)}: {g.out_of_reach}" for g in calibration.planted if g.out_of_reach
     )
     sentence = f"Median seconds of processor time for one market: {each}."
     return f"{sentence} Seeds skipped: {skipped}." if skipped else sentence

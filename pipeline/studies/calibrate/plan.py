@@ -20,13 +20,16 @@ from pipeline.studies.calibrate.measure import Outcome
 class Plan:
     """``nulls`` markets of each kind in each cell, ``planted`` of each edge, each file twice.
 
+    All that a strategy has, every strategy has: the same candles.
+
     Attributes
     ----------
     cells : tuple of Cell
     nulls : int
     planted : int
     edges : tuple of Edge
-        Planted in the last timeframe of ``cells``, net of the exchange's costs.
+        Planted in the last timeframe of ``cells``, net of the exchange's costs, along the signals
+        of each strategy.
     files : mapping of str to int
         How many files of real candles there are of each timeframe. Each is a market as it is, and
         one read backwards.
@@ -51,14 +54,23 @@ class Plan:
             If most candles cannot carry an edge.
         """
         planned = [market for cell in self.cells for market in self._of(cell)]
-        for edge in self.edges if self.planted else ():
-            planned += self._planted(edge, known)
+        for cell in self.with_edges if self.planted else ():
+            for edge in self.edges:
+                planned += self._planted(edge, cell, known)
         return sorted(planned, key=self._place)
+
+    @property
+    def with_edges(self) -> list[Cell]:
+        """The cells of planted edges: one a strategy, in the last timeframe, with costs."""
+        timeframe = self.cells[-1].timeframe
+        strategies = dict.fromkeys(cell.strategy for cell in self.cells)
+        return [Cell(timeframe, "exchange", strategy) for strategy in strategies]
 
     def _place(self, market: Market) -> tuple[int, int, int, int]:
         """Put a little of everything first, so that a part of the run tells something."""
         if market.edge is not None:
-            return market.seed, len(self.cells), 0, self.edges.index(market.edge)
+            cell = len(self.cells) + self.with_edges.index(market.cell)
+            return market.seed, cell, 0, self.edges.index(market.edge)
         return market.seed, self.cells.index(market.cell), KINDS.index(market.kind), 0
 
     def _of(self, cell: Cell) -> Iterator[Market]:
@@ -69,8 +81,7 @@ class Plan:
         for kind in CONTROLS if self.nulls else ():
             yield from (Market(kind, number, cell) for number in range(files))
 
-    def _planted(self, edge: Edge, known: Mapping[Market, Outcome]) -> Iterator[Market]:
-        cell = Cell(self.cells[-1].timeframe, "exchange")
+    def _planted(self, edge: Edge, cell: Cell, known: Mapping[Market, Outcome]) -> Iterator[Market]:
         carried = seed = 0
         while carried < self.planted:
             market = Market("planted", seed, cell, edge)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.errors import UserError, how_to_install
 from pipeline.studies.calibrate.rates import Rate
-from pipeline.studies.calibrate.summary import PROMISED, Calibration
+from pipeline.studies.calibrate.summary import PROMISED, Calibration, Group
 
 #: Of Okabe & Ito 2008: told apart by every kind of sight.
 COLOURS = {"VALIDATION": "#56B4E9", "MATURE": "#009E73"}
@@ -30,12 +30,16 @@ def check_drawable() -> None:
 
 
 def draw(calibration: Calibration, path: Path) -> None:
-    """Write a PNG: power for each edge on the left, false positives of each cell on the right."""
+    """Write a PNG: power for each edge, and false positives of each cell.
+
+    They stand side by side; of several strategies, whose names take room, one above the other.
+    """
     from matplotlib.figure import Figure  # heavy, and an optional dependency
 
     # A figure of its own, not pyplot's: no display is asked for, and nothing global is kept.
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    power, false_positives = figure.subplots(1, 2)
+    several = len(calibration.strategies) > 1
+    figure = Figure(figsize=(11, 11 if several else 4.5), layout="constrained")
+    power, false_positives = figure.subplots(2, 1) if several else figure.subplots(1, 2)
     _draw_power(power, calibration)
     _draw_false_positives(false_positives, calibration)
     figure.savefig(path, dpi=120, metadata={"Software": None})
@@ -47,8 +51,9 @@ def _draw_power(axes: Any, calibration: Calibration) -> None:
         rates = [group.reached(level) for group in groups]
         # Side by side, so that no interval hides another.
         _with_bars(axes, _places(len(rates), position), rates, level)
-    names = [f"{g.edge.sharpe:g}\n{g.edge.years:g} y" for g in groups if g.edge is not None]
-    axes.set_xticks(range(len(names)), names)
+    edges = ((g, f"{g.edge.sharpe:g}\n{g.edge.years:g} y") for g in groups if g.edge is not None)
+    names = [_tick(calibration, group, name) for group, name in edges]
+    axes.set_xticks(range(len(names)), names, rotation=_rotation(calibration))
     axes.set(
         xlabel="net Sharpe ratio of the planted combination, years of history",
         ylabel="share of markets",
@@ -66,8 +71,8 @@ def _draw_false_positives(axes: Any, calibration: Calibration) -> None:
         rates = [group.reached(level) for group in groups]
         _with_bars(axes, _places(len(rates), position), rates, level)
         axes.axhline(promised, color=COLOURS[level], linestyle="--", label=f"limit {promised:.0%}")
-    names = [str(group.cell).replace(", ", "\n") for group in groups]
-    axes.set_xticks(range(len(names)), names)
+    names = [_tick(calibration, g, str(g.cell).replace(", ", "\n")) for g in groups]
+    axes.set_xticks(range(len(names)), names, rotation=_rotation(calibration))
     axes.set(
         ylabel="share of markets",
         title="No edge: false positives",
@@ -75,6 +80,17 @@ def _draw_false_positives(axes: Any, calibration: Calibration) -> None:
         ylim=(0, None),
     )
     axes.legend(**BELOW)
+
+
+def _tick(calibration: Calibration, group: Group, name: str) -> str:
+    """Name a group below the axis, on one line where a strategy's name comes first."""
+    if len(calibration.strategies) == 1:
+        return name
+    return f"{group.cell.strategy} {name.replace(chr(10), ' ')}"
+
+
+def _rotation(calibration: Calibration) -> float:
+    return 90.0 if len(calibration.strategies) > 1 else 0.0
 
 
 def _places(count: int, position: int) -> list[float]:

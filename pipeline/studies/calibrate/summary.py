@@ -123,18 +123,41 @@ class Calibration:
         """Every group once; each outcome is in one of them."""
         return (*self.nulls, *self.controls, *self.planted)
 
-    def worst(self, level: Stage) -> Rate | None:
-        """Return false positives of the cell with the largest share of them."""
-        rates = [group.reached(level) for group in self.strict]
+    @property
+    def strategies(self) -> list[str]:
+        """Names of the strategies, in their order."""
+        return list(dict.fromkeys(group.cell.strategy for group in self.groups()))
+
+    def of(self, strategy: str) -> "Calibration":
+        """Return the groups of one strategy."""
+        parts = (self.strict, self.nulls, self.controls, self.planted)
+        own = (tuple(g for g in part if g.cell.strategy == strategy) for part in parts)
+        return Calibration(*own)
+
+    def name_of(self, group: Group) -> str:
+        """Say in words what is in the markets of a group; of several strategies also which."""
+        strategy = f"{group.cell.strategy}, " if len(self.strategies) > 1 else ""
+        if group.edge is not None:
+            return f"{strategy}{group.edge.in_words} ({group.cell.timeframe})"
+        kinds = {
+            None: "no edge",
+            "real": "real candles as they are",
+            "reversed": "real candles read backwards",
+        }
+        return f"{strategy}{kinds.get(group.kind, group.kind)}: {group.cell}"
+
+    def worst(self, level: Stage, strategy: str) -> Rate | None:
+        """Return false positives of that cell of a strategy with the largest share of them."""
+        rates = [group.reached(level) for group in self.of(strategy).strict]
         return max(rates, key=lambda rate: rate.count / rate.total, default=None)
 
     def false_discoveries(self, level: Stage, group: Group) -> list[dict[str, float | None]]:
         """False-discovery rate at ``level`` for each of `TRUE_SHARES`.
 
-        ``rate`` takes the false positives of the worst cell as they were counted, ``rate_upper``
-        the upper end of their interval; both take the power as it was counted.
+        ``rate`` takes the false positives of the strategy's worst cell as they were counted,
+        ``rate_upper`` the upper end of their interval; both take the power as it was counted.
         """
-        null, power = self.worst(level), group.reached(level).share
+        null, power = self.worst(level, group.cell.strategy), group.reached(level).share
         if null is None or null.share is None or power is None:
             return []
         return [

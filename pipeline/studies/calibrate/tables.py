@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from pipeline.studies.calibrate.markets import Cell
+from pipeline.studies.calibrate.measure import Outcome
 from pipeline.studies.calibrate.summary import (
     CANDIDATES,
     LEVELS,
@@ -11,6 +13,7 @@ from pipeline.studies.calibrate.summary import (
     Group,
 )
 from pipeline.validation.stages import STAGES, Stage
+from pipeline.validation.wording import defined
 
 
 class Table(NamedTuple):
@@ -23,28 +26,69 @@ class Table(NamedTuple):
 
 def tables(calibration: Calibration) -> list[Table]:
     """Return what there is to show, the most important first."""
-    found = [_verdicts(calibration)]
+    several = len(calibration.strategies) > 1
+    result = [_side_by_side(calibration)] if several else []
+    if several and any(group.kind == "real" for group in calibration.controls):
+        result.append(_real_markets(calibration))
+    result.append(_verdicts(calibration))
     if calibration.nulls:
-        found.append(_by_kind(calibration))
+        result.append(_by_kind(calibration))
     if calibration.planted:
-        found.append(_power(calibration))
-    found.append(_candidates(calibration))
+        result.append(_power(calibration))
+    result.append(_candidates(calibration))
     if calibration.strict and calibration.planted:
-        found += [_false_discoveries(calibration, level) for level in PROMISED]
-    return found
+        result += [_false_discoveries(calibration, level) for level in PROMISED]
+    return result
 
 
-def name_of(group: Group) -> str:
-    """Say in words what is in the markets of a group."""
-    if group.edge is not None:
-        years = "1 year" if group.edge.years == 1 else f"{group.edge.years:g} years"
-        return f"edge of net Sharpe {group.edge.sharpe:g}, {years} ({group.cell.timeframe})"
-    kinds = {
-        None: "no edge",
-        "real": "real candles as they are",
-        "reversed": "real candles read backwards",
+def _side_by_side(calibration: Calibration) -> Table:
+    """Show a row a strategy: false positives, power, and real candles, all with every cost."""
+    edges = list(dict.fromkeys(group.edge for group in calibration.planted))
+    rows = []
+    for strategy in calibration.strategies:
+        own = calibration.of(strategy)
+        nulls = [outcome for group in own.strict for outcome in group.outcomes]
+        together = Group(None, Cell("", "none", strategy), None, tuple(nulls))
+        by_edge = {group.edge: str(group.reached("VALIDATION")) for group in own.planted}
+        rows.append(
+            (
+                strategy,
+                str(len(nulls)),
+                *(str(together.reached(level)) for level in PROMISED),
+                *(by_edge.get(edge, "-") for edge in edges),
+            )
+        )
+    columns = (
+        *("strategy", "no edge"),
+        *map(_in_percent, PROMISED),
+        *(f"{edge.in_words}: {_in_percent('VALIDATION')}" for edge in edges if edge is not None),
+    )
+    return Table("Strategies side by side", columns, rows)
+
+
+def _real_markets(calibration: Calibration) -> Table:
+    """Show each strategy's verdict on real candles as they are, with the exchange's costs."""
+    verdicts = {
+        (outcome.source, outcome.market.cell.strategy): outcome
+        for group in calibration.controls
+        if group.kind == "real" and group.cell.costs == "exchange"
+        for outcome in group.outcomes
     }
-    return f"{kinds.get(group.kind, group.kind)}: {group.cell}"
+    sources = dict.fromkeys(source for source, _ in verdicts)
+    rows = [
+        (source, *(_verdict(verdicts.get((source, s))) for s in calibration.strategies))
+        for source in sources
+    ]
+    columns = ("candles", *calibration.strategies)
+    return Table("Real candles as they are: each strategy's verdict", columns, rows)
+
+
+def _verdict(outcome: Outcome | None) -> str:
+    """Say the stage, the out-of-sample Sharpe ratio and how many trades that is of."""
+    if outcome is None or outcome.figures is None:
+        return "-"
+    sharpe = defined(outcome.figures.get("sharpe_ratio"), ".2f")
+    return f"{outcome.stage}, {sharpe}, {outcome.figures.get('sample_size') or 0:g}"
 
 
 def _verdicts(calibration: Calibration) -> Table:
@@ -52,7 +96,7 @@ def _verdicts(calibration: Calibration) -> Table:
     groups = (*calibration.strict, *calibration.planted, *calibration.controls)
     rows = [
         (
-            name_of(group),
+            calibration.name_of(group),
             str(len(group.outcomes)),
             *map(str, group.stages().values()),
             *(str(group.reached(level)) for level in PROMISED),
@@ -66,18 +110,19 @@ def _verdicts(calibration: Calibration) -> Table:
 
 
 def _by_kind(calibration: Calibration) -> Table:
-    """Count false positives kind by kind: a row for each, a column for each cell."""
-    cells = list(dict.fromkeys(group.cell for group in calibration.nulls))
+    """Count false positives kind by kind: a row for each cell, a column for each kind."""
     kinds = list(dict.fromkeys(group.kind for group in calibration.nulls))
     by_both = {(group.kind, group.cell): group for group in calibration.nulls}
     rows = []
-    for kind in kinds:
+    for cell in dict.fromkeys(group.cell for group in calibration.nulls):
         rates = [
             by_both[kind, cell].reached("VALIDATION") if (kind, cell) in by_both else None
-            for cell in cells
+            for kind in kinds
         ]
-        rows.append((str(kind), *("-" if r is None else f"{r.count} of {r.total}" for r in rates)))
-    return Table("False positives by kind of candles", ("candles", *map(str, cells)), rows)
+        counts = ("-" if rate is None else f"{rate.count} of {rate.total}" for rate in rates)
+        rows.append((*_strategy(calibration, cell), str(cell), *counts))
+    columns = (*_strategy_column(calibration), "candles", *map(str, kinds))
+    return Table("False positives by kind of candles", columns, rows)
 
 
 def _power(calibration: Calibration) -> Table:
@@ -88,6 +133,7 @@ def _power(calibration: Calibration) -> Table:
         sharpe = group.planted_sharpe()
         rows.append(
             (
+                *_strategy(calibration, group.cell),
                 f"{group.edge.sharpe:g}",
                 f"{group.edge.years:g}",
                 str(len(group.outcomes)),
@@ -98,6 +144,7 @@ def _power(calibration: Calibration) -> Table:
             )
         )
     columns = (
+        *_strategy_column(calibration),
         "net Sharpe",
         "years",
         "markets",
@@ -111,7 +158,9 @@ def _power(calibration: Calibration) -> Table:
 
 def _candidates(calibration: Calibration) -> Table:
     groups = (*calibration.strict, *calibration.planted, *calibration.controls)
-    rows = [(name_of(group), *map(str, group.candidates().values())) for group in groups]
+    rows = [
+        (calibration.name_of(group), *map(str, group.candidates().values())) for group in groups
+    ]
     columns = ("candles", *(f"{name}, %" for name in CANDIDATES))
     return Table("What else could decide VALIDATION", columns, rows)
 
@@ -119,7 +168,7 @@ def _candidates(calibration: Calibration) -> Table:
 def _false_discoveries(calibration: Calibration, level: Stage) -> Table:
     rows = [
         (
-            name_of(group),
+            calibration.name_of(group),
             *(
                 f"{_percent(case['rate'])}, up to {_percent(case['rate_upper'])}"
                 for case in calibration.false_discoveries(level, group)
@@ -129,6 +178,15 @@ def _false_discoveries(calibration: Calibration, level: Stage) -> Table:
     ]
     columns = ("candles", *(f"{share:.0%} of markets true, %" for share in TRUE_SHARES))
     return Table(f"False discoveries among the markets called {or_better(level)}", columns, rows)
+
+
+def _strategy_column(calibration: Calibration) -> tuple[str, ...]:
+    """Return the head of a column that one strategy alone does not need."""
+    return ("strategy",) if len(calibration.strategies) > 1 else ()
+
+
+def _strategy(calibration: Calibration, cell: Cell) -> tuple[str, ...]:
+    return (cell.strategy,) if len(calibration.strategies) > 1 else ()
 
 
 def or_better(level: Stage) -> str:

@@ -41,7 +41,7 @@ def test_sizes_are_counted_over_all_strict_kinds_of_a_cell(calibration):
     assert [dear.reached(x).count for x in ("DISCOVERY", "VALIDATION", "MATURE")] == [20, 12, 4]
     assert dear.traded() == Rate(12, 500)
     assert (free.cell, free.reached("VALIDATION")) == (FREE, Rate(0, 5))
-    assert calibration.worst("VALIDATION") == dear.reached("VALIDATION")
+    assert calibration.worst("VALIDATION", "liquidity_sweep") == dear.reached("VALIDATION")
 
 
 def test_every_kind_of_a_cell_is_counted_on_its_own(calibration):
@@ -87,7 +87,7 @@ def test_false_discoveries_take_the_worst_cell(calibration):
     cases = calibration.false_discoveries("MATURE", calibration.planted[0])
     assert [case["true_share"] for case in cases] == [0.01, 0.05, 0.10]
     assert cases[1]["rate"] == pytest.approx(0.95 * 0.008 / (0.95 * 0.008 + 0.05 * 0.8))
-    upper = calibration.worst("MATURE").interval[1]
+    upper = calibration.worst("MATURE", "liquidity_sweep").interval[1]
     assert cases[1]["rate_upper"] == pytest.approx(0.95 * upper / (0.95 * upper + 0.05 * 0.8))
 
 
@@ -104,9 +104,10 @@ def test_tables(calibration):
         "real candles as they are: 5m, with costs",
         "real candles read backwards: 5m, with costs",
     ]
-    assert by_kind.rows[:2] == [
-        ("synthetic", "12 of 400", "0 of 5"),
-        ("permuted", "0 of 100", "-"),
+    assert by_kind.columns == ("candles", "synthetic", "permuted", "sign_flipped")
+    assert by_kind.rows == [
+        ("5m, with costs", "12 of 400", "0 of 100", "10 of 10"),
+        ("5m, no costs", "0 of 5", "-", "-"),
     ]
     assert power.rows[0][:6] == ("3", "4", "25", "3.10", "96.0 [79.6, 99.9]", "100.0 [86.3, 100.0]")
     assert all(len(row) == len(t.columns) for t in tables(calibration) for row in t.rows)
