@@ -122,9 +122,9 @@ def _agrees(
 
 
 def _names_its_exits(case: Case, strategy: Strategy) -> bool:
-    """Say whether the parameters of a case hold its exit, and not the exit setting alone."""
+    """Say whether the parameters of a case hold its whole exit, and not the setting alone."""
     exits = [parameter.name for parameter in of_kind(strategy, "exit")]
-    return case.exit is None or any(name in case.parameters for name in exits)
+    return case.exit is None or all(name in case.parameters for name in exits)
 
 
 def _by_search(

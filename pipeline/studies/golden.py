@@ -233,9 +233,10 @@ def _timeframe(golden: Golden, raw: RawCandles, source: str) -> str:
 
 
 def strategy_of(case: Case) -> Strategy | None:
-    """Return the strategy of a case; None where this program does not have it."""
-    known = (load_strategy(name) for name in BUILT_IN)
-    return next((s for s in known if s.name.lower() == case.strategy), None)
+    """Return the strategy of a case, by the page of its rules; None where there is none here."""
+    known = {word: load_strategy(word) for word in BUILT_IN}
+    pages = {strategy.name.lower(): strategy for strategy in known.values()}
+    return (known | pages).get(case.strategy.lower())
 
 
 def combination(
@@ -243,19 +244,22 @@ def combination(
 ) -> dict[str, float | None]:
     """Every parameter of some kinds; one that can be off and is not named is off.
 
+    Null for what the strategy does not have says what candles cannot give, and is left out.
+
     Raises
     ------
     UserError
         If the case, which the error calls ``where``, lacks a parameter or has an unknown one.
     """
-    declared = {p.name: p for p in strategy.parameters if p.kind in kinds}
-    for name in case.parameters:
-        if name not in declared:
+    declared = [p.name for p in strategy.parameters]
+    for name, value in case.parameters.items():
+        if name not in declared and value is not None:
             raise UserError(
                 f"{where}: '{name}' is not a parameter of {strategy.name}"
                 f" ({', '.join(declared)}).{suggestion(name, declared)}"
             )
-    for name, parameter in declared.items():
-        if case.parameters.get(name) is None and not parameter.nullable:
-            raise UserError(f"{where}: parameter '{name}' must be given a number.")
-    return {name: case.parameters.get(name) for name in declared}
+    of_kinds = [p for p in strategy.parameters if p.kind in kinds]
+    for parameter in of_kinds:
+        if case.parameters.get(parameter.name) is None and not parameter.nullable:
+            raise UserError(f"{where}: parameter '{parameter.name}' must be given a number.")
+    return {p.name: case.parameters.get(p.name) for p in of_kinds}

@@ -1,14 +1,14 @@
 """Golden files: trade by trade and metric by metric, every backend.
 
 They were computed by an independent program from the rules alone. The two files with candles of
-their own are in this repository; the others need the real candles. Strategies that the product
-does not have yet come from `support.plain_tables`. The only test of the engine that needs the
-pipeline, for a strategy and the grid of candles.
+their own are in this repository; the others need the real candles. The only test of the engine
+that needs the pipeline, for the strategies and the grid of candles.
 """
 
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,9 +30,8 @@ from gpu_engine import (
 )
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
-from pipeline.strategies.base import of_kind
-from pipeline.strategies.liquidity_sweep import LiquiditySweep
-from pipeline.strategies.liquidity_sweep_reference import event_table
+from pipeline.strategies.base import Parameter, of_kind
+from pipeline.strategies.registry import BUILT_IN, load_strategy
 from pipeline.studies.bench.gpu import read_candles
 from support.agreement import assert_same_metrics, assert_same_trades
 from support.backends import named
@@ -40,17 +39,42 @@ from support.plain_tables import (
     capitulation_reversal,
     donchian_breakout,
     failed_breakdown,
+    liquidity_sweep,
     supply_shock,
 )
 
-SWEEP = LiquiditySweep()
-SWEEP_EXITS = ("stop_distance", "target_multiple")
+#: By what a case calls them: the page of their rules.
+STRATEGIES = {strategy.name.lower(): strategy for strategy in map(load_strategy, BUILT_IN)}
 PLAIN = {
-    "donchian_breakout": donchian_breakout,
+    "liquidity_sweep_v3": liquidity_sweep,
     "capitulation_reversal_v3": capitulation_reversal,
     "failed_breakdown_v3": failed_breakdown,
     "supply_shock_v3": supply_shock,
+    "donchian_breakout": donchian_breakout,
 }
+
+
+class PlainStrategy:
+    """Stands for a strategy that the product does not have yet."""
+
+    def __init__(self, name, structural):
+        self.name, self._plain, self._structural = name, PLAIN[name], structural
+        thresholds = [Parameter(n, "threshold", "", sense=s) for n, s in self._plain.SENSES.items()]
+        self.parameters = (*thresholds, Parameter(structural, "structural", "bars"))
+
+    def events(self, candles, loosest):
+        def table(structural):
+            one = {self._structural: structural[self._structural]}
+            return self._plain.event_table(candles, one)
+
+        return SimpleNamespace(table=table)
+
+
+for _name, _structural in (
+    ("capitulation_reversal_v3", "reversal_confirmation_candles"),
+    ("failed_breakdown_v3", "range_lookback_periods"),
+):
+    STRATEGIES.setdefault(_name, PlainStrategy(_name, _structural))
 OWN = Path(__file__).parent / "golden"
 PACKED = Path(__file__).resolve().parents[2] / ".cache/golden"
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
@@ -69,11 +93,11 @@ REAL = (
 
 
 class GoldenFile(NamedTuple):
-    """What a file says, its candles, and the event tables that its cases have needed so far."""
+    """What a file says, its candles, and the events and tables its cases have needed so far."""
 
     content: dict
     candles: Candles
-    tables: dict
+    made: dict
 
 
 @pytest.fixture(scope="module", params=SYNTHETIC)
@@ -133,59 +157,63 @@ def check_case(golden, case, backend):
 
 def load_case(golden, case, backend):
     """A market with the one table and the one exit setting of a case, and its batch."""
-    strategy, parameters = case.get("strategy", "liquidity_sweep_v3"), case["parameters"]
-    senses, limits = thresholds_of(strategy, parameters)
-    exits = case.get("exit") or {name: parameters[name] for name in SWEEP_EXITS}
+    name, parameters = strategy_of(case), case["parameters"]
+    thresholds = of_kind(STRATEGIES[name], "threshold")
+    limits = np.array([[limit_of(p, parameters) for p in thresholds]])
+    exits = case.get("exit") or {
+        p.exit: parameters[p.name] for p in of_kind(STRATEGIES[name], "exit")
+    }
     costs, funding = case["costs"], None
     if case.get("funding"):
         times, rates = zip(*golden.content["funding"], strict=True)
         funding = Funding(np.array(times, np.int64), np.array(rates, np.float64))
     market = engine.load(
         golden.candles,
-        Tables((table_of(golden, strategy, parameters),), senses),
+        Tables((table_of(golden, name, parameters),), tuple(p.sense for p in thresholds)),
         ExitSettings(**{name: np.array([float(value)]) for name, value in exits.items()}),
         Costs(costs["fee"], costs["slippage"], costs.get("maker_fee"), funding),
         RiskLimits(**case["risk"]),
         named(backend),
     )
-    return market, Batch(np.zeros(1, np.int32), limits[None], np.zeros(1, np.int32), 1)
+    return market, Batch(np.zeros(1, np.int32), limits, np.zeros(1, np.int32), 1)
 
 
-def thresholds_of(strategy, parameters):
-    """Senses of a strategy's thresholds, and a case's limits; one that it does not set is off."""
-    if strategy in PLAIN:
-        senses = PLAIN[strategy].SENSES
-    else:
-        senses = {p.name: p.sense for p in of_kind(SWEEP, "threshold")}
-    values = [parameters.get(name) for name in senses]
-    off = [-np.inf * sense for sense in senses.values()]
-    limits = [o if v is None else float(v) for o, v in zip(off, values, strict=True)]
-    return tuple(senses.values()), np.array(limits)
+def strategy_of(case):
+    return case.get("strategy", "liquidity_sweep_v3")
 
 
-def table_of(golden, strategy, parameters):
-    """The event table of a case, made once for all backends.
-
-    A plain table of the short histories has rows that thresholds fail, for the engine to leave out;
-    one of a whole year has only those that pass.
-    """
-    key = key_of(strategy, parameters)
-    if key not in golden.tables:
-        golden.tables[key] = make_table(golden, strategy, parameters)
-    return golden.tables[key]
+def limit_of(threshold, parameters):
+    """A case's limit; one that it does not set is off."""
+    value = parameters.get(threshold.name)
+    return threshold.off if value is None else float(value)
 
 
-def key_of(strategy, parameters):
-    return strategy, *sorted(parameters.items())
+def table_of(golden, name, parameters):
+    """The event table of a case, from events that all cases of the strategy share."""
+    key = key_of(name, parameters)
+    if key not in golden.made:
+        if name not in golden.made:
+            loosest = loosest_of(golden, name)
+            golden.made[name] = STRATEGIES[name].events(golden.candles, loosest)
+        golden.made[key] = golden.made[name].table(parameters)
+    return golden.made[key]
 
 
-def make_table(golden, strategy, parameters):
-    if strategy not in PLAIN:
-        return SWEEP.events(golden.candles, parameters).table(parameters)
-    module = PLAIN[strategy]
-    if golden.content["data"] is None:
-        parameters = {n: v for n, v in parameters.items() if n not in module.SENSES}
-    return module.event_table(golden.candles, parameters)
+def key_of(name, parameters):
+    structural = [p.name for p in of_kind(STRATEGIES[name], "structural")]
+    return name, *(parameters[p] for p in structural)
+
+
+def loosest_of(golden, name):
+    """The most permissive limits of a strategy's cases: the engine leaves out what fails one's."""
+    cases = [case["parameters"] for case in golden.content["cases"] if strategy_of(case) == name]
+    loosest = {}
+    for threshold in of_kind(STRATEGIES[name], "threshold"):
+        limits = [limit_of(threshold, case) for case in cases]
+        loosest[threshold.name] = min(limits) if threshold.sense > 0 else max(limits)
+        if set(limits) == {threshold.off}:
+            del loosest[threshold.name]
+    return loosest
 
 
 def expected_trades(fields, rows):
@@ -209,13 +237,13 @@ def test_the_synthetic_files(backend, synthetic):
 
 
 @pytest.mark.slow
-def test_sweeps_of_the_synthetic_files_from_the_plain_loops(synthetic):
+def test_the_synthetic_files_from_the_plain_loops(synthetic):
     """The two definitions of correct together, events and engine."""
-    cases = [c for c in synthetic.content["cases"] if c.get("strategy") not in PLAIN]
-    for case in cases:
-        key = key_of("liquidity_sweep_v3", case["parameters"])
-        table = event_table(synthetic.candles, case["parameters"])
-        check_case(synthetic._replace(tables={key: table}), case, "reference")
+    for case in synthetic.content["cases"]:
+        name, parameters = strategy_of(case), case["parameters"]
+        table = PLAIN[name].event_table(synthetic.candles, parameters)
+        made = {key_of(name, parameters): table}
+        check_case(synthetic._replace(made=made), case, "reference")
 
 
 def test_the_real_files(backend, real):
@@ -225,4 +253,4 @@ def test_the_real_files(backend, real):
 def test_the_files_of_the_repository_are_whole():
     cases = [json.loads((OWN / f"{name}.json").read_text())["cases"] for name in SYNTHETIC]
     assert [len(of_file) for of_file in cases] == [88, 48]
-    assert {case["strategy"] for case in cases[0]} == {*PLAIN, "liquidity_sweep_v3"}
+    assert {case["strategy"] for case in cases[0]} == set(STRATEGIES) == set(PLAIN)

@@ -62,20 +62,38 @@ def test_cases_of_strategies_that_the_program_lacks_are_not_called_agreed(golden
 
 
 @pytest.fixture
-def sweeps():
-    """The golden file of every exit with its cases of the program's own strategy."""
-    content = json.loads(EXITS.read_text())
-    own = [case for case in content["cases"] if case["strategy"] == "liquidity_sweep_v3"]
-    return content | {"cases": own}
+def exits():
+    """The golden file of every strategy and every exit."""
+    return json.loads(EXITS.read_text())
 
 
-def test_exit_settings_maker_fees_and_funding_are_replayed(sweeps, conform):
-    count = len(sweeps["cases"])
-    assert any(case["funding"] for case in sweeps["cases"])
-    assert any(case["costs"]["maker_fee"] is not None for case in sweeps["cases"])
-    status, lines, _ = conform(sweeps)
+def of_strategy(content, name):
+    return content | {"cases": [c for c in content["cases"] if c["strategy"] == name]}
+
+
+def test_exit_settings_maker_fees_and_funding_are_replayed(exits, conform):
+    some = of_strategy(exits, "donchian_breakout")
+    count = len(some["cases"])
+    assert any(case["funding"] for case in some["cases"])
+    assert any(case["costs"]["maker_fee"] is not None for case in some["cases"])
+    status, lines, _ = conform(some)
     expected = [f"  {name}: {count} of {count} cases agree" for name in BACKENDS]
     assert (status, lines[1:]) == (0, expected)
+
+
+def test_a_strategy_is_found_by_its_page_or_its_word(exits, conform):
+    some = of_strategy(exits, "supply_shock_v3")
+    for case, name in zip(some["cases"], ("supply_shock", "SUPPLY_SHOCK_V3"), strict=False):
+        case["strategy"] = name
+    status, lines, _ = conform(some, "--backend", "numpy")
+    count = len(some["cases"])
+    assert (status, lines[1:]) == (0, [f"  numpy: {count} of {count} cases agree"])
+
+
+def test_what_candles_cannot_give_may_be_null(exits, conform):
+    some = of_strategy(exits, "supply_shock_v3")
+    some["cases"][0]["parameters"]["news_sentiment_score"] = None
+    assert conform(some, "--backend", "numpy")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -86,10 +104,10 @@ def test_exit_settings_maker_fees_and_funding_are_replayed(sweeps, conform):
         lambda case: case["exit"].update(holding_bars=1),
     ],
 )
-def test_a_changed_term_of_an_exit_is_noticed(sweeps, conform, change):
-    case = next(c for c in sweeps["cases"] if c["funding"] and len(c["trades"]) > 3)
+def test_a_changed_term_of_an_exit_is_noticed(exits, conform, change):
+    case = next(c for c in exits["cases"] if c["funding"] and len(c["trades"]) > 3)
     change(case)
-    assert conform(sweeps | {"cases": [case]}, "--backend", "numpy")[0] == 1
+    assert conform(exits | {"cases": [case]}, "--backend", "numpy")[0] == 1
 
 
 def test_one_changed_metric_is_named(golden, conform):
@@ -302,6 +320,6 @@ def test_an_unknown_backend(golden, conform, name, said):
 def test_every_shared_golden_file_agrees(capsys):
     if not (SHARED / "spec/golden").is_dir() or not (SHARED / "data").is_dir():
         pytest.skip("the shared golden files and candles are not on this machine")
-    files = sorted(map(str, (SHARED / "spec/golden/v2").glob("liquidity_sweep_*.json")))
+    files = sorted(map(str, (SHARED / "spec/golden/v2").glob("*.json")))
     assert main([*files, "--data", str(SHARED / "data")]) == 0
-    assert len(files) >= 5
+    assert len(files) >= 11

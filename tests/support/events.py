@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.strategies import compiled
 from pipeline.strategies.base import of_kind
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
-from pipeline.strategies.liquidity_sweep_reference import event_table
+from support.plain_tables.liquidity_sweep import event_table
 
 STRATEGY = LiquiditySweep()
 
