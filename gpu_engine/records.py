@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,9 @@ class Candles:
     filled: Bool
     step_ms: int
 
+    #: Names of the arrays.
+    COLUMNS: ClassVar = ("timestamp", "open", "high", "low", "close", "volume", "filled")
+
     def __len__(self) -> int:
         return len(self.timestamp)
 
@@ -119,8 +122,14 @@ class Candles:
 
     def cut(self, start: int, end: int) -> Candles:
         """Cut bars ``[start, end)`` out as candles of their own."""
-        names = ("timestamp", "open", "high", "low", "close", "volume", "filled")
-        columns: dict[str, Any] = {name: getattr(self, name)[start:end] for name in names}
+        columns: dict[str, Any] = {n: getattr(self, n)[start:end] for n in self.COLUMNS}
+        return replace(self, **columns)
+
+    def read_only(self) -> Candles:
+        """Return the same candles in arrays that cannot be written to; nothing is copied."""
+        columns: dict[str, Any] = {name: getattr(self, name).view() for name in self.COLUMNS}
+        for column in columns.values():
+            column.flags.writeable = False
         return replace(self, **columns)
 
     def days_of(self, window: Window) -> int:

@@ -24,7 +24,7 @@ import numpy as np
 
 from gpu_engine import Candles, EventTable
 from pipeline.causality.comparison import Difference, first_difference
-from pipeline.causality.futures import with_future
+from pipeline.causality.futures import Future, with_future
 from pipeline.causality.places import Signals, near_signals, whole_cuts
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
@@ -34,8 +34,9 @@ from pipeline.strategies.base import EventBuilder, Strategy, of_kind
 SEED = 15  # of places and futures: all trainings check the same
 PIECE = 1024  # bars before a near signal; four times as many where they give no row
 FUTURE = 128  # bars after it
-NEAR = (12, 32)  # fewest and most near signals
-NEAR_WORK = 2.0  # histories that near checks may read
+NEAR = 32  # most near signals
+NEAR_WORK = 2.0  # histories that near checks may read, if they are longer than
+NEAR_BARS = 65_536  # bars
 TABLES = 12  # tables of a near check
 
 # A continuous space has no finite set of tables: corners and some draws stand for it.
@@ -154,6 +155,23 @@ def settings_of(space: Space) -> list[dict[str, float]]:
     return [dict(zip(names, map(float, row), strict=True)) for row in unique]
 
 
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Candles from bar ``start`` to some bars behind ``cut``, and their tables.
+
+    ``known`` are of all its candles, ``alone`` of those before the cut. ``length`` is how many
+    bars before the cut were asked for.
+    """
+
+    candles: Candles
+    start: int
+    cut: int
+    length: int
+    tables: list[int]
+    known: list[EventTable]
+    alone: list[EventTable]
+
+
 class Examination:
     """Looks for look-ahead in one strategy on one market.
 
@@ -167,8 +185,8 @@ class Examination:
     candles : Candles
     tables : sequence of EventTable or None
         Of ``settings`` in their order; None to build them.
-    near : (int, int)
-        Fewest and most near signals.
+    near : int
+        Most near signals.
     work : float
         Histories that near checks may read.
     """
@@ -180,7 +198,7 @@ class Examination:
         settings: Sequence[Mapping[str, float]],
         candles: Candles,
         tables: Sequence[EventTable] | None = None,
-        near: tuple[int, int] = NEAR,
+        near: int = NEAR,
         work: float = NEAR_WORK,
     ) -> None:
         self._strategy, self._loosest, self._settings = strategy, loosest, settings
@@ -201,60 +219,79 @@ class Examination:
         cuts, n = whole_cuts(self.signals), len(self._candles)
         every = list(range(len(self._settings)))
         for cut in cuts:
-            blind = self._tables(_fresh(self._strategy), self._candles.cut(0, cut), every[::-1])
-            yield from self._compare("cut", every, self.tables, blind[::-1], 0, cut, cut)
+            tables, blind = self._cut(cut, every[::-1])
+            known = [self.tables[k] for k in tables]
+            yield from self._compare("cut", tables, known, blind, 0, cut, cut)
         for cut in cuts[-2:-1]:
             other = with_future(self._candles, cut, "mirror", SEED)
             blind = self._tables(_fresh(self._strategy), other, every)
             yield from self._compare("future", every, self.tables, blind, 0, cut, n)
 
+    def _cut(self, cut: int, tables: list[int]) -> tuple[list[int], list[EventTable]]:
+        """Return tables of the history before a cut, and which they are.
+
+        A strategy may fail where it has too few candles for a signal; nowhere else.
+        """
+        candles, strategy = self._candles.cut(0, cut), _fresh(self._strategy)
+        try:
+            return tables, self._tables(strategy, candles, tables)
+        except UserError as error:
+            fewer = [k for k in tables if np.any(self.tables[k].signal_bar < cut)]
+            if len(fewer) < len(tables):
+                return self._cut(cut, fewer) if fewer else ([], [])
+            known = f"On the first {cut:,} of {len(self._candles):,} candles, as they were once"
+            raise UserError(f"{known}: {error}") from None
+
     def _near_signals(self) -> Iterator[Finding]:
         """Compare pieces of the history that end at a signal, one signal after another."""
-        piece, n = PIECE, len(self._candles)
-        budget, fewest = self._work * n, self._near[0]
-        strategy = _fresh(self._strategy)
-        own, tables, known = self._candles, list[int](), list[EventTable]()
-        start, end = 0, n
-        for number, bar in enumerate(near_signals(self.signals, self._near[1], SEED)):
-            if budget <= 0 and number >= fewest:
+        budget = max(self._work * len(self._candles), NEAR_BARS)
+        strategy, piece, usual = _fresh(self._strategy), None, None
+        for number, bar in enumerate(near_signals(self.signals, self._near, SEED)):
+            if budget <= 0:
                 break
             tables = self._of_signal(bar)
-            cut, end = bar + 1, min(bar + 1 + FUTURE, n)
-            start, known = self._piece(strategy, bar, end, tables, piece)
-            piece = max(piece, bar - start)
-            budget -= 4 * (end - start)
-            own = self._candles.cut(start, end)
-            alone = own.cut(0, cut - start)
-            blind = self._tables(strategy, alone, tables[::-1])[::-1]
-            yield from self._compare("cut", tables, known, blind, start, cut, cut)
-            for kind in ("mirror", ("gap", "shock")[number % 2]):
-                other = with_future(own, cut - start, kind, SEED)
-                blind = self._tables(strategy, other, tables)
-                yield from self._compare("future", tables, known, blind, start, cut, end)
-        # By now this copy has seen many pieces; one that has seen none must give the same.
-        again = self._tables(_fresh(self._strategy), own, tables)
-        yield from self._compare("repeat", tables, known, again, start, end, end)
+            piece = self._piece(strategy, bar, tables, PIECE if piece is None else piece.length)
+            budget -= 4 * len(piece.candles)
+            yield from self._compare_piece(strategy, piece, ("gap", "shock")[number % 2])
+            if usual is None or piece.start > 0:
+                usual = piece  # not one that begins with the history: those have lengths of their own
+        if usual is not None and usual.known:
+            # By now this copy has seen many pieces; one that has seen none must give the same.
+            again = self._tables(_fresh(self._strategy), usual.candles, usual.tables)
+            start, end = usual.start, usual.start + len(usual.candles)
+            yield from self._compare("repeat", usual.tables, usual.known, again, start, end, end)
 
-    def _piece(
-        self, strategy: Strategy, bar: int, end: int, tables: Sequence[int], length: int
-    ) -> tuple[int, list[EventTable]]:
-        """Return the start of a piece in which the signal is one, and its tables.
+    def _compare_piece(self, strategy: Strategy, piece: _Piece, kind: Future) -> Iterator[Finding]:
+        start, cut, end = piece.start, piece.cut, piece.start + len(piece.candles)
+        tables, known = piece.tables, piece.known
+        yield from self._compare("cut", tables, known, piece.alone, start, cut, cut)
+        kinds: tuple[Future, ...] = ("mirror", kind) if known else ()
+        for future in kinds:
+            other = with_future(piece.candles, cut - start, future, SEED)
+            blind = self._tables(strategy, other, tables)
+            yield from self._compare("future", tables, known, blind, start, cut, end)
 
-        What a strategy must know before its first signal is for it to say: a piece that is too
-        short, on which it may fail too, grows.
+    def _piece(self, strategy: Strategy, bar: int, tables: list[int], length: int) -> _Piece:
+        """Return the shortest piece in which the signal is one, with its tables.
+
+        How many bars a strategy must have before its first signal is for it to say: a piece that
+        is too short, on which it may fail too, grows. One that fails at any length has no tables.
         """
         expected = [k for k in tables if np.any(self.tables[k].signal_bar == bar)]
+        cut, end = bar + 1, min(bar + 1 + FUTURE, len(self._candles))
         while True:
-            start = max(0, bar + 1 - length)
+            start = max(0, cut - length)
+            candles = self._candles.cut(start, end)
             try:
-                known = self._tables(strategy, self._candles.cut(start, end), tables)
+                known = self._tables(strategy, candles, tables)
+                alone = self._tables(strategy, candles.cut(0, cut - start), tables[::-1])[::-1]
             except Exception:
                 if start == 0:
-                    raise
+                    return _Piece(candles, start, cut, length, [], [], [])
             else:
                 has = {k for k, t in zip(tables, known, strict=True) if bar - start in t.signal_bar}
                 if start == 0 or not expected or has.intersection(expected):
-                    return start, known
+                    return _Piece(candles, start, cut, length, tables, known, alone)
             length *= 4
 
     def _of_signal(self, bar: int) -> list[int]:

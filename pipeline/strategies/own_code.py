@@ -42,8 +42,8 @@ def read_text(path: Path) -> str:
         raise OwnCodeError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def module_of(text: str, file: str) -> ModuleType:
-    """Run the text of a file as a module; the same text is run once a process.
+def module_of(text: str, file: str, anew: bool = False) -> ModuleType:
+    """Run the text of a file as a module; the same text is run once a process, or ``anew``.
 
     Parameters
     ----------
@@ -57,7 +57,9 @@ def module_of(text: str, file: str) -> ModuleType:
         When it is no Python, or raises; with file and line.
     """
     name = f"own_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-    if name in sys.modules:
+    if anew:
+        name += "_anew"
+    elif name in sys.modules:
         return sys.modules[name]
     module = ModuleType(name)
     module.__file__ = file
@@ -103,4 +105,6 @@ def sentence(error: BaseException, file: str) -> str:
             f"{file}{where}: the module {error.name} is not installed here{shown}. A file stands"
             " alone: it can import installed packages, and no file beside it."
         )
+    if isinstance(error, ValueError) and "read-only" in text:
+        return f"{file}{where}: candles cannot be written to{shown}. Work on a copy: .copy()."
     return f"{file}{where}: {kind}: {text or 'no message'}{shown}."

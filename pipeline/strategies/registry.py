@@ -61,7 +61,8 @@ class LoadedStrategy:
         self._declared: Strategy = declared
 
     def events(self, candles: Candles, loosest: Mapping[str, float]) -> EventBuilder:
-        """Prepare what every table shares; see `Strategy`."""
+        """Prepare what every table shares; see `Strategy`. Candles cannot be written to."""
+        candles = candles.read_only()
         if self.source.text is None:
             return self._declared.events(candles, loosest)
         with in_sentences(self.label):
@@ -92,6 +93,12 @@ class LoadedStrategy:
         """
         own = {parameter.name: parameter.example for parameter in self.parameters}
         return own | dict(getattr(self._declared, "example", {}))
+
+    def fresh(self) -> LoadedStrategy:
+        """Return the strategy as it is before its first call, whatever this one has kept."""
+        if self.source.text is None:
+            return LoadedStrategy(self.source, type(self._declared)())
+        return LoadedStrategy(self.source, module_of(self.source.text, self.label, True).STRATEGY)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return load_strategy, tuple(self.source)

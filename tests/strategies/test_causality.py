@@ -1,32 +1,21 @@
-"""A strategy that looks ahead is refused, and none that does not is."""
+"""A strategy that looks ahead is refused by its training, and none that does not is."""
+
+from contextlib import chdir
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from pipeline.causality import refuse_look_ahead
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.sources import load_candles
 from pipeline.search import make_space
-from pipeline.strategies.registry import load_strategy, names
+from pipeline.strategies.registry import BUILT_IN, load_strategy
+from pipeline.training.run import Reporter, train
+from support.causal_builders import drawn_strategies
 from support.leaks import CAUSAL, LEAKS, text
 
 HOURS = ("market=demo_null", "market.timeframe=1h", "data.days=200")
-
-
-class Own:
-    """A strategy of a text, which a fresh copy runs again."""
-
-    def __init__(self, source):
-        module = {}
-        exec(source, module)
-        self.source, self.strategy = source, module["STRATEGY"]
-        self.name, self.parameters = self.strategy.name, self.strategy.parameters
-
-    def events(self, candles, loosest):
-        return self.strategy.events(candles, loosest)
-
-    def fresh(self):
-        return Own(self.source)
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +24,58 @@ def candles():
     return load_candles(config.market, config.data, lambda done: None).candles
 
 
-def space_of(strategy, continuous=False):
-    return make_space(strategy, {p.name: p for p in strategy.parameters}, continuous)
+def training(folder, source, *overrides):
+    """Train with a strategy of that source, in a file of its own."""
+    (folder / "mine.py").write_text(source)
+    with chdir(folder):
+        config = load(
+            (*HOURS, "strategy=mine.py", "min_trades=3", *overrides), TrainConfig, "train"
+        )
+        return train(config, Reporter())
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-def test_a_leak_is_refused(leak, candles):
-    with pytest.raises(UserError, match=r"MOVE (looks ahead|gives another result)"):
-        refuse_look_ahead(space_of(Own(text(LEAKS[leak]))), candles)
+def test_a_training_refuses_a_leak(leak, tmp_path):
+    with pytest.raises(UserError, match=r"^MOVE (looks ahead|gives another result)"):
+        training(tmp_path, text(LEAKS[leak]))
 
 
 @pytest.mark.parametrize("case", CAUSAL)
-def test_what_only_looks_like_a_leak_is_not_refused(case, candles):
-    refuse_look_ahead(space_of(Own(text(CAUSAL[case]))), candles)
+def test_what_only_looks_like_a_leak_is_trained(case, tmp_path):
+    assert "search" in training(tmp_path, text(CAUSAL[case])).timings
+
+
+@pytest.mark.parametrize("space", ["grid", "continuous"])
+def test_a_leak_is_refused_whatever_is_searched(space, tmp_path):
+    leak = text(LEAKS["roll(-1)"]).replace('"Mean."', '"Mean.", low=10, high=40')
+    with pytest.raises(UserError, match=r"^MOVE looks ahead"):
+        training(tmp_path, leak, "optimizer=random", "optimizer.samples=10", f"space={space}")
+
+
+def test_the_refusal_names_column_bar_values_and_setting(tmp_path):
+    with pytest.raises(UserError) as refusal:
+        training(tmp_path, text(LEAKS["only the stop"]))
+    said = str(refusal.value)
+    assert all(
+        word in said for word in ("at bar", "2023-", "UTC", "stop_level", "window=", "short")
+    )
+
+
+def test_candles_cannot_be_written_to(tmp_path):
+    with pytest.raises(UserError, match=r"mine.py, line \d+: candles cannot be written to"):
+        training(tmp_path, text("close[0] = 1.0"))
 
 
 @pytest.mark.parametrize("continuous", [False, True])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_none_of_our_strategies_is_refused(name, continuous, candles):
-    refuse_look_ahead(space_of(load_strategy(name), continuous), candles)
+    strategy = load_strategy(name)
+    space = make_space(strategy, {p.name: p for p in strategy.parameters}, continuous)
+    refuse_look_ahead(space, candles)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@given(strategy=drawn_strategies)
+def test_a_causal_strategy_is_not_refused(strategy, candles):
+    space = make_space(strategy, {p.name: p for p in strategy.parameters}, continuous=False)
+    refuse_look_ahead(space, candles.cut(0, 2500))
