@@ -254,7 +254,9 @@ class Examination:
             budget -= 4 * len(piece.candles)
             yield from self._compare_piece(strategy, piece, ("gap", "shock")[number % 2])
             if usual is None or piece.start > 0:
-                usual = piece  # not one that begins with the history: those have lengths of their own
+                usual = (
+                    piece  # not one that begins with the history: those have lengths of their own
+                )
         if usual is not None and usual.known:
             # By now this copy has seen many pieces; one that has seen none must give the same.
             again = self._tables(_fresh(self._strategy), usual.candles, usual.tables)
