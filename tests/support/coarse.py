@@ -1,40 +1,5 @@
-"""Random candles on coarse ticks: equal prices everywhere, so every tie of the rules happens."""
+"""The random candles of the contract suite, which most tests of rules use."""
 
-import numpy as np
+from pipeline.studies.coarse import TICK, coarse_candles
 
-from gpu_engine import Candles
-
-TICK = 0.5
-START = 1_704_060_000_000  # 2023-12-31 22:00 UTC: the first day is a part day
-
-
-def coarse_candles(rng, n_bars, step_ms=300_000, filled_share=0.05, hunt_share=0.0):
-    """``n_bars`` candles around 100, volumes with spikes, some bars filled (candles rules §1).
-
-    ``hunt_share`` of the bars trade far through one side on high volume: stop hunts.
-    """
-    gap = rng.choice([0, 0, 0, 0, -1, 1, -4, 4], n_bars)
-    body = rng.integers(-4, 5, n_bars)
-    upper, lower = rng.integers(0, 4, (2, n_bars))
-    volume = rng.choice([1.0, 1.0, 2.0, 3.0, 8.0], n_bars)
-    if hunt_share:
-        for wick in (upper, lower):
-            hunt = rng.random(n_bars) < hunt_share / 2
-            wick[hunt] += rng.integers(6, 16, n_bars)[hunt]
-            volume[hunt] = 12.0
-    filled = rng.random(n_bars) < filled_share
-    filled[:1] = False
-    bars = np.empty((n_bars, 4))
-    close = 200
-    for i in range(n_bars):
-        if filled[i]:
-            bars[i] = close
-            continue
-        pull = (200 - close) // 40  # keeps prices far from zero
-        opening = close + int(gap[i])
-        close = opening + int(body[i]) + pull
-        bars[i] = opening, max(opening, close) + upper[i], min(opening, close) - lower[i], close
-    opening, high, low, closing = (TICK * bars).T.copy()
-    timestamp = START + step_ms * np.arange(n_bars)
-    volume[filled] = 0.0
-    return Candles(timestamp, opening, high, low, closing, volume, filled, step_ms)
+__all__ = ["TICK", "coarse_candles"]

@@ -1,0 +1,197 @@
+"""Check that a strategy keeps its contract, on random candles: what a test of your own file calls.
+
+Each of `CHECKS` takes a strategy and yields a sentence for each fault; none, when it keeps to it::
+
+    @pytest.mark.parametrize("check", CHECKS)
+    def test_it_keeps_the_contract(check):
+        assert list(check(STRATEGY)) == []
+
+The candles lie on coarse ticks, so that equal prices, and with them every tie of a rule, happen.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gpu_engine import (
+    METRICS,
+    Backend,
+    Candles,
+    Costs,
+    EventTable,
+    RiskLimits,
+    Window,
+    compare_metrics,
+)
+from gpu_engine.exits import LEVELS
+from pipeline.causality import Examination, settings_of
+from pipeline.causality.comparison import first_difference
+from pipeline.search import Evaluator, Space, make_space, single_point
+from pipeline.search.backends import cpu_backends
+from pipeline.strategies import declaration, tables
+from pipeline.strategies.base import Strategy, of_kind
+from pipeline.studies.coarse import coarse_candles
+
+BARS = 1_200
+COMBINATIONS = 24
+#: Far above any move, so that a fraction of the price is the same on mirrored prices, nearly.
+ALTITUDE = 2.0**20
+
+
+def declaration_is_legal(strategy: Strategy) -> Iterator[str]:
+    """Check that name, parameters, roles and grids are as `pipeline.strategies.base` asks."""
+    yield from declaration.faults(strategy)
+
+
+def tables_are_in_order(strategy: Strategy, seed: int = 0) -> Iterator[str]:
+    """Check columns, types, shapes and order of every table (exits rules §1)."""
+    thresholds = len(of_kind(strategy, "threshold"))
+    roles = [p.exit for p in of_kind(strategy, "exit")]
+    levels = frozenset(level for role, level in LEVELS.items() if role in roles)
+    space = _space(strategy)
+    builder = strategy.events(_candles(seed), space.loosest())
+    for setting in settings_of(space):
+        for fault in tables.faults(builder.table(setting), BARS, thresholds, levels):
+            yield f"table({_written(setting)}) {fault}"
+
+
+def past_is_kept(strategy: Strategy, seed: int = 0) -> Iterator[str]:
+    """Check that no row depends on bars after its signal, or on chance (exits rules §1)."""
+    space, candles = _space(strategy), _candles(seed)
+    examination = Examination(strategy, space.loosest(), settings_of(space), candles)
+    yield from (finding.sentence for finding in examination.findings())
+
+
+def builders_keep_nothing(strategy: Strategy, seed: int = 0) -> Iterator[str]:
+    """Check that a table is the same from a fresh builder and from one that has made all."""
+    space, candles = _space(strategy), _candles(seed)
+    settings, loosest = settings_of(space), space.loosest()
+    used = strategy.events(candles, loosest)
+    for setting in reversed(settings):
+        used.table(setting)
+    for setting in settings:
+        alone = strategy.events(candles, loosest).table(setting)
+        difference = first_difference(alone, used.table(setting), BARS, exact=True)
+        if difference is not None:
+            yield f"table({_written(setting)}) depends on tables made before: {difference}."
+
+
+def loosest_changes_no_row(strategy: Strategy, seed: int = 0) -> Iterator[str]:
+    """Check that a combination takes the same rows whatever else the search tries."""
+    space, candles = _space(strategy), _candles(seed)
+    builder = strategy.events(candles, space.loosest())
+    for point in _points(space, seed):
+        values = space.parameters(point)
+        alone = single_point(strategy, values)
+        own = strategy.events(candles, alone.loosest()).table(values)
+        shared = builder.table(values)
+        first, second = (_taken(strategy, table, alone) for table in (own, shared))
+        difference = first_difference(first, second, BARS, exact=True)
+        if difference is not None:
+            yield f"{_written(values)} takes other rows with another loosest: {difference}."
+
+
+def sides_mirror(strategy: Strategy, seed: int = 0) -> Iterator[str]:
+    """Check, of a ``mirrored`` class, that mirrored prices give every row on the other side.
+
+    Features may differ a little, for a fraction of the price is another on mirrored prices.
+    """
+    if not getattr(strategy, "mirrored", False):
+        return
+    low = _candles(seed)
+    candles = _reflected(low, lambda price: ALTITUDE + price)
+    mirror = _reflected(low, lambda price: ALTITUDE - price)
+    thresholds = of_kind(strategy, "threshold")
+    loosest = _space(strategy).loosest()
+    loosest |= {p.name: p.minimum for p in thresholds if p.sense > 0 and p.minimum is not None}
+    here, there = strategy.events(candles, loosest), strategy.events(mirror, loosest)
+    for setting in settings_of(_space(strategy)):
+        table, other = here.table(setting), _turned(there.table(setting))
+        features = table.features, other.features
+        if np.shape(features[0]) == np.shape(features[1]):
+            if not np.allclose(*features, rtol=1e-3, atol=1e-9, equal_nan=True):
+                yield f"table({_written(setting)}) has other features on mirrored prices."
+            other = replace(other, features=table.features)
+        difference = first_difference(table, other, BARS, exact=True)
+        if difference is not None:
+            yield f"table({_written(setting)}) is no mirror: {difference}."
+
+
+def backends_agree(
+    strategy: Strategy, seed: int = 0, backends: Sequence[Backend] | None = None
+) -> Iterator[str]:
+    """Check that every backend gives random combinations the metrics of the first one."""
+    space, candles = _space(strategy), _candles(seed)
+    points, windows = _points(space, seed), (Window(0, BARS), Window(BARS // 3, BARS - 50))
+    expected, *others = [
+        Evaluator(candles, space, Costs(), RiskLimits(), backend).points(points, windows)
+        for backend in backends or cpu_backends()
+    ]
+    for got in others:
+        for window, row in np.ndindex(expected.shape):
+            one = dict(zip(METRICS.names or (), expected[window, row].tolist(), strict=True))
+            for disagreement in compare_metrics(one, got[window, row]):
+                yield f"{_written(space.parameters(points[row]))}: backends differ: {disagreement}."
+
+
+CHECKS: tuple[Callable[[Strategy], Iterator[str]], ...] = (
+    declaration_is_legal,
+    tables_are_in_order,
+    past_is_kept,
+    builders_keep_nothing,
+    loosest_changes_no_row,
+    sides_mirror,
+    backends_agree,
+)
+
+
+def _candles(seed: int) -> Candles:
+    return coarse_candles(np.random.default_rng(seed), BARS, hunt_share=0.1)
+
+
+def _space(strategy: Strategy) -> Space:
+    """Return the strategy's default grid."""
+    return make_space(strategy, {p.name: p for p in strategy.parameters}, continuous=False)
+
+
+def _points(space: Space, seed: int) -> Any:
+    generator = np.random.default_rng(seed)
+    return np.column_stack([d.draw(COMBINATIONS, generator) for d in space.dimensions])
+
+
+def _written(values: Any) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _taken(strategy: Strategy, table: EventTable, alone: Space) -> EventTable:
+    """Return the rows that one combination takes; of the features only those that it asks for."""
+    kept = np.ones(len(table), np.bool_)
+    features = table.features.copy()
+    limits = alone.loosest()
+    for k, threshold in enumerate(of_kind(strategy, "threshold")):
+        if threshold.name in limits:
+            column = threshold.sense * features[:, k]
+            kept &= column >= threshold.sense * limits[threshold.name]
+        else:
+            features[:, k] = 0.0
+    return replace(table, features=features).at(kept)
+
+
+def _reflected(candles: Candles, price: Callable[[Any], Any]) -> Candles:
+    """Return candles of other prices; what was the high is the low where prices turn over."""
+    prices = {name: price(getattr(candles, name)) for name in ("open", "high", "low", "close")}
+    prices["high"], prices["low"] = (
+        np.maximum(prices["high"], prices["low"]),
+        np.minimum(prices["high"], prices["low"]),
+    )
+    return replace(candles, **prices)
+
+
+def _turned(table: EventTable) -> EventTable:
+    """Return a table of mirrored prices as one of the prices themselves."""
+    levels = {name: getattr(table, name) for name in LEVELS.values()}
+    turned: Any = {k: None if v is None else 2.0 * ALTITUDE - v for k, v in levels.items()}
+    table = replace(table, side=-table.side, **turned)
+    return table.at(np.lexsort((-table.side, table.setup_bar, table.signal_bar)))
