@@ -16,6 +16,7 @@ class LiquiditySweep:
     """The strategy's declaration: parameters in grid order (§3.1) and its events."""
 
     name = "LIQUIDITY_SWEEP_V3"
+    mirrored = True
     parameters = (
         Parameter(
             name="pierce_depth",
