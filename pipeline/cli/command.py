@@ -109,6 +109,7 @@ def _run_hydra(
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from pipeline.config import settings
     from pipeline.config.refusals import MISTAKES, explain_composition
     from pipeline.config.strategy_choice import register, search_path_of
 
@@ -141,6 +142,7 @@ def _run_hydra(
     )(job)
     register()
     try:
+        sys.argv[1:] = settings.quoted(sys.argv[1:])
         search_path_of(sys.argv[1:])
         with _sigterm_interrupts():
             application()

@@ -75,6 +75,7 @@ def compose(overrides: Sequence[str], config_name: str) -> DictConfig:
     """
     import hydra
 
+    from pipeline.config import settings
     from pipeline.config.refusals import MISTAKES, explain_composition
     from pipeline.config.strategy_choice import register, search_path_of
 
@@ -82,7 +83,7 @@ def compose(overrides: Sequence[str], config_name: str) -> DictConfig:
     try:
         search_path_of(overrides)
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return hydra.compose(config_name, list(overrides))
+            return hydra.compose(config_name, settings.quoted(overrides))
     except MISTAKES as error:
         raise UserError(explain_composition(error)) from None
 

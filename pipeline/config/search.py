@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from pipeline.config.section import Count, List, Section
+from pipeline.config.values import TypedValue
 from pipeline.errors import UserError
 from pipeline.strategies.base import Parameter
 
@@ -45,6 +46,11 @@ class ParameterConfig(Section):
     )
     low: float | None = Field(None, description="start of the range; null: the grid's values")
     high: float | None = Field(None, description="end of the range")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_typed_value(cls, value: Any) -> Any:
+        return value.configuration() if isinstance(value, TypedValue) else value
 
     @field_validator("grid")
     @classmethod
@@ -113,6 +119,25 @@ class StrategyConfig(Section):
     text: str | None = Field(None, repr=False, description="the file of an own strategy")
     file: str | None = Field(None, exclude=True, description="its path")
     parameters: dict[str, ParameterConfig] = Field(description="what is searched")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_typed_values(cls, values: Any) -> Any:
+        """Give a value that stands in place of a parameter's keys what its class declares."""
+        parameters = values.get("parameters") if isinstance(values, dict) else None
+        if not isinstance(parameters, dict):
+            return values
+        groups = (dict, ParameterConfig)
+        typed = {name: v for name, v in parameters.items() if not isinstance(v, groups)}
+        if not typed:
+            return values
+        from pipeline.strategies.declaration import configured
+        from pipeline.strategies.registry import load_strategy
+
+        strategy = load_strategy(values["name"], values.get("text"), values.get("file"))
+        declared = {parameter.name: configured(parameter) for parameter in strategy.parameters}
+        read = {name: TypedValue(v, name, declared) for name, v in typed.items()}
+        return {**values, "parameters": {**parameters, **read}}
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:

@@ -15,6 +15,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
+from pipeline.config import settings
 from pipeline.config.catalogue import DECLARED, STRATEGY, read, words
 
 SCHEME = "strategies"
@@ -68,6 +69,7 @@ class StrategySearchPath(SearchPathPlugin):
 @cache
 def register() -> None:
     """Make Hydra know the source, once a process."""
+    settings.register()
     for plugin in (StrategySource, StrategySearchPath):
         Plugins.instance().register(plugin)
 

@@ -1,0 +1,89 @@
+"""Let a word or a settings file give a parameter a list or a range where Hydra has a group of keys.
+
+To Hydra ``strategy.parameters.NAME`` is a group of keys. It puts a number or a text in its place,
+but no list; and YAML reads an unquoted ``1:30`` as a time of day, 90. So both become the text that
+was typed, and `pipeline.config.values` reads it.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import OmegaConf
+
+_WORD = re.compile(r"\s*(\+{0,2}strategy\.parameters\.\w+)\s*=(.*\[.*)", re.DOTALL)
+
+
+def quoted(words: Sequence[str]) -> list[str]:
+    """Put the lists of parameters among a command's words into quotes; leave all else as it is.
+
+    >>> quoted(["strategy.parameters.stop_distance=[1,2]", "seed=1"])
+    ["strategy.parameters.stop_distance='[1,2]'", 'seed=1']
+    """
+    return [_quoted(word) for word in words]
+
+
+def _quoted(word: str) -> str:
+    match = _WORD.fullmatch(word)
+    if match is None:
+        return word
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:  # Hydra says itself what it cannot read
+        return word
+    parsed: Any = override._value
+    values = getattr(parsed, "list", ()) if override.is_sweep_override() else [parsed]
+    if not any(isinstance(value, list) for value in values):
+        return word
+    text = (
+        f"'{_text(value)}'"
+        if isinstance(value, list)
+        else override._get_value_element_as_str(value)
+        for value in values
+    )
+    return f"{match[1]}={','.join(text)}"
+
+
+def _text(values: list[Any]) -> str:
+    items = ("null" if value is None else str(value) for value in values)
+    return f"[{','.join(items)}]"
+
+
+class SettingsSource(file_config_source.FileConfigSource):
+    """Reads settings files as Hydra does, but what they give a parameter as it is written."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read one file."""
+        result = super().load_config(config_path)
+        inside = config_path.startswith("strategy/") and "package" not in result.header
+        path = ("parameters",) if inside else ("strategy", "parameters")
+        config: Any = result.config
+        parameters: Any = None
+        if OmegaConf.is_dict(config):
+            parameters = OmegaConf.select(config, ".".join(path))
+        if not OmegaConf.is_dict(parameters):
+            return result
+        text = Path(self.path, self._normalize_file_name(config_path)).read_text("utf-8")
+        written: Any = yaml.load(text, Loader=yaml.BaseLoader)  # every scalar as it is written
+        for key in path:
+            written = written[key]
+        for name, value in written.items():
+            if isinstance(value, list):
+                parameters[name] = _text(value)
+            elif isinstance(value, str) and ":" in value:
+                parameters[name] = value
+        return result
+
+
+def register() -> None:
+    """Let Hydra read settings files so, in this process."""
+    Plugins.instance()  # it registers its own source when it is made
+    SourcesRegistry.instance().types[SettingsSource.scheme()] = SettingsSource
