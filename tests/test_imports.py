@@ -44,6 +44,7 @@ LAZY = {
     "gpu_engine.device": "NumPy",
     "gpu_engine.records": "NumPy",
     "pipeline.config.refusals": "Hydra",
+    "pipeline.config.settings": "Hydra",
     "pipeline.config.strategy_choice": "Hydra",
     "pipeline.strategies.registry": "NumPy",
     "pipeline.executors.ray_cluster": "Ray",
