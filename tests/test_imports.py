@@ -46,6 +46,7 @@ LAZY = {
     "pipeline.config.refusals": "Hydra",
     "pipeline.config.settings": "Hydra",
     "pipeline.config.strategy_choice": "Hydra",
+    "pipeline.strategies.declaration": "NumPy",
     "pipeline.strategies.registry": "NumPy",
     "pipeline.executors.ray_cluster": "Ray",
     "pipeline.market_data.exchange.connection": "ccxt",
