@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:  # NumPy takes time to import, and help needs `Parameter` alone
-    from gpu_engine import Candles, EventTable
+    from gpu_engine import Bool, Candles, EventTable, Float
 
 Kind = Literal["structural", "threshold", "exit"]
 
@@ -141,3 +143,22 @@ class Strategy(Protocol):
 def of_kind(strategy: Strategy, kind: Kind) -> tuple[Parameter, ...]:
     """Return the strategy's parameters of one kind, in grid order."""
     return tuple(p for p in strategy.parameters if p.kind == kind)
+
+
+def passing(
+    parameters: tuple[Parameter, ...], features: Float, loosest: Mapping[str, float]
+) -> Bool:
+    """Mark the rows that pass every limit of ``loosest``, bool of shape (m,); NaN passes none.
+
+    ``features``, float64 of shape (m, K), has one column a threshold, in their order. A threshold
+    that is not in ``loosest`` is off. A builder leaves the other rows out: no combination takes
+    them.
+    """
+    thresholds = [p for p in parameters if p.kind == "threshold"]
+    return reduce(
+        and_,
+        (
+            p.sense * column >= p.sense * loosest.get(p.name, p.off)
+            for p, column in zip(thresholds, features.T, strict=True)
+        ),
+    )

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from gpu_engine import Bool, Candles, Float, Int32, Int64
 from pipeline.strategies import compiled
 
-ATR_PERIOD = 14  # bars
+WILDER_PERIOD = 14  # bars, of ATR and RSI
 VOLUME_PERIOD = 20  # bars
 SWING_REACH = 3  # bars on each side of a swing point
 
@@ -24,48 +24,69 @@ def true_range(candles: Candles) -> Float:
 
 
 def average_true_range(candles: Candles) -> Float:
-    """Return Wilder's ATR, float64 of shape (n,), quote currency; NaN before bar 13.
+    """Return Wilder's ATR, float64 of shape (n,), quote currency; NaN before bar 13 (§2.1)."""
+    return wilder_average(true_range(candles))
 
-    The recursion runs bar by bar: a closed form rounds differently, and on coarse ticks a
-    comparison such as ``body >= 1.0 * ATR`` is often an equality.
+
+def wilder_average(values: Float) -> Float:
+    """Average by Wilder's rule, float64 of shape (n,): ``(13 * average[-1] + value) / 14``.
+
+    It begins at index 13 with the mean of the first 14 values; NaN before. The recursion runs bar
+    by bar: a closed form rounds differently, and on coarse ticks a comparison such as
+    ``body >= 1.0 * ATR`` is often an equality.
     """
-    ranges = true_range(candles)
-    result = np.full(len(ranges), np.nan)
-    if len(ranges) >= ATR_PERIOD:
+    result = np.full(len(values), np.nan)
+    if len(values) >= WILDER_PERIOD:
         # cumsum adds one by one, as a plain loop does; NumPy's sum adds pairs.
-        first = float(np.cumsum(ranges[:ATR_PERIOD])[-1]) / ATR_PERIOD
-        result[ATR_PERIOD - 1] = first
+        first = float(np.cumsum(values[:WILDER_PERIOD])[-1]) / WILDER_PERIOD
+        result[WILDER_PERIOD - 1] = first
         recursion = _wilder if (kernels := compiled.kernels()) is None else kernels.wilder
-        recursion(ranges, ATR_PERIOD - 1, result)
+        recursion(values, WILDER_PERIOD - 1, result)
     return result
 
 
-def _wilder(ranges: Float, first: int, atr: Float) -> None:
-    """Fill ``atr`` after bar ``first``, where its first value stands (§2.1)."""
-    last = float(atr[first])
-    values = []
-    for tr in ranges[first + 1 :].tolist():
-        last = (13.0 * last + tr) / 14.0
-        values.append(last)
-    atr[first + 1 :] = values
+def _wilder(values: Float, first: int, average: Float) -> None:
+    """Fill ``average`` after index ``first``, where its first value stands."""
+    last = float(average[first])
+    averages = []
+    for value in values[first + 1 :].tolist():
+        last = (13.0 * last + value) / 14.0
+        averages.append(last)
+    average[first + 1 :] = averages
+
+
+def rsi(close: Float) -> Float:
+    """Return Wilder's RSI, float64 of shape (n,), 0 to 100; NaN before bar 14 (§2.4).
+
+    50 where no close moved. ``rsi(-close)`` is the mirror, ``100 * V / (U + V)``, to the last bit.
+    """
+    change = np.diff(close)
+    up = wilder_average(np.where(change > 0, change, 0.0))
+    down = wilder_average(np.where(change < 0, -change, 0.0))
+    total = up + down
+    result = np.full(len(close), np.nan)
+    result[1:] = np.divide(100 * up, total, out=np.full(len(total), 50.0), where=total != 0)
+    return result
+
+
+def volume_baseline(candles: Candles) -> Float:
+    """Return the mean volume of the 20 bars before, float64 of shape (n,); NaN for ``t < 20``."""
+    volume, n = candles.volume, len(candles)
+    result = np.full(n, np.nan)
+    total = np.zeros(max(n - VOLUME_PERIOD, 0))
+    for lag in range(VOLUME_PERIOD):  # oldest first, the order a plain loop adds in
+        total += volume[lag : lag + len(total)]
+    result[VOLUME_PERIOD:] = total / VOLUME_PERIOD
+    return result
 
 
 def volume_ratio(candles: Candles) -> Float:
-    """Return volume over the mean of the 20 bars before, float64 of shape (n,).
+    """Return volume over its baseline, float64 of shape (n,) (§2.2).
 
-    0 where that mean is 0, NaN for ``t < 20``.
+    0 where the baseline is 0, NaN for ``t < 20``.
     """
-    volume, n = candles.volume, len(candles)
-    result = np.full(n, np.nan)
-    if n <= VOLUME_PERIOD:
-        return result
-    total = np.zeros(n - VOLUME_PERIOD)
-    for lag in range(VOLUME_PERIOD):  # oldest first, the order a plain loop adds in
-        total += volume[lag : n - VOLUME_PERIOD + lag]
-    mean = total / VOLUME_PERIOD
-    current = volume[VOLUME_PERIOD:]
-    result[VOLUME_PERIOD:] = np.divide(current, mean, out=np.zeros_like(mean), where=mean != 0)
-    return result
+    baseline = volume_baseline(candles)
+    return np.divide(candles.volume, baseline, out=np.zeros_like(baseline), where=baseline != 0)
 
 
 def rolling_max(values: Float, length: int) -> Float:

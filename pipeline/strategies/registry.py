@@ -26,7 +26,13 @@ from pipeline.strategies.base import EventBuilder, Parameter, Strategy
 from pipeline.strategies.own_code import OwnCodeError, in_sentences, module_of, read_text
 
 #: Strategies of this package, by the name of their file; the first is the default.
-BUILT_IN = ("liquidity_sweep", "supply_shock", "donchian_breakout")
+BUILT_IN = (
+    "liquidity_sweep",
+    "capitulation_reversal",
+    "failed_breakdown",
+    "supply_shock",
+    "donchian_breakout",
+)
 #: Folders of own strategies, separated as in PATH.
 PATH_VARIABLE = "STRATEGY_PATH"
 #: Entry points whose value is a module: ``my_word = "my_package.my_module"``.

@@ -11,8 +11,10 @@ from pipeline.strategies.indicators import (
     next_true,
     rolling_max,
     rolling_min,
+    rsi,
     swing_lows,
     true_range,
+    volume_baseline,
     volume_ratio,
 )
 from support.backtest import make_candles
@@ -59,6 +61,44 @@ def test_atr_is_the_plain_loop_to_the_last_bit(seed, n_bars):
             atr = (13 * atr + value) / 14
         expected.append(atr)
     np.testing.assert_array_equal(average_true_range(candles), expected)
+
+
+def test_rsi_is_50_without_a_move_and_100_without_a_fall():
+    assert np.isnan(rsi(np.ones(30))[:14]).all()
+    assert rsi(np.ones(30))[14:].tolist() == [50.0] * 16
+    rising = np.arange(1.0, 31.0)
+    assert rsi(rising)[14:].tolist() == [100.0] * 16
+    assert rsi(-rising)[14:].tolist() == [0.0] * 16
+
+
+def test_rsi_begins_with_means_of_14_and_decays_by_a_fourteenth():
+    close = np.r_[[10.0] * 14, 12.0, 11.0]  # up 2 at bar 14, down 1 at bar 15
+    up, down = 13 * (2 / 14) / 14, 1 / 14
+    assert rsi(close)[14:].tolist() == [100.0, 100 * up / (up + down)]
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_bars=st.integers(0, 60))
+def test_rsi_is_the_plain_loop_and_its_mirror_to_the_last_bit(seed, n_bars):
+    close = np.random.default_rng(seed).lognormal(size=n_bars)
+    expected, up, down = [], 0.0, 0.0
+    for t in range(n_bars):
+        change = close[t] - close[t - 1] if t else 0.0
+        if t <= 14:
+            up, down = up + max(change, 0.0), down + max(-change, 0.0)
+            if t == 14:
+                up, down = up / 14, down / 14
+        else:
+            up, down = (13 * up + max(change, 0.0)) / 14, (13 * down + max(-change, 0.0)) / 14
+        expected.append((100 * up / (up + down), 100 * down / (up + down)) if t >= 14 else None)
+    for series, side in ((rsi(close), 0), (rsi(-close), 1)):
+        assert np.isnan(series[:14]).all()
+        assert series[14:].tolist() == [pair[side] for pair in expected[14:]]
+
+
+def test_volume_baseline_is_the_mean_of_the_20_bars_before():
+    baseline = volume_baseline(with_volume(np.r_[[4.0] * 10, [8.0] * 10, [100.0, 0.0]]))
+    assert np.isnan(baseline[:20]).all()
+    assert baseline[20:].tolist() == [6.0, (36 + 80 + 100) / 20]
 
 
 def test_volume_ratio_is_over_the_20_bars_before():
@@ -129,7 +169,11 @@ def test_the_next_mark_is_strictly_later(marks):
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(0, 80))
 def test_indicators_know_no_future(seed, cut):
     candles = coarse_candles(np.random.default_rng(seed), 80)
-    for indicator in (true_range, average_true_range, volume_ratio):
+
+    def rsi_of(candles):
+        return rsi(candles.close)
+
+    for indicator in (true_range, average_true_range, volume_baseline, volume_ratio, rsi_of):
         before = indicator(candles.cut(0, cut))
         np.testing.assert_array_equal(before, indicator(candles)[:cut])
     # A swing point is known once its third right-hand bar has closed.

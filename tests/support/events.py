@@ -45,9 +45,9 @@ def by_numpy(function, *arguments):
         return function(*arguments)
 
 
-def in_numpy(candles, parameters, loosest=None):
+def in_numpy(candles, parameters, loosest=None, strategy=STRATEGY):
     """As `vectorised`, where Numba does not run."""
-    return by_numpy(vectorised, candles, parameters, loosest)
+    return by_numpy(vectorised, candles, parameters, loosest, strategy)
 
 
 def without_spread(table):
