@@ -34,7 +34,7 @@ from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import Strategy, of_kind
 from pipeline.studies.coarse import coarse_candles
 
-BARS = 1_200
+BARS = 2_400
 COMBINATIONS = 24
 TRADED = 240  # combinations that every backend trades
 #: Far above any move, so that a fraction of the price is the same on mirrored prices, nearly.
