@@ -8,7 +8,6 @@ that needs the pipeline, for the strategies and the grid of candles.
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +29,7 @@ from gpu_engine import (
 )
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
-from pipeline.strategies.base import Parameter, of_kind
+from pipeline.strategies.base import of_kind
 from pipeline.strategies.registry import BUILT_IN, load_strategy
 from pipeline.studies.bench.gpu import read_candles
 from support.agreement import assert_same_metrics, assert_same_trades
@@ -52,29 +51,6 @@ PLAIN = {
     "supply_shock_v3": supply_shock,
     "donchian_breakout": donchian_breakout,
 }
-
-
-class PlainStrategy:
-    """Stands for a strategy that the product does not have yet."""
-
-    def __init__(self, name, structural):
-        self.name, self._plain, self._structural = name, PLAIN[name], structural
-        thresholds = [Parameter(n, "threshold", "", sense=s) for n, s in self._plain.SENSES.items()]
-        self.parameters = (*thresholds, Parameter(structural, "structural", "bars"))
-
-    def events(self, candles, loosest):
-        def table(structural):
-            one = {self._structural: structural[self._structural]}
-            return self._plain.event_table(candles, one)
-
-        return SimpleNamespace(table=table)
-
-
-for _name, _structural in (
-    ("capitulation_reversal_v3", "reversal_confirmation_candles"),
-    ("failed_breakdown_v3", "range_lookback_periods"),
-):
-    STRATEGIES.setdefault(_name, PlainStrategy(_name, _structural))
 OWN = Path(__file__).parent / "golden"
 PACKED = Path(__file__).resolve().parents[2] / ".cache/golden"
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
