@@ -25,7 +25,7 @@ import numpy as np
 from gpu_engine import Candles, EventTable
 from pipeline.causality.comparison import Difference, first_difference
 from pipeline.causality.futures import Future, with_future
-from pipeline.causality.places import Signals, near_signals, whole_cuts
+from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.search.space import Space
@@ -189,6 +189,8 @@ class Examination:
         Most near signals.
     work : float
         Histories that near checks may read.
+    shares : sequence of float
+        Where the whole tables are cut, as shares of the history.
     """
 
     def __init__(
@@ -200,6 +202,7 @@ class Examination:
         tables: Sequence[EventTable] | None = None,
         near: int = NEAR,
         work: float = NEAR_WORK,
+        shares: Sequence[float] = SHARES,
     ) -> None:
         self._strategy, self._loosest, self._settings = strategy, loosest, settings
         self._candles = candles
@@ -207,7 +210,7 @@ class Examination:
         every = range(len(settings))
         self.tables = list(self._tables(strategy, candles, every) if tables is None else tables)
         self.signals = Signals(candles, settings, self.tables)
-        self._near, self._work = near, work
+        self._near, self._work, self._shares = near, work, shares
 
     def findings(self) -> Iterator[Finding]:
         """Yield what differs, at most one for each table of a check."""
@@ -216,7 +219,7 @@ class Examination:
 
     def _whole(self) -> Iterator[Finding]:
         """Compare all tables on candles that are cut, and once on another future."""
-        cuts, n = whole_cuts(self.signals), len(self._candles)
+        cuts, n = whole_cuts(self.signals, self._shares), len(self._candles)
         every = list(range(len(self._settings)))
         for cut in cuts:
             tables, blind = self._cut(cut, every[::-1])

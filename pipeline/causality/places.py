@@ -66,11 +66,11 @@ class Signals:
         return np.unique(self.table[self.bar == bar])
 
 
-def whole_cuts(signals: Signals) -> list[int]:
+def whole_cuts(signals: Signals, shares: Sequence[float] = SHARES) -> list[int]:
     """Return the cuts of the whole tables, ascending: each is the bar after a much used signal."""
     n = len(signals.candles)
     cuts = set()
-    for share in SHARES:
+    for share in shares:
         target, reach = share * (n - 1), n / 20
         near = signals.bars[np.abs(signals.bars - target) <= reach]
         if len(near):

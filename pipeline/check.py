@@ -1,0 +1,84 @@
+"""Check a strategy: python -m pipeline.check STRATEGY [market=NAME] [KEY=VALUE ...].
+
+STRATEGY is a word or the path of a Python file; the market is the demo unless another is named.
+Looks for look-ahead at hundreds of bars, for results that do not repeat, for tables that break
+their contract and for sides that are no mirror images where the class says so, and tells how often
+the strategy trades at every value of its parameters (docs/look-ahead.md).
+
+Exit status: 0 nothing found, 1 something found, 2 a mistake in what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.cli import command
+from pipeline.cli.arguments import Parser
+from pipeline.cli.console import Console
+from pipeline.config import TrainConfig, load
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.causality.thorough import CheckReport
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check one strategy, print what was found, and return the exit status."""
+    usage = "scripts/check STRATEGY [market=NAME] [KEY=VALUE ...] [--json]"
+    parser = Parser("check", usage, __doc__, TrainConfig, "train")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    line = parser.read(arguments)
+    if len(line.ids) != 1:
+        raise UserError(
+            "This takes one strategy, a word or the path of a Python file; given:"
+            f" {' '.join(line.ids) or 'none'}."
+        )
+    demo = [] if any(word.startswith("market=") for word in line.overrides) else ["market=demo"]
+    config = load([f"strategy={line.ids[0]}", *demo, *line.overrides], TrainConfig, "train")
+
+    from pipeline.causality.thorough import STEPS, thorough_check
+    from pipeline.market_data.sources import bars_expected
+    from pipeline.results.jsonable import dumps, jsonable
+    from pipeline.search import Evaluator, make_space
+    from pipeline.search.backends import chosen_backend
+    from pipeline.training.candles import load_candles
+
+    console = Console()
+    strategy = config.strategy.load()
+    backend = chosen_backend(config.backend, lambda text: None, combinations=1)
+    with console.progress("candles", bars_expected(config.market, config.data)) as advance:
+        market = load_candles(config.market, config.data, strategy, backend, advance)
+    space = make_space(strategy, config.strategy.parameters, continuous=False)
+    evaluator = Evaluator(
+        market.candles, space, config.costs.record(), config.risk.limits(), backend
+    )
+    with console.progress("checks", STEPS) as advance:
+        report = thorough_check(evaluator, advance)
+    if line.options.json:
+        console.print(dumps(jsonable(vars(report) | {"market": config.market.id})))
+    else:
+        _show(console, report, config.market.id)
+    return command.FAILED if report.findings else command.DONE
+
+
+def _show(console: Console, report: CheckReport, market: str) -> None:
+    console.print(
+        f"{report.strategy} on {market}: {report.tables:,} tables, {report.rows:,} signals,"
+        f" {report.bars:,} candles, {1000 * report.seconds:.1f} ms a table"
+    )
+    rows = [
+        (f"{f.parameter}={f.value}", f"{f.trades_a_year:,.1f}", f"{f.net_profit:+.1%}")
+        for f in report.frequencies
+    ]
+    title = "How often it trades at each value, the others at their middle"
+    console.table(title, ("value", "trades a year", "net profit"), rows)
+    console.print(f"Sides: {report.mirror.outcome} ({report.mirror.reason})")
+    for remark in report.remarks:
+        console.print(f"Beware: {remark}")
+    findings = [(sentence,) for sentence in report.findings] or [("none",)]
+    console.table("Findings", ("what is wrong",), findings)
+
+
+if __name__ == "__main__":
+    command.run_plain(main)

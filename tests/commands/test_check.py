@@ -1,0 +1,75 @@
+"""`pipeline.check`: what it says of a clean strategy, of broken ones, and of mistakes."""
+
+import json
+
+import pytest
+
+from gpu_engine import DAY_MS
+from pipeline import check
+from pipeline.causality.mirror import mirror_test
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.strategies.registry import load_strategy
+from support.leaks import CAUSAL, LEAKS, text
+from support.stored import command
+
+SMALL = ("market=demo_null", "market.timeframe=1h", "data.days=200")
+
+
+def checked(folder, leak, *words):
+    (folder / "mine.py").write_text(text(leak))
+    return command(check, folder, "mine.py", *SMALL, *words)
+
+
+def test_a_clean_strategy(tmp_path):
+    finished = checked(tmp_path, CAUSAL["nothing"], "--json")
+    report = json.loads(finished.out)
+    assert (finished.status, report["findings"], report["tables"]) == (0, [], 3)
+    own = [f for f in report["frequencies"] if f["parameter"] == "strength"]
+    assert [f["value"] for f in own] == [1.5, 2.0]
+    assert own[0]["trades_a_year"] > own[1]["trades_a_year"] > 0
+    assert report["mirror"]["outcome"] == "not tested"
+
+
+@pytest.mark.parametrize("leak", ["roll(-1)", "only the exit signal", "random rows"])
+def test_a_leak_is_found(leak, tmp_path):
+    finished = checked(tmp_path, LEAKS[leak])
+    assert finished.status == 1
+    assert "none" not in finished.out.splitlines()[-2]
+
+
+def test_another_process_orders_sets_anew(tmp_path):
+    """A strategy may agree with itself all day and with nobody else."""
+    source = "feature = feature + hash('a word') % 1000"
+    finished = checked(tmp_path, source, "--json")
+    (finding,) = json.loads(finished.out)["findings"]
+    assert finding.startswith("Another process")
+
+
+@pytest.mark.parametrize("words", [(), ("one.py", "two.py"), ("no_such_strategy",)])
+def test_a_mistake_is_said(words, tmp_path):
+    assert command(check, tmp_path, *words).status == 2
+
+
+def test_a_broken_file_is_said(tmp_path):
+    finished = checked(tmp_path, "feature = feature.astype(np.float32)[:-1]")
+    assert finished.status == 2
+    assert "mine.py, line" in finished.err
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome"),
+    [
+        ("", "mirrored"),
+        ("side = np.abs(side)", "different"),
+        ("feature = feature + (side > 0)", "different"),
+        ("stop = close - atr", "different"),
+        ("leave = close > mean + atr", "different"),
+    ],
+)
+def test_sides_are_held_against_each_other(source, outcome, tmp_path):
+    strategy = load_strategy("mine", text(source).replace('"MOVE"', '"MOVE"\n    mirrored = True'))
+    candles, _ = make_regular(synthetic_candles(100, "1h", 3, 0.6), "1h", "generated")
+    result = mirror_test(strategy, {"strength": 1.5}, [{"window": 20.0}], candles)
+    assert len(candles) == 100 * DAY_MS // candles.step_ms
+    assert (result.outcome, result.rows > 100) == (outcome, True)
