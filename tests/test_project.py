@@ -43,7 +43,17 @@ LAUNCHERS = {name: text for name, text in LAUNCHERS.items() if "\nlaunch " in te
 
 
 def test_a_command_that_is_typed_often_has_a_script():
-    often = {"train", "sweep", "fetch", "backtest", "explain", "verify", "monitor", "report"}
+    often = {
+        "train",
+        "sweep",
+        "fetch",
+        "check",
+        "backtest",
+        "explain",
+        "verify",
+        "monitor",
+        "report",
+    }
     assert often | {"serve"} <= LAUNCHERS.keys()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for name, text in LAUNCHERS.items():

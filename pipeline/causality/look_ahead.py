@@ -34,10 +34,10 @@ from pipeline.strategies.base import EventBuilder, Strategy, of_kind
 SEED = 15  # of places and futures: all trainings check the same
 PIECE = 1024  # bars before a near signal; four times as many where they give no row
 FUTURE = 128  # bars after it
-NEAR = 32  # most near signals
+NEAR = 24  # most near signals
 NEAR_WORK = 2.0  # histories that near checks may read, if they are longer than
 NEAR_BARS = 65_536  # bars
-TABLES = 12  # tables of a near check
+TABLES = 6  # of a near check: most with a row there, the others with or without
 
 # A continuous space has no finite set of tables: corners and some draws stand for it.
 DRAWN = 8
@@ -207,6 +207,7 @@ class Examination:
         self._strategy, self._loosest, self._settings = strategy, loosest, settings
         self._candles = candles
         self._generator = np.random.default_rng(SEED)
+        self._used = np.zeros(len(settings), np.int64)  # of every table, in near checks
         every = range(len(settings))
         self.tables = list(self._tables(strategy, candles, every) if tables is None else tables)
         self.signals = Signals(candles, settings, self.tables)
@@ -225,7 +226,7 @@ class Examination:
             tables, blind = self._cut(cut, every[::-1])
             known = [self.tables[k] for k in tables]
             yield from self._compare("cut", tables, known, blind, 0, cut, cut)
-        for cut in cuts[-2:-1]:
+        for cut in cuts[-2:-1] or cuts:
             other = with_future(self._candles, cut, "mirror", SEED)
             blind = self._tables(_fresh(self._strategy), other, every)
             yield from self._compare("future", every, self.tables, blind, 0, cut, n)
@@ -300,10 +301,16 @@ class Examination:
             length *= 4
 
     def _of_signal(self, bar: int) -> list[int]:
-        """Tables to ask for at a bar: some that have a row there, and some that have none."""
-        with_row = self._generator.permutation(self.signals.at(bar))[: TABLES - 2]
-        others = self._generator.permutation(len(self._settings))[:2]
-        return [int(k) for k in dict.fromkeys([*with_row.tolist(), *others.tolist()])]
+        """Choose tables for a bar: of those with a row there, and of all, the least used so far."""
+        with_row, every = self.signals.at(bar), np.arange(len(self._settings))
+        chosen: dict[int, None] = {}
+        for tables, count in ((with_row, TABLES - 2), (every, TABLES)):
+            drawn = self._generator.permutation(tables)
+            for k in drawn[np.argsort(self._used[drawn], kind="stable")].tolist():
+                if len(chosen) < count:
+                    chosen[k] = None
+        self._used[list(chosen)] += 1
+        return list(chosen)
 
     def _tables(
         self, strategy: Strategy, candles: Candles, tables: Sequence[int]

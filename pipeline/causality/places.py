@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gpu_engine import Bool, Candles, EventTable, Float, Int64
 
 #: Where the whole tables are cut, as a share of the history, each at the most used signal nearby.
-SHARES = (0.25, 0.5, 0.75, 1.0)
+SHARES = (1 / 3, 2 / 3, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

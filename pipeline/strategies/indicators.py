@@ -152,9 +152,8 @@ def next_true(marks: Bool) -> Int32:
 
     It looks ahead on purpose: it is for ``exit_signal_bar`` alone (exits rules §1.2).
     """
-    marked = np.append(np.flatnonzero(marks), -1)
-    later = np.searchsorted(marked[:-1], np.arange(len(marks)), side="right")
-    return marked[later].astype(np.int32)
+    marked = np.append(np.flatnonzero(marks), -1).astype(np.int32)
+    return marked[np.cumsum(marks)]  # as many are at or before the bar
 
 
 def count_near(values: Float, start: Int32, after: Int32, centre: Float, width: Float) -> Int64:

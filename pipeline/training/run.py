@@ -102,8 +102,9 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     parts, final = splits(tests, days), final_window(tests, days)
 
     evaluator = setup.evaluator(market.candles)
-    with _timed(timings, "look_ahead"):
+    with _timed(timings, "tables"):
         tables = evaluator.tables if space.discrete else None
+    with _timed(timings, "look_ahead"):
         refuse_look_ahead(space, market.candles, tables)
     with _timed(timings, "search"):
         fraction = evaluator.risk.position_fraction

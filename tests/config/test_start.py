@@ -27,7 +27,7 @@ HEAVY = (
 COMMANDS = ("fetch", "serve", "dispatch", "explain", "verify", "monitor", "report")
 #: A strategy's parameters are declared by its class: who composes them imports NumPy with it.
 #: They come last, for what one has imported stays.
-WITH_STRATEGY = ("sweep", "train", "backtest")
+WITH_STRATEGY = ("sweep", "train", "backtest", "check")
 COMMANDS += WITH_STRATEGY
 
 #: Runs commands one after the other in a new process; prints what each imported that is heavy.

@@ -72,6 +72,7 @@ def test_result_json_holds_what_was_promised(demo):
     assert (result["selection"], result["objective"]) == ("plateau", "net_profit")
     assert result["timings"].keys() == {
         "candles",
+        "tables",
         "look_ahead",
         "search",
         "reference",
