@@ -37,6 +37,7 @@ LAYERS = (
     "pipeline.web.studio",
     "pipeline.web",
     "pipeline.studies",
+    "pipeline.lab",
 )
 
 #: Modules whose import is put off until they are needed, because something heavy hangs on them.

@@ -127,7 +127,7 @@ class StrategyConfig(Section):
         parameters = values.get("parameters") if isinstance(values, dict) else None
         if not isinstance(parameters, dict):
             return values
-        groups = (dict, ParameterConfig)
+        groups = (dict, ParameterConfig, TypedValue)
         typed = {name: v for name, v in parameters.items() if not isinstance(v, groups)}
         if not typed:
             return values

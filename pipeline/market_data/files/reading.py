@@ -167,7 +167,7 @@ def _read_table(
             f"{name} cannot be read as {suffix[1:]}: {reason}. "
             "The file is damaged or of another kind; fetch or export it again."
         ) from error
-    raw = _candles(table, name)
+    raw = candles_of(table, name)
     if archive is None:
         return raw
     return replace(raw, timestamp=_archive_milliseconds(raw.timestamp, archive, name))
@@ -203,7 +203,7 @@ def _archive_milliseconds(time: Int64, archive: Archive, name: str) -> Int64:
     return np.where(fine, time // 1_000, time * archive.unit_ms)
 
 
-def _candles(table: pa.Table, path: str) -> RawCandles:
+def candles_of(table: pa.Table, path: str) -> RawCandles:
     """Take the named columns of a table."""
     names = table.column_names
     if "timestamp" not in names and DATE_COLUMN in names:

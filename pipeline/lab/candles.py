@@ -1,0 +1,93 @@
+"""Take candles from a file, a data frame or the store, and lay them on their grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpu_engine import Candles
+from pipeline.config import catalogue
+from pipeline.errors import UserError
+from pipeline.market_data.files.reading import candles_of, read_file
+from pipeline.market_data.grid import inferred_timeframe, make_regular
+from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.store.store import candle_path, read_without_lock
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: No candle opens after it: the year 3000.
+END_MS = 32_503_680_000_000
+
+
+def candles(
+    source: str | Path | pd.DataFrame, timeframe: str | None = None, store: str = "data/candles"
+) -> Candles:
+    """Return candles on a regular grid; missing ones are filled (candles rules §1.1).
+
+    Parameters
+    ----------
+    source : str, Path or DataFrame
+        A Parquet, CSV or feather file; a market's word such as ``"btc_binance_1h"``, whose fetched
+        candles are read from the store; or a data frame with the columns ``open``, ``high``,
+        ``low``, ``close`` and ``volume``, and its open times either as the index or in a column
+        ``timestamp`` (dates, UTC unless they say another zone, or integers in milliseconds). Letter
+        case of the columns does not matter.
+    timeframe : str or None
+        Such as ``"1h"``; None takes the most common distance of open times.
+    store : str
+        Folder of fetched candles.
+
+    Returns
+    -------
+    Candles
+        Float64 columns of one length, prices in the quote currency, volume in the base currency;
+        ``timestamp`` int64, milliseconds since the epoch, UTC.
+
+    Raises
+    ------
+    UserError
+        When a row cannot be a candle, a column is missing, or the store has nothing of the market.
+    """
+    raw, name = _rows(source, store)
+    return make_regular(raw, timeframe or inferred_timeframe(raw.timestamp, name), name)[0]
+
+
+def _rows(source: str | Path | pd.DataFrame, store: str) -> tuple[RawCandles, str]:
+    if isinstance(source, str) and source in catalogue.words("market"):
+        return _stored(source, store), source
+    if isinstance(source, str | Path):
+        return read_file(source), str(source)
+    name = "the data frame"
+    if not hasattr(source, "columns"):
+        raise UserError(
+            "candles must come from a file, a market's word or a data frame; given:"
+            f" {type(source).__name__}."
+        )
+    frame = source.rename(columns=lambda column: str(column).lower())
+    if not {"timestamp", "date"} & set(frame.columns):
+        frame = frame.rename_axis(index="timestamp").reset_index()
+    return candles_of(pa.Table.from_pandas(frame, preserve_index=False), name), name
+
+
+def _stored(market: str, store: str) -> RawCandles:
+    values = catalogue.read("market", market)
+    symbol = f"{values['base']}/{values['quote']}"
+    path = candle_path(Path(store), values["exchange"]["name"], symbol, values["timeframe"])
+    rows = read_without_lock(path, 0, END_MS)
+    if not len(rows):
+        raise UserError(
+            f"{store} has no candles of {market}: fetch them with scripts/fetch market={market}, or"
+            " give store=FOLDER."
+        )
+    return rows
+
+
+def write(market: Candles, path: Path) -> None:
+    """Write the candles that came, without the filled ones, as a Parquet file."""
+    names = ("timestamp", "open", "high", "low", "close", "volume")
+    rows = ~market.filled
+    pq.write_table(pa.table({name: getattr(market, name)[rows] for name in names}), path)

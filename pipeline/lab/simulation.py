@@ -1,0 +1,133 @@
+"""Backtest one combination: its trades and its equity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpu_engine import (
+    REASONS,
+    Candles,
+    Costs,
+    Direction,
+    Float,
+    Int32,
+    RiskLimits,
+    Window,
+    marked_metrics,
+)
+from pipeline.errors import UserError
+from pipeline.lab.strategy import strategy_of, values_of
+from pipeline.search import Evaluator, make_space
+from pipeline.search.backends import named_backend
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """One combination on a whole history.
+
+    Attributes
+    ----------
+    trades : DataFrame
+        One row a trade, in order: ``side`` (``long`` or ``short``), ``entry_time`` and
+        ``exit_time`` (open times of the bars, UTC), ``entry`` and ``exit`` (prices in the quote
+        currency, after slippage), ``stop`` and ``target`` (levels at the entry, NaN for none),
+        ``reason`` of the exit, ``return`` (net of fees, fraction of the notional).
+    equity : Series of float64
+        At the close of every UTC day, marked to market (fills rules §10.4); 1 before the first day.
+    metrics : dict of str to float
+        Of the marked days (`METRICS`, fills rules §10).
+    parameters : dict of str to value
+        The combination.
+    """
+
+    trades: pd.DataFrame
+    equity: pd.Series
+    metrics: dict[str, float]
+    parameters: dict[str, Any]
+
+    def _repr_html_(self) -> str:
+        figures = self.metrics
+        return (
+            f"<p><b>{len(self.trades)} trades</b>, net profit {figures['net_profit']:+.1%}, Sharpe"
+            f" ratio {figures['sharpe_ratio']:.2f}, largest drawdown"
+            f" {figures['max_drawdown']:.1%}</p>{self.trades.tail().to_html(index=False)}"
+        )
+
+
+def backtest(
+    candles: Candles,
+    strategy: Any,
+    *,
+    fee_rate: float = 0.001,
+    slippage: float = 0.0005,
+    direction: Direction = "both",
+    backend: str = "auto",
+    **parameters: float | None,
+) -> Backtest:
+    """Backtest one combination on all candles, as `scripts/backtest` does.
+
+    Parameters are as in `grid`, but one value each; a parameter whose declared grid has one value
+    may be left out.
+
+    Raises
+    ------
+    UserError
+        When a parameter is missing, or has a value that it cannot have.
+    """
+    loaded = strategy_of(strategy)
+    values = values_of(loaded, parameters)
+    several = [name for name, value in values.items() if len(value.grid) > 1]
+    if several:
+        raise UserError(
+            f"A backtest takes one value of every parameter of {loaded.name}; give one of"
+            f" {', '.join(several)}."
+        )
+    space = make_space(loaded, values, continuous=False)
+    costs, risk = Costs(fee_rate, slippage), RiskLimits(direction=direction)
+    evaluator = Evaluator(candles, space, costs, risk, named_backend(backend))
+    point, window = space.points(np.array([0]))[0], Window(0, len(candles))
+    trades = evaluator.trades(point, window)
+    daily = evaluator.marked_returns(trades, window)
+    metrics = marked_metrics(risk.position_fraction * trades["ret"], daily)
+    return Backtest(
+        trades=trades_frame(candles, trades),
+        equity=equity_series(candles.calendar(window), daily),
+        metrics={name: metrics[name].item() for name in metrics.dtype.names},
+        parameters=space.parameters(point),
+    )
+
+
+def trades_frame(candles: Candles, trades: Any) -> pd.DataFrame:
+    """Return trades (`TRADE`) as `Backtest.trades` has them."""
+    import pandas as pd
+
+    def times(bars: Int32) -> Any:
+        return pd.to_datetime(candles.timestamp[bars], unit="ms", utc=True)
+
+    return pd.DataFrame(
+        {
+            "side": np.where(trades["side"] > 0, "long", "short"),
+            "entry_time": times(trades["entry_bar"]),
+            "entry": trades["entry"],
+            "exit_time": times(trades["exit_bar"]),
+            "exit": trades["exit"],
+            "stop": trades["stop"],
+            "target": trades["target"],
+            "reason": [REASONS[reason] for reason in trades["reason"]],
+            "return": trades["ret"],
+        }
+    )
+
+
+def equity_series(day: Int32, daily: Float) -> pd.Series:
+    """Return equity at the close of days (since the epoch, UTC) that have these returns."""
+    import pandas as pd
+
+    index = pd.to_datetime(day, unit="D", utc=True).rename("day")
+    return pd.Series(np.cumprod(1.0 + daily), index, name="equity")
