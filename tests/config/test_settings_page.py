@@ -1,0 +1,63 @@
+"""What docs/settings.md shows works: its files, its words."""
+
+import re
+import shlex
+
+import pytest
+
+from pipeline.config import TrainConfig, load
+from support.documents import ROOT
+
+PAGE = (ROOT / "docs/settings.md").read_text("utf-8")
+FILES = re.findall(r"`(my_settings/[\w/]+\.yaml)`.*?```yaml\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(r"^scripts/train (.*)$", PAGE, re.MULTILINE)
+
+
+@pytest.fixture
+def composed(tmp_path):
+    """Compose a command of the page in a folder with the page's files."""
+    for name, text in FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def compose(command):
+        words = shlex.split(command)
+        if words[0] == "--config-dir":
+            words = [f"hydra.searchpath=[file://{tmp_path / words[1]}]", *words[2:]]
+        return load(words, TrainConfig, "train")
+
+    return compose
+
+
+def test_the_file_of_settings(composed):
+    (command,) = (c for c in COMMANDS if "+experiment" in c)
+    config = composed(command)
+    parameters = config.strategy.parameters
+    assert (config.optimizer.name, config.optimizer.samples) == ("random", 200)
+    assert parameters["stop_distance"].grid == (1, 1.5, 2, 2.5, 3)
+    assert parameters["target_multiple"].grid == (2, 3)
+    assert config.risk.direction == "long"
+    stronger = composed(f"{command} strategy.parameters.stop_distance=2 risk.direction=short")
+    assert stronger.strategy.parameters["stop_distance"].grid == (2,)
+    assert stronger.risk.direction == "short"
+
+
+def test_markets_of_ones_own(composed):
+    markets = [composed(c).market for c in COMMANDS if "+experiment" not in c]
+    assert [m.id for m in markets] == ["binance:DOGE/USDT:30m", "bybit:DOGE/USDT:30m"]
+
+
+def test_the_table_of_values(composed):
+    rows = re.findall(r"^\| `(strategy\.parameters\.(\w+)=\S+)` \|", PAGE, re.MULTILINE)
+    assert len(rows) == 5
+    read = [composed(word).strategy.parameters[name] for word, name in rows]
+    assert [p.grid for p in read] == [(1, 2, 3), (1, 1.5, 2, 2.5, 3), (1, 1.5, 2), (2,), (None,)]
+    assert [p.low for p in read] == [None, 1, 1, None, None]
+
+
+def test_every_file_of_the_page_is_used():
+    assert len(FILES) == 2
+    assert all(
+        any(name.rpartition("/")[2].removesuffix(".yaml") in c for c in COMMANDS)
+        for name, _ in FILES
+    )
