@@ -1,9 +1,13 @@
 """What docs/settings.md shows works: its files, its words."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
+import yaml
 
 from pipeline.config import TrainConfig, load
 from support.documents import ROOT
@@ -40,6 +44,20 @@ def test_the_file_of_settings(composed):
     stronger = composed(f"{command} strategy.parameters.stop_distance=2 risk.direction=short")
     assert stronger.strategy.parameters["stop_distance"].grid == (2,)
     assert stronger.risk.direction == "short"
+
+
+def test_a_command_takes_the_folder(composed, tmp_path):
+    (command,) = (c for c in COMMANDS if "+experiment" in c)
+    words = [sys.executable, "-m", "pipeline.train", *shlex.split(command), "--cfg", "job"]
+    done = subprocess.run(
+        words,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["optimizer"]["samples"] == 200
 
 
 def test_markets_of_ones_own(composed):
