@@ -61,7 +61,7 @@ def imported(heavy, calls):
 def test_help_needs_neither_hydra_nor_what_works():
     calls = [(command, "--help") for command in COMMANDS]
     alone = {command: [0] for command in COMMANDS}
-    declared = {command: [0, "numpy"] for command in ("train", "backtest")}
+    declared = {command: [0, "numpy"] for command in ("train", "backtest", "check")}
     assert imported([*HEAVY, "hydra"], calls) == alone | declared
 
 
