@@ -62,7 +62,7 @@ def one_trade(candles: Candles, trades: NDArray[np.void], trade: np.void) -> Fig
 
 
 def around(candles: Candles, trade: np.void) -> tuple[int, int]:
-    """Return the bars to look at one trade: from before its sweep to after its exit."""
+    """Return the bars to look at one trade: from before its setup to after its exit."""
     start = max(int(trade["setup_bar"]) - MARGIN, 0)
     return start, min(int(trade["exit_bar"]) + MARGIN + 1, len(candles))
 

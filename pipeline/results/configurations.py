@@ -103,6 +103,12 @@ class Configurations:
             row = get_row(session, TrainedConfiguration, configuration_id)
             return {name: getattr(row, name) for name in names}
 
+    def strategies(self) -> list[str]:
+        """Read the names of all strategies of which something is stored, in alphabetical order."""
+        column = TrainedConfiguration.strategy
+        with self._sessions() as session:
+            return list(session.scalars(select(column).distinct().order_by(column)))
+
     def exists(self, configuration_id: str) -> bool:
         """Tell whether a configuration is stored."""
         with self._sessions() as session:

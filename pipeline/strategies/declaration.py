@@ -14,7 +14,8 @@ from pipeline.strategies.base import Kind, Parameter
 KINDS = get_args(Kind)
 ROLES = tuple(field.name for field in fields(ExitSettings))
 
-_STORED_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+#: An id is the name and 23 characters more; a database and an address hold so many.
+_STORED_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -26,7 +27,7 @@ def faults(strategy: Any) -> Iterator[str]:
     name = getattr(strategy, "name", None)
     if not isinstance(name, str) or not _STORED_NAME.fullmatch(name):
         yield (
-            "STRATEGY.name must be 1 to 64 upper-case letters, digits and underscores, such as"
+            "STRATEGY.name must be 1 to 40 upper-case letters, digits and underscores, such as"
             f" 'MY_BREAKOUT_V1'; given: {name!r}."
         )
     if not callable(getattr(strategy, "events", None)):

@@ -9,7 +9,12 @@ from pipeline.report.heatmap import Mode
 from pipeline.report.theme import Theme
 from pipeline.results.records import ConfigurationSummary
 from pipeline.web.api.problems import described
-from pipeline.web.service.answers import ActiveConfigurations, AuditEntry, ConfigurationPage
+from pipeline.web.service.answers import (
+    ActiveConfigurations,
+    AuditEntry,
+    ConfigurationPage,
+    StoredStrategy,
+)
 from pipeline.web.service.requests import (
     LIST_LIMIT,
     ConfigurationQuery,
@@ -91,6 +96,11 @@ def router(service: Service) -> APIRouter:
     def explanation(configuration_id: ConfigurationId) -> dict[str, Any]:
         """Say in words why it is in its stage, gate by gate."""
         return service.explanation(configuration_id).to_dict()
+
+    @routes.get("/{configuration_id}/strategy", responses=described(404))
+    def strategy(configuration_id: ConfigurationId) -> StoredStrategy:
+        """Show the strategy it was trained with: of an own one the text as it was then."""
+        return service.strategy(configuration_id)
 
     @routes.get("/{configuration_id}/audit", responses=described(404))
     def audit(configuration_id: ConfigurationId) -> list[AuditEntry]:

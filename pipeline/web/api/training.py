@@ -18,9 +18,10 @@ from pipeline.web.service.answers import (
     JobResults,
     JobView,
     Started,
+    StrategyChoice,
 )
 from pipeline.web.service.requests import JobId as JobIdText
-from pipeline.web.service.requests import TrainingRequest
+from pipeline.web.service.requests import StrategyWord, TrainingRequest
 from pipeline.web.service.service import Service
 
 JobId = Annotated[JobIdText, Path(description="32 hexadecimal digits.")]
@@ -48,6 +49,11 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
     def choices() -> Choices:
         """Say what a request may name: strategies, markets, methods."""
         return composing.choices()
+
+    @routes.get("/choices/{strategy}")
+    def strategy(strategy: StrategyWord) -> StrategyChoice:
+        """Show the parameters of one strategy: unit, meaning, grid and range of each."""
+        return composing.strategy_choice(strategy)
 
     def limited_by(limit: RateLimit) -> Callable[[], Awaitable[None]]:
         """Refuse what comes too often."""

@@ -1,5 +1,6 @@
 """Define the answers, which the REST API shows as JSON and the Studio as pages."""
 
+import hashlib
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -31,17 +32,55 @@ class MarketChoice(Market):
 
 
 class ParameterChoice(Answer):
-    """A parameter of a strategy, and the values that a search gives it by default."""
+    """A parameter of a strategy as its class declares it.
+
+    ``grid`` and the range ``low`` to ``high`` (null: the values of the grid) are what a search
+    takes by default; ``minimum`` and ``maximum`` are what is possible at all.
+    """
 
     name: str
     kind: Literal["structural", "threshold", "exit"]
+    unit: str
+    meaning: str
     grid: list[float | None]
+    low: float | None
+    high: float | None
+    minimum: float | None
+    maximum: float | None
+    integer: bool
+    nullable: bool
+
+
+class StrategyChoice(Answer):
+    """A strategy that can be trained.
+
+    ``name`` is what its results are stored under, ``sha256`` the hash of an own file's text in
+    UTF-8; null for a built-in strategy.
+    """
+
+    word: str
+    name: str
+    sha256: str | None
+    parameters: list[ParameterChoice]
+
+
+class StoredStrategy(Answer):
+    """The strategy that a stored configuration was trained with.
+
+    ``text`` is the whole file of an own strategy as it was then, ``sha256`` its hash in UTF-8; both
+    are null for a built-in one, whose code ``metadata.engine_hash`` of the document stands for.
+    """
+
+    word: str
+    name: str
+    sha256: str | None
+    text: str | None
 
 
 class Choices(Answer):
-    """What can be asked for."""
+    """What can be asked for; ``strategies`` begins with the default."""
 
-    strategies: dict[str, list[ParameterChoice]]
+    strategies: list[str]
     markets: list[MarketChoice]
     exchanges: list[str]
     pairs: list[str]
@@ -100,11 +139,13 @@ class JobView(JobSummary):
     """One job as it stands. ``progress`` is 0…1 of the present stage of work.
 
     ``rate`` is units of that stage a second and ``seconds_left`` what is left of it; both are None
-    where there is nothing to reckon with.
+    where there is nothing to reckon with. ``strategy_sha256`` is of an own
+    strategy's text.
     """
 
     synthetic: bool
     queued: bool
+    strategy_sha256: str | None
     rate: float | None
     seconds_left: float | None
 
@@ -175,6 +216,7 @@ def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:
     return JobView(
         **{column.name: getattr(record, column.name) for column in fields(JobSummary)},
         synthetic=_synthetic(record),
+        strategy_sha256=text_hash(record.config.get("strategy", {}).get("text")),
         queued=record.queued,
         rate=rate,
         seconds_left=left,
@@ -203,6 +245,11 @@ def active(record: Configuration) -> ActiveConfiguration:
         synthetic=record.synthetic,
         document=record.allowed_document,
     )
+
+
+def text_hash(text: str | None) -> str | None:
+    """SHA-256 of an own strategy's text; None of a built-in one, which has none."""
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _synthetic(record: Job) -> bool:

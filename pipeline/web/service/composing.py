@@ -26,7 +26,14 @@ from pipeline.config import (
 )
 from pipeline.config import compose as compose_config
 from pipeline.errors import UserError, suggestion
-from pipeline.web.service.answers import Choices, MarketChoice, ParameterChoice
+from pipeline.strategies.registry import Source, load_strategy, locate
+from pipeline.web.service.answers import (
+    Choices,
+    MarketChoice,
+    ParameterChoice,
+    StrategyChoice,
+    text_hash,
+)
 from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
 
 #: A setting's value, as JSON has it.
@@ -54,17 +61,12 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
     UserError
         When a name is unknown or a configuration is refused; it says what is allowed.
     """
-    strategies = catalogue.words("strategy")
-    if request.strategy not in strategies:
-        raise UserError(
-            f"strategy: {request.strategy} is none; allowed are {', '.join(strategies)}."
-            f"{suggestion(request.strategy, strategies)}"
-        )
+    text = _source(request.strategy).text
     by_name = {market.name: market for market in _markets(request)}
 
     def config_of(name: str) -> TrainConfig:
         settings = tuple(_settings(request, by_name[name], store))
-        config = _load(_groups(request, by_name[name]), settings)
+        config = _load(_groups(request, by_name[name]), settings, text)
         return config.model_copy(update={"storage": storage})
 
     configs = compose_each(by_name, config_of)
@@ -93,13 +95,15 @@ def _markets(request: TrainingRequest) -> list[catalogue.Market]:
     return markets
 
 
-def _load(groups: tuple[str, ...], settings: tuple[tuple[str, Plain], ...]) -> TrainConfig:
-    """Compose and check one market's configuration.
+def _load(
+    groups: tuple[str, ...], settings: tuple[tuple[str, Plain], ...], text: str | None
+) -> TrainConfig:
+    """Compose and check one market's configuration; ``text`` is that of the strategy's own file.
 
     Hydra composes the groups, a fifth of a second each time; they stay the same while a person
     moves budgets and windows, and single settings are put into a copy as Hydra would.
     """
-    config = copy.deepcopy(_composed(groups))
+    config = copy.deepcopy(_composed(groups, text))
     try:
         for key, value in settings:
             OmegaConf.update(config, key, value, merge=False)
@@ -111,7 +115,8 @@ def _load(groups: tuple[str, ...], settings: tuple[tuple[str, Plain], ...]) -> T
 
 
 @lru_cache(maxsize=512)
-def _composed(groups: tuple[str, ...]) -> DictConfig:
+def _composed(groups: tuple[str, ...], _text: str | None) -> DictConfig:
+    """Compose the groups; a strategy's file that was edited since is another text."""
     with _COMPOSING:
         return compose_config(groups, "train")
 
@@ -122,6 +127,9 @@ def _settings(
     """Yield single settings of one market's training: key and value."""
     for name, grid in request.parameters.items():
         yield f"strategy.parameters.{name}.grid", list(grid)
+    for name, (low, high) in request.ranges.items():
+        yield f"strategy.parameters.{name}.low", low
+        yield f"strategy.parameters.{name}.high", high
     for group, part, word in (
         ("optimizer", request.optimizer, "name"),
         ("validation", request.validation, "method"),
@@ -174,16 +182,15 @@ def _check_budget(config: TrainConfig) -> None:
         )
 
 
-@lru_cache(maxsize=1)
 def choices() -> Choices:
-    """Return everything that a request may name."""
+    """Return everything that a request may name; files of strategies may come and go."""
     every = list(catalogue.markets().values())
     words = {
         field: list(dict.fromkeys(getattr(market, field) for market in every))
         for field in ("exchange", "pair", "timeframe")
     }
     return Choices(
-        strategies={name: _parameters(name) for name in catalogue.words("strategy")},
+        strategies=catalogue.words("strategy"),
         markets=[MarketChoice(**asdict(market)) for market in every],
         exchanges=words["exchange"],
         pairs=words["pair"],
@@ -194,8 +201,29 @@ def choices() -> Choices:
     )
 
 
-def _parameters(strategy: str) -> list[ParameterChoice]:
-    return [
-        ParameterChoice(name=name, kind=declared["kind"], grid=declared["grid"])
-        for name, declared in catalogue.read("strategy", strategy)["parameters"].items()
-    ]
+def strategy_choice(word: str) -> StrategyChoice:
+    """Return what one strategy declares; no other one is run.
+
+    Raises
+    ------
+    UserError
+        When it is no choice, or its file is broken; it says what is wrong, with file and line.
+    """
+    source = _source(word)
+    strategy = load_strategy(*source)
+    return StrategyChoice(
+        word=word,
+        name=strategy.name,
+        sha256=text_hash(source.text),
+        parameters=[ParameterChoice.model_validate(p) for p in strategy.parameters],
+    )
+
+
+def _source(word: str) -> Source:
+    """Find a strategy among the choices of this server, and nowhere else on its disk."""
+    words = catalogue.words("strategy")
+    if word not in words:
+        raise UserError(
+            f"strategy: {word} is none; allowed are {', '.join(words)}.{suggestion(word, words)}"
+        )
+    return locate(word)

@@ -33,6 +33,8 @@ TRIALS_LIMIT = 100_000
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+#: A word of `pipeline.strategies.registry.choices`: no path, for no dot and no slash is in it.
+StrategyWord = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Pair = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$", examples=["BTC/USDT"])]
 Reason = Annotated[
     str,
@@ -155,10 +157,11 @@ class TrainingRequest(Request):
 
     Markets are named one by one as in `conf/market`, or as every combination of ``pairs``,
     ``exchanges`` and ``timeframes``. ``parameters`` replaces the grid of single parameters; null in
-    a grid is "off".
+    a grid is "off". ``ranges`` replaces low and high of single parameters, for a continuous space.
+    A strategy is one of the server's own choices: its code is never part of a request.
     """
 
-    strategy: Word = "liquidity_sweep"
+    strategy: StrategyWord = "liquidity_sweep"
     markets: Annotated[list[Word], Field(max_length=LIST_LIMIT, examples=[["demo"]])] = []
     pairs: Annotated[list[Pair], Field(max_length=LIST_LIMIT)] = []
     exchanges: Annotated[list[Word], Field(max_length=LIST_LIMIT)] = []
@@ -171,6 +174,10 @@ class TrainingRequest(Request):
     parameters: Annotated[
         dict[Word, Annotated[list[Value | None], Field(min_length=1, max_length=LIST_LIMIT)]],
         Field(max_length=LIST_LIMIT),
+    ] = {}
+    ranges: Annotated[
+        dict[Word, Annotated[list[Value], Field(min_length=2, max_length=2)]],
+        Field(max_length=LIST_LIMIT, examples=[{"stop_distance": [0.5, 2.5]}]),
     ] = {}
     space: Literal["grid", "continuous"] = "grid"
     objective: Objective = "net_profit"
@@ -185,6 +192,12 @@ class TrainingRequest(Request):
             raise ValueError("give markets, or pairs, exchanges and timeframes, not both")
         if not self.markets and not all(product):
             raise ValueError("give markets, or at least one of each: pairs, exchanges, timeframes")
+        return self
+
+    @model_validator(mode="after")
+    def _ranges_are_searched(self) -> Self:
+        if self.ranges and self.space != "continuous":
+            raise ValueError("ranges are those of space continuous: give that, or leave them out")
         return self
 
 

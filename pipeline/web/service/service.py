@@ -38,6 +38,8 @@ from pipeline.web.service.answers import (
     JobPage,
     JobResults,
     JobView,
+    StoredStrategy,
+    text_hash,
 )
 from pipeline.web.service.requests import (
     ConfigurationQuery,
@@ -206,6 +208,19 @@ class Service:
         configuration = self.configuration(configuration_id)
         events = self.repository.configurations.events(configuration.id)
         return explain(configuration, events, searched_grid(self.repository, configuration))
+
+    def strategy(self, configuration_id: str) -> StoredStrategy:
+        """Read the strategy that a configuration was trained with, as it was then."""
+        configuration = self.configuration(configuration_id)
+        stored = self.repository.jobs.read(configuration.job_id).config["strategy"]
+        text = stored.get("text")
+        return StoredStrategy(
+            word=stored["name"], name=configuration.strategy, sha256=text_hash(text), text=text
+        )
+
+    def strategies(self) -> list[str]:
+        """Name the strategies of which a configuration is stored."""
+        return self.repository.configurations.strategies()
 
     def audit_trail(self, configuration_id: str) -> list[AuditEntry]:
         """Read what happened to a configuration, oldest first."""

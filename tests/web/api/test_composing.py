@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.catalogue import markets
-from pipeline.web.service.composing import choices, compose
+from pipeline.web.service.composing import choices, compose, strategy_choice
 from pipeline.web.service.requests import TrainingRequest
 from support.parameters import DEPTH, SPREAD
 
@@ -124,7 +124,7 @@ def test_the_catalogue_is_that_of_the_configuration():
 def test_choices_are_files():
     found = choices()
     assert found.optimizers == ["bayesian", "grid", "random"]
-    assert found.strategies["liquidity_sweep"][0].grid == [
+    assert strategy_choice(found.strategies[0]).parameters[0].grid == [
         *(0.0005, 0.001, 0.002, 0.003, 0.004, 0.005),
     ]
 

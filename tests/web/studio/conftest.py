@@ -12,6 +12,7 @@ import pytest
 from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from support.chromium import browser
+from support.own_strategy import own_file
 from support.runs import finish
 from support.serving import end_dispatcher
 from support.sweeping import HOURS, TINY, start_sweep
@@ -60,7 +61,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(folder):
+def strategies(tmp_path_factory):
+    """A folder of own strategies: one that works, and one that is no Python."""
+    folder = tmp_path_factory.mktemp("strategies")
+    own_file(folder)
+    (folder / "broken.py").write_text("import numpy as np\n\nSTRATEGY = Breakout(\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(folder, strategies):
     """The address of a server over that folder; its dispatcher ends with it."""
     url = f"sqlite:///{folder}/var/trainings.db"
     words = [
@@ -69,6 +79,7 @@ def server(folder):
         "starts_a_minute=1000",
         f"storage.artifacts={folder}/var/artifacts",
         f"store={folder}/candles",
+        f"strategy_path={strategies}",
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.serve", *words],

@@ -26,7 +26,7 @@ def test_every_text_stands_out_from_its_ground(watched, scheme):
         if path == "/":  # a button that is off need not stand out: this one is on
             for name in ("binance", "BTC/USDT", "15m"):
                 page.get_by_role("checkbox", name=name, exact=True).click()
-            page.get_by_text("Grid of its parameters").click()
+            page.get_by_text("Its parameters").click()
             page.locator("button.primary:not(.disabled)").wait_for()
         for summary in page.locator("summary").all():
             summary.click()

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.web.service.answers import ParameterChoice
-from pipeline.web.service.composing import choices
+from pipeline.web.service.composing import choices, strategy_choice
 from pipeline.web.service.requests import Random, WalkForward
 from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
 
@@ -45,7 +45,7 @@ def test_what_is_no_list_of_numbers_is_refused(written):
 
 
 def test_the_shipped_grids_survive_being_shown():
-    for parameters in choices().strategies.values():
-        for parameter in parameters:
+    for word in choices().strategies:
+        for parameter in strategy_choice(word).parameters:
             assert isinstance(parameter, ParameterChoice)
             assert _read(_written(parameter.grid)) == parameter.grid

@@ -49,7 +49,7 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
     first = watched(viewport={"width": 1280, "height": 900})
     page = first.open("/")
     _tick(page, *BOXES)
-    page.get_by_text("Grid of its parameters").click()
+    page.get_by_text("Its parameters").click()
     # So many that the search is seen to move: 2 x 2 values are searched before a page is drawn.
     grids = {
         DEPTH: ", ".join(f"{0.001 + 0.0001 * k:.4f}" for k in range(12)),

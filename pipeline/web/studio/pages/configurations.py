@@ -49,9 +49,10 @@ addEventListener('popstate', () => emitEvent('went', location.search.slice(1)));
 async def configurations_page(service: Service, address: Mapping[str, str]) -> None:
     """Show the configurations that the address asks for, and how to find others."""
     choices = await ask(composing.choices)
+    strategies = await ask(service.strategies)
     with frame("Configurations", "/configurations"):
         ui.add_body_html(_WENT)
-        await Configurations(service, choices, address).refresh()
+        await Configurations(service, choices, strategies, address).refresh()
 
 
 class Configurations:
@@ -60,7 +61,13 @@ class Configurations:
     What is chosen is in the address, so that it can be kept, sent and gone back to.
     """
 
-    def __init__(self, service: Service, choices: Choices, address: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        choices: Choices,
+        strategies: list[str],
+        address: Mapping[str, str],
+    ) -> None:
         self._service, self._address = service, dict(address)
         ui.on("went", self._went)
         self._offset = (_number(address.get("page", "1")) - 1) * SHOWN
@@ -70,7 +77,7 @@ class Configurations:
                 "exchange": self._select("exchange", choices.exchanges),
                 "pair": self._select("pair", choices.pairs),
                 "timeframe": self._select("timeframe", choices.timeframes),
-                "strategy": self._select("strategy", list(choices.strategies)),
+                "strategy": self._select("strategy", strategies),
                 "synthetic": self._select("candles", {False: "real", True: "SYNTHETIC"}),
                 "active": self._select("active", {True: "active", False: "not active"}),
             }

@@ -110,7 +110,8 @@ class JobCard:
         self._card.style(f"order: {place}")
         if job == before:
             return
-        title = f"{job.market} · {job.strategy} · {job.optimizer}"
+        own = f" {job.strategy_sha256[:8]}" if job.strategy_sha256 else ""
+        title = f"{job.market} · {job.strategy}{own} · {job.optimizer}"
         self._title.set_text(marked(title, job.synthetic))
         self._badge.set_text("queued" if job.queued and job.status == "pending" else job.status)
         self._badge.classes(replace=f"badge {job.status}")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.config import OptimizerConfig, TrainConfig, ValidationConfig, meanings
 from pipeline.errors import UserError
 from pipeline.web.service import composing
-from pipeline.web.service.answers import Choices
+from pipeline.web.service.answers import Choices, StrategyChoice
 from pipeline.web.service.requests import (
     Bayesian,
     Grid,
@@ -35,29 +35,28 @@ _ELSEWHERE = frozenset(TrainingRequest.model_fields) - frozenset(_REST)
 async def training_page(service: Service) -> None:
     """Show the form."""
     choices = await ask(composing.choices)
+    default = await ask(composing.strategy_choice, choices.strategies[0])
     with frame("Train", "/"), ui.element("div").classes("beside"):
-        TrainingForm(service, choices)
+        TrainingForm(service, choices, default)
 
 
 class TrainingForm:
     """The form of a `TrainingRequest`, and the estimate beside it."""
 
-    def __init__(self, service: Service, choices: Choices) -> None:
+    def __init__(self, service: Service, choices: Choices, default: StrategyChoice) -> None:
         self._service = service
         self._request_count, self._turn = 0, asyncio.Lock()
         with ui.element("form").props('onsubmit="return false"').classes("form"):
             with _part("Strategy"):
                 self._strategy = ui.select(
-                    list(choices.strategies),
+                    choices.strategies,
                     label="strategy",
-                    value=next(iter(choices.strategies)),
-                    on_change=self.changed,
+                    value=default.word,
+                    on_change=self._choose_strategy,
                 ).props("outlined")
-                with ui.expansion("Grid of its parameters").classes("more"):
-                    self._grids = {
-                        name: Grids(parameters, self.changed)
-                        for name, parameters in choices.strategies.items()
-                    }
+                self._broken = sentence("", "wrong").props("role=alert")
+                with ui.expansion("Its parameters").classes("more") as self._parameters:
+                    self._grids: Grids | None = Grids(default.parameters, self.changed)
             with _part("Markets"):
                 self._markets = Markets(choices.markets, self.changed)
             with _part("Method"):
@@ -112,14 +111,33 @@ class TrainingForm:
             optimizer=self._method.request(),
             validation=self._validation.request(),
             history=History(**self._history.values()),
-            parameters=self._grids[self._strategy.value].values(),
+            **({} if self._grids is None else self._grids.values()),
             **self._rest.values(),
         )
+
+    async def _choose_strategy(self) -> None:
+        """Show the parameters of the strategy that was chosen, or what is wrong with its file."""
+        word = self._strategy.value
+        reason, choice = "", None
+        try:
+            choice = await ask(composing.strategy_choice, word)
+        except UserError as error:
+            reason = str(error)
+        if word != self._strategy.value:
+            return
+        self._broken.set_text(reason)
+        self._parameters.set_visibility(choice is not None)
+        self._parameters.clear()
+        with self._parameters:
+            self._grids = None if choice is None else Grids(choice.parameters, self.changed)
+        await self.changed()
 
     async def changed(self) -> None:
         """Estimate again, once nothing has changed for a moment."""
         self._request_count += 1
         request = self._request_count
+        if self._grids is not None:
+            self._grids.take_space(self._rest.values()["space"])
         self._start.disable()
         self._estimate.wait()
         await asyncio.sleep(PAUSE)

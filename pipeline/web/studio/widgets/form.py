@@ -107,39 +107,84 @@ def _typed(value: Any, kind: dict[str, Any]) -> Any:
 
 
 class Grids:
-    """One line of values for every parameter, separated by commas; "off" for no value."""
+    """One line for every parameter of a strategy, with its unit and what it means.
+
+    On a grid a line holds values, separated by commas, "off" for no value. In a continuous space it
+    holds a range, such as "0.5 to 2"; a parameter without a range keeps its values there too.
+    """
 
     def __init__(self, parameters: Sequence[ParameterChoice], changed: Callable[..., Any]) -> None:
-        self._parameters, self._changed = parameters, changed
-        with ui.element("div").classes("fields"):
-            self._inputs = {
-                p.name: ui.input(
-                    f"{p.name} ({p.kind})",
-                    value=_written(p.grid),
-                    on_change=self._edited,
-                    validation={"numbers, separated by commas; off for none": _is_grid},
-                ).props("outlined")
-                for p in parameters
-            }
+        self._parameters = {p.name: p for p in parameters}
+        self._changed = changed
+        self._continuous = False
+        self._inputs: dict[str, ui.input] = {}
+        #: What is written of grids (False) and of ranges (True), also while it is not shown.
+        self._lines = {
+            False: {p.name: _written(p.grid) for p in parameters},
+            True: {p.name: _written_range(p) for p in parameters if p.low is not None},
+        }
+        self._fields = ui.element("div").classes("fields")
         self._summary = sentence("").props("role=status")
-        self._show_summary()
+        self._show()
 
-    def values(self) -> dict[str, list[float | None]]:
-        """Return the grids that were changed.
+    def take_space(self, space: str) -> None:
+        """Show what a space is searched by: the values of a grid, or ranges."""
+        if self._continuous != (space == "continuous"):
+            self._keep()
+            self._continuous = not self._continuous
+            self._show()
+
+    def values(self) -> dict[str, Any]:
+        """Return the grids and the ranges that were changed, as fields of a `TrainingRequest`.
 
         Raises
         ------
         ValueError
-            Where one is no list of numbers; its control says so.
+            Where a line cannot be read; its control says so.
         """
-        grids = {p.name: _read(self._inputs[p.name].value) for p in self._parameters}
-        return {p.name: grids[p.name] for p in self._parameters if grids[p.name] != p.grid}
+        grids, ranges = {}, {}
+        for name, control in self._inputs.items():
+            parameter = self._parameters[name]
+            if self._is_range(name):
+                ends = _read_range(control.value)
+                if ends != [parameter.low, parameter.high]:
+                    ranges[name] = ends
+            elif (grid := _read(control.value)) != parameter.grid:
+                grids[name] = grid
+        return {"parameters": grids, "ranges": ranges}
+
+    def _is_range(self, name: str) -> bool:
+        return self._continuous and name in self._lines[True]
+
+    def _keep(self) -> None:
+        for name, control in self._inputs.items():
+            self._lines[self._is_range(name)][name] = control.value
+
+    def _show(self) -> None:
+        self._fields.clear()
+        with self._fields:
+            self._inputs = {name: self._line(p) for name, p in self._parameters.items()}
+        self._show_summary()
+
+    def _line(self, parameter: ParameterChoice) -> ui.input:
+        span = self._is_range(parameter.name)
+        control = ui.input(
+            f"{parameter.name} ({parameter.unit})",
+            value=self._lines[span][parameter.name],
+            on_change=self._edited,
+            validation={_RANGE: _is_range} if span else {_GRID: _is_grid},
+        ).props("outlined")
+        control.props["hint"] = parameter.meaning
+        return control
 
     async def _edited(self) -> None:
         self._show_summary()
         await self._changed()
 
     def _show_summary(self) -> None:
+        if self._continuous:
+            self._summary.set_text("Ranges, from and to: random and bayesian draw values in them.")
+            return
         grids = [control.value for control in self._inputs.values()]
         if all(_is_grid(grid) for grid in grids):
             size = math.prod(len(_read(grid)) for grid in grids)
@@ -148,8 +193,16 @@ class Grids:
             self._summary.set_text("A grid is a list of numbers, separated by commas.")
 
 
+#: What a line asks for that cannot be read.
+_GRID, _RANGE = "numbers, separated by commas; off for none", "two numbers, as in 0.5 to 2"
+
+
 def _written(grid: Sequence[float | None]) -> str:
     return ", ".join(setting(value) for value in grid)
+
+
+def _written_range(parameter: ParameterChoice) -> str:
+    return f"{setting(parameter.low)} to {setting(parameter.high)}"
 
 
 def _read(written: str) -> list[float | None]:
@@ -160,9 +213,25 @@ def _read(written: str) -> list[float | None]:
     return values
 
 
+def _read_range(written: str) -> list[float]:
+    """Read ``LOW to HIGH``; ValueError where it is none."""
+    low, high = map(float, written.split(" to "))
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(written)
+    return [low, high]
+
+
 def _is_grid(written: str) -> bool:
+    return _is_readable(_read, written)
+
+
+def _is_range(written: str) -> bool:
+    return _is_readable(_read_range, written)
+
+
+def _is_readable(read: Callable[[str], Any], written: str) -> bool:
     try:
-        _read(written)
+        read(written)
     except ValueError:
         return False
     return True
