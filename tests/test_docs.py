@@ -53,7 +53,7 @@ COMMANDS = commands()
 REAL = sorted({command.text for command in COMMANDS if not command.fenced})
 FENCED = [command for command in COMMANDS if command.fenced]
 QUOTED = sorted({words for page in PAGES for words in inline(page)})
-PROGRAM = re.compile(r"(scripts/\w+|python -m pipeline\.\w+)(?: .*)?")
+PROGRAM = re.compile(r"(scripts/[\w-]+|python -m pipeline\.\w+)(?: .*)?")
 PROGRAMS = sorted(
     {m[1] for words in [*QUOTED, *(c.text for c in COMMANDS)] if (m := PROGRAM.fullmatch(words))}
 )

@@ -95,8 +95,9 @@ def in_sentences(file: str) -> Iterator[None]:
 def sentence(error: BaseException, file: str) -> str:
     """Say what a file raised and where: file, line, exception, and the line itself."""
     kind, text = type(error).__name__, " ".join(str(error).split())
-    if isinstance(error, SyntaxError) and error.filename == file:
-        return f"{file}, line {error.lineno}: this is no Python: {error.msg}."
+    if isinstance(error, SyntaxError) and error.filename in (file, None):
+        where = "" if error.lineno is None else f", line {error.lineno}"
+        return f"{file}{where}: this is no Python: {error.msg}."
     lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     where, line = (f", line {lines[-1].lineno}", lines[-1].line) if lines else ("", "")
     shown = f" in '{line}'" if line else ""

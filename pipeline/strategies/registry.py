@@ -76,7 +76,7 @@ class LoadedStrategy:
         if not callable(getattr(builder, "table", None)):
             raise OwnCodeError(
                 f"{self.label}: events(candles, loosest) must return an object with a method"
-                f" table(structural); given: {type(builder).__name__}."
+                f" table(structural); given: {type(builder).__name__}, which has none."
             )
         return _CheckedBuilder(self, builder, len(candles))
 
@@ -279,7 +279,8 @@ def _files() -> dict[str, list[Path]]:
     result: dict[str, list[Path]] = {}
     for folder in filter(None, os.environ.get(PATH_VARIABLE, "").split(os.pathsep)):
         for path in sorted(Path(folder).glob("*.py")):
-            if _WORD.fullmatch(path.stem) and not path.stem.startswith("test_"):
+            named = _WORD.fullmatch(path.stem) and not path.stem.startswith("test_")
+            if named and path.is_file():
                 result.setdefault(path.stem, []).append(path)
     return result
 
@@ -291,8 +292,8 @@ def _entry_points() -> Sequence[Any]:
 def _of_file(path: Path, word: str) -> Source:
     if not path.is_file():
         raise UserError(
-            f"strategy={word} is no file: give the path of a Python file, or one of"
-            f" {', '.join(choices())}."
+            f"strategy={word} is {'a folder' if path.is_dir() else 'no file'}: give the path of a"
+            f" Python file, or one of {', '.join(choices())}."
         )
     if not _WORD.fullmatch(path.stem):
         raise UserError(

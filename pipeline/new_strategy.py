@@ -1,0 +1,97 @@
+"""Begin a strategy of your own: scripts/new-strategy NAME [FOLDER] (docs/your-own-strategy.md).
+
+Writes NAME.py, a whole strategy to change, and test_NAME.py, which holds it against the contract of
+every strategy. FOLDER is this one unless another is named. No file is overwritten.
+
+Exit status: 0 written, 2 a mistake in what was asked for.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from pipeline.cli import command
+from pipeline.errors import UserError
+from pipeline.strategies.registry import BUILT_IN
+
+USAGE = "usage: scripts/new-strategy NAME [FOLDER]"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+
+TEST = '''\
+"""Hold {name}.py against the contract of every strategy."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.strategies.registry import load_strategy, locate
+from pipeline.studies.contract import CHECKS
+
+FILE = Path(__file__).with_name("{name}.py")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_it_keeps_the_contract(check):
+    assert list(check(load_strategy(*locate(str(FILE))))) == []
+'''
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the two files, say what to do next, and return the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if {"-h", "--help"} & set(words):
+        print(f"{USAGE}\n\n{__doc__}", end="")
+        return command.DONE
+    if not 1 <= len(words) <= 2 or words[0].startswith("-"):
+        shown = " ".join(words) or "nothing"
+        raise UserError(f"This takes a name and, if you like, a folder; given: {shown}. {USAGE}.")
+    name, folder = words[0], Path(words[1] if len(words) > 1 else ".")
+    _check_name(name)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: make it first (mkdir -p {folder}).")
+    path, test = folder / f"{name}.py", folder / f"test_{name}.py"
+    for file in (path, test):
+        if file.exists():
+            raise UserError(f"{file} exists, and nothing is overwritten: choose another name.")
+    template = Path(__file__).parent / "strategies" / "template.py"
+    text = template.read_text("utf-8")
+    _write(path, text.replace("MY_STRATEGY", name.upper()))
+    _write(test, TEST.format(name=name))
+    print(f"Wrote {path}: a breakout of a channel; change what it trades.")
+    print(f"Wrote {test}: run it with python -m pytest {test}")
+    print(f"Train it: scripts/train strategy={path} market=demo")
+    return command.DONE
+
+
+def _check_name(name: str) -> None:
+    """Raise `UserError` where a file of this name could not be a strategy beside all others."""
+    if not _NAME.fullmatch(name) or name.startswith("test_"):
+        raise UserError(
+            "A name is 1 to 60 lower-case letters, digits and underscores, a letter first and not"
+            f" test_, such as my_breakout; given: {name}."
+        )
+    if name in BUILT_IN:
+        raise UserError(f"{name} is a strategy of the program: choose another name.")
+    taken = keyword.iskeyword(name) or name in sys.stdlib_module_names
+    if taken or name in packages_distributions():
+        raise UserError(
+            f"{name} is a word or a module of Python, which a file beside its test would hide:"
+            " choose another name."
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+if __name__ == "__main__":
+    command.run_plain(main)
