@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import explain, monitor, verify
+from pipeline import explain, monitor, new_strategy, verify
 from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, catalogue, load
 from pipeline.config.commands import ServeConfig
 from pipeline.errors import UserError
@@ -138,6 +138,8 @@ def outcome(tmp_path_factory):
         folder = tmp_path_factory.mktemp("docs")
         (folder / "shared").symlink_to(SHARED)
         (folder / "here").mkdir()
+        if "my_breakout.py" in text:
+            new_strategy.main(["my_breakout", str(folder / "here")])
         return folder / "here"
 
     def outcome(text):
@@ -157,7 +159,9 @@ def test_the_pages_have_commands_of_both_kinds():
 
 
 @pytest.mark.parametrize("text", REAL)
-def test_what_runs_for_real_is_complete_and_asks_no_exchange(text):
+def test_what_runs_for_real_is_complete_and_asks_no_exchange(text, tmp_path, monkeypatch):
+    new_strategy.main(["my_breakout", str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
     assert not re.search(r"\.\.\.|\b(?:ARGS|DIR|FILE|NAME|VALUE|GOLDEN)\b|\\$", text)
     if split(text)[0] in SCHEMAS:
         assert {config.data.source for config in configurations(text)} <= {"file", "synthetic"}
@@ -235,6 +239,12 @@ def test_the_explained_example_is_what_the_command_prints(outcome):
     assert_excerpt(excerpt, finished.stdout)
 
 
+def test_the_file_of_ones_own_is_what_the_command_writes(tmp_path):
+    new_strategy.main(["my_breakout", str(tmp_path)])
+    written = (tmp_path / "my_breakout.py").read_text("utf-8").splitlines()
+    assert written in fences(ROOT / "docs/your-own-strategy.md")
+
+
 def test_every_script_is_in_the_readme():
     scripts = {f"scripts/{p.name}" for p in (ROOT / "scripts").iterdir() if os.access(p, os.X_OK)}
     assert scripts == {program for program in PROGRAMS if program.startswith("scripts/")}
@@ -294,7 +304,7 @@ def test_links_lead_somewhere(page):
                 assert heading in slugs, target
 
 
-PLACE = re.compile(r"(?<![\w./])(?:conf|docs|gpu_engine|pipeline|scripts|sql|tests)/[\w./]*\w")
+PLACE = re.compile(r"(?<![\w./])(?:conf|docs|gpu_engine|pipeline|scripts|sql|tests)/[\w./-]*\w")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

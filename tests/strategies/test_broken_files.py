@@ -37,7 +37,6 @@ def returned(code):
         source = path.read_text("utf-8").replace(
             "import numpy as np", f"import numpy as np\n{HEAD}"
         )
-        made = "class ChannelEvents:"
         after = f"""
 class Changed(ChannelEvents):
     def table(self, structural):
