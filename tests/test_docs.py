@@ -266,7 +266,8 @@ def known_keys():
         group = path.parent.relative_to(CONFIG_DIR).as_posix().replace("/", ".")
         group = {".": "", "exchange": "market.exchange."}.get(group, f"{group}.")
         keys |= {group[:-1], *_paths(yaml.safe_load(path.read_text("utf-8")), group)}
-    for word in catalogue.words("strategy"):
+    template = str(ROOT / "pipeline/strategies/template.py")  # the pages' own file
+    for word in [*catalogue.words("strategy"), template]:
         keys |= set(_paths({g: catalogue.read(g, word) for g in catalogue.DECLARED}))
     return keys - {""}
 
