@@ -1,7 +1,8 @@
 """Evaluate every combination of a grid or of a part: a stream of metrics, scores, or a summary.
 
-A backend that decodes indices itself (`GridBackend`: CUDA) is handed the whole part; for the others
-it is streamed unit by unit, filtering each unit's rows once for all windows and exit settings.
+A backend that decodes indices itself (`GridBackend`: CUDA) is handed the whole part, unless the
+rule has a scorer. For the others it is streamed unit by unit, filtering each unit's rows once for
+all windows and exit settings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -76,7 +77,7 @@ def score(
     """Score a part, float64 of shape (W, len(part)) in index order; NaN is inadmissible."""
     part = grid.whole if part is None else part
     result = np.full((len(windows), len(part)), np.nan)
-    if isinstance(market.backend, GridBackend):
+    if isinstance(market.backend, GridBackend) and rule.scorer is None:
         for row, window in zip(result, windows, strict=True):
             row[:] = market.backend.score_grid(market.loaded, grid, part, window, rule, advance)
         return result
@@ -98,7 +99,7 @@ def summarise(
 ) -> list[GridSummary]:
     """Summarise a part in each window, in memory that does not grow with the part."""
     part = grid.whole if part is None else part
-    if isinstance(market.backend, GridBackend):
+    if isinstance(market.backend, GridBackend) and rule.scorer is None:
         own = market.backend
         return [
             own.summarise_grid(market.loaded, grid, part, window, rule, k, advance)

@@ -3,6 +3,7 @@
 `score` in kernels/reduce.cu does the same on a device; a test holds the two together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,20 +28,25 @@ LOG10_OF_2, LOG10_SHIFT = 78913, 18
 class ScoreRule:
     """What is maximised (or, for a drawdown, minimised), and the fewest trades that count.
 
-    ``objective`` is any field of `METRICS` but ``sample_size`` and ``n_days``.
+    ``objective`` is any field of `METRICS` but ``sample_size`` and ``n_days``; where there is a
+    ``scorer``, it is its name. A scorer takes `METRICS` of any shape and returns a float64 score
+    for each, by its own metrics alone; more is better.
     """
 
     objective: str = "net_profit"
     min_trades: int = 10
+    scorer: Callable[[NDArray[Any]], Float] | None = None
 
     @property
     def minimise(self) -> bool:
         """Whether less is better; scores are then negated."""
-        return self.objective in MINIMISED
+        return self.scorer is None and self.objective in MINIMISED
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The metrics that a score needs, in the order of `METRICS`."""
+        if self.scorer is not None:
+            return METRICS.names or ()
         needed = {self.objective, "sample_size"}
         if self.objective in MAY_BE_UNDEFINED:
             needed.add("net_profit")
@@ -58,8 +64,12 @@ def scores_of(metrics: NDArray[Any], rule: ScoreRule) -> Float:
     -------
     float64 array of the same shape, rounded so that backends rank alike.
     """
-    score: Float = metrics[rule.objective].astype(np.float64)
-    if rule.objective in MAY_BE_UNDEFINED:  # validation rules §2.2
+    score: Float
+    if rule.scorer is not None:
+        score = rule.scorer(metrics)
+    else:
+        score = metrics[rule.objective].astype(np.float64)
+    if rule.scorer is None and rule.objective in MAY_BE_UNDEFINED:  # validation rules §2.2
         undefined = np.where(metrics["net_profit"] > 0.0, np.inf, 0.0)
         score = np.where(np.isnan(score), undefined, score)
     if rule.minimise:

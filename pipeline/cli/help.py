@@ -38,7 +38,11 @@ def explain_keys(schema: type[Section], command: str) -> str:
         Its file in `conf`, without ``.yaml``.
     """
     values, chosen = read("", command), defaults(command)
-    fields = {field.alias or name: field for name, field in schema.model_fields.items()}
+    fields = {
+        field.alias or name: field
+        for name, field in schema.model_fields.items()
+        if field.description is not None  # no key: the program fills it
+    }
     lines: list[_Line] = []
     for key in sorted(fields, key=lambda key: bool(sections(fields[key].annotation))):
         if key in chosen:
@@ -61,7 +65,7 @@ def _choice(group: str, field: FieldInfo, default: str | None) -> Iterator[_Line
         yield _Line(f"  {group}={word}", text.partition(".")[0])
     first = sorted(files, key=lambda word: (word != default, word not in meaning))
     for name, part in {n: f for member in members for n, f in member.model_fields.items()}.items():
-        if name in TAGS:
+        if name in TAGS or part.description is None:
             continue
         having = [w for w, m in zip(meaning, members, strict=False) if name in m.model_fields]
         only = f" ({listing(having)})" if len(having) < len(meaning) else ""

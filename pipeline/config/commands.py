@@ -1,9 +1,18 @@
 """Define the configuration of each command: its keys, and the checks that need several of them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData
 from pipeline.config.run import (
@@ -14,9 +23,10 @@ from pipeline.config.run import (
     StorageConfig,
 )
 from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig, StrategyConfig
-from pipeline.config.section import Count, List, Section, Seed
+from pipeline.config.section import Count, List, Section, Seed, listing
 from pipeline.config.validation import ValidationConfig
 from pipeline.errors import suggestion
+from pipeline.strategies.own_code import read_text
 
 #: One folder, or a list of them.
 Folders = Annotated[
@@ -102,14 +112,54 @@ class TrainConfig(SimulationConfig):
     space: Literal["grid", "continuous"] = Field(
         description="grid: the grid's values; continuous: any value of the ranges"
     )
-    objective: Objective = Field(description="what the search makes best")
+    objective: Objective | str = Field(
+        description="what the search makes best; or the path of a Python file (docs/optimizers.md)"
+    )
+    objective_text: str | None = Field(None, repr=False)
+    objective_file: str | None = Field(None, exclude=True)
     selection: Literal["auto", "plateau", "peak"] = Field(
         description="plateau: best neighbourhood; peak: best score; auto: plateau on a grid"
     )
     min_trades: int = Field(ge=0, description="with fewer in a window a combination cannot win")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_objective(cls, values: Any) -> Any:
+        """Put the text of a file in the place of its path: a worker and a reader need no file."""
+        word = values.get("objective")
+        if not isinstance(word, str) or not word.endswith(".py"):
+            return values
+        path = Path(word)
+        return values | {
+            "objective": path.stem,
+            "objective_text": read_text(path),
+            "objective_file": word,
+        }
+
+    @field_validator("objective_text")
+    @classmethod
+    def _has_a_name(cls, text: str | None, info: ValidationInfo) -> str | None:
+        name, named = info.data.get("objective"), get_args(Objective)
+        if text is not None and name in named:
+            raise ValueError(f"belongs to a file, and {name} is a metric: call the file otherwise")
+        return text
+
+    @model_serializer(mode="wrap")
+    def _without_absent_text(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the text that a named objective has not: its hashes stay as they were."""
+        values: dict[str, Any] = serialize(self)
+        if self.objective_text is None:
+            values.pop("objective_text", None)
+        return values
+
     def _complaints(self) -> Iterator[str]:
         yield from super()._complaints()
+        named = get_args(Objective)
+        if self.objective_text is None and self.objective not in named:
+            yield (
+                f"objective must be {listing(named)}, or the path of a Python file; given:"
+                f' "{self.objective}".{suggestion(self.objective, named)}'
+            )
         yield from self._search_complaints()
         if self.data.days is not None:
             complaint = self.validation.complaint(self.data.days)

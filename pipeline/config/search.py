@@ -116,8 +116,8 @@ class StrategyConfig(Section):
     """
 
     name: str = Field(description="a word, or the path of a Python file")
-    text: str | None = Field(None, repr=False, description="the file of an own strategy")
-    file: str | None = Field(None, exclude=True, description="its path")
+    text: str | None = Field(None, repr=False)
+    file: str | None = Field(None, exclude=True)
     parameters: dict[str, ParameterConfig] = Field(description="what is searched")
 
     @model_validator(mode="before")

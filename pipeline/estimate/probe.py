@@ -16,6 +16,7 @@ from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search import Evaluator, Space, make_space
 from pipeline.search.backends import chosen_backend
 from pipeline.search.loop import SearchSettings, search
+from pipeline.search.objective import own_objective
 from pipeline.training.provenance import peak_memory
 from pipeline.validation.stages import MOST_TRADES_NEEDED, Gate, judge, least_trades_needed
 from pipeline.validation.windows import whole_days
@@ -75,7 +76,14 @@ def measure_speed(config: TrainConfig) -> Speed:
     evaluator = Evaluator(candles, space, costs, limits, backend)
     rank = config.selection != "peak" and grid.size <= PLATEAU_LIMIT
     settings = SearchSettings(
-        "grid", 0, 0, config.objective, "plateau" if rank else "peak", config.min_trades, 0
+        method="grid",
+        budget=0,
+        batch=0,
+        objective=config.objective,
+        selection="plateau" if rank else "peak",
+        min_trades=config.min_trades,
+        seed=0,
+        scorer=own_objective(config),
     )
     whole = (whole_days(candles).whole,)
 

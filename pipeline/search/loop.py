@@ -8,11 +8,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from gpu_engine import MINIMISED, Advance, Float, GridSummary, ScoreRule, Window, scores_of
+from gpu_engine import Advance, Float, GridSummary, ScoreRule, Window, scores_of
 from pipeline.config import PLATEAU_LIMIT
 from pipeline.search import ranking
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.grid import Summaries, score_grid
+from pipeline.search.objective import OwnObjective
 from pipeline.search.random import RandomSearch
 from pipeline.search.space import Space
 
@@ -41,8 +42,8 @@ class SearchSettings:
     """How to search: the method with its budget, the objective, and how the winner is chosen.
 
     ``budget`` counts evaluations of one search (ignored by the grid); ``batch`` is how many TPE
-    proposes before it hears a score. ``objective`` and ``min_trades`` make
-    the `ScoreRule`.
+    proposes before it hears a score. ``objective``, ``min_trades`` and ``scorer``, which a file of
+    the user's own brings, make the `ScoreRule`.
     """
 
     method: Literal["grid", "random", "bayesian"]
@@ -52,6 +53,7 @@ class SearchSettings:
     selection: Literal["auto", "plateau", "peak"]
     min_trades: int
     seed: int
+    scorer: OwnObjective | None = None
 
     def resolved(self, space: Space) -> SearchSettings:
         """Settle what depends on the space: a budget that covers it is the grid; auto selection."""
@@ -67,7 +69,7 @@ class SearchSettings:
     @property
     def rule(self) -> ScoreRule:
         """What makes a score of metrics."""
-        return ScoreRule(self.objective, self.min_trades)
+        return ScoreRule(self.objective, self.min_trades, self.scorer)
 
     def evaluations(self, space: Space) -> int:
         """Count the evaluations of one search."""
@@ -155,7 +157,7 @@ def _winner_in(
     winner = int(summary.index[0]) if len(summary.index) else None
     result = _winner_at(evaluator, window, settings, winner, summary.admissible)
     stable = None
-    if winner is not None and settings.objective not in MINIMISED:
+    if winner is not None and not settings.rule.minimise:
         neighbours = ranking.axis_neighbours(winner, evaluator.space.shape)
         points = evaluator.space.points(neighbours)
         metrics = evaluator.points(points, (window,))[0]
@@ -179,7 +181,7 @@ def _winner_at(
     metrics = evaluator.points(point[None], (window,))[0]
     score = float(scores_of(metrics, settings.rule)[0])
     stable = None
-    if scores is not None and settings.objective not in MINIMISED:
+    if scores is not None and not settings.rule.minimise:
         stable = ranking.stability(scores, space.shape, winner)
     return SearchResult(window, space.size, admissible, point, score, stable)
 

@@ -15,6 +15,7 @@ from pipeline.executors import Executor, make_executor
 from pipeline.search import Evaluator, Space, make_space
 from pipeline.search.backends import chosen_backend, workers
 from pipeline.search.loop import SearchSettings
+from pipeline.search.objective import own_objective
 from pipeline.search.split import FEW, SharedEvaluator, SplitEvaluator
 from pipeline.strategies.registry import LoadedStrategy
 
@@ -78,6 +79,7 @@ def _settings(config: TrainConfig, space: Space, note: Note) -> SearchSettings:
         selection=config.selection,
         min_trades=config.min_trades,
         seed=config.seed,
+        scorer=own_objective(config),
     )
     settings = configured.resolved(space)
     if settings.method != configured.method:
