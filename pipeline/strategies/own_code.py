@@ -107,5 +107,5 @@ def sentence(error: BaseException, file: str) -> str:
             " alone: it can import installed packages, and no file beside it."
         )
     if isinstance(error, ValueError) and "read-only" in text:
-        return f"{file}{where}: what was handed in cannot be written to{shown}. Work on a copy: .copy()."
+        return f"{file}{where}: what it is handed cannot be written to{shown}: write to a .copy()."
     return f"{file}{where}: {kind}: {text or 'no message'}{shown}."

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from gpu_engine import Advance, Backend
+from pipeline.causality import refuse_look_ahead
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, MarketConfig
 from pipeline.market_data import sources
+from pipeline.search import single_point
 from pipeline.strategies.registry import LoadedStrategy
-from pipeline.training.planting import combination, plant_edge
+from pipeline.training.planting import OutOfReachError, combination, plant_edge
 
 
 def load_candles(
@@ -33,5 +35,10 @@ def load_candles(
         return loaded
     costs = None if plant.costs is None else plant.costs.record()
     planted = combination(strategy, plant.parameters)
-    candles = plant_edge(loaded.candles, strategy, planted, plant.sharpe, backend, costs)
+    try:
+        candles = plant_edge(loaded.candles, strategy, planted, plant.sharpe, backend, costs)
+    except OutOfReachError:
+        # Signals that know the future have an edge already, and that is the thing to say.
+        refuse_look_ahead(single_point(strategy, planted), loaded.candles)
+        raise
     return replace(loaded, candles=candles)

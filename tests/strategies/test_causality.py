@@ -65,7 +65,9 @@ def test_the_refusal_names_column_bar_values_and_setting(tmp_path):
 
 
 def test_candles_cannot_be_written_to(tmp_path):
-    with pytest.raises(UserError, match=r"mine.py, line \d+: candles cannot be written to"):
+    with pytest.raises(
+        UserError, match=r"mine.py, line \d+: what it is handed cannot be written to"
+    ):
         training(tmp_path, text("close[0] = 1.0"))
 
 

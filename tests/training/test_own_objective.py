@@ -90,7 +90,7 @@ def test_trades_too_few_and_nan_are_inadmissible():
         ("return 1.0", "must return a float64 array of shape .* given: float"),
         ("return metrics['net_profit'][:-1]", "given: ndarray of shape"),
         ("return metrics['sample_size']", r"given: int64: write \.astype\(np\.float64\)"),
-        ("metrics['net_profit'] = 0", "line 3: what was handed in cannot be written to"),
+        ("metrics['net_profit'] = 0", "line 3: what it is handed cannot be written to"),
         ("return np.random.rand(len(metrics))", "must score each combination by its own"),
         ("return metrics['net_profit'] - metrics['net_profit'].max()", "by its own metrics"),
         ("import os, sys; sys.exit(3)", "mine.py, line 3: SystemExit: 3"),
