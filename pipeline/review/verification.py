@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gpu_engine import Candles, Float, Window, marked_metrics
-from pipeline.config import SimulationConfig, StoredConfig
+from pipeline.config import SimulationConfig, StoredConfig, StrategyConfig
+from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
@@ -38,6 +39,7 @@ from pipeline.review.stored import (
     utc_date,
 )
 from pipeline.search import Evaluator
+from pipeline.strategies.registry import choices, locate
 from pipeline.training.provenance import engine_hash
 from pipeline.training.rules import changes_since
 from pipeline.training.run import Reporter
@@ -138,8 +140,8 @@ def _not_understood(error: Exception) -> Comparison:
 def _receipt(
     configuration: Configuration, config: SimulationConfig, comparisons: Iterable[Comparison]
 ) -> Receipt:
-    notes = _notes(configuration, engine_hash(config.strategy))
-    return Receipt(configuration.id, configuration.synthetic, tuple(comparisons), notes)
+    notes = _notes(configuration, engine_hash(config.strategy)), _file_notes(config.strategy)
+    return Receipt(configuration.id, configuration.synthetic, tuple(comparisons), sum(notes, ()))
 
 
 def _notes(configuration: Configuration, engine: str) -> tuple[str, ...]:
@@ -157,6 +159,26 @@ def _notes(configuration: Configuration, engine: str) -> tuple[str, ...]:
             " agree are the proof that the change did not matter here.",
         )
     return ()
+
+
+def _file_notes(strategy: StrategyConfig) -> tuple[str, ...]:
+    """Say where the name of an own strategy no longer stands for the text that was trained.
+
+    The stored text is what is verified, whatever became of its file.
+    """
+    if strategy.text is None or strategy.name not in choices():
+        return ()
+    try:
+        text = locate(strategy.name).text
+    except UserError as error:
+        return (f"The stored strategy was verified. It was compared with no file: {error}",)
+    if text == strategy.text:
+        return ()
+    now = "a built-in strategy" if text is None else "a file with another text"
+    return (
+        f"strategy={strategy.name} is now {now}: the stored text was verified. A new training of"
+        " that name trains another strategy than this one.",
+    )
 
 
 def _figures(
