@@ -76,7 +76,9 @@ def test_the_document_follows_and_the_evidence_stays(grown):
 def test_new_figures_are_of_the_stored_parameters_on_the_new_days(grown):
     _, (outcome,) = monitored(grown.folder)
     (job,), (row,) = grown.jobs, grown.configurations
-    values = {name: job.config[name] for name in SimulationConfig.model_fields}
+    values = {
+        name: job.config[name] for name in SimulationConfig.model_fields if name in job.config
+    }
     config = validate(values, SimulationConfig)
     candles, _ = make_regular(read_file(grown.folder / "candles.parquet"), "15m", "again")
     space = single_point(load_strategy("liquidity_sweep"), row.parameters)

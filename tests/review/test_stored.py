@@ -111,7 +111,9 @@ def test_a_configuration_from_before_windows_grew_is_still_read(demo):
     earlier = job.config | {"validation": {"method": "walk_forward", **days}}
     jobs = SimpleNamespace(read=lambda _: replace(job, config=earlier))
     config = simulation_config(SimpleNamespace(jobs=jobs), row)
-    expected = {name: job.config[name] for name in SimulationConfig.model_fields}
+    expected = {
+        name: job.config[name] for name in SimulationConfig.model_fields if name in job.config
+    }
     assert config == validate(expected, SimulationConfig)
 
 
@@ -138,7 +140,9 @@ def winner_of(finished, surface):
 def closed_in_sample(finished, artifacts):
     """Metrics of the stored configuration by closed trades, as its search saw it."""
     (job,), (row,) = finished.jobs, finished.configurations
-    stored = {name: job.config[name] for name in SimulationConfig.model_fields}
+    stored = {
+        name: job.config[name] for name in SimulationConfig.model_fields if name in job.config
+    }
     config = validate(stored, SimulationConfig)
     candles = load_again(config, config.data, row, lambda text: None, named=False).candles
     evaluator = evaluator_of(config, candles, row.parameters)

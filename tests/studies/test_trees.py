@@ -130,7 +130,7 @@ def candles():
 @pytest.fixture(scope="module")
 def beside_itself(candles):
     tasks = tasks_of(("grid", "memory"), None, 1)
-    return measure_trees(candles, HERE, (), tasks, Console())
+    return measure_trees(candles, HERE, (), (), tasks, Console())
 
 
 def test_a_tree_beside_itself_has_no_changes(beside_itself):
@@ -159,7 +159,7 @@ def test_what_differs_is_printed_before_the_times(beside_itself, capsys):
 
 def test_a_history_too_short_to_train_on_is_passed_over(candles, capsys):
     tasks = tasks_of(("train_grid",), None, 1)
-    measured = measure_trees(candles, None, ("market=no_such_market",), tasks, Console())
+    measured = measure_trees(candles, None, ("market=no_such_market",), (), tasks, Console())
     assert measured["rows"] == []
     assert "no_such_market" in capsys.readouterr().err
 
