@@ -1,8 +1,9 @@
 """Show a calibration as tables: one for the reader in a hurry, the rest for those who doubt it."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.studies.calibrate.markets import Cell
+from pipeline.studies.calibrate.markets import Cell, Kind
 from pipeline.studies.calibrate.measure import Outcome
 from pipeline.studies.calibrate.summary import (
     CANDIDATES,
@@ -110,19 +111,30 @@ def _verdicts(calibration: Calibration) -> Table:
 
 
 def _by_kind(calibration: Calibration) -> Table:
-    """Count false positives kind by kind: a row for each cell, a column for each kind."""
+    """Count false positives kind by kind: a row for each cell, a column for each kind.
+
+    Of several strategies each has a row of all its cells together in front.
+    """
     kinds = list(dict.fromkeys(group.kind for group in calibration.nulls))
-    by_both = {(group.kind, group.cell): group for group in calibration.nulls}
     rows = []
-    for cell in dict.fromkeys(group.cell for group in calibration.nulls):
-        rates = [
-            by_both[kind, cell].reached("VALIDATION") if (kind, cell) in by_both else None
-            for kind in kinds
-        ]
-        counts = ("-" if rate is None else f"{rate.count} of {rate.total}" for rate in rates)
-        rows.append((*_strategy(calibration, cell), str(cell), *counts))
+    for strategy in calibration.strategies:
+        own = calibration.of(strategy).nulls
+        cells = list(dict.fromkeys(group.cell for group in own))
+        if len(calibration.strategies) > 1 and len(cells) > 1:
+            rows.append((strategy, "all together", *_counts(own, kinds)))
+        for cell in cells:
+            counts = _counts([group for group in own if group.cell == cell], kinds)
+            rows.append((*_strategy(calibration, cell), str(cell), *counts))
     columns = (*_strategy_column(calibration), "candles", *map(str, kinds))
     return Table("False positives by kind of candles", columns, rows)
+
+
+def _counts(groups: Sequence[Group], kinds: Sequence[Kind | None]) -> Iterator[str]:
+    """Count the false positives of each kind among some groups."""
+    for kind in kinds:
+        rates = [group.reached("VALIDATION") for group in groups if group.kind == kind]
+        total = sum(rate.total for rate in rates)
+        yield f"{sum(rate.count for rate in rates)} of {total}" if total else "-"
 
 
 def _power(calibration: Calibration) -> Table:

@@ -113,6 +113,38 @@ def test_tables(calibration):
     assert all(len(row) == len(t.columns) for t in tables(calibration) for row in t.rows)
 
 
+def test_strategies_stand_side_by_side(outcome, known):
+    """Each with its own false positives, its own power and its own verdict on a real file."""
+    mine, other = (Cell("5m", "exchange", name) for name in ("mine", "other"))
+    free = Cell("5m", "none", "mine")
+    outcomes = [outcome(seed=seed, cell=mine) for seed in range(38)]
+    outcomes += [outcome(seed=0, cell=free, stage="MATURE"), outcome("garch_t", cell=free)]
+    outcomes += [outcome(seed=seed, cell=other) for seed in range(20)]
+    outcomes += [outcome("planted", 0, STRONG, "VALIDATION", mine)]
+    outcomes += [outcome("planted", 0, STRONG, "PAPER", other)]
+    for cell, stage in ((mine, "DISCOVERY"), (free, "MATURE"), (other, "PAPER")):
+        outcomes.append(outcome("real", 0, None, stage, cell, source="btc.parquet"))
+    calibration = summarise(known(*outcomes))
+    beside, real, verdict, by_kind, *rest = tables(calibration)
+    assert beside.rows == [
+        ("mine", "40", "2.5 [0.1, 13.2]", "2.5 [0.1, 13.2]", "100.0 [2.5, 100.0]"),
+        ("other", "20", "0.0 [0.0, 16.8]", "0.0 [0.0, 16.8]", "0.0 [0.0, 97.5]"),
+    ]
+    assert real.columns == ("candles", "mine", "other")
+    assert real.rows == [("btc.parquet", "DISCOVERY, 0.80, 40", "PAPER, 0.00, 50")]
+    assert verdict.rows[0][0] == "mine, no edge: 5m, with costs"
+    assert by_kind.rows == [
+        ("mine", "all together", "1 of 39", "0 of 1"),
+        ("mine", "5m, with costs", "0 of 38", "-"),
+        ("mine", "5m, no costs", "1 of 1", "0 of 1"),
+        ("other", "5m, with costs", "0 of 20", "-"),
+    ]
+    assert all(len(row) == len(t.columns) for t in tables(calibration) for row in t.rows)
+    assert len(rest) == 4
+    worst = [calibration.worst("MATURE", name) for name in ("mine", "other")]
+    assert worst == [Rate(1, 2), Rate(0, 20)]
+
+
 def test_half_a_calibration_has_half_the_tables(outcome, known):
     titles = [table.title for table in tables(summarise(known(outcome())))]
     assert titles == [
