@@ -11,12 +11,13 @@ document holds null and `as_read` fills it in: a number written today would be w
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
 from gpu_engine import Float
-from pipeline.config.run import CostsConfig, RiskConfig
+from pipeline.config import CostsConfig, RiskConfig, StrategyConfig
 from pipeline.results import document_models as v3
 from pipeline.results import performance
 from pipeline.results.jsonable import jsonable
@@ -40,6 +41,8 @@ _OF_THE_ROW_ALONE = {
     "earlier_searches",
     "is_overfit",
 }
+#: By a parameter's sense.
+_COMPARISONS = {1: ">=", -1: "<=", 0: None}
 _MONTH = timedelta(days=365.2425 / 12)
 
 
@@ -50,6 +53,7 @@ def new_configuration_id(pattern: str, at: datetime) -> str:
 
 def build_document(
     configuration: Configuration,
+    strategy: StrategyConfig,
     costs: CostsConfig,
     risk: RiskConfig,
     daily: Float,
@@ -64,6 +68,8 @@ def build_document(
         Its row; ``document`` and ``circuit_breakers`` are not read. A statistic that it lacks is
         null. Of ``provenance`` the document takes what `document_models.Metadata` names; candle
         times may be int64 milliseconds.
+    strategy : StrategyConfig
+        What it trades. The configuration has a value of each of its parameters.
     costs, risk : CostsConfig, RiskConfig
         Those it was trained with. Breakers that a backtest cannot honour are carried along.
     daily : float64 array of shape (D,)
@@ -80,6 +86,8 @@ def build_document(
 
     Raises
     ------
+    KeyError
+        When a parameter of the strategy has no value: a mistake of the caller's.
     pydantic.ValidationError
         When a value is missing, unknown or of the wrong kind: a mistake of the caller's.
     """
@@ -113,6 +121,7 @@ def build_document(
         "pattern_health": _unknown(v3.PatternHealth) | {"death_signals": {}},
         "circuit_breakers": _named(v3.CircuitBreakers, risk.model_dump()),
         "meta_learning_outputs": _unknown(v3.MetaLearningOutputs),
+        "strategy": _unknown(v3.TradedStrategy) | _traded(strategy, configuration.parameters),
     }
     return v3.ConfigurationV3.model_validate(jsonable(sections)).model_dump(mode="json")
 
@@ -245,6 +254,27 @@ def _unknown(section: type[v3.Section]) -> dict[str, Any]:
 def _named(section: type[v3.Section], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of ``values`` that are fields of a section."""
     return {name: values[name] for name in section.model_fields if name in values}
+
+
+def _traded(strategy: StrategyConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+    text = strategy.text
+    return {
+        "word": strategy.name,
+        "source": "built-in" if text is None else "own file",
+        "text_sha256": None if text is None else sha256(text.encode()).hexdigest(),
+        "parameters": [
+            {
+                "name": parameter.name,
+                "kind": parameter.kind,
+                "value": values[parameter.name],
+                "unit": parameter.unit,
+                "meaning": parameter.meaning,
+                "comparison": _COMPARISONS[parameter.sense],
+                "exit": parameter.exit if parameter.kind == "exit" else None,
+            }
+            for parameter in strategy.load().parameters
+        ],
+    }
 
 
 def _performance(metrics: Mapping[str, Any], trades: Trades, costs: CostsConfig) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Define the V3 configuration document as Pydantic models, one a section (configuration rules §1).
 
-Every field is required, so a section cannot be written half; what candles alone cannot know is
+Every field is required, so a section cannot be written half, and every section but the last, which
+documents of earlier builds lack. What candles alone cannot know is
 null because a builder said so, not because somebody forgot it. Unknown fields are refused, numbers
 are finite. `configuration_v3.schema.json` is generated from these models (``scripts/schema``), for
 readers that are not Python. `pipeline.results.document` fills them.
@@ -8,7 +9,7 @@ readers that are not Python. `pipeline.results.document` fills them.
 What each field means stands in configuration rules §2.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -284,6 +285,37 @@ class MetaLearningOutputs(Section):
     recommended_alternatives: Words
 
 
+class StrategyParameter(Section):
+    """One parameter, its value, and what a bot does with it."""
+
+    name: str
+    kind: Literal["structural", "threshold", "exit"]
+    value: Scalar
+    """Null where a threshold is off."""
+    unit: str
+    meaning: str
+    comparison: Literal[">=", "<="] | None
+    """Of a threshold: how a signal's figure compares with the value. Else null."""
+    exit: str | None
+    """Of an exit: its role among the exits. Else null."""
+
+
+class TradedStrategy(Section):
+    """What a bot trades; the last four fields are what candles cannot give."""
+
+    word: str
+    """What chooses it: strategy=WORD."""
+    source: Literal["built-in", "own file"]
+    text_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    """SHA-256 of the own file's text in UTF-8; null of a built-in one."""
+    parameters: list[StrategyParameter]
+    """In the order in which the strategy declares them."""
+    smart_money_divergence: Number
+    wyckoff_phase_alignment: Number
+    news_sentiment_score: Number
+    continuation_probability: Fraction
+
+
 class ConfigurationV3(Section):
     """A trained configuration as live trading reads it."""
 
@@ -307,3 +339,5 @@ class ConfigurationV3(Section):
     pattern_health: PatternHealth
     circuit_breakers: CircuitBreakers
     meta_learning_outputs: MetaLearningOutputs
+    strategy: TradedStrategy | None = None
+    """Missing in the document of an earlier build."""

@@ -109,7 +109,11 @@ def rebuilt_document(
     candles: Candles,
     events: Sequence[ConfigurationEvent],
 ) -> dict[str, Any]:
-    """Build the document once more, with the changes of ``events``."""
+    """Build the document once more, with the changes of ``events``.
+
+    The section on the strategy is left out where an earlier build did not write it. A built-in
+    strategy may say the meaning of a parameter in other words by now: the stored words stand.
+    """
     market = config.market
     discovered = replace(
         configuration,
@@ -122,12 +126,20 @@ def rebuilt_document(
     )
     document = build_document(
         discovered,
+        config.strategy,
         config.costs,
         config.risk,
         record.out_of_sample.returns,
         record.trades,
         average_spread_bps(candles),
     )
+    stored = configuration.document.get("strategy")
+    if stored is None:
+        del document["strategy"]
+    elif config.strategy.text is None:
+        own = {parameter["name"]: parameter for parameter in stored["parameters"]}
+        for parameter in document["strategy"]["parameters"]:
+            parameter["meaning"] = own.get(parameter["name"], parameter)["meaning"]
     for number, event in enumerate(events, start=1):
         _, gates = judge_again(configuration, events[:number])
         size = position_size(event.to_stage, gates_from(gates), configuration.synthetic)

@@ -148,6 +148,7 @@ def configuration_of(
     )
     document = build_document(
         configuration,
+        config.strategy,
         config.costs,
         config.risk,
         trained.validation.daily,

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pydantic
 import pytest
 
+from gpu_engine import ExitSettings
+from pipeline.config import StrategyConfig
 from pipeline.results.document import (
     SCHEMA_FILE,
     after_live_orders,
@@ -24,7 +28,9 @@ from pipeline.results.document import (
     new_configuration_id,
     validate_document,
 )
+from pipeline.strategies.registry import BUILT_IN, declared
 from pipeline.validation.stages import STAGES
+from support.own_strategy import own_file
 from support.v3_document import DISCOVERED, METRIC_VALUES, NO_TRADES, inputs
 
 #: The table of configuration rules §1, written out a second time: no field may get lost.
@@ -57,7 +63,12 @@ FIELDS = {
     " latency_threshold_ms consecutive_losses_limit max_adverse_selection regime_break_threshold",
     "meta_learning_outputs": "pattern_failure_predictors optimal_market_conditions"
     " edge_expiration_estimate recommended_alternatives",
+    "strategy": "word source text_sha256 parameters smart_money_divergence wyckoff_phase_alignment"
+    " news_sentiment_score continuation_probability",
 }
+
+
+NOT_OF_CANDLES = FIELDS["strategy"].split()[-4:]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +99,58 @@ def test_what_candles_can_tell_is_computed(document: dict[str, Any]) -> None:
     assert validation["p_value"] == 0.03
     assert document["risk_allocation"]["kelly_fraction"] == pytest.approx(0.4)
     assert document["in_sample"]["net_profit"] == 0.5
+
+
+def test_a_bot_is_told_what_it_trades(document: dict[str, Any]) -> None:
+    traded = document["strategy"]
+    assert list(document)[-1] == "strategy"
+    assert [traded[name] for name in ("word", "source", "text_sha256")] == [
+        "liquidity_sweep",
+        "built-in",
+        None,
+    ]
+    parameters = {parameter["name"]: parameter for parameter in traded["parameters"]}
+    assert {name: p["value"] for name, p in parameters.items()} == document["parameters"]
+    for parameter in inputs()["strategy"].load().parameters:
+        told = parameters[parameter.name]
+        assert told["kind"] == parameter.kind
+        assert (told["unit"], told["meaning"]) == (parameter.unit, parameter.meaning)
+    assert parameters["pierce_depth"]["comparison"] == ">="
+    assert parameters["max_spread_tolerance"]["comparison"] == "<="
+    assert parameters["max_spread_tolerance"]["value"] is None
+    assert parameters["key_level_lookback"]["comparison"] is None
+    exits = {name: p["exit"] for name, p in parameters.items() if p["kind"] == "exit"}
+    assert set(exits.values()) <= {field.name for field in fields(ExitSettings)}
+    assert all(p["exit"] is None for name, p in parameters.items() if name not in exits)
+
+
+@pytest.mark.parametrize("word", BUILT_IN)
+def test_every_built_in_strategy_can_be_told(
+    schema: jsonschema.Draft202012Validator, word: str
+) -> None:
+    strategy = StrategyConfig(**declared(word))
+    example = strategy.load().example
+    told = build_document(**inputs(parameters=example) | {"strategy": strategy})
+    schema.validate(told)
+    assert [p["value"] for p in told["strategy"]["parameters"]] == list(example.values())
+    assert {told["strategy"][name] for name in NOT_OF_CANDLES} == {None}
+
+
+def test_an_own_file_is_known_by_its_text(tmp_path: Path) -> None:
+    path = own_file(tmp_path)
+    strategy = StrategyConfig(**declared(str(path)))
+    parameters = strategy.load().example
+    traded = build_document(**inputs(parameters=parameters) | {"strategy": strategy})["strategy"]
+    assert (traded["word"], traded["source"]) == ("mine", "own file")
+    assert traded["text_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_document_of_an_earlier_build_names_no_strategy(
+    document: dict[str, Any], schema: jsonschema.Draft202012Validator
+) -> None:
+    earlier = {name: value for name, value in document.items() if name != "strategy"}
+    schema.validate(earlier)
+    assert set(after_monitoring(earlier, "PAPER", {}, None)) == set(earlier)
 
 
 def test_a_restaged_document_changes_in_stage_sizes_and_health_alone(
@@ -134,6 +197,7 @@ def test_the_document_of_an_earlier_build_is_restaged_too(document: dict[str, An
 
 
 def test_what_candles_cannot_know_is_null(document: dict[str, Any]) -> None:
+    assert {document["strategy"][name] for name in NOT_OF_CANDLES} == {None}
     for section in ("execution_metrics", "alternative_data_signals", "adversarial_analysis"):
         assert set(document[section].values()) == {None}
     regimes = document["ensemble_regime_classification"]["final_regime_probability"]

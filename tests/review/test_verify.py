@@ -6,7 +6,6 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import create_engine, text
 
 from gpu_engine import REASONS
 from pipeline import monitor, verify
@@ -15,7 +14,7 @@ from pipeline.sweeps.judging import judge_together
 from pipeline.training.rules import CHANGES, VERSION, changes_since
 from support.parameters import STOP
 from support.runs import QUICK, ask, run
-from support.stored import TRAINED_BARS, command, fading_candles, write
+from support.stored import TRAINED_BARS, command, fading_candles, sql, write
 
 
 def test_a_fresh_training_is_verified(fading):
@@ -110,13 +109,6 @@ def test_windows_that_make_no_sense(fading, spoil, sentence):
     assert sentence in finished.out
 
 
-def sql(finished, statement, **values):
-    engine = create_engine(f"sqlite:///{finished.folder}/var/trainings.db")
-    with engine.begin() as connection:
-        connection.execute(text(statement), values)
-    engine.dispose()
-
-
 @pytest.mark.parametrize(
     ("column", "path", "value", "what"),
     [
@@ -163,6 +155,12 @@ def test_a_changed_figure_of_the_row(fading, column, path, value, what):
             "$.market_microstructure.avg_spread_bps",
             9.0,
             "document.market_microstructur",
+        ),
+        (
+            "document",
+            "$.strategy.parameters[0].comparison",
+            "<=",
+            "document.strategy.parameters[0]",
         ),
         ("document", "$.surprise", 1, "document.surprise: stored 1, now nothing"),
     ],
@@ -272,6 +270,22 @@ def test_a_fresh_training_is_of_the_rules_of_today(fading):
     assert fading.result["provenance"]["rules_version"] == VERSION == max(CHANGES)
     assert changes_since(fading.result["provenance"]) == ()
     assert changes_since({}) == tuple(change for version in CHANGES for change in CHANGES[version])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "json_remove(document, '$.strategy')",
+        "json_set(document, '$.strategy.parameters[1].meaning', 'Other words.')",
+    ],
+)
+def test_a_document_of_an_earlier_build_agrees(fading, document):
+    """It has no section on the strategy, or says there in other words what a parameter means."""
+    write(fading.folder / "candles.parquet", fading_candles())
+    sql(fading, f"UPDATE trained_configurations SET document = {document}")
+    assert command(monitor, fading.folder).status == 0
+    finished = command(verify, fading.folder, "latest")
+    assert finished.status == 0, finished.out
 
 
 def test_a_file_that_grew_is_verified_on_its_old_part(fading):

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import create_engine, text
 
 from gpu_engine import choose
 from pipeline.cli.command import run_plain
@@ -75,3 +76,11 @@ def command(module, folder, *arguments):
     with chdir(folder), redirect_stdout(out), redirect_stderr(err), ending as ended:
         run_plain(lambda: module.main([*arguments]))
     return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)
+
+
+def sql(finished, statement, **values):
+    """Change the database of a training behind the program's back."""
+    engine = create_engine(f"sqlite:///{finished.folder}/var/trainings.db")
+    with engine.begin() as connection:
+        connection.execute(text(statement), values)
+    engine.dispose()

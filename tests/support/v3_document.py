@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from gpu_engine import METRICS, TARGET, TRADE
-from pipeline.config.run import CostsConfig, RiskConfig
+from pipeline.config import CostsConfig, RiskConfig, StrategyConfig
 from pipeline.results.document import build_document
 from pipeline.results.records import Configuration
+from pipeline.strategies.registry import declared
 
 DISCOVERED = datetime(2023, 1, 31, 23, 59, 59, tzinfo=UTC)
 METRIC_VALUES = dict.fromkeys(METRICS.names or (), 0.0) | {"sample_size": 2, "n_days": 30}
@@ -32,7 +33,9 @@ def inputs(**changes: Any) -> dict[str, Any]:
     trades["side"], trades["entry"], trades["exit"], trades["reason"] = 1, 100, 110, TARGET
     daily = np.zeros(30)
     daily[[3, 9]] = 0.098, 0.098
-    parameters = {"pierce_depth": 0.001, "key_level_lookback": 50, "max_spread_tolerance": None}
+    strategy = StrategyConfig(**declared("liquidity_sweep"))
+    parameters = strategy.load().example
+    parameters |= {"pierce_depth": 0.001, "key_level_lookback": 50, "max_spread_tolerance": None}
     configuration: dict[str, Any] = {
         "id": "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
         "job_id": "0" * 32,
@@ -82,6 +85,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
     configuration |= {name: value for name, value in changes.items() if name in own}
     arguments: dict[str, Any] = {
         "configuration": Configuration(**configuration),
+        "strategy": strategy,
         "costs": CostsConfig(fee_rate=0.001, slippage=0.0),
         "risk": RiskConfig(**risk),
         "daily": daily,
