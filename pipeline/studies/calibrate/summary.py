@@ -134,6 +134,11 @@ class Calibration:
         own = (tuple(g for g in part if g.cell.strategy == strategy) for part in parts)
         return Calibration(*own)
 
+    def together(self, strategy: str) -> Group:
+        """Return the strict nulls of all cells of a strategy as one group."""
+        outcomes = tuple(o for group in self.of(strategy).strict for o in group.outcomes)
+        return Group(None, Cell("", "none", strategy), None, outcomes)
+
     def name_of(self, group: Group) -> str:
         """Say in words what is in the markets of a group; of several strategies also which."""
         strategy = f"{group.cell.strategy}, " if len(self.strategies) > 1 else ""

@@ -1,6 +1,7 @@
 """Show a calibration as tables: one for the reader in a hurry, the rest for those who doubt it."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.studies.calibrate.markets import Cell, Kind
@@ -47,14 +48,12 @@ def _side_by_side(calibration: Calibration) -> Table:
     edges = list(dict.fromkeys(group.edge for group in calibration.planted))
     rows = []
     for strategy in calibration.strategies:
-        own = calibration.of(strategy)
-        nulls = [outcome for group in own.strict for outcome in group.outcomes]
-        together = Group(None, Cell("", "none", strategy), None, tuple(nulls))
+        own, together = calibration.of(strategy), calibration.together(strategy)
         by_edge = {group.edge: str(group.reached("VALIDATION")) for group in own.planted}
         rows.append(
             (
                 strategy,
-                str(len(nulls)),
+                str(len(together.outcomes)),
                 *(str(together.reached(level)) for level in PROMISED),
                 *(by_edge.get(edge, "-") for edge in edges),
             )
@@ -77,7 +76,7 @@ def _real_markets(calibration: Calibration) -> Table:
     }
     sources = dict.fromkeys(source for source, _ in verdicts)
     rows = [
-        (source, *(_verdict(verdicts.get((source, s))) for s in calibration.strategies))
+        (Path(source).name, *(_verdict(verdicts.get((source, s))) for s in calibration.strategies))
         for source in sources
     ]
     columns = ("candles", *calibration.strategies)
