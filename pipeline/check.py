@@ -78,6 +78,8 @@ def _show(console: Console, report: CheckReport, market: str) -> None:
         console.print(f"Beware: {remark}")
     findings = [(sentence,) for sentence in report.findings] or [("none",)]
     console.table("Findings", ("what is wrong",), findings)
+    if report.findings:
+        console.print(f"{report.strategy} must be mended: docs/look-ahead.md tells usual causes.")
 
 
 if __name__ == "__main__":

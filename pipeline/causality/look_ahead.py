@@ -87,8 +87,8 @@ class Finding:
 
 
 _OCCASIONS = {
-    "cut": ("with the bars that came later", "without them"),
-    "future": ("with the bars that came later", "with other bars in their place"),
+    "cut": ("when later bars are known", "when later bars are absent"),
+    "future": ("when later bars are known", "when other bars come later"),
     "repeat": ("at the first call", "at a second call with the same candles"),
 }
 

@@ -223,7 +223,8 @@ def _not_among(key: str, details: ErrorDetails) -> str:
 
 def _not_a_key(path: list[str], section: type[Section] | None) -> str:
     *parent, name = path
-    allowed = list(section.model_fields) if section else []
+    fields = section.model_fields.items() if section else ()
+    allowed = [key for key, field in fields if field.description is not None]
     prefix = "".join(f"{part}." for part in parent)
     where = f"{'.'.join(parent)} has" if parent else "the keys are"
     near = _advice(name, allowed, prefix)

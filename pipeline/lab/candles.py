@@ -24,7 +24,7 @@ END_MS = 32_503_680_000_000
 
 
 def candles(
-    source: str | Path | pd.DataFrame, timeframe: str | None = None, store: str = "data/candles"
+    source: str | Path | pd.DataFrame, timeframe: str | None = None, store: str = "var/candles"
 ) -> Candles:
     """Return candles on a regular grid; missing ones are filled (candles rules §1.1).
 
