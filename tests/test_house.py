@@ -4,7 +4,9 @@ The sizes rise with what the program can do, and only then: the exits of every s
 backends and the comparison of two trees brought 3,600 lines and 80 imports; marking to market, the
 comparison with holding, the pool of a sweep, what a person must be told of a record, and a
 calibration in cells brought 3,100 lines and 87 imports. Those are many small files that read
-figures of others: the imports a file rose with them, by 0.14.
+figures of others: the imports a file rose with them, by 0.14. Strategies in
+files of one's own, four more of the program's, the check for look-ahead, typed values, the lab and
+the template brought 5,100 lines and 140 imports in 27 files.
 """
 
 import pytest
@@ -26,10 +28,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.75
-    assert house.edges <= 1_400
+    assert house.edges_a_file <= 4.66
+    assert house.edges <= 1_330
     assert house.import_share <= 0.126
 
 
 def test_lines(house):
-    assert house.lines <= 42_000
+    assert house.lines <= 41_800
