@@ -70,7 +70,7 @@ class OwnObjective:
     def _checked(self, score: Callable[[NDArray[Any]], Any], metrics: NDArray[Any]) -> Float:
         with in_sentences(self.file):
             scores = score(metrics)
-        if isinstance(scores, np.ndarray) and scores.shape == metrics.shape:
+        if type(scores) is np.ndarray and scores.shape == metrics.shape:
             if scores.dtype == np.float64:
                 return scores
             given = f"{scores.dtype}: write .astype(np.float64)"

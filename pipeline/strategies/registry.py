@@ -23,7 +23,13 @@ from gpu_engine.exits import LEVELS
 from pipeline.errors import UserError, suggestion
 from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import EventBuilder, Parameter, Strategy
-from pipeline.strategies.own_code import OwnCodeError, in_sentences, module_of, read_text
+from pipeline.strategies.own_code import (
+    OwnCodeError,
+    in_sentences,
+    module_of,
+    read_text,
+    unchanged_program,
+)
 
 #: Strategies of this package, by the name of their file; the first is the default.
 BUILT_IN = (
@@ -37,6 +43,9 @@ BUILT_IN = (
 PATH_VARIABLE = "STRATEGY_PATH"
 #: Entry points whose value is a module: ``my_word = "my_package.my_module"``.
 ENTRY_POINTS = "sweep_trainer.strategies"
+
+#: Words that mean something else where a strategy is named.
+RESERVED = ("all", "null", "true", "false")
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -71,7 +80,7 @@ class LoadedStrategy:
         candles = candles.read_only()
         if self.source.text is None:
             return self._declared.events(candles, loosest)
-        with in_sentences(self.label):
+        with unchanged_program(self.label):
             builder = self._declared.events(candles, loosest)
         if not callable(getattr(builder, "table", None)):
             raise OwnCodeError(
@@ -116,6 +125,7 @@ class _CheckedBuilder:
     def __init__(self, strategy: LoadedStrategy, builder: EventBuilder, bars: int) -> None:
         self._strategy, self._builder, self._bars = strategy, builder, bars
         self._thresholds = sum(p.kind == "threshold" for p in strategy.parameters)
+        self._guard = unchanged_program
 
     def table(self, structural: Mapping[str, float]) -> EventTable:
         """Return the table of one structural setting.
@@ -126,8 +136,9 @@ class _CheckedBuilder:
             When the file raises, or the table breaks exits rules §1.
         """
         strategy = self._strategy
-        with in_sentences(strategy.label):
-            table = self._builder.table(structural)
+        with self._guard(strategy.label):
+            table = self._builder.table(dict(structural))
+        self._guard = in_sentences
         fault = next(tables.faults(table, self._bars, self._thresholds, strategy.levels), None)
         if fault is not None:
             setting = ", ".join(f"{name}={value:g}" for name, value in structural.items())
@@ -165,22 +176,20 @@ def locate(word: str) -> Source:
     """
     if word.endswith(".py"):
         return _of_file(Path(word), word)
+    if word in BUILT_IN:  # whatever lies in a folder: a built-in strategy has no path
+        return Source(word, None, None)
     places = [str(path) for path in _files().get(word, [])]
     places += [f"{p.value} of an installed package" for p in _entry_points() if p.name == word]
-    if word in BUILT_IN:
-        places.insert(0, f"the program's own {word}")
     if len(places) > 1:
         raise UserError(
             f"strategy={word} stands for {' and for '.join(places)}: rename the file, or choose it"
             " by its path."
         )
-    if word in BUILT_IN:
-        return Source(word, None, None)
     if word in _files():
         return _of_file(_files()[word][0], word)
     for point in _entry_points():
         if point.name == word:
-            return _of_module(point.value, word)
+            return _of_module(point.module, word)
     raise UserError(
         f"strategy={word} is not a choice: strategy may be {', '.join(choices())}, or the path of a"
         f" Python file (path/to/{word}.py).{suggestion(word, choices())}"
@@ -280,6 +289,7 @@ def _files() -> dict[str, list[Path]]:
     for folder in filter(None, os.environ.get(PATH_VARIABLE, "").split(os.pathsep)):
         for path in sorted(Path(folder).glob("*.py")):
             named = _WORD.fullmatch(path.stem) and not path.stem.startswith("test_")
+            named = named and path.stem.lower() not in RESERVED
             if named and path.is_file():
                 result.setdefault(path.stem, []).append(path)
     return result
@@ -306,11 +316,11 @@ def _of_module(name: str, word: str) -> Source:
     """Read the file of an installed module."""
     try:
         spec = importlib.util.find_spec(name)
-    except ImportError:
+    except Exception:  # its package is run to find it, and may raise anything
         spec = None
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise UserError(
-            f"strategy={word} is the entry point {name} of an installed package, and there is no"
-            " such module: mend or remove that package."
+            f"strategy={word} is the entry point {name} of an installed package, and no Python"
+            " file of that module can be found: mend or remove that package."
         )
     return Source(word, read_text(Path(spec.origin)), spec.origin)

@@ -88,8 +88,11 @@ def _column_faults(table: EventTable, thresholds: int, optional: frozenset[str])
             continue
         shape = (*rows, thresholds) if name == "features" else rows
         expected = f"{np.dtype(dtype).name} of shape {shape}"
-        if not isinstance(column, np.ndarray):
-            yield f"must have {name} as a NumPy array, {expected}; given: {type(column).__name__}."
+        if type(column) is not np.ndarray:  # a masked array or a matrix compares in its own way
+            yield (
+                f"must have {name} as a plain NumPy array, {expected}; given:"
+                f" {type(column).__name__}."
+            )
         elif column.shape != shape:
             per = ", one column a threshold parameter," if name == "features" else ""
             yield f"must have {name} of shape {shape}{per} not {column.shape}."

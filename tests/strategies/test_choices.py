@@ -102,10 +102,21 @@ def test_an_entry_point_is_a_choice(package):
     assert composed("strategy=trend").load().name == "MINE_V1"
 
 
-def test_a_word_that_stands_for_two_is_refused(folder):
-    own_file(folder, "donchian_breakout")
-    with pytest.raises(UserError, match="stands for the program's own donchian_breakout and for"):
-        locate("donchian_breakout")
+def test_a_word_that_stands_for_two_is_refused(folder, monkeypatch):
+    other = folder / "other"
+    other.mkdir()
+    own_file(folder)
+    own_file(other)
+    monkeypatch.setenv(registry.PATH_VARIABLE, os.pathsep.join((str(folder), str(other))))
+    with pytest.raises(UserError, match=r"strategy=mine stands for .*mine\.py and for .*mine\.py"):
+        locate("mine")
+
+
+def test_a_file_takes_no_word_of_a_built_in_strategy(folder):
+    own_file(folder, "liquidity_sweep")
+    own_file(folder, "null")
+    assert choices() == list(BUILT_IN)
+    assert composed().text is None
 
 
 def test_only_the_chosen_file_is_run(folder):

@@ -1,0 +1,67 @@
+"""Tell whether a file of the user's own changed the program it runs in, and put it back.
+
+All strategies of a process share its modules. A file that replaces an indicator, or sets what NumPy
+does with an overflow, would change the results of the others.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from operator import is_
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+#: Modules whose names a file must leave as they are, and those whose names begin like these.
+WATCHED = ("builtins", "math", "numpy")
+PREFIXES = ("gpu_engine", "pipeline.strategies", "pipeline.search")
+#: These change themselves: whether Numba's kernels are kept on disk, and kernels loaded anew.
+OWN_CHANGES = ("gpu_engine.numba_cache", "pipeline.strategies.numba_kernels")
+
+
+class ProgramState:
+    """What the shared modules, NumPy's settings and the working folder are at one time.
+
+    What a module's object holds inside (a list, an array) is not seen.
+    """
+
+    def __init__(self) -> None:
+        self._names = [(space, dict(vars(space))) for space in _namespaces()]
+        self._errors, self._folder = np.geterr(), Path.cwd()
+
+    def changes(self) -> list[str]:
+        """Put back what is no longer as it was, and return its names."""
+        changed = []
+        for space, before in self._names:
+            now = vars(space)
+            if all(map(is_, map(now.get, before), before.values())):
+                continue
+            for name, value in before.items():
+                if now.get(name) is not value and not name.startswith("__"):
+                    setattr(space, name, value)
+                    changed.append(f"{_title(space)}.{name}")
+        if np.geterr() != self._errors:
+            np.seterr(**self._errors)
+            changed.append("numpy.seterr")
+        if Path.cwd() != self._folder:
+            os.chdir(self._folder)
+            changed.append("the working folder")
+        return changed
+
+
+def _namespaces() -> Iterator[Any]:
+    """Yield every watched module, and the classes that ours define."""
+    for name, module in list(sys.modules.items()):
+        ours = name.startswith(PREFIXES) and name not in OWN_CHANGES
+        if ours or name in WATCHED:
+            yield module
+        if ours:
+            values = list(vars(module).values())
+            yield from (v for v in values if isinstance(v, type) and v.__module__ == name)
+
+
+def _title(space: Any) -> str:
+    return f"{space.__module__}.{space.__qualname__}" if isinstance(space, type) else space.__name__
