@@ -185,20 +185,16 @@ class Evaluator:
             batch = Batch(
                 table=np.zeros(len(rows), np.int32),
                 thresholds=np.ascontiguousarray(points[rows][:, self._threshold]),
-                first_exit=np.arange(len(rows), dtype=np.int32),
+                first_exit=np.arange(len(rows), dtype=np.int32) * bool(self._exit),
                 exits_per_unit=1,
             )
             yield rows, market, batch
 
     def _batch_on_grid(self, points: Float) -> Batch:
-        choice = {
-            i: np.searchsorted(self._choices(i), points[:, i])
-            for i in self._structural + self._exit
-        }
         return Batch(
-            table=self._row_major(choice, self._structural),
+            table=self._row_major(points, self._structural),
             thresholds=np.ascontiguousarray(points[:, self._threshold]),
-            first_exit=self._row_major(choice, self._exit),
+            first_exit=self._row_major(points, self._exit),
             exits_per_unit=1,
         )
 
@@ -240,7 +236,9 @@ class Evaluator:
         assert choices is not None, "only a discrete space has choices"
         return choices
 
-    def _row_major(self, coordinates: dict[int, NDArray[Any]], dimensions: list[int]) -> Int32:
-        shape = tuple(self.space.shape[i] for i in dimensions)
-        number = np.ravel_multi_index(tuple(coordinates[i] for i in dimensions), shape)
+    def _row_major(self, points: Float, dimensions: list[int]) -> Int32:
+        """Return which setting of some dimensions each point has; 0 where there are none."""
+        number = np.zeros(len(points), np.int64)
+        for choices, values in ((self._choices(i), points[:, i]) for i in dimensions):
+            number = number * len(choices) + np.searchsorted(choices, values)
         return number.astype(np.int32)
