@@ -111,6 +111,19 @@ BROKEN = {
         changed("self._volume[signal, np.newaxis]", "self._volume[signal].tolist()"),
         "list",
     ),
+    "masked features": (
+        returned("return replace(t, features=np.ma.masked_array(t.features, mask=True))"),
+        "MaskedArray",
+    ),
+    "a matrix": (returned("return replace(t, features=np.asmatrix(t.features))"), "matrix"),
+    "masked bars": (
+        returned("return replace(t, signal_bar=np.ma.masked_less(t.signal_bar, 500))"),
+        "MaskedArray",
+    ),
+    "a changed indicator": (
+        returned("import pipeline.strategies.indicators as i; i.VOLUME_PERIOD = 50; return t"),
+        "indicators.VOLUME_PERIOD",
+    ),
     "NaN in ATR": (returned("return replace(t, atr=t.atr * np.nan)"), "atr above 0"),
     "rows out of order": (returned("return t.at(np.arange(len(t))[::-1])"), "rows 0 and 1"),
     "rows twice": (returned("return t.at(np.repeat(np.arange(len(t)), 2))"), "rows 0 and 1"),
