@@ -59,7 +59,7 @@ def test_a_command_that_is_typed_often_has_a_script():
     for name, text in LAUNCHERS.items():
         extra, module = re.search(r'\nlaunch "?([a-z]*)"? (\S+) "\$@"\n', text).groups()
         assert extra in {"", *extras["optional-dependencies"]}
-        assert module.endswith(f".{name}")
+        assert module.endswith(f".{name.replace('-', '_')}")
 
 
 def test_what_adds_an_extra_can_be_typed_as_it_is_shown(monkeypatch):

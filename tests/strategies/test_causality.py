@@ -59,7 +59,7 @@ def test_the_refusal_names_column_bar_values_and_setting(tmp_path):
     said = str(refusal.value)
     assert re.search(r"at bar [\d,]+ \(2023-\d\d-\d\d \d\d:00 UTC\) \(window=\d\d\)", said)
     known, blind = re.search(
-        r"the stop_level of the \w+ signal is (\S+) with .* and (\S+) w", said
+        r"the stop_level of the \w+ signal is (\S+) when .* and (\S+) when", said
     ).groups()
     assert float(known) != float(blind)
 
