@@ -48,6 +48,7 @@ LAZY = {
     "pipeline.config.settings": "Hydra",
     "pipeline.config.strategy_choice": "Hydra",
     "pipeline.strategies.declaration": "NumPy",
+    "pipeline.strategies.own_code": "NumPy",
     "pipeline.strategies.registry": "NumPy",
     "pipeline.executors.ray_cluster": "Ray",
     "pipeline.market_data.exchange.connection": "ccxt",

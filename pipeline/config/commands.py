@@ -4,15 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData
 from pipeline.config.run import (
@@ -23,13 +15,12 @@ from pipeline.config.run import (
     StorageConfig,
 )
 from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig, StrategyConfig
-from pipeline.config.section import Count, List, Section, Seed, listing
+from pipeline.config.section import Count, List, OwnText, Section, Seed, listing
 from pipeline.config.validation import ValidationConfig
 from pipeline.errors import suggestion
-from pipeline.strategies.own_code import read_text
 
-#: One folder, or a list of them.
-Folders = Annotated[
+#: One word, or a list of them.
+Words = Annotated[
     List[str],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
 ]
@@ -44,7 +35,7 @@ class SimulationConfig(Section):
     data: DataConfig = Field(description="where candles come from")
     risk: RiskConfig = Field(description="position size, direction and circuit breakers")
     costs: CostsConfig = Field(description="what a trade costs")
-    strategy_path: Folders | None = Field(
+    strategy_path: Words | None = Field(
         None, exclude=True, description="folders whose files are strategies to choose"
     )
 
@@ -115,7 +106,7 @@ class TrainConfig(SimulationConfig):
     objective: Objective | str = Field(
         description="what the search makes best; or the path of a Python file (docs/optimizers.md)"
     )
-    objective_text: str | None = Field(None, repr=False)
+    objective_text: OwnText
     objective_file: str | None = Field(None, exclude=True)
     selection: Literal["auto", "plateau", "peak"] = Field(
         description="plateau: best neighbourhood; peak: best score; auto: plateau on a grid"
@@ -129,6 +120,8 @@ class TrainConfig(SimulationConfig):
         word = values.get("objective")
         if not isinstance(word, str) or not word.endswith(".py"):
             return values
+        from pipeline.strategies.own_code import read_text
+
         path = Path(word)
         return values | {
             "objective": path.stem,
@@ -143,14 +136,6 @@ class TrainConfig(SimulationConfig):
         if text is not None and name in named:
             raise ValueError(f"belongs to a file, and {name} is a metric: call the file otherwise")
         return text
-
-    @model_serializer(mode="wrap")
-    def _without_absent_text(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the text that a named objective has not: its hashes stay as they were."""
-        values: dict[str, Any] = serialize(self)
-        if self.objective_text is None:
-            values.pop("objective_text", None)
-        return values
 
     def _complaints(self) -> Iterator[str]:
         yield from super()._complaints()
@@ -229,12 +214,7 @@ class FetchConfig(Section):
         return values
 
 
-#: One name, or a list of them.
-Names = Annotated[
-    List[str],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-    Field(min_length=1),
-]
+Names = Annotated[Words, Field(min_length=1)]
 
 
 class SweepConfig(Section):
@@ -277,7 +257,7 @@ class ServeConfig(Section):
     concurrent: Jobs
     starts_a_minute: int = Field(ge=1, le=10_000, description="more are refused for a while")
     store: str = Field(min_length=1, description="folder of fetched candles")
-    strategy_path: Folders | None = Field(
+    strategy_path: Words | None = Field(
         None, description="folders whose files are strategies to choose"
     )
     storage: StorageConfig = Field(description="where results go")

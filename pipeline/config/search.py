@@ -5,16 +5,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.section import Count, List, Section
+from pipeline.config.section import Count, List, OwnText, Section
 from pipeline.config.values import TypedValue
 from pipeline.errors import UserError
 from pipeline.strategies.base import Parameter
@@ -116,7 +109,7 @@ class StrategyConfig(Section):
     """
 
     name: str = Field(description="a word, or the path of a Python file")
-    text: str | None = Field(None, repr=False)
+    text: OwnText
     file: str | None = Field(None, exclude=True)
     parameters: dict[str, ParameterConfig] = Field(description="what is searched")
 
@@ -144,14 +137,6 @@ class StrategyConfig(Section):
         if not self.parameters:
             raise ValueError("must have parameters")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_absent_text(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the text that a built-in strategy has not: its hashes stay as they were."""
-        values: dict[str, Any] = serialize(self)
-        if self.text is None:
-            values.pop("text", None)
-        return values
 
     @property
     def grid_size(self) -> int:

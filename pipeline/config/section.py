@@ -27,6 +27,12 @@ def _as_tuple(value: Any) -> Any:
 #: A list in YAML, a tuple here: a frozen section holds nothing that can change.
 List = Annotated[tuple[Item, ...], BeforeValidator(_as_tuple)]
 
+#: The text of a file of the user's own. Where there is none it is left out of what is stored: what
+#: needs no file keeps the hash that it had before files could be given.
+OwnText = Annotated[
+    str | None, Field(default=None, repr=False, exclude_if=lambda text: text is None)
+]
+
 #: Fractions: 0.001 is a tenth of a percent.
 Cost = Annotated[float, Field(ge=0, lt=1)]
 Days = Annotated[int, Field(ge=1, le=100_000)]

@@ -178,18 +178,18 @@ def locate(word: str) -> Source:
         return _of_file(Path(word), word)
     if word in BUILT_IN:  # whatever lies in a folder: a built-in strategy has no path
         return Source(word, None, None)
-    places = [str(path) for path in _files().get(word, [])]
-    places += [f"{p.value} of an installed package" for p in _entry_points() if p.name == word]
-    if len(places) > 1:
+    files = _files().get(word, [])
+    points = [point for point in _entry_points() if point.name == word]
+    if len(files) + len(points) > 1:
+        places = [*map(str, files), *(f"{p.value} of an installed package" for p in points)]
         raise UserError(
             f"strategy={word} stands for {' and for '.join(places)}: rename the file, or choose it"
             " by its path."
         )
-    if word in _files():
-        return _of_file(_files()[word][0], word)
-    for point in _entry_points():
-        if point.name == word:
-            return _of_module(point.module, word)
+    if files:
+        return _of_file(files[0], word)
+    if points:
+        return _of_module(points[0].module, word)
     raise UserError(
         f"strategy={word} is not a choice: strategy may be {', '.join(choices())}, or the path of a"
         f" Python file (path/to/{word}.py).{suggestion(word, choices())}"
