@@ -16,7 +16,7 @@ from gpu_engine import Advance, Candles, EventTable, Window
 from pipeline.causality.look_ahead import Examination, Finding, settings_of
 from pipeline.causality.mirror import Mirrored, mirror_test
 from pipeline.search.evaluator import Evaluator
-from pipeline.strategies.base import Strategy, of_kind
+from pipeline.strategies.base import Strategy
 from pipeline.strategies.tables import faults
 
 NEAR = 400  # signals
@@ -110,10 +110,8 @@ def _contract(
     bars: int,
 ) -> Iterator[str]:
     """Yield what breaks exits rules §1: dtypes, shapes, order, NaN."""
-    thresholds = len(of_kind(strategy, "threshold"))
     for setting, table in zip(settings, tables, strict=True):
-        for fault in faults(table, bars, thresholds, getattr(strategy, "levels", frozenset())):
-            yield f"table({', '.join(f'{n}={v:g}' for n, v in setting.items())}) {fault}"
+        yield from faults(strategy, setting, table, bars)
 
 
 def _first_of_each(findings: Iterator[Finding]) -> list[str]:

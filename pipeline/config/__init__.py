@@ -46,7 +46,7 @@ from pipeline.config.search import (
     RandomConfig,
     StrategyConfig,
 )
-from pipeline.config.section import Section, meanings
+from pipeline.config.section import Section, meanings, text_hash
 from pipeline.config.validation import (
     SURROGATES,
     LuckTests,

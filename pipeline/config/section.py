@@ -4,6 +4,7 @@ A field's ``description`` is the one explanation of its key: `pipeline.cli.help`
 Studio both show it.
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -32,6 +33,12 @@ List = Annotated[tuple[Item, ...], BeforeValidator(_as_tuple)]
 OwnText = Annotated[
     str | None, Field(default=None, repr=False, exclude_if=lambda text: text is None)
 ]
+
+
+def text_hash(text: str | None) -> str | None:
+    """Return the SHA-256 of a file's text in UTF-8; None where there is no file."""
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
+
 
 #: Fractions: 0.001 is a tenth of a percent.
 Cost = Annotated[float, Field(ge=0, lt=1)]

@@ -11,13 +11,12 @@ document holds null and `as_read` fills it in: a number written today would be w
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
 from gpu_engine import Float
-from pipeline.config import CostsConfig, RiskConfig, StrategyConfig
+from pipeline.config import CostsConfig, RiskConfig, StrategyConfig, text_hash
 from pipeline.results import document_models as v3
 from pipeline.results import performance
 from pipeline.results.jsonable import jsonable
@@ -261,7 +260,7 @@ def _traded(strategy: StrategyConfig, values: Mapping[str, Any]) -> dict[str, An
     return {
         "word": strategy.name,
         "source": "built-in" if text is None else "own file",
-        "text_sha256": None if text is None else sha256(text.encode()).hexdigest(),
+        "text_sha256": text_hash(text),
         "parameters": [
             {
                 "name": parameter.name,

@@ -132,9 +132,7 @@ class PanicEvents:
 
     def __init__(self, candles: Candles, loosest: Mapping[str, float]) -> None:
         self._atr = indicators.average_true_range(candles)
-        change = np.diff(candles.close, prepend=candles.close[:1])
-        self._rising = indicators.bars_since(~(change > 0))
-        self._falling = indicators.bars_since(~(change < 0))
+        self._rising, self._falling = indicators.runs(candles.close)
 
         volume = indicators.volume_ratio(candles)  # NaN, which fails, before bar 20
         possible = ~candles.filled & (volume >= loosest["volume_explosion_threshold"])

@@ -147,6 +147,15 @@ def bars_since(marks: Bool) -> Int64:
     return index - np.maximum.accumulate(np.where(marks, index, -1))
 
 
+def runs(close: Float) -> tuple[Int64, Int64]:
+    """Count the closes in a row, up to each bar, that rise and that fall; shape (n,) each.
+
+    Strictly: an equal close ends both. The first bar, which has none before it, is in neither.
+    """
+    change = np.diff(close, prepend=close[:1])
+    return bars_since(~(change > 0)), bars_since(~(change < 0))
+
+
 def next_true(marks: Bool) -> Int32:
     """Return at each bar the first later one that is marked, int32 (n,); -1 where none is yet.
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpu_engine import Candles, EventTable
-from gpu_engine.exits import LEVELS
 from pipeline.errors import UserError, suggestion
 from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import EventBuilder, Parameter, Strategy
@@ -95,12 +94,6 @@ class LoadedStrategy:
         return self.source.file or f"{self.source.word}.py"
 
     @cached_property
-    def levels(self) -> frozenset[str]:
-        """The optional columns of a table that the strategy's exits measure from."""
-        roles = {p.exit for p in self.parameters if p.kind == "exit"}
-        return frozenset(level for role, level in LEVELS.items() if role in roles)
-
-    @cached_property
     def example(self) -> dict[str, float | None]:
         """The combination along whose signals an edge is planted, unless another is asked for.
 
@@ -124,7 +117,6 @@ class _CheckedBuilder:
 
     def __init__(self, strategy: LoadedStrategy, builder: EventBuilder, bars: int) -> None:
         self._strategy, self._builder, self._bars = strategy, builder, bars
-        self._thresholds = sum(p.kind == "threshold" for p in strategy.parameters)
         self._guard = unchanged_program
 
     def table(self, structural: Mapping[str, float]) -> EventTable:
@@ -139,10 +131,9 @@ class _CheckedBuilder:
         with self._guard(strategy.label):
             table = self._builder.table(dict(structural))
         self._guard = in_sentences
-        fault = next(tables.faults(table, self._bars, self._thresholds, strategy.levels), None)
+        fault = next(tables.faults(strategy, structural, table, self._bars), None)
         if fault is not None:
-            setting = ", ".join(f"{name}={value:g}" for name, value in structural.items())
-            raise OwnCodeError(f"{strategy.label}: table({setting}) {fault}")
+            raise OwnCodeError(f"{strategy.label}: {fault}")
         return table
 
 

@@ -130,9 +130,8 @@ class ShockEvents:
     def __init__(self, candles: Candles, loosest: Mapping[str, float]) -> None:
         self._atr = indicators.average_true_range(candles)
         self._calmest = loosest["no_retracement_periods"]
+        self._rising, self._falling = indicators.runs(candles.close)
         change = np.diff(candles.close, prepend=candles.close[:1])
-        self._rising = indicators.bars_since(~(change > 0))
-        self._falling = indicators.bars_since(~(change < 0))
         body, half = candles.close - candles.open, 0.5 * self._atr  # NaN: no pullback (§3.2)
         self._since_drop = indicators.bars_since(body <= -half)
         self._since_rally = indicators.bars_since(-body <= -half)

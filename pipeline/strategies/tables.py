@@ -1,45 +1,46 @@
 """Hold an event table against its contract before the engine sees it (exits rules §1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import EventTable
-
-#: Of every column its type; the last three may be None.
-DTYPES = {
-    "setup_bar": np.int32,
-    "signal_bar": np.int32,
-    "side": np.int8,
-    "atr": np.float64,
-    "features": np.float64,
-    "stop_level": np.float64,
-    "target_level": np.float64,
-    "exit_signal_bar": np.int32,
-}
-OPTIONAL = ("stop_level", "target_level", "exit_signal_bar")
+from gpu_engine.book import DTYPES, OWN_COLUMNS
+from gpu_engine.exits import LEVELS
+from pipeline.strategies.base import Strategy, of_kind
 
 
-def faults(table: Any, bars: int, thresholds: int, optional: frozenset[str]) -> Iterator[str]:
+def faults(
+    strategy: Strategy, structural: Mapping[str, float], table: Any, bars: int
+) -> Iterator[str]:
     """Yield what is wrong with a table, a sentence each, those that make others pointless first.
 
     Parameters
     ----------
+    strategy : Strategy
+        Its thresholds are the columns of ``features``; its exits say which levels a row needs.
+    structural : mapping of str to float
+        The setting that the table is of.
     table : object
-        What a strategy returned.
+        What the strategy returned.
     bars : int
         Number of candles.
-    thresholds : int
-        Number of threshold parameters: K, the columns of ``features``.
-    optional : frozenset of str
-        The columns of `OPTIONAL` that its exits need.
     """
+    roles = {parameter.exit for parameter in of_kind(strategy, "exit")}
+    needed = frozenset(level for role, level in LEVELS.items() if role in roles)
+    setting = ", ".join(f"{name}={value:g}" for name, value in structural.items())
+    for fault in _faults(table, bars, len(of_kind(strategy, "threshold")), needed):
+        yield f"table({setting}) {fault}"
+
+
+def _faults(table: Any, bars: int, thresholds: int, needed: frozenset[str]) -> Iterator[str]:
+    """Yield the same, each to go on after the name of the table."""
     if not isinstance(table, EventTable):
         yield f"must return a gpu_engine.EventTable; given: {type(table).__name__}."
         return
-    wrong = list(_column_faults(table, thresholds, optional))
+    wrong = list(_column_faults(table, thresholds, needed))
     yield from wrong
     if wrong or not len(table):
         return
@@ -75,7 +76,7 @@ def faults(table: Any, bars: int, thresholds: int, optional: frozenset[str]) -> 
             )
 
 
-def _column_faults(table: EventTable, thresholds: int, optional: frozenset[str]) -> Iterator[str]:
+def _column_faults(table: EventTable, thresholds: int, needed: frozenset[str]) -> Iterator[str]:
     rows = np.shape(table.signal_bar)
     if len(rows) != 1:
         yield f"must have one signal_bar a row; its shape is {rows}."
@@ -83,7 +84,7 @@ def _column_faults(table: EventTable, thresholds: int, optional: frozenset[str])
     for name, dtype in DTYPES.items():
         column = getattr(table, name)
         if column is None:
-            if name in optional or name not in OPTIONAL:
+            if name in needed or name not in OWN_COLUMNS:
                 yield f"must have the column {name}, which its exits need; it is None."
             continue
         shape = (*rows, thresholds) if name == "features" else rows

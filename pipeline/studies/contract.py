@@ -25,7 +25,6 @@ from gpu_engine import (
     Window,
     compare_metrics,
 )
-from gpu_engine.exits import LEVELS
 from pipeline.causality import Examination, settings_of
 from pipeline.causality.comparison import first_difference
 from pipeline.search import Evaluator, Space, make_space, single_point
@@ -48,14 +47,10 @@ def declaration_is_legal(strategy: Strategy) -> Iterator[str]:
 
 def tables_are_in_order(strategy: Strategy, seed: int = 0) -> Iterator[str]:
     """Check columns, types, shapes and order of every table (exits rules §1)."""
-    thresholds = len(of_kind(strategy, "threshold"))
-    roles = [p.exit for p in of_kind(strategy, "exit")]
-    levels = frozenset(level for role, level in LEVELS.items() if role in roles)
     space = _space(strategy)
     builder = strategy.events(_candles(seed), space.loosest())
     for setting in settings_of(space):
-        for fault in tables.faults(builder.table(setting), BARS, thresholds, levels):
-            yield f"table({_written(setting)}) {fault}"
+        yield from tables.faults(strategy, setting, builder.table(setting), BARS)
 
 
 def past_is_kept(strategy: Strategy, seed: int = 0) -> Iterator[str]:
@@ -193,7 +188,7 @@ def _reflected(candles: Candles, price: Callable[[Any], Any]) -> Candles:
 
 def _turned(table: EventTable) -> EventTable:
     """Return a table of mirrored prices as one of the prices themselves."""
-    levels = {name: getattr(table, name) for name in LEVELS.values()}
+    levels = {name: getattr(table, name) for name in ("stop_level", "target_level")}
     turned: Any = {k: None if v is None else 2.0 * ALTITUDE - v for k, v in levels.items()}
     table = replace(table, side=-table.side, **turned)
     return table.at(np.lexsort((-table.side, table.setup_bar, table.signal_bar)))

@@ -10,7 +10,7 @@ from pipeline.strategies.base import of_kind
 from pipeline.strategies.capitulation_reversal import STRATEGY
 from support.backtest import make_candles
 from support.coarse import coarse_candles
-from support.events import assert_same_events, in_numpy, set_thresholds, vectorised
+from support.events import assert_same_events, in_numpy, vectorised, widened
 from support.plain_tables import capitulation_reversal
 from support.real_candles import YEAR_5M, real_candles
 
@@ -152,10 +152,7 @@ def test_tables_are_those_of_the_plain_loop(seed, n_bars, parameters):
 @given(seed=seeds, parameters=combinations, looser=combinations)
 def test_loosest_never_changes_what_a_combination_takes(seed, parameters, looser):
     candles = coarse_candles(np.random.default_rng(seed), 200, hunt_share=0.15)
-    loosest = set_thresholds(parameters, STRATEGY)
-    for name, value in set_thresholds(looser, STRATEGY).items():
-        widest = max if capitulation_reversal.SENSES[name] < 0 else min
-        loosest[name] = widest(value, loosest[name])
+    loosest = widened(parameters, looser, STRATEGY)
     assert_same_events(
         vectorised(candles, parameters, loosest, strategy=STRATEGY),
         vectorised(candles, parameters, strategy=STRATEGY),

@@ -14,7 +14,7 @@ from pipeline.strategies.base import of_kind
 from pipeline.strategies.failed_breakdown import STRATEGY
 from support.backtest import make_candles
 from support.coarse import coarse_candles
-from support.events import assert_same_events, in_numpy, set_thresholds, vectorised
+from support.events import assert_same_events, in_numpy, vectorised, widened
 from support.plain_tables import failed_breakdown
 from support.real_candles import YEAR_5M, real_candles
 
@@ -178,10 +178,7 @@ def test_tables_are_those_of_the_plain_loop(seed, n_bars, parameters):
 @given(seed=seeds, parameters=combinations, looser=combinations)
 def test_loosest_never_changes_what_a_combination_takes(seed, parameters, looser):
     candles = coarse_candles(np.random.default_rng(seed), 250, hunt_share=0.15)
-    loosest = set_thresholds(parameters, STRATEGY)
-    for name, value in set_thresholds(looser, STRATEGY).items():
-        widest = max if failed_breakdown.SENSES[name] < 0 else min
-        loosest[name] = widest(value, loosest[name])
+    loosest = widened(parameters, looser, STRATEGY)
     assert_same_events(
         vectorised(candles, parameters, loosest, strategy=STRATEGY),
         vectorised(candles, parameters, strategy=STRATEGY),

@@ -12,6 +12,7 @@ from pipeline.strategies.indicators import (
     rolling_max,
     rolling_min,
     rsi,
+    runs,
     swing_lows,
     true_range,
     volume_baseline,
@@ -154,6 +155,13 @@ def test_bars_since_the_last_mark():
     marks = np.array([False, False, True, False, False, True, True, False])
     assert bars_since(marks).tolist() == [1, 2, 0, 1, 2, 0, 0, 1]
     assert bars_since(marks[:0]).tolist() == []
+
+
+def test_runs_of_closes_end_with_an_equal_one():
+    rising, falling = runs(np.array([3.0, 4.0, 5.0, 5.0, 6.0, 5.0, 4.0]))
+    assert rising.tolist() == [0, 1, 2, 0, 1, 0, 0]
+    assert falling.tolist() == [0, 0, 0, 0, 0, 1, 2]
+    assert [run.tolist() for run in runs(np.zeros(0))] == [[], []]
 
 
 @given(st.lists(st.booleans(), max_size=30))

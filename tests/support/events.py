@@ -50,6 +50,13 @@ def in_numpy(candles, parameters, loosest=None, strategy=STRATEGY):
     return by_numpy(vectorised, candles, parameters, loosest, strategy)
 
 
+def widened(parameters, looser, strategy):
+    """The loosest thresholds of a search that tries both combinations, which set the same ones."""
+    first, second = (set_thresholds(values, strategy) for values in (parameters, looser))
+    widest = {p.name: max if p.sense < 0 else min for p in of_kind(strategy, "threshold")}
+    return {name: widest[name](value, second[name]) for name, value in first.items()}
+
+
 def without_spread(table):
     """The spread feature is 0 where the filter is off everywhere, an estimate elsewhere."""
     return replace(table, features=table.features[:, :-1])

@@ -1,12 +1,12 @@
 """Define the answers, which the REST API shows as JSON and the Studio as pages."""
 
-import hashlib
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.config import text_hash
 from pipeline.config.catalogue import Market
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import (
@@ -245,11 +245,6 @@ def active(record: Configuration) -> ActiveConfiguration:
         synthetic=record.synthetic,
         document=record.allowed_document,
     )
-
-
-def text_hash(text: str | None) -> str | None:
-    """SHA-256 of an own strategy's text; None of a built-in one, which has none."""
-    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _synthetic(record: Job) -> bool:

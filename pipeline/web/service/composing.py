@@ -23,6 +23,7 @@ from pipeline.config import (
     check,
     compose_each,
     load,
+    text_hash,
 )
 from pipeline.config import compose as compose_config
 from pipeline.errors import UserError, suggestion
@@ -32,7 +33,6 @@ from pipeline.web.service.answers import (
     MarketChoice,
     ParameterChoice,
     StrategyChoice,
-    text_hash,
 )
 from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
 

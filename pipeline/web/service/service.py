@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config import StorageConfig, TrainConfig, catalogue
+from pipeline.config import StorageConfig, TrainConfig, catalogue, text_hash
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
@@ -39,7 +39,6 @@ from pipeline.web.service.answers import (
     JobResults,
     JobView,
     StoredStrategy,
-    text_hash,
 )
 from pipeline.web.service.requests import (
     ConfigurationQuery,
