@@ -1,18 +1,14 @@
-"""Store, list and change the trained configurations of a database, with the events of each.
-
-A row holds some tens of kilobytes of documents, so neither counting nor ordering may touch rows:
-every sort key has an index that holds all filters too (`pipeline.results.models`), the ids of a
-page are read from it alone, and only their rows are opened.
-"""
+"""Store, read and change the trained configurations of a database, with the events of each."""
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Literal, TypedDict, Unpack, get_args
+from typing import Any, Unpack
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from pipeline.results import listing
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
@@ -26,10 +22,6 @@ from pipeline.results.records import (
 )
 from pipeline.validation.stages import SIZE_RULES, STAGES, Stage, deciding_p
 
-SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
-
-SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
-
 #: Makes a configuration's new document from the stored one.
 Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -38,19 +30,6 @@ Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement]
 
 #: Ids in one query: SQLite takes 32,766 parameters, and a sweep may have more markets.
 BATCH = 1_000
-
-
-class Filters(TypedDict, total=False):
-    """Values that listed configurations have; None is no filter."""
-
-    lifecycle_stage: Stage | None
-    exchange: str | None
-    pair: str | None
-    timeframe: str | None
-    strategy: str | None
-    job_id: str | None
-    synthetic: bool | None
-    is_active: bool | None
 
 
 class StageMovedError(RuntimeError):
@@ -117,32 +96,36 @@ class Configurations:
     def find(
         self,
         *,
-        order_by: SortKey = "created_at",
+        order_by: listing.SortKey = "created_at",
         descending: bool = True,
         limit: int | None = 100,
         offset: int = 0,
-        **filters: Unpack[Filters],
+        **filters: Unpack[listing.Filters],
     ) -> list[Configuration]:
         """Read a page of the configurations that match every filter, nulls last."""
-        query = page_query([TrainedConfiguration], filters, order_by, descending, limit, offset)
+        query = listing.page_query(
+            [TrainedConfiguration], filters, order_by, descending, limit, offset
+        )
         with self._sessions() as session:
             return [from_row(Configuration, row) for row in session.scalars(query)]
 
     def page(
         self,
         *,
-        order_by: SortKey = "created_at",
+        order_by: listing.SortKey = "created_at",
         descending: bool = True,
         limit: int = 100,
         offset: int = 0,
-        **filters: Unpack[Filters],
+        **filters: Unpack[listing.Filters],
     ) -> tuple[list[ConfigurationSummary], int]:
         """Read a page as `find` does, without documents, and how many match in all."""
-        query = page_query(SUMMARY_COLUMNS, filters, order_by, descending, limit, offset)
+        query = listing.page_query(
+            listing.SUMMARY_COLUMNS, filters, order_by, descending, limit, offset
+        )
         with self._sessions() as session:
-            prefer_indices(session)
+            listing.prefer_indices(session)
             page = [ConfigurationSummary(*row) for row in session.execute(query)]
-            return page, session.scalar(count_query(filters)) or 0
+            return page, session.scalar(listing.count_query(filters)) or 0
 
     def ids(self) -> list[str]:
         """Read the ids of all configurations, newest first."""
@@ -341,65 +324,3 @@ class Configurations:
             active = [f"{identity} {n}" for identity, n in session.execute(query)]
         version = ";".join([SIZE_RULES, *active])
         return hashlib.sha256(version.encode()).hexdigest()[:32]
-
-
-#: Columns of a `ConfigurationSummary`.
-SUMMARY_COLUMNS = [
-    getattr(TrainedConfiguration, field.name) for field in fields(ConfigurationSummary)
-]
-
-
-def page_query(
-    columns: Sequence[Any],
-    filters: Filters,
-    order_by: SortKey,
-    descending: bool,
-    limit: int | None,
-    offset: int,
-) -> Select[Any]:
-    """Select ``columns`` of a page: ordered by a figure, nulls last, by id where it is equal."""
-    page = ids_query(filters, order_by, descending, limit, offset)
-    query = select(*columns).where(TrainedConfiguration.id.in_(page))
-    return _ordered(query, order_by, descending)
-
-
-def ids_query(
-    filters: Filters, order_by: SortKey, descending: bool, limit: int | None, offset: int
-) -> Select[tuple[str]]:
-    """Select the ids of such a page: an index has them in its order."""
-    query = _ordered(_filtered(select(TrainedConfiguration.id), filters), order_by, descending)
-    return query.limit(limit).offset(offset)
-
-
-def count_query(filters: Filters) -> Select[tuple[int]]:
-    """Count the configurations that match every filter."""
-    return _filtered(select(func.count()).select_from(TrainedConfiguration), filters)
-
-
-def prefer_indices(session: Session) -> None:
-    """Have PostgreSQL read a page far behind from its index, until this transaction ends.
-
-    By default it takes a page of an index for a seek on a disk, four times as dear as the next page
-    of the table, and sorts the table instead. These indices are small and lie in memory.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SET LOCAL random_page_cost = 1.1"))
-
-
-def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
-    for name, value in filters.items():
-        column = getattr(TrainedConfiguration, name)
-        if isinstance(value, bool):  # as a literal, which the index of active ones needs
-            query = query.where(column if value else ~column)
-        elif value is not None:
-            query = query.where(column == value)
-    return query
-
-
-def _ordered(query: Select[Any], order_by: SortKey, descending: bool) -> Select[Any]:
-    """Order figure and id in one direction, as an index is read."""
-    key, identity = getattr(TrainedConfiguration, order_by), TrainedConfiguration.id
-    direction, then = (key.desc(), identity.desc()) if descending else (key.asc(), identity.asc())
-    if order_by == "p_value":  # the only key that may be null
-        direction = direction.nulls_last()
-    return query.order_by(direction, then)

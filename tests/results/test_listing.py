@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, Select
 
-from pipeline.results import configurations
-from pipeline.results.configurations import SORT_KEYS, SUMMARY_COLUMNS, SortKey
+from pipeline.results import listing
 from pipeline.results.database import open_database
+from pipeline.results.listing import SORT_KEYS, SUMMARY_COLUMNS, SortKey
 from pipeline.studies.bench.repository import FILTERS, fill, measure
 
 TABLE = "trained_configurations"
@@ -47,10 +47,10 @@ def test_a_page_and_its_count_open_no_other_rows(
     filters_ = FILTERS[filters]
     with engine.connect() as connection:
         queries = [
-            configurations.page_query(SUMMARY_COLUMNS, filters_, order_by, way, 50, 0)
+            listing.page_query(SUMMARY_COLUMNS, filters_, order_by, way, 50, 0)
             for way in (True, False)
         ]
-        for query in (configurations.count_query(filters_), *queries):
+        for query in (listing.count_query(filters_), *queries):
             lines = plan(connection, query)
             assert lines
             assert not [line for line in lines if reads_rows(line)]
@@ -61,7 +61,7 @@ def test_a_page_and_its_count_open_no_other_rows(
 def test_a_page_far_behind_is_read_in_order(
     engine: Engine, order_by: SortKey, descending: bool
 ) -> None:
-    page = configurations.ids_query({}, order_by, descending, 50, 50_000)
+    page = listing.ids_query({}, order_by, descending, 50, 50_000)
     with engine.connect() as connection:
         told = explained(connection, page)
     assert not [line for line in told if "Sort" in line or "TEMP B-TREE" in line]

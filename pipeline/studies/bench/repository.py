@@ -22,9 +22,9 @@ from sqlalchemy import Engine, insert, text
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.errors import UserError
-from pipeline.results.configurations import SORT_KEYS, SortKey
 from pipeline.results.database import Repository, open_database
 from pipeline.results.jobs import new_job
+from pipeline.results.listing import SORT_KEYS, SortKey
 from pipeline.results.models import TrainedConfiguration, TrainingJob
 from pipeline.studies.bench.report import print_machine
 from pipeline.training import provenance

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from pipeline.config import Objective, Timeframe
-from pipeline.results.configurations import SortKey
+from pipeline.results.listing import SortKey
 from pipeline.validation.stages import Stage
 
 #: Markets of one start, and values of one parameter's grid.

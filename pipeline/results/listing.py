@@ -1,0 +1,96 @@
+"""Select pages of trained configurations: filtered, in an order, from indices alone.
+
+A row holds some tens of kilobytes of documents, so neither counting nor ordering may touch rows:
+every sort key has an index that holds all filters too (`pipeline.results.models`), the ids of a
+page are read from it alone, and only their rows are opened.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, Literal, TypedDict, get_args
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session
+
+from pipeline.results.models import TrainedConfiguration
+from pipeline.results.records import ConfigurationSummary
+from pipeline.validation.stages import Stage
+
+SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
+
+SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
+
+
+class Filters(TypedDict, total=False):
+    """Values that listed configurations have; None is no filter."""
+
+    lifecycle_stage: Stage | None
+    exchange: str | None
+    pair: str | None
+    timeframe: str | None
+    strategy: str | None
+    job_id: str | None
+    synthetic: bool | None
+    is_active: bool | None
+
+
+#: Columns of a `ConfigurationSummary`.
+SUMMARY_COLUMNS = [
+    getattr(TrainedConfiguration, field.name) for field in fields(ConfigurationSummary)
+]
+
+
+def page_query(
+    columns: Sequence[Any],
+    filters: Filters,
+    order_by: SortKey,
+    descending: bool,
+    limit: int | None,
+    offset: int,
+) -> Select[Any]:
+    """Select ``columns`` of a page: ordered by a figure, nulls last, by id where it is equal."""
+    page = ids_query(filters, order_by, descending, limit, offset)
+    query = select(*columns).where(TrainedConfiguration.id.in_(page))
+    return _ordered(query, order_by, descending)
+
+
+def ids_query(
+    filters: Filters, order_by: SortKey, descending: bool, limit: int | None, offset: int
+) -> Select[tuple[str]]:
+    """Select the ids of such a page: an index has them in its order."""
+    query = _ordered(_filtered(select(TrainedConfiguration.id), filters), order_by, descending)
+    return query.limit(limit).offset(offset)
+
+
+def count_query(filters: Filters) -> Select[tuple[int]]:
+    """Count the configurations that match every filter."""
+    return _filtered(select(func.count()).select_from(TrainedConfiguration), filters)
+
+
+def prefer_indices(session: Session) -> None:
+    """Have PostgreSQL read a page far behind from its index, until this transaction ends.
+
+    By default it takes a page of an index for a seek on a disk, four times as dear as the next page
+    of the table, and sorts the table instead. These indices are small and lie in memory.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL random_page_cost = 1.1"))
+
+
+def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
+    for name, value in filters.items():
+        column = getattr(TrainedConfiguration, name)
+        if isinstance(value, bool):  # as a literal, which the index of active ones needs
+            query = query.where(column if value else ~column)
+        elif value is not None:
+            query = query.where(column == value)
+    return query
+
+
+def _ordered(query: Select[Any], order_by: SortKey, descending: bool) -> Select[Any]:
+    """Order figure and id in one direction, as an index is read."""
+    key, identity = getattr(TrainedConfiguration, order_by), TrainedConfiguration.id
+    direction, then = (key.desc(), identity.desc()) if descending else (key.asc(), identity.asc())
+    if order_by == "p_value":  # the only key that may be null
+        direction = direction.nulls_last()
+    return query.order_by(direction, then)
