@@ -46,4 +46,5 @@ def _call(kernels: Any) -> None:
     """Call every kernel once: compiled, or loaded compiled, they take these types only."""
     numbers, ranks, rows = np.ones(1), np.zeros(1, np.int32), np.zeros(1, np.int64)
     kernels.wilder(numbers, 0, numbers)
+    kernels.sums_before(numbers, rows, 0, numbers)
     kernels.pierced(numbers, ranks, ranks, numbers, numbers, numbers, rows, numbers, rows)

@@ -6,12 +6,15 @@ The smallest whole strategy: copy this file to begin your own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache, partial
 
 import numpy as np
 
-from gpu_engine import Bool, Candles, EventTable
+from gpu_engine import Candles, EventTable, Int64
 from pipeline.strategies import indicators
 from pipeline.strategies.base import Parameter
+
+CHANNELS = 16  # kept, for the tables that share them; a search of ranges asks for hundreds
 
 
 class DonchianBreakout:
@@ -75,35 +78,38 @@ class ChannelEvents:
     """Builds the event tables of one market: one for each pair of channels."""
 
     def __init__(self, candles: Candles, loosest: Mapping[str, float]) -> None:
-        self._candles = candles
         self._atr = indicators.average_true_range(candles)
         self._volume = indicators.volume_ratio(candles)  # NaN, which passes nothing, before bar 20
         self._tradable = ~candles.filled & (self._volume >= loosest["volume_factor"])
+        self._breaks = lru_cache(CHANNELS)(partial(breaks, candles))
 
     def table(self, structural: Mapping[str, float]) -> EventTable:
         """Return every bar that closes beyond its entry channel (§2), in order of time."""
         above, below = self._breaks(int(structural["entry_channel"]))
-        signal = np.flatnonzero(self._tradable & (above | below))
-        is_long = above[signal]
+        signal = np.concatenate((above, below))
+        row = np.flatnonzero(self._tradable[signal])
+        row = row[np.argsort(signal[row])]  # no bar is in both
+        signal, is_long = signal[row], row < len(above)
 
         above, below = self._breaks(int(structural["exit_channel"]))
-        end_of_long = indicators.next_true(below)
-        end_of_short = indicators.next_true(above)
+        end_of_long = indicators.first_after(below, signal)
+        end_of_short = indicators.first_after(above, signal)
         return EventTable(
             setup_bar=signal.astype(np.int32),
             signal_bar=signal.astype(np.int32),
             side=np.where(is_long, 1, -1).astype(np.int8),
             atr=self._atr[signal],
             features=self._volume[signal, np.newaxis],  # one column for each threshold
-            exit_signal_bar=np.where(is_long, end_of_long[signal], end_of_short[signal]),
+            exit_signal_bar=np.where(is_long, end_of_long, end_of_short),
         )
 
-    def _breaks(self, bars: int) -> tuple[Bool, Bool]:
-        """Mark the closes above every high, and below every low, of ``bars`` bars before."""
-        candles = self._candles
-        highest = indicators.rolling_max(candles.high, bars)
-        lowest = indicators.rolling_min(candles.low, bars)
-        return candles.close > highest, candles.close < lowest  # NaN compares false
+
+def breaks(candles: Candles, bars: int) -> tuple[Int64, Int64]:
+    """Return the bars that close above every high, and below every low, of ``bars`` bars before."""
+    highest = indicators.rolling_max(candles.high, bars)
+    lowest = indicators.rolling_min(candles.low, bars)
+    above, below = candles.close > highest, candles.close < lowest  # NaN compares false
+    return np.flatnonzero(above), np.flatnonzero(below)
 
 
 STRATEGY = DonchianBreakout()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gpu_engine import Bool, Candles, EventTable, Float, Int64
+from gpu_engine import Candles, EventTable, Float, Int64
 from pipeline.strategies import indicators
 from pipeline.strategies.base import Parameter, passing
 
@@ -134,127 +134,101 @@ class FailedBreakdown:
 
 
 class SpringEvents:
-    """Builds the event tables of one market, one for each length of the range."""
+    """Builds the event tables of one market, one for each length of the range.
+
+    Arrays of shape (2, n) hold both sides, the long one first. A *place* is a bar of one of them,
+    as an index of such an array laid flat.
+    """
 
     def __init__(self, candles: Candles, loosest: Mapping[str, float]) -> None:
-        self._loosest = loosest
+        self._loosest, self._longest = loosest, int(loosest["recovery_speed"])
         self._atr = indicators.average_true_range(candles)
-        volume = indicators.volume_ratio(candles)
-        weak = volume <= loosest["volume_decline_threshold"]  # false for NaN, before bar 20
+        self._volume = indicators.volume_ratio(candles)
+        weak = self._volume <= loosest["volume_decline_threshold"]  # false for NaN, before bar 20
         weak &= indicators.volume_baseline(candles) > 0
-        possible = weak & ~candles.filled
-        longest = int(loosest["recovery_speed"])
-        self._sides = [
-            _Side(candles, side, possible, self._atr, volume, longest) for side in (+1, -1)
-        ]
+        self._possible = weak & ~candles.filled
+        self._filled = np.tile(candles.filled, 2)
+
+        self._low = np.stack((candles.low, -candles.high))
+        self._high = np.stack((candles.high, -candles.low))
+        self._close = np.concatenate((candles.close, -candles.close))
+        self._recent = indicators.rolling_min(self._low, INTACT_BARS)
+        swing = np.stack([indicators.swing_lows(low) for low in self._low])
+        self._points = self._low[swing]
+        self._rank = np.zeros(swing.size + 1, np.int32)  # of the first swing point from a place on
+        np.cumsum(swing, out=self._rank[1:])
+        rises, falls = candles.close > candles.open, candles.close < candles.open
+        up, down = (np.where(moves, candles.volume, 0.0) for moves in (rises, falls))
+        self._buying, self._selling = np.concatenate((up, down)), np.concatenate((down, up))
 
     def table(self, structural: Mapping[str, float]) -> EventTable:
         """Return the breaks of one range that recover (§2, §3), in the order of §4.2."""
-        springs = [side.springs(int(structural["range_lookback_periods"])) for side in self._sides]
-        bar, signal, side, stop, target, features = map(np.concatenate, zip(*springs, strict=True))
+        length, n = int(structural["range_lookback_periods"]), len(self._atr)
+        place, edge, far = self._breaks(length)
+        delay, extreme = self._recoveries(place, edge)
+        row = np.flatnonzero(delay > 0)
+        place, delay = place[row], delay[row]
+        edge, far, extreme = edge[row], far[row], extreme[row]
+        bar, side = place % n, np.where(place < n, 1, -1)
+        signal = bar + delay
+        weak, strong = self._volume[bar], self._volume[signal]
+        tests = self._tests(place, edge, length)
+        score = self._score(place, length, tests, far - edge, weak, strong)
+        columns = (edge - extreme) / np.abs(edge), weak, delay, strong, score, tests
+        features = np.column_stack(columns).astype(np.float64)
+
         row = np.flatnonzero(passing(FailedBreakdown.parameters, features, self._loosest))
         row = row[np.lexsort((-side[row], bar[row], signal[row]))]
+        side = side[row]
         return EventTable(
             setup_bar=bar[row].astype(np.int32),
             signal_bar=signal[row].astype(np.int32),
-            side=side[row].astype(np.int8),
+            side=side.astype(np.int8),
             atr=self._atr[signal[row]],
             features=features[row],
-            stop_level=stop[row],
-            target_level=target[row],
+            stop_level=side * extreme[row],
+            target_level=side * far[row],
         )
-
-
-class _Side:
-    """Finds the springs of one side among the bars that may break, bool of shape (n,)."""
-
-    def __init__(
-        self,
-        candles: Candles,
-        side: int,
-        possible: Bool,
-        atr: Float,
-        volume: Float,
-        longest: int,
-    ) -> None:
-        self._side, self._possible, self._atr, self._volume = side, possible, atr, volume
-        self._longest, self._filled = longest, candles.filled
-        self._close = side * candles.close
-        self._low = candles.low if side > 0 else -candles.high
-        self._high = candles.high if side > 0 else -candles.low
-        self._recent = indicators.rolling_min(self._low, INTACT_BARS)
-        swing = indicators.swing_lows(self._low)
-        self._points = self._low[swing]
-        self._rank = np.zeros(len(candles) + 1, np.int32)  # of the first swing point from a bar on
-        np.cumsum(swing, out=self._rank[1:])
-        body = side * (candles.close - candles.open)
-        self._buying = np.where(body > 0, candles.volume, 0.0)
-        self._selling = np.where(body < 0, candles.volume, 0.0)
-
-    def springs(self, length: int) -> tuple[Int64, Int64, Int64, Float, Float, Float]:
-        """Return bar, signal bar, side, stop level, target level and features of each spring.
-
-        Shape (s,) each, but (s, 6) of the features.
-        """
-        bar, edge, far = self._breaks(length)
-        signal, extreme = self._recoveries(bar, edge)
-        row = np.flatnonzero(signal >= 0)
-        bar, edge, far = bar[row], edge[row], far[row]
-        signal, extreme = signal[row], extreme[row]
-        weak, strong = self._volume[bar], self._volume[signal]
-        tests = self._tests(bar, edge, length)
-        columns = (
-            (edge - extreme) / np.abs(edge),
-            weak,
-            signal - bar,
-            strong,
-            self._score(bar, length, tests, far - edge, weak, strong),
-            tests,
-        )
-        sides = np.full(len(bar), self._side)
-        stop, target = self._side * extreme, self._side * far
-        return bar, signal, sides, stop, target, np.column_stack(columns).astype(np.float64)
 
     def _breaks(self, length: int) -> tuple[Int64, Float, Float]:
-        """Return the break bars of §2, with the edge and the far side of their range."""
-        edge = np.full(len(self._low), np.nan)  # undefined, which is not broken, for t < length
+        """Return the places of the breaks of §2, with the edge and the far side of their range."""
+        edge = np.full_like(self._low, np.nan)  # undefined, which is not broken, for t < length
         older = indicators.rolling_min(self._low, length - INTACT_BARS)
-        edge[INTACT_BARS:] = older[:-INTACT_BARS]
+        edge[:, INTACT_BARS:] = older[:, :-INTACT_BARS]
         far = indicators.rolling_max(self._high, length)
         broken = (self._low < edge) & (self._recent >= edge) & (far > edge)
-        bar = np.flatnonzero(broken & self._possible)
-        return bar, edge[bar], far[bar]
+        place = np.flatnonzero(broken & self._possible)
+        return place, edge.ravel()[place], far.ravel()[place]
 
-    def _recoveries(self, bar: Int64, edge: Float) -> tuple[Int64, Float]:
-        """Return the first close inside after each break, -1 for none, and the extreme until it."""
-        signal, extreme = np.full(len(bar), -1), self._low[bar]
-        row, last = np.arange(len(bar)), len(self._low) - 1
-        for later in range(1, self._longest + 1):
-            row = row[(signal[row] < 0) & (bar[row] + later <= last)]
-            t = bar[row] + later
-            extreme[row] = np.minimum(extreme[row], self._low[t])
-            inside = ~self._filled[t] & (self._close[t] > edge[row])
-            signal[row[inside]] = t[inside]
-        return signal, extreme
+    def _recoveries(self, place: Int64, edge: Float) -> tuple[Int64, Float]:
+        """Return bars from each break to the first close inside, 0 for none, and the extreme."""
+        low, later = self._low.ravel(), len(self._atr) - 1 - place % len(self._atr)
+        delay, extreme = np.zeros(len(place), np.int64), low[place]
+        row = np.arange(len(place))
+        for bars in range(1, self._longest + 1):
+            row = row[(delay[row] == 0) & (later[row] >= bars)]
+            if not len(row):
+                break
+            t = place[row] + bars
+            extreme[row] = np.minimum(extreme[row], low[t])
+            delay[row[~self._filled[t] & (self._close[t] > edge[row])]] = bars
+        return delay, extreme
 
-    def _tests(self, bar: Int64, edge: Float, length: int) -> Int64:
+    def _tests(self, place: Int64, edge: Float, length: int) -> Int64:
         """Count the swing points of the range at its edge (§3.4)."""
-        start, after = self._rank[bar - length], self._rank[bar - INTACT_BARS]
-        width = TEST_WIDTH_ATR * self._atr[bar - 1]
+        start, after = self._rank[place - length], self._rank[place - INTACT_BARS]
+        width = TEST_WIDTH_ATR * self._atr[place % len(self._atr) - 1]
         return indicators.count_near(self._points, start, after, edge, width)
 
     def _score(
-        self, bar: Int64, length: int, tests: Int64, width: Float, weak: Float, strong: Float
+        self, place: Int64, length: int, tests: Int64, width: Float, weak: Float, strong: Float
     ) -> Float:
         """Return the accumulation score (§3.5), added in the order of the rule."""
-        buying, selling = np.zeros(len(bar)), np.zeros(len(bar))
-        for lag in range(length, 0, -1):  # oldest first, the order a plain loop adds in
-            buying += self._buying[bar - lag]
-            selling += self._selling[bar - lag]
-        total = buying + selling
+        buying = indicators.sums_before(self._buying, place, length)
+        total = buying + indicators.sums_before(self._selling, place, length)
         score = 1 - np.ldexp(1.0, -tests)
-        score += np.divide(buying, total, out=np.full(len(bar), 0.5), where=total > 0)
-        score += 1 - np.abs(self._close[bar - 1] - self._close[bar - length]) / width
+        score += np.divide(buying, total, out=np.full(len(total), 0.5), where=total > 0)
+        score += 1 - np.abs(self._close[place - 1] - self._close[place - length]) / width
         score += 1 / (1 + weak)
         score += strong / (1 + strong)
         return score / 5

@@ -90,10 +90,11 @@ def volume_ratio(candles: Candles) -> Float:
 
 
 def rolling_max(values: Float, length: int) -> Float:
-    """Return ``max(values[t - length], ..., values[t - 1])``, float64 of shape (n,) (§2.5).
+    """Return ``max(values[t - length], ..., values[t - 1])``, float64 (§2.5).
 
-    The ``length`` bars before ``t``, without ``t`` itself: the upper edge of a channel that bar
-    ``t`` may break. NaN for ``t < length``, and where one of these values is NaN.
+    ``values`` and the result are of shape (n,), or (k, n) for k series. These are the ``length``
+    bars before ``t``, without ``t`` itself: the upper edge of a channel that bar ``t`` may break.
+    NaN for ``t < length``, and where one of these values is NaN.
 
     Raises
     ------
@@ -111,15 +112,29 @@ def rolling_min(values: Float, length: int) -> Float:
 def _rolling(extreme: np.ufunc, values: Float, length: int) -> Float:
     if length < 1:
         raise ValueError(f"a rolling extreme needs 1 bar or more; got {length}")
-    result = np.full(len(values), np.nan)
-    if len(values) <= length:
+    result = np.full(values.shape, np.nan)
+    if values.shape[-1] <= length:
         return result
     # Extremes of 1, 2, 4, ... bars from each bar on; two of them overlap to any length.
-    window, width = values[:-1], 1
+    window, width = values[..., :-1], 1
     while 2 * width <= length:
-        window, width = extreme(window[:-width], window[width:]), 2 * width
+        window, width = extreme(window[..., :-width], window[..., width:]), 2 * width
     rest = length - width
-    result[length:] = extreme(window[: len(window) - rest], window[rest:])
+    extreme(window[..., : window.shape[-1] - rest], window[..., rest:], out=result[..., length:])
+    return result
+
+
+def sums_before(values: Float, bar: Int64, length: int) -> Float:
+    """Sum ``values[t - length], ..., values[t - 1]`` of some bars t >= ``length``, shape (q,).
+
+    One by one, the oldest first, the order a plain loop adds in.
+    """
+    result = np.zeros(len(bar))
+    if (kernels := compiled.kernels()) is not None:
+        kernels.sums_before(values, bar, length, result)
+        return result
+    for lag in range(length, 0, -1):
+        result += values[bar - lag]
     return result
 
 
@@ -163,6 +178,14 @@ def next_true(marks: Bool) -> Int32:
     """
     marked = np.append(np.flatnonzero(marks), -1).astype(np.int32)
     return marked[np.cumsum(marks)]  # as many are at or before the bar
+
+
+def first_after(bars: Int64, bar: Int64) -> Int32:
+    """Return the first of ``bars``, which ascend, after each bar, int32 (q,); -1 where none is.
+
+    It looks ahead on purpose, as `next_true`.
+    """
+    return np.append(bars, -1).astype(np.int32)[np.searchsorted(bars, bar, side="right")]
 
 
 def count_near(values: Float, start: Int32, after: Int32, centre: Float, width: Float) -> Int64:

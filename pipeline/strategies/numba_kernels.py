@@ -18,6 +18,16 @@ def wilder(ranges, first, atr):
 
 
 @kernel(nogil=True)
+def sums_before(values, bar, length, sums):
+    """Fill ``sums``, as `indicators.sums_before`."""
+    for row in range(len(bar)):
+        total = 0.0
+        for t in range(bar[row] - length, bar[row]):
+            total += values[t]
+        sums[row] = total
+
+
+@kernel(nogil=True)
 def pierced(points, start, after, low, before, width, rows, levels, touches):
     """Fill ``rows``, ``levels`` and ``touches`` as `sweeps.pierced`; return how many there are."""
     count = 0
