@@ -19,18 +19,18 @@ def main(config: TrainConfig) -> None:
     from pipeline.training.summary import show_candles, show_result
 
     console = Console()
-    repository = open_database(config.storage.url)
-    check_root(Path(config.storage.artifacts))
-    for dead in repository.jobs.reap():
-        console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
-    job_id = job.create(config, repository)
-    repository.jobs.start(job_id)
-    trained, configuration_id = job.run(
-        config,
-        repository,
-        job_id,
-        Reporter(console.progress, console.note, partial(show_candles, console)),
-    )
+    with open_database(config.storage.url) as repository:
+        check_root(Path(config.storage.artifacts))
+        for dead in repository.jobs.reap():
+            console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
+        job_id = job.create(config, repository)
+        repository.jobs.start(job_id)
+        trained, configuration_id = job.run(
+            config,
+            repository,
+            job_id,
+            Reporter(console.progress, console.note, partial(show_candles, console)),
+        )
     result = command.run_directory() / "result.json"
     write_result(result, trained, job_id, configuration_id)
     show_result(console, trained, configuration_id)

@@ -8,7 +8,18 @@ CREATE TABLE alembic_version (
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
--- Running upgrade  -> 0005
+-- Running upgrade  -> 0007
+
+CREATE TABLE leases (
+    identity VARCHAR(32) NOT NULL,
+    place VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    pid INTEGER NOT NULL,
+    started VARCHAR NOT NULL,
+    beat BIGINT NOT NULL,
+    renewed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_leases PRIMARY KEY (identity)
+);
 
 CREATE TABLE training_jobs (
     id VARCHAR(32) NOT NULL,
@@ -25,9 +36,7 @@ CREATE TABLE training_jobs (
     stage_of_work TEXT,
     progress DOUBLE PRECISION NOT NULL,
     error TEXT,
-    host VARCHAR NOT NULL,
-    pid INTEGER NOT NULL,
-    process_started VARCHAR NOT NULL,
+    owner VARCHAR(32),
     heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     started_at TIMESTAMP WITH TIME ZONE,
@@ -56,10 +65,7 @@ CREATE INDEX ix_job_events_job_id_id ON job_events (job_id, id);
 
 CREATE TABLE dispatcher (
     id INTEGER NOT NULL,
-    host VARCHAR NOT NULL,
-    pid INTEGER NOT NULL,
-    process_started VARCHAR NOT NULL,
-    heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    owner VARCHAR(32) NOT NULL,
     CONSTRAINT pk_dispatcher PRIMARY KEY (id),
     CONSTRAINT ck_dispatcher_one CHECK (id = 1)
 );
@@ -136,13 +142,11 @@ CREATE TABLE sweeps (
     until TIMESTAMP WITH TIME ZONE NOT NULL,
     engine_version VARCHAR NOT NULL,
     status VARCHAR NOT NULL,
-    host VARCHAR NOT NULL,
-    pid INTEGER NOT NULL,
-    process_started VARCHAR NOT NULL,
-    heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    owner VARCHAR(32) NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL,
     finished_at TIMESTAMP WITH TIME ZONE,
+    pooled JSONB,
     CONSTRAINT pk_sweeps PRIMARY KEY (id),
     CONSTRAINT ck_sweeps_status CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled'))
 );
@@ -160,6 +164,7 @@ CREATE TABLE sweep_markets (
     job_id VARCHAR(32) NOT NULL,
     configuration_id VARCHAR(80),
     p_value DOUBLE PRECISION,
+    surrogate_p DOUBLE PRECISION,
     fdr_q_value DOUBLE PRECISION,
     error TEXT,
     seconds DOUBLE PRECISION,
@@ -175,14 +180,6 @@ CREATE INDEX ix_sweep_markets_task_hash_status ON sweep_markets (task_hash, stat
 
 CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0005') RETURNING alembic_version.version_num;
-
--- Running upgrade 0005 -> 0006
-
-ALTER TABLE sweeps ADD COLUMN pooled JSONB;
-
-ALTER TABLE sweep_markets ADD COLUMN surrogate_p DOUBLE PRECISION;
-
-UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+INSERT INTO alembic_version (version_num) VALUES ('0007') RETURNING alembic_version.version_num;
 
 COMMIT;

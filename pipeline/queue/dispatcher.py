@@ -49,7 +49,7 @@ class Dispatcher:
                     beaten = time.monotonic()
                     if file_identity(self._config.storage.url) != file:
                         return  # what it could still write would be in a file that is gone
-                    if not lease.heartbeat(self._repository):
+                    if not lease.is_held(self._repository):
                         return
                     self._repository.jobs.reap()
                 self._hand_out()

@@ -1,62 +1,51 @@
 """Hold the right to run the queued jobs of a database: one process, until it is dead."""
 
-from datetime import timedelta
-
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.results.database import Repository
+from pipeline.results.leases import Owner, Watch, cause_of_death, read_owners
 from pipeline.results.models import DispatcherRow
-from pipeline.results.ownership import cause_of_death, this_process
-from pipeline.results.records import utc_now
-
-#: A dispatcher on another host that has been silent for so long is taken for dead.
-SILENCE = timedelta(minutes=1)
 
 
-def lives(repository: Repository) -> bool:
-    """Tell whether a dispatcher runs."""
+def look(repository: Repository, watch: Watch | None = None) -> tuple[Owner | None, str | None]:
+    """Read who the dispatcher is, and what shows that it is dead; None where nothing does.
+
+    ``watch`` belongs to whoever looks again and again. Where nobody has the place both are None.
+    """
     with repository.session() as session:
         row = session.get(DispatcherRow, 1)
-        return row is not None and cause_of_death(row, SILENCE) is None
+        owner = None if row is None else read_owners(session).get(row.owner)
+    return owner, None if owner is None else cause_of_death(owner, watch)
 
 
 def claim(repository: Repository) -> bool:
     """Make this process the dispatcher, unless another lives."""
-    now, row = utc_now(), DispatcherRow
     try:
         with repository.session() as session, session.begin():
-            last = session.get(row, 1)
+            owner = repository.lease.hold(session)
+            last = session.get(DispatcherRow, 1)
             if last is None:
-                session.add(row(id=1, heartbeat_at=now, **this_process()))
+                session.add(DispatcherRow(id=1, owner=owner))
                 return True
-            if cause_of_death(last, SILENCE) is None:
+            if cause_of_death(read_owners(session).get(last.owner)) is None:
                 return False
-            taken = (
-                update(row)
-                .where(row.heartbeat_at == last.heartbeat_at)
-                .filter_by(
-                    pid=last.pid,
-                    process_started=last.process_started,
-                    host=last.host,
-                )
-                .values(heartbeat_at=now, **this_process())
-                .returning(row.id)
-            )
-            return session.scalar(taken) is not None
+            taken = update(DispatcherRow).where(DispatcherRow.owner == last.owner)
+            row = taken.values(owner=owner).returning(DispatcherRow.id)
+            return session.scalar(row) is not None
     except IntegrityError:
         return False
 
 
-def heartbeat(repository: Repository) -> bool:
-    """Say that this dispatcher lives; False: another has taken its place."""
-    row = DispatcherRow
-    beat = update(row).filter_by(**this_process()).values(heartbeat_at=utc_now()).returning(row.id)
-    with repository.session() as session, session.begin():
-        return session.scalar(beat) is not None
+def is_held(repository: Repository) -> bool:
+    """Tell whether this process is the dispatcher still; False: another has taken its place."""
+    query = select(DispatcherRow.id).where(DispatcherRow.owner == repository.lease.identity)
+    with repository.session() as session:
+        return session.scalar(query) is not None
 
 
-def release(repository: Repository) -> None:
-    """Leave the place to another."""
+def release(repository: Repository, identity: str | None = None) -> None:
+    """Leave the place to another: this process's own, or of a dispatcher that was seen dead."""
+    owner = identity or repository.lease.identity
     with repository.session() as session, session.begin():
-        session.execute(delete(DispatcherRow).filter_by(**this_process()))
+        session.execute(delete(DispatcherRow).where(DispatcherRow.owner == owner))

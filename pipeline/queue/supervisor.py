@@ -61,7 +61,7 @@ class Supervisor:
     def __enter__(self) -> Supervisor:
         """Start a dispatcher where none lives, and keep looking."""
         if self._look():
-            self._watching.enter_context(repeated(self._watch, self._wait))
+            self._watching.enter_context(repeated(self._watch, self._wait, "supervisor"))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +96,8 @@ class Supervisor:
                     f"{_last_line(self._errors)}"
                 )
                 return True
-        if lease.lives(self._repository):
+        owner, cause = lease.look(self._repository)
+        if owner is not None and cause is None:
             self._wait = LOOK_EVERY
         else:
             self._errors.seek(0)

@@ -26,10 +26,10 @@ def run_job(storage: StorageConfig, job_id: str, advance: Advance) -> None:
             if lost:
                 os._exit(0)  # the whole process, whatever it is computing
             row = repository.jobs.read(job_id)
-            lost = (row.status, row.pid) != ("running", os.getpid())
+            lost = (row.status, row.owner) != ("running", repository.lease.identity)
             return WATCH_EVERY
 
-        with repeated(watch, WATCH_EVERY), job.guard(repository, job_id):
+        with repeated(watch, WATCH_EVERY, "watch of the job"), job.guard(repository, job_id):
             values = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
             config = validate(values, TrainConfig)
             job.run(config, repository, job_id, Reporter())

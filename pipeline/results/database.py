@@ -28,6 +28,7 @@ from pipeline.errors import UserError, suggestion
 from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps
+from pipeline.results.leases import Lease
 from pipeline.results.migrations import UnknownRevisionError, upgrade
 from pipeline.results.ownership import write_events
 from pipeline.results.sweeps import Sweeps
@@ -59,11 +60,15 @@ class Repository:
     ----------
     jobs, configurations, sweeps : Jobs, Configurations, Sweeps
         What reads and writes the tables of each.
+    lease : Lease
+        What shows that the owner of rows lives, until this is closed.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine)
+        self.lease = Lease(self._sessions)
+        self._sessions.configure(info={"lease": self.lease})
         event.listen(self._sessions, "before_commit", write_events)
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
@@ -77,11 +82,12 @@ class Repository:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connections."""
+        """Give up what is owned, and close the connections."""
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Give up what is owned, and close the connections."""
+        self.lease.end()
         self.engine.dispose()
 
 

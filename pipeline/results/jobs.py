@@ -3,20 +3,19 @@
 A change of a job's state is one conditional UPDATE (`pipeline.results.ownership`). What a run found
 and the end of its job are stored in one transaction: there is never one without the other.
 
-A run that was killed cannot say so. Its job holds the host, the process id and the moment the
-process started; `Jobs.reap`, called at every start, marks what has no process any more. Of another
-host nothing can be asked, so there the age of the last heartbeat decides.
+A run that was killed cannot say so. Its job names its owner; `Jobs.reap`, called at every start and
+by the dispatcher again and again, marks what has no living owner (`pipeline.results.leases`).
 """
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.results import ownership
+from pipeline.results import leases, ownership
 from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.records import Job, JobEvent, Status, from_row, utc_now
 
@@ -35,7 +34,7 @@ def new_job(
     config_hash: str,
     seed: int,
 ) -> TrainingJob:
-    """Make a pending job of this process, not stored yet."""
+    """Make a pending job without an owner, not stored yet."""
     now = utc_now()
     return TrainingJob(
         id=uuid.uuid4().hex,
@@ -52,7 +51,6 @@ def new_job(
         progress=0.0,
         heartbeat_at=now,
         created_at=now,
-        **ownership.this_process(),
     )
 
 
@@ -67,7 +65,7 @@ class Jobs:
 
         ``spec`` is what `new_job` takes.
         """
-        (job_id,) = self._store([new_job(**spec)])
+        (job_id,) = self._store([new_job(**spec)], owned=True)
         return job_id
 
     def queue(self, specs: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -75,14 +73,13 @@ class Jobs:
 
         Each of ``spec`` is what `new_job` takes.
         """
-        fresh = [new_job(**spec) for spec in specs]
-        for job in fresh:
-            job.host, job.pid, job.process_started = ownership.NOBODY.values()
-        return self._store(fresh)
+        return self._store([new_job(**spec) for spec in specs], owned=False)
 
-    def _store(self, fresh: Sequence[TrainingJob]) -> list[str]:
+    def _store(self, fresh: Sequence[TrainingJob], owned: bool) -> list[str]:
         ids = [job.id for job in fresh]
         with self._sessions.begin() as session:
+            for job in fresh if owned else ():
+                job.owner = ownership.lease(session).hold(session)
             session.add_all(fresh)
             for job_id in ids:
                 ownership.record_status(session, job_id, "pending")
@@ -91,22 +88,21 @@ class Jobs:
     def start(self, job_id: str) -> None:
         """Start a pending job, which belongs to this process from now on."""
         with self._sessions.begin() as session:
-            ownership.move_job(
-                session, job_id, "running", started_at=utc_now(), **ownership.this_process()
-            )
+            owner = ownership.lease(session).hold(session)
+            ownership.move_job(session, job_id, "running", started_at=utc_now(), owner=owner)
 
     def take(self, job_id: str) -> bool:
         """Start a queued job, which belongs to this process from now on; False: it is not there."""
         row, now = TrainingJob, utc_now()
         took = (
             update(row)
-            .where(row.id == job_id, row.status == "pending")
-            .filter_by(**ownership.NOBODY)
-            .values(status="running", started_at=now, heartbeat_at=now, **ownership.this_process())
+            .where(row.id == job_id, row.status == "pending", row.owner.is_(None))
+            .values(status="running", started_at=now, heartbeat_at=now)
             .returning(row.id)
         )
         with self._sessions.begin() as session:
-            taken = session.scalar(took) is not None
+            owner = ownership.lease(session).hold(session)
+            taken = session.scalar(took.values(owner=owner)) is not None
             if taken:
                 ownership.record_status(session, job_id, "running")
         return taken
@@ -114,7 +110,7 @@ class Jobs:
     def waiting(self, limit: int) -> list[str]:
         """Read the ids of the jobs that have waited longest for a dispatcher."""
         row = TrainingJob
-        query = select(row.id).where(row.status == "pending").filter_by(**ownership.NOBODY)
+        query = select(row.id).where(row.status == "pending", row.owner.is_(None))
         with self._sessions() as session:
             return list(session.scalars(query.order_by(row.created_at, row.id).limit(limit)))
 
@@ -127,7 +123,7 @@ class Jobs:
             When it is in another state.
         """
         with self._sessions.begin() as session:
-            ownership.requeue_job(session, job_id, ENDED_EARLY, **ownership.NOBODY)
+            ownership.requeue_job(session, job_id, ENDED_EARLY, owner=None)
 
     def progress(
         self,
@@ -183,6 +179,11 @@ class Jobs:
         """Read one job, or raise `UnknownIdError`."""
         with self._sessions() as session:
             return from_row(Job, ownership.get_row(session, TrainingJob, job_id))
+
+    def owner(self, job: Job) -> leases.Owner | None:
+        """Read the lease of a job's owner; None where it left none."""
+        with self._sessions() as session:
+            return leases.read_owners(session).get(job.owner or "")
 
     def find(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> list[Job]:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
@@ -266,23 +267,39 @@ class Jobs:
             payloads = session.scalars(query.order_by(row.id).limit(limit))
             return list(dict.fromkeys(payload["text"] for payload in payloads))
 
-    def reap(self, heartbeat_limit: timedelta = ownership.HEARTBEAT_LIMIT) -> list[Job]:
-        """Mark the unfinished jobs whose process is gone as failed and return them."""
+    def reap(self, watch: leases.Watch | None = None) -> list[Job]:
+        """Mark the unfinished jobs whose owner is dead as failed and return them.
+
+        ``watch`` belongs to whoever calls this again and again.
+        """
+        with self._sessions() as session:
+            unfinished = TrainingJob.status.in_(("pending", "running"))
+            rows = session.scalars(
+                select(TrainingJob).where(unfinished, TrainingJob.owner.is_not(None))
+            )
+            jobs = [from_row(Job, row) for row in rows]
+            owners = leases.read_owners(session)
+        causes = {one: leases.cause_of_death(owner, watch) for one, owner in owners.items()}
         reaped = []
-        for job in self.find("pending", "running", limit=None):
-            cause = None if job.queued else ownership.cause_of_death(job, heartbeat_limit)
-            if cause is not None and self._fail_unless_moved(job, cause):
+        for job in jobs:
+            owner = owners.get(job.owner or "")
+            cause = causes[owner.identity] if owner else leases.cause_of_death(None)
+            heard = owner.renewed_at if owner else job.heartbeat_at
+            if cause is not None and self._fail_unless_moved(job, cause, heard):
                 reaped.append(self.read(job.id))
+        if dead := [identity for identity, cause in causes.items() if cause is not None]:
+            with self._sessions.begin() as session:
+                leases.forget(session, dead)
         return reaped
 
-    def _fail_unless_moved(self, job: Job, cause: str) -> bool:
+    def _fail_unless_moved(self, job: Job, cause: str, heard: datetime) -> bool:
         """Mark a job as failed unless it has moved since ``job`` was read."""
         now = utc_now()
         work = f" during {job.stage_of_work}" if job.stage_of_work else ""
-        error = f"{cause}; last heard of at {job.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC{work}"
+        error = f"{cause}; last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC{work}"
         statement = (
             update(TrainingJob)
-            .where(TrainingJob.id == job.id)
+            .where(TrainingJob.id == job.id, TrainingJob.owner == job.owner)
             .where(TrainingJob.status == job.status)
             .where(TrainingJob.heartbeat_at == job.heartbeat_at)
             .values(status="failed", error=error, finished_at=now)

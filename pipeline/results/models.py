@@ -100,6 +100,20 @@ class Base(DeclarativeBase):
     }
 
 
+class LeaseRow(Base):
+    """The sign of life of one process that owns rows; `pipeline.results.leases` explains it."""
+
+    __tablename__ = "leases"
+
+    identity: Mapped[str] = mapped_column(String(32), primary_key=True)
+    place: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    started: Mapped[str]
+    beat: Mapped[int] = mapped_column(BigInteger)
+    renewed_at: Mapped[datetime]
+
+
 class TrainingJob(Base):
     """One training run of one market; `pipeline.results.records.Job` explains the fields."""
 
@@ -119,9 +133,7 @@ class TrainingJob(Base):
     stage_of_work: Mapped[str | None] = mapped_column(Text)
     progress: Mapped[float]
     error: Mapped[str | None] = mapped_column(Text)
-    host: Mapped[str]
-    pid: Mapped[int] = mapped_column(Integer)
-    process_started: Mapped[str]
+    owner: Mapped[str | None] = mapped_column(String(32))
     heartbeat_at: Mapped[datetime]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -156,10 +168,7 @@ class DispatcherRow(Base):
     __tablename__ = "dispatcher"
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    host: Mapped[str]
-    pid: Mapped[int] = mapped_column(Integer)
-    process_started: Mapped[str]
-    heartbeat_at: Mapped[datetime]
+    owner: Mapped[str] = mapped_column(String(32))
 
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
 
@@ -262,10 +271,7 @@ class SweepRow(Base):
     until: Mapped[datetime]
     engine_version: Mapped[str]
     status: Mapped[Status]
-    host: Mapped[str]
-    pid: Mapped[int] = mapped_column(Integer)
-    process_started: Mapped[str]
-    heartbeat_at: Mapped[datetime]
+    owner: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

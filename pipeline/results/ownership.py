@@ -10,57 +10,15 @@ the commit. Readers remember the last id they have seen, so none may appear belo
 PostgreSQL, where ids are dealt out before a commit, one transaction at a time writes events.
 """
 
-import os
-import socket
 from collections.abc import Sequence
-from datetime import timedelta
-from functools import cache
 from typing import Any, TypeVar
 
-import psutil
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.results.models import Base, DispatcherRow, JobEventRow, TrainingJob
-from pipeline.results.records import TRANSITIONS, Job, JobEventKind, Status, Sweep, utc_now
-
-
-def host() -> str:
-    """Name of this machine."""
-    return socket.gethostname()
-
-
-def started(pid: int) -> str | None:
-    """Return when process ``pid`` started, in seconds after the boot; None where none lives here.
-
-    A zombie is dead: it has ended, and only its parent has not looked yet. Both times that are
-    subtracted move when the clock is set; their difference does not. So a process is taken for
-    another only if it got the same id in the same hundredth of a second after a reboot.
-    """
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return f"{process.create_time() - psutil.boot_time():.2f}"
-    except psutil.NoSuchProcess:
-        return None
-
-
-@cache
-def _start_of(pid: int) -> str:
-    start = started(pid)
-    assert start is not None, "this process runs"
-    return start
-
-
-def own_start() -> str:
-    """Return `started` of this process, which never changes."""
-    return _start_of(os.getpid())
-
-
-#: An owner on another host that has been silent for so long is taken for dead.
-HEARTBEAT_LIMIT = timedelta(minutes=15)
-
+from pipeline.results.leases import Lease
+from pipeline.results.models import Base, JobEventRow, TrainingJob
+from pipeline.results.records import TRANSITIONS, JobEventKind, Status, utc_now
 
 #: Key of PostgreSQL's advisory lock; any number that no other user of the server has taken.
 _LOCK_KEY = 5_113_972_040_232
@@ -93,29 +51,10 @@ class NotOwnerError(IllegalTransitionError):
         return f"job {self.job_id} is {self.status} and belongs to another process"
 
 
-def this_process() -> dict[str, Any]:
-    """Columns that name this process as the owner of a row."""
-    return {"host": host(), "pid": os.getpid(), "process_started": own_start()}
-
-
-#: Columns of a row that waits for an owner.
-NOBODY: dict[str, Any] = {"host": "", "pid": 0, "process_started": ""}
-
-
-def cause_of_death(
-    owned: Job | Sweep | DispatcherRow, heartbeat_limit: timedelta = HEARTBEAT_LIMIT
-) -> str | None:
-    """Say why a row's owner is taken for dead; None when it is not.
-
-    Of a process on another host nothing can be asked, so there its last heartbeat decides.
-    """
-    if owned.host == host():
-        if started(owned.pid) == owned.process_started:
-            return None
-        return f"process {owned.pid} on {owned.host} is gone (killed, or the machine went down)"
-    if utc_now() - owned.heartbeat_at <= heartbeat_limit:
-        return None
-    return f"no heartbeat from {owned.host} for more than {heartbeat_limit}"
+def lease(session: Session) -> Lease:
+    """Return the lease of the database that a session is of."""
+    held: Lease = session.info["lease"]
+    return held
 
 
 def move_job(
@@ -154,7 +93,7 @@ def write_job(
     **values: Any,
 ) -> None:
     """Write a job that is in one of ``sources``; see `move_job`."""
-    owner = this_process() if owned else {}
+    owner = {"owner": lease(session).identity} if owned else {}
     statement = (
         update(TrainingJob)
         .where(TrainingJob.id == job_id, TrainingJob.status.in_(sources))
@@ -179,7 +118,7 @@ def requeue_job(
     """Make a job that did not complete pending again, as a fresh row of this process.
 
     ``sources`` are the states it may be in, as for `move_job`; ``changes`` are other columns that
-    are no longer what they were, such as ``config``, or `NOBODY` as the owner.
+    are no longer what they were, such as ``config``; with ``owner`` None it waits in the queue.
 
     Raises
     ------
@@ -193,7 +132,9 @@ def requeue_job(
         "started_at": None,
         "finished_at": None,
     }
-    move_job(session, job_id, "pending", sources, **(fresh | this_process() | changes))
+    if "owner" not in changes:
+        fresh["owner"] = lease(session).hold(session)
+    move_job(session, job_id, "pending", sources, **(fresh | changes))
 
 
 def get_row(session: Session, model: type[Row], key: str) -> Row:

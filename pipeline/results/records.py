@@ -76,21 +76,19 @@ class JobSummary:
 class Job(JobSummary):
     """One training run of one market, as `training_jobs` holds it.
 
-    ``host``, ``pid`` and ``process_started`` name the process that owns the job, which is how a
-    later start tells a killed one from a live one; of a queued job nobody is the owner.
+    ``owner`` is the identity of the process that owns the job, by which its lease tells whether it
+    lives (`pipeline.results.leases`); of a queued job nobody is the owner.
     """
 
     config: dict[str, Any]
     config_hash: str
-    host: str
-    pid: int
-    process_started: str
+    owner: str | None
     heartbeat_at: datetime
 
     @property
     def queued(self) -> bool:
         """Whether the job waits for a dispatcher."""
-        return self.status == "pending" and not self.host
+        return self.status == "pending" and self.owner is None
 
 
 @dataclass(frozen=True)
@@ -252,16 +250,13 @@ class Sweep(SweepView):
     """Many markets trained and judged together, as `sweeps` holds it.
 
     ``key`` is the same for every sweep that was asked for the same. ``since`` and ``until`` are the
-    days that it began with: candles fetched later change nothing. ``host``, ``pid`` and
-    ``process_started`` name the process that runs it, the only one that writes its rows.
+    days that it began with: candles fetched later change nothing. ``owner`` is the identity of the
+    process that runs it, the only one that writes its rows (`pipeline.results.leases`).
     """
 
     key: str
     config: dict[str, Any]
-    host: str
-    pid: int
-    process_started: str
-    heartbeat_at: datetime
+    owner: str
     started_at: datetime
 
 

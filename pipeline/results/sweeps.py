@@ -1,7 +1,7 @@
 """Store the manifest of a sweep: its markets, how far each is, and who may write it.
 
 A sweep belongs to one process. Every write begins with an UPDATE of the sweep's row that names its
-owner, which is also its heartbeat, so a process whose sweep was taken over writes nothing more, nor
+owner, so a process whose sweep was taken over writes nothing more, nor
 do the workers it left behind: `Sweeps.claim_market`, by which a worker starts a market, names the
 owner too.
 
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.results import ownership
 from pipeline.results.jobs import new_job
+from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
 from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, from_row, utc_now
 from pipeline.validation.pooling import PooledVerdict
@@ -38,9 +39,7 @@ class Claim:
     """A sweep and the process that owns it; a worker shows it to write in the owner's name."""
 
     sweep_id: str
-    host: str
-    pid: int
-    process_started: str
+    owner: str
 
 
 @dataclass(frozen=True)
@@ -122,10 +121,9 @@ class Sweeps:
         SweepTakenError
             When another process has begun a sweep with this key and not ended it.
         """
-        now, owner = utc_now(), ownership.this_process()
-        claim = Claim(uuid.uuid4().hex, **owner)
+        now, sweep_id = utc_now(), uuid.uuid4().hex
         sweep = SweepRow(
-            id=claim.sweep_id,
+            id=sweep_id,
             key=key,
             strategy=strategy,
             optimizer=optimizer,
@@ -134,17 +132,17 @@ class Sweeps:
             until=until,
             engine_version=engine_version,
             status="running",
-            heartbeat_at=now,
             created_at=now,
             started_at=now,
-            **owner,
         )
         try:
             with self._sessions.begin() as session:
+                claim = Claim(sweep_id, ownership.lease(session).hold(session))
+                sweep.owner = claim.owner
                 session.add(sweep)
                 session.flush()  # the lock, before anything is read
                 for position, market in enumerate(markets):
-                    row = SweepMarketRow(sweep_id=claim.sweep_id, position=position)
+                    row = SweepMarketRow(sweep_id=sweep_id, position=position)
                     row.market, row.task_hash = market.market, market.task_hash
                     earlier = _done_elsewhere(session, market.task_hash, has_artifacts)
                     if earlier is None:
@@ -169,23 +167,22 @@ class Sweeps:
         SweepTakenError
             When another process was faster.
         """
-        owner = ownership.this_process()
         statement = (
             update(SweepRow)
             .where(SweepRow.id == sweep.id, SweepRow.status == sweep.status)
-            .filter_by(host=sweep.host, pid=sweep.pid, process_started=sweep.process_started)
-            .where(SweepRow.heartbeat_at == sweep.heartbeat_at)
-            .values(status="running", finished_at=None, heartbeat_at=utc_now(), **owner)
-            .returning(SweepRow.id)
+            .where(SweepRow.owner == sweep.owner)
+            .values(status="running", finished_at=None)
+            .returning(SweepRow.owner)
         )
         try:
             with self._sessions.begin() as session:
-                taken = session.scalar(statement)
+                owner = ownership.lease(session).hold(session)
+                taken = session.scalar(statement.values(owner=owner))
         except IntegrityError:
             taken = None
         if taken is None:
             raise SweepTakenError("another command goes on with the same sweep")
-        return Claim(sweep.id, **owner)
+        return Claim(sweep.id, taken)
 
     def reopen(
         self,
@@ -305,16 +302,10 @@ class Sweeps:
         """Cancel a sweep whose process is gone, so that another with its key can begin."""
         self.end(self.take_over(sweep), "cancelled")
 
-    def heartbeat(self, claim: Claim) -> None:
-        """Say that the owner lives.
-
-        Raises
-        ------
-        SweepTakenError
-            When the sweep has another owner now.
-        """
-        with self._sessions.begin() as session:
-            _hold(session, claim)
+    def owner(self, sweep: Sweep) -> Owner | None:
+        """Read the lease of a sweep's owner; None where it left none."""
+        with self._sessions() as session:
+            return read_owners(session).get(sweep.owner)
 
 
 def _sweep(row: SweepRow) -> Sweep:
@@ -327,8 +318,8 @@ def _hold(session: Session, claim: Claim) -> None:
     statement = (
         update(SweepRow)
         .where(SweepRow.id == claim.sweep_id, SweepRow.status == "running")
-        .filter_by(host=claim.host, pid=claim.pid, process_started=claim.process_started)
-        .values(heartbeat_at=utc_now())
+        .where(SweepRow.owner == claim.owner)
+        .values(owner=claim.owner)
         .returning(SweepRow.id)
     )
     if session.scalar(statement) is None:
@@ -349,6 +340,7 @@ def _queue(
     """Make a market pending, with the job it has where that did not complete."""
     fresh = new_job(**spec.job)
     if job is None or job.status == "completed":
+        fresh.owner = ownership.lease(session).identity
         session.add(fresh)
         session.flush()
         ownership.record_status(session, fresh.id, "pending")

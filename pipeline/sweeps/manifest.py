@@ -17,7 +17,7 @@ from pipeline.config import (
     validate,
 )
 from pipeline.errors import UserError
-from pipeline.results.ownership import cause_of_death
+from pipeline.results.leases import cause_of_death
 from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
 from pipeline.training import job
@@ -142,11 +142,14 @@ def open_sweep(
         return configuration_id is None or (artifacts / configuration_id).is_dir()
 
     newest = sweeps.newest(request.key)
-    if newest is not None and newest.status == "running" and cause_of_death(newest) is None:
-        raise UserError(
-            f"This sweep is running already: process {newest.pid} on {newest.host} began it at"
-            f" {newest.created_at:%Y-%m-%d %H:%M} UTC. Wait for it, or stop it with Ctrl-C there."
-        )
+    if newest is not None and newest.status == "running":
+        owner = sweeps.owner(newest)
+        if owner is not None and cause_of_death(owner) is None:
+            raise UserError(
+                f"This sweep is running already: process {owner.pid} on {owner.host} began it at"
+                f" {newest.created_at:%Y-%m-%d %H:%M} UTC. Wait for it, or stop it with Ctrl-C"
+                " there."
+            )
     if newest is not None and resume:
         configs = request.pinned(newest.until)
         if newest.status != "completed":

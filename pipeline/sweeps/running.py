@@ -10,7 +10,6 @@ from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
-from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
@@ -27,9 +26,6 @@ DEFAULT_URL = "sqlite:///var/trainings.db"
 
 #: What the table says of markets that were not trained again.
 KEPT: dict[MarketStatus, str] = {"done": "kept", "failed": "kept; retry_failed=true tries again"}
-
-#: Seconds between two signs of life of a sweep whose markets take longer.
-HEARTBEAT_EVERY = 60.0
 
 
 def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
@@ -91,14 +87,6 @@ def _run(
         if row.status == "pending"
     ]
 
-    def heartbeat() -> float | None:
-        """Show that this process lives while it waits for its workers."""
-        try:
-            sweeps.heartbeat(claim)
-        except SweepTakenError:  # whose sweep it is now, the next result will tell
-            return None
-        return HEARTBEAT_EVERY
-
     printed: set[str] = set()
     tally = _Tally(console, sweeps, claim.sweep_id)
     try:
@@ -109,10 +97,7 @@ def _run(
             f" {plural(len(tasks), noun(row.market for row in rows))} to train,"
             f" {executor.slots} at a time; {before} ended before"
         )
-        with (
-            repeated(heartbeat, HEARTBEAT_EVERY),
-            closing(executor.run(train_market, shared, tasks)) as results,
-        ):
+        with closing(executor.run(train_market, shared, tasks)) as results:
             for ended in results:
                 row = sweeps.settle(claim, ended.task.position, ended.error)
                 tally.count(row)

@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.queue.task import run_job
 from pipeline.results.database import Repository
 from pipeline.training import job
-from support.serving import PATIENCE, until
+from support.serving import PATIENCE, until, worker
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -61,10 +61,10 @@ def test_a_cancelled_job_ends_and_the_next_is_done(
     first = queue_small(1)
     start()
     until(lambda: repository.jobs.read(first).stage_of_work is not None)
-    worker = repository.jobs.read(first).pid
+    pid = worker(repository, first)
     repository.jobs.cancel(first)
     began = time.monotonic()
-    until(lambda: not Path(f"/proc/{worker}").exists())
+    until(lambda: not Path(f"/proc/{pid}").exists())
     assert time.monotonic() - began < 3.0
     second = queue_small(2)
     until(lambda: repository.jobs.read(second).status == "completed")

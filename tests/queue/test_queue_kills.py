@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.results.database import Repository
-from pipeline.results.models import DispatcherRow
 from pipeline.results.records import Job
-from support.serving import PATIENCE, command, served, until
+from support.serving import PATIENCE, command, dispatcher, served, until, worker
 
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
 
@@ -30,11 +29,11 @@ def test_kills_lose_nothing_and_double_nothing(
     """A worker is killed, then the dispatcher; what failed is restarted under another."""
     chance = random.Random(seed)
     ids = [queue_small(one) for one in (1, 2, 3)]
-    dispatcher = start()
+    process = start()
     kill_a_worker(repository, chance)
     time.sleep(chance.uniform(0, 1))
-    dispatcher.kill()
-    dispatcher.wait()
+    process.kill()
+    process.wait()
     until(lambda: not [*repository.jobs.reap(), *repository.jobs.find("running")])
     failed = repository.jobs.find("failed")
     for job in failed:
@@ -78,17 +77,17 @@ def open_jobs(repository: Repository) -> list[Job]:
 
 
 def kill_the_dispatcher(repository: Repository) -> None:
-    with repository.session() as session:
-        row = session.get(DispatcherRow, 1)
-    assert row is not None
-    os.kill(row.pid, signal.SIGKILL)
+    pid = dispatcher(repository)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
 
 
 def kill_a_worker(repository: Repository, chance: random.Random) -> None:
     until(lambda: repository.jobs.find("running"))
     time.sleep(chance.uniform(0, 1))
-    if running := repository.jobs.find("running"):  # it may have ended meanwhile
-        os.kill(chance.choice(running).pid, signal.SIGKILL)
+    running = repository.jobs.find("running")  # it may have ended meanwhile
+    if running and (pid := worker(repository, chance.choice(running).id)):
+        os.kill(pid, signal.SIGKILL)
 
 
 def assert_done_once(repository: Repository, ids: list[str]) -> None:

@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import StorageConfig
-from pipeline.queue import lease
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository, open_database
-from pipeline.results.models import DispatcherRow
-from support.serving import PATIENCE, end_dispatcher, until
+from support.serving import PATIENCE, dispatcher, end_dispatcher, until
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -36,18 +34,12 @@ def told(storage: StorageConfig) -> Iterator[list[str]]:
     assert supervisor.process.wait(PATIENCE) == 143
 
 
-def pid(repository: Repository) -> int | None:
-    with repository.session() as session:
-        row = session.get(DispatcherRow, 1)
-        return None if row is None else row.pid
-
-
 def test_a_dispatcher_that_dies_is_reaped_and_followed_by_another(
     repository: Repository, told: list[str], queue_small: Callable[[int], str]
 ) -> None:
-    first = until(lambda: pid(repository))
+    first = until(lambda: dispatcher(repository))
     os.kill(first, signal.SIGKILL)
-    until(lambda: pid(repository) != first)
+    until(lambda: dispatcher(repository) != first)
     assert not Path(f"/proc/{first}").exists()
     job_id = queue_small(1)
     until(lambda: repository.jobs.read(job_id).status == "completed")
@@ -70,10 +62,10 @@ def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
 
 
 def test_it_stays_as_long_as_its_server_lives(repository: Repository, start: Start) -> None:
-    dispatcher = start(f"server={os.getpid()}")
-    until(lambda: lease.lives(repository))
+    process = start(f"server={os.getpid()}")
+    until(lambda: dispatcher(repository))
     time.sleep(2.0)  # twice as long as it is idle
-    assert dispatcher.poll() is None
+    assert process.poll() is None
 
 
 def test_it_leaves_when_its_server_is_gone(start: Start) -> None:

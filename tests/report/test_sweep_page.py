@@ -20,10 +20,7 @@ OF_ITS_PROCESS = (
     "key",
     "config",
     "engine_version",
-    "host",
-    "pid",
-    "process_started",
-    "heartbeat_at",
+    "owner",
     "started_at",
     "finished_at",
 )

@@ -29,6 +29,7 @@ TABLES = {
     "configuration_events",
     "dispatcher",
     "job_events",
+    "leases",
     "sweep_markets",
     "sweeps",
     "trained_configurations",
@@ -147,8 +148,8 @@ def test_a_database_that_does_not_exist(server: Server) -> None:
 @pytest.mark.parametrize(
     ("revision", "reason"),
     [
-        ("9999", "belongs to a later version of this program (schema 9999, here 0006)"),
-        ("0003", "was made before the first release (schema 0003, here 0006)"),
+        ("9999", "belongs to a later version of this program (schema 9999, here 0007)"),
+        ("0006", "was made before the first release (schema 0006, here 0007)"),
     ],
 )
 def test_a_database_of_another_version_is_refused_and_left_alone(

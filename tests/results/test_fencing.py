@@ -30,7 +30,7 @@ def test_only_the_owner_writes(
     write: Write,
 ) -> None:
     with engine.begin() as connection:
-        connection.execute(text("UPDATE training_jobs SET process_started = 'another'"))
+        connection.execute(text("UPDATE training_jobs SET owner = 'another'"))
     before = repository.jobs.read(running_job)
     with pytest.raises(NotOwnerError, match="is running and belongs to another process"):
         write(repository, example(running_job))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -14,7 +13,7 @@ from sqlalchemy import Engine, create_engine, inspect
 
 import sql
 from pipeline.results import migrations
-from pipeline.results.database import open_database, parse_url
+from pipeline.results.database import open_database
 from pipeline.results.models import Base
 from pipeline.results.schema import outdated
 
@@ -72,23 +71,6 @@ def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path)
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert answer.stdout.strip() == b"False"
-
-
-@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based")
-def test_a_database_of_a_build_before_the_release_is_brought_up_to_date(empty_url: str) -> None:
-    url = parse_url(empty_url)
-    if url.drivername == "sqlite":
-        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
-    config = migrations.alembic_config()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0005")
-    assert "pooled" not in {column["name"] for column in inspect(engine).get_columns("sweeps")}
-    engine.dispose()
-    with open_database(empty_url) as repository:
-        assert differences(repository.engine) == []
-        assert repository.sweeps.recent() == []
 
 
 def test_generated_files_are_current() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,13 +13,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-import psutil
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import update
 
-from pipeline.results import ownership
 from pipeline.results.database import Repository, open_database
+from pipeline.results.leases import Owner
+from pipeline.results.models import LeaseRow
 from pipeline.results.ownership import IllegalTransitionError
+from pipeline.results.records import utc_now
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -47,11 +49,10 @@ def running_child(url: str, arguments: dict[str, Any]) -> Iterator[tuple[SpawnPr
         ours.close()
 
 
-def change_owner(engine: Engine, job_id: str, **columns: Any) -> None:
-    assignments = ", ".join(f"{name} = :{name}" for name in columns)
-    with engine.begin() as connection:
-        statement = text(f"UPDATE training_jobs SET {assignments} WHERE id = :id")
-        connection.execute(statement, {"id": job_id, **columns})
+def change_lease(repository: Repository, **columns: Any) -> None:
+    """Write what the lease of another process would say."""
+    with repository.session() as session, session.begin():
+        session.execute(update(LeaseRow).values(**columns))
 
 
 def test_a_killed_run_is_marked_failed_with_the_reason(
@@ -65,7 +66,7 @@ def test_a_killed_run_is_marked_failed_with_the_reason(
         (reaped,) = repository.jobs.reap()
     assert reaped.id == job_id
     assert (reaped.status, reaped.progress) == ("failed", 0.5)
-    assert f"process {child.pid} on {ownership.host()} is gone" in str(reaped.error)
+    assert f"process {child.pid} on {socket.gethostname()} is gone" in str(reaped.error)
     assert "during walk-forward 3 of 8" in str(reaped.error)
     assert reaped.finished_at is not None
     assert repository.jobs.reap() == []
@@ -86,57 +87,68 @@ def test_a_live_job_is_left_alone(repository: Repository, running_job: str) -> N
     assert repository.jobs.read(running_job).status == "running"
 
 
-@pytest.mark.parametrize("start", ["0.01", "809f488e-ac20-44ce-bd1b-b19b99722a98:33397"])
 def test_a_reused_process_id_is_not_the_old_process(
-    repository: Repository, engine: Engine, running_job: str, start: str
+    repository: Repository, running_job: str
 ) -> None:
-    """The second start is as builds before 0.1.0 wrote it."""
-    change_owner(engine, running_job, process_started=start)
+    change_lease(repository, started="0.01")
     assert [job.id for job in repository.jobs.reap()] == [running_job]
 
 
 def test_a_pending_job_dies_with_its_process(
-    repository: Repository, engine: Engine, example_job: dict[str, Any]
+    repository: Repository, example_job: dict[str, Any]
 ) -> None:
-    job_id = repository.jobs.create(**example_job)
-    change_owner(engine, job_id, process_started="before the reboot")
+    repository.jobs.create(**example_job)
+    change_lease(repository, started="before the reboot")
     assert [job.status for job in repository.jobs.reap()] == ["failed"]
 
 
-def test_of_another_host_only_the_heartbeat_is_known(
-    repository: Repository, engine: Engine, running_job: str
+def test_a_job_whose_owner_has_ended_well_has_nobody(
+    repository: Repository, running_job: str
 ) -> None:
-    change_owner(engine, running_job, host="elsewhere", process_started="unknown here")
-    assert repository.jobs.reap(heartbeat_limit=timedelta(minutes=1)) == []
-    (reaped,) = repository.jobs.reap(heartbeat_limit=timedelta(0))
-    assert "no heartbeat from elsewhere for more than 0:00:00" in str(reaped.error)
+    repository.lease.end()
+    (reaped,) = repository.jobs.reap()
+    assert reaped.id == running_job
+    assert str(reaped.error).startswith("the process that owned it has ended; last heard of at")
+
+
+@pytest.mark.parametrize(("age", "dead"), [(600.0, False), (1000.0, True)])
+def test_at_one_look_the_silence_of_another_place_counts_by_the_databases_clock(
+    repository: Repository, running_job: str, age: float, dead: bool
+) -> None:
+    change_lease(repository, place="elsewhere", renewed_at=utc_now() - timedelta(seconds=age))
+    reaped = repository.jobs.reap()
+    assert [job.id for job in reaped] == [running_job] * dead
+    if dead:
+        assert "gave no sign of life for 900 s" in str(reaped[0].error)
 
 
 def test_a_run_taken_for_dead_learns_it_at_its_next_progress(
-    repository: Repository, engine: Engine, running_job: str
+    repository: Repository, running_job: str
 ) -> None:
-    change_owner(engine, running_job, host="elsewhere")
-    repository.jobs.reap(heartbeat_limit=timedelta(0))
+    change_lease(repository, started="0.01")
+    repository.jobs.reap()
     with pytest.raises(IllegalTransitionError, match="is failed"):
         repository.jobs.progress(running_job, 0.9, "search")
 
 
-def test_finished_jobs_are_never_reaped(
-    repository: Repository, engine: Engine, running_job: str
-) -> None:
+def test_finished_jobs_are_never_reaped(repository: Repository, running_job: str) -> None:
     repository.jobs.complete(running_job)
-    change_owner(engine, running_job, process_started="long ago")
+    change_lease(repository, started="long ago")
     assert repository.jobs.reap() == []
     assert repository.jobs.read(running_job).status == "completed"
 
 
-def test_a_start_that_is_told_apart() -> None:
-    assert ownership.started(os.getpid()) == ownership.own_start()
-    assert ownership.started(2**22 + 1) is None  # above the kernel's largest process id
+def test_the_leases_of_the_dead_go_when_they_own_nothing_any_more(
+    repository: Repository, running_job: str
+) -> None:
+    change_lease(repository, started="long ago")
+    assert owner_of(repository, running_job) is not None
+    repository.jobs.reap()
+    assert owner_of(repository, running_job) is None
+    with repository.session() as session, session.begin():
+        repository.lease.hold(session)  # it lived after all
+    assert owner_of(repository, running_job) is not None
 
 
-def test_a_clock_that_is_set_changes_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, booted = ownership.started(os.getpid()), psutil.boot_time()
-    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted + 3600.0)
-    assert psutil.boot_time() == booted + 3600.0
-    assert ownership.started(os.getpid()) == before
+def owner_of(repository: Repository, job_id: str) -> Owner | None:
+    return repository.jobs.owner(repository.jobs.read(job_id))

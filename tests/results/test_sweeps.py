@@ -87,7 +87,7 @@ def lose(engine: Engine) -> None:
     """Let the owner of everything be a process of long ago."""
     with engine.begin() as connection:
         for table in ("sweeps", "training_jobs"):
-            connection.execute(text(f"UPDATE {table} SET process_started = 'long ago'"))
+            connection.execute(text(f"UPDATE {table} SET owner = 'long ago'"))
 
 
 def test_a_sweep_begins_with_a_pending_job_a_market(
@@ -176,7 +176,7 @@ def test_a_second_worker_gets_the_job_of_one_that_died(
     job_id = str(sweeps.claim_market(claim, 0))
     repository.jobs.progress(job_id, 0.7, "search")
     with engine.begin() as connection:
-        connection.execute(text("UPDATE training_jobs SET pid = 1"))
+        connection.execute(text("UPDATE training_jobs SET owner = 'another'"))
     assert sweeps.claim_market(claim, 0) == job_id
     job = repository.jobs.read(job_id)
     assert (job.status, job.progress, job.stage_of_work) == ("running", 0.0, None)
@@ -190,7 +190,7 @@ def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
     lose(engine)
     new = sweeps.take_over(newest(sweeps))
     assert new.sweep_id == old.sweep_id
-    orphan = Claim(old.sweep_id, old.host, old.pid, "long ago")
+    orphan = Claim(old.sweep_id, "long ago")
     before = repository.jobs.find()
     for refused in (
         lambda: sweeps.claim_market(orphan, 0),
@@ -198,7 +198,6 @@ def test_workers_of_a_sweep_that_was_taken_over_start_nothing(
         lambda: sweeps.write_judgement(orphan, {}, []),
         lambda: sweeps.release(orphan),
         lambda: sweeps.end(orphan, "completed"),
-        lambda: sweeps.heartbeat(orphan),
     ):
         with pytest.raises(SweepTakenError, match="has another owner"):
             refused()

@@ -57,9 +57,10 @@ def url(shared: tuple[str, Engine]) -> str:
 
 
 @pytest.fixture
-def repository(engine: Engine) -> Repository:
+def repository(engine: Engine) -> Iterator[Repository]:
     """Repository without jobs and configurations."""
-    return Repository(engine)
+    with Repository(engine) as repository:
+        yield repository
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 from pipeline.config import StorageConfig
 from pipeline.queue import lease
 from pipeline.results.database import open_database
-from pipeline.results.models import DispatcherRow
 from pipeline.web.service.service import Service, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,10 +70,17 @@ def served(folder, *words, url=None):
 def end_dispatcher(url):
     """End the dispatcher that a server has started, by the process id that it leaves there."""
     with open_database(url) as repository:
+        os.kill(until(lambda: dispatcher(repository)), signal.SIGTERM)
+        until(lambda: dispatcher(repository) is None)
 
-        def dispatcher():
-            with repository.session() as session:
-                return session.get(DispatcherRow, 1)
 
-        os.kill(until(dispatcher).pid, signal.SIGTERM)
-        until(lambda: dispatcher() is None)
+def dispatcher(repository):
+    """Process id of the dispatcher; None where there is none."""
+    owner, _ = lease.look(repository)
+    return None if owner is None else owner.pid
+
+
+def worker(repository, job_id):
+    """Process id of the worker that has a job, or had it; None where it has ended."""
+    owner = repository.jobs.owner(repository.jobs.read(job_id))
+    return None if owner is None else owner.pid

@@ -34,7 +34,7 @@ HOURS = "markets=btc_binance_1h,eth_binance_1h,sol_binance_1h"
 #: What differs between two runs of the same: names, times, and who did it.
 OWN = {"id", "job_id", "sweep_id", "configuration_id", "artifacts", "seconds"}
 TIMES = {"created_at", "started_at", "finished_at", "heartbeat_at", "at", "since", "until"}
-PROCESS = {"host", "pid", "process_started"}
+PROCESS = {"owner"}
 
 
 def sweep_here(folder, *words):

@@ -2,12 +2,12 @@
 
 import os
 import shutil
+import socket
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
-from pipeline.results import ownership
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
@@ -164,22 +164,21 @@ def disk_on_fire(*_):
 
 def test_a_live_sweep_is_left_alone(here, tmp_path):
     here(HOURS, *TINY)
-    update(
-        tmp_path,
-        f"UPDATE sweeps SET status = 'running', host = '{ownership.host()}',"
-        f" pid = {os.getpid()}, process_started = '{ownership.own_start()}'",
-    )
-    before = tables(tmp_path)
-    refused = here(HOURS, *TINY)
-    assert refused.status == 2
-    assert f"running already: process {os.getpid()} on {ownership.host()}" in refused.err
-    assert here(HOURS, *TINY, "resume=false").status == 2
-    assert tables(tmp_path) == before
+    with open_database(f"sqlite:///{tmp_path}/var/trainings.db") as repository:
+        with repository.session() as session, session.begin():
+            owner = repository.lease.hold(session)
+        update(tmp_path, f"UPDATE sweeps SET status = 'running', owner = '{owner}'")
+        before = tables(tmp_path)
+        refused = here(HOURS, *TINY)
+        assert refused.status == 2
+        assert f"running already: process {os.getpid()} on {socket.gethostname()}" in refused.err
+        assert here(HOURS, *TINY, "resume=false").status == 2
+        assert tables(tmp_path) == before
 
 
 def test_a_dead_sweep_that_is_not_wanted_makes_room(here, tmp_path):
     here("markets=btc_binance_1h", *TINY)
-    update(tmp_path, "UPDATE sweeps SET status = 'running', process_started = 'long ago'")
+    update(tmp_path, "UPDATE sweeps SET status = 'running', owner = 'long ago'")
     assert here("markets=btc_binance_1h", *TINY, "resume=false").status == 0
     assert [row["status"] for row in tables(tmp_path)[0]] == ["completed", "cancelled"]
 

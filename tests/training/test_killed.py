@@ -1,6 +1,7 @@
 """Runs that do not end by themselves: Ctrl-C, a kill, a kill at the worst moment."""
 
 import signal
+import socket
 import time
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_killed_run_is_found_at_the_next_start(searching, tmp_path):
     assert following.status == 0
     died = ask(tmp_path, lambda repository: repository.jobs.read(before.id))
     assert died.status == "failed"
-    assert died.error.startswith(f"process {before.pid} on {before.host} is gone (killed, or")
+    assert died.error.startswith(f"process {process.pid} on {socket.gethostname()} is gone;")
     assert "during search" in died.error
     assert (
         f"job {before.id} (synthetic:NOEDGE/USDT:1h) marked failed: {died.error}" in following.err

@@ -55,7 +55,7 @@ def test_a_judged_sweep_is_shown_with_its_pool(client, repository, begun):
     listed = client.get("/api/sweeps").json()
     assert listed[0]["pooled"] is None, "not judged yet"
     sweep = repository.sweeps.sweep(begun)
-    claim = Claim(begun, sweep.host, sweep.pid, sweep.process_started)
+    claim = Claim(begun, sweep.owner)
     day = np.arange(40, dtype=np.int32)
     series = [MarketSeries(coin, day, np.sin(day + i)) for i, coin in enumerate(("BTC", "ETH"))]
     pool = pooled_verdict(series, strategy="S", synthetic=False, left_out=1)
@@ -66,4 +66,4 @@ def test_a_judged_sweep_is_shown_with_its_pool(client, repository, begun):
 
 def test_nothing_of_this_machine_is_shown(client, begun):
     (listed,) = client.get("/api/sweeps").json()
-    assert not {"host", "pid", "process_started", "config"} & listed.keys()
+    assert not {"owner", "config"} & listed.keys()

@@ -1,15 +1,14 @@
 """Create the tables.
 
-Builds before the first release had the revisions 0001 to 0005. The tables are those of the last,
-whose number this keeps: a database that such a build has brought to 0005 is upgraded, and an older
-one is refused (`pipeline.results.migrations`).
+Builds before the first release had the revisions 0001 to 0006. Their databases are refused
+(`pipeline.results.migrations`).
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0005"
+revision = "0007"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -40,6 +39,17 @@ def upgrade() -> None:
 
 def create_jobs() -> None:
     op.create_table(
+        "leases",
+        sa.Column("identity", sa.String(32), nullable=False),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("started", sa.String(), nullable=False),
+        sa.Column("beat", sa.BigInteger(), nullable=False),
+        sa.Column("renewed_at", UTC, nullable=False),
+        sa.PrimaryKeyConstraint("identity", name=op.f("pk_leases")),
+    )
+    op.create_table(
         "training_jobs",
         sa.Column("id", sa.String(32), nullable=False),
         sa.Column("market", sa.String(), nullable=False),
@@ -55,9 +65,7 @@ def create_jobs() -> None:
         sa.Column("stage_of_work", sa.Text()),
         sa.Column("progress", sa.Double(), nullable=False),
         sa.Column("error", sa.Text()),
-        sa.Column("host", sa.String(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
-        sa.Column("process_started", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(32)),
         sa.Column("heartbeat_at", UTC, nullable=False),
         sa.Column("created_at", UTC, nullable=False),
         sa.Column("started_at", UTC),
@@ -90,10 +98,7 @@ def create_jobs() -> None:
     op.create_table(
         "dispatcher",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("host", sa.String(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
-        sa.Column("process_started", sa.String(), nullable=False),
-        sa.Column("heartbeat_at", UTC, nullable=False),
+        sa.Column("owner", sa.String(32), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_dispatcher_one")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dispatcher")),
     )
@@ -194,13 +199,11 @@ def create_sweeps() -> None:
         sa.Column("until", UTC, nullable=False),
         sa.Column("engine_version", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
-        sa.Column("host", sa.String(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
-        sa.Column("process_started", sa.String(), nullable=False),
-        sa.Column("heartbeat_at", UTC, nullable=False),
+        sa.Column("owner", sa.String(32), nullable=False),
         sa.Column("created_at", UTC, nullable=False),
         sa.Column("started_at", UTC, nullable=False),
         sa.Column("finished_at", UTC),
+        sa.Column("pooled", JSON),
         sa.CheckConstraint(f"status IN {STATUSES}", name=op.f("ck_sweeps_status")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweeps")),
     )
@@ -223,6 +226,7 @@ def create_sweeps() -> None:
         sa.Column("job_id", sa.String(32), nullable=False),
         sa.Column("configuration_id", sa.String(80)),
         sa.Column("p_value", sa.Double()),
+        sa.Column("surrogate_p", sa.Double()),
         sa.Column("fdr_q_value", sa.Double()),
         sa.Column("error", sa.Text()),
         sa.Column("seconds", sa.Double()),

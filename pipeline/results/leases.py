@@ -1,0 +1,212 @@
+"""Hold a sign of life in the database, and judge by what is seen whether an owner lives.
+
+Whoever owns rows holds a lease: a row with an identity made of random digits, which owned rows name
+as ``owner``, and a beat that a thread counts up. Host name and process id alone say nothing:
+containers share both. So a lease names its place too, within which process ids mean something.
+
+An owner of the same place is looked up in the process table, which decides at once. Of one that is
+stopped there, or is elsewhere, only silence is seen. Who looks again and again (`Watch`) counts the
+silence in a time of its own, so that no clock that is set and no suspended machine kills anybody;
+who looks once compares with the database's clock, and is patient.
+"""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+import psutil
+from sqlalchemy import delete, literal_column, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from pipeline.executors import signs_of_life
+from pipeline.executors.background import repeated
+from pipeline.results.models import DispatcherRow, LeaseRow, SweepRow, TrainingJob
+
+#: Seconds between two beats, and before the next try where one could not be written.
+BEAT_EVERY, RETRY_AFTER = 10.0, 2.0
+
+#: Seconds without a beat after which somebody who looks only once gives up.
+SILENCE_AT_ONE_LOOK = 900.0
+
+
+_COLUMNS = [column.name for column in LeaseRow.__table__.columns]
+
+
+@cache
+def place() -> str:
+    """Name the boot and the process-id namespace of this process: its ids mean something there."""
+    try:
+        if Path("/proc/self").readlink().name != str(os.getpid()):
+            return uuid.uuid4().hex  # a process table of another namespace: nothing can be asked
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return f"{socket.gethostname()}:{psutil.boot_time():.0f}"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A lease as it was read; ``age`` are seconds since its beat, by the database's clock."""
+
+    identity: str
+    place: str
+    host: str
+    pid: int
+    started: str
+    beat: int
+    renewed_at: datetime
+    age: float
+
+
+class Watch:
+    """Counts the silence of owners, for somebody who looks again and again.
+
+    Parameters
+    ----------
+    limit : float
+        Seconds of silence after which an owner is taken for dead.
+    """
+
+    def __init__(self, limit: float = signs_of_life.SILENCE) -> None:
+        self.limit = limit
+        self._silences: dict[str, signs_of_life.Silence] = {}
+
+    def silence(self, owner: Owner) -> float:
+        """Return the seconds for which an owner's beat has been the same."""
+        silence = self._silences.setdefault(owner.identity, signs_of_life.Silence())
+        return silence.look(owner.beat)
+
+    def forget(self, identities: Iterable[str]) -> None:
+        """Remember the owners no more that have ended."""
+        for identity in identities:
+            self._silences.pop(identity, None)
+
+
+def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | None:
+    """Say what shows that an owner is dead; None where nothing does.
+
+    Parameters
+    ----------
+    owner : Owner or None
+        None where it left no lease.
+    watch : Watch or None
+        Of somebody who looks again and again; None for one look.
+    """
+    if owner is None:
+        return "the process that owned it has ended"
+    silence = owner.age if watch is None else watch.silence(owner)
+    limit = SILENCE_AT_ONE_LOOK if watch is None else watch.limit
+    who, doing = f"process {owner.pid} on {owner.host}", "gave"
+    if owner.place == place():
+        if signs_of_life.started(owner.pid) == owner.started:
+            if not signs_of_life.is_stopped(owner.pid):
+                return None
+            doing = "is stopped and gave"
+        elif not signs_of_life.is_hidden(owner.pid):
+            return f"{who} is gone"
+    return f"{who} {doing} no sign of life for {limit:.0f} s" if silence >= limit else None
+
+
+def read_owners(session: Session) -> dict[str, Owner]:
+    """Read all leases, by identity."""
+    clock = literal_column(_clock(session), LeaseRow.renewed_at.type)
+    now = session.execute(select(clock)).scalar_one()
+    return {
+        row.identity: Owner(
+            **{name: getattr(row, name) for name in _COLUMNS},
+            age=(now - row.renewed_at).total_seconds(),
+        )
+        for row in session.scalars(select(LeaseRow))
+    }
+
+
+def forget(session: Session, identities: Iterable[str]) -> None:
+    """Remove the leases of the dead that own nothing any more; the others still say who it was."""
+    unfinished = select(TrainingJob.owner).where(TrainingJob.status.in_(("pending", "running")))
+    sweeps = select(SweepRow.owner).where(SweepRow.status == "running")
+    session.execute(
+        delete(LeaseRow)
+        .where(LeaseRow.identity.in_(list(identities)))
+        .where(LeaseRow.identity.not_in(unfinished.where(TrainingJob.owner.is_not(None))))
+        .where(LeaseRow.identity.not_in(sweeps))
+        .where(LeaseRow.identity.not_in(select(DispatcherRow.owner)))
+    )
+
+
+class Lease:
+    """The lease of one open database: it begins with the first row that is owned.
+
+    Attributes
+    ----------
+    identity : str
+        32 random hexadecimal digits, which the rows of this process name as their owner.
+    """
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self.identity = uuid.uuid4().hex
+        self._sessions = sessions
+        self._lock = Lock()
+        self._renewal: ExitStack | None = None
+
+    def hold(self, session: Session) -> str:
+        """Write the lease with ``session``'s transaction, keep it renewed; return the identity."""
+        self._write(session)
+        with self._lock:
+            if self._renewal is None:
+                self._renewal = ExitStack()
+                self._renewal.enter_context(repeated(self._renew, BEAT_EVERY, "lease"))
+        return self.identity
+
+    def end(self) -> None:
+        """Give the lease up: what this process still owns has nobody any more."""
+        with self._lock:
+            renewal, self._renewal = self._renewal, None
+        if renewal is None:
+            return
+        renewal.close()
+        # Where the database does not answer the row stays: a lease nobody renews says the same.
+        with suppress(SQLAlchemyError), self._sessions.begin() as session:
+            session.execute(delete(LeaseRow).where(LeaseRow.identity == self.identity))
+
+    def _renew(self) -> float:
+        try:
+            with self._sessions.begin() as session:
+                self._write(session)
+        except SQLAlchemyError:  # who waits for the database says so
+            return RETRY_AFTER
+        return BEAT_EVERY
+
+    def _write(self, session: Session) -> None:
+        """Count the beat up; a row that somebody has removed comes back."""
+        session.execute(
+            text(_BEAT.format(now=_clock(session))),
+            {
+                "identity": self.identity,
+                "place": place(),
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started": signs_of_life.own_start(),
+            },
+        )
+
+
+_BEAT = """
+INSERT INTO leases (identity, place, host, pid, started, beat, renewed_at)
+VALUES (:identity, :place, :host, :pid, :started, 0, {now})
+ON CONFLICT (identity) DO UPDATE SET beat = leases.beat + 1, renewed_at = excluded.renewed_at
+"""
+
+
+def _clock(session: Session) -> str:
+    """Return the expression of the database's clock; SQLite's is text as SQLAlchemy writes it."""
+    if session.get_bind().dialect.name == "postgresql":
+        return "clock_timestamp()"
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
