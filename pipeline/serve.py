@@ -47,11 +47,14 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
     try:
         with Supervisor(repository, config.storage, config.concurrent, console.note):
             # What answers takes seconds to import, in which the dispatcher starts.
-            from pipeline.web.server import application, listen
+            from pipeline.web.connections import Bounds
+            from pipeline.web.server import application, server_of
 
             app = application(repository, config, security)
             address = _address(config.host, listening)
-            listen(app, listening, lambda: console.print(f"Serving on {address} ({ENDING})"))
+            bounds = Bounds(a_peer=config.connections_a_peer)
+            said = f"Serving on {address} ({ENDING})"
+            server_of(app, lambda: console.print(said), bounds).run([listening])
     finally:
         listening.close()
         repository.close()

@@ -256,6 +256,9 @@ class ServeConfig(Section):
     )
     concurrent: Jobs
     starts_a_minute: int = Field(ge=1, le=10_000, description="more are refused for a while")
+    connections_a_peer: int = Field(
+        ge=8, le=100_000, description="open ones of one address; half may be streams"
+    )
     store: str = Field(min_length=1, description="folder of fetched candles")
     strategy_path: Words | None = Field(
         None, description="folders whose files are strategies to choose"

@@ -10,8 +10,9 @@ from pipeline.config.commands import ServeConfig
 from pipeline.results.database import Repository
 from pipeline.web import studio
 from pipeline.web.api.access import Security
-from pipeline.web.api.app import create_app
+from pipeline.web.api.app import BODY_LIMIT, create_app
 from pipeline.web.api.events import Events
+from pipeline.web.connections import Bounds, within
 from pipeline.web.service.service import Service, Settings
 
 #: Seconds that open connections are given to end.
@@ -43,20 +44,26 @@ def application(repository: Repository, config: ServeConfig, security: Security)
     """Make the application over a database."""
     service = Service(repository, Settings(config.storage, config.store, config.concurrent))
     service.warm_up()
-    app = create_app(service, security, starts_a_minute=config.starts_a_minute)
+    app = create_app(
+        service,
+        security,
+        starts_a_minute=config.starts_a_minute,
+        lasting=config.connections_a_peer // 2,
+    )
     studio.mount(app, service)
     return app
 
 
-def listen(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Answer on a bound socket until told to end; ``ready`` is called once it does."""
+def server_of(app: FastAPI, ready: Callable[[], None], bounds: Bounds) -> Server:
+    """Make the server of an application; ``ready`` is called once it listens."""
     settings = uvicorn.Config(
         app,
-        http="h11",  # the one whose header has a limit
+        http=within(bounds),
         h11_max_incomplete_event_size=LONGEST_HEADER,
+        ws_max_size=BODY_LIMIT,
         log_level="warning",
         access_log=False,  # addresses may hold what is nobody's business
         server_header=False,
         timeout_graceful_shutdown=PATIENCE,
     )
-    Server(settings, app.state.events, ready).run([listening])
+    return Server(settings, app.state.events, ready)

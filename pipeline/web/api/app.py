@@ -10,13 +10,15 @@ from starlette.routing import Route
 from pipeline.web.api import configurations, sweeps, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
-from pipeline.web.api.guard import BodyLimit, Guard, RateLimit
+from pipeline.web.api.guard import BodyLimit, Guard, Places, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle
 from pipeline.web.service.service import Service
 
 #: Bytes of a request's body: the largest sensible start has some ten thousand.
 BODY_LIMIT = 256 * 1024
 STARTS_A_MINUTE = 30
+#: Event streams and WebSockets of one address.
+LASTING = 256
 
 _DESCRIPTION = """Trains crypto strategies and says what luck would have done.
 
@@ -30,6 +32,7 @@ def create_app(
     *,
     starts_a_minute: int = STARTS_A_MINUTE,
     body_limit: int = BODY_LIMIT,
+    lasting: int = LASTING,
 ) -> FastAPI:
     """Make the application; `pipeline.serve` runs it, and the Studio mounts itself on it.
 
@@ -39,8 +42,9 @@ def create_app(
         What it is a skin of.
     security : Security or None
         Rules of access; None is loopback without a token.
-    starts_a_minute, body_limit : int
-        Starts in any minute, and estimates; bytes of a body.
+    starts_a_minute, body_limit, lasting : int
+        Starts in any minute, and estimates; bytes of a body; event streams and WebSockets that one
+        address has open.
     """
     events = Events(service.repository.jobs)
 
@@ -62,14 +66,15 @@ def create_app(
     handle(app)
     # Estimates have a count of their own: looking at costs must not use up the starts.
     starts, estimates = RateLimit(starts_a_minute), RateLimit(starts_a_minute)
-    app.include_router(training.router(service, events, starts, estimates))
+    places = Places(lasting)
+    app.include_router(training.router(service, events, starts, estimates, places))
     app.include_router(configurations.router(service))
     app.include_router(sweeps.router(service))
     app.add_api_route("/api/health", _health, include_in_schema=False)
     routes = app.router.routes
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(BodyLimit, limit=body_limit)
-    app.add_middleware(Guard, security=security or Security())
+    app.add_middleware(Guard, security=security or Security(), places=places)
     app.state.events = events
     return app
 

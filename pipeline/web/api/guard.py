@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -32,11 +33,32 @@ _PAGE_POLICY = (
 )
 
 
+class Places:
+    """Gives each address ``each`` places for what lasts: event streams and WebSockets."""
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, scope: Scope) -> Iterator[bool]:
+        """Take a place for as long as the block runs; False where the address has no other."""
+        peer = (scope.get("client") or ("",))[0]
+        free = self._taken[peer] < self._each
+        self._taken[peer] += free
+        try:
+            yield free
+        finally:
+            self._taken[peer] -= free
+            if not self._taken[peer]:
+                del self._taken[peer]
+
+
 class Guard:
     """Asks `Security` about every request and WebSocket, and adds headers to every answer."""
 
-    def __init__(self, app: ASGIApp, security: Security) -> None:
-        self._app, self._security = app, security
+    def __init__(self, app: ASGIApp, security: Security, places: Places) -> None:
+        self._app, self._security, self._places = app, security, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -47,11 +69,15 @@ class Guard:
         # A WebSocket begins with a GET that changes things: it is held to the rules of a POST.
         method = scope["method"] if scope["type"] == "http" else "POST"
         refused = self._security.refusal(headers, method)
-        if refused is None:
+        if scope["type"] == "websocket":
+            with self._places.one(scope) as free:
+                if refused is None and free:
+                    await self._app(scope, receive, self._adding(scope, headers, send))
+                else:
+                    await receive()
+                    await send({"type": "websocket.close", "code": 1008})
+        elif refused is None:
             await self._app(scope, receive, self._adding(scope, headers, send))
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
         else:
             answer = problem(*refused)
             if refused[0] == 401:

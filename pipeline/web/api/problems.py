@@ -150,5 +150,5 @@ _MEANINGS = {
     409: "Its state does not allow it.",
     413: "The request is too large.",
     422: "The request is not one that can be made; it says what is allowed.",
-    429: "Too many of these a minute; Retry-After says when to try again.",
+    429: "Too many of these; Retry-After says when to try again.",
 }

@@ -1,14 +1,14 @@
 """Route ``/api/training``: estimates, starts, jobs and their events."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request
 from starlette.responses import StreamingResponse
 
 from pipeline.results.records import Status
 from pipeline.web.api.events import Events
-from pipeline.web.api.guard import RateLimit
+from pipeline.web.api.guard import Places, RateLimit
 from pipeline.web.api.problems import described
 from pipeline.web.service import composing
 from pipeline.web.service.answers import (
@@ -37,13 +37,23 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
-def router(service: Service, events: Events, starts: RateLimit, estimates: RateLimit) -> APIRouter:
+def router(
+    service: Service, events: Events, starts: RateLimit, estimates: RateLimit, places: Places
+) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/training", tags=["training"], responses=described(401, 422))
 
     def check_known(job_id: JobId) -> None:
         """Refuse what is unknown before a stream begins with status 200."""
         service.job(job_id)
+
+    async def place(request: Request) -> AsyncIterator[None]:
+        """Hold a place until the stream has ended."""
+        with places.one(request.scope) as free:
+            if not free:
+                sentence = "Too many event streams are open: close one, or try again in 5 s."
+                raise HTTPException(429, sentence, {"Retry-After": "5"})
+            yield
 
     @routes.get("/choices")
     def choices() -> Choices:
@@ -99,8 +109,8 @@ def router(service: Service, events: Events, starts: RateLimit, estimates: RateL
     @routes.get(
         "/jobs/{job_id}/events",
         response_class=EventStream,
-        dependencies=[Depends(check_known)],
-        responses=described(404),
+        dependencies=[Depends(check_known), Depends(place)],
+        responses=described(404, 429),
     )
     async def job_events(job_id: JobId, last_event_id: EventId = 0) -> EventStream:
         """Stream a job's events until it ends; Last-Event-ID goes on after that one."""

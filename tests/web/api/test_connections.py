@@ -1,0 +1,211 @@
+"""Peers that dribble, do not read, or open more than their share: each is let go in its time, and
+those who ask in whole requests are answered meanwhile.
+"""
+
+import resource
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+
+import httpx2 as httpx
+import psutil
+import pytest
+
+from pipeline.serve import bound
+from pipeline.web.api.app import create_app
+from pipeline.web.connections import Bounds
+from pipeline.web.server import server_of
+from pipeline.web.service.requests import TrainingRequest
+from support.serving import until
+
+pytestmark = pytest.mark.drill
+
+JOBS = "/api/training/jobs"
+HEAD = f"GET {JOBS} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+POST = (
+    "POST /api/training/start HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    "Content-Length: 1000\r\n\r\n{"
+)
+CHUNKED = POST.replace("Content-Length: 1000", "Transfer-Encoding: chunked")[:-1] + "4\r\n{"
+SHORT = Bounds(head=0.4, body=0.5, answer=0.5, a_peer=40)
+
+
+@contextmanager
+def listening(service, bounds, **settings):
+    """Run the server in a thread; yield its port."""
+    there = threading.Event()
+    server = server_of(create_app(service, **settings), there.set, bounds)
+    with bound("127.0.0.1", 0) as at:
+        thread = threading.Thread(target=server.run, args=([at],))
+        thread.start()
+        try:
+            assert there.wait(30)
+            yield at.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+@pytest.fixture
+def port(service):
+    with listening(service, SHORT) as port:
+        yield port
+
+
+def sent(port, text):
+    """A connection on which ``text`` was sent."""
+    peer = socket.create_connection(("127.0.0.1", port), timeout=10)
+    peer.sendall(text.encode())
+    return peer
+
+
+def rest(peer):
+    """What comes until the server hangs up."""
+    try:
+        return b"".join(iter(lambda: peer.recv(65_536), b""))
+    except ConnectionError:
+        return b""
+
+
+def asked(port):
+    """Ask for the jobs on a new connection; return the status and the seconds that it took."""
+    began = time.monotonic()
+    with sent(port, HEAD + "\r\n") as peer:
+        return int(peer.recv(65_536)[9:12]), time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("", b""),
+        ("G", b"408"),
+        (HEAD, b"408"),
+        (HEAD + "X-A: 1\r\n", b"408"),
+        (POST, b"408"),
+        (
+            POST.replace("Content-Length: 1000", "Transfer-Encoding: chunked")[:-1] + "4\r\n{",
+            b"408",
+        ),
+        # An answer before the body has come, and then no body.
+        (POST.replace("Length: 1000", "Length: 9000000"), b"413"),
+    ],
+)
+def test_what_never_comes_whole_is_not_waited_for(port, text, status):
+    began = time.monotonic()
+    with sent(port, text) as peer:
+        said = rest(peer)
+    assert said[9:12] == status
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("text", [HEAD, POST])
+def test_one_byte_after_the_other_wins_no_time(port, text):
+    began = time.monotonic()
+    with sent(port, text) as peer, suppress(ConnectionError):
+        while time.monotonic() - began < 3:
+            peer.sendall(b"x")
+            time.sleep(0.05)
+    assert time.monotonic() - began < 2
+
+
+def test_a_second_request_on_a_connection_has_its_time_too(port):
+    with sent(port, HEAD + "\r\n") as peer:
+        assert b"200 OK" in peer.recv(65_536)
+        time.sleep(SHORT.head / 2)
+        peer.sendall((HEAD + "\r\n").encode())
+        assert b"200 OK" in peer.recv(65_536)
+        peer.sendall(HEAD.encode())
+        assert b"408" in rest(peer)
+
+
+def test_the_newest_of_a_peer_takes_the_place_of_one_that_asks_nothing(service):
+    with listening(service, SHORT._replace(head=60.0)) as port, ExitStack() as stack:
+        peers = [stack.enter_context(sent(port, HEAD)) for _ in range(SHORT.a_peer)]
+        assert asked(port)[0] == 200
+        assert rest(peers[0]) == b""  # let go
+        peers[-1].sendall(b"\r\n")
+        assert b"200 OK" in peers[-1].recv(65_536)
+
+
+def waiting_job(service):
+    """A job that waits, so that its stream has no end."""
+    return service.start_training(TrainingRequest(markets=["demo"]))[0]
+
+
+def test_streams_of_one_address_are_counted_and_places_come_back(service):
+    job = waiting_job(service)
+    stream = f"GET {JOBS}/{job}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with listening(service, SHORT, lasting=3) as port:
+        with ExitStack() as stack:
+            peers = [stack.enter_context(sent(port, stream)) for _ in range(3)]
+            assert all(b"200 OK" in peer.recv(1_000) for peer in peers)
+            refused = httpx.get(f"http://127.0.0.1:{port}{JOBS}/{job}/events")
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+            assert asked(port)[0] == 200
+
+        def free():
+            with sent(port, stream) as peer:
+                return b"200 OK" in peer.recv(1_000)
+
+        until(free)
+
+
+def test_a_peer_that_does_not_read_is_let_go(service, monkeypatch):
+    """Its answer is longer than what the kernel holds for it."""
+    many = service.jobs
+
+    def long(*words, **settings):
+        page = many(*words, **settings)
+        return page.model_copy(update={"jobs": [waiting] * 60_000})
+
+    job = waiting_job(service)
+    waiting = service.job(job)
+    monkeypatch.setattr(service, "jobs", long)
+    here = psutil.Process()
+    with listening(service, SHORT) as port, sent(port, HEAD + "\r\n"):
+        until(lambda: connected(here, port))
+        until(lambda: not connected(here, port))
+
+
+def connected(process, port):
+    return any(
+        c.laddr.port == port and c.status == "ESTABLISHED" for c in process.net_connections("tcp")
+    )
+
+
+def test_a_thousand_sockets_that_dribble(service):
+    """None of them is refused a place for ever; memory is bounded, and honest requests go on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2_500:
+        pytest.skip("the system allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_500), hard))
+    kinds = ("", "G", HEAD, POST, HEAD + "X-Long: " + "a" * 20_000, POST + " " * 900)
+    before = psutil.Process().memory_info().rss
+    with listening(service, Bounds(in_all=600)) as port, ExitStack() as stack:
+        peers = [stack.enter_context(sent(port, kinds[n % len(kinds)])) for n in range(1_000)]
+        asked(port)  # waits until all that came before was looked at
+        took = [asked(port) for _ in range(10) if dribble(peers)]
+        assert {status for status, _ in took} == {200}
+        assert max(seconds for _, seconds in took) < 1.0
+        assert sum(not gone(peer) for peer in peers) <= Bounds().a_peer
+    assert psutil.Process().memory_info().rss - before < 200 << 20
+
+
+def dribble(peers):
+    """Send one more byte on each; return whether any still takes it."""
+    taken = 0
+    for peer in peers:
+        with suppress(ConnectionError):
+            taken += peer.send(b"x")
+    return taken
+
+
+def gone(peer):
+    peer.setblocking(False)
+    try:
+        return peer.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
