@@ -19,6 +19,14 @@ class UnreachableError(UserError):
     status = 1
 
 
+class ReadOnlyError(UserError):
+    """A place was to be written to that may only be read; ``reason`` is what it says itself."""
+
+    def __init__(self, sentence: str, reason: str = "") -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
 def suggestion(given: str, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
     near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)

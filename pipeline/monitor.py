@@ -38,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console = Console()
     with open_existing(config) as repository:
+        read_only = repository.read_only
+        if read_only:
+            console.note(
+                f"{config.storage.shown_url} may only be read here: figures are shown, nothing is"
+                " recorded, and no stage changes."
+            )
         configurations = _configurations(repository, line.ids, config)
         outcomes = []
         with console.progress("configurations", len(configurations)) as advance:
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if line.options.json:
         console.print(dumps({"configurations": [asdict(outcome) for outcome in outcomes]}))
     else:
-        _show(console, outcomes)
+        _show(console, outcomes, read_only)
     # Of all that are stored some may be out of reach; one that was named must not be.
     statuses = [o.status for o in outcomes if line.ids or o.status != command.MISTAKE]
     return max(statuses, default=command.DONE)
@@ -73,7 +79,7 @@ def _configurations(
     return configurations
 
 
-def _show(console: Console, outcomes: Sequence[Outcome]) -> None:
+def _show(console: Console, outcomes: Sequence[Outcome], read_only: bool) -> None:
     """Show one line a configuration that was looked at, then why the others were not."""
     looked = [o for o in outcomes if o.figures is not None]
     if any(o.synthetic for o in looked):
@@ -93,14 +99,15 @@ def _show(console: Console, outcomes: Sequence[Outcome]) -> None:
             f" {lifetime['sharpe_ratio']:.2f}"
         )
         console.print(f"  {outcome.reason}")
-        if not outcome.recorded:
+        if not outcome.recorded and not read_only:
             console.print("  These candles were looked at before: nothing was recorded again.")
     for outcome in outcomes:
         if outcome.skipped is not None:
             console.print(f"{outcome.id}: skipped: {outcome.skipped}")
     moves = sum(o.from_stage != o.to_stage for o in looked)
+    moved = "would move" if read_only else "moved"
     console.print(
-        f"{len(looked)} of {len(outcomes)} configurations looked at, {moves} moved to another"
+        f"{len(looked)} of {len(outcomes)} configurations looked at, {moves} {moved} to another"
         " stage."
     )
 

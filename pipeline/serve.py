@@ -4,18 +4,25 @@ Jobs run elsewhere: the server may be ended and started again while they do. Exi
 failed, 2 the user's mistake, 130 ended by Ctrl-C, 143 ended by SIGTERM.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import TOKEN_VARIABLE, ServeConfig, load
-from pipeline.errors import UserError, how_to_install
+from pipeline.config import TOKEN_VARIABLE, ServeConfig, StorageConfig, load
+from pipeline.errors import ReadOnlyError, UserError, how_to_install
 from pipeline.web.api.access import Security
+
+if TYPE_CHECKING:
+    from pipeline.results.database import Repository
 
 ENDING = "Ctrl-C ends it; jobs go on"
 
@@ -38,19 +45,22 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
         )
 
     from pipeline.queue.supervisor import Supervisor
-    from pipeline.results.artifacts import check_root
-    from pipeline.results.database import open_database
 
-    repository = open_database(config.storage.url)
-    check_root(Path(config.storage.artifacts))
+    repository, read_only = _opened(config.storage)
+    if read_only is not None:
+        console.note(read_only)
     listening = bound(config.host, config.port)
     try:
-        with Supervisor(repository, config.storage, config.concurrent, console.note):
+        with (
+            nullcontext()
+            if read_only
+            else Supervisor(repository, config.storage, config.concurrent, console.note)
+        ):
             # What answers takes seconds to import, in which the dispatcher starts.
             from pipeline.web.connections import Bounds
             from pipeline.web.server import application, server_of
 
-            app = application(repository, config, security)
+            app = application(repository, config, security, read_only)
             address = _address(config.host, listening)
             bounds = Bounds(a_peer=config.connections_a_peer)
             said = f"Serving on {address} ({ENDING})"
@@ -58,6 +68,22 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
     finally:
         listening.close()
         repository.close()
+
+
+def _opened(storage: StorageConfig) -> tuple[Repository, str | None]:
+    """Open the database; where it or the artifacts may only be read, for reading, and say why."""
+    from pipeline.results.artifacts import check_root
+    from pipeline.results.database import open_database
+
+    try:
+        repository = open_database(storage.url)
+        check_root(Path(storage.artifacts))
+    except ReadOnlyError as error:
+        return open_database(storage.url, read_only=True), (
+            f"This server only reads ({error.reason}): what is stored is shown, and nothing is"
+            " started, cancelled, activated or recorded."
+        )
+    return repository, None
 
 
 def _address(host: str, listening: socket.socket) -> str:

@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gpu_engine import REASONS, TRADE, Float, Int32
-from pipeline.errors import UserError
+from pipeline.errors import ReadOnlyError, UserError
 from pipeline.market_data.arrow import array_of, column_of, table_of
+from pipeline.market_data.store.atomic_files import denied
 from pipeline.results.jsonable import dumps
 
 _AXES = "axes"  # the surface's member that is no metric
@@ -168,6 +169,13 @@ def check_root(root: Path) -> None:
 
 
 def _unwritable(root: Path, error: OSError) -> UserError:
+    if (reason := denied(error)) is not None and root.is_dir():
+        return ReadOnlyError(
+            f"storage.artifacts: {root} may only be read here ({reason}), so nothing can be trained"
+            " or stored in it. explain, verify, report, monitor and serve still read it. To train,"
+            " choose another folder.",
+            reason,
+        )
     return UserError(
         f"storage.artifacts: cannot write to {root}: {error.strerror or error}."
         " Choose a folder with room that can be written to."

@@ -25,12 +25,20 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.errors import UserError, suggestion
+from pipeline.market_data.store.atomic_files import denied
 from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps
 from pipeline.results.leases import Lease
-from pipeline.results.migrations import UnknownRevisionError, upgrade
+from pipeline.results.migrations import UnknownRevisionError, check_revision, upgrade
 from pipeline.results.ownership import write_events
+from pipeline.results.read_only import (
+    postgresql_reader,
+    read_only_error,
+    refusal,
+    refuse_unwritable,
+    sqlite_reader,
+)
 from pipeline.results.sweeps import Sweeps
 
 _EXAMPLES = "sqlite:///var/results.db or postgresql://user:password@host/database"
@@ -62,10 +70,12 @@ class Repository:
         What reads and writes the tables of each.
     lease : Lease
         What shows that the owner of rows lives, until this is closed.
+    read_only : bool
+        Whether it was opened for reading alone.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, read_only: bool = False) -> None:
+        self.engine, self.read_only = engine, read_only
         self._sessions = sessionmaker(engine)
         self.lease = Lease(self._sessions)
         self._sessions.configure(info={"lease": self.lease})
@@ -91,7 +101,7 @@ class Repository:
         self.engine.dispose()
 
 
-def open_database(url: str) -> Repository:
+def open_database(url: str, *, read_only: bool = False) -> Repository:
     """Open the database at ``url``, creating or migrating its tables as needed.
 
     Parameters
@@ -99,18 +109,24 @@ def open_database(url: str) -> Repository:
     url : str
         ``sqlite:///relative/path.db``, ``sqlite:////absolute/path.db`` or
         ``postgresql://user:password@host:port/database``.
+    read_only : bool
+        Open what is there for reading alone: nothing is created, migrated or locked.
 
     Raises
     ------
+    ReadOnlyError
+        When the database may only be read, and ``read_only`` was not asked for.
     UserError
         When the URL cannot be read or names another kind of database, when the file or its folder
         cannot be written, the server refuses, or another version of this code owns the database.
         The password is never repeated.
     """
     parsed = parse_url(url)
-    open_engine = _open_sqlite if parsed.drivername == "sqlite" else _open_postgresql
+    sqlite = parsed.drivername == "sqlite"
     try:
-        return Repository(open_engine(parsed))
+        if read_only:
+            return Repository(_open_reader(parsed), read_only=True)
+        return Repository(_open_sqlite(parsed) if sqlite else _open_postgresql(parsed))
     except UnknownRevisionError as error:
         schemas = f"(schema {error.revision}, here {error.head})"
         reason = (
@@ -180,6 +196,10 @@ def public_name(url: URL) -> str:
 def _open_sqlite(url: URL) -> Engine:
     path = Path(url.database or "")
     _refuse_other_files(path)
+    if path.exists() and not os.access(path, os.W_OK):  # SQLite would read on in silence
+        read_only_disk = os.statvfs(path).f_flag & os.ST_RDONLY
+        code = errno.EROFS if read_only_disk else errno.EACCES
+        raise read_only_error(str(path), os.strerror(code))
     engine = create_engine(url, json_serializer=dumps)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -190,6 +210,9 @@ def _open_sqlite(url: URL) -> Engine:
         with FileLock(f"{path}.lock"):
             _migrate(engine)
     except (OSError, DBAPIError) as error:
+        reason = denied(error) if isinstance(error, OSError) else refusal(error)
+        if reason is not None and path.exists():
+            raise read_only_error(str(path), reason) from None
         raise UserError(
             f"storage.url: cannot use {path} as an SQLite database: {_reason(error)}."
             " Choose a new file in a folder that can be written to."
@@ -198,13 +221,11 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse what is no database, or a read-only one, before anything appears beside it."""
+    """Refuse what is no database before anything appears beside it."""
     try:
-        if path.exists() and not os.access(path, os.W_OK):  # SQLite would read on in silence
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         magic = _magic(path.resolve())
     except OSError as error:
-        raise UserError(f"storage.url: cannot write to {_reason(error)}.") from None
+        raise UserError(f"storage.url: cannot open {_reason(error)}.") from None
     if magic not in (b"", _MAGIC):
         raise UserError(
             f"storage.url: {path} is not an SQLite database. Choose a new file, or one that a"
@@ -244,18 +265,45 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _open_postgresql(url: URL) -> Engine:
     engine = create_engine(
-        url.update_query_dict({"connect_timeout": url.query.get("connect_timeout", _TIMEOUT_S)}),
+        _with_timeout(url),
         json_serializer=dumps,
         pool_pre_ping=True,  # a search takes longer than some servers keep an idle connection
     )
     try:
         _migrate(engine)
+        with engine.connect() as connection:
+            refuse_unwritable(connection, public_name(url))
     except DBAPIError as error:
+        if (reason := refusal(error)) is not None:
+            raise read_only_error(public_name(url), reason) from None
         raise UserError(
             f"storage.url: cannot use PostgreSQL at {public_name(url)} as user {url.username}:"
             f" {_reason(error)}. Check that the server runs and that user, password and database"
             " are right."
         ) from None
+    return engine
+
+
+def _with_timeout(url: URL) -> URL:
+    seconds = url.query.get("connect_timeout", _TIMEOUT_S)
+    return url.update_query_dict({"connect_timeout": seconds})
+
+
+def _open_reader(url: URL) -> Engine:
+    """Open for reading alone, and refuse what holds no results of this version."""
+    name = public_name(url)
+    if url.drivername == "sqlite":
+        _refuse_other_files(Path(name))
+        engine = sqlite_reader(url)
+    else:
+        engine = postgresql_reader(_with_timeout(url))
+    try:
+        with engine.connect() as connection:
+            has_tables = check_revision(connection)
+    except DBAPIError as error:
+        raise UserError(f"storage.url: cannot read {name}: {_reason(error)}.") from None
+    if not has_tables:
+        raise UserError(f"The database {name} holds no results yet, and may only be read here.")
     return engine
 
 

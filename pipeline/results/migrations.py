@@ -63,6 +63,20 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def check_revision(connection: Connection) -> bool:
+    """Tell whether the database has tables, and change nothing.
+
+    Raises
+    ------
+    UnknownRevisionError
+        When the tables are of any revision but the newest.
+    """
+    newest, current = _revisions()[-1], _revision(connection)
+    if current is not None and current != newest:
+        raise UnknownRevisionError(current, newest)
+    return current is not None
+
+
 def _revisions() -> list[str]:
     """Return all revisions, the newest last: each begins the name of its script."""
     scripts = (Path(sql.__file__).parent / "versions").glob("[0-9]*.py")

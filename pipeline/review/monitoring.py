@@ -217,7 +217,10 @@ class Outcome:
 def monitor_configuration(
     config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
 ) -> Outcome:
-    """Evaluate one configuration and record the result, or say why it was skipped."""
+    """Evaluate one configuration and record the result, or say why it was skipped.
+
+    Nothing is recorded in a database that may only be read.
+    """
     stage = configuration.lifecycle_stage
     skipped = partial(Outcome, configuration.id, configuration.synthetic, stage, stage)
     try:
@@ -230,7 +233,9 @@ def monitor_configuration(
             reason=result.reassessment.reason,
             figures=result.figures(),
         )
-        recorded = repository.configurations.record_event(event, result.document)
+        recorded = not repository.read_only and repository.configurations.record_event(
+            event, result.document
+        )
     except _NothingNewError as reason:
         return skipped(skipped=str(reason))
     except UserError as error:

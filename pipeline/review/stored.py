@@ -23,7 +23,7 @@ from pipeline.config import (
     SyntheticData,
     validate,
 )
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import ReadOnlyError, UserError, suggestion
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
@@ -46,6 +46,8 @@ class UnreadableRecordError(UserError):
 def open_existing(config: StorageOnly) -> Iterator[Repository]:
     """Open the database of a configuration, which must be there already.
 
+    One that may only be read is opened for that; its ``read_only`` says so.
+
     Raises
     ------
     UserError
@@ -57,7 +59,11 @@ def open_existing(config: StorageOnly) -> Iterator[Repository]:
             f"There is no database {url.database}: nothing was trained into it. Work in the folder"
             " of the training, or say where it is: storage.url=sqlite:///FILE."
         )
-    with open_database(config.storage.url) as repository:
+    try:
+        repository = open_database(config.storage.url)
+    except ReadOnlyError:
+        repository = open_database(config.storage.url, read_only=True)
+    with repository:
         yield repository
 
 

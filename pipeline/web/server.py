@@ -40,9 +40,12 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def application(repository: Repository, config: ServeConfig, security: Security) -> FastAPI:
-    """Make the application over a database."""
-    service = Service(repository, Settings(config.storage, config.store, config.concurrent))
+def application(
+    repository: Repository, config: ServeConfig, security: Security, read_only: str | None = None
+) -> FastAPI:
+    """Make the application over a database; ``read_only`` says why nothing may be changed in it."""
+    settings = Settings(config.storage, config.store, config.concurrent, read_only)
+    service = Service(repository, settings)
     service.warm_up()
     app = create_app(
         service,

@@ -1,8 +1,20 @@
 """Replace files in one step, and set damaged files aside."""
 
+import errno
+import os
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+
+#: What the system says where a file or folder may only be read.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def denied(error: OSError) -> str | None:
+    """Return what the system says of a place that may only be read; None of any other error."""
+    if error.errno not in _READ_ONLY:
+        return None
+    return f"{error.filename}: {os.strerror(error.errno)}"
 
 
 def replace_file(file: Path, write: Callable[[Path], object]) -> None:

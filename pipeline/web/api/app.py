@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pipeline.errors import ReadOnlyError
 from pipeline.web.api import configurations, sweeps, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
@@ -48,6 +49,11 @@ def create_app(
     """
     events = Events(service.repository.jobs)
 
+    async def refuse_changes(request: Request) -> None:
+        """Refuse all but reading where this server may only read."""
+        if service.read_only is not None and request.method not in ("GET", "HEAD"):
+            raise ReadOnlyError(service.read_only)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with events.running():
@@ -61,6 +67,7 @@ def create_app(
         docs_url=None,  # FastAPI's pages load their scripts from another host
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(refuse_changes)],
         lifespan=lifespan,
     )
     handle(app)

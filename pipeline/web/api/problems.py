@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from pipeline.config.refusals import REPLACED
-from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UserError
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 
 _LOG = logging.getLogger("pipeline.web.api")
@@ -122,6 +122,8 @@ class Elsewhere:
 async def _mistake(_: Request, error: Exception) -> Response:
     if isinstance(error, NotFoundError):
         return problem(404, str(error))
+    if isinstance(error, ReadOnlyError):
+        return problem(403, str(error))
     return problem(409 if isinstance(error, ConflictError) else 422, str(error))
 
 
@@ -146,6 +148,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _MEANINGS = {
     401: "The API token is missing or wrong.",
+    403: "This server may only read.",
     404: "Nothing has this id.",
     409: "Its state does not allow it.",
     413: "The request is too large.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import StorageConfig, TrainConfig, catalogue, text_hash
-from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UserError
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results.configurations import StageMovedError
@@ -60,11 +60,14 @@ class Settings:
         Folder of candles.
     concurrent : int
         Jobs that the queue runs at a time.
+    read_only : str or None
+        Why nothing may be started or changed here, a sentence; None where it may.
     """
 
     storage: StorageConfig
     store: str = "var/candles"
     concurrent: int = 1
+    read_only: str | None = None
 
 
 #: Lowest stage that is activated without force.
@@ -85,6 +88,20 @@ class Service:
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self.settings = settings
         self.repository = repository
+        self.read_only = settings.read_only
+
+    @property
+    def _writable(self) -> Repository:
+        """The repository, for what changes it.
+
+        Raises
+        ------
+        ReadOnlyError
+            When this server may only read.
+        """
+        if self.read_only is not None:
+            raise ReadOnlyError(self.read_only)
+        return self.repository
 
     def warm_up(self) -> None:
         """Read the configuration files that every request needs: the first would wait for it."""
@@ -101,7 +118,7 @@ class Service:
             When a name is unknown or a configuration is refused; it says what is allowed.
         """
         configs = self._compose(request).values()
-        return self.repository.jobs.queue(job.description(config) for config in configs)
+        return self._writable.jobs.queue(job.description(config) for config in configs)
 
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
@@ -135,7 +152,7 @@ class Service:
         """
         before = self.job(job_id)
         try:
-            self.repository.jobs.cancel(job_id)
+            self._writable.jobs.cancel(job_id)
         except IllegalTransitionError:
             raise ConflictError(
                 f"Job {job_id} is {before.status}: there is nothing to cancel."
@@ -152,7 +169,7 @@ class Service:
         """
         before = self.job(job_id)
         try:
-            self.repository.jobs.restart(job_id)
+            self._writable.jobs.restart(job_id)
         except IllegalTransitionError:
             raise ConflictError(
                 f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
@@ -239,7 +256,7 @@ class Service:
         self.configuration(configuration_id)
         stages = STAGES if force else STAGES[STAGES.index(ACTIVATED_FROM) :]
         try:
-            self.repository.configurations.set_active(
+            self._writable.configurations.set_active(
                 configuration_id, True, reason, stages=stages, forced=force
             )
         except StageMovedError:
@@ -249,7 +266,7 @@ class Service:
     def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary:
         """Switch a configuration off, and record why."""
         self.configuration(configuration_id)
-        self.repository.configurations.set_active(configuration_id, False, reason)
+        self._writable.configurations.set_active(configuration_id, False, reason)
         return self._summary(configuration_id)
 
     def active(self) -> ActiveConfigurations:
@@ -268,7 +285,7 @@ class Service:
         """Record what live orders did and judge the stage anew."""
         self.configuration(configuration_id)
         live_orders.record_execution(
-            self.repository, configuration_id, report.model_dump(exclude_none=True)
+            self._writable, configuration_id, report.model_dump(exclude_none=True)
         )
         return self._summary(configuration_id)
 

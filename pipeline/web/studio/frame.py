@@ -28,7 +28,9 @@ _PAGES = (
 
 
 @contextmanager
-def frame(title: str, here: str, *, headed: bool = True) -> Iterator[Theme]:
+def frame(
+    title: str, here: str, *, headed: bool = True, notice: str | None = None
+) -> Iterator[Theme]:
     """Lay out a page; its contents go inside.
 
     Parameters
@@ -39,6 +41,8 @@ def frame(title: str, here: str, *, headed: bool = True) -> Iterator[Theme]:
         The path of the part that it belongs to.
     headed : bool
         Whether the title is shown; what is laid out may bring a heading of its own.
+    notice : str or None
+        A sentence on top: what cannot be done on this server.
     """
     ui.page_title(f"{title} · Strategy Studio")
     ui.colors(primary="#1f5fae")
@@ -59,6 +63,8 @@ def frame(title: str, here: str, *, headed: bool = True) -> Iterator[Theme]:
     with contents:
         if headed:
             text("h1", title)
+        if notice is not None:
+            sentence(notice, "warning").props("role=note")
         yield theme
 
 

@@ -18,7 +18,7 @@ _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 
 async def configuration_page(service: Service, configuration_id: str) -> None:
     """Show a configuration once all that is kept of it is read."""
-    with frame("Configuration", "/configurations", headed=False) as theme:
+    with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
             await ask(service.configuration, _ID.validate_python(configuration_id))
         except (UserError, ValidationError) as error:
@@ -86,6 +86,8 @@ class Activation:
             if active
             else "Not active: no live trader is given it."
         )
+        if service.read_only is not None:
+            return
         with ui.element("div").classes("fields"):
             self._reason = ui.input("reason (kept in the audit trail)").props(
                 f"outlined maxlength={_MOST}"

@@ -50,7 +50,7 @@ async def configurations_page(service: Service, address: Mapping[str, str]) -> N
     """Show the configurations that the address asks for, and how to find others."""
     choices = await ask(composing.choices)
     strategies = await ask(service.strategies)
-    with frame("Configurations", "/configurations"):
+    with frame("Configurations", "/configurations", notice=service.read_only):
         ui.add_body_html(_WENT)
         await Configurations(service, choices, strategies, address).refresh()
 

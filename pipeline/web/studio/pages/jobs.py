@@ -17,7 +17,7 @@ EVERY, SHOWN = 0.5, 25
 
 async def jobs_page(service: Service) -> None:
     """Show the newest jobs, kept up to date."""
-    with frame("Jobs", "/jobs"):
+    with frame("Jobs", "/jobs", notice=service.read_only):
         table = Jobs(service)
         await table.refresh()
         ui.timer(EVERY, table.refresh, immediate=False)
@@ -120,8 +120,9 @@ class JobCard:
         self._bar.props(f'aria-label="{job.market}: {job.stage_of_work or job.status}"')
         self._said.set_text(_progress(job))
         self._error.set_text(job.error or "")
-        self._cancel.set_visibility(job.status in ("pending", "running"))
-        self._restart.set_visibility(job.status in ("failed", "cancelled"))
+        changeable = self._service.read_only is None
+        self._cancel.set_visibility(changeable and job.status in ("pending", "running"))
+        self._restart.set_visibility(changeable and job.status in ("failed", "cancelled"))
         if before is None or (job.status, job.stage_of_work) != (
             before.status,
             before.stage_of_work,

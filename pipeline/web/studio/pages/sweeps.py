@@ -39,7 +39,7 @@ _DISCOVERIES = (
 async def sweeps_page(service: Service) -> None:
     """List the newest sweeps."""
     sweeps = await ask(service.repository.sweeps.recent)
-    with frame("Sweeps", "/sweeps"):
+    with frame("Sweeps", "/sweeps", notice=service.read_only):
         if not sweeps:
             sentence("No sweep is stored. One is made by: scripts/sweep markets=all")
         with ui.element("ul"):
@@ -50,7 +50,7 @@ async def sweeps_page(service: Service) -> None:
 
 async def sweep_page(service: Service, sweep_id: str) -> None:
     """Show one sweep's markets, kept up to date while it runs."""
-    with frame("Sweep", "/sweeps") as theme:
+    with frame("Sweep", "/sweeps", notice=service.read_only) as theme:
         try:
             sweep, markets = await ask(service.sweep, _ID.validate_python(sweep_id))
         except (UserError, ValidationError) as error:

@@ -36,7 +36,7 @@ async def training_page(service: Service) -> None:
     """Show the form."""
     choices = await ask(composing.choices)
     default = await ask(composing.strategy_choice, choices.strategies[0])
-    with frame("Train", "/"), ui.element("div").classes("beside"):
+    with frame("Train", "/", notice=service.read_only), ui.element("div").classes("beside"):
         TrainingForm(service, choices, default)
 
 
@@ -151,7 +151,8 @@ class TrainingForm:
             self._estimate.refuse(reasons)
         else:
             self._estimate.show(answer)
-            self._start.set_enabled(any(market.refused is None for market in answer.markets))
+            startable = any(market.refused is None for market in answer.markets)
+            self._start.set_enabled(startable and self._service.read_only is None)
 
     async def _answer(self) -> tuple[Any, list[str]]:
         if not self._markets.names():
