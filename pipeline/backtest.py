@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def main(config: BacktestConfig) -> None:
     """Simulate one combination over the whole history and print what it did."""
     from gpu_engine import Window
+    from pipeline.causality import refuse_look_ahead
     from pipeline.market_data.sources import bars_expected
+    from pipeline.search import Evaluator, single_point
     from pipeline.search.backends import chosen_backend
-    from pipeline.search.evaluator import Evaluator
-    from pipeline.search.space import single_point
     from pipeline.training.candles import load_candles
     from pipeline.training.summary import show_candles
 
@@ -38,6 +38,7 @@ def main(config: BacktestConfig) -> None:
     evaluator = Evaluator(
         market.candles, space, config.costs.record(), config.risk.limits(), backend
     )
+    refuse_look_ahead(space, market.candles, evaluator.tables)
     point, window = space.point(config.parameters), Window(0, len(market.candles))
     metrics = evaluator.points(point[None], (window,))[0, 0]
     trades = evaluator.trades(point, window)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gpu_engine import DAY_MS
-from pipeline.config import BayesianConfig, GridConfig, RandomConfig, TrainConfig
-from pipeline.config.search import PLATEAU_LIMIT
+from pipeline.config import PLATEAU_LIMIT, BayesianConfig, GridConfig, RandomConfig, TrainConfig
 from pipeline.estimate.candles import Source, candles_at_hand
 from pipeline.estimate.probe import Speed, grid_of, power_note, sample_trades
 from pipeline.market_data.timeframe import timeframe_ms

@@ -8,8 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from gpu_engine import Backend, Candles, Float
-from pipeline.config import TrainConfig
-from pipeline.config.search import PLATEAU_LIMIT
+from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles

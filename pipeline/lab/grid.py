@@ -29,7 +29,9 @@ def grid(
 ) -> pd.DataFrame:
     """Return the metrics of every combination on all candles, one row each.
 
-    Nothing here is out of sample: the best row of many is good by luck. `train` judges.
+    Nothing here is out of sample: the best row of many is good by luck. Nor is the strategy
+    checked for look-ahead (docs/look-ahead.md): one that knows the next bar shows its profits.
+    `backtest` and `train` refuse it, and `train` judges.
 
     Parameters
     ----------

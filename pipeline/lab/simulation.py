@@ -18,6 +18,7 @@ from gpu_engine import (
     Window,
     marked_metrics,
 )
+from pipeline.causality import refuse_look_ahead
 from pipeline.errors import UserError
 from pipeline.lab.strategy import strategy_of, values_of
 from pipeline.search import Evaluator, make_space
@@ -78,7 +79,8 @@ def backtest(
     Raises
     ------
     UserError
-        When a parameter is missing, or has a value that it cannot have.
+        When a parameter is missing, or has a value that it cannot have; or the strategy looks
+        ahead with these values (docs/look-ahead.md).
     """
     loaded = strategy_of(strategy)
     values = values_of(loaded, parameters)
@@ -91,6 +93,7 @@ def backtest(
     space = make_space(loaded, values, continuous=False)
     costs, risk = Costs(fee_rate, slippage), RiskLimits(direction=direction)
     evaluator = Evaluator(candles, space, costs, risk, named_backend(backend))
+    refuse_look_ahead(space, candles, evaluator.tables)
     point, window = space.points(np.array([0]))[0], Window(0, len(candles))
     trades = evaluator.trades(point, window)
     daily = evaluator.marked_returns(trades, window)

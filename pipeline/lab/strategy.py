@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Section
-from pipeline.config.loading import validate
-from pipeline.config.search import ParameterConfig
+from pipeline.config import ParameterConfig, Section, validate
 from pipeline.config.values import TypedValue
 from pipeline.errors import UserError, suggestion
 from pipeline.strategies import declaration

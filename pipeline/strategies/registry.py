@@ -13,6 +13,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -73,6 +74,7 @@ class LoadedStrategy:
         self.parameters: tuple[Parameter, ...] = declared.parameters
         self.mirrored = bool(getattr(declared, "mirrored", False))
         self._declared: Strategy = declared
+        self._unused = _copy(declared) if source.text == "" else declared
 
     def events(self, candles: Candles, loosest: Mapping[str, float]) -> EventBuilder:
         """Prepare what every table shares; see `Strategy`. Candles cannot be written to."""
@@ -104,12 +106,19 @@ class LoadedStrategy:
 
     def fresh(self) -> LoadedStrategy:
         """Return the strategy as it is before its first call, whatever this one has kept."""
-        if self.source.text is None:
-            return LoadedStrategy(self.source, type(self._declared)())
+        if not self.source.text:  # built in, or an object of a notebook
+            return LoadedStrategy(self.source, _copy(self._unused))
         return LoadedStrategy(self.source, module_of(self.source.text, self.label, True).STRATEGY)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return load_strategy, tuple(self.source)
+
+
+def _copy(declared: Any) -> Any:
+    try:
+        return deepcopy(declared)
+    except Exception:  # it holds what has no copy, such as an open file
+        return declared
 
 
 class _CheckedBuilder:

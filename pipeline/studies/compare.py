@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from gpu_engine import ScoreRule, choose
+from pipeline.causality import refuse_look_ahead
 from pipeline.cli.command import run_plain
 from pipeline.cli.console import Console
 from pipeline.config import Objective, TrainConfig, load
@@ -48,13 +49,20 @@ class Row:
 
 
 def compare(path: Path, seeds: int, objective: str, overrides: Sequence[str] = ()) -> list[Row]:
-    """Search one file with every method; one whose budget covers the grid is left out."""
+    """Search one file with every method; one whose budget covers the grid is left out.
+
+    Raises
+    ------
+    UserError
+        When the strategy looks ahead (docs/look-ahead.md).
+    """
     config = load(["market=demo_null", *overrides], TrainConfig, "train")
     raw = read_file(str(path))
     candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
     space = make_space(config.strategy.load(), config.strategy.parameters, False)
     limits = config.risk.limits()
     evaluator = Evaluator(candles, space, config.costs.record(), limits, choose().backend)
+    refuse_look_ahead(space, candles, evaluator.tables)
     window = whole_days(candles).whole
     base = SearchSettings("grid", 0, 20, objective, "peak", config.min_trades, 0)
     rule = ScoreRule(objective, config.min_trades)

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import STOP, Candles, Costs, Float, annualised
-from pipeline.search import Evaluator
-from pipeline.search.space import Dimension
+from pipeline.search import Dimension, Evaluator
 from pipeline.validation import breakdown
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
 from pipeline.validation.holding import holding_figures

@@ -11,6 +11,7 @@ from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
+from support.leaks import LEAKS, text
 from support.parameters import (
     DENSITY,
     DEPTH,
@@ -153,3 +154,14 @@ def test_a_combination_off_the_grid_can_be_asked_for(tmp_path):
     assert finished.status == 0
     stored = json.loads((tmp_path / "out.json").read_text("utf-8"))["parameters"]
     assert (stored[DEPTH], stored[SPREAD]) == (0.00123, 5)
+
+
+@pytest.mark.parametrize(("leak", "status"), [("", 0), (LEAKS["only the stop"], 2)])
+def test_a_strategy_that_looks_ahead_shows_no_profit(leak, status, tmp_path):
+    (tmp_path / "mine.py").write_text(text(leak))
+    values = {"window": 20, "strength": 1.5, "stop_distance": 1.0, "target_multiple": 2.0}
+    words = (f"parameters.{name}={value}" for name, value in values.items())
+    finished = run_here(tmp_path, *MARKET, "strategy=mine.py", *words, command="backtest")
+    assert finished.status == status
+    assert ("looks ahead" in finished.err) == (status == 2)
+    assert ("net_profit" in finished.out) == (status == 0)

@@ -139,6 +139,30 @@ class Broken(DonchianBreakout):
         return structural
 
 
+class Remembering(DonchianBreakout):
+    """Moves its rows by the mean of the first candles that it saw, with all that came later."""
+
+    name = "REMEMBERING"
+
+    def __init__(self):
+        self.mean = None
+
+    def events(self, candles, loosest):
+        """Keep the mean of the first call."""
+        builder = super().events(candles, loosest)
+        self.mean = candles.close.mean() if self.mean is None else self.mean
+        builder._tradable = builder._tradable & (candles.close > self.mean)
+        return builder
+
+
+@pytest.mark.parametrize("strategy", [Remembering, Remembering()])
+def test_a_backtest_of_what_looks_ahead_is_refused(candles, strategy):
+    with pytest.raises(UserError, match=r"^REMEMBERING looks ahead"):
+        lab.backtest(
+            candles, strategy, entry_channel=20, exit_channel=10, volume_factor=0, stop_distance=2
+        )
+
+
 def test_what_is_no_strategy_is_refused(candles):
     with pytest.raises(UserError, match=r"object: STRATEGY\.name"):
         lab.grid(candles, object())

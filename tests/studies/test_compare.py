@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.studies import compare
+from support.leaks import LEAKS, text
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +34,9 @@ def test_an_unknown_objective_is_refused(candles, capsys):
         compare.main([str(candles), "--objective", "foo"])
     assert stop.value.code == 2
     assert "net_profit" in capsys.readouterr().err
+
+
+def test_a_strategy_that_looks_ahead_is_not_compared(candles, tmp_path):
+    (tmp_path / "mine.py").write_text(text(LEAKS["pandas shift(-1)"]))
+    with pytest.raises(UserError, match=r"^MOVE looks ahead"):
+        compare.compare(candles, 1, "net_profit", (f"strategy={tmp_path / 'mine.py'}",))

@@ -11,8 +11,7 @@ from time import perf_counter
 
 from pipeline.cli import command
 from pipeline.cli.console import Console
-from pipeline.config import TrainConfig, load
-from pipeline.config.commands import SweepConfig
+from pipeline.config import SweepConfig, TrainConfig, load
 from pipeline.executors import make_executor
 from pipeline.studies.bench.report import print_machine
 from pipeline.sweeps.manifest import SweepRequest
