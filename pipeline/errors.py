@@ -1,6 +1,7 @@
 """A user's mistake, said in one sentence: the thing, what is allowed, what was given, what next."""
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -25,6 +26,34 @@ class ReadOnlyError(UserError):
     def __init__(self, sentence: str, reason: str = "") -> None:
         super().__init__(sentence)
         self.reason = reason
+
+
+class DiskFullError(UserError):
+    """A disk takes no more. Commands exit with 1."""
+
+    status = 1
+
+
+#: What the system says of a disk, a quota or a limit that is used up.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def full_disk(error: BaseException, place: object) -> DiskFullError | None:
+    """Return the sentence of an error that says that the disk under ``place`` is full; else None.
+
+    Whoever writes leaves nothing half-written before it raises this.
+    """
+    if not isinstance(error, OSError) or error.errno not in _FULL:
+        return None
+    return disk_full(place, os.strerror(error.errno))
+
+
+def disk_full(place: object, reason: str) -> DiskFullError:
+    """Return the sentence of a disk that takes no more."""
+    return DiskFullError(
+        f"The disk under {place} takes no more ({reason}). Nothing half-written is left: make room"
+        " there, or choose another folder, and run this again."
+    )
 
 
 def suggestion(given: str, allowed: Iterable[str]) -> str:

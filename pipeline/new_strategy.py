@@ -16,6 +16,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from pipeline.cli import command
+from pipeline.cli.console import printable
 from pipeline.errors import UserError
 from pipeline.strategies.registry import BUILT_IN
 
@@ -62,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = template.read_text("utf-8")
     _write(path, text.replace("MY_STRATEGY", name.upper()))
     _write(test, TEST.format(name=name))
-    print(f"Wrote {path}: a breakout of a channel; change what it trades.")
-    print(f"Wrote {test}: run it with python -m pytest {test}")
-    print(f"Train it: scripts/train strategy={path} market=demo")
+    print(printable(f"Wrote {path}: a breakout of a channel; change what it trades."))
+    print(printable(f"Wrote {test}: run it with python -m pytest {test}"))
+    print(printable(f"Train it: scripts/train strategy={path} market=demo"))
     return command.DONE
 
 

@@ -2,8 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from pipeline.cli.console import printable
 from pipeline.cli.help import explain_keys
 from pipeline.config import Section
 from pipeline.errors import UserError
@@ -56,6 +57,9 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """Return the help, with a line for every key."""
         return f"{super().format_help()}\n{explain_keys(self._schema, self._config_name)}\n"
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(printable(message), file)
 
     def read(self, command_line: Sequence[str] | None) -> Arguments:
         """Read a command line; None is the process's own."""

@@ -1,8 +1,8 @@
 """Run a command: configuration in, exit status out.
 
-Exit status: 0 done, 1 failed (with a traceback; with a sentence where a GPU's memory is too small),
-2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by SIGTERM. In a multirun
-(``-m``) a job that fails does not stop the others, and the exit status tells.
+Exit status: 0 done, 1 failed (with a traceback; with a sentence where a disk is full or a GPU's
+memory is too small), 2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by
+SIGTERM. In a multirun (``-m``) a job that fails does not stop the others; the exit status tells.
 
 A command checks its configuration before it imports what works: help and refusals answer at once.
 Hydra is imported where it composes for the same reason.
@@ -11,6 +11,7 @@ Hydra is imported where it composes for the same reason.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import signal
 import sys
@@ -22,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from pipeline.cli.console import PrintableFormatter, say
 from pipeline.cli.help import explain_keys
 from pipeline.config import CONFIG_DIR, Section, check
-from pipeline.errors import UserError
+from pipeline.errors import UserError, full_disk
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -113,6 +115,7 @@ def _run_hydra(
     from pipeline.config.refusals import MISTAKES, explain_composition
     from pipeline.config.strategy_choice import register, search_path_of
 
+    logging.raiseExceptions = False  # a log that cannot be written costs the log, not the command
     # Hydra would print its own exceptions and exit with 1; this lets them through to us.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _compose_once()
@@ -147,12 +150,13 @@ def _run_hydra(
         with _sigterm_interrupts():
             application()
     except UserError as error:  # of a strategy's file, which Hydra asked for
-        _say(str(error))
-        return error.status
+        return _failure(error)[0]
     except (*MISTAKES, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        _say(explain_composition(error) + _missing_data_hint(error))
+        if full_disk(error, "") is not None:
+            return _failure(error)[0]
+        say(explain_composition(error) + _missing_data_hint(error))
         return MISTAKE
     status = max((outcome.status for outcome in outcomes), default=DONE)
     if finish is None or not multirun:
@@ -160,7 +164,7 @@ def _run_hydra(
     try:
         finish(outcomes)
     except UserError as error:
-        _say(str(error))
+        say(str(error))
         return FAILED
     return min(status, FAILED)
 
@@ -193,12 +197,13 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
     main : callable
         Returns the exit status; raises `UserError` for what only the user can mend.
     """
+    if logging.lastResort is not None:  # what prints a log that nobody set up
+        logging.lastResort.setFormatter(PrintableFormatter())
     try:
         with _sigterm_interrupts():
             status = main()
-    except (UserError, MemoryError) as error:
-        status, sentence = _explained(error)
-        _say(sentence)
+    except Exception as error:
+        status, _ = _failure(error)
     except KeyboardInterrupt as interrupt:
         status = _say_stopped(interrupt)
     sys.exit(status)
@@ -222,26 +227,29 @@ def _status(
     """Run the job called ``name`` and say what went wrong; return its exit status and the error."""
     try:
         main(check(composed, schema))
-    except (UserError, MemoryError) as error:
-        status, sentence = _explained(error)
-        _say(f"{name}{sentence}")
-        return status, sentence
     except Exception as error:
-        _say(f"{name}failed")
-        traceback.print_exc()
-        return FAILED, f"{type(error).__name__}: {error}"
+        return _failure(error, name)
     return DONE, None
 
 
-def _explained(error: UserError | MemoryError) -> tuple[int, str]:
-    """Return the exit status and the sentence of what stops a command without a traceback."""
-    if isinstance(error, UserError):
-        return error.status, str(error)
-    from gpu_engine.device import OutOfDeviceMemoryError
+def _failure(error: Exception, name: str = "") -> tuple[int, str]:
+    """Say what stopped the job called ``name``; return the exit status and the error.
 
-    if not isinstance(error, OutOfDeviceMemoryError):
-        raise error
-    return FAILED, f"{error}. Use a GPU with more memory, or backend=numba."
+    A traceback follows where it is neither the user's mistake nor a limit of the machine.
+    """
+    error = full_disk(error, getattr(error, "filename", None) or Path.cwd()) or error
+    if isinstance(error, UserError):
+        say(f"{name}{error}")
+        return error.status, str(error)
+    if isinstance(error, MemoryError):
+        from gpu_engine.device import OutOfDeviceMemoryError
+
+        if isinstance(error, OutOfDeviceMemoryError):
+            sentence = f"{error}. Use a GPU with more memory, or backend=numba."
+            say(f"{name}{sentence}")
+            return FAILED, sentence
+    say(f"{name}failed\n{''.join(traceback.format_exception(error)).rstrip()}")
+    return FAILED, f"{type(error).__name__}: {error}"
 
 
 def _missing_data_hint(error: Exception) -> str:
@@ -269,11 +277,7 @@ def _sigterm_interrupts() -> Iterator[None]:
 def _say_stopped(interrupt: KeyboardInterrupt) -> int:
     """Say that somebody stopped the command; return the exit status."""
     if isinstance(interrupt, _Terminated):
-        _say("terminated; what was stored is kept")
+        say("terminated; what was stored is kept")
         return TERMINATED
-    _say("cancelled")
+    say("cancelled")
     return CANCELLED
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)

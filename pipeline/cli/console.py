@@ -1,10 +1,16 @@
-"""Show a person what a command does: results on standard output, progress on standard error.
+r"""Show a person what a command does: results on standard output, progress on standard error.
+
+Texts come from files, databases, exchanges and the command line. What a terminal would take for a
+command (escape sequences, a change of the writing direction) is shown as ``\x1b``, and what Rich
+would take for markup as it is. `printable` does the first, here and nowhere else.
 
 Rich is imported where something is drawn: what only names a callback does not wait for it.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +35,38 @@ Note = Callable[[str], None]
 Progress = Callable[[str, int], "AbstractContextManager[Advance]"]
 
 
+#: Control characters but the ends of lines and tabs, what turns the writing direction or has no
+#: width, and halves of characters, which no terminal can be sent.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with what a terminal would not show as it stands written out: ``\x1b``."""
+    return _UNPRINTABLE.sub(lambda match: _escaped(ord(match[0])), text)
+
+
+def _escaped(code: int) -> str:
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats records of a log that a terminal shows."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record, with its traceback."""
+        return printable(super().format(record))
+
+
+def say(text: str) -> None:
+    """Write a line on standard error where there is no `Console`."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
 @contextmanager
 def no_progress(stage: str, total: int) -> Iterator[Advance]:
     """Show nothing: the `Progress` of work that nobody watches."""
@@ -47,21 +85,23 @@ class Console:
 
     def print(self, text: str = "") -> None:
         """Write a line of the result."""
-        self._out.print(text, markup=False)
+        self._out.print(printable(text), markup=False, emoji=False)
 
     def note(self, text: str) -> None:
         """Write a line about the run: what was chosen and why, what to beware of."""
-        self._err.print(text, markup=False)
+        self._err.print(printable(text), markup=False, emoji=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table; the first column is text, the others are figures."""
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=title, title_justify="left")
+        table = Table(title=Text(printable(title)), title_justify="left")
         for position, column in enumerate(columns):
-            table.add_column(column, justify="right" if position else "left")
+            header = Text(printable(column))
+            table.add_column(header, justify="right" if position else "left")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+            table.add_row(*(Text(printable(str(cell))) for cell in row))
         self._out.print(table)
 
     @contextmanager
@@ -85,7 +125,7 @@ class Console:
                 return Text(_per_second(task.speed) if task.speed else "")
 
         columns = (
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.TaskProgressColumn(),
             progress.MofNCompleteColumn(),
@@ -93,7 +133,7 @@ class Console:
             progress.TimeRemainingColumn(),
         )
         with progress.Progress(*columns, console=self._err) as bar:
-            task = bar.add_task(description, total=total)
+            task = bar.add_task(printable(description), total=total)
             yield lambda n: bar.update(task, advance=n)
 
 

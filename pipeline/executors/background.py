@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
+from pipeline.cli.console import printable
+
 #: Seconds before an action that raised is called again; they double up to the limit.
 AGAIN_AFTER, AGAIN_AT_LEAST_EVERY = 1.0, 60.0
 
@@ -78,4 +80,4 @@ def repeated(action: Callable[[], float | None], first: float, name: str) -> Ite
 def tell(text: str) -> None:
     """Write a line on standard error, if anybody is left to read it."""
     with suppress(OSError, ValueError, AttributeError):  # full, gone, closed, never there
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
