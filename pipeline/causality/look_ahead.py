@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpu_engine import Candles, EventTable
+from gpu_engine import Candles, EventTable, Float
 from pipeline.causality.comparison import Difference, first_difference
 from pipeline.causality.futures import Future, with_future
 from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
@@ -98,7 +98,10 @@ def _shown(value: float | None) -> str:
 
 
 def refuse_look_ahead(
-    space: Space, candles: Candles, tables: Sequence[EventTable] | None = None
+    space: Space,
+    candles: Candles,
+    tables: Sequence[EventTable] | None = None,
+    winners: Sequence[Float] = (),
 ) -> None:
     """Refuse a strategy with a row that depends on bars after its signal.
 
@@ -109,13 +112,15 @@ def refuse_look_ahead(
         What the strategy is searched on.
     tables : sequence of EventTable or None
         All tables of a discrete space in row-major order, where somebody has built them.
+    winners : sequence of ndarray of shape (P,)
+        Points of a continuous space whose settings are checked, in place of corners and draws.
 
     Raises
     ------
     UserError
         With column, bar, both values and the structural setting of the first that is found.
     """
-    settings = settings_of(space)
+    settings = _settings_at(space, winners) if winners else settings_of(space)
     built = tables if space.discrete else None
     examination = Examination(space.strategy, space.loosest(), settings, candles, built)
     finding = next(examination.findings(), None)
@@ -153,6 +158,14 @@ def settings_of(space: Space) -> list[dict[str, float]]:
     drawn = np.column_stack([d.draw(DRAWN, generator) for d in dimensions])
     unique = dict.fromkeys([*rows, *map(tuple, drawn.tolist())])
     return [dict(zip(names, map(float, row), strict=True)) for row in unique]
+
+
+def _settings_at(space: Space, points: Sequence[Float]) -> list[dict[str, float]]:
+    """Return the structural settings of some points, each once."""
+    structural = space.of_kind("structural")
+    names = [space.dimensions[i].parameter.name for i in structural]
+    rows = dict.fromkeys(tuple(point[structural].tolist()) for point in points)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,15 +65,23 @@ def module_of(text: str, file: str, anew: bool = False) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = file
     # Tracebacks and `inspect` read the lines from here, whether or not the file is on this disk.
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    # Its name is no path: Numba's cache=True would keep machine code by the file's path and time,
+    # and give it to another text that was there once.
+    label = _label(file)
+    linecache.cache[label] = (len(text), None, text.splitlines(keepends=True), label)
     sys.modules[name] = module  # where dataclasses and pickle look while it runs
     try:
         with unchanged_program(file):
-            exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
+            exec(compile(text, label, "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _label(file: str) -> str:
+    """Return what the code of a file is called, in its own functions and in tracebacks."""
+    return f"<{file}>"
 
 
 @contextmanager
@@ -124,16 +132,21 @@ def sentence(error: BaseException, file: str) -> str:
         text = " ".join(str(error).split())
     except Exception:  # an exception of the file's own, which cannot even say what it is
         text = ""
-    if isinstance(error, SyntaxError) and error.filename in (file, None):
+    if isinstance(error, SyntaxError) and error.filename in (_label(file), None):
         where = "" if error.lineno is None else f", line {error.lineno}"
         return f"{file}{where}: this is no Python: {error.msg}."
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == _label(file)]
     where, line = (f", line {lines[-1].lineno}", lines[-1].line) if lines else ("", "")
     shown = f" in '{line}'" if line else ""
     if isinstance(error, ModuleNotFoundError):
         return (
             f"{file}{where}: the module {error.name} is not installed here{shown}. A file stands"
             " alone: it can import installed packages, and no file beside it."
+        )
+    if "no locator available" in text:
+        return (
+            f"{file}{where}: a strategy is run from its text, so Numba cannot keep what it compiles"
+            f"{shown}: leave out cache=True."
         )
     if isinstance(error, ValueError) and "read-only" in text:
         return f"{file}{where}: what it is handed cannot be written to{shown}: write to a .copy()."

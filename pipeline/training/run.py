@@ -111,9 +111,14 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         searches = len(parts) + 1
         with progress("search", settings.evaluations(space) * searches) as advance:
             validation = validate(evaluator, parts, final, settings, fraction, advance)
+    point = validation.final.point
+    winners = [p for p in (*(w.search.point for w in validation.windows), point) if p is not None]
+    if winners and not space.discrete:
+        # Corners and draws stood for a space without a finite number of tables until now.
+        with _timed(timings, "look_ahead"):
+            refuse_look_ahead(space, market.candles, winners=winners)
     with _timed(timings, "reference"):
         check_against_reference(evaluator, validation)
-    point = validation.final.point
     with _timed(timings, "surface"):
         surface = in_sample = in_sample_daily = None
         if point is not None:
@@ -172,4 +177,4 @@ def _axes(space: Space) -> dict[str, list[Any]]:
 def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    timings[stage] = round(time.perf_counter() - start, 3)
+    timings[stage] = round(timings.get(stage, 0.0) + time.perf_counter() - start, 3)

@@ -58,7 +58,7 @@ SECOND_STOP = f'{STOP}            unit="ATR", grid=(1, 2)), Parameter(\n{STOP}'
 
 #: What is broken, how, and the words that its sentence must hold.
 BROKEN = {
-    "syntax error": (changed("class ChannelEvents:", "class ChannelEvents"), "line 76"),
+    "syntax error": (changed("class ChannelEvents:", "class ChannelEvents"), "line 77"),
     "raises at import": (changed("STRATEGY =", "1 / 0\nSTRATEGY ="), "ZeroDivisionError"),
     "ends the program": (text("import sys\nsys.exit(0)\n"), "line 2: SystemExit"),
     "unknown import": (
@@ -139,7 +139,7 @@ BROKEN = {
     "table raises": (returned("raise KeyError('atr')"), "KeyError"),
     "table returns None": (returned("return None"), "NoneType"),
     "table ends the program": (returned("raise SystemExit(0)"), "SystemExit"),
-    "table asks for what is not there": (returned("return t.nothing"), "line 119: AttributeError"),
+    "table asks for what is not there": (returned("return t.nothing"), "line 120: AttributeError"),
     "events returns None": (changed("return ChannelEvents(", "ChannelEvents("), "NoneType"),
     "unknown key of structural": (
         changed('structural["exit_channel"]', 'structural["exit"]'),

@@ -6,12 +6,12 @@ from contextlib import chdir
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pipeline.causality import refuse_look_ahead
+from pipeline.causality import refuse_look_ahead, settings_of
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.sources import load_candles
 from pipeline.search import make_space
-from pipeline.strategies.registry import BUILT_IN, load_strategy
+from pipeline.strategies.registry import BUILT_IN, load_strategy, locate
 from pipeline.training.run import Reporter, train
 from support.causal_builders import drawn_strategies
 from support.leaks import CAUSAL, LEAKS, text
@@ -51,6 +51,57 @@ def test_a_leak_is_refused_whatever_is_searched(space, tmp_path):
     leak = text(LEAKS["roll(-1)"]).replace('"Mean."', '"Mean.", low=10, high=40')
     with pytest.raises(UserError, match=r"^MOVE looks ahead"):
         training(tmp_path, leak, "optimizer=random", "optimizer.samples=10", f"space={space}")
+
+
+def test_a_leak_of_the_winners_alone_is_refused_after_the_search(tmp_path, candles):
+    """A continuous space has settings that nobody checks before: those it chooses are checked."""
+    leak = text("side = np.where(window in (33, 34), np.where(ahead(close) > close, 1, -1), side)")
+    (tmp_path / "space.py").write_text(leak := leak.replace('"Mean."', '"Mean.", low=10, high=40'))
+    strategy = load_strategy(*locate(str(tmp_path / "space.py")))
+    space = make_space(strategy, {p.name: p for p in strategy.parameters}, continuous=True)
+    assert {33.0, 34.0}.isdisjoint(setting["window"] for setting in settings_of(space))
+    refuse_look_ahead(space, candles)
+    with pytest.raises(UserError, match=r"^MOVE looks ahead: .*\(window=3[34]\)"):
+        training(tmp_path, leak, "optimizer=random", "optimizer.samples=100", "space=continuous")
+
+
+WITHOUT_STRUCTURE = (
+    text("")
+    .replace('        Parameter("window", "structural", "bars"', "        # (")
+    .replace('int(structural["window"])', "20")
+    .replace('"Move."', '"Move.", low=1.5, high=2.5')
+)
+
+
+@pytest.mark.parametrize("space", ["grid", "continuous"])
+def test_a_strategy_without_a_structural_parameter_is_trained(space, tmp_path):
+    words = "optimizer=random", "optimizer.samples=10", f"space={space}"
+    assert list(training(tmp_path, WITHOUT_STRUCTURE, *words).parameters) == [
+        "strength",
+        "stop_distance",
+        "target_multiple",
+    ]
+    leak = WITHOUT_STRUCTURE.replace("leave = ", "feature = ahead(feature)\n        leave = ")
+    with pytest.raises(UserError, match=r"^MOVE looks ahead"):
+        training(tmp_path, leak, *words)
+
+
+KERNEL = """
+import numba
+
+@numba.njit
+def doubled(values):
+    return 2.0 * values
+
+class Move:"""
+
+
+def test_a_kernel_of_numba_is_trained_and_is_not_kept_on_disk(tmp_path):
+    pytest.importorskip("numba")
+    source = text("feature = doubled(feature) / 2.0").replace("\nclass Move:", KERNEL)
+    assert training(tmp_path, source).parameters == training(tmp_path, text("")).parameters
+    with pytest.raises(UserError, match=r"^mine.py, line \d+: .* leave out cache=True\.$"):
+        training(tmp_path, source.replace("numba.njit", "numba.njit(cache=True)"))
 
 
 def test_the_refusal_names_column_bar_values_and_setting(tmp_path):
