@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
 
-    with open_database(config.storage.url) as repository:
+    with open_database(config.storage.url, config.storage.patience) as repository:
         check_root(Path(config.storage.artifacts))
         if lease.claim(repository):
             Dispatcher(repository, config).run()

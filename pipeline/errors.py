@@ -56,6 +56,14 @@ def disk_full(place: object, reason: str) -> DiskFullError:
     )
 
 
+class DatabaseAwayError(UnreachableError):
+    """A database did not answer for as long as a command was told to wait."""
+
+
+class DatabaseGoneError(UnreachableError):
+    """A database was deleted, moved or replaced under a command."""
+
+
 def suggestion(given: str, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
     near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)

@@ -19,8 +19,9 @@ def main(config: TrainConfig) -> None:
     from pipeline.training.summary import show_candles, show_result
 
     console = Console()
-    with open_database(config.storage.url) as repository:
-        check_root(Path(config.storage.artifacts))
+    storage = config.storage
+    with open_database(storage.url, storage.patience, console.note) as repository:
+        check_root(Path(storage.artifacts))
         for dead in repository.jobs.reap():
             console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
         job_id = job.create(config, repository)

@@ -91,6 +91,9 @@ class StorageConfig(Section):
 
     url: str = Field(repr=False, description="sqlite:///FILE or postgresql://USER@HOST/NAME")
     artifacts: str = Field(min_length=1, description="folder of series, trades and surfaces")
+    patience: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        description="seconds to wait for a database that does not answer"
+    )
 
     @field_validator("url")
     @classmethod

@@ -13,7 +13,8 @@ from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 from pipeline.queue import lease
-from pipeline.results.database import Repository, file_identity
+from pipeline.results.address import file_identity
+from pipeline.results.database import Repository
 
 #: Seconds between two looks at the queue, and between two signs of life.
 LOOK_EVERY, BEAT_EVERY = 0.25, 5.0

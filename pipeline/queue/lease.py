@@ -6,8 +6,10 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.results.database import Repository
 from pipeline.results.leases import Owner, Watch, cause_of_death, read_owners
 from pipeline.results.models import DispatcherRow
+from pipeline.results.patience import waits
 
 
+@waits
 def look(repository: Repository, watch: Watch | None = None) -> tuple[Owner | None, str | None]:
     """Read who the dispatcher is, and what shows that it is dead; None where nothing does.
 
@@ -19,10 +21,11 @@ def look(repository: Repository, watch: Watch | None = None) -> tuple[Owner | No
     return owner, None if owner is None else cause_of_death(owner, watch)
 
 
+@waits
 def claim(repository: Repository) -> bool:
     """Make this process the dispatcher, unless another lives."""
     try:
-        with repository.session() as session, session.begin():
+        with repository.transaction() as session:
             owner = repository.lease.hold(session)
             last = session.get(DispatcherRow, 1)
             if last is None:
@@ -37,6 +40,7 @@ def claim(repository: Repository) -> bool:
         return False
 
 
+@waits
 def is_held(repository: Repository) -> bool:
     """Tell whether this process is the dispatcher still; False: another has taken its place."""
     query = select(DispatcherRow.id).where(DispatcherRow.owner == repository.lease.identity)
@@ -44,8 +48,9 @@ def is_held(repository: Repository) -> bool:
         return session.scalar(query) is not None
 
 
+@waits
 def release(repository: Repository, identity: str | None = None) -> None:
     """Leave the place to another: this process's own, or of a dispatcher that was seen dead."""
     owner = identity or repository.lease.identity
-    with repository.session() as session, session.begin():
+    with repository.transaction() as session:
         session.execute(delete(DispatcherRow).where(DispatcherRow.owner == owner))

@@ -19,7 +19,8 @@ from pipeline.cli.console import Note
 from pipeline.config import TOKEN_VARIABLE, StorageConfig
 from pipeline.executors.background import repeated
 from pipeline.queue import lease
-from pipeline.results.database import Repository, file_identity
+from pipeline.results.address import file_identity
+from pipeline.results.database import Repository
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0
@@ -121,6 +122,7 @@ def start(storage: StorageConfig, concurrent: int, errors: IO[bytes]) -> subproc
     words = [
         f"storage.url=${{oc.env:{_URL}}}",  # a password is for no list of processes
         f"storage.artifacts='{storage.artifacts}'",
+        f"storage.patience={storage.patience}",
         f"concurrent={concurrent}",
         f"server={os.getpid()}",
     ]

@@ -15,7 +15,7 @@ WATCH_EVERY = 0.5
 
 def run_job(storage: StorageConfig, job_id: str, advance: Advance) -> None:
     """Train as a queued job says; its row tells the outcome. A job that waits no more is left."""
-    with open_database(storage.url) as repository:
+    with open_database(storage.url, storage.patience) as repository:
         if not repository.jobs.take(job_id):
             return
         lost = False

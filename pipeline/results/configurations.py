@@ -6,12 +6,12 @@ from dataclasses import fields
 from typing import Any, Unpack
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.results import listing
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
+from pipeline.results.patience import Tables, waits
 from pipeline.results.records import (
     Configuration,
     ConfigurationEvent,
@@ -36,12 +36,10 @@ class StageMovedError(RuntimeError):
     """A configuration was no longer in the stage that an event was to move it from."""
 
 
-class Configurations:
+class Configurations(Tables):
     """Configurations of one database; `pipeline.results.database.Repository` makes it."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
-        self._sessions = sessions
-
+    @waits
     def save(self, configuration: Configuration) -> None:
         """Store a configuration and complete its running job: both or neither.
 
@@ -63,12 +61,14 @@ class Configurations:
             complete_job(session, configuration.job_id)
             session.add(row)
 
+    @waits
     def read(self, configuration_id: str) -> Configuration:
         """Read one configuration, or raise `UnknownIdError`."""
         with self._sessions() as session:
             row = get_row(session, TrainedConfiguration, configuration_id)
             return from_row(Configuration, row)
 
+    @waits
     def filter_columns(self, configuration_id: str) -> dict[str, float | int | None]:
         """Read the figures of a configuration that have columns of their own, to be listed by.
 
@@ -82,17 +82,20 @@ class Configurations:
             row = get_row(session, TrainedConfiguration, configuration_id)
             return {name: getattr(row, name) for name in names}
 
+    @waits
     def strategies(self) -> list[str]:
         """Read the names of all strategies of which something is stored, in alphabetical order."""
         column = TrainedConfiguration.strategy
         with self._sessions() as session:
             return list(session.scalars(select(column).distinct().order_by(column)))
 
+    @waits
     def exists(self, configuration_id: str) -> bool:
         """Tell whether a configuration is stored."""
         with self._sessions() as session:
             return session.get(TrainedConfiguration, configuration_id) is not None
 
+    @waits
     def find(
         self,
         *,
@@ -109,6 +112,7 @@ class Configurations:
         with self._sessions() as session:
             return [from_row(Configuration, row) for row in session.scalars(query)]
 
+    @waits
     def page(
         self,
         *,
@@ -127,6 +131,7 @@ class Configurations:
             page = [ConfigurationSummary(*row) for row in session.execute(query)]
             return page, session.scalar(listing.count_query(filters)) or 0
 
+    @waits
     def ids(self) -> list[str]:
         """Read the ids of all configurations, newest first."""
         row = TrainedConfiguration
@@ -134,6 +139,7 @@ class Configurations:
         with self._sessions() as session:
             return list(session.scalars(query))
 
+    @waits
     def members(self, configuration_ids: Sequence[str]) -> list[SweepMember]:
         """Read what configurations are judged together by, in the order of their ids.
 
@@ -156,6 +162,7 @@ class Configurations:
             raise UnknownIdError(f"{row.__tablename__} has no row with id {missing[0]}")
         return [by_id[identity] for identity in configuration_ids]
 
+    @waits
     def record_event(self, event: ConfigurationEvent, change: Change) -> bool:
         """Store an event, move its configuration's stage and change its document: all or nothing.
 
@@ -179,7 +186,7 @@ class Configurations:
         earlier = select(same.figures).where(
             same.configuration_id == event.configuration_id, same.kind == event.kind
         )
-        with self._sessions() as session, session.begin() as transaction:
+        with self._sessions.begin() as session:
             document = session.scalar(move)
             if document is None:
                 present = get_row(session, row, event.configuration_id).lifecycle_stage
@@ -190,7 +197,7 @@ class Configurations:
             if data_hash is not None and any(
                 figures.get("data_hash") == data_hash for figures in session.scalars(earlier)
             ):
-                transaction.rollback()
+                session.rollback()
                 return False
             session.execute(
                 update(row)
@@ -200,6 +207,7 @@ class Configurations:
             session.add(same(**vars(event)))
         return True
 
+    @waits
     def events(self, configuration_id: str) -> list[ConfigurationEvent]:
         """Read what happened to a configuration, oldest first."""
         row = ConfigurationEventRow
@@ -208,6 +216,7 @@ class Configurations:
             events = session.scalars(query.order_by(row.at, row.id))
             return [from_row(ConfigurationEvent, event) for event in events]
 
+    @waits
     def rejudge(self, configuration_id: str, judge: Judge) -> bool:
         """Judge a configuration and record an event of it, in one transaction.
 
@@ -253,6 +262,7 @@ class Configurations:
                 setattr(stored, name, value)
         return True
 
+    @waits
     def set_active(
         self,
         configuration_id: str,
@@ -307,6 +317,7 @@ class Configurations:
             session.add(ConfigurationEventRow(**vars(event)))
         return True
 
+    @waits
     def active_version(self) -> str:
         """Return what changes whenever an active configuration comes, goes or has a new event.
 

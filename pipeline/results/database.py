@@ -4,34 +4,37 @@
 hands out a `Repository` only when the tables are there and can be written to, because a training
 that learns at its end that the disk is read-only has wasted an hour.
 
-SQLite runs in write-ahead mode, so readers and one writer do not stop each other, and waits up to
-30 s for another writer. Python's driver begins transactions by its own rules, which leave DDL
-outside; here SQLAlchemy says BEGIN itself, so a migration is all or nothing on SQLite too.
-PostgreSQL always goes through psycopg2: SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3.
+SQLite runs in write-ahead mode, so readers and one writer do not stop each other, and waits some
+seconds for another writer (`pipeline.results.patience` waits for minutes). Python's driver begins
+transactions by its own rules, which leave DDL outside; here SQLAlchemy says BEGIN itself, so a
+migration is all or nothing on SQLite too. PostgreSQL always goes through psycopg2: SQLAlchemy 2.1
+reads a bare ``postgresql://`` as psycopg 3.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
 from filelock import FileLock
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UserError
 from pipeline.market_data.store.atomic_files import denied
+from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps
 from pipeline.results.leases import Lease
 from pipeline.results.migrations import UnknownRevisionError, check_revision, upgrade
-from pipeline.results.ownership import write_events
+from pipeline.results.patience import Patience, Sessions, Tables
 from pipeline.results.read_only import (
     postgresql_reader,
     read_only_error,
@@ -41,28 +44,29 @@ from pipeline.results.read_only import (
 )
 from pipeline.results.sweeps import Sweeps
 
-_EXAMPLES = "sqlite:///var/results.db or postgresql://user:password@host/database"
-_POSTGRESQL = "postgresql+psycopg2"
-_DRIVERS = {
-    "sqlite": "sqlite",
-    "sqlite+pysqlite": "sqlite",
-    "postgres": _POSTGRESQL,
-    "postgresql": _POSTGRESQL,
-    _POSTGRESQL: _POSTGRESQL,
+_MAGIC = b"SQLite format 3\0"
+#: Milliseconds that SQLite itself waits for another writer; the second while opening.
+_BUSY_MS, _BUSY_OPENING_MS = 5_000, 30_000
+
+#: Of libpq: a server that vanished, with its machine, is noticed within half a minute.
+_CONNECTION = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
 }
 
-_MAGIC = b"SQLite format 3\0"
-_BUSY_MS = 30_000
-_TIMEOUT_S = "10"
 
-
-class Repository:
+class Repository(Tables):
     """Jobs, configurations and sweeps of one open database; a context manager that closes it.
 
     Parameters
     ----------
     engine : Engine
         Of a database that has the tables.
+    patience : Patience or None
+        How long its methods wait for it; None: not at all.
 
     Attributes
     ----------
@@ -74,12 +78,13 @@ class Repository:
         Whether it was opened for reading alone.
     """
 
-    def __init__(self, engine: Engine, read_only: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, patience: Patience | None = None, *, read_only: bool = False
+    ) -> None:
         self.engine, self.read_only = engine, read_only
-        self._sessions = sessionmaker(engine)
+        super().__init__(Sessions(engine, patience or Patience(), guard(engine)))
         self.lease = Lease(self._sessions)
         self._sessions.configure(info={"lease": self.lease})
-        event.listen(self._sessions, "before_commit", write_events)
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
         self.sweeps = Sweeps(self._sessions)
@@ -87,6 +92,10 @@ class Repository:
     def session(self) -> Session:
         """Open a session, for modules of other folders that need statements of their own."""
         return self._sessions()
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """Open a transaction, which is committed at the end of the context."""
+        return self._sessions.begin()
 
     def __enter__(self) -> Repository:
         return self
@@ -101,7 +110,14 @@ class Repository:
         self.engine.dispose()
 
 
-def open_database(url: str, *, read_only: bool = False) -> Repository:
+def open_database(
+    url: str,
+    patience: float = 0.0,
+    tell: Callable[[str], None] | None = None,
+    *,
+    reopened: FileIdentity | None = None,
+    read_only: bool = False,
+) -> Repository:
     """Open the database at ``url``, creating or migrating its tables as needed.
 
     Parameters
@@ -109,6 +125,13 @@ def open_database(url: str, *, read_only: bool = False) -> Repository:
     url : str
         ``sqlite:///relative/path.db``, ``sqlite:////absolute/path.db`` or
         ``postgresql://user:password@host:port/database``.
+    patience : float
+        Seconds that its methods wait when it does not answer. Opening does not wait.
+    tell : callable or None
+        Takes a sentence when waiting begins and one when it ends.
+    reopened : FileIdentity or None
+        `file_identity` of a database that another process of this command has open. Such a one is
+        waited for, and never made anew.
     read_only : bool
         Open what is there for reading alone: nothing is created, migrated or locked.
 
@@ -120,13 +143,21 @@ def open_database(url: str, *, read_only: bool = False) -> Repository:
         When the URL cannot be read or names another kind of database, when the file or its folder
         cannot be written, the server refuses, or another version of this code owns the database.
         The password is never repeated.
+    DatabaseGoneError
+        When the file is not the ``reopened`` one.
     """
     parsed = parse_url(url)
     sqlite = parsed.drivername == "sqlite"
+    waiting = Patience(patience, tell)
+    if reopened is not None:
+        if identity_of(parsed) != reopened:
+            raise gone(parsed)
+        return Repository(waiting.until_answered(lambda: _reopened(parsed)), waiting)
     try:
         if read_only:
-            return Repository(_open_reader(parsed), read_only=True)
-        return Repository(_open_sqlite(parsed) if sqlite else _open_postgresql(parsed))
+            return Repository(_open_reader(parsed), waiting, read_only=True)
+        engine = _open_sqlite(parsed) if sqlite else _open_postgresql(parsed)
+        return Repository(engine, waiting)
     except UnknownRevisionError as error:
         schemas = f"(schema {error.revision}, here {error.head})"
         reason = (
@@ -139,60 +170,6 @@ def open_database(url: str, *, read_only: bool = False) -> Repository:
         raise UserError(f"The database {public_name(parsed)} {reason}") from None
 
 
-def file_identity(url: str) -> tuple[int, int] | None:
-    """Return what tells a SQLite file from another of its name; None of one that is not there.
-
-    A process that has it open goes on in the old file when it is deleted or replaced.
-    """
-    parsed = parse_url(url)
-    if parsed.drivername != "sqlite" or not parsed.database:
-        return (0, 0)
-    try:
-        status = Path(parsed.database).stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def parse_url(url: str) -> URL:
-    """Read and normalise a database URL, or say what is wrong with it."""
-    public = re.sub(r"(?<=//).*@", "***@", url)
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise UserError(f"storage.url={public} is not a database URL. Write {_EXAMPLES}.") from None
-    if parsed.drivername not in _DRIVERS:
-        raise UserError(
-            f"storage.url={public} asks for {parsed.drivername}; results go to sqlite or postgresql"
-            f".{suggestion(parsed.drivername, ('sqlite', 'postgresql'))} Write {_EXAMPLES}."
-        )
-    parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
-    if parsed.drivername == "sqlite" and not _names_a_file(parsed):
-        raise UserError(
-            f"storage.url={public} names no file, but results must outlive the run."
-            " Write sqlite:///var/results.db."
-        )
-    if "@" in (parsed.host or ""):
-        raise UserError(
-            "storage.url has an @ in its user name or password. Write it as %40 there, so that"
-            " the host can be told apart."
-        )
-    return parsed
-
-
-def _names_a_file(url: URL) -> bool:
-    path = url.database or ""
-    return path not in ("", ":memory:") and not path.startswith("file:")
-
-
-def public_name(url: URL) -> str:
-    """Return ``url`` as a person may see it: no password, not even as a query parameter."""
-    if url.drivername == "sqlite":
-        return str(url.database)
-    host = url.host or url.query.get("host", "localhost")
-    return f"{host}:{url.port or 5432}/{url.database or url.username}"
-
-
 def _open_sqlite(url: URL) -> Engine:
     path = Path(url.database or "")
     _refuse_other_files(path)
@@ -200,9 +177,7 @@ def _open_sqlite(url: URL) -> Engine:
         read_only_disk = os.statvfs(path).f_flag & os.ST_RDONLY
         code = errno.EROFS if read_only_disk else errno.EACCES
         raise read_only_error(str(path), os.strerror(code))
-    engine = create_engine(url, json_serializer=dumps)
-    event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    engine = _sqlite_engine(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Turning a fresh file to write-ahead mode ignores the busy timeout: one process at a time.
@@ -217,6 +192,13 @@ def _open_sqlite(url: URL) -> Engine:
             f"storage.url: cannot use {path} as an SQLite database: {_reason(error)}."
             " Choose a new file in a folder that can be written to."
         ) from None
+    return engine
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(url, json_serializer=dumps)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -251,7 +233,7 @@ def _magic(path: Path) -> bytes:
 def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
     for pragma in (
-        f"busy_timeout = {_BUSY_MS}",
+        f"busy_timeout = {_BUSY_OPENING_MS}",
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
@@ -260,15 +242,13 @@ def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {options.get('busy_ms', _BUSY_MS)}")
+    connection.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
 def _open_postgresql(url: URL) -> Engine:
-    engine = create_engine(
-        _with_timeout(url),
-        json_serializer=dumps,
-        pool_pre_ping=True,  # a search takes longer than some servers keep an idle connection
-    )
+    engine = _postgresql_engine(url)
     try:
         _migrate(engine)
         with engine.connect() as connection:
@@ -284,9 +264,9 @@ def _open_postgresql(url: URL) -> Engine:
     return engine
 
 
-def _with_timeout(url: URL) -> URL:
-    seconds = url.query.get("connect_timeout", _TIMEOUT_S)
-    return url.update_query_dict({"connect_timeout": seconds})
+def _connecting(url: URL) -> URL:
+    """Add what a connection to a server needs, where the URL does not say it itself."""
+    return url.update_query_dict({name: url.query.get(name, v) for name, v in _CONNECTION.items()})
 
 
 def _open_reader(url: URL) -> Engine:
@@ -296,7 +276,7 @@ def _open_reader(url: URL) -> Engine:
         _refuse_other_files(Path(name))
         engine = sqlite_reader(url)
     else:
-        engine = postgresql_reader(_with_timeout(url))
+        engine = postgresql_reader(_connecting(url))
     try:
         with engine.connect() as connection:
             has_tables = check_revision(connection)
@@ -307,10 +287,27 @@ def _open_reader(url: URL) -> Engine:
     return engine
 
 
+def _postgresql_engine(url: URL) -> Engine:
+    return create_engine(
+        _connecting(url),
+        json_serializer=dumps,
+        pool_pre_ping=True,  # a search takes longer than some servers keep an idle connection
+    )
+
+
+def _reopened(url: URL) -> Engine:
+    """Connect to a database that has its tables."""
+    engine = (_sqlite_engine if url.drivername == "sqlite" else _postgresql_engine)(url)
+    with engine.connect():
+        return engine
+
+
 def _migrate(engine: Engine) -> None:
     """Upgrade in one transaction that may write from its start, which proves that one may."""
     with (
-        engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+        engine.connect().execution_options(
+            begin="BEGIN IMMEDIATE", busy_ms=_BUSY_OPENING_MS
+        ) as connection,
         connection.begin(),
     ):
         upgrade(connection)

@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import make_transient
 
 from pipeline.results import leases, ownership
 from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
+from pipeline.results.patience import Tables, waits
 from pipeline.results.records import Job, JobEvent, Status, from_row, utc_now
 
 #: States of a job that a person may restart.
@@ -54,11 +55,8 @@ def new_job(
     )
 
 
-class Jobs:
+class Jobs(Tables):
     """Jobs of one database; `pipeline.results.database.Repository` makes it."""
-
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
-        self._sessions = sessions
 
     def create(self, **spec: Any) -> str:
         """Store a pending job owned by this process and return its id (32 hex digits).
@@ -75,8 +73,11 @@ class Jobs:
         """
         return self._store([new_job(**spec) for spec in specs], owned=False)
 
+    @waits
     def _store(self, fresh: Sequence[TrainingJob], owned: bool) -> list[str]:
         ids = [job.id for job in fresh]
+        for job in fresh:
+            make_transient(job)  # to be inserted, whatever an earlier try has made of it
         with self._sessions.begin() as session:
             for job in fresh if owned else ():
                 job.owner = ownership.lease(session).hold(session)
@@ -85,12 +86,14 @@ class Jobs:
                 ownership.record_status(session, job_id, "pending")
         return ids
 
+    @waits
     def start(self, job_id: str) -> None:
         """Start a pending job, which belongs to this process from now on."""
         with self._sessions.begin() as session:
             owner = ownership.lease(session).hold(session)
             ownership.move_job(session, job_id, "running", started_at=utc_now(), owner=owner)
 
+    @waits
     def take(self, job_id: str) -> bool:
         """Start a queued job, which belongs to this process from now on; False: it is not there."""
         row, now = TrainingJob, utc_now()
@@ -107,6 +110,7 @@ class Jobs:
                 ownership.record_status(session, job_id, "running")
         return taken
 
+    @waits
     def waiting(self, limit: int) -> list[str]:
         """Read the ids of the jobs that have waited longest for a dispatcher."""
         row = TrainingJob
@@ -114,6 +118,7 @@ class Jobs:
         with self._sessions() as session:
             return list(session.scalars(query.order_by(row.created_at, row.id).limit(limit)))
 
+    @waits
     def restart(self, job_id: str) -> None:
         """Put a job that failed or was cancelled into the queue again.
 
@@ -137,6 +142,8 @@ class Jobs:
     ) -> None:
         """Record that a running job lives, and how far it is. The caller keeps it to seconds.
 
+        This and `note` wait for no database: what cannot be written is the caller's to drop.
+
         ``done`` of ``total`` units, ``rate`` a second.
 
         Raises
@@ -148,21 +155,23 @@ class Jobs:
         columns = {"progress": fraction, "stage_of_work": stage_of_work}
         counted = {"done": done, "total": total, "rate": rate}
         payload = {"stage": stage_of_work, "progress": fraction, **counted}
-        with self._sessions.begin() as session:
+        with self._sessions.begin(briefly=True) as session:
             ownership.write_job(session, job_id, ["running"], "running", owned=True, **columns)
             ownership.record(session, job_id, "progress", payload)
 
     def note(self, job_id: str, text: str) -> None:
         """Record what a person should know of a running job; see `progress`."""
-        with self._sessions.begin() as session:
+        with self._sessions.begin(briefly=True) as session:
             ownership.write_job(session, job_id, ["running"], "running", owned=True)
             ownership.record(session, job_id, "note", {"text": text})
 
+    @waits
     def complete(self, job_id: str) -> None:
         """Complete a running job without a configuration: nothing admissible was found."""
         with self._sessions.begin() as session:
             ownership.complete_job(session, job_id)
 
+    @waits
     def fail(self, job_id: str, error: str) -> None:
         """Mark a pending or running job of this process as failed, with the reason."""
         with self._sessions.begin() as session:
@@ -170,21 +179,25 @@ class Jobs:
                 session, job_id, "failed", owned=True, finished_at=utc_now(), error=error
             )
 
+    @waits
     def cancel(self, job_id: str) -> None:
         """Cancel a pending or running job, whoever owns it."""
         with self._sessions.begin() as session:
             ownership.move_job(session, job_id, "cancelled", finished_at=utc_now())
 
+    @waits
     def read(self, job_id: str) -> Job:
         """Read one job, or raise `UnknownIdError`."""
         with self._sessions() as session:
             return from_row(Job, ownership.get_row(session, TrainingJob, job_id))
 
+    @waits
     def owner(self, job: Job) -> leases.Owner | None:
         """Read the lease of a job's owner; None where it left none."""
         with self._sessions() as session:
             return leases.read_owners(session).get(job.owner or "")
 
+    @waits
     def find(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> list[Job]:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
         query = select(TrainingJob).order_by(TrainingJob.created_at.desc(), TrainingJob.id)
@@ -194,6 +207,7 @@ class Jobs:
             rows = session.scalars(query.limit(limit).offset(offset))
             return [from_row(Job, row) for row in rows]
 
+    @waits
     def earlier_searches(
         self,
         *,
@@ -234,6 +248,7 @@ class Jobs:
             searches = {tuple(map(str, search)) for search in session.execute(query)}
         return len(searches - {tuple(str(provenance[name]) for name in names)})
 
+    @waits
     def events(
         self, last_id: int = 0, job_id: str | None = None, limit: int = 500
     ) -> list[JobEvent]:
@@ -245,6 +260,7 @@ class Jobs:
             rows = session.scalars(query.order_by(JobEventRow.id).limit(limit))
             return [from_row(JobEvent, row) for row in rows]
 
+    @waits
     def newest_progress(self, job_id: str) -> JobEvent | None:
         """Read the last progress of a job; None before the first."""
         row = JobEventRow
@@ -253,12 +269,14 @@ class Jobs:
             newest = session.scalar(query.order_by(row.id.desc()).limit(1))
             return None if newest is None else from_row(JobEvent, newest)
 
+    @waits
     def newest_event_id(self, job_id: str) -> int:
         """Return the id of a job's last event; 0 before the first."""
         with self._sessions() as session:
             newest = select(func.max(JobEventRow.id)).where(JobEventRow.job_id == job_id)
             return session.scalar(newest) or 0
 
+    @waits
     def notes(self, job_id: str, limit: int = 50) -> list[str]:
         """Read the notes of a job, oldest first, none twice."""
         row = JobEventRow
@@ -272,13 +290,7 @@ class Jobs:
 
         ``watch`` belongs to whoever calls this again and again.
         """
-        with self._sessions() as session:
-            unfinished = TrainingJob.status.in_(("pending", "running"))
-            rows = session.scalars(
-                select(TrainingJob).where(unfinished, TrainingJob.owner.is_not(None))
-            )
-            jobs = [from_row(Job, row) for row in rows]
-            owners = leases.read_owners(session)
+        jobs, owners = self._owned()
         causes = {one: leases.cause_of_death(owner, watch) for one, owner in owners.items()}
         reaped = []
         for job in jobs:
@@ -288,10 +300,26 @@ class Jobs:
             if cause is not None and self._fail_unless_moved(job, cause, heard):
                 reaped.append(self.read(job.id))
         if dead := [identity for identity, cause in causes.items() if cause is not None]:
-            with self._sessions.begin() as session:
-                leases.forget(session, dead)
+            self._forget(dead)
         return reaped
 
+    @waits
+    def _owned(self) -> tuple[list[Job], dict[str, leases.Owner]]:
+        """Read the unfinished jobs that somebody owns, and all leases."""
+        row = TrainingJob
+        unfinished = select(row).where(
+            row.status.in_(("pending", "running")), row.owner.is_not(None)
+        )
+        with self._sessions() as session:
+            jobs = [from_row(Job, one) for one in session.scalars(unfinished)]
+            return jobs, leases.read_owners(session)
+
+    @waits
+    def _forget(self, dead: Sequence[str]) -> None:
+        with self._sessions.begin() as session:
+            leases.forget(session, dead)
+
+    @waits
     def _fail_unless_moved(self, job: Job, cause: str, heard: datetime) -> bool:
         """Mark a job as failed unless it has moved since ``job`` was read."""
         now = utc_now()

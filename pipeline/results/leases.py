@@ -26,6 +26,7 @@ from sqlalchemy import delete, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from pipeline.errors import UnreachableError
 from pipeline.executors import signs_of_life
 from pipeline.executors.background import repeated
 from pipeline.results.models import DispatcherRow, LeaseRow, SweepRow, TrainingJob
@@ -173,14 +174,14 @@ class Lease:
             return
         renewal.close()
         # Where the database does not answer the row stays: a lease nobody renews says the same.
-        with suppress(SQLAlchemyError), self._sessions.begin() as session:
+        with suppress(SQLAlchemyError, UnreachableError), self._sessions.begin() as session:
             session.execute(delete(LeaseRow).where(LeaseRow.identity == self.identity))
 
     def _renew(self) -> float:
         try:
             with self._sessions.begin() as session:
                 self._write(session)
-        except SQLAlchemyError:  # who waits for the database says so
+        except (SQLAlchemyError, UnreachableError):  # who waits for the database says so
             return RETRY_AFTER
         return BEAT_EVERY
 

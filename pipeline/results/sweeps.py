@@ -17,12 +17,13 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from pipeline.results import ownership
 from pipeline.results.jobs import new_job
 from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
+from pipeline.results.patience import Tables, waits
 from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, from_row, utc_now
 from pipeline.validation.pooling import PooledVerdict
 
@@ -51,12 +52,10 @@ class MarketSpec:
     job: Mapping[str, Any]
 
 
-class Sweeps:
+class Sweeps(Tables):
     """Sweeps of one database; `pipeline.results.database.Repository` makes it."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
-        self._sessions = sessions
-
+    @waits
     def newest(self, key: str) -> Sweep | None:
         """Read the sweep with this key that began last."""
         query = select(SweepRow).where(SweepRow.key == key)
@@ -65,22 +64,26 @@ class Sweeps:
             row = session.scalar(query)
             return None if row is None else _sweep(row)
 
+    @waits
     def recent(self, limit: int = 50) -> list[Sweep]:
         """Read sweeps, newest first."""
         query = select(SweepRow).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
         with self._sessions() as session:
             return [_sweep(row) for row in session.scalars(query)]
 
+    @waits
     def sweep(self, sweep_id: str) -> Sweep:
         """Read one sweep, or raise `UnknownIdError`."""
         with self._sessions() as session:
             return _sweep(ownership.get_row(session, SweepRow, sweep_id))
 
+    @waits
     def markets(self, sweep_id: str) -> list[SweepMarket]:
         """Read the markets of a sweep in their order."""
         with self._sessions() as session:
             return [from_row(SweepMarket, row) for row in _rows(session, sweep_id)]
 
+    @waits
     def judged_with(self, configuration_id: str) -> list[Sweep]:
         """Read the sweeps that judged a configuration, oldest first."""
         market = SweepMarketRow
@@ -90,6 +93,7 @@ class Sweeps:
         with self._sessions() as session:
             return [_sweep(row) for row in session.scalars(query)]
 
+    @waits
     def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
         """Count the markets of a sweep in each state that any is in."""
         row = SweepMarketRow
@@ -98,6 +102,7 @@ class Sweeps:
             counts = session.execute(query.group_by(row.status))
             return {count.status: count.markets for count in counts}
 
+    @waits
     def begin(
         self,
         *,
@@ -159,6 +164,7 @@ class Sweeps:
             raise SweepTakenError("another command has begun the same sweep") from None
         return claim
 
+    @waits
     def take_over(self, sweep: Sweep) -> Claim:
         """Make a sweep this process's own, unless it has changed since ``sweep`` was read.
 
@@ -184,6 +190,7 @@ class Sweeps:
             raise SweepTakenError("another command goes on with the same sweep")
         return Claim(sweep.id, taken)
 
+    @waits
     def reopen(
         self,
         claim: Claim,
@@ -216,6 +223,7 @@ class Sweeps:
                 row.task_hash = spec.task_hash
                 _queue(session, row, spec, job)
 
+    @waits
     def claim_market(self, claim: Claim, position: int) -> str | None:
         """Start a market's job in this process, whoever had it before; return the job's id.
 
@@ -237,6 +245,7 @@ class Sweeps:
             row.status = "running"
             return row.job_id
 
+    @waits
     def settle(self, claim: Claim, position: int, error: str | None) -> SweepMarket:
         """Write down how a market's job ended; ``error`` is why, where its worker could not say.
 
@@ -258,6 +267,7 @@ class Sweeps:
             session.flush()
             return from_row(SweepMarket, row)
 
+    @waits
     def write_judgement(
         self,
         claim: Claim,
@@ -273,6 +283,7 @@ class Sweeps:
                 asdict(pool) for pool in pooled
             ]
 
+    @waits
     def release(self, claim: Claim) -> None:
         """Give a sweep up for later: what is not done is pending, its job cancelled.
 
@@ -292,6 +303,7 @@ class Sweeps:
                     ownership.move_job(session, job.id, "cancelled", finished_at=utc_now())
             _end(session, claim, "cancelled")
 
+    @waits
     def end(self, claim: Claim, status: Status) -> None:
         """End a sweep of this process."""
         with self._sessions.begin() as session:
@@ -302,6 +314,7 @@ class Sweeps:
         """Cancel a sweep whose process is gone, so that another with its key can begin."""
         self.end(self.take_over(sweep), "cancelled")
 
+    @waits
     def owner(self, sweep: Sweep) -> Owner | None:
         """Read the lease of a sweep's owner; None where it left none."""
         with self._sessions() as session:

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 from gpu_engine import Candles, choose
 from pipeline.cli.arguments import LATEST
-from pipeline.cli.console import Note
+from pipeline.cli.console import Console, Note
 from pipeline.config import (
     CcxtData,
     FileData,
@@ -26,8 +26,9 @@ from pipeline.config import (
 from pipeline.errors import ReadOnlyError, UserError, suggestion
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.results.address import parse_url
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
-from pipeline.results.database import Repository, open_database, parse_url
+from pipeline.results.database import Repository, open_database
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.search import Evaluator, single_point
@@ -59,10 +60,11 @@ def open_existing(config: StorageOnly) -> Iterator[Repository]:
             f"There is no database {url.database}: nothing was trained into it. Work in the folder"
             " of the training, or say where it is: storage.url=sqlite:///FILE."
         )
+    storage = config.storage
     try:
-        repository = open_database(config.storage.url)
+        repository = open_database(storage.url, storage.patience, Console().note)
     except ReadOnlyError:
-        repository = open_database(config.storage.url, read_only=True)
+        repository = open_database(storage.url, read_only=True)
     with repository:
         yield repository
 

@@ -10,6 +10,7 @@ from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
+from pipeline.results.address import file_identity
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
@@ -41,9 +42,10 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
     UserError
         When another process runs the same sweep, or takes it over.
     """
-    with open_database(config.storage.url) as repository:
+    storage = config.storage
+    with open_database(storage.url, storage.patience, console.note) as repository:
         try:
-            artifacts = Path(config.storage.artifacts)
+            artifacts = Path(storage.artifacts)
             check_root(artifacts)
             sweeps = repository.sweeps
             run = open_sweep(
@@ -80,7 +82,7 @@ def _run(
     """Train the pending markets, judge all, end the sweep; release it when interrupted."""
     sweeps = repository.sweeps
     rows = sweeps.markets(claim.sweep_id)
-    shared = Shared(config.storage.url, str(Path.cwd()), claim)
+    shared = Shared(config.storage, str(Path.cwd()), file_identity(config.storage.url), claim)
     tasks = [
         Task(row.position, row.market, run.configs[row.market])
         for row in rows

@@ -4,7 +4,8 @@ from contextlib import chdir
 from dataclasses import dataclass
 
 from gpu_engine import Advance
-from pipeline.config import TrainConfig
+from pipeline.config import StorageConfig, TrainConfig
+from pipeline.results.address import FileIdentity
 from pipeline.results.database import open_database
 from pipeline.results.sweeps import Claim
 from pipeline.training import job
@@ -16,10 +17,12 @@ class Shared:
     """What all workers of a sweep share.
 
     ``folder`` is where the sweep was started: paths of a configuration are relative to it.
+    ``database`` tells the file of results from another of its name.
     """
 
-    url: str
+    storage: StorageConfig
     folder: str
+    database: FileIdentity | None
     claim: Claim
 
 
@@ -39,7 +42,11 @@ def train_market(shared: Shared, task: Task, advance: Advance) -> tuple[str, ...
     already, because its worker died in the moment after, is left as it is.
     """
     notes: list[str] = []
-    with chdir(shared.folder), open_database(shared.url) as repository:
+    storage = shared.storage
+    with (
+        chdir(shared.folder),
+        open_database(storage.url, storage.patience, reopened=shared.database) as repository,
+    ):
         try:
             job_id = repository.sweeps.claim_market(shared.claim, task.position)
             if job_id is not None:

@@ -6,11 +6,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gpu_engine import Advance
 from pipeline.cli.console import Progress
 from pipeline.config import TrainConfig
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError
 from pipeline.executors.base import in_words
 from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError
@@ -21,6 +22,12 @@ from pipeline.validation.multiple_testing import after_searches
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
+
+#: Seconds that a command which was told to end waits for a database.
+HURRY = 5.0
+
+#: Why a row cannot be told how its job ended. What ended the job is what is said.
+_UNWRITABLE = (IllegalTransitionError, DatabaseAwayError, DatabaseGoneError, SQLAlchemyError)
 
 
 def description(config: TrainConfig) -> dict[str, Any]:
@@ -63,7 +70,8 @@ def run(
         progress = _RecordedProgress(reporter.progress, repository, job_id)
 
         def note(text: str) -> None:
-            repository.jobs.note(job_id, text)
+            with suppress(SQLAlchemyError):
+                repository.jobs.note(job_id, text)
             reporter.note(text)
 
         trained = train(config, replace(reporter, progress=progress, note=note))
@@ -94,16 +102,20 @@ def _earlier_searches(trained: TrainingResult, repository: Repository) -> dict[s
 def guard(repository: Repository, job_id: str) -> Iterator[None]:
     """Record in its row how a job ended early: failed with its reason, or cancelled by Ctrl-C.
 
-    A job that had ended already, or was given to another process, keeps the row it has.
+    A job that had ended already, or was given to another process, keeps the row it has; so does one
+    of a database that is away, whose next command marks it.
     """
     try:
         yield
     except KeyboardInterrupt:
-        with suppress(IllegalTransitionError):
+        repository.patience.shorten(HURRY)
+        with suppress(*_UNWRITABLE):
             repository.jobs.cancel(job_id)
         raise
     except BaseException as error:  # SystemExit too: what Rich raises when its reader has gone
-        with suppress(IllegalTransitionError):
+        if isinstance(error, DatabaseAwayError):
+            repository.patience.shorten(0)
+        with suppress(*_UNWRITABLE):
             repository.jobs.fail(job_id, sentence(error))
         raise
 
@@ -116,7 +128,10 @@ def sentence(error: BaseException) -> str:
 
 
 class _RecordedProgress:
-    """Show progress, and write it into the job's row twice a second."""
+    """Show progress, and write it into the job's row twice a second.
+
+    A database that is away or busy costs a line of progress, never the job.
+    """
 
     def __init__(self, shown: Progress, repository: Repository, job_id: str) -> None:
         self._shown, self._repository, self._job_id = shown, repository, job_id
@@ -135,11 +150,11 @@ class _RecordedProgress:
                 if now - self._written >= HEARTBEAT_EVERY:
                     self._written = now
                     fraction, rate = done / max(total, 1), done / max(now - began, 1e-6)
-                    # A database that is busy for long costs a line of progress, not the job.
-                    with suppress(OperationalError):
-                        self._repository.jobs.progress(
-                            self._job_id, fraction, stage, done=done, total=total, rate=rate
-                        )
+                    self._write(fraction, stage, done=done, total=total, rate=rate)
 
-            self._repository.jobs.progress(self._job_id, 0.0, stage, total=total)
+            self._write(0.0, stage, total=total)
             yield advance
+
+    def _write(self, fraction: float, stage: str, **counted: Any) -> None:
+        with suppress(SQLAlchemyError):
+            self._repository.jobs.progress(self._job_id, fraction, stage, **counted)

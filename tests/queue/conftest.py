@@ -29,7 +29,7 @@ SMALL = (
 def storage(tmp_path: Path) -> StorageConfig:
     """Where results of a test go."""
     return StorageConfig(
-        url=f"sqlite:///{tmp_path}/trainings.db", artifacts=str(tmp_path / "artifacts")
+        url=f"sqlite:///{tmp_path}/trainings.db", artifacts=str(tmp_path / "artifacts"), patience=60
     )
 
 

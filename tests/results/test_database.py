@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from pipeline.errors import UserError
-from pipeline.results.database import open_database, parse_url
+from pipeline.results.address import parse_url
+from pipeline.results.database import open_database
 
 if TYPE_CHECKING:
     from support.postgresql import Server
@@ -50,7 +51,7 @@ def test_postgresql_always_goes_through_psycopg2(given: str) -> None:
 
 @pytest.mark.parametrize(
     ("pragma", "value"),
-    [("journal_mode", "wal"), ("busy_timeout", 30_000), ("synchronous", 1), ("foreign_keys", 1)],
+    [("journal_mode", "wal"), ("busy_timeout", 5_000), ("synchronous", 1), ("foreign_keys", 1)],
 )
 def test_sqlite_pragmas_hold_on_every_connection(
     tmp_path: Path, pragma: str, value: object

@@ -119,8 +119,8 @@ def run_here(folder, *arguments, command="train"):
     module, schema = COMMANDS[command]
     out, err, opened = io.StringIO(), io.StringIO(), []
 
-    def open_and_keep(url, **options):
-        opened.append(open_database(url, **options))
+    def open_and_keep(*arguments, **options):
+        opened.append(open_database(*arguments, **options))
         return opened[-1]
 
     with pytest.MonkeyPatch.context() as patch, chdir(folder):

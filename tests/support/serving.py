@@ -32,7 +32,7 @@ def service_over(folder):
     process holds the dispatcher's place.
     """
     storage = StorageConfig(
-        url=f"sqlite:///{folder}/var/trainings.db", artifacts=f"{folder}/var/artifacts"
+        url=f"sqlite:///{folder}/var/trainings.db", artifacts=f"{folder}/var/artifacts", patience=60
     )
     with open_database(storage.url) as repository:
         assert lease.claim(repository)

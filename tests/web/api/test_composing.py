@@ -11,7 +11,7 @@ from pipeline.web.service.composing import choices, compose, strategy_choice
 from pipeline.web.service.requests import TrainingRequest
 from support.parameters import DEPTH, SPREAD
 
-STORAGE = StorageConfig(url="sqlite:///elsewhere.db", artifacts="elsewhere")
+STORAGE = StorageConfig(url="sqlite:///elsewhere.db", artifacts="elsewhere", patience=60)
 STORED = ("storage.url=sqlite:///elsewhere.db", "storage.artifacts=elsewhere")
 
 

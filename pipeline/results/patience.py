@@ -1,0 +1,266 @@
+"""Wait for a database that is away, and tell it from one that is gone.
+
+Away is what comes back by itself: a file that another process has locked, a server that restarts,
+fails over or has no connection left. Every method that is one transaction is tried again as a whole
+(`waits`) until the database answers or the patience of the command ends. The codes of the drivers
+decide, never their sentences.
+
+Gone is what does not come back: a file that was deleted, moved or replaced, tables that were
+dropped. A process that has such a file open could go on writing into it, and claim what nobody will
+find.
+
+The answer to a COMMIT may be lost when a server ends in that moment. PostgreSQL knows afterwards
+what became of a transaction (``txid_status``), so nothing is done twice. A server that took over
+may have dealt the same number to another transaction: its timeline is another one, and then the
+transaction counts as not done.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from threading import Lock
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
+from sqlalchemy.orm import Session, sessionmaker
+
+from pipeline.errors import DatabaseAwayError
+from pipeline.results.ownership import write_events
+
+#: Seconds before the second try; they double up to the limit.
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 3.0
+
+#: Milliseconds that a line of progress waits for another writer, which it may not be worth.
+BRIEFLY_MS = 100
+
+_SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_POSTGRESQL = {
+    "57P01",  # an administrator shut it down
+    "57P02",  # it crashed
+    "57P03",  # it starts, and takes nobody yet
+    "57P05",  # the session was idle for long
+    "25P03",  # the transaction was idle for long
+    "53300",  # too many connections
+    "25006",  # read-only: a replica that was not promoted yet
+    "40001",  # another transaction was faster
+    "40P01",  # two transactions waited for each other
+}
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error means that a database does not answer at the moment."""
+    if isinstance(error, NoConnectionLeftError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE
+    code = getattr(error.orig, "pgcode", None)
+    if code is None:  # no server said it: there is no connection
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return code in _POSTGRESQL or code.startswith("08")
+
+
+def reason(error: BaseException) -> str:
+    """Tell what the driver or the server said, on one line."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    return said.splitlines()[0].rstrip(".") if said else type(error).__name__
+
+
+class Patience:
+    """How long a command waits for its database, and who hears of it.
+
+    Parameters
+    ----------
+    limit : float
+        Seconds; 0 waits not at all.
+    tell : callable or None
+        Takes a sentence when waiting begins and one when it ends.
+    """
+
+    def __init__(self, limit: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
+        self.limit, self._tell = limit, tell
+        self._away_since: float | None = None
+        self._lock = Lock()  # a command's threads wait for one database and say it once
+
+    def shorten(self, limit: float) -> None:
+        """Wait at most ``limit`` seconds from now on."""
+        self.limit = min(self.limit, limit)
+
+    def until_answered(self, transaction: Callable[[], T]) -> T:
+        """Return what ``transaction`` does, tried again while the database is away.
+
+        Raises
+        ------
+        DatabaseAwayError
+            When it does not answer within the limit.
+        DBAPIError
+            The database's own error where the limit is 0, and any that means something else.
+        """
+        began, pause = time.monotonic(), FIRST_PAUSE
+        while True:
+            try:
+                answer = transaction()
+            except (DBAPIError, NoConnectionLeftError) as error:
+                if not is_away(error) or self.limit <= 0:
+                    raise
+                self._say_away(error)
+                left = began + self.limit - time.monotonic()
+                if left <= 0:
+                    raise DatabaseAwayError(
+                        f"The database did not answer for {self.limit:g} s: {reason(error)}."
+                    ) from None
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._say_back()
+                return answer
+
+    def _say_away(self, error: BaseException) -> None:
+        with self._lock:
+            if self._away_since is not None:
+                return
+            self._away_since = time.monotonic()
+        self._say(
+            f"The database does not answer: {reason(error)}. Waiting up to {_words(self.limit)}."
+        )
+
+    def _say_back(self) -> None:
+        with self._lock:
+            since, self._away_since = self._away_since, None
+        if since is not None:
+            self._say(f"The database answers again after {time.monotonic() - since:.0f} s.")
+
+    def _say(self, sentence: str) -> None:
+        if self._tell is not None:
+            self._tell(sentence)
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 60 and seconds % 60 == 0 else f"{seconds:g} s"
+
+
+class _Receipt(NamedTuple):
+    """What PostgreSQL calls a transaction, and the timeline that it calls it so on."""
+
+    transaction: int
+    timeline: str
+
+
+_TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+_RECEIPT = text(f"SELECT txid_current_if_assigned(), {_TIMELINE}")
+_STATUS = text(f"SELECT txid_status(:transaction), {_TIMELINE}")
+
+
+class Sessions(sessionmaker[Session]):
+    """Open sessions and transactions of one database.
+
+    Parameters
+    ----------
+    engine : Engine
+        Of the database.
+    patience : Patience
+        How long `waits` tries again.
+    check : callable
+        Raises `DatabaseGoneError` when the database is no longer the one that was opened.
+    """
+
+    def __init__(self, engine: Engine, patience: Patience, check: Callable[[], None]) -> None:
+        super().__init__(engine)
+        self.patience, self._check = patience, check
+        self._has_receipts = engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def begin(self, *, briefly: bool = False) -> Iterator[Session]:
+        """Open a transaction, which is committed at the end of the context.
+
+        ``briefly`` does not wait for another writer of a SQLite file.
+
+        Raises
+        ------
+        DatabaseGoneError
+            When what was committed is in no database that anybody will open.
+        """
+        with self() as session:
+            if briefly:
+                session.connection(execution_options={"busy_ms": BRIEFLY_MS})
+            yield session
+            session.flush()
+            write_events(session)
+            receipt = self._receipt(session)
+            try:
+                session.commit()
+            except DBAPIError as error:
+                if receipt is None or not is_away(error) or not self._is_committed(receipt):
+                    raise
+        self._check()
+
+    def _receipt(self, session: Session) -> _Receipt | None:
+        if not self._has_receipts:
+            return None
+        transaction, timeline = session.execute(_RECEIPT).one()
+        return None if transaction is None else _Receipt(transaction, timeline)
+
+    def _is_committed(self, receipt: _Receipt) -> bool:
+        """Ask what became of a transaction whose COMMIT was not answered."""
+
+        def ask() -> tuple[str | None, str]:
+            with self() as session:
+                status, timeline = session.execute(
+                    _STATUS, {"transaction": receipt.transaction}
+                ).one()
+                return status, timeline
+
+        deadline = time.monotonic() + self.patience.limit
+        while True:
+            try:
+                status, timeline = self.patience.until_answered(ask)
+            except DBAPIError as error:
+                if is_away(error):
+                    raise
+                return False  # of a server that has not come so far: it never saw it
+            if status != "in progress" or time.monotonic() >= deadline:
+                return status == "committed" and timeline == receipt.timeline
+            time.sleep(FIRST_PAUSE)
+
+
+class Tables:
+    """Tables of one database, read and written by methods that are one transaction each."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    @property
+    def patience(self) -> Patience:
+        """How long a method waits for the database."""
+        return self._sessions.patience
+
+
+class _Patient(Protocol):
+    @property
+    def patience(self) -> Patience: ...
+
+
+Owner = TypeVar("Owner", bound=_Patient)
+
+
+def waits(
+    method: Callable[Concatenate[Owner, P], T],
+) -> Callable[Concatenate[Owner, P], T]:
+    """Have a method, or a function of a repository, that is one transaction wait for the database.
+
+    It is done again as a whole: what it makes by chance, such as an id, is made before.
+    """
+
+    @wraps(method)
+    def patient(owner: Owner, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return owner.patience.until_answered(lambda: method(owner, *args, **kwargs))
+
+    return patient

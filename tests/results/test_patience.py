@@ -1,0 +1,184 @@
+"""What counts as away, how long it is waited for, and that nothing is done twice."""
+
+import sqlite3
+import threading
+import time
+
+import psycopg2
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError
+from pipeline.results.database import Repository, open_database
+from pipeline.results.patience import Patience, is_away
+
+
+class Coded(psycopg2.Error):
+    """An error as a server sends it."""
+
+    def __init__(self, pgcode):
+        super().__init__("said in some language")
+        self._code = pgcode
+
+    @property
+    def pgcode(self):
+        return self._code
+
+
+def refused(orig):
+    return OperationalError("SELECT 1", {}, orig)
+
+
+@pytest.mark.parametrize(
+    ("code", "away"),
+    [
+        *((code, True) for code in ("57P01", "57P03", "53300", "08006", "08001", "25006", None)),
+        *((code, False) for code in ("42P01", "53100", "23505", "42501")),
+    ],
+)
+def test_postgresql_says_by_a_code_that_it_is_away(code, away):
+    assert is_away(refused(Coded(code))) is away
+
+
+@pytest.mark.parametrize(
+    ("code", "away"),
+    [
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, True),
+        (sqlite3.SQLITE_LOCKED, True),
+        (sqlite3.SQLITE_FULL, False),
+        (sqlite3.SQLITE_CORRUPT, False),
+    ],
+)
+def test_sqlite_says_by_a_code_that_it_is_away(code, away):
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = code
+    assert is_away(refused(error)) is away
+
+
+def test_what_answers_again_is_said_once_however_many_wait(monkeypatch):
+    said = []
+    patience = Patience(30, said.append)
+    answers = threading.Event()
+
+    def transaction():
+        if not answers.is_set():
+            raise refused(Coded("57P03"))
+        return 7
+
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(patience.until_answered(transaction)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    answers.set()
+    for thread in threads:
+        thread.join()
+    assert results == [7, 7, 7]
+    assert [line.split(":")[0].split(" after")[0] for line in said] == [
+        "The database does not answer",
+        "The database answers again",
+    ]
+
+
+def test_patience_ends():
+    patience, began = Patience(0.3), time.monotonic()
+    with pytest.raises(DatabaseAwayError, match=r"^The database did not answer for 0\.3 s: said"):
+        patience.until_answered(lambda: (_ for _ in ()).throw(refused(Coded("57P01"))))
+    assert 0.3 <= time.monotonic() - began < 5
+
+
+def test_other_errors_are_not_waited_for():
+    began = time.monotonic()
+    with pytest.raises(DBAPIError):
+        Patience(30).until_answered(lambda: (_ for _ in ()).throw(refused(Coded("42P01"))))
+    assert time.monotonic() - began < 5
+
+
+@pytest.fixture
+def patient(engine):
+    return Repository(engine, Patience(20))
+
+
+def lose_commits(monkeypatch, engine, *, done):
+    """Have the server end the connection of the next commit, after or before it is done."""
+    commit, lost = engine.dialect.do_commit, iter([True])
+
+    def do_commit(connection):
+        if not next(lost, False):
+            return commit(connection)
+        pid = connection.dbapi_connection.info.backend_pid
+        if done:
+            commit(connection)
+        with engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(engine.dialect, "do_commit", do_commit)
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("shared", ["postgresql"], indirect=True)
+def test_a_lost_answer_to_a_commit_is_not_done_twice(
+    patient, example_job, example, engine, monkeypatch, done
+):
+    lose_commits(monkeypatch, engine, done=done)
+    job_id = patient.jobs.create(**example_job)
+    monkeypatch.undo()
+    lose_commits(monkeypatch, engine, done=done)
+    patient.jobs.start(job_id)
+    monkeypatch.undo()
+    lose_commits(monkeypatch, engine, done=done)
+    configuration = example(job_id)
+    patient.configurations.save(configuration)
+    monkeypatch.undo()
+    lose_commits(monkeypatch, engine, done=done)
+    assert patient.configurations.set_active(configuration.id, True, "by the test")
+    (job,) = patient.jobs.find()
+    assert (job.id, job.status) == (job_id, "completed")
+    told = [(e.kind, e.payload.get("status")) for e in patient.jobs.events()]
+    assert [status for kind, status in told if kind == "status"] == [
+        "pending",
+        "running",
+        "completed",
+    ]
+    assert len(patient.configurations.events(configuration.id)) == 1
+
+
+@pytest.mark.parametrize("spoil", ["deleted", "replaced", "folder renamed"])
+def test_a_file_that_is_gone_is_noticed(tmp_path, spoil, example_job):
+    url = f"sqlite:///{tmp_path}/var/results.db"
+    with open_database(url, 20) as repository:
+        repository.jobs.create(**example_job)
+        if spoil == "folder renamed":
+            (tmp_path / "var").rename(tmp_path / "moved")
+        else:
+            for path in (tmp_path / "var").iterdir():
+                path.unlink()
+        if spoil == "replaced":
+            open_database(url).close()
+        left = sorted(path for path in tmp_path.rglob("*") if path.name != "results.db-shm")
+        for action in (
+            lambda: repository.jobs.create(**example_job),
+            lambda: repository.jobs.find(),
+        ):
+            with pytest.raises(DatabaseGoneError, match="was deleted, moved or replaced"):
+                action()
+        assert left == sorted(p for p in tmp_path.rglob("*") if p.name != "results.db-shm")
+
+
+def test_a_file_that_goes_while_it_is_written_is_noticed(tmp_path, example_job, monkeypatch):
+    with open_database(f"sqlite:///{tmp_path}/results.db", 20) as repository:
+        commit = repository.engine.dialect.do_commit
+
+        def do_commit(connection):
+            (tmp_path / "results.db").unlink()
+            commit(connection)
+
+        monkeypatch.setattr(repository.engine.dialect, "do_commit", do_commit)
+        with pytest.raises(DatabaseGoneError):
+            repository.jobs.create(**example_job)
