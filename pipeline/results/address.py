@@ -64,7 +64,7 @@ def public_name(url: URL) -> str:
     return f"{host}:{url.port or 5432}/{url.database or url.username}"
 
 
-def fileidentity_of(url: str) -> FileIdentity | None:
+def file_identity(url: str) -> FileIdentity | None:
     """Return what tells a SQLite file from another of its name; None of one that is not there.
 
     A process that has it open goes on in the old file when it is deleted or replaced.
