@@ -13,7 +13,6 @@ from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 from pipeline.queue import lease
-from pipeline.results.address import file_identity
 from pipeline.results.database import Repository
 
 #: Seconds between two looks at the queue, and between two signs of life.
@@ -41,14 +40,13 @@ class Dispatcher:
     def run(self) -> None:
         """Hand out jobs until another dispatcher takes over, or none has come for long."""
         busy = beaten = time.monotonic()
-        file = file_identity(self._config.storage.url)
         try:
             self._keep_one_ready()
             self._repository.jobs.reap()
             while time.monotonic() - busy < self._config.idle:
                 if time.monotonic() - beaten >= BEAT_EVERY:
                     beaten = time.monotonic()
-                    if file_identity(self._config.storage.url) != file:
+                    if self._repository.is_gone:
                         return  # what it could still write would be in a file that is gone
                     if not lease.is_held(self._repository):
                         return

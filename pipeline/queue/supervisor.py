@@ -19,7 +19,6 @@ from pipeline.cli.console import Note
 from pipeline.config import TOKEN_VARIABLE, StorageConfig
 from pipeline.executors.background import repeated
 from pipeline.queue import lease
-from pipeline.results.address import file_identity
 from pipeline.results.database import Repository
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
@@ -52,7 +51,6 @@ class Supervisor:
         self, repository: Repository, storage: StorageConfig, concurrent: int, tell: Note
     ) -> None:
         self._repository = repository
-        self._file = file_identity(storage.url)
         self._storage, self._concurrent, self._tell = storage, concurrent, tell
         self.process: subprocess.Popen[bytes] | None = None
         self._errors = TemporaryFile()  # noqa: SIM115  (closed in __exit__)
@@ -82,7 +80,7 @@ class Supervisor:
 
     def _look(self) -> bool:
         """Start a dispatcher unless one lives or is about to; False when the database is gone."""
-        if file_identity(self._storage.url) != self._file:
+        if self._repository.is_gone:
             self._tell("The database file was deleted or replaced: this server ends.")
             os.kill(os.getpid(), signal.SIGTERM)
             return False

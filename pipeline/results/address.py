@@ -64,16 +64,11 @@ def public_name(url: URL) -> str:
     return f"{host}:{url.port or 5432}/{url.database or url.username}"
 
 
-def file_identity(url: str) -> FileIdentity | None:
+def identity_of(url: URL) -> FileIdentity | None:
     """Return what tells a SQLite file from another of its name; None of one that is not there.
 
     A process that has it open goes on in the old file when it is deleted or replaced.
     """
-    return identity_of(parse_url(url))
-
-
-def identity_of(url: URL) -> FileIdentity | None:
-    """Return `file_identity` of a URL that was read."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return (0, 0)
     try:
@@ -83,9 +78,8 @@ def identity_of(url: URL) -> FileIdentity | None:
     return status.st_dev, status.st_ino
 
 
-def guard(engine: Engine) -> Callable[[], None]:
-    """Have every connection and transaction refused when the file is not the one of this moment."""
-    identity = identity_of(engine.url)
+def guard(engine: Engine, identity: FileIdentity | None) -> Callable[[], None]:
+    """Have every connection and transaction refused when the file is another; return the check."""
 
     def check(*_: object) -> None:
         if identity_of(engine.url) != identity:

@@ -72,6 +72,8 @@ class Repository(Tables):
     ----------
     jobs, configurations, sweeps : Jobs, Configurations, Sweeps
         What reads and writes the tables of each.
+    identity : FileIdentity or None
+        What tells its file from another of the same name.
     lease : Lease
         What shows that the owner of rows lives, until this is closed.
     read_only : bool
@@ -82,12 +84,18 @@ class Repository(Tables):
         self, engine: Engine, patience: Patience | None = None, *, read_only: bool = False
     ) -> None:
         self.engine, self.read_only = engine, read_only
-        super().__init__(Sessions(engine, patience or Patience(), guard(engine)))
+        self.identity = identity_of(engine.url)
+        super().__init__(Sessions(engine, patience or Patience(), guard(engine, self.identity)))
         self.lease = Lease(self._sessions)
         self._sessions.configure(info={"lease": self.lease})
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
         self.sweeps = Sweeps(self._sessions)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its file was deleted, moved or replaced."""
+        return identity_of(self.engine.url) != self.identity
 
     def session(self) -> Session:
         """Open a session, for modules of other folders that need statements of their own."""
@@ -130,8 +138,8 @@ def open_database(
     tell : callable or None
         Takes a sentence when waiting begins and one when it ends.
     reopened : FileIdentity or None
-        `file_identity` of a database that another process of this command has open. Such a one is
-        waited for, and never made anew.
+        `Repository.identity` of a database that another process of this command has open. Such a
+        one is waited for, and never made anew.
     read_only : bool
         Open what is there for reading alone: nothing is created, migrated or locked.
 

@@ -10,7 +10,6 @@ from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UserError
 from pipeline.executors import make_executor
-from pipeline.results.address import file_identity
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
@@ -82,7 +81,7 @@ def _run(
     """Train the pending markets, judge all, end the sweep; release it when interrupted."""
     sweeps = repository.sweeps
     rows = sweeps.markets(claim.sweep_id)
-    shared = Shared(config.storage, str(Path.cwd()), file_identity(config.storage.url), claim)
+    shared = Shared(config.storage, str(Path.cwd()), repository.identity, claim)
     tasks = [
         Task(row.position, row.market, run.configs[row.market])
         for row in rows
