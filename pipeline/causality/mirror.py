@@ -43,14 +43,18 @@ def reflected(candles: Candles) -> tuple[Candles, Candles, float]:
     close = np.rint(candles.close / step) * step
     constant = float(prices["high"].max() + prices["low"].min())
     upright = replace(candles, **prices, close=close)
-    upside_down = replace(
+    return upright, upside_down(upright, constant), constant
+
+
+def upside_down(candles: Candles, constant: float) -> Candles:
+    """Return candles of the prices ``constant - p``."""
+    return replace(
         candles,
-        open=constant - upright.open,
-        high=constant - upright.low,
-        low=constant - upright.high,
-        close=constant - close,
+        open=constant - candles.open,
+        high=constant - candles.low,
+        low=constant - candles.high,
+        close=constant - candles.close,
     )
-    return upright, upside_down, constant
 
 
 def mirror_test(
@@ -67,15 +71,15 @@ def mirror_test(
     skipped = [k for k, p in enumerate(thresholds) if _OF_PRICE.search(p.unit)]
     # A filter that is a fraction of the price takes other rows there: it is off for both.
     off = {thresholds[k].name: thresholds[k].off for k in skipped if thresholds[k].name in loosest}
-    upright, upside_down, constant = reflected(candles)
+    upright, mirror, constant = reflected(candles)
     kept = [k for k in range(len(thresholds)) if k not in skipped]
     rows = unlike = 0
     first = ""
     try:
-        builders = [strategy.events(c, {**loosest, **off}) for c in (upright, upside_down)]
+        builders = [strategy.events(c, {**loosest, **off}) for c in (upright, mirror)]
         for setting in settings:
             one, other = (builder.table(setting) for builder in builders)
-            differing, where = _unlike(one, _swapped(other, constant), kept)
+            differing, where = _unlike(one, swapped(other, constant), kept)
             rows, unlike = rows + len(one), unlike + differing
             if differing and not first:
                 first = f"{where} ({', '.join(f'{n}={v:g}' for n, v in setting.items())})"
@@ -89,7 +93,7 @@ def mirror_test(
     return Mirrored("mirrored", f"{rows:,} rows{left}", rows)
 
 
-def _swapped(table: EventTable, constant: float) -> EventTable:
+def swapped(table: EventTable, constant: float) -> EventTable:
     """Return the table of the mirror image as one of the original."""
     order = np.lexsort((table.side, table.setup_bar, table.signal_bar))
     levels: dict[str, Any] = {
