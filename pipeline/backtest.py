@@ -84,6 +84,7 @@ def _write(
 ) -> None:
     """Write metrics and all trades as JSON; bars are given by index and by open time (ms, UTC)."""
     from gpu_engine import REASONS
+    from pipeline.market_data.store.atomic_files import replace_text
     from pipeline.results.jsonable import dumps, jsonable
 
     rows = []
@@ -102,7 +103,7 @@ def _write(
         "trades": rows,
     }
     try:
-        path.write_text(dumps(jsonable(content)), "utf-8")
+        replace_text(path, dumps(jsonable(content)))
     except OSError as error:
         raise UserError(
             f"json_file={path} cannot be written: {error.strerror}. Name a file in a folder that"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
@@ -22,9 +23,11 @@ def main(config: FetchConfig) -> None:
     from pipeline.market_data.grid import make_regular
     from pipeline.market_data.quality.report import QualityLimits, check
     from pipeline.market_data.sources import compare_exchanges
+    from pipeline.market_data.store.store import check_store
     from pipeline.training.summary import show_quality
 
     console = Console()
+    check_store(Path(config.data.store))
     if config.import_path is None:
         raw, source = _fetch(console, config)
     else:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import keyword
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.cli.console import printable
-from pipeline.errors import UserError
+from pipeline.errors import UserError, full_disk
 from pipeline.strategies.registry import BUILT_IN
 
 USAGE = "usage: scripts/new-strategy NAME [FOLDER]"
@@ -61,8 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(f"{file} exists, and nothing is overwritten: choose another name.")
     template = Path(__file__).parent / "strategies" / "template.py"
     text = template.read_text("utf-8")
-    _write(path, text.replace("MY_STRATEGY", name.upper()))
-    _write(test, TEST.format(name=name))
+    _write({path: text.replace("MY_STRATEGY", name.upper()), test: TEST.format(name=name)})
     print(printable(f"Wrote {path}: a breakout of a channel; change what it trades."))
     print(printable(f"Wrote {test}: run it with python -m pytest {test}"))
     print(printable(f"Train it: scripts/train strategy={path} market=demo"))
@@ -86,12 +85,20 @@ def _check_name(name: str) -> None:
         )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(texts: Mapping[Path, str]) -> None:
+    """Write new files, all or none."""
+    begun: list[Path] = []
+    path = Path()
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        for path, text in texts.items():
+            with path.open("x", encoding="utf-8") as file:
+                begun.append(path)
+                file.write(text)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+        for half in begun:
+            half.unlink()
+        unwritable = UserError(f"{path} cannot be written: {error.strerror}.")
+        raise full_disk(error, path.absolute()) or unwritable from None
 
 
 if __name__ == "__main__":

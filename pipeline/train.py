@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
+from pipeline.errors import DiskFullError
 
 
 def main(config: TrainConfig) -> None:
@@ -33,7 +34,12 @@ def main(config: TrainConfig) -> None:
             Reporter(console.progress, console.note, partial(show_candles, console)),
         )
     result = command.run_directory() / "result.json"
-    write_result(result, trained, job_id, configuration_id)
+    try:
+        write_result(result, trained, job_id, configuration_id)
+    except DiskFullError as error:
+        raise DiskFullError(
+            f"{configuration_id} is stored, its result file is not. {error}"
+        ) from None
     show_result(console, trained, configuration_id)
     console.print(f"Result file: {command.relative_path(result)}")
 

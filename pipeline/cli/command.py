@@ -154,8 +154,9 @@ def _run_hydra(
     except (*MISTAKES, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        if full_disk(error, "") is not None:
-            return _failure(error)[0]
+        place = run_directory() if HydraConfig.initialized() else Path.cwd()
+        if (full := full_disk(error, place)) is not None:
+            return _failure(full)[0]
         say(explain_composition(error) + _missing_data_hint(error))
         return MISTAKE
     status = max((outcome.status for outcome in outcomes), default=DONE)

@@ -14,6 +14,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.files.reading import candles_of, read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.store.atomic_files import replace_file
 from pipeline.market_data.store.store import candle_path, read_without_lock
 
 if TYPE_CHECKING:
@@ -90,4 +91,5 @@ def write(market: Candles, path: Path) -> None:
     """Write the candles that came, without the filled ones, as a Parquet file."""
     names = ("timestamp", "open", "high", "low", "close", "volume")
     rows = ~market.filled
-    pq.write_table(pa.table({name: getattr(market, name)[rows] for name in names}), path)
+    table = pa.table({name: getattr(market, name)[rows] for name in names})
+    replace_file(path, lambda temporary: pq.write_table(table, temporary))

@@ -4,7 +4,6 @@ Exit status: 0 done, 2 a mistake in what was asked for.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from pipeline.cli import command
@@ -43,13 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
+    from pipeline.market_data.store.atomic_files import replace_text
+
     try:
-        draft.write_text(text, "utf-8")
-        draft.replace(path)
+        replace_text(path, text)
     except OSError as error:
-        with suppress(OSError):  # where it could not even be begun
-            draft.unlink()
         raise UserError(f"-o {path} cannot be written: {error.strerror or error}.") from None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpu_engine import DAY_MS, Bool, Candles, Float, Int64
 from pipeline.market_data.quality.report import QualityReport
-from pipeline.market_data.store.atomic_files import replace_file
+from pipeline.market_data.store.atomic_files import replace_text
 from pipeline.market_data.timeframe import utc
 from pipeline.report import theme
 from pipeline.report.shell import render
@@ -91,7 +91,7 @@ def write_picture(candles: Candles, report: QualityReport, path: Path) -> None:
     )
     figures = theme.themed({"candles": figure(candles)})
     text = render("candles.jinja", report.source, figures, facts=facts)
-    replace_file(path, lambda temporary: temporary.write_text(text, "utf-8"))
+    replace_text(path, text)
 
 
 def figure(candles: Candles) -> theme.Figure:

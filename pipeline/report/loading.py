@@ -151,9 +151,9 @@ def _check_stored(config: SimulationConfig, data: CcxtData) -> None:
     path = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
     gone = not path.exists()
     if not gone:
-        with locked(path):
+        with locked(path) as writable:
             start, end = (-(-border // step) * step for border in (data.since_ms, data.until_ms))
-            gone = bool(load(path).missing(start, end))
+            gone = bool(load(path, writable).missing(start, end))
     if gone:
         raise UserError(
             f"The store {data.store} does not hold all candles of {market.id} any more: fetch them"

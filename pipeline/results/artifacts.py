@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gpu_engine import REASONS, TRADE, Float, Int32
-from pipeline.errors import ReadOnlyError, UserError
+from pipeline.errors import ReadOnlyError, UserError, full_disk
 from pipeline.market_data.arrow import array_of, column_of, table_of
-from pipeline.market_data.store.atomic_files import denied
+from pipeline.market_data.store.atomic_files import denied, probe
 from pipeline.results.jsonable import dumps
 
 _AXES = "axes"  # the surface's member that is no metric
@@ -129,8 +129,8 @@ def write_artifacts(root: Path, configuration_id: str, artifacts: ArtifactSet) -
 
     Raises
     ------
-    UserError
-        When ``root`` cannot be written to.
+    DiskFullError, UserError
+        When there is no room for them, or ``root`` cannot be written to.
     ValueError
         When a metric's shape is not that of the axes.
     FileExistsError
@@ -160,15 +160,14 @@ def check_root(root: Path) -> None:
         When they cannot.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe = root / f".probe.{uuid.uuid4().hex}"
-        probe.mkdir()
-        probe.rmdir()
+        probe(root)
     except OSError as error:
         raise _unwritable(root, error) from None
 
 
 def _unwritable(root: Path, error: OSError) -> UserError:
+    if (full := full_disk(error, root)) is not None:
+        return full
     if (reason := denied(error)) is not None and root.is_dir():
         return ReadOnlyError(
             f"storage.artifacts: {root} may only be read here ({reason}), so nothing can be trained"

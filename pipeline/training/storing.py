@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
+from pipeline.market_data.store.atomic_files import replace_text
 from pipeline.results.artifacts import (
     ArtifactSet,
     DailySeries,
@@ -111,7 +112,7 @@ def write_result(
             "timings": trained.timings,
         }
     )
-    path.write_text(dumps(result), "utf-8")
+    replace_text(path, dumps(result))
 
 
 def configuration_of(

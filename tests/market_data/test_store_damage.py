@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import UserError
+from pipeline.errors import DiskFullError, UserError
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.store import month as month_module
 from pipeline.market_data.store.store import EMPTY, load, save
@@ -159,7 +159,9 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_store_as_it_was(path, monkeypa
 
     with monkeypatch.context() as full:
         full.setattr(pyarrow.parquet, "write_table", write_half)
-        with pytest.raises(UserError, match=r"Candles cannot be kept in .*1d: No space left.*room"):
+        with pytest.raises(
+            DiskFullError, match=r"/1d/\S+ takes no more \(No space left on device\)"
+        ):
             save(path, stored.add([days(APRIL, APRIL + DAY)]), "test")
     assert load(path).answered == stored.answered
     assert not list(path.glob(".*"))

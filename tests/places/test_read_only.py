@@ -9,12 +9,15 @@ from fastapi.testclient import TestClient
 from pipeline import serve
 from pipeline.config import StorageConfig
 from pipeline.errors import ReadOnlyError, UserError
+from pipeline.market_data.exchange import fetching
 from pipeline.results.database import open_database
 from pipeline.web.api.app import create_app
 from pipeline.web.service.service import Service, Settings
+from support.loopback import LoopbackBinance, candle_series
 from support.namespaces import after, read_only
 from support.stored import copied, fading_candles, write
 
+START, STEP = 1_672_531_200_000, 300_000
 JOB = {
     "exchange": "binance",
     "pair": "BTC/USDT",
@@ -200,3 +203,36 @@ def test_a_server_over_a_place_that_may_only_be_read(kept, monkeypatch):
             assert (answer.status_code, answer.json()["detail"]) == (403, notice), path
         with pytest.raises(ReadOnlyError):
             Service(repository, Settings(storage, read_only=notice)).cancel(row.job_id)
+
+
+FETCHING = """
+from pipeline.market_data.exchange import fetching
+from support.loopback import LoopbackBinance, candle_series
+start, step = 1_672_531_200_000, 300_000
+with LoopbackBinance({"5m": candle_series(1_000)}, now=start + 900 * step) as exchange:
+    request = fetching.CandleRequest("binance", "BTC/USDT", "5m", start, start + 600 * step)
+    fetched = fetching.fetch_ccxt(request, STORE, on_note=print, client=exchange.client())
+    print(len(fetched.raw))
+"""
+
+
+def test_a_store_that_may_only_be_read(tmp_path):
+    """What it has is used; what it lacks is fetched and not kept; a fetch is refused."""
+    store = tmp_path / "candles"
+    binance = LoopbackBinance({"5m": candle_series(1_000)}, now=START + 900 * STEP)
+    short = fetching.CandleRequest("binance", "BTC/USDT", "5m", START, START + 300 * STEP)
+    with binance:
+        fetching.fetch_ccxt(short, store, client=binance.client())
+    before = contents(store)
+    ended, fetch = after(
+        read_only(store),
+        tmp_path,
+        ["python", f"STORE = {str(store)!r}{FETCHING}"],
+        ["fetch", "market=btc_binance_5m", f"data.store={store}"],
+    )
+    note, count = ended.out.splitlines()
+    assert (ended.status, count) == (None, "600")
+    assert "may only be read" in note
+    assert (fetch.status, fetch.out) == (2, "")
+    assert "data.store" in fetch.err
+    assert contents(store) == before

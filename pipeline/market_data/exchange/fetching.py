@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -33,6 +34,9 @@ BarProgress = Callable[[int, int], None]
 
 #: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
 PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
+
+#: Takes what the store shall be, and where the new candles come from.
+Keep = Callable[[StoredCandles, str], None]
 
 #: What a person can do where an exchange does not serve older candles.
 WAYS_OUT = {
@@ -178,7 +182,8 @@ def fetch_ccxt(
     ----------
     request : CandleRequest
     store_dir : path
-        Where candles are kept. What was fetched before a failure is kept too.
+        Where candles are kept. What was fetched before a failure is kept too. One that may only
+        be read stays as it is.
     on_progress : callable, optional
         Called before the first page and after every page.
     on_note : callable, optional
@@ -204,11 +209,15 @@ def fetch_ccxt(
     path = candle_path(Path(store_dir), exchange, symbol, timeframe)
     method = FROM_TRADES if (exchange, kraken) == ("kraken", "trades") else AS_CANDLES
     note = on_note or (lambda _: None)
-    with locked(path, on_note):
-        stored = load(path)
+    with locked(path, on_note) as writable:
+        stored = load(path, writable)
         for damage in stored.notes:  # before the exchange is asked, which may not answer
             note(damage)
         if stored.missing(start, end):
+            keep: Keep = partial(save, path)
+            if not writable:
+                keep = _keep_nothing
+                note(f"{store_dir} may only be read here: what is fetched now is not kept.")
             client, backoff = client or new_client(exchange), backoff or Backoff()
             connection = Connection(client, symbol, timeframe, backoff, note)
             try:
@@ -216,10 +225,12 @@ def fetch_ccxt(
                 now = connection.now()
                 end = min(end, now // step * step)
                 stored = _fetch_missing(
-                    connection, method, stored, (start, end), now, path, on_progress
+                    connection, method, stored, (start, end), now, keep, on_progress
                 )
             except UnreachableError as error:
-                raise UnreachableError(f"{error}{_available_offline(path)}") from error
+                raise UnreachableError(
+                    f"{error}{_available_offline(load(path, writable))}"
+                ) from error
     market = f"{exchange} {symbol} {timeframe}"
     raw = stored.between(start, end)
     way_out = WAYS_OUT.get(exchange, WAY_OUT) if method is AS_CANDLES else WAY_OUT
@@ -238,10 +249,10 @@ def _fetch_missing(
     stored: StoredCandles,
     span: Span,
     now: int,
-    path: Path,
+    keep: Keep,
     on_progress: BarProgress | None,
 ) -> StoredCandles:
-    """Fetch and save what ``stored`` does not answer of the span."""
+    """Fetch what ``stored`` does not answer of the span, and ``keep`` it with its source."""
     step = timeframe_ms(connection.timeframe)
     source = f"{connection.client.id} {method.name}"
     missing = stored.missing(*span)
@@ -257,20 +268,24 @@ def _fetch_missing(
                 if len(pages) == method.pages_per_save:
                     stored = stored.add(pages)
                     pages.clear()
-                    save(path, stored, source)
+                    keep(stored, source)
                 done += (answered[1] - answered[0]) // step
                 if on_progress:
                     on_progress(done, total)
     finally:
         if pages:
             stored = stored.add(pages)
-            save(path, stored, source)
+            keep(stored, source)
     return stored
 
 
-def _available_offline(path: Path) -> str:
+def _keep_nothing(stored: StoredCandles, source: str) -> None:
+    """Leave a store as it is that may only be read."""
+
+
+def _available_offline(stored: StoredCandles) -> str:
     """Say which time needs no exchange, where there is any."""
-    spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in load(path).answered)
+    spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in stored.answered)
     if not spans:
         return ""
     return f" The store has {spans}: data.since and data.until within that need no exchange."

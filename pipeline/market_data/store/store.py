@@ -24,10 +24,10 @@ from filelock import FileLock, Timeout
 
 from gpu_engine import Float
 from pipeline.cli.console import Note
-from pipeline.errors import UserError
+from pipeline.errors import ReadOnlyError, UserError, full_disk
 from pipeline.market_data.raw import RawCandles, Span, clipped, concatenate, uncovered, united
 from pipeline.market_data.store import month
-from pipeline.market_data.store.atomic_files import set_aside, sweep
+from pipeline.market_data.store.atomic_files import denied, probe, set_aside, sweep
 from pipeline.market_data.store.month import DamagedError, MonthRecord
 
 #: What one request brought: rows of shape (n, 6) in the order of `COLUMNS`, and the span that they
@@ -98,8 +98,11 @@ def candle_path(store_dir: Path, exchange: str, symbol: str, timeframe: str) -> 
 
 
 @contextmanager
-def locked(path: Path, note: Note | None = None) -> Iterator[None]:
+def locked(path: Path, note: Note | None = None) -> Iterator[bool]:
     """Hold the market's lock, so that of two runs one fetches and the other finds it done.
+
+    Yields whether the store may be written to. Where it may only be read there is no lock, and no
+    need of one: every month is replaced in one step, so each is read whole.
 
     Parameters
     ----------
@@ -111,8 +114,20 @@ def locked(path: Path, note: Note | None = None) -> Iterator[None]:
     Raises
     ------
     UserError
-        If the folder cannot be made or written to.
+        If the folder cannot be made, or its disk is full.
     """
+    try:
+        lock = _acquired(path, note)
+    except ReadOnlyError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _acquired(path: Path, note: Note | None) -> FileLock:
     with _writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
@@ -122,10 +137,21 @@ def locked(path: Path, note: Note | None = None) -> Iterator[None]:
             assert note is not None, "without one the wait has no end"
             note(f"{path} is held by another process: waiting until it is done.")
             lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    return lock
+
+
+def check_store(store_dir: Path) -> None:
+    """Make sure that candles can be kept, before they are fetched.
+
+    Raises
+    ------
+    ReadOnlyError
+        When the folder may only be read.
+    UserError
+        When it cannot be made, or its disk is full.
+    """
+    with _writable(store_dir):
+        probe(store_dir)
 
 
 @contextmanager
@@ -134,19 +160,29 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if (full := full_disk(error, folder)) is not None:
+            raise full from error
+        if (reason := denied(error)) is not None:
+            raise ReadOnlyError(
+                f"Candles cannot be kept in {folder}, which may only be read here ({reason})."
+                " Trainings still use those that it has. To fetch or import, choose another folder"
+                " with data.store.",
+                reason,
+            ) from error
         raise UserError(
             f"Candles cannot be kept in {folder}: {error.strerror or error}. "
             "Choose a folder that can be written to, with room for them."
         ) from error
 
 
-def load(path: Path) -> StoredCandles:
+def load(path: Path, writable: bool = True) -> StoredCandles:
     """Read all that the store has of a market; `EMPTY` when it has nothing.
 
     Every month is checked against its hashes. A damaged one is renamed and named in the notes. Its
-    time is then no longer answered, so that it is fetched again.
+    time is then no longer answered, so that it is fetched again. Where the store is not
+    ``writable`` it keeps its name, and is left out all the same.
 
-    Only for the holder of the market's lock.
+    Only for the holder of the market's lock, where there is one (`locked`).
 
     Raises
     ------
@@ -160,7 +196,8 @@ def load(path: Path) -> StoredCandles:
             " it. Move it out of this folder, then import it: scripts/fetch market=... import=FILE."
         )
     with _writable(path):
-        sweep(path)
+        if writable:
+            sweep(path)
         parts: list[RawCandles] = []
         answered = _former_answers(path)
         notes: list[str] = []
@@ -168,7 +205,9 @@ def load(path: Path) -> StoredCandles:
         with ThreadPoolExecutor() as threads:  # reading and hashing release the interpreter's lock
             months = list(threads.map(_read, files))
         for file, content in zip(files, months, strict=True):
-            if isinstance(content, DamagedError):
+            if isinstance(content, DamagedError) and not writable:
+                notes.append(f"{file} is damaged ({content}): it is left out.")
+            elif isinstance(content, DamagedError):
                 aside = set_aside(file)
                 notes.append(
                     f"{file} is damaged ({content}): it was renamed {aside.name}, and its time will"
