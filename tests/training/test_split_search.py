@@ -6,12 +6,34 @@ from dataclasses import asdict
 
 import pytest
 
+from support.own_strategy import own_file
 from support.runs import QUICK, SMALL_GRID, run, run_here
+from support.sweeping import TINY, dump, run_sweep
 
 #: What tells two equal runs apart.
 IDENTITY = ("configuration_id", "job_id", "timings")
 TIMES = ("created_at", "discovery_date")
 GRID = (*QUICK, "optimizer=grid", *SMALL_GRID)
+
+#: Runs a module's command, with two workers, and removes files of one's own before one starts.
+WITHOUT_FILES = """
+import runpy, sys
+from pathlib import Path
+import ray
+
+connect = ray.init
+
+def without_files(**options):
+    for path in Path().glob("*.py"):
+        path.unlink()
+    return connect(num_cpus=2, **options)
+
+ray.init = without_files
+runpy.run_module({module!r}, run_name="__main__")
+"""
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="ray is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +68,45 @@ def test_processes_store_what_one_process_stores(here, alone):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+@needs_ray
 def test_ray_stores_what_one_process_stores(tmp_path, alone):
     assert_same(run(tmp_path, *GRID, "executor=ray"), alone)
+
+
+def own_files(folder):
+    """A folder with a strategy and an objective of one's own, and the words that choose both."""
+    folder.mkdir()
+    score = "def score(metrics):\n    return metrics['sharpe_ratio'] * metrics['sample_size']\n"
+    (folder / "steady.py").write_text(score, "utf-8")
+    return f"strategy={own_file(folder).name}", "objective=steady.py"
+
+
+@pytest.mark.slow
+@needs_ray
+@pytest.mark.parametrize("optimizer", ["grid", "bayesian"])
+def test_ray_needs_no_file_of_ones_own(tmp_path, optimizer):
+    words = (*own_files(tmp_path / "alone"), *QUICK, f"optimizer={optimizer}")
+    alone = run(tmp_path / "alone", *words, "backend.threads=1")
+    own_files(tmp_path / "shared")
+    code = WITHOUT_FILES.format(module="pipeline.train")
+    shared = run(tmp_path / "shared", *words, "executor=ray", code=code)
+    assert_same(shared, alone)
+    assert shared.jobs[0].config["strategy"]["name"] == "mine"
+    assert not list(shared.folder.glob("*.py")), "workers had no file to read"
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_sweep_on_ray_needs_no_file_of_ones_own(tmp_path):
+    words = ("markets=btc_binance_1h,eth_binance_1h", "strategies=supply_shock,mine.py", *TINY)
+    _, objective = own_files(tmp_path / "alone")
+    assert run_sweep(tmp_path / "alone", *words, objective, "executor=local").status == 0
+    own_files(tmp_path / "shared")
+    code = WITHOUT_FILES.format(module="pipeline.sweep")
+    shared = run(tmp_path / "shared", *words, objective, "executor=ray", code=code)
+    assert shared.status == 0, shared.err
+    assert dump(tmp_path / "shared") == dump(tmp_path / "alone")
+    assert not list(shared.folder.glob("*.py")), "workers had no file to read"
 
 
 def test_bayesian_searches_store_the_same_from_one_process_and_from_many(tmp_path_factory):
