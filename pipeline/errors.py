@@ -4,7 +4,7 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -68,6 +68,12 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
     near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def first_of(words: Sequence[str], most: int = 12) -> str:
+    """Join words; of more than ``most`` the first ones, and how many follow."""
+    rest = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + rest
 
 
 def how_to_install(extra: str) -> str:

@@ -9,7 +9,9 @@ Exit status: 0 written, 2 a mistake in what was asked for.
 from __future__ import annotations
 
 import keyword
+import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import packages_distributions
@@ -63,8 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = template.read_text("utf-8")
     _write({path: text.replace("MY_STRATEGY", name.upper()), test: TEST.format(name=name)})
     print(printable(f"Wrote {path}: a breakout of a channel; change what it trades."))
-    print(printable(f"Wrote {test}: run it with python -m pytest {test}"))
-    print(printable(f"Train it: scripts/train strategy={path} market=demo"))
+    root = Path(__file__).resolve().parents[1]
+    python, train = map(_from_here, (Path(sys.executable), root / "scripts" / "train"))
+    print(printable(f"Wrote {test}: run it with {python} -m pytest {shlex.quote(str(test))}"))
+    print(printable(f"Train it: {train} {shlex.quote(f'strategy={path}')} market=demo"))
     return command.DONE
 
 
@@ -83,6 +87,12 @@ def _check_name(name: str) -> None:
             f"{name} is a word or a module of Python, which a file beside its test would hide:"
             " choose another name."
         )
+
+
+def _from_here(path: Path) -> str:
+    """Write a program's path as it can be typed in this folder: the shorter of two ways."""
+    written = min(os.path.relpath(path), str(path), key=len)
+    return shlex.quote(written if os.sep in written else f"./{written}")
 
 
 def _write(texts: Mapping[Path, str]) -> None:

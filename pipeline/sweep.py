@@ -1,8 +1,8 @@
 """Train many markets, with one strategy or several, and judge them together (docs/sweeps.md).
 
 A sweep goes on where it was broken off. Every key of a training but market may be given too, and
-goes to each market: scripts/train --help. Exit status: 0 done, 1 a market failed, 2 the user's
-mistake, 130 cancelled.
+goes to each market: scripts/train --help. Exit status: 0 done, 1 a market failed or strategies=all
+left one out, 2 the user's mistake, 130 cancelled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from pipeline.config.catalogue import (
     select_strategies,
     strategy_choice,
     strategy_name,
+    unusable_strategies,
 )
 from pipeline.errors import UserError
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = parser.read(arguments)
     words = split(line.words)
     config = load(words.own, SweepConfig, "sweep")
-    strategies = _strategies(config, words.markets)
+    strategies, left_out = _strategies(config, words.markets)
     if len(strategies) == 1:
         words.markets.append(strategy_choice(strategies.pop()))
     configs = compose(select_markets(config.markets), words.markets, strategies)
@@ -53,12 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.sweeps.running import sweep
 
     console, request = Console(), SweepRequest(configs, tuple(words.markets))
+    for sentence in left_out:
+        console.note(sentence)
     if config.dry_run or line.options.dry_run:
         slots = min(make_executor(config.executor).slots, len(request.configs))
         at_once = slots if config.executor.several_nodes else min(slots, cores())
         plan(console, request.judged_together, slots, at_once)
         return command.DONE
-    return command.DONE if sweep(console, config, request) else command.FAILED
+    done = sweep(console, config, request)
+    for sentence in left_out:  # again where its reader is now
+        console.print(sentence)
+    return command.DONE if done and not left_out else command.FAILED
 
 
 def split(words: Sequence[str]) -> Words:
@@ -88,10 +94,10 @@ def _as_list(word: str) -> str:
     return f"{key}=[{value}]" if "," in value and not value.startswith("[") else word
 
 
-def _strategies(config: SweepConfig, overrides: Sequence[str]) -> list[str]:
-    """Return what ``strategies`` stands for; nothing where it is null."""
+def _strategies(config: SweepConfig, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what ``strategies`` stands for, and of what ``all`` leaves out a sentence each."""
     if config.strategies is None:
-        return []
+        return [], []
     single = next((w for w in overrides if w.lstrip("+").startswith("strategy=")), None)
     if single is not None:
         raise UserError(
@@ -100,7 +106,10 @@ def _strategies(config: SweepConfig, overrides: Sequence[str]) -> list[str]:
     from pipeline.config.strategy_choice import search_path_of
 
     search_path_of(overrides)
-    return select_strategies(config.strategies)
+    words = select_strategies(config.strategies)
+    left_out = unusable_strategies(words, config.strategies)
+    sentences = [f"strategies=all leaves out {word}: {why}" for word, why in left_out.items()]
+    return [word for word in words if word not in left_out], sentences
 
 
 def compose(

@@ -1,6 +1,7 @@
 """Read the files of `conf`: the words of every choice, the markets, and what each file holds."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -27,6 +28,17 @@ def words(group: str) -> list[str]:
 
         return choices()
     return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+def refuse_list_of_choices(word: str) -> None:
+    """Raise `UserError` where a KEY=VALUE word gives a list to a key that is one choice."""
+    key, _, value = word.partition("=")
+    group = key.lstrip("+")
+    if value.startswith("[") and (group in DECLARED or (CONFIG_DIR / group).is_dir()):
+        raise UserError(
+            f"{group} is one choice: write {group}=NAME, without brackets; given: {word}. A sweep"
+            " takes several: scripts/sweep markets=[...] strategies=[...]."
+        )
 
 
 def read(group: str, name: str) -> dict[str, Any]:
@@ -154,6 +166,30 @@ def select_strategies(choices: Sequence[str]) -> list[str]:
     return list(chosen)
 
 
+def unusable_strategies(words: Sequence[str], choices: Sequence[str]) -> dict[str, str]:
+    """Return why strategies cannot be trained, of those that ``all`` alone among choices names.
+
+    A file that somebody put into a folder must not stop the others; one asked for by name does.
+    """
+    from pipeline.strategies.registry import load_strategy, locate
+
+    names: dict[str, str] = {}
+    why: dict[str, str] = {}
+    for word in words:
+        try:
+            names[word] = load_strategy(*locate(word)).name
+        except UserError as error:
+            why[word] = str(error)
+    for word, name in names.items():
+        other = next((o for o in names if names[o] == name and o != word), None)
+        if other is not None:
+            why[word] = (
+                f"{other} says name = '{name}' too, so stored results could not be told apart:"
+                " give one of them another name."
+            )
+    return {word: reason for word, reason in why.items() if word not in choices}
+
+
 def strategy_name(word: str) -> str:
     """Return what a strategy is called in tables: its word, or the stem of its file."""
     return Path(word).stem if word.endswith(".py") else word
@@ -161,7 +197,13 @@ def strategy_name(word: str) -> str:
 
 def strategy_choice(word: str) -> str:
     """Write the choice of a strategy for Hydra, which takes a path in quotes."""
-    return f"strategy='{word}'" if word.endswith(".py") else f"strategy={word}"
+    return f"strategy={in_quotes(word)}" if word.endswith(".py") else f"strategy={word}"
+
+
+def in_quotes(text: str) -> str:
+    """Write a text so that Hydra takes it as it is."""
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def _matching(pattern: str) -> list[str]:

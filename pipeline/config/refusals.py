@@ -48,10 +48,13 @@ def explain_composition(error: Exception) -> str:
             f"The run's folder cannot be made: {error.filename}: {error.strerror}. Work in a folder"
             " you may write to, or give hydra.run.dir=FOLDER."
         )
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        return f"'{error.override}' cannot be read: write KEY=VALUE."
     if isinstance(error, OverrideParseException):
         return (
-            f"'{error.override}' cannot be read: write KEY=VALUE, and quote values with spaces or"
-            f" special characters. {_first_line(error.message)}."
+            f"'{error.override}' cannot be read: write KEY=VALUE, and a list as KEY=[VALUE,VALUE]."
+            " A value with brackets or braces of its own stands in two pairs of quotes:"
+            """ "KEY='VALUE'"."""
         )
     if isinstance(cause, InterpolationResolutionError):
         return _unresolved(cause)
@@ -73,7 +76,8 @@ def explain_composition(error: Exception) -> str:
     if several:
         return (
             f"'{several[1]}' gives several values: write KEY=[VALUE,VALUE] for a list, or put -m"
-            " in front to run them one after the other."
+            " in front to run them one after the other. A comma of a path stands in two pairs of"
+            """ quotes: "KEY='PATH'"."""
         )
     return message
 

@@ -1,10 +1,13 @@
-"""Let a word or a settings file give a parameter a list or a range where Hydra has a group of keys.
+"""Let words and settings files give values as a person types them, where Hydra reads others.
+
+A path may hold any letter and sign, and ~ in front is the home folder.
 
 To Hydra ``strategy.parameters.NAME`` is a group of keys. It puts a number or a text in its place,
 but no list; and YAML reads an unquoted ``1:30`` as a time of day, 90. So both become the text that
 was typed, and `pipeline.config.values` reads it.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +22,57 @@ from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
+from pipeline.config.catalogue import in_quotes, refuse_list_of_choices
+
+#: A value that Hydra reads as it stands, whatever the key.
+_PLAIN = re.compile(r"[\w./:,+%@*?|\- \[\]]*", re.ASCII)
 _WORD = re.compile(r"\s*(\+{0,2}strategy\.parameters\.\w+)\s*=(.*\[.*)", re.DOTALL)
 
 
 def quoted(words: Sequence[str]) -> list[str]:
-    """Put the lists of parameters among a command's words into quotes; leave all else as it is.
+    """Put the lists of parameters and what Hydra cannot read into quotes; leave all else as it is.
 
-    >>> quoted(["strategy.parameters.stop_distance=[1,2]", "seed=1"])
-    ["strategy.parameters.stop_distance='[1,2]'", 'seed=1']
+    >>> quoted(["strategy.parameters.stop_distance=[1,2]", "strategy=a=b/mine.py", "seed=1"])
+    ["strategy.parameters.stop_distance='[1,2]'", "strategy='a=b/mine.py'", 'seed=1']
+
+    Raises
+    ------
+    UserError
+        When a choice is given a list.
     """
-    return [_quoted(word) for word in words]
+    for word in words:
+        refuse_list_of_choices(word)
+    return [_quoted(_readable(word)) for word in words]
+
+
+def _readable(word: str) -> str:
+    """Quote the value of a KEY=VALUE word, or the items of its flat list, where Hydra needs it."""
+    key, sign, value = word.partition("=")
+    if key == "strategy_path" and "," in value and not value.startswith("["):
+        value = f"[{value}]"  # Hydra would take the commas for several runs
+        word = f"{key}={value}"
+    if not sign or key.startswith("-") or _PLAIN.fullmatch(value) or _is_read(word):
+        return word
+    listed = value.startswith("[") and value.endswith("]")
+    inner = value[1:-1] if listed else value
+    if set("[]{}") & set(inner):
+        return word
+    items = [inner] if "(" in inner else inner.split(",")
+    written = ",".join(_item(item.strip()) for item in items)
+    return f"{key}=[{written}]" if listed else f"{key}={written}"
+
+
+def _item(text: str) -> str:
+    path = os.path.expanduser(text)  # noqa: PTH111  (leaves what is no path as it is)
+    return path if _is_read(f"key={path}") else in_quotes(path)
+
+
+def _is_read(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
 
 
 def _quoted(word: str) -> str:
@@ -53,7 +97,8 @@ def _quoted(word: str) -> str:
 
 
 def _text(values: list[Any]) -> str:
-    items = ("null" if value is None else str(value) for value in values)
+    texts = (getattr(value, "text", value) for value in values)  # that of a quoted one
+    items = ("null" if text is None else str(text) for text in texts)
     return f"[{','.join(items)}]"
 
 

@@ -11,6 +11,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
@@ -88,6 +89,10 @@ def search_path_of(words: Sequence[str]) -> None:
         if word.lstrip("+").startswith(f"{PATH_KEY}="):
             from pipeline.strategies.registry import search_in
 
-            value = OverridesParser.create().parse_override(word).value()
+            (readable,) = settings.quoted([word])
+            try:
+                value = OverridesParser.create().parse_override(readable).value()
+            except HydraException:  # Hydra says itself what it cannot read
+                continue
             folders = value if isinstance(value, list) else [value]
             search_in([str(folder) for folder in folders if folder is not None])

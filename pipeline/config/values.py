@@ -39,10 +39,10 @@ class TypedValue:
         if self.name not in self.declared:
             raise ValueError(f"is no parameter of this strategy ({', '.join(self.declared)})")
         own = self.declared[self.name]
-        return {**own, **_values(self.value, own["grid"])}
+        return {**own, **_values(self.value, own["grid"], own.get("integer", False))}
 
 
-def _values(value: Any, declared: list[Any]) -> dict[str, Any]:
+def _values(value: Any, declared: list[Any], integer: bool) -> dict[str, Any]:
     """Return ``grid``, ``low`` and ``high`` of what was typed."""
     if isinstance(value, str):
         text = value.strip()
@@ -50,7 +50,7 @@ def _values(value: Any, declared: list[Any]) -> dict[str, Any]:
             items = text[1:-1].split(",") if text[1:-1].strip() else []
             return _fixed([_item(item.strip()) for item in items])
         if ":" in text:
-            return _range([_decimal(part) for part in text.split(":")], declared)
+            return _range([_decimal(part) for part in text.split(":")], declared, integer)
         return _fixed([_item(text)])
     return _fixed(list(value) if isinstance(value, list | tuple) else [value])
 
@@ -60,22 +60,32 @@ def _fixed(grid: list[Any]) -> dict[str, Any]:
     return {"grid": grid, "low": None, "high": None}
 
 
-def _range(parts: list[Decimal], declared: list[Any]) -> dict[str, Any]:
+def _range(parts: list[Decimal], declared: list[Any], integer: bool) -> dict[str, Any]:
     if len(parts) > 3:
         raise ValueError(f"must be {FORMS}")
     (low, high), step = parts[:2], parts[2:]
     if low >= high:
         raise ValueError(f"must begin below its end: {low} is not below {high}")
+    if integer and (low % 1 or high % 1):
+        raise ValueError("must begin and end at a whole number")
     if step:
         grid: list[Any] = _steps(low, high, step[0])
     else:
         grid = [v for v in declared if v is not None and low <= Decimal(str(v)) <= high]
         if not grid:
             raise ValueError(
-                f"must have a step, as in {low}:{high}:{(high - low) / 4:f}: no value of its grid"
-                " lies in this range"
+                f"must have a step, as in {low}:{high}:{_some_step(high - low, integer):f}: no"
+                " value of its grid lies in this range"
             )
     return {"grid": grid, "low": float(low), "high": float(high)}
+
+
+def _some_step(span: Decimal, integer: bool) -> Decimal:
+    """Return a step that reaches the end of a range, a whole one where values must be whole."""
+    if not integer:
+        return span / 4
+    count = next(n for n in (4, 5, 6, 7, 8, 9, 10, 3, 2, 1) if span % n == 0 or n == 1)
+    return span / count
 
 
 def _steps(low: Decimal, high: Decimal, step: Decimal) -> list[float]:

@@ -40,7 +40,7 @@ def faults(strategy: Any) -> Iterator[str]:
         )
         return
     for number, parameter in enumerate(parameters):
-        if not isinstance(parameter, Parameter):
+        if type(parameter) is not Parameter:  # a class of the file's own may raise later
             yield (
                 f"STRATEGY.parameters[{number}] must be a Parameter of pipeline.strategies.base;"
                 f" given: {type(parameter).__name__}."

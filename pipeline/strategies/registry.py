@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpu_engine import Candles, EventTable
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UserError, first_of, suggestion
 from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import EventBuilder, Parameter, Strategy
 from pipeline.strategies.own_code import (
@@ -38,6 +38,14 @@ BUILT_IN = (
     "failed_breakdown",
     "supply_shock",
     "donchian_breakout",
+)
+#: What their results are stored under, in the same order; no file of one's own may take it.
+STORED_NAMES = (
+    "LIQUIDITY_SWEEP_V3",
+    "CAPITULATION_REVERSAL_V3",
+    "FAILED_BREAKDOWN_V3",
+    "SUPPLY_SHOCK_V3",
+    "DONCHIAN_BREAKOUT",
 )
 #: Folders of own strategies, separated as in PATH.
 PATH_VARIABLE = "STRATEGY_PATH"
@@ -70,11 +78,13 @@ class LoadedStrategy:
 
     def __init__(self, source: Source, declared: Any) -> None:
         self.source = source
-        self.name: str = declared.name
-        self.parameters: tuple[Parameter, ...] = declared.parameters
-        self.mirrored = bool(getattr(declared, "mirrored", False))
         self._declared: Strategy = declared
         self._unused = _copy(declared) if source.text == "" else declared
+        with in_sentences(self.label):  # a property may raise
+            self.name: str = declared.name
+            self.parameters: tuple[Parameter, ...] = declared.parameters
+            self.mirrored = bool(getattr(declared, "mirrored", False))
+            self._example = dict(getattr(declared, "example", {}))
 
     def events(self, candles: Candles, loosest: Mapping[str, float]) -> EventBuilder:
         """Prepare what every table shares; see `Strategy`. Candles cannot be written to."""
@@ -83,7 +93,8 @@ class LoadedStrategy:
             return self._declared.events(candles, loosest)
         with unchanged_program(self.label):
             builder = self._declared.events(candles, loosest)
-        if not callable(getattr(builder, "table", None)):
+            complete = callable(getattr(builder, "table", None))
+        if not complete:
             raise OwnCodeError(
                 f"{self.label}: events(candles, loosest) must return an object with a method"
                 f" table(structural); given: {type(builder).__name__}, which has none."
@@ -102,7 +113,7 @@ class LoadedStrategy:
         What the file declares as ``example``; what that leaves out is each parameter's own.
         """
         own = {parameter.name: parameter.example for parameter in self.parameters}
-        return own | dict(getattr(self._declared, "example", {}))
+        return own | self._example
 
     def fresh(self) -> LoadedStrategy:
         """Return the strategy as it is before its first call, whatever this one has kept."""
@@ -162,7 +173,15 @@ def search_in(folders: Sequence[str]) -> None:
     """
     for folder in folders:
         if not Path(folder).is_dir():
-            raise UserError(f"strategy_path must name folders; {folder} is none.")
+            raise UserError(
+                f"strategy_path must name folders, such as strategy_path=[one,two]; {folder} is"
+                " none."
+            )
+        if os.pathsep in str(Path(folder).resolve()):
+            raise UserError(
+                f"strategy_path: {folder} has a {os.pathsep} in its path, which separates folders:"
+                " rename it."
+            )
     os.environ[PATH_VARIABLE] = os.pathsep.join(str(Path(folder).resolve()) for folder in folders)
 
 
@@ -190,9 +209,11 @@ def locate(word: str) -> Source:
         return _of_file(files[0], word)
     if points:
         return _of_module(points[0].module, word)
+    example = word if _WORD.fullmatch(word) else "mine"
     raise UserError(
-        f"strategy={word} is not a choice: strategy may be {', '.join(choices())}, or the path of a"
-        f" Python file (path/to/{word}.py).{suggestion(word, choices())}"
+        f"strategy={word} is not a choice: strategy may be {first_of(choices())}, or the path of a"
+        f" Python file (path/to/{example}.py); strategy_path=FOLDER makes the files of a folder"
+        f" choices.{suggestion(word, choices())}"
     )
 
 
@@ -226,7 +247,9 @@ def load_strategy(word: str, text: str | None = None, file: str | None = None) -
         module: Any = importlib.import_module(f"pipeline.strategies.{word}")
         return LoadedStrategy(source, module.STRATEGY)
     label = file or f"{word}.py"
-    declared = getattr(module_of(text, label), "STRATEGY", None)
+    module = module_of(text, label)
+    with in_sentences(label):
+        declared = getattr(module, "STRATEGY", None)
     if declared is None or isinstance(declared, type):
         raise OwnCodeError(
             f"{label} must say STRATEGY = YourClass() in its last line: it"
@@ -236,7 +259,15 @@ def load_strategy(word: str, text: str | None = None, file: str | None = None) -
         fault = next(declaration.faults(declared), None)
     if fault is not None:
         raise OwnCodeError(f"{label}: {fault}")
-    return LoadedStrategy(source, declared)
+    loaded = LoadedStrategy(source, declared)
+    if loaded.name in STORED_NAMES:
+        other = BUILT_IN[STORED_NAMES.index(loaded.name)]
+        raise OwnCodeError(
+            f"{label}: STRATEGY.name = '{loaded.name}' is that of the built-in strategy {other},"
+            " and results of the two could not be told apart: give yours another name, such as"
+            f" 'MY_{loaded.name}'."
+        )
+    return loaded
 
 
 def declared(word: str) -> dict[str, Any]:
@@ -303,11 +334,11 @@ def _of_file(path: Path, word: str) -> Source:
     if not path.is_file():
         raise UserError(
             f"strategy={word} is {'a folder' if path.is_dir() else 'no file'}: give the path of a"
-            f" Python file, or one of {', '.join(choices())}."
+            f" Python file, or one of {first_of(choices())}."
         )
     if not _WORD.fullmatch(path.stem):
         raise UserError(
-            f"{path} must be called by letters, digits, - and _, a letter first, and .py."
+            f"{path} must be called by letters A to Z, digits, - and _, a letter first, and .py."
         )
     return Source(path.stem, read_text(path), str(path))
 

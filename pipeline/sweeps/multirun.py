@@ -90,7 +90,10 @@ def _labels(jobs: Sequence[Outcome]) -> list[str]:
     labels = []
     for job in jobs:
         own = [w for w in job.overrides if words[w] < len(jobs) and not w.startswith("market=")]
-        own = [strategy_name(w.partition("=")[2]) if w.startswith("strategy=") else w for w in own]
+        own = [
+            strategy_name(w.partition("=")[2].strip("'")) if w.startswith("strategy=") else w
+            for w in own
+        ]
         labels.append(" ".join((job.market, *own)) if markets[job.market] > 1 else job.market)
     return labels
 

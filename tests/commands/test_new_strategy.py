@@ -1,8 +1,10 @@
 """scripts/new-strategy writes a strategy that trains, and a test that finds its leak."""
 
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,20 @@ def test_a_process_writes_and_trains_it(tmp_path):
     trained = run(tmp_path, "strategy=mine.py", "market=demo", *few)
     assert trained.status == 0, trained.err
     assert [c.strategy for c in trained.configurations] == ["MINE_V1"]
+
+
+@pytest.mark.parametrize("place", ["here", "a folder"])
+def test_what_it_says_can_be_typed_where_it_was_said(tmp_path, monkeypatch, capsys, place):
+    (tmp_path / "a folder").mkdir()
+    monkeypatch.chdir(tmp_path if place == "a folder" else tmp_path / "a folder")
+    assert new_strategy.main(["mine", *(["a folder"] if place == "a folder" else [])]) == DONE
+    said = capsys.readouterr().out
+    train = shlex.split(said.partition("Train it: ")[2])
+    assert Path(train[0]).resolve() == ROOT / "scripts" / "train"
+    assert Path(train[1].removeprefix("strategy=")).is_file()
+    test = shlex.split(said.partition("run it with ")[2].splitlines()[0])
+    collected = subprocess.run([*test, "--collect-only", "-q"], capture_output=True, check=False)
+    assert collected.returncode == 0, collected.stdout
 
 
 def test_its_own_test_passes_and_finds_the_leak(written):

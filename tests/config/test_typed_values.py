@@ -72,6 +72,7 @@ def test_whole_numbers_stay_whole(values):
         ("stop_distance=null", "null", "cannot be switched off"),
         ("stop_distance=true", "true", "number"),
         ("key_level_lookback=20.5", "20.5", "whole number"),
+        ("key_level_lookback=5.5:6", "5.5:6", "whole number"),
         ("key_level_lookback=20:30:2.5", "22.5", "whole number"),
     ],
 )
@@ -83,6 +84,25 @@ def test_a_refusal_names_the_parameter_what_is_allowed_and_what_was_typed(
     for part in (f"strategy.parameters.{word.partition('=')[0]}", value, allowed):
         assert part in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(f"key_level_lookback={ends}" for ends in ("5:6", "8:15", "201:212", "300:90000")),
+        *(f"stop_distance={ends}" for ends in ("3:7", "2.1:2.2", "1e-9:2e-9", "1000:1e6")),
+    ],
+)
+def test_the_step_that_a_refusal_shows_can_be_typed(values, word):
+    with pytest.raises(UserError, match="must have a step, as in ") as refusal:
+        values(word)
+    advice = str(refusal.value).partition("as in ")[2].partition(": no")[0]
+    grid, low, high = values(f"{word.partition('=')[0]}={advice}")
+    assert (grid[0], grid[-1]) == (low, high)
+
+
+def test_quotes_around_one_value_of_a_list_do_not_matter(values):
+    assert values('stop_distance=[1,"2"]') == values("stop_distance=[1,2]")
 
 
 def test_an_unknown_parameter_is_none_however_it_is_typed(train_config):

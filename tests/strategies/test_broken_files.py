@@ -22,6 +22,12 @@ def changed(old, new):
     return write
 
 
+def attribute(name):
+    """Make one attribute of the strategy raise when it is asked for."""
+    code = f"class Raising(DonchianBreakout):\n    {name} = property(lambda self: 1 / 0)\n\n\n"
+    return changed("STRATEGY = DonchianBreakout()", f"{code}STRATEGY = Raising()")
+
+
 def text(content):
     """Write a file of another content."""
     return lambda path: path.write_bytes(
@@ -74,6 +80,22 @@ BROKEN = {
     "no table": (changed("    def table(self", "    def tabel(self"), "which has none"),
     "no events": (changed("    def events(self", "    def event(self"), "events(candles, loosest)"),
     "bad stored name": (changed('name = "MINE_V1"', 'name = "mine v1"'), "'mine v1'"),
+    "a built-in's name": (
+        changed('name = "MINE_V1"', 'name = "SUPPLY_SHOCK_V3"'),
+        "the built-in strategy supply_shock",
+    ),
+    "mirrored raises": (attribute("mirrored"), "ZeroDivisionError"),
+    "name raises": (attribute("name"), "ZeroDivisionError"),
+    "parameters raise": (attribute("parameters"), "ZeroDivisionError"),
+    "example raises": (attribute("example"), "ZeroDivisionError"),
+    "STRATEGY raises": (text("def __getattr__(name):\n    return {}[name]\n"), "KeyError"),
+    "a parameter of its own class": (
+        changed(
+            "class DonchianBreakout:",
+            "class Parameter(Parameter):\n    pass\n\n\nclass DonchianBreakout:",
+        ),
+        "parameters[0]",
+    ),
     "unknown role": (
         changed(STOP, f'{STOP}            role="stop_loss",\n'),
         "one of stop_distance",
@@ -206,7 +228,7 @@ def test_a_missing_file_is_told(tmp_path):
 
 def test_a_name_with_spaces_is_told(tmp_path):
     own_file(tmp_path, "my own")
-    assert "letters, digits" in refused(tmp_path, "my own.py")
+    assert "letters A to Z, digits" in refused(tmp_path, "my own.py")
 
 
 def test_all_of_them_in_strategy_path_hinder_no_other(tmp_path):

@@ -6,12 +6,14 @@ import sys
 
 import pytest
 
-from pipeline.config import StrategyConfig, TrainConfig, load
+from pipeline.config import StrategyConfig, SweepConfig, TrainConfig, load
+from pipeline.config.catalogue import select_strategies
 from pipeline.errors import UserError
 from pipeline.strategies import registry
 from pipeline.strategies.donchian_breakout import DonchianBreakout
 from pipeline.strategies.registry import BUILT_IN, choices, load_strategy, locate
 from support.own_strategy import own_file
+from support.runs import QUICK, run_here
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,70 @@ def test_a_path_is_a_file_of_ones_own(tmp_path, monkeypatch):
         strategy = composed(f"strategy={written}")
         assert (strategy.name, strategy.text) == ("mine", path.read_text())
         assert strategy.load().name == "MINE_V1"
+
+
+@pytest.mark.parametrize(
+    "name", ["é", "a=b", "it's", "d,(e)", "$x", "#1", "a@b", "a b", "tail\\", 'a"b', "~", "日本"]
+)
+def test_a_folder_may_be_called_anything(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(registry.PATH_VARIABLE, "")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    path = own_file(tmp_path / name, "inside")
+    for chosen in (path, path.relative_to(tmp_path)):
+        written = f"./{chosen}" if str(chosen).startswith("~") else chosen
+        assert composed(f"strategy={written}").text == path.read_text("utf-8")
+    assert composed(f"strategy_path={path.parent}", "strategy=inside").name == "inside"
+    finished = run_here(tmp_path, f"strategy={path}", "optimizer=random", *QUICK)
+    assert finished.status == 0, finished.err
+    assert finished.jobs[0].config["strategy"]["text"] == path.read_text("utf-8")
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(registry.PATH_VARIABLE, "")
+    path = own_file(tmp_path)
+    assert composed("strategy=~/mine.py").text == path.read_text("utf-8")
+    assert composed("strategy_path=~", "strategy=mine").file == str(path)
+    assert select_strategies(load(["markets=demo", "strategies=[~/mine.py]"], SweepConfig, "sweep")
+                             .strategies) == [str(path)]  # fmt: skip
+
+
+def test_several_folders_are_a_list(tmp_path, monkeypatch):
+    monkeypatch.setenv(registry.PATH_VARIABLE, "")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        own_file(tmp_path / name, name)
+    both = f"{tmp_path / 'one'},{tmp_path / 'two'}"
+    for written in (both, f"[{both}]"):
+        composed(f"strategy_path={written}")
+        assert choices() == [*BUILT_IN, "one", "two"]
+    (tmp_path / "a:b").mkdir()
+    with pytest.raises(UserError, match="a:b has a :"):
+        composed(f"strategy_path={tmp_path / 'a:b'}")
+
+
+@pytest.mark.parametrize("word", ["strategy=[mine.py]", "strategy=[supply_shock]", "market=[demo]"])
+def test_a_choice_takes_no_list(tmp_path, word):
+    own_file(tmp_path)
+    for command in ("train", "backtest"):
+        finished = run_here(tmp_path, word, command=command)
+        assert finished.status == 2
+        assert f"given: {word}." in finished.err
+        assert len(finished.err.splitlines()) == 1
+
+
+def test_many_choices_are_not_all_named(folder):
+    for number in range(300):
+        (folder / f"s{number}.py").touch()
+    assert len(choices()) == len(BUILT_IN) + 300
+    with pytest.raises(UserError, match=r"supply_shock, .* and 293 more.*strategy_path=") as told:
+        locate("unheard_of")
+    assert len(str(told.value)) < 400
+
+
+def test_stored_names_of_built_in_strategies_are_their_own():
+    assert tuple(load_strategy(word).name for word in BUILT_IN) == registry.STORED_NAMES
 
 
 def test_a_file_may_be_called_like_a_built_in_strategy(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from pipeline.config import TrainConfig, load
 from pipeline.config.catalogue import select_strategies
 from pipeline.strategies import donchian_breakout
+from pipeline.strategies.registry import BUILT_IN
 from pipeline.sweep import compose
 from pipeline.sweeps.manifest import SweepRequest
 from pipeline.validation.multiple_testing import adjusted
@@ -125,6 +126,37 @@ def test_what_cannot_be_swept_is_a_sentence(own, tmp_path, words, sentence):
     assert finished.status == 2
     assert sentence in finished.err
     assert "Traceback" not in finished.err
+
+
+def test_what_all_alone_names_stops_no_other(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("STRATEGY_PATH", "")
+    folder = tmp_path / "folder"
+    (folder / "again").mkdir(parents=True)
+    text = own.read_text("utf-8")
+    (folder / "good.py").write_text(text.replace("MINE", "GOOD"), "utf-8")
+    (folder / "broken.py").write_text("def broken(:\n", "utf-8")
+    for name in ("twice", "again/twice"):
+        (folder / f"{name}.py").write_text(text.replace("MINE", "TWICE"), "utf-8")
+    for name in ("brother", "sister"):
+        (folder / f"{name}.py").write_text(text.replace("MINE", "SAME"), "utf-8")
+    words = ("markets=btc_binance_1h", f"strategy_path={folder},{folder / 'again'}", *TINY)
+    finished = sweep_here(tmp_path, *words, "strategies=all")
+    assert finished.status == 1
+    (_,), markets, *_ = tables(tmp_path)
+    searched = {row["market"].partition(" ")[2]: row["status"] for row in markets}
+    assert searched == dict.fromkeys((*BUILT_IN, "good"), "done")
+    for word, why in (
+        ("broken", "broken.py, line 1"),
+        ("twice", "rename the file"),
+        ("brother", "sister says name = 'SAME' too"),
+        ("sister", "brother says name = 'SAME' too"),
+    ):
+        for told in (finished.err, finished.out):
+            assert re.search(rf"^strategies=all leaves out {word}: .*{why}", told, re.MULTILINE)
+
+    by_name = sweep_here(tmp_path, *words, "strategies=all,broken")
+    assert by_name.status == 2
+    assert "broken.py, line 1" in by_name.err
 
 
 def test_a_plan_has_a_row_for_each(own, tmp_path):

@@ -26,7 +26,7 @@ from pipeline.config import (
     text_hash,
 )
 from pipeline.config import compose as compose_config
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UserError, first_of, suggestion
 from pipeline.strategies.registry import Source, load_strategy, locate
 from pipeline.web.service.answers import (
     Choices,
@@ -224,6 +224,6 @@ def _source(word: str) -> Source:
     words = catalogue.words("strategy")
     if word not in words:
         raise UserError(
-            f"strategy: {word} is none; allowed are {', '.join(words)}.{suggestion(word, words)}"
+            f"strategy: {word} is none; allowed are {first_of(words)}.{suggestion(word, words)}"
         )
     return locate(word)
