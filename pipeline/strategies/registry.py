@@ -202,8 +202,8 @@ def locate(word: str) -> Source:
     if len(files) + len(points) > 1:
         places = [*map(str, files), *(f"{p.value} of an installed package" for p in points)]
         raise UserError(
-            f"strategy={word} stands for {' and for '.join(places)}: rename the file, or choose it"
-            " by its path."
+            f"strategy={word} stands for {' and for '.join(places)}: rename one of them, or"
+            " choose it by its path on the command line."
         )
     if files:
         return _of_file(files[0], word)

@@ -147,7 +147,7 @@ def test_what_all_alone_names_stops_no_other(own, tmp_path, monkeypatch):
     assert searched == dict.fromkeys((*BUILT_IN, "good"), "done")
     for word, why in (
         ("broken", "broken.py, line 1"),
-        ("twice", "rename the file"),
+        ("twice", "rename one of them"),
         ("brother", "sister says name = 'SAME' too"),
         ("sister", "brother says name = 'SAME' too"),
     ):

@@ -1,6 +1,7 @@
 """Strategies of the server's own folder are choices; nobody sends code or a path over the API."""
 
 import hashlib
+import os
 import re
 
 import pytest
@@ -59,6 +60,23 @@ def test_a_broken_file_is_refused_when_it_is_chosen_and_harms_nobody_else(client
         assert re.search(rf"{word}\.py, line \d", refused.json()["detail"])
     assert client.get("/api/training/jobs").json()["jobs"] == []
     assert client.post(START, json={"markets": ["demo"]}).status_code == 202
+
+
+def test_a_word_of_two_files_and_a_name_of_a_built_in_strategy_are_refused(
+    client, repository, folder, tmp_path, monkeypatch
+):
+    (tmp_path / "more").mkdir()
+    monkeypatch.setenv("STRATEGY_PATH", os.pathsep.join((str(folder), str(tmp_path / "more"))))
+    own_file(tmp_path / "more", stored="OTHER_V1")
+    own_file(folder, "fake", "SUPPLY_SHOCK_V3")
+    for word, why in (("mine", "stands for .*more/mine.py"), ("fake", "'MY_SUPPLY_SHOCK_V3'")):
+        for refused in (
+            client.get(f"{CHOICES}/{word}"),
+            client.post(START, json={"strategy": word, "markets": ["demo"]}),
+        ):
+            assert refused.status_code == 422
+            assert re.search(why, refused.json()["detail"])
+    assert repository.jobs.find() == []
 
 
 def test_a_mended_file_is_taken_at_once(client, folder):
