@@ -48,14 +48,10 @@ def explain_composition(error: Exception) -> str:
             f"The run's folder cannot be made: {error.filename}: {error.strerror}. Work in a folder"
             " you may write to, or give hydra.run.dir=FOLDER."
         )
-    if isinstance(error, OverrideParseException) and "=" not in error.override:
-        return f"'{error.override}' cannot be read: write KEY=VALUE."
     if isinstance(error, OverrideParseException):
-        return (
-            f"'{error.override}' cannot be read: write KEY=VALUE, and a list as KEY=[VALUE,VALUE]."
-            " A value with brackets or braces of its own stands in two pairs of quotes:"
-            """ "KEY='VALUE'"."""
-        )
+        forms = "KEY=VALUE, a list KEY=[VALUE,VALUE]; around other brackets or braces put two pairs"
+        forms += """ of quotes: "KEY='VALUE'"."""
+        return f"'{error.override}' cannot be read: write {forms}"
     if isinstance(cause, InterpolationResolutionError):
         return _unresolved(cause)
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):

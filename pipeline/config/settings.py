@@ -51,7 +51,7 @@ def _readable(word: str) -> str:
     if key == "strategy_path" and "," in value and not value.startswith("["):
         value = f"[{value}]"  # Hydra would take the commas for several runs
         word = f"{key}={value}"
-    if not sign or key.startswith("-") or _PLAIN.fullmatch(value) or _is_read(word):
+    if not sign or key.startswith("-") or _PLAIN.fullmatch(value) or is_read(word):
         return word
     listed = value.startswith("[") and value.endswith("]")
     inner = value[1:-1] if listed else value
@@ -64,10 +64,11 @@ def _readable(word: str) -> str:
 
 def _item(text: str) -> str:
     path = os.path.expanduser(text)  # noqa: PTH111  (leaves what is no path as it is)
-    return path if _is_read(f"key={path}") else in_quotes(path)
+    return path if is_read(f"key={path}") else in_quotes(path)
 
 
-def _is_read(word: str) -> bool:
+def is_read(word: str) -> bool:
+    """Tell whether Hydra can read a KEY=VALUE word."""
     try:
         OverridesParser.create().parse_override(word)
     except HydraException:

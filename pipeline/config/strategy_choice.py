@@ -11,7 +11,6 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
@@ -90,9 +89,8 @@ def search_path_of(words: Sequence[str]) -> None:
             from pipeline.strategies.registry import search_in
 
             (readable,) = settings.quoted([word])
-            try:
-                value = OverridesParser.create().parse_override(readable).value()
-            except HydraException:  # Hydra says itself what it cannot read
+            if not settings.is_read(readable):  # Hydra says so itself
                 continue
+            value = OverridesParser.create().parse_override(readable).value()
             folders = value if isinstance(value, list) else [value]
             search_in([str(folder) for folder in folders if folder is not None])

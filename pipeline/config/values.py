@@ -82,10 +82,8 @@ def _range(parts: list[Decimal], declared: list[Any], integer: bool) -> dict[str
 
 def _some_step(span: Decimal, integer: bool) -> Decimal:
     """Return a step that reaches the end of a range, a whole one where values must be whole."""
-    if not integer:
-        return span / 4
-    count = next(n for n in (4, 5, 6, 7, 8, 9, 10, 3, 2, 1) if span % n == 0 or n == 1)
-    return span / count
+    counts = (4, 5, 6, 7, 8, 9, 10, 3, 2, 1)
+    return span / next(n for n in counts if not integer or span % n == 0)
 
 
 def _steps(low: Decimal, high: Decimal, step: Decimal) -> list[float]:
