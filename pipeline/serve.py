@@ -55,12 +55,12 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
             nullcontext()
             if read_only
             else Supervisor(repository, config.storage, config.concurrent, console.note)
-        ):
+        ) as supervisor:
             # What answers takes seconds to import, in which the dispatcher starts.
             from pipeline.web.connections import Bounds
             from pipeline.web.server import application, server_of
 
-            app = application(repository, config, security, read_only)
+            app = application(repository, config, security, supervisor, read_only)
             address = _address(config.host, listening)
             bounds = Bounds(a_peer=config.connections_a_peer)
             said = f"Serving on {address} ({ENDING})"

@@ -59,7 +59,7 @@ def repeated(action: Callable[[], float | None], first: float, name: str) -> Ite
         while wait is not None and not over.wait(wait):
             try:
                 wait = action()
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # SystemExit: Rich, at a broken pipe
                 wait, again = again, min(2 * again, AGAIN_AT_LEAST_EVERY)
                 said = f"{type(error).__name__}: {error}"
                 tell(f"The thread {name} failed ({said}). It is tried again in {wait:.0f} s.")

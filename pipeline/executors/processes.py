@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gpu_engine import Advance
 
 
+#: Seconds between two looks whether a busy worker is stopped.
+LOOK_EVERY = 5.0
+
+
 class Processes:
     """The executor of one machine: ``workers`` processes (None: one a core).
 
@@ -41,7 +45,10 @@ class Processes:
         try:
             self._hand_out(backlog, pool, start)
             while busy := {place: w.connection for place, w in pool.items() if w.has}:
-                ready = wait(busy.values())
+                ready = wait(busy.values(), LOOK_EVERY)
+                for place in busy:
+                    if pool[place].is_frozen():
+                        pool[place].kill()
                 for place in [place for place in busy if busy[place] in ready]:
                     attempt, outcome = pool[place].answer()
                     if isinstance(outcome, int):

@@ -6,8 +6,9 @@ from functools import cache
 
 import psutil
 
-#: Seconds without a sign of life after which somebody who looks again and again gives up.
-SILENCE = 90.0
+#: Seconds between two beats of a process that owns something, and without a sign of life after
+#: which somebody who looks again and again gives up.
+BEAT_EVERY, SILENCE = 10.0, 90.0
 
 #: Seconds that two looks count for at most. A looker that was stopped itself, whose machine was
 #: suspended or whose database was away has not seen the time between them.

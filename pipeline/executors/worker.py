@@ -21,6 +21,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Generic
 
+from pipeline.executors import signs_of_life
+from pipeline.executors.background import tell
 from pipeline.executors.base import Attempt, T, do_task, in_words
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class Worker(Generic[T]):
             )
         self.connection: Connection[Any, Any] = Connection(ours.detach())
         self.has: Attempt[T] | None = None
+        self._silence, self._looks = signs_of_life.Silence(), 0
+        self._why = ""
         self._send(start)
 
     def take(self, attempt: Attempt[T]) -> None:
@@ -81,12 +85,39 @@ class Worker(Generic[T]):
             self.has = None
         return attempt, word
 
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the process does nothing (SIGSTOP)."""
+        return signs_of_life.is_stopped(self.pid)
+
+    def is_frozen(self) -> bool:
+        """Look once more: whether the process has been stopped for too long."""
+        self._looks += 1
+        silence = self._silence.look("stopped" if self.is_stopped else self._looks)
+        if silence >= signs_of_life.SILENCE:
+            self._why = f", after it had given no sign of life for {signs_of_life.SILENCE:g} s"
+            return True
+        return False
+
+    def kill(self) -> None:
+        """End the process at once: `answer` finds it dead."""
+        self._process.kill()
+
     def stop(self) -> str:
-        """End the process if it still runs; return how it ended."""
+        """End the process if it still runs, stopped or not; return how it ended."""
         self.connection.close()
         self._process.kill()
         status = self._process.wait()
-        return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return (
+            f"by {signal.Signals(-status).name}{self._why}"
+            if status < 0
+            else f"with status {status}"
+        )
 
     def _send(self, message: bytes) -> None:
         with suppress(ConnectionError):  # it died: its answer will say so
@@ -152,8 +183,14 @@ def serve(file_descriptor: int) -> None:
 
 
 def _receive(connection: Connection[Any, Any], received: SimpleQueue[bytes]) -> None:
-    while True:
-        try:
+    status = 0
+    try:
+        while True:
             received.put(connection.recv_bytes())
-        except (EOFError, OSError):
-            os._exit(0)  # the whole process: sys.exit would end this thread
+    except (EOFError, OSError):
+        pass  # the parent has closed it, or is dead
+    except BaseException as error:
+        status = 1
+        tell(f"A worker cannot read what it is to do ({in_words(error)}) and ends.")
+    finally:
+        os._exit(status)  # the whole process: sys.exit would end this thread

@@ -14,9 +14,13 @@ from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
 from pipeline.queue import lease
 from pipeline.results.database import Repository
+from pipeline.results.leases import Watch
 
-#: Seconds between two looks at the queue, and between two signs of life.
-LOOK_EVERY, BEAT_EVERY = 0.25, 5.0
+#: Seconds between two looks at the queue, at the workers, and at who is alive.
+LOOK_EVERY, CHECK_EVERY, REAP_EVERY = 0.25, 1.0, 2.0
+
+#: Looks at a worker after which it is ended if its job was cancelled: it ends by itself if it can.
+PATIENCE = 3
 
 
 class _RunJob:
@@ -36,21 +40,26 @@ class Dispatcher:
         self._repository, self._config = repository, config
         self._start = pickle.dumps((_RunJob(), config.storage))
         self._workers: dict[int, Worker[str]] = {}
+        self._watch = Watch()
+        self._strayed: dict[Worker[str], int] = {}  # looks at those whose job was cancelled
 
     def run(self) -> None:
         """Hand out jobs until another dispatcher takes over, or none has come for long."""
-        busy = beaten = time.monotonic()
+        busy = reaped = checked = time.monotonic()
         try:
             self._keep_one_ready()
-            self._repository.jobs.reap()
+            self._reap()
             while time.monotonic() - busy < self._config.idle:
-                if time.monotonic() - beaten >= BEAT_EVERY:
-                    beaten = time.monotonic()
+                if time.monotonic() - reaped >= REAP_EVERY:
+                    reaped = time.monotonic()
                     if self._repository.is_gone:
                         return  # what it could still write would be in a file that is gone
                     if not lease.is_held(self._repository):
-                        return
-                    self._repository.jobs.reap()
+                        return  # it was silent for long, and another has its place
+                    self._reap()
+                if time.monotonic() - checked >= CHECK_EVERY:
+                    checked = time.monotonic()
+                    self._check_workers()
                 self._hand_out()
                 self._keep_one_ready()
                 if self._collect() or self._is_attended():
@@ -98,20 +107,62 @@ class Dispatcher:
                 continue
             if outcome is None or outcome[1] is not None:  # dead, cancelled, or failed
                 self._workers.pop(place).stop()
-                self._repository.jobs.reap()
+                self._reap()
         return True
+
+    def _reap(self) -> None:
+        """Mark the jobs of the dead as failed; those of its own stopped workers wait again."""
+        failed = {job.id for job in self._repository.jobs.reap(self._watch)}
+        for place, worker in list(self._workers.items()):
+            if worker.has and worker.has.task in failed and worker.is_stopped:
+                self._workers.pop(place).stop()
+                self._repository.jobs.restart(worker.has.task)
+
+    def _check_workers(self) -> None:
+        """End the workers that are stopped for too long, or do not notice a cancelled job."""
+        for place, worker in list(self._workers.items()):
+            if worker.is_frozen():
+                self._hand_back(worker, f"no sign of life for {self._watch.limit:g} s")
+            elif not self._strays(worker):
+                continue
+            self._workers.pop(place).stop()
+
+    def _strays(self, worker: Worker[str]) -> bool:
+        """Tell whether a worker has been at a job that is not to be done for some looks now."""
+        job = self._repository.jobs.read(worker.has.task) if worker.has else None
+        if job is None or job.status not in ("failed", "cancelled"):
+            self._strayed.pop(worker, None)
+            return False
+        self._strayed[worker] = self._strayed.get(worker, 0) + 1
+        return self._strayed[worker] >= PATIENCE
+
+    def _hand_back(self, worker: Worker[str], cause: str) -> None:
+        """Put the job that a worker runs into the queue again: it is the worker's no more."""
+        if worker.has is None:
+            return
+        job = self._repository.jobs.read(worker.has.task)
+        owner = self._repository.jobs.owner(job)
+        if job.status == "running" and owner and owner.pid == worker.pid:
+            self._repository.jobs.hand_back(job, cause)
 
     def _is_attended(self) -> bool:
         """Whether the server that started this process lives: the next job comes from there."""
         return self._config.server is not None and os.getppid() == self._config.server
 
     def _stop(self) -> None:
-        """End the workers, and put what they ran into the queue again."""
-        for worker in self._workers.values():
-            worker.stop()
+        """End the workers, and put what they ran into the queue again.
+
+        First the rows, then the processes: another dispatcher fails the jobs of the dead.
+        """
+        try:
+            for worker in self._workers.values():
+                self._hand_back(worker, "its dispatcher has ended")
+        finally:
+            for worker in self._workers.values():
+                worker.stop()
         running = {worker.has.task for worker in self._workers.values() if worker.has}
         for dead in self._repository.jobs.reap():
-            if dead.id in running:
+            if dead.id in running:  # it was taken in between
                 self._repository.jobs.restart(dead.id)
 
     def _share(self, place: int) -> dict[str, str]:

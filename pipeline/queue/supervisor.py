@@ -9,20 +9,24 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
 from typing import IO
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cli.console import Note
 from pipeline.config import TOKEN_VARIABLE, StorageConfig
-from pipeline.executors.background import repeated
+from pipeline.errors import UnreachableError
+from pipeline.executors.background import Pulse, repeated
 from pipeline.queue import lease
 from pipeline.results.database import Repository
+from pipeline.results.leases import Watch
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0
+#: Seconds between two looks where the database does not answer.
+AWAY_LOOK_EVERY = 2.0
 
 _URL = "PIPELINE_DISPATCH_URL"
 
@@ -51,7 +55,11 @@ class Supervisor:
         self, repository: Repository, storage: StorageConfig, concurrent: int, tell: Note
     ) -> None:
         self._repository = repository
-        self._storage, self._concurrent, self._tell = storage, concurrent, tell
+        self._storage, self._concurrent, self._note = storage, concurrent, tell
+        self._watch, self._looks_in_vain = Watch(), 0
+        self._trouble: str | None = None
+        self._pulse = Pulse()
+        self._left: list[subprocess.Popen[bytes]] = []  # whose place was given on
         self.process: subprocess.Popen[bytes] | None = None
         self._errors = TemporaryFile()  # noqa: SIM115  (closed in __exit__)
         self._wait = LOOK_EVERY
@@ -60,7 +68,9 @@ class Supervisor:
     def __enter__(self) -> Supervisor:
         """Start a dispatcher where none lives, and keep looking."""
         if self._look():
-            self._watching.enter_context(repeated(self._watch, self._wait, "supervisor"))
+            self._pulse = self._watching.enter_context(
+                repeated(self._look_again, self._wait, "supervisor")
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,12 +78,25 @@ class Supervisor:
         self._watching.close()
         self._errors.close()
 
-    def _watch(self) -> float | None:
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread that looks after the dispatcher goes on."""
+        return self._pulse.age <= 2 * LOOK_AT_LEAST_EVERY
+
+    @property
+    def trouble(self) -> str | None:
+        """Why what is queued now would wait in vain; None where nothing speaks for it."""
+        if self._pulse.error is not None or not self.is_alive:
+            why = self._pulse.error or f"it has not looked for {self._pulse.age:.0f} s"
+            return f"The supervisor of the dispatcher is in trouble: {why}."
+        return self._trouble
+
+    def _look_again(self) -> float | None:
         try:
             if not self._look():
                 return None
-        except DBAPIError as error:  # a database that restarts is there at a later look
-            self._put_off(f"The database does not answer: {error.orig}.")
+        except (SQLAlchemyError, UnreachableError) as error:  # it may answer at a later look
+            return self._wait_for_database(error)
         except OSError as error:  # a machine without memory or processes to spare, likewise
             self._put_off(f"No dispatcher could be started: {error.strerror}.")
         return self._wait
@@ -84,10 +107,9 @@ class Supervisor:
             self._tell("The database file was deleted or replaced: this server ends.")
             os.kill(os.getpid(), signal.SIGTERM)
             return False
-        if self.process is not None:
-            status = self.process.poll()
-            if status is None:
-                return True
+        self._left = [process for process in self._left if process.poll() is None]
+        status = None if self.process is None else self.process.poll()
+        if status is not None:
             self.process = None  # its process is reaped
             if status > 0:  # 0: another has its place; below: a signal, somebody's wish
                 self._put_off(
@@ -95,18 +117,50 @@ class Supervisor:
                     f"{_last_line(self._errors)}"
                 )
                 return True
-        owner, cause = lease.look(self._repository)
+        owner, cause = lease.look(self._repository, self._watch)
         if owner is not None and cause is None:
-            self._wait = LOOK_EVERY
-        else:
-            self._errors.seek(0)
-            self._errors.truncate()
-            self.process = start(self._storage, self._concurrent, self._errors)
+            self._wait, self._trouble = LOOK_EVERY, None
+            return True
+        if owner is not None:
+            lease.release(self._repository, owner.identity)
+            self._watch.forget([owner.identity])
+            self._tell(f"The dispatcher of queued jobs: {cause}. Another takes its place.")
+        if self.process is not None:
+            if owner is None and not self._is_overdue(self.process):
+                return True  # it starts, and has no place yet
+            self._left.append(self.process)
+        self._errors.seek(0)
+        self._errors.truncate()
+        self._looks_in_vain = 0
+        self.process = start(self._storage, self._concurrent, self._errors)
+        return True
+
+    def _is_overdue(self, process: subprocess.Popen[bytes]) -> bool:
+        """End a dispatcher that takes no place: it hangs, or was stopped as it started."""
+        self._looks_in_vain += 1
+        if self._looks_in_vain * LOOK_EVERY < self._watch.limit:
+            return False
+        process.kill()
+        self._tell(f"The dispatcher of queued jobs did not start in {self._watch.limit:g} s.")
         return True
 
     def _put_off(self, reason: str) -> None:
         self._wait = min(2 * self._wait, LOOK_AT_LEAST_EVERY)
+        self._trouble = reason
         self._tell(f"{reason} Next try in {self._wait:.0f} s.")
+
+    def _wait_for_database(self, error: Exception) -> float:
+        """Say once that the database is away, and look again soon: what is queued waits for it."""
+        before, said = self._trouble, str(getattr(error, "orig", error)).strip().splitlines()[0]
+        self._trouble = f"The database does not answer: {said}."
+        if before != self._trouble:
+            self._tell(self._trouble)
+        return AWAY_LOOK_EVERY
+
+    def _tell(self, sentence: str) -> None:
+        """Tell the server's owner, if anybody is left to read it."""
+        with suppress(OSError, ValueError, SystemExit):  # SystemExit: Rich, at a broken pipe
+            self._note(sentence)
 
 
 def _last_line(errors: IO[bytes]) -> str:

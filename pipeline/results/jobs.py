@@ -9,7 +9,6 @@ by the dispatcher again and again, marks what has no living owner (`pipeline.res
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -297,7 +296,11 @@ class Jobs(Tables):
             owner = owners.get(job.owner or "")
             cause = causes[owner.identity] if owner else leases.cause_of_death(None)
             heard = owner.renewed_at if owner else job.heartbeat_at
-            if cause is not None and self._fail_unless_moved(job, cause, heard):
+            if cause is None:
+                continue
+            work = f" during {job.stage_of_work}" if job.stage_of_work else ""
+            error = f"{cause}; last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC{work}"
+            if self._fail_unless_moved(job, error):
                 reaped.append(self.read(job.id))
         if dead := [identity for identity, cause in causes.items() if cause is not None]:
             self._forget(dead)
@@ -319,22 +322,27 @@ class Jobs(Tables):
         with self._sessions.begin() as session:
             leases.forget(session, dead)
 
+    def hand_back(self, job: Job, error: str) -> bool:
+        """Mark a running job as failed and put it into the queue again, unless it has moved.
+
+        For whoever gave it to a worker and takes it away: what the worker still writes is refused.
+        """
+        return self._fail_unless_moved(job, error, again=True)
+
     @waits
-    def _fail_unless_moved(self, job: Job, cause: str, heard: datetime) -> bool:
+    def _fail_unless_moved(self, job: Job, error: str, *, again: bool = False) -> bool:
         """Mark a job as failed unless it has moved since ``job`` was read."""
-        now = utc_now()
-        work = f" during {job.stage_of_work}" if job.stage_of_work else ""
-        error = f"{cause}; last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC{work}"
         statement = (
             update(TrainingJob)
             .where(TrainingJob.id == job.id, TrainingJob.owner == job.owner)
             .where(TrainingJob.status == job.status)
-            .where(TrainingJob.heartbeat_at == job.heartbeat_at)
-            .values(status="failed", error=error, finished_at=now)
+            .values(status="failed", error=error, finished_at=utc_now())
             .returning(TrainingJob.id)
         )
         with self._sessions.begin() as session:
             failed = session.scalar(statement) is not None
             if failed:
                 ownership.record_status(session, job.id, "failed", error)
+                if again:
+                    ownership.requeue_job(session, job.id, owner=None)
         return failed

@@ -31,8 +31,8 @@ from pipeline.executors import signs_of_life
 from pipeline.executors.background import repeated
 from pipeline.results.models import DispatcherRow, LeaseRow, SweepRow, TrainingJob
 
-#: Seconds between two beats, and before the next try where one could not be written.
-BEAT_EVERY, RETRY_AFTER = 10.0, 2.0
+#: Seconds before the next try where a beat could not be written.
+RETRY_AFTER = 2.0
 
 #: Seconds without a beat after which somebody who looks only once gives up.
 SILENCE_AT_ONE_LOOK = 900.0
@@ -72,12 +72,12 @@ class Watch:
 
     Parameters
     ----------
-    limit : float
-        Seconds of silence after which an owner is taken for dead.
+    limit : float or None
+        Seconds of silence after which an owner is taken for dead; None: `signs_of_life.SILENCE`.
     """
 
-    def __init__(self, limit: float = signs_of_life.SILENCE) -> None:
-        self.limit = limit
+    def __init__(self, limit: float | None = None) -> None:
+        self.limit = signs_of_life.SILENCE if limit is None else limit
         self._silences: dict[str, signs_of_life.Silence] = {}
 
     def silence(self, owner: Owner) -> float:
@@ -113,7 +113,7 @@ def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | Non
             doing = "is stopped and gave"
         elif not signs_of_life.is_hidden(owner.pid):
             return f"{who} is gone"
-    return f"{who} {doing} no sign of life for {limit:.0f} s" if silence >= limit else None
+    return f"{who} {doing} no sign of life for {limit:g} s" if silence >= limit else None
 
 
 def read_owners(session: Session) -> dict[str, Owner]:
@@ -163,7 +163,9 @@ class Lease:
         with self._lock:
             if self._renewal is None:
                 self._renewal = ExitStack()
-                self._renewal.enter_context(repeated(self._renew, BEAT_EVERY, "lease"))
+                self._renewal.enter_context(
+                    repeated(self._renew, signs_of_life.BEAT_EVERY, "lease")
+                )
         return self.identity
 
     def end(self) -> None:
@@ -183,7 +185,7 @@ class Lease:
                 self._write(session)
         except (SQLAlchemyError, UnreachableError):  # who waits for the database says so
             return RETRY_AFTER
-        return BEAT_EVERY
+        return signs_of_life.BEAT_EVERY
 
     def _write(self, session: Session) -> None:
         """Count the beat up; a row that somebody has removed comes back."""

@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from pipeline.config.commands import ServeConfig
+from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository
 from pipeline.web import studio
 from pipeline.web.api.access import Security
@@ -41,11 +42,15 @@ class Server(uvicorn.Server):
 
 
 def application(
-    repository: Repository, config: ServeConfig, security: Security, read_only: str | None = None
+    repository: Repository,
+    config: ServeConfig,
+    security: Security,
+    supervisor: Supervisor | None = None,
+    read_only: str | None = None,
 ) -> FastAPI:
     """Make the application over a database; ``read_only`` says why nothing may be changed in it."""
     settings = Settings(config.storage, config.store, config.concurrent, read_only)
-    service = Service(repository, settings)
+    service = Service(repository, settings, supervisor)
     service.warm_up()
     app = create_app(
         service,

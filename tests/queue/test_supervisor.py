@@ -43,7 +43,10 @@ def test_a_dispatcher_that_dies_is_reaped_and_followed_by_another(
     assert not Path(f"/proc/{first}").exists()
     job_id = queue_small(1)
     until(lambda: repository.jobs.read(job_id).status == "completed")
-    assert told == []
+    assert told == [
+        f"The dispatcher of queued jobs: process {first} on {os.uname().nodename} is gone."
+        " Another takes its place."
+    ]
 
 
 def test_a_dispatcher_that_fails_is_told_and_tried_less_often(

@@ -116,7 +116,7 @@ def test_who_is_stopped_here_is_dead_after_the_silence(
 
 
 def test_a_lease_beats_until_it_ends(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(signs_of_life, "BEAT_EVERY", 0.05)
 
     def read() -> Owner | None:
         with watching.session() as session:

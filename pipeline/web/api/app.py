@@ -13,6 +13,7 @@ from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Guard, Places, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle
+from pipeline.web.service.health import Health
 from pipeline.web.service.service import Service
 
 #: Bytes of a request's body: the largest sensible start has some ten thousand.
@@ -77,14 +78,17 @@ def create_app(
     app.include_router(training.router(service, events, starts, estimates, places))
     app.include_router(configurations.router(service))
     app.include_router(sweeps.router(service))
-    app.add_api_route("/api/health", _health, include_in_schema=False)
+
+    @app.get("/api/health", tags=["health"], responses={503: {"model": Health}})
+    def health(response: Response) -> Health:
+        """Say whether the server works; 503 and the reason where it does not."""
+        found = service.queue.health(streams=events.is_alive)
+        response.status_code = 200 if found.healthy else 503
+        return found
+
     routes = app.router.routes
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Guard, security=security or Security(), places=places)
     app.state.events = events
     return app
-
-
-async def _health() -> Response:
-    return Response(status_code=204)

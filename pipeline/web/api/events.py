@@ -93,11 +93,13 @@ class Events:
         self._jobs = jobs
         self._channels: dict[str, _Channel] = {}
         self._closed = False
+        self._poller: asyncio.Task[None] | None = None
+        self._said: str | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Poll for as long as the server runs."""
-        poller = asyncio.create_task(self._poll())
+        poller = self._poller = asyncio.create_task(self._poll())
         try:
             yield
         finally:
@@ -105,6 +107,11 @@ class Events:
             poller.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await poller
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the one look at the database goes on."""
+        return self._poller is not None and not self._poller.done()
 
     def close(self) -> None:
         """End every stream: the server is going down."""
@@ -163,8 +170,17 @@ class Events:
                     continue
                 try:
                     channel.publish(await self._page(channel.last, job_id))
-                except Exception:  # a database that is away for a moment ends no stream
-                    _LOG.exception("events of job %s cannot be read", job_id)
+                except Exception as error:  # a database that is away for a moment ends no stream
+                    self._say(f"Events of jobs cannot be read: {error}")
+                else:
+                    self._said = None
+
+    def _say(self, sentence: str) -> None:
+        """Write to the log once what goes wrong four times a second; a log that is full is none."""
+        if sentence != self._said:
+            self._said = sentence
+            with contextlib.suppress(Exception):
+                _LOG.error(sentence)
 
     async def _page(self, after: int, job_id: str) -> list[JobEvent]:
         return await asyncio.to_thread(self._jobs.events, after, job_id, PAGE)

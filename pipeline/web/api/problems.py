@@ -20,7 +20,13 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from pipeline.config.refusals import REPLACED
-from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UserError
+from pipeline.errors import (
+    ConflictError,
+    NotFoundError,
+    ReadOnlyError,
+    UnreachableError,
+    UserError,
+)
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 
 _LOG = logging.getLogger("pipeline.web.api")
@@ -29,6 +35,9 @@ _UNREADABLE = (
     "The body cannot be read as JSON: it is no UTF-8, is nested too deep, or has a number of"
     " thousands of digits."
 )
+
+#: Seconds after which a client may ask again for what does not answer.
+RETRY_AFTER = "10"
 
 #: Faults of one request that are listed; names and sentences are cut to so many characters.
 MOST, LONGEST = 20, 200
@@ -124,6 +133,8 @@ async def _mistake(_: Request, error: Exception) -> Response:
         return problem(404, str(error))
     if isinstance(error, ReadOnlyError):
         return problem(403, str(error))
+    if isinstance(error, UnreachableError):
+        return problem(503, str(error), headers={"Retry-After": RETRY_AFTER})
     return problem(409 if isinstance(error, ConflictError) else 422, str(error))
 
 
@@ -154,4 +165,5 @@ _MEANINGS = {
     413: "The request is too large.",
     422: "The request is not one that can be made; it says what is allowed.",
     429: "Too many of these; Retry-After says when to try again.",
+    503: "Something it needs does not answer at the moment; Retry-After says when to try again.",
 }

@@ -79,7 +79,7 @@ def router(
         "/start",
         status_code=202,
         dependencies=[Depends(limited_by(starts))],
-        responses=described(413, 429),
+        responses=described(413, 429, 503),
     )
     def start(request: TrainingRequest) -> Started:
         """Put a job for every market into the queue: all of them or none."""
@@ -121,7 +121,7 @@ def router(
         """Cancel a job that waits or runs."""
         return service.cancel(job_id)
 
-    @routes.post("/jobs/{job_id}/restart", responses=described(404, 409))
+    @routes.post("/jobs/{job_id}/restart", responses=described(404, 409, 503))
     def restart(job_id: JobId) -> JobView:
         """Put a job that failed or was cancelled into the queue again."""
         return service.restart(job_id)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.config import StorageConfig, TrainConfig, catalogue, text_hash
 from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UserError
+from pipeline.queue.supervisor import Supervisor
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results.configurations import StageMovedError
@@ -40,6 +41,7 @@ from pipeline.web.service.answers import (
     JobView,
     StoredStrategy,
 )
+from pipeline.web.service.health import Queue
 from pipeline.web.service.requests import (
     ConfigurationQuery,
     ExecutionReport,
@@ -83,10 +85,15 @@ class Service:
         Of the database.
     settings : Settings
         What the server's owner decided.
+    supervisor : Supervisor or None
+        What keeps the dispatcher of queued jobs alive.
     """
 
-    def __init__(self, repository: Repository, settings: Settings) -> None:
+    def __init__(
+        self, repository: Repository, settings: Settings, supervisor: Supervisor | None = None
+    ) -> None:
         self.settings = settings
+        self.queue = Queue(repository, supervisor)
         self.repository = repository
         self.read_only = settings.read_only
 
@@ -116,7 +123,10 @@ class Service:
         ------
         UserError
             When a name is unknown or a configuration is refused; it says what is allowed.
+        UnreachableError
+            When nobody would run it.
         """
+        self.queue.check()
         configs = self._compose(request).values()
         return self._writable.jobs.queue(job.description(config) for config in configs)
 
@@ -166,7 +176,10 @@ class Service:
         ------
         ConflictError
             When it waits, runs or is complete.
+        UnreachableError
+            When nobody would run it.
         """
+        self.queue.check()
         before = self.job(job_id)
         try:
             self._writable.jobs.restart(job_id)

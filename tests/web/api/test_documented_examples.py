@@ -24,6 +24,7 @@ FREE = {
     "p_value",
     "created_at",
     "at",
+    "dispatcher_beat_age",
 }
 PAGE = (ROOT / "docs/api.md").read_text("utf-8")
 MESSAGES = re.findall(r"^```http\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -68,7 +69,7 @@ def test_the_examples_are_asked_and_answered_as_written(client, stored):
     def filled(text):
         return re.sub(rf"\b(ID|JOB|TAG2?|{DAY}(?!T))\b", lambda found: known[found[1]], text)
 
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     for request, expected in EXAMPLES:
         (method, target), headers, body = parts(filled(request))
         answer = client.request(method, target, headers=headers, content=body)

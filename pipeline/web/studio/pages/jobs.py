@@ -9,7 +9,7 @@ from pipeline.results.records import STATUSES, ConfigurationSummary, Status
 from pipeline.validation.wording import duration, marked
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, attempt, frame, sentence, stage_badge, text
+from pipeline.web.studio.frame import ask, attempt, frame, health, sentence, stage_badge, text
 
 #: Seconds between two looks at the database, and jobs a page.
 EVERY, SHOWN = 0.5, 25
@@ -18,6 +18,7 @@ EVERY, SHOWN = 0.5, 25
 async def jobs_page(service: Service) -> None:
     """Show the newest jobs, kept up to date."""
     with frame("Jobs", "/jobs", notice=service.read_only):
+        health(service.queue.trouble)
         table = Jobs(service)
         await table.refresh()
         ui.timer(EVERY, table.refresh, immediate=False)

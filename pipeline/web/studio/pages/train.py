@@ -21,7 +21,7 @@ from pipeline.web.service.requests import (
     WalkForward,
 )
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, faults, frame, sentence, text
+from pipeline.web.studio.frame import ask, faults, frame, health, sentence, text
 from pipeline.web.studio.widgets.estimate import Estimate
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets
 
@@ -36,8 +36,10 @@ async def training_page(service: Service) -> None:
     """Show the form."""
     choices = await ask(composing.choices)
     default = await ask(composing.strategy_choice, choices.strategies[0])
-    with frame("Train", "/", notice=service.read_only), ui.element("div").classes("beside"):
-        TrainingForm(service, choices, default)
+    with frame("Train", "/", notice=service.read_only):
+        health(service.queue.trouble)
+        with ui.element("div").classes("beside"):
+            TrainingForm(service, choices, default)
 
 
 class TrainingForm:

@@ -1,0 +1,85 @@
+"""What a server says of itself, and what it refuses where nobody would run it."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
+
+from pipeline.queue import lease
+from pipeline.web.api.app import create_app
+from pipeline.web.service.service import Service
+
+HERE = "http://127.0.0.1:8080"
+START = {"markets": ["demo"], "optimizer": {"name": "random", "samples": 10}}
+
+
+@pytest.fixture
+def supervisor():
+    """What a server knows of its dispatcher."""
+    return SimpleNamespace(trouble=None, is_alive=True)
+
+
+@pytest.fixture
+def supervised(service, supervisor):
+    """A client of a server with that supervisor."""
+    queue = Service(service.repository, service.settings, supervisor)
+    with TestClient(create_app(queue), base_url=HERE) as client:
+        yield client
+
+
+def test_a_server_that_works_says_so(supervised):
+    answer = supervised.get("/api/health")
+    told = answer.json()
+    assert answer.status_code == 200
+    assert 0.0 <= told.pop("dispatcher_beat_age") < 60.0
+    assert told == {
+        "healthy": True,
+        "reason": None,
+        "database_answers": True,
+        "threads": {"supervisor": True, "event streams": True},
+    }
+
+
+def test_without_a_dispatcher_nothing_is_queued(supervised, supervisor, repository):
+    supervisor.trouble = "The dispatcher of queued jobs ended with exit status 3."
+    answer = supervised.get("/api/health")
+    assert (answer.status_code, answer.json()["reason"]) == (503, supervisor.trouble)
+    refused = supervised.post("/api/training/start", json=START)
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    assert refused.json()["detail"].endswith(supervisor.trouble)
+    assert repository.jobs.find() == []
+    supervisor.trouble = None
+    (job_id,) = supervised.post("/api/training/start", json=START).json()["job_ids"]
+    repository.jobs.cancel(job_id)
+    supervisor.trouble = "It is gone."
+    assert supervised.post(f"/api/training/jobs/{job_id}/restart").status_code == 503
+    assert repository.jobs.read(job_id).status == "cancelled"
+
+
+def test_a_database_that_does_not_answer_is_told(supervised, monkeypatch):
+    def away(*_):
+        raise OperationalError("SELECT", {}, Exception("gone for lunch"))
+
+    monkeypatch.setattr(lease, "look", away)
+    answer = supervised.get("/api/health")
+    assert answer.status_code == 503
+    assert (answer.json()["database_answers"], answer.json()["dispatcher_beat_age"]) == (
+        False,
+        None,
+    )
+    assert answer.json()["reason"] == "The database does not answer."
+
+
+def test_a_thread_that_has_ended_is_told(supervised, supervisor):
+    supervisor.is_alive = False
+    supervised.app.state.events._poller.cancel()
+    supervised.portal.call(asyncio.sleep, 0.1)
+    answer = supervised.get("/api/health")
+    assert answer.status_code == 503
+    assert answer.json()["threads"] == {"supervisor": False, "event streams": False}
+    assert answer.json()["reason"].endswith("event streams, supervisor.")
