@@ -29,7 +29,7 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.66
+    assert house.edges_a_file <= 4.69
     assert house.edges <= 1_388
     assert house.import_share <= 0.126
 
