@@ -53,7 +53,11 @@ def main(config: BacktestConfig) -> None:
 
 def _show_metrics(console: Console, metrics: Any) -> None:
     rows = [(name, f"{metrics[name]:.6g}") for name in metrics.dtype.names]
-    console.table("Metrics over the whole history", ("metric", "value"), rows)
+    console.table("Metrics over the whole history, by closed trades", ("metric", "value"), rows)
+    console.print(
+        "scripts/train shows other figures of the same parameters: of days that its search did not"
+        " see, marked to market every day (docs/training.md, 5. Verdict)."
+    )
 
 
 def _show_trades(

@@ -109,6 +109,9 @@ class PlantConfig(Section):
     """
 
     sharpe: float = Field(gt=0, description="annual, of the planted combination")
+    nearest: bool = Field(
+        default=False, description="true: where sharpe is out of reach, the nearest that is not"
+    )
     costs: CostsConfig | None = Field(
         None, description="what sharpe is net of: {fee_rate: .., slippage: ..}; null: free of costs"
     )

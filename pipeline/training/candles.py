@@ -9,7 +9,10 @@ from pipeline.config import CcxtData, MarketConfig
 from pipeline.market_data import sources
 from pipeline.search import single_point
 from pipeline.strategies.registry import LoadedStrategy
-from pipeline.training.planting import OutOfReachError, combination, plant_edge
+from pipeline.training.planting import TOO_FAR, OutOfReachError, combination, plant_edge, written
+
+#: Of fewer in a year too few lie out of sample: 30 must (validation rules §6), in 240 of 365 days.
+FEW_TRADES = 50
 
 
 def load_candles(
@@ -35,10 +38,24 @@ def load_candles(
         return loaded
     costs = None if plant.costs is None else plant.costs.record()
     planted = combination(strategy, plant.parameters)
-    try:
-        candles = plant_edge(loaded.candles, strategy, planted, plant.sharpe, backend, costs)
-    except OutOfReachError:
+    edge = plant_edge(loaded.candles, strategy, planted, plant.sharpe, backend, costs)
+    missed = abs(edge.sharpe - plant.sharpe) > TOO_FAR
+    if missed:
         # Signals that know the future have an edge already, and that is the thing to say.
         refuse_look_ahead(single_point(strategy, planted), loaded.candles)
-        raise
-    return replace(loaded, candles=candles)
+    whose = f"{strategy.name} with {written(planted)}"
+    if missed and not plant.nearest:
+        raise OutOfReachError(
+            f"data.plant.sharpe={plant.sharpe:g} is out of reach of {whose}: the nearest is"
+            f" {edge.sharpe:.2f}. Ask for that, plant another combination"
+            " (data.plant.parameters.NAME=VALUE), or give data.plant.nearest=true."
+        )
+    sentence = (
+        f"edge: planted along the signals of {whose}, which makes {edge.trades:,} trades here and"
+        f" a Sharpe ratio of {edge.sharpe:.2f} {'after' if costs else 'before'} costs"
+    )
+    if edge.trades < FEW_TRADES:
+        sentence += (
+            "; so few can hardly be told from luck: take a finer market.timeframe or more data.days"
+        )
+    return replace(loaded, candles=edge.candles, warnings=(*loaded.warnings, sentence))

@@ -6,6 +6,7 @@ costs or after them. Everything else about the candles stays as it was.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from pipeline.strategies.registry import LoadedStrategy
 
 #: Bars over which the drift of one signal is spread, from the entry bar on.
 DRIFT_BARS = 24
-#: Error of the Sharpe ratio that ends the bisection, and the one that is too much. A trade that
+#: Error of the Sharpe ratio that ends the bisection, and the one that is a miss. A trade that
 #: turns from stop to target moves the ratio by a tenth or more, so not every value can be reached.
 CLOSE_ENOUGH, TOO_FAR = 0.02, 0.5
 #: Largest drift tried, in ATR of the signal bar.
@@ -38,6 +39,15 @@ class OutOfReachError(UserError):
     """No drift gives the planted combination that Sharpe ratio on these candles."""
 
 
+@dataclass(frozen=True, eq=False)
+class PlantedEdge:
+    """Candles with an edge, and what its combination makes of all of them."""
+
+    candles: Candles
+    sharpe: float  # annualised
+    trades: int
+
+
 def plant_edge(
     candles: Candles,
     strategy: Strategy,
@@ -45,11 +55,12 @@ def plant_edge(
     sharpe: float,
     backend: Backend,
     costs: Costs | None = None,
-) -> Candles:
-    """Lay an edge of Sharpe ratio ``sharpe`` over ``candles``.
+) -> PlantedEdge:
+    """Lay an edge of Sharpe ratio ``sharpe`` over ``candles``, or the nearest within reach.
 
-    The drift that gives it is found by bisection: each strength is planted and simulated over all
-    candles. Signals are those of the candles before planting, free of costs and breakers.
+    A combination that trades on few days cannot have a high ratio: most days stay at 0. The drift
+    is found by bisection: each strength is planted and simulated over all candles. Signals are
+    those of the candles before planting, free of costs and breakers.
 
     Parameters
     ----------
@@ -59,7 +70,7 @@ def plant_edge(
     parameters : mapping of str to float or None
         The planted combination.
     sharpe : float
-        Annualised, reached to within `TOO_FAR`.
+        Annualised.
     backend : Backend
     costs : Costs, optional
         What the ratio is net of; the circuit breakers then act as they do by default
@@ -67,8 +78,6 @@ def plant_edge(
 
     Raises
     ------
-    OutOfReachError
-        When no drift reaches that Sharpe ratio.
     UserError
         When the combination has no trade.
     """
@@ -76,24 +85,28 @@ def plant_edge(
     unit = combination.unit_drift(candles)
     if not unit.any():
         raise UserError(
-            "data.plant.parameters must be a combination that trades; it has no signal on these"
-            " candles: choose looser thresholds."
+            f"{strategy.name} has no signal on these {len(candles):,} candles with"
+            f" {written(parameters)}: no edge can be planted along its signals. Choose looser"
+            " values (data.plant.parameters.NAME=VALUE), a finer market.timeframe, or more"
+            " data.days."
         )
     low, high = 0.0, LARGEST_DRIFT
-    nearest, error = candles, np.inf
+    nearest, error = PlantedEdge(candles, 0.0, 0), np.inf
     while high - low > 1e-3 and abs(error) > CLOSE_ENOUGH:
         drift = (low + high) / 2.0
-        planted = shifted(candles, drift * unit)
-        reached = combination.sharpe(planted)
-        if abs(reached - sharpe) < abs(error):
-            nearest, error = planted, reached - sharpe
-        low, high = (drift, high) if reached < sharpe else (low, drift)
-    if abs(error) > TOO_FAR:
-        raise OutOfReachError(
-            f"data.plant.sharpe must be within reach of its combination; asked for {sharpe:g}, the"
-            f" nearest is {sharpe + error:.2f}: ask for that or plant another combination."
-        )
+        edge = combination.traded(shifted(candles, drift * unit))
+        if abs(edge.sharpe - sharpe) < abs(error):
+            nearest, error = edge, edge.sharpe - sharpe
+        low, high = (drift, high) if edge.sharpe < sharpe else (low, drift)
     return nearest
+
+
+def written(parameters: Mapping[str, float | None]) -> str:
+    """Write a combination in one line."""
+    return ", ".join(
+        f"{name}={value if value is None else format(value, 'g')}"
+        for name, value in parameters.items()
+    )
 
 
 class _Combination:
@@ -125,11 +138,11 @@ class _Combination:
         np.add.at(steps, ends, -per_bar)
         return np.where(candles.filled, 0.0, np.cumsum(steps)[:-1])
 
-    def sharpe(self, candles: Candles) -> float:
-        """Annualised Sharpe ratio over all candles."""
+    def traded(self, candles: Candles) -> PlantedEdge:
+        """Simulate it over all candles."""
         windows = (Window(0, len(candles)),)
-        metrics = self._evaluator(candles, *self._rules).points(self._point[None], windows)
-        return float(metrics["sharpe_ratio"][0, 0])
+        metrics = self._evaluator(candles, *self._rules).points(self._point[None], windows)[0, 0]
+        return PlantedEdge(candles, float(metrics["sharpe_ratio"]), int(metrics["sample_size"]))
 
     def _evaluator(self, candles: Candles, costs: Costs, limits: RiskLimits) -> Evaluator:
         return Evaluator(candles, self._space, costs, limits, self._backend)

@@ -100,6 +100,10 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
     synthetic, stage = trained.market.synthetic, trained.stage
     pair = trained.config.market.pair
     record = Record(trained.parameters, in_sample or {}, out_of_sample, statistics, pair, synthetic)
+    console.print(
+        "scripts/backtest shows other figures of these parameters: of all days, also those that the"
+        " search saw, by closed trades (docs/training.md, 5. Verdict)."
+    )
     for warning in warnings(record):
         console.print(f"Beware: {warning}")
     size = position_size(stage, trained.gates, synthetic)

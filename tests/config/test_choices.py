@@ -80,7 +80,7 @@ def test_demo_brings_its_own_candles_with_an_edge(train_config):
     demo, null = train_config("market=demo"), train_config("market=demo_null")
     assert demo.synthetic
     assert null.synthetic
-    assert demo.data.plant.sharpe == 8
+    assert (demo.data.plant.sharpe, demo.data.plant.nearest) == (4.86, True)
     assert null.data.plant is None
     assert demo.data.model_copy(update={"plant": None}) == null.data
 

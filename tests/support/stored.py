@@ -41,7 +41,7 @@ def fading_candles():
     """Columns of 260 days of 15m candles; what was planted in the first 170 then stops."""
     candles, _ = make_regular(synthetic_candles(DAYS, "15m", 1, 0.6), "15m", "generated")
     strategy, backend = load_strategy("liquidity_sweep"), choose().backend
-    planted = plant_edge(candles.cut(0, TRAINED_BARS), strategy, PLANTED, 6.0, backend)
+    planted = plant_edge(candles.cut(0, TRAINED_BARS), strategy, PLANTED, 6.0, backend).candles
     scale = planted.close[-1] / candles.close[TRAINED_BARS - 1]
     columns = {}
     for name in COLUMNS:

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from gpu_engine import Costs, RiskLimits, Window, choose
+from pipeline.config import TrainConfig
+from pipeline.config import load as compose
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
-from pipeline.training.planting import DRIFT_BARS, TOO_FAR, plant_edge, shifted
+from pipeline.training.candles import load_candles
+from pipeline.training.planting import DRIFT_BARS, TOO_FAR, OutOfReachError, plant_edge, shifted
 from support.parameters import DEPTH, combination
 
 NUMBA = choose("numba").backend
@@ -41,7 +44,7 @@ PRICES = ("open", "high", "low", "close")
 
 
 def plant(candles, sharpe, **changes):
-    return plant_edge(candles, LiquiditySweep(), {**PLANTED, **changes}, sharpe, NUMBA)
+    return plant_edge(candles, LiquiditySweep(), {**PLANTED, **changes}, sharpe, NUMBA).candles
 
 
 FREE = (Costs(0.0, 0.0), RiskLimits(max_daily_loss=None, consecutive_losses_limit=None))
@@ -68,8 +71,8 @@ def sharpe_of(simulation):
     return float(evaluator.points(point[None], (window,))["sharpe_ratio"][0, 0])
 
 
-def trades_of(candles):
-    evaluator, point, window = simulated(candles)
+def trades_of(candles, *rules):
+    evaluator, point, window = simulated(candles, *rules)
     return evaluator.trades(point, window)
 
 
@@ -91,9 +94,10 @@ def test_gross_sharpe_is_what_was_asked_for(sharpe, seed):
 def test_net_sharpe_is_what_was_asked_for(sharpe, seed):
     """After costs and with circuit breakers: more than that much is left without them."""
     candles = null_candles(seed)
-    planted = plant_edge(candles, LiquiditySweep(), PLANTED, sharpe, NUMBA, CHEAP)
-    assert net_sharpe(planted) == pytest.approx(sharpe, abs=TOO_FAR)
-    assert gross_sharpe(planted) > sharpe + 1
+    edge = plant_edge(candles, LiquiditySweep(), PLANTED, sharpe, NUMBA, CHEAP)
+    assert net_sharpe(edge.candles) == edge.sharpe == pytest.approx(sharpe, abs=TOO_FAR)
+    assert gross_sharpe(edge.candles) > sharpe + 1
+    assert edge.trades == len(trades_of(edge.candles, CHEAP, RiskLimits()))
 
 
 def test_prices_stay_candles(planted):
@@ -152,19 +156,78 @@ def test_the_same_plant_gives_the_same_candles(candles, planted):
 
 def test_backends_plant_alike(candles, planted):
     numpy = choose("numpy").backend
-    again = plant_edge(candles, LiquiditySweep(), PLANTED, 8.0, numpy)
+    again = plant_edge(candles, LiquiditySweep(), PLANTED, 8.0, numpy).candles
     np.testing.assert_allclose(again.close, planted.close, rtol=1e-12)
 
 
-def test_a_strength_out_of_reach_names_what_was_reached(candles):
-    with pytest.raises(UserError, match=r"asked for 60, the nearest is (\d+\.\d\d)") as refusal:
-        plant(candles, 60.0)
-    nearest = float(str(refusal.value).split("nearest is ")[1].split(":")[0])
-    assert 8.0 < nearest < 60.0
+def test_a_strength_out_of_reach_gives_the_nearest(candles):
+    edge = plant_edge(candles, LiquiditySweep(), PLANTED, 60.0, NUMBA)
+    assert 8.0 < edge.sharpe < 60.0
+    assert gross_sharpe(edge.candles) == edge.sharpe
+
+
+@pytest.mark.parametrize(
+    ("strategy", "timeframe"),
+    [("supply_shock", "15m"), ("donchian_breakout", "1h")]
+    + [("liquidity_sweep", timeframe) for timeframe in ("5m", "15m", "1h", "4h", "1d")],
+)
+def test_every_timeframe_of_the_demo_has_an_edge_after_costs(strategy, timeframe):
+    """Of the strength asked for where the combination trades often, and less where it cannot."""
+    words = ("market=demo", f"market.timeframe={timeframe}", f"strategy={strategy}")
+    config = demo_config(*words)
+    null = demo_config("market=demo_null", *words[1:])
+    market, without = load(config), load(null)
+    loaded = config.strategy.load()
+    space, rules = single_point(loaded, loaded.example), (config.costs.record(), RiskLimits())
+
+    def figures(candles):
+        window = (Window(0, len(candles)),)
+        point = space.points(np.zeros(1, np.int64))
+        return Evaluator(candles, space, *rules, NUMBA).points(point, window)[0, 0]
+
+    edge, none = figures(market.candles), figures(without.candles)
+    assert edge["sharpe_ratio"] > none["sharpe_ratio"] + 0.5
+    assert edge["sharpe_ratio"] < 4.86 + TOO_FAR
+    if edge["sample_size"] >= 100:
+        assert edge["sharpe_ratio"] == pytest.approx(4.86, abs=TOO_FAR)
+    (sentence,) = market.warnings
+    assert f"{edge['sample_size']:,} trades here" in sentence
+    assert f"{edge['sharpe_ratio']:.2f} after costs" in sentence
+    assert ("so few" in sentence) == (edge["sample_size"] < 50)
+    assert without.warnings == ()
+
+
+def demo_config(*words):
+    return compose(list(words), TrainConfig, "train")
+
+
+def load(config):
+    loaded = config.strategy.load()
+    return load_candles(config.market, config.data, loaded, NUMBA, lambda bars: None)
+
+
+def test_the_demo_of_5m_is_as_strong_before_costs_as_it_was():
+    """Its figures stand in the pages: a Sharpe ratio of 8 before costs is 4.86 after them."""
+    config = demo_config("market=demo")
+    raw = demo_config("market=demo", "data.plant.costs=null", "data.plant.sharpe=8")
+    assert load(config).candles.sha256 == load(raw).candles.sha256
+
+
+def test_the_costs_of_the_demos_edge_are_those_of_its_exchange():
+    config = demo_config("market=demo")
+    assert config.data.plant.costs.record() == config.costs.record()
+
+
+def test_a_strength_out_of_reach_is_refused_unless_the_nearest_will_do():
+    words = ("market=demo", "market.timeframe=1h", "data.plant.sharpe=20")
+    with pytest.raises(OutOfReachError, match=r"the nearest is (\d\.\d\d)") as refusal:
+        load(demo_config(*words, "data.plant.nearest=false"))
+    nearest = str(refusal.value).split("nearest is ")[1][:4]
+    assert f"{nearest} after costs" in load(demo_config(*words)).warnings[0]
 
 
 def test_a_combination_without_signals_cannot_be_planted(candles):
-    with pytest.raises(UserError, match=r"no signal on these candles"):
+    with pytest.raises(UserError, match=f"{DEPTH}=0.9"):
         plant(candles, 8.0, **{DEPTH: 0.9})
 
 

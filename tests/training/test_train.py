@@ -54,7 +54,7 @@ def test_the_demo_year_ends_with_a_verdict(demo):
     assert f"\nStage: SYNTHETIC {stage} ({unknown}), size 0: " in demo.out
     assert f"Stored as {demo.result['configuration_id']} in sqlite:///var/trainings.db" in demo.out
     backend = rf"backend: {demo.result['backend']} \(auto: .*\)\n"
-    assert re.fullmatch(rf"{backend}(surrogates: .*\n)*", demo.err)
+    assert re.fullmatch(rf"{backend}edge: .* 4\.86 after costs\n(surrogates: .*\n)*", demo.err)
 
 
 def test_the_planted_edge_is_found(demo):
