@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import TrainConfig, load
+from pipeline.config import CheckConfig, load
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check one strategy, print what was found, and return the exit status."""
     usage = "scripts/check STRATEGY [market=NAME] [KEY=VALUE ...] [--json]"
-    parser = Parser("check", usage, __doc__, TrainConfig, "train")
+    parser = Parser("check", usage, __doc__, CheckConfig, "train")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     line = parser.read(arguments)
     if len(line.ids) != 1:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f" {' '.join(line.ids) or 'none'}."
         )
     demo = [] if any(word.startswith("market=") for word in line.overrides) else ["market=demo"]
-    config = load([f"strategy={line.ids[0]}", *demo, *line.overrides], TrainConfig, "train")
+    config = load([f"strategy={line.ids[0]}", *demo, *line.overrides], CheckConfig, "train")
 
     from pipeline.causality.thorough import STEPS, thorough_check
     from pipeline.market_data.sources import bars_expected

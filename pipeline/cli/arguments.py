@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.cli.console import printable
@@ -52,6 +53,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+        self.add_argument("--config-dir", metavar="DIR", help="a folder of settings of your own")
         self._schema, self._config_name = schema, config_name
 
     def format_help(self) -> str:
@@ -62,9 +64,23 @@ class Parser(argparse.ArgumentParser):
         super()._print_message(printable(message), file)
 
     def read(self, command_line: Sequence[str] | None) -> Arguments:
-        """Read a command line; None is the process's own."""
+        """Read a command line; None is the process's own.
+
+        ``--config-dir DIR`` becomes the word by which Hydra looks there for choices too.
+
+        Raises
+        ------
+        UserError
+            When DIR is no folder.
+        """
         options = self.parse_intermixed_args(command_line)
-        return Arguments(options.words, options)
+        words = list(options.words)
+        if options.config_dir is not None:
+            folder = Path(options.config_dir).resolve()
+            if not folder.is_dir():
+                raise UserError(f"--config-dir={options.config_dir} is no folder.")
+            words.append(f"hydra.searchpath=['file://{folder}']")
+        return Arguments(words, options)
 
 
 def stored_parser(command: str, ids: str, description: str | None, schema: type[Section]) -> Parser:

@@ -88,10 +88,17 @@ def run(
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):
             description = (sys.modules[main.__module__].__doc__ or "").strip()
-            keys = explain_keys(schema, config_name)
+            if any("strategy_path=" in word for word in sys.argv):
+                from pipeline.config.strategy_choice import search_path_of
+
+                search_path_of(sys.argv[1:])
+            keys = explain_keys(schema, config_name, sys.argv[1:])
             print(f"Usage: {usage}", description, keys, FOOTER, sep="\n\n", flush=True)
             sys.exit(DONE)
         status = _run_hydra(main, schema, config_name, finish)
+    except UserError as error:  # of the strategy whose parameters help was to show
+        _say(str(error))
+        status = error.status
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = DONE

@@ -27,7 +27,7 @@ class _Line(NamedTuple):
     text: str
 
 
-def explain_keys(schema: type[Section], command: str) -> str:
+def explain_keys(schema: type[Section], command: str, overrides: Sequence[str] = ()) -> str:
     """Explain every key of a command: single keys first, then each group under its choice.
 
     Parameters
@@ -36,8 +36,15 @@ def explain_keys(schema: type[Section], command: str) -> str:
         The command's configuration.
     command : str
         Its file in `conf`, without ``.yaml``.
+    overrides : sequence of str
+        Its words: the keys of a choice among them are shown, as ``strategy=mine.py`` is one.
+
+    Raises
+    ------
+    UserError
+        When the strategy among them is none.
     """
-    values, chosen = read("", command), defaults(command)
+    values, chosen = read("", command), defaults(command, overrides)
     fields = {
         field.alias or name: field
         for name, field in schema.model_fields.items()
@@ -55,7 +62,7 @@ def explain_keys(schema: type[Section], command: str) -> str:
 def _choice(group: str, field: FieldInfo, default: str | None) -> Iterator[_Line]:
     """Explain a choice: its words, what each means, and the keys that it brings."""
     meaning, members = meanings(field.annotation), sections(field.annotation)
-    files = {word: read(group, word) for word in words(group)}
+    files = {word: read(group, word) for word in dict.fromkeys([*words(group), default]) if word}
     if meaning:  # a command may take some of the files alone
         kinds = {word: {file.get(tag) for tag in TAGS} for word, file in files.items()}
         files = {word: file for word, file in files.items() if kinds[word] & meaning.keys()}

@@ -4,6 +4,7 @@ from pipeline.config.catalogue import CONFIG_DIR
 from pipeline.config.commands import (
     TOKEN_VARIABLE,
     BacktestConfig,
+    CheckConfig,
     DispatchConfig,
     FetchConfig,
     Objective,

@@ -2,11 +2,12 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.errors import UserError, suggestion
@@ -79,14 +80,23 @@ def _declared(group: str, word: str) -> dict[str, Any]:
     return {name: grid[0] if len(grid) == 1 else "???" for name, grid in grids.items()}
 
 
-def defaults(command: str) -> dict[str, str | None]:
-    """Return the choice of every group that a command's file makes, by the group's name."""
-    return _choices(_load("", command)["defaults"])
+def defaults(command: str, overrides: Sequence[str] = ()) -> dict[str, str | None]:
+    """Return the choice of every group of a command, by the group's name.
+
+    It is that of the command's file, or of ``overrides`` such as ``strategy=mine.py``; a word that
+    is no choice is left to whoever composes.
+    """
+    pairs = (word.split("=", 1) for word in overrides if "=" in word)
+    typed = {g: word for g, word in pairs if g == STRATEGY or word in words(g)}
+    return _choices(_load("", command)["defaults"], typed)
 
 
-def _choices(entries: Sequence[str | dict[str, str | None]]) -> dict[str, str | None]:
+def _choices(
+    entries: Sequence[str | dict[str, str | None]], typed: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str | None]:
     """Return the choices of a defaults list; ``${GROUP}`` is the choice of another group."""
-    choices = {g: c for entry in entries if isinstance(entry, dict) for g, c in entry.items()}
+    rows = (entry.items() for entry in entries if isinstance(entry, dict))
+    choices = {g: typed.get(g, c) for items in rows for g, c in items}
     return {g: choices.get(c[2:-1], c) if c else c for g, c in choices.items()}
 
 

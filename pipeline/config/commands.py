@@ -170,6 +170,13 @@ class TrainConfig(SimulationConfig):
             )
 
 
+class CheckConfig(TrainConfig):
+    """What a training takes, of which a check of the strategy needs neither search nor windows."""
+
+    def _complaints(self) -> Iterator[str]:
+        return SimulationConfig._complaints(self)
+
+
 class BacktestConfig(SimulationConfig):
     """One combination on the whole history."""
 

@@ -83,7 +83,7 @@ def _decides(word: str) -> bool:
     """Tell whether a KEY=VALUE word decides results, as the hash of a configuration does."""
     group, _, key = word.partition("=")[0].lstrip("+~").partition(".")
     left_out = WHEREABOUTS.get(group, ())
-    return left_out is not True and key not in left_out
+    return group != "hydra" and left_out is not True and key not in left_out
 
 
 def pinned(config: TrainConfig, until: datetime) -> TrainConfig:

@@ -46,6 +46,14 @@ def test_another_process_orders_sets_anew(tmp_path):
     assert finding.startswith("Another process")
 
 
+def test_a_history_that_is_too_short_for_windows_will_do(tmp_path):
+    (tmp_path / "mine.py").write_text(text(CAUSAL["nothing"]))
+    words = ("market=demo_null", "market.timeframe=1h", "data.days=100", "--json")
+    finished = command(check, tmp_path, "mine.py", *words)
+    assert finished.status == 0, finished.err
+    assert json.loads(finished.out)["bars"] == 2400
+
+
 @pytest.mark.parametrize("words", [(), ("one.py", "two.py"), ("no_such_strategy",)])
 def test_a_mistake_is_said(words, tmp_path):
     assert command(check, tmp_path, *words).status == 2

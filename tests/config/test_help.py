@@ -18,6 +18,8 @@ from pipeline.config import (
     TrainConfig,
     catalogue,
 )
+from pipeline.errors import UserError
+from support.documents import ROOT
 
 COMMANDS = [
     (TrainConfig, "train"),
@@ -82,6 +84,23 @@ def test_defaults_are_those_of_the_files(training):
         ("storage.url", "sqlite:///var/trainings.db"),
     ):
         assert re.search(rf"^ *{re.escape(key)}={value} ", training, re.MULTILINE), key
+
+
+@pytest.mark.parametrize(
+    ("schema", "command"), [(TrainConfig, "train"), (BacktestConfig, "backtest")]
+)
+def test_a_strategy_among_the_words_shows_its_own_parameters(schema, command):
+    own = str(ROOT / "pipeline/strategies/template.py")
+    for word, name in (("donchian_breakout", "entry_channel"), (own, "channel")):
+        text = explain_keys(schema, command, ["market=nowhere", f"strategy={word}"])
+        assert f"strategy={word}" in text
+        assert re.search(rf"strategy\.parameters\.NAME .*: {name}, ", text)
+        assert "pierce_depth" not in text
+        assert (f"  parameters.{name}=???" in text or f"parameters={word}" in text) == (
+            command == "backtest"
+        )
+    with pytest.raises(UserError):
+        explain_keys(schema, command, ["strategy=donchian"])
 
 
 def test_a_command_names_only_the_choices_that_it_takes():

@@ -3,13 +3,18 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
 
-from pipeline.config import TrainConfig, load
+from pipeline import sweep
+from pipeline.cli.arguments import Parser
+from pipeline.config import SweepConfig, TrainConfig, load
+from pipeline.errors import UserError
+from pipeline.sweeps.manifest import SweepRequest
 from support.documents import ROOT
 
 PAGE = (ROOT / "docs/settings.md").read_text("utf-8")
@@ -58,6 +63,25 @@ def test_a_command_takes_the_folder(composed, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["optimizer"]["samples"] == 200
+
+
+def test_commands_on_several_markets_and_on_strategies_take_it_too(composed, tmp_path):
+    """The words of `scripts/sweep` and `scripts/check` compose what those of `scripts/train` do."""
+    (command,) = (c for c in COMMANDS if "+experiment" in c)
+    market, rest = re.sub(r"market=(\S+) ", "", command), re.search(r"market=(\S+)", command)[1]
+    parser = Parser("sweep", "", "", SweepConfig, "sweep")
+    (folder := tmp_path / "with space").mkdir()
+    shutil.move(tmp_path / "my_settings", folder)
+    words = shlex.split(market.replace("my_settings", f"'{folder}/my_settings'"))
+    line = parser.read([f"markets={rest}", *words])
+    own, shared = sweep.split(line.words)
+    assert own == [f"markets={rest}"]
+    config = sweep.compose([rest], shared)[rest]
+    assert (config.optimizer.name, config.optimizer.samples) == ("random", 200)
+    assert config.strategy.parameters["target_multiple"].grid == (2, 3)
+    assert SweepRequest({rest: config}, tuple(shared)).deciding == ["+experiment=swing"]
+    with pytest.raises(UserError, match="nowhere"):
+        parser.read(["markets=all", "--config-dir", "nowhere"])
 
 
 def test_markets_of_ones_own(composed):
