@@ -97,7 +97,7 @@ def run(
             sys.exit(DONE)
         status = _run_hydra(main, schema, config_name, finish)
     except UserError as error:  # of the strategy whose parameters help was to show
-        _say(str(error))
+        say(str(error))
         status = error.status
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
