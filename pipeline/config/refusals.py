@@ -59,9 +59,10 @@ def explain_composition(error: Exception) -> str:
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if "'${strategy}'" in message:
         return (
-            "The candles of market=demo and data=planted have an edge along a strategy's signals,"
-            " and this command takes no strategy: choose a market of an exchange, such as"
-            " market=btc_binance_5m, or data=synthetic."
+            "market=demo and data=planted cannot be used here: their edge lies along the signals of"
+            " a strategy, and this command takes none. Choose a market of an exchange, such as"
+            " market=btc_binance_5m; of what is stored leave data=... out, for it has its own"
+            " candles."
         )
     if message.startswith("Config group override must be"):
         return "A choice must be a name, as in market=demo; one override gives something else."

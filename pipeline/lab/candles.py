@@ -76,6 +76,12 @@ def _rows(source: str | Path | pd.DataFrame, store: str) -> tuple[RawCandles, st
 
 def _stored(market: str, store: str) -> RawCandles:
     values = catalogue.read("market", market)
+    if values.get("synthetic"):
+        raise UserError(
+            f"market={market} has generated candles, which no store keeps, so they cannot be read"
+            f" here: scripts/train market={market} strategy=NAME makes them and trains on them."
+            " Give a file, a data frame, or a market of an exchange."
+        )
     symbol = f"{values['base']}/{values['quote']}"
     path = candle_path(Path(store), values["exchange"]["name"], symbol, values["timeframe"])
     rows = read_without_lock(path, 0, END_MS)

@@ -83,6 +83,12 @@ def backtest(
         ahead with these values (docs/look-ahead.md).
     """
     loaded = strategy_of(strategy)
+    for name, value in parameters.items():
+        if hasattr(value, "__len__") and not isinstance(value, str):
+            raise UserError(
+                f"{name} must be one value in a backtest; given: {value}. Give one of them, or"
+                " lab.grid all of them."
+            )
     values = values_of(loaded, parameters)
     several = [name for name, value in values.items() if len(value.grid) > 1]
     if several:

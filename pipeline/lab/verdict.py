@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,7 +87,9 @@ class Verdict:
         )
 
 
-def train(candles: Candles, strategy: str | Path, *words: str, **ranges: Any) -> Verdict:
+def train(
+    candles: Candles, strategy: str | Path, *words: str, synthetic: bool = False, **ranges: Any
+) -> Verdict:
     """Train as `scripts/train` does, and keep nothing in a database.
 
     Parameters
@@ -101,6 +103,9 @@ def train(candles: Candles, strategy: str | Path, *words: str, **ranges: Any) ->
         ``KEY=VALUE`` as on the command line: ``"optimizer=random"``, ``"validation.train=120"``,
         ``"costs.fee_rate=0.0004"``. Without ``market=`` the candles are of a market ``OWN`` with
         the costs of Binance.
+    synthetic : bool
+        Say True where the candles are invented, which arrays do not show: as for ``market=demo``
+        the verdict is SYNTHETIC then, and its size is 0. A surrogate among ``words`` is known.
     **ranges : number, str, list or None
         Values of parameters, as in `grid`.
 
@@ -134,7 +139,9 @@ def train(candles: Candles, strategy: str | Path, *words: str, **ranges: Any) ->
             TrainConfig,
             "train",
         )
-        return _verdict(run.train(config, run.Reporter()))
+        trained = run.train(config, run.Reporter())
+        marked = replace(trained.market, synthetic=synthetic or trained.market.synthetic)
+        return _verdict(replace(trained, market=marked))
 
 
 def _word(value: Any) -> str:

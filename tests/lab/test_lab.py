@@ -247,6 +247,27 @@ def test_a_verdict_is_that_of_a_training(candles, frame, tmp_path):
     assert verdict.caveats
 
 
+def test_a_verdict_on_invented_candles_says_so(candles):
+    real = lab.train(candles, "donchian_breakout", "seed=3", **RANGES)
+    invented = lab.train(candles, "donchian_breakout", "seed=3", synthetic=True, **RANGES)
+    assert (real.stage, real.metrics) == (invented.stage, invented.metrics)
+    assert (real.explanation.synthetic, invented.explanation.synthetic) == (False, True)
+    assert invented.size == 0
+
+
+@pytest.mark.parametrize("several", [[30, 20], (20, 30), np.array([20.0, 30.0]), range(20, 40, 10)])
+def test_a_backtest_says_which_parameter_has_several_values(candles, several):
+    values = {"exit_channel": 10, "volume_factor": 0, "stop_distance": 2}
+    with pytest.raises(UserError, match="entry_channel must be one value"):
+        lab.backtest(candles, "donchian_breakout", entry_channel=several, **values)
+
+
+@pytest.mark.parametrize("market", ["demo", "demo_null"])
+def test_a_generated_market_is_in_no_store(market):
+    with pytest.raises(UserError, match=f"scripts/train market={market} "):
+        lab.candles(market)
+
+
 def test_a_training_takes_a_file_only(candles):
     with pytest.raises(UserError, match=r"my_strategy\.py"):
         lab.train(candles, Noted)
