@@ -7,6 +7,7 @@ import time
 import pytest
 
 from pipeline.results.configurations import Configurations
+from support.own_strategy import own_file
 from support.runs import QUICK, SMALL_GRID, ask, finish, run, run_here, start
 
 #: A search that would take an hour.
@@ -62,6 +63,49 @@ def test_ctrl_c_and_sigterm_cancel(searching, tmp_path, sent, status, said):
     (job,) = finished.jobs
     assert (job.id, job.status, job.error) == (before.id, "cancelled", None)
     assert job.finished_at is not None
+    assert finished.configurations == finished.artifacts == []
+
+
+@pytest.mark.parametrize(
+    ("executor", "where", "caught"),
+    [
+        ("local", "True", "ZeroDivisionError"),
+        ("processes", "sys.argv[0] == '-c'", "ZeroDivisionError"),
+        ("processes", "sys.argv[0] == '-c'", "BaseException"),
+    ],
+    ids=["check for look-ahead", "worker", "worker that catches everything"],
+)
+def test_ctrl_c_ends_a_strategy_that_never_returns(tmp_path, executor, where, caught):
+    path = own_file(tmp_path)
+    endless = f"""\
+        import sys, time
+        if {where}:
+            open("looping", "w").close()
+        while {where}:
+            try:
+                time.sleep(0)
+            except {caught}:
+                pass
+"""
+    first = '        above, below = self._breaks(int(structural["entry_channel"]))\n'
+    text = path.read_text("utf-8")
+    assert text.count(first) == 1
+    path.write_text(text.replace(first, endless + first), "utf-8")
+    words = (*QUICK, "strategy=mine.py", "optimizer=grid", f"executor={executor}")
+    process = start(tmp_path, *words)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "looping").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    finished = finish(process, tmp_path, timeout=60)
+    assert finished.status == 130
+    *notes, said = finished.err.splitlines()
+    assert said == "cancelled"
+    assert all(note.startswith("backend: ") for note in notes)
+    (job,) = finished.jobs
+    assert (job.status, job.error) == ("cancelled", None)
     assert finished.configurations == finished.artifacts == []
 
 
