@@ -16,6 +16,10 @@ ROUNDING = 1e-9
 FLOATS = ("atr", "stop_level", "target_level")
 
 
+#: Columns that say which signal a row is.
+KEYS = ("signal_bar", "setup_bar", "side")
+
+
 @dataclass(frozen=True)
 class Difference:
     """The first place where two tables part.
@@ -56,9 +60,11 @@ def first_difference(
 
 def _parted(first: EventTable, second: EventTable, same: int) -> int:
     """Return the first row that is not the same signal; ``same`` where the shorter one ends."""
-    equal: Bool = first.signal_bar[:same] == second.signal_bar[:same]
-    equal &= first.setup_bar[:same] == second.setup_bar[:same]
-    equal &= first.side[:same] == second.side[:same]
+    equal = np.ones(same, np.bool_)
+    for key in KEYS:
+        a, b = getattr(first, key)[:same], getattr(second, key)[:same]
+        if a.tobytes() != b.tobytes():  # faster than to compare them, and mostly enough
+            equal &= a == b
     return same if equal.all() else int(np.argmin(equal))
 
 
@@ -82,10 +88,8 @@ def _columns(
 ) -> list[Difference | None]:
     bars, sides = first.signal_bar, first.side
 
-    def different(
-        column: str, a: NDArray[Any], b: NDArray[Any], differs: Bool
-    ) -> Difference | None:
-        if not differs.any():
+    def different(column: str, a: NDArray[Any], b: NDArray[Any]) -> Difference | None:
+        if a.tobytes() == b.tobytes() or not (differs := _differ(a, b, exact)).any():
             return None
         row = int(np.argmax(differs))
         return Difference(column, int(bars[row]), int(sides[row]), float(a[row]), float(b[row]))
@@ -94,17 +98,16 @@ def _columns(
     for name in FLOATS:
         a, b = getattr(first, name), getattr(second, name)
         if a is not None and b is not None:
-            found.append(different(name, a, b, _differ(a[:same], b[:same], exact)))
+            found.append(different(name, a[:same], b[:same]))
         elif (a is None) != (b is None) and same:
             found.append(Difference(name, int(bars[0]), int(sides[0]), None, None))
-    differs = _differ(first.features[:same], second.features[:same], exact)
-    for k in np.flatnonzero(differs.any(axis=0)).tolist() if differs.size else ():
-        a, b = first.features[:, k], second.features[:, k]
-        found.append(different(f"features[{k}]", a, b, differs[:, k]))
+    a, b = first.features[:same], second.features[:same]
+    if a.tobytes() != b.tobytes():
+        found += [different(f"features[{k}]", a[:, k], b[:, k]) for k in range(a.shape[1])]
     a, b = first.exit_signal_bar, second.exit_signal_bar
     if a is not None and b is not None:
         a, b = (np.where(x[:same] < end, x[:same], -1) for x in (a, b))
-        found.append(different("exit_signal_bar", a, b, a != b))
+        found.append(different("exit_signal_bar", a, b))
     elif (a is None) != (b is None) and same:
         found.append(Difference("exit_signal_bar", int(bars[0]), int(sides[0]), None, None))
     return found

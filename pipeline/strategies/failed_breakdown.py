@@ -143,9 +143,10 @@ class SpringEvents:
     def __init__(self, candles: Candles, loosest: Mapping[str, float]) -> None:
         self._loosest, self._longest = loosest, int(loosest["recovery_speed"])
         self._atr = indicators.average_true_range(candles)
-        self._volume = indicators.volume_ratio(candles)
+        baseline = indicators.volume_baseline(candles)
+        self._volume = indicators.volume_ratio(candles, baseline)
         weak = self._volume <= loosest["volume_decline_threshold"]  # false for NaN, before bar 20
-        weak &= indicators.volume_baseline(candles) > 0
+        weak &= baseline > 0
         self._possible = weak & ~candles.filled
         self._filled = np.tile(candles.filled, 2)
 
@@ -195,10 +196,13 @@ class SpringEvents:
         edge = np.full_like(self._low, np.nan)  # undefined, which is not broken, for t < length
         older = indicators.rolling_min(self._low, length - INTACT_BARS)
         edge[:, INTACT_BARS:] = older[:, :-INTACT_BARS]
-        far = indicators.rolling_max(self._high, length)
-        broken = (self._low < edge) & (self._recent >= edge) & (far > edge)
-        place = np.flatnonzero(broken & self._possible)
-        return place, edge.ravel()[place], far.ravel()[place]
+        broken = (self._low < edge) & (self._recent >= edge) & self._possible
+        place = np.flatnonzero(broken)
+        edge = edge.ravel()[place]
+        ranges = np.column_stack((place - length, place)).ravel()
+        far = np.maximum.reduceat(self._high.ravel(), ranges)[::2]  # of the bars from one to other
+        wide = far > edge
+        return place[wide], edge[wide], far[wide]
 
     def _recoveries(self, place: Int64, edge: Float) -> tuple[Int64, Float]:
         """Return bars from each break to the first close inside, 0 for none, and the extreme."""

@@ -80,12 +80,13 @@ def volume_baseline(candles: Candles) -> Float:
     return result
 
 
-def volume_ratio(candles: Candles) -> Float:
+def volume_ratio(candles: Candles, baseline: Float | None = None) -> Float:
     """Return volume over its baseline, float64 of shape (n,) (§2.2).
 
-    0 where the baseline is 0, NaN for ``t < 20``.
+    0 where the baseline is 0, NaN for ``t < 20``. ``baseline`` is that of `volume_baseline`, where
+    somebody has it.
     """
-    baseline = volume_baseline(candles)
+    baseline = volume_baseline(candles) if baseline is None else baseline
     return np.divide(candles.volume, baseline, out=np.zeros_like(baseline), where=baseline != 0)
 
 
