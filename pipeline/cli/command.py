@@ -161,8 +161,7 @@ def _run_hydra(
     except (*MISTAKES, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        place = run_directory() if HydraConfig.initialized() else Path.cwd()
-        if (full := full_disk(error, place)) is not None:
+        if (full := full_disk(error, "the run's folder (hydra.run.dir)")) is not None:
             return _failure(full)[0]
         say(explain_composition(error) + _missing_data_hint(error))
         return MISTAKE

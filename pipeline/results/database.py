@@ -26,7 +26,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, full_disk
 from pipeline.market_data.store.atomic_files import denied
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.configurations import Configurations
@@ -42,6 +42,7 @@ from pipeline.results.read_only import (
     refuse_unwritable,
     sqlite_reader,
 )
+from pipeline.results.room import name_full_disks
 from pipeline.results.sweeps import Sweeps
 
 _MAGIC = b"SQLite format 3\0"
@@ -193,6 +194,8 @@ def _open_sqlite(url: URL) -> Engine:
         with FileLock(f"{path}.lock"):
             _migrate(engine)
     except (OSError, DBAPIError) as error:
+        if (full := full_disk(error, path.absolute().parent)) is not None:
+            raise full from None
         reason = denied(error) if isinstance(error, OSError) else refusal(error)
         if reason is not None and path.exists():
             raise read_only_error(str(path), reason) from None
@@ -207,7 +210,7 @@ def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(url, json_serializer=dumps)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return engine
+    return name_full_disks(engine, str(Path(url.database or "").absolute()))
 
 
 def _refuse_other_files(path: Path) -> None:
@@ -296,11 +299,12 @@ def _open_reader(url: URL) -> Engine:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         _connecting(url),
         json_serializer=dumps,
         pool_pre_ping=True,  # a search takes longer than some servers keep an idle connection
     )
+    return name_full_disks(engine, public_name(url))
 
 
 def _reopened(url: URL) -> Engine:
