@@ -32,6 +32,7 @@ def main(config: TrainConfig) -> None:
             repository,
             job_id,
             Reporter(console.progress, console.note, partial(show_candles, console)),
+            command.relative_path(command.run_directory()),
         )
     result = command.run_directory() / "result.json"
     try:

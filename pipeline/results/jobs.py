@@ -110,6 +110,36 @@ class Jobs(Tables):
         return taken
 
     @waits
+    def adopt(self, job_id: str, spec: Mapping[str, Any]) -> bool:
+        """Make a job this process's running one, also where it has no row any more.
+
+        ``spec`` is what `new_job` takes. False where the job is complete.
+
+        Raises
+        ------
+        NotOwnerError
+            When a living process runs it.
+        """
+        with self._sessions.begin() as session:
+            owner = ownership.lease(session).hold(session)
+            row = session.get(TrainingJob, job_id)
+            if row is None:
+                row = new_job(**spec)
+                row.id, row.owner = job_id, owner
+                session.add(row)
+                ownership.record_status(session, job_id, "pending")
+                session.flush()
+            elif row.status == "completed":
+                return False
+            else:
+                last = leases.read_owners(session).get(row.owner or "")
+                if row.status == "running" and leases.cause_of_death(last) is None:
+                    raise ownership.NotOwnerError(job_id, "running", "running")
+                ownership.requeue_job(session, job_id)
+            ownership.move_job(session, job_id, "running", started_at=utc_now(), owner=owner)
+        return True
+
+    @waits
     def waiting(self, limit: int) -> list[str]:
         """Read the ids of the jobs that have waited longest for a dispatcher."""
         row = TrainingJob

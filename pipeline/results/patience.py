@@ -90,6 +90,11 @@ class Patience:
         self._away_since: float | None = None
         self._lock = Lock()  # a command's threads wait for one database and say it once
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody waits at the moment."""
+        return self._away_since is not None
+
     def shorten(self, limit: float) -> None:
         """Wait at most ``limit`` seconds from now on."""
         self.limit = min(self.limit, limit)
@@ -181,7 +186,8 @@ class Sessions(sessionmaker[Session]):
     def begin(self, *, briefly: bool = False) -> Iterator[Session]:
         """Open a transaction, which is committed at the end of the context.
 
-        ``briefly`` does not wait for another writer of a SQLite file.
+        ``briefly`` is for what may be lost: it waits neither for another writer of a SQLite file
+        nor for a server that ended in the moment of the commit.
 
         Raises
         ------
@@ -194,7 +200,7 @@ class Sessions(sessionmaker[Session]):
             yield session
             session.flush()
             write_events(session)
-            receipt = self._receipt(session)
+            receipt = None if briefly else self._receipt(session)
             try:
                 session.commit()
             except DBAPIError as error:

@@ -4,30 +4,30 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gpu_engine import Advance
-from pipeline.cli.console import Progress
 from pipeline.config import TrainConfig
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError, UnreachableError, UserError
+from pipeline.executors.background import tell
 from pipeline.executors.base import in_words
+from pipeline.results.artifacts import write_artifacts
 from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError
+from pipeline.results.jsonable import jsonable
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+from pipeline.results.parcel import FOLDER, write_parcel
 from pipeline.training.provenance import config_hash
 from pipeline.training.run import Reporter, TrainingResult, train
-from pipeline.training.storing import store
-from pipeline.validation.multiple_testing import after_searches
+from pipeline.training.storing import HURRY, UNSTORED, earlier_searches, record_of, store
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
 
-#: Seconds that a command which was told to end waits for a database.
-HURRY = 5.0
-
 #: Why a row cannot be told how its job ended. What ended the job is what is said.
-_UNWRITABLE = (IllegalTransitionError, DatabaseAwayError, DatabaseGoneError, SQLAlchemyError)
+_UNWRITABLE = (IllegalTransitionError, *UNSTORED)
 
 
 def description(config: TrainConfig) -> dict[str, Any]:
@@ -50,7 +50,11 @@ def create(config: TrainConfig, repository: Repository) -> str:
 
 
 def run(
-    config: TrainConfig, repository: Repository, job_id: str, reporter: Reporter
+    config: TrainConfig,
+    repository: Repository,
+    job_id: str,
+    reporter: Reporter,
+    folder: Path | None = None,
 ) -> tuple[TrainingResult, str | None]:
     """Train as a running job of this process says, and store the result.
 
@@ -58,6 +62,8 @@ def run(
     ----------
     reporter : Reporter
         Its progress and notes go into the job's row and events too.
+    folder : Path or None
+        Where a result is kept that the database does not take; None: beside the artifacts.
 
     Returns
     -------
@@ -67,35 +73,62 @@ def run(
         Id of the stored configuration; None when nothing admissible was found.
     """
     with guard(repository, job_id):
-        progress = _RecordedProgress(reporter.progress, repository, job_id)
-
-        def note(text: str) -> None:
-            with suppress(SQLAlchemyError):
-                repository.jobs.note(job_id, text)
-            reporter.note(text)
-
-        trained = train(config, replace(reporter, progress=progress, note=note))
-        with progress("storing", 0):
-            earlier = _earlier_searches(trained, repository)
-            trained = replace(trained, statistics=trained.statistics | earlier)
-            return trained, store(trained, repository, job_id)
+        recorded = _Recorded(reporter, repository, job_id)
+        trained = train(config, replace(reporter, progress=recorded, note=recorded.note))
+        with recorded("storing", 0):
+            unstored = Path(config.storage.artifacts) / FOLDER / job_id
+            return _store(trained, repository, job_id, folder or unstored)
 
 
-def _earlier_searches(trained: TrainingResult, repository: Repository) -> dict[str, Any]:
-    """Count the searches of the same market and days, and what they do to p.
+def _store(
+    trained: TrainingResult, repository: Repository, job_id: str, folder: Path
+) -> tuple[TrainingResult, str | None]:
+    """Store a result, or keep it in ``folder`` where its database takes nothing.
 
-    They decide no stage: it would depend on what else a database holds. Of two jobs at once the one
-    that is stored last counts the other.
+    Raises
+    ------
+    UnreachableError
+        When it is kept: it says how to store it.
     """
-    market, p = trained.config.market, trained.statistics["p_value"]
-    count = repository.jobs.earlier_searches(
-        exchange=market.exchange.name,
-        pair=market.pair,
-        timeframe=market.timeframe,
-        synthetic=trained.market.synthetic,
-        provenance=trained.provenance,
-    )
-    return {"earlier_searches": {"count": count, "p_after": after_searches(p, count)}}
+    market, root = trained.config.market, Path(trained.config.storage.artifacts)
+    configuration, artifacts = record_of(trained, job_id)
+
+    def write() -> Path:
+        assert configuration is not None
+        assert artifacts is not None
+        return root / write_artifacts(root, configuration.id, artifacts)
+
+    def kept() -> str:
+        """Keep the result as files; say where, or why not."""
+        try:
+            write_parcel(folder, job_id, description(trained.config), configuration, artifacts)
+        except (OSError, UserError) as error:
+            return f"The result could not be kept in {folder} either: {error}."
+        return f"The result is kept: scripts/store {folder} stores it."
+
+    try:
+        earlier = earlier_searches(
+            repository,
+            trained.statistics["p_value"],
+            exchange=market.exchange.name,
+            pair=market.pair,
+            timeframe=market.timeframe,
+            synthetic=trained.market.synthetic,
+            provenance=trained.provenance,
+        )
+        trained = replace(trained, statistics=trained.statistics | earlier)
+        if configuration is not None:
+            statistics = configuration.statistics | jsonable(earlier)
+            configuration = replace(configuration, statistics=statistics)
+        store(repository, job_id, configuration, write)
+    except UNSTORED as error:
+        kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
+        raise kind(f"{sentence(error)} {kept()}") from None
+    except KeyboardInterrupt:
+        if repository.patience.is_waiting:
+            tell(kept())
+        raise
+    return trained, None if configuration is None else configuration.id
 
 
 @contextmanager
@@ -127,20 +160,20 @@ def sentence(error: BaseException) -> str:
     return in_words(error)
 
 
-class _RecordedProgress:
-    """Show progress, and write it into the job's row twice a second.
+class _Recorded:
+    """Show progress and notes, and write them into the job's row and events, twice a second.
 
     A database that is away or busy costs a line of progress, never the job.
     """
 
-    def __init__(self, shown: Progress, repository: Repository, job_id: str) -> None:
-        self._shown, self._repository, self._job_id = shown, repository, job_id
-        self._written = 0.0
+    def __init__(self, reporter: Reporter, repository: Repository, job_id: str) -> None:
+        self._reporter, self._repository, self._job_id = reporter, repository, job_id
+        self._written, self._is_gone = 0.0, False
 
     @contextmanager
     def __call__(self, stage: str, total: int) -> Iterator[Advance]:
         done, began = 0, time.monotonic()
-        with self._shown(stage, total) as bar:
+        with self._reporter.progress(stage, total) as bar:
 
             def advance(n: int) -> None:
                 nonlocal done
@@ -156,5 +189,25 @@ class _RecordedProgress:
             yield advance
 
     def _write(self, fraction: float, stage: str, **counted: Any) -> None:
-        with suppress(SQLAlchemyError):
+        with self._unless_written():
             self._repository.jobs.progress(self._job_id, fraction, stage, **counted)
+
+    def note(self, text: str) -> None:
+        """Show a note, and write it into the job's events."""
+        with self._unless_written():
+            self._repository.jobs.note(self._job_id, text)
+        self._reporter.note(text)
+
+    @contextmanager
+    def _unless_written(self) -> Iterator[None]:
+        """Drop what cannot be written; say once when it will never be."""
+        try:
+            yield
+        except SQLAlchemyError:
+            pass
+        except (DatabaseGoneError, UnknownIdError) as error:
+            if not self._is_gone:
+                self._reporter.note(
+                    f"{sentence(error)} The training goes on, and its result will be kept."
+                )
+            self._is_gone = True

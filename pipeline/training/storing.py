@@ -2,14 +2,18 @@
 
 import math
 import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
+from pipeline.errors import UnreachableError
 from pipeline.market_data.store.atomic_files import replace_text
 from pipeline.results.artifacts import (
     ArtifactSet,
@@ -17,40 +21,81 @@ from pipeline.results.artifacts import (
     NullDistribution,
     ScoreSummary,
     ScoreSurface,
-    write_artifacts,
 )
 from pipeline.results.database import Repository
 from pipeline.results.document import build_document, new_configuration_id
 from pipeline.results.jsonable import dumps, jsonable
+from pipeline.results.ownership import UnknownIdError
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.training.run import TrainingResult
 from pipeline.validation.holding import hold_returns
 from pipeline.validation.luck import Evidence
+from pipeline.validation.multiple_testing import after_searches
+
+#: Seconds that a command which was told to end waits for a database.
+HURRY = 5.0
+
+#: What keeps a result out of its database, and says nothing about the result.
+UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError)
 
 
-def store(trained: TrainingResult, repository: Repository, job_id: str) -> str | None:
-    """Store the configuration with its artifacts and complete the job; return the new id.
+def store(
+    repository: Repository,
+    job_id: str,
+    configuration: Configuration | None,
+    write: Callable[[], Path | None],
+) -> None:
+    """Store a configuration with its artifacts and complete the job.
 
-    Artifacts go first, then one transaction writes the configuration and ends the job. None
-    when nothing admissible was found; the job is then complete without a configuration.
+    Artifacts go first, then one transaction writes the configuration and ends the job. Without a
+    configuration the job is complete alone: nothing admissible was found.
+
+    Parameters
+    ----------
+    write : callable
+        Writes the artifacts and returns their new folder; None where they were there.
     """
-    if trained.parameters is None:
+    if configuration is None:
         repository.jobs.complete(job_id)
-        return None
-    now = datetime.now(UTC)
-    identity = new_configuration_id(trained.strategy, now)
-    configuration = configuration_of(trained, identity, job_id, now)
-    root = Path(trained.config.storage.artifacts)
-    folder = root / write_artifacts(root, identity, artifacts_of(trained))
+        return
+    folder = write()
     try:
         repository.configurations.save(configuration)
-    except BaseException:
+    except BaseException as error:
         # An interrupt may arrive after the transaction: a row must not lose its artifacts.
-        if not repository.configurations.exists(identity):
-            shutil.rmtree(folder)
+        repository.patience.shorten(HURRY)
+        stored = False
+        with suppress(*UNSTORED):
+            stored = not isinstance(error, UNSTORED) and repository.configurations.exists(
+                configuration.id
+            )
+        if folder is not None and not stored:
+            shutil.rmtree(folder, ignore_errors=True)
         raise
-    return identity
+
+
+def record_of(
+    trained: TrainingResult, job_id: str
+) -> tuple[Configuration, ArtifactSet] | tuple[None, None]:
+    """Make the configuration of a run under a new id, and its artifacts; None of nothing."""
+    if trained.parameters is None:
+        return None, None
+    now = datetime.now(UTC)
+    identity = new_configuration_id(trained.strategy, now)
+    return configuration_of(trained, identity, job_id, now), artifacts_of(trained)
+
+
+def earlier_searches(
+    repository: Repository, p_value: float | None, **search: Any
+) -> dict[str, dict[str, Any]]:
+    """Count the searches of the same market and days, and what they do to p.
+
+    They decide no stage: it would depend on what else a database holds. Of two jobs at once the one
+    that is stored last counts the other. ``search`` is what `Jobs.earlier_searches` takes.
+    """
+    count = repository.jobs.earlier_searches(**search)
+    return {"earlier_searches": {"count": count, "p_after": after_searches(p_value, count)}}
 
 
 def metrics_dict(metrics: Any) -> dict[str, Any] | None:

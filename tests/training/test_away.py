@@ -1,14 +1,17 @@
 """A database that is away while a market is trained: the run ends as if nothing had been."""
 
+import re
 import sqlite3
 import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from pipeline import store
 from pipeline.results import database
 from pipeline.training import job
-from support.runs import QUICK, SMALL_GRID, run_here
+from support.runs import QUICK, SMALL_GRID, ask, run_here
+from support.stored import command, sql
 
 QUICK_GRID = (*QUICK, *SMALL_GRID)
 
@@ -85,9 +88,63 @@ def test_a_locked_file_is_waited_for(tmp_path, disturb, undisturbed, moment):
     assert away == finished.err.count("The database answers again") == (moment == "storing")
 
 
-def test_when_patience_ends_the_true_reason_is_said(tmp_path, disturb):
-    disturb("storing", lambda: locked(tmp_path, 60))
-    finished = run_here(tmp_path, *QUICK_GRID, "storage.patience=0.3")
+def kept(finished):
+    """The folder that a run says it keeps its result in."""
     assert finished.status == 1
-    assert "The database did not answer for 0.3 s: database is locked." in finished.err
     assert "Traceback" not in finished.err
+    assert "Stored as" not in finished.out
+    (folder,) = re.findall(r"The result is kept: scripts/store (\S+) stores it\.", finished.err)
+    return folder
+
+
+def test_when_patience_ends_the_result_is_kept_and_stored_once(tmp_path, disturb, undisturbed):
+    with ExitStack() as lock:
+        disturb("storing", lambda: lock.enter_context(locked(tmp_path, 60)) or ExitStack())
+        finished = run_here(tmp_path, *QUICK_GRID, "storage.patience=0.3")
+    assert "The database did not answer for 0.3 s: database is locked." in finished.err
+    folder = kept(finished)
+    assert finished.configurations == finished.artifacts == []
+
+    sql(finished, "DELETE FROM leases")  # the process of a command ends here, this one does not
+    once, twice = (command(store, tmp_path, folder) for _ in range(2))
+    assert (once.status, twice.status) == (0, 0), once.err + twice.err
+    assert finished.configurations[0].id in once.out
+    assert "is stored already" in twice.out
+    assert stored(finished._replace(status=0)) == undisturbed
+    assert len(finished.artifacts) == 1
+
+
+@pytest.mark.parametrize("spoil", ["deleted", "replaced", "renamed"])
+def test_a_file_that_goes_is_noticed_and_the_result_kept(tmp_path, disturb, undisturbed, spoil):
+    def gone():
+        if spoil == "renamed":
+            (tmp_path / "var").rename(tmp_path / "moved")
+        else:
+            for path in (tmp_path / "var").glob("trainings.db*"):
+                path.unlink()
+        if spoil == "replaced":
+            ask(tmp_path, lambda repository: None)
+        return ExitStack()
+
+    disturb("storing", gone)
+    finished = run_here(tmp_path, *QUICK_GRID)
+    assert "was deleted, moved or replaced under this command" in finished.err
+    assert not (tmp_path / "var/trainings.db").exists() or spoil == "replaced"
+    assert command(store, tmp_path, kept(finished)).status == 0
+    assert stored(finished._replace(status=0)) == undisturbed
+
+
+def test_a_kept_file_that_was_changed_is_refused(tmp_path, disturb):
+    def gone():
+        (tmp_path / "var/trainings.db").unlink()
+        return ExitStack()
+
+    disturb("search", gone)
+    finished = run_here(tmp_path, *QUICK_GRID)
+    folder = kept(finished)
+    path = tmp_path / folder / "unstored/configuration.json"
+    path.write_text(path.read_text("utf-8").replace("DISCOVERY", "MATURE"), "utf-8")
+    refused = command(store, tmp_path, folder)
+    assert refused.status == 2
+    assert f"{folder}/unstored/configuration.json is not as the run wrote it" in refused.err
+    assert command(store, tmp_path, ".").status == 2
