@@ -51,6 +51,7 @@ def test_a_command_that_is_typed_often_has_a_script():
         "backtest",
         "explain",
         "verify",
+        "store",
         "monitor",
         "report",
     }

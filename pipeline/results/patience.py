@@ -114,9 +114,11 @@ class Patience:
             try:
                 answer = transaction()
             except (DBAPIError, NoConnectionLeftError) as error:
-                if not is_away(error) or self.limit <= 0:
+                if not is_away(error):
                     raise
                 self._say_away(error)
+                if self.limit <= 0:
+                    raise
                 left = began + self.limit - time.monotonic()
                 if left <= 0:
                     raise DatabaseAwayError(
@@ -133,9 +135,8 @@ class Patience:
             if self._away_since is not None:
                 return
             self._away_since = time.monotonic()
-        self._say(
-            f"The database does not answer: {reason(error)}. Waiting up to {_words(self.limit)}."
-        )
+        waiting = f" Waiting up to {_words(self.limit)}." if self.limit > 0 else ""
+        self._say(f"The database does not answer: {reason(error)}.{waiting}")
 
     def _say_back(self) -> None:
         with self._lock:

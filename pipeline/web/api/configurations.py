@@ -61,7 +61,7 @@ class PageQuery(ConfigurationQuery):
 def router(service: Service) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(
-        prefix="/api/configurations", tags=["configurations"], responses=described(401, 422)
+        prefix="/api/configurations", tags=["configurations"], responses=described(401, 422, 503)
     )
 
     @routes.get("")

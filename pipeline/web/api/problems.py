@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
@@ -28,6 +29,7 @@ from pipeline.errors import (
     UserError,
 )
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+from pipeline.results.patience import is_away
 
 _LOG = logging.getLogger("pipeline.web.api")
 
@@ -66,6 +68,7 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(UserError, _mistake)
+    app.add_exception_handler(SQLAlchemyError, _database)
     app.add_exception_handler(UnknownIdError, _unknown)
     app.add_exception_handler(IllegalTransitionError, _conflict)
     app.add_exception_handler(Exception, _fault)
@@ -136,6 +139,16 @@ async def _mistake(_: Request, error: Exception) -> Response:
     if isinstance(error, UnreachableError):
         return problem(503, str(error), headers={"Retry-After": RETRY_AFTER})
     return problem(409 if isinstance(error, ConflictError) else 422, str(error))
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    if is_away(error):  # the server's owner reads why
+        return problem(
+            503,
+            "The database does not answer: try again in a few seconds.",
+            headers={"Retry-After": RETRY_AFTER},
+        )
+    return await _fault(request, error)
 
 
 async def _unknown(_: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ SweepId = Annotated[JobId, Path(description="32 hexadecimal digits.")]
 
 def router(service: Service) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/api/sweeps", tags=["sweeps"], responses=described(401, 422))
+    routes = APIRouter(prefix="/api/sweeps", tags=["sweeps"], responses=described(401, 422, 503))
 
     @routes.get("")
     def sweeps(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> list[SweepView]:

@@ -41,7 +41,9 @@ def router(
     service: Service, events: Events, starts: RateLimit, estimates: RateLimit, places: Places
 ) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/api/training", tags=["training"], responses=described(401, 422))
+    routes = APIRouter(
+        prefix="/api/training", tags=["training"], responses=described(401, 422, 503)
+    )
 
     def check_known(job_id: JobId) -> None:
         """Refuse what is unknown before a stream begins with status 200."""
