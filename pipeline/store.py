@@ -10,14 +10,13 @@ for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
 from pipeline.config import StorageOnly, load
-from pipeline.errors import ConflictError, UserError
+from pipeline.errors import UserError
 
 USAGE = "scripts/store RUN_FOLDER [KEY=VALUE ...]"
 
@@ -34,40 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
-    from pipeline.results.ownership import NotOwnerError
-    from pipeline.results.parcel import read_parcel, unpack
-    from pipeline.training.job import guard
-    from pipeline.training.storing import earlier_searches, store
+    from pipeline.results.parcel import read_parcel
+    from pipeline.training.storing import store_parcel
 
     console, storage, parcel = Console(), config.storage, read_parcel(Path(folders[0]))
-    configuration, root = parcel.configuration, Path(storage.artifacts)
     with open_database(storage.url, storage.patience, console.note) as repository:
-        check_root(root)
-        try:
-            adopted = repository.jobs.adopt(parcel.job_id, parcel.job)
-        except NotOwnerError as error:
-            raise ConflictError(f"{error}: wait for its end, or cancel it.") from None
-        with guard(repository, parcel.job_id):
-            if not adopted:
-                if configuration and repository.configurations.exists(configuration.id):
-                    unpack(parcel, root)  # a row whose run could not know that it was written
-                console.print(f"This result is stored already: job {parcel.job_id} is complete.")
-                return command.DONE
-            if configuration is not None:
-                earlier = earlier_searches(
-                    repository,
-                    configuration.statistics["p_value"],
-                    exchange=configuration.exchange,
-                    pair=configuration.pair,
-                    timeframe=configuration.timeframe,
-                    synthetic=configuration.synthetic,
-                    provenance=configuration.provenance,
-                )
-                statistics = configuration.statistics | earlier
-                configuration = replace(configuration, statistics=statistics)
-            store(repository, parcel.job_id, configuration, lambda: unpack(parcel, root))
-    name = configuration.id if configuration else f"job {parcel.job_id}: nothing admissible found"
-    console.print(f"Stored as {name} in {storage.shown_url}")
+        check_root(Path(storage.artifacts))
+        fresh = store_parcel(parcel, repository, Path(storage.artifacts))
+    name = "nothing admissible" if parcel.configuration is None else parcel.configuration.id
+    if fresh:
+        console.print(f"Stored as {name} in {storage.shown_url}")
+    else:
+        console.print(f"This result is stored already: job {parcel.job_id} is complete.")
     return command.DONE
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import make_transient
 
+from pipeline.errors import ConflictError
 from pipeline.results import leases, ownership
 from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import Tables, waits
@@ -117,7 +118,7 @@ class Jobs(Tables):
 
         Raises
         ------
-        NotOwnerError
+        ConflictError
             When a living process runs it.
         """
         with self._sessions.begin() as session:
@@ -134,7 +135,8 @@ class Jobs(Tables):
             else:
                 last = leases.read_owners(session).get(row.owner or "")
                 if row.status == "running" and leases.cause_of_death(last) is None:
-                    raise ownership.NotOwnerError(job_id, "running", "running")
+                    who = f"process {last.pid} on {last.host}" if last else "another process"
+                    raise ConflictError(f"Job {job_id} is running: wait for {who}, or cancel it.")
                 ownership.requeue_job(session, job_id)
             ownership.move_job(session, job_id, "running", started_at=utc_now(), owner=owner)
         return True

@@ -11,17 +11,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gpu_engine import Advance
 from pipeline.config import TrainConfig
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError, UnreachableError, UserError
-from pipeline.executors.background import tell
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError
 from pipeline.executors.base import in_words
-from pipeline.results.artifacts import write_artifacts
 from pipeline.results.database import Repository
-from pipeline.results.jsonable import jsonable
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
-from pipeline.results.parcel import FOLDER, write_parcel
 from pipeline.training.provenance import config_hash
 from pipeline.training.run import Reporter, TrainingResult, train
-from pipeline.training.storing import HURRY, UNSTORED, earlier_searches, record_of, store
+from pipeline.training.storing import HURRY, UNSTORED, store
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
@@ -76,59 +72,7 @@ def run(
         recorded = _Recorded(reporter, repository, job_id)
         trained = train(config, replace(reporter, progress=recorded, note=recorded.note))
         with recorded("storing", 0):
-            unstored = Path(config.storage.artifacts) / FOLDER / job_id
-            return _store(trained, repository, job_id, folder or unstored)
-
-
-def _store(
-    trained: TrainingResult, repository: Repository, job_id: str, folder: Path
-) -> tuple[TrainingResult, str | None]:
-    """Store a result, or keep it in ``folder`` where its database takes nothing.
-
-    Raises
-    ------
-    UnreachableError
-        When it is kept: it says how to store it.
-    """
-    market, root = trained.config.market, Path(trained.config.storage.artifacts)
-    configuration, artifacts = record_of(trained, job_id)
-
-    def write() -> Path:
-        assert configuration is not None
-        assert artifacts is not None
-        return root / write_artifacts(root, configuration.id, artifacts)
-
-    def kept() -> str:
-        """Keep the result as files; say where, or why not."""
-        try:
-            write_parcel(folder, job_id, description(trained.config), configuration, artifacts)
-        except (OSError, UserError) as error:
-            return f"The result could not be kept in {folder} either: {error}."
-        return f"The result is kept: scripts/store {folder} stores it."
-
-    try:
-        earlier = earlier_searches(
-            repository,
-            trained.statistics["p_value"],
-            exchange=market.exchange.name,
-            pair=market.pair,
-            timeframe=market.timeframe,
-            synthetic=trained.market.synthetic,
-            provenance=trained.provenance,
-        )
-        trained = replace(trained, statistics=trained.statistics | earlier)
-        if configuration is not None:
-            statistics = configuration.statistics | jsonable(earlier)
-            configuration = replace(configuration, statistics=statistics)
-        store(repository, job_id, configuration, write)
-    except UNSTORED as error:
-        kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
-        raise kind(f"{sentence(error)} {kept()}") from None
-    except KeyboardInterrupt:
-        if repository.patience.is_waiting:
-            tell(kept())
-        raise
-    return trained, None if configuration is None else configuration.id
+            return store(trained, repository, job_id, description(config), folder)
 
 
 @contextmanager

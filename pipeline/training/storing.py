@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +13,8 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
-from pipeline.errors import UnreachableError
+from pipeline.errors import UnreachableError, UserError
+from pipeline.executors.background import tell
 from pipeline.market_data.store.atomic_files import replace_text
 from pipeline.results.artifacts import (
     ArtifactSet,
@@ -21,11 +22,14 @@ from pipeline.results.artifacts import (
     NullDistribution,
     ScoreSummary,
     ScoreSurface,
+    write_artifacts,
 )
 from pipeline.results.database import Repository
 from pipeline.results.document import build_document, new_configuration_id
 from pipeline.results.jsonable import dumps, jsonable
-from pipeline.results.ownership import UnknownIdError
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+from pipeline.results.parcel import FOLDER, Parcel, unpack, write_parcel
+from pipeline.results.patience import reason
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.training.run import TrainingResult
@@ -41,10 +45,119 @@ UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError)
 
 
 def store(
+    trained: TrainingResult,
+    repository: Repository,
+    job_id: str,
+    job: Mapping[str, Any],
+    folder: Path | None,
+) -> tuple[TrainingResult, str | None]:
+    """Store a result and complete its job, or keep it as files where its database takes nothing.
+
+    Parameters
+    ----------
+    job : mapping
+        What `pipeline.results.jobs.new_job` takes.
+    folder : Path or None
+        Where it is kept (`pipeline.results.parcel`); None: beside the artifacts.
+
+    Returns
+    -------
+    TrainingResult
+        With what only the database could tell.
+    str or None
+        Id of the configuration; None when nothing admissible was found.
+
+    Raises
+    ------
+    UnreachableError
+        When the result is kept: it says how to store it.
+    """
+    root, market = Path(trained.config.storage.artifacts), trained.config.market
+    folder = folder or root / FOLDER / job_id
+    configuration, artifacts = _record_of(trained, job_id)
+
+    def place() -> Path:
+        assert configuration is not None
+        assert artifacts is not None
+        return root / write_artifacts(root, configuration.id, artifacts)
+
+    def kept() -> str:
+        """Keep the result; say where, or why not."""
+        try:
+            write_parcel(folder, job_id, job, configuration, artifacts)
+        except (OSError, UserError) as error:
+            return f"The result could not be kept in {folder} either: {error}."
+        return f"The result is kept: scripts/store {folder} stores it."
+
+    try:
+        earlier = _earlier_searches(
+            repository,
+            trained.statistics["p_value"],
+            exchange=market.exchange.name,
+            pair=market.pair,
+            timeframe=market.timeframe,
+            synthetic=trained.market.synthetic,
+            provenance=trained.provenance,
+        )
+        trained = replace(trained, statistics=trained.statistics | earlier)
+        if configuration is not None:
+            statistics = configuration.statistics | jsonable(earlier)
+            configuration = replace(configuration, statistics=statistics)
+        _write(repository, job_id, configuration, place)
+    except UNSTORED as error:
+        kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
+        said = (
+            f"The database failed: {reason(error)}."
+            if isinstance(error, SQLAlchemyError)
+            else error
+        )
+        raise kind(f"{said} {kept()}") from None
+    except KeyboardInterrupt:
+        if repository.patience.is_waiting:
+            tell(kept())
+        raise
+    return trained, None if configuration is None else configuration.id
+
+
+def store_parcel(parcel: Parcel, repository: Repository, root: Path) -> bool:
+    """Store a result that was kept, with its artifacts below ``root``; False: it is stored already.
+
+    Raises
+    ------
+    ConflictError
+        When a living process runs its job again.
+    """
+    configuration = parcel.configuration
+    if not repository.jobs.adopt(parcel.job_id, parcel.job):
+        if configuration is not None and repository.configurations.exists(configuration.id):
+            unpack(parcel, root)  # a row whose run could not know that it was written
+        return False
+    try:
+        if configuration is not None:
+            earlier = _earlier_searches(
+                repository,
+                configuration.statistics["p_value"],
+                exchange=configuration.exchange,
+                pair=configuration.pair,
+                timeframe=configuration.timeframe,
+                synthetic=configuration.synthetic,
+                provenance=configuration.provenance,
+            )
+            statistics = configuration.statistics | jsonable(earlier)
+            configuration = replace(configuration, statistics=statistics)
+        _write(repository, parcel.job_id, configuration, lambda: unpack(parcel, root))
+    except Exception as error:
+        with suppress(IllegalTransitionError, *UNSTORED):
+            repository.jobs.fail(parcel.job_id, f"It could not be stored: {error}")
+        raise
+    return True
+
+
+def _write(
     repository: Repository,
     job_id: str,
     configuration: Configuration | None,
-    write: Callable[[], Path | None],
+    place: Callable[[], Path | None],
 ) -> None:
     """Store a configuration with its artifacts and complete the job.
 
@@ -53,13 +166,13 @@ def store(
 
     Parameters
     ----------
-    write : callable
+    place : callable
         Writes the artifacts and returns their new folder; None where they were there.
     """
     if configuration is None:
         repository.jobs.complete(job_id)
         return
-    folder = write()
+    folder = place()
     try:
         repository.configurations.save(configuration)
     except BaseException as error:
@@ -75,18 +188,7 @@ def store(
         raise
 
 
-def record_of(
-    trained: TrainingResult, job_id: str
-) -> tuple[Configuration, ArtifactSet] | tuple[None, None]:
-    """Make the configuration of a run under a new id, and its artifacts; None of nothing."""
-    if trained.parameters is None:
-        return None, None
-    now = datetime.now(UTC)
-    identity = new_configuration_id(trained.strategy, now)
-    return configuration_of(trained, identity, job_id, now), artifacts_of(trained)
-
-
-def earlier_searches(
+def _earlier_searches(
     repository: Repository, p_value: float | None, **search: Any
 ) -> dict[str, dict[str, Any]]:
     """Count the searches of the same market and days, and what they do to p.
@@ -96,6 +198,17 @@ def earlier_searches(
     """
     count = repository.jobs.earlier_searches(**search)
     return {"earlier_searches": {"count": count, "p_after": after_searches(p_value, count)}}
+
+
+def _record_of(
+    trained: TrainingResult, job_id: str
+) -> tuple[Configuration, ArtifactSet] | tuple[None, None]:
+    """Make the configuration of a run under a new id, and its artifacts; None of nothing."""
+    if trained.parameters is None:
+        return None, None
+    now = datetime.now(UTC)
+    identity = new_configuration_id(trained.strategy, now)
+    return configuration_of(trained, identity, job_id, now), artifacts_of(trained)
 
 
 def metrics_dict(metrics: Any) -> dict[str, Any] | None:
