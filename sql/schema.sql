@@ -8,7 +8,7 @@ CREATE TABLE alembic_version (
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
--- Running upgrade  -> 0007
+-- Running upgrade  -> 0008
 
 CREATE TABLE leases (
     identity VARCHAR(32) NOT NULL,
@@ -88,12 +88,15 @@ CREATE TABLE trained_configurations (
     provenance JSONB NOT NULL,
     document JSONB NOT NULL,
     artifacts VARCHAR,
+    artifact_digests JSONB NOT NULL,
     oos_sharpe_ratio DOUBLE PRECISION NOT NULL,
     oos_net_profit DOUBLE PRECISION NOT NULL,
     sample_size INTEGER NOT NULL,
     p_value DOUBLE PRECISION,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     is_active BOOLEAN DEFAULT false NOT NULL,
+    head VARCHAR(64) NOT NULL,
+    verified_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_trained_configurations PRIMARY KEY (id),
     CONSTRAINT ck_trained_configurations_lifecycle_stage CHECK (lifecycle_stage IN ('DECAY', 'PAPER', 'DISCOVERY', 'VALIDATION', 'MATURE')),
     CONSTRAINT fk_trained_configurations_job_id_training_jobs FOREIGN KEY(job_id) REFERENCES training_jobs (id)
@@ -113,7 +116,7 @@ CREATE INDEX ix_trained_configurations_by_p_value ON trained_configurations (p_v
 
 CREATE INDEX ix_trained_configurations_by_p_value_descending ON trained_configurations (p_value DESC NULLS LAST, id DESC, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
 
-CREATE INDEX ix_trained_configurations_active ON trained_configurations (created_at, id, is_active) WHERE is_active;
+CREATE INDEX ix_trained_configurations_active ON trained_configurations (created_at, id, is_active, head) WHERE is_active;
 
 CREATE TABLE configuration_events (
     id VARCHAR(32) NOT NULL,
@@ -124,13 +127,15 @@ CREATE TABLE configuration_events (
     to_stage VARCHAR NOT NULL,
     reason TEXT NOT NULL,
     figures JSONB NOT NULL,
+    number INTEGER NOT NULL,
+    previous VARCHAR(64) NOT NULL,
+    digests JSONB NOT NULL,
     CONSTRAINT pk_configuration_events PRIMARY KEY (id),
     CONSTRAINT ck_configuration_events_from_stage CHECK (from_stage IN ('DECAY', 'PAPER', 'DISCOVERY', 'VALIDATION', 'MATURE')),
     CONSTRAINT ck_configuration_events_to_stage CHECK (to_stage IN ('DECAY', 'PAPER', 'DISCOVERY', 'VALIDATION', 'MATURE')),
-    CONSTRAINT fk_configuration_events_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id)
+    CONSTRAINT fk_configuration_events_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id),
+    CONSTRAINT uq_configuration_events_configuration_id_number UNIQUE (configuration_id, number)
 );
-
-CREATE INDEX ix_configuration_events_configuration_id_at ON configuration_events (configuration_id, at);
 
 CREATE TABLE sweeps (
     id VARCHAR(32) NOT NULL,
@@ -147,6 +152,7 @@ CREATE TABLE sweeps (
     started_at TIMESTAMP WITH TIME ZONE NOT NULL,
     finished_at TIMESTAMP WITH TIME ZONE,
     pooled JSONB,
+    seal VARCHAR(64),
     CONSTRAINT pk_sweeps PRIMARY KEY (id),
     CONSTRAINT ck_sweeps_status CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled'))
 );
@@ -180,6 +186,6 @@ CREATE INDEX ix_sweep_markets_task_hash_status ON sweep_markets (task_hash, stat
 
 CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0007') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0008') RETURNING alembic_version.version_num;
 
 COMMIT;

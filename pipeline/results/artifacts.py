@@ -25,6 +25,7 @@ from pipeline.market_data.arrow import array_of, column_of, table_of
 from pipeline.market_data.store.atomic_files import denied, probe
 from pipeline.results.jsonable import dumps
 
+OUT_OF_SAMPLE = "out_of_sample.parquet"
 _AXES = "axes"  # the surface's member that is no metric
 _FORMER_SETUP_BAR = "sweep_bar"  # its column in trades.parquet of an earlier build
 _DRAWN = "surrogate_"  # members of the null distribution that are of one kind of surrogates
@@ -193,7 +194,7 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
     scores, summary, null = (folder / f"{name}.npz" for name in ("scores", "summary", "null"))
     return ArtifactSet(
         in_sample=_read_series(folder / "in_sample.parquet"),
-        out_of_sample=_read_series(folder / "out_of_sample.parquet"),
+        out_of_sample=_read_series(folder / OUT_OF_SAMPLE),
         trades=_read_trades(folder / "trades.parquet"),
         windows=json.loads((folder / "windows.json").read_text("utf-8")),
         scores=_read_scores(scores) if scores.exists() else None,
@@ -210,12 +211,12 @@ def read_out_of_sample(root: Path, relative: str) -> DailySeries:
     FileNotFoundError
         When it is gone.
     """
-    return _read_series(root / relative / "out_of_sample.parquet")
+    return _read_series(root / relative / OUT_OF_SAMPLE)
 
 
 def _write(folder: Path, artifacts: ArtifactSet) -> None:
     _write_series(folder / "in_sample.parquet", artifacts.in_sample)
-    _write_series(folder / "out_of_sample.parquet", artifacts.out_of_sample)
+    _write_series(folder / OUT_OF_SAMPLE, artifacts.out_of_sample)
     _write_trades(folder / "trades.parquet", artifacts.trades)
     (folder / "windows.json").write_text(dumps(artifacts.windows), "utf-8")
     if artifacts.scores is not None:

@@ -1,15 +1,16 @@
 """Store, read and change the trained configurations of a database, with the events of each."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Unpack
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from pipeline.results import listing
+from pipeline.results import chain, listing
 from pipeline.results.jsonable import jsonable
-from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
+from pipeline.results.models import TrainedConfiguration
 from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import (
@@ -28,12 +29,25 @@ Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 #: Judges a configuration with its events, oldest first.
 Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement]
 
-#: Ids in one query: SQLite takes 32,766 parameters, and a sweep may have more markets.
-BATCH = 1_000
-
 
 class StageMovedError(RuntimeError):
     """A configuration was no longer in the stage that an event was to move it from."""
+
+
+#: What a value that is not of its column's type raises when it is read.
+UNREADABLE = (ValueError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A configuration beside what does not agree with its audit trail, clause by clause.
+
+    ``configuration`` is None where it cannot be read.
+    """
+
+    id: str
+    configuration: Configuration | None
+    clauses: list[str]
 
 
 class Configurations(Tables):
@@ -56,10 +70,18 @@ class Configurations(Tables):
             sample_size=int(metrics["sample_size"]),
             p_value=jsonable(configuration.statistics.get("p_value")),
         )
+        event = ConfigurationEvent(
+            configuration_id=configuration.id,
+            kind=chain.STORED,
+            from_stage=configuration.lifecycle_stage,
+            to_stage=configuration.lifecycle_stage,
+            reason="Stored by its training.",
+            figures={},
+        )
         with self._sessions.begin() as session:
             record(session, configuration.job_id, "result", {"configuration_id": configuration.id})
             complete_job(session, configuration.job_id)
-            session.add(row)
+            chain.begin(session, row, event)
 
     @waits
     def read(self, configuration_id: str) -> Configuration:
@@ -147,16 +169,25 @@ class Configurations(Tables):
         ------
         UnknownIdError
             When one of them is not stored.
+        EditedError
+            When the row of one does not agree with its audit trail.
         """
         row = TrainedConfiguration
         by_id: dict[str, SweepMember] = {}
         with self._sessions() as session:
-            for start in range(0, len(configuration_ids), BATCH):
-                batch = configuration_ids[start : start + BATCH]
-                query = select(row.id, row.strategy, row.pair, row.synthetic, row.statistics)
-                for it in session.execute(query.where(row.id.in_(batch))):
-                    p = deciding_p(it.statistics)
-                    by_id[it.id] = SweepMember(it.id, it.strategy, it.pair, it.synthetic, p)
+            for start in range(0, len(configuration_ids), chain.BATCH):
+                batch = configuration_ids[start : start + chain.BATCH]
+                rows = session.scalars(select(row).where(row.id.in_(batch))).all()
+                chain.check(session, rows)
+                for it in rows:
+                    by_id[it.id] = SweepMember(
+                        it.id,
+                        it.strategy,
+                        it.pair,
+                        it.synthetic,
+                        deciding_p(it.statistics),
+                        it.artifact_digests,
+                    )
         missing = [identity for identity in configuration_ids if identity not in by_id]
         if missing:
             raise UnknownIdError(f"{row.__tablename__} has no row with id {missing[0]}")
@@ -173,48 +204,35 @@ class Configurations(Tables):
 
         Raises
         ------
+        UnknownIdError
+            When it is not stored.
         StageMovedError
             When the configuration is not in the event's ``from_stage``.
+        EditedError
+            When its row does not agree with its audit trail.
         """
-        row, same = TrainedConfiguration, ConfigurationEventRow
-        move = (  # first, so that this transaction holds the row before it reads
-            update(row)
-            .where(row.id == event.configuration_id, row.lifecycle_stage == event.from_stage)
-            .values(lifecycle_stage=event.to_stage)
-            .returning(row.document)
-        )
-        earlier = select(same.figures).where(
-            same.configuration_id == event.configuration_id, same.kind == event.kind
-        )
+        identity, data_hash = event.configuration_id, event.figures.get("data_hash")
         with self._sessions.begin() as session:
-            document = session.scalar(move)
-            if document is None:
-                present = get_row(session, row, event.configuration_id).lifecycle_stage
+            row = _held(session, identity)
+            if row.lifecycle_stage != event.from_stage:
                 raise StageMovedError(
-                    f"{event.configuration_id} is in {present}, not in {event.from_stage}"
+                    f"{identity} is in {row.lifecycle_stage}, not in {event.from_stage}"
                 )
-            data_hash = event.figures.get("data_hash")
+            chain.check(session, [row])
             if data_hash is not None and any(
-                figures.get("data_hash") == data_hash for figures in session.scalars(earlier)
+                earlier.kind == event.kind and earlier.figures.get("data_hash") == data_hash
+                for earlier in _events(session, identity)
             ):
-                session.rollback()
                 return False
-            session.execute(
-                update(row)
-                .where(row.id == event.configuration_id)
-                .values(document=change(document))
-            )
-            session.add(same(**vars(event)))
+            row.lifecycle_stage, row.document = event.to_stage, dict(change(row.document))
+            chain.append(session, row, event, ("lifecycle_stage", "document"))
         return True
 
     @waits
     def events(self, configuration_id: str) -> list[ConfigurationEvent]:
         """Read what happened to a configuration, oldest first."""
-        row = ConfigurationEventRow
-        query = select(row).where(row.configuration_id == configuration_id)
         with self._sessions() as session:
-            events = session.scalars(query.order_by(row.at, row.id))
-            return [from_row(ConfigurationEvent, event) for event in events]
+            return _events(session, configuration_id)
 
     @waits
     def rejudge(self, configuration_id: str, judge: Judge) -> bool:
@@ -229,37 +247,32 @@ class Configurations(Tables):
         ------
         UnknownIdError
             When it is not stored.
+        EditedError
+            When its row does not agree with its audit trail.
         """
-        row, happened = TrainedConfiguration, ConfigurationEventRow
-        query = select(happened).where(happened.configuration_id == configuration_id)
-        # A write that changes nothing takes the row before it is read, in either database.
-        lock = update(row).where(row.id == configuration_id).values(id=configuration_id)
         with self._sessions.begin() as session:
-            session.execute(lock)
-            stored = get_row(session, row, configuration_id)
-            events = session.scalars(query.order_by(happened.at, happened.id))
-            judgement = judge(
-                from_row(Configuration, stored), [from_row(ConfigurationEvent, e) for e in events]
-            )
+            row = _held(session, configuration_id)
+            chain.check(session, [row])
+            judgement = judge(from_row(Configuration, row), _events(session, configuration_id))
             columns = {
                 "lifecycle_stage": judgement.stage,
                 "statistics": judgement.statistics,
                 "gates": judgement.gates,
                 "document": judgement.document,
             }
-            if all(getattr(stored, name) == value for name, value in columns.items()):
+            if all(getattr(row, name) == value for name, value in columns.items()):
                 return False
             event = ConfigurationEvent(
                 configuration_id=configuration_id,
                 kind=judgement.kind,
-                from_stage=stored.lifecycle_stage,
+                from_stage=row.lifecycle_stage,
                 to_stage=judgement.stage,
                 reason=judgement.reason,
                 figures=judgement.figures,
             )
-            session.add(ConfigurationEventRow(**vars(event)))
             for name, value in columns.items():
-                setattr(stored, name, value)
+                setattr(row, name, value)
+            chain.append(session, row, event, columns)
         return True
 
     @waits
@@ -290,32 +303,72 @@ class Configurations(Tables):
             When it is not stored.
         StageMovedError
             When it is in none of ``stages``.
+        EditedError
+            When it is to be switched on and its row does not agree with its audit trail. Whatever
+            is stored can be switched off; that leaves the traces of an edit where they are.
         """
-        row = TrainedConfiguration
-        switch = (
-            update(row)
-            .where(row.id == configuration_id, ~row.is_active if active else row.is_active)
-            .where(row.lifecycle_stage.in_(stages))
-            .values(is_active=active)
-            .returning(row.lifecycle_stage)
-        )
         with self._sessions.begin() as session:
-            stage = session.scalar(switch)
-            if stage is None:
-                present = get_row(session, row, configuration_id)
-                if present.is_active != active:
-                    raise StageMovedError(f"{configuration_id} is in {present.lifecycle_stage}")
+            row = _held(session, configuration_id)
+            if row.is_active == active:
                 return False
+            if row.lifecycle_stage not in stages:
+                raise StageMovedError(f"{configuration_id} is in {row.lifecycle_stage}")
+            if active:
+                chain.check(session, [row])
+            row.is_active = active
             event = ConfigurationEvent(
                 configuration_id=configuration_id,
                 kind="activated" if active else "deactivated",
-                from_stage=stage,
-                to_stage=stage,
+                from_stage=row.lifecycle_stage,
+                to_stage=row.lifecycle_stage,
                 reason=reason,
                 figures={"forced": forced},
             )
-            session.add(ConfigurationEventRow(**vars(event)))
+            chain.append(session, row, event, ("is_active",))
         return True
+
+    def checked(self, configuration_ids: Sequence[str]) -> Iterator[Checked]:
+        """Read configurations, each with what does not agree with its audit trail.
+
+        One that cannot be read is answered with the reason, and others all the same.
+
+        Raises
+        ------
+        UnknownIdError
+            When one of them is not stored.
+        """
+        for start in range(0, len(configuration_ids), chain.BATCH):
+            batch = configuration_ids[start : start + chain.BATCH]
+            try:
+                yield from self._checked(batch)
+            except UNREADABLE:
+                yield from map(self._checked_alone, batch)
+
+    def _checked_alone(self, configuration_id: str) -> Checked:
+        try:
+            (checked,) = self._checked([configuration_id])
+        except UNREADABLE as error:
+            reason = " ".join(str(error).split())
+            return Checked(configuration_id, None, [f"row or audit trail cannot be read: {reason}"])
+        return checked
+
+    @waits
+    def _checked(self, configuration_ids: Sequence[str]) -> list[Checked]:
+        row = TrainedConfiguration
+        with self._sessions() as session:
+            rows = session.scalars(select(row).where(row.id.in_(configuration_ids))).all()
+            by_id = {row.id: row for row in rows}
+            clauses = chain.disagreements_of(session, rows)
+            return [
+                Checked(one, from_row(Configuration, _present(by_id, one)), clauses[one])
+                for one in configuration_ids
+            ]
+
+    @waits
+    def head(self, configuration_id: str) -> str:
+        """Read the hash of the newest event of a configuration, which stands for all of it."""
+        with self._sessions() as session:
+            return get_row(session, TrainedConfiguration, configuration_id).head
 
     @waits
     def active_version(self) -> str:
@@ -323,15 +376,27 @@ class Configurations(Tables):
 
         A stored configuration never changes without an event, so its documents need not be read.
         """
-        row, event = TrainedConfiguration, ConfigurationEventRow
-        query = (
-            select(row.id, func.count(event.id))
-            .outerjoin(event, event.configuration_id == row.id)
-            .where(row.is_active)
-            .group_by(row.id)
-            .order_by(row.id)
-        )
+        row = TrainedConfiguration
+        query = select(row.id, row.head).where(row.is_active).order_by(row.id)
         with self._sessions() as session:
-            active = [f"{identity} {n}" for identity, n in session.execute(query)]
+            active = [f"{identity} {head}" for identity, head in session.execute(query)]
         version = ";".join([SIZE_RULES, *active])
         return hashlib.sha256(version.encode()).hexdigest()[:32]
+
+
+def _present(rows: Mapping[str, TrainedConfiguration], identity: str) -> TrainedConfiguration:
+    if identity not in rows:
+        raise UnknownIdError(f"trained_configurations has no row with id {identity}")
+    return rows[identity]
+
+
+def _held(session: Session, configuration_id: str) -> TrainedConfiguration:
+    row = chain.hold(session, configuration_id)
+    if row is None:
+        raise UnknownIdError(f"trained_configurations has no row with id {configuration_id}")
+    return row
+
+
+def _events(session: Session, configuration_id: str) -> list[ConfigurationEvent]:
+    events = chain.events_of(session, [configuration_id]).get(configuration_id, [])
+    return [from_row(ConfigurationEvent, event) for event in events]

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.errors import UserError, full_disk
 from pipeline.market_data.store.atomic_files import denied
+from pipeline.results.active import ActiveReader
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
@@ -79,6 +80,8 @@ class Repository(Tables):
         What shows that the owner of rows lives, until this is closed.
     read_only : bool
         Whether it was opened for reading alone.
+    active : ActiveReader
+        What reads the configurations that are switched on.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Repository(Tables):
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
         self.sweeps = Sweeps(self._sessions)
+        self.active = ActiveReader(self._sessions, self.configurations)
 
     @property
     def is_gone(self) -> bool:

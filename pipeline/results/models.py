@@ -205,12 +205,16 @@ class TrainedConfiguration(Base):
     provenance: Mapped[dict[str, Any]]
     document: Mapped[dict[str, Any]]
     artifacts: Mapped[str | None]
+    artifact_digests: Mapped[dict[str, Any]]
     oos_sharpe_ratio: Mapped[float]
     oos_net_profit: Mapped[float]
     sample_size: Mapped[int] = mapped_column(Integer)
     p_value: Mapped[float | None]
     created_at: Mapped[datetime]
     is_active: Mapped[bool] = mapped_column(server_default=false())
+    #: Hash of the newest event (`pipeline.results.chain`).
+    head: Mapped[str] = mapped_column(String(64))
+    verified_at: Mapped[datetime | None]
 
     __table_args__ = (
         _one_of("lifecycle_stage", STAGES),
@@ -227,6 +231,7 @@ class TrainedConfiguration(Base):
             "created_at",
             "id",
             "is_active",  # which makes it a covering one for SQLite
+            "head",
             sqlite_where=text("is_active = 1"),
             postgresql_where=text("is_active"),
         ),
@@ -249,11 +254,15 @@ class ConfigurationEventRow(Base):
     to_stage: Mapped[Stage]
     reason: Mapped[str] = mapped_column(Text)
     figures: Mapped[dict[str, Any]]
+    #: 0 for the first of a configuration; `pipeline.results.chain` explains the other two.
+    number: Mapped[int] = mapped_column(Integer)
+    previous: Mapped[str] = mapped_column(String(64))
+    digests: Mapped[dict[str, Any]]
 
     __table_args__ = (
         _one_of("from_stage", STAGES),
         _one_of("to_stage", STAGES),
-        Index(None, "configuration_id", "at"),
+        UniqueConstraint("configuration_id", "number"),
     )
 
 
@@ -276,6 +285,8 @@ class SweepRow(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     pooled: Mapped[Any | None]
+    #: Digest of what a sweep that has ended says (`pipeline.results.chain`).
+    seal: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
         _one_of("status", STATUSES),

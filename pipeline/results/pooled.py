@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.results.artifacts import read_out_of_sample
+from pipeline.results.artifacts import OUT_OF_SAMPLE, read_out_of_sample
+from pipeline.results.file_digests import check_file
 from pipeline.results.records import SweepMember
 from pipeline.validation.pooling import MarketSeries, PooledVerdict, pooled_verdict
 
@@ -58,7 +59,10 @@ def pooled_verdicts(root: Path, members: Mapping[str, SweepMember | None]) -> li
 
 
 def _series(root: Path, member: SweepMember) -> MarketSeries:
+    file = root / member.configuration_id / OUT_OF_SAMPLE
     try:
+        if member.artifact_digests:  # of whatever a training stored
+            check_file(file, member.artifact_digests[OUT_OF_SAMPLE])
         daily = read_out_of_sample(root, member.configuration_id)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())

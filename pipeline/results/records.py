@@ -113,7 +113,8 @@ class Configuration:
 
     ``in_sample`` and ``out_of_sample`` are metrics by name (fills rules §10), ``statistics``
     those of validation rules §3, ``gates`` every gate with value, threshold and outcome
-    (validation rules §6.2), ``document`` the V3 JSON, ``artifacts`` a folder below the root.
+    (validation rules §6.2), ``document`` the V3 JSON, ``artifacts`` a folder below the root and
+    ``artifact_digests`` the SHA-256 of every file in it.
     """
 
     id: str
@@ -133,6 +134,7 @@ class Configuration:
     provenance: dict[str, Any]
     document: dict[str, Any]
     artifacts: str | None
+    artifact_digests: dict[str, str] = field(default_factory=dict)
     created_at: datetime = field(default_factory=utc_now)
     is_active: bool = False
 
@@ -216,7 +218,8 @@ class Judgement:
 class SweepMember:
     """What a market of a sweep stored, as the others are judged with it.
 
-    ``deciding_p`` is the p-value that decides its stage, None where it is undefined.
+    ``deciding_p`` is the p-value that decides its stage, None where it is undefined;
+    ``artifact_digests`` are those of its row.
     """
 
     configuration_id: str
@@ -224,6 +227,7 @@ class SweepMember:
     pair: str
     synthetic: bool
     deciding_p: float | None
+    artifact_digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

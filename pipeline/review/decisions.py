@@ -108,7 +108,8 @@ def _config(stored: dict[str, Any], data: Data) -> TrainConfig:
     here = {
         "backend": {"name": "auto", "threads": None, "block": None, "devices": None},
         "executor": {"name": "local"},
-        "storage": {"url": "sqlite://", "artifacts": "."},  # where nothing is written
+        # Where nothing is written.
+        "storage": {"url": "sqlite://", "artifacts": ".", "patience": 0.0},
     }
     return validate(stored | here | {"data": data.model_dump()}, TrainConfig)
 

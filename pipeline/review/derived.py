@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gpu_engine import Candles
 from pipeline.config import SimulationConfig
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.document import (
@@ -19,7 +18,6 @@ from pipeline.results.document import (
     build_document,
 )
 from pipeline.results.jsonable import jsonable
-from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import (
     EXECUTION,
     MONITOR,
@@ -106,10 +104,12 @@ def rebuilt_document(
     configuration: Configuration,
     record: ArtifactSet,
     config: SimulationConfig,
-    candles: Candles,
+    spread: float | None,
     events: Sequence[ConfigurationEvent],
 ) -> dict[str, Any]:
     """Build the document once more, with the changes of ``events``.
+
+    ``spread`` is the average spread of its candles, in basis points.
 
     The section on the strategy is left out where an earlier build did not write it. A built-in
     strategy may say the meaning of a parameter in other words by now: the stored words stand.
@@ -131,7 +131,7 @@ def rebuilt_document(
         config.risk,
         record.out_of_sample.returns,
         record.trades,
-        average_spread_bps(candles),
+        spread,
     )
     stored = configuration.document.get("strategy")
     if stored is None:

@@ -29,6 +29,7 @@ from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.address import parse_url
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.database import Repository, open_database
+from pipeline.results.file_digests import differences
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.search import Evaluator, single_point
@@ -76,16 +77,25 @@ def find(repository: Repository, configuration_id: str) -> Configuration:
     ------
     UserError
         When there is none; it suggests the nearest.
+    UnreadableRecordError
+        When its row holds what no training stores.
     """
+    configurations = repository.configurations
     if configuration_id == LATEST:
-        newest = repository.configurations.find(limit=1)
+        newest = configurations.ids()[:1]
         if not newest:
             raise UserError("No configuration is stored in this database: train one first.")
-        return newest[0]
+        (configuration_id,) = newest
     try:
-        return repository.configurations.read(configuration_id)
+        return configurations.read(configuration_id)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UnreadableRecordError(
+            f"The row of {configuration_id} cannot be read: {reason}. Restore the database from a"
+            " copy."
+        ) from None
     except UnknownIdError:
-        ids = repository.configurations.ids()
+        ids = configurations.ids()
         near = suggestion(configuration_id, ids) or (
             f" The newest is {ids[0]}." if ids else " The database holds none."
         )
@@ -193,15 +203,19 @@ def evaluator_of(
     return Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)
 
 
-def read_record(storage: StorageConfig, configuration: Configuration) -> ArtifactSet:
+def read_record(
+    storage: StorageConfig, configuration: Configuration, *, checked: bool = True
+) -> ArtifactSet:
     """Read the artifacts of a configuration.
+
+    ``checked`` compares them with the digests in its row first.
 
     Raises
     ------
     UserError
         When they are not there.
     UnreadableRecordError
-        When they are cut short or are not what their names say.
+        When they are not what was stored, are cut short or are not what their names say.
     """
     root = Path(storage.artifacts)
     folder = root / configuration.id
@@ -209,6 +223,11 @@ def read_record(storage: StorageConfig, configuration: Configuration) -> Artifac
         raise UserError(
             f"The artifacts of {configuration.id} are not in {root}. Say where they are:"
             " storage.artifacts=FOLDER."
+        )
+    if checked and (clauses := differences(folder, configuration.artifact_digests)):
+        raise UnreadableRecordError(
+            f"The artifacts in {folder} are damaged: {'; '.join(clauses)}. Restore them from a"
+            " copy."
         )
     try:
         return read_artifacts(root, configuration.id)

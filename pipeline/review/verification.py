@@ -18,18 +18,19 @@ from pipeline.config import SimulationConfig, StoredConfig, StrategyConfig
 from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.database import Repository
+from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.review.comparison import (
     Comparison,
     compare_candles,
-    compare_json,
     compare_metric_sets,
     compare_series,
     compare_sharpe_test,
     compare_trade_lists,
 )
 from pipeline.review.decisions import repeat_training, review_sweeps
-from pipeline.review.derived import RowContext, judge_again, rebuilt_document, row_columns
+from pipeline.review.derived import RowContext
+from pipeline.review.integrity import compare_derived, compare_stored, row_context
 from pipeline.review.stored import (
     evaluator_of,
     load_again,
@@ -85,17 +86,27 @@ def verify_configuration(
 
     Other candles, or artifacts that make no sense, end the comparison before that.
     """
-    record = read_record(config.storage, configuration)
+    stored = compare_stored(repository, config.storage, configuration)
+    try:
+        receipt = _computed_again(config, repository, configuration, reporter)
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        if all(comparison.first is None for comparison in stored):
+            raise
+        note = f"Nothing was computed again: {_reason(error)}"
+        return Receipt(configuration.id, configuration.synthetic, stored, (note,))
+    return replace(receipt, comparisons=(*receipt.comparisons, *stored))
+
+
+def _computed_again(
+    config: StoredConfig, repository: Repository, configuration: Configuration, reporter: Reporter
+) -> Receipt:
+    record = read_record(config.storage, configuration, checked=False)
     own = simulation_config(repository, configuration)
     named = config.data is not None
     simulation = simulation_config(repository, configuration, config.data) if named else own
     data = pinned(simulation.data, configuration)
     market = load_again(simulation, data, configuration, reporter.note, named=named)
-    context = RowContext(
-        synthetic=own.synthetic,
-        filter_columns=repository.configurations.filter_columns(configuration.id),
-        events=repository.configurations.events(configuration.id),
-    )
+    context = row_context(repository, configuration, own)
     receipt = verify(configuration, record, simulation, market.candles, context)
     if receipt.ended_early:
         return receipt
@@ -125,7 +136,8 @@ def verify(
         return _receipt(configuration, config, [data])
     try:
         figures = _figures(configuration, record, config, candles)
-        derived = _derived(configuration, record, config, candles, context)
+        spread = average_spread_bps(candles)
+        derived = compare_derived(configuration, record, config, spread, context)
         return _receipt(configuration, config, [data, *figures, *derived])
     except (KeyError, TypeError, ValueError) as error:
         return _receipt(configuration, config, [data, _not_understood(error)])
@@ -133,8 +145,12 @@ def verify(
 
 def _not_understood(error: Exception) -> Comparison:
     """Say that what was stored cannot even be read as what it should be."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return Comparison("artifacts", 1, 1, None, f"the artifacts cannot be understood: {text}")
+    reason = f"the artifacts cannot be understood: {_reason(error)}"
+    return Comparison("artifacts", 1, 1, None, reason)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _receipt(
@@ -219,23 +235,6 @@ def _figures(
     metrics = marked_metrics(fraction * trades["ret"], daily.returns)
     yield compare_metric_sets("metrics, in sample", [("", configuration.in_sample, metrics)])
     yield compare_sharpe_test(configuration.statistics, again.daily)
-
-
-def _derived(
-    configuration: Configuration,
-    record: ArtifactSet,
-    config: SimulationConfig,
-    candles: Candles,
-    context: RowContext,
-) -> Iterable[Comparison]:
-    """Compare what the row says besides with what follows from its figures."""
-    yield compare_json("gates", configuration.gates, judge_again(configuration, context.events)[1])
-    yield compare_json("row", *row_columns(configuration, config, context))
-    document = rebuilt_document(configuration, record, config, candles, context.events)
-    yield compare_json("document", configuration.document, document)
-    yield compare_json(
-        "circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"]
-    )
 
 
 def _out_of_sample(record: ArtifactSet, config: SimulationConfig, candles: Candles) -> TestDays:

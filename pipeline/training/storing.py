@@ -26,6 +26,7 @@ from pipeline.results.artifacts import (
 )
 from pipeline.results.database import Repository
 from pipeline.results.document import build_document, new_configuration_id
+from pipeline.results.file_digests import digests_of
 from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.parcel import FOLDER, Parcel, unpack, write_parcel
@@ -103,7 +104,7 @@ def store(
         if configuration is not None:
             statistics = configuration.statistics | jsonable(earlier)
             configuration = replace(configuration, statistics=statistics)
-        _write(repository, job_id, configuration, place)
+        _write(repository, job_id, configuration, root, place)
     except UNSTORED as error:
         kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
         said = (
@@ -145,7 +146,7 @@ def store_parcel(parcel: Parcel, repository: Repository, root: Path) -> bool:
             )
             statistics = configuration.statistics | jsonable(earlier)
             configuration = replace(configuration, statistics=statistics)
-        _write(repository, parcel.job_id, configuration, lambda: unpack(parcel, root))
+        _write(repository, parcel.job_id, configuration, root, lambda: unpack(parcel, root))
     except Exception as error:
         with suppress(IllegalTransitionError, *UNSTORED):
             repository.jobs.fail(parcel.job_id, f"It could not be stored: {error}")
@@ -157,6 +158,7 @@ def _write(
     repository: Repository,
     job_id: str,
     configuration: Configuration | None,
+    root: Path,
     place: Callable[[], Path | None],
 ) -> None:
     """Store a configuration with its artifacts and complete the job.
@@ -166,15 +168,19 @@ def _write(
 
     Parameters
     ----------
+    root : Path
+        The folder of all artifacts.
     place : callable
-        Writes the artifacts and returns their new folder; None where they were there.
+        Writes those of this configuration below it and returns their new folder; None where they
+        were there.
     """
     if configuration is None:
         repository.jobs.complete(job_id)
         return
     folder = place()
     try:
-        repository.configurations.save(configuration)
+        digests = digests_of(root / configuration.id)
+        repository.configurations.save(replace(configuration, artifact_digests=digests))
     except BaseException as error:
         # An interrupt may arrive after the transaction: a row must not lose its artifacts.
         repository.patience.shorten(HURRY)

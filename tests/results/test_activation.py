@@ -29,7 +29,7 @@ def test_every_switch_is_kept_once(repository: Repository, stored: Configuration
     assert repository.configurations.active_version() == versions[-1]
     assert repository.configurations.set_active(stored.id, False, "enough")
     kept = [(e.kind, e.reason, e.figures) for e in repository.configurations.events(stored.id)]
-    assert kept == [
+    assert kept[1:] == [
         ("activated", "fills look right", {"forced": True}),
         ("deactivated", "enough", {"forced": False}),
     ]
@@ -43,7 +43,7 @@ def test_a_stage_that_moved_meanwhile_is_not_switched_on(
     others = [stage for stage in STAGES if stage != stored.lifecycle_stage]
     with pytest.raises(StageMovedError, match=f"is in {stored.lifecycle_stage}"):
         repository.configurations.set_active(stored.id, True, "fills look right", stages=others)
-    assert repository.configurations.events(stored.id) == []
+    assert [one.kind for one in repository.configurations.events(stored.id)] == ["stored"]
     assert not repository.configurations.read(stored.id).is_active
 
 

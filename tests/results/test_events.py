@@ -44,7 +44,9 @@ def test_an_event_moves_the_stage_and_is_read_back(
 ) -> None:
     one = event(stored.id)
     assert repository.configurations.record_event(one, lambda _: {"status": "DECAY"}) is True
-    assert repository.configurations.events(stored.id) == [one]
+    first, *later = repository.configurations.events(stored.id)
+    assert (first.kind, first.from_stage, first.to_stage) == ("stored", *["VALIDATION"] * 2)
+    assert later == [one]
     after = repository.configurations.read(stored.id)
     assert (after.lifecycle_stage, after.document) == ("DECAY", {"status": "DECAY"})
 
@@ -61,16 +63,15 @@ def test_the_document_changes_from_what_it_is_by_then(
     assert repository.configurations.read(stored.id).document == {"status": "DECAY", "fills": 0.7}
 
 
-def test_events_come_oldest_first(repository: Repository, stored: Configuration) -> None:
+def test_events_come_in_the_order_in_which_they_were_recorded(
+    repository: Repository, stored: Configuration
+) -> None:
     for day, data_hash in ((7, "b"), (6, "a"), (8, "c")):
         at = datetime(2023, 5, day, tzinfo=UTC)
         one = event(stored.id, at=at, to_stage="VALIDATION", figures={"data_hash": data_hash})
         assert repository.configurations.record_event(one, lambda _: stored.document)
-    assert [one.figures["data_hash"] for one in repository.configurations.events(stored.id)] == [
-        "a",
-        "b",
-        "c",
-    ]
+    _, *later = repository.configurations.events(stored.id)
+    assert [one.figures["data_hash"] for one in later] == ["b", "a", "c"]
 
 
 def test_the_same_candles_change_nothing(repository: Repository, stored: Configuration) -> None:
@@ -83,7 +84,7 @@ def test_the_same_candles_change_nothing(repository: Repository, stored: Configu
     )
     after = repository.configurations.read(stored.id)
     assert (after.lifecycle_stage, after.document) == ("VALIDATION", {"status": "VALIDATION"})
-    assert len(repository.configurations.events(stored.id)) == 1
+    assert len(repository.configurations.events(stored.id)) == 1 + 1
 
 
 def test_another_kind_or_no_hash_is_not_the_same(
@@ -92,7 +93,7 @@ def test_another_kind_or_no_hash_is_not_the_same(
     for changes in ({}, {"kind": "other"}, {"figures": {}}, {"figures": {}}):
         one = event(stored.id, **({"to_stage": "VALIDATION"} | changes))
         assert repository.configurations.record_event(one, lambda _: stored.document) is True
-    assert len(repository.configurations.events(stored.id)) == 4
+    assert len(repository.configurations.events(stored.id)) == 1 + 4
 
 
 def test_a_stage_that_moved_meanwhile_is_left_alone(
@@ -103,7 +104,7 @@ def test_a_stage_that_moved_meanwhile_is_left_alone(
             event(stored.id, from_stage="MATURE"), lambda _: {"status": "DECAY"}
         )
     assert repository.configurations.read(stored.id) == stored
-    assert repository.configurations.events(stored.id) == []
+    assert [one.kind for one in repository.configurations.events(stored.id)] == ["stored"]
 
 
 def test_an_event_that_cannot_be_stored_moves_nothing(

@@ -11,6 +11,7 @@ from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review.live_orders import record_execution
 from pipeline.validation.stages import Stage, judge
+from support.databases import later_events
 from support.v3_document import document
 
 FIGURES = {
@@ -54,7 +55,7 @@ def test_a_known_figure_binds(
 ) -> None:
     assert mature.lifecycle_stage == "MATURE"
     assert record_execution(repository, mature.id, metrics) == stage
-    (event,) = repository.configurations.events(mature.id)
+    (event,) = later_events(repository, mature.id)
     assert (event.kind, event.from_stage, event.to_stage) == ("execution", "MATURE", stage)
     assert event.figures == metrics
 
@@ -64,7 +65,7 @@ def test_the_same_figures_again_are_recorded_once(
 ) -> None:
     for _ in range(2):
         record_execution(repository, mature.id, {"fill_rate": 0.5, "slippage": 0.001})
-    assert len(repository.configurations.events(mature.id)) == 1
+    assert len(later_events(repository, mature.id)) == 1
 
 
 def test_better_fills_lift_it_again(repository: Repository, mature: Configuration) -> None:
@@ -77,7 +78,7 @@ def test_the_reason_names_the_figure_and_its_limit(
 ) -> None:
     record_execution(repository, mature.id, {"fill_rate": 0.2, "slippage": 0.001})
     record_execution(repository, mature.id, {"fill_rate": 0.9})
-    assert [event.reason for event in repository.configurations.events(mature.id)] == [
+    assert [event.reason for event in later_events(repository, mature.id)] == [
         "Live orders: fill_rate 0.2 (>= 0.7 is needed), slippage 0.001: PAPER.",
         "Live orders: fill_rate 0.9: MATURE.",
     ]
@@ -99,7 +100,7 @@ def test_better_fills_do_not_lift_it_above_what_monitoring_found(
         looked(mature, "PAPER", "PAPER"), lambda _: document
     )
     assert record_execution(repository, mature.id, {"fill_rate": 0.9}) == "PAPER"
-    assert repository.configurations.events(mature.id)[-1].reason == (
+    assert later_events(repository, mature.id)[-1].reason == (
         "Live orders: fill_rate 0.9: MATURE, and PAPER since newer candles were looked at."
     )
 

@@ -16,13 +16,14 @@ from pipeline.results.document import validate_document
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
+from support.databases import later_events
 from support.runs import QUICK, ask, run
 from support.stored import BARS_A_DAY, DAYS, TRAINED_BARS, command, fading_candles, write
 
 
 def events_of(finished):
     identity = finished.result["configuration_id"]
-    return ask(finished.folder, lambda repository: repository.configurations.events(identity))
+    return ask(finished.folder, lambda repository: later_events(repository, identity))
 
 
 @pytest.fixture

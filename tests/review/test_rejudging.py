@@ -12,6 +12,7 @@ from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.sweeps.judging import judge_together
 from pipeline.validation.stages import judge
+from support.databases import later_events
 from support.v3_document import document
 
 FIGURES = {"net_profit": 0.4, "sharpe_ratio": 2.0, "sample_size": 150, "reality_check_p": 0.01}
@@ -50,10 +51,10 @@ def store(
 def test_judging_among_fewer_undoes_no_correction(repository: Repository, store: Store) -> None:
     ids = [store(name, p) for name, p in zip("abc", (0.04, 0.5, 0.6), strict=True)]
     assert judge_together(repository, ids)[ids[0]] == pytest.approx(0.12)
-    events = len(repository.configurations.events(ids[0]))
+    events = len(later_events(repository, ids[0]))
     assert judge_together(repository, ids[:1]) == {ids[0]: 0.04}
     assert repository.configurations.read(ids[0]).statistics["fdr_q_value"] == pytest.approx(0.12)
-    assert len(repository.configurations.events(ids[0])) == events
+    assert len(later_events(repository, ids[0])) == events
 
 
 def test_q_is_benjamini_hochbergs(repository: Repository, store: Store) -> None:
@@ -79,7 +80,7 @@ def test_a_large_q_holds_a_stage_back(repository: Repository, store: Store) -> N
     assert (stored.lifecycle_stage, stored.document["status"]) == ("DISCOVERY", "DISCOVERY")
     (gate,) = [gate for gate in stored.gates if gate["name"] == "fdr_q_value"]
     assert (gate["value"], gate["passed"]) == (pytest.approx(0.12), False)
-    (event,) = repository.configurations.events(found)
+    (event,) = later_events(repository, found)
     assert (event.kind, event.from_stage, event.to_stage) == ("sweep", "MATURE", "DISCOVERY")
 
 
@@ -89,7 +90,7 @@ def test_judging_again_changes_and_records_nothing(repository: Repository, store
     before = [repository.configurations.read(one) for one in ids]
     assert judge_together(repository, ids[::-1]) == first
     assert [repository.configurations.read(one) for one in ids] == before
-    assert [len(repository.configurations.events(one)) for one in ids] == [1, 1]
+    assert [len(later_events(repository, one)) for one in ids] == [1, 1]
 
 
 def test_another_sweep_replaces_the_judgement(repository: Repository, store: Store) -> None:
@@ -98,7 +99,7 @@ def test_another_sweep_replaces_the_judgement(repository: Repository, store: Sto
     assert repository.configurations.read(found).lifecycle_stage == "DISCOVERY"
     judge_together(repository, [found, weak, strong])
     assert repository.configurations.read(found).lifecycle_stage == "MATURE"
-    assert [event.to_stage for event in repository.configurations.events(found)] == [
+    assert [event.to_stage for event in later_events(repository, found)] == [
         "DISCOVERY",
         "MATURE",
     ]
@@ -111,7 +112,7 @@ def test_what_monitoring_found_stays(repository: Repository, store: Store) -> No
     repository.configurations.record_event(event, lambda _: before.document)
     judge_together(repository, [found])
     assert repository.configurations.read(found).lifecycle_stage == "DECAY"
-    assert repository.configurations.events(found)[-1].reason.endswith(
+    assert later_events(repository, found)[-1].reason.endswith(
         "MATURE, and DECAY since newer candles were looked at."
     )
 
@@ -126,11 +127,11 @@ def test_generated_candles_are_a_family_of_their_own(repository: Repository, sto
 def test_an_undefined_p_is_no_test(repository: Repository, store: Store) -> None:
     found, undefined = store("a", 0.04), store("b", None)
     assert judge_together(repository, [found, undefined]) == {found: 0.04, undefined: None}
-    assert repository.configurations.events(undefined) == []
+    assert later_events(repository, undefined) == []
 
 
 def test_an_unknown_id_changes_nothing(repository: Repository, store: Store) -> None:
     found = store("a", 0.04)
     with pytest.raises(UnknownIdError, match="nobody"):
         judge_together(repository, [found, "nobody"])
-    assert repository.configurations.events(found) == []
+    assert later_events(repository, found) == []

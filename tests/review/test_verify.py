@@ -14,7 +14,7 @@ from pipeline.sweeps.judging import judge_together
 from pipeline.training.rules import CHANGES, VERSION, changes_since
 from support.parameters import STOP
 from support.runs import QUICK, ask, run
-from support.stored import TRAINED_BARS, command, fading_candles, sql, write
+from support.stored import TRAINED_BARS, command, fading_candles, resealed, sql, write
 
 
 def test_a_fresh_training_is_verified(fading):
@@ -232,7 +232,7 @@ def test_a_forged_report_of_live_orders(fading):
 
 
 def test_another_engine_is_a_note_while_the_trades_agree(fading):
-    sql(fading, "UPDATE trained_configurations"
+    resealed(fading, "UPDATE trained_configurations"
         " SET provenance = json_set(provenance, '$.engine_hash', 'abc'),"
         " document = json_set(document, '$.metadata.engine_hash', 'abc')")  # fmt: skip
     finished = command(verify, fading.folder, "latest")
@@ -242,7 +242,7 @@ def test_another_engine_is_a_note_while_the_trades_agree(fading):
 
 def test_rules_that_have_changed_are_named(fading):
     """A result of an earlier build names no version of the rules: that was the first."""
-    sql(fading, "UPDATE trained_configurations"
+    resealed(fading, "UPDATE trained_configurations"
         " SET provenance = json_remove(provenance, '$.rules_version'),"
         " out_of_sample = json_set(out_of_sample, '$.sortino_ratio', 9.0)")  # fmt: skip
     finished = command(verify, fading.folder, "latest")
@@ -259,7 +259,7 @@ def test_a_result_of_an_earlier_build_agrees_where_its_rules_do_not_matter(fadin
         table["reason"] -= table["reason"] > REASONS.index("signal")
 
     rewritten(fading.artifacts[0] / "trades.parquet", former)
-    sql(fading, "UPDATE trained_configurations"
+    resealed(fading, "UPDATE trained_configurations"
         " SET provenance = json_remove(provenance, '$.rules_version')")  # fmt: skip
     finished = command(verify, fading.folder, "latest")
     assert finished.status == 0, finished.out
@@ -282,7 +282,7 @@ def test_a_fresh_training_is_of_the_rules_of_today(fading):
 def test_a_document_of_an_earlier_build_agrees(fading, document):
     """It has no section on the strategy, or says there in other words what a parameter means."""
     write(fading.folder / "candles.parquet", fading_candles())
-    sql(fading, f"UPDATE trained_configurations SET document = {document}")
+    resealed(fading, f"UPDATE trained_configurations SET document = {document}")
     assert command(monitor, fading.folder).status == 0
     finished = command(verify, fading.folder, "latest")
     assert finished.status == 0, finished.out

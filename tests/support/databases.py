@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from pipeline.results.database import Repository, open_database
 from pipeline.results.models import Base
-from pipeline.results.records import Configuration
+from pipeline.results.records import Configuration, ConfigurationEvent
 from support.parameters import DEPTH, SPREAD
 
 KINDS = ["sqlite", "postgresql"]
@@ -120,3 +120,10 @@ def example() -> Callable[..., Configuration]:
         return Configuration(**(fields | changes))
 
     return make
+
+
+def later_events(repository: Repository, configuration_id: str) -> list[ConfigurationEvent]:
+    """What happened to a configuration after it was stored, oldest first."""
+    first, *later = repository.configurations.events(configuration_id)
+    assert first.kind == "stored"
+    return later

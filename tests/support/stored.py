@@ -8,17 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 from gpu_engine import choose
 from pipeline.cli.command import run_plain
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, PRICES
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.results import chain
+from pipeline.results.file_digests import digests_of
+from pipeline.results.models import TrainedConfiguration, TrainingJob
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.planting import plant_edge
 from support.parameters import combination
-from support.runs import SMALL_GRID, Finished, run_here
+from support.runs import SMALL_GRID, Finished, ask, run_here
 
 #: In `SMALL_GRID`.
 PLANTED = combination(0.001, 3, 1.5, 1.0, 50, 1.0, 2.0)
@@ -84,3 +87,27 @@ def sql(finished, statement, **values):
     with engine.begin() as connection:
         connection.execute(text(statement), values)
     engine.dispose()
+
+
+def resealed(finished, statement, **values):
+    """Change the database as another build would have written it: the audit trail agrees."""
+    sql(finished, statement, **values)
+    ask(finished.folder, lambda repository: reseal(repository, finished.folder / "var/artifacts"))
+
+
+def reseal(repository, root):
+    """Make every audit trail agree with its row, its job, its events and artifacts as they are."""
+    with repository.session() as session, session.begin():
+        for row in session.scalars(select(TrainedConfiguration)):
+            events = chain.events_of(session, [row.id])[row.id]
+            job = session.get(TrainingJob, row.job_id)
+            row.artifact_digests = digests_of(root / row.id)
+            now = {name: chain.digest(getattr(row, name)) for name in chain.COLUMNS}
+            now[chain.JOB] = chain.job_digest(job)
+            row.head = ""
+            for number, event in enumerate(events):
+                later = {name for other in events[number + 1 :] for name in other.digests}
+                fresh = {name: now[name] for name in event.digests if name not in later}
+                event.number, event.previous = number, row.head
+                event.digests = event.digests | fresh
+                row.head = chain.head_of(event)

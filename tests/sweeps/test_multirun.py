@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.validation.stages import deciding_p
+from support.databases import later_events
 from support.runs import QUICK, SMALL_GRID, ask, run
 
 GENERATED = ("data=synthetic", *QUICK[1:], "optimizer=grid", *SMALL_GRID)
@@ -39,9 +40,7 @@ def test_markets_that_completed_are_judged_together(mixed):
     q = sorted(one.statistics["fdr_q_value"] for one in found)
     assert q == pytest.approx([min(2 * p[0], p[1]), p[1]])
     for one in found:
-        (event,) = ask(
-            mixed.folder, lambda repository, of=one.id: repository.configurations.events(of)
-        )
+        (event,) = ask(mixed.folder, lambda repository, of=one.id: later_events(repository, of))
         assert (event.kind, event.figures["tests"]) == ("sweep", 2)
 
 

@@ -138,6 +138,8 @@ def _row(number: int, chance: random.Random) -> dict[str, Any]:
         **{name: {} for name in documents},
         "circuit_breakers": {},
         "provenance": {},
+        "artifact_digests": {},
+        "head": f"{number:064x}",
         "document": {"text": f"{chance.getrandbits(4 * DOCUMENT):x}"},
         "oos_sharpe_ratio": chance.gauss(0, 1),
         "oos_net_profit": chance.gauss(0, 0.2),

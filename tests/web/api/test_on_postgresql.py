@@ -39,4 +39,4 @@ def follow(client, path):
     assert client.get("/api/configurations/active", headers=tag).status_code == 200
     client.post(f"{path}/deactivate", json={"reason": "hardly anything is filled"})
     kinds = [entry["kind"] for entry in client.get(f"{path}/audit").json()]
-    assert kinds == ["activated", "execution", "deactivated"]
+    assert kinds == ["stored", "activated", "execution", "deactivated"]

@@ -20,7 +20,7 @@ def test_activation_below_validation_names_the_failed_gate_and_changes_nothing(c
     said = told(client.post(f"{path}/activate", json={"reason": "looks right"}), 409)["detail"]
     assert "is in DISCOVERY, and VALIDATION is needed. Failed: surrogate_p (" in said
     assert "sample_size" not in said
-    assert told(client.get(f"{path}/audit")) == []
+    assert [entry["kind"] for entry in told(client.get(f"{path}/audit"))] == ["stored"]
     assert told(client.get(ACTIVE))["configurations"] == []
 
 
@@ -29,7 +29,8 @@ def test_every_switch_is_in_the_audit_trail(client, stored):
     forced = {"reason": "a dry run", "force": True}
     assert told(client.post(f"{path}/activate", json=forced))["is_active"] is True
     assert told(client.post(f"{path}/deactivate", json={"reason": "enough"}))["is_active"] is False
-    trail = told(client.get(f"{path}/audit"))
+    first, *trail = told(client.get(f"{path}/audit"))
+    assert first["kind"] == "stored"
     assert [(e["kind"], e["reason"], e["figures"]["forced"]) for e in trail] == [
         ("activated", "a dry run", True),
         ("deactivated", "enough", False),
@@ -39,7 +40,7 @@ def test_every_switch_is_in_the_audit_trail(client, stored):
 def test_validation_and_above_need_no_force(client, stored):
     path = stored()
     assert told(client.post(f"{path}/activate", json={"reason": "it passed"}))["is_active"]
-    (entry,) = told(client.get(f"{path}/audit"))
+    _, entry = told(client.get(f"{path}/audit"))
     assert entry["figures"] == {"forced": False}
 
 
@@ -82,7 +83,7 @@ def test_what_was_demoted_stays_listed_with_size_0_under_another_tag(client, sto
         assert found["document"]["risk_allocation"]["max_position_size"] == size
         tags.append(answer.headers["etag"])
     assert len(set(tags)) == 3
-    assert told(client.get(f"{path}/audit"))[1]["reason"].startswith("Live orders: fill_rate 0.2 (")
+    assert told(client.get(f"{path}/audit"))[2]["reason"].startswith("Live orders: fill_rate 0.2 (")
 
 
 def test_live_orders_judge_the_stage_anew(client, stored):
@@ -95,7 +96,8 @@ def test_live_orders_judge_the_stage_anew(client, stored):
     assert told(client.post(f"{path}/execution", json={"fill_rate": 0.2}))["lifecycle_stage"] == (
         "PAPER"
     )
-    trail = told(client.get(f"{path}/audit"))
+    first, *trail = told(client.get(f"{path}/audit"))
+    assert first["kind"] == "stored"
     assert [(e["from_stage"], e["to_stage"], e["figures"]) for e in trail] == [
         ("MATURE", "VALIDATION", live),
         ("VALIDATION", "PAPER", {"fill_rate": 0.2}),
@@ -106,7 +108,7 @@ def test_the_same_report_twice_is_recorded_once(client, stored):
     path = stored()
     for _ in range(2):
         told(client.post(f"{path}/execution", json={"fill_rate": 0.9}))
-    assert len(told(client.get(f"{path}/audit"))) == 1
+    assert len(told(client.get(f"{path}/audit"))) == 1 + 1
 
 
 def test_results_are_the_configuration_and_its_document(client):

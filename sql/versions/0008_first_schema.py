@@ -1,6 +1,6 @@
 """Create the tables.
 
-Builds before the first release had the revisions 0001 to 0006. Their databases are refused
+Builds before the first release had the revisions 0001 to 0007. Their databases are refused
 (`pipeline.results.migrations`).
 """
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0007"
+revision = "0008"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -124,12 +124,15 @@ def create_configurations() -> None:
         sa.Column("provenance", JSON, nullable=False),
         sa.Column("document", JSON, nullable=False),
         sa.Column("artifacts", sa.String()),
+        sa.Column("artifact_digests", JSON, nullable=False),
         sa.Column("oos_sharpe_ratio", sa.Double(), nullable=False),
         sa.Column("oos_net_profit", sa.Double(), nullable=False),
         sa.Column("sample_size", sa.Integer(), nullable=False),
         sa.Column("p_value", sa.Double()),
         sa.Column("created_at", UTC, nullable=False),
         sa.Column("is_active", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("head", sa.String(64), nullable=False),
+        sa.Column("verified_at", UTC),
         sa.CheckConstraint(
             f"lifecycle_stage IN {STAGES}",
             name=op.f("ck_trained_configurations_lifecycle_stage"),
@@ -155,7 +158,7 @@ def create_configurations() -> None:
     op.create_index(
         "ix_trained_configurations_active",
         "trained_configurations",
-        ["created_at", "id", "is_active"],
+        ["created_at", "id", "is_active", "head"],
         sqlite_where=sa.text("is_active = 1"),
         postgresql_where=sa.text("is_active"),
     )
@@ -169,6 +172,9 @@ def create_configurations() -> None:
         sa.Column("to_stage", sa.String(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("figures", JSON, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("previous", sa.String(64), nullable=False),
+        sa.Column("digests", JSON, nullable=False),
         sa.CheckConstraint(
             f"from_stage IN {STAGES}", name=op.f("ck_configuration_events_from_stage")
         ),
@@ -179,11 +185,11 @@ def create_configurations() -> None:
             name=op.f("fk_configuration_events_configuration_id_trained_configurations"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_configuration_events")),
-    )
-    op.create_index(
-        op.f("ix_configuration_events_configuration_id_at"),
-        "configuration_events",
-        ["configuration_id", "at"],
+        sa.UniqueConstraint(
+            "configuration_id",
+            "number",
+            name=op.f("uq_configuration_events_configuration_id_number"),
+        ),
     )
 
 
@@ -204,6 +210,7 @@ def create_sweeps() -> None:
         sa.Column("started_at", UTC, nullable=False),
         sa.Column("finished_at", UTC),
         sa.Column("pooled", JSON),
+        sa.Column("seal", sa.String(64)),
         sa.CheckConstraint(f"status IN {STATUSES}", name=op.f("ck_sweeps_status")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweeps")),
     )

@@ -1,0 +1,238 @@
+"""Chain the events of a configuration, so that an edit behind the program's back is noticed.
+
+Every event holds the hash of the event before it and the digests of the parts of the row that it
+wrote; the first, ``stored``, has those of all parts. The row holds the hash of the newest event,
+its head. So a part, an event or the head that was changed by itself no longer agrees with the
+others, and an event that only switches a row off leaves the traces of an edit where they are.
+
+It is evidence against accidents and edits by hand. Somebody who computes the whole chain anew
+leaves no trace in the database: only a head that was written down elsewhere tells.
+
+A digest is SHA-256 of canonical JSON: sorted names, no blanks, and numbers by their value, because
+PostgreSQL keeps 1e22 as a row of digits and forgets the sign of -0.0.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from pipeline.errors import ConflictError
+from pipeline.results.jsonable import jsonable
+from pipeline.results.models import (
+    ConfigurationEventRow,
+    SweepMarketRow,
+    SweepRow,
+    TrainedConfiguration,
+    TrainingJob,
+)
+from pipeline.results.records import (
+    ConfigurationEvent,
+    JobSummary,
+    SweepMarketView,
+    SweepView,
+)
+
+#: Kind of the first event of every configuration.
+STORED = "stored"
+
+#: Columns that are no part of what was stored: the chain's own, and when it was looked at last.
+_APART = {"head", "verified_at"}
+#: What the row says by itself, and what its job was told.
+COLUMNS = tuple(
+    column.name for column in TrainedConfiguration.__table__.columns if column.name not in _APART
+)
+JOB = "job"
+_JOB = (*(field.name for field in fields(JobSummary)), "config", "config_hash")
+_EVENT = tuple(column.name for column in ConfigurationEventRow.__table__.columns)
+_SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "started_at")
+_MARKET = (*(field.name for field in fields(SweepMarketView)), "position", "task_hash")
+_EXACT = 2.0**53
+#: Ids in one query: SQLite takes 32,766 parameters.
+BATCH = 1_000
+
+
+class EditedError(ConflictError):
+    """What is stored of a configuration does not agree with its audit trail."""
+
+    status = 1
+
+    def __init__(self, configuration_id: str, clauses: Sequence[str]) -> None:
+        super().__init__(
+            f"{configuration_id} was changed behind the program's back: {'; '.join(clauses)}."
+            " Restore the database from a copy, or train the market again."
+        )
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value; what JSON cannot hold is as `jsonable` makes it."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of `canonical` ``value``, 64 hex digits."""
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Make equal numbers equal texts, and times texts in UTC."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        if not value.is_integer():
+            return value
+        return int(value) if abs(value) < _EXACT else int(Decimal(repr(value)))
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return _plain(jsonable(value))
+
+
+def head_of(event: ConfigurationEventRow) -> str:
+    """Hash all columns of an event, the hash of the one before among them."""
+    return digest(_named(event, _EVENT))
+
+
+def begin(session: Session, row: TrainedConfiguration, event: ConfigurationEvent) -> None:
+    """Add a row with its first event: the digests of all columns and of what its job was told."""
+    job = session.get(TrainingJob, row.job_id, populate_existing=True)
+    digests = {name: digest(getattr(row, name)) for name in COLUMNS}
+    session.add(row)
+    _add(session, row, event, 0, "", digests | {JOB: job_digest(job)})
+
+
+def append(
+    session: Session, row: TrainedConfiguration, event: ConfigurationEvent, parts: Iterable[str]
+) -> None:
+    """Add an event to a row that this transaction holds, with the digests of what it wrote.
+
+    ``parts`` are columns.
+    """
+    earlier = events_of(session, [row.id]).get(row.id, [])
+    number = earlier[-1].number + 1 if earlier else 0
+    digests = {name: digest(getattr(row, name)) for name in parts}
+    _add(session, row, event, number, row.head, digests)
+
+
+def _add(
+    session: Session,
+    row: TrainedConfiguration,
+    event: ConfigurationEvent,
+    number: int,
+    previous: str,
+    digests: dict[str, str],
+) -> None:
+    link = ConfigurationEventRow(**vars(event), number=number, previous=previous, digests=digests)
+    row.head = head_of(link)
+    session.flush()  # a new row comes before its event
+    session.add(link)
+
+
+def disagreements(
+    row: TrainedConfiguration, job: TrainingJob | None, events: Sequence[ConfigurationEventRow]
+) -> list[str]:
+    """Say what does not agree in a row, its job and its events, oldest first; empty for nothing.
+
+    Each is a clause that names a part: ``column document is not what was stored``.
+    """
+    clauses, previous, expected = [], "", dict[str, Any]()
+    for number, event in enumerate(events):
+        if (event.number, event.previous) != (number, previous):
+            before = f"event {number - 1} or " if number else ""
+            clauses.append(
+                f"{before}event {number} ({event.kind}) of the audit trail was changed, added or"
+                " removed"
+            )
+        previous = head_of(event)
+        expected |= event.digests
+    if not events:
+        clauses.append("the audit trail is gone")
+    elif previous != row.head and not clauses:
+        clauses.append(
+            f"the last event ({events[-1].kind}) or the head of the audit trail was changed, added"
+            " or removed"
+        )
+    clauses += [
+        f"column {name} is not what was stored"
+        for name in COLUMNS
+        if digest(getattr(row, name)) != expected.get(name)
+    ]
+    if job_digest(job) != expected.get(JOB):
+        clauses.append("the job's row, with what it was told, is not what was stored")
+    return clauses
+
+
+def hold(session: Session, configuration_id: str) -> TrainedConfiguration | None:
+    """Lock a row for this transaction and read it; None where there is none.
+
+    A write that changes nothing takes the row before it is read, in either database.
+    """
+    row = TrainedConfiguration
+    lock = update(row).where(row.id == configuration_id).values(id=configuration_id)
+    session.execute(lock)
+    return session.get(row, configuration_id)
+
+
+def check(session: Session, rows: Sequence[TrainedConfiguration]) -> None:
+    """Refuse rows that do not agree with their audit trails.
+
+    Raises
+    ------
+    EditedError
+        For the first of them.
+    """
+    for configuration_id, clauses in disagreements_of(session, rows).items():
+        if clauses:
+            raise EditedError(configuration_id, clauses)
+
+
+def disagreements_of(
+    session: Session, rows: Sequence[TrainedConfiguration]
+) -> dict[str, list[str]]:
+    """Compare many rows with their jobs and their events: `disagreements` by id."""
+    clauses: dict[str, list[str]] = {}
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        wanted = TrainingJob.id.in_({row.job_id for row in batch})
+        jobs = {job.id: job for job in session.scalars(select(TrainingJob).where(wanted))}
+        events = events_of(session, [row.id for row in batch])
+        for row in batch:
+            clauses[row.id] = disagreements(row, jobs.get(row.job_id), events.get(row.id, []))
+    return clauses
+
+
+def events_of(session: Session, ids: Sequence[str]) -> dict[str, list[ConfigurationEventRow]]:
+    """Read the events of at most `BATCH` configurations by their ids, oldest first."""
+    row = ConfigurationEventRow
+    query = select(row).where(row.configuration_id.in_(ids))
+    events: dict[str, list[ConfigurationEventRow]] = {}
+    for event in session.scalars(query.order_by(row.configuration_id, row.number)):
+        events.setdefault(event.configuration_id, []).append(event)
+    return events
+
+
+def seal_of(sweep: SweepRow, markets: Iterable[SweepMarketRow]) -> str:
+    """Digest what a sweep that has ended says: its own row, and those of its markets."""
+    rows = sorted(markets, key=lambda market: market.position)
+    return digest([_named(sweep, _SWEEP), *(_named(row, _MARKET) for row in rows)])
+
+
+def job_digest(job: TrainingJob | None) -> str:
+    """Digest what a job is and what it was told; of none there is no digest."""
+    return "" if job is None else digest(_named(job, _JOB))
+
+
+def _named(row: object, names: Iterable[str]) -> Mapping[str, Any]:
+    return {name: getattr(row, name) for name in names}

@@ -1,0 +1,78 @@
+"""Digest the artifacts of a configuration, and compare them with the digests in its row.
+
+What is not a plain file is never opened: a pipe would be waited for.
+"""
+
+import hashlib
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+#: Digest of a file by its path, with what changes when its bytes do: size, times and inode.
+Cache = dict[str, tuple[tuple[int, ...], str]]
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in a folder by its name, 64 hex digits."""
+    return {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+
+
+def differences(folder: Path, digests: Mapping[str, str], cache: Cache | None = None) -> list[str]:
+    """Say which files are not those of ``digests``: clauses, empty where all are.
+
+    Parameters
+    ----------
+    cache : dict, optional
+        Filled by this function: a file whose size, times and inode are as they were is not read
+        again.
+    """
+    try:
+        present = {path.name: path for path in sorted(folder.iterdir())}
+    except OSError as error:
+        return [f"the artifacts cannot be read: {error.strerror}"] if digests else []
+    clauses = [f"artifact {name} is gone" for name in digests if name not in present]
+    for name, path in present.items():
+        if name not in digests:
+            clauses.append(f"artifact {name} was added")
+            continue
+        try:
+            same = _digest(path, cache) == digests[name]
+        except OSError as error:
+            clauses.append(f"artifact {name} cannot be read: {error.strerror}")
+            continue
+        if not same:
+            clauses.append(f"artifact {name} is not what was stored")
+    return clauses
+
+
+def check_file(path: Path, sha256: str) -> None:
+    """Refuse a file that is not what was stored.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it has another digest.
+    """
+    if _digest(path, None) != sha256:
+        raise ValueError(f"artifact {path.name} is not what was stored")
+
+
+def _digest(path: Path, cache: Cache | None) -> str:
+    """Digest a file; what is none has none."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return ""
+    if cache is None:
+        return _sha256(path)
+    sign = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+    known = cache.get(str(path))
+    if known is None or known[0] != sign:
+        cache[str(path)] = known = (sign, _sha256(path))
+    return known[1]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

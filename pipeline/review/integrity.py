@@ -1,0 +1,122 @@
+"""Tell whether a stored configuration still is what was stored, without its candles.
+
+The audit trail vouches for the row (`pipeline.results.chain`), the row's digests for the artifacts,
+and the row must follow from its own figures and events. All of it takes milliseconds, so it is
+asked whenever something is about to be traded.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import SimulationConfig, StorageConfig
+from pipeline.errors import ConflictError
+from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.chain import COLUMNS, EditedError
+from pipeline.results.database import Repository
+from pipeline.results.file_digests import Cache, differences
+from pipeline.results.records import Configuration
+from pipeline.review.comparison import Comparison, compare_json
+from pipeline.review.derived import RowContext, judge_again, rebuilt_document, row_columns
+from pipeline.review.stored import read_record, simulation_config
+
+
+def disagreements(
+    repository: Repository, storage: StorageConfig, configuration_id: str
+) -> list[str]:
+    """Say what of a configuration is not what was stored: clauses, empty where all is.
+
+    Raises
+    ------
+    UnknownIdError
+        When it is not stored.
+    """
+    (checked,) = repository.configurations.checked([configuration_id])
+    return [*checked.clauses, *artifact_clauses(storage, checked.configuration)]
+
+
+def artifact_clauses(
+    storage: StorageConfig, configuration: Configuration | None, cache: Cache | None = None
+) -> list[str]:
+    """Say which artifacts are not what was stored; of no row, and of one without any, none."""
+    if configuration is None or configuration.artifacts is None:
+        return []
+    folder = Path(storage.artifacts) / configuration.id
+    return differences(folder, configuration.artifact_digests, cache)
+
+
+def compare_stored(
+    repository: Repository, storage: StorageConfig, configuration: Configuration
+) -> tuple[Comparison, ...]:
+    """Compare the row with its audit trail, and the artifacts with their digests, for a receipt."""
+    (checked,) = repository.configurations.checked([configuration.id])
+    artifacts = artifact_clauses(storage, configuration)
+    parts = len(COLUMNS) + 1 + len(repository.configurations.events(configuration.id))
+    return (
+        _comparison("audit trail", parts, checked.clauses),
+        _comparison("digests of artifacts", len(configuration.artifact_digests), artifacts),
+    )
+
+
+def _comparison(what: str, compared: int, clauses: list[str]) -> Comparison:
+    return Comparison(what, compared, len(clauses), None, clauses[0] if clauses else None)
+
+
+def compare_derived(
+    configuration: Configuration,
+    record: ArtifactSet,
+    config: SimulationConfig,
+    spread: float | None,
+    context: RowContext,
+) -> Iterator[Comparison]:
+    """Compare what the row says besides with what follows from its figures.
+
+    ``spread`` is the average spread of its candles, in basis points.
+    """
+    yield compare_json("gates", configuration.gates, judge_again(configuration, context.events)[1])
+    yield compare_json("row", *row_columns(configuration, config, context))
+    document = rebuilt_document(configuration, record, config, spread, context.events)
+    yield compare_json("document", configuration.document, document)
+    yield compare_json(
+        "circuit_breakers", configuration.circuit_breakers, document["circuit_breakers"]
+    )
+
+
+def check(repository: Repository, storage: StorageConfig, configuration: Configuration) -> None:
+    """Refuse a configuration that is not what was stored, or does not follow from its figures.
+
+    Nothing is simulated: `pipeline.verify` does that.
+
+    Raises
+    ------
+    EditedError
+        When row, audit trail or artifacts are not what was stored.
+    ConflictError
+        When the row does not follow from its figures and its events.
+    """
+    if clauses := disagreements(repository, storage, configuration.id):
+        raise EditedError(configuration.id, clauses)
+    if configuration.artifacts is None:
+        return
+    record = read_record(storage, configuration, checked=False)
+    config = simulation_config(repository, configuration)
+    context = row_context(repository, configuration, config)
+    spread = configuration.document["market_microstructure"]["avg_spread_bps"]
+    for comparison in compare_derived(configuration, record, config, spread, context):
+        if comparison.first is not None:
+            raise ConflictError(
+                f"{configuration.id} does not follow from its own figures: {comparison.first}."
+                " Train the market again."
+            )
+
+
+def row_context(
+    repository: Repository, configuration: Configuration, config: SimulationConfig
+) -> RowContext:
+    """Read what the database says of a configuration outside its record.
+
+    ``config`` is what its job was told.
+    """
+    columns: Mapping[str, Any] = repository.configurations.filter_columns(configuration.id)
+    events = repository.configurations.events(configuration.id)
+    return RowContext(synthetic=config.synthetic, filter_columns=columns, events=events)
