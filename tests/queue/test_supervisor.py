@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import StorageConfig
+from pipeline.executors import signs_of_life
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository, open_database
 from support.serving import PATIENCE, dispatcher, end_dispatcher, until
@@ -62,6 +63,52 @@ def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
         until(lambda: len(sentences) == 2)
     said = "The dispatcher of queued jobs ended with exit status 3. It said: No room."
     assert sentences == [f"{said} Next try in 2 s.", f"{said} Next try in 4 s."]
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "full"), SystemExit(1)])
+def test_where_nobody_can_be_told_it_goes_on(
+    storage: StorageConfig,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    tried = []
+
+    def start(*_: object) -> subprocess.Popen[bytes]:
+        tried.append(1)
+        return subprocess.Popen([sys.executable, "-S", "-c", "import sys; sys.exit(3)"])
+
+    def tell(sentence: str) -> None:
+        raise error
+
+    monkeypatch.setattr("pipeline.queue.supervisor.start", start)
+    monkeypatch.setattr("pipeline.queue.supervisor.LOOK_EVERY", 0.05)
+    with Supervisor(repository, storage, 1, tell) as supervisor:
+        until(lambda: len(tried) == 3)
+        assert supervisor.is_alive
+        assert str(supervisor.trouble).startswith("The dispatcher of queued jobs ended with exit")
+
+
+def test_a_dispatcher_that_never_takes_its_place_is_ended_and_tried_again(
+    storage: StorageConfig, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[subprocess.Popen[bytes]] = []
+
+    def start(*_: object) -> subprocess.Popen[bytes]:
+        tried.append(subprocess.Popen(["sleep", "600"]))
+        return tried[-1]
+
+    monkeypatch.setattr("pipeline.queue.supervisor.start", start)
+    monkeypatch.setattr("pipeline.queue.supervisor.LOOK_EVERY", 0.05)
+    monkeypatch.setattr(signs_of_life, "SILENCE", 0.5)
+    sentences: list[str] = []
+    with Supervisor(repository, storage, 1, sentences.append):
+        until(lambda: len(tried) == 2)
+    assert tried[0].wait(PATIENCE) == -signal.SIGKILL
+    assert sentences[0] == "The dispatcher of queued jobs did not start in 0.5 s."
+    for process in tried:
+        process.kill()
+        process.wait()
 
 
 def test_it_stays_as_long_as_its_server_lives(repository: Repository, start: Start) -> None:
