@@ -25,6 +25,8 @@ from pipeline.results.leases import Watch
 
 #: Seconds between two looks; after a dispatcher that failed they double up to the limit.
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 1.0, 60.0
+#: Seconds in which a dispatcher takes its place after its start.
+START_WITHIN = 90.0
 #: Seconds between two looks where the database does not answer.
 AWAY_LOOK_EVERY = 2.0
 
@@ -138,10 +140,10 @@ class Supervisor:
     def _is_overdue(self, process: subprocess.Popen[bytes]) -> bool:
         """End a dispatcher that takes no place: it hangs, or was stopped as it started."""
         self._looks_in_vain += 1
-        if self._looks_in_vain * LOOK_EVERY < self._watch.limit:
+        if self._looks_in_vain * LOOK_EVERY < START_WITHIN:
             return False
         process.kill()
-        self._tell(f"The dispatcher of queued jobs did not start in {self._watch.limit:g} s.")
+        self._tell(f"The dispatcher of queued jobs did not start in {START_WITHIN:g} s.")
         return True
 
     def _put_off(self, reason: str) -> None:

@@ -17,7 +17,7 @@ from pipeline.config import (
     validate,
 )
 from pipeline.errors import UserError
-from pipeline.results.leases import cause_of_death
+from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death
 from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
 from pipeline.training import job
@@ -148,7 +148,7 @@ def open_sweep(
             raise UserError(
                 f"This sweep is running already: process {owner.pid} on {owner.host} began it at"
                 f" {newest.created_at:%Y-%m-%d %H:%M} UTC. Wait for it, or stop it with Ctrl-C"
-                " there."
+                f" there.{_silence(owner)}"
             )
     if newest is not None and resume:
         configs = request.pinned(newest.until)
@@ -163,6 +163,16 @@ def open_sweep(
     elif newest is not None and newest.status == "running":
         sweeps.abandon(newest)
     return _begin(sweeps, request, has_artifacts if resume else None)
+
+
+def _silence(owner: Owner) -> str:
+    """Say when a sweep is taken over whose owner may be gone with its machine."""
+    if owner.age < 30:  # three beats
+        return ""
+    return (
+        f" It gave no sign of life for {owner.age:.0f} s; after {SILENCE_AT_ONE_LOOK:.0f} s this"
+        " command takes the sweep over."
+    )
 
 
 def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | None) -> SweepRun:

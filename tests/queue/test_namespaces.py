@@ -39,7 +39,7 @@ with open_database(url) as repository:
 
 _UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
-SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))]
 
 JOB = {
     "exchange": "binance",
@@ -103,7 +103,7 @@ def test_containers_reap_the_dead_of_each_other_and_leave_the_living_alone(
         assert reaped == dies
         assert error.startswith(f"process {pid} on {os.uname().nodename} gave no sign of life for")
         assert here.jobs.read(lives).status == "running"
-        if seed < 2:
+        if seed == 0:
             return
         with container(url) as again:  # it is started once more, and looks for itself
             fresh, _ = told(again)

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import StorageConfig
-from pipeline.executors import signs_of_life
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository, open_database
 from support.serving import PATIENCE, dispatcher, end_dispatcher, until
@@ -100,7 +99,7 @@ def test_a_dispatcher_that_never_takes_its_place_is_ended_and_tried_again(
 
     monkeypatch.setattr("pipeline.queue.supervisor.start", start)
     monkeypatch.setattr("pipeline.queue.supervisor.LOOK_EVERY", 0.05)
-    monkeypatch.setattr(signs_of_life, "SILENCE", 0.5)
+    monkeypatch.setattr("pipeline.queue.supervisor.START_WITHIN", 0.5)
     sentences: list[str] = []
     with Supervisor(repository, storage, 1, sentences.append):
         until(lambda: len(tried) == 2)

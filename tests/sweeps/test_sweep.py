@@ -172,8 +172,29 @@ def test_a_live_sweep_is_left_alone(here, tmp_path):
         refused = here(HOURS, *TINY)
         assert refused.status == 2
         assert f"running already: process {os.getpid()} on {socket.gethostname()}" in refused.err
+        assert "no sign of life" not in refused.err
         assert here(HOURS, *TINY, "resume=false").status == 2
         assert tables(tmp_path) == before
+
+
+def test_a_sweep_of_another_place_that_is_silent_is_left_alone_until_it_is_dead(here, tmp_path):
+    here(HOURS, *TINY)
+    url = f"sqlite:///{tmp_path}/var/trainings.db"
+    with open_database(url) as repository, repository.session() as session, session.begin():
+        owner = repository.lease.hold(session)
+    update(tmp_path, f"UPDATE sweeps SET status = 'running', owner = '{owner}'")
+    update(
+        tmp_path,
+        f"INSERT INTO leases VALUES ('{owner}', 'elsewhere', 'box', 7, '1.00', 5,"
+        " strftime('%Y-%m-%d %H:%M:%f000', 'now', '-400 seconds'))",
+    )
+    refused = here(HOURS, *TINY)
+    assert refused.status == 2
+    assert "process 7 on box began it at" in refused.err
+    assert "after 900 s this command takes the sweep over" in refused.err
+    update(tmp_path, "UPDATE leases SET renewed_at = datetime('now', '-1000 seconds')")
+    assert here(HOURS, *TINY).status == 0
+    assert [row["status"] for row in tables(tmp_path)[0]] == ["completed"]
 
 
 def test_a_dead_sweep_that_is_not_wanted_makes_room(here, tmp_path):
