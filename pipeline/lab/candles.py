@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from gpu_engine import Candles
 from pipeline.config import catalogue
 from pipeline.errors import UserError
-from pipeline.market_data.files.reading import candles_of, read_file
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.files.tables import candles_of
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.market_data.raw import RawCandles
 from pipeline.market_data.store.atomic_files import replace_file

@@ -5,7 +5,7 @@ import numpy as np
 from gpu_engine import Candles, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.quality.report import QualityReport, measure
-from pipeline.market_data.raw import COLUMNS, RawCandles, check_rows
+from pipeline.market_data.raw import COLUMNS, RawCandles, ascend, check_rows
 from pipeline.market_data.timeframe import (
     TIMEFRAMES,
     spacing_name,
@@ -56,6 +56,8 @@ def make_regular(raw: RawCandles, timeframe: str, source: str) -> tuple[Candles,
 
 def _sorted_distinct(raw: RawCandles, source: str) -> RawCandles:
     """Sort rows by time and drop copies; rows of one time that differ are an error."""
+    if ascend(raw.timestamp):
+        return raw
     candles = raw.take(np.argsort(raw.timestamp, kind="stable"))
     repeated = np.flatnonzero(np.diff(candles.timestamp) == 0) + 1
     for name in COLUMNS:
@@ -110,7 +112,9 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
 def _check_stretches(timestamp: Int64, step: int, timeframe: str, source: str) -> None:
     """Refuse a stretch of rows that are all one longer timeframe apart."""
     spacing = np.diff(timestamp)
-    first = np.flatnonzero(np.diff(spacing, prepend=0) != 0)
+    begins = np.ones(len(spacing), np.bool_)
+    begins[1:] = spacing[1:] != spacing[:-1]
+    first = np.flatnonzero(begins)
     length = np.diff(first, append=len(spacing))
     other = (spacing[first] > step) & np.isin(spacing[first], list(TIMEFRAMES.values()))
     long = other & (length >= OTHER_STRETCH)
@@ -125,6 +129,9 @@ def _check_stretches(timestamp: Int64, step: int, timeframe: str, source: str) -
 
 def _fill(candles: RawCandles, step: int) -> Candles:
     """Lay sorted, distinct candles on their grid and fill the holes (candles rules §1.1)."""
+    if len(candles) == (candles.timestamp[-1] - candles.timestamp[0]) // step + 1:
+        columns = {name: np.ascontiguousarray(getattr(candles, name)) for name in COLUMNS}
+        return Candles(**columns, filled=np.zeros(len(candles), np.bool_), step_ms=step)
     bar = (candles.timestamp - candles.timestamp[0]) // step
     filled = np.ones(int(bar[-1]) + 1, dtype=np.bool_)
     filled[bar] = False

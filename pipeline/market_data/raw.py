@@ -48,14 +48,30 @@ class RawCandles:
         return len(self.timestamp)
 
     def take(self, rows: Int64 | Bool | slice) -> RawCandles:
-        """Select rows by index, by mask or by slice."""
+        """Select rows by index, by mask or by slice; the same arrays where a mask takes all."""
+        if not isinstance(rows, slice) and rows.dtype == np.bool_ and rows.all():
+            return self
         return RawCandles(*(getattr(self, name)[rows] for name in COLUMNS))
 
 
 def concatenate(parts: Sequence[RawCandles]) -> RawCandles:
-    """Join the rows of all parts, one part after the other; no rows for no parts."""
-    parts = (NO_CANDLES, *parts)
+    """Join the rows of all parts, one part after the other; a single one is not copied."""
+    parts = [part for part in parts if len(part)] or [NO_CANDLES]
+    if len(parts) == 1:
+        return parts[0]
     return RawCandles(*(np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS))
+
+
+def ascend(times: Int64) -> bool:
+    """Tell whether each time is later than the one before."""
+    return bool((times[1:] > times[:-1]).all())
+
+
+def first_of_each(raw: RawCandles) -> RawCandles:
+    """Sort rows by time; of rows of one time the first counts."""
+    if ascend(raw.timestamp):
+        return raw
+    return raw.take(np.unique(raw.timestamp, return_index=True)[1])
 
 
 NO_CANDLES = RawCandles(np.empty(0, np.int64), *np.empty((5, 0)))
@@ -91,6 +107,15 @@ def within(time: Int64, spans: Iterable[Span]) -> Bool:
     for start, end in spans:
         inside |= (time >= start) & (time < end)
     return inside
+
+
+def among(times: Int64, others: Int64) -> Bool:
+    """Tell which of the times are among the sorted ``others``; bool of shape (n,)."""
+    if not len(others):
+        return np.zeros(len(times), np.bool_)
+    nearest = np.minimum(np.searchsorted(others, times), len(others) - 1)
+    present: Bool = others[nearest] == times
+    return present
 
 
 def clipped(spans: Iterable[Span], to: Span) -> tuple[Span, ...]:

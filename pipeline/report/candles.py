@@ -52,18 +52,22 @@ class Days:
 def by_day(candles: Candles) -> Days:
     """Gather candles on their grid by UTC day."""
     day = candles.timestamp // DAY_MS
-    first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
+    begins = np.ones(len(day), np.bool_)
+    begins[1:] = day[1:] != day[:-1]
+    first = np.flatnonzero(begins)
+    start = day[first] * DAY_MS
+    del day  # ten years of 1m are 42 MB a column
     came = ~candles.filled
-    present = np.add.reduceat(came.astype(np.float64), first)
+    present = np.add.reduceat(came, first, dtype=np.float64)
     none = present == 0.0
-    last = np.maximum.reduceat(np.where(came, np.arange(len(day)), -1), first)
+    last = np.maximum.reduceat(np.where(came, np.arange(len(came)), -1), first)
     return Days(
-        start=day[first] * DAY_MS,
+        start=start,
         low=_blank(np.minimum.reduceat(np.where(came, candles.low, np.inf), first), none),
         high=_blank(np.maximum.reduceat(np.where(came, candles.high, -np.inf), first), none),
         close=_blank(candles.close[last], none),
         volume=np.add.reduceat(candles.volume, first),
-        coverage=present / np.diff(first, append=len(day)),
+        coverage=present / np.diff(first, append=len(came)),
     )
 
 

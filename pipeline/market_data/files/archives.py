@@ -7,8 +7,8 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -31,6 +31,10 @@ DAMAGE = (
 #: Bytes that a file may unpack to. Ten years of 1m candles as text are about 700 MB; a few
 #: kilobytes can be made to unpack to more than any memory.
 LARGEST = 2 << 30
+
+#: Bytes that are unpacked at a time, and before the ratio counts; times that what is packed may
+#: unpack to. Candles as text unpack to 3 to 20 times, even of a market that never moves.
+CHUNK, UNSUSPICIOUS, RATIO = 4 << 20, 16 << 20, 200
 
 
 @dataclass(frozen=True)
@@ -64,42 +68,96 @@ class Member:
         """When the file on disk was written, milliseconds since the epoch, UTC."""
         return self.file.stat().st_mtime_ns // 1_000_000
 
-    def content(self) -> bytes:
-        """Read and unpack the file.
+    @property
+    def plain(self) -> Path | None:
+        """The file on disk, where it is not packed."""
+        return None if self.inner or self.parts[-1].lower().endswith(".gz") else self.file
+
+    def chunks(self) -> Iterator[bytes]:
+        """Unpack the file, `CHUNK` bytes at a time.
 
         Raises
         ------
         UserError
-            If it is empty, damaged, locked, packed in an unknown way, or larger than `LARGEST`.
+            If it is damaged, locked, packed in an unknown way, or unpacks to more than `LARGEST`
+            bytes or than a packed file of candles does.
         """
+        size = 0
         try:
-            if self.inner is None:
-                with self.file.open("rb") as packed:
-                    content = self._unpacked(packed)
-            else:
-                with zipfile.ZipFile(self.file) as archive, archive.open(self.inner) as packed:
-                    content = self._unpacked(packed)
+            with self._opened() as (content, packed):
+                while chunk := content.read(CHUNK):
+                    size += len(chunk)
+                    if size > LARGEST:
+                        raise UserError(
+                            f"{self} unpacks to more than {LARGEST:,} bytes, which no file of"
+                            " candles needs: download or export it again, a year at a time."
+                        )
+                    if size > max(UNSUSPICIOUS, RATIO * packed):
+                        raise UserError(
+                            f"{self} has {packed:,} bytes and unpacks to more than {size:,}, over"
+                            f" {RATIO} times as many, which no file of candles does: download or"
+                            " export it again."
+                        )
+                    yield chunk
         except DAMAGE as error:
             raise _unreadable(self, error) from error
-        if not content.strip():
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, int]]:
+        """Open what it holds unpacked; the number is its bytes as it is packed."""
+        with ExitStack() as stack:
+            if self.inner is None:
+                content: IO[bytes] | gzip.GzipFile = stack.enter_context(self.file.open("rb"))
+                size = self.file.stat().st_size
+            else:
+                archive = stack.enter_context(zipfile.ZipFile(self.file))
+                size = archive.getinfo(self.inner).compress_size
+                content = stack.enter_context(archive.open(self.inner))
+            if self.parts[-1].lower().endswith(".gz"):
+                content = stack.enter_context(gzip.open(content))
+            yield content, size
+
+    def content(self) -> bytes:
+        """Unpack the whole file; see `chunks`, and `start` for one that is empty."""
+        self.start()
+        return b"".join(self.chunks())
+
+    def start(self) -> bytes:
+        """Unpack the first `CHUNK` bytes.
+
+        Raises
+        ------
+        UserError
+            If it is empty, or as `chunks`.
+        """
+        start = next(self.chunks(), b"")
+        if not start.strip():
             raise UserError(f"{self} is empty: download or export it again.")
-        return content
+        return start
 
-    def _unpacked(self, packed: IO[bytes]) -> bytes:
-        content = self._bounded(packed)
-        if self.parts[-1].lower().endswith(".gz"):
-            with gzip.open(BytesIO(content)) as unpacked:
-                content = self._bounded(unpacked)
-        return content
+    def pieces(self, ends: tuple[bytes, ...]) -> Iterator[bytes]:
+        """Unpack text in pieces that end with the first of ``ends`` that is there.
 
-    def _bounded(self, packed: IO[bytes] | gzip.GzipFile) -> bytes:
-        content = packed.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise UserError(
-                f"{self} unpacks to more than {LARGEST:,} bytes, which no file of candles needs:"
-                " download or export it again, a year at a time."
-            )
-        return content
+        A file of up to `CHUNK` bytes is one piece.
+
+        Raises
+        ------
+        UserError
+            If there is no end in `CHUNK` bytes, or as `chunks`.
+        """
+        text = b""
+        for chunk in self.chunks():
+            if text:
+                cut = next((at + len(end) for end in ends if (at := text.rfind(end)) >= 0), 0)
+                if not cut:
+                    raise UserError(
+                        f"{self} has a line or row of over {CHUNK:,} bytes: it holds no candles, or"
+                        " is damaged; download or export it again."
+                    )
+                yield text[:cut]
+                text = text[cut:]
+            text += chunk
+        yield text
 
 
 def members(path: Path) -> list[Member]:

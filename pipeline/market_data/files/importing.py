@@ -12,7 +12,15 @@ from pipeline.cli.console import Console
 from pipeline.config import CcxtData, MarketConfig
 from pipeline.errors import UserError
 from pipeline.market_data.files.market_files import read_market_files
-from pipeline.market_data.raw import COLUMNS, RawCandles, Span, clipped, within
+from pipeline.market_data.raw import (
+    COLUMNS,
+    RawCandles,
+    Span,
+    among,
+    clipped,
+    first_of_each,
+    within,
+)
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store.store import StoredCandles, candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
@@ -68,25 +76,24 @@ def merge(
         The time that the imported files answer for. Where it has no candle there was no trade, and
         nothing will be asked for again.
     """
-    times, first = np.unique(imported.timestamp, return_index=True)
-    imported = imported.take(first)
-    _, here, there = np.intersect1d(
-        stored.candles.timestamp, times, assume_unique=True, return_indices=True
-    )
-    ours, theirs = stored.candles.take(here), imported.take(there)
-    differs = np.zeros(len(here), np.bool_)
+    imported = first_of_each(imported)
+    times = imported.timestamp
+    our_times = stored.candles.timestamp
+    in_both, in_ours = among(our_times, times), among(times, our_times)
+    ours = stored.candles.take(np.flatnonzero(in_both))
+    theirs = imported.take(np.flatnonzero(in_ours))
+    differs = np.zeros(len(ours), np.bool_)
     for name in COLUMNS:
         differs |= getattr(ours, name) != getattr(theirs, name)
-    our_times = stored.candles.timestamp
-    only_theirs = within(times, stored.answered) & ~np.isin(times, our_times)
-    only_ours = within(our_times, answered) & ~np.isin(our_times, times)
+    only_theirs = within(times, stored.answered) & ~in_ours
+    only_ours = within(our_times, answered) & ~in_both
     if truth == "stored":
-        imported = imported.take(~np.isin(times, our_times) & ~only_theirs)
+        imported = imported.take(~in_ours & ~only_theirs)
     else:
         stored = replace(stored, candles=stored.candles.take(~only_ours))
     return MergeResult(
         stored.overlay(imported, answered),
-        len(here),
+        len(ours),
         ours.take(differs),
         theirs.take(differs),
         only_ours=our_times[only_ours],
@@ -122,7 +129,9 @@ def import_candles(
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
     check_divides(step, built_step)
     assert market.exchange.ccxt_id is not None, "refused by the configuration"
-    imported = read_market_files(path, market.exchange.ccxt_id, market.pair, timeframe)
+    imported = read_market_files(
+        path, market.exchange.ccxt_id, market.pair, timeframe, progress=console.progress
+    )
     for note in imported.notes:
         console.note(note)
     raw = imported.raw

@@ -7,25 +7,29 @@ each other: two files that disagree are refused.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine import DAY_MS, Int64
+from gpu_engine import DAY_MS, Advance, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.files.archives import Member, members
 from pipeline.market_data.files.names import market_in
-from pipeline.market_data.files.reading import read_content, recognized_archive
+from pipeline.market_data.files.reading import check_count, read_member, rows_of
+from pipeline.market_data.files.texts import recognized_archive
 from pipeline.market_data.grid import check_times
 from pipeline.market_data.raw import (
     COLUMNS,
     RawCandles,
     Span,
+    ascend,
     check_rows,
     concatenate,
+    first_of_each,
     uncovered,
     united,
 )
@@ -34,6 +38,8 @@ from pipeline.market_data.timeframe import timeframe_ms, utc
 #: A longer hole in an exported file may be time without trades, or time that was not downloaded.
 #: In an exchange's own archive a hole of any length is time without trades.
 LONGEST_OWN_HOLE_MS = DAY_MS
+
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
 
 def closed_candles(raw: RawCandles, step: int, now: int, written: int) -> RawCandles:
@@ -107,7 +113,12 @@ class _Table(NamedTuple):
 
 
 def read_market_files(
-    path: str | Path, exchange: str, pair: str, timeframe: str, now: int | None = None
+    path: str | Path,
+    exchange: str,
+    pair: str,
+    timeframe: str,
+    now: int | None = None,
+    progress: Progress | None = None,
 ) -> FileCandles:
     """Read a market's candles from a file, a zip, or a folder of both.
 
@@ -127,19 +138,26 @@ def read_market_files(
     now : int, optional
         Milliseconds since the epoch, UTC; by default the clock's. Candles that close later are
         left out.
+    progress : callable, optional
+        Called with a word and the number of rows; see `pipeline.cli.console.Console.progress`.
 
     Raises
     ------
     UserError
         If nothing of the market is there; a file is damaged, of another market or of no known
-        layout; a row cannot be a candle; or two rows of one time disagree.
+        layout; they have too many rows; a row cannot be a candle; or two rows of one time disagree.
     """
     path = Path(path)
     step = timeframe_ms(timeframe)
     chosen, notes = _of_market(members(path), path, pair, timeframe)
     now = int(time.time() * 1_000) if now is None else now
+    rows = {member: rows_of(member) for member in chosen}
+    check_count(sum(rows.values()), str(path))
     tables = []
-    for table in (_read(member, exchange) for member in chosen):
+    with (progress or _untold)("rows", sum(rows.values())) as advance:
+        read = [_read(member, exchange, rows[member], advance) for member in chosen]
+    while read:
+        table = read.pop(0)
         check_rows(table.raw, str(table.member))
         whole = closed_candles(table.raw, step, now, table.member.written)
         forming = len(table.raw) - len(whole)
@@ -147,7 +165,7 @@ def read_market_files(
             candles = f"{forming} candle{'s' if forming > 1 else ''}"
             notes.append(f"{table.member}: left out {candles} that had not closed.")
         if len(whole) > 1:
-            check_times(np.unique(whole.timestamp), step, timeframe, str(table.member))
+            check_times(first_of_each(whole).timestamp, step, timeframe, str(table.member))
         if len(whole):
             tables.append(table._replace(raw=whole))
     if not tables:
@@ -160,7 +178,7 @@ def read_market_files(
     answered = united(
         span
         for table in tables
-        for span in answered_spans(np.unique(table.raw.timestamp), step, table.published)
+        for span in answered_spans(first_of_each(table.raw).timestamp, step, table.published)
     )
     for start, end in uncovered((int(raw.timestamp[0]), int(raw.timestamp[-1])), answered):
         notes.append(
@@ -196,16 +214,20 @@ def _of_market(
     return chosen, [f"{path}: {left_out} of other markets or timeframes left out."]
 
 
-def _read(member: Member, exchange: str) -> _Table:
-    content, name = member.content(), str(member)
-    archive = recognized_archive(content, name) if member.kind == ".csv" else None
+@contextmanager
+def _untold(_: str, rows: int) -> Iterator[Advance]:
+    yield lambda done: None
+
+
+def _read(member: Member, exchange: str, rows: int, advance: Advance) -> _Table:
+    archive = recognized_archive(member) if member.kind == ".csv" else None
     if archive and archive.exchange != exchange:
         raise UserError(
-            f"{name} has the {archive.columns} columns of an archive of"
+            f"{member} has the {archive.columns} columns of an archive of"
             f" {archive.exchange.title()}, but the market is on {exchange}: choose the market of"
             " the archive."
         )
-    raw = read_content(content, member.kind, name, archive)
+    raw = read_member(member, archive, rows, advance)
     return _Table(member, raw, published=archive is not None)
 
 
@@ -213,6 +235,8 @@ def _unite(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
     """Sort the rows of all files by time and drop copies; return how many those were."""
     parts = [table.raw for table in tables]
     raw = concatenate(parts)
+    if ascend(raw.timestamp):
+        return raw, 0
     file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     order = np.argsort(raw.timestamp, kind="stable")
     raw, file = raw.take(order), file[order]

@@ -56,6 +56,9 @@ MEDIAN_WINDOW = 11
 #: on BTC, 14 on 1h and 18 on 4h; a price that is ten times too high is 60 (SOL) to 200 (BTC).
 FAR = 30.0
 
+#: Bars that are measured at a time: eleven closes for each of ten years of 1m would be 460 MB.
+BLOCK = 1 << 18
+
 #: The standard deviation of a normal variable is this often its median absolute deviation:
 #: 1 / Phi^-1(3/4).
 MAD_TO_SD = 1.4826
@@ -89,12 +92,17 @@ def outliers(candles: RawCandles, step_ms: int) -> Outliers:
     candles : RawCandles
         Sorted, distinct, prices positive.
     """
+    deviation = _robust_deviation(np.diff(np.log(candles.close)))
+    unit = max(deviation * np.sqrt(DAY_MS / step_ms), CALMEST_DAY)
     close = np.log(candles.close)
-    around = _local_median(close)
-    highest = np.maximum(np.log(candles.high), close)
-    lowest = np.minimum(np.log(candles.low), close)
-    distance = np.maximum(highest - around, around - lowest)
-    distance /= max(_robust_deviation(np.diff(close)) * np.sqrt(DAY_MS / step_ms), CALMEST_DAY)
+    distance = _local_median(close)
+    for start in range(0, len(close), BLOCK):
+        rows = slice(start, start + BLOCK)
+        around = distance[rows]
+        highest = np.maximum(np.log(candles.high[rows]), close[rows])
+        lowest = np.minimum(np.log(candles.low[rows]), close[rows])
+        distance[rows] = np.maximum(highest - around, around - lowest)
+    distance /= unit
     worst = int(np.argmax(distance))
     moves = bool(distance[worst] > 0.0)
     return Outliers(
@@ -111,18 +119,26 @@ def _local_median(values: Float) -> Float:
     half = MEDIAN_WINDOW // 2
     # A partition of each window costs a third of np.median, and spares the import of SciPy.
     windows = np.lib.stride_tricks.sliding_window_view(values, MEDIAN_WINDOW)
-    return np.pad(np.partition(windows, half, axis=1)[:, half], half, mode="edge")
+    median = np.empty(len(values))
+    for start in range(0, len(windows), BLOCK):
+        part = np.partition(windows[start : start + BLOCK], half, axis=1)[:, half]
+        median[start + half : start + half + len(part)] = part
+    median[:half], median[-half:] = median[half], median[-half - 1]
+    return median
 
 
 def _robust_deviation(returns: Float) -> float:
     """Return the standard deviation by the MAD of the returns that are not zero; 0 if all are.
 
-    A thin market does not move in most bars: with those counted its MAD would be 0.
+    A thin market does not move in most bars: with those counted its MAD would be 0. ``returns`` are
+    overwritten.
     """
-    moved = returns[returns != 0.0]
+    moved = returns if returns.all() else returns[returns != 0.0]
     if not len(moved):
         return 0.0
-    return MAD_TO_SD * float(np.median(np.abs(moved - np.median(moved))))
+    moved -= np.median(moved, overwrite_input=True)
+    np.abs(moved, out=moved)
+    return MAD_TO_SD * float(np.median(moved, overwrite_input=True))
 
 
 #: Days with candles whose medians are compared, before and after: a break must last for 4 of them.
@@ -157,7 +173,9 @@ def largest_volume_change(candles: RawCandles) -> VolumeChange:
         Sorted, distinct.
     """
     day = candles.timestamp // DAY_MS
-    first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
+    begins = np.ones(len(day), np.bool_)
+    begins[1:] = day[1:] != day[:-1]
+    first = np.flatnonzero(begins)
     if len(first) < 2 * WEEK_DAYS:
         return VolumeChange(1.0, None)
     level = _weekly_level(candles.volume, first)

@@ -144,13 +144,13 @@ def measure(
     candles: RawCandles, step_ms: int, duplicates: int, out_of_order: int, source: str
 ) -> QualityReport:
     """Report on sorted, distinct candles that lie on the grid of ``step_ms``."""
-    missing = np.diff(candles.timestamp) // step_ms - 1
-    before_gap = np.flatnonzero(missing)
-    jumps = np.abs(np.log(candles.open[before_gap + 1] / candles.close[before_gap]))
     violation = _ohlc_violation(candles)
     stale = measures.longest_stale(candles)
     outliers = measures.outliers(candles, step_ms)
     volume = measures.largest_volume_change(candles)
+    missing = np.diff(candles.timestamp) // step_ms - 1
+    before_gap = np.flatnonzero(missing)
+    jumps = np.abs(np.log(candles.open[before_gap + 1] / candles.close[before_gap]))
     filled = int(missing.sum())
     return QualityReport(
         source=source,
@@ -216,7 +216,6 @@ def _whereabouts(report: QualityReport, limited: str) -> str:
 
 def _ohlc_violation(candles: RawCandles) -> Bool:
     """Mark candles whose low is above, or whose high is below, one of the other prices."""
-    highest = np.maximum(candles.open, candles.close)
-    lowest = np.minimum(candles.open, candles.close)
-    violation: Bool = (candles.high < highest) | (candles.low > lowest)
+    violation: Bool = candles.high < np.maximum(candles.open, candles.close)
+    violation |= candles.low > np.minimum(candles.open, candles.close)
     return violation

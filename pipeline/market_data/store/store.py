@@ -25,7 +25,15 @@ from filelock import FileLock, Timeout
 from gpu_engine import Float
 from pipeline.cli.console import Note
 from pipeline.errors import ReadOnlyError, UserError, full_disk
-from pipeline.market_data.raw import RawCandles, Span, clipped, concatenate, uncovered, united
+from pipeline.market_data.raw import (
+    RawCandles,
+    Span,
+    clipped,
+    concatenate,
+    first_of_each,
+    uncovered,
+    united,
+)
 from pipeline.market_data.store import month
 from pipeline.market_data.store.atomic_files import denied, probe, set_aside, sweep
 from pipeline.market_data.store.month import DamagedError, MonthRecord
@@ -78,9 +86,8 @@ class StoredCandles:
 
         Of rows of one time in ``candles`` the first counts.
         """
-        both = concatenate([candles, self.candles])
-        _, first = np.unique(both.timestamp, return_index=True)
-        return replace(self, candles=both.take(first), answered=united((*self.answered, *answered)))
+        both = first_of_each(concatenate([candles, self.candles]))
+        return replace(self, candles=both, answered=united((*self.answered, *answered)))
 
     def between(self, start: int, end: int) -> RawCandles:
         """Return the candles that open in ``[start, end)``."""

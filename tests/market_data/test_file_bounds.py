@@ -1,0 +1,320 @@
+"""Files that claim or unpack to more than candles need; files of any size, piece by piece."""
+
+import gzip
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.market_data.files import archives, reading
+from pipeline.market_data.files.market_files import read_market_files
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.raw import COLUMNS
+from support.candle_files import (
+    binance_csv,
+    freqtrade_json,
+    kraken_csv,
+    random_candles,
+    table,
+    write,
+    write_zip,
+)
+
+pytestmark = pytest.mark.drill
+
+STEP = 300_000
+HEADER = ",".join(COLUMNS).encode() + b"\n"
+
+
+@pytest.fixture
+def candles():
+    return random_candles(4, 400, STEP)
+
+
+def imported(path, exchange="binance"):
+    return read_market_files(path, exchange, "BTC/USDT", "5m").raw
+
+
+def assert_same(raw, expected):
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(raw, name), getattr(expected, name))
+
+
+CONTENTS = {
+    "named": lambda raw: ("BTCUSDT_5m.csv", table(raw).to_csv(index=False).encode()),
+    "windows": lambda raw: (
+        "BTCUSDT_5m.csv",
+        table(raw).to_csv(index=False, lineterminator="\r\n").encode(),
+    ),
+    "returns": lambda raw: (
+        "BTCUSDT_5m.csv",
+        table(raw).to_csv(index=False, lineterminator="\r").encode(),
+    ),
+    "binance": lambda raw: ("BTCUSDT-5m-2023.csv", binance_csv(raw, 1_000)),
+    "header": lambda raw: ("BTCUSDT-5m-2023.csv", binance_csv(raw, header=True)),
+    "kraken": lambda raw: ("XBTUSDT_5.csv", kraken_csv(raw)),
+    "json": lambda raw: ("BTC_USDT-5m.json", freqtrade_json(raw)),
+    "spaced": lambda raw: (
+        "BTC_USDT-5m.json",
+        b" " + freqtrade_json(raw).replace(b"], ", b"],\n ") + b"\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zip"])
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_pieces_make_the_whole(tmp_path, monkeypatch, candles, kind, packed):
+    monkeypatch.setattr(archives, "CHUNK", 700)
+    name, content = CONTENTS[kind](candles)
+    path = tmp_path / (name + packed)
+    if packed == ".zip":
+        write_zip(path, {name: content})
+    else:
+        path.write_bytes(gzip.compress(content) if packed else content)
+    assert_same(imported(path, "kraken" if kind == "kraken" else "binance"), candles)
+
+
+def test_numbers_that_are_whole_in_one_piece_and_not_in_another(tmp_path, monkeypatch, candles):
+    monkeypatch.setattr(archives, "CHUNK", 700)
+    candles.volume[:200] = np.arange(1, 201)
+    path = tmp_path / "BTCUSDT_5m.csv"
+    text = table(candles).to_csv(index=False)
+    path.write_text(text.replace(".0\n", "\n"))
+    assert_same(read_file(path), candles)
+
+
+def test_dates_and_numbers_in_one_file(tmp_path, monkeypatch, candles):
+    path = tmp_path / "BTCUSDT_5m.csv"
+    text = table(candles).to_csv(index=False)
+    monkeypatch.setattr(archives, "CHUNK", len(text))
+    path.write_text(text + "2024-01-01 00:00:00,1,1,1,1,1\n" * 40)
+    with pytest.raises(UserError, match=r"open times must be whole milliseconds.*another type"):
+        read_file(path)
+
+
+def test_a_fault_in_a_later_piece_is_named_by_its_line(tmp_path, monkeypatch, candles):
+    monkeypatch.setattr(archives, "CHUNK", 700)
+    lines = binance_csv(candles, header=True).split(b"\n")
+    lines[200] = lines[200].rsplit(b",", 2)[0]
+    path = tmp_path / "BTCUSDT-5m-2023.csv"
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(UserError, match=r"line 201: Expected 12 columns, got 10"):
+        imported(path)
+
+
+def test_a_list_that_is_cut_short_after_a_row(tmp_path, monkeypatch, candles):
+    monkeypatch.setattr(archives, "CHUNK", 700)
+    path = tmp_path / "BTC_USDT-5m.json"
+    path.write_bytes(freqtrade_json(candles).rsplit(b"],", 3)[0] + b"],")
+    with pytest.raises(UserError, match=r"is not JSON"):
+        imported(path)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.json", "x.parquet", "x.feather", "x.csv.gz"])
+def test_more_rows_than_a_market_has(tmp_path, monkeypatch, candles, name):
+    path = write(tmp_path / name.removesuffix(".gz"), candles)
+    if name.endswith(".gz"):
+        path = path.with_name(name)
+        path.write_bytes(gzip.compress((tmp_path / "x.csv").read_bytes()))
+    monkeypatch.setattr(reading, "MOST_ROWS", len(candles) - 2)
+    with pytest.raises(UserError, match=r"has \d+ rows; at most \d+ are read.*at a time"):
+        imported(path)
+
+
+def test_rows_of_all_files_count(tmp_path, monkeypatch, candles):
+    for name in "abc":
+        write(tmp_path / f"{name}.csv", candles)
+    monkeypatch.setattr(reading, "MOST_ROWS", 2 * len(candles))
+    with pytest.raises(UserError, match=r"has \S+ rows; at most"):
+        imported(tmp_path)
+
+
+def test_a_market_that_never_moves_is_no_bomb(tmp_path, candles):
+    """Of all candles these pack best."""
+    rows = b"".join(b"%d,1,1,1,1,0\n" % (1_500_000_000_000 + 60_000 * n) for n in range(400_000))
+    assert len(rows) < 40 * len(gzip.compress(rows, 9))
+    assert archives.RATIO > 2 * 40
+
+
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.json.gz", "x.parquet.gz", "x.zip"])
+def test_a_bomb_is_left_packed(tmp_path, name):
+    zeros = bytes(64 << 20)
+    if name == "x.zip":
+        write_zip(tmp_path / name, {"x.csv": zeros})
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(zeros))
+    before = pa.total_allocated_bytes()
+    with pytest.raises(UserError, match=r"unpacks to more than .* over 200 times as many"):
+        imported(tmp_path / name)
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"timestamp," + b"a," * 5_000 + b"b\n1\n", "line 1 has 5,002 fields or more"),
+        (b"timestamp," + b"a" * 100_000 + b"\n1,2\n", "line 1 has 2 fields or more"),
+        (
+            ",".join(COLUMNS).encode() + b"\n" + b"1" * (9 << 20),
+            "has a line or row of over 4,194,304 bytes",
+        ),
+    ],
+)
+def test_lines_that_no_candles_have(tmp_path, content, message):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_file(tmp_path / "x.csv")
+
+
+def columns(rows, **others):
+    """A table of candles with some columns of another kind."""
+    plain = {"timestamp": 1_600_000_000_000 + STEP * np.arange(rows)}
+    plain |= dict.fromkeys(COLUMNS[1:], np.ones(rows))
+    return pa.table({**plain, **others})
+
+
+def saved(folder, content, suffix, **settings):
+    path = folder / f"x{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(content, path, **settings)
+    else:
+        pyarrow.feather.write_feather(content, path, **settings)
+    return path
+
+
+LONG = pa.array(["9" * 500_000]).dictionary_encode().dictionary
+KINDS = {
+    "list": pa.array([[1.0]] * 10),
+    "struct": pa.array([{"a": 1.0}] * 10),
+    "bytes": pa.array([b"1" * 1_000] * 10, pa.binary(1_000)),
+    "duration": pa.array([1] * 10, pa.duration("ms")),
+}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+@pytest.mark.parametrize("column", ["open", "timestamp"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_cells_that_hold_more_than_a_number(tmp_path, suffix, column, kind):
+    path = saved(tmp_path, columns(10, **{column: KINDS[kind]}), suffix)
+    with pytest.raises(UserError, match=r"one cell holds one value"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_a_long_text_in_every_row_is_not_written_out(tmp_path, suffix):
+    """A dictionary holds it once; written out it would take 25 GB."""
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(50_000, np.int32)), LONG)
+    path = saved(tmp_path, columns(50_000, close=text), suffix)
+    assert path.stat().st_size < 3 << 20
+    with pytest.raises(UserError, match=r"column 'close' holds a text of 500,000 bytes"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_numbers_as_short_texts_are_read_as_before(tmp_path, suffix):
+    text = pa.array([f"{n}.5" for n in range(10)])
+    for kind in (text, text.dictionary_encode(), text.cast(pa.large_string())):
+        raw = read_file(saved(tmp_path, columns(10, close=kind), suffix))
+        np.testing.assert_array_equal(raw.close, np.arange(10) + 0.5)
+
+
+def test_a_feather_that_unpacks_to_more_than_its_rows_need(tmp_path):
+    wide = columns(10, note=pa.array(["0" * (9 << 20)] * 10))
+    path = saved(tmp_path, wide, ".feather", compression="zstd")
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(UserError, match=r"has 10 rows and unpacks to [\d,]+ bytes, more than"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_broken_bytes_end_in_a_sentence(tmp_path, suffix):
+    """Every tenth byte of the metadata set to each of three values."""
+    path = saved(tmp_path, columns(50), suffix)
+    content = path.read_bytes()
+    read = 0
+    for at in range(len(content) - 1_500, len(content), 10):
+        for value in (0x00, 0x7F, 0xFF):
+            broken = bytearray(content)
+            broken[at] = value
+            path.write_bytes(broken)
+            try:
+                read += len(read_file(path)) >= 0
+            except UserError:
+                continue
+    assert read < 450  # a byte that is read by nobody, or was this one
+
+
+BIG = """
+import re, sys
+from pathlib import Path
+from pipeline.market_data.files.market_files import read_market_files
+from pipeline.errors import UserError
+try:
+    said = len(read_market_files(sys.argv[1], "binance", "BTC/USDT", "1m").raw)
+except UserError as refusal:
+    said = refusal
+# The highest since this program began; getrusage counts its parent's too.
+print(said, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10)
+"""
+
+
+def in_a_child(path):
+    """Import in a child; return what it says, its MB and its seconds of both cores."""
+    root = str(Path(__file__).resolve().parents[2])
+    began = os.times()
+    child = subprocess.run(
+        [sys.executable, "-c", BIG, str(path)],
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ended = os.times()
+    said, _, megabytes = child.stdout.strip().rpartition(" ")
+    cpu = ended.children_user + ended.children_system
+    return said, int(megabytes), cpu - began.children_user - began.children_system
+
+
+def test_a_parquet_of_a_hundred_million_rows_is_refused_by_its_metadata(tmp_path):
+    part = columns(1_000_000, timestamp=np.full(1_000_000, 1_600_000_000_000))
+    path = tmp_path / "BTCUSDT_1m.parquet"
+    with pq.ParquetWriter(path, part.schema) as writer:
+        for _ in range(20):
+            writer.write_table(part)
+    assert path.stat().st_size < 1 << 20
+    said, megabytes, _ = in_a_child(path)
+    assert "has 20,000,000 rows; at most 15,000,000" in said
+    assert megabytes < 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["named", "binance"])
+def test_a_csv_of_300_mb(tmp_path, kind):
+    path = tmp_path / ("BTCUSDT-1m.csv" if kind == "named" else "BTCUSDT-1m-2020.csv")
+    rest = "" if kind == "named" else ",1599999,1234567.12345678,123,0.12345678,1234.12345678,0"
+    rows = 0
+    with path.open("w") as file:
+        file.write("timestamp,open,high,low,close,volume\n" if kind == "named" else "")
+        while file.tell() < 300_000_000:
+            file.writelines(
+                f"{1_380_000_000_000 + 60_000 * n},{20_000 + n % 977}.12,21000.34,19000.56,"
+                f"{20_000 + n % 991}.78,12.34567{rest}\n"
+                for n in range(rows, rows + 100_000)
+            )
+            rows += 100_000
+    began = time.monotonic()
+    said, megabytes, cpu = in_a_child(path)
+    print(
+        f"{kind}: {rows:,} rows, {time.monotonic() - began:.1f} s, cpu {cpu:.1f} s, {megabytes} MB"
+    )
+    assert said == str(rows)
+    assert megabytes < 500
+    assert cpu < 40
