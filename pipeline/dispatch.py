@@ -12,6 +12,9 @@ from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.config import DispatchConfig, load
 
+#: Times as long as its workers it waits for the database: it writes down why they gave up.
+OUTLASTS = 6
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
@@ -19,12 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser("dispatch", usage, __doc__, DispatchConfig, "dispatch")
     config = load(parser.read(arguments).words, DispatchConfig, "dispatch")
 
+    from pipeline.executors.background import tell
     from pipeline.queue import lease
     from pipeline.queue.dispatcher import Dispatcher
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
 
-    with open_database(config.storage.url, config.storage.patience) as repository:
+    with open_database(config.storage.url, OUTLASTS * config.storage.patience, tell) as repository:
         check_root(Path(config.storage.artifacts))
         if lease.claim(repository):
             Dispatcher(repository, config).run()

@@ -5,10 +5,14 @@ import pickle
 import pkgutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from pipeline.config.commands import DispatchConfig
+from pipeline.errors import UnreachableError
 from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker
@@ -18,6 +22,9 @@ from pipeline.results.leases import Watch
 
 #: Seconds between two looks at the queue, at the workers, and at who is alive.
 LOOK_EVERY, CHECK_EVERY, REAP_EVERY = 0.25, 1.0, 2.0
+
+#: Seconds that it waits for its database when it ends.
+HURRY = 5.0
 
 #: Looks at a worker after which it is ended if its job was cancelled: it ends by itself if it can.
 PATIENCE = 3
@@ -38,7 +45,7 @@ class Dispatcher:
 
     def __init__(self, repository: Repository, config: DispatchConfig) -> None:
         self._repository, self._config = repository, config
-        self._start = pickle.dumps((_RunJob(), config.storage))
+        self._start = pickle.dumps((_RunJob(), (config.storage, repository.identity)))
         self._workers: dict[int, Worker[str]] = {}
         self._watch = Watch()
         self._strayed: dict[Worker[str], int] = {}  # looks at those whose job was cancelled
@@ -52,8 +59,6 @@ class Dispatcher:
             while time.monotonic() - busy < self._config.idle:
                 if time.monotonic() - reaped >= REAP_EVERY:
                     reaped = time.monotonic()
-                    if self._repository.is_gone:
-                        return  # what it could still write would be in a file that is gone
                     if not lease.is_held(self._repository):
                         return  # it was silent for long, and another has its place
                     self._reap()
@@ -65,8 +70,10 @@ class Dispatcher:
                 if self._collect() or self._is_attended():
                     busy = time.monotonic()
         finally:
-            self._stop()
-            lease.release(self._repository)
+            self._repository.patience.shorten(HURRY)
+            with suppress(SQLAlchemyError, UnreachableError):  # what ended it is what is said
+                self._stop()
+                lease.release(self._repository)
 
     def _hand_out(self) -> None:
         """Give every place without work the job that has waited longest."""
@@ -102,13 +109,23 @@ class Dispatcher:
             return False
         ready = wait(busy.values(), LOOK_EVERY)
         for place in [place for place in busy if busy[place] in ready]:
-            outcome = self._workers[place].answer()[1]
+            attempt, outcome = self._workers[place].answer()
             if isinstance(outcome, int):  # no job says so: its row has its progress
                 continue
             if outcome is None or outcome[1] is not None:  # dead, cancelled, or failed
                 self._workers.pop(place).stop()
                 self._reap()
+            elif outcome[0] is not None:
+                self._queue_again(attempt.task, outcome[0])
         return True
+
+    def _queue_again(self, job_id: str, cause: str) -> None:
+        """Write down why a job's worker gave up, and let the job wait again."""
+        job = self._repository.jobs.read(job_id)
+        if job.status == "running":
+            self._repository.jobs.hand_back(job, cause)
+        elif job.status == "failed":  # as its worker could just write
+            self._repository.jobs.restart(job_id)
 
     def _reap(self) -> None:
         """Mark the jobs of the dead as failed; those of its own stopped workers wait again."""

@@ -4,7 +4,9 @@ import os
 
 from gpu_engine import Advance
 from pipeline.config import StorageConfig, TrainConfig, validate
+from pipeline.errors import DatabaseAwayError
 from pipeline.executors.background import repeated
+from pipeline.results.address import FileIdentity
 from pipeline.results.database import open_database
 from pipeline.training import job
 from pipeline.training.run import Reporter
@@ -13,9 +15,23 @@ from pipeline.training.run import Reporter
 WATCH_EVERY = 0.5
 
 
-def run_job(storage: StorageConfig, job_id: str, advance: Advance) -> None:
-    """Train as a queued job says; its row tells the outcome. A job that waits no more is left."""
-    with open_database(storage.url, storage.patience) as repository:
+def run_job(
+    shared: tuple[StorageConfig, FileIdentity | None], job_id: str, advance: Advance
+) -> str | None:
+    """Train as a queued job says; its row tells the outcome. A job that waits no more is left.
+
+    ``shared`` says where results go, and which file of that name the dispatcher has open. Where the
+    database did not answer to the end, the row tells nothing: returns the reason.
+    """
+    try:
+        _run(*shared, job_id)
+    except DatabaseAwayError as away:
+        return str(away)
+    return None
+
+
+def _run(storage: StorageConfig, database: FileIdentity | None, job_id: str) -> None:
+    with open_database(storage.url, storage.patience, reopened=database) as repository:
         if not repository.jobs.take(job_id):
             return
         lost = False

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.errors import DatabaseAwayError
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError
 from pipeline.results.ownership import write_events
 
 #: Seconds before the second try; they double up to the limit.
@@ -50,6 +50,10 @@ _POSTGRESQL = {
     "40P01",  # two transactions waited for each other
 }
 
+#: Damaged, no database; no such table, schema or database.
+_GONE_SQLITE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_GONE_POSTGRESQL = {"42P01", "3F000", "3D000"}
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -66,6 +70,13 @@ def is_away(error: BaseException) -> bool:
     if code is None:  # no server said it: there is no connection
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return code in _POSTGRESQL or code.startswith("08")
+
+
+def _is_gone(error: BaseException) -> bool:
+    origin = getattr(error, "orig", None)
+    if isinstance(origin, sqlite3.Error):
+        return getattr(origin, "sqlite_errorcode", 0) & 0xFF in _GONE_SQLITE
+    return getattr(origin, "pgcode", None) in _GONE_POSTGRESQL
 
 
 def reason(error: BaseException) -> str:
@@ -106,6 +117,8 @@ class Patience:
         ------
         DatabaseAwayError
             When it does not answer within the limit.
+        DatabaseGoneError
+            When what answers is not the database that was opened.
         DBAPIError
             The database's own error where the limit is 0, and any that means something else.
         """
@@ -114,6 +127,10 @@ class Patience:
             try:
                 answer = transaction()
             except (DBAPIError, NoConnectionLeftError) as error:
+                if _is_gone(error):
+                    raise DatabaseGoneError(
+                        f"The database is no longer what it was: {reason(error)}."
+                    ) from None
                 if not is_away(error):
                     raise
                 self._say_away(error)
@@ -161,7 +178,9 @@ class _Receipt(NamedTuple):
 
 
 _TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
-_RECEIPT = text(f"SELECT txid_current_if_assigned(), {_TIMELINE}")
+_RECEIPT = text(
+    f"SELECT txid_current_if_assigned(), {_TIMELINE}, to_regclass('training_jobs')::oid"
+)
 _STATUS = text(f"SELECT txid_status(:transaction), {_TIMELINE}")
 
 
@@ -182,6 +201,7 @@ class Sessions(sessionmaker[Session]):
         super().__init__(engine)
         self.patience, self._check = patience, check
         self._has_receipts = engine.dialect.name == "postgresql"
+        self._table: int | None = None
 
     @contextmanager
     def begin(self, *, briefly: bool = False) -> Iterator[Session]:
@@ -212,7 +232,10 @@ class Sessions(sessionmaker[Session]):
     def _receipt(self, session: Session) -> _Receipt | None:
         if not self._has_receipts:
             return None
-        transaction, timeline = session.execute(_RECEIPT).one()
+        transaction, timeline, table = session.execute(_RECEIPT).one()
+        self._table = self._table or table
+        if table != self._table:  # asked while the transaction holds what it wrote
+            raise DatabaseGoneError("The tables of the database were replaced under this command.")
         return None if transaction is None else _Receipt(transaction, timeline)
 
     def _is_committed(self, receipt: _Receipt) -> bool:

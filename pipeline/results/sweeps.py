@@ -214,11 +214,11 @@ class Sweeps(Tables):
                 unchanged = row.task_hash == spec.task_hash and has_artifacts(row.configuration_id)
                 if unchanged and row.status in ("done", "skipped"):
                     continue
-                if unchanged and row.status == "failed" and not retry_failed:
-                    continue
                 job = ownership.get_row(session, TrainingJob, row.job_id)
-                if unchanged and job.status == "completed":
+                if unchanged and job.status == "completed":  # by a worker, or stored afterwards
                     _settle(session, row, job)
+                    continue
+                if unchanged and row.status == "failed" and not retry_failed:
                     continue
                 row.task_hash = spec.task_hash
                 _queue(session, row, spec, job)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
-from pipeline.errors import UserError
+from pipeline.errors import UnreachableError, UserError
 from pipeline.executors import make_executor
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
@@ -18,6 +18,7 @@ from pipeline.sweeps.judging import judge_together, pool
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, noun, show
 from pipeline.sweeps.task import Shared, Task, train_market
+from pipeline.training.storing import HURRY, UNSTORED
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.wording import plural
 
@@ -100,7 +101,12 @@ def _run(
         )
         with closing(executor.run(train_market, shared, tasks)) as results:
             for ended in results:
-                row = sweeps.settle(claim, ended.task.position, ended.error)
+                try:
+                    row = sweeps.settle(claim, ended.task.position, ended.error)
+                except UnreachableError:
+                    if ended.error is not None:  # where its result is kept
+                        console.note(f"{ended.task.market}: {ended.error}")
+                    raise
                 tally.count(row)
                 for note in ended.result or ():
                     if note not in printed and note != row.error:  # 24 markets say it once
@@ -113,8 +119,9 @@ def _run(
         sweeps.write_judgement(claim, judge_together(repository, ids), pooled)
         failed = any(row.status == "failed" for row in rows)
         sweeps.end(claim, "failed" if failed else "completed")
-    except BaseException:
-        with suppress(SweepTakenError):
+    except BaseException as error:
+        repository.patience.shorten(0 if isinstance(error, UnreachableError) else HURRY)
+        with suppress(SweepTakenError, *UNSTORED):
             sweeps.release(claim)
             counts = sweeps.counts(claim.sweep_id)
             console.note(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gpu_engine import Advance
 from pipeline.config import StorageConfig, TrainConfig
+from pipeline.errors import UnreachableError
 from pipeline.results.address import FileIdentity
 from pipeline.results.database import open_database
 from pipeline.results.sweeps import Claim
@@ -52,6 +53,8 @@ def train_market(shared: Shared, task: Task, advance: Advance) -> tuple[str, ...
             if job_id is not None:
                 reporter = Reporter(note=notes.append)
                 job.run(task.config, repository, job_id, reporter)
+        except UnreachableError:  # no row says so: the sweep must
+            raise
         except Exception as error:
             notes.append(job.sentence(error))
     return tuple(notes)

@@ -22,6 +22,9 @@ from pipeline.training.storing import HURRY, UNSTORED, store
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
 
+#: Of the time, the share that progress may cost: one in so many.
+AT_MOST_ONE_IN = 20
+
 #: Why a row cannot be told how its job ended. What ended the job is what is said.
 _UNWRITABLE = (IllegalTransitionError, *UNSTORED)
 
@@ -112,7 +115,7 @@ class _Recorded:
 
     def __init__(self, reporter: Reporter, repository: Repository, job_id: str) -> None:
         self._reporter, self._repository, self._job_id = reporter, repository, job_id
-        self._written, self._is_gone = 0.0, False
+        self._next, self._is_gone = 0.0, False
 
     @contextmanager
     def __call__(self, stage: str, total: int) -> Iterator[Advance]:
@@ -124,8 +127,7 @@ class _Recorded:
                 done += n
                 bar(n)
                 now = time.monotonic()
-                if now - self._written >= HEARTBEAT_EVERY:
-                    self._written = now
+                if now >= self._next:
                     fraction, rate = done / max(total, 1), done / max(now - began, 1e-6)
                     self._write(fraction, stage, done=done, total=total, rate=rate)
 
@@ -133,8 +135,11 @@ class _Recorded:
             yield advance
 
     def _write(self, fraction: float, stage: str, **counted: Any) -> None:
+        began = time.monotonic()
         with self._unless_written():
             self._repository.jobs.progress(self._job_id, fraction, stage, **counted)
+        took = time.monotonic() - began  # as long as it takes to find that nobody answers
+        self._next = time.monotonic() + max(HEARTBEAT_EVERY, AT_MOST_ONE_IN * took)
 
     def note(self, text: str) -> None:
         """Show a note, and write it into the job's events."""
