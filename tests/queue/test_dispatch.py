@@ -39,7 +39,7 @@ def test_a_job_queued_before_windows_grew_fails_and_says_what_to_write(
     row["config"]["validation"]["anchored"] = False
     (job_id,) = repository.jobs.queue([row])
     with pytest.raises(UserError):
-        run_job(storage, job_id, lambda n: None)
+        run_job((storage, repository.identity), job_id, lambda n: None)
     failed = repository.jobs.read(job_id)
     assert failed.status == "failed"
     assert "validation=rolling in place of validation.anchored=false" in str(failed.error)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pipeline.errors import DatabaseAwayError, DatabaseGoneError
 from pipeline.results.database import Repository, open_database
+from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Patience, is_away
 
 
@@ -95,6 +96,8 @@ def test_patience_ends():
 def test_other_errors_are_not_waited_for():
     began = time.monotonic()
     with pytest.raises(DBAPIError):
+        Patience(30).until_answered(lambda: (_ for _ in ()).throw(refused(Coded("42501"))))
+    with pytest.raises(DatabaseGoneError, match="no longer what it was"):
         Patience(30).until_answered(lambda: (_ for _ in ()).throw(refused(Coded("42P01"))))
     assert time.monotonic() - began < 5
 
@@ -146,7 +149,8 @@ def test_a_lost_answer_to_a_commit_is_not_done_twice(
         "running",
         "completed",
     ]
-    assert len(patient.configurations.events(configuration.id)) == 1
+    events = patient.configurations.events(configuration.id)
+    assert [event.kind for event in events] == ["stored", "activated"]
 
 
 @pytest.mark.parametrize("spoil", ["deleted", "replaced", "folder renamed"])
@@ -182,3 +186,28 @@ def test_a_file_that_goes_while_it_is_written_is_noticed(tmp_path, example_job, 
         monkeypatch.setattr(repository.engine.dialect, "do_commit", do_commit)
         with pytest.raises(DatabaseGoneError):
             repository.jobs.create(**example_job)
+
+
+@pytest.fixture
+def own_schema(request):
+    """URL of a PostgreSQL database that a test may spoil."""
+    return request.getfixturevalue("server").empty_database()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_tables_that_are_dropped_are_noticed(own_schema, example_job, again):
+    with open_database(own_schema, 20) as repository:
+        job_id = repository.jobs.create(**example_job)
+        with repository.engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        if again:
+            open_database(own_schema).close()
+        began = time.monotonic()
+        with pytest.raises(DatabaseGoneError):
+            repository.jobs.create(**example_job)
+        with pytest.raises(UnknownIdError if again else DatabaseGoneError):
+            repository.jobs.start(job_id)
+        assert time.monotonic() - began < 5
+    with open_database(own_schema) as repository:
+        assert repository.jobs.find() == []

@@ -35,6 +35,8 @@ HOURS = "markets=btc_binance_1h,eth_binance_1h,sol_binance_1h"
 OWN = {"id", "job_id", "sweep_id", "configuration_id", "artifacts", "seconds"}
 TIMES = {"created_at", "started_at", "finished_at", "heartbeat_at", "at", "since", "until"}
 PROCESS = {"owner"}
+#: Hashes of what holds an id or a time.
+CHAINED = {"head", "previous", "digests"}
 
 
 def sweep_here(folder, *words):
@@ -82,7 +84,9 @@ def dump(folder, url=None):
     assert len(by_job) == len(markets) == len(jobs)
     named = {by_job[row["id"]]: _lasting(row) for row in jobs}
     found = {by_configuration[row["id"]]: _lasting(row) for row in configurations}
-    judged = {by_configuration[row["configuration_id"]]: _lasting(row) for row in events}
+    judged = {
+        (by_configuration[row["configuration_id"]], row["number"]): _lasting(row) for row in events
+    }
     assert (len(found), len(judged)) == (len(configurations), len(events))
     for row in configurations:
         assert by_job[row["job_id"]] == by_configuration[row["id"]]
@@ -98,7 +102,7 @@ def dump(folder, url=None):
 
 def _lasting(row):
     """A row without what another run would write otherwise."""
-    kept = {name: row[name] for name in row.keys() - OWN - TIMES - PROCESS}
+    kept = {name: row[name] for name in row.keys() - OWN - TIMES - PROCESS - CHAINED}
     if "document" in kept:
         kept["document"] = _without(json.loads(json.dumps(kept["document"])), row["id"])
     return kept
