@@ -152,19 +152,57 @@ def _run_server(folder: Path, programs: Path, user: str | None) -> None:
     if user is not None:
         shutil.chown(secret, user)
     initdb = (f"--pwfile={secret}", "--auth=scram-sha-256", "-U", "postgres", "--no-sync")
-    start = ("-w", "-l", str(folder / "log"), "-o", f"-F -h '' -k {folder}", "start")
-    for program, words in (("initdb", initdb), ("pg_ctl", start)):
-        # Into a file: the server keeps what it inherits, and would hold a pipe open.
-        log = folder / f"{program}.log"
-        with log.open("wb") as output:
-            ended = subprocess.run(
-                [programs / "bin" / program, "-D", folder / "data", *words],
-                check=False,
-                cwd=folder,
-                user=user,
-                timeout=60,
-                stdout=output,
-                stderr=output,
-            )
-        if ended.returncode:
-            raise OSError(f"{program}: {log.read_text('utf-8')[-500:]}")
+    _call("initdb", folder, programs, user, *initdb)
+    _call("pg_ctl", folder, programs, user, *_start_words(folder))
+
+
+def _start_words(folder: Path) -> tuple[str, ...]:
+    return ("-w", "-l", str(folder / "log"), "-o", f"-F -h '' -k {folder}", "start")
+
+
+def _call(program: str, folder: Path, programs: Path, user: str | None, *words: str) -> None:
+    """Run a program of PostgreSQL on the cluster in a folder."""
+    # Into a file: the server keeps what it inherits, and would hold a pipe open.
+    log = folder / f"{program}.log"
+    with log.open("wb") as output:
+        ended = subprocess.run(
+            [programs / "bin" / program, "-D", folder / "data", *words],
+            check=False,
+            cwd=folder,
+            user=user,
+            timeout=60,
+            stdout=output,
+            stderr=output,
+        )
+    if ended.returncode:
+        raise OSError(f"{program}: {log.read_text('utf-8')[-500:]}")
+
+
+@dataclass(frozen=True)
+class OwnServer(Server):
+    """A server that a test may stop and start."""
+
+    def stop(self) -> None:
+        """End every connection, and take no more."""
+        self._pg_ctl("-m", "fast", "-w", "stop")
+
+    def start(self) -> None:
+        """Take connections again."""
+        self._pg_ctl(*_start_words(self.folder))
+
+    def _pg_ctl(self, *words: str) -> None:
+        user = "nobody" if os.geteuid() == 0 else None
+        _call("pg_ctl", self.folder, self.psql.parents[1], user, *words)
+
+
+@pytest.fixture(scope="session")
+def own_server(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """Another PostgreSQL, of this process alone."""
+    folder, pipe = _start(tmp_path_factory.mktemp("own"), server.psql.parents[1])
+    yield OwnServer(folder, PASSWORD, _programs(folder, server) / "bin" / "psql")
+    os.close(pipe)
+
+
+def _programs(folder: Path, server: Server) -> Path:
+    copied = folder / "pgserver" / "pginstall"
+    return copied if copied.is_dir() else server.psql.parents[1]

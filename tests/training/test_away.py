@@ -1,41 +1,19 @@
 """A database that is away while a market is trained: the run ends as if nothing had been."""
 
 import re
-import sqlite3
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 
 from pipeline import store
 from pipeline.results import database
+from pipeline.results.database import open_database
 from pipeline.training import job
+from support.outages import locked
 from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.stored import command, sql
 
 QUICK_GRID = (*QUICK, *SMALL_GRID)
-
-
-@contextmanager
-def locked(folder, seconds):
-    """Hold the default database of a folder locked, for so long or until the context ends."""
-    over, holds = threading.Event(), threading.Event()
-
-    def hold():
-        lock = sqlite3.connect(folder / "var/trainings.db", isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-        holds.set()
-        over.wait(seconds)
-        lock.close()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    holds.wait()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +22,12 @@ def undisturbed(tmp_path_factory):
     return stored(run_here(tmp_path_factory.mktemp("undisturbed"), *QUICK_GRID))
 
 
-def stored(finished):
+def stored(finished, url=None):
     """The figures of the one configuration of a run."""
     assert finished.status == 0, finished.err
-    assert [one.status for one in finished.jobs] == ["completed"]
-    (configuration,) = finished.configurations
+    with open_database(url or f"sqlite:///{finished.folder}/var/trainings.db") as repository:
+        assert [one.status for one in repository.jobs.find()] == ["completed"]
+        (configuration,) = repository.configurations.find()
     return (
         configuration.parameters,
         configuration.in_sample,
@@ -80,12 +59,13 @@ def disturb(monkeypatch):
 
 
 @pytest.mark.parametrize("moment", ["search", "storing"])
-def test_a_locked_file_is_waited_for(tmp_path, disturb, undisturbed, moment):
-    disturb(moment, lambda: locked(tmp_path, 1.5))
-    finished = run_here(tmp_path, *QUICK_GRID)
-    assert stored(finished) == undisturbed
-    away = finished.err.count("The database does not answer: database is locked. Waiting")
-    assert away == finished.err.count("The database answers again") == (moment == "storing")
+def test_a_database_that_is_away_is_waited_for(tmp_path, outage, disturb, undisturbed, moment):
+    disturb(moment, lambda: outage.away(1.5))
+    finished = run_here(tmp_path, *QUICK_GRID, f"storage.url='{outage.url}'")
+    assert stored(finished, outage.url) == undisturbed
+    away = finished.err.count("The database does not answer: ")
+    assert away == finished.err.count("The database answers again") <= 1
+    assert away == 1 or moment == "search"
 
 
 def kept(finished):
@@ -99,7 +79,8 @@ def kept(finished):
 
 def test_when_patience_ends_the_result_is_kept_and_stored_once(tmp_path, disturb, undisturbed):
     with ExitStack() as lock:
-        disturb("storing", lambda: lock.enter_context(locked(tmp_path, 60)) or ExitStack())
+        holds = locked(tmp_path / "var/trainings.db")
+        disturb("storing", lambda: lock.enter_context(holds) or ExitStack())
         finished = run_here(tmp_path, *QUICK_GRID, "storage.patience=0.3")
     assert "The database did not answer for 0.3 s: database is locked." in finished.err
     folder = kept(finished)

@@ -1,0 +1,95 @@
+"""Databases that go away and come back: a locked SQLite file, a stopped PostgreSQL."""
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from pipeline.results import database
+
+
+@contextmanager
+def locked(path, seconds=60.0):
+    """Hold a SQLite file locked, for so long or until the context ends."""
+    over, holds = threading.Event(), threading.Event()
+
+    def hold():
+        lock = sqlite3.connect(path, isolation_level=None, timeout=30)
+        lock.execute("BEGIN EXCLUSIVE")
+        holds.set()
+        over.wait(seconds)
+        lock.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holds.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def stopped(server, seconds=60.0):
+    """Stop a PostgreSQL, for so long or until the context ends."""
+    server.stop()
+    over = threading.Event()
+
+    def start():
+        over.wait(seconds)
+        server.start()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class Outage:
+    """A database that can be away.
+
+    ``url`` names it; ``away(seconds)`` begins an outage, which ends after so long or with the
+    context.
+    """
+
+    def __init__(self, url, away):
+        self.url, self.away = url, away
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def outage(request, tmp_path, monkeypatch):
+    """A database in the test's folder, or a server of its own."""
+    monkeypatch.setattr(database, "_BUSY_MS", 50)
+    if request.param == "sqlite":
+        path = tmp_path / "var/trainings.db"
+        return Outage(f"sqlite:///{path}", lambda seconds=60.0: locked(path, seconds))
+    server = request.getfixturevalue("own_server")
+    return Outage(server.empty_database(), lambda seconds=60.0: stopped(server, seconds))
+
+
+@contextmanager
+def again_and_again(outage, chance, longest):
+    """Let a database go away for moments of at most so many seconds, for as long as this lasts.
+
+    Yields the list of the seconds of each.
+    """
+    over, outages = threading.Event(), []
+
+    def disturb():
+        while not over.wait(chance.uniform(longest, 2 * longest)):
+            outages.append(chance.uniform(longest / 2, longest))
+            with outage.away(outages[-1]):
+                over.wait(outages[-1])
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        yield outages
+    finally:
+        over.set()
+        thread.join()

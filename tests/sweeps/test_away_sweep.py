@@ -1,0 +1,152 @@
+"""A database that goes away, or for good, under a sweep: it ends as ever, or says so.
+
+Two short rounds in every run of the tests; by hand twenty in two worker processes, and one in which
+the database is away for a minute.
+"""
+
+import random
+import re
+import time
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import text
+
+from pipeline import store
+from pipeline.results.database import open_database
+from pipeline.sweeps import running
+from pipeline.training import job
+from support.outages import again_and_again
+from support.runs import finish
+from support.stored import command
+from support.sweeping import TINY, dump, start_sweep, sweep_here, tables
+
+SIX = ("markets=*_1h", "executor=local", *TINY)
+WORKERS = ("markets=*_1h", "executor=processes", "executor.workers=2", *TINY)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the sweep leaves where nothing is in its way."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert sweep_here(folder, *SIX).status == 0
+    return lasting(folder)
+
+
+def lasting(folder, url=None):
+    """What a sweep leaves, but for the last line of progress: it may be dropped."""
+    left = dump(folder, url)
+    for one in left["jobs"].values():
+        del one["stage_of_work"]
+    return left
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_outages_change_nothing(tmp_path, outage, undisturbed, monkeypatch, seed):
+    train_market = running.train_market
+    with ExitStack() as outages:
+        seconds = again_and_again(outage, random.Random(seed), 0.4)
+
+        def disturbed(*arguments):
+            if (tmp_path / "begun").exists():
+                return train_market(*arguments)
+            (tmp_path / "begun").touch()
+            lasted.append(outages.enter_context(seconds))
+            return train_market(*arguments)
+
+        lasted = []
+        monkeypatch.setattr(running, "train_market", disturbed)
+        finished = sweep_here(tmp_path, *SIX, f"storage.url='{outage.url}'")
+    assert finished.status == 0, finished.err
+    assert lasted[0]
+    assert lasting(tmp_path, outage.url) == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_outages_change_nothing_in_worker_processes(tmp_path, outage, undisturbed, seed):
+    process = start_sweep(tmp_path, *WORKERS, f"storage.url='{outage.url}'")
+    wait_for_a_market(tmp_path, outage.url)
+    with again_and_again(outage, random.Random(seed), 8.0) as outages:
+        finished = finish(process, tmp_path)
+    assert finished.status == 0, finished.err
+    assert outages
+    assert lasting(tmp_path, outage.url) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_minute_away_changes_nothing(tmp_path, outage, undisturbed):
+    process = start_sweep(tmp_path, *WORKERS, f"storage.url='{outage.url}'")
+    wait_for_a_market(tmp_path, outage.url)
+    with outage.away():
+        time.sleep(60)
+    finished = finish(process, tmp_path)
+    assert finished.status == 0, finished.err
+    assert finished.err.count("The database answers again") == 1
+    assert lasting(tmp_path, outage.url) == undisturbed
+
+
+def wait_for_a_market(folder, url):
+    """Wait until a market is being trained."""
+    for _ in range(600):
+        time.sleep(0.1)
+        if "var" in {path.name for path in folder.iterdir()}:
+            with open_database(url) as repository:
+                if repository.jobs.find("running", "completed"):
+                    return
+    raise AssertionError("the sweep never began")
+
+
+@pytest.mark.parametrize("spoil", ["deleted", "renamed"])
+def test_a_file_that_goes_ends_the_sweep_and_keeps_the_result(tmp_path, monkeypatch, spoil):
+    train_market = running.train_market
+
+    def spoilt(shared, task, advance):
+        if task.position == 2:
+            if spoil == "renamed":
+                (tmp_path / "var").rename(tmp_path / "moved")
+            else:
+                monkeypatch.setattr("pipeline.training.job.train", and_delete)
+        return train_market(shared, task, advance)
+
+    train = job.train
+
+    def and_delete(*arguments):
+        trained = train(*arguments)
+        for path in (tmp_path / "var").glob("trainings.db*"):
+            path.unlink()
+        return trained
+
+    monkeypatch.setattr(running, "train_market", spoilt)
+    finished = sweep_here(tmp_path, *SIX)
+    assert finished.status == 1
+    assert "was deleted, moved or replaced under this command" in finished.err
+    assert "Traceback" not in finished.err
+    if spoil == "renamed":
+        assert len(tables(tmp_path, f"sqlite:///{tmp_path}/moved/trainings.db")[3]) == 2
+        return
+    assert not (tmp_path / "var/trainings.db").exists()
+    (folder,) = set(re.findall(r"scripts/store (\S+) stores it", finished.err))
+    assert command(store, tmp_path, folder).status == 0
+    with open_database(f"sqlite:///{tmp_path}/var/trainings.db") as repository:
+        assert [one.status for one in repository.jobs.find()] == ["completed"]
+
+
+def test_when_patience_ends_the_same_command_goes_on_later(tmp_path, outage, undisturbed):
+    words = (*SIX, f"storage.url='{outage.url}'")
+    with ExitStack() as away, pytest.MonkeyPatch.context() as patch:
+        train_market = running.train_market
+
+        def away_at_the_third(shared, task, advance):
+            if task.position == 2:
+                away.enter_context(outage.away())
+            return train_market(shared, task, advance)
+
+        patch.setattr(running, "train_market", away_at_the_third)
+        finished = sweep_here(tmp_path, *words, "storage.patience=0.3")
+    assert finished.status == 1
+    assert "The database did not answer for 0.3 s: " in finished.err
+    with open_database(outage.url) as repository, repository.engine.begin() as connection:
+        connection.execute(text("DELETE FROM leases"))  # the command's process ends, ours does not
+    assert sweep_here(tmp_path, *words, "retry_failed=true").status == 0
+    assert lasting(tmp_path, outage.url) == undisturbed
