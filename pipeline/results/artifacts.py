@@ -7,6 +7,7 @@ dates in Parquet, and whole numbers since the epoch in NumPy, as in `gpu_engine.
 """
 
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,13 @@ from gpu_engine import REASONS, TRADE, Float, Int32
 from pipeline.errors import ReadOnlyError, UserError, full_disk
 from pipeline.market_data.arrow import array_of, column_of, table_of
 from pipeline.market_data.store.atomic_files import denied, probe
+from pipeline.results.artifact_files import read_arrays, read_json, read_table
 from pipeline.results.jsonable import dumps
 
 OUT_OF_SAMPLE = "out_of_sample.parquet"
+#: Days of a series, and trades of a record: more than any history of candles has.
+MOST_DAYS, MOST_TRADES = 100_000, 3_000_000
+
 _AXES = "axes"  # the surface's member that is no metric
 _FORMER_SETUP_BAR = "sweep_bar"  # its column in trades.parquet of an earlier build
 _DRAWN = "surrogate_"  # members of the null distribution that are of one kind of surrogates
@@ -189,6 +194,8 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
     ------
     FileNotFoundError
         When the folder, or a file in it, is gone.
+    ValueError
+        When a file is damaged, no plain file, or holds other rows, types or shapes than it can.
     """
     folder = root / relative
     scores, summary, null = (folder / f"{name}.npz" for name in ("scores", "summary", "null"))
@@ -196,10 +203,10 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         in_sample=_read_series(folder / "in_sample.parquet"),
         out_of_sample=_read_series(folder / OUT_OF_SAMPLE),
         trades=_read_trades(folder / "trades.parquet"),
-        windows=json.loads((folder / "windows.json").read_text("utf-8")),
-        scores=_read_scores(scores) if scores.exists() else None,
-        summary=_read_summary(summary) if summary.exists() else None,
-        null=_read_null(null) if null.exists() else None,
+        windows=_read_windows(folder / "windows.json"),
+        scores=_read_scores(scores) if os.path.lexists(scores) else None,
+        summary=_read_summary(summary) if os.path.lexists(summary) else None,
+        null=_read_null(null) if os.path.lexists(null) else None,
     )
 
 
@@ -210,6 +217,8 @@ def read_out_of_sample(root: Path, relative: str) -> DailySeries:
     ------
     FileNotFoundError
         When it is gone.
+    ValueError
+        When it is damaged, no plain file, or holds other rows or types than it can.
     """
     return _read_series(root / relative / OUT_OF_SAMPLE)
 
@@ -235,12 +244,30 @@ def _write_series(path: Path, series: DailySeries) -> None:
 
 
 def _read_series(path: Path) -> DailySeries:
-    table = pq.read_table(path)
-    closed, hold = (
-        array_of(table[name]) if name in table.column_names else None for name in ("closed", "hold")
-    )
+    table = read_table(path, MOST_DAYS)
+    _check(table.column_names[:2] == ["day", "return"], path, "it has other columns")
+    numbers = table.column_names[1:]
+    plain = table.schema.field("day").type == pa.date32()
+    plain = plain and all(table.schema.field(name).type == pa.float64() for name in numbers)
+    _check(plain, path, "its columns are of other types")
     day = array_of(table["day"].cast(pa.int32()))
-    return DailySeries(day, array_of(table["return"]), closed, hold)
+    in_time = (day[:-1] < day[1:]).all() and (day >= 0).all() and (day < MOST_DAYS).all()
+    _check(in_time, path, "its days do not ascend, or are no days")
+    returns, *others = (array_of(table[name]) for name in numbers)
+    kept = dict(zip(numbers[1:], others, strict=True))
+    return DailySeries(day, returns, kept.get("closed"), kept.get("hold"))
+
+
+def _check(sound: bool | np.bool_, path: Path, reason: str) -> None:
+    if not sound:
+        raise ValueError(f"{path.name}: {reason}")
+
+
+def _read_windows(path: Path) -> list[dict[str, Any]]:
+    windows = read_json(path)
+    sound = isinstance(windows, list) and all(isinstance(window, dict) for window in windows)
+    _check(sound, path, "it holds no list of objects")
+    return list(windows)
 
 
 def _write_trades(path: Path, trades: NDArray[np.void]) -> None:
@@ -248,12 +275,18 @@ def _write_trades(path: Path, trades: NDArray[np.void]) -> None:
 
 
 def _read_trades(path: Path) -> NDArray[np.void]:
-    table = pq.read_table(path)
+    table = read_table(path, MOST_TRADES)
     if _FORMER_SETUP_BAR in table.column_names:
         return _read_former_trades(table)
+    names = TRADE.names or ()
+    _check(set(names) <= {*table.column_names}, path, "a column is missing")
     trades = np.empty(len(table), TRADE)
-    for name in TRADE.names or ():
+    for name in names:
+        kind = table.schema.field(name).type
+        _check(kind == pa.from_numpy_dtype(TRADE[name]), path, f"column {name} is of type {kind}")
         trades[name] = array_of(table[name])
+    _check((trades["reason"] >= 0).all(), path, "a trade has no reason")
+    _check((trades["reason"] < len(REASONS)).all(), path, "a trade has no known reason")
     return trades
 
 
@@ -280,9 +313,23 @@ def _write_scores(path: Path, scores: ScoreSurface) -> None:
 
 
 def _read_scores(path: Path) -> ScoreSurface:
-    with np.load(path, allow_pickle=False) as members:
-        axes = json.loads(str(members[_AXES]))
-        return ScoreSurface(axes, {name: members[name] for name in members if name != _AXES})
+    members = read_arrays(path)
+    axes = _read_axes(members, path)
+    metrics = {name: values for name, values in members.items() if name != _AXES}
+    shape = tuple(len(values) for values in axes.values())
+    sound = all(m.shape == shape and m.dtype == np.float32 for m in metrics.values())
+    _check(sound, path, "its scores have other types or another shape than the axes")
+    return ScoreSurface(axes, metrics)
+
+
+def _read_axes(members: Mapping[str, NDArray[Any]], path: Path) -> dict[str, list[Any]]:
+    text = members.get(_AXES)
+    if text is None or text.shape or text.dtype.kind != "U":
+        raise ValueError(f"{path.name}: it has no axes")
+    axes = json.loads(str(text))
+    sound = isinstance(axes, dict) and all(isinstance(values, list) for values in axes.values())
+    _check(sound, path, "its axes are no lists")
+    return dict(axes)
 
 
 def _write_summary(path: Path, summary: ScoreSummary) -> None:
@@ -293,11 +340,24 @@ def _write_summary(path: Path, summary: ScoreSummary) -> None:
 
 
 def _read_summary(path: Path) -> ScoreSummary:
-    with np.load(path, allow_pickle=False) as members:
-        axes = json.loads(str(members[_AXES]))
-        names = [name for name in members if "|" in name]
-        pairs = {(n.split("|")[0], n.split("|")[1]): members[n] for n in names}
-        return ScoreSummary(axes, members["index"], members["score"], pairs)
+    members = read_arrays(path)
+    axes = _read_axes(members, path)
+    index, score = (_vector(members, name, path) for name in ("index", "score"))
+    _check(len(index) == len(score), path, "index and score differ in length")
+    pairs = {}
+    for name in (name for name in members if "|" in name):
+        first, second = name.split("|")
+        shape = (len(axes.get(first, ())), len(axes.get(second, ())))
+        _check(members[name].shape == shape, path, f"{name} has another shape than the axes")
+        pairs[first, second] = members[name]
+    return ScoreSummary(axes, index, score, pairs)
+
+
+def _vector(members: Mapping[str, NDArray[Any]], name: str, path: Path) -> NDArray[Any]:
+    values = members.get(name)
+    if values is None or values.ndim != 1 or values.dtype.kind not in "if":
+        raise ValueError(f"{path.name}: {name} is no row of numbers")
+    return values
 
 
 def _write_null(path: Path, null: NullDistribution) -> None:
@@ -308,9 +368,14 @@ def _write_null(path: Path, null: NullDistribution) -> None:
 
 
 def _read_null(path: Path) -> NullDistribution:
-    with np.load(path, allow_pickle=False) as members:
-        drawn = {n.removeprefix(_DRAWN): members[n] for n in members if n.startswith(_DRAWN)}
-        observed, best = (
-            None if np.isnan(members[name]) else float(members[name]) for name in ("found", "best")
-        )
-        return NullDistribution(observed, members["maxima"], best, drawn)
+    members = read_arrays(path)
+    drawn = {
+        name.removeprefix(_DRAWN): _vector(members, name, path)
+        for name in members
+        if name.startswith(_DRAWN)
+    }
+    single = [members[name] for name in ("found", "best") if name in members]
+    sound = len(single) == 2 and all(v.shape == () and v.dtype.kind == "f" for v in single)
+    _check(sound, path, "found or best is no number")
+    observed, best = (None if np.isnan(value) else float(value) for value in single)
+    return NullDistribution(observed, _vector(members, "maxima", path), best, drawn)
