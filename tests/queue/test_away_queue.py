@@ -1,0 +1,132 @@
+"""A database that is away under queued jobs: they end as ever, or wait again with the reason."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+import httpx2 as httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from pipeline.config import StorageConfig, TrainConfig, load
+from pipeline.config.commands import DispatchConfig
+from pipeline.queue import lease
+from pipeline.queue.dispatcher import Dispatcher
+from pipeline.queue.task import run_job
+from pipeline.results.database import open_database
+from pipeline.training import job
+from pipeline.web.api.app import create_app
+from pipeline.web.service.service import Service, Settings
+from support.serving import served, until
+from support.sweeping import TINY
+
+
+@pytest.fixture
+def place(tmp_path, outage):
+    """Where results of a test go."""
+    return StorageConfig(url=outage.url, artifacts=f"{tmp_path}/artifacts", patience=60)
+
+
+@pytest.fixture
+def away_after_training(monkeypatch, outage):
+    """Have the database go away when a training has its result."""
+    train = job.train
+    with ExitStack() as until_the_end:
+
+        def disturb(seconds):
+            def disturbed(*arguments):
+                trained = train(*arguments)
+                until_the_end.enter_context(outage.away(seconds))
+                return trained
+
+            monkeypatch.setattr(job, "train", disturbed)
+            return until_the_end.close
+
+        yield disturb
+
+
+def queued(repository):
+    """Queue a job of a moment; return its id."""
+    description = job.description(load(["market=btc_binance_1h", *TINY], TrainConfig, "train"))
+    return repository.jobs.queue([description])[0]
+
+
+def figures(repository):
+    """What jobs found, oldest first."""
+    rows = repository.configurations.find(descending=False)
+    return [(row.parameters, row.out_of_sample, row.statistics["p_value"]) for row in rows]
+
+
+def test_a_job_waits_for_its_database(place, away_after_training):
+    with open_database(place.url) as repository:
+        run_job((place, repository.identity), queued(repository), print)
+        away_after_training(1.0)
+        assert run_job((place, repository.identity), queued(repository), print) is None
+        assert [one.status for one in repository.jobs.find()] == ["completed"] * 2
+        first, second = figures(repository)
+        assert first == second
+
+
+def test_when_patience_ends_the_job_waits_again_with_the_reason(place, away_after_training):
+    comes_back = away_after_training(60.0)
+    short = place.model_copy(update={"patience": 0.3})
+    with open_database(place.url) as repository:
+        job_id = queued(repository)
+        dispatcher = Dispatcher(
+            repository, DispatchConfig(storage=short, concurrent=1, idle=1.0, server=None)
+        )
+        reason = run_job((short, repository.identity), job_id, print)
+        assert reason.startswith("The database did not answer for 0.3 s: ")
+        comes_back()
+        dispatcher._queue_again(job_id, reason)
+        row = repository.jobs.read(job_id)
+        assert (row.status, row.queued) == ("pending", True)
+        told = [event.payload for event in repository.jobs.events() if event.kind == "status"]
+        assert {"status": "failed", "error": reason} in told
+
+
+def test_a_request_does_not_wait(place, outage):
+    with open_database(place.url) as repository:
+        assert lease.claim(repository)
+        service = Service(repository, Settings(place, store="candles"))
+        with TestClient(create_app(service), base_url="http://127.0.0.1:8080") as client:
+            job_id = queued(repository)
+            path = f"/api/training/jobs/{job_id}/cancel"
+            with outage.away():
+                began = time.monotonic()
+                refused = client.post(path)
+                assert refused.status_code == 503
+                assert refused.headers["retry-after"].isdigit()
+                assert "database does not answer" in refused.json()["detail"]
+                assert time.monotonic() - began < 5
+            assert client.post(path).status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [60.0, *(2.0 + n for n in range(10))])
+def test_a_served_job_ends_as_ever(tmp_path, outage, seconds):
+    request = {
+        "markets": ["demo"],
+        "optimizer": {"name": "random", "samples": 20},
+        "validation": {"method": "walk_forward", "evidence": "deciding"},
+        "history": {"days": 170},
+    }
+    with served(tmp_path, url=outage.url) as (_, address), httpx.Client(base_url=address) as client:
+
+        def trained(seconds):
+            (job_id,) = client.post("/api/training/start", json=request).json()["job_ids"]
+            path = f"/api/training/jobs/{job_id}"
+            until(lambda: client.get(path).json()["status"] == "running")
+            if seconds:
+                with outage.away():
+                    time.sleep(seconds)
+            until(lambda: client.get(path).json().get("status") in ("completed", "failed"))
+            return client.get(f"{path}/results").json()["configurations"]
+
+        (first,), (second,) = trained(0), trained(seconds)
+    with open_database(outage.url) as repository:
+        assert [one.status for one in repository.jobs.find()] == ["completed"] * 2
+        one, other = figures(repository)
+        assert one == other
+    assert first["id"] != second["id"]
