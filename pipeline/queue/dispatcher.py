@@ -19,6 +19,7 @@ from pipeline.executors.worker import Worker
 from pipeline.queue import lease
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
+from pipeline.results.ownership import IllegalTransitionError
 
 #: Seconds between two looks at the queue, at the workers, and at who is alive.
 LOOK_EVERY, CHECK_EVERY, REAP_EVERY = 0.25, 1.0, 2.0
@@ -125,6 +126,10 @@ class Dispatcher:
         if job.status == "running":
             self._repository.jobs.hand_back(job, cause)
         elif job.status == "failed":  # as its worker could just write
+            self._restart(job_id)
+
+    def _restart(self, job_id: str) -> None:
+        with suppress(IllegalTransitionError):  # a person was faster
             self._repository.jobs.restart(job_id)
 
     def _reap(self) -> None:
@@ -133,7 +138,7 @@ class Dispatcher:
         for place, worker in list(self._workers.items()):
             if worker.has and worker.has.task in failed and worker.is_stopped:
                 self._workers.pop(place).stop()
-                self._repository.jobs.restart(worker.has.task)
+                self._restart(worker.has.task)
 
     def _check_workers(self) -> None:
         """End the workers that are stopped for too long, or do not notice a cancelled job."""
@@ -180,7 +185,7 @@ class Dispatcher:
         running = {worker.has.task for worker in self._workers.values() if worker.has}
         for dead in self._repository.jobs.reap():
             if dead.id in running:  # it was taken in between
-                self._repository.jobs.restart(dead.id)
+                self._restart(dead.id)
 
     def _share(self, place: int) -> dict[str, str]:
         names = gpus()

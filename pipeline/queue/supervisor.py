@@ -125,7 +125,6 @@ class Supervisor:
             return True
         if owner is not None:
             lease.release(self._repository, owner.identity)
-            self._watch.forget([owner.identity])
             self._tell(f"The dispatcher of queued jobs: {cause}. Another takes its place.")
         if self.process is not None:
             if owner is None and not self._is_overdue(self.process):

@@ -322,6 +322,8 @@ class Jobs(Tables):
         ``watch`` belongs to whoever calls this again and again.
         """
         jobs, owners = self._owned()
+        if watch is not None:
+            watch.keep(owners)
         causes = {one: leases.cause_of_death(owner, watch) for one, owner in owners.items()}
         reaped = []
         for job in jobs:

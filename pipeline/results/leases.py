@@ -13,7 +13,7 @@ who looks once compares with the database's clock, and is patient.
 import os
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,10 +85,9 @@ class Watch:
         silence = self._silences.setdefault(owner.identity, signs_of_life.Silence())
         return silence.look(owner.beat)
 
-    def forget(self, identities: Iterable[str]) -> None:
-        """Remember the owners no more that have ended."""
-        for identity in identities:
-            self._silences.pop(identity, None)
+    def keep(self, identities: Container[str]) -> None:
+        """Remember these owners alone: the others have ended."""
+        self._silences = {one: s for one, s in self._silences.items() if one in identities}
 
 
 def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | None:

@@ -171,7 +171,7 @@ class Events:
                 try:
                     channel.publish(await self._page(channel.last, job_id))
                 except Exception as error:  # a database that is away for a moment ends no stream
-                    self._say(f"Events of jobs cannot be read: {error}")
+                    self._say(f"Events of jobs cannot be read: {str(error).partition(chr(10))[0]}")
                 else:
                     self._said = None
 
