@@ -28,7 +28,7 @@ from support.candle_files import (
     write_zip,
 )
 
-pytestmark = pytest.mark.drill
+pytestmark = pytest.mark.hostile
 
 STEP = 300_000
 HEADER = ",".join(COLUMNS).encode() + b"\n"

@@ -28,7 +28,7 @@ from pipeline.results.artifacts import (
 from pipeline.results.file_digests import check_file, differences, digests_of
 from support.parameters import DEPTH, SPREAD
 
-pytestmark = pytest.mark.drill
+pytestmark = pytest.mark.hostile
 
 ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"
 NAMES = ("in_sample.parquet", "out_of_sample.parquet", "trades.parquet", "windows.json")
