@@ -235,7 +235,7 @@ def test_a_feather_that_unpacks_to_more_than_its_rows_need(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
-def test_broken_bytes_end_in_a_sentence(tmp_path, suffix):
+def test_broken_bytes_end_in_a_sentence(tmp_path, suffix, record_property):
     """Every tenth byte of the metadata set to each of three values."""
     path = saved(tmp_path, columns(50), suffix)
     content = path.read_bytes()
@@ -249,6 +249,7 @@ def test_broken_bytes_end_in_a_sentence(tmp_path, suffix):
                 read += len(read_file(path)) >= 0
             except UserError:
                 continue
+    record_property("tried", 450)
     assert read < 450  # a byte that is read by nobody, or was this one
 
 
@@ -283,21 +284,22 @@ def in_a_child(path):
     return said, int(megabytes), cpu - began.children_user - began.children_system
 
 
-def test_a_parquet_of_a_hundred_million_rows_is_refused_by_its_metadata(tmp_path):
+def test_a_parquet_of_many_rows_is_refused_by_its_metadata(tmp_path, record_property):
     part = columns(1_000_000, timestamp=np.full(1_000_000, 1_600_000_000_000))
     path = tmp_path / "BTCUSDT_1m.parquet"
     with pq.ParquetWriter(path, part.schema) as writer:
         for _ in range(20):
             writer.write_table(part)
     assert path.stat().st_size < 1 << 20
-    said, megabytes, _ = in_a_child(path)
+    said, megabytes, cpu = in_a_child(path)
+    record_property("bound", f"Parquet of 20 million rows: {megabytes} MB (200), {cpu:.1f} s")
     assert "has 20,000,000 rows; at most 15,000,000" in said
     assert megabytes < 200
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["named", "binance"])
-def test_a_csv_of_300_mb(tmp_path, kind):
+def test_a_csv_of_300_mb(tmp_path, kind, record_property):
     path = tmp_path / ("BTCUSDT-1m.csv" if kind == "named" else "BTCUSDT-1m-2020.csv")
     rest = "" if kind == "named" else ",1599999,1234567.12345678,123,0.12345678,1234.12345678,0"
     rows = 0
@@ -312,9 +314,9 @@ def test_a_csv_of_300_mb(tmp_path, kind):
             rows += 100_000
     began = time.monotonic()
     said, megabytes, cpu = in_a_child(path)
-    print(
-        f"{kind}: {rows:,} rows, {time.monotonic() - began:.1f} s, cpu {cpu:.1f} s, {megabytes} MB"
-    )
+    took = time.monotonic() - began
+    figures = f"{megabytes} MB (500), {took:.1f} s (40), of which {cpu:.1f} s computing"
+    record_property("bound", f"CSV of 300 MB, {kind}, {rows:,} rows: {figures}")
     assert said == str(rows)
     assert megabytes < 500
     assert cpu < 40

@@ -189,7 +189,7 @@ def test_a_thousand_sockets_that_dribble(service, record_property):
         assert {status for status, _ in took} == {200}
         assert max(seconds for _, seconds in took) < 1.0
         assert sum(not gone(peer) for peer in peers) <= Bounds().a_peer
-    more = psutil.Process().memory_info().rss - before
+        more = psutil.Process().memory_info().rss - before
     assert more < 200 << 20
     slowest = max(seconds for _, seconds in took)
     figures = f"{more >> 20} MB more (200), a whole request in {slowest:.2f} s (1.00)"
