@@ -18,7 +18,7 @@ transaction counts as not done.
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from threading import Lock
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
@@ -94,17 +94,18 @@ class Patience:
         Seconds; 0 waits not at all.
     tell : callable or None
         Takes a sentence when waiting begins and one when it ends.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C ended a wait.
     """
 
     def __init__(self, limit: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
         self.limit, self._tell = limit, tell
+        self.interrupted = False
         self._away_since: float | None = None
         self._lock = Lock()  # a command's threads wait for one database and say it once
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether somebody waits at the moment."""
-        return self._away_since is not None
 
     def shorten(self, limit: float) -> None:
         """Wait at most ``limit`` seconds from now on."""
@@ -122,6 +123,13 @@ class Patience:
         DBAPIError
             The database's own error where the limit is 0, and any that means something else.
         """
+        try:
+            return self._until_answered(transaction)
+        except KeyboardInterrupt:
+            self.interrupted = self.interrupted or self._away_since is not None
+            raise
+
+    def _until_answered(self, transaction: Callable[[], T]) -> T:
         began, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:
@@ -163,7 +171,8 @@ class Patience:
 
     def _say(self, sentence: str) -> None:
         if self._tell is not None:
-            self._tell(sentence)
+            with suppress(OSError, ValueError, SystemExit):  # SystemExit: Rich, at a broken pipe
+                self._tell(sentence)
 
 
 def _words(seconds: float) -> str:

@@ -55,7 +55,7 @@ def _judge(
 ) -> tuple[list[MarketRow], list[PooledVerdict]]:
     """Judge the jobs of one database, each with its label; make their rows and their pools."""
     place = load(storage, TrainConfig, "train").storage
-    with open_database(place.url) as repository:
+    with open_database(place.url, place.patience, note) as repository:
         results = [_result(job) for _, job in jobs]
         ids = [result["configuration_id"] for result in results]
         stored = [id_ for id_ in ids if id_ is not None]

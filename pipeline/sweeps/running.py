@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
 from pipeline.errors import UnreachableError, UserError
 from pipeline.executors import make_executor
+from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
@@ -24,6 +25,9 @@ from pipeline.validation.wording import plural
 
 #: What commands ask where they are told no other.
 DEFAULT_URL = "sqlite:///var/trainings.db"
+
+#: Seconds between two looks whether the database answers.
+LOOK_EVERY = 10.0
 
 #: What the table says of markets that were not trained again.
 KEPT: dict[MarketStatus, str] = {"done": "kept", "failed": "kept; retry_failed=true tries again"}
@@ -89,9 +93,19 @@ def _run(
         if row.status == "pending"
     ]
 
+    def look() -> float | None:
+        """Have somebody say that the database is away while all workers wait for it."""
+        try:
+            sweeps.counts(claim.sweep_id)
+        except UnreachableError:  # the next result will tell
+            return None
+        return LOOK_EVERY
+
     printed: set[str] = set()
     tally = _Tally(console, sweeps, claim.sweep_id)
+    looking = ExitStack()
     try:
+        looking.enter_context(repeated(look, LOOK_EVERY, "look at the database"))
         executor = make_executor(config.executor)
         before = len(rows) - len(tasks)
         console.note(
@@ -129,6 +143,8 @@ def _run(
                 " left; the same command goes on with them"
             )
         raise
+    finally:
+        looking.close()
 
 
 class _Tally:

@@ -1,6 +1,7 @@
 """Store a run: its records in the database and the artifacts, and what `result.json` holds."""
 
 import math
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -88,7 +89,7 @@ def store(
             write_parcel(folder, job_id, job, configuration, artifacts)
         except (OSError, UserError) as error:
             return f"The result could not be kept in {folder} either: {error}."
-        return f"The result is kept: scripts/store {folder} stores it."
+        return f"The result is kept: scripts/store {shlex.quote(str(folder))} stores it."
 
     try:
         earlier = _earlier_searches(
@@ -114,7 +115,7 @@ def store(
         )
         raise kind(f"{said} {kept()}") from None
     except KeyboardInterrupt:
-        if repository.patience.is_waiting:
+        if repository.patience.interrupted:
             tell(kept())
         raise
     return trained, None if configuration is None else configuration.id

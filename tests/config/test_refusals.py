@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from pipeline import dispatch, explain, monitor, serve, sweep, verify
+from pipeline import dispatch, explain, monitor, serve, store, sweep, verify
 from pipeline.config import BacktestConfig, FetchConfig, TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.report import __main__ as report
@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": explain.main,
     "verify": verify.main,
     "monitor": monitor.main,
+    "store": store.main,
     "report": report.main,
 }
 #: A case in parentheses is another test's.

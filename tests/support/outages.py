@@ -81,10 +81,11 @@ def again_and_again(outage, chance, longest):
     over, outages = threading.Event(), []
 
     def disturb():
-        while not over.wait(chance.uniform(longest, 2 * longest)):
+        while not over.is_set():
             outages.append(chance.uniform(longest / 2, longest))
             with outage.away(outages[-1]):
                 over.wait(outages[-1])
+            over.wait(chance.uniform(0, 1))
 
     thread = threading.Thread(target=disturb)
     thread.start()

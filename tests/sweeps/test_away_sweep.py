@@ -67,7 +67,7 @@ def test_outages_change_nothing(tmp_path, outage, undisturbed, monkeypatch, seed
 def test_outages_change_nothing_in_worker_processes(tmp_path, outage, undisturbed, seed):
     process = start_sweep(tmp_path, *WORKERS, f"storage.url='{outage.url}'")
     wait_for_a_market(tmp_path, outage.url)
-    with again_and_again(outage, random.Random(seed), 8.0) as outages:
+    with again_and_again(outage, random.Random(seed), 6.5) as outages:
         finished = finish(process, tmp_path)
     assert finished.status == 0, finished.err
     assert outages

@@ -1,14 +1,19 @@
 """A database that is away while a market is trained: the run ends as if nothing had been."""
 
 import re
+import sqlite3
+import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from pipeline import store
 from pipeline.results import database
 from pipeline.results.database import open_database
 from pipeline.training import job
+from pipeline.training.run import Reporter
 from support.outages import locked
 from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.stored import command, sql
@@ -93,6 +98,45 @@ def test_when_patience_ends_the_result_is_kept_and_stored_once(tmp_path, disturb
     assert "is stored already" in twice.out
     assert stored(finished._replace(status=0)) == undisturbed
     assert len(finished.artifacts) == 1
+
+
+def test_ctrl_c_while_waiting_ends_at_once_and_keeps_the_result(tmp_path, disturb, monkeypatch):
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.training.storing.HURRY", 0)
+    monkeypatch.setattr(job, "HURRY", 0)
+    with ExitStack() as lock:
+        holds = locked(tmp_path / "var/trainings.db")
+
+        def away():
+            monkeypatch.setattr("pipeline.results.patience.time.sleep", interrupted)
+            lock.enter_context(holds)
+            return ExitStack()
+
+        disturb("storing", away)
+        finished = run_here(tmp_path, *QUICK_GRID)
+        monkeypatch.undo()
+    assert finished.status == 130
+    (said,) = re.findall(r"kept: scripts/store (\S+) stores", finished.err)
+    assert (tmp_path / said / "unstored/SHA256SUMS").exists()
+
+
+def test_progress_that_cannot_be_written_takes_a_twentieth_of_the_time():
+    tries = []
+
+    class Jobs:
+        def progress(self, *_, **counted):
+            tries.append(counted)
+            time.sleep(0.05)
+            raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
+
+    repository = SimpleNamespace(jobs=Jobs())
+    with job._Recorded(Reporter(), repository, "id")("search", 1000) as advance:
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5:
+            advance(1)
+    assert 2 <= len(tries) <= 4
 
 
 @pytest.mark.parametrize("spoil", ["deleted", "replaced", "renamed"])
