@@ -210,10 +210,24 @@ def strategy_choice(word: str) -> str:
     return f"strategy={in_quotes(word)}" if word.endswith(".py") else f"strategy={word}"
 
 
-def in_quotes(text: str) -> str:
-    """Write a text so that Hydra takes it as it is."""
-    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
-    return f"'{escaped}'"
+def in_quotes(text: str, *, resolved: bool = False) -> str:
+    r"""Write a text so that Hydra takes it as it is.
+
+    ``${NAME}`` in it stands for itself, or for the value of ``NAME`` where it is to be
+    ``resolved``, as a person types it.
+
+    >>> print(in_quotes("it's ${mine}"))
+    'it\'s \${mine}'
+    """
+    if not resolved:
+        text = escaped(text)
+    quotes = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
+    return f"'{quotes}'"
+
+
+def escaped(text: str) -> str:
+    """Write a text so that OmegaConf takes every ``${`` in it as it is."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
 def _matching(pattern: str) -> list[str]:

@@ -272,14 +272,6 @@ class ServeConfig(Section):
     )
     storage: StorageConfig = Field(description="where results go")
 
-    @field_validator("store")
-    @classmethod
-    def _plain(cls, store: str) -> str:
-        """Refuse what Hydra would read as more than a name."""
-        if set(store) & set("'$\\"):
-            raise ValueError("must hold no quotation mark, $ or backslash")
-        return store
-
 
 class DispatchConfig(Section):
     """How many jobs run at a time, and when the dispatcher ends."""

@@ -12,12 +12,17 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf.errors import (
+    GrammarParseError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from pipeline.config.catalogue import in_quotes
 from pipeline.config.section import Section, listing, sections
 from pipeline.errors import suggestion
 
@@ -51,9 +56,16 @@ def explain_composition(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         forms = "KEY=VALUE, a list KEY=[VALUE,VALUE]; around other brackets or braces put two pairs"
         forms += """ of quotes: "KEY='VALUE'"."""
-        return f"'{error.override}' cannot be read: write {forms}"
+        key, sign, value = error.override.partition("=")
+        literal = _as_it_stands(key, value) if sign and "${" in value else ""
+        return f"'{error.override}' cannot be read: write {forms}{literal}"
     if isinstance(cause, InterpolationResolutionError):
         return _unresolved(cause)
+    if isinstance(cause, GrammarParseError):
+        return (
+            f"{cause.full_key} cannot be read: ${{ begins the name of another key."
+            f"{_as_it_stands(str(cause.full_key), 'A${B')}"
+        )
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         return _unknown_key(cause)
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
@@ -134,7 +146,23 @@ def _unresolved(error: InterpolationResolutionError) -> str:
             f"{key} is taken from the environment variable {variable}, which is not set: set it,"
             f" or give {key}=... ."
         )
-    return f"{key} cannot be resolved: {reason}."
+    if key.startswith("hydra."):
+        return (
+            "The path of the run's folder has a ${, which Hydra takes for the name of a key. Work"
+            " in another folder, or give another one by hydra.run.dir=FOLDER."
+        )
+    node = error.parent_node._get_node(error.key) if error.parent_node is not None else None
+    value = node._value() if isinstance(node, Node) else None
+    literal = ""
+    if isinstance(value, str) and not re.fullmatch(r"\$\{[^{}]*\}", value):  # that is of `conf`
+        literal = _as_it_stands(key, value)
+    return f"{key} cannot be resolved: {reason}.{literal}"
+
+
+def _as_it_stands(key: str, value: str) -> str:
+    """Say what to type in a shell so that Hydra takes a value literally, ``${`` and all."""
+    typed = re.sub(r'([\\$`"])', r"\\\1", f"{key}={in_quotes(value.strip(chr(39)))}")
+    return f' To take it as it stands, type "{typed}".'
 
 
 def _first_line(text: str) -> str:

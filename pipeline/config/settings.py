@@ -64,7 +64,7 @@ def _readable(word: str) -> str:
 
 def _item(text: str) -> str:
     path = os.path.expanduser(text)  # noqa: PTH111  (leaves what is no path as it is)
-    return path if is_read(f"key={path}") else in_quotes(path)
+    return path if is_read(f"key={path}") else in_quotes(path, resolved=True)
 
 
 def is_read(word: str) -> bool:

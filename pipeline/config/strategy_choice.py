@@ -6,6 +6,7 @@ To Hydra a strategy is a file of the group ``strategy``, and its parameters one 
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
@@ -16,7 +17,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from pipeline.config import settings
-from pipeline.config.catalogue import DECLARED, STRATEGY, read, words
+from pipeline.config.catalogue import DECLARED, STRATEGY, escaped, read, words
 
 SCHEME = "strategies"
 PATH_KEY = "strategy_path"
@@ -33,7 +34,7 @@ class StrategySource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a choice; what is wrong with it is a `UserError`."""
         group, _, word = config_path.partition("/")
-        config = OmegaConf.create(read(group, word))
+        config = OmegaConf.create(_literal(read(group, word)))
         address = f"{SCHEME}://{self.path}"
         return ConfigResult(self.provider, address, config, {"package": None})
 
@@ -56,6 +57,15 @@ class StrategySource(ConfigSource):
             return [] if results_filter == ObjectType.CONFIG else sorted(DECLARED)
         group = results_filter == ObjectType.GROUP or not self.is_group(config_path)
         return [] if group else words(STRATEGY)
+
+
+def _literal(value: Any) -> Any:
+    """Return a choice's values with every ``${`` in a text, such as a path, standing for itself."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(item) for item in value]
+    return escaped(value) if isinstance(value, str) else value
 
 
 class StrategySearchPath(SearchPathPlugin):

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cli.console import Note
 from pipeline.config import TOKEN_VARIABLE, StorageConfig
+from pipeline.config.catalogue import in_quotes
 from pipeline.errors import UnreachableError
 from pipeline.executors.background import Pulse, repeated
 from pipeline.queue import lease
@@ -174,7 +175,7 @@ def start(storage: StorageConfig, concurrent: int, errors: IO[bytes]) -> subproc
     """Start a dispatcher of this process, detached; where one lives it ends at once, status 0."""
     words = [
         f"storage.url=${{oc.env:{_URL}}}",  # a password is for no list of processes
-        f"storage.artifacts='{storage.artifacts}'",
+        f"storage.artifacts={in_quotes(storage.artifacts)}",
         f"storage.patience={storage.patience}",
         f"concurrent={concurrent}",
         f"server={os.getpid()}",

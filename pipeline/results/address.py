@@ -21,6 +21,9 @@ _DRIVERS = {
     _POSTGRESQL: _POSTGRESQL,
 }
 
+#: All that follows is the path of a file, ``?`` and ``%`` too.
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+pysqlite)?):///(.+)", re.DOTALL)
+
 #: Device and inode of a SQLite file, zeros of a server.
 FileIdentity = tuple[int, int]
 
@@ -28,8 +31,14 @@ FileIdentity = tuple[int, int]
 def parse_url(url: str) -> URL:
     """Read and normalise a database URL, or say what is wrong with it."""
     public = re.sub(r"(?<=//).*@", "***@", url)
+    sqlite = _SQLITE_FILE.fullmatch(url)
+    if sqlite is not None and re.search(r"\?\w+=[^/]*$", url):
+        raise UserError(
+            f"storage.url={url}: parameters of SQLite are none that this program takes. Leave"
+            " what follows the ? out."
+        )
     try:
-        parsed = make_url(url)
+        parsed = URL.create(sqlite[1], database=sqlite[2]) if sqlite else make_url(url)
     except (ArgumentError, ValueError):
         raise UserError(f"storage.url={public} is not a database URL. Write {_EXAMPLES}.") from None
     if parsed.drivername not in _DRIVERS:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.config import StorageConfig
+from pipeline.config.catalogue import in_quotes
 from pipeline.queue import lease
 from pipeline.results.database import open_database
 from pipeline.web.service.service import Service, Settings
@@ -56,7 +57,7 @@ def command(folder, *words):
 def served(folder, *words, url=None):
     """Run a server on a free port; yield its process and its address."""
     url = url or f"sqlite:///{folder}/var/trainings.db"
-    process = command(folder, "port=0", f"storage.url='{url}'", *words)
+    process = command(folder, "port=0", f"storage.url={in_quotes(url)}", *words)
     said = process.stdout.readline()
     assert said, process.communicate()[1]
     try:

@@ -10,12 +10,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import (
+    CcxtData,
     Objective,
     StorageConfig,
     TrainConfig,
@@ -65,9 +66,12 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
     by_name = {market.name: market for market in _markets(request)}
 
     def config_of(name: str) -> TrainConfig:
-        settings = tuple(_settings(request, by_name[name], store))
+        settings = tuple(_settings(request, by_name[name]))
         config = _load(_groups(request, by_name[name]), settings, text)
-        return config.model_copy(update={"storage": storage})
+        places: dict[str, Any] = {"storage": storage}
+        if isinstance(config.data, CcxtData):
+            places["data"] = config.data.model_copy(update={"store": store})
+        return config.model_copy(update=places)
 
     configs = compose_each(by_name, config_of)
     _check_budget(next(iter(configs.values())))
@@ -121,9 +125,7 @@ def _composed(groups: tuple[str, ...], _text: str | None) -> DictConfig:
         return compose_config(groups, "train")
 
 
-def _settings(
-    request: TrainingRequest, market: catalogue.Market, store: str
-) -> Iterator[tuple[str, Plain]]:
+def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tuple[str, Plain]]:
     """Yield single settings of one market's training: key and value."""
     for name, grid in request.parameters.items():
         yield f"strategy.parameters.{name}.grid", list(grid)
@@ -137,12 +139,12 @@ def _settings(
         for key, value in part:
             if key != word:
                 yield f"{group}.{key}", value
-    yield from _history(request.history, market, store)
+    yield from _history(request.history, market)
     for key in ("space", "objective", "selection", "min_trades", "seed"):
         yield key, getattr(request, key)
 
 
-def _history(history: History, market: catalogue.Market, store: str) -> Iterator[tuple[str, Plain]]:
+def _history(history: History, market: catalogue.Market) -> Iterator[tuple[str, Plain]]:
     """Yield what chooses the days; those of real markets end at midnight UTC, to end alike."""
     if market.synthetic:
         if history.since or history.until:
@@ -157,7 +159,6 @@ def _history(history: History, market: catalogue.Market, store: str) -> Iterator
     if history.days:
         until = datetime.now(UTC).date()
         since = until - timedelta(days=history.days)
-    yield "data.store", store
     if since:
         yield "data.since", str(since)
     if until:
