@@ -12,7 +12,11 @@ from pipeline.web.service.requests import TrainingRequest
 from support.parameters import DEPTH, SPREAD
 
 STORAGE = StorageConfig(url="sqlite:///elsewhere.db", artifacts="elsewhere", patience=60)
-STORED = ("storage.url=sqlite:///elsewhere.db", "storage.artifacts=elsewhere")
+STORED = (
+    "storage.url=sqlite:///elsewhere.db",
+    "storage.artifacts=elsewhere",
+    "storage.patience=60",
+)
 
 
 def composed(store="var/candles", **asked):
