@@ -28,6 +28,17 @@ class ReadOnlyError(UserError):
         self.reason = reason
 
 
+#: What the system says where a file or folder may only be read.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def denied(error: OSError) -> str | None:
+    """Return what the system says of a place that may only be read; None of any other error."""
+    if error.errno not in _READ_ONLY:
+        return None
+    return f"{error.filename}: {os.strerror(error.errno)}"
+
+
 class DiskFullError(UserError):
     """A disk takes no more. Commands exit with 1."""
 

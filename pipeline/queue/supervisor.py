@@ -16,8 +16,7 @@ from typing import IO
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cli.console import Note
-from pipeline.config import TOKEN_VARIABLE, StorageConfig
-from pipeline.config.catalogue import in_quotes
+from pipeline.config import TOKEN_VARIABLE, StorageConfig, in_quotes
 from pipeline.errors import UnreachableError
 from pipeline.executors.background import Pulse, repeated
 from pipeline.queue import lease

@@ -22,7 +22,7 @@ _DRIVERS = {
 }
 
 #: All that follows is the path of a file, ``?`` and ``%`` too.
-_SQLITE_FILE = re.compile(r"(sqlite(?:\+pysqlite)?):///(.+)", re.DOTALL)
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+pysqlite)?):///(?!file:)(.+)", re.DOTALL)
 
 #: Device and inode of a SQLite file, zeros of a server.
 FileIdentity = tuple[int, int]

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gpu_engine import REASONS, TRADE, Float, Int32
-from pipeline.errors import ReadOnlyError, UserError, full_disk
+from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data.arrow import array_of, column_of, table_of
-from pipeline.market_data.store.atomic_files import denied, probe
+from pipeline.market_data.store.atomic_files import probe
 from pipeline.results.artifact_files import read_arrays, read_json, read_table
 from pipeline.results.jsonable import dumps
 

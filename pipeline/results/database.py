@@ -26,8 +26,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pipeline.errors import UserError, full_disk
-from pipeline.market_data.store.atomic_files import denied
+from pipeline.errors import UserError, denied, full_disk
 from pipeline.results.active import ActiveReader
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.configurations import Configurations

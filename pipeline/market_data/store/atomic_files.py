@@ -1,7 +1,5 @@
 """Replace files in one step, and set damaged files aside."""
 
-import errno
-import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,16 +7,6 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.errors import full_disk
-
-#: What the system says where a file or folder may only be read.
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-def denied(error: OSError) -> str | None:
-    """Return what the system says of a place that may only be read; None of any other error."""
-    if error.errno not in _READ_ONLY:
-        return None
-    return f"{error.filename}: {os.strerror(error.errno)}"
 
 
 def probe(folder: Path) -> None:

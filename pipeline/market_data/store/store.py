@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from gpu_engine import Float
 from pipeline.cli.console import Note
-from pipeline.errors import ReadOnlyError, UserError, full_disk
+from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data.raw import (
     RawCandles,
     Span,
@@ -35,7 +35,7 @@ from pipeline.market_data.raw import (
     united,
 )
 from pipeline.market_data.store import month
-from pipeline.market_data.store.atomic_files import denied, probe, set_aside, sweep
+from pipeline.market_data.store.atomic_files import probe, set_aside, sweep
 from pipeline.market_data.store.month import DamagedError, MonthRecord
 
 #: What one request brought: rows of shape (n, 6) in the order of `COLUMNS`, and the span that they
