@@ -25,15 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configuration_id = single_id(line.ids)
 
     from pipeline.results.jsonable import dumps
-    from pipeline.review.explanation import explain
-    from pipeline.review.stored import find, open_existing, searched_grid
+    from pipeline.review.integrity import explain_stored
+    from pipeline.review.stored import find, open_existing
 
     with open_existing(config) as repository:
-        configuration = find(repository, configuration_id)
-        grid_size = searched_grid(repository, configuration)
-        explanation = explain(
-            configuration, repository.configurations.events(configuration.id), grid_size
-        )
+        explanation = explain_stored(repository, find(repository, configuration_id))
     console = Console()
     if line.options.json:
         console.print(dumps(explanation.to_dict()))

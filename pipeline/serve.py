@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
             f" {how_to_install('studio')}"
         )
 
+    from pipeline.queue.daily import DailyChecks
     from pipeline.queue.supervisor import Supervisor
 
     repository, read_only = _opened(config.storage)
@@ -51,11 +52,13 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
         console.note(read_only)
     listening = bound(config.host, config.port)
     try:
-        with (
-            nullcontext()
-            if read_only
-            else Supervisor(repository, config.storage, config.concurrent, console.note)
-        ) as supervisor:
+        with ExitStack() as beside:
+            supervisor = None
+            if not read_only:
+                supervisor = beside.enter_context(
+                    Supervisor(repository, config.storage, config.concurrent, console.note)
+                )
+                beside.enter_context(DailyChecks(repository, config.storage, console.note))
             # What answers takes seconds to import, in which the dispatcher starts.
             from pipeline.web.connections import Bounds
             from pipeline.web.server import application, server_of

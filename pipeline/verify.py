@@ -1,7 +1,8 @@
 """Make the receipt of a stored configuration: all that was stored must come out again.
 
-Trades and figures are those of the reference path; then the training is repeated, with its tests
-against luck, which takes about as long as it took (docs/monitoring.md).
+The row, its audit trail and its artifacts are compared with their hashes. Trades and figures are
+those of the reference path; then the training is repeated, with its tests against luck, which takes
+about as long as it took (docs/monitoring.md).
 
 Exit status: 0 everything agrees, 1 something differs, 2 a mistake in what was asked for.
 """
@@ -18,12 +19,32 @@ from pipeline.config import StoredConfig, load
 from pipeline.validation.wording import SYNTHETIC
 
 if TYPE_CHECKING:
-    from pipeline.review.verification import Receipt
+    from pipeline.review.verification import Extent, Receipt
+
+
+#: What is said of a receipt without a difference, by its extent.
+_AGREES = {
+    "all": "Verified: reference path and training give what was stored.",
+    "daily": "Verified: the reference path gives what was stored.",
+    "stored": "Verified: this is what was stored. Nothing was computed again.",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify one configuration, print the receipt, and return the exit status."""
-    line = stored_parser("verify", "ID", __doc__, StoredConfig).read(arguments)
+    parser = stored_parser("verify", "ID", __doc__, StoredConfig)
+    extents = parser.add_mutually_exclusive_group()
+    extents.add_argument(
+        "--stored", action="store_true", help="compare with the hashes and compute nothing again"
+    )
+    extents.add_argument(
+        "--daily",
+        action="store_true",
+        help="leave out the training, download nothing, and keep the outcome in the database",
+    )
+    parser.add_argument("--head", metavar="HASH", help="the audit trail must hold this head")
+    line = parser.read(arguments)
+    extent: Extent = "stored" if line.options.stored else "daily" if line.options.daily else "all"
     config = load(line.overrides, StoredConfig, "stored")
     configuration_id = single_id(line.ids)
 
@@ -36,15 +57,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reporter = Reporter(console.progress, console.note)
     with open_existing(config) as repository:
         configuration = find(repository, configuration_id)
-        receipt = verify_configuration(config, repository, configuration, reporter)
+        receipt = verify_configuration(
+            config,
+            repository,
+            configuration,
+            reporter,
+            extent,
+            line.options.head,
+        )
+        if line.options.daily:
+            repository.checks.record(configuration.id, receipt.first_difference)
+        heads = repository.checks.heads(configuration.id)
     if line.options.json:
-        console.print(dumps(receipt.to_dict()))
+        console.print(dumps(receipt.to_dict() | {"head": heads[-1] if heads else None}))
     else:
-        _show(console, receipt)
+        _show(console, receipt, heads)
+        if receipt.agrees:
+            console.print(_AGREES[extent])
+        else:
+            console.print(f"NOT verified: {receipt.first_difference}.")
     return command.DONE if receipt.agrees else command.FAILED
 
 
-def _show(console: Console, receipt: Receipt) -> None:
+def _show(console: Console, receipt: Receipt, heads: Sequence[str]) -> None:
     if receipt.synthetic:
         console.print(SYNTHETIC)
     rows = [
@@ -61,10 +96,8 @@ def _show(console: Console, receipt: Receipt) -> None:
     console.table(f"Receipt of {receipt.configuration_id}", columns, rows)
     for note in receipt.notes:
         console.print(note)
-    if receipt.agrees:
-        console.print("Verified: reference path and training give what was stored.")
-    else:
-        console.print(f"NOT verified: {receipt.first_difference}.")
+    if heads:
+        console.print(f"Head of the audit trail: {heads[-1]}")
 
 
 if __name__ == "__main__":

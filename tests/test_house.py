@@ -29,10 +29,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.75
-    assert house.edges <= 1_455
+    assert house.edges_a_file <= 4.80
+    assert house.edges <= 1_478
     assert house.import_share <= 0.126
 
 
 def test_lines(house):
-    assert house.lines <= 46_050
+    assert house.lines <= 46_350

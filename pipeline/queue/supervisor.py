@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
 from typing import IO
@@ -172,15 +173,21 @@ def _last_line(errors: IO[bytes]) -> str:
 
 def start(storage: StorageConfig, concurrent: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start a dispatcher of this process, detached; where one lives it ends at once, status 0."""
-    words = [
+    words = [f"concurrent={concurrent}", f"server={os.getpid()}"]
+    return start_module("pipeline.dispatch", words, storage, errors)
+
+
+def start_module(
+    module: str, words: Sequence[str], storage: StorageConfig, errors: IO[bytes] | int
+) -> subprocess.Popen[bytes]:
+    """Start a command over a database and its artifacts as a process of its own, detached."""
+    places = [
         f"storage.url=${{oc.env:{_URL}}}",  # a password is for no list of processes
         f"storage.artifacts={in_quotes(storage.artifacts)}",
         f"storage.patience={storage.patience}",
-        f"concurrent={concurrent}",
-        f"server={os.getpid()}",
     ]
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.dispatch", *words],
+        [sys.executable, "-m", module, *words, *places],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,

@@ -8,27 +8,27 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from gpu_engine import Candles
 from pipeline.cli.arguments import LATEST
-from pipeline.config import CcxtData, SimulationConfig, StorageConfig
+from pipeline.config import CcxtData, StorageConfig
 from pipeline.errors import UserError, suggestion
-from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
-from pipeline.review.explanation import Explanation, explain
+from pipeline.review.explanation import Explanation
+from pipeline.review.integrity import checked_with_artifacts, explain_stored
 from pipeline.review.stored import (
     Data,
+    check_fetched,
     find,
     load_again,
     pinned,
     read_record,
-    searched_grid,
     simulation_config,
 )
 from pipeline.validation.stages import Stage, deciding_p, gates_from
@@ -42,7 +42,7 @@ class ReportData:
     """What is known of one configuration.
 
     ``artifacts`` and ``candles`` are None where they cannot be had; ``missing`` then holds the
-    reason, a sentence, under the same name.
+    reason, a sentence, under the same name. ``checked`` says what of it is not what was stored.
     """
 
     configuration: Configuration
@@ -52,6 +52,7 @@ class ReportData:
     artifacts: ArtifactSet | None
     candles: Candles | None
     missing: Mapping[str, str] = field(default_factory=dict)
+    checked: Checked | None = None
 
     @property
     def searched(self) -> dict[str, tuple[float, float]]:
@@ -101,12 +102,13 @@ def load_report(
         configuration=configuration,
         job=repository.jobs.read(configuration.job_id),
         events=events,
-        explanation=explain(configuration, events, searched_grid(repository, configuration)),
+        explanation=explain_stored(repository, configuration),
         artifacts=load_or_note("artifacts", lambda: read_record(storage, configuration)),
         candles=load_or_note("candles", lambda: load_candles_again(repository, configuration, data))
         if with_candles
         else None,
         missing=missing,
+        checked=checked_with_artifacts(repository, storage, configuration.id),
     )
 
 
@@ -123,7 +125,7 @@ def load_candles_again(
     config = simulation_config(repository, configuration, data)
     source = pinned(config.data, configuration)
     if isinstance(source, CcxtData):
-        _check_stored(config, source)
+        check_fetched(config, source)
     market = load_again(config, source, configuration, lambda n: None, named=data is not None)
     if market.candles.sha256 != configuration.provenance["data_hash"]:
         raise UserError(
@@ -139,26 +141,6 @@ def trade_time(configuration: Configuration, bar: int) -> str:
     step = timeframe_ms(configuration.timeframe) / 1000
     moment = datetime.fromtimestamp(first.timestamp() + bar * step, UTC)
     return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _check_stored(config: SimulationConfig, data: CcxtData) -> None:
-    """Refuse a span that the store does not have whole: its candles would be fetched."""
-    market, timeframe = config.market, data.resample_from or config.market.timeframe
-    assert market.exchange.ccxt_id is not None, "refused by the configuration"
-    assert data.since_ms is not None, "pinned to the trained span"
-    assert data.until_ms is not None, "pinned to the trained span"
-    step = timeframe_ms(timeframe)
-    path = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
-    gone = not path.exists()
-    if not gone:
-        with locked(path) as writable:
-            start, end = (-(-border // step) * step for border in (data.since_ms, data.until_ms))
-            gone = bool(load(path, writable).missing(start, end))
-    if gone:
-        raise UserError(
-            f"The store {data.store} does not hold all candles of {market.id} any more: fetch them"
-            " again with scripts/fetch, or name a file by data=file data.path=FILE."
-        )
 
 
 def _range(declared: Mapping[str, Any], space: str) -> tuple[float, float]:
@@ -228,7 +210,7 @@ def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[Swept
     Raises
     ------
     UserError
-        When no sweep has this id.
+        When no sweep has this id, or it is not what it was when it ended.
     """
     sweeps = repository.sweeps
     newest = sweeps.recent()
@@ -240,6 +222,7 @@ def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[Swept
         near = suggestion(sweep_id, [sweep.id for sweep in newest])
         near = near or f" The newest is {newest[0].id}."
         raise UserError(f"No sweep has the id {sweep_id}.{near}") from None
+    repository.checks.sweep(sweep.id)
     return sweep, swept_markets(sweeps.markets(sweep.id), repository.configurations.read)
 
 

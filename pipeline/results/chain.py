@@ -15,7 +15,7 @@ PostgreSQL keeps 1e22 as a row of digits and forgets the sign of -0.0.
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -33,6 +33,7 @@ from pipeline.results.models import (
     TrainedConfiguration,
     TrainingJob,
 )
+from pipeline.results.ownership import get_row
 from pipeline.results.records import (
     ConfigurationEvent,
     JobSummary,
@@ -40,8 +41,8 @@ from pipeline.results.records import (
     SweepView,
 )
 
-#: Kind of the first event of every configuration.
-STORED = "stored"
+#: Kinds of the first event of every configuration, and of one that says what a verification found.
+STORED, VERIFICATION = "stored", "verification"
 
 #: Columns that are no part of what was stored: the chain's own, and when it was looked at last.
 _APART = {"head", "verified_at"}
@@ -60,14 +61,14 @@ BATCH = 1_000
 
 
 class EditedError(ConflictError):
-    """What is stored of a configuration does not agree with its audit trail."""
+    """What is stored of a configuration, or of a sweep, is not what was stored."""
 
     status = 1
 
-    def __init__(self, configuration_id: str, clauses: Sequence[str]) -> None:
+    def __init__(self, identity: str, clauses: Sequence[str]) -> None:
         super().__init__(
-            f"{configuration_id} was changed behind the program's back: {'; '.join(clauses)}."
-            " Restore the database from a copy, or train the market again."
+            f"{identity} was changed behind the program's back: {'; '.join(clauses)}."
+            " Restore it from a copy, or train the market again."
         )
 
 
@@ -174,15 +175,20 @@ def disagreements(
     return clauses
 
 
-def hold(session: Session, configuration_id: str) -> TrainedConfiguration | None:
-    """Lock a row for this transaction and read it; None where there is none.
+def hold(session: Session, configuration_id: str) -> TrainedConfiguration:
+    """Lock a row for this transaction and read it.
 
     A write that changes nothing takes the row before it is read, in either database.
+
+    Raises
+    ------
+    UnknownIdError
+        When it is not stored.
     """
     row = TrainedConfiguration
     lock = update(row).where(row.id == configuration_id).values(id=configuration_id)
     session.execute(lock)
-    return session.get(row, configuration_id)
+    return get_row(session, row, configuration_id)
 
 
 def check(session: Session, rows: Sequence[TrainedConfiguration]) -> None:
@@ -193,24 +199,37 @@ def check(session: Session, rows: Sequence[TrainedConfiguration]) -> None:
     EditedError
         For the first of them.
     """
-    for configuration_id, clauses in disagreements_of(session, rows).items():
+    for row, _, clauses in compare(session, rows):
         if clauses:
-            raise EditedError(configuration_id, clauses)
+            raise EditedError(row.id, clauses)
 
 
-def disagreements_of(
+def compare(
     session: Session, rows: Sequence[TrainedConfiguration]
-) -> dict[str, list[str]]:
-    """Compare many rows with their jobs and their events: `disagreements` by id."""
-    clauses: dict[str, list[str]] = {}
+) -> Iterator[tuple[TrainedConfiguration, list[ConfigurationEventRow], list[str]]]:
+    """Compare many rows with their jobs and their events: each with these and `disagreements`."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        wanted = TrainingJob.id.in_({row.job_id for row in batch})
-        jobs = {job.id: job for job in session.scalars(select(TrainingJob).where(wanted))}
-        events = events_of(session, [row.id for row in batch])
+        ids = TrainingJob.id.in_({row.job_id for row in batch})
+        jobs = {job.id: job for job in session.scalars(select(TrainingJob).where(ids))}
+        trails = events_of(session, [row.id for row in batch])
         for row in batch:
-            clauses[row.id] = disagreements(row, jobs.get(row.job_id), events.get(row.id, []))
-    return clauses
+            events = trails.get(row.id, [])
+            yield row, events, disagreements(row, jobs.get(row.job_id), events)
+
+
+def failure(events: Sequence[ConfigurationEventRow]) -> str | None:
+    """Say what the newest verification found; None where that was nothing, or there was none."""
+    for event in reversed(events):
+        if event.kind == VERIFICATION:
+            difference = event.figures.get("difference")
+            return None if difference is None else difference_clause(difference)
+    return None
+
+
+def difference_clause(difference: str) -> str:
+    """Return the clause on what a verification found."""
+    return f"its verification found: {difference}"
 
 
 def events_of(session: Session, ids: Sequence[str]) -> dict[str, list[ConfigurationEventRow]]:
@@ -223,10 +242,33 @@ def events_of(session: Session, ids: Sequence[str]) -> dict[str, list[Configurat
     return events
 
 
-def seal_of(sweep: SweepRow, markets: Iterable[SweepMarketRow]) -> str:
-    """Digest what a sweep that has ended says: its own row, and those of its markets."""
-    rows = sorted(markets, key=lambda market: market.position)
-    return digest([_named(sweep, _SWEEP), *(_named(row, _MARKET) for row in rows)])
+def seal(session: Session, sweep_id: str) -> None:
+    """Digest what a sweep says that has ended: its row, and those of its markets."""
+    sweep = session.get_one(SweepRow, sweep_id, populate_existing=True)
+    sweep.seal = _seal_of(session, sweep)
+
+
+def check_sweep(session: Session, sweep_id: str) -> None:
+    """Refuse a sweep that has ended and is not what it was then.
+
+    Raises
+    ------
+    UnknownIdError
+        When there is none.
+    EditedError
+        When its row, or that of a market, was changed.
+    """
+    sweep = get_row(session, SweepRow, sweep_id)
+    expected = None if sweep.status == "running" else _seal_of(session, sweep)
+    if sweep.seal != expected:
+        raise EditedError(f"Sweep {sweep_id}", ["its row or the row of a market is another"])
+
+
+def _seal_of(session: Session, sweep: SweepRow) -> str:
+    row = SweepMarketRow
+    query = select(row).where(row.sweep_id == sweep.id).order_by(row.position)
+    markets = [_named(market, _MARKET) for market in session.scalars(query)]
+    return digest([_named(sweep, _SWEEP), *markets])
 
 
 def job_digest(job: TrainingJob | None) -> str:

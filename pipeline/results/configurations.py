@@ -1,8 +1,8 @@
 """Store, read and change the trained configurations of a database, with the events of each."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Unpack
 
 from sqlalchemy import select
@@ -32,22 +32,6 @@ Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement]
 
 class StageMovedError(RuntimeError):
     """A configuration was no longer in the stage that an event was to move it from."""
-
-
-#: What a value that is not of its column's type raises when it is read.
-UNREADABLE = (ValueError, TypeError, AttributeError)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A configuration beside what does not agree with its audit trail, clause by clause.
-
-    ``configuration`` is None where it cannot be read.
-    """
-
-    id: str
-    configuration: Configuration | None
-    clauses: list[str]
 
 
 class Configurations(Tables):
@@ -213,7 +197,7 @@ class Configurations(Tables):
         """
         identity, data_hash = event.configuration_id, event.figures.get("data_hash")
         with self._sessions.begin() as session:
-            row = _held(session, identity)
+            row = chain.hold(session, identity)
             if row.lifecycle_stage != event.from_stage:
                 raise StageMovedError(
                     f"{identity} is in {row.lifecycle_stage}, not in {event.from_stage}"
@@ -251,7 +235,7 @@ class Configurations(Tables):
             When its row does not agree with its audit trail.
         """
         with self._sessions.begin() as session:
-            row = _held(session, configuration_id)
+            row = chain.hold(session, configuration_id)
             chain.check(session, [row])
             judgement = judge(from_row(Configuration, row), _events(session, configuration_id))
             columns = {
@@ -308,7 +292,7 @@ class Configurations(Tables):
             is stored can be switched off; that leaves the traces of an edit where they are.
         """
         with self._sessions.begin() as session:
-            row = _held(session, configuration_id)
+            row = chain.hold(session, configuration_id)
             if row.is_active == active:
                 return False
             if row.lifecycle_stage not in stages:
@@ -327,49 +311,6 @@ class Configurations(Tables):
             chain.append(session, row, event, ("is_active",))
         return True
 
-    def checked(self, configuration_ids: Sequence[str]) -> Iterator[Checked]:
-        """Read configurations, each with what does not agree with its audit trail.
-
-        One that cannot be read is answered with the reason, and others all the same.
-
-        Raises
-        ------
-        UnknownIdError
-            When one of them is not stored.
-        """
-        for start in range(0, len(configuration_ids), chain.BATCH):
-            batch = configuration_ids[start : start + chain.BATCH]
-            try:
-                yield from self._checked(batch)
-            except UNREADABLE:
-                yield from map(self._checked_alone, batch)
-
-    def _checked_alone(self, configuration_id: str) -> Checked:
-        try:
-            (checked,) = self._checked([configuration_id])
-        except UNREADABLE as error:
-            reason = " ".join(str(error).split())
-            return Checked(configuration_id, None, [f"row or audit trail cannot be read: {reason}"])
-        return checked
-
-    @waits
-    def _checked(self, configuration_ids: Sequence[str]) -> list[Checked]:
-        row = TrainedConfiguration
-        with self._sessions() as session:
-            rows = session.scalars(select(row).where(row.id.in_(configuration_ids))).all()
-            by_id = {row.id: row for row in rows}
-            clauses = chain.disagreements_of(session, rows)
-            return [
-                Checked(one, from_row(Configuration, _present(by_id, one)), clauses[one])
-                for one in configuration_ids
-            ]
-
-    @waits
-    def head(self, configuration_id: str) -> str:
-        """Read the hash of the newest event of a configuration, which stands for all of it."""
-        with self._sessions() as session:
-            return get_row(session, TrainedConfiguration, configuration_id).head
-
     @waits
     def active_version(self) -> str:
         """Return what changes whenever an active configuration comes, goes or has a new event.
@@ -382,19 +323,6 @@ class Configurations(Tables):
             active = [f"{identity} {head}" for identity, head in session.execute(query)]
         version = ";".join([SIZE_RULES, *active])
         return hashlib.sha256(version.encode()).hexdigest()[:32]
-
-
-def _present(rows: Mapping[str, TrainedConfiguration], identity: str) -> TrainedConfiguration:
-    if identity not in rows:
-        raise UnknownIdError(f"trained_configurations has no row with id {identity}")
-    return rows[identity]
-
-
-def _held(session: Session, configuration_id: str) -> TrainedConfiguration:
-    row = chain.hold(session, configuration_id)
-    if row is None:
-        raise UnknownIdError(f"trained_configurations has no row with id {configuration_id}")
-    return row
 
 
 def _events(session: Session, configuration_id: str) -> list[ConfigurationEvent]:

@@ -27,8 +27,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pipeline.errors import UserError, denied, full_disk
-from pipeline.results.active import ActiveReader
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
+from pipeline.results.checks import Checks
 from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps
@@ -79,8 +79,8 @@ class Repository(Tables):
         What shows that the owner of rows lives, until this is closed.
     read_only : bool
         Whether it was opened for reading alone.
-    active : ActiveReader
-        What reads the configurations that are switched on.
+    checks : Checks
+        What holds configurations against their audit trails.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Repository(Tables):
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
         self.sweeps = Sweeps(self._sessions)
-        self.active = ActiveReader(self._sessions, self.configurations)
+        self.checks = Checks(self._sessions)
 
     @property
     def is_gone(self) -> bool:

@@ -19,7 +19,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pipeline.results import ownership
+from pipeline.results import chain, ownership
 from pipeline.results.jobs import new_job
 from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
@@ -177,7 +177,7 @@ class Sweeps(Tables):
             update(SweepRow)
             .where(SweepRow.id == sweep.id, SweepRow.status == sweep.status)
             .where(SweepRow.owner == sweep.owner)
-            .values(status="running", finished_at=None)
+            .values(status="running", finished_at=None, seal=None)
             .returning(SweepRow.owner)
         )
         try:
@@ -345,6 +345,7 @@ def _end(session: Session, claim: Claim, status: Status) -> None:
         .where(SweepRow.id == claim.sweep_id)
         .values(status=status, finished_at=utc_now())
     )
+    chain.seal(session, claim.sweep_id)
 
 
 def _queue(

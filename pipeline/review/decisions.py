@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.config import TrainConfig, validate
 from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import jsonable
 from pipeline.results.pooled import pooled_verdicts
@@ -145,7 +146,11 @@ def review_sweeps(
     for sweep in repository.sweeps.judged_with(configuration.id):
         markets = repository.sweeps.markets(sweep.id)
         ids = list(dict.fromkeys(m.configuration_id for m in markets if m.configuration_id))
-        members = repository.configurations.members(ids)
+        try:
+            members = repository.configurations.members(ids)
+        except EditedError as error:
+            comparisons.append(_edited(sweep, error))
+            continue
         tests, q_values = _q_values(members, configuration.synthetic)
         q_by_tests[tests] = q_values[configuration.id]
         stored_q = {m.configuration_id: m.fdr_q_value for m in markets if m.configuration_id}
@@ -155,6 +160,10 @@ def review_sweeps(
             comparisons += _pools(root, sweep, markets, members)
         except UserError as error:
             notes.append(f"The pool of sweep {sweep.id} was not repeated. {error}")
+        try:
+            repository.checks.sweep(sweep.id)
+        except EditedError as error:
+            comparisons.append(_edited(sweep, error))
     judged = [event.figures for event in events if event.kind == SWEEP]
     if judged:
         largest = max(figures["tests"] for figures in judged)
@@ -167,6 +176,10 @@ def review_sweeps(
                 " trained with scripts/train -m, and the database does not say which."
             )
     return SweepReview(tuple(comparisons), tuple(notes))
+
+
+def _edited(sweep: Sweep, error: EditedError) -> Comparison:
+    return Comparison(f"sweep {sweep.id}", 1, 1, None, str(error).rstrip("."))
 
 
 def _q_values(

@@ -109,6 +109,7 @@ def explain(
     configuration: Configuration,
     events: Sequence[ConfigurationEvent] = (),
     grid_size: int | None = None,
+    objections: Sequence[str] = (),
 ) -> Explanation:
     """Explain a configuration.
 
@@ -120,13 +121,17 @@ def explain(
         What happened to it since, oldest first.
     grid_size : int or None
         Combinations of the grid that was searched; None where it was no grid, or is not known.
+    objections : sequence of str
+        What of it is not as it was stored (`pipeline.results.checks`): then nothing is traded.
     """
     stage = configuration.lifecycle_stage
-    size = configuration.position_size
+    size = 0.0 if objections else configuration.position_size
+    edited = f"NOT AS IT WAS STORED: {'; '.join(objections)}. " if objections else ""
     reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
     judged = gates_from(configuration.gates)
     shown = badge(stage, judged, configuration.synthetic)
     gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
+    meaning = " ".join(_verdict(stage, judged, gates, events))
     return Explanation(
         configuration_id=configuration.id,
         market=f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}",
@@ -134,7 +139,7 @@ def explain(
         stage=stage,
         size=size,
         badge=shown,
-        verdict=f"{shown}, size {size:g}: {' '.join(_verdict(stage, judged, gates, events))}",
+        verdict=f"{edited}{shown}, size {size:g}: {meaning}",
         gates=gates,
         moves=tuple(_moves(configuration, gates, events, grid_size)),
         facts=tuple(facts(record_of(configuration))),

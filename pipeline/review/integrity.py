@@ -5,34 +5,57 @@ and the row must follow from its own figures and events. All of it takes millise
 asked whenever something is about to be traded.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import SimulationConfig, StorageConfig
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, UserError
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.chain import COLUMNS, EditedError
+from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache, differences
 from pipeline.results.records import Configuration
 from pipeline.review.comparison import Comparison, compare_json
 from pipeline.review.derived import RowContext, judge_again, rebuilt_document, row_columns
-from pipeline.review.stored import read_record, simulation_config
+from pipeline.review.explanation import Explanation, explain
+from pipeline.review.stored import read_record, searched_grid, simulation_config
 
 
-def disagreements(
+def checked_with_artifacts(
     repository: Repository, storage: StorageConfig, configuration_id: str
-) -> list[str]:
-    """Say what of a configuration is not what was stored: clauses, empty where all is.
+) -> Checked:
+    """Read a configuration, and compare it and its artifacts with what was stored.
 
     Raises
     ------
     UnknownIdError
         When it is not stored.
     """
-    (checked,) = repository.configurations.checked([configuration_id])
-    return [*checked.clauses, *artifact_clauses(storage, checked.configuration)]
+    (checked,) = repository.checks.of([configuration_id])
+    artifacts = artifact_clauses(storage, checked.configuration)
+    return replace(checked, clauses=(*checked.clauses, *artifacts))
+
+
+def explain_stored(repository: Repository, configuration: Configuration) -> Explanation:
+    """Explain a configuration from what the database holds of it, its objections among it.
+
+    Raises
+    ------
+    EditedError
+        When it was edited so that nothing can be made of it.
+    """
+    (checked,) = repository.checks.of([configuration.id])
+    events = repository.configurations.events(configuration.id)
+    try:
+        grid = searched_grid(repository, configuration)
+        return explain(configuration, events, grid, checked.objections)
+    except (LookupError, TypeError, ValueError, AttributeError, UserError):
+        if not checked.objections:
+            raise
+        raise EditedError(configuration.id, checked.objections) from None
 
 
 def artifact_clauses(
@@ -46,19 +69,28 @@ def artifact_clauses(
 
 
 def compare_stored(
-    repository: Repository, storage: StorageConfig, configuration: Configuration
+    repository: Repository,
+    storage: StorageConfig,
+    configuration: Configuration,
+    head: str | None = None,
 ) -> tuple[Comparison, ...]:
-    """Compare the row with its audit trail, and the artifacts with their digests, for a receipt."""
-    (checked,) = repository.configurations.checked([configuration.id])
+    """Compare the row with its audit trail, and the artifacts with their digests, for a receipt.
+
+    ``head`` is that of an event which must be in the trail.
+    """
+    (checked,) = repository.checks.of([configuration.id])
+    heads = repository.checks.heads(configuration.id)
+    clauses = list(checked.clauses)
+    if head is not None and head not in heads:
+        clauses.append(f"no event of the audit trail has the head {head}: it was written anew")
     artifacts = artifact_clauses(storage, configuration)
-    parts = len(COLUMNS) + 1 + len(repository.configurations.events(configuration.id))
     return (
-        _comparison("audit trail", parts, checked.clauses),
+        _comparison("audit trail", len(COLUMNS) + 1 + len(heads), clauses),
         _comparison("digests of artifacts", len(configuration.artifact_digests), artifacts),
     )
 
 
-def _comparison(what: str, compared: int, clauses: list[str]) -> Comparison:
+def _comparison(what: str, compared: int, clauses: Sequence[str]) -> Comparison:
     return Comparison(what, compared, len(clauses), None, clauses[0] if clauses else None)
 
 
@@ -94,8 +126,9 @@ def check(repository: Repository, storage: StorageConfig, configuration: Configu
     ConflictError
         When the row does not follow from its figures and its events.
     """
-    if clauses := disagreements(repository, storage, configuration.id):
-        raise EditedError(configuration.id, clauses)
+    checked = checked_with_artifacts(repository, storage, configuration.id)
+    if checked.objections:
+        raise EditedError(configuration.id, checked.objections)
     if configuration.artifacts is None:
         return
     record = read_record(storage, configuration, checked=False)

@@ -25,6 +25,7 @@ from pipeline.config import (
 )
 from pipeline.errors import ReadOnlyError, UserError, suggestion
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
+from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.address import parse_url
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
@@ -191,6 +192,32 @@ def load_again(
         failure = UserError(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
         failure.status = error.status
         raise failure from None
+
+
+def check_fetched(config: SimulationConfig, data: CcxtData) -> None:
+    """Refuse a span that the store does not have whole: its candles would be fetched.
+
+    Raises
+    ------
+    UserError
+        When one is missing.
+    """
+    market, timeframe = config.market, data.resample_from or config.market.timeframe
+    assert market.exchange.ccxt_id is not None, "refused by the configuration"
+    assert data.since_ms is not None, "pinned to the trained span"
+    assert data.until_ms is not None, "pinned to the trained span"
+    step = timeframe_ms(timeframe)
+    path = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
+    gone = not path.exists()
+    if not gone:
+        with locked(path) as writable:
+            start, end = (-(-border // step) * step for border in (data.since_ms, data.until_ms))
+            gone = bool(load(path, writable).missing(start, end))
+    if gone:
+        raise UserError(
+            f"The store {data.store} does not hold all candles of {market.id} any more: fetch them"
+            " again with scripts/fetch, or name a file by data=file data.path=FILE."
+        )
 
 
 def evaluator_of(

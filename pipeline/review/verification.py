@@ -9,12 +9,12 @@ besides must follow from these figures (`pipeline.review.derived`).
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from gpu_engine import Candles, Float, Window, marked_metrics
-from pipeline.config import SimulationConfig, StoredConfig, StrategyConfig
+from pipeline.config import CcxtData, SimulationConfig, StoredConfig, StrategyConfig
 from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.database import Repository
@@ -32,6 +32,7 @@ from pipeline.review.decisions import repeat_training, review_sweeps
 from pipeline.review.derived import RowContext
 from pipeline.review.integrity import compare_derived, compare_stored, row_context
 from pipeline.review.stored import (
+    check_fetched,
     evaluator_of,
     load_again,
     pinned,
@@ -79,18 +80,30 @@ class Receipt:
         return asdict(self) | {"agrees": self.agrees, "first_difference": self.first_difference}
 
 
+#: How much is computed again: nothing, what the candles at hand allow without the training, all.
+Extent = Literal["stored", "daily", "all"]
+
+
 def verify_configuration(
-    config: StoredConfig, repository: Repository, configuration: Configuration, reporter: Reporter
+    config: StoredConfig,
+    repository: Repository,
+    configuration: Configuration,
+    reporter: Reporter,
+    extent: Extent = "all",
+    head: str | None = None,
 ) -> Receipt:
     """Load the artifacts and the candles of a configuration, `verify` it, and repeat its training.
 
-    Other candles, or artifacts that make no sense, end the comparison before that.
+    Other candles, or artifacts that make no sense, end the comparison before that. ``head`` is that
+    of an earlier event of the audit trail, which must be in it still.
     """
-    stored = compare_stored(repository, config.storage, configuration)
+    stored = compare_stored(repository, config.storage, configuration, head)
+    if extent == "stored":
+        return Receipt(configuration.id, configuration.synthetic, stored)
     try:
-        receipt = _computed_again(config, repository, configuration, reporter)
+        receipt = _computed_again(config, repository, configuration, reporter, extent)
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
-        if all(comparison.first is None for comparison in stored):
+        if extent == "all" and all(comparison.first is None for comparison in stored):
             raise
         note = f"Nothing was computed again: {_reason(error)}"
         return Receipt(configuration.id, configuration.synthetic, stored, (note,))
@@ -98,17 +111,23 @@ def verify_configuration(
 
 
 def _computed_again(
-    config: StoredConfig, repository: Repository, configuration: Configuration, reporter: Reporter
+    config: StoredConfig,
+    repository: Repository,
+    configuration: Configuration,
+    reporter: Reporter,
+    extent: Extent,
 ) -> Receipt:
     record = read_record(config.storage, configuration, checked=False)
     own = simulation_config(repository, configuration)
     named = config.data is not None
     simulation = simulation_config(repository, configuration, config.data) if named else own
     data = pinned(simulation.data, configuration)
+    if extent == "daily" and isinstance(data, CcxtData):
+        check_fetched(simulation, data)
     market = load_again(simulation, data, configuration, reporter.note, named=named)
     context = row_context(repository, configuration, own)
     receipt = verify(configuration, record, simulation, market.candles, context)
-    if receipt.ended_early:
+    if receipt.ended_early or extent == "daily":
         return receipt
     again = repeat_training(repository, configuration, record, data, reporter)
     root = Path(config.storage.artifacts)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, Sweep, SweepMarket
 from pipeline.results.sweeps import Claim, MarketSpec, Sweeps, SweepTakenError
@@ -334,3 +335,31 @@ def test_an_abandoned_sweep_makes_room(sweeps: Sweeps, engine: Engine, begin: Be
     sweeps.abandon(newest(sweeps))
     assert newest(sweeps).status == "cancelled"
     assert begin().sweep_id != claim.sweep_id
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "sweeps SET strategy = 'other'",
+        "sweeps SET pooled = NULL",
+        "sweeps SET seal = NULL",
+        "sweeps SET status = 'running'",
+        "sweep_markets SET fdr_q_value = 0.001 WHERE position = 1",
+        "sweep_markets SET market = 'other' WHERE position = 2",
+    ],
+)
+def test_a_sweep_that_has_ended_and_was_edited_is_refused(
+    sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin, train: Train, edit: str
+) -> None:
+    claim = begin()
+    stored = [train(claim, 0), train(claim, 1)]
+    for position in range(3):
+        sweeps.settle(claim, position, "no network")
+    sweeps.write_judgement(claim, dict.fromkeys(stored, 0.04), [])
+    repository.checks.sweep(claim.sweep_id)  # says nothing while it runs
+    sweeps.end(claim, "failed")
+    repository.checks.sweep(claim.sweep_id)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {edit}"))
+    with pytest.raises(EditedError, match=claim.sweep_id):
+        repository.checks.sweep(claim.sweep_id)

@@ -78,19 +78,22 @@ def router(service: Service) -> APIRouter:
     def active(
         response: Response, if_none_match: Annotated[list[str] | None, Header()] = None
     ) -> ActiveConfigurations | Response:
-        """List what is switched on: what a live trader polls with If-None-Match."""
-        tag = service.repository.configurations.active_version()  # cheap enough for every poll
+        """List what is switched on: what a live trader polls with If-None-Match.
+
+        What is not as it was stored is not among it, but in ``refused`` with the reason.
+        """
+        tag = service.active.tag()  # cheap enough for every poll
         headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
         if matches(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        page = service.active()
+        page = service.active.read()
         response.headers.update(headers | {"ETag": f'"{page.etag}"'})
         return page
 
-    @routes.get("/{configuration_id}", responses=described(404))
+    @routes.get("/{configuration_id}", responses=described(404, 409))
     def configuration(configuration_id: ConfigurationId) -> dict[str, Any]:
         """Show a configuration: its V3 JSON."""
-        return service.configuration(configuration_id).allowed_document
+        return service.document(configuration_id)
 
     @routes.get("/{configuration_id}/explanation", responses=described(404))
     def explanation(configuration_id: ConfigurationId) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def router(service: Service) -> APIRouter:
         """List sweeps, newest first."""
         return list[SweepView](service.repository.sweeps.recent(limit))
 
-    @routes.get("/{sweep_id}", responses=described(404))
+    @routes.get("/{sweep_id}", responses=described(404, 409))
     def sweep(sweep_id: SweepId) -> SweepReport:
         """Show a sweep and what became of each of its markets."""
         sweep, markets = service.sweep(sweep_id)

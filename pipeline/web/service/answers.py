@@ -196,11 +196,19 @@ class ActiveConfiguration(Answer):
     document: dict[str, Any]
 
 
+class RefusedConfiguration(Answer):
+    """One that is switched on and not served; ``reason`` says what is not as it was stored."""
+
+    id: str
+    reason: str
+
+
 class ActiveConfigurations(Answer):
     """All that is switched on. ``etag`` changes with any change of it."""
 
     etag: str
     configurations: list[ActiveConfiguration]
+    refused: list[RefusedConfiguration]
 
 
 class SweepReport(Answer):

@@ -5,7 +5,7 @@ held between calls but the rates that estimates are priced with, so any number o
 on one database. What is queued here is run by the dispatcher that `queue.supervisor` keeps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UserErr
 from pipeline.queue.supervisor import Supervisor
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
+from pipeline.results.chain import EditedError
+from pipeline.results.checks import UNREADABLE
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
@@ -25,14 +27,13 @@ from pipeline.results.records import (
     Sweep,
     SweepMarket,
 )
-from pipeline.review import live_orders
+from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
-from pipeline.review.stored import searched_grid
 from pipeline.training import job
 from pipeline.validation.stages import STAGES
 from pipeline.web.service import answers, composing, estimates
+from pipeline.web.service.active import ActiveList
 from pipeline.web.service.answers import (
-    ActiveConfigurations,
     AuditEntry,
     ConfigurationPage,
     EstimateAnswer,
@@ -95,6 +96,7 @@ class Service:
         self.settings = settings
         self.queue = Queue(repository, supervisor)
         self.repository = repository
+        self.active = ActiveList(repository, settings.storage)
         self.read_only = settings.read_only
 
     @property
@@ -207,7 +209,7 @@ class Service:
         return JobResults(
             job=job,
             configurations=[answers.summary(configuration) for configuration in configurations],
-            documents=[configuration.allowed_document for configuration in configurations],
+            documents=self._documents([configuration.id for configuration in configurations]),
         )
 
     # Configurations
@@ -226,17 +228,45 @@ class Service:
         )
 
     def configuration(self, configuration_id: str) -> Configuration:
-        """Read one configuration."""
+        """Read one configuration.
+
+        Raises
+        ------
+        NotFoundError
+            When there is none.
+        ConflictError
+            When its row holds what no training stores.
+        """
         try:
             return self.repository.configurations.read(configuration_id)
         except UnknownIdError:
             raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
+        except UNREADABLE:
+            (checked,) = self.repository.checks.of([configuration_id])
+            raise EditedError(configuration_id, checked.objections) from None
 
     def explanation(self, configuration_id: str) -> Explanation:
         """Say in words why a configuration is in its stage."""
-        configuration = self.configuration(configuration_id)
-        events = self.repository.configurations.events(configuration.id)
-        return explain(configuration, events, searched_grid(self.repository, configuration))
+        return integrity.explain_stored(self.repository, self.configuration(configuration_id))
+
+    def document(self, configuration_id: str) -> dict[str, Any]:
+        """Read the V3 document of a configuration, with the sizes that it may have.
+
+        Raises
+        ------
+        ConflictError
+            When the configuration is not what was stored.
+        """
+        self.configuration(configuration_id)
+        return self._documents([configuration_id])[0]
+
+    def _documents(self, configuration_ids: Sequence[str]) -> list[dict[str, Any]]:
+        documents = []
+        for checked in self.repository.checks.of(configuration_ids):
+            if checked.configuration is None or checked.objections:
+                raise EditedError(checked.id, checked.objections)
+            documents.append(checked.configuration.allowed_document)
+        return documents
 
     def strategy(self, configuration_id: str) -> StoredStrategy:
         """Read the strategy that a configuration was trained with, as it was then."""
@@ -264,9 +294,11 @@ class Service:
         Raises
         ------
         ConflictError
-            Below VALIDATION, naming the gates that failed, unless ``force``.
+            Below VALIDATION, naming the gates that failed, unless ``force``; and whatever is
+            forced, where it is not what was stored (`pipeline.review.integrity.check`).
         """
-        self.configuration(configuration_id)
+        configuration = self.configuration(configuration_id)
+        integrity.check(self.repository, self.settings.storage, configuration)
         stages = STAGES if force else STAGES[STAGES.index(ACTIVATED_FROM) :]
         try:
             self._writable.configurations.set_active(
@@ -281,16 +313,6 @@ class Service:
         self.configuration(configuration_id)
         self._writable.configurations.set_active(configuration_id, False, reason)
         return self._summary(configuration_id)
-
-    def active(self) -> ActiveConfigurations:
-        """Read what is switched on, and a tag that changes whenever it does."""
-        # The tag first: what changes in between has another one at the next look.
-        etag = self.repository.configurations.active_version()
-        configurations = self.repository.configurations.find(is_active=True, limit=None)
-        return ActiveConfigurations(
-            etag=etag,
-            configurations=[answers.active(configuration) for configuration in configurations],
-        )
 
     def record_execution(
         self, configuration_id: str, report: ExecutionReport
@@ -336,8 +358,15 @@ class Service:
     # Sweeps
 
     def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
-        """Read one sweep and its markets."""
+        """Read one sweep and its markets.
+
+        Raises
+        ------
+        ConflictError
+            When it is not what it was when it ended.
+        """
         try:
+            self.repository.checks.sweep(sweep_id)
             return self.repository.sweeps.sweep(sweep_id), self.repository.sweeps.markets(sweep_id)
         except UnknownIdError:
             raise NotFoundError(f"No sweep has the id {sweep_id}.") from None

@@ -101,6 +101,8 @@ def stored(tmp_path, trained_service):
                 job_id=again,
                 lifecycle_stage=stage,
                 synthetic=False,  # what it is would never be traded
+                artifacts=None,  # whose figures are others
+                artifact_digests={},
                 exchange="binance",
                 pair="BTC/USDT",
                 gates=[gate.to_dict() for gate in gates],

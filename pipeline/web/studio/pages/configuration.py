@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.errors import UserError
 from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
+from pipeline.results.checks import Checked
 from pipeline.results.records import Configuration
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
@@ -50,7 +51,7 @@ def _show(service: Service, report: ReportData, theme: Theme) -> None:
     _show_section(first)
     with ui.element("section"):
         text("h2", "Live")
-        Activation(service, report.configuration)
+        Activation(service, report.configuration, report.checked)
     for section in others:
         _show_section(section)
     if report.artifacts is not None:
@@ -78,14 +79,24 @@ _LEAST, _MOST = 3, 500
 class Activation:
     """Says whether a configuration is switched on, and changes that."""
 
-    def __init__(self, service: Service, configuration: Configuration) -> None:
+    def __init__(
+        self, service: Service, configuration: Configuration, checked: Checked | None
+    ) -> None:
         self._service, self._id = service, configuration.id
         active = configuration.is_active
-        sentence(
-            "Active: live traders that ask this server are given it."
-            if active
-            else "Not active: no live trader is given it."
-        )
+        if checked is not None and checked.objections:
+            warning(
+                f"{'Active, but no' if active else 'No'} live trader is given it:"
+                f" {'; '.join(checked.objections)}."
+            )
+        else:
+            sentence(
+                "Active: live traders that ask this server are given it."
+                if active
+                else "Not active: no live trader is given it."
+            )
+        if checked is not None and checked.verified_at is not None:
+            sentence(f"Last verified {checked.verified_at:%Y-%m-%d %H:%M} UTC.")
         if service.read_only is not None:
             return
         with ui.element("div").classes("fields"):

@@ -1,0 +1,71 @@
+"""Serve what is switched on: nothing that is not what was stored."""
+
+import hashlib
+from collections.abc import Sequence
+
+from pipeline.config import StorageConfig
+from pipeline.results.checks import Checked
+from pipeline.results.database import Repository
+from pipeline.results.file_digests import Cache
+from pipeline.review.integrity import artifact_clauses
+from pipeline.web.service import answers
+from pipeline.web.service.answers import ActiveConfigurations, RefusedConfiguration
+
+
+class ActiveList:
+    """Answers what live traders poll, again and again.
+
+    Every answer checks the audit trail and the artifacts of all that is in it. A row that was
+    edited after it was served does not change the tag: whoever shows the tag keeps what was true.
+
+    Parameters
+    ----------
+    repository : Repository
+        Of the database.
+    storage : StorageConfig
+        Where the artifacts lie.
+    """
+
+    def __init__(self, repository: Repository, storage: StorageConfig) -> None:
+        self._repository, self._storage = repository, storage
+        self._files: Cache = {}
+        self._refused: list[str] = []
+
+    def tag(self) -> str:
+        """Return what changes whenever an active configuration comes, goes or has a new event.
+
+        Also when one that was refused at the last answer is so no more, or for another reason.
+        """
+        version = self._repository.configurations.active_version()
+        return _tag(version, self._refusals(list(self._repository.checks.of(self._refused))))
+
+    def read(self) -> ActiveConfigurations:
+        """Read what is switched on, and a tag that changes whenever it does."""
+        # The version first: what changes in between has another one at the next look.
+        version = self._repository.configurations.active_version()
+        active = self._repository.checks.active()
+        refused = self._refusals(active)
+        self._refused = [one.id for one in refused]
+        served = [
+            answers.active(one.configuration)
+            for one in active
+            if one.configuration is not None and one.id not in self._refused
+        ]
+        return ActiveConfigurations(
+            etag=_tag(version, refused), configurations=served, refused=refused
+        )
+
+    def _refusals(self, active: Sequence[Checked]) -> list[RefusedConfiguration]:
+        refused = []
+        for one in active:
+            files = artifact_clauses(self._storage, one.configuration, self._files)
+            if clauses := [*one.objections, *files]:
+                refused.append(RefusedConfiguration(id=one.id, reason="; ".join(clauses)))
+        return refused
+
+
+def _tag(version: str, refused: Sequence[RefusedConfiguration]) -> str:
+    if not refused:
+        return version
+    text = ";".join([version, *(f"{one.id} {one.reason}" for one in refused)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
