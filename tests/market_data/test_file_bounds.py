@@ -218,6 +218,17 @@ def test_a_long_text_in_every_row_is_not_written_out(tmp_path, suffix):
         read_file(path)
 
 
+def test_texts_that_begin_like_the_one_before(tmp_path):
+    """Each of 800 has 500,000 bytes, of which the file holds those of one."""
+    text = pa.array([f"{LONG[0]}{n}" for n in range(800)])
+    encoding = {"use_dictionary": False, "column_encoding": {"close": "DELTA_BYTE_ARRAY"}}
+    path = saved(tmp_path, columns(800, close=text), ".parquet", **encoding)
+    assert path.stat().st_size < 1 << 20
+    said, megabytes, _ = in_a_child(path)
+    assert "cannot be read as parquet" in said  # PyArrow has no dictionary of such texts
+    assert megabytes < 200
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
 def test_numbers_as_short_texts_are_read_as_before(tmp_path, suffix):
     text = pa.array([f"{n}.5" for n in range(10)])

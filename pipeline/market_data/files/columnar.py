@@ -17,8 +17,8 @@ import pyarrow.parquet
 
 from pipeline.errors import UserError
 
-#: Rows of a batch; bytes of a cell of text.
-BATCH, LONGEST_TEXT = 65_536, 100
+#: Rows of a batch; bytes that the texts of a batch may have, and those of a cell.
+BATCH, TEXTS, LONGEST_TEXT = 65_536, 256 << 20, 100
 
 #: Bytes that columns may unpack to: so many for each cell, and for a small file.
 A_CELL, SMALL = 16, 64 << 20
@@ -88,19 +88,22 @@ def _parquet(source: str | pa.NativeFile) -> Columnar:
     file = pyarrow.parquet.ParquetFile(source)
     schema, metadata = file.schema_arrow, file.metadata
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    batch = BATCH
     texts = [field.name for field in schema if _of_text(field.type)]
     if texts:  # each distinct text once, however many rows have it
+        batch = max(1, min(BATCH, TEXTS // max(1, size)))  # one may be as long as all of them
         if isinstance(source, pa.NativeFile):
             source.seek(0)
         file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
 
     def tables(columns: list[str]) -> Iterator[pa.Table]:
-        for batch in file.iter_batches(BATCH, columns=columns):
-            yield pa.Table.from_batches([batch])
+        for part in file.iter_batches(batch, columns=columns):
+            yield pa.Table.from_batches([part])
 
     # The sizes of single columns are not asked for: PyArrow aborts over some that are damaged.
     rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
-    return Columnar(schema, rows, sum(group.total_byte_size for group in groups), tables)
+    return Columnar(schema, rows, size, tables)
 
 
 def _feather(source: str | pa.NativeFile) -> Columnar:

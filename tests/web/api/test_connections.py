@@ -2,6 +2,7 @@
 those who ask in whole requests are answered meanwhile.
 """
 
+import asyncio
 import resource
 import socket
 import threading
@@ -13,7 +14,9 @@ import psutil
 import pytest
 
 from pipeline.serve import bound
+from pipeline.web.api.access import Security
 from pipeline.web.api.app import create_app
+from pipeline.web.api.guard import Guard, Places
 from pipeline.web.connections import Bounds
 from pipeline.web.server import server_of
 from pipeline.web.service.requests import TrainingRequest
@@ -213,3 +216,32 @@ def gone(peer):
         return False
     except ConnectionError:
         return True
+
+
+def test_websockets_of_one_address_are_counted():
+    """Those beyond the places are closed before the application hears of them."""
+    places, heard, told = Places(2), [], []
+
+    async def application(scope, receive, send):
+        heard.append(scope["client"])
+        if len(heard) < 3:
+            await opened("10.0.0.1")  # while this one is open
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        told.append(message)
+
+    guard = Guard(application, Security(), places)
+
+    async def opened(peer):
+        headers = [(b"host", b"127.0.0.1")]
+        scope = {"type": "websocket", "path": "/", "headers": headers, "client": (peer, 1)}
+        await guard(scope, receive, send)
+
+    asyncio.run(opened("10.0.0.1"))
+    assert len(heard) == 2
+    assert told == [{"type": "websocket.close", "code": 1008}]
+    with places.one({"client": ("10.0.0.1", 1)}) as free:
+        assert free
