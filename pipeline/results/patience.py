@@ -99,17 +99,19 @@ class Patience:
     ----------
     interrupted : bool
         Whether Ctrl-C ended a wait.
+    is_short : bool
+        Whether the command is about to end.
     """
 
     def __init__(self, limit: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
         self.limit, self._tell = limit, tell
-        self.interrupted = False
+        self.interrupted = self.is_short = False
         self._away_since: float | None = None
         self._lock = Lock()  # a command's threads wait for one database and say it once
 
     def shorten(self, limit: float) -> None:
-        """Wait at most ``limit`` seconds from now on."""
-        self.limit = min(self.limit, limit)
+        """Wait at most ``limit`` seconds from now on, and for no writer of a SQLite file longer."""
+        self.limit, self.is_short = min(self.limit, limit), True
 
     def until_answered(self, transaction: Callable[[], T]) -> T:
         """Return what ``transaction`` does, tried again while the database is away.
@@ -225,7 +227,7 @@ class Sessions(sessionmaker[Session]):
             When what was committed is in no database that anybody will open.
         """
         with self() as session:
-            if briefly:
+            if briefly or self.patience.is_short:
                 session.connection(execution_options={"busy_ms": BRIEFLY_MS})
             yield session
             session.flush()

@@ -85,7 +85,7 @@ def again_and_again(outage, chance, longest):
             outages.append(chance.uniform(longest / 2, longest))
             with outage.away(outages[-1]):
                 over.wait(outages[-1])
-            over.wait(chance.uniform(0, 1))
+            over.wait(chance.uniform(0, 2 * longest))
 
     thread = threading.Thread(target=disturb)
     thread.start()
