@@ -180,7 +180,7 @@ def test_a_role_that_may_only_read(roles):
 
 def test_a_server_over_a_place_that_may_only_be_read(kept, monkeypatch):
     url = f"sqlite:///{kept.folder}/var/trainings.db"
-    storage = StorageConfig(url=url, artifacts=f"{kept.folder}/var/artifacts")
+    storage = StorageConfig(url=url, artifacts=f"{kept.folder}/var/artifacts", patience=60)
     monkeypatch.setattr("os.access", lambda path, mode: False)  # as the system says of such a file
     repository, notice = serve._opened(storage)
     (row,) = repository.configurations.find()
