@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pipeline.executors.processes import Processes
-from pipeline.results.ownership import started
+from pipeline.executors.signs_of_life import started
 from support import work
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.config import RayExecutor
 from pipeline.errors import UserError
 from pipeline.executors import TaskResult, make_executor
-from pipeline.results.ownership import started
+from pipeline.executors.signs_of_life import started
 from support import work
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -e .[ray]")
