@@ -110,7 +110,7 @@ def store(
         kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
         said = (
             f"The database failed: {reason(error)}."
-            if isinstance(error, SQLAlchemyError)
+            if isinstance(error, SQLAlchemyError) and not isinstance(error, UserError)
             else error
         )
         raise kind(f"{said} {kept()}") from None
