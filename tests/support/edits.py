@@ -19,8 +19,14 @@ TABLES = {
     "training_jobs": "id",
     "configuration_events": "configuration_id",
 }
-#: Columns that say who works on a row and when it was looked at: nothing of what is traded.
-UNREAD = {"verified_at", "owner", "heartbeat_at"}
+#: Columns that say who works on a row and when it was looked at, nothing of what is traded, each
+#: with another value.
+UNREAD = {
+    "owner": "f" * 32,
+    **dict.fromkeys(("verified_at", "heartbeat_at"), "2020-01-01 00:00:00.000000"),
+}
+#: Columns that hold 0 or 1.
+FLAGS = {"is_active", "synthetic"}
 
 
 class Edit(NamedTuple):
@@ -87,7 +93,8 @@ class Target:
             reads = column not in UNREAD
             name = f"{where}.{column}"
             if not (isinstance(value, str) and value[:1] in ("{", "[")):
-                yield Edit("columns", name, written(column, changed(value)), reads)
+                other = not value if column in FLAGS else UNREAD.get(column, changed(value))
+                yield Edit("columns", name, written(column, other), reads)
                 continue
             for path, tree in json_edits(json.loads(value)):
                 yield Edit("JSON values", f"{name}{path}", written(column, json.dumps(tree)))

@@ -1,0 +1,57 @@
+"""What was edited behind the program's back is not served, and whoever asks hears why."""
+
+import pytest
+from sqlalchemy import create_engine, text
+
+ACTIVE = "/api/configurations/active"
+WHY = "column oos_net_profit is not what was stored"
+
+
+@pytest.fixture
+def service(trained_service):
+    return trained_service
+
+
+def edit(folder, identity, profit):
+    engine = create_engine(f"sqlite:///{folder}/var/trainings.db")
+    statement = "UPDATE trained_configurations SET oos_net_profit = :profit WHERE id = :id"
+    with engine.begin() as connection:
+        connection.execute(text(statement), {"profit": profit, "id": identity})
+    engine.dispose()
+
+
+def listed(client, **headers):
+    answer = client.get(ACTIVE, headers=headers)
+    return answer, [one["id"] for one in answer.json()["configurations"]], answer.json()["refused"]
+
+
+def test_an_edited_row_is_refused_until_it_is_put_back(client, stored, tmp_path):
+    path = stored()
+    identity = path.rpartition("/")[2]
+    profit = client.post(f"{path}/activate", json={"reason": "it passed"}).json()["oos_net_profit"]
+    before, ids, refused = listed(client)
+    assert (ids, refused) == ([identity], [])
+    edit(tmp_path, identity, 9.0)
+    tag = {"If-None-Match": before.headers["etag"]}
+    assert client.get(ACTIVE, headers=tag).status_code == 304, "it holds what was true"
+    after, ids, refused = listed(client)
+    assert (ids, refused) == ([], [{"id": identity, "reason": WHY}])
+    assert after.headers["etag"] != before.headers["etag"]
+    again = {"If-None-Match": after.headers["etag"]}
+    assert client.get(ACTIVE, headers=again).status_code == 304
+
+    shown = client.get(path)
+    assert (shown.status_code, WHY in shown.json()["detail"]) == (409, True)
+    explained = client.get(f"{path}/explanation").json()
+    assert explained["verdict"].startswith(f"NOT AS IT WAS STORED: {WHY}. ")
+    assert explained["size"] == 0
+    report = client.post(f"{path}/execution", json={"fill_rate": 0.9})
+    assert (report.status_code, WHY in report.json()["detail"]) == (409, True)
+
+    off = client.post(f"{path}/deactivate", json={"reason": "it was edited"})
+    assert off.json()["is_active"] is False
+    on = client.post(f"{path}/activate", json={"reason": "all the same", "force": True})
+    assert (on.status_code, WHY in on.json()["detail"]) == (409, True)
+    edit(tmp_path, identity, profit)
+    assert client.post(f"{path}/activate", json={"reason": "put back"}).status_code == 200
+    assert listed(client)[1:] == ([identity], [])
