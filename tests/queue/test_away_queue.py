@@ -21,6 +21,8 @@ from pipeline.web.service.service import Service, Settings
 from support.serving import served, until
 from support.sweeping import TINY
 
+pytestmark = pytest.mark.drill
+
 
 @pytest.fixture
 def place(tmp_path, outage):

@@ -36,7 +36,7 @@ OWN = {"id", "job_id", "sweep_id", "configuration_id", "artifacts", "seconds"}
 TIMES = {"created_at", "started_at", "finished_at", "heartbeat_at", "at", "since", "until"}
 PROCESS = {"owner"}
 #: Hashes of what holds an id or a time.
-CHAINED = {"head", "previous", "digests"}
+CHAINED = {"head", "previous", "digests", "seal"}
 
 
 def sweep_here(folder, *words):

@@ -21,6 +21,7 @@ from support.runs import finish
 from support.stored import command
 from support.sweeping import TINY, dump, start_sweep, sweep_here, tables
 
+pytestmark = pytest.mark.drill
 SIX = ("markets=*_1h", "executor=local", *TINY)
 WORKERS = ("markets=*_1h", "executor=processes", "executor.workers=2", *TINY)
 

@@ -18,6 +18,7 @@ from support.outages import locked
 from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.stored import command, sql
 
+pytestmark = pytest.mark.drill
 QUICK_GRID = (*QUICK, *SMALL_GRID)
 
 
