@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pipeline.cli.console import printable
 from pipeline.cli.help import explain_keys
-from pipeline.config import Section
+from pipeline.config import Section, in_quotes
 from pipeline.errors import UserError
 
 #: Stands for the id of the configuration that was stored last.
@@ -79,7 +79,7 @@ class Parser(argparse.ArgumentParser):
             folder = Path(options.config_dir).resolve()
             if not folder.is_dir():
                 raise UserError(f"--config-dir={options.config_dir} is no folder.")
-            words.append(f"hydra.searchpath=['file://{folder}']")
+            words.append(f"hydra.searchpath=[{in_quotes(f'file://{folder}', resolved=True)}]")
         return Arguments(words, options)
 
 

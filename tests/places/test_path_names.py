@@ -133,7 +133,10 @@ def test_a_training_a_sweep_and_what_is_stored(nasty, tmp_path):
     trained = run_here(tmp_path, "market=demo_null", *training)
     assert trained.status == 0, trained.err
     assert command(explain, tmp_path, "latest", *storage).status == 0
-    swept = command(sweep, tmp_path, "markets=demo_null", *training)
+    (folder / "kind").mkdir()
+    (folder / "kind/seeded.yaml").write_text("# @package _global_\nseed: 7\n")
+    settled = ["--config-dir", str(folder), "+kind=seeded"]
+    swept = command(sweep, tmp_path, *settled, "markets=demo_null", *training)
     assert swept.status == 0, swept.err
     page = folder / "page.html"
     assert command(report, tmp_path, "latest", *storage, "-o", str(page)).status == 0
