@@ -79,7 +79,7 @@ class Console:
     def __init__(self, out: Terminal | None = None, err: Terminal | None = None) -> None:
         from rich.console import Console as Terminal
 
-        width = None if sys.stdout.isatty() else WIDTH
+        width = None if sys.stdout and sys.stdout.isatty() else WIDTH
         self._out = out or Terminal(highlight=False, soft_wrap=width is not None, width=width)
         self._err = err or Terminal(highlight=False, soft_wrap=True, file=sys.stderr)
 

@@ -70,6 +70,7 @@ def server_of(app: FastAPI, ready: Callable[[], None], bounds: Bounds) -> Server
         h11_max_incomplete_event_size=LONGEST_HEADER,
         ws_max_size=BODY_LIMIT,
         log_level="warning",
+        use_colors=False,  # to know it would ask a standard output, which may be closed
         access_log=False,  # addresses may hold what is nobody's business
         server_header=False,
         timeout_graceful_shutdown=PATIENCE,

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 
 import httpx2 as httpx
 
+from pipeline.cli.console import Console
 from pipeline.results.database import open_database
 from support.serving import dispatcher, served, until
 
@@ -28,3 +30,12 @@ def follower(repository, dead):
     """Process id of the dispatcher that followed another; None before."""
     pid = dispatcher(repository)
     return None if pid == dead else pid
+
+
+def test_a_command_without_an_output_writes_nothing(monkeypatch):
+    """``scripts/serve >&-``: Python has no standard output then."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    console = Console()
+    console.print("nobody reads this")
+    console.note("nor this")
