@@ -39,11 +39,21 @@ def load_candles(
     costs = None if plant.costs is None else plant.costs.record()
     planted = combination(strategy, plant.parameters)
     edge = plant_edge(loaded.candles, strategy, planted, plant.sharpe, backend, costs)
-    missed = abs(edge.sharpe - plant.sharpe) > TOO_FAR
-    if missed:
+    losing, missed = edge.sharpe <= 0.0, abs(edge.sharpe - plant.sharpe) > TOO_FAR
+    if losing or missed:
         # Signals that know the future have an edge already, and that is the thing to say.
         refuse_look_ahead(single_point(strategy, planted), loaded.candles)
     whose = f"{strategy.name} with {written(planted)}"
+    net = "after" if costs else "before"
+    if losing:
+        raise OutOfReachError(
+            f"No edge could be planted for {whose}: whatever the drift, its Sharpe ratio {net}"
+            f" costs is not above 0 here (the nearest is {edge.sharpe:.2f}). A run on these candles"
+            " would say nothing about an edge. Take a coarser market.timeframe, plant a combination"
+            " that trades more rarely or gives its trades more room"
+            " (data.plant.parameters.NAME=VALUE), or take market=demo_null, which has no edge."
+            " docs/training.md (2. Candles) says why."
+        )
     if missed and not plant.nearest:
         raise OutOfReachError(
             f"data.plant.sharpe={plant.sharpe:g} is out of reach of {whose}: the nearest is"
@@ -52,7 +62,7 @@ def load_candles(
         )
     sentence = (
         f"edge: planted along the signals of {whose}, which makes {edge.trades:,} trades here and"
-        f" a Sharpe ratio of {edge.sharpe:.2f} {'after' if costs else 'before'} costs"
+        f" a Sharpe ratio of {edge.sharpe:.2f} {net} costs"
     )
     if edge.trades < FEW_TRADES:
         sentence += (

@@ -22,8 +22,9 @@ DRIFT_BARS = 24
 #: Error of the Sharpe ratio that ends the bisection, and the one that is a miss. A trade that
 #: turns from stop to target moves the ratio by a tenth or more, so not every value can be reached.
 CLOSE_ENOUGH, TOO_FAR = 0.02, 0.5
-#: Largest drift tried, in ATR of the signal bar.
+#: Largest drift tried, in ATR of the signal bar; and the weaker ones tried where bisection loses.
 LARGEST_DRIFT = 16.0
+WEAKER_DRIFTS = tuple(LARGEST_DRIFT / 2**halvings for halvings in range(2, 10))
 
 FREE = (Costs(0.0, 0.0), RiskLimits(max_daily_loss=None, consecutive_losses_limit=None))
 
@@ -62,6 +63,10 @@ def plant_edge(
     is found by bisection: each strength is planted and simulated over all candles. Signals are
     those of the candles before planting, free of costs and breakers.
 
+    A drift makes new signals too, and a strategy that fades a move trades against it: there a
+    stronger drift earns less, and bisection runs the wrong way. So weaker ones are tried as well
+    where it found none that earns. The nearest may lose all the same: then there is no edge.
+
     Parameters
     ----------
     candles : Candles
@@ -98,6 +103,9 @@ def plant_edge(
         if abs(edge.sharpe - sharpe) < abs(error):
             nearest, error = edge, edge.sharpe - sharpe
         low, high = (drift, high) if edge.sharpe < sharpe else (low, drift)
+    if nearest.sharpe <= 0.0:
+        weaker = [combination.traded(shifted(candles, drift * unit)) for drift in WEAKER_DRIFTS]
+        nearest = min((nearest, *weaker), key=lambda edge: abs(edge.sharpe - sharpe))
     return nearest
 
 

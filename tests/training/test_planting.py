@@ -17,6 +17,7 @@ from pipeline.strategies.liquidity_sweep import LiquiditySweep
 from pipeline.training.candles import load_candles
 from pipeline.training.planting import DRIFT_BARS, TOO_FAR, OutOfReachError, plant_edge, shifted
 from support.parameters import DEPTH, combination
+from support.runs import run_here
 
 NUMBA = choose("numba").backend
 DAYS = 40
@@ -233,3 +234,96 @@ def test_a_combination_without_signals_cannot_be_planted(candles):
 
 def test_shifted_by_nothing_is_the_same(candles):
     assert shifted(candles, np.zeros(len(candles))).sha256 == candles.sha256
+
+
+FADE = """
+import numpy as np
+from gpu_engine import EventTable
+from pipeline.strategies.base import Parameter
+from pipeline.strategies.indicators import average_true_range
+class Fade:
+    name = "FADE_V1"
+    parameters = (
+        Parameter("stretch", "threshold", "ATR", sense=+1, minimum=0, grid=(1, 3), meaning="s"),
+        Parameter("stop_distance", "exit", "ATR", grid=(2, 3), meaning="s"),
+        Parameter("target_reach", "exit", "part", grid=(0.5, 1), meaning="t"),
+        Parameter("holding_bars", "exit", "bars", integer=True, grid=(12, 48), meaning="h"),
+    )
+    def events(self, candles, loosest):
+        return Events(candles)
+class Events:
+    def __init__(self, candles):
+        self.candles, self.atr = candles, average_true_range(candles)
+    def table(self, structural):
+        sums = np.cumsum(self.candles.close)
+        mean = np.full(len(sums), np.nan)
+        mean[49:] = (sums[49:] - np.append(0.0, sums[:-50])) / 50
+        away = (self.candles.close - mean) / self.atr
+        signal = np.flatnonzero(~self.candles.filled & (self.atr > 0) & (np.abs(away) >= 1))
+        bar = signal.astype(np.int32)
+        return EventTable(
+            setup_bar=bar, signal_bar=bar, side=np.where(away[signal] < 0, 1, -1).astype(np.int8),
+            atr=self.atr[signal], features=np.abs(away[signal])[:, np.newaxis],
+            target_level=mean[signal],
+        )
+STRATEGY = Fade()
+"""
+NARROW = {"stretch": 1, "stop_distance": 2, "target_reach": 0.5, "holding_bars": 12}
+ROOMY = {"stretch": 3, "stop_distance": 3, "target_reach": 1, "holding_bars": 48}
+
+
+def faded(folder, timeframe, parameters):
+    """The words of a demo market with an edge for a strategy that fades moves."""
+    (folder / "fade.py").write_text(FADE, "utf-8")
+    planted = (f"data.plant.parameters.{name}={value}" for name, value in parameters.items())
+    return (
+        f"strategy={folder / 'fade.py'}",
+        "market=demo",
+        f"market.timeframe={timeframe}",
+        *planted,
+    )
+
+
+def loaded_with_sharpe(config, parameters):
+    """The candles with the edge, and the planted combination's Sharpe ratio after costs there."""
+    market, strategy = load(config), config.strategy.load()
+    space = single_point(strategy, parameters)
+    evaluator = Evaluator(market.candles, space, config.costs.record(), RiskLimits(), NUMBA)
+    windows = (Window(0, len(market.candles)),)
+    figures = evaluator.points(space.points(np.zeros(1, np.int64)), windows)[0, 0]
+    return market, float(figures["sharpe_ratio"])
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "parameters"),
+    [("5m", NARROW), ("1h", NARROW), ("5m", ROOMY | {"target_reach": 0.5})],
+)
+def test_a_combination_that_every_drift_leaves_losing_has_no_edge(tmp_path, timeframe, parameters):
+    """It was called an edge with a Sharpe ratio of -8, over prices of 900,000."""
+    with pytest.raises(OutOfReachError, match=r"No edge could be planted for FADE_V1") as refusal:
+        load(demo_config(*faded(tmp_path, timeframe, parameters)))
+    assert float(str(refusal.value).split("the nearest is ")[1].split(")")[0]) <= 0.0
+
+
+def test_a_weak_drift_lifts_what_a_strong_one_sinks(tmp_path):
+    """Bisection alone ends at a ratio below -4 and many times the price."""
+    market, sharpe = loaded_with_sharpe(demo_config(*faded(tmp_path, "1h", ROOMY)), ROOMY)
+    assert sharpe == pytest.approx(3.04, abs=0.01)
+    assert f"{sharpe:.2f} after costs" in market.warnings[-1]
+    null = load(demo_config("market=demo_null", "market.timeframe=1h")).candles
+    assert market.candles.close.max() < 2 * null.close.max()
+
+
+def test_the_advice_on_a_market_without_an_edge_works(tmp_path):
+    """Another combination or a coarser timeframe has an edge; the null needs none."""
+    for timeframe, parameters in (("1h", ROOMY), ("1d", NARROW)):
+        config = demo_config(*faded(tmp_path, timeframe, parameters))
+        assert loaded_with_sharpe(config, parameters)[1] > 0.5
+    assert load(demo_config("market=demo_null", f"strategy={tmp_path / 'fade.py'}")).warnings == ()
+
+
+def test_a_training_without_a_planted_edge_stores_nothing(tmp_path):
+    finished = run_here(tmp_path, *faded(tmp_path, "1h", NARROW))
+    assert finished.status == 2
+    assert "No edge could be planted for FADE_V1" in finished.out + finished.err
+    assert finished.configurations == []
