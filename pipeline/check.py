@@ -5,12 +5,17 @@ Looks for look-ahead at hundreds of bars, for results that do not repeat, for ta
 their contract and for sides that are no mirror images where the class says so, and tells how often
 the strategy trades at every value of its parameters (docs/look-ahead.md).
 
-Exit status: 0 nothing found, 1 something found, 2 a mistake in what was asked for.
+What the strategy prints goes to the standard error.
+
+Exit status: 0 nothing found, 1 something found or no signal to check, 2 a mistake in what was
+asked for.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
@@ -35,16 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f" {' '.join(line.ids) or 'none'}."
         )
     demo = [] if any(word.startswith("market=") for word in line.overrides) else ["market=demo"]
-    config = load([f"strategy={line.ids[0]}", *demo, *line.overrides], CheckConfig, "train")
+    console = Console()
+    with redirect_stdout(sys.stderr):
+        config = load([f"strategy={line.ids[0]}", *demo, *line.overrides], CheckConfig, "train")
+        report = _checked(config, console)
+    if line.options.json:
+        from pipeline.results.jsonable import dumps, jsonable
 
+        console.print(dumps(jsonable(vars(report) | {"market": config.market.id})))
+    else:
+        _show(console, report, config.market.id)
+    return command.FAILED if report.findings else command.DONE
+
+
+def _checked(config: CheckConfig, console: Console) -> CheckReport:
     from pipeline.causality.thorough import STEPS, thorough_check
     from pipeline.market_data.sources import bars_expected
-    from pipeline.results.jsonable import dumps, jsonable
     from pipeline.search import Evaluator, make_space
     from pipeline.search.backends import chosen_backend
     from pipeline.training.candles import load_candles
 
-    console = Console()
     strategy = config.strategy.load()
     backend = chosen_backend(config.backend, lambda text: None, combinations=1)
     with console.progress("candles", bars_expected(config.market, config.data)) as advance:
@@ -54,12 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         market.candles, space, config.costs.record(), config.risk.limits(), backend
     )
     with console.progress("checks", STEPS) as advance:
-        report = thorough_check(evaluator, advance)
-    if line.options.json:
-        console.print(dumps(jsonable(vars(report) | {"market": config.market.id})))
-    else:
-        _show(console, report, config.market.id)
-    return command.FAILED if report.findings else command.DONE
+        return thorough_check(evaluator, advance)
 
 
 def _show(console: Console, report: CheckReport, market: str) -> None:
@@ -78,7 +88,7 @@ def _show(console: Console, report: CheckReport, market: str) -> None:
         console.print(f"Beware: {remark}")
     findings = [(sentence,) for sentence in report.findings] or [("none",)]
     console.table("Findings", ("what is wrong",), findings)
-    if report.findings:
+    if report.findings and report.rows:
         console.print(f"{report.strategy} must be mended: docs/look-ahead.md tells usual causes.")
 
 

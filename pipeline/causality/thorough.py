@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -75,6 +76,8 @@ def thorough_check(evaluator: Evaluator, advance: Advance) -> CheckReport:
     tables = examination.tables
     advance(1)
     findings = list(_contract(strategy, settings, tables, len(candles)))
+    if not any(map(len, tables)):
+        findings.append("No table has a signal on these candles: nothing could be checked.")
     findings += _first_of_each(examination.findings())
     advance(1)
     findings += _another_process(strategy, loosest, settings, candles, tables)
@@ -96,7 +99,7 @@ def thorough_check(evaluator: Evaluator, advance: Advance) -> CheckReport:
         mirror=mirror,
         frequencies=frequencies,
         findings=findings,
-        remarks=list(_remarks(frequencies, tables)),
+        remarks=list(_remarks(frequencies)),
     )
 
 
@@ -135,13 +138,18 @@ def _another_process(
     tables: Sequence[EventTable],
 ) -> Iterator[str]:
     """Build the tables again in a new process, where nothing is kept and sets are ordered anew."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), _print_to_stderr) as pool:
         job = pool.submit(_digests, strategy, dict(loosest), list(settings), candles)
         for setting, own, other in zip(settings, map(_digest, tables), job.result(), strict=True):
             if own != other:
                 named = ", ".join(f"{n}={v:g}" for n, v in setting.items())
                 yield f"Another process gives another table({named}) for the same candles."
                 return
+
+
+def _print_to_stderr() -> None:
+    """Keep what a strategy's file prints, from its loading on, out of the report."""
+    sys.stdout = sys.stderr
 
 
 def _digests(
@@ -179,10 +187,8 @@ def _frequencies(evaluator: Evaluator) -> list[Frequency]:
     ]
 
 
-def _remarks(frequencies: Sequence[Frequency], tables: Sequence[EventTable]) -> Iterator[str]:
+def _remarks(frequencies: Sequence[Frequency]) -> Iterator[str]:
     """Yield what is no fault and worth a look."""
-    if not any(map(len, tables)):
-        yield "No table has a signal on these candles: nothing could be checked."
     for name in dict.fromkeys(f.parameter for f in frequencies):
         own = [f for f in frequencies if f.parameter == name]
         never = [f"{f.value}" for f in own if f.trades_a_year == 0]

@@ -315,14 +315,15 @@ def _imports(path: Path) -> list[Path]:
 
 
 def _files() -> dict[str, list[Path]]:
-    """Return the files in the folders of `PATH_VARIABLE` by their stem."""
+    """Return the files in the folders of `PATH_VARIABLE` by their stem; a link is its file."""
     result: dict[str, list[Path]] = {}
     for folder in filter(None, os.environ.get(PATH_VARIABLE, "").split(os.pathsep)):
         for path in sorted(Path(folder).glob("*.py")):
             named = _WORD.fullmatch(path.stem) and not path.stem.startswith("test_")
             named = named and path.stem.lower() not in RESERVED
-            if named and path.is_file():
-                result.setdefault(path.stem, []).append(path)
+            files = result.get(path.stem, [])
+            if named and path.is_file() and not any(path.samefile(file) for file in files):
+                result[path.stem] = [*files, path]
     return result
 
 

@@ -283,7 +283,7 @@ def write_result(
 def configuration_of(
     trained: TrainingResult, identity: str, job_id: str, now: datetime
 ) -> Configuration:
-    """Make the row of a run's configuration."""
+    """Make the row of a run's configuration; without parameters it has no document."""
     config, market = trained.config, trained.config.market
     statistics = trained.statistics | {
         "parameter_spread": trained.spread,
@@ -312,6 +312,8 @@ def configuration_of(
         artifacts=identity,
         created_at=now,
     )
+    if trained.parameters is None:  # nothing was admissible: such a row is never stored
+        return configuration
     document = build_document(
         configuration,
         config.strategy,

@@ -11,6 +11,7 @@ from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.strategies.registry import load_strategy
 from support.leaks import CAUSAL, LEAKS, text
+from support.runs import run
 from support.stored import command
 
 SMALL = ("market=demo_null", "market.timeframe=1h", "data.days=200")
@@ -81,3 +82,18 @@ def test_sides_are_held_against_each_other(source, outcome, tmp_path):
     result = mirror_test(strategy, {"strength": 1.5}, [{"window": 20.0}], candles)
     assert len(candles) == 100 * DAY_MS // candles.step_ms
     assert (result.outcome, result.rows > 100) == (outcome, True)
+
+
+def test_without_a_signal_nothing_is_clean(tmp_path):
+    finished = checked(tmp_path, "keep = keep & False", "--json")
+    report = json.loads(finished.out)
+    assert (finished.status, report["rows"], len(report["findings"])) == (1, 0, 1)
+
+
+def test_what_a_strategy_prints_is_no_part_of_the_report(tmp_path):
+    """Here and in the other process, when the file is loaded and when a table is made."""
+    (tmp_path / "mine.py").write_text(f"print('loaded')\n{text('print(12345)')}")
+    finished = run(tmp_path, "mine.py", *SMALL, "--json", module="pipeline.check")
+    assert (finished.status, json.loads(finished.out)["findings"]) == (0, [])
+    assert finished.err.count("loaded") >= 2
+    assert "12345" in finished.err

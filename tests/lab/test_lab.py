@@ -278,3 +278,16 @@ def test_a_training_refuses_in_a_sentence(candles):
         lab.train(candles, "donchian_breakout", "optimizer=guess")
     with pytest.raises(UserError, match="entry_chanel"):
         lab.train(candles, "donchian_breakout", entry_chanel=3)
+
+
+@pytest.mark.parametrize("words", [("min_trades=100000",), ("objective=nothing.py",)])
+def test_where_nothing_is_admissible_there_is_no_stage(candles, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nothing.py").write_text(
+        "def score(metrics):\n    return metrics['net_profit'] * float('nan')\n"
+    )
+    few = ("optimizer=random", "optimizer.samples=20")
+    verdict = lab.train(candles, "donchian_breakout", *few, *words)
+    assert (verdict.stage, verdict.size, verdict.parameters) == (None, 0.0, None)
+    assert verdict.trades.empty
+    assert verdict.sentence in verdict._repr_html_()

@@ -167,3 +167,40 @@ def test_the_engine_names_no_strategy():
 def test_random_candles_have_equal_prices():
     candles = coarse_candles(np.random.default_rng(0), 500)
     assert len(np.unique(candles.close)) < 100
+
+
+@checks
+def test_a_filter_that_may_be_off(check):
+    source = (ROOT / "pipeline/strategies/template.py").read_text("utf-8")
+    nullable = source.replace("grid=(0, 1, 1.5, 2)", "nullable=True, grid=(None, 1, 1.5, 2)")
+    assert nullable != source
+    strategy = load_strategy("my_channel", nullable.replace("MY_STRATEGY", "MY_CHANNEL"))
+    assert list(check(strategy)) == []
+
+
+@checks
+def test_a_table_is_asked_with_the_structural_parameters_alone(check):
+    names = {p.name for p in of_kind(DonchianBreakout(), "structural")}
+    asked = []
+
+    def noting(builder, structural):
+        asked.append(set(structural))
+        return builder.table(structural)
+
+    list(check(Broken(noting)))
+    assert all(keys == names for keys in asked)
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.25])
+def test_a_mean_as_a_level_mirrors_to_the_rounding(apart):
+    """The moving average of docs/your-own-strategy.md; apart, it lies higher for both sides."""
+    block = (ROOT / "docs/your-own-strategy.md").read_text("utf-8").split("```\nends = ")[1]
+    code = "ends = " + block.split("```")[0]
+
+    def to_the_mean(builder, structural):
+        table, values = builder.table(structural), {"np": np, "candles": builder.candles}
+        exec(code, values)
+        return replace(table, target_level=values["mean"][table.signal_bar] + apart)
+
+    tables = len(contract.settings_of(contract._space(Broken())))
+    assert len(list(contract.sides_mirror(Broken(to_the_mean)))) == (tables if apart else 0)

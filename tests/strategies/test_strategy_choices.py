@@ -178,6 +178,20 @@ def test_a_word_that_stands_for_two_is_refused(folder, monkeypatch):
         locate("mine")
 
 
+@pytest.mark.parametrize("linked", ["folder", "file"])
+def test_a_link_is_no_second_choice(folder, monkeypatch, linked):
+    (folder / "one").mkdir()
+    path = own_file(folder / "one")
+    if linked == "folder":
+        (folder / "two").symlink_to(folder / "one")
+    else:
+        (folder / "two").mkdir()
+        (folder / "two/mine.py").symlink_to(path)
+    registry.search_in([str(folder / "two"), str(folder / "one")])
+    assert locate("mine").text == path.read_text("utf-8")
+    assert choices() == [*BUILT_IN, "mine"]
+
+
 def test_a_file_takes_no_word_of_a_built_in_strategy(folder):
     own_file(folder, "liquidity_sweep")
     own_file(folder, "null")
