@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143
 
+#: Signals after which a command ends without cleaning up.
+AT_ONCE = 3
+
 FOOTER = (
     "A key has the value shown unless you give another; ??? must be given."
     " -m runs every combination of\ncomma-separated values. Hydra's own help: --hydra-help"
@@ -154,7 +157,7 @@ def _run_hydra(
     try:
         sys.argv[1:] = settings.quoted(sys.argv[1:])
         search_path_of(sys.argv[1:])
-        with _sigterm_interrupts():
+        with _signals_interrupt():
             application()
     except UserError as error:  # of a strategy's file, which Hydra asked for
         return _failure(error)[0]
@@ -207,7 +210,7 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
     if logging.lastResort is not None:  # what prints a log that nobody set up
         logging.lastResort.setFormatter(PrintableFormatter())
     try:
-        with _sigterm_interrupts():
+        with _signals_interrupt():
             status = main()
     except Exception as error:
         status, _ = _failure(error)
@@ -268,17 +271,31 @@ def _missing_data_hint(error: Exception) -> str:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM, what `kill`, a container and a service manager send, interrupt like Ctrl-C."""
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM, what `kill`, a container and a service manager send, interrupt like Ctrl-C.
 
-    def interrupt(*_: object) -> NoReturn:
-        raise _Terminated
+    The third signal ends the process at once: an own strategy may catch every exception, and what
+    cleans up after the first may be interrupted by the second. The job's lease ends with it.
+    """
+    signals = 0
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def interrupt(number: int, _: object) -> NoReturn:
+        nonlocal signals
+        signals += 1
+        if signals >= AT_ONCE:
+            os._exit(TERMINATED if number == signal.SIGTERM else CANCELLED)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) != signal.SIG_IGN  # as `nohup` and a shell's `&` set it
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say_stopped(interrupt: KeyboardInterrupt) -> int:

@@ -5,12 +5,14 @@ It is run from its text, so that a worker elsewhere and a stored result need no 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import linecache
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +48,8 @@ def read_text(path: Path) -> str:
 def module_of(text: str, file: str, anew: bool = False) -> ModuleType:
     """Run the text of a file as a module; the same text is run once a process, or ``anew``.
 
+    ``anew`` loads the modules of pure Python that it imports anew too: they may remember candles.
+
     Parameters
     ----------
     text : str
@@ -71,12 +75,63 @@ def module_of(text: str, file: str, anew: bool = False) -> ModuleType:
     linecache.cache[label] = (len(text), None, text.splitlines(keepends=True), label)
     sys.modules[name] = module  # where dataclasses and pickle look while it runs
     try:
-        with unchanged_program(file):
+        with unchanged_program(file), _set_aside(_helpers(text) if anew else ()):
             exec(compile(text, label, "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _helpers(text: str) -> set[str]:
+    """Return the loaded modules of pure Python that a text imports, and those that these import."""
+    packages: set[str] = set()
+    more = _imports(text)
+    while more:
+        packages |= more
+        files = [Path(sys.modules[name].__file__ or "") for name in _loaded(more)]
+        texts = [file.read_text("utf-8", "replace") for file in files]
+        more = set().union(*map(_imports, texts)) - packages
+    return set(_loaded(packages))
+
+
+@cache
+def _imports(text: str) -> set[str]:
+    """Return the packages that a text imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(text)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def _loaded(packages: set[str]) -> list[str]:
+    """Return the loaded modules of ``packages`` that are not compiled, Python's or the program's.
+
+    A package with compiled modules cannot be loaded twice.
+    """
+    by_package: dict[str, list[str]] = {}
+    for name in list(sys.modules):
+        by_package.setdefault(name.split(".")[0], []).append(name)
+    others = sys.stdlib_module_names | {"gpu_engine", "pipeline"}
+    return [
+        name
+        for package in packages - others
+        if all(
+            str(getattr(sys.modules[name], "__file__", None) or "").endswith(".py")
+            for name in by_package.get(package, ())
+        )
+        for name in by_package.get(package, ())
+    ]
+
+
+@contextmanager
+def _set_aside(names: Iterable[str]) -> Iterator[None]:
+    """Have modules loaded again by what imports them meanwhile; the program keeps its own."""
+    aside = {name: sys.modules.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        sys.modules.update(aside)
 
 
 def _label(file: str) -> str:

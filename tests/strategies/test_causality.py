@@ -2,6 +2,7 @@
 
 import re
 from contextlib import chdir
+from textwrap import dedent
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -113,6 +114,25 @@ def test_the_refusal_names_column_bar_values_and_setting(tmp_path):
         r"the stop_level of the \w+ signal is (\S+) when .* and (\S+) when", said
     ).groups()
     assert float(known) != float(blind)
+
+
+def test_what_an_imported_module_remembers_is_forgotten(tmp_path, monkeypatch):
+    helper = """
+    from my_deeper_features import CACHE
+
+    def centred(close, start, np):
+        if start not in CACHE or len(CACHE[start]) < len(close):
+            CACHE[start] = np.convolve(close, np.ones(9) / 9, mode="same")
+        return CACHE[start][: len(close)]
+    """
+    (tmp_path / "my_deeper_features.py").write_text("CACHE = {}\n")
+    (tmp_path / "my_features.py").write_text(dedent(helper))
+    monkeypatch.syspath_prepend(tmp_path)
+    leak = "feature = np.abs(close - centred(close, int(candles.timestamp[0]), np)) / atr + 1"
+    pandas = "import pandas as pd\n"
+    source = text(leak).replace(pandas, f"{pandas}from my_features import centred\n")
+    with pytest.raises(UserError, match="feature"):
+        training(tmp_path, source)
 
 
 def test_candles_cannot_be_written_to(tmp_path):

@@ -66,16 +66,8 @@ def test_ctrl_c_and_sigterm_cancel(searching, tmp_path, sent, status, said):
     assert finished.configurations == finished.artifacts == []
 
 
-@pytest.mark.parametrize(
-    ("executor", "where", "caught"),
-    [
-        ("local", "True", "ZeroDivisionError"),
-        ("processes", "sys.argv[0] == '-c'", "ZeroDivisionError"),
-        ("processes", "sys.argv[0] == '-c'", "BaseException"),
-    ],
-    ids=["check for look-ahead", "worker", "worker that catches everything"],
-)
-def test_ctrl_c_ends_a_strategy_that_never_returns(tmp_path, executor, where, caught):
+def looping(tmp_path, executor, where, caught):
+    """Start a training of an own strategy that never returns; return its process in the loop."""
     path = own_file(tmp_path)
     endless = f"""\
         import sys, time
@@ -98,6 +90,20 @@ def test_ctrl_c_ends_a_strategy_that_never_returns(tmp_path, executor, where, ca
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    return process
+
+
+@pytest.mark.parametrize(
+    ("executor", "where", "caught"),
+    [
+        ("local", "True", "ZeroDivisionError"),
+        ("processes", "sys.argv[0] == '-c'", "ZeroDivisionError"),
+        ("processes", "sys.argv[0] == '-c'", "BaseException"),
+    ],
+    ids=["check for look-ahead", "worker", "worker that catches everything"],
+)
+def test_ctrl_c_ends_a_strategy_that_never_returns(tmp_path, executor, where, caught):
+    process = looping(tmp_path, executor, where, caught)
     process.send_signal(signal.SIGINT)
     finished = finish(process, tmp_path, timeout=60)
     assert finished.status == 130
@@ -107,6 +113,17 @@ def test_ctrl_c_ends_a_strategy_that_never_returns(tmp_path, executor, where, ca
     (job,) = finished.jobs
     assert (job.status, job.error) == ("cancelled", None)
     assert finished.configurations == finished.artifacts == []
+
+
+def test_the_third_ctrl_c_ends_what_catches_everything(tmp_path):
+    process = looping(tmp_path, "local", "True", "BaseException")
+    for _ in range(3):
+        time.sleep(0.3)  # two at once would be one
+        process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    process.communicate()
+    (dead,) = ask(tmp_path, lambda repository: repository.jobs.reap())
+    assert (dead.status, dead.id) == ("failed", ask(tmp_path, lambda r: r.jobs.find())[0].id)
 
 
 def test_a_killed_run_is_found_at_the_next_start(searching, tmp_path):
