@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # NumPy takes time to import, and help needs `Parameter` alon
 
 Kind = Literal["structural", "threshold", "exit"]
 
+#: Every whole number up to this one is a float64 of its own, as the engine has all values.
+EXACT = 2**53
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -85,6 +88,11 @@ class Parameter:
 
     def complaint(self, value: float) -> str | None:
         """Say why the parameter can never have a value, after its name; None where it can."""
+        whole = self.integer or isinstance(value, int)
+        if whole and EXACT < abs(value) < math.inf:
+            return (
+                f"must be a whole number of at most {EXACT:,} (2**53), which float64 holds exactly"
+            )
         if not math.isfinite(value):
             return f"must be finite, not {value:g}"
         if self.kind == "exit" and self.minimum is None and value <= 0:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from itertools import pairwise
 from typing import Any, get_args
 
-from gpu_engine import ExitSettings
+from gpu_engine import METRICS, ExitSettings
 from gpu_engine.exits import STOPS, TARGETS, TRAIL, ZERO_ALLOWED
 from pipeline.errors import suggestion
 from pipeline.strategies.base import Kind, Parameter
@@ -17,6 +17,11 @@ ROLES = tuple(field.name for field in fields(ExitSettings))
 #: An id is the name and 23 characters more; a database and an address hold so many.
 _STORED_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: Columns of a data frame of `pipeline.lab`, and arguments of its functions.
+TAKEN = (
+    *(METRICS.names or ()),
+    *("backend", "candles", "direction", "fee_rate", "slippage", "strategy", "synthetic"),
+)
 
 
 def faults(strategy: Any) -> Iterator[str]:
@@ -32,6 +37,9 @@ def faults(strategy: Any) -> Iterator[str]:
         )
     if not callable(getattr(strategy, "events", None)):
         yield "STRATEGY must have a method events(candles, loosest); it has none."
+    mirrored = getattr(strategy, "mirrored", False)
+    if not isinstance(mirrored, bool):
+        yield f"STRATEGY.mirrored must be True or False, or be left out; given: {mirrored!r}."
     parameters = getattr(strategy, "parameters", None)
     if not isinstance(parameters, tuple) or not parameters:
         yield (
@@ -72,13 +80,15 @@ def _example_faults(example: Any, parameters: tuple[Parameter, ...]) -> Iterator
         elif value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             yield f"STRATEGY.example must hold numbers; given: {name}={value!r}."
         elif value is not None and (complaint := by_name[name].complaint(value)):
-            yield f"STRATEGY.example has {name}={value:g}, which {complaint}."
+            yield f"STRATEGY.example has {name}={value}, which {complaint}."
 
 
 def _faults(parameter: Parameter) -> Iterator[str]:
     """Yield what is wrong with one parameter; each goes on after its name."""
     if not isinstance(parameter.name, str) or not _PARAMETER_NAME.fullmatch(parameter.name):
         yield "must be called by lower-case letters, digits and underscores, a letter first."
+    if parameter.name in TAKEN:
+        yield "has the name of a metric, or of an argument of pipeline.lab: give it another."
     if parameter.kind not in KINDS:
         yield f"has the kind {parameter.kind!r}; allowed are {', '.join(KINDS)}."
         return
@@ -105,6 +115,13 @@ def _faults(parameter: Parameter) -> Iterator[str]:
 
 def _value_faults(parameter: Parameter) -> Iterator[str]:
     """Yield what is wrong with the grid and the range of a parameter of a legal kind."""
+    grid: Any = parameter.grid
+    if not isinstance(grid, tuple | list | range):  # an array is true, false or neither
+        yield (
+            "must have its grid as a tuple, such as grid=(20, 50), grid=(20,) with its comma, or"
+            f" grid=tuple(range(20, 60, 10)); given: {type(grid).__name__}."
+        )
+        return
     values = [value for value in parameter.grid if value is not None]
     if not parameter.grid:
         yield "must have a grid of at least one value, such as grid=(1, 2, 3)."

@@ -1,9 +1,18 @@
 """What LIQUIDITY SWEEP V3 declares: the table of liquidity_sweep rules §3, in grid order."""
 
+import inspect
 import math
+from dataclasses import replace
 
-from gpu_engine import ExitSettings
-from pipeline.strategies.base import Parameter, of_kind
+import numpy as np
+import pytest
+
+from gpu_engine import METRICS, ExitSettings
+from pipeline import lab
+from pipeline.errors import UserError
+from pipeline.strategies import declaration
+from pipeline.strategies.base import EXACT, Parameter, of_kind
+from pipeline.strategies.donchian_breakout import DonchianBreakout
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
 
 STRATEGY = LiquiditySweep()
@@ -47,3 +56,60 @@ def test_integers_and_null():
 def test_off_lets_everything_pass():
     assert Parameter("x", "threshold", "", sense=+1).off == -math.inf
     assert Parameter("x", "threshold", "", sense=-1).off == math.inf
+
+
+def changed(**changes):
+    """A strategy with its first parameter changed."""
+    first, *others = DonchianBreakout.parameters
+    parameters = (replace(first, maximum=None, **changes), *others)
+    return type("Changed", (DonchianBreakout,), {"parameters": parameters})()
+
+
+def declared(**changes):
+    return list(declaration.faults(changed(**changes)))
+
+
+def test_names_that_the_lab_takes_are_refused():
+    functions = (lab.backtest, lab.grid, lab.train)
+    arguments = {
+        p.name
+        for function in functions
+        for p in inspect.signature(function).parameters.values()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
+    assert set(declaration.TAKEN) == arguments | set(METRICS.names)
+    for name in declaration.TAKEN:
+        (fault,) = declared(name=name)
+        assert f"'{name}'" in fault
+
+
+@pytest.mark.parametrize(
+    "grid", [np.arange(20, 60, 10), np.array([20]), (20), "20", (20, 10**30), (20, 10**400)]
+)
+def test_a_grid_that_is_none_is_one_sentence(grid):
+    (fault,) = declared(grid=grid)
+    assert "'entry_channel'" in fault
+
+
+def test_whole_numbers_are_exact():
+    for integer, value in ((True, EXACT), (True, float(EXACT)), (False, 1e300)):
+        assert declared(integer=integer, grid=(20, value)) == []
+    for integer, value in ((True, 2.0 * EXACT), (True, -EXACT - 1), (False, EXACT + 1)):
+        assert Parameter("x", "structural", "", integer=integer).complaint(value)
+
+
+def test_a_value_beyond_what_is_exact_is_refused_when_typed():
+    with pytest.raises(UserError, match="entry_channel"):
+        lab.grid(None, changed(), entry_channel=10**30)
+
+
+@pytest.mark.parametrize("mirrored", ["yes", 1, None])
+def test_mirrored_is_true_or_false(mirrored):
+    strategy = type("Changed", (DonchianBreakout,), {"mirrored": mirrored})()
+    (fault,) = declaration.faults(strategy)
+    assert repr(mirrored) in fault
+
+
+def test_the_middle_of_an_even_grid_is_the_lower():
+    assert Parameter("x", "structural", "", (1, 2, 3, 4)).example == 2
+    assert Parameter("x", "structural", "", (1, 2, 3)).example == 2
