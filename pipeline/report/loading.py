@@ -154,7 +154,8 @@ def _range(declared: Mapping[str, Any], space: str) -> tuple[float, float]:
 class SweptMarket:
     """One market of a sweep.
 
-    ``configuration`` is None where nothing was stored, ``error`` says why it failed. ``p_value``,
+    ``configuration`` is None where nothing was stored, ``error`` says why it failed. ``synthetic``:
+    its candles were invented. ``p_value``,
     ``surrogate_p`` and ``fdr_q_value`` are None where they are undefined or were not computed;
     ``seconds`` is what its training took.
     """
@@ -167,16 +168,13 @@ class SweptMarket:
     fdr_q_value: float | None
     seconds: float | None
     error: str | None
+    synthetic: bool = False
 
     @property
     def deciding_p(self) -> float | None:
-        """The p-value that its q is of (validation rules §3.2)."""
-        return deciding_p({"p_value": self.p_value, "surrogate_p": self.surrogate_p})
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether its candles were invented."""
-        return self.configuration is not None and self.configuration.synthetic
+        """The p-value that it counts with (validation rules §3.2); None where it does not."""
+        p = deciding_p({"p_value": self.p_value, "surrogate_p": self.surrogate_p})
+        return 1.0 if p is None and self.status in ("done", "skipped") else p
 
     @property
     def stage(self) -> Stage | None:
@@ -223,25 +221,28 @@ def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[Swept
         near = near or f" The newest is {newest[0].id}."
         raise UserError(f"No sweep has the id {sweep_id}.{near}") from None
     repository.checks.sweep(sweep.id)
-    return sweep, swept_markets(sweeps.markets(sweep.id), repository.configurations.read)
+    read = repository.configurations.read
+    return sweep, swept_markets(sweeps.markets(sweep.id), read, repository.jobs.read)
 
 
 def swept_markets(
-    markets: Sequence[SweepMarket], configuration: Callable[[str], Configuration]
+    markets: Sequence[SweepMarket],
+    configuration: Callable[[str], Configuration],
+    job: Callable[[str], Job],
 ) -> list[SweptMarket]:
-    """Read what the markets of a sweep stored; ``configuration`` reads one by its id."""
+    """Read what the markets of a sweep stored; the others read one configuration, or job, by id."""
+    rows = [configuration(m.configuration_id) if m.configuration_id else None for m in markets]
     return [
         SweptMarket(
             market=market.market,
             status=market.status,
-            configuration=None
-            if market.configuration_id is None
-            else configuration(market.configuration_id),
+            configuration=row,
             p_value=market.p_value,
             surrogate_p=market.surrogate_p,
             fdr_q_value=market.fdr_q_value,
             seconds=market.seconds,
             error=market.error,
+            synthetic=(row or job(market.job_id)).synthetic,
         )
-        for market in markets
+        for market, row in zip(markets, rows, strict=True)
     ]

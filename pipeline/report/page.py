@@ -97,7 +97,7 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
         sweep=sweep,
         markets=markets,
         verdicts=_verdicts(markets),
-        tested=len(q_values),
+        tested=sum(market.deciding_p is not None for market in markets),
         pooled=[line for pool in sweep.pooled or () for line in pooled_sentences(pool)],
         discovered=sum(q_value < figures.Q_LIMIT for q_value in q_values),
         Q_LIMIT=figures.Q_LIMIT,

@@ -86,6 +86,12 @@ class Job(JobSummary):
     heartbeat_at: datetime
 
     @property
+    def synthetic(self) -> bool:
+        """Whether its candles are invented or rearranged, from what it was told."""
+        data = self.config.get("data", {})
+        return data.get("source") == "synthetic" or data.get("surrogate") is not None
+
+    @property
     def queued(self) -> bool:
         """Whether the job waits for a dispatcher."""
         return self.status == "pending" and self.owner is None

@@ -24,7 +24,15 @@ from pipeline.results.jobs import new_job
 from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import Tables, waits
-from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, from_row, utc_now
+from pipeline.results.records import (
+    Job,
+    MarketStatus,
+    Status,
+    Sweep,
+    SweepMarket,
+    from_row,
+    utc_now,
+)
 from pipeline.validation.pooling import PooledVerdict
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
@@ -92,6 +100,19 @@ class Sweeps(Tables):
         query = query.where(SweepRow.pooled.is_not(None)).order_by(SweepRow.created_at, SweepRow.id)
         with self._sessions() as session:
             return [_sweep(row) for row in session.scalars(query)]
+
+    @waits
+    def unstored(self, sweep_id: str) -> list[bool]:
+        """Tell of every market that completed and stored nothing whether its candles are synthetic.
+
+        One that another sweep had trained is among them, one that failed is not.
+        """
+        row = SweepMarketRow
+        query = select(TrainingJob).join(row, row.job_id == TrainingJob.id)
+        query = query.where(row.sweep_id == sweep_id, row.status.in_(("done", "skipped")))
+        query = query.where(row.configuration_id.is_(None)).order_by(row.position)
+        with self._sessions() as session:
+            return [from_row(Job, job).synthetic for job in session.scalars(query)]
 
     @waits
     def counts(self, sweep_id: str) -> dict[MarketStatus, int]:

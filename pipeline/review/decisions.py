@@ -6,7 +6,6 @@ the job's configuration. What other markets of a sweep decide with it, its q-val
 computed again from what they stored.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from pipeline.review.derived import judge_again
 from pipeline.review.stored import Data
 from pipeline.training.run import Reporter, train
 from pipeline.training.storing import artifacts_of, configuration_of, window_records
-from pipeline.validation.multiple_testing import adjusted
+from pipeline.validation.multiple_testing import sweep_q_values
 from pipeline.validation.stages import gates_from, position_size
 from pipeline.validation.walk_forward import ReferenceDisagreementError
 from pipeline.validation.wording import duration, plural
@@ -151,7 +150,8 @@ def review_sweeps(
         except EditedError as error:
             comparisons.append(_edited(sweep, error))
             continue
-        tests, q_values = _q_values(members, configuration.synthetic)
+        unstored = repository.sweeps.unstored(sweep.id).count(configuration.synthetic)
+        tests, q_values = _q_values(members, configuration.synthetic, unstored)
         q_by_tests[tests] = q_values[configuration.id]
         stored_q = {m.configuration_id: m.fdr_q_value for m in markets if m.configuration_id}
         stored_q = {name: stored_q[name] for name in q_values}
@@ -183,17 +183,13 @@ def _edited(sweep: Sweep, error: EditedError) -> Comparison:
 
 
 def _q_values(
-    members: Iterable[SweepMember], synthetic: bool
+    members: Iterable[SweepMember], synthetic: bool, unstored: int
 ) -> tuple[int, dict[str, float | None]]:
     """Count the tests among one kind of candles, and give each configuration its q."""
     family = [member for member in members if member.synthetic is synthetic]
-    p_values = [member.deciding_p for member in family]
-    q_values = adjusted(p_values, "bh").tolist()
-    by_id = {
-        member.configuration_id: None if math.isnan(q) else q
-        for member, q in zip(family, q_values, strict=True)
-    }
-    return sum(p is not None for p in p_values), by_id
+    q_values = sweep_q_values([member.deciding_p for member in family], unstored)
+    ids = [member.configuration_id for member in family]
+    return len(family) + unstored, dict(zip(ids, q_values, strict=True))
 
 
 def _pools(

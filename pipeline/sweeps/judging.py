@@ -1,11 +1,10 @@
 """Judge the markets of one sweep together: a q-value for each, and the stage that it leaves.
 
 ``fdr_q_value`` is that of validation rules §3.2: of the p-values that decide VALIDATION. Generated
-candles are a family of their own, and a market whose p is undefined, or that stored nothing, is no
-test and has no q.
+candles are a family of their own. A market whose p is undefined, or that stored nothing, is a test
+with p = 1 and has no q.
 """
 
-import math
 import operator
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,7 +23,7 @@ from pipeline.results.records import (
     SweepMember,
     cap_stage,
 )
-from pipeline.validation.multiple_testing import adjusted
+from pipeline.validation.multiple_testing import sweep_q_values
 from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge, position_size
 from pipeline.validation.wording import number, plural
@@ -34,7 +33,7 @@ Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 
 
 def judge_together(
-    repository: Repository, configuration_ids: Sequence[str]
+    repository: Repository, configuration_ids: Sequence[str], unstored: Sequence[bool] = ()
 ) -> dict[str, float | None]:
     """Give configurations their q-values and judge their stages anew.
 
@@ -46,6 +45,9 @@ def judge_together(
     ----------
     configuration_ids : sequence of str
         Of the markets of one sweep that completed.
+    unstored : sequence of bool
+        For every other market that completed, and stored nothing: whether its candles are
+        synthetic. It counts as a test with p = 1.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def judge_together(
     tests = repository.configurations.members(list(dict.fromkeys(configuration_ids)))
     for synthetic in (False, True):
         family = [test for test in tests if test.synthetic is synthetic]
-        q_values |= _judge_family(repository, family)
+        q_values |= _judge_family(repository, family, unstored.count(synthetic))
     return {test.configuration_id: q_values[test.configuration_id] for test in tests}
 
 
@@ -88,14 +90,15 @@ def pool(
         return []
 
 
-def _judge_family(repository: Repository, family: Sequence[SweepMember]) -> dict[str, float | None]:
-    p_values = [test.deciding_p for test in family]
-    tests = sum(p is not None for p in p_values)
+def _judge_family(
+    repository: Repository, family: Sequence[SweepMember], unstored: int
+) -> dict[str, float | None]:
     q_values: dict[str, float | None] = {}
-    for test, q in zip(family, adjusted(p_values, "bh").tolist(), strict=True):
-        q_values[test.configuration_id] = None if math.isnan(q) else q
-        if not math.isnan(q):
-            judge_one = partial(_judgement, q, test.deciding_p, tests)
+    family_q = sweep_q_values([test.deciding_p for test in family], unstored)
+    for test, q in zip(family, family_q, strict=True):
+        q_values[test.configuration_id] = q
+        if q is not None:
+            judge_one = partial(_judgement, q, test.deciding_p, len(family) + unstored)
             repository.configurations.rejudge(test.configuration_id, judge_one)
     return q_values
 

@@ -40,7 +40,7 @@ def finish(jobs: Sequence[Outcome]) -> None:
         pooled += pools
     market_rows = [row for _, row in sorted(rows.items())]
     show(console, market_rows, pooled)
-    tested = sum(row.stage is not None for row in market_rows)
+    tested = sum(row.error is None for row in market_rows)
     counted = any("surrogate_count" in word for job in jobs for word in job.overrides)
     if tested / (SURROGATES + 1) >= Q_LIMIT and not counted:
         console.note(
@@ -59,7 +59,8 @@ def _judge(
         results = [_result(job) for _, job in jobs]
         ids = [result["configuration_id"] for result in results]
         stored = [id_ for id_ in ids if id_ is not None]
-        q_values = judge_together(repository, stored)
+        unstored = [result["synthetic"] for result in results if not result["configuration_id"]]
+        q_values = judge_together(repository, stored, unstored)
         by_label = {label: id_ for (label, _), id_ in zip(jobs, ids, strict=True)}
         pooled = pool(repository, Path(place.artifacts), by_label, note)
         market_rows = [

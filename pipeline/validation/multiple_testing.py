@@ -17,8 +17,6 @@ Method = Literal["bh", "by", "holm"]
 def adjusted(p: Sequence[float | None] | NDArray[np.float64], method: Method) -> Float:
     """Adjust p-values: what is then at most α is a discovery at level α.
 
-    ``bh`` gives the ``fdr_q_value`` of a sweep's markets.
-
     Parameters
     ----------
     p : sequence of shape (M,)
@@ -36,6 +34,21 @@ def adjusted(p: Sequence[float | None] | NDArray[np.float64], method: Method) ->
     if defined.any():
         values[defined] = _adjusted(values[defined], method)
     return values
+
+
+def sweep_q_values(p: Sequence[float | None], unstored: int) -> list[float | None]:
+    """Give each market of a sweep its q-value, with every market that was trained as a test.
+
+    Parameters
+    ----------
+    p : sequence of shape (M,)
+        The deciding p-values. An undefined one, None, counts as 1 and has no q.
+    unstored : int
+        Further markets that stored nothing; each counts as 1 (validation rules §3.2).
+    """
+    tests = [1.0 if value is None else value for value in p] + [1.0] * unstored
+    q_values = adjusted(tests, "bh").tolist()
+    return [None if value is None else q for value, q in zip(p, q_values, strict=False)]
 
 
 def after_searches(p: float | None, earlier: int) -> float | None:

@@ -137,7 +137,12 @@ def pooled_sentences(pool: PooledVerdict) -> list[str]:
     of = f"{plural(pool.markets, 'market')} of {plural(pool.coins, 'coin')}"
     interval, p, left_out = pool.sharpe_interval, pool.p_value, pool.left_out
     within = f" (95 %: {interval['low']:.2f} to {interval['high']:.2f})" if interval else ""
-    missing = f" Not in it: {plural(left_out, 'market')} that stored nothing." if left_out else ""
+    missing = ""
+    if left_out:
+        missing = (
+            f" Not in it: {plural(left_out, 'market')} that stored nothing. So what is pooled was"
+            " chosen after looking, and p can be too small."
+        )
     if pool.net_profit < 0.0:
         came = f"lost {share(-pool.net_profit)}"
     else:

@@ -34,7 +34,7 @@ def markets(report):
     def market(name, sharpe, p, q, **fields):
         metrics = stored.out_of_sample | {"sharpe_ratio": sharpe}
         row = replace(stored, out_of_sample=metrics, **fields)
-        return SweptMarket(name, "done", row, p, p, q, 1.5, None)
+        return SweptMarket(name, "done", row, p, p, q, 1.5, None, row.synthetic)
 
     return [
         market("first", 0.7, 0.04, 0.08),
@@ -57,8 +57,8 @@ def test_markets_are_ordered_by_their_sharpe_ratio(markets):
 
 def test_the_line_of_benjamini_and_hochberg_is_of_each_family(markets):
     real, limit, planted, limit_planted = discoveries(markets)["data"]
-    assert (real["y"], real["text"]) == ([0.04, 0.2], ["first", "second"])
-    assert limit["y"] == pytest.approx([0.05, 0.1])
+    assert (real["y"], real["text"]) == ([0.04, 0.2, 1.0], ["first", "second", "barren"])
+    assert limit["y"] == pytest.approx([0.1 / 3, 0.2 / 3, 0.1])
     assert planted["y"] == [0.001]
     assert limit_planted["y"] == pytest.approx([0.1])
     go.Figure(discoveries(markets))
@@ -85,7 +85,7 @@ def test_the_page_says_how_every_market_ended(markets, pool):
         **dict.fromkeys(OF_ITS_PROCESS),
     )
     text = sweep_page(sweep, markets)
-    assert "Of 3 markets with a p-value, 2 have a q-value below 0.1" in text
+    assert "Of 4 markets that were trained, 2 have a q-value below 0.1" in text
     assert texts(text, "li") == [
         f"1 DISCOVERY: {markets[0].verdict}",
         f"1 SYNTHETIC DISCOVERY: {markets[2].verdict}",

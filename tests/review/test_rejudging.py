@@ -124,10 +124,25 @@ def test_generated_candles_are_a_family_of_their_own(repository: Repository, sto
     assert q_values == pytest.approx({real: 0.08, planted: 1e-9, other: 0.5})
 
 
-def test_an_undefined_p_is_no_test(repository: Repository, store: Store) -> None:
+def test_an_undefined_p_counts_and_has_no_q(repository: Repository, store: Store) -> None:
     found, undefined = store("a", 0.04), store("b", None)
-    assert judge_together(repository, [found, undefined]) == {found: 0.04, undefined: None}
+    assert judge_together(repository, [found, undefined]) == {found: 0.08, undefined: None}
     assert later_events(repository, undefined) == []
+
+
+def test_a_market_that_stored_nothing_counts_among_its_kind(
+    repository: Repository, store: Store
+) -> None:
+    """Two real ones stored nothing, and one of generated candles."""
+    real, other, planted = store("a", 0.03), store("b", 0.5), store("c", 0.01, synthetic=True)
+    q_values = judge_together(repository, [real, other, planted], [False, True, False])
+    assert q_values == pytest.approx({real: 0.12, other: 1.0, planted: 0.02})
+    stored = repository.configurations.read(real)
+    assert (stored.lifecycle_stage, stored.statistics["fdr_q_value"]) == (
+        "DISCOVERY",
+        pytest.approx(0.12),
+    )
+    assert [later_events(repository, one)[0].figures["tests"] for one in (real, planted)] == [4, 2]
 
 
 def test_an_unknown_id_changes_nothing(repository: Repository, store: Store) -> None:

@@ -10,9 +10,12 @@ from sqlalchemy import create_engine, text
 
 from pipeline import verify
 from pipeline.sweeps.judging import judge_together
+from pipeline.validation.multiple_testing import adjusted
+from pipeline.validation.stages import deciding_p
+from support.databases import later_events
 from support.runs import ask
 from support.stored import command
-from support.sweeping import HOURS, TINY, sweep_here, tables
+from support.sweeping import HOURS, NEVER, TINY, sweep_here, tables
 
 
 def receipt(folder, configuration_id="latest"):
@@ -141,6 +144,29 @@ def test_q_values_and_pool_of_a_sweep_come_out_again(swept):
     assert (status, written["notes"]) == (0, []), written["first_difference"]
     assert compared[f"q-values of sweep {sweep_id}"]["compared"] == 3
     assert compared[f"pool of sweep {sweep_id}"]["compared"] > 10
+
+
+def test_a_market_that_stored_nothing_counts_in_q_and_in_its_receipt(tmp_path):
+    """Two markets and two strategies, one of which finds nothing to store on either."""
+    (tmp_path / "never.py").write_text(NEVER, "utf-8")
+    words = ("markets=btc_binance_1h,eth_binance_1h", "strategies=[liquidity_sweep,never.py]")
+    finished = sweep_here(tmp_path, *words, *TINY)
+    assert finished.status == 0, finished.err
+    (sweep,), markets, *_ = tables(tmp_path)
+    assert [row["status"] for row in markets] == ["done"] * 4
+    stored = [row for row in markets if row["configuration_id"] is not None]
+    assert len(stored) == 2
+    p_values = [deciding_p(row) for row in stored]
+    assert [row["fdr_q_value"] for row in stored] == pytest.approx(
+        adjusted([*p_values, 1.0, 1.0], "bh")[:2].tolist()
+    )
+    first = stored[0]["configuration_id"]
+    (event,) = ask(tmp_path, lambda repository: later_events(repository, first))
+    assert event.figures["tests"] == 4
+    status, written, compared = receipt(tmp_path, first)
+    assert (status, written["notes"]) == (0, []), written["first_difference"]
+    assert compared[f"q-values of sweep {sweep['id']}"]["differing"] == 0
+    assert compared["fdr_q_value"]["differing"] == 0
 
 
 def test_a_forged_pool(swept):

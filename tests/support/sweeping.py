@@ -31,6 +31,32 @@ TINY = (
 )
 HOURS = "markets=btc_binance_1h,eth_binance_1h,sol_binance_1h"
 
+#: The file of a strategy whose search finds nothing to store.
+NEVER = """
+import numpy as np
+from gpu_engine import EventTable
+from pipeline.strategies.base import Parameter
+class Never:
+    name = "NEVER_V1"
+    parameters = (
+        Parameter("size", "threshold", "x", sense=+1, grid=(2,), meaning="No bar has it."),
+        Parameter("stop_distance", "exit", "ATR", grid=(1,), meaning="s"),
+        Parameter("target_multiple", "exit", "stop distances", grid=(1,), meaning="t"),
+    )
+    def events(self, candles, loosest):
+        return Events(candles)
+class Events:
+    def __init__(self, candles):
+        self.bars = len(candles)
+    def table(self, structural):
+        bar = np.arange(20, self.bars, 50, dtype=np.int32)
+        side, atr = np.ones(len(bar), np.int8), np.ones(len(bar))
+        return EventTable(
+            setup_bar=bar, signal_bar=bar, side=side, atr=atr, features=np.zeros((len(bar), 1))
+        )
+STRATEGY = Never()
+"""
+
 #: What differs between two runs of the same: names, times, and who did it.
 OWN = {"id", "job_id", "sweep_id", "configuration_id", "artifacts", "seconds"}
 TIMES = {"created_at", "started_at", "finished_at", "heartbeat_at", "at", "since", "until"}

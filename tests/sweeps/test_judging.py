@@ -8,7 +8,7 @@ import pytest
 from pipeline.sweep import compose
 from pipeline.sweeps.manifest import SweepRequest, surrogate_count
 from pipeline.validation import stages
-from pipeline.validation.multiple_testing import adjusted
+from pipeline.validation.multiple_testing import adjusted, sweep_q_values
 from pipeline.validation.stages import REQUIREMENTS, Requirement, deciding_p
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -50,6 +50,25 @@ def test_q_by_hand(both):
     q = adjusted(p, "bh")
     assert q[:4] == pytest.approx([0.02 * 4 / 2, 0.04 * 4 / 3, 1.0, 0.005 * 4])
     assert np.isnan(q[4])
+
+
+def test_q_counts_every_market_that_was_trained():
+    """Three with a p, one whose p is undefined, two that stored nothing: six tests."""
+    q_values = sweep_q_values([0.01, None, 0.04, 0.02], 2)
+    assert q_values == [pytest.approx(0.06), None, pytest.approx(0.08), pytest.approx(0.06)]
+    assert sweep_q_values([0.04], 0) == [0.04]
+    assert sweep_q_values([], 3) == []
+    assert sweep_q_values([None], 0) == [None]
+
+
+@pytest.mark.parametrize("left_out", [1, 5, 19])
+def test_to_store_nothing_makes_no_other_market_likelier(left_out):
+    """Whatever the p of the weak markets was, to leave them out lowers no q."""
+    strong, weak = [0.001, 0.02], [0.3, 0.9] * left_out
+    among_all = sweep_q_values([*strong, *weak], 0)
+    without = sweep_q_values(strong, len(weak))
+    assert without[0] == pytest.approx(0.001 * (2 + 2 * left_out))
+    assert all(q >= other for q, other in zip(without, among_all, strict=False))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from pipeline.validation.stages import deciding_p
 from support.databases import later_events
 from support.runs import QUICK, SMALL_GRID, ask, run
+from support.sweeping import NEVER
 
 GENERATED = ("data=synthetic", *QUICK[1:], "optimizer=grid", *SMALL_GRID)
 
@@ -42,6 +43,19 @@ def test_markets_that_completed_are_judged_together(mixed):
     for one in found:
         (event,) = ask(mixed.folder, lambda repository, of=one.id: later_events(repository, of))
         assert (event.kind, event.figures["tests"]) == ("sweep", 2)
+
+
+def test_a_market_that_stored_nothing_counts(tmp_path):
+    """Two trainings on one market; one finds nothing to store."""
+    (tmp_path / "never.py").write_text(NEVER, "utf-8")
+    words = ("market=demo_null", *QUICK[1:], "optimizer=random", "optimizer.samples=5")
+    finished = run(tmp_path, "-m", "strategy=liquidity_sweep,never.py", *words)
+    assert finished.status == 0, finished.err
+    (only,) = finished.configurations
+    expected = min(1.0, 2 * deciding_p(only.statistics))
+    assert only.statistics["fdr_q_value"] == pytest.approx(expected)
+    (event,) = ask(tmp_path, lambda repository: later_events(repository, only.id))
+    assert event.figures["tests"] == 2
 
 
 def test_a_refused_choice_starts_no_job(tmp_path):

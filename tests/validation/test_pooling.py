@@ -129,5 +129,7 @@ def test_what_is_said_of_a_pool():
     assert (lost.earned, lost.largest_part) == (1, None)
     assert "together they lost 1.5 %, p" in pooled_sentences(lost)[0]
     assert "1 market that stored nothing" in pooled_sentences(none)[0]
+    assert "p can be too small" in pooled_sentences(none)[0]
+    assert "p can be too small" not in pooled_sentences(beats)[0]
     invented = pooled_verdict(series, strategy="S", synthetic=True, left_out=0)
     assert all(line.startswith("SYNTHETIC") for line in pooled_sentences(invented))

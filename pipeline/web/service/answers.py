@@ -223,7 +223,7 @@ def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:
     rate, left = _pace(progress)
     return JobView(
         **{column.name: getattr(record, column.name) for column in fields(JobSummary)},
-        synthetic=_synthetic(record),
+        synthetic=record.synthetic,
         strategy_sha256=text_hash(record.config.get("strategy", {}).get("text")),
         queued=record.queued,
         rate=rate,
@@ -253,12 +253,6 @@ def active(record: Configuration) -> ActiveConfiguration:
         synthetic=record.synthetic,
         document=record.allowed_document,
     )
-
-
-def _synthetic(record: Job) -> bool:
-    """Whether a job's candles are invented or rearranged, from what it was told."""
-    data = record.config.get("data", {})
-    return data.get("source") == "synthetic" or data.get("surrogate") is not None
 
 
 def _pace(progress: dict[str, Any] | None) -> tuple[float | None, float | None]:

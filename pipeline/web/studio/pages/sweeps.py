@@ -32,7 +32,8 @@ _ID: TypeAdapter[str] = TypeAdapter(JobId)
 _COLUMNS = ("market", "stage", "p", "surrogate p", "q", "seconds", "configuration", "what failed")
 _DISCOVERIES = (
     "Deciding p-values in order (1 where another gate failed, so that the search was not repeated"
-    f" on surrogates); all up to the last one below the line of q = {Q_LIMIT:g} are discoveries"
+    " on surrogates, or where nothing was found); all up to the last one below the line of"
+    f" q = {Q_LIMIT:g} are discoveries"
 )
 
 
@@ -61,11 +62,12 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
         await context.client.connected()
         await theme.name()
         page = SweepPage(theme)
-        page.show(sweep, await ask(swept_markets, markets, service.configuration))
+        sources = service.configuration, service.repository.jobs.read
+        page.show(sweep, await ask(swept_markets, markets, *sources))
 
         async def refresh() -> None:
             sweep, markets = await ask(service.sweep, sweep_id)
-            page.show(sweep, await ask(swept_markets, markets, service.configuration))
+            page.show(sweep, await ask(swept_markets, markets, *sources))
             if sweep.status != "running":
                 timer.cancel()
 
