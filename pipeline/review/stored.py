@@ -230,6 +230,17 @@ def evaluator_of(
     return Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)
 
 
+def artifact_folder(storage: StorageConfig, configuration: Configuration) -> Path:
+    """Return the folder of a configuration's artifacts, or raise `UserError` where it is not."""
+    root = Path(storage.artifacts)
+    if not (root / configuration.id).is_dir():
+        raise UserError(
+            f"The artifacts of {configuration.id} are not in {root}. Say where they are:"
+            " storage.artifacts=FOLDER."
+        )
+    return root / configuration.id
+
+
 def read_record(
     storage: StorageConfig, configuration: Configuration, *, checked: bool = True
 ) -> ArtifactSet:
@@ -244,20 +255,14 @@ def read_record(
     UnreadableRecordError
         When they are not what was stored, are cut short or are not what their names say.
     """
-    root = Path(storage.artifacts)
-    folder = root / configuration.id
-    if not folder.is_dir():
-        raise UserError(
-            f"The artifacts of {configuration.id} are not in {root}. Say where they are:"
-            " storage.artifacts=FOLDER."
-        )
+    folder = artifact_folder(storage, configuration)
     if checked and (clauses := differences(folder, configuration.artifact_digests)):
         raise UnreadableRecordError(
             f"The artifacts in {folder} are damaged: {'; '.join(clauses)}. Restore them from a"
             " copy."
         )
     try:
-        return read_artifacts(root, configuration.id)
+        return read_artifacts(folder.parent, configuration.id)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise UnreadableRecordError(

@@ -32,6 +32,7 @@ from pipeline.review.decisions import repeat_training, review_sweeps
 from pipeline.review.derived import RowContext
 from pipeline.review.integrity import compare_derived, compare_stored, row_context
 from pipeline.review.stored import (
+    artifact_folder,
     check_fetched,
     evaluator_of,
     load_again,
@@ -95,8 +96,11 @@ def verify_configuration(
     """Load the artifacts and the candles of a configuration, `verify` it, and repeat its training.
 
     Other candles, or artifacts that make no sense, end the comparison before that. ``head`` is that
-    of an earlier event of the audit trail, which must be in it still.
+    of an earlier event of the audit trail, which must be in it still. A daily look keeps what it
+    finds: there artifacts that are gone are a difference, not a mistake in what was asked for.
     """
+    if extent != "daily":
+        artifact_folder(config.storage, configuration)
     stored = compare_stored(repository, config.storage, configuration, head)
     if extent == "stored":
         return Receipt(configuration.id, configuration.synthetic, stored)

@@ -149,7 +149,7 @@ def test_the_named_truth_wins_and_disagreement_is_shown(fetch, tmp_path, binance
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["market=demo"], "takes no strategy: choose a market of an exchange, such as market=btc"),
+        (["market=demo"], "market=demo and data=planted cannot be used here"),
         (["data=synthetic"], "data=synthetic is nothing to fetch"),
         (["import=nothing.zip"], "nothing.zip"),
         (["data.kraken=candles"], "data.kraken must be ohlc or trades"),
