@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpu_engine import Candles, EventTable, Float
+from gpu_engine import Candles, EventTable, Float, Int32
 from pipeline.causality.comparison import Difference, first_difference
 from pipeline.causality.futures import Future, with_future
 from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
@@ -37,6 +37,7 @@ FUTURE = 128  # bars after it
 NEAR = 24  # most near signals
 NEAR_WORK = 2.0  # histories that near checks may read, if they are longer than
 NEAR_BARS = 65_536  # bars
+TRADED = 6  # signals of the winners' trades
 TABLES = 6  # of a near check: most with a row there, the others with or without
 
 # A continuous space has no finite set of tables: corners and some draws stand for it.
@@ -102,6 +103,7 @@ def refuse_look_ahead(
     candles: Candles,
     tables: Sequence[EventTable] | None = None,
     winners: Sequence[Float] = (),
+    traded: Int32 | None = None,
 ) -> None:
     """Refuse a strategy with a row that depends on bars after its signal.
 
@@ -113,17 +115,27 @@ def refuse_look_ahead(
     tables : sequence of EventTable or None
         All tables of a discrete space in row-major order, where somebody has built them.
     winners : sequence of ndarray of shape (P,)
-        Points of a continuous space whose settings are checked, in place of corners and draws.
+        Points that a search chose: their settings alone are checked. A discrete space, whose
+        tables were all checked before, is cut at traded signals only.
+    traded : int32 array or None
+        Signal bars of the winners' trades: some are looked at. A rare leak is no rare trade where
+        the search could choose it.
 
     Raises
     ------
     UserError
         With column, bar, both values and the structural setting of the first that is found.
     """
-    settings = _settings_at(space, winners) if winners else settings_of(space)
-    built = tables if space.discrete else None
+    settings, built = settings_of(space), tables if space.discrete else None
+    if winners:
+        every, settings = settings, _settings_at(space, winners)
+        known = built is not None and all(setting in every for setting in settings)
+        built = [built[every.index(s)] for s in settings] if built is not None and known else None
     examination = Examination(space.strategy, space.loosest(), settings, candles, built)
-    finding = next(examination.findings(), None)
+    findings = examination.near(() if traded is None else traded)
+    if not (winners and space.discrete):
+        findings = itertools.chain(examination.findings(), findings)
+    finding = next(findings, None)
     if finding is not None:
         raise UserError(refusal(finding, space.strategy))
 
@@ -229,7 +241,14 @@ class Examination:
     def findings(self) -> Iterator[Finding]:
         """Yield what differs, at most one for each table of a check."""
         yield from self._whole()
-        yield from self._near_signals()
+        yield from self._near_signals(near_signals(self.signals, self._near, SEED))
+
+    def near(self, traded: Sequence[int] | Int32) -> Iterator[Finding]:
+        """Yield what differs near some of the bars ``traded``, drawn."""
+        bars = np.unique(traded)
+        bars = bars[(bars > 0) & (bars < len(self._candles) - 1)]
+        drawn = np.random.default_rng(SEED).permutation(bars)[:TRADED]
+        yield from self._near_signals(drawn.tolist())
 
     def _whole(self) -> Iterator[Finding]:
         """Compare all tables on candles that are cut, and once on another future."""
@@ -259,11 +278,11 @@ class Examination:
             known = f"On the first {cut:,} of {len(self._candles):,} candles, as they were once"
             raise UserError(f"{known}: {error}") from None
 
-    def _near_signals(self) -> Iterator[Finding]:
+    def _near_signals(self, bars: Sequence[int]) -> Iterator[Finding]:
         """Compare pieces of the history that end at a signal, one signal after another."""
         budget = max(self._work * len(self._candles), NEAR_BARS)
         strategy, piece, usual = _fresh(self._strategy), None, None
-        for number, bar in enumerate(near_signals(self.signals, self._near, SEED)):
+        for number, bar in enumerate(bars):
             if budget <= 0:
                 break
             tables = self._of_signal(bar)

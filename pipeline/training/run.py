@@ -113,10 +113,10 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
             validation = validate(evaluator, parts, final, settings, fraction, advance)
     point = validation.final.point
     winners = [p for p in (*(w.search.point for w in validation.windows), point) if p is not None]
-    if winners and not space.discrete:
-        # Corners and draws stood for a space without a finite number of tables until now.
+    if winners:
         with _timed(timings, "look_ahead"):
-            refuse_look_ahead(space, market.candles, winners=winners)
+            traded = validation.trades["signal_bar"]
+            refuse_look_ahead(space, market.candles, tables, winners, traded)
     with _timed(timings, "reference"):
         check_against_reference(evaluator, validation)
     with _timed(timings, "surface"):

@@ -116,6 +116,25 @@ def test_the_refusal_names_column_bar_values_and_setting(tmp_path):
     assert float(known) != float(blind)
 
 
+def test_a_rare_leak_that_the_search_chose_is_refused(tmp_path):
+    """One bar of 96 knows the future, and thresholds let the search trade that bar alone."""
+    session = """
+        minute = candles.timestamp // 60_000 % 1440
+        side = np.where(minute == 795, np.where(ahead(close, 16) > close, 1, -1), side)
+        feature = minute.astype(float)
+        keep[:] = True
+        """
+    old = 'Parameter("strength", "threshold", "ATR", (1.5, 2.0), "Move.", sense=+1, minimum=-1e9),'
+    first, last = (
+        f'Parameter("{name}", "threshold", "min", {grid}, "Session.", sense={sense}),'
+        for name, grid, sense in (("first", (0, 780, 795), 1), ("last", (795, 1440), -1))
+    )
+    one, both = "feature[rows, None]", "np.column_stack([feature[rows]] * 2)"
+    source = text(session).replace(old, first + last).replace(one, both)
+    with pytest.raises(UserError, match="looks ahead"):
+        training(tmp_path, source, "market.timeframe=15m")
+
+
 def test_what_an_imported_module_remembers_is_forgotten(tmp_path, monkeypatch):
     helper = """
     from my_deeper_features import CACHE
