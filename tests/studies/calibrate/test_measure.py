@@ -40,7 +40,7 @@ def test_it_survives_json(planted):
 def test_candles_that_cannot_carry_the_strength(trained, quick):
     outcome = trained("planted", 0, quick[1:], edge=(1000.0, 0.5))
     assert (outcome.stage, outcome.figures, outcome.stored_net_profit) == (None, None, None)
-    assert "asked for 1000, the nearest is" in outcome.source
+    assert "data.plant.sharpe=1000 is out of reach of LIQUIDITY_SWEEP_V3" in outcome.source
 
 
 def test_without_costs_the_same_candles_earn_more(trained, quick):
