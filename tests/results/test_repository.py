@@ -244,6 +244,7 @@ def test_polling_for_active_configurations_reads_their_index(
     explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":  # which reads an empty table whole
+            connection.exec_driver_sql("TRUNCATE trained_configurations CASCADE")
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         plan = connection.exec_driver_sql(explain + statement, parameters).fetchall()
     assert "ix_trained_configurations_active" in str(plan)

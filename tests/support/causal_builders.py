@@ -99,6 +99,12 @@ def value(expression, candles):
         return OPERATIONS[name](value(first, candles), second)
 
 
+def _above(x, y):
+    """Whether ``x`` is above ``y``; not where they tie, which a product of matrices may round."""
+    with np.errstate(invalid="ignore"):
+        return x > y + 1e-9 * np.abs(y)
+
+
 class Drawn:
     """A strategy of drawn expressions: what crosses what, a feature, two levels, an exit."""
 
@@ -131,12 +137,10 @@ class _DrawnEvents:
     def table(self, structural):
         series = pd.Series(self.values["signal"]).replace([np.inf, -np.inf], np.nan)
         usual = series.rolling(50, 10).quantile(structural["share"]).to_numpy()
-        side = np.where(self.values["level"] > self.values["feature"], 1, -1)
-        with np.errstate(invalid="ignore"):
-            keep = (series.to_numpy() > usual) & (self.atr > 0)
+        side = np.where(_above(self.values["level"], self.values["feature"]), 1, -1)
+        keep = _above(series.to_numpy(), usual) & (self.atr > 0)
         rows = np.flatnonzero(keep).astype(np.int32)
-        with np.errstate(invalid="ignore"):
-            leave = np.flatnonzero(self.values["leave"] > series.shift(3).to_numpy())
+        leave = np.flatnonzero(_above(self.values["leave"], series.shift(3).to_numpy()))
         exits = np.append(leave, -1)[np.searchsorted(leave, rows, "right")]
         return EventTable(
             setup_bar=rows.copy(),
