@@ -75,6 +75,15 @@ class DatabaseGoneError(UnreachableError):
     """A database was deleted, moved or replaced under a command."""
 
 
+def first_line(error: BaseException) -> str:
+    """Tell what an error says on its first line, without a full stop; its type where it is silent.
+
+    Of a database's error that is what the driver says (``orig``), without the statement.
+    """
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0].rstrip(".") if said else type(error).__name__
+
+
 def suggestion(given: str, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
     near = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)

@@ -129,13 +129,12 @@ def refuse_look_ahead(
     settings, built = settings_of(space), tables if space.discrete else None
     if winners:
         every, settings = settings, _settings_at(space, winners)
-        known = built is not None and all(setting in every for setting in settings)
-        built = [built[every.index(s)] for s in settings] if built is not None and known else None
+        built = None if built is None else [built[every.index(s)] for s in settings]
     examination = Examination(space.strategy, space.loosest(), settings, candles, built)
-    findings = examination.near(() if traded is None else traded)
-    if not (winners and space.discrete):
-        findings = itertools.chain(examination.findings(), findings)
-    finding = next(findings, None)
+    looks = [] if winners and space.discrete else [examination.findings()]
+    if traded is not None:
+        looks.append(examination.near(traded))
+    finding = next(itertools.chain.from_iterable(looks), None)
     if finding is not None:
         raise UserError(refusal(finding, space.strategy))
 
@@ -243,7 +242,7 @@ class Examination:
         yield from self._whole()
         yield from self._near_signals(near_signals(self.signals, self._near, SEED))
 
-    def near(self, traded: Sequence[int] | Int32) -> Iterator[Finding]:
+    def near(self, traded: Int32) -> Iterator[Finding]:
         """Yield what differs near some of the bars ``traded``, drawn."""
         bars = np.unique(traded)
         bars = bars[(bars > 0) & (bars < len(self._candles) - 1)]

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cli.console import Note
 from pipeline.config import TOKEN_VARIABLE, StorageConfig, in_quotes
-from pipeline.errors import UnreachableError
+from pipeline.errors import UnreachableError, first_line
 from pipeline.executors.background import Pulse, repeated
 from pipeline.queue import lease
 from pipeline.results.database import Repository
@@ -153,8 +153,8 @@ class Supervisor:
 
     def _wait_for_database(self, error: Exception) -> float:
         """Say once that the database is away, and look again soon: what is queued waits for it."""
-        before, said = self._trouble, str(getattr(error, "orig", error)).strip().splitlines()[0]
-        self._trouble = f"The database does not answer: {said}."
+        before = self._trouble
+        self._trouble = f"The database does not answer: {first_line(error)}."
         if before != self._trouble:
             self._tell(self._trouble)
         return AWAY_LOOK_EVERY

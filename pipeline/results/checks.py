@@ -144,10 +144,6 @@ class Checks(Tables):
         """
         with self._sessions.begin() as session:
             row = chain.hold(session, configuration_id)
-            if row is None:
-                raise UnknownIdError(
-                    f"trained_configurations has no row with id {configuration_id}"
-                )
             row.verified_at = utc_now()
             events = chain.events_of(session, [configuration_id]).get(configuration_id, [])
             job = session.get(TrainingJob, row.job_id)

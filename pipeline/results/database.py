@@ -26,7 +26,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pipeline.errors import UserError, denied, full_disk
+from pipeline.errors import UserError, denied, first_line, full_disk
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.checks import Checks
 from pipeline.results.configurations import Configurations
@@ -332,4 +332,4 @@ def _reason(error: OSError | DBAPIError) -> str:
     """Tell what the system, the driver or the server said, on one line."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
-    return str(error.orig).strip().splitlines()[0].rstrip(".")
+    return first_line(error)

@@ -17,7 +17,7 @@ Cache = dict[str, tuple[tuple[int, ...], str]]
 
 def digests_of(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder by its name, 64 hex digits."""
-    return {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
 
 
 def differences(folder: Path, digests: Mapping[str, str], cache: Cache | None = None) -> list[str]:
@@ -68,14 +68,15 @@ def _digest(path: Path, cache: Cache | None) -> str:
     if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
         return ""
     if cache is None:
-        return _sha256(path)
+        return sha256_of(path)
     sign = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
     known = cache.get(str(path))
     if known is None or known[0] != sign:
-        cache[str(path)] = known = (sign, _sha256(path))
+        cache[str(path)] = known = (sign, sha256_of(path))
     return known[1]
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a plain file, 64 hex digits; read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ null where nothing admissible was found), its artifacts and the digests of all o
 (``SHA256SUMS``, which ``sha256sum -c`` reads too). It is there whole or not at all.
 """
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -17,6 +16,7 @@ from typing import Any
 
 from pipeline.errors import NotFoundError, UserError
 from pipeline.results.artifacts import ArtifactSet, write_artifacts
+from pipeline.results.file_digests import sha256_of
 from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.records import Configuration
 
@@ -125,7 +125,7 @@ def unpack(parcel: Parcel, root: Path) -> Path | None:
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder, by its path there."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): sha256_of(path)
         for path in folder.rglob("*")
         if path.is_file()
     }

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError, first_line
 from pipeline.results.ownership import write_events
 
 #: Seconds before the second try; they double up to the limit.
@@ -77,12 +77,6 @@ def _is_gone(error: BaseException) -> bool:
     if isinstance(origin, sqlite3.Error):
         return getattr(origin, "sqlite_errorcode", 0) & 0xFF in _GONE_SQLITE
     return getattr(origin, "pgcode", None) in _GONE_POSTGRESQL
-
-
-def reason(error: BaseException) -> str:
-    """Tell what the driver or the server said, on one line."""
-    said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
-    return said.splitlines()[0].rstrip(".") if said else type(error).__name__
 
 
 class Patience:
@@ -139,7 +133,7 @@ class Patience:
             except (DBAPIError, NoConnectionLeftError) as error:
                 if _is_gone(error):
                     raise DatabaseGoneError(
-                        f"The database is no longer what it was: {reason(error)}."
+                        f"The database is no longer what it was: {first_line(error)}."
                     ) from None
                 if not is_away(error):
                     raise
@@ -149,7 +143,7 @@ class Patience:
                 left = began + self.limit - time.monotonic()
                 if left <= 0:
                     raise DatabaseAwayError(
-                        f"The database did not answer for {self.limit:g} s: {reason(error)}."
+                        f"The database did not answer for {self.limit:g} s: {first_line(error)}."
                     ) from None
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -163,7 +157,7 @@ class Patience:
                 return
             self._away_since = time.monotonic()
         waiting = f" Waiting up to {_words(self.limit)}." if self.limit > 0 else ""
-        self._say(f"The database does not answer: {reason(error)}.{waiting}")
+        self._say(f"The database does not answer: {first_line(error)}.{waiting}")
 
     def _say_back(self) -> None:
         with self._lock:

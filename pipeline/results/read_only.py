@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from pipeline.errors import ReadOnlyError, UserError
+from pipeline.errors import ReadOnlyError, UserError, first_line
 from pipeline.results.jsonable import dumps
 from pipeline.results.models import Base
 
@@ -38,7 +38,7 @@ def refusal(error: DBAPIError) -> str | None:
     code = getattr(cause, "sqlite_errorcode", None)
     read_only = code is not None and code & 0xFF == sqlite3.SQLITE_READONLY
     if read_only or getattr(cause, "pgcode", None) == _READ_ONLY_TRANSACTION:
-        return str(cause).strip().splitlines()[0].rstrip(".")
+        return first_line(error)
     return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import DiskFullError, disk_full
+from pipeline.errors import DiskFullError, disk_full, first_line
 
 #: Bytes below which a disk has no room for the page and the index that a write takes.
 _TOO_LITTLE = 64 * 1024
@@ -34,7 +34,7 @@ def name_full_disks(engine: Engine, place: str) -> Engine:
 
 def _full(error: BaseException, file: Path) -> str | None:
     """Return what says that a disk is full, None of any other error."""
-    said = (str(error).strip().splitlines() or [""])[0]
+    said = first_line(error)
     if getattr(error, "pgcode", None) == "53100":
         return said
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

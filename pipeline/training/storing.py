@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
-from pipeline.errors import UnreachableError, UserError
+from pipeline.errors import UnreachableError, UserError, first_line
 from pipeline.executors.background import tell
 from pipeline.market_data.store.atomic_files import replace_text
 from pipeline.results.artifacts import (
@@ -31,7 +31,6 @@ from pipeline.results.file_digests import digests_of
 from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.parcel import FOLDER, Parcel, unpack, write_parcel
-from pipeline.results.patience import reason
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
 from pipeline.training.run import TrainingResult
@@ -109,7 +108,7 @@ def store(
     except UNSTORED as error:
         kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
         said = (
-            f"The database failed: {reason(error)}."
+            f"The database failed: {first_line(error)}."
             if isinstance(error, SQLAlchemyError) and not isinstance(error, UserError)
             else error
         )

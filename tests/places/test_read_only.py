@@ -13,21 +13,12 @@ from pipeline.market_data.exchange import fetching
 from pipeline.results.database import open_database
 from pipeline.web.api.app import create_app
 from pipeline.web.service.service import Service, Settings
+from support.databases import JOB
 from support.loopback import LoopbackBinance, candle_series
 from support.namespaces import after, read_only
 from support.stored import copied, fading_candles, write
 
 START, STEP = 1_672_531_200_000, 300_000
-JOB = {
-    "exchange": "binance",
-    "pair": "BTC/USDT",
-    "timeframe": "5m",
-    "strategy": "liquidity_sweep",
-    "optimizer": "grid",
-    "config": {},
-    "config_hash": "c0ffee",
-    "seed": 7,
-}
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +198,7 @@ def test_a_server_over_a_place_that_may_only_be_read(kept, monkeypatch):
 
 FETCHING = """
 from pipeline.market_data.exchange import fetching
+from support.databases import JOB
 from support.loopback import LoopbackBinance, candle_series
 start, step = 1_672_531_200_000, 300_000
 with LoopbackBinance({"5m": candle_series(1_000)}, now=start + 900 * step) as exchange:

@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.results.database import open_database
 from support import needs
+from support.databases import JOB
 from support.hurry import hurry
 
 #: What a container runs: it owns a job, and reaps whatever it sees dead, in words on its output.
@@ -40,17 +41,6 @@ with open_database(url) as repository:
 _UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))]
-
-JOB = {
-    "exchange": "binance",
-    "pair": "BTC/USDT",
-    "timeframe": "5m",
-    "strategy": "liquidity_sweep",
-    "optimizer": "grid",
-    "config": {},
-    "config_hash": "c0ffee",
-    "seed": 7,
-}
 
 
 @contextmanager

@@ -24,6 +24,19 @@ def new_url(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("server").empty_database())
 
 
+#: Arguments of `Repository.jobs.create`, of a job that nobody trains.
+JOB: dict[str, Any] = {
+    "exchange": "binance",
+    "pair": "BTC/USDT",
+    "timeframe": "5m",
+    "strategy": "liquidity_sweep",
+    "optimizer": "grid",
+    "config": {},
+    "config_hash": "c0ffee",
+    "seed": 7,
+}
+
+
 @pytest.fixture(params=KINDS)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of a database without tables."""
@@ -66,16 +79,7 @@ def repository(engine: Engine) -> Iterator[Repository]:
 @pytest.fixture
 def example_job() -> dict[str, Any]:
     """Arguments of `Repository.jobs.create`."""
-    return {
-        "exchange": "binance",
-        "pair": "BTC/USDT",
-        "timeframe": "5m",
-        "strategy": "liquidity_sweep",
-        "optimizer": "grid",
-        "config": {"seed": 7, "limits": [0.02, None]},
-        "config_hash": "c0ffee",
-        "seed": 7,
-    }
+    return JOB | {"config": {"seed": 7, "limits": [0.02, None]}}
 
 
 @pytest.fixture

@@ -51,19 +51,19 @@ def share_of_machine(shared: None, task: int, advance: Any) -> tuple[int, int, s
 
 def die_at_first(folder: str, task: int, advance: Any) -> int:
     """End at once where the task is odd, the first time it is tried."""
-    mark = Path(folder, str(task))
-    if task % 2 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task
+    return _signalled_at_first(folder, task, signal.SIGKILL)
 
 
 def stop_at_first(folder: str, task: int, advance: Any) -> int:
     """Stop (SIGSTOP) where the task is odd, the first time it is tried."""
+    return _signalled_at_first(folder, task, signal.SIGSTOP)
+
+
+def _signalled_at_first(folder: str, task: int, number: int) -> int:
     mark = Path(folder, str(task))
     if task % 2 and not mark.exists():
         mark.touch()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        os.kill(os.getpid(), number)
     return task
 
 

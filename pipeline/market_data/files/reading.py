@@ -12,12 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from gpu_engine import Advance
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UserError, first_line, suggestion
 from pipeline.market_data.files import columnar
 from pipeline.market_data.files.archives import Member
 from pipeline.market_data.files.tables import (
     candles_of,
-    first_line,
     needed_columns,
     refuse_type,
 )

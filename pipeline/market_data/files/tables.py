@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from gpu_engine import Float, Int64
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UserError, first_line, suggestion
 from pipeline.market_data.arrow import array_of, cast
 from pipeline.market_data.raw import COLUMNS, RawCandles
 
@@ -83,8 +83,3 @@ def _numbers(column: pa.ChunkedArray, name: str, path: str) -> Float:
     except pa.ArrowException as error:
         raise refuse_type(column.type, name, path, first_line(error)) from error
     return values
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

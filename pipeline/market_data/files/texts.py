@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from gpu_engine import Int64
-from pipeline.errors import UserError
+from pipeline.errors import UserError, first_line
 from pipeline.market_data.files.archives import Member
-from pipeline.market_data.files.tables import candles_of, first_line, needed_columns, refuse_type
+from pipeline.market_data.files.tables import candles_of, needed_columns, refuse_type
 from pipeline.market_data.raw import COLUMNS, MILLISECONDS_TO, RawCandles
 
 #: Bytes of the first line of a CSV file, and columns that it may name.
