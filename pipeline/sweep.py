@@ -14,10 +14,9 @@ from pipeline.cli.console import Console
 from pipeline.config import StrategyConfig, SweepConfig, TrainConfig, compose_each, load
 from pipeline.config.catalogue import (
     select_markets,
-    select_strategies,
     strategy_choice,
     strategy_name,
-    unusable_strategies,
+    usable_strategies,
 )
 from pipeline.errors import UserError
 
@@ -106,10 +105,7 @@ def _strategies(config: SweepConfig, overrides: Sequence[str]) -> tuple[list[str
     from pipeline.config.strategy_choice import search_path_of
 
     search_path_of(overrides)
-    words = select_strategies(config.strategies)
-    left_out = unusable_strategies(words, config.strategies)
-    sentences = [f"strategies=all leaves out {word}: {why}" for word, why in left_out.items()]
-    return [word for word in words if word not in left_out], sentences
+    return usable_strategies(config.strategies)
 
 
 def compose(

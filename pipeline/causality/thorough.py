@@ -168,10 +168,13 @@ def _digest(table: EventTable) -> str:
 
 
 def _frequencies(evaluator: Evaluator) -> list[Frequency]:
-    """Trade every value of every parameter once on the whole history, the others at the middle."""
+    """Trade every value of every parameter once on the whole history, the others at the middle.
+
+    Of an even number of values the middle is the lower of the two, as for a strategy's example.
+    """
     space, candles = evaluator.space, evaluator.candles
     choices = [d.choices for d in space.dimensions if d.choices is not None]
-    middle = np.array([c[len(c) // 2] for c in choices])
+    middle = np.array([c[(len(c) - 1) // 2] for c in choices])
     points, named = [], []
     for k, dimension in enumerate(space.dimensions):
         for value in choices[k].tolist():

@@ -176,16 +176,22 @@ def select_strategies(choices: Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def unusable_strategies(words: Sequence[str], choices: Sequence[str]) -> dict[str, str]:
-    """Return why strategies cannot be trained, of those that ``all`` alone among choices names.
+def usable_strategies(choices: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words that ``choices`` stand for, and a sentence for each that ``all`` leaves out.
 
     A file that somebody put into a folder must not stop the others; one asked for by name does.
+
+    Raises
+    ------
+    UserError
+        As `select_strategies`.
     """
     from pipeline.strategies.registry import load_strategy, locate
 
     names: dict[str, str] = {}
     why: dict[str, str] = {}
-    for word in words:
+    every = select_strategies(choices)
+    for word in every:
         try:
             names[word] = load_strategy(*locate(word)).name
         except UserError as error:
@@ -197,7 +203,9 @@ def unusable_strategies(words: Sequence[str], choices: Sequence[str]) -> dict[st
                 f"{other} says name = '{name}' too, so stored results could not be told apart:"
                 " give one of them another name."
             )
-    return {word: reason for word, reason in why.items() if word not in choices}
+    left_out = {word: reason for word, reason in why.items() if word not in choices}
+    sentences = [f"strategies=all leaves out {word}: {reason}" for word, reason in left_out.items()]
+    return [word for word in every if word not in left_out], sentences
 
 
 def strategy_name(word: str) -> str:

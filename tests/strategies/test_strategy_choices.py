@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipeline.config import StrategyConfig, SweepConfig, TrainConfig, load
-from pipeline.config.catalogue import select_strategies
+from pipeline.config.catalogue import select_strategies, usable_strategies
 from pipeline.errors import UserError
 from pipeline.strategies import registry
 from pipeline.strategies.donchian_breakout import DonchianBreakout
@@ -95,6 +95,15 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     assert composed("strategy_path=~", "strategy=mine").file == str(path)
     assert select_strategies(load(["markets=demo", "strategies=[~/mine.py]"], SweepConfig, "sweep")
                              .strategies) == [str(path)]  # fmt: skip
+
+
+def test_all_leaves_out_what_is_broken(folder):
+    own_file(folder, "good")
+    (folder / "broken.py").write_text("def broken(:\n", "utf-8")
+    usable, (sentence,) = usable_strategies(["all"])
+    assert usable == [*BUILT_IN, "good"]
+    assert "broken.py, line 1" in sentence
+    assert usable_strategies(["all", "broken"]) == ([*BUILT_IN, "broken", "good"], [])
 
 
 def test_several_folders_are_a_list(tmp_path, monkeypatch):

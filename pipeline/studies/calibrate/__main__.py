@@ -17,7 +17,7 @@ from typing import get_args
 
 from pipeline.cli.console import Console
 from pipeline.config import Timeframe
-from pipeline.config.catalogue import select_strategies
+from pipeline.config.catalogue import select_strategies, usable_strategies
 from pipeline.errors import UserError
 from pipeline.strategies.registry import BUILT_IN
 from pipeline.studies.calibrate.journal import Journal
@@ -61,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def calibrate(options: argparse.Namespace, journal: Journal, console: Console) -> Calibration:
     """Measure the markets of ``options`` that are not in ``journal`` yet."""
-    configurations = Configurations(options.candles, options.overrides, options.strategies)
+    strategies, left_out = usable_strategies(options.strategies)
+    for sentence in left_out:
+        console.note(sentence)
+    configurations = Configurations(options.candles, options.overrides, strategies)
     cells = tuple(
         Cell(timeframe, costs, strategy)
         for strategy in configurations.strategies
@@ -203,11 +206,12 @@ def _edges(text: str) -> tuple[Edge, ...]:
     return edges
 
 
-def _strategies(text: str) -> tuple[str, ...]:
+def _strategies(text: str) -> list[str]:
     try:
-        return tuple(select_strategies(text.split(",")))
+        select_strategies(choices := text.split(","))
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return choices
 
 
 def _timeframes(text: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.strategies.registry import BUILT_IN
 from pipeline.studies.calibrate.__main__ import main
 from pipeline.studies.calibrate.markets import NULL_KINDS
 from support.parameters import DEPTH, LOOKBACK, SIZE, VOLUME
@@ -170,3 +171,14 @@ def test_the_null_is_not(tmp_path):
     stages = [year["stage"] for year in _lines(tmp_path)]
     assert len(stages) == 40
     assert sum(stage in FOUND for stage in stages) <= 4
+
+
+@pytest.mark.slow
+def test_a_broken_file_stops_no_other(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken.py").write_text("def broken(:\n", "utf-8")
+    monkeypatch.setenv("STRATEGY_PATH", str(tmp_path))
+    words = ["--timeframes", "4h", "--nulls", "1", "--planted", "0", "--out", str(tmp_path)]
+    words += ["data.days=400", "optimizer=random", "optimizer.samples=20"]
+    assert main([*words, "--strategies", "all"]) == 0
+    assert "strategies=all leaves out broken: " in capsys.readouterr().err
+    assert {line["cell"]["strategy"] for line in _lines(tmp_path)} == set(BUILT_IN)
