@@ -43,6 +43,7 @@ from pipeline.results.read_only import (
     sqlite_reader,
 )
 from pipeline.results.room import name_full_disks
+from pipeline.results.silence import Silence
 from pipeline.results.sweeps import Sweeps
 
 _MAGIC = b"SQLite format 3\0"
@@ -164,11 +165,11 @@ def open_database(
     if reopened is not None:
         if identity_of(parsed) != reopened:
             raise gone(parsed)
-        return Repository(waiting.until_answered(lambda: _reopened(parsed)), waiting)
+        return Repository(waiting.until_answered(lambda: _reopened(parsed, waiting)), waiting)
     try:
         if read_only:
-            return Repository(_open_reader(parsed), waiting, read_only=True)
-        engine = _open_sqlite(parsed) if sqlite else _open_postgresql(parsed)
+            return Repository(_open_reader(parsed, waiting), waiting, read_only=True)
+        engine = _open_sqlite(parsed) if sqlite else _open_postgresql(parsed, waiting)
         return Repository(engine, waiting)
     except UnknownRevisionError as error:
         schemas = f"(schema {error.revision}, here {error.head})"
@@ -261,8 +262,10 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
-def _open_postgresql(url: URL) -> Engine:
+def _open_postgresql(url: URL, patience: Patience) -> Engine:
     engine = _postgresql_engine(url)
+    silence = Silence(engine, patience)
+    silence.is_opening = True
     try:
         _migrate(engine)
         with engine.connect() as connection:
@@ -275,6 +278,7 @@ def _open_postgresql(url: URL) -> Engine:
             f" {_reason(error)}. Check that the server runs and that user, password and database"
             " are right."
         ) from None
+    silence.is_opening = False
     return engine
 
 
@@ -283,7 +287,7 @@ def _connecting(url: URL) -> URL:
     return url.update_query_dict({name: url.query.get(name, v) for name, v in _CONNECTION.items()})
 
 
-def _open_reader(url: URL) -> Engine:
+def _open_reader(url: URL, patience: Patience) -> Engine:
     """Open for reading alone, and refuse what holds no results of this version."""
     name = public_name(url)
     if url.drivername == "sqlite":
@@ -291,6 +295,7 @@ def _open_reader(url: URL) -> Engine:
         engine = sqlite_reader(url)
     else:
         engine = postgresql_reader(_connecting(url))
+        Silence(engine, patience)
     try:
         with engine.connect() as connection:
             has_tables = check_revision(connection)
@@ -310,9 +315,13 @@ def _postgresql_engine(url: URL) -> Engine:
     return name_full_disks(engine, public_name(url))
 
 
-def _reopened(url: URL) -> Engine:
+def _reopened(url: URL, patience: Patience) -> Engine:
     """Connect to a database that has its tables."""
-    engine = (_sqlite_engine if url.drivername == "sqlite" else _postgresql_engine)(url)
+    if url.drivername == "sqlite":
+        engine = _sqlite_engine(url)
+    else:
+        engine = _postgresql_engine(url)
+        Silence(engine, patience)
     with engine.connect():
         return engine
 

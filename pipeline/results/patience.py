@@ -1,9 +1,9 @@
 """Wait for a database that is away, and tell it from one that is gone.
 
 Away is what comes back by itself: a file that another process has locked, a server that restarts,
-fails over or has no connection left. Every method that is one transaction is tried again as a whole
-(`waits`) until the database answers or the patience of the command ends. The codes of the drivers
-decide, never their sentences.
+fails over, has no connection left or is silent (`pipeline.results.silence`). Every method that is
+one transaction is tried again as a whole (`waits`) until the database answers or the patience of
+the command ends. The codes of the drivers decide, never their sentences.
 
 Gone is what does not come back: a file that was deleted, moved or replaced, tables that were
 dropped. A process that has such a file open could go on writing into it, and claim what nobody will
@@ -137,7 +137,7 @@ class Patience:
                     ) from None
                 if not is_away(error):
                     raise
-                self._say_away(error)
+                self.say_away(error)
                 if self.limit <= 0:
                     raise
                 left = began + self.limit - time.monotonic()
@@ -151,7 +151,8 @@ class Patience:
                 self._say_back()
                 return answer
 
-    def _say_away(self, error: BaseException) -> None:
+    def say_away(self, error: BaseException) -> None:
+        """Say once that the database does not answer, and why."""
         with self._lock:
             if self._away_since is not None:
                 return

@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg2
 import pytest
 from filelock import FileLock
@@ -180,7 +181,7 @@ def _call(program: str, folder: Path, programs: Path, user: str | None, *words: 
 
 @dataclass(frozen=True)
 class OwnServer(Server):
-    """A server that a test may stop and start."""
+    """A server that a test may stop and start, or freeze."""
 
     def stop(self) -> None:
         """End every connection, and take no more."""
@@ -189,6 +190,23 @@ class OwnServer(Server):
     def start(self) -> None:
         """Take connections again."""
         self._pg_ctl(*_start_words(self.folder))
+
+    def freeze(self) -> None:
+        """Stop its processes where they are: connections stay open, and nothing answers."""
+        server = self._process()
+        server.suspend()  # first, so that it starts no other
+        for child in server.children():
+            child.suspend()
+
+    def thaw(self) -> None:
+        """Let its processes go on."""
+        server = self._process()
+        for process in (*server.children(), server):
+            process.resume()
+
+    def _process(self) -> psutil.Process:
+        pid = (self.folder / "data" / "postmaster.pid").read_text("utf-8").split()[0]
+        return psutil.Process(int(pid))
 
     def _pg_ctl(self, *words: str) -> None:
         user = "nobody" if os.geteuid() == 0 else None

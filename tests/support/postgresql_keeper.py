@@ -8,8 +8,10 @@ closes it.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -29,6 +31,8 @@ def main(pipe: Path, folder: Path, pg_ctl: str, user: str) -> None:
                 continue
             pipe.unlink()
             break
+    with suppress(OSError, IndexError):  # a test that was killed may have left it frozen
+        os.kill(int((folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGCONT)
     subprocess.run(
         [pg_ctl, "-D", folder / "data", "-w", "-m", "immediate", "stop"],
         check=False,

@@ -16,7 +16,7 @@ from pipeline import store
 from pipeline.results.database import open_database
 from pipeline.sweeps import running
 from pipeline.training import job
-from support.outages import again_and_again
+from support.outages import again_and_again, slow_if_frozen
 from support.runs import finish
 from support.stored import command
 from support.sweeping import TINY, dump, start_sweep, sweep_here, tables
@@ -42,6 +42,7 @@ def lasting(folder, url=None):
     return left
 
 
+@slow_if_frozen
 @pytest.mark.parametrize("seed", [0])
 def test_outages_change_nothing(tmp_path, outage, undisturbed, monkeypatch, seed):
     train_market = running.train_market
@@ -133,6 +134,7 @@ def test_a_file_that_goes_ends_the_sweep_and_keeps_the_result(tmp_path, monkeypa
         assert [one.status for one in repository.jobs.find()] == ["completed"]
 
 
+@slow_if_frozen
 def test_when_patience_ends_the_same_command_goes_on_later(tmp_path, outage, undisturbed):
     words = (*SIX, f"storage.url='{outage.url}'")
     with ExitStack() as away, pytest.MonkeyPatch.context() as patch:

@@ -1,5 +1,6 @@
 """A database that is away while a market is trained: the run ends as if nothing had been."""
 
+import random
 import re
 import sqlite3
 import time
@@ -14,7 +15,7 @@ from pipeline.results import database
 from pipeline.results.database import open_database
 from pipeline.training import job
 from pipeline.training.run import Reporter
-from support.outages import locked
+from support.outages import again_and_again, locked
 from support.runs import QUICK, SMALL_GRID, ask, run_here
 from support.stored import command, sql
 
@@ -72,6 +73,33 @@ def test_a_database_that_is_away_is_waited_for(tmp_path, outage, disturb, undist
     away = finished.err.count("The database does not answer: ")
     assert away == finished.err.count("The database answers again") <= 1
     assert away == 1 or moment == "search"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_random_moments_change_nothing(tmp_path, outage, undisturbed, seed):
+    with open_database(outage.url):
+        pass  # a command refuses to start without its database
+    with again_and_again(outage, random.Random(seed), 0.8) as outages:
+        finished = run_when_it_answers(tmp_path, outage.url)
+    assert outages
+    assert stored(finished, outage.url) == undisturbed
+
+
+def run_when_it_answers(folder, url):
+    for _ in range(50):
+        finished = run_here(folder, *QUICK_GRID, f"storage.url='{url}'")
+        if "storage.url: cannot use " not in finished.err:
+            return finished
+    raise AssertionError(finished.err)
+
+
+@pytest.mark.slow
+def test_a_minute_away_changes_nothing(tmp_path, outage, disturb, undisturbed):
+    disturb("storing", lambda: outage.away(60))
+    finished = run_here(tmp_path, *QUICK_GRID, f"storage.url='{outage.url}'")
+    assert stored(finished, outage.url) == undisturbed
+    assert finished.err.count("The database answers again after 6") == 1
 
 
 def kept(finished):
