@@ -17,7 +17,7 @@ if importlib.util.find_spec("hypothesis") is None:
         if "from hypothesis" in path.read_text("utf-8")
     ]
 if importlib.util.find_spec("psycopg2") is not None:
-    from support.postgresql import own_server, server  # noqa: F401, fixtures
+    from support.postgresql import own_server, pair, server  # noqa: F401, fixtures
 if importlib.util.find_spec("sqlalchemy") is not None:
     from support.outages import outage  # noqa: F401, a fixture
 if importlib.util.find_spec("hydra") is not None:

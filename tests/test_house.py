@@ -7,7 +7,7 @@ calibration in cells brought 3,100 lines and 87 imports. Those are many small fi
 figures of others: the imports a file rose with them, by 0.14. Strategies in
 files of one's own, four more of the program's, the check for look-ahead, typed values, the lab and
 the template brought 5,200 lines and 140 imports in 27 files. Places that may only be read or are
-full brought 300 lines and 10 imports, servers that are frozen 230 lines and 2.
+full brought 300 lines and 10 imports, servers that are frozen 250 lines and 2.
 """
 
 import pytest
@@ -35,4 +35,4 @@ def test_imports(house):
 
 
 def test_lines(house):
-    assert house.lines <= 46_810
+    assert house.lines <= 46_830

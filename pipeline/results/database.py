@@ -278,7 +278,7 @@ def _open_postgresql(url: URL, patience: Patience) -> Engine:
             f" {_reason(error)}. Check that the server runs and that user, password and database"
             " are right."
         ) from None
-    silence.is_opening = False
+    silence.is_opening, silence.writes = False, True
     return engine
 
 
@@ -321,7 +321,7 @@ def _reopened(url: URL, patience: Patience) -> Engine:
         engine = _sqlite_engine(url)
     else:
         engine = _postgresql_engine(url)
-        Silence(engine, patience)
+        Silence(engine, patience).writes = True
     with engine.connect():
         return engine
 

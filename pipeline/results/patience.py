@@ -10,9 +10,9 @@ dropped. A process that has such a file open could go on writing into it, and cl
 find.
 
 The answer to a COMMIT may be lost when a server ends in that moment. PostgreSQL knows afterwards
-what became of a transaction (``txid_status``), so nothing is done twice. A server that took over
-may have dealt the same number to another transaction: its timeline is another one, and then the
-transaction counts as not done.
+what became of a transaction (``txid_status``), so nothing is done twice. A standby that took over
+deals the numbers of transactions anew from where it was: a number that it had seen by then is still
+ours, and one that it had not seen was never committed there.
 """
 
 import sqlite3
@@ -177,17 +177,23 @@ def _words(seconds: float) -> str:
 
 
 class _Receipt(NamedTuple):
-    """What PostgreSQL calls a transaction, and the timeline that it calls it so on."""
+    """What PostgreSQL calls a transaction, and the timeline and place in the log of its writes."""
 
     transaction: int
-    timeline: str
+    timeline: int
+    place: str
 
 
-_TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+_TIMELINE = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 _RECEIPT = text(
-    f"SELECT txid_current_if_assigned(), {_TIMELINE}, to_regclass('training_jobs')::oid"
+    f"SELECT txid_current_if_assigned(), {_TIMELINE}, pg_current_wal_insert_lsn()::text,"
+    " to_regclass('training_jobs')::oid"
 )
-_STATUS = text(f"SELECT txid_status(:transaction), {_TIMELINE}")
+#: A server that was a standby keeps the place up to which it followed, until it is restarted.
+_STATUS = text(
+    f"SELECT txid_status(:transaction), {_TIMELINE},"
+    " coalesce(pg_last_wal_replay_lsn() >= CAST(:place AS pg_lsn), false)"
+)
 
 
 class Sessions(sessionmaker[Session]):
@@ -238,32 +244,35 @@ class Sessions(sessionmaker[Session]):
     def _receipt(self, session: Session) -> _Receipt | None:
         if not self._has_receipts:
             return None
-        transaction, timeline, table = session.execute(_RECEIPT).one()
+        transaction, timeline, place, table = session.execute(_RECEIPT).one()
         self._table = self._table or table
         if table != self._table:  # asked while the transaction holds what it wrote
             raise DatabaseGoneError("The tables of the database were replaced under this command.")
-        return None if transaction is None else _Receipt(transaction, timeline)
+        return None if transaction is None else _Receipt(transaction, timeline, place)
 
     def _is_committed(self, receipt: _Receipt) -> bool:
         """Ask what became of a transaction whose COMMIT was not answered."""
 
-        def ask() -> tuple[str | None, str]:
+        def ask() -> tuple[str | None, bool]:
             with self() as session:
-                status, timeline = session.execute(
-                    _STATUS, {"transaction": receipt.transaction}
+                status, timeline, followed = session.execute(
+                    _STATUS, {"transaction": receipt.transaction, "place": receipt.place}
                 ).one()
-                return status, timeline
+                ours = timeline == receipt.timeline or (
+                    timeline == receipt.timeline + 1 and followed
+                )
+                return status, ours
 
         deadline = time.monotonic() + self.patience.limit
         while True:
             try:
-                status, timeline = self.patience.until_answered(ask)
+                status, is_ours = self.patience.until_answered(ask)
             except DBAPIError as error:
                 if is_away(error):
                     raise
                 return False  # of a server that has not come so far: it never saw it
-            if status != "in progress" or time.monotonic() >= deadline:
-                return status == "committed" and timeline == receipt.timeline
+            if status != "in progress" or not is_ours or time.monotonic() >= deadline:
+                return status == "committed" and is_ours
             time.sleep(FIRST_PAUSE)
 
 

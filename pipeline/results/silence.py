@@ -60,10 +60,13 @@ class Silence:
     ----------
     is_opening : bool
         Whether tables are made or migrated, which takes what it takes.
+    writes : bool
+        Whether a connection must be to a server that can be written to. A standby, which may lag
+        behind, is none: it is waited for until it takes over.
     """
 
     def __init__(self, engine: Engine, patience: Patience) -> None:
-        self.is_opening = False
+        self.is_opening = self.writes = False
         self._patience = patience
         self._driver: Any = engine.dialect.loaded_dbapi
         self._since = self._next_try = math.inf
@@ -95,6 +98,8 @@ class Silence:
 
     def _connect(self, parameters: dict[str, Any]) -> Any:
         bound = float(parameters.get("connect_timeout") or math.inf)
+        if self.writes:
+            parameters = parameters | {"target_session_attrs": "read-write"}
         error = None
         for address in _addresses(parameters):
             try:

@@ -88,8 +88,8 @@ def _join(shared: Path) -> tuple[Path, int] | None:
     return Path((shared / "postgresql.folder").read_text("utf-8")), pipe
 
 
-def _start(shared: Path, programs: Path) -> tuple[Path, int]:
-    """Start a server and its keeper; return its folder and the open pipe."""
+def _start(shared: Path, programs: Path, primary: Server | None = None) -> tuple[Path, int]:
+    """Start a server, or a standby of one, and its keeper; return its folder and the open pipe."""
     user = "nobody" if os.geteuid() == 0 else None
     parent = "/tmp" if user and not _is_open(Path(tempfile.gettempdir())) else None
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))  # short: a socket's path is limited
@@ -100,7 +100,11 @@ def _start(shared: Path, programs: Path) -> tuple[Path, int]:
             if not _is_open(programs / "bin" / "postgres"):
                 programs = _copy(programs, folder, user)
         pipe = _keep(shared, folder, programs, user)
-        _run_server(folder, programs, user)
+        if primary is None:
+            _make_cluster(folder, programs, user)
+        else:
+            _copy_cluster(primary, folder, programs, user)
+        _call("pg_ctl", folder, programs, user, *_start_words(folder))
     except (OSError, subprocess.SubprocessError):
         if pipe is not None:
             os.close(pipe)
@@ -146,15 +150,20 @@ def _keep(shared: Path, folder: Path, programs: Path, user: str | None) -> int:
             time.sleep(0.02)
 
 
-def _run_server(folder: Path, programs: Path, user: str | None) -> None:
-    """Make a database cluster in a folder and start its server."""
+def _make_cluster(folder: Path, programs: Path, user: str | None) -> None:
+    """Make a database cluster in a folder."""
     secret = folder / "password"
     secret.write_text(PASSWORD)
     if user is not None:
         shutil.chown(secret, user)
     initdb = (f"--pwfile={secret}", "--auth=scram-sha-256", "-U", "postgres", "--no-sync")
     _call("initdb", folder, programs, user, *initdb)
-    _call("pg_ctl", folder, programs, user, *_start_words(folder))
+
+
+def _copy_cluster(primary: Server, folder: Path, programs: Path, user: str | None) -> None:
+    """Copy a running cluster, to be started as its standby."""
+    source = f"host={primary.folder} user=postgres password='{PASSWORD}'"
+    _call("pg_basebackup", folder, programs, user, "-R", "-c", "fast", "-N", "-d", source)
 
 
 def _start_words(folder: Path) -> tuple[str, ...]:
@@ -183,13 +192,17 @@ def _call(program: str, folder: Path, programs: Path, user: str | None, *words: 
 class OwnServer(Server):
     """A server that a test may stop and start, or freeze."""
 
-    def stop(self) -> None:
+    def stop(self, mode: str = "fast") -> None:
         """End every connection, and take no more."""
-        self._pg_ctl("-m", "fast", "-w", "stop")
+        self._pg_ctl("-m", mode, "-w", "stop")
 
     def start(self) -> None:
         """Take connections again."""
         self._pg_ctl(*_start_words(self.folder))
+
+    def promote(self) -> None:
+        """Let a standby take writers."""
+        self._pg_ctl("-w", "promote")
 
     def freeze(self) -> None:
         """Stop its processes where they are: connections stay open, and nothing answers."""
@@ -219,6 +232,21 @@ def own_server(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder, pipe = _start(tmp_path_factory.mktemp("own"), server.psql.parents[1])
     yield OwnServer(folder, PASSWORD, _programs(folder, server) / "bin" / "psql")
     os.close(pipe)
+
+
+@pytest.fixture
+def pair(server: Server, tmp_path: Path) -> Iterator[tuple[OwnServer, OwnServer]]:
+    """A PostgreSQL of the test alone, and a hot standby that follows it."""
+    pipes, servers = [], []
+    for name in ("primary", "standby"):
+        (tmp_path / name).mkdir()
+        primary = servers[0] if servers else None
+        folder, pipe = _start(tmp_path / name, server.psql.parents[1], primary)
+        servers.append(OwnServer(folder, PASSWORD, _programs(folder, server) / "bin" / "psql"))
+        pipes.append(pipe)
+    yield servers[0], servers[1]
+    for pipe in pipes:
+        os.close(pipe)
 
 
 def _programs(folder: Path, server: Server) -> Path:
