@@ -21,10 +21,9 @@ def main(config: FetchConfig) -> None:
     """Fetch or import the candles of one market and show their quality."""
     from pipeline.market_data.files.importing import import_candles
     from pipeline.market_data.grid import make_regular
-    from pipeline.market_data.quality.report import QualityLimits, check
+    from pipeline.market_data.quality.report import QualityLimits, as_table, check
     from pipeline.market_data.sources import compare_exchanges
     from pipeline.market_data.store.store import check_store
-    from pipeline.training.summary import show_quality
 
     console = Console()
     check_store(Path(config.data.store))
@@ -36,7 +35,7 @@ def main(config: FetchConfig) -> None:
         )
     candles, report = make_regular(raw, config.market.timeframe, source)
     report = compare_exchanges(report, raw, config.market, config.data)
-    show_quality(console, report)
+    console.table(*as_table(report))
     _draw(console, candles, report)
     try:
         check(report, QualityLimits(**config.data.quality.model_dump()))

@@ -1,5 +1,7 @@
 """Lay rows of candles on a regular grid, and check their times (candles rules §1)."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gpu_engine import Candles, Int64
@@ -81,7 +83,9 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
         raise UserError(
             f"{source} has one candle only ({utc(int(timestamp[0]))}): a history needs at least 2."
         )
-    spacings, counts = np.unique(np.diff(timestamp), return_counts=True)
+    runs = _runs(timestamp)
+    spacings, kind = np.unique(runs.spacing, return_inverse=True)
+    counts = np.bincount(kind, weights=runs.length)
     most_common = spacings[counts == counts.max()]
     # A thinly traded market may miss most candles and a stray row may come too close: only when
     # the step is neither the smallest spacing nor among the most common, it is another timeframe.
@@ -90,7 +94,7 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
             f"{source} looks like {spacing_name(int(most_common[0]))}, but the market says"
             f" {timeframe}. Choose the market of that timeframe, or the file of this one."
         )
-    _check_stretches(timestamp, step, timeframe, source)
+    _check_stretches(timestamp, runs, step, timeframe, source)
     off_grid = timestamp % step != 0
     if off_grid.any():
         first = utc(int(timestamp[np.argmax(off_grid)]))
@@ -109,20 +113,33 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
         )
 
 
-def _check_stretches(timestamp: Int64, step: int, timeframe: str, source: str) -> None:
-    """Refuse a stretch of rows that are all one longer timeframe apart."""
+class _Runs(NamedTuple):
+    """Rows on end that are equally far apart: the first row, the spacing, how many spacings."""
+
+    first: Int64
+    spacing: Int64
+    length: Int64
+
+
+def _runs(timestamp: Int64) -> _Runs:
+    """Find the runs of equal spacing: few of them, where candles are regular."""
     spacing = np.diff(timestamp)
     begins = np.ones(len(spacing), np.bool_)
     begins[1:] = spacing[1:] != spacing[:-1]
     first = np.flatnonzero(begins)
-    length = np.diff(first, append=len(spacing))
-    other = (spacing[first] > step) & np.isin(spacing[first], list(TIMEFRAMES.values()))
-    long = other & (length >= OTHER_STRETCH)
+    return _Runs(first, spacing[first], np.diff(first, append=len(spacing)))
+
+
+def _check_stretches(timestamp: Int64, runs: _Runs, step: int, timeframe: str, source: str) -> None:
+    """Refuse a stretch of rows that are all one longer timeframe apart."""
+    other = (runs.spacing > step) & np.isin(runs.spacing, list(TIMEFRAMES.values()))
+    long = other & (runs.length >= OTHER_STRETCH)
     if long.any():
-        row = int(first[np.argmax(long)])
+        run = int(np.argmax(long))
         raise UserError(
-            f"{source}: {int(length[np.argmax(long)])} rows from {utc(int(timestamp[row]))} on look"
-            f" like {spacing_name(int(spacing[row]))}, but the market says {timeframe}. Take them"
+            f"{source}: {int(runs.length[run])} rows from"
+            f" {utc(int(timestamp[runs.first[run]]))} on look like"
+            f" {spacing_name(int(runs.spacing[run]))}, but the market says {timeframe}. Take them"
             " away, or choose the market of that timeframe."
         )
 

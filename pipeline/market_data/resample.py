@@ -44,10 +44,11 @@ def resampled(
     as_they_are = from_step == to_step and np.array_equal(opens, raw.timestamp)
     whole = np.zeros(len(raw), np.bool_)
     for start, end in answered:
-        whole |= (opens >= start) & (opens + to_step <= end)
-    raw, opens = raw.take(whole), opens[whole]
+        whole |= (opens >= start) & (opens <= end - to_step)
+    raw = raw.take(whole)
     if as_they_are:
         return raw
+    opens = opens[whole]
     timestamp, first = np.unique(opens, return_index=True)
     if len(timestamp) == 0:
         return raw

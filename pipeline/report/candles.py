@@ -60,7 +60,9 @@ def by_day(candles: Candles) -> Days:
     came = ~candles.filled
     present = np.add.reduceat(came, first, dtype=np.float64)
     none = present == 0.0
-    last = np.maximum.reduceat(np.where(came, np.arange(len(came)), -1), first)
+    rows = np.arange(len(came), dtype=np.int32)
+    last = np.maximum.reduceat(np.where(came, rows, np.int32(-1)), first)
+    del rows
     return Days(
         start=start,
         low=_blank(np.minimum.reduceat(np.where(came, candles.low, np.inf), first), none),

@@ -3,9 +3,8 @@
 from typing import Any
 
 from pipeline.cli.console import Console
-from pipeline.market_data.quality.report import QualityReport
+from pipeline.market_data.quality.report import as_table
 from pipeline.market_data.sources import MarketCandles
-from pipeline.market_data.timeframe import utc
 from pipeline.results.jsonable import jsonable
 from pipeline.training.run import TrainingResult
 from pipeline.training.storing import metrics_dict, window_records
@@ -28,56 +27,7 @@ def show_candles(console: Console, market: MarketCandles) -> None:
     """Show the quality report, and whether the candles are synthetic."""
     if market.synthetic:
         console.print(SYNTHETIC)
-    show_quality(console, market.quality)
-
-
-def show_quality(console: Console, report: QualityReport) -> None:
-    """Show the quality report of some candles."""
-    console.table(
-        f"Candles: {report.source}",
-        ("quality", "value"),
-        (
-            ("first bar", utc(report.first_bar)),
-            ("last bar", utc(report.last_bar)),
-            ("rows", f"{report.rows:,}"),
-            ("gaps, longest", f"{report.gaps}, {report.longest_gap_bars} bars"),
-            ("filled", f"{report.filled:,} ({report.filled_share:.2%})"),
-            ("duplicates, out of order", f"{report.duplicates}, {report.out_of_order}"),
-            ("zero volume, flat", f"{report.zero_volume_share:.2%}, {report.flat_share:.2%}"),
-            ("OHLC violations", report.ohlc_violations),
-            ("largest jump across a gap", f"{report.largest_gap_jump:.2%}"),
-            (
-                "longest without a new price",
-                _at(f"{report.longest_stale_hours:.3g} h", report.stale_since),
-            ),
-            ("outliers", report.outliers),
-            (
-                "furthest from the bars around",
-                _at(f"{report.worst_deviation:.3g} daily deviations", report.worst_deviation_at),
-            ),
-            (
-                "largest change of volume",
-                _at(f"{report.largest_volume_change:.3g} times", report.volume_change_since),
-            ),
-            *_against_others(report),
-        ),
-    )
-
-
-def _against_others(report: QualityReport) -> list[tuple[str, str]]:
-    """Rows on the other exchanges of the store; none where it has none."""
-    if report.median_disagreement is None or report.largest_disagreement is None:
-        return []
-    largest = _at(f"{report.largest_disagreement:.3%}", report.largest_disagreement_at)
-    return [
-        (f"closes against {report.compared_with}, median", f"{report.median_disagreement:.3%}"),
-        ("the same, largest", largest),
-    ]
-
-
-def _at(figure: str, timestamp: int | None) -> str:
-    """Add to a figure when it was."""
-    return figure if timestamp is None else f"{figure}, {utc(timestamp)}"
+    console.table(*as_table(market.quality))
 
 
 def show_result(console: Console, trained: TrainingResult, configuration_id: str | None) -> None:

@@ -57,7 +57,7 @@ MEDIAN_WINDOW = 11
 FAR = 30.0
 
 #: Bars that are measured at a time: eleven closes for each of ten years of 1m would be 460 MB.
-BLOCK = 1 << 18
+BLOCK = 1 << 15
 
 #: The standard deviation of a normal variable is this often its median absolute deviation:
 #: 1 / Phi^-1(3/4).
@@ -92,50 +92,57 @@ def outliers(candles: RawCandles, step_ms: int) -> Outliers:
     candles : RawCandles
         Sorted, distinct, prices positive.
     """
-    deviation = _robust_deviation(np.diff(np.log(candles.close)))
+    close = candles.close
+    deviation = _robust_deviation(close)
     unit = max(deviation * np.sqrt(DAY_MS / step_ms), CALMEST_DAY)
-    close = np.log(candles.close)
-    distance = _local_median(close)
+    bars, worst, at = 0, -np.inf, 0
     for start in range(0, len(close), BLOCK):
-        rows = slice(start, start + BLOCK)
-        around = distance[rows]
-        highest = np.maximum(np.log(candles.high[rows]), close[rows])
-        lowest = np.minimum(np.log(candles.low[rows]), close[rows])
-        distance[rows] = np.maximum(highest - around, around - lowest)
-    distance /= unit
-    worst = int(np.argmax(distance))
-    moves = bool(distance[worst] > 0.0)
-    return Outliers(
-        bars=int(np.count_nonzero(distance > FAR)),
-        worst=float(distance[worst]),
-        worst_at=int(candles.timestamp[worst]) if moves else None,
-    )
+        rows = slice(start, min(start + BLOCK, len(close)))
+        around = _local_median(close, rows)
+        near = np.log(close[rows])
+        highest = np.maximum(np.log(candles.high[rows]), near)
+        lowest = np.minimum(np.log(candles.low[rows]), near)
+        distance = np.maximum(highest - around, around - lowest) / unit
+        bars += int(np.count_nonzero(distance > FAR))
+        furthest = int(np.argmax(distance))
+        if distance[furthest] > worst:
+            worst, at = float(distance[furthest]), start + furthest
+    return Outliers(bars, worst, int(candles.timestamp[at]) if worst > 0.0 else None)
 
 
-def _local_median(values: Float) -> Float:
-    """Median of the `MEDIAN_WINDOW` values around each; at the ends, of the outermost windows."""
-    if len(values) < MEDIAN_WINDOW:
-        return np.full(len(values), np.median(values))
+def _local_median(close: Float, rows: slice) -> Float:
+    """Log of the median of the `MEDIAN_WINDOW` closes around each of ``rows``.
+
+    At the ends it is that of the outermost windows.
+    """
+    if len(close) < MEDIAN_WINDOW:
+        return np.full(rows.stop - rows.start, np.median(np.log(close)))
     half = MEDIAN_WINDOW // 2
+    # The first closes of the windows of the first and the last row.
+    first, last = np.clip([rows.start - half, rows.stop - 1 - half], 0, len(close) - MEDIAN_WINDOW)
+    logs = np.log(close[first : last + MEDIAN_WINDOW])
     # A partition of each window costs a third of np.median, and spares the import of SciPy.
-    windows = np.lib.stride_tricks.sliding_window_view(values, MEDIAN_WINDOW)
-    median = np.empty(len(values))
-    for start in range(0, len(windows), BLOCK):
-        part = np.partition(windows[start : start + BLOCK], half, axis=1)[:, half]
-        median[start + half : start + half + len(part)] = part
-    median[:half], median[-half:] = median[half], median[-half - 1]
+    windows = np.lib.stride_tricks.sliding_window_view(logs, MEDIAN_WINDOW)
+    medians = np.partition(windows, half, axis=1)[:, half]
+    own = np.clip(np.arange(rows.start - half, rows.stop - half), first, last) - first
+    median: Float = medians[own]
     return median
 
 
-def _robust_deviation(returns: Float) -> float:
-    """Return the standard deviation by the MAD of the returns that are not zero; 0 if all are.
+def _robust_deviation(close: Float) -> float:
+    """Return the standard deviation by the MAD of the log returns that are not zero; 0 if all are.
 
-    A thin market does not move in most bars: with those counted its MAD would be 0. ``returns`` are
-    overwritten.
+    A thin market does not move in most bars: with those counted its MAD would be 0.
     """
-    moved = returns if returns.all() else returns[returns != 0.0]
-    if not len(moved):
+    moved, count = np.empty(len(close)), 0
+    for start in range(0, len(close) - 1, BLOCK):
+        returns = np.diff(np.log(close[start : start + BLOCK + 1]))
+        returns = returns[returns != 0.0]
+        moved[count : count + len(returns)] = returns
+        count += len(returns)
+    if not count:
         return 0.0
+    moved = moved[:count]
     moved -= np.median(moved, overwrite_input=True)
     np.abs(moved, out=moved)
     return MAD_TO_SD * float(np.median(moved, overwrite_input=True))
@@ -176,6 +183,8 @@ def largest_volume_change(candles: RawCandles) -> VolumeChange:
     begins = np.ones(len(day), np.bool_)
     begins[1:] = day[1:] != day[:-1]
     first = np.flatnonzero(begins)
+    days = day[first]
+    del day, begins  # ten years of 1m are 42 MB a column
     if len(first) < 2 * WEEK_DAYS:
         return VolumeChange(1.0, None)
     level = _weekly_level(candles.volume, first)
@@ -183,7 +192,7 @@ def largest_volume_change(candles: RawCandles) -> VolumeChange:
     largest = int(np.argmax(change))
     if change[largest] == 0.0:
         return VolumeChange(1.0, None)
-    since = int(day[first[largest + WEEK_DAYS]]) * DAY_MS
+    since = int(days[largest + WEEK_DAYS]) * DAY_MS
     return VolumeChange(float(np.exp(change[largest])), since)
 
 

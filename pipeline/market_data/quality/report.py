@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -148,7 +149,9 @@ def measure(
     stale = measures.longest_stale(candles)
     outliers = measures.outliers(candles, step_ms)
     volume = measures.largest_volume_change(candles)
-    missing = np.diff(candles.timestamp) // step_ms - 1
+    missing = np.diff(candles.timestamp)
+    missing //= step_ms
+    missing -= 1
     before_gap = np.flatnonzero(missing)
     jumps = np.abs(np.log(candles.open[before_gap + 1] / candles.close[before_gap]))
     filled = int(missing.sum())
@@ -178,6 +181,55 @@ def measure(
         largest_volume_change=volume.ratio,
         volume_change_since=volume.since,
     )
+
+
+def as_table(report: QualityReport) -> tuple[str, tuple[str, str], tuple[tuple[str, Any], ...]]:
+    """Return the title, the header and the rows that show a report to a person."""
+    return (
+        f"Candles: {report.source}",
+        ("quality", "value"),
+        (
+            ("first bar", utc(report.first_bar)),
+            ("last bar", utc(report.last_bar)),
+            ("rows", f"{report.rows:,}"),
+            ("gaps, longest", f"{report.gaps}, {report.longest_gap_bars} bars"),
+            ("filled", f"{report.filled:,} ({report.filled_share:.2%})"),
+            ("duplicates, out of order", f"{report.duplicates}, {report.out_of_order}"),
+            ("zero volume, flat", f"{report.zero_volume_share:.2%}, {report.flat_share:.2%}"),
+            ("OHLC violations", report.ohlc_violations),
+            ("largest jump across a gap", f"{report.largest_gap_jump:.2%}"),
+            (
+                "longest without a new price",
+                _at(f"{report.longest_stale_hours:.3g} h", report.stale_since),
+            ),
+            ("outliers", report.outliers),
+            (
+                "furthest from the bars around",
+                _at(f"{report.worst_deviation:.3g} daily deviations", report.worst_deviation_at),
+            ),
+            (
+                "largest change of volume",
+                _at(f"{report.largest_volume_change:.3g} times", report.volume_change_since),
+            ),
+            *_against_others(report),
+        ),
+    )
+
+
+def _against_others(report: QualityReport) -> list[tuple[str, str]]:
+    """Rows on the other exchanges of the store; none where it has none."""
+    if report.median_disagreement is None or report.largest_disagreement is None:
+        return []
+    largest = _at(f"{report.largest_disagreement:.3%}", report.largest_disagreement_at)
+    return [
+        (f"closes against {report.compared_with}, median", f"{report.median_disagreement:.3%}"),
+        ("the same, largest", largest),
+    ]
+
+
+def _at(figure: str, timestamp: int | None) -> str:
+    """Add to a figure when it was."""
+    return figure if timestamp is None else f"{figure}, {utc(timestamp)}"
 
 
 def check(report: QualityReport, limits: QualityLimits) -> None:

@@ -32,6 +32,9 @@ ENCODINGS = {
     **dict.fromkeys(COLUMNS[1:], "BYTE_STREAM_SPLIT"),
 }
 
+#: Times whose months are looked up at once.
+_BLOCK = 1 << 16
+
 RECORD_KEY, SEAL_KEY = b"candle_month", b"candle_month_sha256"
 
 
@@ -71,7 +74,9 @@ def month_span(name: str) -> Span:
 
 def month_names(times: Int64, spans: Iterable[Span]) -> list[str]:
     """Name the UTC months that hold any of the times or a part of any span, oldest first."""
-    months = set(np.unique(_months(times)))
+    months: set[np.datetime64] = set()
+    for start in range(0, len(times), _BLOCK):
+        months.update(np.unique(_months(times[start : start + _BLOCK])))
     for start, end in spans:
         first, last = _months(np.array([start, end - 1]))
         months.update(np.arange(first, last + 1))
