@@ -8,7 +8,7 @@ CREATE TABLE alembic_version (
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
--- Running upgrade  -> 0008
+-- Running upgrade  -> 0009
 
 CREATE TABLE leases (
     identity VARCHAR(32) NOT NULL,
@@ -96,6 +96,7 @@ CREATE TABLE trained_configurations (
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     is_active BOOLEAN DEFAULT false NOT NULL,
     head VARCHAR(64) NOT NULL,
+    seal VARCHAR(64) NOT NULL,
     verified_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_trained_configurations PRIMARY KEY (id),
     CONSTRAINT ck_trained_configurations_lifecycle_stage CHECK (lifecycle_stage IN ('DECAY', 'PAPER', 'DISCOVERY', 'VALIDATION', 'MATURE')),
@@ -152,7 +153,7 @@ CREATE TABLE sweeps (
     started_at TIMESTAMP WITH TIME ZONE NOT NULL,
     finished_at TIMESTAMP WITH TIME ZONE,
     pooled JSONB,
-    seal VARCHAR(64),
+    seal VARCHAR(64) NOT NULL,
     CONSTRAINT pk_sweeps PRIMARY KEY (id),
     CONSTRAINT ck_sweeps_status CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled'))
 );
@@ -186,6 +187,6 @@ CREATE INDEX ix_sweep_markets_task_hash_status ON sweep_markets (task_hash, stat
 
 CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
 
-INSERT INTO alembic_version (version_num) VALUES ('0008') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0009') RETURNING alembic_version.version_num;
 
 COMMIT;

@@ -5,6 +5,9 @@ wrote; the first, ``stored``, has those of all parts. The row holds the hash of 
 its head. So a part, an event or the head that was changed by itself no longer agrees with the
 others, and an event that only switches a row off leaves the traces of an edit where they are.
 
+Whoever removes the newest event finds the head before it in that event. So the row has a seal too:
+the digest of its head, which stands nowhere else, and of the time of the last daily look.
+
 It is evidence against accidents and edits by hand. Somebody who computes the whole chain anew
 leaves no trace in the database: only a head that was written down elsewhere tells.
 
@@ -16,6 +19,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,26 +30,15 @@ from sqlalchemy.orm import Session
 
 from pipeline.errors import ConflictError
 from pipeline.results.jsonable import jsonable
-from pipeline.results.models import (
-    ConfigurationEventRow,
-    SweepMarketRow,
-    SweepRow,
-    TrainedConfiguration,
-    TrainingJob,
-)
+from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import get_row
-from pipeline.results.records import (
-    ConfigurationEvent,
-    JobSummary,
-    SweepMarketView,
-    SweepView,
-)
+from pipeline.results.records import ConfigurationEvent, JobSummary
 
 #: Kinds of the first event of every configuration, and of one that says what a verification found.
 STORED, VERIFICATION = "stored", "verification"
 
-#: Columns that are no part of what was stored: the chain's own, and when it was looked at last.
-_APART = {"head", "verified_at"}
+#: Columns without a digest among the events': the chain's own, and what the seal covers.
+_APART = {"head", "seal", "verified_at"}
 #: What the row says by itself, and what its job was told.
 COLUMNS = tuple(
     column.name for column in TrainedConfiguration.__table__.columns if column.name not in _APART
@@ -53,8 +46,6 @@ COLUMNS = tuple(
 JOB = "job"
 _JOB = (*(field.name for field in fields(JobSummary)), "config", "config_hash")
 _EVENT = tuple(column.name for column in ConfigurationEventRow.__table__.columns)
-_SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "started_at")
-_MARKET = (*(field.name for field in fields(SweepMarketView)), "position", "task_hash")
 _EXACT = 2.0**53
 #: Ids in one query: SQLite takes 32,766 parameters.
 BATCH = 1_000
@@ -103,7 +94,21 @@ def _plain(value: Any) -> Any:
 
 def head_of(event: ConfigurationEventRow) -> str:
     """Hash all columns of an event, the hash of the one before among them."""
-    return digest(_named(event, _EVENT))
+    return digest(named(event, _EVENT))
+
+
+def seal_of(row: TrainedConfiguration) -> str:
+    """Digest the head of a row, and when it was looked at last."""
+    return digest([row.head, row.verified_at])
+
+
+@contextmanager
+def sealing(row: TrainedConfiguration) -> Iterator[None]:
+    """Seal a row anew after the context, unless its seal was broken before: then it stays so."""
+    whole = row.seal in (None, seal_of(row))
+    yield
+    if whole:
+        row.seal = seal_of(row)
 
 
 def begin(session: Session, row: TrainedConfiguration, event: ConfigurationEvent) -> None:
@@ -115,13 +120,16 @@ def begin(session: Session, row: TrainedConfiguration, event: ConfigurationEvent
 
 
 def append(
-    session: Session, row: TrainedConfiguration, event: ConfigurationEvent, parts: Iterable[str]
+    session: Session,
+    row: TrainedConfiguration,
+    earlier: Sequence[ConfigurationEventRow],
+    event: ConfigurationEvent,
+    parts: Iterable[str],
 ) -> None:
     """Add an event to a row that this transaction holds, with the digests of what it wrote.
 
-    ``parts`` are columns.
+    ``earlier`` are its events, oldest first, ``parts`` columns.
     """
-    earlier = events_of(session, [row.id]).get(row.id, [])
     number = earlier[-1].number + 1 if earlier else 0
     digests = {name: digest(getattr(row, name)) for name in parts}
     _add(session, row, event, number, row.head, digests)
@@ -136,7 +144,8 @@ def _add(
     digests: dict[str, str],
 ) -> None:
     link = ConfigurationEventRow(**vars(event), number=number, previous=previous, digests=digests)
-    row.head = head_of(link)
+    with sealing(row):
+        row.head = head_of(link)
     session.flush()  # a new row comes before its event
     session.add(link)
 
@@ -164,6 +173,11 @@ def disagreements(
         clauses.append(
             f"the last event ({events[-1].kind}) or the head of the audit trail was changed, added"
             " or removed"
+        )
+    elif row.seal != seal_of(row) and not clauses:
+        clauses.append(
+            "the last event, the time of the last daily look or the seal of the row was changed or"
+            " removed"
         )
     clauses += [
         f"column {name} is not what was stored"
@@ -204,6 +218,20 @@ def check(session: Session, rows: Sequence[TrainedConfiguration]) -> None:
             raise EditedError(row.id, clauses)
 
 
+def agreeing(session: Session, row: TrainedConfiguration) -> list[ConfigurationEventRow]:
+    """Read the events of a row, oldest first, and refuse one that does not agree with them.
+
+    Raises
+    ------
+    EditedError
+        It says what does not agree.
+    """
+    ((_, events, clauses),) = compare(session, [row])
+    if clauses:
+        raise EditedError(row.id, clauses)
+    return events
+
+
 def compare(
     session: Session, rows: Sequence[TrainedConfiguration]
 ) -> Iterator[tuple[TrainedConfiguration, list[ConfigurationEventRow], list[str]]]:
@@ -212,7 +240,7 @@ def compare(
         batch = rows[start : start + BATCH]
         ids = TrainingJob.id.in_({row.job_id for row in batch})
         jobs = {job.id: job for job in session.scalars(select(TrainingJob).where(ids))}
-        trails = events_of(session, [row.id for row in batch])
+        trails = _trails(session, [row.id for row in batch])
         for row in batch:
             events = trails.get(row.id, [])
             yield row, events, disagreements(row, jobs.get(row.job_id), events)
@@ -232,7 +260,12 @@ def difference_clause(difference: str) -> str:
     return f"its verification found: {difference}"
 
 
-def events_of(session: Session, ids: Sequence[str]) -> dict[str, list[ConfigurationEventRow]]:
+def events_of(session: Session, configuration_id: str) -> list[ConfigurationEventRow]:
+    """Read the events of a configuration, oldest first."""
+    return _trails(session, [configuration_id]).get(configuration_id, [])
+
+
+def _trails(session: Session, ids: Sequence[str]) -> dict[str, list[ConfigurationEventRow]]:
     """Read the events of at most `BATCH` configurations by their ids, oldest first."""
     row = ConfigurationEventRow
     query = select(row).where(row.configuration_id.in_(ids))
@@ -242,39 +275,11 @@ def events_of(session: Session, ids: Sequence[str]) -> dict[str, list[Configurat
     return events
 
 
-def seal(session: Session, sweep_id: str) -> None:
-    """Digest what a sweep says that has ended: its row, and those of its markets."""
-    sweep = session.get_one(SweepRow, sweep_id, populate_existing=True)
-    sweep.seal = _seal_of(session, sweep)
-
-
-def check_sweep(session: Session, sweep_id: str) -> None:
-    """Refuse a sweep that has ended and is not what it was then.
-
-    Raises
-    ------
-    UnknownIdError
-        When there is none.
-    EditedError
-        When its row, or that of a market, was changed.
-    """
-    sweep = get_row(session, SweepRow, sweep_id)
-    expected = None if sweep.status == "running" else _seal_of(session, sweep)
-    if sweep.seal != expected:
-        raise EditedError(f"Sweep {sweep_id}", ["its row or the row of a market is another"])
-
-
-def _seal_of(session: Session, sweep: SweepRow) -> str:
-    row = SweepMarketRow
-    query = select(row).where(row.sweep_id == sweep.id).order_by(row.position)
-    markets = [_named(market, _MARKET) for market in session.scalars(query)]
-    return digest([_named(sweep, _SWEEP), *markets])
-
-
 def job_digest(job: TrainingJob | None) -> str:
     """Digest what a job is and what it was told; of none there is no digest."""
-    return "" if job is None else digest(_named(job, _JOB))
+    return "" if job is None else digest(named(job, _JOB))
 
 
-def _named(row: object, names: Iterable[str]) -> Mapping[str, Any]:
+def named(row: object, names: Iterable[str]) -> Mapping[str, Any]:
+    """Return the columns of a row by their names."""
     return {name: getattr(row, name) for name in names}

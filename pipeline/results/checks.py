@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, String, Text, cast, select, type_coerce
 
-from pipeline.results import chain
+from pipeline.results import chain, sweep_rows
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Sessions, Tables, waits
@@ -121,7 +121,7 @@ class Checks(Tables):
             if session.scalar(select(row.id).where(row.id == configuration_id)) is None:
                 raise UnknownIdError(f"{row.__tablename__} has no row with id {configuration_id}")
             try:
-                events = chain.events_of(session, [configuration_id]).get(configuration_id, [])
+                events = chain.events_of(session, configuration_id)
                 return [chain.head_of(event) for event in events]
             except UNREADABLE:
                 return []
@@ -131,7 +131,8 @@ class Checks(Tables):
         """Read the ids of what is switched on and was not verified since, the longest ago first."""
         row = TrainedConfiguration
         query = select(row.id).where(row.is_active)
-        query = query.where(row.verified_at.is_(None) | (row.verified_at < since))
+        looked = row.verified_at.between(since, utc_now())  # a later time was written by no look
+        query = query.where(row.verified_at.is_(None) | ~looked)
         with self._sessions() as session:
             return list(session.scalars(query.order_by(row.verified_at.nulls_first(), row.id)))
 
@@ -144,11 +145,13 @@ class Checks(Tables):
         """
         with self._sessions.begin() as session:
             row = chain.hold(session, configuration_id)
-            row.verified_at = utc_now()
-            events = chain.events_of(session, [configuration_id]).get(configuration_id, [])
+            events = chain.events_of(session, configuration_id)
             job = session.get(TrainingJob, row.job_id)
+            edited = chain.disagreements(row, job, events)
+            with chain.sealing(row):
+                row.verified_at = utc_now()
             same = chain.failure(events) == (difference and chain.difference_clause(difference))
-            if same or chain.disagreements(row, job, events):
+            if same or edited:
                 return
             event = ConfigurationEvent(
                 configuration_id=configuration_id,
@@ -158,19 +161,29 @@ class Checks(Tables):
                 reason="It agrees again." if difference is None else f"It differs: {difference}.",
                 figures={"difference": difference},
             )
-            chain.append(session, row, event, ())
+            chain.append(session, row, events, event, ())
 
     @waits
     def sweep(self, sweep_id: str) -> None:
-        """Refuse a sweep that has ended and is not what it was then.
+        """Refuse a sweep that is not what was written.
 
         Raises
         ------
         EditedError
-            When its row, or that of a market, was changed.
+            When its row was changed, or that of a market after it had ended.
         """
         with self._sessions() as session:
-            chain.check_sweep(session, sweep_id)
+            sweep_rows.check(session, sweep_id)
+
+    @waits
+    def sweeps_of(self, configuration_id: str) -> list[str | None]:
+        """Check every sweep of a configuration: what speaks against it, None for nothing.
+
+        Of a configuration whose events cannot be read there is none.
+        """
+        with self._sessions() as session, suppress(*UNREADABLE):
+            return sweep_rows.check_all(session, configuration_id)
+        return []
 
     def _checked_alone(self, configuration_id: str) -> Checked:
         try:

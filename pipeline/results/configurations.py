@@ -6,11 +6,10 @@ from dataclasses import fields
 from typing import Any, Unpack
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from pipeline.results import chain, listing
 from pipeline.results.jsonable import jsonable
-from pipeline.results.models import TrainedConfiguration
+from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import (
@@ -202,21 +201,21 @@ class Configurations(Tables):
                 raise StageMovedError(
                     f"{identity} is in {row.lifecycle_stage}, not in {event.from_stage}"
                 )
-            chain.check(session, [row])
+            events = chain.agreeing(session, row)
             if data_hash is not None and any(
                 earlier.kind == event.kind and earlier.figures.get("data_hash") == data_hash
-                for earlier in _events(session, identity)
+                for earlier in events
             ):
                 return False
             row.lifecycle_stage, row.document = event.to_stage, dict(change(row.document))
-            chain.append(session, row, event, ("lifecycle_stage", "document"))
+            chain.append(session, row, events, event, ("lifecycle_stage", "document"))
         return True
 
     @waits
     def events(self, configuration_id: str) -> list[ConfigurationEvent]:
         """Read what happened to a configuration, oldest first."""
         with self._sessions() as session:
-            return _events(session, configuration_id)
+            return _records(chain.events_of(session, configuration_id))
 
     @waits
     def rejudge(self, configuration_id: str, judge: Judge) -> bool:
@@ -236,8 +235,8 @@ class Configurations(Tables):
         """
         with self._sessions.begin() as session:
             row = chain.hold(session, configuration_id)
-            chain.check(session, [row])
-            judgement = judge(from_row(Configuration, row), _events(session, configuration_id))
+            events = chain.agreeing(session, row)
+            judgement = judge(from_row(Configuration, row), _records(events))
             columns = {
                 "lifecycle_stage": judgement.stage,
                 "statistics": judgement.statistics,
@@ -256,7 +255,7 @@ class Configurations(Tables):
             )
             for name, value in columns.items():
                 setattr(row, name, value)
-            chain.append(session, row, event, columns)
+            chain.append(session, row, events, event, columns)
         return True
 
     @waits
@@ -297,8 +296,7 @@ class Configurations(Tables):
                 return False
             if row.lifecycle_stage not in stages:
                 raise StageMovedError(f"{configuration_id} is in {row.lifecycle_stage}")
-            if active:
-                chain.check(session, [row])
+            events = chain.agreeing(session, row) if active else chain.events_of(session, row.id)
             row.is_active = active
             event = ConfigurationEvent(
                 configuration_id=configuration_id,
@@ -308,7 +306,7 @@ class Configurations(Tables):
                 reason=reason,
                 figures={"forced": forced},
             )
-            chain.append(session, row, event, ("is_active",))
+            chain.append(session, row, events, event, ("is_active",))
         return True
 
     @waits
@@ -325,6 +323,5 @@ class Configurations(Tables):
         return hashlib.sha256(version.encode()).hexdigest()[:32]
 
 
-def _events(session: Session, configuration_id: str) -> list[ConfigurationEvent]:
-    events = chain.events_of(session, [configuration_id]).get(configuration_id, [])
+def _records(events: Sequence[ConfigurationEventRow]) -> list[ConfigurationEvent]:
     return [from_row(ConfigurationEvent, event) for event in events]

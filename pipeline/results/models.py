@@ -214,6 +214,8 @@ class TrainedConfiguration(Base):
     is_active: Mapped[bool] = mapped_column(server_default=false())
     #: Hash of the newest event (`pipeline.results.chain`).
     head: Mapped[str] = mapped_column(String(64))
+    #: Digest of the head and of ``verified_at``.
+    seal: Mapped[str] = mapped_column(String(64))
     verified_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -285,8 +287,8 @@ class SweepRow(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     pooled: Mapped[Any | None]
-    #: Digest of what a sweep that has ended says (`pipeline.results.chain`).
-    seal: Mapped[str | None] = mapped_column(String(64))
+    #: Digest of what it says (`pipeline.results.sweep_rows`).
+    seal: Mapped[str] = mapped_column(String(64))
 
     __table_args__ = (
         _one_of("status", STATUSES),

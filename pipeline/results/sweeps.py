@@ -1,9 +1,8 @@
 """Store the manifest of a sweep: its markets, how far each is, and who may write it.
 
 A sweep belongs to one process. Every write begins with an UPDATE of the sweep's row that names its
-owner, so a process whose sweep was taken over writes nothing more, nor
-do the workers it left behind: `Sweeps.claim_market`, by which a worker starts a market, names the
-owner too.
+owner, so a process whose sweep was taken over writes nothing more, nor do the workers it left
+behind: `Sweeps.claim_market`, by which a worker starts a market, names the owner too.
 
 What became of a market is read from its job, never from what a worker says: a market whose job
 completed in the moment when everything else was killed is done, and its result is there once.
@@ -11,28 +10,20 @@ completed in the moment when everything else was killed is done, and its result 
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pipeline.results import chain, ownership
+from pipeline.results import ownership, sweep_rows
 from pipeline.results.jobs import new_job
-from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
-from pipeline.results.patience import Tables, waits
-from pipeline.results.records import (
-    Job,
-    MarketStatus,
-    Status,
-    Sweep,
-    SweepMarket,
-    from_row,
-    utc_now,
-)
+from pipeline.results.patience import waits
+from pipeline.results.records import Status, Sweep, SweepMarket, from_row, utc_now
+from pipeline.results.sweep_rows import SweepRows, rows_of
 from pipeline.validation.pooling import PooledVerdict
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
@@ -60,68 +51,8 @@ class MarketSpec:
     job: Mapping[str, Any]
 
 
-class Sweeps(Tables):
+class Sweeps(SweepRows):
     """Sweeps of one database; `pipeline.results.database.Repository` makes it."""
-
-    @waits
-    def newest(self, key: str) -> Sweep | None:
-        """Read the sweep with this key that began last."""
-        query = select(SweepRow).where(SweepRow.key == key)
-        query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
-        with self._sessions() as session:
-            row = session.scalar(query)
-            return None if row is None else _sweep(row)
-
-    @waits
-    def recent(self, limit: int = 50) -> list[Sweep]:
-        """Read sweeps, newest first."""
-        query = select(SweepRow).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
-        with self._sessions() as session:
-            return [_sweep(row) for row in session.scalars(query)]
-
-    @waits
-    def sweep(self, sweep_id: str) -> Sweep:
-        """Read one sweep, or raise `UnknownIdError`."""
-        with self._sessions() as session:
-            return _sweep(ownership.get_row(session, SweepRow, sweep_id))
-
-    @waits
-    def markets(self, sweep_id: str) -> list[SweepMarket]:
-        """Read the markets of a sweep in their order."""
-        with self._sessions() as session:
-            return [from_row(SweepMarket, row) for row in _rows(session, sweep_id)]
-
-    @waits
-    def judged_with(self, configuration_id: str) -> list[Sweep]:
-        """Read the sweeps that judged a configuration, oldest first."""
-        market = SweepMarketRow
-        members = select(market.sweep_id).where(market.configuration_id == configuration_id)
-        query = select(SweepRow).where(SweepRow.id.in_(members), SweepRow.status != "running")
-        query = query.where(SweepRow.pooled.is_not(None)).order_by(SweepRow.created_at, SweepRow.id)
-        with self._sessions() as session:
-            return [_sweep(row) for row in session.scalars(query)]
-
-    @waits
-    def unstored(self, sweep_id: str) -> list[bool]:
-        """Tell of every market that completed and stored nothing whether its candles are synthetic.
-
-        One that another sweep had trained is among them, one that failed is not.
-        """
-        row = SweepMarketRow
-        query = select(TrainingJob).join(row, row.job_id == TrainingJob.id)
-        query = query.where(row.sweep_id == sweep_id, row.status.in_(("done", "skipped")))
-        query = query.where(row.configuration_id.is_(None)).order_by(row.position)
-        with self._sessions() as session:
-            return [from_row(Job, job).synthetic for job in session.scalars(query)]
-
-    @waits
-    def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
-        """Count the markets of a sweep in each state that any is in."""
-        row = SweepMarketRow
-        query = select(row.status, func.count().label("markets")).where(row.sweep_id == sweep_id)
-        with self._sessions() as session:
-            counts = session.execute(query.group_by(row.status))
-            return {count.status: count.markets for count in counts}
 
     @waits
     def begin(
@@ -160,6 +91,7 @@ class Sweeps(Tables):
             status="running",
             created_at=now,
             started_at=now,
+            seal="",
         )
         try:
             with self._sessions.begin() as session:
@@ -179,6 +111,7 @@ class Sweeps(Tables):
                         row.p_value, row.surrogate_p = earlier.p_value, earlier.surrogate_p
                         row.seconds = earlier.seconds
                     session.add(row)
+                sweep_rows.seal(session, sweep_id)
         except IntegrityError as error:
             if "unique constraint" not in str(error.orig).lower():  # as both databases say it
                 raise
@@ -198,13 +131,15 @@ class Sweeps(Tables):
             update(SweepRow)
             .where(SweepRow.id == sweep.id, SweepRow.status == sweep.status)
             .where(SweepRow.owner == sweep.owner)
-            .values(status="running", finished_at=None, seal=None)
+            .values(status="running", finished_at=None)
             .returning(SweepRow.owner)
         )
         try:
             with self._sessions.begin() as session:
                 owner = ownership.lease(session).hold(session)
                 taken = session.scalar(statement.values(owner=owner))
+                if taken is not None:
+                    sweep_rows.seal(session, sweep.id)
         except IntegrityError:
             taken = None
         if taken is None:
@@ -230,7 +165,7 @@ class Sweeps(Tables):
         by_market = {spec.market: spec for spec in markets}
         with self._sessions.begin() as session:
             _hold(session, claim)
-            for row in _rows(session, claim.sweep_id):
+            for row in rows_of(session, claim.sweep_id):
                 spec = by_market[row.market]
                 unchanged = row.task_hash == spec.task_hash and has_artifacts(row.configuration_id)
                 if unchanged and row.status in ("done", "skipped"):
@@ -298,11 +233,12 @@ class Sweeps(Tables):
         """Write how the markets were judged together: q-values by configuration id, and pools."""
         with self._sessions.begin() as session:
             _hold(session, claim)
-            for row in _rows(session, claim.sweep_id):
+            for row in rows_of(session, claim.sweep_id):
                 row.fdr_q_value = q_values.get(row.configuration_id or "")
             ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
                 asdict(pool) for pool in pooled
             ]
+            sweep_rows.seal(session, claim.sweep_id)
 
     @waits
     def release(self, claim: Claim) -> None:
@@ -312,7 +248,7 @@ class Sweeps(Tables):
         """
         with self._sessions.begin() as session:
             _hold(session, claim)
-            for row in _rows(session, claim.sweep_id):
+            for row in rows_of(session, claim.sweep_id):
                 if row.status not in ("pending", "running"):
                     continue
                 job = ownership.get_row(session, TrainingJob, row.job_id)
@@ -335,17 +271,6 @@ class Sweeps(Tables):
         """Cancel a sweep whose process is gone, so that another with its key can begin."""
         self.end(self.take_over(sweep), "cancelled")
 
-    @waits
-    def owner(self, sweep: Sweep) -> Owner | None:
-        """Read the lease of a sweep's owner; None where it left none."""
-        with self._sessions() as session:
-            return read_owners(session).get(sweep.owner)
-
-
-def _sweep(row: SweepRow) -> Sweep:
-    pooled = None if row.pooled is None else [PooledVerdict(**pool) for pool in row.pooled]
-    return replace(from_row(Sweep, row), pooled=pooled)
-
 
 def _hold(session: Session, claim: Claim) -> None:
     """Lock the sweep's row for this transaction, if it is still the claim's."""
@@ -366,7 +291,7 @@ def _end(session: Session, claim: Claim, status: Status) -> None:
         .where(SweepRow.id == claim.sweep_id)
         .values(status=status, finished_at=utc_now())
     )
-    chain.seal(session, claim.sweep_id)
+    sweep_rows.seal(session, claim.sweep_id)
 
 
 def _queue(
@@ -410,11 +335,6 @@ def _done_elsewhere(
     )
     rows = (row for row in session.scalars(query) if has_artifacts(row.configuration_id))
     return next(rows, None)
-
-
-def _rows(session: Session, sweep_id: str) -> list[SweepMarketRow]:
-    query = select(SweepMarketRow).where(SweepMarketRow.sweep_id == sweep_id)
-    return list(session.scalars(query.order_by(SweepMarketRow.position)))
 
 
 def _row(session: Session, claim: Claim, position: int) -> SweepMarketRow:

@@ -160,10 +160,6 @@ def review_sweeps(
             comparisons += _pools(root, sweep, markets, members)
         except UserError as error:
             notes.append(f"The pool of sweep {sweep.id} was not repeated. {error}")
-        try:
-            repository.checks.sweep(sweep.id)
-        except EditedError as error:
-            comparisons.append(_edited(sweep, error))
     judged = [event.figures for event in events if event.kind == SWEEP]
     if judged:
         largest = max(figures["tests"] for figures in judged)

@@ -84,9 +84,11 @@ def compare_stored(
     if head is not None and head not in heads:
         clauses.append(f"no event of the audit trail has the head {head}: it was written anew")
     artifacts = artifact_clauses(storage, configuration)
+    sweeps = repository.checks.sweeps_of(configuration.id)
     return (
         _comparison("audit trail", len(COLUMNS) + 1 + len(heads), clauses),
         _comparison("digests of artifacts", len(configuration.artifact_digests), artifacts),
+        _comparison("seals of sweeps", len(sweeps), [clause for clause in sweeps if clause]),
     )
 
 

@@ -33,7 +33,10 @@ Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 
 
 def judge_together(
-    repository: Repository, configuration_ids: Sequence[str], unstored: Sequence[bool] = ()
+    repository: Repository,
+    configuration_ids: Sequence[str],
+    unstored: Sequence[bool] = (),
+    sweep_id: str | None = None,
 ) -> dict[str, float | None]:
     """Give configurations their q-values and judge their stages anew.
 
@@ -48,6 +51,8 @@ def judge_together(
     unstored : sequence of bool
         For every other market that completed, and stored nothing: whether its candles are
         synthetic. It counts as a test with p = 1.
+    sweep_id : str or None
+        What the events are to name, where the sweep has a row.
 
     Returns
     -------
@@ -63,7 +68,7 @@ def judge_together(
     tests = repository.configurations.members(list(dict.fromkeys(configuration_ids)))
     for synthetic in (False, True):
         family = [test for test in tests if test.synthetic is synthetic]
-        q_values |= _judge_family(repository, family, unstored.count(synthetic))
+        q_values |= _judge_family(repository, family, unstored.count(synthetic), sweep_id)
     return {test.configuration_id: q_values[test.configuration_id] for test in tests}
 
 
@@ -91,14 +96,15 @@ def pool(
 
 
 def _judge_family(
-    repository: Repository, family: Sequence[SweepMember], unstored: int
+    repository: Repository, family: Sequence[SweepMember], unstored: int, sweep_id: str | None
 ) -> dict[str, float | None]:
     q_values: dict[str, float | None] = {}
     family_q = sweep_q_values([test.deciding_p for test in family], unstored)
     for test, q in zip(family, family_q, strict=True):
         q_values[test.configuration_id] = q
         if q is not None:
-            judge_one = partial(_judgement, q, test.deciding_p, len(family) + unstored)
+            tests = len(family) + unstored
+            judge_one = partial(_judgement, q, test.deciding_p, tests, sweep_id)
             repository.configurations.rejudge(test.configuration_id, judge_one)
     return q_values
 
@@ -107,6 +113,7 @@ def _judgement(
     q: float,
     p: float | None,
     tests: int,
+    sweep_id: str | None,
     configuration: Configuration,
     events: Sequence[ConfigurationEvent],
 ) -> Judgement:
@@ -123,7 +130,8 @@ def _judgement(
         gates=[gate.to_dict() for gate in gates],
         document=after_sweep(configuration.document, stage, size, configuration.out_of_sample, q),
         reason=_reason(q, tests, reached, stage),
-        figures={"fdr_q_value": q, "deciding_p": p, "tests": tests},
+        figures={"fdr_q_value": q, "deciding_p": p, "tests": tests}
+        | ({} if sweep_id is None else {"sweep_id": sweep_id}),
     )
 
 

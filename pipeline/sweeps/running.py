@@ -130,7 +130,8 @@ def _run(
         stored = {row.market: row.configuration_id for row in rows if row.status != "failed"}
         ids = [id_ for id_ in stored.values() if id_ is not None]
         pooled = pool(repository, Path(config.storage.artifacts), stored, console.note)
-        q_values = judge_together(repository, ids, sweeps.unstored(claim.sweep_id))
+        unstored = sweeps.unstored(claim.sweep_id)
+        q_values = judge_together(repository, ids, unstored, claim.sweep_id)
         sweeps.write_judgement(claim, q_values, pooled)
         failed = any(row.status == "failed" for row in rows)
         sweeps.end(claim, "failed" if failed else "completed")

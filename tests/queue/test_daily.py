@@ -49,9 +49,7 @@ def test_what_is_due_is_verified_and_told_of(active, monkeypatch):
     checks.look()
     assert len(statuses) == 1, "it is due tomorrow"
     assert repository.checks.due(utc_now() + timedelta(seconds=1)) == [identity]
-    sql_of = "UPDATE trained_configurations SET verified_at = NULL"
-    with repository.engine.begin() as connection:
-        connection.exec_driver_sql(sql_of)
+    monkeypatch.setattr(daily, "DAY", timedelta(0))
     checks.look()
     assert served(repository, storage) == ([identity], [])
     kinds = [event.kind for event in repository.configurations.events(identity)]

@@ -167,9 +167,10 @@ def test_a_configuration_without_its_job_is_refused_by_the_database(engine: Engi
     columns = (
         "id, job_id, strategy, exchange, pair, timeframe, lifecycle_stage, synthetic, parameters,"
         " in_sample, out_of_sample, statistics, gates, circuit_breakers, provenance, document,"
-        " artifact_digests, head, oos_sharpe_ratio, oos_net_profit, sample_size, created_at"
+        " artifact_digests, head, seal, oos_sharpe_ratio, oos_net_profit, sample_size, created_at"
     )
-    values = "'i', 'no job', 's', 'e', 'p', 't', 'PAPER', false" + ", '{}'" * 9 + ", '', 0, 0, 0"
+    texts = "'i', 'no job', 's', 'e', 'p', 't', 'PAPER', false"
+    values = texts + ", '{}'" * 9 + ", '', '', 0, 0, 0"
     statement = f"INSERT INTO trained_configurations ({columns}) VALUES ({values}, '2023-01-01')"
     with pytest.raises(DBAPIError, match=r"(?i)foreign key"), engine.begin() as connection:
         connection.execute(text(statement))

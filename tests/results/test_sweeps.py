@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
+from pipeline.results import sweep_rows
 from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository
-from pipeline.results.records import Configuration, Sweep, SweepMarket
+from pipeline.results.records import Configuration, ConfigurationEvent, Sweep, SweepMarket
 from pipeline.results.sweeps import Claim, MarketSpec, Sweeps, SweepTakenError
 
 KEY = "5eed" * 16
@@ -337,29 +339,68 @@ def test_an_abandoned_sweep_makes_room(sweeps: Sweeps, engine: Engine, begin: Be
     assert begin().sweep_id != claim.sweep_id
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        "sweeps SET strategy = 'other'",
-        "sweeps SET pooled = NULL",
-        "sweeps SET seal = NULL",
-        "sweeps SET status = 'running'",
-        "sweep_markets SET fdr_q_value = 0.001 WHERE position = 1",
-        "sweep_markets SET market = 'other' WHERE position = 2",
-    ],
-)
+#: Another value of every column that says something, as SQL.
+OTHERS = {
+    "sweeps": {
+        **dict.fromkeys(("strategy", "optimizer", "engine_version", "key"), "'other'"),
+        **dict.fromkeys(("since", "finished_at", "pooled"), "NULL"),
+        **dict.fromkeys(("until", "created_at", "started_at"), "'2020-01-01 00:00:00+00'"),
+        "config": "'{}'",
+        "status": "'running'",
+        "status ": "'cancelled'",
+    },
+    "sweep_markets": {
+        **dict.fromkeys(("configuration_id", "fdr_q_value", "seconds"), "NULL"),
+        **dict.fromkeys(("market", "task_hash", "error"), "'other'"),
+        **dict.fromkeys(("p_value", "surrogate_p"), "0.001"),
+        "status": "'skipped'",
+        "position": "7",
+    },
+}
+
+
 def test_a_sweep_that_has_ended_and_was_edited_is_refused(
-    sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin, train: Train, edit: str
+    sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin, train: Train
 ) -> None:
     claim = begin()
     stored = [train(claim, 0), train(claim, 1)]
     for position in range(3):
         sweeps.settle(claim, position, "no network")
     sweeps.write_judgement(claim, dict.fromkeys(stored, 0.04), [])
-    repository.checks.sweep(claim.sweep_id)  # says nothing while it runs
-    sweeps.end(claim, "failed")
     repository.checks.sweep(claim.sweep_id)
+    sweeps.end(claim, "failed")
+    assert repository.checks.sweeps_of(stored[0]) == [None]
+    noticed = []
+    for table, values in OTHERS.items():
+        for column, value in values.items():
+            for seal in ("seal", "''", f"'{'f' * 64}'"):
+                where = "" if table == "sweeps" else " WHERE position = 1"
+                with engine.connect() as connection, connection.begin() as edit:
+                    connection.execute(text(f"UPDATE {table} SET {column} = {value}{where}"))
+                    connection.execute(text(f"UPDATE sweeps SET seal = {seal}"))
+                    with Session(connection) as session:
+                        (clause,) = sweep_rows.check_all(session, stored[0])
+                    assert clause is not None, (table, column, seal)
+                    assert claim.sweep_id in clause
+                    edit.rollback()
+                noticed.append(column)
+    assert len(noticed) == 3 * 23
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE {edit}"))
+        connection.execute(text("UPDATE sweeps SET status = 'running', seal = ''"))
     with pytest.raises(EditedError, match=claim.sweep_id):
         repository.checks.sweep(claim.sweep_id)
+
+
+def test_a_sweep_that_was_removed_is_missed(
+    sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin, train: Train
+) -> None:
+    claim = begin()
+    stored = train(claim, 0)
+    figures = {"sweep_id": claim.sweep_id}
+    event = ConfigurationEvent(stored, "sweep", "VALIDATION", "VALIDATION", "It is.", figures)
+    repository.configurations.record_event(event, dict)
+    assert repository.checks.sweeps_of(stored) == [None]
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM sweep_markets"))
+        connection.execute(text("DELETE FROM sweeps"))
+    assert repository.checks.sweeps_of(stored) == [f"sweep {claim.sweep_id} is gone"]

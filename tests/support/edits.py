@@ -1,4 +1,9 @@
-"""Every single edit by hand of a stored configuration, its job, its events and its artifacts."""
+"""Every single edit by hand of a stored configuration, its job, its events and its artifacts.
+
+And pairs: an edit together with the digest, the head or the seal that it disagrees with. A digest
+is one to be found in the database or in a listing of a folder; nothing is hashed anew but a column
+or a file alone.
+"""
 
 import json
 import math
@@ -9,9 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from copy import deepcopy
 from functools import partial
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pipeline.results import chain
 
 #: The tables that a configuration is read from, and the column of each that names it.
 TABLES = {
@@ -19,12 +27,10 @@ TABLES = {
     "training_jobs": "id",
     "configuration_events": "configuration_id",
 }
-#: Columns that say who works on a row and when it was looked at, nothing of what is traded, each
-#: with another value.
-UNREAD = {
-    "owner": "f" * 32,
-    **dict.fromkeys(("verified_at", "heartbeat_at"), "2020-01-01 00:00:00.000000"),
-}
+#: Another value of the columns that are times.
+TIMES = dict.fromkeys(("verified_at", "heartbeat_at"), "2020-01-01 00:00:00.000000")
+#: Columns that say who works on a row, nothing of what is traded.
+UNREAD = {"owner", "heartbeat_at"}
 #: Columns that hold 0 or 1.
 FLAGS = {"is_active", "synthetic"}
 
@@ -81,6 +87,7 @@ class Target:
                 yield from self._of_row(table, f"{table}[{number}]", row)
         yield from self._of_trail()
         yield from self._of_artifacts()
+        yield from self._pairs()
 
     def _of_row(self, table: str, where: str, row: dict[str, Any]) -> Iterator[Edit]:
         at = row.pop("at")
@@ -93,7 +100,7 @@ class Target:
             reads = column not in UNREAD
             name = f"{where}.{column}"
             if not (isinstance(value, str) and value[:1] in ("{", "[")):
-                other = not value if column in FLAGS else UNREAD.get(column, changed(value))
+                other = not value if column in FLAGS else TIMES.get(column, changed(value))
                 yield Edit("columns", name, written(column, other), reads)
                 continue
             for path, tree in json_edits(json.loads(value)):
@@ -104,6 +111,66 @@ class Target:
             turned = json.dumps(upside_down(json.loads(value)))
             if turned != value:
                 yield Edit("JSON text", f"{name}, other order", written(column, turned), False)
+
+    def _pairs(self) -> Iterator[Edit]:
+        (row,), (job,) = self.rows("trained_configurations"), self.rows("training_jobs")
+        events = self.rows("configuration_events")
+        for column in row.keys() - {"at", "head", "seal"}:
+            yield from self._column_pairs("trained_configurations", row, column, column)
+        for column in job.keys() - {"at"} - UNREAD:
+            yield from self._column_pairs("training_jobs", job, column, chain.JOB)
+        for number, event in enumerate(events):
+            gone = f"DELETE FROM configuration_events WHERE rowid = {event['at']}"
+            one, back = partial(self.run, gone), {"head": event["previous"]}
+            yield self._sealed(f"event {number} removed and the head before it", one, back)
+            for column in ("reason", "figures", "at", "kind"):
+                other = '{"n": 1}' if column == "figures" else changed(event[column])
+                one = self._update("configuration_events", event["at"], column, other)
+                for name, text in (("head", ""), ("seal", ""), ("head", event["previous"])):
+                    what = f"event {number}.{column} and {name} {text[:4]}"
+                    yield self._sealed(what, one, {name: text})
+        for path in sorted(self.artifacts.iterdir()):
+            listed = json.loads(row["artifact_digests"])
+            fresh = {**listed, path.name: sha256(flipped(path, 0)).hexdigest()}
+            less = {name: digest for name, digest in listed.items() if name != path.name}
+            for one, digests in ((partial(flip, path, 0), fresh), (path.unlink, less)):
+                columns = {"artifact_digests": json.dumps(digests)}
+                yield self._sealed(f"{path.name} and its digest, {len(digests)}", one, columns)
+
+    def _column_pairs(
+        self, table: str, row: dict[str, Any], column: str, part: str
+    ) -> Iterator[Edit]:
+        """Yield another value of a column with another head, seal, or digest in its event."""
+        value, events = row[column], self.rows("configuration_events")
+        other = not value if column in FLAGS else TIMES.get(column, changed(value))
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            other = json.dumps(next(json_edits(json.loads(value)))[1])
+        one, name = self._update(table, row["at"], column, other), f"{table}.{column}"
+        for text in ("", "f" * 64, events[-1]["previous"]):
+            for taken in ("head", "seal"):
+                yield self._sealed(f"{name} and {taken} {text[:4]}", one, {taken: text})
+        for event in events[::-1]:
+            digests = json.loads(event["digests"])
+            if part not in digests:
+                continue
+            fresh = {**digests, part: chain.digest(decoded(column, other))}
+            less = {key: digest for key, digest in digests.items() if key != part}
+            for tree in (fresh, less):
+                text = json.dumps(tree)
+                two = self._update("configuration_events", event["at"], "digests", text)
+                yield _pair(f"{name} and its digest, {len(tree)}", one, two)
+            break
+
+    def _sealed(self, name: str, one: Callable[[], Any], columns: dict[str, Any]) -> Edit:
+        """Edit something, and columns of the configuration's row with it."""
+        (row,) = self.rows("trained_configurations")
+        table = "trained_configurations"
+        sets = [self._update(table, row["at"], column, columns[column]) for column in columns]
+        return _pair(name, one, *sets)
+
+    def _update(self, table: str, at: int, column: str, value: Any) -> Callable[[], None]:
+        statement = f"UPDATE {table} SET {column} = ? WHERE rowid = {at}"
+        return lambda: self.run(statement, values=(value,))
 
     def _of_trail(self) -> Iterator[Edit]:
         table = "configuration_events"
@@ -147,6 +214,10 @@ class Target:
         added = self.artifacts / "scores2.npz"
         yield Edit("artifacts", "a file added", lambda: shutil.copy(files[0], added) and None)
         yield Edit("artifacts", "the folder removed", lambda: shutil.rmtree(self.artifacts))
+
+
+def _pair(name: str, *edits: Callable[[], Any]) -> Edit:
+    return Edit("pairs", name, lambda: [edit() for edit in edits] and None)
 
 
 def changed(value: Any) -> Any:
@@ -211,6 +282,18 @@ def upside_down(node: Any) -> Any:
 
 def flip(path: Path, place: int) -> None:
     """Turn the lowest bit of one byte of a file."""
+    path.write_bytes(flipped(path, place))
+
+
+def flipped(path: Path, place: int) -> bytes:
+    """Return the bytes of a file with the lowest bit of one turned."""
     content = bytearray(path.read_bytes())
     content[place] ^= 1
-    path.write_bytes(content)
+    return bytes(content)
+
+
+def decoded(column: str, value: Any) -> Any:
+    """Return a value of a column as the program reads it."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        return json.loads(value)
+    return bool(value) if column in FLAGS else value

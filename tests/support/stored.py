@@ -99,7 +99,7 @@ def reseal(repository, root):
     """Make every audit trail agree with its row, its job, its events and artifacts as they are."""
     with repository.session() as session, session.begin():
         for row in session.scalars(select(TrainedConfiguration)):
-            events = chain.events_of(session, [row.id])[row.id]
+            events = chain.events_of(session, row.id)
             job = session.get(TrainingJob, row.job_id)
             row.artifact_digests = digests_of(root / row.id)
             now = {name: chain.digest(getattr(row, name)) for name in chain.COLUMNS}
@@ -111,3 +111,4 @@ def reseal(repository, root):
                 event.number, event.previous = number, row.head
                 event.digests = event.digests | fresh
                 row.head = chain.head_of(event)
+            row.seal = chain.seal_of(row)

@@ -129,6 +129,8 @@ def dump(folder, url=None):
 def _lasting(row):
     """A row without what another run would write otherwise."""
     kept = {name: row[name] for name in row.keys() - OWN - TIMES - PROCESS - CHAINED}
+    if "figures" in kept:
+        kept["figures"] = {k: v for k, v in kept["figures"].items() if k != "sweep_id"}
     if "document" in kept:
         kept["document"] = _without(json.loads(json.dumps(kept["document"])), row["id"])
     return kept

@@ -1,6 +1,6 @@
 """Create the tables.
 
-Builds before the first release had the revisions 0001 to 0007. Their databases are refused
+Builds before the first release had the revisions 0001 to 0008. Their databases are refused
 (`pipeline.results.migrations`).
 """
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0008"
+revision = "0009"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -132,6 +132,7 @@ def create_configurations() -> None:
         sa.Column("created_at", UTC, nullable=False),
         sa.Column("is_active", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("head", sa.String(64), nullable=False),
+        sa.Column("seal", sa.String(64), nullable=False),
         sa.Column("verified_at", UTC),
         sa.CheckConstraint(
             f"lifecycle_stage IN {STAGES}",
@@ -210,7 +211,7 @@ def create_sweeps() -> None:
         sa.Column("started_at", UTC, nullable=False),
         sa.Column("finished_at", UTC),
         sa.Column("pooled", JSON),
-        sa.Column("seal", sa.String(64)),
+        sa.Column("seal", sa.String(64), nullable=False),
         sa.CheckConstraint(f"status IN {STATUSES}", name=op.f("ck_sweeps_status")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweeps")),
     )

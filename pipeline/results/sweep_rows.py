@@ -1,0 +1,167 @@
+"""Read sweeps and their markets, and tell whether they still are what was written.
+
+A sweep's row holds a digest, its seal: of the row alone while the sweep runs, of the row and the
+rows of its markets once it has ended. There is one from the first moment, so a seal that somebody
+took away is an edit too.
+"""
+
+from dataclasses import fields, replace
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pipeline.results import chain, ownership
+from pipeline.results.leases import Owner, read_owners
+from pipeline.results.models import (
+    ConfigurationEventRow,
+    SweepMarketRow,
+    SweepRow,
+    TrainingJob,
+)
+from pipeline.results.patience import Tables, waits
+from pipeline.results.records import (
+    SWEEP,
+    Job,
+    MarketStatus,
+    Sweep,
+    SweepMarket,
+    SweepMarketView,
+    SweepView,
+    from_row,
+)
+from pipeline.validation.pooling import PooledVerdict
+
+_SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "started_at")
+_MARKET = (*(field.name for field in fields(SweepMarketView)), "position", "task_hash")
+
+
+class SweepRows(Tables):
+    """What is stored of the sweeps of one database, to be read."""
+
+    @waits
+    def newest(self, key: str) -> Sweep | None:
+        """Read the sweep with this key that began last."""
+        query = select(SweepRow).where(SweepRow.key == key)
+        query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
+        with self._sessions() as session:
+            row = session.scalar(query)
+            return None if row is None else _sweep(row)
+
+    @waits
+    def recent(self, limit: int = 50) -> list[Sweep]:
+        """Read sweeps, newest first."""
+        query = select(SweepRow).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
+        with self._sessions() as session:
+            return [_sweep(row) for row in session.scalars(query)]
+
+    @waits
+    def sweep(self, sweep_id: str) -> Sweep:
+        """Read one sweep, or raise `UnknownIdError`."""
+        with self._sessions() as session:
+            return _sweep(ownership.get_row(session, SweepRow, sweep_id))
+
+    @waits
+    def markets(self, sweep_id: str) -> list[SweepMarket]:
+        """Read the markets of a sweep in their order."""
+        with self._sessions() as session:
+            return [from_row(SweepMarket, row) for row in rows_of(session, sweep_id)]
+
+    @waits
+    def judged_with(self, configuration_id: str) -> list[Sweep]:
+        """Read the sweeps that judged a configuration, oldest first."""
+        market = SweepMarketRow
+        members = select(market.sweep_id).where(market.configuration_id == configuration_id)
+        query = select(SweepRow).where(SweepRow.id.in_(members), SweepRow.status != "running")
+        query = query.where(SweepRow.pooled.is_not(None)).order_by(SweepRow.created_at, SweepRow.id)
+        with self._sessions() as session:
+            return [_sweep(row) for row in session.scalars(query)]
+
+    @waits
+    def unstored(self, sweep_id: str) -> list[bool]:
+        """Tell of every market that completed and stored nothing whether its candles are synthetic.
+
+        One that another sweep had trained is among them, one that failed is not.
+        """
+        row = SweepMarketRow
+        query = select(TrainingJob).join(row, row.job_id == TrainingJob.id)
+        query = query.where(row.sweep_id == sweep_id, row.status.in_(("done", "skipped")))
+        query = query.where(row.configuration_id.is_(None)).order_by(row.position)
+        with self._sessions() as session:
+            return [from_row(Job, job).synthetic for job in session.scalars(query)]
+
+    @waits
+    def counts(self, sweep_id: str) -> dict[MarketStatus, int]:
+        """Count the markets of a sweep in each state that any is in."""
+        row = SweepMarketRow
+        query = select(row.status, func.count().label("markets")).where(row.sweep_id == sweep_id)
+        with self._sessions() as session:
+            counts = session.execute(query.group_by(row.status))
+            return {count.status: count.markets for count in counts}
+
+    @waits
+    def owner(self, sweep: Sweep) -> Owner | None:
+        """Read the lease of a sweep's owner; None where it left none."""
+        with self._sessions() as session:
+            return read_owners(session).get(sweep.owner)
+
+
+def _sweep(row: SweepRow) -> Sweep:
+    pooled = None if row.pooled is None else [PooledVerdict(**pool) for pool in row.pooled]
+    return replace(from_row(Sweep, row), pooled=pooled)
+
+
+def rows_of(session: Session, sweep_id: str) -> list[SweepMarketRow]:
+    """Read the rows of a sweep's markets in their order."""
+    query = select(SweepMarketRow).where(SweepMarketRow.sweep_id == sweep_id)
+    return list(session.scalars(query.order_by(SweepMarketRow.position)))
+
+
+def seal(session: Session, sweep_id: str) -> None:
+    """Digest what a sweep says, as the last thing of every transaction that changes it."""
+    session.flush()
+    sweep = session.get_one(SweepRow, sweep_id, populate_existing=True)
+    sweep.seal = _seal_of(session, sweep)
+
+
+def check(session: Session, sweep_id: str) -> None:
+    """Refuse a sweep that is not what was written.
+
+    Raises
+    ------
+    UnknownIdError
+        When there is none.
+    EditedError
+        When its row was changed, or that of a market after it had ended.
+    """
+    sweep = ownership.get_row(session, SweepRow, sweep_id)
+    if sweep.seal != _seal_of(session, sweep):
+        raise chain.EditedError(f"Sweep {sweep_id}", ["its row or the row of a market is another"])
+
+
+def check_all(session: Session, configuration_id: str) -> list[str | None]:
+    """Check every sweep of a configuration: what speaks against it, None for nothing.
+
+    They are those that have it among their markets, and those that its events name: a market's row
+    may have been removed.
+    """
+    market, event = SweepMarketRow, ConfigurationEventRow
+    members = select(market.sweep_id).where(market.configuration_id == configuration_id)
+    figures = select(event.figures).where(event.configuration_id == configuration_id)
+    named = session.scalars(figures.where(event.kind == SWEEP))
+    ids = {*session.scalars(members), *(f["sweep_id"] for f in named if "sweep_id" in f)}
+    return [_objection(session, sweep_id) for sweep_id in sorted(ids)]
+
+
+def _objection(session: Session, sweep_id: str) -> str | None:
+    try:
+        check(session, sweep_id)
+    except ownership.UnknownIdError:
+        return f"sweep {sweep_id} is gone"
+    except chain.EditedError as error:
+        return str(error).rstrip(".")
+    return None
+
+
+def _seal_of(session: Session, sweep: SweepRow) -> str:
+    rows = [] if sweep.status == "running" else rows_of(session, sweep.id)
+    return chain.digest([chain.named(sweep, _SWEEP), *(chain.named(row, _MARKET) for row in rows)])
