@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -321,6 +322,106 @@ def test_a_parquet_of_many_rows_is_refused_by_its_metadata(tmp_path, record_prop
     record_property("bound", f"Parquet of 20 million rows: {megabytes} MB (200), {cpu:.1f} s")
     assert "has 20,000,000 rows; at most 15,000,000" in said
     assert megabytes < 200
+
+
+def varint(number):
+    """A non-negative number as Thrift's compact protocol writes it."""
+    number *= 2  # zigzag
+    head = []
+    while number > 0x7F:
+        head.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*head, number])
+
+
+def page_header(whole, packed, values, extra=b""):
+    """Header of a page of plain values without levels, with ``extra`` bytes after its sizes."""
+    sizes = b"".join(b"\x15" + varint(one) for one in (0, whole, packed))
+    data = b"".join(b"\x15" + varint(one) for one in (values, 0, 3, 3))
+    return sizes + extra + (b"\x0c\x0a" if extra else b"\x2c") + data + b"\0\0"
+
+
+def zeros(size):
+    """So many zeros, packed by zstd."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as packing:
+        for start in range(0, size, 64 << 20):
+            packing.write(bytes(min(64 << 20, size - start)))
+    return sink.getvalue().to_pybytes()
+
+
+BOMB = (1 << 31) - 8
+
+
+@pytest.fixture(scope="module")
+def innocent(tmp_path_factory):
+    """A Parquet of 60,000 rows whose metadata claims 0.5 MB of volumes, which do not pack."""
+    rows = 60_000
+    content = {"timestamp": np.full(rows, 1_600_000_000_000)}
+    content |= dict.fromkeys(COLUMNS[1:], np.ones(rows))
+    content["volume"] = np.random.default_rng(1).random(rows)
+    fields = [pa.field(n, pa.from_numpy_dtype(v.dtype), False) for n, v in content.items()]
+    path = tmp_path_factory.mktemp("innocent") / "BTCUSDT_1m.parquet"
+    table = pa.table(content, pa.schema(fields))
+    one_page = {"use_dictionary": False, "data_page_size": 1 << 24}
+    pq.write_table(table, path, compression="zstd", **one_page)
+    return path
+
+
+#: After its sizes a header may repeat one in another type, which a reader passes over.
+SMALL_AGAIN = b"\x06\x04" + varint(100)
+
+
+@pytest.mark.parametrize("extra", [b"", SMALL_AGAIN], ids=["plain", "said twice"])
+def test_a_page_that_unpacks_to_more_than_its_column_claims(
+    tmp_path, innocent, extra, record_property
+):
+    chunk = pq.ParquetFile(innocent).metadata.row_group(0).column(5)
+    assert chunk.total_uncompressed_size < 1 << 19
+    page = zeros(BOMB)
+    page = page_header(BOMB, len(page), 60_000, extra) + page
+    content = bytearray(innocent.read_bytes())
+    assert len(page) < chunk.total_compressed_size
+    content[chunk.data_page_offset : chunk.data_page_offset + len(page)] = page
+    path = tmp_path / innocent.name
+    path.write_bytes(content)
+    said, megabytes, _ = in_a_child(path)
+    record_property("bound", f"Parquet with a page of 2 GiB: {megabytes} MB (200)")
+    assert "has 60,000 rows and unpacks to 2,149," in said
+    assert megabytes < 200
+
+
+def test_metadata_that_takes_much_to_read(tmp_path, candles):
+    path = write(tmp_path / "x.parquet", candles)
+    note = {"note": "9" * (5 << 20)}
+    pq.write_table(pq.read_table(path).replace_schema_metadata(note), path, compression="zstd")
+    with pytest.raises(UserError, match=r"its metadata has [\d,]+ bytes, of which at most"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("kind", ["plain", "second version", "delta"])
+def test_broken_pages_end_in_a_sentence(tmp_path, kind):
+    """A header's bytes are changed at random; PyArrow takes no more than the file has."""
+    settings = {
+        "plain": {},
+        "second version": {"data_page_version": "2.0", "compression": "zstd"},
+        "delta": {
+            "use_dictionary": False,
+            "column_encoding": {"timestamp": "DELTA_BINARY_PACKED"},
+        },
+    }
+    path = saved(tmp_path, columns(300), ".parquet", **settings[kind])
+    content, chance = path.read_bytes(), np.random.default_rng(1)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    starts = [group.column(at).data_page_offset for at in range(6)]
+    read = 0
+    for _ in range(300):
+        broken = bytearray(content)
+        broken[chance.choice(starts) + chance.integers(40)] = chance.integers(256)
+        path.write_bytes(broken)
+        with suppress(UserError):
+            read += len(read_file(path)) >= 0
+    assert 0 < read < 300
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from pipeline.errors import UserError
+from pipeline.market_data.files.parquet_pages import metadata_span, unpacked
 
 #: Rows of a batch; bytes that the texts of a batch may have, and those of a cell.
 BATCH, TEXTS, LONGEST_TEXT = 65_536, 256 << 20, 100
@@ -34,12 +35,14 @@ class Columnar(NamedTuple):
     """A file whose metadata was read.
 
     ``schema`` has all columns; ``rows`` and ``size`` are the rows and the unpacked bytes that the
-    metadata claims. ``tables`` unpacks the columns of the given names.
+    metadata claims; ``claims`` returns those that the columns claim themselves. ``tables`` unpacks
+    the columns of the given names.
     """
 
     schema: pa.Schema
     rows: int
     size: int
+    claims: Callable[[], int]
     tables: Callable[[list[str]], Iterator[pa.Table]]
 
     def checked(self, columns: list[str], name: str) -> Iterator[pa.Table]:
@@ -50,9 +53,12 @@ class Columnar(NamedTuple):
         UserError
             If they claim more bytes than so many rows need, or a cell holds a long text.
         """
-        if self.size > SMALL + A_CELL * self.rows * len(self.schema.names):
+        most, size = SMALL + A_CELL * self.rows * len(self.schema.names), self.size
+        if size <= most:
+            size = self.claims()
+        if size > most:
             raise UserError(
-                f"{name} has {self.rows:,} rows and unpacks to {self.size:,} bytes, more than"
+                f"{name} has {self.rows:,} rows and unpacks to {size:,} bytes, more than"
                 f" candles take: export the columns {', '.join(columns)} alone, as numbers."
             )
         for table in self.tables(columns):
@@ -85,6 +91,8 @@ def _of_text(kind: pa.DataType) -> bool:
 
 
 def _parquet(source: str | pa.NativeFile) -> Columnar:
+    content = pa.memory_map(source) if isinstance(source, str) else source
+    metadata_span(content)
     file = pyarrow.parquet.ParquetFile(source)
     schema, metadata = file.schema_arrow, file.metadata
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
@@ -103,7 +111,7 @@ def _parquet(source: str | pa.NativeFile) -> Columnar:
 
     # The sizes of single columns are not asked for: PyArrow aborts over some that are damaged.
     rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
-    return Columnar(schema, rows, size, tables)
+    return Columnar(schema, rows, size, lambda: unpacked(content), tables)
 
 
 def _feather(source: str | pa.NativeFile) -> Columnar:
@@ -121,7 +129,7 @@ def _feather(source: str | pa.NativeFile) -> Columnar:
             batch.validate(full=True)  # offsets may point anywhere
             yield pa.Table.from_batches([batch])
 
-    return Columnar(schema, rows, size, tables)
+    return Columnar(schema, rows, size, lambda: size, tables)
 
 
 def _former_feather(source: str | pa.NativeFile) -> Columnar:
@@ -129,7 +137,8 @@ def _former_feather(source: str | pa.NativeFile) -> Columnar:
     if not isinstance(source, str):
         source.seek(0)
     table = pyarrow.feather.read_table(source)
-    return Columnar(table.schema, len(table), table.nbytes, lambda columns: iter([table]))
+    size = table.nbytes
+    return Columnar(table.schema, len(table), size, lambda: size, lambda _: iter([table]))
 
 
 def _claims(file: pa.NativeFile) -> tuple[int, int]:
