@@ -118,6 +118,7 @@ MOMENTS = {
     "the result's file": ("20k", "train", "hydra.run.dir=full/run"),
     "a sweep's rows": ("216k", "sweep", DATABASE),
     "a sweep's artifacts": ("4k", "sweep", "storage.artifacts=full"),
+    **{f"{size}k of the database": (f"{size}k", "train", DATABASE) for size in range(60, 240, 20)},
 }
 
 

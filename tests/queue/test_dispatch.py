@@ -21,10 +21,14 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def test_queued_jobs_are_done_once_and_the_dispatcher_ends(
-    repository: Repository, queue_small: Callable[[int], str], start: Start
+    repository: Repository,
+    queue_small: Callable[[int], str],
+    check_undisturbed: Callable[..., None],
+    start: Start,
 ) -> None:
     ids = [queue_small(seed) for seed in (1, 2, 3)]
     assert start().wait(PATIENCE) == 0
+    check_undisturbed(1, 2, 3)
     assert {repository.jobs.read(one).status for one in ids} == {"completed"}
     for one in ids:
         told = [e.payload["status"] for e in repository.jobs.events(0, one) if e.kind == "status"]
@@ -59,7 +63,7 @@ def test_a_cancelled_job_ends_and_the_next_is_done(
     repository: Repository, queue_small: Callable[[int], str], start: Start
 ) -> None:
     first = queue_small(1)
-    start()
+    start(idle=30)
     until(lambda: repository.jobs.read(first).stage_of_work is not None)
     pid = worker(repository, first)
     repository.jobs.cancel(first)

@@ -14,28 +14,34 @@ import httpx2 as httpx
 import pytest
 
 from pipeline.config import StorageConfig
+from pipeline.executors import signs_of_life
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository
 from support.hurry import hurry
 from support.serving import PATIENCE, dispatcher, end_dispatcher, served, until, worker
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
-Queue = Callable[[int], str]
+Queue = Callable[..., str]
+Check = Callable[..., None]
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))]
+#: Of small jobs in every run of the tests, of large ones by hand.
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
 
 
 @pytest.fixture(autouse=True)
 def _hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(tmp_path, monkeypatch)
+    hurry(tmp_path, monkeypatch, beat=0.2, silence=1.0)
+    monkeypatch.setattr("pipeline.queue.supervisor.LOOK_EVERY", 0.25)
 
 
-def stop_worker(repository: Repository, job_id: str, seed: int) -> int:
-    """Stop the worker of a job at some moment of it; return its process id."""
-    pid = until(lambda: worker(repository, job_id))
-    time.sleep(random.Random(seed).uniform(0, 0.3))
-    os.kill(pid, signal.SIGSTOP)
-    return int(pid)
+def stop_worker(repository: Repository, job_id: str, seed: int) -> int | None:
+    """Stop the worker of a job at some moment of it; return its process id, None after its end."""
+    until(lambda: repository.jobs.read(job_id).status != "pending")
+    time.sleep(random.Random(seed).uniform(0, 0.3 if seed < 2 else 3.0))
+    pid = worker(repository, job_id)
+    if pid is not None:
+        os.kill(pid, signal.SIGSTOP)
+    return pid
 
 
 def told(repository: Repository, job_id: str) -> list[tuple[str, str | None]]:
@@ -45,26 +51,33 @@ def told(repository: Repository, job_id: str) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_stopped_worker_whose_job_was_cancelled_is_ended_and_its_place_given_on(
-    repository: Repository, queue_small: Queue, start: Start, seed: int
+def test_a_stopped_worker_is_ended_when_its_job_is_cancelled_and_another_may_continue(
+    repository: Repository, queue_small: Queue, check_undisturbed: Check, start: Start, seed: int
 ) -> None:
-    first, second = queue_small(1), queue_small(2)
+    large = seed > 1
+    first, second = queue_small(1, large), queue_small(2, large)
     start("concurrent=1")
     pid = stop_worker(repository, first, seed)
-    if repository.jobs.read(first).status == "completed":
-        os.kill(pid, signal.SIGCONT)
-    else:
+    cancelled = pid is not None and repository.jobs.read(first).status == "running"
+    if cancelled:
         repository.jobs.cancel(first)
         until(lambda: not Path(f"/proc/{pid}").exists())
         assert repository.jobs.read(first).status == "cancelled"
+    elif pid is not None:
+        os.kill(pid, signal.SIGCONT)
+    if (pid := stop_worker(repository, second, seed)) is not None:
+        time.sleep(0.3)  # too short for a sign of life to be missed
+        os.kill(pid, signal.SIGCONT)
     until(lambda: repository.jobs.read(second).status == "completed")
+    assert [status for status, _ in told(repository, second)] == ["pending", "running", "completed"]
+    check_undisturbed(*([] if cancelled else [1]), 2, large=large)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_job_of_a_stopped_worker_is_queued_again_and_done(
-    repository: Repository, queue_small: Queue, start: Start, seed: int
+    repository: Repository, queue_small: Queue, check_undisturbed: Check, start: Start, seed: int
 ) -> None:
-    job_id = queue_small(1)
+    job_id = queue_small(1, seed > 1)
     process = start("concurrent=1")
     pid = stop_worker(repository, job_id, seed)
     assert process.wait(PATIENCE) == 0
@@ -75,27 +88,31 @@ def test_the_job_of_a_stopped_worker_is_queued_again_and_done(
         assert [status for status, _ in states] == [
             *("pending", "running", "failed", "pending", "running", "completed")
         ]
-        assert "no sign of life for 2 s" in str(states[2][1])
-    assert len(repository.configurations.find()) == 1
+        assert f"no sign of life for {signs_of_life.SILENCE:g} s" in str(states[2][1])
+    check_undisturbed(1, large=seed > 1)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_place_of_a_stopped_dispatcher_is_given_on_and_it_ends_when_it_continues(
-    repository: Repository, storage: StorageConfig, queue_small: Queue, seed: int
+    repository: Repository,
+    storage: StorageConfig,
+    queue_small: Queue,
+    check_undisturbed: Check,
+    seed: int,
 ) -> None:
     sentences: list[str] = []
     with Supervisor(repository, storage, 1, sentences.append) as supervisor:
         first = supervisor.process
         assert first is not None
         pid = until(lambda: dispatcher(repository))
-        running = queue_small(1)
+        running = queue_small(1, seed > 1)
         time.sleep(random.Random(seed).uniform(0, 1))
         os.kill(pid, signal.SIGSTOP)
-        queued = queue_small(2)
+        queued = queue_small(2, seed > 1)
         until(lambda: dispatcher(repository) not in (None, pid))
         assert sentences == [
             f"The dispatcher of queued jobs: process {pid} on {os.uname().nodename} is stopped and"
-            " gave no sign of life for 2 s. Another takes its place."
+            f" gave no sign of life for {signs_of_life.SILENCE:g} s. Another takes its place."
         ]
         assert supervisor.trouble is None
         os.kill(pid, signal.SIGCONT)
@@ -103,23 +120,32 @@ def test_the_place_of_a_stopped_dispatcher_is_given_on_and_it_ends_when_it_conti
         for job_id in (running, queued):
             until(lambda one=job_id: repository.jobs.read(one).status == "completed")
             assert told(repository, job_id).count(("completed", None)) == 1
-        assert len(repository.configurations.find()) == 2
+        check_undisturbed(1, 2, large=seed > 1)
     end_dispatcher(storage.url)
     assert supervisor.process is not None
     supervisor.process.wait(PATIENCE)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_stopped_server_stops_no_job_and_goes_on_when_it_continues(
-    tmp_path: Path, repository: Repository, storage: StorageConfig, queue_small: Queue, seed: int
+    tmp_path: Path,
+    repository: Repository,
+    storage: StorageConfig,
+    queue_small: Queue,
+    check_undisturbed: Check,
+    record_property: Callable[[str, object], None],
+    rounds: int,
 ) -> None:
+    record_property("tried", rounds)
+    seeds, chance = range(1, rounds + 1), random.Random(rounds)
     with served(tmp_path, url=storage.url) as (process, address):
-        time.sleep(random.Random(seed).uniform(0, 1))
-        process.send_signal(signal.SIGSTOP)
-        job_id = queue_small(1)
-        until(lambda: repository.jobs.read(job_id).status == "completed")
-        process.send_signal(signal.SIGCONT)
-        answer = httpx.get(f"{address}/api/health", timeout=PATIENCE)
-        assert (answer.status_code, answer.json()["reason"]) == (200, None)
-        assert answer.json()["dispatcher_beat_age"] < PATIENCE
+        for seed in seeds:
+            time.sleep(chance.uniform(0, 0.5))
+            process.send_signal(signal.SIGSTOP)
+            job_id = queue_small(seed)
+            until(lambda one=job_id: repository.jobs.read(one).status == "completed")
+            process.send_signal(signal.SIGCONT)
+            answer = httpx.get(f"{address}/api/health", timeout=PATIENCE)
+            assert (answer.status_code, answer.json()["reason"]) == (200, None)
+            assert answer.json()["dispatcher_beat_age"] < PATIENCE
+    check_undisturbed(*seeds)

@@ -40,7 +40,7 @@ with open_database(url) as repository:
 
 _UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))]
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
 
 
 @contextmanager
@@ -69,10 +69,10 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database whose users give up on each other after 3 s."""
+    """A database whose users give up on each other after 1.5 s."""
     if shutil.which("unshare") is None or subprocess.run([*_UNSHARE, "true"]).returncode != 0:
         needs.skip("this user may make no process-id namespace")
-    hurry(tmp_path, monkeypatch, beat=0.2, silence=3.0)
+    hurry(tmp_path, monkeypatch, beat=0.1, silence=1.5)
     return f"sqlite:///{tmp_path}/trainings.db"
 
 
@@ -84,7 +84,7 @@ def test_containers_reap_the_dead_of_each_other_and_leave_the_living_alone(
     with open_database(url) as here, container(url) as one, container(url) as other:
         (first, pid), (second, same_pid) = told(one), told(other)
         assert pid == same_pid  # host name and process id are the same
-        time.sleep(chance.uniform(0, 1))
+        time.sleep(chance.uniform(0, 0.5))
         assert here.jobs.reap() == []
         dead, living = (one, other) if chance.random() < 0.5 else (other, one)
         dies, lives = (first, second) if dead is one else (second, first)
@@ -93,7 +93,7 @@ def test_containers_reap_the_dead_of_each_other_and_leave_the_living_alone(
         assert reaped == dies
         assert error.startswith(f"process {pid} on {os.uname().nodename} gave no sign of life for")
         assert here.jobs.read(lives).status == "running"
-        if seed == 0:
+        if seed < 2:
             return
         with container(url) as again:  # it is started once more, and looks for itself
             fresh, _ = told(again)

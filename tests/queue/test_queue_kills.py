@@ -16,21 +16,23 @@ from pipeline.results.database import Repository
 from pipeline.results.records import Job
 from support.serving import PATIENCE, command, dispatcher, served, until, worker
 
+#: Of small jobs in every run of the tests, of large ones by hand.
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_kills_lose_nothing_and_double_nothing(
     repository: Repository,
-    queue_small: Callable[[int], str],
+    queue_small: Callable[..., str],
+    check_undisturbed: Callable[..., None],
     start: Callable[..., subprocess.Popen[bytes]],
     seed: int,
 ) -> None:
     """A worker is killed, then the dispatcher; what failed is restarted under another."""
-    chance = random.Random(seed)
-    ids = [queue_small(one) for one in (1, 2, 3)]
+    chance, large = random.Random(seed), seed > 1
+    ids = [queue_small(one, large) for one in (1, 2, 3)]
     process = start()
-    kill_a_worker(repository, chance)
+    kill_a_worker(repository, chance, large)
     time.sleep(chance.uniform(0, 1))
     process.kill()
     process.wait()
@@ -41,26 +43,28 @@ def test_kills_lose_nothing_and_double_nothing(
         repository.jobs.restart(job.id)
     assert start().wait(PATIENCE) == 0
     assert_done_once(repository, ids)
+    check_undisturbed(1, 2, 3, large=large)
 
 
-SERVER_SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
-
-
-@pytest.mark.parametrize("seed", SERVER_SEEDS)
+@pytest.mark.parametrize("seed", SEEDS)
 def test_jobs_outlive_their_server(
-    tmp_path: Path, repository: Repository, queue_small: Callable[[int], str], seed: int
+    tmp_path: Path,
+    repository: Repository,
+    queue_small: Callable[..., str],
+    check_undisturbed: Callable[..., None],
+    seed: int,
 ) -> None:
     """A server, in odd seeds a worker or the dispatcher too, is killed; the next server goes on."""
-    chance = random.Random(seed)
+    chance, large = random.Random(seed), seed > 1
     url = f"sqlite:///{tmp_path}/trainings.db"
-    ids = [queue_small(one) for one in (1, 2)]
+    ids = [queue_small(one, large) for one in (1, 2)]
     server = command(tmp_path, "port=0", f"storage.url='{url}'")
-    until(lambda: repository.jobs.find("running"))
+    until(lambda: repository.jobs.find("running", "completed"))
     time.sleep(chance.uniform(0, 1))
     server.kill()
     server.communicate()
     if seed % 4 == 1:
-        kill_a_worker(repository, chance)
+        kill_a_worker(repository, chance, large)
     if seed % 4 == 3:
         kill_the_dispatcher(repository)
     with served(tmp_path, url=url):
@@ -70,6 +74,7 @@ def test_jobs_outlive_their_server(
             repository.jobs.restart(job.id)
         until(lambda: not open_jobs(repository))
     assert_done_once(repository, ids)
+    check_undisturbed(1, 2, large=large)
 
 
 def open_jobs(repository: Repository) -> list[Job]:
@@ -82,9 +87,9 @@ def kill_the_dispatcher(repository: Repository) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def kill_a_worker(repository: Repository, chance: random.Random) -> None:
-    until(lambda: repository.jobs.find("running"))
-    time.sleep(chance.uniform(0, 1))
+def kill_a_worker(repository: Repository, chance: random.Random, large: bool) -> None:
+    until(lambda: repository.jobs.find("running", "completed"))
+    time.sleep(chance.uniform(0, 3.0 if large else 0.5))
     running = repository.jobs.find("running")  # it may have ended meanwhile
     if running and (pid := worker(repository, chance.choice(running).id)):
         os.kill(pid, signal.SIGKILL)

@@ -52,16 +52,22 @@ def test_a_dispatcher_that_dies_is_reaped_and_followed_by_another(
 def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
     storage: StorageConfig, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = [sys.executable, "-c", "import sys; print('No room.', file=sys.stderr); sys.exit(3)"]
+    broken = [
+        sys.executable,
+        "-S",
+        "-c",
+        "import sys; print('No room.', file=sys.stderr); sys.exit(3)",
+    ]
     monkeypatch.setattr(
         "pipeline.queue.supervisor.start",
         lambda storage, concurrent, errors: subprocess.Popen(broken, stderr=errors),
     )
+    monkeypatch.setattr("pipeline.queue.supervisor.LOOK_EVERY", 0.5)
     sentences: list[str] = []
     with Supervisor(repository, storage, 1, sentences.append):
         until(lambda: len(sentences) == 2)
     said = "The dispatcher of queued jobs ended with exit status 3. It said: No room."
-    assert sentences == [f"{said} Next try in 2 s.", f"{said} Next try in 4 s."]
+    assert sentences == [f"{said} Next try in 1 s.", f"{said} Next try in 2 s."]
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "full"), SystemExit(1)])
@@ -113,7 +119,7 @@ def test_a_dispatcher_that_never_takes_its_place_is_ended_and_tried_again(
 def test_it_stays_as_long_as_its_server_lives(repository: Repository, start: Start) -> None:
     process = start(f"server={os.getpid()}")
     until(lambda: dispatcher(repository))
-    time.sleep(2.0)  # twice as long as it is idle
+    time.sleep(1.0)  # three times as long as it is idle
     assert process.poll() is None
 
 

@@ -1,4 +1,4 @@
-"""Databases that go away and come back: a locked SQLite file, a stopped or frozen PostgreSQL."""
+"""Databases that go away: locked SQLite, stopped or frozen PostgreSQL, a file that is moved."""
 
 import sqlite3
 import threading
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.results import database, silence
+from pipeline.results.database import open_database
 
 
 @contextmanager
@@ -90,15 +91,15 @@ slow_if_frozen = pytest.mark.parametrize(
 
 
 @contextmanager
-def again_and_again(outage, chance, longest):
+def again_and_again(outage, chance, longest, most=None):
     """Let a database go away for moments of at most so many seconds, for as long as this lasts.
 
-    Yields the list of the seconds of each.
+    Or ``most`` times. Yields the list of the seconds of each.
     """
     over, outages = threading.Event(), []
 
     def disturb():
-        while not over.is_set():
+        while not over.is_set() and len(outages) != most:
             outages.append(chance.uniform(longest / 2, longest))
             with outage.away(outages[-1]):
                 over.wait(outages[-1])
@@ -111,3 +112,20 @@ def again_and_again(outage, chance, longest):
     finally:
         over.set()
         thread.join()
+
+
+SPOILS = ("deleted", "replaced", "renamed")
+
+
+def take_away(folder, how):
+    """Take the default database of a folder away; return the URL at which a test can read it."""
+    var, moved = folder / "var", folder / "moved"
+    if how == "renamed":
+        var.rename(moved)
+    else:
+        moved.mkdir()
+        for path in var.glob("trainings.db*"):
+            path.rename(moved / path.name)
+    if how == "replaced":
+        open_database(f"sqlite:///{var}/trainings.db").close()
+    return f"sqlite:///{moved}/trainings.db"

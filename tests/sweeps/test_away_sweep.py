@@ -1,7 +1,7 @@
 """A database that goes away, or for good, under a sweep: it ends as ever, or says so.
 
-Two short rounds in every run of the tests; by hand twenty in two worker processes, and one in which
-the database is away for a minute.
+Two rounds of one outage in every run of the tests; by hand twenty of many in two worker processes,
+and one in which the database is away for a minute.
 """
 
 import random
@@ -16,7 +16,7 @@ from pipeline import store
 from pipeline.results.database import open_database
 from pipeline.sweeps import running
 from pipeline.training import job
-from support.outages import again_and_again, slow_if_frozen
+from support.outages import SPOILS, again_and_again, slow_if_frozen, take_away
 from support.runs import finish
 from support.stored import command
 from support.sweeping import TINY, dump, start_sweep, sweep_here, tables
@@ -43,11 +43,11 @@ def lasting(folder, url=None):
 
 
 @slow_if_frozen
-@pytest.mark.parametrize("seed", [0])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_outages_change_nothing(tmp_path, outage, undisturbed, monkeypatch, seed):
     train_market = running.train_market
     with ExitStack() as outages:
-        seconds = again_and_again(outage, random.Random(seed), 0.4)
+        seconds = again_and_again(outage, random.Random(seed), 0.4, most=1)
 
         def disturbed(*arguments):
             if (tmp_path / "begun").exists():
@@ -86,6 +86,30 @@ def test_a_minute_away_changes_nothing(tmp_path, outage, undisturbed):
     assert finished.status == 0, finished.err
     assert finished.err.count("The database answers again") == 1
     assert lasting(tmp_path, outage.url) == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_a_file_that_goes_at_any_moment_is_noticed(tmp_path, undisturbed, seed):
+    process = start_sweep(tmp_path, *WORKERS)
+    wait_for_a_market(tmp_path, f"sqlite:///{tmp_path}/var/trainings.db")
+    time.sleep(random.Random(seed).uniform(0, 3))
+    before = take_away(tmp_path, SPOILS[seed % 3])
+    finished = finish(process, tmp_path)
+    assert "Traceback" not in finished.err
+    stored_before = len(tables(tmp_path, before)[3])
+    if finished.status == 0:
+        assert stored_before == len(undisturbed["configurations"])
+        return
+    assert finished.status == 1
+    assert "was deleted, moved or replaced under this command" in finished.err
+    folders = set(re.findall(r"scripts/store (\S+) stores it", finished.err))
+    for folder in folders:
+        assert command(store, tmp_path, folder).status == 0
+    if folders:
+        *_, jobs, configurations, _ = tables(tmp_path)
+        assert [job["status"] for job in jobs] == ["completed"] * len(folders)
+        assert len(configurations) == len(folders)
 
 
 def wait_for_a_market(folder, url):

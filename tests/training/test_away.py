@@ -15,8 +15,8 @@ from pipeline.results import database
 from pipeline.results.database import open_database
 from pipeline.training import job
 from pipeline.training.run import Reporter
-from support.outages import again_and_again, locked
-from support.runs import QUICK, SMALL_GRID, ask, run_here
+from support.outages import SPOILS, again_and_again, locked, take_away
+from support.runs import QUICK, SMALL_GRID, ask, finish, run_here, start
 from support.stored import command, sql
 
 pytestmark = pytest.mark.drill
@@ -67,7 +67,7 @@ def disturb(monkeypatch):
 
 @pytest.mark.parametrize("moment", ["search", "storing"])
 def test_a_database_that_is_away_is_waited_for(tmp_path, outage, disturb, undisturbed, moment):
-    disturb(moment, lambda: outage.away(1.5))
+    disturb(moment, lambda: outage.away(0.5))
     finished = run_here(tmp_path, *QUICK_GRID, f"storage.url='{outage.url}'")
     assert stored(finished, outage.url) == undisturbed
     away = finished.err.count("The database does not answer: ")
@@ -100,6 +100,31 @@ def test_a_minute_away_changes_nothing(tmp_path, outage, disturb, undisturbed):
     finished = run_here(tmp_path, *QUICK_GRID, f"storage.url='{outage.url}'")
     assert stored(finished, outage.url) == undisturbed
     assert finished.err.count("The database answers again after 6") == 1
+
+
+def started(folder):
+    """Start the run as a process; return it once it has its job."""
+    process = start(folder, *QUICK_GRID)
+    for _ in range(600):
+        time.sleep(0.1)
+        if (folder / "var/trainings.db").exists() and ask(folder, lambda one: one.jobs.find()):
+            return process
+    raise AssertionError("the run never began")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(21))
+def test_a_file_that_goes_at_any_moment_is_noticed(tmp_path, undisturbed, seed):
+    process = started(tmp_path)
+    time.sleep(random.Random(seed).uniform(0, 2))
+    before = take_away(tmp_path, SPOILS[seed % 3])
+    finished = finish(process, tmp_path)
+    if finished.status == 0:
+        assert stored(finished, before) == undisturbed
+        return
+    assert "was deleted, moved or replaced under this command" in finished.err
+    assert command(store, tmp_path, kept(finished)).status == 0
+    assert stored(finished._replace(status=0)) == undisturbed
 
 
 def kept(finished):
@@ -157,18 +182,18 @@ def test_progress_that_cannot_be_written_takes_a_twentieth_of_the_time():
     class Jobs:
         def progress(self, *_, **counted):
             tries.append(counted)
-            time.sleep(0.05)
+            time.sleep(0.02)
             raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
 
     repository = SimpleNamespace(jobs=Jobs())
     with job._Recorded(Reporter(), repository, "id")("search", 1000) as advance:
         began = time.monotonic()
-        while time.monotonic() - began < 2.5:
+        while time.monotonic() - began < 1.0:
             advance(1)
     assert 2 <= len(tries) <= 4
 
 
-@pytest.mark.parametrize("spoil", ["deleted", "replaced", "renamed"])
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_a_file_that_goes_is_noticed_and_the_result_kept(tmp_path, disturb, undisturbed, spoil):
     def gone():
         if spoil == "renamed":

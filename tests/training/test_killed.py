@@ -1,5 +1,6 @@
 """Runs that do not end by themselves: Ctrl-C, a kill, a kill at the worst moment."""
 
+import random
 import signal
 import socket
 import time
@@ -228,6 +229,20 @@ def test_a_reader_that_leaves_the_verdict_has_the_result(tmp_path):
     (job,) = ask(tmp_path, lambda repository: repository.jobs.find())
     assert job.status in ("completed", "failed")  # as far as it came before it noticed
     assert job.status == "failed" or list(tmp_path.glob("var/runs/*/*/result.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_a_reader_that_leaves_at_any_moment_leaves_no_row_that_runs(tmp_path, seed):
+    process = start(tmp_path, *QUICK_GRID)
+    time.sleep(random.Random(seed).uniform(0, 4))
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(timeout=60)
+    jobs = ask(tmp_path, lambda repository: repository.jobs.find())
+    assert {job.status for job in jobs} <= {"completed", "failed"}
+    if [job.status for job in jobs] == ["completed"]:
+        assert len(ask(tmp_path, lambda repository: repository.configurations.find())) == 1
 
 
 def test_an_interrupt_after_the_transaction_keeps_what_is_stored(tmp_path, monkeypatch):

@@ -5,19 +5,22 @@ import signal
 import sys
 
 import httpx2 as httpx
+import pytest
 
 from pipeline.cli.console import Console
 from pipeline.results.database import open_database
 from support.serving import dispatcher, served, until
 
 
-def test_the_server_and_its_supervisor_go_on(tmp_path):
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_the_server_and_its_supervisor_go_on(tmp_path, record_property, rounds):
+    record_property("tried", rounds)
     url = f"sqlite:///{tmp_path}/var/trainings.db"
     with served(tmp_path) as (process, address), open_database(url) as repository:
         process.stdout.close()
         process.stderr.close()
         first = until(lambda: dispatcher(repository))
-        for _ in range(2):  # each is a line that nobody reads
+        for _ in range(rounds):  # each is a line that nobody reads
             os.kill(first, signal.SIGKILL)
             first = until(lambda dead=first: follower(repository, dead))
         answer = httpx.get(f"{address}/api/health", timeout=60)
