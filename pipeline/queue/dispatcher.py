@@ -4,10 +4,10 @@ import os
 import pickle
 import pkgutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,9 +20,13 @@ from pipeline.queue import lease
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
 from pipeline.results.ownership import IllegalTransitionError
+from pipeline.results.room import DatabaseFullError
 
 #: Seconds between two looks at the queue, at the workers, and at who is alive.
 LOOK_EVERY, CHECK_EVERY, REAP_EVERY = 0.25, 1.0, 2.0
+
+#: Seconds without a write where the disk of the database is full, or a job could not be begun.
+PAUSE = 2.0
 
 #: Seconds that it waits for its database when it ends.
 HURRY = 5.0
@@ -38,6 +42,14 @@ class _RunJob:
         return pkgutil.resolve_name, ("pipeline.queue.task:run_job",)
 
 
+class _Ending(NamedTuple):
+    """Why a job ended, whether it is to wait again, and the process that ran it."""
+
+    cause: str
+    waits_again: bool
+    pid: int
+
+
 class Dispatcher:
     """Hand jobs to workers, each with its share of the machine and one job at a time.
 
@@ -50,6 +62,8 @@ class Dispatcher:
         self._workers: dict[int, Worker[str]] = {}
         self._watch = Watch()
         self._strayed: dict[Worker[str], int] = {}  # looks at those whose job was cancelled
+        self._untold: dict[str, _Ending] = {}  # of jobs whose rows do not say it yet
+        self._pause_ends = 0.0
 
     def run(self) -> None:
         """Hand out jobs until another dispatcher takes over, or none has come for long."""
@@ -66,9 +80,10 @@ class Dispatcher:
                 if time.monotonic() - checked >= CHECK_EVERY:
                     checked = time.monotonic()
                     self._check_workers()
+                self._tell_rows()
                 self._hand_out()
                 self._keep_one_ready()
-                if self._collect() or self._is_attended():
+                if self._collect() or self._untold or self._is_attended():
                     busy = time.monotonic()
         finally:
             self._repository.patience.shorten(HURRY)
@@ -80,7 +95,7 @@ class Dispatcher:
         """Give every place without work the job that has waited longest."""
         busy = {worker.has.task for worker in self._workers.values() if worker.has}
         free = self._free()
-        if not free:
+        if not free or self._is_pausing():
             return
         waiting = self._repository.jobs.waiting(len(free) + len(busy))
         fresh = [job_id for job_id in waiting if job_id not in busy]
@@ -113,20 +128,46 @@ class Dispatcher:
             attempt, outcome = self._workers[place].answer()
             if isinstance(outcome, int):  # no job says so: its row has its progress
                 continue
+            if outcome == (None, None):
+                continue
+            if outcome is not None:
+                away, error = outcome
+                cause, pid = away or error or "", self._workers[place].pid
+                self._untold[attempt.task] = _Ending(cause, error is None, pid)
             if outcome is None or outcome[1] is not None:  # dead, cancelled, or failed
                 self._workers.pop(place).stop()
-                self._reap()
-            elif outcome[0] is not None:
-                self._queue_again(attempt.task, outcome[0])
+            self._reap()
         return True
 
-    def _queue_again(self, job_id: str, cause: str) -> None:
-        """Write down why a job's worker gave up, and let the job wait again."""
-        job = self._repository.jobs.read(job_id)
-        if job.status == "running":
-            self._repository.jobs.hand_back(job, cause)
-        elif job.status == "failed":  # as its worker could just write
-            self._restart(job_id)
+    def _tell_rows(self) -> None:
+        """Write into the rows of jobs why they ended, where their workers could not.
+
+        Where the disk of the database is full, they are told at a later look.
+        """
+        for job_id, ending in list(self._untold.items()):
+            if self._is_pausing():
+                return
+            with self._unless_full():
+                job = self._repository.jobs.read(job_id)
+                owner = self._repository.jobs.owner(job)
+                if job.status == "running" and (owner is None or owner.pid == ending.pid):
+                    self._repository.jobs.fail_for(job, ending.cause, again=ending.waits_again)
+                elif job.status == "failed" and ending.waits_again:  # as its worker could just say
+                    self._restart(job_id)
+                elif job.queued:  # it could not even be begun
+                    self._pause_ends = time.monotonic() + PAUSE
+                del self._untold[job_id]
+
+    def _is_pausing(self) -> bool:
+        return time.monotonic() < self._pause_ends
+
+    @contextmanager
+    def _unless_full(self) -> Iterator[None]:
+        """Put off what the disk of the database has no room for."""
+        try:
+            yield
+        except DatabaseFullError:
+            self._pause_ends = time.monotonic() + PAUSE
 
     def _restart(self, job_id: str) -> None:
         with suppress(IllegalTransitionError):  # a person was faster
@@ -134,11 +175,15 @@ class Dispatcher:
 
     def _reap(self) -> None:
         """Mark the jobs of the dead as failed; those of its own stopped workers wait again."""
-        failed = {job.id for job in self._repository.jobs.reap(self._watch)}
-        for place, worker in list(self._workers.items()):
-            if worker.has and worker.has.task in failed and worker.is_stopped:
-                self._workers.pop(place).stop()
-                self._restart(worker.has.task)
+        self._tell_rows()  # what it knows is truer than that they are dead
+        if self._is_pausing():
+            return
+        with self._unless_full():
+            failed = {job.id for job in self._repository.jobs.reap(self._watch)}
+            for place, worker in list(self._workers.items()):
+                if worker.has and worker.has.task in failed and worker.is_stopped:
+                    self._workers.pop(place).stop()
+                    self._restart(worker.has.task)
 
     def _check_workers(self) -> None:
         """End the workers that are stopped for too long, or do not notice a cancelled job."""
@@ -165,7 +210,8 @@ class Dispatcher:
         job = self._repository.jobs.read(worker.has.task)
         owner = self._repository.jobs.owner(job)
         if job.status == "running" and owner and owner.pid == worker.pid:
-            self._repository.jobs.hand_back(job, cause)
+            with self._unless_full():
+                self._repository.jobs.fail_for(job, cause, again=True)
 
     def _is_attended(self) -> bool:
         """Whether the server that started this process lives: the next job comes from there."""

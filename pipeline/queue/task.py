@@ -48,4 +48,4 @@ def _run(storage: StorageConfig, database: FileIdentity | None, job_id: str) -> 
         with repeated(watch, WATCH_EVERY, "watch of the job"), job.guard(repository, job_id):
             values = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
             config = validate(values, TrainConfig)
-            job.run(config, repository, job_id, Reporter())
+            job.run_again(config, repository, job_id, Reporter())

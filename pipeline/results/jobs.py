@@ -334,7 +334,7 @@ class Jobs(Tables):
                 continue
             work = f" during {job.stage_of_work}" if job.stage_of_work else ""
             error = f"{cause}; last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC{work}"
-            if self._fail_unless_moved(job, error):
+            if self.fail_for(job, error):
                 reaped.append(self.read(job.id))
         if dead := [identity for identity, cause in causes.items() if cause is not None]:
             self._forget(dead)
@@ -356,16 +356,13 @@ class Jobs(Tables):
         with self._sessions.begin() as session:
             leases.forget(session, dead)
 
-    def hand_back(self, job: Job, error: str) -> bool:
-        """Mark a running job as failed and put it into the queue again, unless it has moved.
-
-        For whoever gave it to a worker and takes it away: what the worker still writes is refused.
-        """
-        return self._fail_unless_moved(job, error, again=True)
-
     @waits
-    def _fail_unless_moved(self, job: Job, error: str, *, again: bool = False) -> bool:
-        """Mark a job as failed unless it has moved since ``job`` was read."""
+    def fail_for(self, job: Job, error: str, *, again: bool = False) -> bool:
+        """Mark a job as failed for its owner, unless it has moved since ``job`` was read.
+
+        For whoever gave it to a worker: what the worker still writes is refused. With ``again`` it
+        waits in the queue afterwards.
+        """
         statement = (
             update(TrainingJob)
             .where(TrainingJob.id == job.id, TrainingJob.owner == job.owner)

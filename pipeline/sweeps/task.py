@@ -52,7 +52,7 @@ def train_market(shared: Shared, task: Task, advance: Advance) -> tuple[str, ...
             job_id = repository.sweeps.claim_market(shared.claim, task.position)
             if job_id is not None:
                 reporter = Reporter(note=notes.append)
-                job.run(task.config, repository, job_id, reporter)
+                job.run_again(task.config, repository, job_id, reporter)
         except UnreachableError:  # no row says so: the sweep must
             raise
         except Exception as error:

@@ -11,13 +11,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gpu_engine import Advance
 from pipeline.config import TrainConfig
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError, NotFoundError, UserError
 from pipeline.executors.base import in_words
 from pipeline.results.database import Repository
+from pipeline.results.jsonable import jsonable
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
-from pipeline.training.provenance import config_hash
+from pipeline.results.parcel import FOLDER, Parcel, read_parcel
+from pipeline.training.provenance import config_hash, engine_hash
 from pipeline.training.run import Reporter, TrainingResult, train
-from pipeline.training.storing import HURRY, UNSTORED, store
+from pipeline.training.storing import HURRY, UNSTORED, store, store_running
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
@@ -76,6 +78,37 @@ def run(
         trained = train(config, replace(reporter, progress=recorded, note=recorded.note))
         with recorded("storing", 0):
             return store(trained, repository, job_id, description(config), folder)
+
+
+def run_again(config: TrainConfig, repository: Repository, job_id: str, reporter: Reporter) -> None:
+    """Store the result that an earlier try of a running job kept, or `run` it.
+
+    It is run where nothing is kept, or what is kept is damaged, or of another request or program.
+    """
+    with guard(repository, job_id):
+        parcel = _kept(config, job_id, reporter)
+        if parcel is not None:
+            store_running(parcel, repository, Path(config.storage.artifacts))
+            return
+    run(config, repository, job_id, reporter)
+
+
+def _kept(config: TrainConfig, job_id: str, reporter: Reporter) -> Parcel | None:
+    """Read what an earlier try of a job kept; None where it is of no use."""
+    folder = Path(config.storage.artifacts) / FOLDER / job_id
+    try:
+        parcel = read_parcel(folder)
+    except NotFoundError:
+        return None
+    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
+        reporter.note(f"A result that was kept is not used: {in_words(error)}")
+        return None
+    request, row = (job_id, jsonable(description(config))), parcel.configuration
+    code = None if row is None else row.provenance["engine_hash"]
+    if (parcel.job_id, parcel.job) != request or code not in (None, engine_hash(config.strategy)):
+        reporter.note(f"The result in {folder} is not used: the request or the program is another.")
+        return None
+    return parcel
 
 
 @contextmanager

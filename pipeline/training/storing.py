@@ -3,8 +3,8 @@
 import math
 import shlex
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,9 @@ from pipeline.validation.multiple_testing import after_searches
 #: Seconds that a command which was told to end waits for a database.
 HURRY = 5.0
 
+#: Of the statistics: how often these days were searched before.
+_EARLIER = "earlier_searches"
+
 #: What keeps a result out of its database, and says nothing about the result.
 UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError)
 
@@ -73,38 +76,59 @@ def store(
     UnreachableError
         When the result is kept: it says how to store it.
     """
-    root, market = Path(trained.config.storage.artifacts), trained.config.market
+    root, now = Path(trained.config.storage.artifacts), datetime.now(UTC)
     folder = folder or root / FOLDER / job_id
-    configuration, artifacts = _record_of(trained, job_id)
+    record = configuration_of(trained, new_configuration_id(trained.strategy, now), job_id, now)
+    artifacts = None if trained.parameters is None else artifacts_of(trained)
 
     def place() -> Path:
-        assert configuration is not None
         assert artifacts is not None
-        return root / write_artifacts(root, configuration.id, artifacts)
+        return root / write_artifacts(root, record.id, artifacts)
 
     def kept() -> str:
         """Keep the result; say where, or why not."""
         try:
-            write_parcel(folder, job_id, job, configuration, artifacts)
+            write_parcel(folder, job_id, job, None if artifacts is None else record, artifacts)
         except (OSError, UserError) as error:
             return f"The result could not be kept in {folder} either: {error}."
-        return f"The result is kept: scripts/store {shlex.quote(str(folder))} stores it."
+        return _where(folder)
 
     try:
-        earlier = _earlier_searches(
-            repository,
-            trained.statistics["p_value"],
-            exchange=market.exchange.name,
-            pair=market.pair,
-            timeframe=market.timeframe,
-            synthetic=trained.market.synthetic,
-            provenance=trained.provenance,
-        )
-        trained = replace(trained, statistics=trained.statistics | earlier)
-        if configuration is not None:
-            statistics = configuration.statistics | jsonable(earlier)
-            configuration = replace(configuration, statistics=statistics)
-        _write(repository, job_id, configuration, root, place)
+        with _telling(kept):
+            record = _with_earlier_searches(repository, record)
+            _write(repository, job_id, None if artifacts is None else record, root, place)
+    except KeyboardInterrupt:
+        if repository.patience.interrupted:
+            tell(kept())
+        raise
+    statistics = trained.statistics | {_EARLIER: record.statistics[_EARLIER]}
+    trained = replace(trained, statistics=statistics)
+    return trained, None if artifacts is None else record.id
+
+
+def store_running(parcel: Parcel, repository: Repository, root: Path) -> None:
+    """Store a result kept below ``root`` whose job this process runs, and remove what was kept.
+
+    Raises
+    ------
+    UnreachableError
+        When the database takes nothing: the result stays where it is.
+    """
+    folder = root / FOLDER / parcel.job_id
+    with _telling(lambda: _where(folder)):
+        _store_parcel(parcel, repository, root)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _where(folder: Path) -> str:
+    return f"The result is kept: scripts/store {shlex.quote(str(folder))} stores it."
+
+
+@contextmanager
+def _telling(kept: Callable[[], str]) -> Iterator[None]:
+    """Add to the error of a database that takes nothing what ``kept`` says of the result."""
+    try:
+        yield
     except UNSTORED as error:
         kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
         said = (
@@ -113,11 +137,6 @@ def store(
             else error
         )
         raise kind(f"{said} {kept()}") from None
-    except KeyboardInterrupt:
-        if repository.patience.interrupted:
-            tell(kept())
-        raise
-    return trained, None if configuration is None else configuration.id
 
 
 def store_parcel(parcel: Parcel, repository: Repository, root: Path) -> bool:
@@ -134,24 +153,19 @@ def store_parcel(parcel: Parcel, repository: Repository, root: Path) -> bool:
             unpack(parcel, root)  # a row whose run could not know that it was written
         return False
     try:
-        if configuration is not None:
-            earlier = _earlier_searches(
-                repository,
-                configuration.statistics["p_value"],
-                exchange=configuration.exchange,
-                pair=configuration.pair,
-                timeframe=configuration.timeframe,
-                synthetic=configuration.synthetic,
-                provenance=configuration.provenance,
-            )
-            statistics = configuration.statistics | jsonable(earlier)
-            configuration = replace(configuration, statistics=statistics)
-        _write(repository, parcel.job_id, configuration, root, lambda: unpack(parcel, root))
+        _store_parcel(parcel, repository, root)
     except Exception as error:
         with suppress(IllegalTransitionError, *UNSTORED):
             repository.jobs.fail(parcel.job_id, f"It could not be stored: {error}")
         raise
     return True
+
+
+def _store_parcel(parcel: Parcel, repository: Repository, root: Path) -> None:
+    record = parcel.configuration
+    if record is not None:
+        record = _with_earlier_searches(repository, record)
+    _write(repository, parcel.job_id, record, root, lambda: unpack(parcel, root))
 
 
 def _write(
@@ -194,27 +208,18 @@ def _write(
         raise
 
 
-def _earlier_searches(
-    repository: Repository, p_value: float | None, **search: Any
-) -> dict[str, dict[str, Any]]:
+def _with_earlier_searches(repository: Repository, record: Configuration) -> Configuration:
     """Count the searches of the same market and days, and what they do to p.
 
     They decide no stage: it would depend on what else a database holds. Of two jobs at once the one
-    that is stored last counts the other. ``search`` is what `Jobs.earlier_searches` takes.
+    that is stored last counts the other.
     """
+    names = ("exchange", "pair", "timeframe", "synthetic", "provenance")
+    search = {name: getattr(record, name) for name in names}
     count = repository.jobs.earlier_searches(**search)
-    return {"earlier_searches": {"count": count, "p_after": after_searches(p_value, count)}}
-
-
-def _record_of(
-    trained: TrainingResult, job_id: str
-) -> tuple[Configuration, ArtifactSet] | tuple[None, None]:
-    """Make the configuration of a run under a new id, and its artifacts; None of nothing."""
-    if trained.parameters is None:
-        return None, None
-    now = datetime.now(UTC)
-    identity = new_configuration_id(trained.strategy, now)
-    return configuration_of(trained, identity, job_id, now), artifacts_of(trained)
+    p_after = after_searches(record.statistics["p_value"], count)
+    earlier = jsonable({"count": count, "p_after": p_after})
+    return replace(record, statistics=record.statistics | {_EARLIER: earlier})
 
 
 def metrics_dict(metrics: Any) -> dict[str, Any] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
@@ -12,9 +14,10 @@ from fastapi.testclient import TestClient
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.commands import DispatchConfig
 from pipeline.queue import lease
-from pipeline.queue.dispatcher import Dispatcher
+from pipeline.queue.dispatcher import Dispatcher, _Ending
 from pipeline.queue.task import run_job
 from pipeline.results.database import open_database
+from pipeline.results.parcel import FOLDER
 from pipeline.training import job
 from pipeline.web.api.app import create_app
 from pipeline.web.service.service import Service, Settings
@@ -70,10 +73,26 @@ def test_a_job_waits_for_its_database(place, away_after_training):
         assert first == second
 
 
-def test_when_patience_ends_the_job_waits_again_with_the_reason(place, away_after_training):
-    comes_back = away_after_training(60.0)
+@pytest.fixture
+def trainings(monkeypatch):
+    """The trainings that were made, one entry each."""
+    made, train = [], job.train
+
+    def counted(*arguments):
+        made.append(arguments)
+        return train(*arguments)
+
+    monkeypatch.setattr(job, "train", counted)
+    return made
+
+
+def test_when_patience_ends_the_job_waits_again_and_is_stored_without_training(
+    place, trainings, away_after_training
+):
     short = place.model_copy(update={"patience": 0.3})
     with open_database(place.url) as repository:
+        run_job((short, repository.identity), queued(repository), print)
+        comes_back = away_after_training(60.0)
         job_id = queued(repository)
         dispatcher = Dispatcher(
             repository, DispatchConfig(storage=short, concurrent=1, idle=1.0, server=None)
@@ -81,11 +100,46 @@ def test_when_patience_ends_the_job_waits_again_with_the_reason(place, away_afte
         reason = run_job((short, repository.identity), job_id, print)
         assert reason.startswith("The database did not answer for 0.3 s: ")
         comes_back()
-        dispatcher._queue_again(job_id, reason)
+        dispatcher._untold[job_id] = _Ending(reason, waits_again=True, pid=os.getpid())
+        dispatcher._tell_rows()
         row = repository.jobs.read(job_id)
         assert (row.status, row.queued) == ("pending", True)
         told = [event.payload for event in repository.jobs.events() if event.kind == "status"]
         assert {"status": "failed", "error": reason} in told
+        assert len(trainings) == 2
+        assert run_job((short, repository.identity), job_id, print) is None
+        assert len(trainings) == 2
+        assert [one.status for one in repository.jobs.find()] == ["completed"] * 2
+        first, second = figures(repository)
+        assert first == second
+        assert list((Path(place.artifacts) / FOLDER).iterdir()) == []
+
+
+@pytest.mark.parametrize("spoil", ["a file", "the request", "the program"])
+def test_what_was_kept_and_is_of_no_use_is_trained_again(
+    place, trainings, away_after_training, monkeypatch, spoil
+):
+    counted = job.train
+    comes_back = away_after_training(60.0)
+    short = place.model_copy(update={"patience": 0.1})
+    with open_database(place.url) as repository:
+        job_id = queued(repository)
+        reason = run_job((short, repository.identity), job_id, print)
+        comes_back()
+        assert repository.jobs.fail_for(repository.jobs.read(job_id), reason, again=True)
+        if spoil == "a file":
+            (kept,) = Path(place.artifacts).glob(f"{FOLDER}/{job_id}/*/artifacts/*/trades.parquet")
+            kept.write_bytes(kept.read_bytes()[:-1])
+        elif spoil == "the request":
+            description = job.description
+            other = lambda config: description(config) | {"seed": 9}  # noqa: E731
+            monkeypatch.setattr(job, "description", other)
+        else:
+            monkeypatch.setattr(job, "engine_hash", lambda strategy: "another")
+        monkeypatch.setattr(job, "train", counted)
+        assert run_job((short, repository.identity), job_id, print) is None
+        assert len(trainings) == 2
+        assert repository.jobs.read(job_id).status == "completed"
 
 
 def test_a_request_does_not_wait(place, outage):
