@@ -47,7 +47,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
     from pipeline.queue.daily import DailyChecks
     from pipeline.queue.supervisor import Supervisor
 
-    repository, read_only = _opened(config.storage)
+    repository, read_only = _opened(config.storage, console)
     if read_only is not None:
         console.note(read_only)
     listening = bound(config.host, config.port)
@@ -73,16 +73,16 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
         repository.close()
 
 
-def _opened(storage: StorageConfig) -> tuple[Repository, str | None]:
+def _opened(storage: StorageConfig, console: Console) -> tuple[Repository, str | None]:
     """Open the database; where it or the artifacts may only be read, for reading, and say why."""
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
 
     try:
-        repository = open_database(storage.url)
+        repository = open_database(storage.url, tell=console.note)
         check_root(Path(storage.artifacts))
     except ReadOnlyError as error:
-        return open_database(storage.url, read_only=True), (
+        return open_database(storage.url, tell=console.note, read_only=True), (
             f"This server only reads ({error.reason}): what is stored is shown, and nothing is"
             " started, cancelled, activated or recorded."
         )

@@ -12,9 +12,11 @@ from datetime import timedelta
 from threading import Event
 
 import psutil
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cli.console import Note
 from pipeline.config import StorageConfig
+from pipeline.errors import UnreachableError
 from pipeline.executors.background import repeated
 from pipeline.queue.supervisor import start_module
 from pipeline.results.database import Repository
@@ -55,7 +57,11 @@ class DailyChecks:
 
     def look(self) -> float:
         """Verify all that is due; return the seconds until the next look."""
-        for configuration_id in self._repository.checks.due(utc_now() - DAY):
+        try:
+            due = self._repository.checks.due(utc_now() - DAY)
+        except (SQLAlchemyError, UnreachableError):  # its `Patience` says so
+            return FIRST_LOOK
+        for configuration_id in due:
             if self._over.is_set():
                 break
             status = self._verify(configuration_id)

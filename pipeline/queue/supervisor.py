@@ -98,8 +98,9 @@ class Supervisor:
         try:
             if not self._look():
                 return None
-        except (SQLAlchemyError, UnreachableError) as error:  # it may answer at a later look
-            return self._wait_for_database(error)
+        except (SQLAlchemyError, UnreachableError) as error:  # its `Patience` has said so
+            self._trouble = f"The database does not answer: {first_line(error)}."
+            return AWAY_LOOK_EVERY
         except OSError as error:  # a machine without memory or processes to spare, likewise
             self._put_off(f"No dispatcher could be started: {error.strerror}.")
         return self._wait
@@ -150,14 +151,6 @@ class Supervisor:
         self._wait = min(2 * self._wait, LOOK_AT_LEAST_EVERY)
         self._trouble = reason
         self._tell(f"{reason} Next try in {self._wait:.0f} s.")
-
-    def _wait_for_database(self, error: Exception) -> float:
-        """Say once that the database is away, and look again soon: what is queued waits for it."""
-        before = self._trouble
-        self._trouble = f"The database does not answer: {first_line(error)}."
-        if before != self._trouble:
-            self._tell(self._trouble)
-        return AWAY_LOOK_EVERY
 
     def _tell(self, sentence: str) -> None:
         """Tell the server's owner, if anybody is left to read it."""

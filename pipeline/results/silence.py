@@ -20,6 +20,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -87,21 +88,25 @@ class Silence:
         psycopg2.OperationalError
             When no address answers.
         """
-        if self._since == math.inf:
-            return self._connect(parameters)
+        since = self._since
+        if since == math.inf:
+            return self._connect(parameters, since)
         if time.monotonic() < self._next_try or not self._turn.acquire(blocking=False):
-            raise self._error(self._since)
+            raise self._error(since)
         try:
-            return self._connect(parameters)
+            return self._connect(parameters, since)
         finally:
             self._turn.release()
 
-    def _connect(self, parameters: dict[str, Any]) -> Any:
+    def _connect(self, parameters: dict[str, Any], since: float) -> Any:
         bound = float(parameters.get("connect_timeout") or math.inf)
         if self.writes:
             parameters = parameters | {"target_session_attrs": "read-write"}
         error = None
         for address in _addresses(parameters):
+            if since != math.inf and _is_silent(*_peer(address)):
+                error = self._silent(since)
+                continue
             try:
                 return self._driver.connect(
                     **parameters | address,
@@ -127,12 +132,11 @@ class Silence:
         if time.monotonic() - since < limit:
             if connection.bound is not None:
                 return
-            if _is_there(connection):
-                self._patience.say_away(self._error(since))
-                return
-        self._since = min(self._since, since)
-        self._next_try = time.monotonic() + TRY_EVERY
-        raise self._error(self._since)
+            with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as own:
+                if _is_there(own.family, own.getpeername()):
+                    self._patience.say_away(self._error(since))
+                    return
+        raise self._silent(since)
 
     def _limit(self, connection: Any) -> float:
         """Seconds that a server that lives may take."""
@@ -142,6 +146,12 @@ class Silence:
             return math.inf
         patience = self._patience
         return patience.limit if patience.is_short else max(patience.limit, LONGEST)
+
+    def _silent(self, since: float) -> Exception:
+        """Note that nobody answers; return the error that says so."""
+        self._since = min(self._since, since)
+        self._next_try = time.monotonic() + TRY_EVERY
+        return self._error(self._since)
 
     def _error(self, since: float) -> Exception:
         error: Exception = self._driver.OperationalError(
@@ -188,18 +198,27 @@ def _waiter(extensions: Any) -> Callable[[Any], None]:
     return wait
 
 
-def _is_there(connection: Any) -> bool:
-    """Ask over another connection whether the server of this one answers anybody."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        family, peer = own.family, own.getpeername()
+def _is_there(family: int, peer: Any) -> bool:
+    """Ask over a connection of its own whether a server answers anybody.
+
+    Raises
+    ------
+    OSError
+        `TimeoutError` where it is silent; another where nobody takes the connection.
+    """
     with socket.socket(family, socket.SOCK_STREAM) as other:
         other.settimeout(LOOK)
-        try:
-            other.connect(peer)
-            other.sendall(_ANYBODY)
-            return bool(other.recv(1))
-        except OSError:
-            return False
+        other.connect(peer)
+        other.sendall(_ANYBODY)
+        return bool(other.recv(1))
+
+
+def _is_silent(family: int, peer: Any) -> bool:
+    """Whether a server takes a connection and says nothing; False where libpq must find out."""
+    try:
+        return peer is not None and not _is_there(family, peer)
+    except OSError as error:
+        return isinstance(error, TimeoutError)
 
 
 def _addresses(parameters: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -219,6 +238,16 @@ def _addresses(parameters: dict[str, Any]) -> Iterator[dict[str, str]]:
             yield place | {"hostaddr": address}
         if not numbers:
             yield place
+
+
+def _peer(address: dict[str, str]) -> tuple[int, Any]:
+    """Return the family and the address of the socket that one of `_addresses` leads to."""
+    host, port = address.get("host", ""), address.get("port", "")
+    if host.startswith("/"):
+        return socket.AF_UNIX, f"{host}/.s.PGSQL.{port}"
+    number = address.get("hostaddr", "")
+    family = socket.AF_INET6 if ":" in number else socket.AF_INET
+    return family, (number, int(port)) if number else None
 
 
 def _keep_alive(connection: Any, _: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipeline import serve
+from pipeline.cli.console import Console
 from pipeline.config import StorageConfig
 from pipeline.errors import ReadOnlyError, UserError
 from pipeline.market_data.exchange import fetching
@@ -173,7 +174,7 @@ def test_a_server_over_a_place_that_may_only_be_read(kept, monkeypatch):
     url = f"sqlite:///{kept.folder}/var/trainings.db"
     storage = StorageConfig(url=url, artifacts=f"{kept.folder}/var/artifacts", patience=60)
     monkeypatch.setattr("os.access", lambda path, mode: False)  # as the system says of such a file
-    repository, notice = serve._opened(storage)
+    repository, notice = serve._opened(storage, Console())
     (row,) = repository.configurations.find()
     app = create_app(Service(repository, Settings(storage, read_only=notice)))
     with repository, TestClient(app, base_url="http://127.0.0.1:8080") as client:

@@ -143,7 +143,8 @@ def test_what_was_kept_and_is_of_no_use_is_trained_again(
 
 
 def test_a_request_does_not_wait(place, outage):
-    with open_database(place.url) as repository:
+    said = []
+    with open_database(place.url, tell=said.append) as repository:
         assert lease.claim(repository)
         service = Service(repository, Settings(place, store="candles"))
         with TestClient(create_app(service), base_url="http://127.0.0.1:8080") as client:
@@ -157,6 +158,10 @@ def test_a_request_does_not_wait(place, outage):
                 assert "database does not answer" in refused.json()["detail"]
                 assert time.monotonic() - began < 5
             until(lambda: client.post(path).status_code == 200)
+    assert [line.split(":")[0].split(" after")[0] for line in said] == [
+        "The database does not answer",
+        "The database answers again",
+    ]
 
 
 @pytest.mark.slow
