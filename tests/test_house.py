@@ -7,7 +7,8 @@ calibration in cells brought 3,100 lines and 87 imports. Those are many small fi
 figures of others: the imports a file rose with them, by 0.14. Strategies in
 files of one's own, four more of the program's, the check for look-ahead, typed values, the lab and
 the template brought 5,200 lines and 140 imports in 27 files. Places that may only be read or are
-full brought 300 lines and 10 imports, servers that are frozen and pages that lie 470 and 1.
+full brought 300 lines and 10 imports, servers that are frozen and pages that lie 470 and 1, terms
+that the lab checks 60 and 5.
 """
 
 import pytest
@@ -30,9 +31,9 @@ def test_no_two_folders_import_each_other(house):
 
 def test_imports(house):
     assert house.edges_a_file <= 4.80
-    assert house.edges <= 1_490
+    assert house.edges <= 1_495
     assert house.import_share <= 0.126
 
 
 def test_lines(house):
-    assert house.lines <= 47_275
+    assert house.lines <= 47_335

@@ -55,7 +55,9 @@ def candles(
         When a row cannot be a candle, a column is missing, or the store has nothing of the market.
     """
     raw, name = _rows(source, store)
-    return make_regular(raw, timeframe or inferred_timeframe(raw.timestamp, name), name)[0]
+    if timeframe is None:
+        timeframe = inferred_timeframe(raw.timestamp, name)
+    return make_regular(raw, timeframe, name)[0]
 
 
 def _rows(source: str | Path | pd.DataFrame, store: str) -> tuple[RawCandles, str]:
@@ -76,6 +78,8 @@ def _rows(source: str | Path | pd.DataFrame, store: str) -> tuple[RawCandles, st
 
 
 def _stored(market: str, store: str) -> RawCandles:
+    if not isinstance(store, str | Path):
+        raise UserError(f"store must be the path of a folder; given: {store}.")
     values = catalogue.read("market", market)
     if values.get("synthetic"):
         raise UserError(
@@ -92,6 +96,22 @@ def _stored(market: str, store: str) -> RawCandles:
             " give store=FOLDER."
         )
     return rows
+
+
+def checked(market: object) -> Candles:
+    """Return candles as they are.
+
+    Raises
+    ------
+    UserError
+        When they are anything else, such as the data frame that `candles` reads.
+    """
+    if not isinstance(market, Candles):
+        raise UserError(
+            f"candles must be what lab.candles returns; given: {type(market).__name__}. Write"
+            " candles = lab.candles(...) with a file, a market's word or a data frame first."
+        )
+    return market
 
 
 def write(market: Candles, path: Path) -> None:

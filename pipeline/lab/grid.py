@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpu_engine import METRICS, Candles, Costs, Direction, RiskLimits, Window
+from gpu_engine import METRICS, Candles, Direction, Window
 from pipeline.config import PLATEAU_LIMIT
 from pipeline.errors import UserError
+from pipeline.lab.evaluation import make_evaluator
 from pipeline.lab.strategy import strategy_of, values_of
-from pipeline.search import Evaluator, make_space
-from pipeline.search.backends import named_backend
+from pipeline.search import make_space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,8 @@ def grid(
     Raises
     ------
     UserError
-        For values that a parameter cannot have, or a grid of more than 10,000,000 combinations.
+        For what is not as above, values that a parameter cannot have, or a grid of more than
+        10,000,000 combinations.
     """
     import pandas as pd
 
@@ -70,8 +71,8 @@ def grid(
             f"This grid has {space.size:,} combinations; a data frame may have {PLATEAU_LIMIT:,}:"
             " give fewer values."
         )
-    costs, risk = Costs(fee_rate, slippage), RiskLimits(direction=direction)
-    evaluator = Evaluator(candles, space, costs, risk, named_backend(backend))
+    terms = {"fee_rate": fee_rate, "slippage": slippage, "direction": direction}
+    evaluator = make_evaluator(candles, space, backend, **terms)
     metrics = np.empty(space.size, METRICS)
     for index, block in evaluator.stream((Window(0, len(candles)),)):
         metrics[index] = block[0]

@@ -45,6 +45,8 @@ def heatmap(
     UserError
         For a column that is none, or one parameter twice; or where plotly is not installed.
     """
+    if not hasattr(frame, "columns"):
+        raise UserError(f"frame must be what lab.grid returned; given: {type(frame).__name__}.")
     for key, column in (("x", x), ("y", y), ("metric", metric)):
         if column not in frame.columns:
             names = list(map(str, frame.columns))

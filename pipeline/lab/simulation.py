@@ -10,19 +10,17 @@ import numpy as np
 from gpu_engine import (
     REASONS,
     Candles,
-    Costs,
     Direction,
     Float,
     Int32,
-    RiskLimits,
     Window,
     marked_metrics,
 )
 from pipeline.causality import refuse_look_ahead
 from pipeline.errors import UserError
+from pipeline.lab.evaluation import make_evaluator
 from pipeline.lab.strategy import strategy_of, values_of
-from pipeline.search import Evaluator, make_space
-from pipeline.search.backends import named_backend
+from pipeline.search import make_space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,13 +95,13 @@ def backtest(
             f" {', '.join(several)}."
         )
     space = make_space(loaded, values, continuous=False)
-    costs, risk = Costs(fee_rate, slippage), RiskLimits(direction=direction)
-    evaluator = Evaluator(candles, space, costs, risk, named_backend(backend))
+    terms = {"fee_rate": fee_rate, "slippage": slippage, "direction": direction}
+    evaluator = make_evaluator(candles, space, backend, **terms)
     refuse_look_ahead(space, candles, evaluator.tables)
     point, window = space.points(np.array([0]))[0], Window(0, len(candles))
     trades = evaluator.trades(point, window)
     daily = evaluator.marked_returns(trades, window)
-    metrics = marked_metrics(risk.position_fraction * trades["ret"], daily)
+    metrics = marked_metrics(evaluator.risk.position_fraction * trades["ret"], daily)
     return Backtest(
         trades=trades_frame(candles, trades),
         equity=equity_series(candles.calendar(window), daily),

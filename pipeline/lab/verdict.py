@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gpu_engine import Candles
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
-from pipeline.lab.candles import write
+from pipeline.lab.candles import checked, write
 from pipeline.lab.simulation import equity_series, trades_frame
 from pipeline.lab.strategy import check_names, strategy_of
 from pipeline.market_data.timeframe import timeframe_name
@@ -120,12 +120,17 @@ def train(
             " my_strategy.py with STRATEGY = YourClass() as its last line, and give its path."
         )
     check_names(strategy_of(strategy), ranges)
+    for word in words:
+        if not isinstance(word, str):
+            raise UserError(f'A word must be a text such as "seed=3"; given: {word}.')
+    if not isinstance(synthetic, bool):
+        raise UserError(f"synthetic must be True or False; given: {synthetic}.")
     market = any(word.startswith("market=") for word in words)
     chosen = () if market else ("market=btc_binance_1h", "market.base=OWN")
     typed = (f"strategy.parameters.{name}={_word(value)}" for name, value in ranges.items())
     with TemporaryDirectory() as folder:
         file = Path(folder) / "candles.parquet"
-        write(candles, file)
+        write(checked(candles), file)
         config = load(
             [
                 *chosen,

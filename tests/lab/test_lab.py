@@ -1,5 +1,8 @@
 """What a notebook asks for: candles, a grid, a picture, a backtest, a verdict."""
 
+import itertools
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +67,9 @@ def test_candles_that_are_none(frame):
         lab.candles(frame.drop(columns="volume"))
     with pytest.raises(UserError, match="given: int"):
         lab.candles(3)
+    for timeframe in (4, "", "7h"):
+        with pytest.raises(UserError, match="is not a timeframe"):
+            lab.candles(frame, timeframe)
 
 
 def test_a_grid_has_a_row_a_combination(results):
@@ -104,6 +110,51 @@ def test_costs_and_direction_count(candles, results):
     assert free.metrics["net_profit"] > paid.metrics["net_profit"]
     longs = lab.backtest(candles, "donchian_breakout", direction="long", **row)
     assert set(longs.trades["side"]) == {"long"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("direction", value) for value in ("Long", "up", 1, None)),
+        *((cost, bad) for cost in ("fee_rate", "slippage") for bad in (-0.1, 1, 2, True, None)),
+        *(("fee_rate", bad) for bad in ("0.1", math.nan, math.inf)),
+        *(("backend", bad) for bad in ("gpu", None)),
+    ],
+)
+@pytest.mark.parametrize("function", [lab.grid, lab.backtest])
+def test_terms_that_cannot_be_are_refused(candles, function, name, value):
+    one = {"entry_channel": 20, "exit_channel": 10, "volume_factor": 0, "stop_distance": 2}
+    with pytest.raises(UserError, match=f"^{name} must be"):
+        function(candles, "donchian_breakout", **{name: value}, **one)
+
+
+def test_terms_of_a_command_give_its_figures(candles):
+    one = {"entry_channel": 20, "exit_channel": 10, "volume_factor": 0, "stop_distance": 2}
+    single = np.float64(0.002), np.float32(0.5), 0
+    for fee_rate, slippage in itertools.pairwise(single):
+        results = lab.grid(
+            candles, "donchian_breakout", fee_rate=fee_rate, slippage=slippage, **one
+        )
+        trades = lab.backtest(
+            candles, "donchian_breakout", fee_rate=float(fee_rate), slippage=float(slippage), **one
+        ).trades
+        assert results["net_profit"][0] == pytest.approx(np.prod(1 + trades["return"]) - 1)
+
+
+@pytest.mark.parametrize("source", ["frame", "path", "series"])
+@pytest.mark.parametrize("function", [lab.grid, lab.backtest, lab.train])
+def test_what_is_no_candles_is_refused(frame, function, source):
+    given = {"frame": frame, "path": "mine.parquet", "series": frame["close"]}[source]
+    kind = type(given).__name__
+    with pytest.raises(UserError, match=rf"given: {kind}\. .*lab\.candles"):
+        function(
+            given,
+            "donchian_breakout",
+            entry_channel=20,
+            exit_channel=10,
+            volume_factor=0,
+            stop_distance=2,
+        )
 
 
 class Noted(DonchianBreakout):
@@ -223,6 +274,8 @@ def test_a_heatmap_is_the_metric_of_every_pair(results):
     for words in (("entry", "stop_distance"), ("stop_distance", "stop_distance")):
         with pytest.raises(UserError, match=words[0]):
             lab.heatmap(results, *words)
+    with pytest.raises(UserError, match="given: dict"):
+        lab.heatmap(dict(results), "entry_channel", "stop_distance")
     with pytest.raises(UserError, match="median, max, min or mean"):
         lab.heatmap(results, "entry_channel", "stop_distance", over="best")
 
@@ -276,6 +329,10 @@ def test_a_training_takes_a_file_only(candles):
 def test_a_training_refuses_in_a_sentence(candles):
     with pytest.raises(UserError, match="optimizer"):
         lab.train(candles, "donchian_breakout", "optimizer=guess")
+    with pytest.raises(UserError, match="given: 3"):
+        lab.train(candles, "donchian_breakout", 3)
+    with pytest.raises(UserError, match="synthetic"):
+        lab.train(candles, "donchian_breakout", synthetic="no")
     with pytest.raises(UserError, match="entry_chanel"):
         lab.train(candles, "donchian_breakout", entry_chanel=3)
 
