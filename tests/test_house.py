@@ -8,7 +8,7 @@ figures of others: the imports a file rose with them, by 0.14. Strategies in
 files of one's own, four more of the program's, the check for look-ahead, typed values, the lab and
 the template brought 5,200 lines and 140 imports in 27 files. Places that may only be read or are
 full brought 300 lines and 10 imports, servers that are frozen and pages that lie 470 and 1, terms
-that the lab checks 60 and 5.
+that the lab checks 60 and 5, what a file of one's own is told of its mistakes 250 and 1.
 """
 
 import pytest
@@ -36,4 +36,4 @@ def test_imports(house):
 
 
 def test_lines(house):
-    assert house.lines <= 47_335
+    assert house.lines <= 47_590

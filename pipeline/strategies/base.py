@@ -24,6 +24,9 @@ Kind = Literal["structural", "threshold", "exit"]
 #: Every whole number up to this one is a float64 of its own, as the engine has all values.
 EXACT = 2**53
 
+#: Exits that may be 0 (exits rules §2.1), as `gpu_engine.exits.ZERO_ALLOWED`, which needs NumPy.
+MAY_BE_ZERO = ("stop_offset", "trail_activation")
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -52,7 +55,8 @@ class Parameter:
     nullable : bool
         A threshold that may be None: the filter is off.
     minimum, maximum : float or None
-        What is possible at all, in any search. An exit without a minimum is above 0.
+        What is possible at all, in any search. An exit without a minimum is above 0; one of
+        `MAY_BE_ZERO` may be 0.
     """
 
     name: str
@@ -80,6 +84,12 @@ class Parameter:
         return self.role or self.name
 
     @property
+    def least(self) -> float | None:
+        """The least that is possible: ``minimum``, or 0 of `MAY_BE_ZERO`; None for neither."""
+        zero = self.kind == "exit" and self.exit in MAY_BE_ZERO
+        return 0.0 if zero and self.minimum is None else self.minimum
+
+    @property
     def example(self) -> float | None:
         """The middle of the grid; of a threshold the value of the grid that passes the most."""
         if self.kind != "threshold":
@@ -95,10 +105,11 @@ class Parameter:
             )
         if not math.isfinite(value):
             return f"must be finite, not {value:g}"
-        if self.kind == "exit" and self.minimum is None and value <= 0:
+        least = self.least
+        if self.kind == "exit" and least is None and value <= 0:
             return f"must be above 0, not {value:g}"
-        if self.minimum is not None and value < self.minimum:
-            return f"must be at least {self.minimum:g}, not {value:g}"
+        if least is not None and value < least:
+            return f"must be at least {least:g}, not {value:g}"
         if self.maximum is not None and value > self.maximum:
             return f"must be at most {self.maximum:g}, not {value:g}"
         if self.integer and not float(value).is_integer():

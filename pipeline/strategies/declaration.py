@@ -1,5 +1,6 @@
 """Hold what a strategy's file declares against the contract (`pipeline.strategies.base`)."""
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -37,6 +38,8 @@ def faults(strategy: Any) -> Iterator[str]:
         )
     if not callable(getattr(strategy, "events", None)):
         yield "STRATEGY must have a method events(candles, loosest); it has none."
+    elif fault := signature_fault(strategy.events, "events", ("candles", "loosest")):
+        yield fault
     mirrored = getattr(strategy, "mirrored", False)
     if not isinstance(mirrored, bool):
         yield f"STRATEGY.mirrored must be True or False, or be left out; given: {mirrored!r}."
@@ -61,6 +64,24 @@ def faults(strategy: Any) -> Iterator[str]:
         yield from (f"parameter '{parameter.name}' {fault}" for fault in _faults(parameter))
     yield from _exit_faults([p.exit for p in parameters if p.kind == "exit"])
     yield from _example_faults(getattr(strategy, "example", {}), parameters)
+
+
+def signature_fault(method: Any, name: str, handed: tuple[str, ...]) -> str | None:
+    """Say why a method cannot take what it is handed; None where it can."""
+    try:
+        signature = inspect.signature(method)
+        signature.bind(*handed)
+    except ValueError:  # a compiled one, which does not say what it takes
+        return None
+    except TypeError:
+        code = getattr(method, "__code__", None)
+        where = "" if code is None else f" (line {code.co_firstlineno})"
+        signature = signature.replace(return_annotation=inspect.Signature.empty)
+        return (
+            f"{name}{where} is handed {' and '.join(handed)}, and takes {signature}: write"
+            f" def {name}(self, {', '.join(handed)})."
+        )
+    return None
 
 
 def _example_faults(example: Any, parameters: tuple[Parameter, ...]) -> Iterator[str]:
@@ -170,7 +191,7 @@ def configured(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as `pipeline.config.ParameterConfig` reads it, plain values."""
     values: dict[str, Any] = {"kind": parameter.kind}
     values |= {name: True for name in ("nullable", "integer") if getattr(parameter, name)}
-    bounds = {name: getattr(parameter, name) for name in ("minimum", "maximum")}
+    bounds = {"minimum": parameter.least, "maximum": parameter.maximum}
     values |= {name: bound for name, bound in bounds.items() if bound is not None}
     return values | {
         "grid": list(parameter.grid),

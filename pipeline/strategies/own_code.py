@@ -9,9 +9,10 @@ import ast
 import hashlib
 import linecache
 import sys
+import threading
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,37 @@ LARGEST = 1_000_000
 
 class OwnCodeError(UserError):
     """A file of the user's own does not do what is asked of it."""
+
+
+class AbsentKeyError(KeyError):
+    """A key of what a file is handed is not there; its text says what is."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NamedValues(dict[str, float]):
+    """Numbers that a file is handed by the parameter's name.
+
+    Parameters
+    ----------
+    name : str
+        What the file calls them.
+    values : mapping of str to float
+    elsewhere : mapping of str to str
+        Of the names that are not among them: what is to be done instead.
+    """
+
+    def __init__(
+        self, name: str, values: Mapping[str, float], elsewhere: Mapping[str, str]
+    ) -> None:
+        super().__init__(values)
+        self._name, self._elsewhere = name, elsewhere
+
+    def __missing__(self, key: str) -> float:
+        there = f"it holds {', '.join(self)}" if self else "it is empty"
+        advice = self._elsewhere.get(key, "no parameter is called so")
+        raise AbsentKeyError(f"{self._name} has no {key!r} ({there}): {advice}")
 
 
 def read_text(path: Path) -> str:
@@ -141,16 +173,20 @@ def _label(file: str) -> str:
 
 @contextmanager
 def in_sentences(file: str) -> Iterator[None]:
-    """Turn what a file of the user's own raises into a sentence.
+    """Turn what a file of the user's own raises into a sentence, and send what it prints to stderr.
+
+    Standard output is one of the process: what runs beside other threads prints where it likes.
 
     Raises
     ------
     OwnCodeError
-        In place of any exception but an interrupt and a `UserError`.
+        In place of any exception but an interrupt, a `UserError` and a reader that has gone.
     """
+    alone = threading.current_thread() is threading.main_thread()
     try:
-        yield
-    except (UserError, KeyboardInterrupt):
+        with redirect_stdout(sys.stderr) if alone else nullcontext():
+            yield
+    except (UserError, KeyboardInterrupt, BrokenPipeError):
         raise
     except BaseException as error:
         raise OwnCodeError(sentence(error, file)) from None
@@ -193,6 +229,8 @@ def sentence(error: BaseException, file: str) -> str:
     lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == _label(file)]
     where, line = (f", line {lines[-1].lineno}", lines[-1].line) if lines else ("", "")
     shown = f" in '{line}'" if line else ""
+    if isinstance(error, AbsentKeyError):
+        return f"{file}{where}: {text}{shown}."
     if isinstance(error, ModuleNotFoundError):
         return (
             f"{file}{where}: the module {error.name} is not installed here{shown}. A file stands"

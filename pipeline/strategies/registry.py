@@ -24,6 +24,7 @@ from pipeline.errors import UserError, first_of, suggestion
 from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import EventBuilder, Parameter, Strategy
 from pipeline.strategies.own_code import (
+    NamedValues,
     OwnCodeError,
     in_sentences,
     module_of,
@@ -54,6 +55,13 @@ ENTRY_POINTS = "sweep_trainer.strategies"
 
 #: Words that mean something else where a strategy is named.
 RESERVED = ("all", "null", "true", "false")
+
+#: What a file does with a parameter that it looked for in ``structural``.
+_NOT_STRUCTURAL = {
+    "threshold": "it is a threshold, whose values the engine compares with its column of features;"
+    " declare it structural if table must know it",
+    "exit": "it is an exit, which the engine plays; declare it structural if table must know it",
+}
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -91,15 +99,30 @@ class LoadedStrategy:
         candles = candles.read_only()
         if self.source.text is None:
             return self._declared.events(candles, loosest)
+        values = NamedValues("loosest", loosest, self._not_in_loosest)
         with unchanged_program(self.label):
-            builder = self._declared.events(candles, loosest)
+            builder = self._declared.events(candles, values)
             complete = callable(getattr(builder, "table", None))
         if not complete:
             raise OwnCodeError(
                 f"{self.label}: events(candles, loosest) must return an object with a method"
                 f" table(structural); given: {type(builder).__name__}, which has none."
             )
+        fault = declaration.signature_fault(builder.table, "table", ("structural",))
+        if fault is not None:
+            raise OwnCodeError(f"{self.label}: {fault}")
         return _CheckedBuilder(self, builder, len(candles))
+
+    @cached_property
+    def _not_in_loosest(self) -> dict[str, str]:
+        off = "this filter is always off here; ask with loosest.get(NAME), which is None then"
+        other = "loosest holds thresholds alone"
+        return {p.name: off if p.kind == "threshold" else other for p in self.parameters}
+
+    @cached_property
+    def not_structural(self) -> dict[str, str]:
+        """Why a parameter is not handed to ``table``, by its name."""
+        return {p.name: _NOT_STRUCTURAL[p.kind] for p in self.parameters if p.kind != "structural"}
 
     @property
     def label(self) -> str:
@@ -149,7 +172,8 @@ class _CheckedBuilder:
         """
         strategy = self._strategy
         with self._guard(strategy.label):
-            table = self._builder.table(dict(structural))
+            values = NamedValues("structural", structural, strategy.not_structural)
+            table = self._builder.table(values)
         self._guard = in_sentences
         fault = next(tables.faults(strategy, structural, table, self._bars), None)
         if fault is not None:

@@ -68,11 +68,18 @@ def _faults(table: Any, bars: int, thresholds: int, needed: frozenset[str]) -> I
             yield f"may have NaN in {name}, not infinity; row {first} has {level[first]}."
     if table.exit_signal_bar is not None:
         out = table.exit_signal_bar
-        first = _first((out != -1) & ((out <= signal) | (out >= bars)))
+        first = _first((out != -1) & (out <= signal))
         if first is not None:
             yield (
                 "must have in exit_signal_bar a bar after signal_bar, or -1 for none; row"
                 f" {first} has {out[first]} with signal_bar {signal[first]}."
+            )
+        first = _first(out >= bars)
+        if first is not None:
+            yield (
+                f"has in exit_signal_bar of row {first} bar {out[first]}, beyond the last candle"
+                f" ({bars - 1}): write -1 there. To end a trade after so many bars, declare the"
+                " exit holding_bars instead."
             )
 
 

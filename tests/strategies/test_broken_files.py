@@ -158,6 +158,10 @@ BROKEN = {
         returned("return replace(t, exit_signal_bar=t.signal_bar)"),
         "exit_signal_bar",
     ),
+    "exit beyond the last candle": (
+        returned("return replace(t, exit_signal_bar=t.signal_bar + np.int32(10**6))"),
+        "holding_bars",
+    ),
     "table raises": (returned("raise KeyError('atr')"), "KeyError"),
     "table returns None": (returned("return None"), "NoneType"),
     "table ends the program": (returned("raise SystemExit(0)"), "SystemExit"),
@@ -165,7 +169,30 @@ BROKEN = {
     "events returns None": (changed("return ChannelEvents(", "ChannelEvents("), "NoneType"),
     "unknown key of structural": (
         changed('structural["exit_channel"]', 'structural["exit"]'),
-        "KeyError",
+        "it holds entry_channel, exit_channel",
+    ),
+    "a threshold in table": (
+        changed('structural["exit_channel"]', 'structural["volume_factor"]'),
+        "it is a threshold",
+    ),
+    "an exit in table": (
+        changed('structural["exit_channel"]', 'structural["stop_distance"]'),
+        "it is an exit",
+    ),
+    "a structural in loosest": (
+        changed("        self._atr =", '        loosest["exit_channel"]\n        self._atr ='),
+        "it holds volume_factor",
+    ),
+    "events without loosest": (
+        changed(
+            "def events(self, candles: Candles, loosest: Mapping[str, float])",
+            "def events(self, candles)",
+        ),
+        "candles and loosest",
+    ),
+    "table without structural": (
+        changed("def table(self, structural: Mapping[str, float])", "def table(self)"),
+        "(line 86) is handed structural",
     ),
     "writes into candles": (
         changed("        self._atr =", "        candles.close[0] = 1\n        self._atr ="),

@@ -72,3 +72,16 @@ def test_a_change_made_later_is_refused_too():
 def test_whatever_a_file_raises_is_one_sentence(text):
     with pytest.raises(UserError, match=r"mine\.py, line \d"):
         module_of(f"{text}\n", "mine.py")
+
+
+def test_what_a_file_prints_goes_to_stderr(capsys):
+    with unchanged_program("mine.py"):
+        print("loud")
+    module_of("print('loaded')\n", "mine.py")
+    print("result")
+    assert capsys.readouterr() == ("result\n", "loud\nloaded\n")
+
+
+def test_a_reader_that_has_gone_is_no_fault_of_the_file():
+    with pytest.raises(BrokenPipeError), unchanged_program("mine.py"):
+        raise BrokenPipeError

@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 
 from gpu_engine import METRICS, ExitSettings
+from gpu_engine.exits import ZERO_ALLOWED
 from pipeline import lab
+from pipeline.config import ParameterConfig
 from pipeline.errors import UserError
 from pipeline.strategies import declaration
 from pipeline.strategies.base import EXACT, Parameter, of_kind
 from pipeline.strategies.donchian_breakout import DonchianBreakout
 from pipeline.strategies.liquidity_sweep import LiquiditySweep
+from pipeline.strategies.registry import load_strategy, locate
+from pipeline.studies.coarse import coarse_candles
+from support.own_strategy import own_file
 
 STRATEGY = LiquiditySweep()
 
@@ -113,3 +118,24 @@ def test_mirrored_is_true_or_false(mirrored):
 def test_the_middle_of_an_even_grid_is_the_lower():
     assert Parameter("x", "structural", "", (1, 2, 3, 4)).example == 2
     assert Parameter("x", "structural", "", (1, 2, 3)).example == 2
+
+
+def test_a_filter_that_is_off_is_not_in_loosest(tmp_path):
+    """A file that asks for it is told so, and how to ask."""
+    strategy = load_strategy(*locate(str(own_file(tmp_path))))
+    candles = coarse_candles(np.random.default_rng(0), 100)
+    with pytest.raises(UserError, match=r"mine.py, line 83: loosest has no 'volume_factor'.*get"):
+        strategy.events(candles, {})
+
+
+def test_the_rule_of_a_role_decides_what_is_possible():
+    for role in declaration.ROLES:
+        parameter = Parameter("x", "exit", "", (1,), role=role)
+        assert (parameter.complaint(0) is None) == (role in ZERO_ALLOWED)
+        assert parameter.complaint(-1)
+        possible = ParameterConfig(**declaration.configured(parameter))
+        if role in ZERO_ALLOWED:
+            assert possible.possible(0) == 0
+        else:
+            with pytest.raises(ValueError, match="above 0"):
+                possible.possible(0)
