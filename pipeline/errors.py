@@ -84,6 +84,15 @@ def first_line(error: BaseException) -> str:
     return said.splitlines()[0].rstrip(".") if said else type(error).__name__
 
 
+def sqlite_code(error: BaseException) -> int:
+    """Return SQLite's primary code of an error, 0 of any other: the low byte of what it says.
+
+    See https://sqlite.org/rescode.html. SQLAlchemy has the driver's error as ``orig``.
+    """
+    origin = getattr(error, "orig", None) or error
+    return int(getattr(origin, "sqlite_errorcode", None) or 0) & 0xFF
+
+
 def suggestion(given: object, allowed: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the nearest of ``allowed``, or nothing when none is near."""
     near = difflib.get_close_matches(str(given), list(allowed), n=1, cutoff=0.6)

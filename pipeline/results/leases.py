@@ -8,13 +8,19 @@ An owner of the same place is looked up in the process table, which decides at o
 stopped there, or is elsewhere, only silence is seen. Who looks again and again (`Watch`) counts the
 silence in a time of its own, so that no clock that is set and no suspended machine kills anybody;
 who looks once compares with the database's clock, and is patient.
+
+A lease also tells the database that it is in from any other: another one, or an older copy, has no
+such row. Where one is written over a SQLite file that is open, the log beside the file and what a
+connection remembers still show the row. So the file itself is asked for it, past both.
 """
 
 import os
 import socket
+import sqlite3
+import time
 import uuid
 from collections.abc import Container, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -29,6 +35,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from pipeline.errors import UnreachableError
 from pipeline.executors import signs_of_life
 from pipeline.executors.background import repeated
+from pipeline.results.address import gone
 from pipeline.results.models import DispatcherRow, LeaseRow, SweepRow, TrainingJob
 
 #: Seconds before the next try where a beat could not be written.
@@ -36,6 +43,10 @@ RETRY_AFTER = 2.0
 
 #: Seconds without a beat after which somebody who looks only once gives up.
 SILENCE_AT_ONE_LOOK = 900.0
+
+#: Looks into a SQLite file before a lease is missed, and seconds between two: another process may
+#: be in the middle of writing the file from its log.
+LOOKS, LOOK_AGAIN_AFTER = 5, 0.1
 
 
 _COLUMNS = [column.name for column in LeaseRow.__table__.columns]
@@ -153,6 +164,11 @@ class Lease:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self.identity = uuid.uuid4().hex
         self._sessions = sessions
+        url = sessions.kw["bind"].url
+        sqlite = url.get_backend_name() == "sqlite"
+        self._url, self._file = url, Path(url.database).absolute() if sqlite else None
+        self._was_in_file = self._is_missed = False
+        self._tries = 0
         self._lock = Lock()
         self._renewal: ExitStack | None = None
 
@@ -166,6 +182,51 @@ class Lease:
                     repeated(self._renew, signs_of_life.BEAT_EVERY, "lease")
                 )
         return self.identity
+
+    def check(self, session: Session) -> None:
+        """Refuse to commit to a SQLite file that other contents were written over.
+
+        Raises
+        ------
+        DatabaseGoneError
+            When this lease was in the file and is there no more.
+        """
+        if self._file is None or self._renewal is None:
+            return
+        if not self._was_in_file:
+            self._was_in_file = self._is_in_file() or self._is_put_into_file()
+            return
+        for _ in range(1 if self._is_missed else LOOKS):
+            if self._is_in_file():
+                return
+            time.sleep(LOOK_AGAIN_AFTER)
+        self._is_missed = True
+        own = select(LeaseRow.identity).where(LeaseRow.identity == self.identity)
+        if session.scalar(own) is not None:
+            raise gone(self._url)
+        self._was_in_file = self._is_missed = False  # it was taken for dead, and removed
+
+    def _is_in_file(self) -> bool:
+        """Tell whether the file without its log holds this lease."""
+        assert self._file is not None
+        address = f"{self._file.as_uri()}?mode=ro&immutable=1"
+        own = "SELECT 1 FROM leases WHERE identity = ?"
+        with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
+            return connection.execute(own, (self.identity,)).fetchone() is not None
+        return False
+
+    def _is_put_into_file(self) -> bool:
+        """Have the log written into the file; tell whether it holds this lease then.
+
+        The transaction that writes the lease is not in the log yet. It is tried a few times: a log
+        that a reader holds up is written later, whoever does it.
+        """
+        self._tries += 1
+        if self._tries > LOOKS:
+            return False
+        with suppress(sqlite3.Error), closing(sqlite3.connect(str(self._file))) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        return self._is_in_file()
 
     def end(self) -> None:
         """Give the lease up: what this process still owns has nobody any more."""
@@ -188,7 +249,7 @@ class Lease:
 
     def _write(self, session: Session) -> None:
         """Count the beat up; a row that somebody has removed comes back."""
-        session.execute(
+        beat = session.scalar(
             text(_BEAT.format(now=_clock(session))),
             {
                 "identity": self.identity,
@@ -198,12 +259,15 @@ class Lease:
                 "started": signs_of_life.own_start(),
             },
         )
+        if beat == 0:
+            self._was_in_file = self._is_missed = False
 
 
 _BEAT = """
 INSERT INTO leases (identity, place, host, pid, started, beat, renewed_at)
 VALUES (:identity, :place, :host, :pid, :started, 0, {now})
 ON CONFLICT (identity) DO UPDATE SET beat = leases.beat + 1, renewed_at = excluded.renewed_at
+RETURNING beat
 """
 
 

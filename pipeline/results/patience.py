@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError, first_line
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError, first_line, sqlite_code
 from pipeline.results.ownership import write_events
 
 #: Seconds before the second try; they double up to the limit.
@@ -65,7 +65,7 @@ def is_away(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE
+        return sqlite_code(error) in _SQLITE
     code = getattr(error.orig, "pgcode", None)
     if code is None:  # no server said it: there is no connection
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
@@ -75,7 +75,7 @@ def is_away(error: BaseException) -> bool:
 def _is_gone(error: BaseException) -> bool:
     origin = getattr(error, "orig", None)
     if isinstance(origin, sqlite3.Error):
-        return getattr(origin, "sqlite_errorcode", 0) & 0xFF in _GONE_SQLITE
+        return sqlite_code(origin) in _GONE_SQLITE
     return getattr(origin, "pgcode", None) in _GONE_POSTGRESQL
 
 
@@ -233,6 +233,8 @@ class Sessions(sessionmaker[Session]):
             yield session
             session.flush()
             write_events(session)
+            if not briefly:
+                session.info["lease"].check(session)
             receipt = None if briefly else self._receipt(session)
             try:
                 session.commit()

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from pipeline.errors import ReadOnlyError, UserError, first_line
+from pipeline.errors import ReadOnlyError, UserError, first_line, sqlite_code
 from pipeline.results.jsonable import dumps
 from pipeline.results.models import Base
 
@@ -35,8 +35,7 @@ def read_only_error(name: str, reason: str) -> ReadOnlyError:
 def refusal(error: DBAPIError) -> str | None:
     """Return what a database says that may only be read; None of any other error."""
     cause = error.orig
-    code = getattr(cause, "sqlite_errorcode", None)
-    read_only = code is not None and code & 0xFF == sqlite3.SQLITE_READONLY
+    read_only = sqlite_code(error) == sqlite3.SQLITE_READONLY
     if read_only or getattr(cause, "pgcode", None) == _READ_ONLY_TRANSACTION:
         return first_line(error)
     return None
@@ -83,7 +82,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         return _opened(f"{path.as_uri()}?mode=ro")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        if sqlite_code(error) != sqlite3.SQLITE_CANTOPEN:
             raise
         log = Path(f"{path}-wal")
         if log.exists() and log.stat().st_size:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import DiskFullError, disk_full, first_line
+from pipeline.errors import DiskFullError, disk_full, first_line, sqlite_code
 
 #: Bytes below which a disk has no room for the page and the index that a write takes.
 _TOO_LITTLE = 64 * 1024
@@ -37,7 +37,7 @@ def _full(error: BaseException, file: Path) -> str | None:
     said = first_line(error)
     if getattr(error, "pgcode", None) == "53100":
         return said
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = sqlite_code(error)
     # The index of the write-ahead log is made by other means, and its failure has no name.
     unnamed = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     return said if code == sqlite3.SQLITE_FULL or (unnamed and _room(file) < _TOO_LITTLE) else None

@@ -213,6 +213,31 @@ def test_a_file_that_goes_is_noticed_and_the_result_kept(tmp_path, disturb, undi
     assert stored(finished._replace(status=0)) == undisturbed
 
 
+@pytest.mark.parametrize("copy", ["older", "another"])
+def test_a_copy_over_an_open_file_is_noticed(tmp_path, disturb, undisturbed, copy):
+    database = tmp_path / "var/trainings.db"
+    source = tmp_path if copy == "older" else tmp_path / "other"
+    source.mkdir(exist_ok=True)
+    ask(source, lambda repository: None)
+    contents = (source / "var/trainings.db").read_bytes()
+
+    def overwritten():
+        before = database.stat().st_ino
+        database.write_bytes(contents)
+        assert database.stat().st_ino == before
+        return ExitStack()
+
+    disturb("storing", overwritten)
+    finished = run_here(tmp_path, *QUICK_GRID)
+    assert "was deleted, moved or replaced under this command" in finished.err
+    folder = kept(finished)
+    for path in (tmp_path / "var").glob("trainings.db*"):
+        path.unlink()
+    database.write_bytes(contents)
+    assert command(store, tmp_path, folder).status == 0
+    assert stored(finished._replace(status=0)) == undisturbed
+
+
 def test_a_kept_file_that_was_changed_is_refused(tmp_path, disturb):
     def gone():
         (tmp_path / "var/trainings.db").unlink()
