@@ -13,12 +13,14 @@ from fastapi.testclient import TestClient
 
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.commands import DispatchConfig
+from pipeline.errors import DatabaseAwayError
 from pipeline.queue import lease
 from pipeline.queue.dispatcher import Dispatcher, _Ending
 from pipeline.queue.task import run_job
 from pipeline.results.database import open_database
 from pipeline.results.parcel import FOLDER
 from pipeline.training import job
+from pipeline.training.run import Reporter
 from pipeline.web.api.app import create_app
 from pipeline.web.service.service import Service, Settings
 from support.serving import served, until
@@ -115,31 +117,32 @@ def test_when_patience_ends_the_job_waits_again_and_is_stored_without_training(
         assert list((Path(place.artifacts) / FOLDER).iterdir()) == []
 
 
-@pytest.mark.parametrize("spoil", ["a file", "the request", "the program"])
-def test_what_was_kept_and_is_of_no_use_is_trained_again(
-    place, trainings, away_after_training, monkeypatch, spoil
-):
-    counted = job.train
-    comes_back = away_after_training(60.0)
-    short = place.model_copy(update={"patience": 0.1})
-    with open_database(place.url) as repository:
-        job_id = queued(repository)
-        reason = run_job((short, repository.identity), job_id, print)
-        comes_back()
-        assert repository.jobs.fail_for(repository.jobs.read(job_id), reason, again=True)
-        if spoil == "a file":
-            (kept,) = Path(place.artifacts).glob(f"{FOLDER}/{job_id}/*/artifacts/*/trades.parquet")
-            kept.write_bytes(kept.read_bytes()[:-1])
-        elif spoil == "the request":
-            description = job.description
-            other = lambda config: description(config) | {"seed": 9}  # noqa: E731
-            monkeypatch.setattr(job, "description", other)
-        else:
-            monkeypatch.setattr(job, "engine_hash", lambda strategy: "another")
-        monkeypatch.setattr(job, "train", counted)
-        assert run_job((short, repository.identity), job_id, print) is None
-        assert len(trainings) == 2
-        assert repository.jobs.read(job_id).status == "completed"
+def test_what_was_kept_and_is_of_no_use_is_left(storage, repository, monkeypatch):
+    config = load(["market=btc_binance_1h", *TINY], TrainConfig, "train")
+    config = config.model_copy(update={"storage": storage})
+    job_id, notes = queued(repository), []
+    reporter = Reporter(note=notes.append)
+    assert job._kept(config, job_id, reporter) is None
+    assert notes == []
+    assert repository.jobs.take(job_id)
+    with monkeypatch.context() as away:
+        away.setattr(repository.configurations, "save", refuse)
+        with pytest.raises(DatabaseAwayError, match="The result is kept"):
+            job.run(config, repository, job_id, Reporter())
+    parcel = job._kept(config, job_id, reporter)
+    assert parcel is not None
+    assert job._kept(config.model_copy(update={"seed": 9}), job_id, reporter) is None
+    with monkeypatch.context() as later:
+        later.setattr(job, "engine_hash", lambda strategy: "another")
+        assert job._kept(config, job_id, reporter) is None
+    trades = parcel.artifacts / "trades.parquet"
+    trades.write_bytes(trades.read_bytes()[:-1])
+    assert job._kept(config, job_id, reporter) is None
+    assert len(notes) == 3
+
+
+def refuse(*_):
+    raise DatabaseAwayError("The database did not answer.")
 
 
 def test_a_request_does_not_wait(place, outage):
