@@ -31,7 +31,8 @@ from pipeline.results.patience import Patience
 #: Seconds without a byte after which somebody asks, and those in which an answer must come.
 SILENCE, LOOK = 5.0, 2.0
 
-#: Seconds that a statement may take on a server that lives, where the command waits not at all.
+#: Seconds that a statement may take on a server that lives, where the command waits not at all. A
+#: page of 100,000 configurations takes a tenth of one (docs/performance.md).
 LONGEST = 30.0
 
 #: Seconds between two tries to connect to a silent server, by all threads together.
