@@ -181,3 +181,32 @@ def test_a_server_whose_disk_is_full(server):
     full = pytest.raises(DatabaseFullError, match=r":5432/test_\w+ .*could not extend file")
     with open_database(url) as repository, repository.engine.connect() as connection, full:
         connection.exec_driver_sql(raising)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["320k", "370k", "400k"])
+def test_a_queued_job_ends_once_there_is_room(tmp_path, size):
+    queue = (
+        "from pipeline.config import TrainConfig, load\n"
+        "from pipeline.results.database import open_database\n"
+        "from pipeline.training import job\n"
+        f"config = load({[*TRAIN]!r}, TrainConfig, 'train')\n"
+        "with open_database('sqlite:///full/results.db') as repository:\n"
+        "    repository.jobs.queue([job.description(config)])\n"
+    )
+    words = [DATABASE, "storage.artifacts=artifacts", "concurrent=1", "idle=3"]
+    dispatcher = shlex.join([sys.executable, "-m", "pipeline.dispatch", *words])
+    # As a server does: a dispatcher that ended is started again.
+    room_later = f"(sleep 12; {ROOM[1]}) & until {dispatcher}; do sleep 1; done; wait"
+    read = (
+        "import json, sqlite3\n"
+        "query = 'SELECT status, error FROM training_jobs'\n"
+        "print(json.dumps(sqlite3.connect('full/results.db').execute(query).fetchall()))"
+    )
+    queued, ended, before = drill(
+        tmp_path, size, ["python", queue], ["sh", room_later], ["python", read]
+    )
+    assert queued.err == ""
+    assert "Traceback" not in ended.err
+    ((status, error),) = json.loads(before.out)
+    assert status == "completed" or (status == "failed" and "takes no more (" in error), error
