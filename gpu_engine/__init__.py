@@ -24,6 +24,7 @@ from gpu_engine.records import (
     DAY_MS,
     METRICS,
     REASONS,
+    SIGNAL,
     STOP,
     TARGET,
     TARGET_GAP,

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from gpu_engine import Bool, EventTable
 
-#: Relative difference of two floats that candles of another length may round to. A product of
-#: matrices rounds by the length of its arrays (measured: 7e-16 of the value, docs/look-ahead.md).
-ROUNDING = 1e-9
+#: Relative difference of two floats that candles of another length may round to: a product of
+#: matrices rounds by the length of its arrays (measured: 7e-16 of the value in float64, 2e-7 in two
+#: layers of float32, docs/look-ahead.md). On candles of one length nothing is tolerated.
+ROUNDING = 1e-6
 
 #: Columns that are floats; all others are compared exactly.
 FLOATS = ("atr", "stop_level", "target_level")

@@ -8,7 +8,7 @@ that bar. Two kinds of check:
 - *near*: at many signals, a short piece of the history up to the signal, with its own future, with
   none and with two others. Pieces are cheap, so that signals of every kind have one.
 
-Each whole cut asks a fresh copy of the strategy, in another order: what is drawn at random, or kept
+The whole cuts ask a fresh copy of the strategy, in another order: what is drawn at random, or kept
 between calls, differs. Work is counted in bars, never in seconds: the same strategy on the same
 candles is always checked at the same bars.
 """
@@ -18,84 +18,33 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpu_engine import Candles, EventTable, Float, Int32
+from gpu_engine import SIGNAL, Candles, EventTable, Float
 from pipeline.causality.comparison import Difference, first_difference
+from pipeline.causality.finding import Check, Finding, refusal
 from pipeline.causality.futures import Future, with_future
 from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
 from pipeline.errors import UserError
-from pipeline.market_data.timeframe import utc
 from pipeline.search.space import Space
 from pipeline.strategies.base import EventBuilder, Strategy, of_kind
 
 SEED = 15  # of places and futures: all trainings check the same
-PIECE = 1024  # bars before a near signal; four times as many where they give no row
+PIECE = 1024  # bars before a near signal; doubled where they give no row
 FUTURE = 128  # bars after it
 NEAR = 24  # most near signals
-NEAR_WORK = 2.0  # histories that near checks may read, if they are longer than
-NEAR_BARS = 65_536  # bars
-TRADED = 6  # signals of the winners' trades
+NEAR_WORK = 2.0  # histories that near checks may read for each table, if they are longer than
+NEAR_BARS = 262_144  # bars: 24 signals behind a warm-up of 8,000
+TRADED = 6  # signals of the winners' trades, and as many bars that ended one
 TABLES = 6  # of a near check: most with a row there, the others with or without
+FEWEST = 2  # of a near check that needs long pieces
 
 # A continuous space has no finite set of tables: corners and some draws stand for it.
 DRAWN = 8
 CORNERS = 3  # dimensions whose corners are all taken
-
-Check = Literal["cut", "future", "repeat", "outside"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A row that differs, in a table of ``setting``.
-
-    ``check`` says what changed: the bars from ``cut`` on are absent (``cut``) or others
-    (``future``); the same was asked twice (``repeat``); the row's bar is not among the candles
-    (``outside``). ``time`` is the open time of ``bar``, ms UTC. ``known`` is the value with the
-    candles' own future, ``blind`` without; None where there is no row.
-    """
-
-    check: Check
-    setting: Mapping[str, float]
-    column: str
-    bar: int
-    time: int
-    side: int
-    cut: int
-    known: float | None
-    blind: float | None
-
-    @property
-    def sentence(self) -> str:
-        """What differs, where, in which setting."""
-        side = "long" if self.side > 0 else "short"
-        setting = ", ".join(f"{name}={value:g}" for name, value in self.setting.items())
-        inside = f" ({setting})" if setting else ""
-        where = f"at bar {self.bar:,} ({utc(self.time)}){inside}"
-        if self.check == "outside":
-            return f"{where} there is a {side} signal, though the candles end before that bar."
-        one, other = _OCCASIONS[self.check]
-        if self.column == "row":
-            there = one if self.blind is None else other
-            absent = other if self.blind is None else one
-            return f"{where} there is a {side} signal {there}, and none {absent}."
-        return (
-            f"{where} the {self.column} of the {side} signal is {_shown(self.known)} {one} and"
-            f" {_shown(self.blind)} {other}."
-        )
-
-
-_OCCASIONS = {
-    "cut": ("when later bars are known", "when later bars are absent"),
-    "future": ("when later bars are known", "when other bars come later"),
-    "repeat": ("at the first call", "at a second call with the same candles"),
-}
-
-
-def _shown(value: float | None) -> str:
-    return "absent" if value is None else f"{value:.17g}"
 
 
 def refuse_look_ahead(
@@ -103,7 +52,7 @@ def refuse_look_ahead(
     candles: Candles,
     tables: Sequence[EventTable] | None = None,
     winners: Sequence[Float] = (),
-    traded: Int32 | None = None,
+    trades: NDArray[Any] | None = None,
 ) -> None:
     """Refuse a strategy with a row that depends on bars after its signal.
 
@@ -116,10 +65,10 @@ def refuse_look_ahead(
         All tables of a discrete space in row-major order, where somebody has built them.
     winners : sequence of ndarray of shape (P,)
         Points that a search chose: their settings alone are checked. A discrete space, whose
-        tables were all checked before, is cut at traded signals only.
-    traded : int32 array or None
-        Signal bars of the winners' trades: some are looked at. A rare leak is no rare trade where
-        the search could choose it.
+        tables were all checked before, is cut at trades only.
+    trades : structured array or None
+        Trades of the winners: some signals and exit signals of them are looked at. A rare leak is
+        no rare trade where the search could choose it.
 
     Raises
     ------
@@ -132,27 +81,11 @@ def refuse_look_ahead(
         built = None if built is None else [built[every.index(s)] for s in settings]
     examination = Examination(space.strategy, space.loosest(), settings, candles, built)
     looks = [] if winners and space.discrete else [examination.findings()]
-    if traded is not None:
-        looks.append(examination.near(traded))
+    if trades is not None:
+        looks.append(examination.near(trades))
     finding = next(itertools.chain.from_iterable(looks), None)
     if finding is not None:
         raise UserError(refusal(finding, space.strategy))
-
-
-def refusal(finding: Finding, strategy: Strategy) -> str:
-    """Return the refusal of a training: what is wrong, the finding, what to do next."""
-    if finding.check == "repeat":
-        return (
-            f"{strategy.name} gives another result for the same candles: {finding.sentence}"
-            " A table must depend on its candles and its setting alone: draw nothing at random, and"
-            " keep nothing between calls (docs/look-ahead.md)."
-        )
-    return (
-        f"{strategy.name} looks ahead: {finding.sentence} A signal may know its own bar and those"
-        " before it, nothing later (exits rules §1.2). Usual causes: shift(-1) or roll(-1), a"
-        " centred window, a mean or a fit over the whole history, a resampled bar that is not"
-        " closed. docs/look-ahead.md tells how to find it."
-    )
 
 
 def settings_of(space: Space) -> list[dict[str, float]]:
@@ -242,51 +175,63 @@ class Examination:
         yield from self._whole()
         yield from self._near_signals(near_signals(self.signals, self._near, SEED))
 
-    def near(self, traded: Int32) -> Iterator[Finding]:
-        """Yield what differs near some of the bars ``traded``, drawn."""
-        bars = np.unique(traded)
-        bars = bars[(bars > 0) & (bars < len(self._candles) - 1)]
-        drawn = np.random.default_rng(SEED).permutation(bars)[:TRADED]
-        yield from self._near_signals(drawn.tolist())
+    def near(self, trades: NDArray[Any]) -> Iterator[Finding]:
+        """Yield what differs behind some signals of trades and behind their exit signals, drawn."""
+        left = trades["signal_bar"][trades["reason"] == SIGNAL]
+        exits = [np.zeros(0, np.int32)]
+        for table in self.tables:
+            if table.exit_signal_bar is not None:
+                exits.append(table.exit_signal_bar[np.isin(table.signal_bar, left)])
+        generator, drawn = np.random.default_rng(SEED), []
+        for every in (trades["signal_bar"], np.concatenate(exits)):
+            bars = np.unique(every)
+            bars = bars[(bars > 0) & (bars < len(self._candles) - 1)]
+            drawn += generator.permutation(bars)[:TRADED].tolist()
+        yield from self._near_signals(drawn)
 
     def _whole(self) -> Iterator[Finding]:
         """Compare all tables on candles that are cut, and once on another future."""
         cuts, n = whole_cuts(self.signals, self._shares), len(self._candles)
         every = list(range(len(self._settings)))
+        strategy = _fresh(self._strategy)  # for all cuts: they ascend, so it never saw what follows
         for cut in cuts:
-            tables, blind = self._cut(cut, every[::-1])
+            tables, blind = self._cut(strategy, cut, every[::-1])
             known = [self.tables[k] for k in tables]
             yield from self._compare("cut", tables, known, blind, 0, cut, cut)
         for cut in cuts[-2:-1] or cuts:
             other = with_future(self._candles, cut, "mirror", SEED)
-            blind = self._tables(_fresh(self._strategy), other, every)
-            yield from self._compare("future", every, self.tables, blind, 0, cut, n)
+            imagined = self._imagined(_fresh(self._strategy), other, every)
+            if imagined is not None:
+                yield from self._compare("future", every, self.tables, imagined, 0, cut, n)
 
-    def _cut(self, cut: int, tables: list[int]) -> tuple[list[int], list[EventTable]]:
+    def _cut(
+        self, strategy: Strategy, cut: int, tables: list[int]
+    ) -> tuple[list[int], list[EventTable]]:
         """Return tables of the history before a cut, and which they are.
 
         A strategy may fail where it has too few candles for a signal; nowhere else.
         """
-        candles, strategy = self._candles.cut(0, cut), _fresh(self._strategy)
+        candles = self._candles.cut(0, cut)
         try:
             return tables, self._tables(strategy, candles, tables)
         except UserError as error:
             fewer = [k for k in tables if np.any(self.tables[k].signal_bar < cut)]
             if len(fewer) < len(tables):
-                return self._cut(cut, fewer) if fewer else ([], [])
+                return self._cut(strategy, cut, fewer) if fewer else ([], [])
             known = f"On the first {cut:,} of {len(self._candles):,} candles, as they were once"
             raise UserError(f"{known}: {error}") from None
 
     def _near_signals(self, bars: Sequence[int]) -> Iterator[Finding]:
         """Compare pieces of the history that end at a signal, one signal after another."""
-        budget = max(self._work * len(self._candles), NEAR_BARS)
+        budget = TABLES * max(self._work * len(self._candles), NEAR_BARS)
         strategy, piece, usual = _fresh(self._strategy), None, None
         for number, bar in enumerate(bars):
             if budget <= 0:
                 break
-            tables = self._of_signal(bar)
-            piece = self._piece(strategy, bar, tables, PIECE if piece is None else piece.length)
-            budget -= 4 * len(piece.candles)
+            length = PIECE if piece is None else piece.length
+            tables = self._of_signal(bar, max(FEWEST, min(TABLES, 2 * PIECE * TABLES // length)))
+            piece = self._piece(strategy, bar, tables, length)
+            budget -= 4 * len(piece.candles) * len(tables)
             yield from self._compare_piece(strategy, piece, ("gap", "shock")[number % 2])
             if usual is None or piece.start > 0:
                 usual = (
@@ -305,8 +250,9 @@ class Examination:
         kinds: tuple[Future, ...] = ("mirror", kind) if known else ()
         for future in kinds:
             other = with_future(piece.candles, cut - start, future, SEED)
-            blind = self._tables(strategy, other, tables)
-            yield from self._compare("future", tables, known, blind, start, cut, end)
+            blind = self._imagined(strategy, other, tables)
+            if blind is not None:
+                yield from self._compare("future", tables, known, blind, start, cut, end)
 
     def _piece(self, strategy: Strategy, bar: int, tables: list[int], length: int) -> _Piece:
         """Return the shortest piece in which the signal is one, with its tables.
@@ -314,7 +260,7 @@ class Examination:
         How many bars a strategy must have before its first signal is for it to say: a piece that
         is too short, on which it may fail too, grows. One that fails at any length has no tables.
         """
-        expected = [k for k in tables if np.any(self.tables[k].signal_bar == bar)]
+        expected = [k for k in tables if _names(self.tables[k], bar)]
         cut, end = bar + 1, min(bar + 1 + FUTURE, len(self._candles))
         while True:
             start = max(0, cut - length)
@@ -326,22 +272,35 @@ class Examination:
                 if start == 0:
                     return _Piece(candles, start, cut, length, [], [], [])
             else:
-                has = {k for k, t in zip(tables, known, strict=True) if bar - start in t.signal_bar}
+                has = {k for k, t in zip(tables, known, strict=True) if _names(t, bar - start)}
                 if start == 0 or not expected or has.intersection(expected):
                     return _Piece(candles, start, cut, length, tables, known, alone)
-            length *= 4
+            length *= 2
 
-    def _of_signal(self, bar: int) -> list[int]:
+    def _of_signal(self, bar: int, count: int) -> list[int]:
         """Choose tables for a bar: of those with a row there, and of all, the least used so far."""
         with_row, every = self.signals.at(bar), np.arange(len(self._settings))
         chosen: dict[int, None] = {}
-        for tables, count in ((with_row, TABLES - 2), (every, TABLES)):
+        for tables, most in ((with_row, max(FEWEST, count - 2)), (every, count)):
             drawn = self._generator.permutation(tables)
             for k in drawn[np.argsort(self._used[drawn], kind="stable")].tolist():
-                if len(chosen) < count:
+                if len(chosen) < most:
                     chosen[k] = None
         self._used[list(chosen)] += 1
         return list(chosen)
+
+    def _imagined(
+        self, strategy: Strategy, candles: Candles, tables: Sequence[int]
+    ) -> list[EventTable] | None:
+        """Return tables of an invented future; None where the strategy cannot take it.
+
+        It may hold what a market never showed, such as six bars without a trade: a strategy that
+        fails there has done nothing wrong.
+        """
+        try:
+            return self._tables(strategy, candles, tables)
+        except Exception:
+            return None
 
     def _tables(
         self, strategy: Strategy, candles: Candles, tables: Sequence[int]
@@ -394,6 +353,12 @@ class Examination:
             return column
         k, thresholds = int(column[9:-1]), of_kind(self._strategy, "threshold")
         return f"feature {thresholds[k].name}" if k < len(thresholds) else column
+
+
+def _names(table: EventTable, bar: int) -> bool:
+    """Tell whether a row has its signal, or its exit signal, at a bar."""
+    exits = table.exit_signal_bar
+    return bool(np.any(table.signal_bar == bar) or (exits is not None and np.any(exits == bar)))
 
 
 def _fresh(strategy: Any) -> Any:

@@ -51,6 +51,13 @@ class Signals:
         return np.repeat(np.arange(len(self.tables)), [len(t) for t in self.tables])
 
     @cached_property
+    def exit(self) -> Int64:
+        """Bars at whose close a row's exit signal comes, -1 for never."""
+        never = (np.full(len(t), -1) for t in self.tables)
+        columns = (t.exit_signal_bar for t in self.tables)
+        return _joined([n if c is None else c for c, n in zip(columns, never, strict=True)])
+
+    @cached_property
     def bars(self) -> Int64:
         """Bars that are a signal bar of any table, ascending; the last bar of all is left out."""
         used = np.flatnonzero(self.count)
@@ -62,8 +69,8 @@ class Signals:
         return np.bincount(self.bar, minlength=len(self.candles))
 
     def at(self, bar: int) -> Int64:
-        """Tables with a row at a bar."""
-        return np.unique(self.table[self.bar == bar])
+        """Tables with a row that has its signal, or its exit signal, at a bar."""
+        return np.unique(self.table[(self.bar == bar) | (self.exit == bar)])
 
 
 def whole_cuts(signals: Signals, shares: Sequence[float] = SHARES) -> list[int]:

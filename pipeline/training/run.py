@@ -115,8 +115,7 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     winners = [p for p in (*(w.search.point for w in validation.windows), point) if p is not None]
     if winners:
         with _timed(timings, "look_ahead"):
-            traded = validation.trades["signal_bar"]
-            refuse_look_ahead(space, market.candles, tables, winners, traded)
+            refuse_look_ahead(space, market.candles, tables, winners, validation.trades)
     with _timed(timings, "reference"):
         check_against_reference(evaluator, validation)
     with _timed(timings, "surface"):

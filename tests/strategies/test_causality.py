@@ -135,6 +135,47 @@ def test_a_rare_leak_that_the_search_chose_is_refused(tmp_path):
         training(tmp_path, source, "market.timeframe=15m")
 
 
+def test_an_exit_signal_that_the_search_chose_is_refused(tmp_path):
+    """Trades of one bar of 96 leave at a pivot that is known later; thresholds choose that bar."""
+    session = """
+        minute = candles.timestamp // 60_000 % 1440
+        high = pd.Series(candles.high)
+        pivot = np.flatnonzero(high >= high.rolling(9, center=True).max())
+        side, feature, keep[:] = np.ones(n), minute.astype(float), True
+        """
+    old = 'Parameter("strength", "threshold", "ATR", (1.5, 2.0), "Move.", sense=+1, minimum=-1e9),'
+    first, last = (
+        f'Parameter("{name}", "threshold", "min", {grid}, "Session.", sense={sense}),'
+        for name, grid, sense in (("first", (0, 780, 795), 1), ("last", (795, 1440), -1))
+    )
+    own = """
+        peaks = np.append(pivot, -1)[np.searchsorted(pivot, rows, "right")]
+        exits = np.where(minute[rows] == 795, peaks, exits).astype(np.int32)
+        return EventTable("""
+    source = text(session).replace(old, first + last).replace("        return EventTable(", own[1:])
+    source = source.replace("feature[rows, None]", "np.column_stack([feature[rows]] * 2)")
+    source = source.replace('"ATR", (1.0, 2.0)', '"ATR", (5.0, 10.0)')
+    with pytest.raises(UserError, match=r"looks ahead.*exit_signal_bar"):
+        training(tmp_path, source, "market.timeframe=15m")
+
+
+@pytest.mark.parametrize("bars", [200, 4800])
+def test_a_long_warm_up_hides_no_leak(bars):
+    """One bar of eight knows the next one, behind a mean of so many bars."""
+    config = load(("market=demo_null", "data.days=200"), TrainConfig, "train")
+    candles = load_candles(config.market, config.data, lambda done: None).candles
+    for seed in range(6):
+        leak = f"""
+            chosen = (candles.timestamp // candles.step_ms * 2654435761 + {seed * 40503} >> 7) % 8
+            feature = feature + np.where(chosen == 0, ahead(close) / close - 1, 0.0)
+            keep &= ~np.isnan(series.rolling({bars}).mean().to_numpy())
+            """
+        strategy = load_strategy("mine", text(leak))
+        space = make_space(strategy, {p.name: p for p in strategy.parameters}, continuous=False)
+        with pytest.raises(UserError, match="looks ahead"):
+            refuse_look_ahead(space, candles)
+
+
 def test_what_an_imported_module_remembers_is_forgotten(tmp_path, monkeypatch):
     helper = """
     from my_deeper_features import CACHE

@@ -101,7 +101,7 @@ def value(expression, candles):
 
 def _above(x, y):
     """Whether ``x`` is above ``y``; not where they tie, which a product of matrices may round."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return x > y + 1e-9 * np.abs(y)
 
 

@@ -165,6 +165,17 @@ CAUSAL = {
         lags = np.column_stack([np.append(np.full(k, close[0]), close[: n - k]) for k in range(8)])
         feature = lags @ np.linspace(0.5, 0.1, 8) / close
         """,
+    "two layers of float32": """
+        lags = np.column_stack([np.append(np.full(k, close[0]), close[: n - k]) for k in range(16)])
+        generator, inputs = np.random.default_rng(1), (lags / close[:, None] - 1).astype(np.float32)
+        hidden = np.maximum(inputs @ generator.normal(size=(16, 32)).astype(np.float32), 0)
+        feature = feature + (hidden @ generator.normal(size=(32, 1)).astype(np.float32))[:, 0]
+        """,
+    "what fails where nothing was traded": """
+        assert pd.Series(volume).rolling(5).max().min() > 0
+        atr = (pd.Series(candles.high) - candles.low).rolling(5).mean().to_numpy()
+        keep[:] = True
+        """,
     "an expanding mean": "feature = close / series.expanding().mean().to_numpy() + 1",
     "the clock": "keep &= (candles.timestamp // 3_600_000) % 24 >= 8",
     "memory of its own tables": "keep &= KEPT.setdefault(window, window) == window",

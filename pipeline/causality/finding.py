@@ -1,0 +1,79 @@
+"""Say what differs in a table when later bars are absent or others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.market_data.timeframe import utc
+from pipeline.strategies.base import Strategy
+
+Check = Literal["cut", "future", "repeat", "outside"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row that differs, in a table of ``setting``.
+
+    ``check`` says what changed: the bars from ``cut`` on are absent (``cut``) or others
+    (``future``); the same was asked twice (``repeat``); the row's bar is not among the candles
+    (``outside``). ``time`` is the open time of ``bar``, ms UTC. ``known`` is the value with the
+    candles' own future, ``blind`` without; None where there is no row.
+    """
+
+    check: Check
+    setting: Mapping[str, float]
+    column: str
+    bar: int
+    time: int
+    side: int
+    cut: int
+    known: float | None
+    blind: float | None
+
+    @property
+    def sentence(self) -> str:
+        """What differs, where, in which setting."""
+        side = "long" if self.side > 0 else "short"
+        setting = ", ".join(f"{name}={value:g}" for name, value in self.setting.items())
+        inside = f" ({setting})" if setting else ""
+        where = f"at bar {self.bar:,} ({utc(self.time)}){inside}"
+        if self.check == "outside":
+            return f"{where} there is a {side} signal, though the candles end before that bar."
+        one, other = _OCCASIONS[self.check]
+        if self.column == "row":
+            there = one if self.blind is None else other
+            absent = other if self.blind is None else one
+            return f"{where} there is a {side} signal {there}, and none {absent}."
+        return (
+            f"{where} the {self.column} of the {side} signal is {_shown(self.known)} {one} and"
+            f" {_shown(self.blind)} {other}."
+        )
+
+
+_OCCASIONS = {
+    "cut": ("when later bars are known", "when later bars are absent"),
+    "future": ("when later bars are known", "when other bars come later"),
+    "repeat": ("at the first call", "at a second call with the same candles"),
+}
+
+
+def _shown(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.17g}"
+
+
+def refusal(finding: Finding, strategy: Strategy) -> str:
+    """Return the refusal of a training: what is wrong, the finding, what to do next."""
+    if finding.check == "repeat":
+        return (
+            f"{strategy.name} gives another result for the same candles: {finding.sentence}"
+            " A table must depend on its candles and its setting alone: draw nothing at random, and"
+            " keep nothing between calls (docs/look-ahead.md)."
+        )
+    return (
+        f"{strategy.name} looks ahead: {finding.sentence} A signal may know its own bar and those"
+        " before it, nothing later (exits rules §1.2). Usual causes: shift(-1) or roll(-1), a"
+        " centred window, a mean or a fit over the whole history, a resampled bar that is not"
+        " closed. docs/look-ahead.md tells how to find it."
+    )
