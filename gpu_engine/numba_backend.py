@@ -44,6 +44,8 @@ name = "numba"
 FEW = 3
 #: Bytes of masks made at once; a batch that needs more is walked in parts.
 MASK_BYTES = 1 << 25
+#: Outcomes of one call of the kernel: a part of a second.
+PIECE = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,15 @@ def load(book: EventBook) -> Loaded:
     bars, long, short = _prices(book)
     known, exits, rules = _entries(book), _exits(book), _rules(book)
     blocks = -(-len(book.exits) // LANES)
-    outcomes = np.full((len(entries.bar), blocks, 3, LANES), float(DROPPED))
+    outcomes = np.empty((len(entries.bar), blocks, 3, LANES))
     last = np.empty(len(entries.bar), np.int32)
-    kernels.outcomes_kernel(bars, long, short, known, exits, rules, outcomes, last)
+    each = max(PIECE // max(1, blocks * LANES), numba.get_num_threads())
+    for first in range(0, len(last), each):  # between calls a signal can end the process
+        part = slice(first, first + each)
+        outcomes[part] = float(DROPPED)
+        columns: list[Any] = [column[part] for column in known]
+        some = kernels.Entries(*columns)
+        kernels.outcomes_kernel(bars, long, short, some, exits, rules, outcomes[part], last[part])
     bar, row = entries.bar[book.entry], np.arange(len(book.entry), dtype=np.int32)
     rows = walks.Rows(
         row,

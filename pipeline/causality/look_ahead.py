@@ -16,6 +16,7 @@ candles is always checked at the same bars.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ from pipeline.causality.finding import Check, Finding, refusal
 from pipeline.causality.futures import Future, with_future
 from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
 from pipeline.errors import UserError
-from pipeline.search.space import Space
+from pipeline.search.space import MOST_TABLES, Space
 from pipeline.strategies.base import EventBuilder, Strategy, of_kind
 
 SEED = 15  # of places and futures: all trainings check the same
@@ -42,7 +43,8 @@ TRADED = 6  # signals of the winners' trades, and as many bars that ended one
 TABLES = 6  # of a near check: most with a row there, the others with or without
 FEWEST = 2  # of a near check that needs long pieces
 
-# A continuous space has no finite set of tables: corners and some draws stand for it.
+# A continuous space has no finite set of tables, and some grids have too many: corners and some
+# draws stand for them.
 DRAWN = 8
 CORNERS = 3  # dimensions whose corners are all taken
 
@@ -64,7 +66,7 @@ def refuse_look_ahead(
     tables : sequence of EventTable or None
         All tables of a discrete space in row-major order, where somebody has built them.
     winners : sequence of ndarray of shape (P,)
-        Points that a search chose: their settings alone are checked. A discrete space, whose
+        Points that a search chose: their settings alone are checked. A space of few tables, whose
         tables were all checked before, is cut at trades only.
     trades : structured array or None
         Trades of the winners: some signals and exit signals of them are looked at. A rare leak is
@@ -75,12 +77,12 @@ def refuse_look_ahead(
     UserError
         With column, bar, both values and the structural setting of the first that is found.
     """
-    settings, built = settings_of(space), tables if space.discrete else None
+    settings, built = settings_of(space), tables if space.few_tables else None
     if winners:
         every, settings = settings, _settings_at(space, winners)
         built = None if built is None else [built[every.index(s)] for s in settings]
     examination = Examination(space.strategy, space.loosest(), settings, candles, built)
-    looks = [] if winners and space.discrete else [examination.findings()]
+    looks = [] if winners and space.few_tables else [examination.findings()]
     if trades is not None:
         looks.append(examination.near(trades))
     finding = next(itertools.chain.from_iterable(looks), None)
@@ -89,10 +91,11 @@ def refuse_look_ahead(
 
 
 def settings_of(space: Space) -> list[dict[str, float]]:
-    """Return the structural settings to check: all of a discrete space, or some of a continuous."""
+    """Return the structural settings to check: all of a discrete space, or some of many."""
     dimensions = [space.dimensions[i] for i in space.of_kind("structural")]
     names = [d.parameter.name for d in dimensions]
-    if all(d.choices is not None for d in dimensions):
+    values = [len(d.choices) for d in dimensions if d.choices is not None]
+    if len(values) == len(dimensions) and math.prod(values) <= MOST_TABLES:
         rows = list(itertools.product(*(d.choices for d in dimensions if d.choices is not None)))
         return [dict(zip(names, map(float, row), strict=True)) for row in rows]
     generator = np.random.default_rng(SEED)

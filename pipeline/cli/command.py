@@ -1,7 +1,7 @@
 """Run a command: configuration in, exit status out.
 
-Exit status: 0 done, 1 failed (with a traceback; with a sentence where a disk is full or a GPU's
-memory is too small), 2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by
+Exit status: 0 done, 1 failed (with a traceback; with a sentence where a disk is full or memory
+is too small), 2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by
 SIGTERM. In a multirun (``-m``) a job that fails does not stop the others; the exit status tells.
 
 A command checks its configuration before it imports what works: help and refusals answer at once.
@@ -258,6 +258,12 @@ def _failure(error: Exception, name: str = "") -> tuple[int, str]:
             sentence = f"{error}. Use a GPU with more memory, or backend=numba."
             say(f"{name}{sentence}")
             return FAILED, sentence
+        sentence = (
+            f"The memory of this machine does not hold what this needs: {error}. Give fewer values,"
+            " a coarser range or a shorter history."
+        )
+        say(f"{name}{sentence}")
+        return FAILED, sentence
     say(f"{name}failed\n{''.join(traceback.format_exception(error)).rstrip()}")
     return FAILED, f"{type(error).__name__}: {error}"
 

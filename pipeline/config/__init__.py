@@ -39,6 +39,7 @@ from pipeline.config.run import (
     StorageConfig,
 )
 from pipeline.config.search import (
+    MOST_DRAWN,
     PLATEAU_LIMIT,
     BayesianConfig,
     GridConfig,

@@ -14,7 +14,13 @@ from pipeline.config.run import (
     RiskConfig,
     StorageConfig,
 )
-from pipeline.config.search import PLATEAU_LIMIT, OptimizerConfig, StrategyConfig
+from pipeline.config.search import (
+    MOST_COMBINATIONS,
+    MOST_DRAWN,
+    PLATEAU_LIMIT,
+    OptimizerConfig,
+    StrategyConfig,
+)
 from pipeline.config.section import Count, List, OwnText, Section, Seed, listing
 from pipeline.config.validation import ValidationConfig
 from pipeline.errors import suggestion
@@ -152,6 +158,16 @@ class TrainConfig(SimulationConfig):
                 yield complaint
 
     def _search_complaints(self) -> Iterator[str]:
+        size, whole = self.strategy.grid_size, self.optimizer.name == "grid"
+        most = MOST_COMBINATIONS if whole else MOST_DRAWN
+        if self.space == "grid" and size > most:
+            other = "optimizer=random, which draws some" if whole else "space=continuous"
+            yield (
+                f"optimizer={self.optimizer.name} takes a grid of at most {most:,} combinations;"
+                f" this one has {size:,}: give fewer values or a coarser range"
+                f" (strategy.parameters.NAME=LOW:HIGH:STEP), or use {other}."
+            )
+            return
         if self.space == "continuous" and self.optimizer.name == "grid":
             yield (
                 "space=continuous has no grid to walk: use optimizer=random or"

@@ -20,6 +20,9 @@ Number = int | float
 #: The largest grid whose scores are all held, and so the largest that plateau can rank
 #: (validation rules §2.8).
 PLATEAU_LIMIT = 10**7
+#: The largest grid that is searched whole: days of the fastest GPU. And the largest that a search
+#: draws from: an index is a 64-bit integer.
+MOST_COMBINATIONS, MOST_DRAWN = 10**10, 2**63 - 1
 
 
 class ParameterConfig(Section):

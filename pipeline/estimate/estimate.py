@@ -92,13 +92,15 @@ class History:
 class Work:
     """One run over ``grid``, the discrete space, also where the search draws from its ranges.
 
-    ``active_share`` of its combinations trade often enough to be held against luck.
+    ``active_share`` of its combinations trade often enough to be held against luck. The outcomes of
+    its entries take ``outcome_bytes`` at least.
     """
 
     config: TrainConfig
     grid: Space
     history: History
     active_share: float
+    outcome_bytes: int = 0
 
     @cached_property
     def budget(self) -> int:
@@ -152,6 +154,8 @@ class Work:
     def memory_bytes(self, speed: Speed) -> int:
         """Count the most that the process holds at a time: candles, scores, daily returns."""
         held = self.history.bars * CANDLE_BYTES * CANDLE_COPIES
+        if self.whole_grid:
+            held += self.outcome_bytes
         if self._has_surface:
             at_once = min(self.history.searches, max(1, SCORES_PER_PASS // self.grid.size))
             held += 8 * self.grid.size * (at_once + PLATEAU_COPIES)
@@ -282,7 +286,7 @@ def estimate(config: TrainConfig, speed: Speed) -> Estimate:
     traded = sample_trades(
         config, grid, at_hand.candles, backend, history.days_a_search, history.days
     )
-    work = Work(config, grid, history, traded.active_share)
+    work = Work(config, grid, history, traded.active_share, traded.outcome_bytes)
     test_days = history.test_days / history.windows
     return Estimate(
         market=config.market.id,

@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from gpu_engine import Backend, Candles, Float
-from pipeline.config import PLATEAU_LIMIT, TrainConfig
+from pipeline.config import MOST_DRAWN, PLATEAU_LIMIT, GridConfig, TrainConfig
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
@@ -30,6 +30,8 @@ REPEATS = 3
 
 #: Combinations whose trades are counted, and event tables built for them.
 SAMPLE, SAMPLE_TABLES, SEED = 2000, 35, 0
+#: Values of an axis that are thinned one by one: the most steps of a range.
+LONGEST = 10_001
 #: The busy end of the admissible: what nine of ten do not reach is called out of reach.
 BUSY = 0.9
 _WORDS = {">": "more than", ">=": "at least"}
@@ -116,9 +118,11 @@ def grid_of(config: TrainConfig) -> Space:
 def thin(space: Space, axes: Sequence[int], most: int, generator: np.random.Generator) -> Space:
     """Return a discrete ``space`` with at most ``most`` settings of ``axes``, all else as it is.
 
-    The longest of the axes loses a value, drawn at random, until they are few enough.
+    The longest of the axes loses a value, drawn at random, until they are few enough. An axis of
+    more than `LONGEST` values loses every second, third and so on before.
     """
     choices = [axis.choices for axis in space.dimensions if axis.choices is not None]
+    choices = [values[:: -(-len(values) // LONGEST)] for values in choices]
     while math.prod(len(choices[i]) for i in axes) > most:
         longest = max(axes, key=lambda i: len(choices[i]))
         choices[longest] = np.delete(choices[longest], generator.integers(len(choices[longest])))
@@ -128,6 +132,8 @@ def thin(space: Space, axes: Sequence[int], most: int, generator: np.random.Gene
 
 def draw_points(space: Space, count: int, generator: np.random.Generator) -> Float:
     """Return ``count`` different points of a discrete space, or all, float64 of shape (n, P)."""
+    if space.size > MOST_DRAWN:
+        return np.column_stack([d.draw(count, generator) for d in space.dimensions])
     index = generator.choice(space.size, size=min(count, space.size), replace=False)
     return space.points(index)
 
@@ -154,12 +160,15 @@ class TradeFrequency:
         Of them that do so over the whole history: those that are held against luck.
     typical, busy : float
         Median and upper decile of the admissible; 0 where none is.
+    outcome_bytes : int
+        Of all exit settings at the entries of the sampled tables.
     """
 
     admissible_share: float
     active_share: float
     typical: float
     busy: float
+    outcome_bytes: int = 0
 
 
 def sample_trades(
@@ -175,13 +184,15 @@ def sample_trades(
         raise UserError(f"{config.market.id}: the candles hold no whole UTC day.")
     few = thin(space, space.of_kind("structural"), SAMPLE_TABLES, rng)
     evaluator = Evaluator(candles, few, config.costs.record(), config.risk.limits(), backend)
+    if isinstance(config.optimizer, GridConfig):
+        evaluator.require_memory()
     metrics = evaluator.points(draw_points(few, SAMPLE, rng), (at_hand.whole,))[0]
     a_day = metrics["sample_size"] / at_hand.count
     admissible = a_day * days >= config.min_trades
     typical, busy = np.quantile(a_day[admissible], (0.5, BUSY)) if admissible.any() else (0.0, 0.0)
     active = a_day * whole >= config.min_trades
     shares = float(admissible.mean()), float(active.mean())
-    return TradeFrequency(*shares, float(typical), float(busy))
+    return TradeFrequency(*shares, float(typical), float(busy), evaluator.outcome_bytes)
 
 
 def power_note(traded: TradeFrequency, test_days: float, all_test_days: float, step_ms: int) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from gpu_engine import (
@@ -32,7 +33,14 @@ from gpu_engine import (
     exhaustive,
     marked_returns,
 )
+from pipeline.errors import UserError
 from pipeline.search.space import Space, single_point
+
+#: Most bytes of the outcome of one entry under one exit setting, and the backends whose memory is
+#: the machine's; a GPU says itself what it does not hold.
+OUTCOME_BYTES, HOLD_HERE = 24, ("numba", "numpy")
+#: Points are evaluated with the outcomes of the whole space where those take no more bytes.
+HELD_BYTES = 1 << 30
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -69,9 +77,10 @@ class Search(Protocol[R_co]):
 class Evaluator:
     """Metrics of any points of one space on one market.
 
-    A discrete space loads the engine once, with every event table and exit setting. Points of a
-    continuous space hardly ever share a table, so each distinct structural setting is loaded as a
-    small market of its own when it is asked for.
+    A discrete space loads the engine once, with every event table and exit setting; where those are
+    too many, points are loaded with the tables and settings that they use. Points of a continuous
+    space hardly ever share a table, so each distinct structural setting is loaded as a small market
+    of its own when it is asked for.
     """
 
     def __init__(
@@ -174,8 +183,8 @@ class Evaluator:
 
     def _batches(self, points: Float) -> Iterator[tuple[Int64, engine.Market, Batch]]:
         """Group points by the market that answers them."""
-        if self.space.discrete:
-            yield np.arange(len(points)), self.market, self._batch_on_grid(points)
+        if self.space.few_tables:
+            yield (np.arange(len(points)), *self._on_grid(points))
             return
         settings, which = np.unique(points[:, self._structural], axis=0, return_inverse=True)
         for group, setting in enumerate(settings):
@@ -190,13 +199,18 @@ class Evaluator:
             )
             yield rows, market, batch
 
-    def _batch_on_grid(self, points: Float) -> Batch:
-        return Batch(
-            table=self._row_major(points, self._structural),
-            thresholds=np.ascontiguousarray(points[:, self._threshold]),
-            first_exit=self._row_major(points, self._exit),
-            exits_per_unit=1,
-        )
+    def _on_grid(self, points: Float) -> tuple[engine.Market, Batch]:
+        """Return the market of a discrete space, or of what some points use, and their batch."""
+        table = self._row_major(points, self._structural)
+        thresholds = np.ascontiguousarray(points[:, self._threshold])
+        if self.outcome_bytes <= HELD_BYTES:
+            first_exit = self._row_major(points, self._exit)
+            return self.market, Batch(table, thresholds, first_exit, exits_per_unit=1)
+        used, which = np.unique(table, return_inverse=True)
+        exits, setting = np.unique(points[:, self._exit], axis=0, return_inverse=True)
+        market = self._load(tuple(self.tables[k] for k in used), self._exits(exits))
+        first = setting.ravel().astype(np.int32)
+        return market, Batch(which.astype(np.int32), thresholds, first, exits_per_unit=1)
 
     @cached_property
     def tables(self) -> tuple[EventTable, ...]:
@@ -206,14 +220,61 @@ class Evaluator:
 
     @cached_property
     def market(self) -> engine.Market:
-        """The engine with every table and exit setting of a discrete space."""
+        """The engine with every table and exit setting of a discrete space.
+
+        Errors are those of `require_memory`.
+        """
+        self.require_memory()
         return self._load(self.tables, self._exit_settings)
+
+    def require_memory(self) -> None:
+        """Refuse what does not fit, before anything is allocated.
+
+        Raises
+        ------
+        UserError
+            When the memory that is free does not hold every exit setting of a discrete space.
+        """
+        if self.shortage is not None:
+            raise UserError(
+                f"{self.shortage} Give fewer values or a coarser range"
+                " (strategy.parameters.NAME=LOW:HIGH:STEP), or use optimizer=random, which holds"
+                " only what it draws."
+            )
+
+    @property
+    def whole_fits(self) -> bool:
+        """Whether every combination of a discrete space can be evaluated here."""
+        return self.space.few_tables and self.shortage is None
+
+    @cached_property
+    def outcome_bytes(self) -> int:
+        """Bytes that every exit setting of every entry of a discrete space takes."""
+        sides = {"both": (-1, 1), "long": (1,), "short": (-1,)}[self.risk.direction]
+        bars = (t.signal_bar[t.side == side] for t in self.tables for side in sides)
+        signs = (side for _ in self.tables for side in sides)
+        keys = [bar.astype(np.int64) * sign for bar, sign in zip(bars, signs, strict=True)]
+        entries = len(np.unique(np.concatenate(keys))) if keys else 0
+        return entries * self.grid.n_exits * OUTCOME_BYTES
+
+    @cached_property
+    def shortage(self) -> str | None:
+        """Say that memory does not hold every exit setting of a discrete space, if so."""
+        free, settings = psutil.virtual_memory().available, self.grid.n_exits
+        if self.backend.name not in HOLD_HERE or self.outcome_bytes <= max(free, HELD_BYTES):
+            return None
+        return (
+            f"The {settings:,} exit settings of this space ({self.space.size:,} combinations) need"
+            f" {self.outcome_bytes / 1e9:,.1f} GB of memory on these candles; {free / 1e9:,.1f} GB"
+            " are free here."
+        )
 
     @cached_property
     def _exit_settings(self) -> ExitSettings:
         """All exit settings, row-major in grid order."""
-        rows = list(itertools.product(*(self._choices(i) for i in self._exit)))
-        return self._exits(np.array(rows).reshape(len(rows), len(self._exit)))
+        axes = np.meshgrid(*(self._choices(i) for i in self._exit), indexing="ij")
+        columns = [axis.ravel() for axis in axes]
+        return self._exits(np.column_stack(columns) if columns else np.empty((1, 0)))
 
     def _exits(self, rows: Float) -> ExitSettings:
         """Make exit settings of values of the exit parameters, shape (E, exit parameters)."""

@@ -62,6 +62,10 @@ class Dimension:
         return generator.uniform(self.low, self.high, size)
 
 
+#: Event tables that are built and held together; of more, those that are asked for.
+MOST_TABLES = 10_000
+
+
 @dataclass(frozen=True, eq=False)
 class Space:
     """All dimensions of a search, in grid order."""
@@ -73,6 +77,12 @@ class Space:
     def discrete(self) -> bool:
         """Whether every point has an index."""
         return all(d.choices is not None for d in self.dimensions)
+
+    @property
+    def few_tables(self) -> bool:
+        """Whether every point has an index, and every event table can be held."""
+        structural = (self.shape[i] for i in self.of_kind("structural")) if self.discrete else ()
+        return self.discrete and math.prod(structural) <= MOST_TABLES
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from pipeline.causality import refuse_look_ahead
 from pipeline.cli.console import Note, Progress, no_progress
 from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.market_data.sources import MarketCandles, bars_expected
-from pipeline.search import Space, Surface, surface_of
+from pipeline.search import Evaluator, Space, Surface, surface_of
 from pipeline.search.loop import SearchSettings
 from pipeline.training.candles import load_candles
 from pipeline.training.provenance import provenance
@@ -103,9 +103,10 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
 
     evaluator = setup.evaluator(market.candles)
     with _timed(timings, "tables"):
-        tables = evaluator.tables if space.discrete else None
+        tables = evaluator.tables if space.few_tables else None
     with _timed(timings, "look_ahead"):
         refuse_look_ahead(space, market.candles, tables)
+    _refuse_or_note(evaluator, settings, note)
     with _timed(timings, "search"):
         fraction = evaluator.risk.position_fraction
         searches = len(parts) + 1
@@ -156,6 +157,24 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         provenance=provenance(config, market, backend.name),
         timings=timings,
     )
+
+
+def _refuse_or_note(evaluator: Evaluator, settings: SearchSettings, note: Note) -> None:
+    """Refuse a grid that memory does not hold; say what is left out where a search draws from it.
+
+    Raises
+    ------
+    UserError
+        It says how much is needed, how much is free, and what to do.
+    """
+    if settings.method == "grid":
+        evaluator.require_memory()
+    elif evaluator.space.discrete and not evaluator.whole_fits:
+        note(
+            "The reality check and the surrogates are left out: they need every combination of the"
+            " grid, which are too many here. VALIDATION is out of reach (validation rules §4.6)."
+            " With space=continuous they need only what the search draws."
+        )
 
 
 def _named(space: Space, point: Float | None) -> dict[str, Any] | None:

@@ -72,12 +72,13 @@ def gather(
     Returns
     -------
     Evidence
-        Without any statistic for a grid of more than 10⁷ combinations.
+        Without any statistic for a grid of more than 10⁷ combinations, or one too large to hold.
     """
-    too_large = evaluator.space.discrete and evaluator.space.size > PLATEAU_LIMIT
+    space = evaluator.space
+    too_large = space.discrete and (space.size > PLATEAU_LIMIT or not evaluator.whole_fits)
     if too_large or not (tests.reality_check or tests.surrogates):
         return Evidence()
-    size = evaluator.space.size if evaluator.space.discrete else settings.budget
+    size = space.size if space.discrete else settings.budget
     with progress("whole history", size) as advance:
         history = search_whole_history(evaluator, days, settings, number, advance)
     evidence = Evidence(search=_description(history, None))

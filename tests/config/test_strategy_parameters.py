@@ -1,5 +1,8 @@
 """The search space of LIQUIDITY SWEEP V3 as the table of liquidity_sweep rules §3 has it."""
 
+import pytest
+
+from pipeline.errors import UserError
 from support.parameters import NAMES
 
 TABLE = {
@@ -44,3 +47,21 @@ def test_a_grid_is_shrunk_on_the_command_line(train_config):
 def test_a_filter_may_be_off_or_on(train_config):
     parameter = train_config("strategy.parameters.max_spread_tolerance.grid=[null,2,5]")
     assert parameter.strategy.parameters["max_spread_tolerance"].grid == (None, 2, 5)
+
+
+def test_a_grid_is_searched_whole_or_drawn_from_up_to_a_number(train_config):
+    two = ("stop_distance=1:10001:1", "target_multiple=1:10001:1")
+    four = (*two, "pierce_depth=0.0001:1:0.0001", "reversal_candle_size=0:1:0.0001")
+    five = (*four, "volume_spike_threshold=1:5000:1")
+
+    def configured(values, *words):
+        return train_config("market=demo", *words, *(f"strategy.parameters.{v}" for v in values))
+
+    with pytest.raises(UserError, match=r"at most 10,000,000,000 .* has 840,168,008,400"):
+        configured(two, "optimizer=grid")
+    drawn = configured(four, "optimizer=random")
+    assert drawn.strategy.grid_size == 2_000_600_060_002_000_000
+    for optimizer in ("optimizer=random", "optimizer=bayesian"):
+        with pytest.raises(UserError, match=r"9,223,372,036,854,775,807 .* space=continuous"):
+            configured(five, optimizer)
+        assert configured(five, optimizer, "space=continuous").strategy.grid_size > 2**63

@@ -1,13 +1,18 @@
 """The evaluator: a grid streamed, points asked one by one, continuous points; all the same."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_engine import RiskLimits, Window, metrics_of
+from gpu_engine import RiskLimits, Window, metrics_of, numba_backend
+from pipeline.errors import UserError
+from pipeline.search import evaluator as evaluators
+from pipeline.search import space as spaces
 from support.agreement import assert_same_metrics
 from support.parameters import (
     DENSITY,
@@ -166,3 +171,50 @@ def test_no_points_no_metrics():
         space = small_space(continuous=continuous, ranges=RANGES if continuous else None)
         none = np.empty((0, len(space.dimensions)))
         assert coarse_market(space, 600).points(none, (Window(0, 600),)).shape == (1, 0)
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("grids", GRIDS.values(), ids=GRIDS.keys())
+def test_points_of_a_space_too_large_to_hold_are_those_of_the_whole(monkeypatch, grids, backend):
+    space = small_space(**grids)
+    whole = coarse_market(space, N_BARS, backend=backend)
+    points = space.points(np.random.default_rng(0).permutation(space.size)[:7])
+    expected, daily = whole.points(points, WINDOWS), whole.daily_of(points, WHOLE)
+    trades = whole.trades(points[0], WHOLE)
+    for module, bound in ((evaluators, "HELD_BYTES"), (spaces, "MOST_TABLES")):
+        monkeypatch.setattr(module, bound, -1)
+        small = coarse_market(space, N_BARS, backend=backend)
+        assert_identical(small.points(points, WINDOWS), expected)
+        assert np.array_equal(small.daily_of(points, WHOLE), daily)
+        assert np.array_equal(small.trades(points[0], WHOLE), trades)
+        assert "market" not in vars(small)
+    assert "tables" not in vars(small)
+
+
+def test_a_grid_that_memory_does_not_hold_is_refused_before_it_is_loaded(monkeypatch):
+    space = small_space(**GRIDS["exits fastest"])
+    evaluator = coarse_market(space, N_BARS)
+    entries = len(evaluator.market.loaded.book.entries.bar)
+    n_exits = evaluator.grid.n_exits
+    assert 1 <= evaluator.outcome_bytes / (24 * n_exits * entries) < 1.1  # one or other is filled
+    assert evaluator.whole_fits
+    monkeypatch.setattr(evaluators, "HELD_BYTES", 0)
+    for free, fits in ((evaluator.outcome_bytes, True), (evaluator.outcome_bytes - 1, False)):
+        monkeypatch.setattr(
+            psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free)
+        )
+        small = coarse_market(space, N_BARS)
+        assert small.whole_fits == fits
+    with pytest.raises(
+        UserError, match=rf"{n_exits} exit settings .* \({space.size} combin.*random"
+    ):
+        next(small.stream(WINDOWS))
+    assert "_exit_settings" not in vars(small)
+    assert np.isfinite(small.points(space.points(np.arange(2)), WINDOWS)["net_profit"]).all()
+
+
+def test_outcomes_computed_in_pieces_are_those_of_one_call(monkeypatch):
+    space = small_space(**GRIDS["exits fastest"])
+    outcomes = coarse_market(space, N_BARS).market.loaded.outcomes
+    monkeypatch.setattr(numba_backend, "PIECE", 1)
+    assert np.array_equal(coarse_market(space, N_BARS).market.loaded.outcomes, outcomes)

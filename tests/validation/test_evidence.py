@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.validation import LuckTests
+from pipeline.search import Evaluator
 from pipeline.search.loop import SearchSettings
 from pipeline.validation import luck as module
 from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block, stationary_indices
@@ -143,3 +144,8 @@ def test_nothing_admissible_leaves_every_statistic_undefined():
 def test_a_grid_too_large_to_hold_is_not_tested(monkeypatch, method):
     monkeypatch.setattr(module, "PLATEAU_LIMIT", 17)
     assert gathered(replace(SETTINGS, method=method, budget=5))[2].statistics == {}
+
+
+def test_a_grid_that_memory_does_not_hold_is_drawn_from_and_not_tested(monkeypatch):
+    monkeypatch.setattr(Evaluator, "shortage", "too much")
+    assert gathered(replace(SETTINGS, method="random", budget=5))[2].statistics == {}
