@@ -16,7 +16,7 @@ from sqlalchemy.orm import make_transient
 
 from pipeline.errors import ConflictError
 from pipeline.results import leases, ownership
-from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
+from pipeline.results.models import JobEventRow, SweepMarketRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import Job, JobEvent, Status, from_row, utc_now
 
@@ -247,6 +247,7 @@ class Jobs(Tables):
         timeframe: str,
         synthetic: bool,
         provenance: Mapping[str, Any],
+        job_id: str | None = None,
     ) -> int:
         """Count the other searches of a market that looked at the same days and stored something.
 
@@ -259,8 +260,11 @@ class Jobs(Tables):
         provenance : mapping
             ``config_hash``, ``seed``, ``data_hash`` and, in ISO 8601 and UTC, ``first_candle`` and
             ``last_candle`` of the search asked about.
+        job_id : str or None
+            Of the search asked about: those of its sweep are not counted. They end in any order,
+            and the sweep's own correction is for all of them.
         """
-        row = TrainedConfiguration
+        row, member = TrainedConfiguration, SweepMarketRow
         market = (  # an index holds all of these
             select(row.id)
             .where(row.exchange == exchange, row.pair == pair, row.timeframe == timeframe)
@@ -274,9 +278,11 @@ class Jobs(Tables):
             if synthetic
             else (first <= provenance["last_candle"], last >= provenance["first_candle"])
         )
-        query = select(*identity).where(row.id.in_(market), *same).distinct()
+        sweeps = select(member.sweep_id).where(member.job_id == job_id)
+        beside = select(member.job_id).where(member.sweep_id.in_(sweeps))
+        query = select(*identity).where(row.id.in_(market), row.job_id.not_in(beside), *same)
         with self._sessions() as session:
-            searches = {tuple(map(str, search)) for search in session.execute(query)}
+            searches = {tuple(map(str, search)) for search in session.execute(query.distinct())}
         return len(searches - {tuple(str(provenance[name]) for name in names)})
 
     @waits

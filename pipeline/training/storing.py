@@ -214,7 +214,7 @@ def _with_earlier_searches(repository: Repository, record: Configuration) -> Con
     They decide no stage: it would depend on what else a database holds. Of two jobs at once the one
     that is stored last counts the other.
     """
-    names = ("exchange", "pair", "timeframe", "synthetic", "provenance")
+    names = ("exchange", "pair", "timeframe", "synthetic", "provenance", "job_id")
     search = {name: getattr(record, name) for name in names}
     count = repository.jobs.earlier_searches(**search)
     p_after = after_searches(record.statistics["p_value"], count)

@@ -45,6 +45,8 @@ def test_every_strategy_is_searched_on_every_market(swept, tmp_path):
     stored = {row["id"]: row for row in configurations}
     names = [stored[row["configuration_id"]]["strategy"] for row in markets]
     assert names == ["LIQUIDITY_SWEEP_V3", "MINE"] * 2
+    earlier = [row["statistics"]["earlier_searches"]["count"] for row in configurations]
+    assert earlier == [0] * 4, "the sweep corrects for its own"
     assert {job["config"]["strategy"].get("text") is None for job in jobs} == {True, False}
     assert re.search(r"^4 trainings: ", finished.out, re.MULTILINE)
 
