@@ -186,9 +186,11 @@ def in_sentences(file: str) -> Iterator[None]:
     try:
         with redirect_stdout(sys.stderr) if alone else nullcontext():
             yield
-    except (UserError, KeyboardInterrupt, BrokenPipeError):
+    except (UserError, BrokenPipeError):
         raise
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and alone:  # Ctrl-C reaches the main thread only
+            raise
         raise OwnCodeError(sentence(error, file)) from None
 
 

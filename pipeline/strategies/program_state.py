@@ -23,7 +23,7 @@ OWN_CHANGES = ("gpu_engine.numba_cache", "pipeline.strategies.numba_kernels")
 
 
 class ProgramState:
-    """What the shared modules, NumPy's settings and the working folder are at one time.
+    """What the shared modules, settings of Python and NumPy and the working folder are at one time.
 
     What a module's object holds inside (a list, an array) is not seen.
     """
@@ -31,6 +31,7 @@ class ProgramState:
     def __init__(self) -> None:
         self._names = [(space, dict(vars(space))) for space in _namespaces()]
         self._errors, self._folder = np.geterr(), Path.cwd()
+        self._environment, self._depth = dict(os.environ), sys.getrecursionlimit()
 
     def changes(self) -> list[str]:
         """Put back what is no longer as it was, and return its names."""
@@ -49,7 +50,19 @@ class ProgramState:
         if Path.cwd() != self._folder:
             os.chdir(self._folder)
             changed.append("the working folder")
+        if sys.getrecursionlimit() != self._depth:
+            sys.setrecursionlimit(self._depth)
+            changed.append("sys.setrecursionlimit")
+        _restore(self._environment)  # libraries set it too, as they load: no fault
         return changed
+
+
+def _restore(environment: dict[str, str]) -> None:
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    for name, value in environment.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def _namespaces() -> Iterator[Any]:

@@ -36,6 +36,7 @@ from pipeline.web.service.answers import (
     StrategyChoice,
 )
 from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
+from pipeline.web.service.trial import tried
 
 #: A setting's value, as JSON has it.
 Plain: TypeAlias = str | float | bool | list[float | None] | None
@@ -227,4 +228,4 @@ def _source(word: str) -> Source:
         raise UserError(
             f"strategy: {word} is none; allowed are {first_of(words)}.{suggestion(word, words)}"
         )
-    return locate(word)
+    return tried(locate(word))

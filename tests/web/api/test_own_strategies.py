@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+import sys
 
 import pytest
 
 from pipeline.strategies.registry import BUILT_IN
+from pipeline.web.service import trial
 from support.own_strategy import own_file
 
 BROKEN = "import numpy as np\n\nSTRATEGY = Breakout(\n"
@@ -190,3 +192,26 @@ def test_an_address_chooses_no_strategy(client, repository, folder, query):
 )
 def test_the_address_of_a_choice_is_no_path(client, folder, word):
     assert client.get(f"{CHOICES}/{word}").status_code in (404, 422)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("while True: pass", 422),
+        ("__import__('os')._exit(0)", 422),
+        ("raise KeyboardInterrupt", 422),
+        ("__import__('os').environ['STRATEGY_PATH'] = '/'", 200),
+        ("__import__('sys').setrecursionlimit(50)", 422),
+    ],
+)
+def test_no_file_takes_the_server_along(client, folder, monkeypatch, line, status):
+    monkeypatch.setattr(trial, "LIMIT", 3.0)
+    with (folder / "mine.py").open("a") as file:
+        file.write(f"\n{line}\n")
+    before, depth = os.environ["STRATEGY_PATH"], sys.getrecursionlimit()
+    answer = client.get(f"{CHOICES}/mine")
+    assert answer.status_code == status, answer.text
+    assert (os.environ["STRATEGY_PATH"], sys.getrecursionlimit()) == (before, depth)
+    assert client.get("/api/health").status_code == 200
+    assert "loud" in client.get(CHOICES).json()["strategies"]
