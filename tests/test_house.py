@@ -8,7 +8,8 @@ figures of others: the imports a file rose with them, by 0.14. Strategies in
 files of one's own, four more of the program's, the check for look-ahead, typed values, the lab and
 the template brought 5,200 lines and 140 imports in 27 files. Places that may only be read or are
 full brought 300 lines and 10 imports, servers that are frozen and pages that lie 470 and 1, terms
-that the lab checks 60 and 5, what a file of one's own is told of its mistakes 250 and 1.
+that the lab checks 60 and 5, what a file of one's own is told of its mistakes 250 and 1, another
+``loosest`` 190 and 10.
 """
 
 import pytest
@@ -31,9 +32,9 @@ def test_no_two_folders_import_each_other(house):
 
 def test_imports(house):
     assert house.edges_a_file <= 4.80
-    assert house.edges <= 1_504
+    assert house.edges <= 1_515
     assert house.import_share <= 0.126
 
 
 def test_lines(house):
-    assert house.lines <= 47_720
+    assert house.lines <= 47_995

@@ -1,6 +1,4 @@
-"""Say what differs in a table when later bars are absent or others."""
-
-from __future__ import annotations
+"""Put what a check for look-ahead found into words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from typing import Literal
 from pipeline.market_data.timeframe import utc
 from pipeline.strategies.base import Strategy
 
-Check = Literal["cut", "future", "repeat", "outside"]
+Check = Literal["cut", "future", "repeat", "outside", "loosest"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +16,9 @@ class Finding:
 
     ``check`` says what changed: the bars from ``cut`` on are absent (``cut``) or others
     (``future``); the same was asked twice (``repeat``); the row's bar is not among the candles
-    (``outside``). ``time`` is the open time of ``bar``, ms UTC. ``known`` is the value with the
-    candles' own future, ``blind`` without; None where there is no row.
+    (``outside``); ``loosest`` is another. ``time`` is the open time of ``bar``, ms UTC. ``known``
+    is the value with the candles' own future, ``blind`` without; None where there is no row.
+    ``occasions`` says in words when the two are.
     """
 
     check: Check
@@ -31,6 +30,7 @@ class Finding:
     cut: int
     known: float | None
     blind: float | None
+    occasions: tuple[str, str] = ("", "")
 
     @property
     def sentence(self) -> str:
@@ -41,7 +41,7 @@ class Finding:
         where = f"at bar {self.bar:,} ({utc(self.time)}){inside}"
         if self.check == "outside":
             return f"{where} there is a {side} signal, though the candles end before that bar."
-        one, other = _OCCASIONS[self.check]
+        one, other = _OCCASIONS.get(self.check, self.occasions)
         if self.column == "row":
             there = one if self.blind is None else other
             absent = other if self.blind is None else one
@@ -63,6 +63,13 @@ def _shown(value: float | None) -> str:
     return "absent" if value is None else f"{value:.17g}"
 
 
+#: What to do about a row that hangs on ``loosest``.
+LOOSEST = (
+    "loosest only says what may be left out: leave out what fails loosest itself, or do not read"
+    " it (docs/your-own-strategy.md)."
+)
+
+
 def refusal(finding: Finding, strategy: Strategy) -> str:
     """Return the refusal of a training: what is wrong, the finding, what to do next."""
     if finding.check == "repeat":
@@ -70,6 +77,11 @@ def refusal(finding: Finding, strategy: Strategy) -> str:
             f"{strategy.name} gives another result for the same candles: {finding.sentence}"
             " A table must depend on its candles and its setting alone: draw nothing at random, and"
             " keep nothing between calls (docs/look-ahead.md)."
+        )
+    if finding.check == "loosest":
+        return (
+            f"{getattr(strategy, 'label', strategy.name)}: {strategy.name} leaves rows out too"
+            f" early: {finding.sentence} {LOOSEST}"
         )
     return (
         f"{strategy.name} looks ahead: {finding.sentence} A signal may know its own bar and those"

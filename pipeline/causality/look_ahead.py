@@ -16,21 +16,24 @@ candles is always checked at the same bars.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import SIGNAL, Candles, EventTable, Float
+from gpu_engine import SIGNAL, Advance, Candles, EventTable, Float
+from pipeline.causality.checked_settings import settings_at, settings_of
 from pipeline.causality.comparison import Difference, first_difference
 from pipeline.causality.finding import Check, Finding, refusal
 from pipeline.causality.futures import Future, with_future
+from pipeline.causality.loosest import first_with_another
 from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
+from pipeline.cli.console import Progress, no_progress
 from pipeline.errors import UserError
-from pipeline.search.space import MOST_TABLES, Space
+from pipeline.search.space import Space
 from pipeline.strategies.base import EventBuilder, Strategy, of_kind
 
 SEED = 15  # of places and futures: all trainings check the same
@@ -43,11 +46,6 @@ TRADED = 6  # signals of the winners' trades, and as many bars that ended one
 TABLES = 6  # of a near check: most with a row there, the others with or without
 FEWEST = 2  # of a near check that needs long pieces
 
-# A continuous space has no finite set of tables, and some grids have too many: corners and some
-# draws stand for them.
-DRAWN = 8
-CORNERS = 3  # dimensions whose corners are all taken
-
 
 def refuse_look_ahead(
     space: Space,
@@ -55,8 +53,9 @@ def refuse_look_ahead(
     tables: Sequence[EventTable] | None = None,
     winners: Sequence[Float] = (),
     trades: NDArray[Any] | None = None,
+    progress: Progress = no_progress,
 ) -> None:
-    """Refuse a strategy with a row that depends on bars after its signal.
+    """Refuse a strategy with a row that depends on bars after its signal, or on ``loosest``.
 
     Parameters
     ----------
@@ -71,6 +70,8 @@ def refuse_look_ahead(
     trades : structured array or None
         Trades of the winners: some signals and exit signals of them are looked at. A rare leak is
         no rare trade where the search could choose it.
+    progress : Progress
+        Hears of each step of what is checked before a search.
 
     Raises
     ------
@@ -79,40 +80,16 @@ def refuse_look_ahead(
     """
     settings, built = settings_of(space), tables if space.few_tables else None
     if winners:
-        every, settings = settings, _settings_at(space, winners)
+        every, settings = settings, settings_at(space, winners)
         built = None if built is None else [built[every.index(s)] for s in settings]
     examination = Examination(space.strategy, space.loosest(), settings, candles, built)
-    looks = [] if winners and space.few_tables else [examination.findings()]
-    if trades is not None:
-        looks.append(examination.near(trades))
-    finding = next(itertools.chain.from_iterable(looks), None)
+    with progress("checks", examination.steps) as advance:
+        looks = [] if winners and space.few_tables else [examination.findings(advance)]
+        if trades is not None:
+            looks.append(examination.near(trades))
+        finding = next(itertools.chain.from_iterable(looks), None)
     if finding is not None:
-        raise UserError(refusal(finding, space.strategy))
-
-
-def settings_of(space: Space) -> list[dict[str, float]]:
-    """Return the structural settings to check: all of a discrete space, or some of many."""
-    dimensions = [space.dimensions[i] for i in space.of_kind("structural")]
-    names = [d.parameter.name for d in dimensions]
-    values = [len(d.choices) for d in dimensions if d.choices is not None]
-    if len(values) == len(dimensions) and math.prod(values) <= MOST_TABLES:
-        rows = list(itertools.product(*(d.choices for d in dimensions if d.choices is not None)))
-        return [dict(zip(names, map(float, row), strict=True)) for row in rows]
-    generator = np.random.default_rng(SEED)
-    corners = list(itertools.product(*((d.low, d.high) for d in dimensions[:CORNERS])))
-    rest = [[d.low for d in dimensions[CORNERS:]], [d.high for d in dimensions[CORNERS:]]]
-    rows = [(*corner, *rest[k % 2]) for k, corner in enumerate(corners)]
-    drawn = np.column_stack([d.draw(DRAWN, generator) for d in dimensions])
-    unique = dict.fromkeys([*rows, *map(tuple, drawn.tolist())])
-    return [dict(zip(names, map(float, row), strict=True)) for row in unique]
-
-
-def _settings_at(space: Space, points: Sequence[Float]) -> list[dict[str, float]]:
-    """Return the structural settings of some points, each once."""
-    structural = space.of_kind("structural")
-    names = [space.dimensions[i].parameter.name for i in structural]
-    rows = dict.fromkeys(tuple(point[structural].tolist()) for point in points)
-    return [dict(zip(names, row, strict=True)) for row in rows]
+        raise UserError(refusal(examination.again(finding), space.strategy))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +148,60 @@ class Examination:
         every = range(len(settings))
         self.tables = list(self._tables(strategy, candles, every) if tables is None else tables)
         self.signals = Signals(candles, settings, self.tables)
-        self._near, self._work, self._shares = near, work, shares
+        self._cuts, self._work = whole_cuts(self.signals, shares), work
+        self._bars = near_signals(self.signals, near, SEED)
 
-    def findings(self) -> Iterator[Finding]:
+    @property
+    def steps(self) -> int:
+        """How often `findings` calls ``advance``, at most."""
+        return len(self._cuts) + 2 + len(self._bars)
+
+    def findings(self, advance: Advance = lambda n: None) -> Iterator[Finding]:
         """Yield what differs, at most one for each table of a check."""
-        yield from self._whole()
-        yield from self._near_signals(near_signals(self.signals, self._near, SEED))
+        one = None
+        for one in self._of_candles(advance):
+            yield one
+        if one is None:  # or the same cause would be said twice
+            yield from self._with_other_loosest()
+        advance(1)
+
+    def again(self, finding: Finding) -> Finding:
+        """Return what differs at a second call with the same candles; else the finding itself."""
+        if finding.check not in ("cut", "future"):
+            return finding
+        k, n, strategy = (
+            self._settings.index(finding.setting),
+            len(self._candles),
+            _fresh(self._strategy),
+        )
+        with suppress(UserError):  # what it may remember; too few candles to say anything
+            self._tables(strategy, self._candles.cut(0, finding.cut), [k])
+        again = self._tables(strategy, self._candles, [k])
+        return next(self._compare("repeat", [k], [self.tables[k]], again, 0, n, n), finding)
+
+    def _of_candles(self, advance: Advance) -> Iterator[Finding]:
+        yield from self._whole(advance)
+        yield from self._near_signals(self._bars, advance)
+
+    def _with_other_loosest(self) -> Iterator[Finding]:
+        """Compare the fullest table, on a part of the history, with that of another ``loosest``."""
+        for cut in self._cuts:
+            rows = [int(np.searchsorted(table.signal_bar, cut)) for table in self.tables]
+            if not any(rows):
+                continue
+            k = int(np.argmax(rows))
+            table = self.tables[k].at(np.arange(max(rows)))
+
+            def build(limits: Mapping[str, float], k: int = k, cut: int = cut) -> EventTable:
+                return self._tables(_fresh(self._strategy), self._candles.cut(0, cut), [k], limits)[
+                    0
+                ]
+
+            parted = first_with_another(self._strategy, self._loosest, table, build, cut)
+            if parted is not None:
+                finding = self._finding("loosest", k, 0, cut, parted[0])
+                yield replace(finding, occasions=parted[1])
+            return
 
     def near(self, trades: NDArray[Any]) -> Iterator[Finding]:
         """Yield what differs behind some signals of trades and behind their exit signals, drawn."""
@@ -192,20 +217,22 @@ class Examination:
             drawn += generator.permutation(bars)[:TRADED].tolist()
         yield from self._near_signals(drawn)
 
-    def _whole(self) -> Iterator[Finding]:
+    def _whole(self, advance: Advance) -> Iterator[Finding]:
         """Compare all tables on candles that are cut, and once on another future."""
-        cuts, n = whole_cuts(self.signals, self._shares), len(self._candles)
+        cuts, n = self._cuts, len(self._candles)
         every = list(range(len(self._settings)))
         strategy = _fresh(self._strategy)  # for all cuts: they ascend, so it never saw what follows
         for cut in cuts:
             tables, blind = self._cut(strategy, cut, every[::-1])
             known = [self.tables[k] for k in tables]
             yield from self._compare("cut", tables, known, blind, 0, cut, cut)
+            advance(1)
         for cut in cuts[-2:-1] or cuts:
             other = with_future(self._candles, cut, "mirror", SEED)
             imagined = self._imagined(_fresh(self._strategy), other, every)
             if imagined is not None:
                 yield from self._compare("future", every, self.tables, imagined, 0, cut, n)
+            advance(1)
 
     def _cut(
         self, strategy: Strategy, cut: int, tables: list[int]
@@ -224,7 +251,9 @@ class Examination:
             known = f"On the first {cut:,} of {len(self._candles):,} candles, as they were once"
             raise UserError(f"{known}: {error}") from None
 
-    def _near_signals(self, bars: Sequence[int]) -> Iterator[Finding]:
+    def _near_signals(
+        self, bars: Sequence[int], advance: Advance = lambda n: None
+    ) -> Iterator[Finding]:
         """Compare pieces of the history that end at a signal, one signal after another."""
         budget = TABLES * max(self._work * len(self._candles), NEAR_BARS)
         strategy, piece, usual = _fresh(self._strategy), None, None
@@ -236,6 +265,7 @@ class Examination:
             piece = self._piece(strategy, bar, tables, length)
             budget -= 4 * len(piece.candles) * len(tables)
             yield from self._compare_piece(strategy, piece, ("gap", "shock")[number % 2])
+            advance(1)
             if usual is None or piece.start > 0:
                 usual = (
                     piece  # not one that begins with the history: those have lengths of their own
@@ -306,9 +336,14 @@ class Examination:
             return None
 
     def _tables(
-        self, strategy: Strategy, candles: Candles, tables: Sequence[int]
+        self,
+        strategy: Strategy,
+        candles: Candles,
+        tables: Sequence[int],
+        loosest: Mapping[str, float] | None = None,
     ) -> list[EventTable]:
-        builder: EventBuilder = strategy.events(candles, self._loosest)
+        limits = self._loosest if loosest is None else loosest
+        builder: EventBuilder = strategy.events(candles, limits)
         return [builder.table(self._settings[k]) for k in tables]
 
     def _compare(

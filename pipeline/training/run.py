@@ -105,7 +105,7 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     with _timed(timings, "tables"):
         tables = evaluator.tables if space.few_tables else None
     with _timed(timings, "look_ahead"):
-        refuse_look_ahead(space, market.candles, tables)
+        refuse_look_ahead(space, market.candles, tables, progress=progress)
     _refuse_or_note(evaluator, settings, note)
     with _timed(timings, "search"):
         fraction = evaluator.risk.position_fraction
@@ -116,7 +116,8 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
     winners = [p for p in (*(w.search.point for w in validation.windows), point) if p is not None]
     if winners:
         with _timed(timings, "look_ahead"):
-            refuse_look_ahead(space, market.candles, tables, winners, validation.trades)
+            trades = validation.trades
+            refuse_look_ahead(space, market.candles, tables, winners, trades, progress)
     with _timed(timings, "reference"):
         check_against_reference(evaluator, validation)
     with _timed(timings, "surface"):

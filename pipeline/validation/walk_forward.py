@@ -19,6 +19,7 @@ from gpu_engine import (
     marked_metrics,
     metrics_of,
 )
+from pipeline.errors import UserError
 from pipeline.search import Evaluator
 from pipeline.search.loop import SearchResult, SearchSettings, search
 from pipeline.validation.windows import Split
@@ -147,8 +148,15 @@ def _test(evaluator: Evaluator, split: Split, result: SearchResult) -> WindowRes
     return WindowResult(split, result, both[0, 0], both[1, 0])
 
 
-class ReferenceDisagreementError(RuntimeError):
-    """A backend and the reference path traded differently: a fault of this program."""
+class ReferenceDisagreementError(UserError):
+    """A backend and the reference path traded differently; nothing is stored. Commands exit with 1.
+
+    The reference path makes the tables of one combination anew: a strategy whose rows depend on
+    what else is searched, or on chance, trades differently there. Otherwise it is a fault of this
+    program.
+    """
+
+    status = 1
 
 
 def check_against_reference(evaluator: Evaluator, validation: Validation) -> None:
@@ -172,6 +180,9 @@ def _compare(evaluator: Evaluator, point: Float, window: Window) -> None:
     if differences:
         raise ReferenceDisagreementError(
             f"bars [{window.start}, {window.end}) of {evaluator.space.parameters(point)}: the"
-            f" reference path disagrees in {len(differences)} figures, the first {differences[0]}."
-            " Nothing was stored. Run scripts/conform on a golden file and report it."
+            f" reference path, which plays this combination alone, disagrees in {len(differences)}"
+            f" figures, the first {differences[0]}. Nothing was stored. A strategy of your own may"
+            " be the cause, if its rows depend on loosest, on chance or on earlier calls:"
+            " scripts/check looks for that. If it finds nothing, it is a fault of this program: run"
+            " scripts/conform on a golden file and report it."
         )

@@ -11,7 +11,7 @@ from pipeline.causality import refuse_look_ahead, settings_of
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.sources import load_candles
-from pipeline.search import make_space
+from pipeline.search import make_space, single_point
 from pipeline.strategies.registry import BUILT_IN, load_strategy, locate
 from pipeline.training.run import Reporter, train
 from support.causal_builders import drawn_strategies
@@ -114,6 +114,50 @@ def test_the_refusal_names_column_bar_values_and_setting(tmp_path):
         r"the stop_level of the \w+ signal is (\S+) when .* and (\S+) when", said
     ).groups()
     assert float(known) != float(blind)
+
+
+CHANCE = ("a random feature", "random rows", "a count of calls", "a mean kept from the first call")
+
+
+@pytest.mark.parametrize("leak", CHANCE)
+def test_chance_and_memory_are_told_from_the_future(leak, tmp_path):
+    with pytest.raises(UserError, match=r"^MOVE gives another result for the same candles"):
+        training(tmp_path, text(LEAKS[leak]))
+
+
+#: ``keep`` read more out of ``loosest``, whose only limit is ``strength``, at least 1.5 or 2.
+MISUSES = (
+    'keep &= feature >= loosest["strength"] + 0.3',
+    'keep &= feature >= 2 * loosest["strength"]',
+    'keep &= (feature < 1.7) | (loosest["strength"] < 1.6)',
+    'feature = feature + 0.01 * loosest["strength"]',
+)
+USES = ("", 'keep &= feature >= loosest["strength"]', 'keep &= feature > loosest["strength"] - 1')
+
+
+def of_loosest(tmp_path, use, grid="(1.5, 2.0)"):
+    """Write a strategy that has ``loosest`` at hand where its rows are chosen."""
+    source = text(use.replace("loosest", "self.loosest")).replace("(1.5, 2.0)", grid)
+    source = source.replace("return Moves(candles)", "return Moves(candles, loosest)")
+    head = "def __init__(self, candles"
+    assert head in source
+    source = source.replace(f"{head}):", f"{head}, loosest):\n        self.loosest = loosest")
+    (tmp_path / "mine.py").write_text(source)
+    return load_strategy(*locate(str(tmp_path / "mine.py")))
+
+
+@pytest.mark.parametrize("grid", ["(1.5, 2.0)", "(1.5,)"])
+@pytest.mark.parametrize("use", [*MISUSES, *USES])
+def test_loosest_may_leave_out_only_what_no_combination_takes(use, grid, tmp_path, candles):
+    """Whatever is searched: the declared grid, or one combination, as a backtest has it."""
+    strategy = of_loosest(tmp_path, use, grid)
+    whole = make_space(strategy, {p.name: p for p in strategy.parameters}, continuous=False)
+    for space in (whole, single_point(strategy, strategy.example)):
+        if use in USES:
+            refuse_look_ahead(space, candles)
+            continue
+        with pytest.raises(UserError, match=r"mine\.py: .* at bar \d.*loosest strength=1\.5"):
+            refuse_look_ahead(space, candles)
 
 
 def test_a_rare_leak_that_the_search_chose_is_refused(tmp_path):

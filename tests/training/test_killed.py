@@ -213,6 +213,19 @@ def test_a_fault_of_ours_is_1_and_in_the_row(tmp_path, monkeypatch):
     assert finished.artifacts == []
 
 
+def test_a_reference_path_that_trades_otherwise_is_a_sentence(tmp_path, monkeypatch):
+    """A strategy of one's own may be the cause."""
+    compared = "pipeline.validation.walk_forward.compare_trades"
+    monkeypatch.setattr(compared, lambda *_: ["entry: 1 and 2"])
+    finished = run_here(tmp_path, *QUICK_GRID)
+    assert (finished.status, finished.configurations, finished.artifacts) == (1, [], [])
+    assert "Traceback" not in finished.err
+    (job,) = finished.jobs
+    assert job.error == finished.err.strip().splitlines()[-1]
+    assert "entry: 1 and 2" in job.error
+    assert "scripts/check" in job.error
+
+
 def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
     process = start(tmp_path, "--help")
     process.stdout.close()  # as `--help | head` does
