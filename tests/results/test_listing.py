@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +12,20 @@ from pipeline.results import listing
 from pipeline.results.database import open_database
 from pipeline.results.listing import SORT_KEYS, SUMMARY_COLUMNS, SortKey
 from pipeline.studies.bench.repository import FILTERS, fill, measure
+from support.databases import KINDS, new_url
 
 TABLE = "trained_configurations"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    """Database of some hundred configurations, whose plans rest on its own statistics."""
+    url = new_url(request.param, tmp_path_factory.mktemp("listing"), request)
+    with open_database(url) as repository:
+        fill(repository, 500)
+        yield repository.engine
 
 
 def explained(connection: Connection, query: Select[Any]) -> list[str]:
@@ -20,9 +33,7 @@ def explained(connection: Connection, query: Select[Any]) -> list[str]:
     compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
     if connection.dialect.name == "sqlite":
         return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")]
-    # Rows that other tests stored and deleted leave indices of several sizes: begin with none.
-    connection.exec_driver_sql(f"TRUNCATE {TABLE} CASCADE")
-    for other in ("seqscan", "bitmapscan"):  # by which an empty table is read
+    for other in ("seqscan", "bitmapscan"):  # by which a small table is read
         connection.exec_driver_sql(f"SET LOCAL enable_{other} = off")
     told = connection.exec_driver_sql(f"EXPLAIN {str(compiled).replace('%', '%%')}")
     return [row[0] for row in told]
@@ -44,10 +55,10 @@ def reads_rows(line: str) -> bool:
 @pytest.mark.parametrize("order_by", SORT_KEYS)
 @pytest.mark.parametrize("filters", FILTERS)
 def test_a_page_and_its_count_open_no_other_rows(
-    engine: Engine, filters: str, order_by: SortKey
+    filled: Engine, filters: str, order_by: SortKey
 ) -> None:
     filters_ = FILTERS[filters]
-    with engine.connect() as connection:
+    with filled.connect() as connection:
         queries = [
             listing.page_query(SUMMARY_COLUMNS, filters_, order_by, way, 50, 0)
             for way in (True, False)
@@ -55,16 +66,18 @@ def test_a_page_and_its_count_open_no_other_rows(
         for query in (listing.count_query(filters_), *queries):
             lines = plan(connection, query)
             assert lines
+            if filters == "nothing":  # of which PostgreSQL knows: it looks for the one row there is
+                lines = [line for line in lines if "rows=1 " not in line]
             assert not [line for line in lines if reads_rows(line)]
 
 
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("order_by", SORT_KEYS)
 def test_a_page_far_behind_is_read_in_order(
-    engine: Engine, order_by: SortKey, descending: bool
+    filled: Engine, order_by: SortKey, descending: bool
 ) -> None:
     page = listing.ids_query({}, order_by, descending, 50, 50_000)
-    with engine.connect() as connection:
+    with filled.connect() as connection:
         told = explained(connection, page)
     assert not [line for line in told if "Sort" in line or "TEMP B-TREE" in line]
 

@@ -140,6 +140,7 @@ def _row(number: int, chance: random.Random) -> dict[str, Any]:
         "provenance": {},
         "artifact_digests": {},
         "head": f"{number:064x}",
+        "seal": f"{number:064x}",
         "document": {"text": f"{chance.getrandbits(4 * DOCUMENT):x}"},
         "oos_sharpe_ratio": chance.gauss(0, 1),
         "oos_net_profit": chance.gauss(0, 0.2),
