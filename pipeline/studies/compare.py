@@ -2,7 +2,8 @@
 
 Each method searches the whole history of each file once, in one window, with the same objective.
 Random and Bayesian search are repeated over seeds. The grid's score by peak is the best there is.
-KEY=VALUE words are those of a training, such as strategy=donchian_breakout.
+KEY=VALUE words are those of a training, such as strategy=donchian_breakout or
+objective=sharpe_ratio; what a comparison settles itself, such as optimizer=, is refused.
 """
 
 import argparse
@@ -10,21 +11,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from gpu_engine import ScoreRule, choose
 from pipeline.causality import refuse_look_ahead
 from pipeline.cli.command import run_plain
 from pipeline.cli.console import Console
-from pipeline.config import Objective, TrainConfig, load
+from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import inferred_timeframe, make_regular
 from pipeline.search import Evaluator, make_space
+from pipeline.search.backends import named_backend
 from pipeline.search.grid import score_grid
 from pipeline.search.loop import SearchSettings, search
+from pipeline.search.objective import own_objective
 from pipeline.validation.windows import whole_days
 
 METHODS: tuple[tuple[Literal["grid", "random", "bayesian"], int], ...] = (
@@ -34,6 +36,17 @@ METHODS: tuple[tuple[Literal["grid", "random", "bayesian"], int], ...] = (
     ("bayesian", 200),
     ("bayesian", 1000),
 )
+#: Keys of a training that a comparison settles itself, and how.
+SETTLED = {
+    "optimizer": "every method searches",
+    "selection": "the best score wins",
+    "space": "every method searches the grid",
+    "seed": "--seeds N repeats what draws",
+    "validation": "each method searches the whole history once",
+    "data": "the files named are searched",
+    "executor": "this process searches",
+    "storage": "nothing is stored",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,22 @@ class Row:
     seconds: float
 
 
-def compare(path: Path, seeds: int, objective: str, overrides: Sequence[str] = ()) -> list[Row]:
+def configured(overrides: Sequence[str]) -> TrainConfig:
+    """Return the training that KEY=VALUE words describe.
+
+    Raises
+    ------
+    UserError
+        When a key is none, or one that a comparison settles itself.
+    """
+    for word in overrides:
+        key = word.partition("=")[0].lstrip("+").partition(".")[0]
+        if key in SETTLED:
+            raise UserError(f"{word} does nothing here, for {SETTLED[key]}: leave it out.")
+    return load(["market=demo_null", *overrides], TrainConfig, "train")
+
+
+def compare(path: Path, seeds: int, config: TrainConfig) -> list[Row]:
     """Search one file with every method; one whose budget covers the grid is left out.
 
     Raises
@@ -56,17 +84,16 @@ def compare(path: Path, seeds: int, objective: str, overrides: Sequence[str] = (
     UserError
         When the strategy looks ahead (docs/look-ahead.md).
     """
-    config = load(["market=demo_null", *overrides], TrainConfig, "train")
     raw = read_file(str(path))
     candles, _ = make_regular(raw, inferred_timeframe(raw.timestamp, path.name), path.name)
     space = make_space(config.strategy.load(), config.strategy.parameters, False)
-    limits = config.risk.limits()
-    evaluator = Evaluator(candles, space, config.costs.record(), limits, choose().backend)
+    limits, backend = config.risk.limits(), named_backend(config.backend.name)
+    evaluator = Evaluator(candles, space, config.costs.record(), limits, backend)
     refuse_look_ahead(space, candles, evaluator.tables)
     window = whole_days(candles).whole
-    base = SearchSettings("grid", 0, 20, objective, "peak", config.min_trades, 0)
-    rule = ScoreRule(objective, config.min_trades)
-    everything = next(score_grid(evaluator, [window], rule, lambda n: None))
+    scorer = own_objective(config)
+    base = SearchSettings("grid", 0, 20, config.objective, "peak", config.min_trades, 0, scorer)
+    everything = next(score_grid(evaluator, [window], base.rule, lambda n: None))
     everything = everything[~np.isnan(everything)]
     rows = []
     for method, budget in METHODS:
@@ -81,9 +108,21 @@ def compare(path: Path, seeds: int, objective: str, overrides: Sequence[str] = (
             scores.append(-np.inf if best.score is None else best.score)
         median = float(np.median(scores))
         rank = float((everything > median).mean())
-        name = method if method == "grid" else f"{method} {budget:,}"
-        rows.append(Row(name, budget or space.size, median, min(scores), rank, np.median(seconds)))
+        rows.append(
+            Row(
+                _name(method, budget),
+                budget or space.size,
+                median,
+                min(scores),
+                rank,
+                np.median(seconds),
+            )
+        )
     return rows
+
+
+def _name(method: str, budget: int) -> str:
+    return f"{method} {budget:,}" if budget else method
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -100,21 +139,15 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="N",
         help="1 to 100 (default 5)",
     )
-    parser.add_argument(
-        "--objective",
-        choices=get_args(Objective),
-        default="net_profit",
-        metavar="NAME",
-        help=f"{', '.join(get_args(Objective))} (default net_profit)",
-    )
     options = parser.parse_intermixed_args(arguments)
     overrides = [word for word in options.words if "=" in word]
     files = [Path(word) for word in options.words if "=" not in word]
     if not files:
         raise UserError("No file of candles is given: name one, as in binance_BTC-USDT_1h.parquet.")
-    console = Console()
+    config, console = configured(overrides), Console()
     columns = ("method", "evaluations", "median best", "worst seed", "grid above it", "seconds")
     for path in files:
+        compared = compare(path, options.seeds, config)
         rows = [
             (
                 row.method,
@@ -124,9 +157,16 @@ def main(arguments: list[str] | None = None) -> int:
                 f"{row.rank:.3%}",
                 f"{row.seconds:.2f}",
             )
-            for row in compare(path, options.seeds, options.objective, overrides)
+            for row in compared
         ]
-        console.table(f"{path.name}: best in-sample {options.objective}", columns, rows)
+        console.table(f"{path.name}: best in-sample {config.objective}", columns, rows)
+        size = compared[0].evaluations
+        left_out = [_name(*method) for method in METHODS if method[1] >= size]
+        if left_out:
+            console.print(
+                f"Left out: {', '.join(left_out)}. So many draws cover all {size:,} combinations,"
+                " so they would be the grid. Give more values to compare them."
+            )
     return 0
 
 

@@ -23,20 +23,48 @@ def candles(tmp_path_factory):
 @pytest.mark.parametrize("objective", ["net_profit", "max_drawdown", "profit_factor"])
 def test_nothing_is_above_the_best_of_the_grid(monkeypatch, candles, objective):
     monkeypatch.setattr(compare, "METHODS", (("grid", 0), ("random", 200)))
-    grid, drawn = compare.compare(candles, 1, objective)
+    config = compare.configured([f"objective={objective}"])
+    grid, drawn = compare.compare(candles, 1, config)
     assert grid.rank == 0.0
     assert drawn.score <= grid.score
     assert drawn.rank >= grid.rank
 
 
-def test_an_unknown_objective_is_refused(candles, capsys):
-    with pytest.raises(SystemExit) as stop:
-        compare.main([str(candles), "--objective", "foo"])
-    assert stop.value.code == 2
-    assert "net_profit" in capsys.readouterr().err
+def test_an_unknown_objective_is_refused(candles):
+    with pytest.raises(UserError, match="net_profit"):
+        compare.main([str(candles), "objective=foo"])
+
+
+def test_a_file_that_returns_a_metric_is_compared_as_the_metric(monkeypatch, candles, tmp_path):
+    monkeypatch.setattr(compare, "METHODS", (("grid", 0), ("random", 200)))
+    (tmp_path / "mine.py").write_text(
+        "def score(metrics):\n    return metrics['sharpe_ratio'].copy()\n"
+    )
+    scores = [
+        [row.score for row in compare.compare(candles, 1, compare.configured([word]))]
+        for word in ("objective=sharpe_ratio", f"objective={tmp_path}/mine.py", "backend=numba")
+    ]
+    assert scores[0] == scores[1] != scores[2]
+
+
+@pytest.mark.parametrize("key", ["optimizer=random", "seed=3", "validation.train=20", "+data=file"])
+def test_a_word_that_would_do_nothing_is_refused(candles, key):
+    with pytest.raises(UserError, match="does nothing here"):
+        compare.main([str(candles), key])
+
+
+def test_a_method_that_would_be_the_grid_is_named_as_left_out(candles, capsys):
+    names = ("pierce_depth", "rejection_candles", "volume_spike_threshold")
+    fixed = [
+        f"strategy.parameters.{name}={value}"
+        for name, value in zip(names, (0.001, 3, 2), strict=True)
+    ]
+    assert compare.main([str(candles), "--seeds", "1", *fixed, "min_trades=1"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Left out: random 1,000, bayesian 1,000. So many draws cover all 840 combinations" in out
 
 
 def test_a_strategy_that_looks_ahead_is_not_compared(candles, tmp_path):
     (tmp_path / "mine.py").write_text(text(LEAKS["pandas shift(-1)"]))
     with pytest.raises(UserError, match=r"^MOVE looks ahead"):
-        compare.compare(candles, 1, "net_profit", (f"strategy={tmp_path / 'mine.py'}",))
+        compare.compare(candles, 1, compare.configured([f"strategy={tmp_path / 'mine.py'}"]))
