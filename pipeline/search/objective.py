@@ -27,7 +27,7 @@ class OwnObjective:
     file: str
 
     def __call__(self, metrics: NDArray[Any]) -> Float:
-        """Score combinations: more is better, NaN never wins.
+        """Score combinations: more is better, NaN never wins, and minus infinity is NaN.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class OwnObjective:
         flat = metrics.reshape(-1).view()
         flat.flags.writeable = False
         scores = self._checked(score, flat)
-        one = len(flat) // 2
+        one = len(flat) // 2 | 1  # alone it stands at an even place, here at an odd one
         if len(flat) > 1:
             alone = self._checked(score, flat[one : one + 1])[0]
             if alone != scores[one] and not np.isnan([alone, scores[one]]).all():
@@ -56,7 +56,7 @@ class OwnObjective:
                     f" one is {alone:.17g} alone and {scores[one]:.17g} among"
                     f" {len(flat):,}: compare it with no other, and draw nothing at random."
                 )
-        return scores.reshape(metrics.shape)
+        return np.where(np.isneginf(scores), np.nan, scores).reshape(metrics.shape)
 
     def _function(self) -> Callable[[NDArray[Any]], Any]:
         score: Any = getattr(module_of(self.text, self.file), "score", None)

@@ -74,13 +74,13 @@ def test_a_named_objective_has_no_text():
     assert not [key for key in config.model_dump(mode="json") if key.startswith("objective_")]
 
 
-def test_trades_too_few_and_nan_are_inadmissible():
+def test_trades_too_few_nan_and_minus_infinity_are_inadmissible():
     metrics = np.zeros(4, METRICS)
     metrics["sample_size"] = [3, 10, 10, 10]
-    metrics["net_profit"] = [9.0, 1.0, np.nan, -1.0]
+    metrics["net_profit"] = [9.0, 1.0, np.nan, -np.inf]
     own = OwnObjective("def score(metrics):\n    return 2 * metrics['net_profit']\n", "mine.py")
     scores = scores_of(metrics.reshape(2, 2), ScoreRule("mine", 10, own))
-    np.testing.assert_array_equal(scores, [[np.nan, 2.0], [np.nan, -2.0]])
+    np.testing.assert_array_equal(scores, [[np.nan, 2.0], [np.nan, np.nan]])
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,7 @@ def test_trades_too_few_and_nan_are_inadmissible():
         ("metrics['net_profit'] = 0", "line 3: what it is handed cannot be written to"),
         ("return np.random.rand(len(metrics))", "must score each combination by its own"),
         ("return metrics['net_profit'] - metrics['net_profit'].max()", "by its own metrics"),
+        ("return metrics['net_profit'] * (np.arange(len(metrics)) % 2)", "by its own metrics"),
         ("import os, sys; sys.exit(3)", "mine.py, line 3: SystemExit: 3"),
     ],
 )
