@@ -40,11 +40,13 @@ def pytest_configure():
 
 
 def pytest_runtest_setup(item):
-    """Skip a test whose program is missing; in CI it fails. Numba starts with one thread.
+    """Skip a test whose program is missing; in CI it fails. This process counts as one core.
 
     Most kernels of a test are tiny, and test processes have the other cores: threads would only
-    wait for each other.
+    wait for each other, and processes for surrogates take longer to start than to search.
     """
     needs.check(item)
     if "gpu_engine.numba_backend" in sys.modules:
         sys.modules["gpu_engine.numba_backend"].set_threads(1)
+    if "pipeline.search.backends" in sys.modules:
+        sys.modules["pipeline.search.backends"].cores = lambda: 1

@@ -202,6 +202,18 @@ class Sweeps(SweepRows):
             return row.job_id
 
     @waits
+    def hold(self, claim: Claim) -> None:
+        """Do nothing but a write, which waits for a locked file: readers of it do not.
+
+        Raises
+        ------
+        SweepTakenError
+            When the sweep has another owner now.
+        """
+        with self._sessions.begin() as session:
+            _hold(session, claim)
+
+    @waits
     def settle(self, claim: Claim, position: int, error: str | None) -> SweepMarket:
         """Write down how a market's job ended; ``error`` is why, where its worker could not say.
 

@@ -94,10 +94,10 @@ def _run(
     ]
 
     def look() -> float | None:
-        """Have somebody say that the database is away while all workers wait for it."""
+        """Have somebody say that the database takes nothing while all workers wait for it."""
         try:
-            sweeps.counts(claim.sweep_id)
-        except UnreachableError:  # the next result will tell
+            sweeps.hold(claim)
+        except (UnreachableError, SweepTakenError):  # the next result will tell
             return None
         return LOOK_EVERY
 

@@ -15,7 +15,7 @@ TRAINING = (
     *QUICK,
     "strategy=mine",
     "optimizer=random",
-    "optimizer.samples=100",
+    "optimizer.samples=30",
     "validation.evidence=deciding",
     "validation.surrogate_count=20",
 )

@@ -15,7 +15,8 @@ from pipeline.results.database import open_database
 from pipeline.web.service.service import Service, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+#: Seconds that a test waits at most, on a machine that has other work.
+PATIENCE = 180.0
 
 
 def until(answer):

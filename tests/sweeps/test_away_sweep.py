@@ -64,6 +64,23 @@ def test_outages_change_nothing(tmp_path, outage, undisturbed, monkeypatch, seed
     assert lasting(tmp_path, outage.url) == undisturbed
 
 
+def test_that_nothing_can_be_stored_is_said_while_all_workers_wait(tmp_path, outage, monkeypatch):
+    train_market = running.train_market
+
+    def away(*arguments):
+        with outage.away():  # for writers: a locked file is read all the time
+            time.sleep(0.6)
+        return train_market(*arguments)
+
+    monkeypatch.setattr(running, "train_market", away)
+    monkeypatch.setattr(running, "LOOK_EVERY", 0.05)
+    words = ("markets=btc_binance_1h", *SIX[1:])
+    finished = sweep_here(tmp_path, *words, f"storage.url='{outage.url}'")
+    assert finished.status == 0, finished.err
+    assert "The database does not answer: " in finished.err
+    assert "The database answers again" in finished.err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_outages_change_nothing_in_worker_processes(tmp_path, outage, undisturbed, seed):

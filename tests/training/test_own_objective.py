@@ -12,6 +12,8 @@ from pipeline.search.objective import OwnObjective, own_objective
 from pipeline.training.provenance import config_hash
 from support.runs import QUICK, SMALL_GRID, run_here
 
+#: Evidence of few searches: it takes most of the time.
+FEW = ("validation.surrogate_count=20",)
 SAME = "def score(metrics):\n    return metrics['sharpe_ratio'].copy()\n"
 #: What tells apart two runs that found the same.
 NAMED = ("objective", "configuration_id", "job_id", "timings", "provenance")
@@ -48,7 +50,7 @@ def test_a_file_that_returns_a_metric_finds_what_the_metric_finds(
     tmp_path_factory, objective, search
 ):
     runs = [
-        run_here(tmp_path_factory.mktemp("run"), *QUICK, *search, word)
+        run_here(tmp_path_factory.mktemp("run"), *QUICK, *search, *FEW, word)
         for word in (objective(SAME), "objective=sharpe_ratio")
     ]
     assert [run.status for run in runs] == [0, 0]

@@ -14,6 +14,7 @@ SHORT = (
     "data.days=160",
     "min_trades=3",
     "validation.max_train=100",
+    "validation.surrogate_count=20",
 )
 #: What tells two equal runs apart.
 IDENTITY = ("configuration_id", "job_id", "timings")

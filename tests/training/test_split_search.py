@@ -13,7 +13,8 @@ from support.sweeping import TINY, dump, run_sweep
 #: What tells two equal runs apart.
 IDENTITY = ("configuration_id", "job_id", "timings")
 TIMES = ("created_at", "discovery_date")
-GRID = (*QUICK, "optimizer=grid", *SMALL_GRID)
+SHORT = (*QUICK, "validation.surrogate_count=20")
+GRID = (*SHORT, "optimizer=grid", *SMALL_GRID)
 
 #: Runs a module's command, with two workers, and removes files of one's own before one starts.
 WITHOUT_FILES = """
@@ -110,7 +111,7 @@ def test_a_sweep_on_ray_needs_no_file_of_ones_own(tmp_path):
 
 
 def test_bayesian_searches_store_the_same_from_one_process_and_from_many(tmp_path_factory):
-    searched = (*QUICK, "optimizer=bayesian", "optimizer.trials=100", "optimizer.batch=25")
+    searched = (*SHORT, "optimizer=bayesian", "optimizer.trials=60", "optimizer.batch=20")
     ways = (("backend.threads=1",), ("backend.threads=3",), ("executor=processes",))
     one, *many = (run_here(tmp_path_factory.mktemp("run"), *searched, *way) for way in ways)
     for other in many:
