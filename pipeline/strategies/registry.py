@@ -24,6 +24,7 @@ from pipeline.errors import UserError, first_of, suggestion
 from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import EventBuilder, Parameter, Strategy
 from pipeline.strategies.own_code import (
+    LARGEST,
     NamedValues,
     OwnCodeError,
     in_sentences,
@@ -182,8 +183,12 @@ class _CheckedBuilder:
 
 
 def choices() -> list[str]:
-    """Return the words that choose a strategy, the default first; none of them is imported."""
-    own = [*_files(), *(point.name for point in _entry_points())]
+    """Return the words that choose a strategy, the default first; none of them is imported.
+
+    A file that never says ``STRATEGY`` is left out: it is an objective, or something else.
+    """
+    files = [word for word, paths in _files().items() if any(map(_says_strategy, paths))]
+    own = [*files, *(point.name for point in _entry_points())]
     return list(dict.fromkeys((*BUILT_IN, *own)))
 
 
@@ -349,6 +354,17 @@ def _files() -> dict[str, list[Path]]:
             if named and path.is_file() and not any(path.samefile(file) for file in files):
                 result[path.stem] = [*files, path]
     return result
+
+
+def _says_strategy(path: Path) -> bool:
+    """Look for the word in a file; what cannot be read, or is no Python, says so when chosen."""
+    try:
+        if path.stat().st_size > LARGEST or b"STRATEGY" in (content := path.read_bytes()):
+            return True
+        ast.parse(content)
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return True
+    return False
 
 
 def _entry_points() -> Sequence[Any]:

@@ -106,6 +106,11 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         tables = evaluator.tables if space.few_tables else None
     with _timed(timings, "look_ahead"):
         refuse_look_ahead(space, market.candles, tables, progress=progress)
+    if tables is not None and not any(map(len, tables)):
+        note(
+            f"{strategy.name} has no signal at all on these candles, with any value: there is"
+            " nothing to search. Its filters, or what it leaves out by loosest, pass nothing."
+        )
     _refuse_or_note(evaluator, settings, note)
     with _timed(timings, "search"):
         fraction = evaluator.risk.position_fraction

@@ -58,6 +58,11 @@ def set_up(config: TrainConfig, note: Note) -> Setup:
     space = make_space(
         strategy, config.strategy.parameters, continuous=config.space == "continuous"
     )
+    if config.space == "continuous" and space.discrete:
+        note(
+            f"space=continuous: no parameter of {strategy.name} has a range (low and high), so all"
+            " keep the values of their grids"
+        )
     settings = _settings(config, space, note)
     backend = chosen_backend(config.backend, note, settings.at_once(space))
     executor = _executor(config, space, settings, backend, note)

@@ -43,8 +43,8 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
     _show_gates(console, trained.gates)
     if trained.parameters is None:
         console.print(
-            f"No combination traded at least {trained.settings.min_trades} times in the last train"
-            " days with a defined score: nothing to trade, nothing stored."
+            f"No combination traded at least {trained.settings.min_trades} times (min_trades) in"
+            " the last train days with a defined score: nothing to trade, nothing stored."
         )
         return
     synthetic, stage = trained.market.synthetic, trained.stage

@@ -26,14 +26,26 @@ def candles():
     return load_candles(config.market, config.data, lambda done: None).candles
 
 
-def training(folder, source, *overrides):
+def training(folder, source, *overrides, note=lambda text: None):
     """Train with a strategy of that source, in a file of its own."""
     (folder / "mine.py").write_text(source)
     with chdir(folder):
         config = load(
             (*HOURS, "strategy=mine.py", "min_trades=3", *overrides), TrainConfig, "train"
         )
-        return train(config, Reporter())
+        return train(config, Reporter(note=note))
+
+
+def test_what_cannot_be_searched_is_noted(tmp_path):
+    notes = []
+    words = "optimizer=random", "space=continuous"
+    trained = training(tmp_path, text("keep[:] = False"), *words, note=notes.append)
+    assert trained.parameters is None
+    for start in ("space=continuous: ", "MOVE has no signal"):
+        assert sum(note.startswith(start) for note in notes) == 1
+    notes.clear()
+    training(tmp_path, text(""), note=notes.append)
+    assert not [n for n in notes if "continuous" in n or "signal" in n]
 
 
 @pytest.mark.parametrize("leak", LEAKS)

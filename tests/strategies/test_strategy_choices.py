@@ -132,7 +132,8 @@ def test_a_choice_takes_no_list(tmp_path, word):
 
 def test_many_choices_are_not_all_named(folder):
     for number in range(300):
-        (folder / f"s{number}.py").touch()
+        (folder / f"s{number}.py").write_text("STRATEGY = None\n", "utf-8")
+    (folder / "my_objective.py").write_text("def score(metrics):\n    return metrics\n", "utf-8")
     assert len(choices()) == len(BUILT_IN) + 300
     with pytest.raises(UserError, match=r"supply_shock, .* and 293 more.*strategy_path=") as told:
         locate("unheard_of")
@@ -210,7 +211,9 @@ def test_a_file_takes_no_word_of_a_built_in_strategy(folder):
 
 def test_only_the_chosen_file_is_run(folder):
     own_file(folder)
-    (folder / "broken.py").write_text("import os\nos.environ['BROKEN_WAS_RUN'] = 'yes'\n1 / 0\n")
+    (folder / "broken.py").write_text(
+        "import os\nos.environ['BROKEN_WAS_RUN'] = 'yes'\n1 / 0\nSTRATEGY = 1\n"
+    )
     assert choices() == [*BUILT_IN, "broken", "mine"]
     assert composed("strategy=mine").load().name == "MINE_V1"
     assert "BROKEN_WAS_RUN" not in os.environ
