@@ -157,6 +157,7 @@ def _run_hydra(
     try:
         sys.argv[1:] = settings.quoted(sys.argv[1:])
         search_path_of(sys.argv[1:])
+        _refuse_options(sys.argv[1:])
         with _signals_interrupt():
             application()
     except UserError as error:  # of a strategy's file, which Hydra asked for
@@ -177,6 +178,21 @@ def _run_hydra(
         say(str(error))
         return FAILED
     return min(status, FAILED)
+
+
+def _refuse_options(arguments: Sequence[str]) -> None:
+    """Say in a sentence what Hydra's own parser would refuse with a page of usage."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(
+            f"The command line cannot be read: {message}. Options such as --config-dir FOLDER stand"
+            " in front, words KEY=VALUE after them; --help lists the keys."
+        )
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(arguments)
 
 
 def _compose_once() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from pipeline.config.catalogue import defaults, read, words
+from pipeline.config.catalogue import COMBINATION, defaults, read, words
 from pipeline.config.section import Section, listing, meanings, sections
 
 #: Columns of a page, and of keys on it.
@@ -52,7 +52,9 @@ def explain_keys(schema: type[Section], command: str, overrides: Sequence[str] =
     }
     lines: list[_Line] = []
     for key in sorted(fields, key=lambda key: bool(sections(fields[key].annotation))):
-        if key in chosen:
+        if key == COMBINATION:  # the choice is the strategy's
+            lines += _key(key, fields[key], read(key, chosen[key] or ""))
+        elif key in chosen:
             lines += _choice(key, fields[key], chosen[key])
         else:
             lines += _key(key, fields[key], values.get(key, "???"))

@@ -21,7 +21,7 @@ from pipeline.config.search import (
     OptimizerConfig,
     StrategyConfig,
 )
-from pipeline.config.section import Count, List, OwnText, Section, Seed, listing
+from pipeline.config.section import Count, List, OwnText, Section, Seed, Setting, listing
 from pipeline.config.validation import ValidationConfig
 from pipeline.errors import suggestion
 
@@ -196,15 +196,16 @@ class CheckConfig(TrainConfig):
 class BacktestConfig(SimulationConfig):
     """One combination on the whole history."""
 
-    parameters: dict[str, float | None] = Field(description="its value in this backtest")
+    parameters: dict[str, Setting] = Field(description="its value in this backtest")
     trades: Count | None = Field(description="how many of the last to print; null: all")
     json_file: str | None = Field(description="a file for metrics and all trades")
 
     def _complaints(self) -> Iterator[str]:
         yield from super()._complaints()
-        for name in self.strategy.parameters:
+        for name, declared in self.strategy.parameters.items():
             if name not in self.parameters:
-                yield f"parameters.{name} must be given: every parameter has one value."
+                off = " (off, or a number)" if declared.nullable else ""
+                yield f"parameters.{name} must be given{off}: every parameter has one value."
         yield from self._value_complaints("parameters", self.parameters)
 
 

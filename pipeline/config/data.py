@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.config.run import CostsConfig
-from pipeline.config.section import Cost, Count, Days, Moment, Section, Seed, milliseconds
+from pipeline.config.section import (
+    Cost,
+    Count,
+    Days,
+    Moment,
+    Section,
+    Seed,
+    Setting,
+    milliseconds,
+)
 
 #: All divide a UTC day.
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
@@ -115,7 +124,7 @@ class PlantConfig(Section):
     costs: CostsConfig | None = Field(
         None, description="what sharpe is net of: {fee_rate: .., slippage: ..}; null: free of costs"
     )
-    parameters: dict[str, float | None] = Field(
+    parameters: dict[str, Setting] = Field(
         default_factory=dict,
         description="the planted combination; what is left out is the strategy's example",
     )

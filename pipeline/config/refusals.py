@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from pipeline.config.catalogue import in_quotes
+from pipeline.config.catalogue import STRATEGY, in_quotes, read, words
 from pipeline.config.section import Section, listing, sections
 from pipeline.errors import suggestion
 
@@ -40,6 +40,9 @@ REPLACED = {
 
 
 _NO_GROUP = re.compile(r"Could not override '(.*?)'")
+_NO_HEADER = re.compile(r"In '(.*?)': Could not override '[^']*@")
+#: The first line of a settings file, without which Hydra puts all below the folder's name.
+_HEADER = "write '# @package _global_' as its first line (docs/settings.md)"
 _SEVERAL = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)' ")
 
 
@@ -80,7 +83,11 @@ def explain_composition(error: Exception) -> str:
         return "A choice must be a name, as in market=demo; one override gives something else."
     group = _NO_GROUP.match(message)
     if group:
-        return f"{group[1]} is no choice of this command: --help lists its keys."
+        plus = "" if words(group[1]) else f" {_own_file(group[1])}"
+        return f"{group[1]} is no choice of this command: --help lists its keys.{plus}"
+    file = _NO_HEADER.match(message)
+    if file:
+        return f"The settings file {file[1]}.yaml lacks its header: {_HEADER}."
     several = _SEVERAL.match(message)
     if several:
         return (
@@ -110,8 +117,26 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     prefix = (error.full_key or name).removesuffix(name)
     allowed = [str(key) for key in parent if key != "hydra"]
     where = f"{prefix[:-1]} has" if prefix else "the keys are"
-    near = _advice(name, allowed, prefix) or _elsewhere(name, parent)
+    near = _other_choice(prefix.rstrip("."), name) or _advice(name, allowed, prefix)
+    near = near or _elsewhere(name, parent)
+    if name == "experiment" and not near:
+        near = f" {_own_file(name)}"
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
+
+
+def _own_file(group: str) -> str:
+    return (
+        "A settings file of your own needs its folder and a plus: --config-dir FOLDER"
+        f" +{group}=NAME."
+    )
+
+
+def _other_choice(group: str, name: str) -> str:
+    """Say which choices of a group have a key that the chosen one has not."""
+    if not group or group == STRATEGY or name in REPLACED:
+        return ""
+    having = [f"{group}={word}" for word in words(group) if name in read(group, word)]
+    return f" It needs {listing(having)} among the words." if having else ""
 
 
 def _advice(name: str, allowed: list[str], prefix: str) -> str:
@@ -127,7 +152,9 @@ def _elsewhere(name: str, node: DictConfig) -> str:
     paths = [
         path for path in _paths(root) if path.endswith(f".{name}") and not path.startswith("hydra.")
     ]
-    return f" Did you mean '{paths[0]}'?" if paths else ""
+    first = [path for path in paths if path == f"parameters.{name}"]
+    first += [path for path in paths if path == f"strategy.parameters.{name}"]
+    return f" Did you mean '{[*first, *paths][0]}'?" if paths else ""
 
 
 def _paths(node: Any, prefix: str = "") -> Iterator[str]:
@@ -208,7 +235,7 @@ def _explain(details: ErrorDetails, schema: type[Section]) -> str:
     key, value, context = ".".join(path), details["input"], details.get("ctx", {})
     kind = details["type"]
     if kind == "extra_forbidden":
-        return _not_a_key(path, section)
+        return _not_a_key(path, section, value)
     if kind == "missing":
         what = section.model_fields[path[-1]].description if section else None
         return f"{key} must be given{f', {what}' if what else ''}: {key}=..."
@@ -250,13 +277,16 @@ def _not_among(key: str, details: ErrorDetails) -> str:
     return f"{key} must be {listing(allowed)}; given: {_short(value)}.{near}"
 
 
-def _not_a_key(path: list[str], section: type[Section] | None) -> str:
+def _not_a_key(path: list[str], section: type[Section] | None, value: Any) -> str:
     *parent, name = path
     fields = section.model_fields.items() if section else ()
     allowed = [key for key, field in fields if field.description is not None]
     prefix = "".join(f"{part}." for part in parent)
     where = f"{'.'.join(parent)} has" if parent else "the keys are"
     near = _advice(name, allowed, prefix)
+    if not parent and not near and not words(name):  # what a plus added
+        hint = f"If it is a settings file of your own, {_HEADER}."
+        near = f" {hint if isinstance(value, dict) else _own_file(name)}"
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"
 
 

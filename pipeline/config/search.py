@@ -55,7 +55,7 @@ class ParameterConfig(Section):
     ) -> tuple[Number | None, ...]:
         values = [value for value in grid if value is not None]
         if None in grid and not info.data.get("nullable"):
-            raise ValueError("must not hold null: this parameter cannot be switched off")
+            raise ValueError("must not hold off (null): this parameter cannot be switched off")
         if None in grid[1:]:
             raise ValueError("may hold null (off) once and only in front")
         if any(later <= earlier for earlier, later in pairwise(values)):

@@ -66,6 +66,9 @@ def _in_reach(moment: datetime) -> datetime:
     return moment
 
 
+#: A value of one parameter; None is off, as tables write it.
+Setting = Annotated[float | None, BeforeValidator(lambda value: None if value == "off" else value)]
+
 #: A moment in UTC, written as a date or an ISO 8601 time.
 Moment = Annotated[datetime, BeforeValidator(_as_utc), AfterValidator(_in_reach)]
 

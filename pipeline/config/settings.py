@@ -124,7 +124,7 @@ class SettingsSource(file_config_source.FileConfigSource):
         for name, value in written.items():
             if isinstance(value, list):
                 parameters[name] = _text(value)
-            elif isinstance(value, str) and ":" in value:
+            elif isinstance(value, str) and (":" in value or value == "off"):
                 parameters[name] = value
         return result
 

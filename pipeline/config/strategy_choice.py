@@ -17,7 +17,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from pipeline.config import settings
-from pipeline.config.catalogue import DECLARED, STRATEGY, escaped, read, words
+from pipeline.config.catalogue import COMBINATION, DECLARED, STRATEGY, escaped, read, words
+from pipeline.errors import UserError
 
 SCHEME = "strategies"
 PATH_KEY = "strategy_path"
@@ -34,7 +35,16 @@ class StrategySource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a choice; what is wrong with it is a `UserError`."""
         group, _, word = config_path.partition("/")
-        config = OmegaConf.create(_literal(read(group, word)))
+        try:
+            values = read(group, word)
+        except UserError as error:
+            if group != COMBINATION:
+                raise
+            raise UserError(
+                f"parameters={word} is no strategy: give each value by a word of its own,"
+                " parameters.NAME=VALUE. scripts/explain shows those of what is stored."
+            ) from error
+        config = OmegaConf.create(_literal(values))
         address = f"{SCHEME}://{self.path}"
         return ConfigResult(self.provider, address, config, {"package": None})
 

@@ -2,7 +2,7 @@
 
 ``[1,2,3]`` are exactly these values. ``1:3:0.5`` are the steps from 1 to 3, and the range from 1 to
 3 where a search is continuous. ``1:3`` is the range, and those values of the declared grid that lie
-in it. One number, or null where a parameter can be off, fixes it.
+in it. One number, or off (null) where a parameter can be off, fixes it.
 """
 
 from collections.abc import Mapping
@@ -101,7 +101,7 @@ def _steps(low: Decimal, high: Decimal, step: Decimal) -> list[float]:
 
 
 def _item(text: str) -> float | None:
-    return None if text == "null" else float(_decimal(text))
+    return None if text in ("null", "off") else float(_decimal(text))
 
 
 def _decimal(text: str) -> Decimal:

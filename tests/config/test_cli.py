@@ -141,6 +141,13 @@ def test_the_composed_configuration_can_be_shown(call):
     assert (status, out) == (0, "# @package costs\nfee_rate: 0.001\nslippage: 0.0005\n")
 
 
+@pytest.mark.parametrize("words", [("--config-dir",), ("--config-dir", ".", "seed=1", "swing")])
+def test_what_hydra_cannot_parse_is_a_sentence(call, words):
+    status, out, err = call("seed=0", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "KEY=VALUE" in err
+
+
 def test_clashing_flags_are_a_mistake(call):
     status, _, err = call("--run", "--multirun")
     assert status == 2

@@ -65,6 +65,16 @@ def test_a_command_takes_the_folder(composed, tmp_path):
     assert yaml.safe_load(done.stdout)["optimizer"]["samples"] == 200
 
 
+def test_a_file_without_its_first_line_and_a_word_without_its_plus(composed, tmp_path):
+    (command,) = (c for c in COMMANDS if "+experiment" in c)
+    file = tmp_path / "my_settings" / "experiment" / "swing.yaml"
+    with pytest.raises(UserError, match=r"experiment=\.\.\.|\+experiment=NAME"):
+        composed(command.replace("+experiment", "experiment"))
+    file.write_text(file.read_text().replace("# @package _global_\n", ""))
+    with pytest.raises(UserError, match=r"experiment/swing\.yaml .*# @package _global_"):
+        composed(command)
+
+
 def test_commands_on_several_markets_and_on_strategies_take_it_too(composed, tmp_path):
     """The words of `scripts/sweep` and `scripts/check` compose what those of `scripts/train` do."""
     (command,) = (c for c in COMMANDS if "+experiment" in c)

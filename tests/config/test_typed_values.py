@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config import TrainConfig, load
+from pipeline.config import BacktestConfig, TrainConfig, load
 from pipeline.config.settings import quoted
 from pipeline.errors import UserError
 
@@ -36,11 +36,25 @@ def values(train_config):
         ("key_level_lookback=77", (77,), None, None),
         ("max_spread_tolerance=null", (None,), None, None),
         ("max_spread_tolerance=[null,2,5]", (None, 2, 5), None, None),
+        ("max_spread_tolerance=off", (None,), None, None),
+        ("max_spread_tolerance=[off,2,5]", (None, 2, 5), None, None),
         ("max_spread_tolerance=3", (3,), None, None),
     ],
 )
 def test_what_may_be_typed(values, word, grid, low, high):
     assert values(word) == (grid, low, high)
+
+
+def test_off_is_null_in_a_backtest_and_in_a_plant():
+    values = {"pierce_depth": 0.001, "rejection_candles": 4, "volume_spike_threshold": 1.5}
+    values |= {"reversal_candle_size": 0.5, "key_level_lookback": 100, "stop_distance": 1}
+    values |= {"target_multiple": 2, "max_spread_tolerance": "off"}
+    words = [f"parameters.{name}={value}" for name, value in values.items()]
+    plant = "data.plant.parameters.max_spread_tolerance"
+    config = load([*words, f"{plant}=off"], BacktestConfig, "backtest")
+    assert config == load([*words, f"{plant}=null"], BacktestConfig, "backtest")
+    assert config.parameters["max_spread_tolerance"] is None
+    assert config.data.plant.parameters["max_spread_tolerance"] is None
 
 
 def test_whole_numbers_stay_whole(values):
@@ -70,6 +84,7 @@ def test_whole_numbers_stay_whole(values):
         ("stop_distance=[2,1]", "[2.0, 1.0]", "ascend"),
         ("stop_distance=-1", "-1", "above 0"),
         ("stop_distance=null", "null", "cannot be switched off"),
+        ("stop_distance=off", "null", "cannot be switched off"),
         ("stop_distance=true", "true", "number"),
         ("key_level_lookback=20.5", "20.5", "whole number"),
         ("key_level_lookback=5.5:6", "5.5:6", "whole number"),
@@ -132,7 +147,7 @@ strategy:
     target_multiple: 2:4:0.5
     key_level_lookback: 20:59
     pierce_depth: 0.001
-    max_spread_tolerance: [null, 5]
+    max_spread_tolerance: [off, 5]
     volume_spike_threshold:
       grid: [2, 3]
 """
