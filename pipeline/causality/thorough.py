@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from gpu_engine import Advance, Candles, EventTable, Window
-from pipeline.causality.checked_settings import settings_of
+from pipeline.causality import Examination, settings_of
 from pipeline.causality.finding import Finding
-from pipeline.causality.look_ahead import Examination
 from pipeline.causality.mirror import Mirrored, mirror_test
 from pipeline.search.evaluator import Evaluator
 from pipeline.strategies.base import Strategy
