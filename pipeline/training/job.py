@@ -75,9 +75,26 @@ def run(
     """
     with guard(repository, job_id):
         recorded = _Recorded(reporter, repository, job_id)
-        trained = train(config, replace(reporter, progress=recorded, note=recorded.note))
+        reporter = replace(reporter, progress=recorded, note=recorded.note)
+        note_another_text(config, repository, reporter)
+        trained = train(config, reporter)
         with recorded("storing", 0):
             return store(trained, repository, job_id, description(config), folder)
+
+
+def note_another_text(config: TrainConfig, repository: Repository, reporter: Reporter) -> None:
+    """Note where the newest result under a strategy's name is of another text of its file."""
+    if config.strategy.text is None:
+        return
+    name = config.strategy.load().name
+    for newest in repository.configurations.find(strategy=name, limit=1):
+        strategy = repository.jobs.read(newest.job_id).config["strategy"]
+        if strategy.get("text") == config.strategy.text:
+            return
+        reporter.note(
+            f"{name}: the file has changed since the newest result under this name ({newest.id}); a"
+            " new rule is a new name"
+        )
 
 
 def run_again(config: TrainConfig, repository: Repository, job_id: str, reporter: Reporter) -> None:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,8 @@ from pipeline.errors import UserError
 from pipeline.strategies import registry
 from pipeline.strategies.donchian_breakout import DonchianBreakout
 from pipeline.strategies.registry import BUILT_IN, choices, load_strategy, locate
+from pipeline.training import job
+from pipeline.training.run import Reporter
 from support.own_strategy import own_file
 from support.runs import QUICK, run_here
 
@@ -247,3 +250,24 @@ def test_it_travels_as_its_text(folder):
 def test_what_the_class_declares_cannot_be_changed(word, fault):
     with pytest.raises(UserError, match=fault):
         composed("strategy=donchian_breakout", word).load()
+
+
+def test_another_text_under_a_stored_name_is_noted(tmp_path, monkeypatch):
+    own_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    config, notes = load(["strategy=mine.py", *QUICK], TrainConfig, "train"), []
+
+    stored = SimpleNamespace(id="MINE_V1-1", job_id="a job", config={"strategy": {}})
+    stored.config["strategy"]["text"] = config.strategy.text
+    repository = SimpleNamespace(
+        configurations=SimpleNamespace(
+            find=lambda strategy, limit: [stored] if strategy == "MINE_V1" else []
+        ),
+        jobs=SimpleNamespace(read=lambda job_id: stored),
+    )
+    for text in (config.strategy.text, config.strategy.text + "# changed\n"):
+        strategy = config.strategy.model_copy(update={"text": text})
+        changed = config.model_copy(update={"strategy": strategy})
+        job.note_another_text(changed, repository, Reporter(note=notes.append))
+    assert [note.partition(":")[0] for note in notes] == ["MINE_V1"]
+    assert "MINE_V1-1" in notes[0]
