@@ -15,7 +15,6 @@ candles is always checked at the same bars.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,16 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import SIGNAL, Advance, Candles, EventTable, Float
-from pipeline.causality.checked_settings import settings_at, settings_of
+from gpu_engine import SIGNAL, Advance, Candles, EventTable
 from pipeline.causality.comparison import Difference, first_difference
-from pipeline.causality.finding import Check, Finding, refusal
+from pipeline.causality.finding import Check, Finding
 from pipeline.causality.futures import Future, with_future
 from pipeline.causality.loosest import first_with_another
 from pipeline.causality.places import SHARES, Signals, near_signals, whole_cuts
-from pipeline.cli.console import Progress, no_progress
 from pipeline.errors import UserError
-from pipeline.search.space import Space
 from pipeline.strategies.base import EventBuilder, Strategy, of_kind
 
 SEED = 15  # of places and futures: all trainings check the same
@@ -45,51 +41,6 @@ NEAR_BARS = 262_144  # bars: 24 signals behind a warm-up of 8,000
 TRADED = 6  # signals of the winners' trades, and as many bars that ended one
 TABLES = 6  # of a near check: most with a row there, the others with or without
 FEWEST = 2  # of a near check that needs long pieces
-
-
-def refuse_look_ahead(
-    space: Space,
-    candles: Candles,
-    tables: Sequence[EventTable] | None = None,
-    winners: Sequence[Float] = (),
-    trades: NDArray[Any] | None = None,
-    progress: Progress = no_progress,
-) -> None:
-    """Refuse a strategy with a row that depends on bars after its signal, or on ``loosest``.
-
-    Parameters
-    ----------
-    space : Space
-    candles : Candles
-        What the strategy is searched on.
-    tables : sequence of EventTable or None
-        All tables of a discrete space in row-major order, where somebody has built them.
-    winners : sequence of ndarray of shape (P,)
-        Points that a search chose: their settings alone are checked. A space of few tables, whose
-        tables were all checked before, is cut at trades only.
-    trades : structured array or None
-        Trades of the winners: some signals and exit signals of them are looked at. A rare leak is
-        no rare trade where the search could choose it.
-    progress : Progress
-        Hears of each step of what is checked before a search.
-
-    Raises
-    ------
-    UserError
-        With column, bar, both values and the structural setting of the first that is found.
-    """
-    settings, built = settings_of(space), tables if space.few_tables else None
-    if winners:
-        every, settings = settings, settings_at(space, winners)
-        built = None if built is None else [built[every.index(s)] for s in settings]
-    examination = Examination(space.strategy, space.loosest(), settings, candles, built)
-    with progress("checks", examination.steps) as advance:
-        looks = [] if winners and space.few_tables else [examination.findings(advance)]
-        if trades is not None:
-            looks.append(examination.near(trades))
-        finding = next(itertools.chain.from_iterable(looks), None)
-    if finding is not None:
-        raise UserError(refusal(examination.again(finding), space.strategy))
 
 
 @dataclass(frozen=True, eq=False)
