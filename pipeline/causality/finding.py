@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.market_data.timeframe import utc
-from pipeline.strategies.base import Strategy
 
 Check = Literal["cut", "future", "repeat", "outside", "loosest"]
 
@@ -68,24 +67,3 @@ LOOSEST = (
     "loosest only says what may be left out: leave out what fails loosest itself, or do not read"
     " it (docs/your-own-strategy.md)."
 )
-
-
-def refusal(finding: Finding, strategy: Strategy) -> str:
-    """Return the refusal of a training: what is wrong, the finding, what to do next."""
-    if finding.check == "repeat":
-        return (
-            f"{strategy.name} gives another result for the same candles: {finding.sentence}"
-            " A table must depend on its candles and its setting alone: draw nothing at random, and"
-            " keep nothing between calls (docs/look-ahead.md)."
-        )
-    if finding.check == "loosest":
-        return (
-            f"{getattr(strategy, 'label', strategy.name)}: {strategy.name} leaves rows out too"
-            f" early: {finding.sentence} {LOOSEST}"
-        )
-    return (
-        f"{strategy.name} looks ahead: {finding.sentence} A signal may know its own bar and those"
-        " before it, nothing later (exits rules §1.2). Usual causes: shift(-1) or roll(-1), a"
-        " centred window, a mean or a fit over the whole history, a resampled bar that is not"
-        " closed. docs/look-ahead.md tells how to find it."
-    )

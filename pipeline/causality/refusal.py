@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import Candles, EventTable, Float
-from pipeline.causality.finding import refusal
+from pipeline.causality.finding import LOOSEST, Finding
 from pipeline.causality.look_ahead import Examination
 from pipeline.cli.console import Progress, no_progress
 from pipeline.errors import UserError
@@ -65,7 +65,9 @@ def refuse_look_ahead(
             looks.append(examination.near(trades))
         finding = next(itertools.chain.from_iterable(looks), None)
     if finding is not None:
-        raise UserError(refusal(examination.again(finding), space.strategy))
+        name = space.strategy.name
+        file = getattr(space.strategy, "label", name)
+        raise UserError(_sentence(examination.again(finding), name, file))
 
 
 def settings_of(space: Space) -> list[dict[str, float]]:
@@ -91,3 +93,21 @@ def settings_at(space: Space, points: Sequence[Float]) -> list[dict[str, float]]
     names = [space.dimensions[i].parameter.name for i in structural]
     rows = dict.fromkeys(tuple(point[structural].tolist()) for point in points)
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _sentence(finding: Finding, name: str, file: str) -> str:
+    """Return the refusal of a training: what is wrong, the finding, what to do next."""
+    if finding.check == "repeat":
+        return (
+            f"{name} gives another result for the same candles: {finding.sentence}"
+            " A table must depend on its candles and its setting alone: draw nothing at random, and"
+            " keep nothing between calls (docs/look-ahead.md)."
+        )
+    if finding.check == "loosest":
+        return f"{file}: {name} leaves rows out too early: {finding.sentence} {LOOSEST}"
+    return (
+        f"{name} looks ahead: {finding.sentence} A signal may know its own bar and those"
+        " before it, nothing later (exits rules §1.2). Usual causes: shift(-1) or roll(-1), a"
+        " centred window, a mean or a fit over the whole history, a resampled bar that is not"
+        " closed. docs/look-ahead.md tells how to find it."
+    )
