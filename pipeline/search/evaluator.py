@@ -41,6 +41,9 @@ from pipeline.search.space import Space, single_point
 OUTCOME_BYTES, HOLD_HERE = 24, ("numba", "numpy")
 #: Points are evaluated with the outcomes of the whole space where those take no more bytes.
 HELD_BYTES = 1 << 30
+#: Luck of a search that draws is measured on the whole space where its outcomes take no more, on
+#: every machine: a verdict must not depend on the memory that is free (validation rules §4.6).
+WHOLE_BYTES = 4 << 30
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -236,16 +239,16 @@ class Evaluator:
             When the memory that is free does not hold every exit setting of a discrete space.
         """
         if self.shortage is not None:
+            draw = "" if self.whole_fits else ", or use optimizer=random, which holds what it draws"
             raise UserError(
-                f"{self.shortage} Give fewer values or a coarser range"
-                " (strategy.parameters.NAME=LOW:HIGH:STEP), or use optimizer=random, which holds"
-                " only what it draws."
+                f"{self.shortage} Free some memory, or give fewer values or a coarser range"
+                f" (strategy.parameters.NAME=LOW:HIGH:STEP){draw}."
             )
 
     @property
     def whole_fits(self) -> bool:
-        """Whether every combination of a discrete space can be evaluated here."""
-        return self.space.few_tables and self.shortage is None
+        """Whether a search that draws has its luck measured on the whole discrete space."""
+        return self.space.few_tables and self.outcome_bytes <= WHOLE_BYTES
 
     @cached_property
     def outcome_bytes(self) -> int:

@@ -173,9 +173,11 @@ def _refuse_or_note(evaluator: Evaluator, settings: SearchSettings, note: Note) 
     UserError
         It says how much is needed, how much is free, and what to do.
     """
-    if settings.method == "grid":
+    if not evaluator.space.discrete:
+        return
+    if settings.method == "grid" or evaluator.whole_fits:
         evaluator.require_memory()
-    elif evaluator.space.discrete and not evaluator.whole_fits:
+    else:
         note(
             "The reality check and the surrogates are left out: they need every combination of the"
             " grid, which are too many here. VALIDATION is out of reach (validation rules §4.6)."

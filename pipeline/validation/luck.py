@@ -75,7 +75,8 @@ def gather(
         Without any statistic for a grid of more than 10⁷ combinations, or one too large to hold.
     """
     space = evaluator.space
-    too_large = space.discrete and (space.size > PLATEAU_LIMIT or not evaluator.whole_fits)
+    held = settings.method == "grid" or evaluator.whole_fits
+    too_large = space.discrete and (space.size > PLATEAU_LIMIT or not held)
     if too_large or not (tests.reality_check or tests.surrogates):
         return Evidence()
     size = space.size if space.discrete else settings.budget

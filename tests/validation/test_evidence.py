@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.validation import LuckTests
-from pipeline.search import Evaluator
+from pipeline.search import evaluator as evaluators
 from pipeline.search.loop import SearchSettings
 from pipeline.validation import luck as module
 from pipeline.validation.bootstrap import REALITY_CHECK, generator, mean_block, stationary_indices
@@ -146,6 +146,10 @@ def test_a_grid_too_large_to_hold_is_not_tested(monkeypatch, method):
     assert gathered(replace(SETTINGS, method=method, budget=5))[2].statistics == {}
 
 
-def test_a_grid_that_memory_does_not_hold_is_drawn_from_and_not_tested(monkeypatch):
-    monkeypatch.setattr(Evaluator, "shortage", "too much")
-    assert gathered(replace(SETTINGS, method="random", budget=5))[2].statistics == {}
+@pytest.mark.parametrize(("method", "tested"), [("grid", True), ("random", False)])
+def test_a_grid_whose_outcomes_take_more_than_the_bound_is_tested_where_it_is_searched(
+    monkeypatch, method, tested
+):
+    monkeypatch.setattr(evaluators, "WHOLE_BYTES", 0)
+    found = gathered(replace(SETTINGS, method=method, budget=5))[2]
+    assert bool(found.statistics) == tested
