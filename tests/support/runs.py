@@ -21,6 +21,7 @@ from pipeline.cli.command import run as run_command
 from pipeline.config import BacktestConfig, FetchConfig, TrainConfig
 from pipeline.results import database
 from pipeline.results.database import open_database
+from pipeline.search import backends  # noqa: F401, loaded before conftest.py counts its cores
 from support.parameters import DEPTH, LOOKBACK, REJECTION, SIZE, STOP, TARGET, VOLUME
 
 ROOT = Path(__file__).resolve().parents[2]
