@@ -73,12 +73,22 @@ class Checks(Tables):
         UnknownIdError
             When one of them is not stored.
         """
+        stored = {checked.id: checked for checked in self.stored_of(configuration_ids)}
+        for identity in configuration_ids:
+            if identity not in stored:
+                table = TrainedConfiguration.__tablename__
+                raise UnknownIdError(f"{table} has no row with id {identity}")
+            yield stored[identity]
+
+    def stored_of(self, configuration_ids: Sequence[str]) -> Iterator[Checked]:
+        """Do as `of`, but leave out what is not stored any more."""
         for start in range(0, len(configuration_ids), chain.BATCH):
             batch = configuration_ids[start : start + chain.BATCH]
             try:
                 yield from self._checked(batch)
             except UNREADABLE:
-                yield from map(self._checked_alone, batch)
+                for identity in batch:
+                    yield from self._checked_alone(identity)
 
     def active(self) -> list[Checked]:
         """Read all that is switched on, newest first, and check each."""
@@ -96,14 +106,14 @@ class Checks(Tables):
                         known[configuration.id] = before
                     else:
                         known[configuration.id] = (text, None)
-        for checked in self.of([one for one in ids if one not in read]):
+        for checked in self.stored_of([one for one in ids if one not in read]):
             read[checked.id] = checked
             if checked.clauses:
                 known.pop(checked.id, None)
             elif checked.id in known:
                 known[checked.id] = (known[checked.id][0], checked.failure)
         self._known = known
-        return [read[identity] for identity in ids]
+        return [read[identity] for identity in ids if identity in read]
 
     @waits
     def heads(self, configuration_id: str) -> list[str]:
@@ -185,13 +195,12 @@ class Checks(Tables):
             return sweep_rows.check_all(session, configuration_id)
         return []
 
-    def _checked_alone(self, configuration_id: str) -> Checked:
+    def _checked_alone(self, configuration_id: str) -> list[Checked]:
         try:
-            (checked,) = self._checked([configuration_id])
+            return self._checked([configuration_id])
         except UNREADABLE as error:
             reason = " ".join(str(error).split())
-            return Checked(configuration_id, None, (f"row or trail cannot be read: {reason}",))
-        return checked
+            return [Checked(configuration_id, None, (f"row or trail cannot be read: {reason}",))]
 
     @waits
     def _checked(self, configuration_ids: Sequence[str]) -> list[Checked]:
@@ -208,10 +217,7 @@ class Checks(Tables):
                 )
                 for row, events, clauses in chain.compare(session, rows)
             }
-        missing = [identity for identity in configuration_ids if identity not in checked]
-        if missing:
-            raise UnknownIdError(f"{row.__tablename__} has no row with id {missing[0]}")
-        return [checked[identity] for identity in configuration_ids]
+        return [checked[identity] for identity in configuration_ids if identity in checked]
 
     @waits
     def _active_ids(self) -> list[str]:

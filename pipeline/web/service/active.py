@@ -37,7 +37,8 @@ class ActiveList:
         Also when one that was refused at the last answer is so no more, or for another reason.
         """
         version = self._repository.configurations.active_version()
-        return _tag(version, self._refusals(list(self._repository.checks.of(self._refused))))
+        refused = list(self._repository.checks.stored_of(self._refused))
+        return _tag(version, self._refusals(refused))
 
     def read(self) -> ActiveConfigurations:
         """Read what is switched on, and a tag that changes whenever it does."""
