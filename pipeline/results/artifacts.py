@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from gpu_engine import REASONS, TRADE, Float, Int32
 from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data.arrow import array_of, column_of, table_of
-from pipeline.market_data.store.atomic_files import probe
+from pipeline.market_data.store.atomic_files import probe, replace_folder
 from pipeline.results.artifact_files import read_arrays, read_json, read_table
 from pipeline.results.jsonable import dumps
 
@@ -149,9 +149,9 @@ def write_artifacts(root: Path, configuration_id: str, artifacts: ArtifactSet) -
     try:
         draft.mkdir(parents=True)
         _write(draft, artifacts)
-        draft.rename(place)
+        replace_folder(draft, place)
     except OSError as error:
-        raise _unwritable(root, error) from error
+        raise unwritable(root, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return configuration_id
@@ -168,10 +168,11 @@ def check_root(root: Path) -> None:
     try:
         probe(root)
     except OSError as error:
-        raise _unwritable(root, error) from None
+        raise unwritable(root, error) from None
 
 
-def _unwritable(root: Path, error: OSError) -> UserError:
+def unwritable(root: Path, error: OSError) -> UserError:
+    """Return the sentence of a folder that artifacts cannot be written below."""
     if (full := full_disk(error, root)) is not None:
         return full
     if (reason := denied(error)) is not None and root.is_dir():

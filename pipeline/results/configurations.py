@@ -101,6 +101,24 @@ class Configurations(Tables):
             return session.get(TrainedConfiguration, configuration_id) is not None
 
     @waits
+    def holds(self, configuration_id: str, digests: Mapping[str, str]) -> bool:
+        """Tell whether a configuration is stored, with artifacts of these digests by name.
+
+        Raises
+        ------
+        EditedError
+            When it has other artifacts, or only its audit trail is stored.
+        """
+        with self._sessions() as session:
+            row = session.get(TrainedConfiguration, configuration_id)
+            if row is None and chain.events_of(session, configuration_id):
+                raise chain.EditedError(configuration_id, ["its row is gone"])
+            if row is not None and row.artifact_digests != digests:
+                clause = "its artifacts are others than those that the run wrote"
+                raise chain.EditedError(configuration_id, [clause])
+            return row is not None
+
+    @waits
     def find(
         self,
         *,

@@ -39,7 +39,7 @@ def differences(folder: Path, digests: Mapping[str, str], cache: Cache | None = 
             clauses.append(f"artifact {name} was added")
             continue
         try:
-            same = _digest(path, cache) == digests[name]
+            same = digest_of(path, cache) == digests[name]
         except OSError as error:
             clauses.append(f"artifact {name} cannot be read: {error.strerror}")
             continue
@@ -58,12 +58,12 @@ def check_file(path: Path, sha256: str) -> None:
     ValueError
         When it has another digest.
     """
-    if _digest(path, None) != sha256:
+    if digest_of(path) != sha256:
         raise ValueError(f"artifact {path.name} is not what was stored")
 
 
-def _digest(path: Path, cache: Cache | None) -> str:
-    """Digest a file; what is none has none."""
+def digest_of(path: Path, cache: Cache | None = None) -> str:
+    """Digest a plain file, 64 hex digits; of a link, a folder or a pipe the text is empty."""
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
         return ""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import make_transient
+from sqlalchemy.orm import Session, make_transient
 
 from pipeline.errors import ConflictError
 from pipeline.results import leases, ownership
@@ -53,6 +53,12 @@ def new_job(
         heartbeat_at=now,
         created_at=now,
     )
+
+
+def _has_none(session: Session, job_id: str) -> bool:
+    """Tell whether no configuration of a job is stored."""
+    row = TrainedConfiguration
+    return session.scalar(select(row.id).where(row.job_id == job_id)) is None
 
 
 class Jobs(Tables):
@@ -111,10 +117,11 @@ class Jobs(Tables):
         return taken
 
     @waits
-    def adopt(self, job_id: str, spec: Mapping[str, Any]) -> bool:
+    def adopt(self, job_id: str, spec: Mapping[str, Any], *, lost: bool = False) -> bool:
         """Make a job this process's running one, also where it has no row any more.
 
-        ``spec`` is what `new_job` takes. False where the job is complete.
+        ``spec`` is what `new_job` takes. False where the job is complete; with ``lost`` only where
+        it has a configuration too.
 
         Raises
         ------
@@ -130,14 +137,14 @@ class Jobs(Tables):
                 session.add(row)
                 ownership.record_status(session, job_id, "pending")
                 session.flush()
-            elif row.status == "completed":
+            elif row.status == "completed" and not (lost and _has_none(session, job_id)):
                 return False
             else:
                 last = leases.read_owners(session).get(row.owner or "")
                 if row.status == "running" and leases.cause_of_death(last) is None:
                     who = f"process {last.pid} on {last.host}" if last else "another process"
                     raise ConflictError(f"Job {job_id} is running: wait for {who}, or cancel it.")
-                ownership.requeue_job(session, job_id)
+                ownership.requeue_job(session, job_id, [row.status])
             ownership.move_job(session, job_id, "running", started_at=utc_now(), owner=owner)
         return True
 

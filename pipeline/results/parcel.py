@@ -8,15 +8,18 @@ null where nothing admissible was found), its artifacts and the digests of all o
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import NotFoundError, UserError
-from pipeline.results.artifacts import ArtifactSet, write_artifacts
-from pipeline.results.file_digests import sha256_of
+from pipeline.market_data.store.atomic_files import replace_folder
+from pipeline.results.artifacts import ArtifactSet, unwritable, write_artifacts
+from pipeline.results.file_digests import differences, digest_of
+from pipeline.results.jobs import new_job
 from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.records import Configuration
 
@@ -29,12 +32,14 @@ class Parcel:
 
     ``job`` is what `pipeline.results.jobs.new_job` takes, ``artifacts`` the folder of the
     configuration's files; both this and the configuration are None where nothing was found.
+    ``digests`` are those of these files by name, as the run wrote them.
     """
 
     job_id: str
     job: Mapping[str, Any]
     configuration: Configuration | None
     artifacts: Path | None
+    digests: dict[str, str]
 
 
 def write_parcel(
@@ -61,8 +66,7 @@ def write_parcel(
             write_artifacts(draft / _ARTIFACTS, configuration.id, artifacts)
         sums = (f"{digest}  {name}\n" for name, digest in sorted(_digests(draft).items()))
         (draft / _SUMS).write_text("".join(sums), "utf-8")
-        shutil.rmtree(place, ignore_errors=True)
-        draft.rename(place)
+        replace_folder(draft, place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -75,57 +79,92 @@ def read_parcel(folder: Path) -> Parcel:
     NotFoundError
         When nothing was kept there.
     UserError
-        When a file is missing, is one too many, or is not as it was written.
+        When a file is missing, is one too many, or is not as it was written, or when another
+        version of the program wrote it.
     """
     place = folder / FOLDER
-    try:
-        lines = (place / _SUMS).read_text("utf-8").splitlines()
-    except OSError:
+    if not (place / _SUMS).exists():
         raise NotFoundError(
             f"{folder} keeps no result that waits to be stored ({place / _SUMS} is not there). Name"
             " the folder that the run said."
-        ) from None
-    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    present = _digests(place)
-    present.pop(_SUMS)
-    if differing := sorted(n for n in sums.keys() | present if sums.get(n) != present.get(n)):
-        raise UserError(
-            f"{place / differing[0]} is not as the run wrote it, so nothing of {place} is stored."
         )
-    job = json.loads((place / "job.json").read_text("utf-8"))
-    row = json.loads((place / "configuration.json").read_text("utf-8"))
-    if row is None:
-        return Parcel(job.pop("id"), job, None, None)
-    row["created_at"] = datetime.fromisoformat(row["created_at"])
-    configuration = Configuration(**row)
-    return Parcel(job.pop("id"), job, configuration, place / _ARTIFACTS / configuration.id)
+    present = _digests(place)
+    sums = _sums(place / _SUMS) if present.pop(_SUMS) else {}
+    names = [n for n in sums.keys() | present if not sums.get(n) or sums[n] != present.get(n)]
+    if names or not sums:
+        raise UserError(
+            f"{place / (min(names) if sums else _SUMS)} is not as the run wrote it, so nothing of"
+            f" {place} is stored."
+        )
+    with _of_this_version(place):
+        job = json.loads((place / "job.json").read_text("utf-8"))
+        row = json.loads((place / "configuration.json").read_text("utf-8"))
+        job_id = job.pop("id")
+        new_job(**job)
+        if row is None:
+            return Parcel(job_id, job, None, None, {})
+        row["created_at"] = datetime.fromisoformat(row["created_at"])
+        configuration = Configuration(**row)
+    artifacts = place / _ARTIFACTS / configuration.id
+    return Parcel(job_id, job, configuration, artifacts, _digests(artifacts))
+
+
+def _sums(path: Path) -> dict[str, str]:
+    """Read digests by the name of their file; none of a file that is no text."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+@contextmanager
+def _of_this_version(place: Path) -> Iterator[None]:
+    """Say of what is unknown, or missing, in the rows of a parcel that another version wrote it."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise UserError(
+            f"{place} was kept by another version of this program ({error}): store it with the"
+            " version that trained it, or train the market again with this one."
+        ) from None
 
 
 def unpack(parcel: Parcel, root: Path) -> Path | None:
-    """Copy the artifacts of a parcel below ``root``; None where they are there, or there are none.
+    """Copy the artifacts of a parcel below ``root``, in place of anything else that lies there.
 
     Returns
     -------
     Path or None
-        The new folder.
+        The new folder; None where the very same files were there, or there are none.
+
+    Raises
+    ------
+    UserError
+        When they are no longer those that were read, or ``root`` cannot be written to.
     """
     if parcel.artifacts is None:
         return None
     place = root / parcel.artifacts.name
     draft = root / f".{place.name}.{uuid.uuid4().hex}"
-    if place.is_dir():
+    if not differences(place, parcel.digests):
         return None
     try:
         shutil.copytree(parcel.artifacts, draft)
-        return draft.rename(place)
+        if clauses := differences(draft, parcel.digests):
+            raise UserError(f"{parcel.artifacts} was changed: {'; '.join(clauses)}.")
+        replace_folder(draft, place)
+    except OSError as error:
+        raise unwritable(root, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    return place
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by its path there."""
+    """SHA-256 of all that lies below a folder, by its path there; empty for what is no file."""
     return {
-        path.relative_to(folder).as_posix(): sha256_of(path)
+        path.relative_to(folder).as_posix(): digest_of(path)
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_symlink() or not path.is_dir()
     }

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
-from pipeline.errors import UnreachableError, UserError, first_line
+from pipeline.errors import ConflictError, UnreachableError, UserError, first_line
 from pipeline.executors.background import tell
 from pipeline.market_data.store.atomic_files import replace_text
 from pipeline.results.artifacts import (
@@ -46,6 +46,8 @@ _EARLIER = "earlier_searches"
 
 #: What keeps a result out of its database, and says nothing about the result.
 UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError)
+
+_Placed = tuple[Path | None, dict[str, str]]
 
 
 def store(
@@ -81,9 +83,10 @@ def store(
     record = configuration_of(trained, new_configuration_id(trained.strategy, now), job_id, now)
     artifacts = None if trained.parameters is None else artifacts_of(trained)
 
-    def place() -> Path:
+    def place() -> _Placed:
         assert artifacts is not None
-        return root / write_artifacts(root, record.id, artifacts)
+        folder = root / write_artifacts(root, record.id, artifacts)
+        return folder, digests_of(folder)
 
     def kept() -> str:
         """Keep the result; say where, or why not."""
@@ -96,7 +99,7 @@ def store(
     try:
         with _telling(kept):
             record = _with_earlier_searches(repository, record)
-            _write(repository, job_id, None if artifacts is None else record, root, place)
+            _write(repository, job_id, None if artifacts is None else record, place)
     except KeyboardInterrupt:
         if repository.patience.interrupted:
             tell(kept())
@@ -145,11 +148,18 @@ def store_parcel(parcel: Parcel, repository: Repository, root: Path) -> bool:
     Raises
     ------
     ConflictError
-        When a living process runs its job again.
+        When a living process runs its job again, it was completed with another result, or what is
+        stored of this one is not what was kept.
     """
-    configuration = parcel.configuration
-    if not repository.jobs.adopt(parcel.job_id, parcel.job):
-        if configuration is not None and repository.configurations.exists(configuration.id):
+    configuration, stored = parcel.configuration, repository.configurations.holds
+    lost = configuration is not None and not stored(configuration.id, parcel.digests)
+    if not repository.jobs.adopt(parcel.job_id, parcel.job, lost=lost):
+        if configuration is not None:
+            if not stored(configuration.id, parcel.digests):
+                raise ConflictError(
+                    f"Job {parcel.job_id} is complete with another result than {configuration.id},"
+                    " so this one is not stored."
+                )
             unpack(parcel, root)  # a row whose run could not know that it was written
         return False
     try:
@@ -165,15 +175,14 @@ def _store_parcel(parcel: Parcel, repository: Repository, root: Path) -> None:
     record = parcel.configuration
     if record is not None:
         record = _with_earlier_searches(repository, record)
-    _write(repository, parcel.job_id, record, root, lambda: unpack(parcel, root))
+    _write(repository, parcel.job_id, record, lambda: (unpack(parcel, root), parcel.digests))
 
 
 def _write(
     repository: Repository,
     job_id: str,
     configuration: Configuration | None,
-    root: Path,
-    place: Callable[[], Path | None],
+    place: Callable[[], _Placed],
 ) -> None:
     """Store a configuration with its artifacts and complete the job.
 
@@ -182,18 +191,15 @@ def _write(
 
     Parameters
     ----------
-    root : Path
-        The folder of all artifacts.
     place : callable
-        Writes those of this configuration below it and returns their new folder; None where they
-        were there.
+        Writes them and returns their new folder, None where they were there, and the digests that
+        they have to have.
     """
     if configuration is None:
         repository.jobs.complete(job_id)
         return
-    folder = place()
+    folder, digests = place()
     try:
-        digests = digests_of(root / configuration.id)
         repository.configurations.save(replace(configuration, artifact_digests=digests))
     except BaseException as error:
         # An interrupt may arrive after the transaction: a row must not lose its artifacts.

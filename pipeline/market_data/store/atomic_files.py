@@ -1,5 +1,7 @@
-"""Replace files in one step, and set damaged files aside."""
+"""Replace files and folders in one step, and set damaged files aside."""
 
+import os
+import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +45,41 @@ def replace_file(file: Path, write: Callable[[Path], object]) -> None:
 def replace_text(file: Path, text: str) -> None:
     """Write a file of text as `replace_file` does, in UTF-8."""
     replace_file(file, lambda temporary: temporary.write_text(text, "utf-8"))
+
+
+def replace_folder(draft: Path, place: Path) -> None:
+    """Move a folder that is finished to its place, where a power cut leaves it whole.
+
+    ``draft`` lies beside ``place`` and is written to the disk first; what is at ``place``, be it a
+    folder, a file or a link, is removed.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written or moved.
+    """
+    for path in (*draft.rglob("*"), draft):
+        _to_disk(path)
+    former = draft.with_name(f"{draft.name}.old")
+    with suppress(FileNotFoundError):
+        place.rename(former)
+    draft.rename(place)
+    for folder in place.absolute().parents[:3]:  # they may be new as well
+        with suppress(OSError):  # another's folder, or a file system that flushes none
+            _to_disk(folder)
+    if former.is_dir() and not former.is_symlink():
+        shutil.rmtree(former, ignore_errors=True)
+    else:
+        former.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Have the system write to the disk what it holds of a file, or of the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sweep(folder: Path) -> None:
