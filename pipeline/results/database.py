@@ -31,7 +31,7 @@ from pipeline.results.address import FileIdentity, gone, guard, identity_of, par
 from pipeline.results.checks import Checks
 from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
-from pipeline.results.jsonable import dumps
+from pipeline.results.jsonable import dumps, loads
 from pipeline.results.leases import Lease
 from pipeline.results.migrations import UnknownRevisionError, check_revision, upgrade
 from pipeline.results.patience import Patience, Sessions, Tables
@@ -211,7 +211,7 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, json_serializer=dumps)
+    engine = create_engine(url, json_serializer=dumps, json_deserializer=loads)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return name_full_disks(engine, str(Path(url.database or "").absolute()))
@@ -310,6 +310,7 @@ def _postgresql_engine(url: URL) -> Engine:
     engine = create_engine(
         _connecting(url),
         json_serializer=dumps,
+        json_deserializer=loads,
         pool_pre_ping=True,  # a search takes longer than some servers keep an idle connection
     )
     return name_full_disks(engine, public_name(url))

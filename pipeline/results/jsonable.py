@@ -2,7 +2,8 @@
 
 SQLite would store NaN inside JSON without a word, PostgreSQL refuses it and JSON does not know
 it. `open_database` makes `dumps` the serializer of every JSON column, and documents and files
-pass through `jsonable`, so no caller has to remember the rule.
+pass through `jsonable`, so no caller has to remember the rule. So a stored number that is not
+finite was written by somebody else: `loads` refuses it, where Python would take it.
 """
 
 import json
@@ -58,3 +59,27 @@ def jsonable(value: Any) -> Any:
 def dumps(value: Any) -> str:
     """JSON text of `jsonable` ``value``."""
     return json.dumps(jsonable(value), allow_nan=False)
+
+
+def loads(text: str | bytes) -> Any:
+    """Read the JSON of a column.
+
+    Raises
+    ------
+    ValueError
+        When it is no JSON, or holds a number that is not finite (``Infinity``, ``NaN``, 1e999).
+    """
+    return json.loads(text, parse_constant=finite, parse_float=finite, parse_int=_whole)
+
+
+def finite(number: str | float) -> float:
+    """Return a number of a column, or raise a ValueError where it is not finite."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {str(number)[:20]}, which is no finite number")
+    return value
+
+
+def _whole(digits: str) -> int:
+    finite(digits)
+    return int(digits)

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from pipeline.results.jsonable import finite
 from pipeline.results.records import (
     JOB_EVENT_KINDS,
     MARKET_STATUSES,
@@ -66,6 +67,17 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Finite(TypeDecorator[float]):
+    """A float64 that is finite, which SQLite and PostgreSQL do not demand."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float | None:
+        """Refuse what no run stores."""
+        return None if value is None else finite(value)
+
+
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
@@ -92,7 +104,7 @@ class Base(DeclarativeBase):
         MarketStatus: String(),
         JobEventKind: String(),
         Stage: String(),
-        float: Double(),
+        float: Finite(),
         bool: Boolean(),
         datetime: UTCDateTime(),
         dict[str, Any]: Json,

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.errors import ReadOnlyError, UserError, first_line, sqlite_code
-from pipeline.results.jsonable import dumps
+from pipeline.results.jsonable import dumps, loads
 from pipeline.results.models import Base
 
 #: PostgreSQL's, of a transaction that may only read.
@@ -71,7 +71,11 @@ def sqlite_reader(url: URL) -> Engine:
     """Return an engine whose every session opens the file of ``url`` for reading."""
     path = Path(url.database or "").absolute()
     engine = create_engine(
-        url, creator=lambda: _connect(path), poolclass=NullPool, json_serializer=dumps
+        url,
+        creator=lambda: _connect(path),
+        poolclass=NullPool,
+        json_serializer=dumps,
+        json_deserializer=loads,
     )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
@@ -110,6 +114,7 @@ def postgresql_reader(url: URL) -> Engine:
     return create_engine(
         url,
         json_serializer=dumps,
+        json_deserializer=loads,
         pool_pre_ping=True,
         execution_options={"postgresql_readonly": True},
     )

@@ -164,6 +164,47 @@ def test_what_was_edited_can_be_switched_off_but_not_on(
     assert repository.configurations.set_active(stored.id, True, "it was restored")
 
 
+JSON_COLUMNS = ("document", "statistics", "provenance", "parameters", "gates")
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "-1e999", "9" * 400])
+@pytest.mark.parametrize("column", JSON_COLUMNS)
+def test_null_that_became_a_number_is_an_edit(
+    repository: Repository,
+    running_job: str,
+    example: Callable[..., Configuration],
+    column: str,
+    number: str,
+) -> None:
+    if repository.engine.dialect.name == "postgresql" and number.strip("-")[0] in "IN":
+        pytest.skip("its columns take nothing but JSON")
+    value: Any = [{"value": None}] if column == "gates" else {"value": None}
+    repository.configurations.save(record := example(running_job, **{column: value}))
+    repository.configurations.set_active(record.id, True, "fills look right")
+    assert clauses(repository, record) == []
+    edited = json.dumps(value).replace("null", number)
+    kind = "JSONB" if repository.engine.dialect.name == "postgresql" else "TEXT"
+    statement = f"UPDATE trained_configurations SET {column} = CAST(:edited AS {kind})"
+    sql(repository, statement, edited=edited)
+    assert clauses(repository, record) != []
+    (checked,) = repository.checks.active()
+    assert checked.clauses
+    with pytest.raises(ValueError, match="which is no finite number"):
+        repository.configurations.read(record.id)
+
+
+@pytest.mark.parametrize("column", ["p_value", "oos_sharpe_ratio"])
+def test_a_figure_that_is_not_finite_is_an_edit(
+    repository: Repository, running_job: str, example: Callable[..., Configuration], column: str
+) -> None:
+    repository.configurations.save(record := example(running_job, statistics={"p_value": None}))
+    assert clauses(repository, record) == []
+    number = "9e999" if repository.engine.dialect.name == "sqlite" else "'Infinity'"
+    sql(repository, f"UPDATE trained_configurations SET {column} = {number}")
+    (clause,) = clauses(repository, record)
+    assert "it holds inf, which is no finite number" in clause
+
+
 def test_one_that_cannot_be_read_does_not_hide_the_others(
     repository: Repository, example_job: dict[str, Any], example: Callable[..., Configuration]
 ) -> None:
