@@ -49,6 +49,10 @@ class DiskFullError(UserError):
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+#: What to do where a disk was full and nothing is kept.
+AND_AGAIN = ", and run this again."
+
+
 def full_disk(error: BaseException, place: object) -> DiskFullError | None:
     """Return the sentence of an error that says that the disk under ``place`` is full; else None.
 
@@ -63,7 +67,7 @@ def disk_full(place: object, reason: str) -> DiskFullError:
     """Return the sentence of a disk that takes no more."""
     return DiskFullError(
         f"The disk under {place} takes no more ({reason}). Nothing half-written is left: make room"
-        " there, or choose another folder, and run this again."
+        f" there, or choose another folder{AND_AGAIN}"
     )
 
 

@@ -15,8 +15,8 @@ def main(config: TrainConfig) -> None:
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
     from pipeline.training import job
+    from pipeline.training.record import write_result
     from pipeline.training.run import Reporter
-    from pipeline.training.storing import write_result
     from pipeline.training.summary import show_candles, show_result
 
     console = Console()

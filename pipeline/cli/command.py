@@ -2,7 +2,8 @@
 
 Exit status: 0 done, 1 failed (with a traceback; with a sentence where a disk is full or memory
 is too small), 2 the user's mistake (with a sentence), 130 cancelled by Ctrl-C, 143 ended by
-SIGTERM. In a multirun (``-m``) a job that fails does not stop the others; the exit status tells.
+SIGTERM or SIGHUP. In a multirun (``-m``) a job that fails does not stop the others; the exit status
+tells.
 
 A command checks its configuration before it imports what works: help and refusals answer at once.
 Hydra is imported where it composes for the same reason.
@@ -61,7 +62,7 @@ class Outcome:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does: it cleans up and keeps what is stored."""
+    """SIGTERM or SIGHUP, which end a command as Ctrl-C does: it keeps what is stored."""
 
 
 def run(
@@ -294,7 +295,10 @@ def _missing_data_hint(error: Exception) -> str:
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM, what `kill`, a container and a service manager send, interrupt like Ctrl-C.
+    """Let what ends a process interrupt like Ctrl-C.
+
+    SIGTERM is what `kill`, a container and a service manager send, SIGHUP what a terminal sends
+    that is closed.
 
     The third signal ends the process at once: an own strategy may catch every exception, and what
     cleans up after the first may be interrupted by the second. The job's lease ends with it.
@@ -305,12 +309,12 @@ def _signals_interrupt() -> Iterator[None]:
         nonlocal signals
         signals += 1
         if signals >= AT_ONCE:
-            os._exit(TERMINATED if number == signal.SIGTERM else CANCELLED)
-        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            os._exit(CANCELLED if number == signal.SIGINT else TERMINATED)
+        raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
 
     before = {
         number: signal.signal(number, interrupt)
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) != signal.SIG_IGN  # as `nohup` and a shell's `&` set it
     }
     try:

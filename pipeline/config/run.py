@@ -86,6 +86,10 @@ Retries = Annotated[
 _DATABASES = ("sqlite", "postgresql", "postgresql+psycopg2")
 
 
+#: Of conf/storage: they need not be said.
+DEFAULTS = ("sqlite:///var/trainings.db", "var/artifacts")
+
+
 class StorageConfig(Section):
     """Where results go."""
 
@@ -109,6 +113,13 @@ class StorageConfig(Section):
     def shown_url(self) -> str:
         """The address without its password, for screens and logs."""
         return re.sub(r"(?<=//)[^@/]*@", "***@", self.url)
+
+    @property
+    def words(self) -> list[str]:
+        """What names the same place on another command line; a password's address as dots."""
+        url = "..." if re.search(r"//[^@/]*:[^/]*@", self.url) else self.url
+        given = {"url": url, "artifacts": self.artifacts}
+        return [f"storage.{name}={value}" for name, value in given.items() if value not in DEFAULTS]
 
 
 class _Executor(Section):

@@ -20,7 +20,7 @@ from pipeline.market_data.timeframe import timeframe_name
 from pipeline.results.document import new_configuration_id
 from pipeline.review.explanation import Explanation, explain
 from pipeline.training import run
-from pipeline.training.storing import configuration_of, metrics_dict, window_records
+from pipeline.training.record import configuration_of, metrics_dict, window_records
 
 if TYPE_CHECKING:
     import pandas as pd

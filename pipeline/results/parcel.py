@@ -9,7 +9,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,7 +140,7 @@ def unpack(parcel: Parcel, root: Path) -> Path | None:
 
     Raises
     ------
-    UserError
+    DiskFullError, UserError
         When they are no longer those that were read, or ``root`` cannot be written to.
     """
     if parcel.artifacts is None:
@@ -150,7 +150,9 @@ def unpack(parcel: Parcel, root: Path) -> Path | None:
     if not differences(place, parcel.digests):
         return None
     try:
-        shutil.copytree(parcel.artifacts, draft)
+        draft.mkdir(parents=True)
+        for path in parcel.artifacts.iterdir():  # one by one: each error has its number
+            shutil.copyfile(path, draft / path.name)
         if clauses := differences(draft, parcel.digests):
             raise UserError(f"{parcel.artifacts} was changed: {'; '.join(clauses)}.")
         replace_folder(draft, place)
@@ -159,6 +161,14 @@ def unpack(parcel: Parcel, root: Path) -> Path | None:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return place
+
+
+def remove_parcel(folder: Path) -> None:
+    """Remove what `write_parcel` wrote, and the folder that was made for it."""
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    if folder.parent.name == FOLDER:  # not the run's own
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -91,15 +91,13 @@ class Patience:
 
     Attributes
     ----------
-    interrupted : bool
-        Whether Ctrl-C ended a wait.
     is_short : bool
         Whether the command is about to end.
     """
 
     def __init__(self, limit: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
         self.limit, self._tell = limit, tell
-        self.interrupted = self.is_short = False
+        self.is_short = False
         self._away_since: float | None = None
         self._lock = Lock()  # a command's threads wait for one database and say it once
 
@@ -119,13 +117,6 @@ class Patience:
         DBAPIError
             The database's own error where the limit is 0, and any that means something else.
         """
-        try:
-            return self._until_answered(transaction)
-        except KeyboardInterrupt:
-            self.interrupted = self.interrupted or self._away_since is not None
-            raise
-
-    def _until_answered(self, transaction: Callable[[], T]) -> T:
         began, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:

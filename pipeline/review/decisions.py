@@ -32,8 +32,8 @@ from pipeline.results.records import (
 from pipeline.review.comparison import Comparison, compare_arrays, compare_json
 from pipeline.review.derived import judge_again
 from pipeline.review.stored import Data
+from pipeline.training.record import artifacts_of, configuration_of, window_records
 from pipeline.training.run import Reporter, train
-from pipeline.training.storing import artifacts_of, configuration_of, window_records
 from pipeline.validation.multiple_testing import sweep_q_values
 from pipeline.validation.stages import gates_from, position_size
 from pipeline.validation.walk_forward import ReferenceDisagreementError

@@ -23,9 +23,6 @@ from pipeline.training.storing import HURRY, UNSTORED
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.wording import plural
 
-#: What commands ask where they are told no other.
-DEFAULT_URL = "sqlite:///var/trainings.db"
-
 #: Seconds between two looks whether the database answers.
 LOOK_EVERY = 10.0
 
@@ -181,7 +178,7 @@ def _say_where(
     tested = [row for row in rows if row.configuration_id is not None]
     if tested:
         best = min(tested, key=_deciding)
-        storage = " storage=... as here" if config.storage.url != DEFAULT_URL else ""
+        storage = " storage=... as here" if config.storage.words else ""
         console.print(
             f"The lowest p: {best.market}, scripts/explain {best.configuration_id}{storage}"
         )

@@ -19,7 +19,14 @@ from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.parcel import FOLDER, Parcel, read_parcel
 from pipeline.training.provenance import config_hash, engine_hash
 from pipeline.training.run import Reporter, TrainingResult, train
-from pipeline.training.storing import HURRY, UNSTORED, store, store_running
+from pipeline.training.storing import (
+    HURRY,
+    UNSTORED,
+    NotStoredError,
+    ended_elsewhere,
+    store,
+    store_running,
+)
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5
@@ -74,7 +81,7 @@ def run(
         Id of the stored configuration; None when nothing admissible was found.
     """
     with guard(repository, job_id):
-        recorded = _Recorded(reporter, repository, job_id)
+        recorded = _Recorded(reporter, repository, job_id, goes_on=folder is not None)
         reporter = replace(reporter, progress=recorded, note=recorded.note)
         note_another_text(config, repository, reporter)
         trained = train(config, reporter)
@@ -105,7 +112,7 @@ def run_again(config: TrainConfig, repository: Repository, job_id: str, reporter
     with guard(repository, job_id):
         parcel = _kept(config, job_id, reporter)
         if parcel is not None:
-            store_running(parcel, repository, Path(config.storage.artifacts))
+            store_running(parcel, repository, config.storage)
             return
     run(config, repository, job_id, reporter)
 
@@ -163,8 +170,11 @@ class _Recorded:
     A database that is away or busy costs a line of progress, never the job.
     """
 
-    def __init__(self, reporter: Reporter, repository: Repository, job_id: str) -> None:
+    def __init__(
+        self, reporter: Reporter, repository: Repository, job_id: str, goes_on: bool = False
+    ) -> None:
         self._reporter, self._repository, self._job_id = reporter, repository, job_id
+        self._goes_on = goes_on  # where another process took the job for dead
         self._next, self._is_gone = 0.0, False
 
     @contextmanager
@@ -204,9 +214,12 @@ class _Recorded:
             yield
         except SQLAlchemyError:
             pass
-        except (DatabaseGoneError, UnknownIdError) as error:
+        except (DatabaseGoneError, UnknownIdError, IllegalTransitionError) as error:
+            said = sentence(error)
+            if isinstance(error, IllegalTransitionError):
+                said = ended_elsewhere(self._repository, self._job_id, error)
+                if not self._goes_on or error.status == "cancelled":
+                    raise NotStoredError(said) from None
             if not self._is_gone:
-                self._reporter.note(
-                    f"{sentence(error)} The training goes on, and its result will be kept."
-                )
+                self._reporter.note(f"{said} The training goes on, and its result will be kept.")
             self._is_gone = True

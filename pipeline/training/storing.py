@@ -1,6 +1,5 @@
-"""Store a run: its records in the database and the artifacts, and what `result.json` holds."""
+"""Store a run: its records in the database, and its artifacts."""
 
-import math
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -10,32 +9,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
-from gpu_engine import DAYS_PER_YEAR, METRICS, Candles, Float, Window
-from pipeline.errors import ConflictError, UnreachableError, UserError, first_line
-from pipeline.executors.background import tell
-from pipeline.market_data.store.atomic_files import replace_text
-from pipeline.results.artifacts import (
-    ArtifactSet,
-    DailySeries,
-    NullDistribution,
-    ScoreSummary,
-    ScoreSurface,
-    write_artifacts,
+from pipeline.config.run import StorageConfig
+from pipeline.errors import (
+    AND_AGAIN,
+    ConflictError,
+    DiskFullError,
+    UnreachableError,
+    UserError,
+    first_line,
 )
+from pipeline.executors.background import tell
+from pipeline.results.artifacts import write_artifacts
 from pipeline.results.database import Repository
-from pipeline.results.document import build_document, new_configuration_id
+from pipeline.results.document import new_configuration_id
 from pipeline.results.file_digests import digests_of
-from pipeline.results.jsonable import dumps, jsonable
-from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
-from pipeline.results.parcel import FOLDER, Parcel, unpack, write_parcel
-from pipeline.results.performance import average_spread_bps
+from pipeline.results.jsonable import jsonable
+from pipeline.results.ownership import IllegalTransitionError, NotOwnerError, UnknownIdError
+from pipeline.results.parcel import FOLDER, Parcel, remove_parcel, unpack, write_parcel
 from pipeline.results.records import Configuration
+from pipeline.training.record import artifacts_of, configuration_of
 from pipeline.training.run import TrainingResult
-from pipeline.validation.holding import hold_returns
-from pipeline.validation.luck import Evidence
 from pipeline.validation.multiple_testing import after_searches
 
 #: Seconds that a command which was told to end waits for a database.
@@ -48,6 +43,12 @@ _EARLIER = "earlier_searches"
 UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError)
 
 _Placed = tuple[Path | None, dict[str, str]]
+
+
+class NotStoredError(UserError):
+    """A result was not stored, and its database is not the cause. Commands exit with 1."""
+
+    status = 1
 
 
 def store(
@@ -75,10 +76,11 @@ def store(
 
     Raises
     ------
-    UnreachableError
+    UnreachableError, DiskFullError, NotStoredError
         When the result is kept: it says how to store it.
     """
-    root, now = Path(trained.config.storage.artifacts), datetime.now(UTC)
+    storage, now = trained.config.storage, datetime.now(UTC)
+    root = Path(storage.artifacts)
     folder = folder or root / FOLDER / job_id
     record = configuration_of(trained, new_configuration_id(trained.strategy, now), job_id, now)
     artifacts = None if trained.parameters is None else artifacts_of(trained)
@@ -88,58 +90,76 @@ def store(
         folder = root / write_artifacts(root, record.id, artifacts)
         return folder, digests_of(folder)
 
-    def kept() -> str:
-        """Keep the result; say where, or why not."""
-        try:
-            write_parcel(folder, job_id, job, None if artifacts is None else record, artifacts)
-        except (OSError, UserError) as error:
-            return f"The result could not be kept in {folder} either: {error}."
-        return _where(folder)
-
-    try:
-        with _telling(kept):
-            record = _with_earlier_searches(repository, record)
-            _write(repository, job_id, None if artifacts is None else record, place)
-    except KeyboardInterrupt:
-        if repository.patience.interrupted:
-            tell(kept())
-        raise
+    try:  # first: what follows may wait, and a process may end while it waits
+        write_parcel(folder, job_id, job, None if artifacts is None else record, artifacts)
+        kept = _where(folder, storage)
+    except (OSError, UserError) as error:
+        kept = f"The result could not be kept in {folder} either: {error}."
+    with _telling(repository, job_id, kept):
+        record = _with_earlier_searches(repository, record)
+        _write(repository, job_id, None if artifacts is None else record, place)
+    remove_parcel(folder)
     statistics = trained.statistics | {_EARLIER: record.statistics[_EARLIER]}
     trained = replace(trained, statistics=statistics)
     return trained, None if artifacts is None else record.id
 
 
-def store_running(parcel: Parcel, repository: Repository, root: Path) -> None:
-    """Store a result kept below ``root`` whose job this process runs, and remove what was kept.
+def store_running(parcel: Parcel, repository: Repository, storage: StorageConfig) -> None:
+    """Store a result kept beside the artifacts whose job this process runs, and remove the files.
 
     Raises
     ------
-    UnreachableError
-        When the database takes nothing: the result stays where it is.
+    UnreachableError, DiskFullError, NotStoredError
+        When the result stays where it is.
     """
+    root = Path(storage.artifacts)
     folder = root / FOLDER / parcel.job_id
-    with _telling(lambda: _where(folder)):
+    with _telling(repository, parcel.job_id, _where(folder, storage)):
         _store_parcel(parcel, repository, root)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_parcel(folder)
 
 
-def _where(folder: Path) -> str:
-    return f"The result is kept: scripts/store {shlex.quote(str(folder))} stores it."
+def _where(folder: Path, storage: StorageConfig) -> str:
+    words = shlex.join(["scripts/store", str(folder), *storage.words])
+    address = " The dots are the address given here." if "storage.url=..." in words else ""
+    return f"The result is kept: {words} stores it.{address}"
 
 
 @contextmanager
-def _telling(kept: Callable[[], str]) -> Iterator[None]:
-    """Add to the error of a database that takes nothing what ``kept`` says of the result."""
+def _telling(repository: Repository, job_id: str, kept: str) -> Iterator[None]:
+    """Add ``kept``, which says where the result is, to whatever stops it from being stored."""
     try:
         yield
-    except UNSTORED as error:
-        kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
-        said = (
-            f"The database failed: {first_line(error)}."
-            if isinstance(error, SQLAlchemyError) and not isinstance(error, UserError)
-            else error
+    except KeyboardInterrupt:
+        tell(kept)
+        raise
+    except IllegalTransitionError as error:
+        raise NotStoredError(f"{ended_elsewhere(repository, job_id, error)} {kept}") from None
+    except (*UNSTORED, UserError, OSError) as error:
+        kind: type[UserError] = (
+            DiskFullError if isinstance(error, DiskFullError) else NotStoredError
         )
-        raise kind(f"{said} {kept()}") from None
+        if isinstance(error, UNSTORED):
+            kind = type(error) if isinstance(error, UnreachableError) else UnreachableError
+        said = str(error).replace(AND_AGAIN, ".")
+        if not isinstance(error, UserError | UnknownIdError):
+            what = "database" if isinstance(error, SQLAlchemyError) else "system"
+            said = f"The {what} failed: {first_line(error)}."
+        raise kind(f"{said} {kept}") from None
+    except Exception as error:
+        error.add_note(kept)
+        raise
+
+
+def ended_elsewhere(repository: Repository, job_id: str, error: IllegalTransitionError) -> str:
+    """Say what another process made of a job that this one runs, and why."""
+    if isinstance(error, NotOwnerError):
+        return "Another process took this job over."
+    reason = None
+    with suppress(*UNSTORED):
+        reason = repository.jobs.read(job_id).error
+    why = f": {reason.rstrip('.')}" if reason else ""
+    return f"Another process marked this job {error.status}{why}."
 
 
 def store_parcel(parcel: Parcel, repository: Repository, root: Path) -> bool:
@@ -226,163 +246,3 @@ def _with_earlier_searches(repository: Repository, record: Configuration) -> Con
     p_after = after_searches(record.statistics["p_value"], count)
     earlier = jsonable({"count": count, "p_after": p_after})
     return replace(record, statistics=record.statistics | {_EARLIER: earlier})
-
-
-def metrics_dict(metrics: Any) -> dict[str, Any] | None:
-    """Metrics by name as plain values; None for no metrics, null for what is not finite."""
-    if metrics is None:
-        return None
-    values: dict[str, Any] = jsonable({name: metrics[name] for name in METRICS.names or ()})
-    return values
-
-
-def window_records(trained: TrainingResult) -> list[dict[str, Any]]:
-    """Each validation window: its days (UTC, inclusive), its winner, both parts' metrics."""
-    candles = trained.market.candles
-    return [
-        {
-            "train": _dates(candles, window.split.train),
-            "test": _dates(candles, window.split.test),
-            "combinations_evaluated": window.search.evaluated,
-            "admissible": window.search.admissible,
-            "parameters": parameters,
-            "score": window.search.score,
-            "stability_score": window.search.stability_score,
-            "in_sample": metrics_dict(window.in_sample),
-            "out_of_sample": metrics_dict(window.out_of_sample),
-        }
-        for window, parameters in zip(
-            trained.validation.windows, trained.window_parameters, strict=True
-        )
-    ]
-
-
-def write_result(
-    path: Path, trained: TrainingResult, job_id: str, configuration_id: str | None
-) -> None:
-    """Write `result.json`: what a run found out, without its series."""
-    result = jsonable(
-        {
-            "market": trained.config.market.id,
-            "synthetic": trained.market.synthetic,
-            "strategy": trained.strategy,
-            "optimizer": trained.config.optimizer.name,
-            "method": trained.settings.method,
-            "selection": trained.settings.selection,
-            "objective": trained.settings.objective,
-            "backend": trained.provenance["backend"],
-            "combinations_evaluated": trained.validation.evaluations,
-            "parameters": trained.parameters,
-            "parameter_spread": trained.spread,
-            "in_sample": metrics_dict(trained.in_sample),
-            "out_of_sample": metrics_dict(trained.validation.metrics),
-            "windows": window_records(trained),
-            "lifecycle_stage": trained.stage,
-            "gates": [gate.to_dict() for gate in trained.gates],
-            "statistics": trained.statistics,
-            "whole_history": trained.evidence.search,
-            "configuration_id": configuration_id,
-            "job_id": job_id,
-            "provenance": trained.provenance,
-            "timings": trained.timings,
-        }
-    )
-    replace_text(path, dumps(result))
-
-
-def configuration_of(
-    trained: TrainingResult, identity: str, job_id: str, now: datetime
-) -> Configuration:
-    """Make the row of a run's configuration; without parameters it has no document."""
-    config, market = trained.config, trained.config.market
-    statistics = trained.statistics | {
-        "parameter_spread": trained.spread,
-        "whole_history": trained.evidence.search,
-        "window_days": [
-            {part: window[part] for part in ("train", "test")} for window in window_records(trained)
-        ],
-    }
-    configuration = Configuration(
-        id=identity,
-        job_id=job_id,
-        strategy=trained.strategy,
-        exchange=market.exchange.name,
-        pair=market.pair,
-        timeframe=market.timeframe,
-        lifecycle_stage=trained.stage,
-        synthetic=trained.market.synthetic,
-        parameters=trained.parameters or {},
-        in_sample=metrics_dict(trained.in_sample) or {},
-        out_of_sample=metrics_dict(trained.validation.metrics) or {},
-        statistics=jsonable(statistics),
-        gates=[gate.to_dict() for gate in trained.gates],
-        circuit_breakers={},
-        provenance=jsonable(trained.provenance),
-        document={},
-        artifacts=identity,
-        created_at=now,
-    )
-    if trained.parameters is None:  # nothing was admissible: such a row is never stored
-        return configuration
-    document = build_document(
-        configuration,
-        config.strategy,
-        config.costs,
-        config.risk,
-        trained.validation.daily,
-        trained.validation.trades,
-        average_spread_bps(trained.market.candles),
-    )
-    return replace(configuration, circuit_breakers=document["circuit_breakers"], document=document)
-
-
-def artifacts_of(trained: TrainingResult) -> ArtifactSet:
-    """Make the artifacts of a run that has a configuration to store."""
-    candles, validation = trained.market.candles, trained.validation
-    assert trained.in_sample_daily is not None, "a configuration has an in-sample series"
-    scores = None
-    if trained.surface is not None:
-        scores = ScoreSurface(trained.axes, trained.surface)
-    return ArtifactSet(
-        in_sample=DailySeries(candles.calendar(validation.final.window), trained.in_sample_daily),
-        out_of_sample=DailySeries(
-            validation.day,
-            validation.daily,
-            validation.closed_daily,
-            hold_returns(candles, validation.day),
-        ),
-        trades=validation.trades,
-        windows=window_records(trained),
-        scores=scores,
-        summary=_summary(trained),
-        null=_null(trained.evidence),
-    )
-
-
-def _summary(trained: TrainingResult) -> ScoreSummary | None:
-    summary = trained.validation.final.summary
-    if summary is None:
-        return None
-    names = list(trained.axes)
-    pairs = {(names[a], names[b]): table for (a, b), table in summary.pairs.items()}
-    return ScoreSummary(trained.axes, summary.index, summary.score, pairs)
-
-
-def _null(evidence: Evidence) -> NullDistribution | None:
-    reality, year = evidence.reality_check, math.sqrt(DAYS_PER_YEAR)
-    tested = reality is not None and reality.statistic is not None
-    drawn: dict[str, Float] = {kind: test.top for kind, test in evidence.surrogates.items()}
-    if not (tested or drawn):
-        return None
-    return NullDistribution(
-        observed=evidence.search.get("best_active_sharpe_ratio"),
-        maxima=reality.maxima * year if reality is not None else np.empty(0),
-        best=evidence.search["top_sharpe_ratio"] if drawn else None,
-        surrogates=drawn,
-    )
-
-
-def _dates(candles: Candles, window: Window) -> list[str]:
-    """First and last UTC day of a window, ISO 8601."""
-    days = candles.calendar(window)
-    return [str(np.datetime64(int(day), "D")) for day in (days[0], days[-1])]

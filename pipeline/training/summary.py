@@ -6,8 +6,8 @@ from pipeline.cli.console import Console
 from pipeline.market_data.quality.report import as_table
 from pipeline.market_data.sources import MarketCandles
 from pipeline.results.jsonable import jsonable
+from pipeline.training.record import metrics_dict, window_records
 from pipeline.training.run import TrainingResult
-from pipeline.training.storing import metrics_dict, window_records
 from pipeline.validation.record_tables import record_tables, statistic_rows
 from pipeline.validation.remarks import Record, warnings
 from pipeline.validation.stages import Gate, position_size
