@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from gpu_engine import TRADE
+from pipeline.config import StorageConfig
 from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.configurations import Configurations
@@ -137,7 +138,8 @@ def test_the_worker_of_a_job_stores_what_was_kept(
     write_parcel(folder, running_job, example_job, record, ARTIFACTS)
     (tmp_path / record.id).mkdir()
     parcel = read_parcel(folder)
-    storing.store_running(parcel, repository, tmp_path)
+    place = StorageConfig(url="sqlite:///unused", artifacts=str(tmp_path), patience=0)
+    storing.store_running(parcel, repository, place)
     assert repository.configurations.read(record.id).artifact_digests == parcel.digests
     assert differences(tmp_path / record.id, parcel.digests) == []
     assert not folder.exists()
