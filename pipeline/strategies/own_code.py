@@ -78,7 +78,7 @@ def read_text(path: Path) -> str:
 
 
 def module_of(text: str, file: str, anew: bool = False) -> ModuleType:
-    """Run the text of a file as a module; the same text is run once a process, or ``anew``.
+    """Run the text of a file as a module; once a process for each file and text, or ``anew``.
 
     ``anew`` loads the modules of pure Python that it imports anew too: they may remember candles.
 
@@ -93,7 +93,8 @@ def module_of(text: str, file: str, anew: bool = False) -> ModuleType:
     OwnCodeError
         When it is no Python, or raises; with file and line.
     """
-    name = f"own_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    digest = hashlib.sha256(f"{file}\n{text}".encode())
+    name = f"own_{digest.hexdigest()[:20]}"
     if anew:
         name += "_anew"
     elif name in sys.modules:

@@ -122,10 +122,12 @@ def test_the_middle_of_an_even_grid_is_the_lower():
 
 def test_a_filter_that_is_off_is_not_in_loosest(tmp_path):
     """A file that asks for it is told so, and how to ask."""
-    strategy = load_strategy(*locate(str(own_file(tmp_path))))
     candles = coarse_candles(np.random.default_rng(0), 100)
-    with pytest.raises(UserError, match=r"mine.py, line 83: loosest has no 'volume_factor'.*get"):
-        strategy.events(candles, {})
+    for name in ("mine", "twin"):  # one text in two files
+        strategy = load_strategy(*locate(str(own_file(tmp_path, name))))
+        sentence = rf"{name}.py, line 83: loosest has no 'volume_factor'.*get"
+        with pytest.raises(UserError, match=sentence):
+            strategy.events(candles, {})
 
 
 def test_the_rule_of_a_role_decides_what_is_possible():

@@ -22,7 +22,9 @@ def folder(tmp_path, monkeypatch):
     folder.mkdir()
     own_file(folder)
     (folder / "broken.py").write_text(BROKEN)
-    (folder / "loud.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n1 / 0\n")
+    (folder / "loud.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w').close()\nSTRATEGY = 1 / 0\n"
+    )
     monkeypatch.setenv("STRATEGY_PATH", str(folder))
     return folder
 
