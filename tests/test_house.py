@@ -31,10 +31,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 4.814
-    assert house.edges <= 1_526
+    assert house.edges_a_file <= 4.81
+    assert house.edges <= 1_525
     assert house.import_share <= 0.126
 
 
 def test_lines(house):
-    assert house.lines <= 48_400
+    assert house.lines <= 48_420
