@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from pipeline.cli.console import PrintableFormatter, say
+from pipeline.cli.console import PrintableFormatter, lasting_output, say
 from pipeline.cli.help import explain_keys
 from pipeline.config import CONFIG_DIR, Section, check
 from pipeline.errors import UserError, full_disk
@@ -89,26 +89,32 @@ def run(
         Called with the jobs of a multirun after the last, whatever failed; the exit status is then
         1 if anything did.
     """
-    try:
-        if {"-h", "--help"} & set(sys.argv[1:]):
-            description = (sys.modules[main.__module__].__doc__ or "").strip()
-            if any("strategy_path=" in word for word in sys.argv):
-                from pipeline.config.strategy_choice import search_path_of
-
-                search_path_of(sys.argv[1:])
-            keys = explain_keys(schema, config_name, sys.argv[1:])
-            print(f"Usage: {usage}", description, keys, FOOTER, sep="\n\n", flush=True)
-            sys.exit(DONE)
-        status = _run_hydra(main, schema, config_name, finish)
-    except UserError as error:  # of the strategy whose parameters help was to show
-        say(str(error))
-        status = error.status
-    except BrokenPipeError:  # `--help | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = DONE
-    except KeyboardInterrupt as interrupt:
-        status = _say_stopped(interrupt)
+    with lasting_output() as ended:
+        try:
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                _print_help(main, schema, config_name, usage)
+                status = DONE
+            else:
+                status = ended(_run_hydra(main, schema, config_name, finish))
+        except UserError as error:  # of the strategy whose parameters help was to show
+            say(str(error))
+            status = error.status
+        except KeyboardInterrupt as interrupt:
+            status = _say_stopped(interrupt)
     sys.exit(status)
+
+
+def _print_help(
+    main: Callable[[Schema], None], schema: type[Schema], config_name: str, usage: str
+) -> None:
+    """Print what a command does and its keys."""
+    description = (sys.modules[main.__module__].__doc__ or "").strip()
+    if any("strategy_path=" in word for word in sys.argv):
+        from pipeline.config.strategy_choice import search_path_of
+
+        search_path_of(sys.argv[1:])
+    keys = explain_keys(schema, config_name, sys.argv[1:])
+    print(f"Usage: {usage}", description, keys, FOOTER, sep="\n\n", flush=True)
 
 
 def _run_hydra(
@@ -164,8 +170,6 @@ def _run_hydra(
     except UserError as error:  # of a strategy's file, which Hydra asked for
         return _failure(error)[0]
     except (*MISTAKES, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
         if (full := full_disk(error, "the run's folder (hydra.run.dir)")) is not None:
             return _failure(full)[0]
         say(explain_composition(error) + _missing_data_hint(error))
@@ -226,13 +230,14 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
     """
     if logging.lastResort is not None:  # what prints a log that nobody set up
         logging.lastResort.setFormatter(PrintableFormatter())
-    try:
-        with _signals_interrupt():
-            status = main()
-    except Exception as error:
-        status, _ = _failure(error)
-    except KeyboardInterrupt as interrupt:
-        status = _say_stopped(interrupt)
+    with lasting_output() as ended:
+        try:
+            with _signals_interrupt():
+                status = ended(main())
+        except Exception as error:
+            status, _ = _failure(error)
+        except KeyboardInterrupt as interrupt:
+            status = _say_stopped(interrupt)
     sys.exit(status)
 
 

@@ -9,13 +9,16 @@ Rich is imported where something is drawn: what only names a callback does not w
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -65,6 +68,78 @@ class PrintableFormatter(logging.Formatter):
 def say(text: str) -> None:
     """Write a line on standard error where there is no `Console`."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def lasting_output() -> Iterator[Callable[[int], int]]:
+    """Drop what standard output and error do not take: it never stops the work.
+
+    Yields what says at the end that something was dropped: it takes the exit status and returns it,
+    or 1 in place of 0. Nothing is said of a reader who has left.
+    """
+    for number in range(3):  # else the next file to be opened would have this number
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    before = sys.stdout, sys.stderr
+    out, err = map(_Lasting, before)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+
+    def ended(status: int) -> int:
+        out.flush()
+        err.flush()
+        for name, stream, other in (("output", out, err), ("error", err, out)):
+            if stream.error is None:
+                continue
+            status = status or 1
+            if not isinstance(stream.error, BrokenPipeError):
+                reason = getattr(stream.error, "strerror", None) or stream.error
+                other.write(
+                    f"Lines are missing from standard {name}: it took no more ({reason}). This did"
+                    " not stop the command.\n"
+                )
+                other.flush()
+        return status
+
+    try:
+        yield ended
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class _Lasting:
+    """A stream that drops what cannot be written to it; ``error`` says why."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.error: Exception | None = None
+        self._is_closed = stream is None
+        self._stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+    def write(self, text: str) -> int:
+        if self._is_closed:
+            self.error = OSError(errno.EBADF, os.strerror(errno.EBADF))
+        with self._dropping():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._dropping():
+            self._stream.flush()
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except UnicodeError:
+            raise
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            self.error = self.error or error
+            with suppress(OSError, ValueError):  # what waits to be written goes nowhere
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager

@@ -5,15 +5,17 @@ import io
 import json
 import re
 import sqlite3
+import sys
 import unicodedata
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from rich.console import Console as Terminal
 
 from pipeline import explain, monitor, sweep, verify
 from pipeline.cli.command import run_plain
-from pipeline.cli.console import Console, printable
+from pipeline.cli.console import Console, lasting_output, printable
 from pipeline.report import __main__ as report
 from support.runs import QUICK, Finished
 from support.stored import command, copied
@@ -195,3 +197,29 @@ def test_a_database_changed_by_hand(database, alone, commands):
     for place in places:
         poison(database, *place)
     check_commands(database.parents[1], commands)
+
+
+@pytest.mark.parametrize("lost", ["stdout", "stderr"])
+@pytest.mark.parametrize(("status", "ends"), [(0, 1), (2, 2)])
+def test_lines_that_a_full_disk_does_not_take_are_told_on_what_is_left(
+    monkeypatch, lost, status, ends
+):
+    left = io.StringIO()
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full if lost == "stdout" else left)
+        monkeypatch.setattr(sys, "stderr", full if lost == "stderr" else left)
+        with lasting_output() as ended:
+            print("a line", file=getattr(sys, lost))
+            assert ended(status) == ends
+    name = {"stdout": "output", "stderr": "error"}[lost]
+    assert left.getvalue().startswith(f"Lines are missing from standard {name}: ")
+    assert left.getvalue().count("\n") == 1
+
+
+def test_output_that_is_taken_changes_nothing(capsys):
+    before = sys.stdout, sys.stderr
+    with lasting_output() as ended:
+        print("a line")
+        assert [ended(0), ended(2)] == [0, 2]
+    assert (sys.stdout, sys.stderr) == before
+    assert capsys.readouterr() == ("a line\n", "")

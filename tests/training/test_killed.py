@@ -1,15 +1,18 @@
 """Runs that do not end by themselves: Ctrl-C, a kill, a kill at the worst moment."""
 
+import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 
 from pipeline.results.configurations import Configurations
 from support.own_strategy import own_file
-from support.runs import QUICK, SMALL_GRID, ask, finish, run, run_here, start
+from support.runs import QUICK, ROOT, SMALL_GRID, ask, finish, run, run_here, start
 
 #: A search that would take an hour.
 ENDLESS = (
@@ -238,10 +241,27 @@ def test_a_reader_that_leaves_the_verdict_has_the_result(tmp_path):
     assert process.stdout.readline().startswith("SYNTHETIC")
     process.stdout.close()
     process.stderr.close()
-    process.wait(timeout=60)
+    assert process.wait(timeout=60) == 1  # not all of it was read
     (job,) = ask(tmp_path, lambda repository: repository.jobs.find())
-    assert job.status in ("completed", "failed")  # as far as it came before it noticed
-    assert job.status == "failed" or list(tmp_path.glob("var/runs/*/*/result.json"))
+    assert job.status == "completed"
+    assert len(list(tmp_path.glob("var/runs/*/*/result.json"))) == 1
+
+
+@pytest.mark.parametrize("streams", [">/dev/full 2>/dev/full", "2>&-"])
+def test_what_cannot_be_printed_costs_the_line_and_never_the_result(tmp_path, streams):
+    words = [sys.executable, "-m", "pipeline.train", *QUICK_GRID]
+    process = subprocess.run(
+        ["sh", "-c", f'exec "$@" {streams}', "sh", *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert ("standard error" in process.stdout) == (streams == "2>&-")
+    (job,) = ask(tmp_path, lambda repository: repository.jobs.find())
+    assert (job.status, job.error) == ("completed", None)
 
 
 @pytest.mark.slow
@@ -252,10 +272,9 @@ def test_a_reader_that_leaves_at_any_moment_leaves_no_row_that_runs(tmp_path, se
     process.stdout.close()
     process.stderr.close()
     process.wait(timeout=60)
-    jobs = ask(tmp_path, lambda repository: repository.jobs.find())
-    assert {job.status for job in jobs} <= {"completed", "failed"}
-    if [job.status for job in jobs] == ["completed"]:
-        assert len(ask(tmp_path, lambda repository: repository.configurations.find())) == 1
+    (job,) = ask(tmp_path, lambda repository: repository.jobs.find())
+    assert job.status == "completed"
+    assert len(ask(tmp_path, lambda repository: repository.configurations.find())) == 1
 
 
 def test_an_interrupt_after_the_transaction_keeps_what_is_stored(tmp_path, monkeypatch):
