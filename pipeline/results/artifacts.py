@@ -8,9 +8,12 @@ dates in Parquet, and whole numbers since the epoch in NumPy, as in `gpu_engine.
 
 import json
 import os
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,10 @@ from pipeline.results.jsonable import dumps
 OUT_OF_SAMPLE = "out_of_sample.parquet"
 #: Days of a series, and trades of a record: more than any history of candles has.
 MOST_DAYS, MOST_TRADES = 100_000, 3_000_000
+
+#: Name of a folder that is being written, and the seconds after which nobody writes it any more.
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
+_ABANDONED_AFTER = 86_400
 
 _AXES = "axes"  # the surface's member that is no metric
 _FORMER_SETUP_BAR = "sweep_bar"  # its column in trades.parquet of an earlier build
@@ -160,6 +167,8 @@ def write_artifacts(root: Path, configuration_id: str, artifacts: ArtifactSet) -
 def check_root(root: Path) -> None:
     """Make sure that artifacts can be written below ``root``, before hours of work are.
 
+    Drafts that a process left a day ago or earlier, when it was killed, are removed.
+
     Raises
     ------
     UserError
@@ -167,8 +176,13 @@ def check_root(root: Path) -> None:
     """
     try:
         probe(root)
+        drafts = [path for path in root.iterdir() if _DRAFT.fullmatch(path.name)]
     except OSError as error:
         raise unwritable(root, error) from None
+    for path in drafts:
+        with suppress(OSError):
+            if time.time() - path.lstat().st_mtime > _ABANDONED_AFTER:
+                shutil.rmtree(path)
 
 
 def unwritable(root: Path, error: OSError) -> UserError:

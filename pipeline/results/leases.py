@@ -112,7 +112,7 @@ def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | Non
         Of somebody who looks again and again; None for one look.
     """
     if owner is None:
-        return "the process that owned it has ended"
+        return "the lease of the process that owned it is gone"
     silence = owner.age if watch is None else watch.silence(owner)
     limit = SILENCE_AT_ONE_LOOK if watch is None else watch.limit
     who, doing = f"process {owner.pid} on {owner.host}", "gave"

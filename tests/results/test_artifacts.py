@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from pipeline.results.artifacts import (
     NullDistribution,
     ScoreSummary,
     ScoreSurface,
+    check_root,
     read_artifacts,
     write_artifacts,
 )
@@ -166,3 +169,16 @@ def test_a_root_that_cannot_be_written_to(tmp_path: Path, artifacts: ArtifactSet
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match=r"storage\.artifacts: cannot write to .*taken"):
         write_artifacts(tmp_path / "taken", ID, artifacts)
+
+
+def test_drafts_that_a_killed_process_left_are_removed_after_a_day(tmp_path: Path) -> None:
+    old, fresh = (tmp_path / f".{ID}.{digit * 32}" for digit in "ab")
+    others = [tmp_path / name for name in (ID, ".mine", "unstored")]
+    for folder in (old, fresh, *others):
+        folder.mkdir()
+        (folder / "trades.parquet").write_text("half")
+    yesterday = time.time() - 25 * 3600
+    for folder in (old, *others):
+        os.utime(folder, (yesterday, yesterday))
+    check_root(tmp_path)
+    assert set(tmp_path.iterdir()) == {fresh, *others}

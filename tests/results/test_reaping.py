@@ -108,7 +108,8 @@ def test_a_job_whose_owner_has_ended_well_has_nobody(
     repository.lease.end()
     (reaped,) = repository.jobs.reap()
     assert reaped.id == running_job
-    assert str(reaped.error).startswith("the process that owned it has ended; last heard of at")
+    said = str(reaped.error)
+    assert said.startswith("the lease of the process that owned it is gone; last heard of at")
 
 
 @pytest.mark.parametrize(("age", "dead"), [(600.0, False), (1000.0, True)])
