@@ -56,10 +56,12 @@ class EditedError(ConflictError):
 
     status = 1
 
-    def __init__(self, identity: str, clauses: Sequence[str]) -> None:
+    def __init__(
+        self, identity: str, clauses: Sequence[str], again: str = "train the market again"
+    ) -> None:
         super().__init__(
             f"{identity} was changed behind the program's back: {'; '.join(clauses)}."
-            " Restore it from a copy, or train the market again."
+            f" Restore it from a copy, or {again}."
         )
 
 

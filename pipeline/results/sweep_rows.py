@@ -2,9 +2,12 @@
 
 A sweep's row holds a digest, its seal: of the row alone while the sweep runs, of the row and the
 rows of its markets once it has ended. There is one from the first moment, so a seal that somebody
-took away is an edit too.
+took away is an edit too. A broken seal stays so: `sealing` never mends it, and nobody goes on with
+such a sweep.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 
 from sqlalchemy import func, select
@@ -32,6 +35,7 @@ from pipeline.results.records import (
 from pipeline.validation.pooling import PooledVerdict
 
 _SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "started_at")
+_AGAIN = "begin a new one with resume=false"
 _MARKET = (*(field.name for field in fields(SweepMarketView)), "position", "task_hash")
 
 
@@ -43,7 +47,7 @@ class SweepRows(Tables):
         """Read the sweep with this key that began last."""
         query = select(SweepRow).where(SweepRow.key == key)
         query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
-        with self._sessions() as session:
+        with self._sessions() as session, _read(f"The newest sweep with key {key[:8]}"):
             row = session.scalar(query)
             return None if row is None else _sweep(row)
 
@@ -57,7 +61,7 @@ class SweepRows(Tables):
     @waits
     def sweep(self, sweep_id: str) -> Sweep:
         """Read one sweep, or raise `UnknownIdError`."""
-        with self._sessions() as session:
+        with self._sessions() as session, _read(f"Sweep {sweep_id}"):
             return _sweep(ownership.get_row(session, SweepRow, sweep_id))
 
     @waits
@@ -117,10 +121,21 @@ def rows_of(session: Session, sweep_id: str) -> list[SweepMarketRow]:
 
 
 def seal(session: Session, sweep_id: str) -> None:
-    """Digest what a sweep says, as the last thing of every transaction that changes it."""
+    """Digest what a sweep says, as the last thing of the transaction that begins it."""
     session.flush()
     sweep = session.get_one(SweepRow, sweep_id, populate_existing=True)
     sweep.seal = _seal_of(session, sweep)
+
+
+@contextmanager
+def sealing(session: Session, sweep_id: str) -> Iterator[None]:
+    """Seal a sweep anew after the context, unless its seal was broken before: then it stays so."""
+    session.flush()
+    sweep = session.get_one(SweepRow, sweep_id, populate_existing=True)
+    whole = sweep.seal == _seal_of(session, sweep)
+    yield
+    if whole:
+        seal(session, sweep_id)
 
 
 def check(session: Session, sweep_id: str) -> None:
@@ -133,9 +148,17 @@ def check(session: Session, sweep_id: str) -> None:
     EditedError
         When its row was changed, or that of a market after it had ended.
     """
-    sweep = ownership.get_row(session, SweepRow, sweep_id)
-    if sweep.seal != _seal_of(session, sweep):
-        raise chain.EditedError(f"Sweep {sweep_id}", ["its row or the row of a market is another"])
+    name = f"Sweep {sweep_id}"
+    with _read(name):
+        sweep = ownership.get_row(session, SweepRow, sweep_id)
+        whole = sweep.seal == _seal_of(session, sweep)
+    if not whole:
+        raise chain.EditedError(name, ["its row or the row of a market is another"], _AGAIN)
+
+
+def is_whole(session: Session, sweep_id: str) -> bool:
+    """Tell whether a sweep is what was written."""
+    return _objection(session, sweep_id) is None
 
 
 def check_all(session: Session, configuration_id: str) -> list[str | None]:
@@ -150,6 +173,15 @@ def check_all(session: Session, configuration_id: str) -> list[str | None]:
     named = session.scalars(figures.where(event.kind == SWEEP))
     ids = {*session.scalars(members), *(f["sweep_id"] for f in named if "sweep_id" in f)}
     return [_objection(session, sweep_id) for sweep_id in sorted(ids)]
+
+
+@contextmanager
+def _read(name: str) -> Iterator[None]:
+    """Say of a row that cannot be read that it was changed."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError) as error:
+        raise chain.EditedError(name, [f"its row cannot be read: {error}"], _AGAIN) from None
 
 
 def _objection(session: Session, sweep_id: str) -> str | None:

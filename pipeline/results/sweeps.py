@@ -118,7 +118,6 @@ class Sweeps(SweepRows):
             raise SweepTakenError("another command has begun the same sweep") from None
         return claim
 
-    @waits
     def take_over(self, sweep: Sweep) -> Claim:
         """Make a sweep this process's own, unless it has changed since ``sweep`` was read.
 
@@ -126,7 +125,13 @@ class Sweeps(SweepRows):
         ------
         SweepTakenError
             When another process was faster.
+        EditedError
+            When it is not what was written.
         """
+        return self._take_over(sweep, checked=True)
+
+    @waits
+    def _take_over(self, sweep: Sweep, *, checked: bool) -> Claim:
         statement = (
             update(SweepRow)
             .where(SweepRow.id == sweep.id, SweepRow.status == sweep.status)
@@ -137,9 +142,12 @@ class Sweeps(SweepRows):
         try:
             with self._sessions.begin() as session:
                 owner = ownership.lease(session).hold(session)
-                taken = session.scalar(statement.values(owner=owner))
-                if taken is not None:
-                    sweep_rows.seal(session, sweep.id)
+                lock = update(SweepRow).where(SweepRow.id == sweep.id).values(id=sweep.id)
+                session.execute(lock)  # a write that changes nothing
+                if checked:
+                    sweep_rows.check(session, sweep.id)
+                with sweep_rows.sealing(session, sweep.id):
+                    taken = session.scalar(statement.values(owner=owner))
         except IntegrityError:
             taken = None
         if taken is None:
@@ -245,12 +253,12 @@ class Sweeps(SweepRows):
         """Write how the markets were judged together: q-values by configuration id, and pools."""
         with self._sessions.begin() as session:
             _hold(session, claim)
-            for row in rows_of(session, claim.sweep_id):
-                row.fdr_q_value = q_values.get(row.configuration_id or "")
-            ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
-                asdict(pool) for pool in pooled
-            ]
-            sweep_rows.seal(session, claim.sweep_id)
+            with sweep_rows.sealing(session, claim.sweep_id):
+                for row in rows_of(session, claim.sweep_id):
+                    row.fdr_q_value = q_values.get(row.configuration_id or "")
+                ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
+                    asdict(pool) for pool in pooled
+                ]
 
     @waits
     def release(self, claim: Claim) -> None:
@@ -281,7 +289,7 @@ class Sweeps(SweepRows):
 
     def abandon(self, sweep: Sweep) -> None:
         """Cancel a sweep whose process is gone, so that another with its key can begin."""
-        self.end(self.take_over(sweep), "cancelled")
+        self.end(self._take_over(sweep, checked=False), "cancelled")
 
 
 def _hold(session: Session, claim: Claim) -> None:
@@ -298,12 +306,9 @@ def _hold(session: Session, claim: Claim) -> None:
 
 
 def _end(session: Session, claim: Claim, status: Status) -> None:
-    session.execute(
-        update(SweepRow)
-        .where(SweepRow.id == claim.sweep_id)
-        .values(status=status, finished_at=utc_now())
-    )
-    sweep_rows.seal(session, claim.sweep_id)
+    ended = update(SweepRow).where(SweepRow.id == claim.sweep_id)
+    with sweep_rows.sealing(session, claim.sweep_id):
+        session.execute(ended.values(status=status, finished_at=utc_now()))
 
 
 def _queue(
@@ -346,7 +351,7 @@ def _done_elsewhere(
         SweepMarketRow.task_hash == task_hash, SweepMarketRow.status == "done"
     )
     rows = (row for row in session.scalars(query) if has_artifacts(row.configuration_id))
-    return next(rows, None)
+    return next((row for row in rows if sweep_rows.is_whole(session, row.sweep_id)), None)
 
 
 def _row(session: Session, claim: Claim, position: int) -> SweepMarketRow:

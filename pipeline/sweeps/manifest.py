@@ -16,7 +16,7 @@ from pipeline.config import (
     TrainConfig,
     validate,
 )
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death
 from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
@@ -134,6 +134,8 @@ def open_sweep(
     ------
     UserError
         When a live process runs the same sweep.
+    EditedError
+        When it is not what was written.
     SweepTakenError
         When another process takes it in this moment.
     """
@@ -141,7 +143,12 @@ def open_sweep(
     def has_artifacts(configuration_id: str | None) -> bool:
         return configuration_id is None or (artifacts / configuration_id).is_dir()
 
-    newest = sweeps.newest(request.key)
+    try:
+        newest = sweeps.newest(request.key)
+    except ConflictError:  # one that cannot be read
+        if resume:
+            raise
+        newest = None
     if newest is not None and newest.status == "running":
         owner = sweeps.owner(newest)
         if owner is not None and cause_of_death(owner) is None:
@@ -197,6 +204,4 @@ def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | 
         markets=market_specs(configs),
         has_artifacts=has_artifacts,
     )
-    sweep = sweeps.newest(request.key)
-    assert sweep is not None, "it was stored a moment ago"
-    return SweepRun(sweep, configs, claim)
+    return SweepRun(sweeps.sweep(claim.sweep_id), configs, claim)

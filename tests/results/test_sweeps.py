@@ -391,6 +391,25 @@ def test_a_sweep_that_has_ended_and_was_edited_is_refused(
         repository.checks.sweep(claim.sweep_id)
 
 
+def test_a_broken_seal_is_never_mended(
+    sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin
+) -> None:
+    claim = begin()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE sweeps SET engine_version = 'other'"))
+    for step in (
+        lambda: sweeps.write_judgement(claim, {}, []),
+        lambda: sweeps.release(claim),
+    ):
+        step()
+        with pytest.raises(EditedError, match="resume=false"):
+            repository.checks.sweep(claim.sweep_id)
+    cancelled = newest(sweeps)
+    with pytest.raises(EditedError, match=claim.sweep_id):
+        sweeps.take_over(cancelled)
+    assert newest(sweeps) == cancelled
+
+
 def test_a_sweep_that_was_removed_is_missed(
     sweeps: Sweeps, repository: Repository, engine: Engine, begin: Begin, train: Train
 ) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
+from pipeline.results.sweep_rows import seal
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.statistics import sharpe_test
@@ -162,6 +163,43 @@ def disk_on_fire(*_):
     raise RuntimeError("the disk is on fire")
 
 
+FORGED = [
+    ["UPDATE sweeps SET pooled = NULL"],
+    ["UPDATE sweep_markets SET p_value = 0.0001"],
+    ["UPDATE sweep_markets SET status = 'failed'", "UPDATE sweeps SET status = 'failed'"],
+    ["""UPDATE sweeps SET pooled = '[{"p_value": Infinity}]'"""],
+]
+
+
+def test_an_edited_sweep_is_neither_shown_nor_continued(here, tmp_path):
+    one = ("markets=btc_binance_1h", *TINY)
+    here(*one)
+    file = tmp_path / "var/trainings.db"
+    genuine = file.read_bytes()
+    for statements in FORGED:
+        file.write_bytes(genuine)
+        for statement in statements:
+            update(tmp_path, statement)
+        refused = here(*one, "retry_failed=true")
+        assert (refused.status, refused.out) == (1, "")
+        assert "was changed behind the program's back: its row" in refused.err
+        assert "begin a new one with resume=false" in refused.err
+        with open_database(f"sqlite:///{file}") as repository:
+            assert len(repository.jobs.find()) == 1
+    assert here(*one, "resume=false").status == 0
+
+
+def test_a_market_of_an_edited_sweep_is_computed_again(here, tmp_path):
+    here("markets=eth_binance_1h", *TINY)
+    (genuine,) = tables(tmp_path)[1]
+    update(tmp_path, "UPDATE sweep_markets SET p_value = 0.0001, surrogate_p = 0.0001")
+    assert here("markets=eth_binance_1h,btc_binance_1h", *TINY).status == 0
+    sweeps, markets, *_ = tables(tmp_path)
+    fresh = {row["market"]: row for row in markets if row["sweep_id"] == sweeps[0]["id"]}
+    assert {row["status"] for row in fresh.values()} == {"done"}
+    assert fresh["eth_binance_1h"]["p_value"] == genuine["p_value"] != 0.0001
+
+
 def test_a_live_sweep_is_left_alone(here, tmp_path):
     here(HOURS, *TINY)
     with open_database(f"sqlite:///{tmp_path}/var/trainings.db") as repository:
@@ -183,6 +221,8 @@ def test_a_sweep_of_another_place_that_is_silent_is_left_alone_until_it_is_dead(
     with open_database(url) as repository, repository.session() as session, session.begin():
         owner = repository.lease.hold(session)
     update(tmp_path, f"UPDATE sweeps SET status = 'running', owner = '{owner}'")
+    with open_database(url) as repository, repository.transaction() as session:
+        seal(session, repository.sweeps.recent()[0].id)  # as a killed one left it
     update(
         tmp_path,
         f"INSERT INTO leases VALUES ('{owner}', 'elsewhere', 'box', 7, '1.00', 5,"
