@@ -12,6 +12,7 @@ from pipeline.errors import UnreachableError, UserError
 from pipeline.executors import make_executor
 from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
+from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
@@ -194,10 +195,13 @@ def _deciding(row: SweepMarket) -> tuple[float, float]:
 
 
 def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
-    """Join a market's row with the figures of its configuration."""
+    """Join a market's row with the figures of its configuration, unless these were edited."""
     stored = None
     if row.configuration_id is not None:
-        stored = repository.configurations.read(row.configuration_id)
+        (checked,) = repository.checks.of([row.configuration_id])
+        if checked.clauses:
+            raise EditedError(checked.id, checked.clauses)
+        stored = checked.configuration
     metrics = stored.out_of_sample if stored else {}
     return MarketRow(
         market=row.market,

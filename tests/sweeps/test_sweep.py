@@ -187,6 +187,10 @@ def test_an_edited_sweep_is_neither_shown_nor_continued(here, tmp_path):
         with open_database(f"sqlite:///{file}") as repository:
             assert len(repository.jobs.find()) == 1
     assert here(*one, "resume=false").status == 0
+    update(tmp_path, "UPDATE trained_configurations SET out_of_sample = '{}'")
+    refused = here(*one)
+    assert (refused.status, refused.out) == (1, "")
+    assert "column out_of_sample is not what was stored" in refused.err
 
 
 def test_a_market_of_an_edited_sweep_is_computed_again(here, tmp_path):

@@ -60,7 +60,7 @@ def replace_folder(draft: Path, place: Path) -> None:
     """
     for path in (*draft.rglob("*"), draft):
         _to_disk(path)
-    former = draft.with_name(f"{draft.name}.old")
+    former = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
     with suppress(FileNotFoundError):
         place.rename(former)
     draft.rename(place)
