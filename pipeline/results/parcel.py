@@ -71,6 +71,11 @@ def write_parcel(
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def is_kept(folder: Path) -> bool:
+    """Tell whether `write_parcel` has written there."""
+    return (folder / FOLDER / _SUMS).is_file()
+
+
 def read_parcel(folder: Path) -> Parcel:
     """Read back what `write_parcel` wrote, with every digest checked.
 

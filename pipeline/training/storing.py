@@ -27,7 +27,7 @@ from pipeline.results.document import new_configuration_id
 from pipeline.results.file_digests import digests_of
 from pipeline.results.jsonable import jsonable
 from pipeline.results.ownership import IllegalTransitionError, NotOwnerError, UnknownIdError
-from pipeline.results.parcel import FOLDER, Parcel, remove_parcel, unpack, write_parcel
+from pipeline.results.parcel import FOLDER, Parcel, is_kept, remove_parcel, unpack, write_parcel
 from pipeline.results.records import Configuration
 from pipeline.training.record import artifacts_of, configuration_of
 from pipeline.training.run import TrainingResult
@@ -65,7 +65,8 @@ def store(
     job : mapping
         What `pipeline.results.jobs.new_job` takes.
     folder : Path or None
-        Where it is kept (`pipeline.results.parcel`); None: beside the artifacts.
+        Where it is kept (`pipeline.results.parcel`); beside the artifacts where that cannot be
+        written, and where it is None.
 
     Returns
     -------
@@ -90,15 +91,28 @@ def store(
         folder = root / write_artifacts(root, record.id, artifacts)
         return folder, digests_of(folder)
 
-    try:  # first: what follows may wait, and a process may end while it waits
-        write_parcel(folder, job_id, job, None if artifacts is None else record, artifacts)
-        kept = _where(folder, storage)
-    except (OSError, UserError) as error:
-        kept = f"The result could not be kept in {folder} either: {error}."
+    places = dict.fromkeys((folder, root / FOLDER / job_id))
+
+    def kept() -> str:
+        """Keep the result unless it is kept already; say where, or why not."""
+        for one in places:
+            try:
+                if not is_kept(one):
+                    row = None if artifacts is None else record
+                    write_parcel(one, job_id, job, row, artifacts)
+                return _where(one, storage)
+            except (OSError, UserError) as error:
+                reason = f"The result could not be kept in {one} either: {error}."
+        return reason
+
+    for one in places:
+        remove_parcel(one)  # of an earlier try, and of no use
+    kept()  # before what may wait: a process may end while it waits
     with _telling(repository, job_id, kept):
         record = _with_earlier_searches(repository, record)
         _write(repository, job_id, None if artifacts is None else record, place)
-    remove_parcel(folder)
+    for one in places:
+        remove_parcel(one)
     statistics = trained.statistics | {_EARLIER: record.statistics[_EARLIER]}
     trained = replace(trained, statistics=statistics)
     return trained, None if artifacts is None else record.id
@@ -114,7 +128,7 @@ def store_running(parcel: Parcel, repository: Repository, storage: StorageConfig
     """
     root = Path(storage.artifacts)
     folder = root / FOLDER / parcel.job_id
-    with _telling(repository, parcel.job_id, _where(folder, storage)):
+    with _telling(repository, parcel.job_id, lambda: _where(folder, storage)):
         _store_parcel(parcel, repository, root)
     remove_parcel(folder)
 
@@ -126,15 +140,15 @@ def _where(folder: Path, storage: StorageConfig) -> str:
 
 
 @contextmanager
-def _telling(repository: Repository, job_id: str, kept: str) -> Iterator[None]:
-    """Add ``kept``, which says where the result is, to whatever stops it from being stored."""
+def _telling(repository: Repository, job_id: str, kept: Callable[[], str]) -> Iterator[None]:
+    """Add what ``kept`` says, where the result is, to what stops it from being stored."""
     try:
         yield
     except KeyboardInterrupt:
-        tell(kept)
+        tell(kept())
         raise
     except IllegalTransitionError as error:
-        raise NotStoredError(f"{ended_elsewhere(repository, job_id, error)} {kept}") from None
+        raise NotStoredError(f"{ended_elsewhere(repository, job_id, error)} {kept()}") from None
     except (*UNSTORED, UserError, OSError) as error:
         kind: type[UserError] = (
             DiskFullError if isinstance(error, DiskFullError) else NotStoredError
@@ -145,9 +159,9 @@ def _telling(repository: Repository, job_id: str, kept: str) -> Iterator[None]:
         if not isinstance(error, UserError | UnknownIdError):
             what = "database" if isinstance(error, SQLAlchemyError) else "system"
             said = f"The {what} failed: {first_line(error)}."
-        raise kind(f"{said} {kept}") from None
+        raise kind(f"{said} {kept()}") from None
     except Exception as error:
-        error.add_note(kept)
+        error.add_note(kept())
         raise
 
 

@@ -118,6 +118,26 @@ def test_a_full_disk_of_artifacts_leaves_the_result_and_asks_for_no_second_run(
     assert len(finished.artifacts) == 1
 
 
+@pytest.mark.parametrize("spoil", ["gone", "file"])
+def test_a_folder_of_runs_that_goes_too_costs_no_result(tmp_path, monkeypatch, spoil):
+    write, runs = storing.write_artifacts, tmp_path / "var/runs"
+
+    def spoilt(*arguments):
+        shutil.rmtree(runs)
+        if spoil == "file":
+            runs.write_text("")
+        for path in (tmp_path / "var").glob("trainings.db*"):
+            path.unlink()
+        return write(*arguments)
+
+    monkeypatch.setattr(storing, "write_artifacts", spoilt)
+    finished = run_here(tmp_path, *QUICK_GRID)
+    (folder,) = re.findall(r"The result is kept: scripts/store (\S+) stores it\.", finished.err)
+    assert folder.startswith("var/runs" if spoil == "gone" else "var/artifacts/unstored")
+    assert command(store, tmp_path, folder).status == 0
+    assert len(finished.configurations) == 1
+
+
 def marked(tmp_path, status, error):
     """Another process ends every job that runs."""
     with closing(sqlite3.connect(tmp_path / "var/trainings.db")) as database, database:
