@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.validation.wording import marked
 
 if TYPE_CHECKING:
+    from pipeline.results.damage import DamagedRowError
     from pipeline.results.database import Repository
     from pipeline.results.records import Configuration
     from pipeline.review.monitoring import Outcome
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
 
     from pipeline.results.jsonable import dumps
-    from pipeline.review.monitoring import monitor_configuration
+    from pipeline.review.monitoring import Outcome, monitor_configuration
     from pipeline.review.stored import open_existing
 
     console = Console()
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{config.storage.shown_url} may only be read here: figures are shown, nothing is"
                 " recorded, and no stage changes."
             )
-        configurations = _configurations(repository, line.ids, config)
+        configurations, damaged = _configurations(repository, line.ids, config)
         outcomes = []
         with console.progress("configurations", len(configurations)) as advance:
             for configuration in configurations:
@@ -52,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     monitor_configuration(config, repository, configuration, console.note)
                 )
                 advance(1)
+        outcomes += [
+            Outcome(row.identity, False, "", "", skipped=str(row), status=row.status)
+            for row in damaged
+        ]
     if line.options.json:
         console.print(dumps({"configurations": [asdict(outcome) for outcome in outcomes]}))
     else:
@@ -63,12 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _configurations(
     repository: Repository, ids: Sequence[str], config: StoredConfig
-) -> list[Configuration]:
-    """Find the configurations before any is looked at; all of them when none is named."""
+) -> tuple[list[Configuration], Sequence[DamagedRowError]]:
+    """Find the configurations before any is looked at; all of them when none is named.
+
+    Of all, those whose rows cannot be read are returned beside the others.
+    """
     from pipeline.review.stored import find
 
     if not ids:
-        return repository.configurations.find(limit=None)
+        rows = repository.configurations.find(limit=None)
+        return rows, rows.damaged
     configurations = [find(repository, configuration_id) for configuration_id in dict.fromkeys(ids)]
     markets = sorted({f"{c.exchange}:{c.pair}:{c.timeframe}" for c in configurations})
     if config.data is not None and len(markets) > 1:
@@ -76,7 +85,7 @@ def _configurations(
             f"data=... holds the candles of one market, the configurations are of"
             f" {', '.join(markets)}: monitor one market at a time."
         )
-    return configurations
+    return configurations, ()
 
 
 def _show(console: Console, outcomes: Sequence[Outcome], read_only: bool) -> None:

@@ -65,18 +65,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             extent,
             line.options.head,
         )
-        if line.options.daily:
+        if line.options.daily and not (receipt.agrees and receipt.status):
             repository.checks.record(configuration.id, receipt.first_difference)
         heads = repository.checks.heads(configuration.id)
     if line.options.json:
         console.print(dumps(receipt.to_dict() | {"head": heads[-1] if heads else None}))
     else:
         _show(console, receipt, heads)
-        if receipt.agrees:
-            console.print(_AGREES[extent])
-        else:
+        if not receipt.agrees:
             console.print(f"NOT verified: {receipt.first_difference}.")
-    return command.DONE if receipt.agrees else command.FAILED
+        elif receipt.status:
+            console.print("NOT verified: its hashes agree, and nothing could be computed again.")
+        else:
+            console.print(_AGREES[extent])
+    return receipt.status if receipt.agrees else command.FAILED
 
 
 def _show(console: Console, receipt: Receipt, heads: Sequence[str]) -> None:

@@ -44,6 +44,7 @@ class DailyChecks:
     def __init__(self, repository: Repository, storage: StorageConfig, tell: Note) -> None:
         self._repository, self._storage, self._tell = repository, storage, tell
         self._over, self._running = Event(), ExitStack()
+        self._statuses: dict[str, int] = {}
 
     def __enter__(self) -> DailyChecks:
         """Begin to look, in a while."""
@@ -65,6 +66,10 @@ class DailyChecks:
             if self._over.is_set():
                 break
             status = self._verify(configuration_id)
+            if status == self._statuses.get(configuration_id):
+                continue  # it was said
+            if status is not None:
+                self._statuses[configuration_id] = status
             if status is not None and status > 0:
                 self._tell(
                     f"{configuration_id} is switched on and was NOT verified: scripts/verify"

@@ -148,7 +148,7 @@ class Dispatcher:
             if self._is_pausing():
                 return
             with self._unless_full():
-                job = self._repository.jobs.read(job_id)
+                job = self._repository.jobs.state(job_id)
                 owner = self._repository.jobs.owner(job)
                 if job.status == "running" and (owner is None or owner.pid == ending.pid):
                     self._repository.jobs.fail_for(job, ending.cause, again=ending.waits_again)
@@ -196,7 +196,7 @@ class Dispatcher:
 
     def _strays(self, worker: Worker[str]) -> bool:
         """Tell whether a worker has been at a job that is not to be done for some looks now."""
-        job = self._repository.jobs.read(worker.has.task) if worker.has else None
+        job = self._repository.jobs.state(worker.has.task) if worker.has else None
         if job is None or job.status not in ("failed", "cancelled"):
             self._strayed.pop(worker, None)
             return False
@@ -207,7 +207,7 @@ class Dispatcher:
         """Put the job that a worker runs into the queue again: it is the worker's no more."""
         if worker.has is None:
             return
-        job = self._repository.jobs.read(worker.has.task)
+        job = self._repository.jobs.state(worker.has.task)
         owner = self._repository.jobs.owner(job)
         if job.status == "running" and owner and owner.pid == worker.pid:
             with self._unless_full():

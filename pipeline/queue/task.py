@@ -41,7 +41,7 @@ def _run(storage: StorageConfig, database: FileIdentity | None, job_id: str) -> 
             nonlocal lost
             if lost:
                 os._exit(0)  # the whole process, whatever it is computing
-            row = repository.jobs.read(job_id)
+            row = repository.jobs.state(job_id)
             lost = (row.status, row.owner) != ("running", repository.lease.identity)
             return WATCH_EVERY
 

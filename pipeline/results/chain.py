@@ -29,6 +29,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline.errors import ConflictError
+from pipeline.results.damage import naming
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import get_row
@@ -115,7 +116,8 @@ def sealing(row: TrainedConfiguration) -> Iterator[None]:
 
 def begin(session: Session, row: TrainedConfiguration, event: ConfigurationEvent) -> None:
     """Add a row with its first event: the digests of all columns and of what its job was told."""
-    job = session.get(TrainingJob, row.job_id, populate_existing=True)
+    with naming(TrainingJob.__tablename__, row.job_id):
+        job = session.get(TrainingJob, row.job_id, populate_existing=True)
     digests = {name: digest(getattr(row, name)) for name in COLUMNS}
     session.add(row)
     _add(session, row, event, 0, "", digests | {JOB: job_digest(job)})
@@ -264,7 +266,8 @@ def difference_clause(difference: str) -> str:
 
 def events_of(session: Session, configuration_id: str) -> list[ConfigurationEventRow]:
     """Read the events of a configuration, oldest first."""
-    return _trails(session, [configuration_id]).get(configuration_id, [])
+    with naming(ConfigurationEventRow.__tablename__, configuration_id):
+        return _trails(session, [configuration_id]).get(configuration_id, [])
 
 
 def _trails(session: Session, ids: Sequence[str]) -> dict[str, list[ConfigurationEventRow]]:

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from sqlalchemy import select
 
 from pipeline.results import chain, listing
+from pipeline.results.damage import Rows, read_rows
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
 from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
@@ -127,13 +128,15 @@ class Configurations(Tables):
         limit: int | None = 100,
         offset: int = 0,
         **filters: Unpack[listing.Filters],
-    ) -> list[Configuration]:
+    ) -> Rows[Configuration]:
         """Read a page of the configurations that match every filter, nulls last."""
         query = listing.page_query(
             [TrainedConfiguration], filters, order_by, descending, limit, offset
         )
         with self._sessions() as session:
-            return [from_row(Configuration, row) for row in session.scalars(query)]
+            return read_rows(
+                session, query, TrainedConfiguration, lambda row: from_row(Configuration, row[0])
+            )
 
     @waits
     def page(
@@ -144,14 +147,16 @@ class Configurations(Tables):
         limit: int = 100,
         offset: int = 0,
         **filters: Unpack[listing.Filters],
-    ) -> tuple[list[ConfigurationSummary], int]:
+    ) -> tuple[Rows[ConfigurationSummary], int]:
         """Read a page as `find` does, without documents, and how many match in all."""
         query = listing.page_query(
             listing.SUMMARY_COLUMNS, filters, order_by, descending, limit, offset
         )
         with self._sessions() as session:
             listing.prefer_indices(session)
-            page = [ConfigurationSummary(*row) for row in session.execute(query)]
+            page = read_rows(
+                session, query, TrainedConfiguration, lambda row: ConfigurationSummary(*tuple(row))
+            )
             return page, session.scalar(listing.count_query(filters)) or 0
 
     @waits

@@ -41,6 +41,7 @@ from pipeline.results.read_only import (
     refusal,
     refuse_unwritable,
     sqlite_reader,
+    whole_text,
 )
 from pipeline.results.room import name_full_disks
 from pipeline.results.silence import Silence
@@ -246,6 +247,7 @@ def _magic(path: Path) -> bytes:
 
 
 def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:
+    connection.text_factory = whole_text
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
     for pragma in (
         f"busy_timeout = {_BUSY_OPENING_MS}",

@@ -9,6 +9,9 @@ by the dispatcher again and again, marks what has no living owner (`pipeline.res
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -16,12 +19,14 @@ from sqlalchemy.orm import Session, make_transient
 
 from pipeline.errors import ConflictError
 from pipeline.results import leases, ownership
+from pipeline.results.damage import UNREADABLE, DamagedRowError, Rows, naming, read_rows
 from pipeline.results.models import JobEventRow, SweepMarketRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import Tables, waits
-from pipeline.results.records import Job, JobEvent, Status, from_row, utc_now
+from pipeline.results.records import Job, JobEvent, JobState, Status, from_row, utc_now
 
 #: States of a job that a person may restart.
 ENDED_EARLY: tuple[Status, ...] = ("failed", "cancelled")
+_STATE = [getattr(TrainingJob, field.name) for field in fields(JobState)]
 
 
 def new_job(
@@ -130,7 +135,8 @@ class Jobs(Tables):
         """
         with self._sessions.begin() as session:
             owner = ownership.lease(session).hold(session)
-            row = session.get(TrainingJob, job_id)
+            with naming(TrainingJob.__tablename__, job_id):
+                row = session.get(TrainingJob, job_id)
             if row is None:
                 row = new_job(**spec)
                 row.id, row.owner = job_id, owner
@@ -230,20 +236,29 @@ class Jobs(Tables):
             return from_row(Job, ownership.get_row(session, TrainingJob, job_id))
 
     @waits
-    def owner(self, job: Job) -> leases.Owner | None:
+    def state(self, job_id: str) -> JobState:
+        """Read what can be read of a damaged job too, or raise `UnknownIdError`."""
+        with self._sessions() as session:
+            values = session.execute(select(*_STATE).where(TrainingJob.id == job_id)).first()
+        if values is None:
+            raise ownership.UnknownIdError(f"training_jobs has no row with id {job_id}")
+        return JobState(*values)
+
+    @waits
+    def owner(self, job: Job | JobState) -> leases.Owner | None:
         """Read the lease of a job's owner; None where it left none."""
         with self._sessions() as session:
             return leases.read_owners(session).get(job.owner or "")
 
     @waits
-    def find(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> list[Job]:
+    def find(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> Rows[Job]:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
         query = select(TrainingJob).order_by(TrainingJob.created_at.desc(), TrainingJob.id)
         if statuses:
             query = query.where(TrainingJob.status.in_(statuses))
         with self._sessions() as session:
-            rows = session.scalars(query.limit(limit).offset(offset))
-            return [from_row(Job, row) for row in rows]
+            page = query.limit(limit).offset(offset)
+            return read_rows(session, page, TrainingJob, lambda row: from_row(Job, row[0]))
 
     @waits
     def earlier_searches(
@@ -329,7 +344,7 @@ class Jobs(Tables):
             payloads = session.scalars(query.order_by(row.id).limit(limit))
             return list(dict.fromkeys(payload["text"] for payload in payloads))
 
-    def reap(self, watch: leases.Watch | None = None) -> list[Job]:
+    def reap(self, watch: leases.Watch | None = None) -> list[Job | JobState]:
         """Mark the unfinished jobs whose owner is dead as failed and return them.
 
         ``watch`` belongs to whoever calls this again and again.
@@ -338,31 +353,43 @@ class Jobs(Tables):
         if watch is not None:
             watch.keep(owners)
         causes = {one: leases.cause_of_death(owner, watch) for one, owner in owners.items()}
-        reaped = []
+        reaped = list[Job | JobState]()
         for job in jobs:
             owner = owners.get(job.owner or "")
             cause = causes[owner.identity] if owner else leases.cause_of_death(None)
-            heard = owner.renewed_at if owner else job.heartbeat_at
             if cause is None:
                 continue
+            heard = owner.renewed_at if owner else self._heartbeat(job.id)
+            last = f"{heard:%Y-%m-%d %H:%M:%S} UTC" if heard else "an unknown time"
             work = f" during {job.stage_of_work}" if job.stage_of_work else ""
-            error = f"{cause}; last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC{work}"
+            error = f"{cause}; last heard of at {last}{work}"
             if self.fail_for(job, error):
-                reaped.append(self.read(job.id))
+                try:
+                    reaped.append(self.read(job.id))
+                except DamagedRowError:
+                    reaped.append(self.state(job.id))
         if dead := [identity for identity, cause in causes.items() if cause is not None]:
             self._forget(dead)
         return reaped
 
     @waits
-    def _owned(self) -> tuple[list[Job], dict[str, leases.Owner]]:
+    def _owned(self) -> tuple[list[JobState], dict[str, leases.Owner]]:
         """Read the unfinished jobs that somebody owns, and all leases."""
         row = TrainingJob
-        unfinished = select(row).where(
+        unfinished = select(*_STATE).where(
             row.status.in_(("pending", "running")), row.owner.is_not(None)
         )
         with self._sessions() as session:
-            jobs = [from_row(Job, one) for one in session.scalars(unfinished)]
+            jobs = [JobState(*values) for values in session.execute(unfinished)]
             return jobs, leases.read_owners(session)
+
+    @waits
+    def _heartbeat(self, job_id: str) -> datetime | None:
+        """Read when a job was written last; None where that cannot be read."""
+        query = select(TrainingJob.heartbeat_at).where(TrainingJob.id == job_id)
+        with self._sessions() as session, suppress(*UNREADABLE):
+            return session.scalar(query)
+        return None
 
     @waits
     def _forget(self, dead: Sequence[str]) -> None:
@@ -370,7 +397,7 @@ class Jobs(Tables):
             leases.forget(session, dead)
 
     @waits
-    def fail_for(self, job: Job, error: str, *, again: bool = False) -> bool:
+    def fail_for(self, job: Job | JobState, error: str, *, again: bool = False) -> bool:
         """Mark a job as failed for its owner, unless it has moved since ``job`` was read.
 
         For whoever gave it to a worker: what the worker still writes is refused. With ``again`` it

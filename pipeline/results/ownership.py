@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from pipeline.results.damage import naming
 from pipeline.results.leases import Lease
 from pipeline.results.models import Base, JobEventRow, TrainingJob
 from pipeline.results.records import TRANSITIONS, JobEventKind, Status, utc_now
@@ -102,9 +103,11 @@ def write_job(
         .returning(TrainingJob.id)
     )
     if session.scalar(statement) is None:
-        present = get_row(session, TrainingJob, job_id)
-        error = NotOwnerError if present.status in sources else IllegalTransitionError
-        raise error(job_id, present.status, target)
+        present = session.scalar(select(TrainingJob.status).where(TrainingJob.id == job_id))
+        if present is None:
+            raise UnknownIdError(f"{TrainingJob.__tablename__} has no row with id {job_id}")
+        error = NotOwnerError if present in sources else IllegalTransitionError
+        raise error(job_id, present, target)
 
 
 def complete_job(session: Session, job_id: str) -> None:
@@ -138,8 +141,9 @@ def requeue_job(
 
 
 def get_row(session: Session, model: type[Row], key: str) -> Row:
-    """Read a row by its key, or raise `UnknownIdError`."""
-    row = session.get(model, key)
+    """Read a row by its key; raise `UnknownIdError` or `DamagedRowError`."""
+    with naming(model.__tablename__, key):
+        row = session.get(model, key)
     if row is None:
         raise UnknownIdError(f"{model.__tablename__} has no row with id {key}")
     return row

@@ -98,8 +98,17 @@ def _connect(path: Path) -> sqlite3.Connection:
     return _opened(f"{path.as_uri()}?mode=ro&immutable=1")
 
 
+def whole_text(stored: bytes) -> str:
+    """Decode a text of SQLite, which may hold any bytes: what is no UTF-8 becomes U+FFFD.
+
+    The row can be read then, and its audit trail says that the text is another.
+    """
+    return stored.decode("utf-8", "replace")
+
+
 def _opened(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+    connection.text_factory = whole_text
     try:
         connection.execute("PRAGMA busy_timeout = 30000")
         connection.execute("SELECT count(*) FROM sqlite_master")

@@ -98,6 +98,23 @@ class Job(JobSummary):
 
 
 @dataclass(frozen=True)
+class JobState:
+    """What is needed of a job to end it: only texts, which a damaged row has too."""
+
+    id: str
+    market: str
+    status: Status
+    owner: str | None
+    stage_of_work: str | None
+    error: str | None
+
+    @property
+    def queued(self) -> bool:
+        """Whether the job waits for a dispatcher."""
+        return self.status == "pending" and self.owner is None
+
+
+@dataclass(frozen=True)
 class JobEvent:
     """One change of a job, as `job_events` holds it; ids ascend in the order of the commits.
 

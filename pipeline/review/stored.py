@@ -29,6 +29,7 @@ from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.address import parse_url
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
+from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository, open_database
 from pipeline.results.file_digests import differences
 from pipeline.results.ownership import UnknownIdError
@@ -78,7 +79,7 @@ def find(repository: Repository, configuration_id: str) -> Configuration:
     ------
     UserError
         When there is none; it suggests the nearest.
-    UnreadableRecordError
+    DamagedRowError
         When its row holds what no training stores.
     """
     configurations = repository.configurations
@@ -89,12 +90,6 @@ def find(repository: Repository, configuration_id: str) -> Configuration:
         (configuration_id,) = newest
     try:
         return configurations.read(configuration_id)
-    except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UnreadableRecordError(
-            f"The row of {configuration_id} cannot be read: {reason}. Restore the database from a"
-            " copy."
-        ) from None
     except UnknownIdError:
         ids = configurations.ids()
         near = suggestion(configuration_id, ids) or (
@@ -116,7 +111,7 @@ def simulation_config(
     UserError
         When the parts do not go together, or the row is older than this program understands.
     """
-    stored = repository.jobs.read(configuration.job_id).config
+    stored = _told(repository, configuration)
     values = {name: stored[name] for name in SimulationConfig.model_fields if name in stored}
     if data is not None:
         values["data"] = data.model_dump()
@@ -125,10 +120,19 @@ def simulation_config(
 
 def searched_grid(repository: Repository, configuration: Configuration) -> int | None:
     """Count the combinations of the grid that was searched; None where it was no grid."""
-    stored = repository.jobs.read(configuration.job_id).config
+    stored = _told(repository, configuration)
     if stored["space"] != "grid":
         return None
     return validate(stored["strategy"], StrategyConfig).grid_size
+
+
+def _told(repository: Repository, configuration: Configuration) -> dict[str, Any]:
+    """Read what a configuration's job was told; `DamagedRowError` where that is no object."""
+    config: Any = repository.jobs.read(configuration.job_id).config
+    if not isinstance(config, dict):
+        reason = TypeError("its configuration is no JSON object")
+        raise DamagedRowError("training_jobs", configuration.job_id, reason)
+    return config
 
 
 def trained_span(configuration: Configuration) -> tuple[datetime, datetime]:

@@ -17,6 +17,7 @@ from gpu_engine import Candles, Float, Window, marked_metrics
 from pipeline.config import CcxtData, SimulationConfig, StoredConfig, StrategyConfig
 from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet, DailySeries
+from pipeline.results.damage import UNREADABLE
 from pipeline.results.database import Repository
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
@@ -32,6 +33,7 @@ from pipeline.review.decisions import repeat_training, review_sweeps
 from pipeline.review.derived import RowContext
 from pipeline.review.integrity import compare_derived, compare_stored, row_context
 from pipeline.review.stored import (
+    UnreadableRecordError,
     artifact_folder,
     check_fetched,
     evaluator_of,
@@ -54,12 +56,16 @@ _DAY0 = np.datetime64(0, "D")
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was compared, and what a person should know besides."""
+    """What was compared, and what a person should know besides.
+
+    ``status`` is the exit status of what kept it from being computed again, 0 for nothing.
+    """
 
     configuration_id: str
     synthetic: bool
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
+    status: int = 0
 
     @property
     def first_difference(self) -> str | None:
@@ -98,6 +104,7 @@ def verify_configuration(
     Other candles, or artifacts that make no sense, end the comparison before that. ``head`` is that
     of an earlier event of the audit trail, which must be in it still. A daily look keeps what it
     finds: there artifacts that are gone are a difference, not a mistake in what was asked for.
+    What is stored and makes no sense is a difference too.
     """
     if extent != "daily":
         artifact_folder(config.storage, configuration)
@@ -106,11 +113,14 @@ def verify_configuration(
         return Receipt(configuration.id, configuration.synthetic, stored)
     try:
         receipt = _computed_again(config, repository, configuration, reporter, extent)
-    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (UnreadableRecordError, LookupError, *UNREADABLE) as error:
+        stored = (*stored, _not_understood(error))
+        return Receipt(configuration.id, configuration.synthetic, stored)
+    except UserError as error:
         if extent == "all" and all(comparison.first is None for comparison in stored):
             raise
         note = f"Nothing was computed again: {_reason(error)}"
-        return Receipt(configuration.id, configuration.synthetic, stored, (note,))
+        return Receipt(configuration.id, configuration.synthetic, stored, (note,), error.status)
     return replace(receipt, comparisons=(*receipt.comparisons, *stored))
 
 

@@ -13,6 +13,7 @@ from gpu_engine import Advance
 from pipeline.config import TrainConfig
 from pipeline.errors import DatabaseAwayError, DatabaseGoneError, NotFoundError, UserError
 from pipeline.executors.base import in_words
+from pipeline.results.damage import UNREADABLE
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import jsonable
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
@@ -95,7 +96,10 @@ def note_another_text(config: TrainConfig, repository: Repository, reporter: Rep
         return
     name = config.strategy.load().name
     for newest in repository.configurations.find(strategy=name, limit=1):
-        strategy = repository.jobs.read(newest.job_id).config["strategy"]
+        try:
+            strategy = repository.jobs.read(newest.job_id).config["strategy"]
+        except (*UNREADABLE, LookupError):
+            return  # another's damaged row stops no training
         if strategy.get("text") == config.strategy.text:
             return
         reporter.note(

@@ -22,6 +22,7 @@ from pipeline.errors import (
 )
 from pipeline.executors.background import tell
 from pipeline.results.artifacts import write_artifacts
+from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository
 from pipeline.results.document import new_configuration_id
 from pipeline.results.file_digests import digests_of
@@ -40,7 +41,7 @@ HURRY = 5.0
 _EARLIER = "earlier_searches"
 
 #: What keeps a result out of its database, and says nothing about the result.
-UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError)
+UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError, DamagedRowError)
 
 _Placed = tuple[Path | None, dict[str, str]]
 

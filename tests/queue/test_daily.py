@@ -80,8 +80,11 @@ def test_a_day_without_its_candles_compares_what_is_stored(fading, active):
     repository, storage, identity = active
     (fading.folder / "candles.parquet").unlink()
     finished = command(verify, fading.folder, identity, "--daily")
-    assert finished.status == 0
+    assert finished.status == 2
     assert "Nothing was computed again: " in finished.out
+    assert "Verified" not in finished.out
+    assert repository.checks.due(utc_now() - timedelta(hours=1)) == [identity]
+    assert served(repository, storage) == ([identity], [])
     sql(fading, f"UPDATE trained_configurations SET out_of_sample = {SPOILT}")
     finished = command(verify, fading.folder, identity, "--daily")
     assert finished.status == 1

@@ -6,11 +6,21 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.config import StorageConfig
+from pipeline.results.chain import EditedError
+from pipeline.results.damage import DamagedRowError
 from pipeline.web.service.active import ActiveList
+from pipeline.web.service.requests import ConfigurationQuery
+from pipeline.web.service.service import Service, Settings
 
 
 @pytest.fixture
-def store(repository, example_job, example, tmp_path):
+def service(repository, tmp_path):
+    storage = StorageConfig(url="sqlite:///here.db", artifacts=str(tmp_path), patience=0)
+    return Service(repository, Settings(storage))
+
+
+@pytest.fixture
+def store(repository, service, example_job, example):
     """Store configurations that are switched on; return their ids and what serves them."""
     ids = []
     for _ in range(2):
@@ -22,9 +32,7 @@ def store(repository, example_job, example, tmp_path):
         repository.configurations.save(replace(whole, gates=[], document=document))
         repository.configurations.set_active(whole.id, True, "a dry run", forced=True)
         ids.append(whole.id)
-    return ids, ActiveList(
-        repository, StorageConfig(url="sqlite://", artifacts=str(tmp_path), patience=0)
-    )
+    return ids, ActiveList(repository, service.settings.storage)
 
 
 def change(repository, statement, **values):
@@ -50,3 +58,88 @@ def test_a_refused_configuration_that_is_deleted_is_left_out(repository, store):
     after = served.read()
     assert ([one.id for one in after.configurations], after.refused) == ([other], [])
     assert served.tag() == after.etag
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+#: Damage of a row of each table, which only SQLite takes.
+DAMAGE = {
+    "no UTF-8": ("trained_configurations", "pair = CAST(x'4142ff' AS TEXT)"),
+    "nested": ("trained_configurations", f"document = '{DEEP}'"),
+    "no time": ("trained_configurations", "created_at = 'soon'"),
+    "no JSON": ("trained_configurations", "document = x'00ff01'"),
+    "job nested": ("training_jobs", f"config = '{DEEP}'"),
+    "job no time": ("training_jobs", "created_at = 'soon'"),
+    "event": ("configuration_events", "figures = '{'"),
+}
+
+
+@pytest.fixture
+def on_sqlite(repository):
+    if repository.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL refuses such values")
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_row_is_named_and_the_others_are_read(
+    repository, on_sqlite, service, store, name
+):
+    (first, other), served = store
+    job_id = repository.configurations.read(first).job_id
+    table, edit = DAMAGE[name]
+    key = {"training_jobs": "id", "configuration_events": "configuration_id"}.get(table, "id")
+    row = job_id if table == "training_jobs" else first
+    change(repository, f"UPDATE {table} SET {edit} WHERE {key} = :id", id=row)
+    answer = served.read()
+    assert [one.id for one in answer.configurations] == [other]
+    assert [one.id for one in answer.refused] == [first]
+    assert served.tag() == answer.etag
+
+    page = service.configurations(ConfigurationQuery())
+    assert [one.id for one in page.configurations] == [other]
+    assert [one.id for one in page.refused] == [first]
+    jobs = service.jobs()
+    assert len(jobs.jobs) + len(jobs.refused) == 2
+    assert [one.id for one in jobs.refused] == [job_id] * (table == "training_jobs")
+    with pytest.raises((DamagedRowError, EditedError), match=first):
+        service.document(first)
+    if table == "training_jobs":
+        with pytest.raises(DamagedRowError, match=row):
+            repository.jobs.read(row)
+
+
+@pytest.mark.parametrize("edit", [f"config = '{DEEP}'", "heartbeat_at = 'soon'"])
+@pytest.mark.parametrize("owner", ["deadbeef", None])
+def test_a_damaged_unfinished_job_ends_and_others_run(
+    repository, on_sqlite, example_job, edit, owner
+):
+    damaged, other = repository.jobs.queue([example_job, example_job])
+    status = "running" if owner else "pending"
+    values = {"status": status, "owner": owner, "id": damaged}
+    statement = f"UPDATE training_jobs SET {edit}, status = :status, owner = :owner WHERE id = :id"
+    change(repository, statement, **values)
+    reaped = repository.jobs.reap()
+    assert [one.id for one in reaped] == [damaged] * (owner is not None)
+    assert all("has ended" in str(one.error) for one in reaped)
+    assert repository.jobs.state(damaged).status == ("failed" if owner else "pending")
+    assert repository.jobs.waiting(5)[-1] == other
+    assert repository.jobs.take(other)
+
+
+def test_an_edited_event_is_named_where_it_is_shown(repository, service, store):
+    (first, other), _ = store
+    edit = "UPDATE configuration_events SET reason = 'forged' WHERE configuration_id = :id"
+    change(repository, f"{edit} AND number = 1", id=first)
+    assert [one.fault for one in service.audit_trail(other)] == [None, None]
+    faults = {one.fault for one in service.audit_trail(first)}
+    assert len(faults) == 1
+    assert "activated" in str(faults.pop())
+
+
+def test_a_forged_stage_is_not_listed(repository, service, store):
+    (first, other), _ = store
+    edit = "UPDATE trained_configurations SET lifecycle_stage = 'MATURE' WHERE id = :id"
+    change(repository, edit, id=first)
+    page = service.configurations(ConfigurationQuery())
+    assert [one.id for one in page.configurations] == [other]
+    reasons = [(one.id, one.reason) for one in page.refused]
+    assert reasons == [(first, "column lifecycle_stage is not what was stored")]

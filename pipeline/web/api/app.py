@@ -79,10 +79,13 @@ def create_app(
     app.include_router(configurations.router(service))
     app.include_router(sweeps.router(service))
 
+    lookers = CapacityLimiter(4)  # beside the threads of all others, which may wait for a database
+
     @app.get("/api/health", tags=["health"], responses={503: {"model": Health}})
-    def health(response: Response) -> Health:
+    async def health(response: Response) -> Health:
         """Say whether the server works; 503 and the reason where it does not."""
-        found = service.queue.health(streams=events.is_alive)
+        look = partial(service.queue.health, streams=events.is_alive)
+        found = await to_thread.run_sync(look, limiter=lookers)
         response.status_code = 200 if found.healthy else 503
         return found
 

@@ -9,7 +9,7 @@ from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache
 from pipeline.review.integrity import artifact_clauses
 from pipeline.web.service import answers
-from pipeline.web.service.answers import ActiveConfigurations, RefusedConfiguration
+from pipeline.web.service.answers import ActiveConfigurations, RefusedRow
 
 
 class ActiveList:
@@ -56,16 +56,16 @@ class ActiveList:
             etag=_tag(version, refused), configurations=served, refused=refused
         )
 
-    def _refusals(self, active: Sequence[Checked]) -> list[RefusedConfiguration]:
+    def _refusals(self, active: Sequence[Checked]) -> list[RefusedRow]:
         refused = []
         for one in active:
             files = artifact_clauses(self._storage, one.configuration, self._files)
             if clauses := [*one.objections, *files]:
-                refused.append(RefusedConfiguration(id=one.id, reason="; ".join(clauses)))
+                refused.append(RefusedRow(id=one.id, reason="; ".join(clauses)))
         return refused
 
 
-def _tag(version: str, refused: Sequence[RefusedConfiguration]) -> str:
+def _tag(version: str, refused: Sequence[RefusedRow]) -> str:
     if not refused:
         return version
     text = ";".join([version, *(f"{one.id} {one.reason}" for one in refused)])

@@ -150,18 +150,30 @@ class JobView(JobSummary):
     seconds_left: float | None
 
 
+class RefusedRow(Answer):
+    """A row that is not shown; ``reason`` says what is not as it was stored."""
+
+    id: str
+    reason: str
+
+
 class JobPage(Answer):
-    """A page of jobs, newest first."""
+    """A page of jobs, newest first; ``refused`` are those of it whose rows cannot be read."""
 
     jobs: list[JobView]
+    refused: list[RefusedRow] = []
     limit: int
     offset: int
 
 
 class ConfigurationPage(Answer):
-    """A page of configurations, and how many match in all."""
+    """A page of configurations, and how many match in all.
+
+    ``refused`` are those of the page that are not what was stored.
+    """
 
     configurations: list[ConfigurationSummary]
+    refused: list[RefusedRow] = []
     total: int
     limit: int
     offset: int
@@ -184,6 +196,9 @@ class AuditEntry(Answer):
     to_stage: Stage
     reason: str
     figures: dict[str, Any]
+    fault: str | None = Field(
+        None, description="What does not agree in the whole trail or its row; null for nothing."
+    )
 
 
 class ActiveConfiguration(Answer):
@@ -196,19 +211,12 @@ class ActiveConfiguration(Answer):
     document: dict[str, Any]
 
 
-class RefusedConfiguration(Answer):
-    """One that is switched on and not served; ``reason`` says what is not as it was stored."""
-
-    id: str
-    reason: str
-
-
 class ActiveConfigurations(Answer):
     """All that is switched on. ``etag`` changes with any change of it."""
 
     etag: str
     configurations: list[ActiveConfiguration]
-    refused: list[RefusedConfiguration]
+    refused: list[RefusedRow]
 
 
 class SweepReport(Answer):

@@ -15,8 +15,8 @@ from pipeline.queue.supervisor import Supervisor
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results.chain import EditedError
-from pipeline.results.checks import UNREADABLE
 from pipeline.results.configurations import StageMovedError
+from pipeline.results.damage import DamagedRowError, naming
 from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import (
@@ -40,6 +40,7 @@ from pipeline.web.service.answers import (
     JobPage,
     JobResults,
     JobView,
+    RefusedRow,
     StoredStrategy,
 )
 from pipeline.web.service.health import Queue
@@ -144,7 +145,15 @@ class Service:
     def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
         jobs = self.repository.jobs.find(*statuses, limit=limit, offset=offset)
-        return JobPage(jobs=[self._view(job) for job in jobs], limit=limit, offset=offset)
+        refused = [RefusedRow(id=one.identity, reason=str(one)) for one in jobs.damaged]
+        views = []
+        for record in jobs:
+            try:
+                with naming("training_jobs", record.id):
+                    views.append(self._view(record))
+            except DamagedRowError as error:
+                refused.append(RefusedRow(id=record.id, reason=str(error)))
+        return JobPage(jobs=views, refused=refused, limit=limit, offset=offset)
 
     def job(self, job_id: str) -> JobView:
         """Read one job."""
@@ -206,6 +215,8 @@ class Service:
                 + (f" {job.error}" if job.error else "")
             )
         configurations = self.repository.configurations.find(job_id=job_id)
+        for damaged in configurations.damaged:
+            raise damaged
         return JobResults(
             job=job,
             configurations=[answers.summary(configuration) for configuration in configurations],
@@ -220,8 +231,15 @@ class Service:
         rows, total = self.repository.configurations.page(
             **filters, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
         )
+        ids = [row.id for row in rows] + [damaged.identity for damaged in rows.damaged]
+        refused = {
+            checked.id: "; ".join(checked.objections)
+            for checked in self.repository.checks.stored_of(ids)
+            if checked.objections
+        }
         return ConfigurationPage(
-            configurations=rows,
+            configurations=[row for row in rows if row.id not in refused],
+            refused=[RefusedRow(id=one, reason=why) for one, why in refused.items()],
             total=total,
             limit=query.limit,
             offset=query.offset,
@@ -241,7 +259,7 @@ class Service:
             return self.repository.configurations.read(configuration_id)
         except UnknownIdError:
             raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
-        except UNREADABLE:
+        except DamagedRowError:
             (checked,) = self.repository.checks.of([configuration_id])
             raise EditedError(configuration_id, checked.objections) from None
 
@@ -283,8 +301,12 @@ class Service:
 
     def audit_trail(self, configuration_id: str) -> list[AuditEntry]:
         """Read what happened to a configuration, oldest first."""
-        events = self.repository.configurations.events(self.configuration(configuration_id).id)
-        return [AuditEntry.model_validate(event) for event in events]
+        (checked,) = self.repository.checks.of([self.configuration(configuration_id).id])
+        events = self.repository.configurations.events(configuration_id)
+        fault = "; ".join(checked.clauses) or None
+        return [
+            AuditEntry.model_validate(event).model_copy(update={"fault": fault}) for event in events
+        ]
 
     def activate(
         self, configuration_id: str, reason: str, force: bool = False

@@ -99,10 +99,10 @@ class Configurations:
         """Read the page that the filters ask for."""
         query = ConfigurationQuery(**self._chosen(), limit=SHOWN, offset=self._offset)
         page = await ask(self._service.configurations, query)
-        last = self._offset + len(page.configurations)
+        last = self._offset + len(page.configurations) + len(page.refused)
         self._count.set_text(
             f"{self._offset + 1:,} to {last:,} of {page.total:,}"
-            if page.configurations
+            if page.configurations or page.refused
             else "No configuration is stored that fits."
         )
         self._pager.set_visibility(self._offset > 0 or last < page.total)
@@ -111,6 +111,8 @@ class Configurations:
         self._table.clear()
         with self._table:
             table("Out of sample, net of fees and slippage", _COLUMNS, page.configurations, _row)
+            for one in page.refused:
+                sentence(f"{one.id} is not shown: {one.reason}.")
 
     def _chosen(self) -> dict[str, Any]:
         """Return what the controls say in the words of a `ConfigurationQuery`, without "all"."""

@@ -39,6 +39,7 @@ class Jobs:
         ).props("outlined")
         self._empty = sentence("No job yet: start one on the page Train.")
         self._empty.set_visibility(False)
+        self._refused = sentence("")
         self._list = ui.element("ul").classes("jobs")
         with ui.element("div").classes("pager") as self._pager:
             self._newer = ui.button("Newer", on_click=lambda: self._move(-SHOWN)).props("flat")
@@ -61,7 +62,8 @@ class Jobs:
         self._pager.set_visibility(self._offset > 0 or len(page.jobs) > SHOWN)
         self._newer.set_enabled(self._offset > 0)
         self._older.set_enabled(len(page.jobs) > SHOWN)
-        self._empty.set_visibility(not shown)
+        self._empty.set_visibility(not shown and not page.refused)
+        self._refused.set_text(" ".join(one.reason for one in page.refused))
         for gone in self._cards.keys() - {job.id for job in shown}:
             self._cards.pop(gone).delete()
         for place, job in enumerate(shown):
