@@ -1,7 +1,10 @@
 """Build the FastAPI application: routes, refusals, and the guard in front of everything."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
@@ -79,13 +82,13 @@ def create_app(
     app.include_router(configurations.router(service))
     app.include_router(sweeps.router(service))
 
-    lookers = CapacityLimiter(4)  # beside the threads of all others, which may wait for a database
+    lookers = ThreadPoolExecutor(4)  # all other threads may wait for a database
 
     @app.get("/api/health", tags=["health"], responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
         """Say whether the server works; 503 and the reason where it does not."""
         look = partial(service.queue.health, streams=events.is_alive)
-        found = await to_thread.run_sync(look, limiter=lookers)
+        found = await asyncio.get_running_loop().run_in_executor(lookers, look)
         response.status_code = 200 if found.healthy else 503
         return found
 

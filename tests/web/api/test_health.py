@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore
 from types import SimpleNamespace
 
 import pytest
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
@@ -59,6 +63,24 @@ def test_without_a_dispatcher_nothing_is_queued(supervised, supervisor, reposito
     supervisor.trouble = "It is gone."
     assert supervised.post(f"/api/training/jobs/{job_id}/restart").status_code == 503
     assert repository.jobs.read(job_id).status == "cancelled"
+
+
+def test_health_waits_for_no_other_request(supervised):
+    asked, over = Semaphore(0), Event()
+    supervised.app.routes.insert(
+        0, APIRoute("/wait", lambda: asked.release() or over.wait(60) or None)
+    )
+    with ThreadPoolExecutor(41) as others:
+        try:
+            waiting = [others.submit(supervised.get, "/wait") for _ in range(41)]
+            for _ in range(40):  # all threads that requests have
+                assert asked.acquire(timeout=30)
+            began = time.monotonic()
+            assert supervised.get("/api/health").json()["healthy"]
+            assert time.monotonic() - began < 5
+            assert not any(one.done() for one in waiting)
+        finally:
+            over.set()
 
 
 def test_a_database_that_does_not_answer_is_told(supervised, monkeypatch):
