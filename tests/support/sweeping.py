@@ -60,7 +60,8 @@ STRATEGY = Never()
 #: What differs between two runs of the same: names, times, and who did it.
 OWN = {"id", "job_id", "sweep_id", "configuration_id", "artifacts", "seconds"}
 TIMES = {"created_at", "started_at", "finished_at", "heartbeat_at", "at", "since", "until"}
-PROCESS = {"owner"}
+#: Who did it, and its last line of progress, which may be dropped while the database is busy.
+PROCESS = {"owner", "stage_of_work"}
 #: Hashes of what holds an id or a time.
 CHAINED = {"head", "previous", "digests", "seal"}
 
