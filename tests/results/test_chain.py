@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from pipeline.results import chain
 from pipeline.results.checks import Checked
+from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent, Judgement
@@ -189,7 +190,7 @@ def test_null_that_became_a_number_is_an_edit(
     assert clauses(repository, record) != []
     (checked,) = repository.checks.active()
     assert checked.clauses
-    with pytest.raises(ValueError, match="which is no finite number"):
+    with pytest.raises(DamagedRowError, match="which is no finite number"):
         repository.configurations.read(record.id)
 
 

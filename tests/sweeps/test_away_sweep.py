@@ -31,15 +31,7 @@ def undisturbed(tmp_path_factory):
     """What the sweep leaves where nothing is in its way."""
     folder = tmp_path_factory.mktemp("undisturbed")
     assert sweep_here(folder, *SIX).status == 0
-    return lasting(folder)
-
-
-def lasting(folder, url=None):
-    """What a sweep leaves, but for the last line of progress: it may be dropped."""
-    left = dump(folder, url)
-    for one in left["jobs"].values():
-        del one["stage_of_work"]
-    return left
+    return dump(folder)
 
 
 @slow_if_frozen
@@ -61,7 +53,7 @@ def test_outages_change_nothing(tmp_path, outage, undisturbed, monkeypatch, seed
         finished = sweep_here(tmp_path, *SIX, f"storage.url='{outage.url}'")
     assert finished.status == 0, finished.err
     assert lasted[0]
-    assert lasting(tmp_path, outage.url) == undisturbed
+    assert dump(tmp_path, outage.url) == undisturbed
 
 
 def test_that_nothing_can_be_stored_is_said_while_all_workers_wait(tmp_path, outage, monkeypatch):
@@ -90,7 +82,7 @@ def test_outages_change_nothing_in_worker_processes(tmp_path, outage, undisturbe
         finished = finish(process, tmp_path)
     assert finished.status == 0, finished.err
     assert outages
-    assert lasting(tmp_path, outage.url) == undisturbed
+    assert dump(tmp_path, outage.url) == undisturbed
 
 
 @pytest.mark.slow
@@ -102,7 +94,7 @@ def test_a_minute_away_changes_nothing(tmp_path, outage, undisturbed):
     finished = finish(process, tmp_path)
     assert finished.status == 0, finished.err
     assert finished.err.count("The database answers again") == 1
-    assert lasting(tmp_path, outage.url) == undisturbed
+    assert dump(tmp_path, outage.url) == undisturbed
 
 
 @pytest.mark.slow
@@ -193,4 +185,4 @@ def test_when_patience_ends_the_same_command_goes_on_later(tmp_path, outage, und
     with open_database(outage.url) as repository, repository.engine.begin() as connection:
         connection.execute(text("DELETE FROM leases"))  # the command's process ends, ours does not
     assert sweep_here(tmp_path, *words, "retry_failed=true").status == 0
-    assert lasting(tmp_path, outage.url) == undisturbed
+    assert dump(tmp_path, outage.url) == undisturbed

@@ -28,7 +28,8 @@ def kept(finished):
 
 #: Replaces the last step of storing by one in which the process is sent a signal.
 WHILE_STORING = """\
-import os, time
+import os, signal, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, and a command leaves that so
 from pipeline.training import storing
 storing._write = lambda *_: (os.kill(os.getpid(), {sent}), time.sleep(60))
 from pipeline import train
