@@ -120,11 +120,8 @@ class Examination:
         """Return what differs at a second call with the same candles; else the finding itself."""
         if finding.check not in ("cut", "future"):
             return finding
-        k, n, strategy = (
-            self._settings.index(finding.setting),
-            len(self._candles),
-            _fresh(self._strategy),
-        )
+        k, n = self._settings.index(finding.setting), len(self._candles)
+        strategy = _fresh(self._strategy)
         with suppress(UserError):  # what it may remember; too few candles to say anything
             self._tables(strategy, self._candles.cut(0, finding.cut), [k])
         again = self._tables(strategy, self._candles, [k])
@@ -138,21 +135,20 @@ class Examination:
         """Compare the fullest table, on a part of the history, with that of another ``loosest``."""
         for cut in self._cuts:
             rows = [int(np.searchsorted(table.signal_bar, cut)) for table in self.tables]
-            if not any(rows):
-                continue
-            k = int(np.argmax(rows))
-            table = self.tables[k].at(np.arange(max(rows)))
-
-            def build(limits: Mapping[str, float], k: int = k, cut: int = cut) -> EventTable:
-                return self._tables(_fresh(self._strategy), self._candles.cut(0, cut), [k], limits)[
-                    0
-                ]
-
-            parted = first_with_another(self._strategy, self._loosest, table, build, cut)
-            if parted is not None:
-                finding = self._finding("loosest", k, 0, cut, parted[0])
-                yield replace(finding, occasions=parted[1])
+            if any(rows):
+                break
+        else:
             return
+        k, candles = int(np.argmax(rows)), self._candles.cut(0, cut)
+
+        def build(limits: Mapping[str, float]) -> EventTable:
+            (table,) = self._tables(_fresh(self._strategy), candles, [k], limits)
+            return table
+
+        table = self.tables[k].at(np.arange(max(rows)))
+        parted = first_with_another(self._strategy, self._loosest, table, build, cut)
+        if parted is not None:
+            yield replace(self._finding("loosest", k, 0, cut, parted[0]), occasions=parted[1])
 
     def near(self, trades: NDArray[Any]) -> Iterator[Finding]:
         """Yield what differs behind some signals of trades and behind their exit signals, drawn."""
@@ -217,10 +213,9 @@ class Examination:
             budget -= 4 * len(piece.candles) * len(tables)
             yield from self._compare_piece(strategy, piece, ("gap", "shock")[number % 2])
             advance(1)
+            # Not one that begins with the history: those have lengths of their own.
             if usual is None or piece.start > 0:
-                usual = (
-                    piece  # not one that begins with the history: those have lengths of their own
-                )
+                usual = piece
         if usual is not None and usual.known:
             # By now this copy has seen many pieces; one that has seen none must give the same.
             again = self._tables(_fresh(self._strategy), usual.candles, usual.tables)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from pipeline.results import chain, listing
 from pipeline.results.damage import Rows, read_rows
 from pipeline.results.jsonable import jsonable
-from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration
+from pipeline.results.models import ConfigurationEventRow, SweepMarketRow, TrainedConfiguration
 from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import (
@@ -166,6 +166,53 @@ class Configurations(Tables):
         query = select(row.id).order_by(row.created_at.desc(), row.id)
         with self._sessions() as session:
             return list(session.scalars(query))
+
+    @waits
+    def earlier_searches(
+        self,
+        *,
+        exchange: str,
+        pair: str,
+        timeframe: str,
+        synthetic: bool,
+        provenance: Mapping[str, Any],
+        job_id: str | None = None,
+    ) -> int:
+        """Count the other searches of a market that looked at the same days and stored something.
+
+        Searches differ in configuration, seed or candles: the same one made again counts once, and
+        not at all where it repeats the one asked about. Generated candles are the same only where
+        every candle is. A search that found nothing admissible keeps no days, and is not counted.
+
+        Parameters
+        ----------
+        provenance : mapping
+            ``config_hash``, ``seed``, ``data_hash`` and, in ISO 8601 and UTC, ``first_candle`` and
+            ``last_candle`` of the search asked about.
+        job_id : str or None
+            Of the search asked about: those of its sweep are not counted. They end in any order,
+            and the sweep's own correction is for all of them.
+        """
+        row, member = TrainedConfiguration, SweepMarketRow
+        market = (  # an index holds all of these
+            select(row.id)
+            .where(row.exchange == exchange, row.pair == pair, row.timeframe == timeframe)
+            .where(row.synthetic if synthetic else ~row.synthetic)
+        )
+        names = ("config_hash", "seed", "data_hash")
+        *_, data = identity = [row.provenance[name].as_string() for name in names]
+        first, last = (row.provenance[name].as_string() for name in ("first_candle", "last_candle"))
+        same = (
+            (data == provenance["data_hash"],)
+            if synthetic
+            else (first <= provenance["last_candle"], last >= provenance["first_candle"])
+        )
+        sweeps = select(member.sweep_id).where(member.job_id == job_id)
+        beside = select(member.job_id).where(member.sweep_id.in_(sweeps))
+        query = select(*identity).where(row.id.in_(market), row.job_id.not_in(beside), *same)
+        with self._sessions() as session:
+            searches = {tuple(map(str, search)) for search in session.execute(query.distinct())}
+        return len(searches - {tuple(str(provenance[name]) for name in names)})
 
     @waits
     def members(self, configuration_ids: Sequence[str]) -> list[SweepMember]:

@@ -110,8 +110,9 @@ def read_parcel(folder: Path) -> Parcel:
             return Parcel(job_id, job, None, None, {})
         row["created_at"] = datetime.fromisoformat(row["created_at"])
         configuration = Configuration(**row)
-    artifacts = place / _ARTIFACTS / configuration.id
-    return Parcel(job_id, job, configuration, artifacts, _digests(artifacts))
+    files = f"{_ARTIFACTS}/{configuration.id}/"
+    digests = {n.removeprefix(files): digest for n, digest in sums.items() if n.startswith(files)}
+    return Parcel(job_id, job, configuration, place / files, digests)
 
 
 def _sums(path: Path) -> dict[str, str]:

@@ -72,8 +72,20 @@ class JobSummary:
     finished_at: datetime | None
 
 
+class _Owned:
+    """What has a status and, once somebody works on it, an owner."""
+
+    status: Status
+    owner: str | None
+
+    @property
+    def queued(self) -> bool:
+        """Whether the job waits for a dispatcher."""
+        return self.status == "pending" and self.owner is None
+
+
 @dataclass(frozen=True)
-class Job(JobSummary):
+class Job(JobSummary, _Owned):
     """One training run of one market, as `training_jobs` holds it.
 
     ``owner`` is the identity of the process that owns the job, by which its lease tells whether it
@@ -91,14 +103,9 @@ class Job(JobSummary):
         data = self.config.get("data", {})
         return data.get("source") == "synthetic" or data.get("surrogate") is not None
 
-    @property
-    def queued(self) -> bool:
-        """Whether the job waits for a dispatcher."""
-        return self.status == "pending" and self.owner is None
-
 
 @dataclass(frozen=True)
-class JobState:
+class JobState(_Owned):
     """What is needed of a job to end it: only texts, which a damaged row has too."""
 
     id: str
@@ -107,11 +114,6 @@ class JobState:
     owner: str | None
     stage_of_work: str | None
     error: str | None
-
-    @property
-    def queued(self) -> bool:
-        """Whether the job waits for a dispatcher."""
-        return self.status == "pending" and self.owner is None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ completed in the moment when everything else was killed is done, and its result 
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -171,8 +172,7 @@ class Sweeps(SweepRows):
         longer what it was.
         """
         by_market = {spec.market: spec for spec in markets}
-        with self._sessions.begin() as session:
-            _hold(session, claim)
+        with self._held(claim) as session:
             for row in rows_of(session, claim.sweep_id):
                 spec = by_market[row.market]
                 unchanged = row.task_hash == spec.task_hash and has_artifacts(row.configuration_id)
@@ -198,8 +198,7 @@ class Sweeps(SweepRows):
         SweepTakenError
             When the sweep has another owner now.
         """
-        with self._sessions.begin() as session:
-            _hold(session, claim)
+        with self._held(claim) as session:
             row = _row(session, claim, position)
             try:
                 ownership.requeue_job(session, row.job_id)
@@ -218,8 +217,8 @@ class Sweeps(SweepRows):
         SweepTakenError
             When the sweep has another owner now.
         """
-        with self._sessions.begin() as session:
-            _hold(session, claim)
+        with self._held(claim):
+            pass
 
     @waits
     def settle(self, claim: Claim, position: int, error: str | None) -> SweepMarket:
@@ -230,8 +229,7 @@ class Sweeps(SweepRows):
         SweepTakenError
             When the sweep has another owner now.
         """
-        with self._sessions.begin() as session:
-            _hold(session, claim)
+        with self._held(claim) as session:
             row = _row(session, claim, position)
             job = ownership.get_row(session, TrainingJob, row.job_id)
             if job.status in ("pending", "running"):  # nobody is left to end it
@@ -251,14 +249,12 @@ class Sweeps(SweepRows):
         pooled: Sequence[PooledVerdict],
     ) -> None:
         """Write how the markets were judged together: q-values by configuration id, and pools."""
-        with self._sessions.begin() as session:
-            _hold(session, claim)
-            with sweep_rows.sealing(session, claim.sweep_id):
-                for row in rows_of(session, claim.sweep_id):
-                    row.fdr_q_value = q_values.get(row.configuration_id or "")
-                ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
-                    asdict(pool) for pool in pooled
-                ]
+        with self._held(claim) as session, sweep_rows.sealing(session, claim.sweep_id):
+            for row in rows_of(session, claim.sweep_id):
+                row.fdr_q_value = q_values.get(row.configuration_id or "")
+            ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
+                asdict(pool) for pool in pooled
+            ]
 
     @waits
     def release(self, claim: Claim) -> None:
@@ -266,8 +262,7 @@ class Sweeps(SweepRows):
 
         To be called when no worker is left.
         """
-        with self._sessions.begin() as session:
-            _hold(session, claim)
+        with self._held(claim) as session:
             for row in rows_of(session, claim.sweep_id):
                 if row.status not in ("pending", "running"):
                     continue
@@ -283,26 +278,33 @@ class Sweeps(SweepRows):
     @waits
     def end(self, claim: Claim, status: Status) -> None:
         """End a sweep of this process."""
-        with self._sessions.begin() as session:
-            _hold(session, claim)
+        with self._held(claim) as session:
             _end(session, claim, status)
 
     def abandon(self, sweep: Sweep) -> None:
         """Cancel a sweep whose process is gone, so that another with its key can begin."""
         self.end(self._take_over(sweep, checked=False), "cancelled")
 
+    @contextmanager
+    def _held(self, claim: Claim) -> Iterator[Session]:
+        """Open a transaction with the sweep's row locked, if it is still the claim's.
 
-def _hold(session: Session, claim: Claim) -> None:
-    """Lock the sweep's row for this transaction, if it is still the claim's."""
-    statement = (
-        update(SweepRow)
-        .where(SweepRow.id == claim.sweep_id, SweepRow.status == "running")
-        .where(SweepRow.owner == claim.owner)
-        .values(owner=claim.owner)
-        .returning(SweepRow.id)
-    )
-    if session.scalar(statement) is None:
-        raise SweepTakenError(f"sweep {claim.sweep_id} has another owner")
+        Raises
+        ------
+        SweepTakenError
+            When the sweep has another owner now.
+        """
+        statement = (
+            update(SweepRow)
+            .where(SweepRow.id == claim.sweep_id, SweepRow.status == "running")
+            .where(SweepRow.owner == claim.owner)
+            .values(owner=claim.owner)
+            .returning(SweepRow.id)
+        )
+        with self._sessions.begin() as session:
+            if session.scalar(statement) is None:
+                raise SweepTakenError(f"sweep {claim.sweep_id} has another owner")
+            yield session
 
 
 def _end(session: Session, claim: Claim, status: Status) -> None:

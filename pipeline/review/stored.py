@@ -111,7 +111,7 @@ def simulation_config(
     UserError
         When the parts do not go together, or the row is older than this program understands.
     """
-    stored = _told(repository, configuration)
+    stored = _job_config(repository, configuration)
     values = {name: stored[name] for name in SimulationConfig.model_fields if name in stored}
     if data is not None:
         values["data"] = data.model_dump()
@@ -120,14 +120,14 @@ def simulation_config(
 
 def searched_grid(repository: Repository, configuration: Configuration) -> int | None:
     """Count the combinations of the grid that was searched; None where it was no grid."""
-    stored = _told(repository, configuration)
+    stored = _job_config(repository, configuration)
     if stored["space"] != "grid":
         return None
     return validate(stored["strategy"], StrategyConfig).grid_size
 
 
-def _told(repository: Repository, configuration: Configuration) -> dict[str, Any]:
-    """Read what a configuration's job was told; `DamagedRowError` where that is no object."""
+def _job_config(repository: Repository, configuration: Configuration) -> dict[str, Any]:
+    """Read the configuration of a row's job; `DamagedRowError` where that is no object."""
     config: Any = repository.jobs.read(configuration.job_id).config
     if not isinstance(config, dict):
         reason = TypeError("its configuration is no JSON object")

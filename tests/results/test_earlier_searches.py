@@ -36,7 +36,7 @@ def count(
             identity = f"LIQUIDITY_SWEEP_V3_20230131_235959_{number:06x}"
             record = example(job_id, id=identity, provenance=origin, **market)
             repository.configurations.save(record)
-        return repository.jobs.earlier_searches(provenance=ORIGIN, **(MARKET | asked))
+        return repository.configurations.earlier_searches(provenance=ORIGIN, **(MARKET | asked))
 
     return made
 
