@@ -78,6 +78,21 @@ class Checks(Tables):
                 raise UnknownIdError(f"{table} has no row with id {identity}")
             yield stored[identity]
 
+    def agreeing(self, configuration_id: str) -> Checked:
+        """Read one configuration that agrees with its audit trail.
+
+        Raises
+        ------
+        UnknownIdError
+            When it is not stored.
+        EditedError
+            When it does not agree: it says what.
+        """
+        (checked,) = self.of([configuration_id])
+        if checked.clauses:
+            raise chain.EditedError(checked.id, checked.clauses)
+        return checked
+
     def stored_of(self, configuration_ids: Sequence[str]) -> Iterator[Checked]:
         """Do as `of`, but leave out what is not stored any more."""
         for start in range(0, len(configuration_ids), chain.BATCH):

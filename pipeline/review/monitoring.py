@@ -19,7 +19,6 @@ from pipeline.config import FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.chain import EditedError
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.document import after_monitoring
@@ -225,9 +224,7 @@ def monitor_configuration(
     stage = configuration.lifecycle_stage
     skipped = partial(Outcome, configuration.id, configuration.synthetic, stage, stage)
     try:
-        for checked in repository.checks.of([configuration.id]):
-            if checked.clauses:
-                raise EditedError(configuration.id, checked.clauses)
+        repository.checks.agreeing(configuration.id)
         result = _evaluate(config, repository, configuration, note)
         event = ConfigurationEvent(
             configuration_id=configuration.id,

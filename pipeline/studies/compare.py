@@ -108,16 +108,8 @@ def compare(path: Path, seeds: int, config: TrainConfig) -> list[Row]:
             scores.append(-np.inf if best.score is None else best.score)
         median = float(np.median(scores))
         rank = float((everything > median).mean())
-        rows.append(
-            Row(
-                _name(method, budget),
-                budget or space.size,
-                median,
-                min(scores),
-                rank,
-                np.median(seconds),
-            )
-        )
+        name, took = _name(method, budget), float(np.median(seconds))
+        rows.append(Row(name, budget or space.size, median, min(scores), rank, took))
     return rows
 
 
