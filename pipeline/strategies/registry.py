@@ -130,11 +130,12 @@ class LoadedStrategy:
         """What sentences call the file."""
         return self.source.file or f"{self.source.word}.py"
 
-    @cached_property
+    @property
     def example(self) -> dict[str, float | None]:
         """The combination along whose signals an edge is planted, unless another is asked for.
 
-        What the file declares as ``example``; what that leaves out is each parameter's own.
+        What the file declares as ``example``; what that leaves out is each parameter's own. It is
+        the caller's to change: a loaded strategy serves the whole process.
         """
         own = {parameter.name: parameter.example for parameter in self.parameters}
         return own | self._example

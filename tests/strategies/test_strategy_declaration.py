@@ -120,6 +120,12 @@ def test_the_middle_of_an_even_grid_is_the_lower():
     assert Parameter("x", "structural", "", (1, 2, 3)).example == 2
 
 
+def test_an_example_is_the_callers_to_change():
+    strategy = load_strategy("liquidity_sweep")
+    strategy.example["key_level_lookback"] = 50
+    assert load_strategy("liquidity_sweep").example["key_level_lookback"] == 100
+
+
 def test_a_filter_that_is_off_is_not_in_loosest(tmp_path):
     """A file that asks for it is told so, and how to ask."""
     candles = coarse_candles(np.random.default_rng(0), 100)

@@ -34,8 +34,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
     daily = np.zeros(30)
     daily[[3, 9]] = 0.098, 0.098
     strategy = StrategyConfig(**declared("liquidity_sweep"))
-    parameters = strategy.load().example
-    parameters |= {"pierce_depth": 0.001, "key_level_lookback": 50, "max_spread_tolerance": None}
+    parameters = strategy.load().example | {"pierce_depth": 0.001, "key_level_lookback": 50}
     configuration: dict[str, Any] = {
         "id": "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
         "job_id": "0" * 32,
