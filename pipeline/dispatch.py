@@ -1,8 +1,8 @@
 """Run the queued jobs of a database: `python -m pipeline.dispatch [storage.url=...]`.
 
 One process a database. A server starts it where none lives (`queue.supervisor`); it goes on when
-the server ends, and ends when it has had nothing to do for a while, or by SIGTERM, when what runs
-is queued again.
+the server ends, and ends when it has had nothing to do for a while, or by SIGTERM or SIGHUP, when
+what runs is queued again.
 """
 
 from collections.abc import Sequence

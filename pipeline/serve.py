@@ -1,12 +1,13 @@
 """Serve the REST API and the Strategy Studio on one address (docs/api.md).
 
 Jobs run elsewhere: the server may be ended and started again while they do. Exit status: 1
-failed, 2 the user's mistake, 130 ended by Ctrl-C, 143 ended by SIGTERM.
+failed, 2 the user's mistake, 130 ended by Ctrl-C, 143 ended by SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -67,6 +68,8 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
             address = _address(config.host, listening)
             bounds = Bounds(a_peer=config.connections_a_peer)
             said = f"Serving on {address} ({ENDING})"
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # Uvicorn does not know it
+                signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
             server_of(app, lambda: console.print(said), bounds).run([listening])
     finally:
         listening.close()

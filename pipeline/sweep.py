@@ -2,7 +2,7 @@
 
 A sweep goes on where it was broken off. Every key of a training but market may be given too, and
 goes to each market: scripts/train --help. Exit status: 0 done, 1 a market failed or strategies=all
-left one out, 2 the user's mistake, 130 cancelled.
+left one out, 2 the user's mistake, 130 cancelled by Ctrl-C, 143 ended by SIGTERM or SIGHUP.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ files of one's own, four more of the program's, the check for look-ahead, typed 
 the template brought 5,200 lines and 140 imports in 27 files. Places that may only be read or are
 full brought 300 lines and 10 imports, servers that are frozen and pages that lie 470 and 1, terms
 that the lab checks 60 and 5, what a file of one's own is told of its mistakes 250 and 1, another
-``loosest`` 190 and 10.
+``loosest`` 190 and 10, drafts of kept results 30.
 """
 
 import pytest
@@ -37,4 +37,4 @@ def test_imports(house):
 
 
 def test_lines(house):
-    assert house.lines <= 48_800
+    assert house.lines <= 48_840

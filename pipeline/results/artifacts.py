@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,12 +176,17 @@ def check_root(root: Path) -> None:
     """
     try:
         probe(root)
-        drafts = [path for path in root.iterdir() if _DRAFT.fullmatch(path.name)]
+        remove_abandoned(root.iterdir())
     except OSError as error:
         raise unwritable(root, error) from None
-    for path in drafts:
+
+
+def remove_abandoned(paths: Iterable[Path]) -> None:
+    """Remove those that a process left a day ago or earlier, when it was killed as it wrote."""
+    for path in paths:
         with suppress(OSError):
-            if time.time() - path.lstat().st_mtime > _ABANDONED_AFTER:
+            age = time.time() - path.lstat().st_mtime
+            if _DRAFT.fullmatch(path.name) and age > _ABANDONED_AFTER:
                 shutil.rmtree(path)
 
 

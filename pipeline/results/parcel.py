@@ -6,6 +6,7 @@ null where nothing admissible was found), its artifacts and the digests of all o
 """
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -17,13 +18,21 @@ from typing import Any
 
 from pipeline.errors import NotFoundError, UserError
 from pipeline.market_data.store.atomic_files import replace_folder
-from pipeline.results.artifacts import ArtifactSet, unwritable, write_artifacts
+from pipeline.results.artifacts import (
+    ArtifactSet,
+    remove_abandoned,
+    unwritable,
+    write_artifacts,
+)
 from pipeline.results.file_digests import differences, digest_of
 from pipeline.results.jobs import new_job
 from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.records import Configuration
 
 FOLDER, _SUMS, _ARTIFACTS = "unstored", "SHA256SUMS", "artifacts"
+
+#: Name of the folder that holds the runs of one day (conf/hydra_settings.yaml).
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -51,11 +60,15 @@ def write_parcel(
 ) -> None:
     """Write ``folder/unstored``, in place of what an earlier try left there.
 
+    Drafts that processes left beside it, in the folders of other runs or jobs, are removed as those
+    among the artifacts are (`pipeline.results.artifacts.check_root`).
+
     Raises
     ------
     OSError
         When it cannot be written.
     """
+    _remove_abandoned(folder)
     draft, place = folder / f".{FOLDER}.{uuid.uuid4().hex}", folder / FOLDER
     try:
         draft.mkdir(parents=True)
@@ -172,9 +185,24 @@ def unpack(parcel: Parcel, root: Path) -> Path | None:
 def remove_parcel(folder: Path) -> None:
     """Remove what `write_parcel` wrote, and the folder that was made for it."""
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
     if folder.parent.name == FOLDER:  # not the run's own
         with suppress(OSError):
             folder.rmdir()
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove old drafts from folders such as this: of the runs of all days, of all jobs."""
+    days = [path for path in folder.parents if _DAY.fullmatch(path.name)]
+    above = (days or [folder])[0].parent
+    folders = "*/" * len(folder.relative_to(above).parts)
+    with suppress(OSError):
+        for draft in above.glob(f"{folders}.{FOLDER}.*"):
+            remove_abandoned([draft])
+            _remove_empty(draft.parent)
 
 
 def _digests(folder: Path) -> dict[str, str]:

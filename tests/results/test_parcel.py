@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -222,6 +223,37 @@ def test_a_field_that_this_version_does_not_know(kept: Path, file: str) -> None:
     sums.write_text(sums.read_text("utf-8").replace(before, after), "utf-8")
     with pytest.raises(UserError, match=r"kept by another version of this program \(.*horizon"):
         read_parcel(kept)
+
+
+@pytest.mark.parametrize(
+    ("folder", "other"),
+    [
+        ("runs/2026-11-29/12-00-00-7", "runs/2026-11-20/09-30-00-1"),
+        ("multirun/2026-11-29/12-00-00-7/1", "multirun/2026-11-20/09-30-00-1/0"),
+        ("artifacts/unstored/a1", "artifacts/unstored/b2"),
+        ("mine", "yours"),
+    ],
+)
+def test_drafts_that_a_killed_process_left_are_removed_after_a_day(
+    tmp_path: Path, example_job: dict[str, Any], folder: str, other: str
+) -> None:
+    beside, yesterday = tmp_path / other, time.time() - 25 * 3600
+    old, fresh = (beside / f".unstored.{digit * 32}" for digit in "ab")
+    others = [beside / "unstored", beside / ".unstored.mine", tmp_path / f"a/b/c/{old.name}"]
+    for path in (old, fresh, *others):
+        path.mkdir(parents=True)
+        (path / "job.json").write_text("half")
+    for path in (old, *others):
+        os.utime(path, (yesterday, yesterday))
+    write_parcel(tmp_path / folder, "a1", example_job, None, None)
+    assert not old.exists()
+    assert all((path / "job.json").is_file() for path in (fresh, *others))
+    for path in beside.iterdir():
+        shutil.rmtree(path)
+    shutil.copytree(others[2], old)
+    os.utime(old, (yesterday, yesterday))
+    write_parcel(tmp_path / folder, "a1", example_job, None, None)
+    assert beside.exists() == (beside.parent.name != "unstored")  # the folder was made for it
 
 
 def test_what_is_stored_was_on_the_disk_before_its_row(

@@ -12,11 +12,19 @@ from support.serving import command, served
 TOKEN = "correct-horse-battery-staple"
 
 
+@pytest.fixture
+def heard():
+    """Let a child hear SIGHUP, which `nohup` has ignored."""
+    before = signal.signal(signal.SIGHUP, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("end", "status", "said"),
-    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "cancelled")],
+    [(signal.SIGHUP, 143, "terminated"), (signal.SIGINT, 130, "cancelled")],
 )
-def test_it_answers_and_ends_when_told(tmp_path, end, status, said):
+def test_it_answers_and_ends_when_told(tmp_path, heard, end, status, said):
     with served(tmp_path) as (process, address):
         assert httpx.get(f"{address}/api/training/jobs").json()["jobs"] == []
         assert httpx.get(f"{address}/api/openapi.json").status_code == 200
