@@ -208,19 +208,17 @@ def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[Swept
     Raises
     ------
     UserError
-        When no sweep has this id, or it is not what it was when it ended.
+        When no sweep has this id, or it is not what was written.
     """
     sweeps = repository.sweeps
-    newest = sweeps.recent()
+    newest = sweeps.ids()
     if not newest:
         raise UserError("No sweep is stored in this database: scripts/sweep makes one.")
     try:
-        sweep = newest[0] if sweep_id == LATEST else sweeps.sweep(sweep_id)
+        sweep = sweeps.whole(newest[0] if sweep_id == LATEST else sweep_id)
     except UnknownIdError:
-        near = suggestion(sweep_id, [sweep.id for sweep in newest])
-        near = near or f" The newest is {newest[0].id}."
+        near = suggestion(sweep_id, newest) or f" The newest is {newest[0]}."
         raise UserError(f"No sweep has the id {sweep_id}.{near}") from None
-    repository.checks.sweep(sweep.id)
     read = repository.configurations.read
     return sweep, swept_markets(sweeps.markets(sweep.id), read, repository.jobs.read)
 

@@ -209,19 +209,6 @@ def hold(session: Session, configuration_id: str) -> TrainedConfiguration:
     return get_row(session, row, configuration_id)
 
 
-def check(session: Session, rows: Sequence[TrainedConfiguration]) -> None:
-    """Refuse rows that do not agree with their audit trails.
-
-    Raises
-    ------
-    EditedError
-        For the first of them.
-    """
-    for row, _, clauses in compare(session, rows):
-        if clauses:
-            raise EditedError(row.id, clauses)
-
-
 def agreeing(session: Session, row: TrainedConfiguration) -> list[ConfigurationEventRow]:
     """Read the events of a row, oldest first, and refuse one that does not agree with them.
 
@@ -229,8 +216,11 @@ def agreeing(session: Session, row: TrainedConfiguration) -> list[ConfigurationE
     ------
     EditedError
         It says what does not agree.
+    DamagedRowError
+        When its job or its events cannot be read.
     """
-    ((_, events, clauses),) = compare(session, [row])
+    with naming(TrainedConfiguration.__tablename__, row.id):
+        ((_, events, clauses),) = compare(session, [row])
     if clauses:
         raise EditedError(row.id, clauses)
     return events

@@ -187,18 +187,6 @@ class Checks(Tables):
             chain.append(session, row, events, event, ())
 
     @waits
-    def sweep(self, sweep_id: str) -> None:
-        """Refuse a sweep that is not what was written.
-
-        Raises
-        ------
-        EditedError
-            When its row was changed, or that of a market after it had ended.
-        """
-        with self._sessions() as session:
-            sweep_rows.check(session, sweep_id)
-
-    @waits
     def sweeps_of(self, configuration_id: str) -> list[str | None]:
         """Check every sweep of a configuration: what speaks against it, None for nothing.
 

@@ -11,7 +11,7 @@ from pipeline.results import chain, listing
 from pipeline.results.damage import Rows, read_rows
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, SweepMarketRow, TrainedConfiguration
-from pipeline.results.ownership import UnknownIdError, complete_job, get_row, record
+from pipeline.results.ownership import complete_job, get_row, record
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import (
     Configuration,
@@ -224,27 +224,21 @@ class Configurations(Tables):
             When one of them is not stored.
         EditedError
             When the row of one does not agree with its audit trail.
+        DamagedRowError
+            When the row of one, its job or its trail cannot be read.
         """
-        row = TrainedConfiguration
-        by_id: dict[str, SweepMember] = {}
+        members = []
         with self._sessions() as session:
-            for start in range(0, len(configuration_ids), chain.BATCH):
-                batch = configuration_ids[start : start + chain.BATCH]
-                rows = session.scalars(select(row).where(row.id.in_(batch))).all()
-                chain.check(session, rows)
-                for it in rows:
-                    by_id[it.id] = SweepMember(
-                        it.id,
-                        it.strategy,
-                        it.pair,
-                        it.synthetic,
-                        deciding_p(it.statistics),
-                        it.artifact_digests,
+            for identity in configuration_ids:
+                row = get_row(session, TrainedConfiguration, identity)
+                chain.agreeing(session, row)
+                p = deciding_p(row.statistics)
+                members.append(
+                    SweepMember(
+                        row.id, row.strategy, row.pair, row.synthetic, p, row.artifact_digests
                     )
-        missing = [identity for identity in configuration_ids if identity not in by_id]
-        if missing:
-            raise UnknownIdError(f"{row.__tablename__} has no row with id {missing[0]}")
-        return [by_id[identity] for identity in configuration_ids]
+                )
+        return members
 
     @waits
     def record_event(self, event: ConfigurationEvent, change: Change) -> bool:

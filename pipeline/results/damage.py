@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select
+from sqlalchemy import Row, Select, inspect
 from sqlalchemy.orm import Session
 
 from pipeline.errors import ConflictError
 
 #: Characters of a reason that are shown: it may repeat what is stored.
-_LONGEST = 200
+LONGEST = 200
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class DamagedRowError(ConflictError):
 
     def __init__(self, table: str, identity: str, error: BaseException) -> None:
         self.identity = identity
-        reason = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+        reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
         super().__init__(
             f"The row of {identity} in {table} cannot be read: {reason}. Restore the database from"
             " a copy."
@@ -68,17 +68,18 @@ class Rows(list[T]):
 def read_rows(
     session: Session, query: Select[Any], model: Any, make: Callable[[Row[Any]], T]
 ) -> Rows[T]:
-    """Make a record of every row of a query on ``model``, which has an ``id``.
+    """Make a record of every row of a query on ``model``, whose key is one column.
 
     Only where one cannot be read are they read one by one.
     """
+    (key,) = inspect(model).primary_key
     try:
         return Rows([make(row) for row in session.execute(query)])
     except UNREADABLE:
-        ids = session.scalars(query.with_only_columns(model.id)).all()
+        ids = session.scalars(query.with_only_columns(key)).all()
     records, damaged = list[T](), list[DamagedRowError]()
     for identity in ids:
-        one = query.limit(None).offset(None).where(model.id == identity)
+        one = query.limit(None).offset(None).where(key == identity)
         try:
             with naming(model.__tablename__, identity):
                 records += [make(row) for row in session.execute(one)]

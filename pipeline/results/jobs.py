@@ -312,7 +312,7 @@ class Jobs(Tables):
             cause = causes[owner.identity] if owner else leases.cause_of_death(None)
             if cause is None:
                 continue
-            heard = owner.renewed_at if owner else self._heartbeat(job.id)
+            heard = (owner and owner.renewed_at) or self._heartbeat(job.id)
             last = f"{heard:%Y-%m-%d %H:%M:%S} UTC" if heard else "an unknown time"
             work = f" during {job.stage_of_work}" if job.stage_of_work else ""
             error = f"{cause}; last heard of at {last}{work}"

@@ -21,14 +21,16 @@ import time
 import uuid
 from collections.abc import Container, Iterable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
+from itertools import count
 from pathlib import Path
 from threading import Lock
+from typing import Any, cast
 
 import psutil
-from sqlalchemy import delete, literal_column, select, text
+from sqlalchemy import Row, delete, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -36,6 +38,7 @@ from pipeline.errors import UnreachableError
 from pipeline.executors import signs_of_life
 from pipeline.executors.background import repeated
 from pipeline.results.address import gone
+from pipeline.results.damage import read_rows
 from pipeline.results.models import DispatcherRow, LeaseRow, SweepRow, TrainingJob
 
 #: Seconds before the next try where a beat could not be written.
@@ -47,9 +50,6 @@ SILENCE_AT_ONE_LOOK = 900.0
 #: Looks into a SQLite file before a lease is missed, and seconds between two: another process may
 #: be in the middle of writing the file from its log.
 LOOKS, LOOK_AGAIN_AFTER = 5, 0.1
-
-
-_COLUMNS = [column.name for column in LeaseRow.__table__.columns]
 
 
 @cache
@@ -66,16 +66,21 @@ def place() -> str:
 
 @dataclass(frozen=True)
 class Owner:
-    """A lease as it was read; ``age`` are seconds since its beat, by the database's clock."""
+    """A lease as it was read; ``age`` are seconds since its beat, by the database's clock.
+
+    Of one that cannot be read ``damage`` says why, and nothing but its identity is known: whoever
+    lives writes it anew with the next beat.
+    """
 
     identity: str
-    place: str
-    host: str
-    pid: int
-    started: str
-    beat: int
-    renewed_at: datetime
-    age: float
+    place: str = ""
+    host: str = ""
+    pid: int = 0
+    started: str = ""
+    beat: int = -1
+    renewed_at: datetime | None = None
+    age: float | None = None
+    damage: str | None = None
 
 
 class Watch:
@@ -115,6 +120,9 @@ def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | Non
         return "the lease of the process that owned it is gone"
     silence = owner.age if watch is None else watch.silence(owner)
     limit = SILENCE_AT_ONE_LOOK if watch is None else watch.limit
+    if owner.damage is not None:
+        why = f"the lease of the process that owned it is damaged: {owner.damage}"
+        return why if silence is None or silence >= limit else None
     who, doing = f"process {owner.pid} on {owner.host}", "gave"
     if owner.place == place():
         if signs_of_life.started(owner.pid) == owner.started:
@@ -123,20 +131,31 @@ def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | Non
             doing = "is stopped and gave"
         elif not signs_of_life.is_hidden(owner.pid):
             return f"{who} is gone"
-    return f"{who} {doing} no sign of life for {limit:g} s" if silence >= limit else None
+    return f"{who} {doing} no sign of life for {limit:g} s" if (silence or 0) >= limit else None
 
 
 def read_owners(session: Session) -> dict[str, Owner]:
     """Read all leases, by identity."""
     clock = literal_column(_clock(session), LeaseRow.renewed_at.type)
     now = session.execute(select(clock)).scalar_one()
-    return {
-        row.identity: Owner(
-            **{name: getattr(row, name) for name in _COLUMNS},
-            age=(now - row.renewed_at).total_seconds(),
-        )
-        for row in session.scalars(select(LeaseRow))
-    }
+
+    def owner(row: Row[Any]) -> Owner:
+        return _checked(Owner(*row, age=(now - row.renewed_at).total_seconds()))
+
+    owners = read_rows(session, select(*LeaseRow.__table__.columns), LeaseRow, owner)
+    damaged = [Owner(one.identity, damage=str(one).rstrip(".")) for one in owners.damaged]
+    return {one.identity: one for one in [*owners, *damaged]}
+
+
+def _checked(owner: Owner) -> Owner:
+    """Refuse values that SQLite takes for any column, and ids that no process has."""
+    for field in fields(owner):
+        value = getattr(owner, field.name)
+        if not isinstance(value, cast(type, field.type)):
+            raise TypeError(f"its {field.name} is {value!r}")
+    if not 0 < owner.pid < 2**31:
+        raise ValueError(f"its pid is {owner.pid}")
+    return owner
 
 
 def forget(session: Session, identities: Iterable[str]) -> None:
@@ -169,6 +188,7 @@ class Lease:
         self._url, self._file = url, Path(url.database).absolute() if sqlite else None
         self._was_in_file = self._is_missed = False
         self._tries = 0
+        self._beats = count(1)
         self._lock = Lock()
         self._renewal: ExitStack | None = None
 
@@ -248,7 +268,7 @@ class Lease:
         return signs_of_life.BEAT_EVERY
 
     def _write(self, session: Session) -> None:
-        """Count the beat up; a row that somebody has removed comes back."""
+        """Write the next beat; a row that somebody has removed or damaged comes back."""
         beat = session.scalar(
             text(_BEAT.format(now=_clock(session))),
             {
@@ -257,6 +277,7 @@ class Lease:
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "started": signs_of_life.own_start(),
+                "beat": next(self._beats),
             },
         )
         if beat == 0:
@@ -266,7 +287,8 @@ class Lease:
 _BEAT = """
 INSERT INTO leases (identity, place, host, pid, started, beat, renewed_at)
 VALUES (:identity, :place, :host, :pid, :started, 0, {now})
-ON CONFLICT (identity) DO UPDATE SET beat = leases.beat + 1, renewed_at = excluded.renewed_at
+ON CONFLICT (identity) DO UPDATE SET place = excluded.place, host = excluded.host,
+ pid = excluded.pid, started = excluded.started, beat = :beat, renewed_at = excluded.renewed_at
 RETURNING beat
 """
 

@@ -1,9 +1,9 @@
 """Read sweeps and their markets, and tell whether they still are what was written.
 
-A sweep's row holds a digest, its seal: of the row alone while the sweep runs, of the row and the
-rows of its markets once it has ended. There is one from the first moment, so a seal that somebody
-took away is an edit too. A broken seal stays so: `sealing` never mends it, and nobody goes on with
-such a sweep.
+A sweep's row holds a digest of it and of the rows of its markets, its seal, written by every
+transaction that writes any of them: whenever a process is killed, they agree. There is one from the
+first moment, so a seal that somebody took away is an edit too. A broken seal stays so: `sealing`
+never mends it, and nobody goes on with such a sweep.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline.results import chain, ownership
+from pipeline.results.damage import LONGEST, UNREADABLE, naming
 from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import (
     ConfigurationEventRow,
@@ -52,11 +53,28 @@ class SweepRows(Tables):
             return None if row is None else _sweep(row)
 
     @waits
-    def recent(self, limit: int = 50) -> list[Sweep]:
-        """Read sweeps, newest first."""
-        query = select(SweepRow).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
+    def ids(self, limit: int = 50) -> list[str]:
+        """Read the ids of sweeps, newest first."""
+        query = select(SweepRow.id).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
         with self._sessions() as session:
-            return [_sweep(row) for row in session.scalars(query)]
+            return list(session.scalars(query))
+
+    def recent(self, limit: int = 50) -> tuple[list[Sweep], dict[str, str]]:
+        """Read sweeps that are what was written, newest first, and why others are not, by id."""
+        sweeps, refused = list[Sweep](), dict[str, str]()
+        for sweep_id in self.ids(limit):
+            try:
+                sweeps.append(self.whole(sweep_id))
+            except chain.EditedError as error:
+                refused[sweep_id] = str(error)
+        return sweeps, refused
+
+    @waits
+    def whole(self, sweep_id: str) -> Sweep:
+        """Read one sweep as `sweep` does, and refuse it unless it is what was written."""
+        with self._sessions() as session, _read(f"Sweep {sweep_id}"):
+            check(session, sweep_id)
+            return _sweep(ownership.get_row(session, SweepRow, sweep_id))
 
     @waits
     def sweep(self, sweep_id: str) -> Sweep:
@@ -71,14 +89,14 @@ class SweepRows(Tables):
             return [from_row(SweepMarket, row) for row in rows_of(session, sweep_id)]
 
     @waits
-    def judged_with(self, configuration_id: str) -> list[Sweep]:
-        """Read the sweeps that judged a configuration, oldest first."""
+    def judged_with(self, configuration_id: str) -> list[str]:
+        """Read the ids of the sweeps that judged a configuration, oldest first."""
         market = SweepMarketRow
         members = select(market.sweep_id).where(market.configuration_id == configuration_id)
-        query = select(SweepRow).where(SweepRow.id.in_(members), SweepRow.status != "running")
+        query = select(SweepRow.id).where(SweepRow.id.in_(members), SweepRow.status != "running")
         query = query.where(SweepRow.pooled.is_not(None)).order_by(SweepRow.created_at, SweepRow.id)
         with self._sessions() as session:
-            return [_sweep(row) for row in session.scalars(query)]
+            return list(session.scalars(query))
 
     @waits
     def unstored(self, sweep_id: str) -> list[bool]:
@@ -90,7 +108,8 @@ class SweepRows(Tables):
         query = select(TrainingJob).join(row, row.job_id == TrainingJob.id)
         query = query.where(row.sweep_id == sweep_id, row.status.in_(("done", "skipped")))
         query = query.where(row.configuration_id.is_(None)).order_by(row.position)
-        with self._sessions() as session:
+        jobs = f"the jobs of sweep {sweep_id}"
+        with self._sessions() as session, naming(TrainingJob.__tablename__, jobs):
             return [from_row(Job, job).synthetic for job in session.scalars(query)]
 
     @waits
@@ -117,22 +136,22 @@ def _sweep(row: SweepRow) -> Sweep:
 def rows_of(session: Session, sweep_id: str) -> list[SweepMarketRow]:
     """Read the rows of a sweep's markets in their order."""
     query = select(SweepMarketRow).where(SweepMarketRow.sweep_id == sweep_id)
-    return list(session.scalars(query.order_by(SweepMarketRow.position)))
+    with naming(SweepMarketRow.__tablename__, f"a market of sweep {sweep_id}"):
+        return list(session.scalars(query.order_by(SweepMarketRow.position)))
 
 
 def seal(session: Session, sweep_id: str) -> None:
-    """Digest what a sweep says, as the last thing of the transaction that begins it."""
+    """Digest what a sweep says, as the last thing of a transaction that writes it."""
     session.flush()
-    sweep = session.get_one(SweepRow, sweep_id, populate_existing=True)
-    sweep.seal = _seal_of(session, sweep)
+    sweep, seal_of_rows = _look(session, sweep_id)
+    sweep.seal = seal_of_rows
 
 
 @contextmanager
 def sealing(session: Session, sweep_id: str) -> Iterator[None]:
     """Seal a sweep anew after the context, unless its seal was broken before: then it stays so."""
     session.flush()
-    sweep = session.get_one(SweepRow, sweep_id, populate_existing=True)
-    whole = sweep.seal == _seal_of(session, sweep)
+    whole = is_whole(session, sweep_id)
     yield
     if whole:
         seal(session, sweep_id)
@@ -146,13 +165,12 @@ def check(session: Session, sweep_id: str) -> None:
     UnknownIdError
         When there is none.
     EditedError
-        When its row was changed, or that of a market after it had ended.
+        When its row was changed, or that of a market.
     """
     name = f"Sweep {sweep_id}"
     with _read(name):
-        sweep = ownership.get_row(session, SweepRow, sweep_id)
-        whole = sweep.seal == _seal_of(session, sweep)
-    if not whole:
+        sweep, seal_of_rows = _look(session, sweep_id)
+    if sweep.seal != seal_of_rows:
         raise chain.EditedError(name, ["its row or the row of a market is another"], _AGAIN)
 
 
@@ -180,8 +198,9 @@ def _read(name: str) -> Iterator[None]:
     """Say of a row that cannot be read that it was changed."""
     try:
         yield
-    except (ValueError, TypeError, AttributeError) as error:
-        raise chain.EditedError(name, [f"its row cannot be read: {error}"], _AGAIN) from None
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:LONGEST].rstrip(".")
+        raise chain.EditedError(name, [f"its row cannot be read: {reason}"], _AGAIN) from None
 
 
 def _objection(session: Session, sweep_id: str) -> str | None:
@@ -194,6 +213,19 @@ def _objection(session: Session, sweep_id: str) -> str | None:
     return None
 
 
-def _seal_of(session: Session, sweep: SweepRow) -> str:
-    rows = [] if sweep.status == "running" else rows_of(session, sweep.id)
-    return chain.digest([chain.named(sweep, _SWEEP), *(chain.named(row, _MARKET) for row in rows)])
+def _look(session: Session, sweep_id: str) -> tuple[SweepRow, str]:
+    """Read a sweep, and the seal that it and its markets should have.
+
+    PostgreSQL shows every statement what was committed before it. So the markets are read with the
+    seal beside them, until it is that of the sweep as it was read.
+    """
+    market = SweepMarketRow
+    query = select(market, SweepRow.seal).join(SweepRow).where(market.sweep_id == sweep_id)
+    query = query.order_by(market.position).execution_options(populate_existing=True)
+    sweep = ownership.get_row(session, SweepRow, sweep_id)
+    while True:
+        session.refresh(sweep)
+        rows = session.execute(query).all()
+        if all(seal == sweep.seal for _, seal in rows):
+            said = [chain.named(sweep, _SWEEP), *(chain.named(row, _MARKET) for row, _ in rows)]
+            return sweep, chain.digest(said)

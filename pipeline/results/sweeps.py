@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pipeline.results import ownership, sweep_rows
+from pipeline.results.damage import naming
 from pipeline.results.jobs import new_job
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import waits
@@ -249,7 +250,7 @@ class Sweeps(SweepRows):
         pooled: Sequence[PooledVerdict],
     ) -> None:
         """Write how the markets were judged together: q-values by configuration id, and pools."""
-        with self._held(claim) as session, sweep_rows.sealing(session, claim.sweep_id):
+        with self._held(claim) as session:
             for row in rows_of(session, claim.sweep_id):
                 row.fdr_q_value = q_values.get(row.configuration_id or "")
             ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
@@ -287,7 +288,7 @@ class Sweeps(SweepRows):
 
     @contextmanager
     def _held(self, claim: Claim) -> Iterator[Session]:
-        """Open a transaction with the sweep's row locked, if it is still the claim's.
+        """Open a transaction with the sweep's row locked, if it is still the claim's; seal it.
 
         Raises
         ------
@@ -304,13 +305,13 @@ class Sweeps(SweepRows):
         with self._sessions.begin() as session:
             if session.scalar(statement) is None:
                 raise SweepTakenError(f"sweep {claim.sweep_id} has another owner")
-            yield session
+            with sweep_rows.sealing(session, claim.sweep_id):
+                yield session
 
 
 def _end(session: Session, claim: Claim, status: Status) -> None:
     ended = update(SweepRow).where(SweepRow.id == claim.sweep_id)
-    with sweep_rows.sealing(session, claim.sweep_id):
-        session.execute(ended.values(status=status, finished_at=utc_now()))
+    session.execute(ended.values(status=status, finished_at=utc_now()))
 
 
 def _queue(
@@ -349,14 +350,18 @@ def _done_elsewhere(
 ) -> SweepMarketRow | None:
     if has_artifacts is None:
         return None
-    query = select(SweepMarketRow).where(
-        SweepMarketRow.task_hash == task_hash, SweepMarketRow.status == "done"
-    )
-    rows = (row for row in session.scalars(query) if has_artifacts(row.configuration_id))
-    return next((row for row in rows if sweep_rows.is_whole(session, row.sweep_id)), None)
+    """Read the row of the same market in a sweep that is what was written."""
+    row = SweepMarketRow
+    query = select(row.sweep_id, row.position, row.configuration_id)
+    query = query.where(row.task_hash == task_hash, row.status == "done")
+    for sweep_id, position, configuration_id in session.execute(query).all():
+        if has_artifacts(configuration_id) and sweep_rows.is_whole(session, sweep_id):
+            return session.get(row, (sweep_id, position))
+    return None
 
 
 def _row(session: Session, claim: Claim, position: int) -> SweepMarketRow:
-    row = session.get(SweepMarketRow, (claim.sweep_id, position))
+    with naming(SweepMarketRow.__tablename__, f"{position} of sweep {claim.sweep_id}"):
+        row = session.get(SweepMarketRow, (claim.sweep_id, position))
     assert row is not None, "a task names a market of its sweep"
     return row

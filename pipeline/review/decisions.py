@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import TrainConfig, validate
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository
 from pipeline.results.jsonable import jsonable
 from pipeline.results.pooled import pooled_verdicts
@@ -142,15 +141,17 @@ def review_sweeps(
     comparisons: list[Comparison] = []
     notes: list[str] = []
     q_by_tests: dict[int, float | None] = {}
-    for sweep in repository.sweeps.judged_with(configuration.id):
-        markets = repository.sweeps.markets(sweep.id)
-        ids = list(dict.fromkeys(m.configuration_id for m in markets if m.configuration_id))
+    for sweep_id in repository.sweeps.judged_with(configuration.id):
         try:
+            sweep = repository.sweeps.sweep(sweep_id)
+            markets = repository.sweeps.markets(sweep_id)
+            ids = list(dict.fromkeys(m.configuration_id for m in markets if m.configuration_id))
             members = repository.configurations.members(ids)
-        except EditedError as error:
-            comparisons.append(_edited(sweep, error))
+            unstored = repository.sweeps.unstored(sweep_id).count(configuration.synthetic)
+        except ConflictError as error:  # a row was edited or damaged
+            why = str(error).rstrip(".")
+            comparisons.append(Comparison(f"sweep {sweep_id}", 1, 1, None, why))
             continue
-        unstored = repository.sweeps.unstored(sweep.id).count(configuration.synthetic)
         tests, q_values = _q_values(members, configuration.synthetic, unstored)
         q_by_tests[tests] = q_values[configuration.id]
         stored_q = {m.configuration_id: m.fdr_q_value for m in markets if m.configuration_id}
@@ -172,10 +173,6 @@ def review_sweeps(
                 " trained with scripts/train -m, and the database does not say which."
             )
     return SweepReview(tuple(comparisons), tuple(notes))
-
-
-def _edited(sweep: Sweep, error: EditedError) -> Comparison:
-    return Comparison(f"sweep {sweep.id}", 1, 1, None, str(error).rstrip("."))
 
 
 def _q_values(

@@ -174,7 +174,7 @@ def open_sweep(
 
 def _silence(owner: Owner) -> str:
     """Say when a sweep is taken over whose owner may be gone with its machine."""
-    if owner.age < 30:  # three beats
+    if owner.age is None or owner.age < 30:  # three beats
         return ""
     return (
         f" It gave no sign of life for {owner.age:.0f} s; after {SILENCE_AT_ONE_LOOK:.0f} s this"

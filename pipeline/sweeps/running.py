@@ -56,7 +56,7 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
                 r.market: KEPT[r.status] for r in sweeps.markets(run.sweep.id) if r.status in KEPT
             }
             if run.claim is None:
-                repository.checks.sweep(run.sweep.id)
+                sweeps.whole(run.sweep.id)
                 console.note(
                     f"This sweep was completed at {run.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
                     " nothing has changed: resume=false begins a new one."
@@ -65,7 +65,7 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
                 for dead in repository.jobs.reap():
                     console.note(f"job {dead.id} ({dead.market}) marked failed: {dead.error}")
                 _run(console, config, run, run.claim, repository)
-                repository.checks.sweep(run.sweep.id)
+                sweeps.whole(run.sweep.id)
             rows = sweeps.markets(run.sweep.id)
             shown = [_shown(repository, row, kept.get(row.market, "")) for row in rows]
             show(console, shown, sweeps.sweep(run.sweep.id).pooled or ())

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.config import StorageConfig
+from pipeline.queue import lease
 from pipeline.results.chain import EditedError
 from pipeline.results.damage import DamagedRowError
+from pipeline.results.leases import Watch, read_owners
 from pipeline.web.service.active import ActiveList
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service, Settings
@@ -123,6 +125,43 @@ def test_a_damaged_unfinished_job_ends_and_others_run(
     assert repository.jobs.state(damaged).status == ("failed" if owner else "pending")
     assert repository.jobs.waiting(5)[-1] == other
     assert repository.jobs.take(other)
+
+
+LEASE = (
+    "INSERT INTO leases VALUES (:id, 'elsewhere', 'box', 7, '1.00', 5,"
+    " strftime('%Y-%m-%d %H:%M:%f000', 'now', '-1000 seconds'))"
+)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    ["pid = 'x'", "pid = -1", "pid = 9e99", "beat = 9e999", "renewed_at = 'soon'", "host = x'00'"],
+)
+def test_a_damaged_lease_is_named_and_the_others_are_judged(
+    repository, on_sqlite, service, example_job, edit
+):
+    owners = {repository.jobs.create(**example_job): name for name in ("broken", "silent", "here")}
+    own = repository.lease.identity
+    for job_id, name in owners.items():
+        if name != "here":
+            change(repository, LEASE, id=name)
+            set_owner = "UPDATE training_jobs SET owner = :owner WHERE id = :id"
+            change(repository, set_owner, owner=name, id=job_id)
+    change(repository, f"UPDATE leases SET {edit} WHERE identity IN ('broken', :own)", own=own)
+    change(repository, "INSERT INTO dispatcher VALUES (1, 'broken')")
+    owner, cause = lease.look(repository, Watch())
+    assert (owner.identity, owner.age, cause) == ("broken", None, None)
+    assert service.queue.health().dispatcher_beat_age is None
+    with repository.transaction() as session:
+        repository.lease.hold(session)  # the next beat of who lives
+    errors = {owners[job.id]: job.error for job in repository.jobs.reap()}
+    assert errors.keys() == {"broken", "silent"}
+    assert "row of broken in leases cannot be read" in errors["broken"]
+    assert "process 7 on box gave no sign of life" in errors["silent"]
+    assert lease.claim(repository)
+    repository.jobs.reap()
+    with repository.session() as session:
+        assert read_owners(session).keys() == {own}
 
 
 def test_an_edited_event_is_named_where_it_is_shown(repository, service, store):

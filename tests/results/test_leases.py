@@ -88,6 +88,17 @@ def test_a_beat_ends_the_silence(clock: list[float]) -> None:
         clock[0] += 5.0
 
 
+def test_a_damaged_lease_is_given_the_time_of_a_beat(clock: list[float]) -> None:
+    watch, damaged = Watch(limit=20.0), Owner("1", damage="The row of 1 cannot be read")
+    causes = []
+    for _ in range(4):
+        causes.append(cause_of_death(damaged, watch))
+        clock[0] += 10.0
+    assert causes[:2] == [None, None]
+    assert "The row of 1 cannot be read" in str(causes[2])
+    assert "The row of 1 cannot be read" in str(cause_of_death(damaged))
+
+
 def test_a_looker_that_was_away_blames_nobody(clock: list[float]) -> None:
     """Its machine was suspended, or its database was away, for an hour."""
     watch = Watch()
@@ -134,6 +145,9 @@ def test_a_lease_beats_until_it_ends(url: str, monkeypatch: pytest.MonkeyPatch) 
             while (later := read()) is None or later.beat < 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
+            assert later.renewed_at is not None
+            assert first.renewed_at is not None
+            assert later.age is not None
             assert later.renewed_at > first.renewed_at
             assert 0.0 <= later.age < 5.0
             assert abs(utc_now() - later.renewed_at).total_seconds() < 5.0

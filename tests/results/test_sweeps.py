@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from pipeline.errors import ConflictError
 from pipeline.results import sweep_rows
 from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository
@@ -367,7 +369,7 @@ def test_a_sweep_that_has_ended_and_was_edited_is_refused(
     for position in range(3):
         sweeps.settle(claim, position, "no network")
     sweeps.write_judgement(claim, dict.fromkeys(stored, 0.04), [])
-    repository.checks.sweep(claim.sweep_id)
+    repository.sweeps.whole(claim.sweep_id)
     sweeps.end(claim, "failed")
     assert repository.checks.sweeps_of(stored[0]) == [None]
     noticed = []
@@ -388,7 +390,140 @@ def test_a_sweep_that_has_ended_and_was_edited_is_refused(
     with engine.begin() as connection:
         connection.execute(text("UPDATE sweeps SET status = 'running', seal = ''"))
     with pytest.raises(EditedError, match=claim.sweep_id):
-        repository.checks.sweep(claim.sweep_id)
+        repository.sweeps.whole(claim.sweep_id)
+
+
+def test_a_killed_sweep_is_taken_up_wherever_it_was_and_not_where_a_market_was_edited(
+    sweeps: Sweeps,
+    repository: Repository,
+    engine: Engine,
+    begin: Begin,
+    train: Train,
+    specs: list[MarketSpec],
+) -> None:
+    claim = begin()
+    stored = train(claim, 0)
+    steps: list[Callable[[Claim], object]] = [
+        lambda claim: sweeps.settle(claim, 0, None),
+        lambda claim: sweeps.claim_market(claim, 1),
+        lambda claim: sweeps.settle(claim, 1, "no network"),
+        lambda claim: sweeps.claim_market(claim, 2),
+        lambda claim: sweeps.write_judgement(claim, {stored: 0.04}, []),
+        lambda claim: sweeps.reopen(claim, specs, at_hand, retry_failed=True),
+    ]
+    for step in steps:  # after each it is killed, and taken up
+        step(claim)
+        lose(engine)
+        claim = sweeps.take_over(newest(sweeps))
+    rows, killed = sweeps.markets(claim.sweep_id), newest(sweeps)
+    assert rows[0].configuration_id == stored
+    position = 0
+    for column, value in OTHERS["sweep_markets"].items():
+        edit = f"UPDATE sweep_markets SET {column} = {value} WHERE position = {position}"
+        back = f"UPDATE sweep_markets SET {column} = :was WHERE position IN (0, 7)"
+        with engine.begin() as connection:
+            connection.execute(text(edit))
+        with pytest.raises(EditedError, match=claim.sweep_id):
+            sweeps.take_over(killed)
+        assert sweeps.recent()[1].keys() == {claim.sweep_id}
+        with engine.begin() as connection:
+            connection.execute(text(back), {"was": getattr(rows[0], column)})
+        assert [one.id for one in sweeps.recent()[0]] == [claim.sweep_id]
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM sweep_markets WHERE position = 1"))
+    with pytest.raises(EditedError, match=claim.sweep_id):
+        sweeps.take_over(killed)
+    sweeps.abandon(killed)
+    assert newest(sweeps).status == "cancelled"
+    with pytest.raises(EditedError, match=claim.sweep_id):
+        sweeps.whole(claim.sweep_id)
+
+
+def test_who_reads_a_sweep_while_it_is_written_finds_it_whole(sweeps: Sweeps, begin: Begin) -> None:
+    claim, reads = begin(), 0
+    over = threading.Event()
+
+    def write() -> None:
+        try:
+            for number in range(30):
+                sweeps.claim_market(claim, number % 3)
+        finally:
+            over.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not over.is_set():
+        assert sweeps.whole(claim.sweep_id).status == "running"
+        reads += 1
+    writer.join()
+    assert reads > 0
+
+
+#: Damage of the row of a market, by whether PostgreSQL takes it.
+DAMAGED = {
+    "p_value = 9e999": False,
+    "p_value = 'x'": False,
+    "p_value = 'NaN'": True,
+    "seconds = 'Infinity'": True,
+    "fdr_q_value = '{}'": False,
+    "surrogate_p = x'00ff'": False,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_market_stops_its_own_sweep_alone(
+    sweeps: Sweeps,
+    engine: Engine,
+    begin: Begin,
+    train: Train,
+    specs: list[MarketSpec],
+    damage: str,
+) -> None:
+    if engine.dialect.name == "postgresql" and not DAMAGED[damage]:
+        pytest.skip("PostgreSQL refuses such values")
+    first = begin()
+    stored = train(first, 0)
+    sweeps.settle(first, 0, None)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE sweep_markets SET {damage} WHERE position = 0"))
+    other = begin(key="another")  # which would skip what is done
+    assert sweeps.counts(other.sweep_id) == {"pending": 3}
+    whole, refused = sweeps.recent()
+    assert ([one.id for one in whole], list(refused)) == ([other.sweep_id], [first.sweep_id])
+    for reads in (
+        lambda: sweeps.markets(first.sweep_id),
+        lambda: sweeps.write_judgement(first, {stored: 0.04}, []),
+        lambda: sweeps.reopen(first, specs, at_hand, retry_failed=False),
+        lambda: sweeps.take_over(newest(sweeps)),
+    ):
+        with pytest.raises(ConflictError, match=first.sweep_id):
+            reads()
+    sweeps.abandon(newest(sweeps))
+    assert newest(sweeps).status == "cancelled"
+    assert begin().sweep_id != first.sweep_id
+
+
+@pytest.mark.parametrize("pooled", ["[{}]", "[1]", "7", '{"a": 1}', "[NaN]", "{"])
+def test_a_pool_that_cannot_be_read_is_named(
+    sweeps: Sweeps, engine: Engine, begin: Begin, train: Train, pooled: str
+) -> None:
+    on_postgresql = engine.dialect.name == "postgresql"
+    if on_postgresql and pooled in ("[NaN]", "{"):
+        pytest.skip("its columns take nothing but JSON")
+    first = begin()
+    stored = train(first, 0)
+    sweeps.settle(first, 0, None)
+    sweeps.end(first, "completed")
+    other = begin(key="another")
+    edit = f"UPDATE sweeps SET pooled = CAST(:pooled AS {'JSONB' if on_postgresql else 'TEXT'})"
+    with engine.begin() as connection:
+        values = {"pooled": pooled, "id": first.sweep_id}
+        connection.execute(text(f"{edit} WHERE id = :id"), values)
+    assert sweeps.judged_with(stored) == [first.sweep_id]
+    whole, refused = sweeps.recent()
+    assert ([one.id for one in whole], list(refused)) == ([other.sweep_id], [first.sweep_id])
+    with pytest.raises(EditedError, match=first.sweep_id):
+        sweeps.sweep(first.sweep_id)
 
 
 def test_a_broken_seal_is_never_mended(
@@ -403,7 +538,7 @@ def test_a_broken_seal_is_never_mended(
     ):
         step()
         with pytest.raises(EditedError, match="resume=false"):
-            repository.checks.sweep(claim.sweep_id)
+            repository.sweeps.whole(claim.sweep_id)
     cancelled = newest(sweeps)
     with pytest.raises(EditedError, match=claim.sweep_id):
         sweeps.take_over(cancelled)

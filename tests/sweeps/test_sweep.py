@@ -226,7 +226,7 @@ def test_a_sweep_of_another_place_that_is_silent_is_left_alone_until_it_is_dead(
         owner = repository.lease.hold(session)
     update(tmp_path, f"UPDATE sweeps SET status = 'running', owner = '{owner}'")
     with open_database(url) as repository, repository.transaction() as session:
-        seal(session, repository.sweeps.recent()[0].id)  # as a killed one left it
+        seal(session, repository.sweeps.ids()[0])  # as a killed one left it
     update(
         tmp_path,
         f"INSERT INTO leases VALUES ('{owner}', 'elsewhere', 'box', 7, '1.00', 5,"

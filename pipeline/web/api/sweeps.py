@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from pipeline.results.records import SweepMarketView, SweepView
+from pipeline.results.records import SweepMarketView
 from pipeline.web.api.problems import described
-from pipeline.web.service.answers import SweepReport
+from pipeline.web.service.answers import SweepPage, SweepReport
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 
@@ -18,9 +18,9 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api/sweeps", tags=["sweeps"], responses=described(401, 422, 503))
 
     @routes.get("")
-    def sweeps(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> list[SweepView]:
-        """List sweeps, newest first."""
-        return list[SweepView](service.repository.sweeps.recent(limit))
+    def sweeps(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> SweepPage:
+        """List sweeps, newest first; what was edited is in ``refused`` with the reason."""
+        return service.sweeps(limit)
 
     @routes.get("/{sweep_id}", responses=described(404, 409))
     def sweep(sweep_id: SweepId) -> SweepReport:

@@ -219,6 +219,13 @@ class ActiveConfigurations(Answer):
     refused: list[RefusedRow]
 
 
+class SweepPage(Answer):
+    """Sweeps, newest first; ``refused`` are those that are not what was written."""
+
+    sweeps: list[SweepView]
+    refused: list[RefusedRow] = []
+
+
 class SweepReport(Answer):
     """A sweep and its markets, in the order in which they were asked for."""
 

@@ -26,6 +26,7 @@ from pipeline.results.records import (
     Status,
     Sweep,
     SweepMarket,
+    SweepView,
 )
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
@@ -42,6 +43,7 @@ from pipeline.web.service.answers import (
     JobView,
     RefusedRow,
     StoredStrategy,
+    SweepPage,
 )
 from pipeline.web.service.health import Queue
 from pipeline.web.service.requests import (
@@ -379,17 +381,22 @@ class Service:
 
     # Sweeps
 
+    def sweeps(self, limit: int = 50) -> SweepPage:
+        """Read sweeps, newest first."""
+        sweeps, refused = self.repository.sweeps.recent(limit)
+        rows = [RefusedRow(id=one, reason=why) for one, why in refused.items()]
+        return SweepPage(sweeps=list[SweepView](sweeps), refused=rows)
+
     def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
         """Read one sweep and its markets.
 
         Raises
         ------
         ConflictError
-            When it is not what it was when it ended.
+            When it is not what was written.
         """
         try:
-            self.repository.checks.sweep(sweep_id)
-            return self.repository.sweeps.sweep(sweep_id), self.repository.sweeps.markets(sweep_id)
+            return self.repository.sweeps.whole(sweep_id), self.repository.sweeps.markets(sweep_id)
         except UnknownIdError:
             raise NotFoundError(f"No sweep has the id {sweep_id}.") from None
 

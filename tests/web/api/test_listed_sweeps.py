@@ -39,7 +39,7 @@ def begun(repository):
 
 
 def test_a_sweep_is_shown_with_its_markets(client, begun):
-    (listed,) = client.get("/api/sweeps").json()
+    (listed,) = client.get("/api/sweeps").json()["sweeps"]
     found = client.get(f"/api/sweeps/{begun}").json()
     assert found["sweep"] == listed
     assert (listed["id"], listed["status"], listed["until"]) == (
@@ -52,7 +52,7 @@ def test_a_sweep_is_shown_with_its_markets(client, begun):
 
 
 def test_a_judged_sweep_is_shown_with_its_pool(client, repository, begun):
-    listed = client.get("/api/sweeps").json()
+    listed = client.get("/api/sweeps").json()["sweeps"]
     assert listed[0]["pooled"] is None, "not judged yet"
     sweep = repository.sweeps.sweep(begun)
     claim = Claim(begun, sweep.owner)
@@ -65,5 +65,5 @@ def test_a_judged_sweep_is_shown_with_its_pool(client, repository, begun):
 
 
 def test_nothing_of_this_machine_is_shown(client, begun):
-    (listed,) = client.get("/api/sweeps").json()
+    (listed,) = client.get("/api/sweeps").json()["sweeps"]
     assert not {"owner", "config"} & listed.keys()

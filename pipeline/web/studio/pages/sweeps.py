@@ -7,7 +7,7 @@ from pipeline.errors import UserError
 from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.report.theme import Figure
-from pipeline.results.records import Sweep
+from pipeline.results.records import Sweep, SweepView
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.wording import defined, plural
 from pipeline.web.service.requests import JobId
@@ -39,12 +39,14 @@ _DISCOVERIES = (
 
 async def sweeps_page(service: Service) -> None:
     """List the newest sweeps."""
-    sweeps = await ask(service.repository.sweeps.recent)
+    page = await ask(service.sweeps)
     with frame("Sweeps", "/sweeps", notice=service.read_only):
-        if not sweeps:
+        if not page.sweeps and not page.refused:
             sentence("No sweep is stored. One is made by: scripts/sweep markets=all")
+        for one in page.refused:
+            warning(one.reason)
         with ui.element("ul"):
-            for sweep in sweeps:
+            for sweep in page.sweeps:
                 with ui.element("li"):
                     ui.link(_titled(sweep), f"/sweeps/{sweep.id}")
 
@@ -116,7 +118,7 @@ class SweepPage:
             text("figcaption", caption)
 
 
-def _titled(sweep: Sweep) -> str:
+def _titled(sweep: SweepView) -> str:
     return (
         f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer},"
         f" {sweep.status}"
