@@ -46,6 +46,7 @@ _POSTGRESQL = {
     "25P03",  # the transaction was idle for long
     "53300",  # too many connections
     "25006",  # read-only: a replica that was not promoted yet
+    "55000",  # the same, of what asks for the end of its log
     "40001",  # another transaction was faster
     "40P01",  # two transactions waited for each other
 }

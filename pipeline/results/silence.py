@@ -76,7 +76,6 @@ class Silence:
         self._driver.extensions.set_wait_callback(_waiter(self._driver.extensions))
         self._watched = _watched(self._driver.extensions.connection)
         event.listen(engine, "do_connect", self.connect)
-        event.listen(engine, "connect", _keep_alive)
 
     def connect(self, _: object, __: object, ___: object, parameters: dict[str, Any]) -> Any:
         """Connect to the first address that answers in time.
@@ -101,18 +100,20 @@ class Silence:
 
     def _connect(self, parameters: dict[str, Any], since: float) -> Any:
         bound = float(parameters.get("connect_timeout") or math.inf)
-        if self.writes:
-            parameters = parameters | {"target_session_attrs": "read-write"}
         error = None
         for address in _addresses(parameters):
             if since != math.inf and _is_silent(*_peer(address)):
                 error = self._silent(since)
                 continue
             try:
-                return self._driver.connect(
+                connection = self._driver.connect(
                     **parameters | address,
                     connection_factory=lambda dsn: self._watched(dsn, self, bound),
                 )
+                if _begun(connection) or not self.writes:
+                    return connection
+                connection.close()
+                error = self._driver.OperationalError("it may only be read, as a standby may")
             except self._driver.OperationalError as failure:
                 error = failure
         raise error or self._driver.OperationalError("no address was given")
@@ -251,8 +252,15 @@ def _peer(address: dict[str, str]) -> tuple[int, Any]:
     return family, (number, int(port)) if number else None
 
 
-def _keep_alive(connection: Any, _: object) -> None:
+def _begun(connection: Any) -> bool:
+    """Set up a session; tell whether it may write.
+
+    libpq could tell without asking (``target_session_attrs``). But it believes what it is told when
+    it logs in, and a pooler repeats there what it heard of the server long ago.
+    """
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(_KEEP_ALIVE)
+        cursor.execute(f"{_KEEP_ALIVE}; SHOW transaction_read_only")
+        (read_only,) = cursor.fetchone()
     connection.autocommit = False
+    return bool(read_only == "off")

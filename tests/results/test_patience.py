@@ -34,7 +34,10 @@ def refused(orig):
 @pytest.mark.parametrize(
     ("code", "away"),
     [
-        *((code, True) for code in ("57P01", "57P03", "53300", "08006", "08001", "25006", None)),
+        *(
+            (code, True)
+            for code in ("57P01", "57P03", "53300", "08006", "08001", "25006", "55000", None)
+        ),
         *((code, False) for code in ("42P01", "53100", "23505", "42501")),
     ],
 )

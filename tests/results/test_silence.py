@@ -56,8 +56,10 @@ def test_a_server_that_lives_may_take_long(server, why):
         else:
             with repository.engine.begin() as other:
                 other.execute(text("LOCK TABLE training_jobs"))
-                threading.Timer(0.8, other.commit).start()
+                later = threading.Timer(0.8, other.commit)
+                later.start()
                 assert statements(repository).ask("SELECT count(*) FROM training_jobs") == 0
+                later.join()
     away, back = said
     assert away.startswith("The database does not answer: the server has not answered for ")
     assert back.startswith("The database answers again after ")
@@ -148,18 +150,20 @@ def test_ctrl_c_ends_the_wait_at_once(server):
 
 
 @contextmanager
-def network(path):
+def network(path, heard=bytes):
     """Carry bytes from a port to a socket's path; yields the port and an event that ends it.
+
+    ``heard`` makes what the client hears of what the server says.
 
     What was open when it ended stays open and is never heard of again, as behind a router that has
     forgotten it. New connections are accepted in silence; once the event is cleared they work.
     """
     listening, drops, kept = socket.create_server(("127.0.0.1", 0)), threading.Event(), []
 
-    def carry(source, sink):
+    def carry(source, sink, change):
         with suppress(OSError):  # closed at the end of the test
             while (content := source.recv(65_536)) and not drops.is_set():
-                sink.sendall(content)
+                sink.sendall(change(content))
             if not drops.is_set():
                 sink.shutdown(socket.SHUT_WR)
 
@@ -174,7 +178,7 @@ def network(path):
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(path)
                 kept.append(server)
-                for ends in ((client, server), (server, client)):
+                for ends in ((client, server, bytes), (server, client, heard)):
                     threading.Thread(target=carry, args=ends, daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
@@ -186,16 +190,22 @@ def network(path):
             one.close()
 
 
+def at(port, url):
+    """The URL of a database through a `network`."""
+    return url.split("?")[0].replace("@/", f"@127.0.0.1:{port}/") + "?connect_timeout=1"
+
+
 def test_a_network_that_drops_what_is_sent(server, example_job):
     url = server.empty_database()
-    with network(f"{server.folder}/.s.PGSQL.5432") as (port, drops):
-        there = url.split("?")[0].replace("@/", f"@127.0.0.1:{port}/") + "?connect_timeout=1"
-        with open_database(there, 20) as repository:
-            first = repository.jobs.create(**example_job)
-            drops.set()
-            threading.Timer(1.0, drops.clear).start()
-            second = repository.jobs.create(**example_job)
-            assert {one.id for one in repository.jobs.find()} == {first, second}
+    with (
+        network(f"{server.folder}/.s.PGSQL.5432") as (port, drops),
+        open_database(at(port, url), 20) as repository,
+    ):
+        first = repository.jobs.create(**example_job)
+        drops.set()
+        threading.Timer(1.0, drops.clear).start()
+        second = repository.jobs.create(**example_job)
+        assert {one.id for one in repository.jobs.find()} == {first, second}
 
 
 def test_an_address_that_does_not_answer_is_passed_over(server):
@@ -205,3 +215,44 @@ def test_an_address_that_does_not_answer_is_passed_over(server):
         with open_database(url) as repository:
             assert isinstance(repository, Repository)
             assert repository.jobs.find() == []
+
+
+def test_a_pooler_that_remembers_a_standby_is_not_believed(server, example_job):
+    """pgbouncer repeats to a new session what the server said when they first met."""
+
+    def remembered(said):
+        return said.replace(b"\x17in_hot_standby\0off\0", b"\x16in_hot_standby\0on\0")
+
+    url = server.empty_database()
+    with (
+        network(f"{server.folder}/.s.PGSQL.5432", remembered) as (port, _),
+        open_database(at(port, url), 0.5) as repository,
+    ):
+        repository.engine.dispose()
+        job_id = repository.jobs.create(**example_job)
+        assert [one.id for one in repository.jobs.find()] == [job_id]
+
+
+def test_a_server_that_may_not_be_written_to_is_waited_for(server, example_job):
+    url = server.empty_database()
+    name = url.split("?")[0].rsplit("/", 1)[1]
+    with open_database(url, 0.3) as repository:
+        turned = f"ALTER DATABASE {name} SET default_transaction_read_only = "
+        with repository.engine.begin() as session:
+            session.execute(text(turned + "on"))
+        repository.engine.dispose()
+        with pytest.raises(DatabaseAwayError, match="it may only be read, as a standby may"):
+            repository.jobs.find()
+        with open_database(url, read_only=True) as reader:
+            assert reader.jobs.find() == []
+            with reader.engine.connect() as session:
+                assert session.scalar(text("SHOW default_transaction_read_only")) == "on"
+
+
+def test_what_a_standby_cannot_tell_is_waited_for(server):
+    """A pooler may lead an open connection to a standby; currval before nextval fails alike."""
+    with (
+        open_database(server.empty_database(), 0.3) as repository,
+        pytest.raises(DatabaseAwayError, match="currval"),
+    ):
+        statements(repository).ask("SELECT currval('job_events_id_seq')")
