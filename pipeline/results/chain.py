@@ -19,17 +19,17 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, load_only
 
 from pipeline.errors import ConflictError
-from pipeline.results.damage import naming
+from pipeline.results.damage import UNREADABLE, naming
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import get_row
@@ -48,6 +48,8 @@ JOB = "job"
 _JOB = (*(field.name for field in fields(JobSummary)), "config", "config_hash")
 _EVENT = tuple(column.name for column in ConfigurationEventRow.__table__.columns)
 _EXACT = 2.0**53
+#: More than any number of an event.
+_MOST = 2**31 - 1
 #: Ids in one query: SQLite takes 32,766 parameters.
 BATCH = 1_000
 
@@ -108,7 +110,9 @@ def seal_of(row: TrainedConfiguration) -> str:
 @contextmanager
 def sealing(row: TrainedConfiguration) -> Iterator[None]:
     """Seal a row anew after the context, unless its seal was broken before: then it stays so."""
-    whole = row.seal in (None, seal_of(row))
+    whole = False
+    with suppress(*UNREADABLE):
+        whole = row.seal in (None, seal_of(row))
     yield
     if whole:
         row.seal = seal_of(row)
@@ -126,17 +130,18 @@ def begin(session: Session, row: TrainedConfiguration, event: ConfigurationEvent
 def append(
     session: Session,
     row: TrainedConfiguration,
-    earlier: Sequence[ConfigurationEventRow],
     event: ConfigurationEvent,
     parts: Iterable[str],
 ) -> None:
     """Add an event to a row that this transaction holds, with the digests of what it wrote.
 
-    ``earlier`` are its events, oldest first, ``parts`` columns.
+    ``parts`` are columns. No other column is read, nor any earlier event.
     """
-    number = earlier[-1].number + 1 if earlier else 0
+    link = ConfigurationEventRow
+    last = select(func.max(link.number)).where(link.configuration_id == event.configuration_id)
+    number = session.scalar(last.where(link.number < _MOST))  # in SQLite a text is more
     digests = {name: digest(getattr(row, name)) for name in parts}
-    _add(session, row, event, number, row.head, digests)
+    _add(session, row, event, 0 if number is None else int(number) + 1, row.head, digests)
 
 
 def _add(
@@ -193,8 +198,10 @@ def disagreements(
     return clauses
 
 
-def hold(session: Session, configuration_id: str) -> TrainedConfiguration:
-    """Lock a row for this transaction and read it.
+def hold(
+    session: Session, configuration_id: str, columns: Sequence[Any] = ()
+) -> TrainedConfiguration:
+    """Lock a row for this transaction and read it, or only some columns of it.
 
     A write that changes nothing takes the row before it is read, in either database.
 
@@ -206,7 +213,7 @@ def hold(session: Session, configuration_id: str) -> TrainedConfiguration:
     row = TrainedConfiguration
     lock = update(row).where(row.id == configuration_id).values(id=configuration_id)
     session.execute(lock)
-    return get_row(session, row, configuration_id)
+    return get_row(session, row, configuration_id, [load_only(*columns)] if columns else [])
 
 
 def agreeing(session: Session, row: TrainedConfiguration) -> list[ConfigurationEventRow]:

@@ -53,6 +53,21 @@ class Checked:
         """All that speaks against it, clause by clause."""
         return self.clauses if self.failure is None else (*self.clauses, self.failure)
 
+    def agreed(self, *, verified: bool = True) -> Configuration:
+        """Return the configuration where nothing speaks against it.
+
+        Unless ``verified``, what its newest verification found does not.
+
+        Raises
+        ------
+        EditedError
+            It says what does.
+        """
+        against = self.objections if verified else self.clauses
+        if self.configuration is None or against:
+            raise chain.EditedError(self.id, against)
+        return self.configuration
+
 
 class Checks(Tables):
     """Checks of the configurations of one database; `pipeline.results.database` makes it."""
@@ -78,7 +93,7 @@ class Checks(Tables):
                 raise UnknownIdError(f"{table} has no row with id {identity}")
             yield stored[identity]
 
-    def agreeing(self, configuration_id: str) -> Checked:
+    def agreeing(self, configuration_id: str) -> Configuration:
         """Read one configuration that agrees with its audit trail.
 
         Raises
@@ -89,9 +104,7 @@ class Checks(Tables):
             When it does not agree: it says what.
         """
         (checked,) = self.of([configuration_id])
-        if checked.clauses:
-            raise chain.EditedError(checked.id, checked.clauses)
-        return checked
+        return checked.agreed(verified=False)
 
     def stored_of(self, configuration_ids: Sequence[str]) -> Iterator[Checked]:
         """Do as `of`, but leave out what is not stored any more."""
@@ -184,7 +197,7 @@ class Checks(Tables):
                 reason="It agrees again." if difference is None else f"It differs: {difference}.",
                 figures={"difference": difference},
             )
-            chain.append(session, row, events, event, ())
+            chain.append(session, row, event, ())
 
     @waits
     def sweeps_of(self, configuration_id: str) -> list[str | None]:

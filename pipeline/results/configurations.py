@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Unpack
 
 from sqlalchemy import select
 
 from pipeline.results import chain, listing
-from pipeline.results.damage import Rows, read_rows
+from pipeline.results.damage import UNREADABLE, Rows, read_rows
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, SweepMarketRow, TrainedConfiguration
 from pipeline.results.ownership import complete_job, get_row, record
@@ -16,7 +17,6 @@ from pipeline.results.patience import Tables, waits
 from pipeline.results.records import (
     Configuration,
     ConfigurationEvent,
-    ConfigurationSummary,
     Judgement,
     SweepMember,
     from_row,
@@ -130,9 +130,7 @@ class Configurations(Tables):
         **filters: Unpack[listing.Filters],
     ) -> Rows[Configuration]:
         """Read a page of the configurations that match every filter, nulls last."""
-        query = listing.page_query(
-            [TrainedConfiguration], filters, order_by, descending, limit, offset
-        )
+        query = listing.page_query(filters, order_by, descending, limit, offset)
         with self._sessions() as session:
             return read_rows(
                 session, query, TrainedConfiguration, lambda row: from_row(Configuration, row[0])
@@ -147,17 +145,13 @@ class Configurations(Tables):
         limit: int = 100,
         offset: int = 0,
         **filters: Unpack[listing.Filters],
-    ) -> tuple[Rows[ConfigurationSummary], int]:
-        """Read a page as `find` does, without documents, and how many match in all."""
-        query = listing.page_query(
-            listing.SUMMARY_COLUMNS, filters, order_by, descending, limit, offset
-        )
+    ) -> tuple[list[str], int]:
+        """Read the ids of a page as `find` does, and how many match in all."""
+        query = listing.ids_query(filters, order_by, descending, limit, offset)
         with self._sessions() as session:
             listing.prefer_indices(session)
-            page = read_rows(
-                session, query, TrainedConfiguration, lambda row: ConfigurationSummary(*tuple(row))
-            )
-            return page, session.scalar(listing.count_query(filters)) or 0
+            ids = list(session.scalars(query))
+            return ids, session.scalar(listing.count_query(filters)) or 0
 
     @waits
     def ids(self) -> list[str]:
@@ -272,7 +266,7 @@ class Configurations(Tables):
             ):
                 return False
             row.lifecycle_stage, row.document = event.to_stage, dict(change(row.document))
-            chain.append(session, row, events, event, ("lifecycle_stage", "document"))
+            chain.append(session, row, event, ("lifecycle_stage", "document"))
         return True
 
     @waits
@@ -319,7 +313,7 @@ class Configurations(Tables):
             )
             for name, value in columns.items():
                 setattr(row, name, value)
-            chain.append(session, row, events, event, columns)
+            chain.append(session, row, event, columns)
         return True
 
     @waits
@@ -352,16 +346,23 @@ class Configurations(Tables):
             When it is in none of ``stages``.
         EditedError
             When it is to be switched on and its row does not agree with its audit trail. Whatever
-            is stored can be switched off; that leaves the traces of an edit where they are.
+            is stored can be switched off, edited or damaged; that leaves the traces where they are.
         """
+        table = TrainedConfiguration
+        # To switch off reads only what it needs: another column may be damaged.
+        needed = () if active else (table.lifecycle_stage, table.head, table.seal)
         with self._sessions.begin() as session:
-            row = chain.hold(session, configuration_id)
-            if row.is_active == active:
+            row = chain.hold(session, configuration_id, needed)
+            on = select(table.id).where(table.id == configuration_id, table.is_active)
+            if (session.scalar(on) is not None) is active:
                 return False
-            if row.lifecycle_stage not in stages:
-                raise StageMovedError(f"{configuration_id} is in {row.lifecycle_stage}")
-            events = chain.agreeing(session, row) if active else chain.events_of(session, row.id)
+            if active:
+                if row.lifecycle_stage not in stages:
+                    raise StageMovedError(f"{configuration_id} is in {row.lifecycle_stage}")
+                chain.agreeing(session, row)
             row.is_active = active
+            if row.lifecycle_stage not in STAGES:  # no event takes it
+                return True
             event = ConfigurationEvent(
                 configuration_id=configuration_id,
                 kind="activated" if active else "deactivated",
@@ -370,7 +371,8 @@ class Configurations(Tables):
                 reason=reason,
                 figures={"forced": forced},
             )
-            chain.append(session, row, events, event, ("is_active",))
+            with suppress(*(() if active else UNREADABLE)):
+                chain.append(session, row, event, ("is_active",))
         return True
 
     @waits

@@ -5,15 +5,12 @@ every sort key has an index that holds all filters too (`pipeline.results.models
 page are read from it alone, and only their rows are opened.
 """
 
-from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any, Literal, TypedDict, get_args
 
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from pipeline.results.models import TrainedConfiguration
-from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import Stage
 
 SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
@@ -34,29 +31,22 @@ class Filters(TypedDict, total=False):
     is_active: bool | None
 
 
-#: Columns of a `ConfigurationSummary`.
-SUMMARY_COLUMNS = [
-    getattr(TrainedConfiguration, field.name) for field in fields(ConfigurationSummary)
-]
-
-
 def page_query(
-    columns: Sequence[Any],
     filters: Filters,
     order_by: SortKey,
     descending: bool,
     limit: int | None,
     offset: int,
 ) -> Select[Any]:
-    """Select ``columns`` of a page: ordered by a figure, nulls last, by id where it is equal."""
+    """Select a page: ordered by a figure, nulls last, by id where it is equal."""
     page = ids_query(filters, order_by, descending, limit, offset)
-    query = select(*columns).where(TrainedConfiguration.id.in_(page))
+    query = select(TrainedConfiguration).where(TrainedConfiguration.id.in_(page))
     return _ordered(query, order_by, descending)
 
 
 def ids_query(
     filters: Filters, order_by: SortKey, descending: bool, limit: int | None, offset: int
-) -> Select[tuple[str]]:
+) -> Select[Any]:
     """Select the ids of such a page: an index has them in its order."""
     query = _ordered(_filtered(select(TrainedConfiguration.id), filters), order_by, descending)
     return query.limit(limit).offset(offset)

@@ -140,10 +140,10 @@ def requeue_job(
     move_job(session, job_id, "pending", sources, **(fresh | changes))
 
 
-def get_row(session: Session, model: type[Row], key: str) -> Row:
+def get_row(session: Session, model: type[Row], key: str, options: Sequence[Any] = ()) -> Row:
     """Read a row by its key; raise `UnknownIdError` or `DamagedRowError`."""
     with naming(model.__tablename__, key):
-        row = session.get(model, key)
+        row = session.get(model, key, options=options)
     if row is None:
         raise UnknownIdError(f"{model.__tablename__} has no row with id {key}")
     return row

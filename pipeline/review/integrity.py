@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.config import SimulationConfig, StorageConfig
 from pipeline.errors import ConflictError, UserError
 from pipeline.results.artifacts import ArtifactSet
-from pipeline.results.chain import COLUMNS, EditedError
+from pipeline.results.chain import COLUMNS
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache, differences
@@ -53,9 +53,8 @@ def explain_stored(repository: Repository, configuration: Configuration) -> Expl
         grid = searched_grid(repository, configuration)
         return explain(configuration, events, grid, checked.objections)
     except (LookupError, TypeError, ValueError, AttributeError, UserError):
-        if not checked.objections:
-            raise
-        raise EditedError(configuration.id, checked.objections) from None
+        checked.agreed()
+        raise
 
 
 def artifact_clauses(
@@ -128,9 +127,7 @@ def check(repository: Repository, storage: StorageConfig, configuration: Configu
     ConflictError
         When the row does not follow from its figures and its events.
     """
-    checked = checked_with_artifacts(repository, storage, configuration.id)
-    if checked.objections:
-        raise EditedError(configuration.id, checked.objections)
+    checked_with_artifacts(repository, storage, configuration.id).agreed()
     if configuration.artifacts is None:
         return
     record = read_record(storage, configuration, checked=False)

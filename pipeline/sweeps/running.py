@@ -197,7 +197,7 @@ def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
     """Join a market's row with the figures of its configuration, unless these were edited."""
     stored = None
     if row.configuration_id is not None:
-        stored = repository.checks.agreeing(row.configuration_id).configuration
+        stored = repository.checks.agreeing(row.configuration_id)
     metrics = stored.out_of_sample if stored else {}
     return MarketRow(
         market=row.market,

@@ -9,7 +9,7 @@ import pytest
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
 from pipeline.results.ownership import UnknownIdError
-from pipeline.results.records import Configuration, ConfigurationSummary
+from pipeline.results.records import Configuration
 from pipeline.validation.stages import STAGES
 
 
@@ -55,8 +55,12 @@ def test_what_is_not_stored_is_not_switched(repository: Repository) -> None:
 def test_a_page_tells_figures_and_how_many_match(
     repository: Repository, stored: Configuration
 ) -> None:
-    rows, total = repository.configurations.page(exchange="binance", order_by="p_value", limit=1)
-    assert total == 1
-    assert isinstance(rows[0], ConfigurationSummary)
-    assert (rows[0].id, rows[0].oos_sharpe_ratio, rows[0].p_value) == (stored.id, 1.5, 0.03)
+    page = repository.configurations.page(exchange="binance", order_by="p_value", limit=1)
+    assert page == ([stored.id], 1)
+    assert repository.configurations.filter_columns(stored.id) == {
+        "oos_sharpe_ratio": 1.5,
+        "oos_net_profit": stored.out_of_sample["net_profit"],
+        "sample_size": stored.out_of_sample["sample_size"],
+        "p_value": 0.03,
+    }
     assert repository.configurations.page(exchange="kraken") == ([], 0)

@@ -109,6 +109,53 @@ def test_a_damaged_row_is_named_and_the_others_are_read(
             repository.jobs.read(row)
 
 
+#: More damage, of what an event needs too.
+OFF = DAMAGE | {
+    "figure": ("trained_configurations", "oos_sharpe_ratio = 9e999"),
+    "edited": ("trained_configurations", "sample_size = 41"),
+    "event number": ("configuration_events", "number = iif(number, number, 'x')"),
+    "head": ("trained_configurations", "head = x'00'"),
+    "look": ("trained_configurations", "verified_at = 'soon'"),
+    "stage": ("trained_configurations", "lifecycle_stage = 'HIGH'"),
+}
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_what_is_damaged_is_switched_off(repository, on_sqlite, service, store, name):
+    (first, other), served = store
+    table, edit = OFF[name]
+    job_id, column = repository.configurations.read(first).job_id, edit.split(" = ")[0]
+    key = {"training_jobs": "id", "configuration_events": "configuration_id"}.get(table, "id")
+    values = {"id": job_id if table == "training_jobs" else first}
+    with repository.engine.begin() as connection:
+        connection.execute(text("PRAGMA ignore_check_constraints = ON"))
+        before = f"SELECT rowid AS place, {column} AS was FROM {table} WHERE {key} = :id"
+        rows = connection.execute(text(before), values).mappings().all()
+        connection.execute(text(f"UPDATE {table} SET {edit} WHERE {key} = :id"), values)
+        connection.execute(text("PRAGMA ignore_check_constraints = OFF"))
+
+    answer = service.deactivate(first, "it is damaged")
+    assert (answer.id, answer.is_active, bool(answer.reason)) == (first, False, True)
+    again = service.deactivate(first, "once more")
+    assert again.is_active is False
+    active = served.read()
+    assert ([one.id for one in active.configurations], active.refused) == ([other], [])
+    with repository.engine.begin() as connection:
+        flag = "SELECT is_active FROM trained_configurations WHERE id = :id"
+        assert connection.execute(text(flag), {"id": first}).scalar_one() == 0
+        for row in rows:
+            back = text(f"UPDATE {table} SET {column} = :was WHERE rowid = :place")
+            connection.execute(back, dict(row))
+    (checked,) = repository.checks.of([first])
+    kinds = [event.kind for event in repository.configurations.events(first)]
+    if name in ("head", "stage"):
+        assert "column is_active is not what was stored" in checked.clauses
+        assert kinds == ["stored", "activated"]
+        return
+    assert kinds == ["stored", "activated", "deactivated"]
+    assert bool(checked.clauses) is (name == "look")
+
+
 @pytest.mark.parametrize("edit", [f"config = '{DEEP}'", "heartbeat_at = 'soon'"])
 @pytest.mark.parametrize("owner", ["deadbeef", None])
 def test_a_damaged_unfinished_job_ends_and_others_run(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Select
 
 from pipeline.results import listing
 from pipeline.results.database import open_database
-from pipeline.results.listing import SORT_KEYS, SUMMARY_COLUMNS, SortKey
+from pipeline.results.listing import SORT_KEYS, SortKey
 from pipeline.studies.bench.repository import FILTERS, fill, measure
 from support.databases import KINDS, new_url
 
@@ -59,10 +59,7 @@ def test_a_page_and_its_count_open_no_other_rows(
 ) -> None:
     filters_ = FILTERS[filters]
     with filled.connect() as connection:
-        queries = [
-            listing.page_query(SUMMARY_COLUMNS, filters_, order_by, way, 50, 0)
-            for way in (True, False)
-        ]
+        queries = [listing.page_query(filters_, order_by, way, 50, 0) for way in (True, False)]
         for query in (listing.count_query(filters_), *queries):
             lines = plan(connection, query)
             assert lines

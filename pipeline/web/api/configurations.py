@@ -14,6 +14,7 @@ from pipeline.web.service.answers import (
     AuditEntry,
     ConfigurationPage,
     StoredStrategy,
+    SwitchedOff,
 )
 from pipeline.web.service.requests import (
     LIST_LIMIT,
@@ -137,8 +138,8 @@ def router(service: Service) -> APIRouter:
     @routes.post("/{configuration_id}/deactivate", responses=described(404, 409, 413))
     def deactivate(
         configuration_id: ConfigurationId, request: Deactivation
-    ) -> ConfigurationSummary:
-        """Switch it off."""
+    ) -> ConfigurationSummary | SwitchedOff:
+        """Switch it off, whatever was edited or damaged: ``reason`` says what does not agree."""
         return service.deactivate(configuration_id, request.reason)
 
     @routes.post("/{configuration_id}/execution", responses=described(404, 413))

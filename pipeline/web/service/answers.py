@@ -157,6 +157,12 @@ class RefusedRow(Answer):
     reason: str
 
 
+class SwitchedOff(RefusedRow):
+    """A configuration that is switched off, and is not what was stored."""
+
+    is_active: Literal[False] = False
+
+
 class JobPage(Answer):
     """A page of jobs, newest first; ``refused`` are those of it whose rows cannot be read."""
 

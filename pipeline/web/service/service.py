@@ -14,7 +14,6 @@ from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UserErr
 from pipeline.queue.supervisor import Supervisor
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
-from pipeline.results.chain import EditedError
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.damage import DamagedRowError, naming
 from pipeline.results.database import Repository
@@ -44,6 +43,7 @@ from pipeline.web.service.answers import (
     RefusedRow,
     StoredStrategy,
     SweepPage,
+    SwitchedOff,
 )
 from pipeline.web.service.health import Queue
 from pipeline.web.service.requests import (
@@ -230,18 +230,18 @@ class Service:
     def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""
         filters = query.model_dump(exclude={"stage", "active", "sort"})
-        rows, total = self.repository.configurations.page(
+        ids, total = self.repository.configurations.page(
             **filters, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
         )
-        ids = [row.id for row in rows] + [damaged.identity for damaged in rows.damaged]
-        refused = {
-            checked.id: "; ".join(checked.objections)
-            for checked in self.repository.checks.stored_of(ids)
-            if checked.objections
-        }
+        shown, refused = list[ConfigurationSummary](), list[RefusedRow]()
+        for one in self.repository.checks.stored_of(ids):
+            if one.configuration is None or one.objections:
+                refused.append(RefusedRow(id=one.id, reason="; ".join(one.objections)))
+            else:
+                shown.append(answers.summary(one.configuration))
         return ConfigurationPage(
-            configurations=[row for row in rows if row.id not in refused],
-            refused=[RefusedRow(id=one, reason=why) for one, why in refused.items()],
+            configurations=shown,
+            refused=refused,
             total=total,
             limit=query.limit,
             offset=query.offset,
@@ -262,8 +262,7 @@ class Service:
         except UnknownIdError:
             raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
         except DamagedRowError:
-            (checked,) = self.repository.checks.of([configuration_id])
-            raise EditedError(configuration_id, checked.objections) from None
+            return self.repository.checks.agreeing(configuration_id)
 
     def explanation(self, configuration_id: str) -> Explanation:
         """Say in words why a configuration is in its stage."""
@@ -281,12 +280,8 @@ class Service:
         return self._documents([configuration_id])[0]
 
     def _documents(self, configuration_ids: Sequence[str]) -> list[dict[str, Any]]:
-        documents = []
-        for checked in self.repository.checks.of(configuration_ids):
-            if checked.configuration is None or checked.objections:
-                raise EditedError(checked.id, checked.objections)
-            documents.append(checked.configuration.allowed_document)
-        return documents
+        checked = self.repository.checks.of(configuration_ids)
+        return [one.agreed().allowed_document for one in checked]
 
     def strategy(self, configuration_id: str) -> StoredStrategy:
         """Read the strategy that a configuration was trained with, as it was then."""
@@ -332,11 +327,16 @@ class Service:
             raise ConflictError(self._refusal(self.configuration(configuration_id))) from None
         return self._summary(configuration_id)
 
-    def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary:
-        """Switch a configuration off, and record why."""
-        self.configuration(configuration_id)
-        self._writable.configurations.set_active(configuration_id, False, reason)
-        return self._summary(configuration_id)
+    def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary | SwitchedOff:
+        """Switch a configuration off, and record why; also one that was edited or damaged."""
+        try:
+            self._writable.configurations.set_active(configuration_id, False, reason)
+        except UnknownIdError:
+            raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
+        (checked,) = self.repository.checks.of([configuration_id])
+        if checked.configuration is None or checked.clauses:
+            return SwitchedOff(id=configuration_id, reason="; ".join(checked.clauses))
+        return answers.summary(checked.configuration)
 
     def record_execution(
         self, configuration_id: str, report: ExecutionReport

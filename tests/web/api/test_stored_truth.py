@@ -25,6 +25,28 @@ def listed(client, **headers):
     return answer, [one["id"] for one in answer.json()["configurations"]], answer.json()["refused"]
 
 
+def test_a_row_that_cannot_be_read_is_switched_off(client, stored, tmp_path):
+    path = stored()
+    identity = path.rpartition("/")[2]
+    client.post(f"{path}/activate", json={"reason": "it passed"})
+    engine = create_engine(f"sqlite:///{tmp_path}/var/trainings.db")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE trained_configurations SET document = '{'"))
+    assert client.get(path).status_code == 409
+    refused = listed(client)[2]
+    off = client.post(f"{path}/deactivate", json={"reason": "it is damaged"})
+    assert off.status_code == 200
+    assert off.json() == {**refused[0], "is_active": False}
+    assert off.json()["id"] == identity
+    assert listed(client)[1:] == ([], [])
+    with engine.begin() as connection:
+        flags = connection.execute(text("SELECT is_active FROM trained_configurations"))
+        assert not any(flags.scalars())
+        kinds = connection.execute(text("SELECT kind FROM configuration_events ORDER BY at"))
+        assert kinds.scalars().all()[-2:] == ["activated", "deactivated"]
+    engine.dispose()
+
+
 def test_an_edited_row_is_refused_until_it_is_put_back(client, stored, tmp_path):
     path = stored()
     identity = path.rpartition("/")[2]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from pipeline.results.database import open_database
 
@@ -77,6 +78,29 @@ def test_activation_is_refused_by_a_gate_forced_and_undone(watched, many):
     history = page.locator("#section-history").text_content()
     assert "a test of it" in history
     assert "enough of it" in history
+    assert (person.errors, person.elsewhere) == ([], [])
+
+
+def test_one_that_cannot_be_read_is_switched_off(watched, many, folder):
+    identity = NAME.format(COPIES - 2)  # on the first page
+    person = watched()
+    raw = "SELECT document FROM trained_configurations WHERE id = :id"
+    write = "UPDATE trained_configurations SET document = :document WHERE id = :id"
+    with open_database(f"sqlite:///{folder}/var/trainings.db") as repository:
+        repository.configurations.set_active(identity, True, "a test of it", forced=True)
+        with repository.engine.begin() as connection:
+            document = connection.execute(text(raw), {"id": identity}).scalar_one()
+            connection.execute(text(write), {"id": identity, "document": "{"})
+        page = person.open("/configurations?exchange=kraken&sort=created_at")
+        page.get_by_role("link", name=f"Look at {identity}").click()
+        page.get_by_role("heading", name="cannot be read").wait_for()
+        page.get_by_label("reason").fill("it is damaged")
+        page.get_by_role("button", name="Deactivate").click()
+        page.get_by_text(f"{identity} is switched off.").wait_for()
+        with repository.engine.begin() as connection:
+            connection.execute(text(write), {"id": identity, "document": document})
+        assert not repository.checks.agreeing(identity).is_active
+        assert repository.configurations.events(identity)[-1].reason == "it is damaged"
     assert (person.errors, person.elsewhere) == ([], [])
 
 

@@ -4,11 +4,10 @@ from markupsafe import Markup
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.results.checks import Checked
-from pipeline.results.records import Configuration
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, attempt, frame, sentence, text, warning
@@ -22,6 +21,9 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
     with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
             await ask(service.configuration, _ID.validate_python(configuration_id))
+        except ConflictError as error:
+            _show_refused(service, configuration_id, str(error))
+            return
         except (UserError, ValidationError) as error:
             ui.status_code(404)
             text("h1", "No such configuration")
@@ -33,12 +35,25 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
         listen()
         waiting = sentence("Loading the configuration …").props("role=status")
         await context.client.connected()  # candles take a moment: the page is there meanwhile
-        report = await ask(service.report, configuration_id)
+        try:
+            report: ReportData | str = await ask(service.report, configuration_id)
+        except ConflictError as error:
+            report = str(error)
         await theme.name()
         if waiting.is_deleted:  # the reader has left the page
             return
         waiting.delete()
-        _show(service, report, theme)
+        if isinstance(report, str):
+            _show_refused(service, configuration_id, report)
+        else:
+            _show(service, report, theme)
+
+
+def _show_refused(service: Service, configuration_id: str, reason: str) -> None:
+    """Show a configuration of which a part cannot be read: it can be switched off."""
+    text("h1", "A configuration that cannot be read")
+    warning(reason)
+    Activation(service, configuration_id, active=True)
 
 
 def _show(service: Service, report: ReportData, theme: Theme) -> None:
@@ -51,7 +66,8 @@ def _show(service: Service, report: ReportData, theme: Theme) -> None:
     _show_section(first)
     with ui.element("section"):
         text("h2", "Live")
-        Activation(service, report.configuration, report.checked)
+        configuration, checked = report.configuration, report.checked
+        Activation(service, configuration.id, active=configuration.is_active, checked=checked)
     for section in others:
         _show_section(section)
     if report.artifacts is not None:
@@ -77,14 +93,18 @@ _LEAST, _MOST = 3, 500
 
 
 class Activation:
-    """Says whether a configuration is switched on, and changes that."""
+    """Says whether a configuration is switched on, and changes that.
+
+    ``checked`` is None where it cannot be read: then it can only be switched off.
+    """
 
     def __init__(
-        self, service: Service, configuration: Configuration, checked: Checked | None
+        self, service: Service, identity: str, *, active: bool, checked: Checked | None = None
     ) -> None:
-        self._service, self._id = service, configuration.id
-        active = configuration.is_active
-        if checked is not None and checked.objections:
+        self._service, self._id, self._is_readable = service, identity, checked is not None
+        if checked is None:
+            sentence("No live trader is given it. It can be switched off all the same.")
+        elif checked.objections:
             warning(
                 f"{'Active, but no' if active else 'No'} live trader is given it:"
                 f" {'; '.join(checked.objections)}."
@@ -118,7 +138,11 @@ class Activation:
         )
 
     async def _deactivate(self) -> None:
-        await self._done(await attempt(self._service.deactivate, self._id, self._said()))
+        answer = await attempt(self._service.deactivate, self._id, self._said())
+        if answer is not None and not self._is_readable:
+            ui.notify(f"{self._id} is switched off.", type="positive")
+            return
+        await self._done(answer)
 
     async def _done(self, answer: object) -> None:
         if answer is not None:
