@@ -45,6 +45,12 @@ class DiskFullError(UserError):
     status = 1
 
 
+class NotStoredError(UserError):
+    """A result, or its file, was not written; no database is the cause. Commands exit with 1."""
+
+    status = 1
+
+
 #: What the system says of a disk, a quota or a limit that is used up.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

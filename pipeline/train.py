@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.cli import command
 from pipeline.cli.console import Console
 from pipeline.config import TrainConfig
-from pipeline.errors import DiskFullError
+from pipeline.errors import AND_AGAIN, DiskFullError, NotStoredError
 
 
 def main(config: TrainConfig) -> None:
@@ -34,14 +34,15 @@ def main(config: TrainConfig) -> None:
             Reporter(console.progress, console.note, partial(show_candles, console)),
             command.relative_path(command.run_directory()),
         )
-    result = command.run_directory() / "result.json"
+    result, reason = command.run_directory() / "result.json", None
     try:
         write_result(result, trained, job_id, configuration_id)
-    except DiskFullError as error:
-        raise DiskFullError(
-            f"{configuration_id} is stored, its result file is not. {error}"
-        ) from None
+    except (DiskFullError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error).replace(AND_AGAIN, ".")
     show_result(console, trained, configuration_id)
+    if reason is not None:
+        shown = command.relative_path(result)
+        raise NotStoredError(f"The verdict above is stored, the file {shown} is not: {reason}")
     console.print(f"Result file: {command.relative_path(result)}")
 
 

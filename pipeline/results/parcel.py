@@ -82,6 +82,7 @@ def write_parcel(
         replace_folder(draft, place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        _remove_empty(folder)
 
 
 def is_kept(folder: Path) -> bool:

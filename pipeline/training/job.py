@@ -11,7 +11,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gpu_engine import Advance
 from pipeline.config import TrainConfig
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError, NotFoundError, UserError
+from pipeline.errors import (
+    DatabaseAwayError,
+    DatabaseGoneError,
+    NotFoundError,
+    NotStoredError,
+    UserError,
+)
 from pipeline.executors.base import in_words
 from pipeline.results.damage import UNREADABLE
 from pipeline.results.database import Repository
@@ -23,7 +29,6 @@ from pipeline.training.run import Reporter, TrainingResult, train
 from pipeline.training.storing import (
     HURRY,
     UNSTORED,
-    NotStoredError,
     ended_elsewhere,
     store,
     store_running,

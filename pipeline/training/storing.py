@@ -16,6 +16,7 @@ from pipeline.errors import (
     AND_AGAIN,
     ConflictError,
     DiskFullError,
+    NotStoredError,
     UnreachableError,
     UserError,
     first_line,
@@ -44,12 +45,6 @@ _EARLIER = "earlier_searches"
 UNSTORED = (SQLAlchemyError, UnreachableError, UnknownIdError, DamagedRowError)
 
 _Placed = tuple[Path | None, dict[str, str]]
-
-
-class NotStoredError(UserError):
-    """A result was not stored, and its database is not the cause. Commands exit with 1."""
-
-    status = 1
 
 
 def store(
@@ -95,16 +90,17 @@ def store(
     places = dict.fromkeys((folder, root / FOLDER / job_id))
 
     def kept() -> str:
-        """Keep the result unless it is kept already; say where, or why not."""
+        """Keep the result unless it is kept already; say where, or that it is nowhere."""
         for one in places:
-            try:
+            with suppress(OSError, UserError):
                 if not is_kept(one):
                     row = None if artifacts is None else record
                     write_parcel(one, job_id, job, row, artifacts)
                 return _where(one, storage)
-            except (OSError, UserError) as error:
-                reason = f"The result could not be kept in {one} either: {error}."
-        return reason
+        return (
+            f"The result could not be kept in {' or '.join(map(str, places))} either: train again"
+            " when there is a place for it."
+        )
 
     for one in places:
         remove_parcel(one)  # of an earlier try, and of no use

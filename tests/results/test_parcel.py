@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -254,6 +255,18 @@ def test_drafts_that_a_killed_process_left_are_removed_after_a_day(
     os.utime(old, (yesterday, yesterday))
     write_parcel(tmp_path / folder, "a1", example_job, None, None)
     assert beside.exists() == (beside.parent.name != "unstored")  # the folder was made for it
+
+
+def test_what_cannot_be_kept_leaves_nothing(
+    tmp_path: Path, example_job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr("pipeline.results.parcel.replace_folder", full)
+    with pytest.raises(OSError, match=str(errno.ENOSPC)):
+        write_parcel(tmp_path / "unstored/a1", "a1", example_job, None, None)
+    assert list((tmp_path / "unstored").iterdir()) == []
 
 
 def test_what_is_stored_was_on_the_disk_before_its_row(

@@ -1,5 +1,7 @@
 """A result is kept as files before it is stored, whatever then stops that."""
 
+import errno
+import os
 import re
 import shutil
 import signal
@@ -10,6 +12,7 @@ import pytest
 
 from pipeline import store
 from pipeline.config import StorageConfig
+from pipeline.errors import full_disk
 from pipeline.training import job, storing
 from support.runs import QUICK, SMALL_GRID, ask, run, run_here
 from support.stored import command
@@ -117,6 +120,22 @@ def test_a_full_disk_of_artifacts_leaves_the_result_and_asks_for_no_second_run(
     assert finished.artifacts == []
     assert command(store, tmp_path, *kept(finished)).status == 0
     assert len(finished.artifacts) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_result_file_that_cannot_be_written_costs_no_verdict(tmp_path, monkeypatch, number):
+    def refuse(path, *_):
+        raise full_disk(OSError(number, ""), path) or OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr("pipeline.training.record.replace_text", refuse)
+    finished = run_here(tmp_path, *QUICK_GRID)
+    assert (finished.status, [one.status for one in finished.jobs]) == (1, ["completed"])
+    assert f"Stored as {finished.configurations[0].id}" in finished.out
+    (said,) = re.findall("The verdict above is stored, .*", finished.err)
+    assert "result.json" in said
+    assert os.strerror(number) in said or "takes no more" in said
+    assert "run this again" not in said
+    assert "Traceback" not in finished.err
 
 
 @pytest.mark.parametrize("spoil", ["gone", "file"])
