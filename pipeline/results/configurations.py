@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 
 from pipeline.results import chain, listing
 from pipeline.results.damage import UNREADABLE, Rows, read_rows
@@ -21,6 +21,7 @@ from pipeline.results.records import (
     SweepMember,
     from_row,
 )
+from pipeline.results.searches import EarlierSearches, count_searches
 from pipeline.validation.stages import SIZE_RULES, STAGES, Stage, deciding_p
 
 #: Makes a configuration's new document from the stored one.
@@ -171,7 +172,7 @@ class Configurations(Tables):
         synthetic: bool,
         provenance: Mapping[str, Any],
         job_id: str | None = None,
-    ) -> int:
+    ) -> EarlierSearches:
         """Count the other searches of a market that looked at the same days and stored something.
 
         Searches differ in configuration, seed or candles: the same one made again counts once, and
@@ -193,20 +194,14 @@ class Configurations(Tables):
             .where(row.exchange == exchange, row.pair == pair, row.timeframe == timeframe)
             .where(row.synthetic if synthetic else ~row.synthetic)
         )
-        names = ("config_hash", "seed", "data_hash")
-        *_, data = identity = [row.provenance[name].as_string() for name in names]
-        first, last = (row.provenance[name].as_string() for name in ("first_candle", "last_candle"))
-        same = (
-            (data == provenance["data_hash"],)
-            if synthetic
-            else (first <= provenance["last_candle"], last >= provenance["first_candle"])
-        )
         sweeps = select(member.sweep_id).where(member.job_id == job_id)
         beside = select(member.job_id).where(member.sweep_id.in_(sweeps))
-        query = select(*identity).where(row.id.in_(market), row.job_id.not_in(beside), *same)
+        # As text: a database refuses to look into one that is damaged.
+        query = select(row.id, cast(row.provenance, Text))
+        query = query.where(row.id.in_(market), row.job_id.not_in(beside))
         with self._sessions() as session:
-            searches = {tuple(map(str, search)) for search in session.execute(query.distinct())}
-        return len(searches - {tuple(str(provenance[name]) for name in names)})
+            rows = [(identity, text) for identity, text in session.execute(query)]
+        return count_searches(rows, provenance, synthetic=synthetic)
 
     @waits
     def members(self, configuration_ids: Sequence[str]) -> list[SweepMember]:

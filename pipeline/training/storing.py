@@ -253,7 +253,9 @@ def _with_earlier_searches(repository: Repository, record: Configuration) -> Con
     """
     names = ("exchange", "pair", "timeframe", "synthetic", "provenance", "job_id")
     search = {name: getattr(record, name) for name in names}
-    count = repository.configurations.earlier_searches(**search)
-    p_after = after_searches(record.statistics["p_value"], count)
-    earlier = jsonable({"count": count, "p_after": p_after})
+    others = repository.configurations.earlier_searches(**search)
+    p_after = after_searches(record.statistics["p_value"], others.count)
+    earlier = jsonable({"count": others.count, "p_after": p_after})
+    if others.uncounted:
+        earlier["uncounted"] = list(others.uncounted)
     return replace(record, statistics=record.statistics | {_EARLIER: earlier})

@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipeline.validation.wording import MEANINGS, defined, number, plain, setting
+from pipeline.validation.wording import (
+    MEANINGS,
+    defined,
+    number,
+    plain,
+    setting,
+    uncounted_searches,
+)
 
 Figures = Mapping[str, Any]
 
@@ -172,6 +179,8 @@ def statistic_rows(statistics: Figures, out_of_sample: Figures) -> list[tuple[st
 
 def _meaning_of(earlier: Figures) -> str:
     words = "others of this market and these days in the database; they decide no stage"
+    if "uncounted" in earlier:
+        words += f". {uncounted_searches(earlier['uncounted']).rstrip('.')}"
     if not earlier["count"] or earlier["p_after"] is None:
         return words
     return f"{words}: of the best of all, p is at most {number(earlier['p_after'])}"

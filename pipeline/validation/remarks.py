@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.validation.stages import LEVEL, rides_market
-from pipeline.validation.wording import number, percent, plural, setting, share
+from pipeline.validation.wording import (
+    number,
+    percent,
+    plural,
+    setting,
+    share,
+    uncounted_searches,
+)
 
 Figures = Mapping[str, Any]
 
@@ -133,6 +140,8 @@ def _named(record: Record, name: str) -> str:
 
 def _earlier(statistics: Figures) -> Iterator[str]:
     earlier = statistics.get("earlier_searches")
+    if earlier and "uncounted" in earlier:
+        yield uncounted_searches(earlier["uncounted"])
     if not earlier or not earlier["count"]:
         return
     count = earlier["count"]

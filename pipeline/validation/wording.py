@@ -1,7 +1,7 @@
 """Write verdicts and figures in the words that every command shares."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pipeline.validation.stages import Gate, Stage
 
@@ -127,6 +127,14 @@ def number(value: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 day``, ``1,234 days``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def uncounted_searches(ids: Sequence[str]) -> str:
+    """Say that stored configurations could not be counted among the earlier searches."""
+    return (
+        f"{plural(len(ids), 'stored configuration')} of this market could not be counted among the"
+        f" earlier searches, because the provenance cannot be read: {', '.join(ids)}."
+    )
 
 
 def duration(seconds: float) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from pipeline.results.database import Repository
 
@@ -36,7 +38,9 @@ def count(
             identity = f"LIQUIDITY_SWEEP_V3_20230131_235959_{number:06x}"
             record = example(job_id, id=identity, provenance=origin, **market)
             repository.configurations.save(record)
-        return repository.configurations.earlier_searches(provenance=ORIGIN, **(MARKET | asked))
+        others = repository.configurations.earlier_searches(provenance=ORIGIN, **(MARKET | asked))
+        assert others.uncounted == ()
+        return others.count
 
     return made
 
@@ -71,3 +75,42 @@ def test_generated_candles_are_the_same_only_where_every_candle_is(
 ) -> None:
     others = ({"seed": 8}, {"seed": 8, "data_hash": "d1"})
     assert count(*({**one, "synthetic": True} for one in others), synthetic=True) == 1
+
+
+#: Provenance that no training stores, and whether PostgreSQL takes it.
+DAMAGE = {
+    "{": False,
+    '{"seed": NaN}': False,
+    "[" * 5_000: False,
+    "null": True,
+    "7": True,
+    "[]": True,
+    "{}": True,
+    json.dumps(ORIGIN | {"seed": "7"}): True,
+    json.dumps(ORIGIN | {"config_hash": 7}): True,
+    json.dumps(ORIGIN | {"data_hash": {}}): True,
+    json.dumps(ORIGIN | {"first_candle": "soon"}): True,
+    json.dumps(ORIGIN | {"last_candle": "2023-02-01"}): True,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=range(len(DAMAGE)))
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_what_cannot_be_counted_is_named_and_the_others_are_counted(
+    repository: Repository, count: Callable[..., int], damage: str, synthetic: bool
+) -> None:
+    on_postgresql = repository.engine.dialect.name == "postgresql"
+    if on_postgresql and not DAMAGE[damage]:
+        pytest.skip("its columns take nothing but JSON")
+    searches = [{"seed": 8}, {"seed": 9}, {"seed": 10}, {"seed": 11, "pair": "ETH/USDT"}]
+    assert count(*(one | {"synthetic": synthetic} for one in searches), synthetic=synthetic) == 3
+    first, *_, elsewhere = sorted(repository.configurations.ids())
+    kind = "JSONB" if on_postgresql else "TEXT"
+    edit = f"UPDATE trained_configurations SET provenance = CAST(:it AS {kind})"
+    with repository.engine.begin() as connection:
+        for identity in (first, elsewhere):
+            connection.execute(text(f"{edit} WHERE id = :id"), {"it": damage, "id": identity})
+    others = repository.configurations.earlier_searches(
+        provenance=ORIGIN, **(MARKET | {"synthetic": synthetic})
+    )
+    assert (others.count, others.uncounted) == (2, (first,))

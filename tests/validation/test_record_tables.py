@@ -110,6 +110,7 @@ def test_the_band_of_thirty_days_names_the_drawdown_that_happened():
         ({"count": 0, "p_after": 0.04}, "decide no stage"),
         ({"count": 3, "p_after": 0.1507}, "of the best of all, p is at most 0.151"),
         ({"count": 3, "p_after": None}, "decide no stage"),
+        ({"count": 0, "p_after": 0.04, "uncounted": ["A"]}, "cannot be read: A"),
     ],
 )
 def test_earlier_searches_are_the_last_row(earlier, end):

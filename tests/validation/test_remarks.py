@@ -121,6 +121,9 @@ def test_earlier_searches_and_what_they_do_to_p():
     assert only(facts(record(one))) == (
         "1 other search of this market and these days was stored in the database before."
     )
+    damaged = {"p_value": 0.04, "earlier_searches": {"count": 0, "p_after": 0.04}}
+    damaged["earlier_searches"] |= {"uncounted": ["A", "B"]}
+    assert only(warnings(record(damaged))).startswith("2 stored configurations of this market")
     none = {"p_value": 0.04, "earlier_searches": {"count": 0, "p_after": 0.04}}
     assert list(warnings(record(none))) == []
 
