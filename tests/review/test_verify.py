@@ -39,6 +39,22 @@ def test_the_real_command(fading):
     assert finished.out.endswith("Verified: reference path and training give what was stored.\n")
 
 
+def test_a_head_that_was_kept_elsewhere_is_looked_for(fading):
+    def status(*words):
+        return command(verify, fading.folder, "latest", *words).status
+
+    identity = fading.result["configuration_id"]
+    (head,) = ask(fading.folder, lambda repository: repository.checks.heads(identity))
+    another = ("1" if head[0] == "0" else "0") + head[1:]
+    assert status("--stored", "--head", head) == 0
+    assert status("--stored", "--head", another) == 1
+    assert status("--stored", "--head", head[:-1]) == 2
+    assert status("--daily", "--head", another) == 1
+    refused = ask(fading.folder, lambda repository: repository.configurations.events(identity))
+    assert [event.kind for event in refused] == ["stored"]
+    assert status("--daily", "--head", head) == 0
+
+
 def assert_differs(finished, what):
     assert finished.status == 1
     assert "Traceback" not in finished.err
