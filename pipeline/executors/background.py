@@ -61,7 +61,7 @@ def repeated(action: Callable[[], float | None], first: float, name: str) -> Ite
                 wait = action()
             except (Exception, SystemExit) as error:  # SystemExit: Rich, at a broken pipe
                 wait, again = again, min(2 * again, AGAIN_AT_LEAST_EVERY)
-                said = f"{type(error).__name__}: {error}"
+                said = f"{type(error).__name__}: {error}".partition("\n")[0]  # no statement
                 tell(f"The thread {name} failed ({said}). It is tried again in {wait:.0f} s.")
                 pulse.ended(said)
             else:

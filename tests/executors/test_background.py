@@ -23,7 +23,15 @@ def until(answer):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("error", [OSError("the disk is full"), SystemExit(1), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("the disk is full"),
+        SystemExit(1),
+        MemoryError(),
+        ValueError("locked\n[SQL: SELECT 1]"),
+    ],
+)
 def test_an_action_that_raises_is_told_of_and_called_again(capsys, error):
     calls = []
 
