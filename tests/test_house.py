@@ -32,7 +32,7 @@ def test_no_two_folders_import_each_other(house):
 
 def test_imports(house):
     assert house.edges_a_file <= 4.84
-    assert house.edges <= 1_539
+    assert house.edges <= 1_545
     assert house.import_share <= 0.126
 
 

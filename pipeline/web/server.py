@@ -14,7 +14,8 @@ from pipeline.web.api.access import Security
 from pipeline.web.api.app import BODY_LIMIT, create_app
 from pipeline.web.api.events import Events
 from pipeline.web.connections import Bounds, within
-from pipeline.web.service.service import Service, Settings
+from pipeline.web.service.jobs import Settings
+from pipeline.web.service.service import Service
 
 #: Seconds that open connections are given to end.
 PATIENCE = 3

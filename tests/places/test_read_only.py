@@ -13,7 +13,8 @@ from pipeline.errors import ReadOnlyError, UserError
 from pipeline.market_data.exchange import fetching
 from pipeline.results.database import open_database
 from pipeline.web.api.app import create_app
-from pipeline.web.service.service import Service, Settings
+from pipeline.web.service.jobs import Settings
+from pipeline.web.service.service import Service
 from support.databases import JOB
 from support.loopback import LoopbackBinance, candle_series
 from support.namespaces import after, read_only

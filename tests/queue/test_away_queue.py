@@ -22,7 +22,8 @@ from pipeline.results.parcel import FOLDER
 from pipeline.training import job
 from pipeline.training.run import Reporter
 from pipeline.web.api.app import create_app
-from pipeline.web.service.service import Service, Settings
+from pipeline.web.service.jobs import Settings
+from pipeline.web.service.service import Service
 from support.serving import served, until
 from support.sweeping import TINY
 

@@ -12,7 +12,8 @@ from pipeline.config import StorageConfig
 from pipeline.config.catalogue import in_quotes
 from pipeline.queue import lease
 from pipeline.results.database import open_database
-from pipeline.web.service.service import Service, Settings
+from pipeline.web.service.jobs import Settings
+from pipeline.web.service.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that a test waits at most, on a machine that has other work.

@@ -252,6 +252,15 @@ def job(record: Job, progress: dict[str, Any] | None = None) -> JobView:
     )
 
 
+def strategy(record: Configuration, job: Job) -> StoredStrategy:
+    """Return the strategy that a configuration was trained with, by its job."""
+    stored = job.config["strategy"]
+    text = stored.get("text")
+    return StoredStrategy(
+        word=stored["name"], name=record.strategy, sha256=text_hash(text), text=text
+    )
+
+
 def summary(record: Configuration) -> ConfigurationSummary:
     """Return a configuration without its documents."""
     metrics: dict[str, Any] = jsonable(record.out_of_sample)

@@ -5,202 +5,54 @@ held between calls but the rates that estimates are priced with, so any number o
 on one database. What is queued here is run by the dispatcher that `queue.supervisor` keeps.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from pipeline.config import StorageConfig, TrainConfig, catalogue, text_hash
-from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UserError
-from pipeline.queue.supervisor import Supervisor
+from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results.configurations import StageMovedError
-from pipeline.results.damage import DamagedRowError, naming
-from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import (
     Configuration,
     ConfigurationSummary,
-    Job,
-    Status,
     Sweep,
     SweepMarket,
     SweepView,
 )
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
-from pipeline.training import job
 from pipeline.validation.stages import STAGES
-from pipeline.web.service import answers, composing, estimates
+from pipeline.web.service import answers
 from pipeline.web.service.active import ActiveList
 from pipeline.web.service.answers import (
     AuditEntry,
     ConfigurationPage,
-    EstimateAnswer,
-    JobPage,
     JobResults,
-    JobView,
     RefusedRow,
     StoredStrategy,
     SweepPage,
     SwitchedOff,
 )
-from pipeline.web.service.health import Queue
-from pipeline.web.service.requests import (
-    ConfigurationQuery,
-    ExecutionReport,
-    HeatmapQuery,
-    TrainingRequest,
-)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of the server: where results and candles lie, how many jobs run at a time.
-
-    Attributes
-    ----------
-    storage : StorageConfig
-        Database and artifacts.
-    store : str
-        Folder of candles.
-    concurrent : int
-        Jobs that the queue runs at a time.
-    read_only : str or None
-        Why nothing may be started or changed here, a sentence; None where it may.
-    """
-
-    storage: StorageConfig
-    store: str = "var/candles"
-    concurrent: int = 1
-    read_only: str | None = None
-
+from pipeline.web.service.jobs import JobService, known
+from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"
 
 
-class Service:
+class Service(JobService):
     """Answers every request over one database; ``repository`` reads what needs no rule of its own.
 
-    Parameters
-    ----------
-    repository : Repository
-        Of the database.
-    settings : Settings
-        What the server's owner decided.
-    supervisor : Supervisor or None
-        What keeps the dispatcher of queued jobs alive.
+    See `JobService` for its parameters.
     """
 
-    def __init__(
-        self, repository: Repository, settings: Settings, supervisor: Supervisor | None = None
-    ) -> None:
-        self.settings = settings
-        self.queue = Queue(repository, supervisor)
-        self.repository = repository
-        self.active = ActiveList(repository, settings.storage)
-        self.read_only = settings.read_only
+    @cached_property
+    def active(self) -> ActiveList:
+        """What live traders poll."""
+        return ActiveList(self.repository, self.settings.storage)
 
-    @property
-    def _writable(self) -> Repository:
-        """The repository, for what changes it.
-
-        Raises
-        ------
-        ReadOnlyError
-            When this server may only read.
-        """
-        if self.read_only is not None:
-            raise ReadOnlyError(self.read_only)
-        return self.repository
-
-    def warm_up(self) -> None:
-        """Read the configuration files that every request needs: the first would wait for it."""
-        self._compose(TrainingRequest(markets=[next(iter(catalogue.markets()))]))
-
-    # Training
-
-    def start_training(self, request: TrainingRequest) -> list[str]:
-        """Put a job for every market into the queue and return their ids; none if any is refused.
-
-        Raises
-        ------
-        UserError
-            When a name is unknown or a configuration is refused; it says what is allowed.
-        UnreachableError
-            When nobody would run it.
-        """
-        self.queue.check()
-        configs = self._compose(request).values()
-        return self._writable.jobs.queue(job.description(config) for config in configs)
-
-    def estimate(self, request: TrainingRequest) -> EstimateAnswer:
-        """Say what a start would take; nothing is fetched or stored."""
-        return estimates.estimate_all(self._compose(request), self.settings.concurrent)
-
-    def _compose(self, request: TrainingRequest) -> Mapping[str, TrainConfig]:
-        return composing.compose(request, self.settings.storage, self.settings.store)
-
-    # Jobs
-
-    def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
-        """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
-        jobs = self.repository.jobs.find(*statuses, limit=limit, offset=offset)
-        refused = [RefusedRow(id=one.identity, reason=str(one)) for one in jobs.damaged]
-        views = []
-        for record in jobs:
-            try:
-                with naming("training_jobs", record.id):
-                    views.append(self._view(record))
-            except DamagedRowError as error:
-                refused.append(RefusedRow(id=record.id, reason=str(error)))
-        return JobPage(jobs=views, refused=refused, limit=limit, offset=offset)
-
-    def job(self, job_id: str) -> JobView:
-        """Read one job."""
-        try:
-            record = self.repository.jobs.read(job_id)
-        except UnknownIdError:
-            raise NotFoundError(f"No job has the id {job_id}.") from None
-        return self._view(record)
-
-    def cancel(self, job_id: str) -> JobView:
-        """Cancel a job that waits or runs; whoever runs it notices and ends.
-
-        Raises
-        ------
-        ConflictError
-            When it has ended.
-        """
-        before = self.job(job_id)
-        try:
-            self._writable.jobs.cancel(job_id)
-        except IllegalTransitionError:
-            raise ConflictError(
-                f"Job {job_id} is {before.status}: there is nothing to cancel."
-            ) from None
-        return self.job(job_id)
-
-    def restart(self, job_id: str) -> JobView:
-        """Put a job that failed or was cancelled into the queue again.
-
-        Raises
-        ------
-        ConflictError
-            When it waits, runs or is complete.
-        UnreachableError
-            When nobody would run it.
-        """
-        self.queue.check()
-        before = self.job(job_id)
-        try:
-            self._writable.jobs.restart(job_id)
-        except IllegalTransitionError:
-            raise ConflictError(
-                f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
-            ) from None
-        return self.job(job_id)
+    # Configurations
 
     def results(self, job_id: str) -> JobResults:
         """Read what a job found.
@@ -224,8 +76,6 @@ class Service:
             configurations=[answers.summary(configuration) for configuration in configurations],
             documents=self._documents([configuration.id for configuration in configurations]),
         )
-
-    # Configurations
 
     def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""
@@ -254,15 +104,11 @@ class Service:
         ------
         NotFoundError
             When there is none.
-        ConflictError
+        DamagedRowError
             When its row holds what no training stores.
         """
-        try:
+        with known("configuration", configuration_id):
             return self.repository.configurations.read(configuration_id)
-        except UnknownIdError:
-            raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
-        except DamagedRowError:
-            return self.repository.checks.agreeing(configuration_id)
 
     def explanation(self, configuration_id: str) -> Explanation:
         """Say in words why a configuration is in its stage."""
@@ -286,11 +132,7 @@ class Service:
     def strategy(self, configuration_id: str) -> StoredStrategy:
         """Read the strategy that a configuration was trained with, as it was then."""
         configuration = self.configuration(configuration_id)
-        stored = self.repository.jobs.read(configuration.job_id).config["strategy"]
-        text = stored.get("text")
-        return StoredStrategy(
-            word=stored["name"], name=configuration.strategy, sha256=text_hash(text), text=text
-        )
+        return answers.strategy(configuration, self.repository.jobs.read(configuration.job_id))
 
     def strategies(self) -> list[str]:
         """Name the strategies of which a configuration is stored."""
@@ -329,10 +171,8 @@ class Service:
 
     def deactivate(self, configuration_id: str, reason: str) -> ConfigurationSummary | SwitchedOff:
         """Switch a configuration off, and record why; also one that was edited or damaged."""
-        try:
+        with known("configuration", configuration_id):
             self._writable.configurations.set_active(configuration_id, False, reason)
-        except UnknownIdError:
-            raise NotFoundError(f"No configuration has the id {configuration_id}.") from None
         (checked,) = self.repository.checks.of([configuration_id])
         if checked.configuration is None or checked.clauses:
             return SwitchedOff(id=configuration_id, reason="; ".join(checked.clauses))
@@ -395,15 +235,8 @@ class Service:
         ConflictError
             When it is not what was written.
         """
-        try:
+        with known("sweep", sweep_id):
             return self.repository.sweeps.whole(sweep_id), self.repository.sweeps.markets(sweep_id)
-        except UnknownIdError:
-            raise NotFoundError(f"No sweep has the id {sweep_id}.") from None
-
-    def _view(self, record: Job) -> JobView:
-        running = record.status == "running"
-        event = self.repository.jobs.newest_progress(record.id) if running else None
-        return answers.job(record, None if event is None else event.payload)
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
         return answers.summary(self.configuration(configuration_id))

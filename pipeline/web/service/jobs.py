@@ -1,0 +1,173 @@
+"""Start trainings, and show, cancel and restart their jobs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.config import StorageConfig, TrainConfig, catalogue
+from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError
+from pipeline.queue.supervisor import Supervisor
+from pipeline.results.damage import DamagedRowError, naming
+from pipeline.results.database import Repository
+from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+from pipeline.results.records import Job, Status
+from pipeline.training import job
+from pipeline.web.service import answers, composing, estimates
+from pipeline.web.service.answers import EstimateAnswer, JobPage, JobView, RefusedRow
+from pipeline.web.service.health import Queue
+from pipeline.web.service.requests import TrainingRequest
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the server: where results and candles lie, how many jobs run at a time.
+
+    Attributes
+    ----------
+    storage : StorageConfig
+        Database and artifacts.
+    store : str
+        Folder of candles.
+    concurrent : int
+        Jobs that the queue runs at a time.
+    read_only : str or None
+        Why nothing may be started or changed here, a sentence; None where it may.
+    """
+
+    storage: StorageConfig
+    store: str = "var/candles"
+    concurrent: int = 1
+    read_only: str | None = None
+
+
+@contextmanager
+def known(what: str, identity: str) -> Iterator[None]:
+    """Raise `NotFoundError` for what has no row."""
+    try:
+        yield
+    except UnknownIdError:
+        raise NotFoundError(f"No {what} has the id {identity}.") from None
+
+
+class JobService:
+    """Answers the requests for trainings and their jobs; `service.Service` answers the others too.
+
+    Parameters
+    ----------
+    repository : Repository
+        Of the database.
+    settings : Settings
+        What the server's owner decided.
+    supervisor : Supervisor or None
+        What keeps the dispatcher of queued jobs alive.
+    """
+
+    def __init__(
+        self, repository: Repository, settings: Settings, supervisor: Supervisor | None = None
+    ) -> None:
+        self.settings = settings
+        self.queue = Queue(repository, supervisor)
+        self.repository = repository
+        self.read_only = settings.read_only
+
+    @property
+    def _writable(self) -> Repository:
+        """The repository, for what changes it.
+
+        Raises
+        ------
+        ReadOnlyError
+            When this server may only read.
+        """
+        if self.read_only is not None:
+            raise ReadOnlyError(self.read_only)
+        return self.repository
+
+    def warm_up(self) -> None:
+        """Read the configuration files that every request needs: the first would wait for it."""
+        self._compose(TrainingRequest(markets=[next(iter(catalogue.markets()))]))
+
+    # Training
+
+    def start_training(self, request: TrainingRequest) -> list[str]:
+        """Put a job for every market into the queue and return their ids; none if any is refused.
+
+        Raises
+        ------
+        UserError
+            When a name is unknown or a configuration is refused; it says what is allowed.
+        UnreachableError
+            When nobody would run it.
+        """
+        self.queue.check()
+        configs = self._compose(request).values()
+        return self._writable.jobs.queue(job.description(config) for config in configs)
+
+    def estimate(self, request: TrainingRequest) -> EstimateAnswer:
+        """Say what a start would take; nothing is fetched or stored."""
+        return estimates.estimate_all(self._compose(request), self.settings.concurrent)
+
+    def _compose(self, request: TrainingRequest) -> Mapping[str, TrainConfig]:
+        return composing.compose(request, self.settings.storage, self.settings.store)
+
+    # Jobs
+
+    def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
+        """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
+        jobs = self.repository.jobs.find(*statuses, limit=limit, offset=offset)
+        refused = [RefusedRow(id=one.identity, reason=str(one)) for one in jobs.damaged]
+        views = []
+        for record in jobs:
+            try:
+                with naming("training_jobs", record.id):
+                    views.append(self._view(record))
+            except DamagedRowError as error:
+                refused.append(RefusedRow(id=record.id, reason=str(error)))
+        return JobPage(jobs=views, refused=refused, limit=limit, offset=offset)
+
+    def job(self, job_id: str) -> JobView:
+        """Read one job."""
+        with known("job", job_id):
+            return self._view(self.repository.jobs.read(job_id))
+
+    def cancel(self, job_id: str) -> JobView:
+        """Cancel a job that waits or runs; whoever runs it notices and ends.
+
+        Raises
+        ------
+        ConflictError
+            When it has ended.
+        """
+        before = self.job(job_id)
+        try:
+            self._writable.jobs.cancel(job_id)
+        except IllegalTransitionError:
+            raise ConflictError(
+                f"Job {job_id} is {before.status}: there is nothing to cancel."
+            ) from None
+        return self.job(job_id)
+
+    def restart(self, job_id: str) -> JobView:
+        """Put a job that failed or was cancelled into the queue again.
+
+        Raises
+        ------
+        ConflictError
+            When it waits, runs or is complete.
+        UnreachableError
+            When nobody would run it.
+        """
+        self.queue.check()
+        before = self.job(job_id)
+        try:
+            self._writable.jobs.restart(job_id)
+        except IllegalTransitionError:
+            raise ConflictError(
+                f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
+            ) from None
+        return self.job(job_id)
+
+    def _view(self, record: Job) -> JobView:
+        running = record.status == "running"
+        event = self.repository.jobs.newest_progress(record.id) if running else None
+        return answers.job(record, None if event is None else event.payload)
