@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pipeline.errors import DatabaseAwayError, DatabaseGoneError
+from pipeline.results import patience
 from pipeline.results.database import Repository, open_database
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Patience, is_away
@@ -154,6 +155,22 @@ def test_a_lost_answer_to_a_commit_is_not_done_twice(
     ]
     events = patient.configurations.events(configuration.id)
     assert [event.kind for event in events] == ["stored", "activated"]
+
+
+@pytest.mark.parametrize("shared", ["postgresql"], indirect=True)
+def test_what_became_of_a_commit_is_asked_until_the_standby_has_taken_over(
+    patient, example_job, engine, monkeypatch
+):
+    """Behind a pooler a standby may be asked, which cannot tell: currval fails in the same way."""
+    lose_commits(monkeypatch, engine, done=True)
+    standby, status = text("SELECT currval('job_events_id_seq'), :transaction, :place"), "_STATUS"
+    promoted = threading.Timer(0.3, setattr, (patience, status, getattr(patience, status)))
+    monkeypatch.setattr(patience, status, standby)
+    promoted.start()
+    job_id = patient.jobs.create(**example_job)
+    promoted.join()
+    assert [job.id for job in patient.jobs.find()] == [job_id]
+    assert [e.payload.get("status") for e in patient.jobs.events()] == ["pending"]
 
 
 @pytest.mark.parametrize("spoil", ["deleted", "replaced", "folder renamed"])
