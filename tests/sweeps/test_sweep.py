@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from pipeline.report import __main__ as report
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
 from pipeline.results.sweep_rows import seal
@@ -15,6 +16,7 @@ from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.statistics import sharpe_test
 from support.runs import run_here
+from support.stored import command
 from support.sweeping import HOURS, TINY, dump, sweep_here, tables
 
 NAMES = ["btc_binance_1h", "eth_binance_1h", "sol_binance_1h"]
@@ -191,6 +193,25 @@ def test_an_edited_sweep_is_neither_shown_nor_continued(here, tmp_path):
     refused = here(*one)
     assert (refused.status, refused.out) == (1, "")
     assert "column out_of_sample is not what was stored" in refused.err
+
+
+def test_a_killed_sweep_goes_on_unless_a_market_was_edited(here, tmp_path):
+    one = ("markets=btc_binance_1h", *TINY)
+    here(*one)
+    update(tmp_path, "UPDATE sweeps SET status = 'running', finished_at = NULL, owner = 'dead'")
+    file = tmp_path / "var/trainings.db"
+    with open_database(f"sqlite:///{file}") as repository, repository.transaction() as session:
+        seal(session, repository.sweeps.ids()[0])  # as a killed one left it
+    genuine = file.read_bytes()
+    for edit in ("p_value = 0.0001", "seconds = 9e999"):
+        file.write_bytes(genuine)
+        update(tmp_path, f"UPDATE sweep_markets SET {edit}")
+        for refused in (here(*one), command(report, tmp_path, "--sweep", "latest")):
+            assert (refused.status, refused.out) == (1, "")
+            assert "was changed behind the program's back: its row" in refused.err
+    file.write_bytes(genuine)
+    assert here(*one).status == 0
+    assert [row["status"] for row in tables(tmp_path)[0]] == ["completed"]
 
 
 def test_a_market_of_an_edited_sweep_is_computed_again(here, tmp_path):
