@@ -1,10 +1,10 @@
 """Store the result that a run kept in its folder: scripts/store RUN_FOLDER (docs/training.md).
 
-A run keeps its result where its database did not answer or was gone. Every file is checked first. A
-result is stored once: a second call says so.
+A run keeps its result where it cannot be stored: its database did not answer, or a disk was full.
+Every file is checked first, and stays. A result is stored once: a second call says so.
 
-Exit status: 0 stored, now or before, 1 the database does not answer, 2 a mistake in what was asked
-for.
+Exit status: 0 stored, now or before, 1 the database does not answer or a disk is full, 2 a mistake
+in what was asked for.
 """
 
 from __future__ import annotations

@@ -104,7 +104,10 @@ def store(
 
     for one in places:
         remove_parcel(one)  # of an earlier try, and of no use
-    kept()  # before what may wait: a process may end while it waits
+    # Before what may wait: a process may end while it waits. Its files are written twice so, for a
+    # hundredth of the training's time. Links would be one file under two names, which one edit
+    # spoils for both; moved files would leave half a result until the row is there.
+    kept()
     with _telling(repository, job_id, kept):
         record = _with_earlier_searches(repository, record)
         _write(repository, job_id, None if artifacts is None else record, place)
