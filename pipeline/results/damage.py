@@ -38,6 +38,7 @@ class DamagedRowError(ConflictError):
 #: What a row raises that holds another kind of value than its columns, or deeper ones.
 UNREADABLE = (
     ValueError,
+    KeyError,
     TypeError,
     AttributeError,
     OverflowError,

@@ -7,6 +7,7 @@ A run that was killed cannot say so. Its job names its owner; `Jobs.reap`, calle
 by the dispatcher again and again, marks what has no living owner (`pipeline.results.leases`).
 """
 
+import operator
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -64,6 +65,12 @@ def _has_none(session: Session, job_id: str) -> bool:
     """Tell whether no configuration of a job is stored."""
     row = TrainedConfiguration
     return session.scalar(select(row.id).where(row.job_id == job_id)) is None
+
+
+def _event(row: JobEventRow) -> JobEvent:
+    if not isinstance(row.payload, dict):
+        raise TypeError(f"its payload is {row.payload!r}")
+    return from_row(JobEvent, row)
 
 
 class Jobs(Tables):
@@ -264,22 +271,30 @@ class Jobs(Tables):
     def events(
         self, last_id: int = 0, job_id: str | None = None, limit: int = 500
     ) -> list[JobEvent]:
-        """Read events of a job, or of all, that follow event ``last_id``; ids ascend."""
+        """Read events of a job, or of all, that follow event ``last_id``; ids ascend.
+
+        In the place of one that cannot be read stands a note that says so.
+        """
         query = select(JobEventRow).where(JobEventRow.id > last_id)
         if job_id is not None:
             query = query.where(JobEventRow.job_id == job_id)
         with self._sessions() as session:
-            rows = session.scalars(query.order_by(JobEventRow.id).limit(limit))
-            return [from_row(JobEvent, row) for row in rows]
+            page = query.order_by(JobEventRow.id).limit(limit)
+            events = read_rows(session, page, JobEventRow, lambda row: _event(row[0]))
+        for one in events.damaged:
+            said = {"text": str(one)}
+            events.append(JobEvent(int(one.identity), job_id or "", utc_now(), "note", said))
+        return sorted(events, key=operator.attrgetter("id"))
 
     @waits
     def newest_progress(self, job_id: str) -> JobEvent | None:
-        """Read the last progress of a job; None before the first."""
+        """Read the last progress of a job; None before the first, and of one that is damaged."""
         row = JobEventRow
         query = select(row).where(row.job_id == job_id, row.kind == "progress")
-        with self._sessions() as session:
+        with self._sessions() as session, suppress(*UNREADABLE):
             newest = session.scalar(query.order_by(row.id.desc()).limit(1))
-            return None if newest is None else from_row(JobEvent, newest)
+            return None if newest is None else _event(newest)
+        return None
 
     @waits
     def newest_event_id(self, job_id: str) -> int:
@@ -293,9 +308,10 @@ class Jobs(Tables):
         """Read the notes of a job, oldest first, none twice."""
         row = JobEventRow
         query = select(row.payload).where(row.job_id == job_id, row.kind == "note")
+        query = query.order_by(row.id).limit(limit)
         with self._sessions() as session:
-            payloads = session.scalars(query.order_by(row.id).limit(limit))
-            return list(dict.fromkeys(payload["text"] for payload in payloads))
+            notes = read_rows(session, query, row, lambda note: str(note[0]["text"]))
+        return list(dict.fromkeys([*notes, *map(str, notes.damaged)]))
 
     def reap(self, watch: leases.Watch | None = None) -> list[Job | JobState]:
         """Mark the unfinished jobs whose owner is dead as failed and return them.

@@ -53,7 +53,7 @@ def count_searches(
             search = _search(loads(text))
             if search.looked_at(asked, synthetic):
                 searches.add(search.identity)
-        except (LookupError, *UNREADABLE):
+        except UNREADABLE:
             uncounted.append(identity)
     return EarlierSearches(len(searches) - 1, tuple(sorted(uncounted)))
 

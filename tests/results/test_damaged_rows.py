@@ -212,6 +212,31 @@ def test_a_damaged_lease_is_named_and_the_others_are_judged(
         assert read_owners(session).keys() == {own}
 
 
+@pytest.mark.parametrize("edit", ["payload = '{'", "payload = '[]'", "at = 'soon'"])
+def test_a_damaged_event_of_a_job_is_a_note_among_the_others(
+    repository, on_sqlite, service, example_job, edit
+):
+    job_id = repository.jobs.create(**example_job)
+    repository.jobs.start(job_id)
+    repository.jobs.note(job_id, "the first")
+    repository.jobs.progress(job_id, 0.5, "search", done=1, total=2, rate=4.0)
+    repository.jobs.note(job_id, "the last")
+    _, _, first, progress, last = repository.jobs.events(job_id=job_id)
+    assert service.job(job_id).seconds_left == 0.25
+    for broken in (first, progress):
+        change(repository, f"UPDATE job_events SET {edit} WHERE id = :id", id=broken.id)
+    events = repository.jobs.events(first.id - 1, job_id)
+    assert [(one.id, one.kind) for one in events] == [
+        (first.id, "note"), (progress.id, "note"), (last.id, "note"),
+    ]  # fmt: skip
+    assert f"row of {first.id} in job_events cannot be read" in events[0].payload["text"]
+    notes = repository.jobs.notes(job_id)
+    assert "the last" in notes
+    assert len(notes) == 2
+    assert service.job(job_id).seconds_left is None
+    assert [one.id for one in service.jobs().jobs] == [job_id]
+
+
 def test_an_edited_event_is_named_where_it_is_shown(repository, service, store):
     (first, other), _ = store
     edit = "UPDATE configuration_events SET reason = 'forged' WHERE configuration_id = :id"

@@ -119,8 +119,7 @@ class JobService:
         views = []
         for record in jobs:
             try:
-                with naming("training_jobs", record.id):
-                    views.append(self._view(record))
+                views.append(self._view(record))
             except DamagedRowError as error:
                 refused.append(RefusedRow(id=record.id, reason=str(error)))
         return JobPage(jobs=views, refused=refused, limit=limit, offset=offset)
@@ -170,4 +169,5 @@ class JobService:
     def _view(self, record: Job) -> JobView:
         running = record.status == "running"
         event = self.repository.jobs.newest_progress(record.id) if running else None
-        return answers.job(record, None if event is None else event.payload)
+        with naming("training_jobs", record.id):
+            return answers.job(record, None if event is None else event.payload)
