@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.executors.base import Backlog, R, S, T, TaskResult, Work, ignore
 from pipeline.executors.share import cores, environment, gpus
-from pipeline.executors.worker import Worker
+from pipeline.executors.worker import Worker, supervision
 
 if TYPE_CHECKING:
     from gpu_engine import Advance
-
-
-#: Seconds between two looks whether a busy worker is stopped.
-LOOK_EVERY = 5.0
 
 
 class Processes:
@@ -42,13 +38,10 @@ class Processes:
         start = pickle.dumps((work, shared))
         backlog = Backlog(tasks, self._retries)
         pool: dict[int, Worker[T]] = {}  # by place: which share of the machine it has
-        try:
+        with supervision(pool):
             self._hand_out(backlog, pool, start)
             while busy := {place: w.connection for place, w in pool.items() if w.has}:
-                ready = wait(busy.values(), LOOK_EVERY)
-                for place in busy:
-                    if pool[place].is_frozen():
-                        pool[place].kill()
+                ready = wait(busy.values())
                 for place in [place for place in busy if busy[place] in ready]:
                     attempt, outcome = pool[place].answer()
                     if isinstance(outcome, int):
@@ -62,9 +55,6 @@ class Processes:
                     self._hand_out(backlog, pool, start)
                     if outcome is not None:
                         yield TaskResult(attempt.task, *outcome)
-        finally:
-            for worker in pool.values():
-                worker.stop()
 
     def _hand_out(self, backlog: Backlog[T], pool: dict[int, Worker[T]], start: bytes) -> None:
         """Give every worker that has none a task; start those that are missing."""

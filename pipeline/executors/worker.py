@@ -22,11 +22,14 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Generic
 
 from pipeline.executors import signs_of_life
-from pipeline.executors.background import tell
+from pipeline.executors.background import repeated, tell
 from pipeline.executors.base import Attempt, T, do_task, in_words
 
 if TYPE_CHECKING:
     from gpu_engine import Advance
+
+#: Seconds between two looks whether a worker is stopped.
+LOOK_EVERY = 1.0
 
 #: A worker finds what its parent finds.
 _PROGRAM = """
@@ -95,18 +98,21 @@ class Worker(Generic[T]):
         """Whether the process does nothing (SIGSTOP)."""
         return signs_of_life.is_stopped(self.pid)
 
-    def is_frozen(self) -> bool:
-        """Look once more: whether the process has been stopped for too long."""
+    @property
+    def was_frozen(self) -> bool:
+        """Whether `end_if_frozen` has killed it."""
+        return self._why != ""
+
+    def end_if_frozen(self) -> None:
+        """Look once more, and kill the process if it has been stopped for too long.
+
+        `answer` then finds it dead.
+        """
         self._looks += 1
         silence = self._silence.look("stopped" if self.is_stopped else self._looks)
         if silence >= signs_of_life.SILENCE:
             self._why = f", after it had given no sign of life for {signs_of_life.SILENCE:g} s"
-            return True
-        return False
-
-    def kill(self) -> None:
-        """End the process at once: `answer` finds it dead."""
-        self._process.kill()
+            self._process.kill()
 
     def stop(self) -> str:
         """End the process if it still runs, stopped or not; return how it ended."""
@@ -122,6 +128,26 @@ class Worker(Generic[T]):
     def _send(self, message: bytes) -> None:
         with suppress(ConnectionError):  # it died: its answer will say so
             self.connection.send_bytes(message)
+
+
+@contextmanager
+def supervision(workers: Mapping[int, Worker[Any]]) -> Iterator[None]:
+    """Kill each of ``workers`` that is stopped for too long, and all when the context ends.
+
+    A thread looks at them: their parent may wait for its database, which one of them has locked.
+    """
+
+    def look() -> float:
+        for worker in list(workers.values()):
+            worker.end_if_frozen()
+        return LOOK_EVERY
+
+    try:
+        with repeated(look, LOOK_EVERY, "that ends stopped workers"):
+            yield
+    finally:
+        for worker in workers.values():
+            worker.stop()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pipeline.config.commands import DispatchConfig
 from pipeline.errors import UnreachableError
 from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
-from pipeline.executors.worker import Worker
+from pipeline.executors.worker import Worker, supervision
 from pipeline.queue import lease
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
@@ -67,29 +67,33 @@ class Dispatcher:
 
     def run(self) -> None:
         """Hand out jobs until another dispatcher takes over, or none has come for long."""
+        with supervision(self._workers):
+            try:
+                self._work()
+            finally:
+                self._repository.patience.shorten(HURRY)
+                with suppress(SQLAlchemyError, UnreachableError):  # what ended it is what is said
+                    self._stop()
+                    lease.release(self._repository)
+
+    def _work(self) -> None:
         busy = reaped = checked = time.monotonic()
-        try:
+        self._keep_one_ready()
+        self._reap()
+        while time.monotonic() - busy < self._config.idle:
+            if time.monotonic() - reaped >= REAP_EVERY:
+                reaped = time.monotonic()
+                if not lease.is_held(self._repository):
+                    return  # it was silent for long, and another has its place
+                self._reap()
+            if time.monotonic() - checked >= CHECK_EVERY:
+                checked = time.monotonic()
+                self._check_workers()
+            self._tell_rows()
+            self._hand_out()
             self._keep_one_ready()
-            self._reap()
-            while time.monotonic() - busy < self._config.idle:
-                if time.monotonic() - reaped >= REAP_EVERY:
-                    reaped = time.monotonic()
-                    if not lease.is_held(self._repository):
-                        return  # it was silent for long, and another has its place
-                    self._reap()
-                if time.monotonic() - checked >= CHECK_EVERY:
-                    checked = time.monotonic()
-                    self._check_workers()
-                self._tell_rows()
-                self._hand_out()
-                self._keep_one_ready()
-                if self._collect() or self._untold or self._is_attended():
-                    busy = time.monotonic()
-        finally:
-            self._repository.patience.shorten(HURRY)
-            with suppress(SQLAlchemyError, UnreachableError):  # what ended it is what is said
-                self._stop()
-                lease.release(self._repository)
+            if self._collect() or self._untold or self._is_attended():
+                busy = time.monotonic()
 
     def _hand_out(self) -> None:
         """Give every place without work the job that has waited longest."""
@@ -135,7 +139,7 @@ class Dispatcher:
                 cause, pid = away or error or "", self._workers[place].pid
                 self._untold[attempt.task] = _Ending(cause, error is None, pid)
             if outcome is None or outcome[1] is not None:  # dead, cancelled, or failed
-                self._workers.pop(place).stop()
+                self._end(place, attempt)
             self._reap()
         return True
 
@@ -175,24 +179,27 @@ class Dispatcher:
 
     def _reap(self) -> None:
         """Mark the jobs of the dead as failed; those of its own stopped workers wait again."""
+        for place, worker in list(self._workers.items()):
+            if worker.was_frozen:
+                self._end(place, worker.has)
         self._tell_rows()  # what it knows is truer than that they are dead
-        if self._is_pausing():
-            return
-        with self._unless_full():
-            failed = {job.id for job in self._repository.jobs.reap(self._watch)}
-            for place, worker in list(self._workers.items()):
-                if worker.has and worker.has.task in failed and worker.is_stopped:
-                    self._workers.pop(place).stop()
-                    self._restart(worker.has.task)
+        if not self._is_pausing():
+            with self._unless_full():
+                self._repository.jobs.reap(self._watch)
 
     def _check_workers(self) -> None:
-        """End the workers that are stopped for too long, or do not notice a cancelled job."""
+        """End the workers that do not notice that their job was cancelled or given on."""
         for place, worker in list(self._workers.items()):
-            if worker.is_frozen():
-                self._hand_back(worker, f"no sign of life for {self._watch.limit:g} s")
-            elif not self._strays(worker):
-                continue
-            self._workers.pop(place).stop()
+            if self._strays(worker):
+                self._end(place, worker.has)
+
+    def _end(self, place: int, attempt: Attempt[str] | None) -> None:
+        """End a worker; the job of one that somebody has stopped waits again."""
+        worker = self._workers.pop(place)
+        if attempt and (worker.was_frozen or worker.is_stopped):
+            cause = f"no sign of life for {self._watch.limit:g} s"
+            self._untold[attempt.task] = _Ending(cause, True, worker.pid)
+        worker.stop()
 
     def _strays(self, worker: Worker[str]) -> bool:
         """Tell whether a worker has been at a job that is not to be done for some looks now."""

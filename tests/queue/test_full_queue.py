@@ -48,7 +48,7 @@ def make_room(engine):
 class WorkerHere:
     """A worker without a process of its own."""
 
-    pid, is_stopped = os.getpid(), False
+    pid, is_stopped, was_frozen = os.getpid(), False, False
 
     def __init__(self, shared):
         self.connection, self._other = Pipe()
@@ -62,8 +62,8 @@ class WorkerHere:
         attempt, self.has = self.has, None
         return attempt, self.connection.recv()
 
-    def is_frozen(self):
-        return False
+    def end_if_frozen(self):
+        """It never is."""
 
     def stop(self):
         return ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,18 @@ def _signalled_at_first(folder: str, task: int, number: int) -> int:
         mark.touch()
         os.kill(os.getpid(), number)
     return task
+
+
+def stop_with_lock_at_first(database: str, task: int, advance: Any) -> int:
+    """Stop (SIGSTOP) in a transaction at task 1, the first time it is tried; others wait for it."""
+    folder = Path(database).parent
+    while task != 1 and not (folder / "1").exists():
+        time.sleep(0.01)
+    if task != 1:
+        return task
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        return _signalled_at_first(str(folder), task, signal.SIGSTOP)
 
 
 def die(status: int, task: int, advance: Any) -> int:
