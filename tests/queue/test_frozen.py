@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx2 as httpx
@@ -90,6 +92,48 @@ def test_the_job_of_a_stopped_worker_is_queued_again_and_done(
         ]
         assert f"no sign of life for {signs_of_life.SILENCE:g} s" in str(states[2][1])
     check_undisturbed(1, large=seed > 1)
+
+
+def stop_in_a_transaction(repository: Repository, database: str, job_id: str) -> None:
+    """Stop the worker of a job at a moment when it has locked the database."""
+    with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
+        while (pid := worker(repository, job_id)) is not None:
+            os.kill(pid, signal.SIGSTOP)
+            if all(is_locked(connection) for _ in range(10)):
+                return
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.002)
+    raise AssertionError("the job was done before its worker was met in a transaction")
+
+
+def is_locked(connection: sqlite3.Connection) -> bool:
+    """Try to write; wait a moment where somebody else does."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        time.sleep(0.02)
+        return True
+    connection.execute("ROLLBACK")
+    return False
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_stopped_in_a_transaction_is_ended(
+    repository: Repository,
+    storage: StorageConfig,
+    queue_small: Queue,
+    check_undisturbed: Check,
+    start: Start,
+) -> None:
+    job_id = queue_small(1, True)
+    process = start("concurrent=1", "storage.patience=600")
+    until(lambda: repository.jobs.read(job_id).status == "running")
+    stop_in_a_transaction(repository, storage.url.removeprefix("sqlite:///"), job_id)
+    assert process.wait(PATIENCE) == 0
+    assert [status for status, _ in told(repository, job_id)] == [
+        *("pending", "running", "failed", "pending", "running", "completed")
+    ]
+    check_undisturbed(1, large=True)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
