@@ -271,6 +271,16 @@ class Configurations(Tables):
             return _records(chain.events_of(session, configuration_id))
 
     @waits
+    def read_with_events(
+        self, configuration_id: str
+    ) -> tuple[Configuration, list[ConfigurationEvent]]:
+        """Read a configuration and what happened to it, both as of one moment."""
+        with self._sessions() as session:
+            row = get_row(session, TrainedConfiguration, configuration_id)
+            events = _records(chain.events_of(session, configuration_id))
+            return from_row(Configuration, row), events
+
+    @waits
     def rejudge(self, configuration_id: str, judge: Judge) -> bool:
         """Judge a configuration and record an event of it, in one transaction.
 

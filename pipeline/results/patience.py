@@ -191,6 +191,10 @@ _STATUS = text(
 class Sessions(sessionmaker[Session]):
     """Open sessions and transactions of one database.
 
+    A session that is called for reads: all its statements see the database at one moment, that of
+    the first. SQLite's do so anyway; PostgreSQL shows every statement of a transaction what was
+    committed before it, unless it is told otherwise.
+
     Parameters
     ----------
     engine : Engine
@@ -202,9 +206,10 @@ class Sessions(sessionmaker[Session]):
     """
 
     def __init__(self, engine: Engine, patience: Patience, check: Callable[[], None]) -> None:
-        super().__init__(engine)
-        self.patience, self._check = patience, check
         self._has_receipts = engine.dialect.name == "postgresql"
+        reader = engine.execution_options(isolation_level="REPEATABLE READ")
+        super().__init__(reader if self._has_receipts else engine)
+        self._writer, self.patience, self._check = engine, patience, check
         self._table: int | None = None
 
     @contextmanager
@@ -219,7 +224,7 @@ class Sessions(sessionmaker[Session]):
         DatabaseGoneError
             When what was committed is in no database that anybody will open.
         """
-        with self() as session:
+        with self(bind=self._writer) as session:
             if briefly or self.patience.is_short:
                 session.connection(execution_options={"busy_ms": BRIEFLY_MS})
             yield session

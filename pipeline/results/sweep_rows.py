@@ -216,16 +216,14 @@ def _objection(session: Session, sweep_id: str) -> str | None:
 def _look(session: Session, sweep_id: str) -> tuple[SweepRow, str]:
     """Read a sweep, and the seal that it and its markets should have.
 
-    PostgreSQL shows every statement what was committed before it. So the markets are read with the
-    seal beside them, until it is that of the sweep as it was read.
+    One statement reads both: another transaction may write them, and PostgreSQL shows every
+    statement of one that writes what was committed before it.
     """
-    market = SweepMarketRow
-    query = select(market, SweepRow.seal).join(SweepRow).where(market.sweep_id == sweep_id)
-    query = query.order_by(market.position).execution_options(populate_existing=True)
-    sweep = ownership.get_row(session, SweepRow, sweep_id)
-    while True:
-        session.refresh(sweep)
-        rows = session.execute(query).all()
-        if all(seal == sweep.seal for _, seal in rows):
-            said = [chain.named(sweep, _SWEEP), *(chain.named(row, _MARKET) for row, _ in rows)]
-            return sweep, chain.digest(said)
+    query = select(SweepRow, SweepMarketRow).outerjoin(SweepMarketRow)
+    query = query.where(SweepRow.id == sweep_id).order_by(SweepMarketRow.position)
+    rows = session.execute(query.execution_options(populate_existing=True)).all()
+    if not rows:
+        raise ownership.UnknownIdError(f"{SweepRow.__tablename__} has no row with id {sweep_id}")
+    sweep, markets = rows[0][0], [market for _, market in rows if market is not None]
+    said = [chain.named(sweep, _SWEEP), *(chain.named(market, _MARKET) for market in markets)]
+    return sweep, chain.digest(said)

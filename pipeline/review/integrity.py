@@ -48,7 +48,7 @@ def explain_stored(repository: Repository, configuration: Configuration) -> Expl
         When it was edited so that nothing can be made of it.
     """
     (checked,) = repository.checks.of([configuration.id])
-    events = repository.configurations.events(configuration.id)
+    configuration, events = repository.configurations.read_with_events(configuration.id)
     try:
         grid = searched_grid(repository, configuration)
         return explain(configuration, events, grid, checked.objections)
@@ -132,7 +132,7 @@ def check(repository: Repository, storage: StorageConfig, configuration: Configu
         return
     record = read_record(storage, configuration, checked=False)
     config = simulation_config(repository, configuration)
-    context = row_context(repository, configuration, config)
+    configuration, context = row_context(repository, configuration.id, config)
     spread = configuration.document["market_microstructure"]["avg_spread_bps"]
     for comparison in compare_derived(configuration, record, config, spread, context):
         if comparison.first is not None:
@@ -143,12 +143,13 @@ def check(repository: Repository, storage: StorageConfig, configuration: Configu
 
 
 def row_context(
-    repository: Repository, configuration: Configuration, config: SimulationConfig
-) -> RowContext:
-    """Read what the database says of a configuration outside its record.
+    repository: Repository, configuration_id: str, config: SimulationConfig
+) -> tuple[Configuration, RowContext]:
+    """Read a configuration, and what the database says of it at that moment outside its record.
 
     ``config`` is what its job was told.
     """
-    columns: Mapping[str, Any] = repository.configurations.filter_columns(configuration.id)
-    events = repository.configurations.events(configuration.id)
-    return RowContext(synthetic=config.synthetic, filter_columns=columns, events=events)
+    columns: Mapping[str, Any] = repository.configurations.filter_columns(configuration_id)
+    configuration, events = repository.configurations.read_with_events(configuration_id)
+    context = RowContext(synthetic=config.synthetic, filter_columns=columns, events=events)
+    return configuration, context

@@ -139,7 +139,7 @@ def _computed_again(
     if extent == "daily" and isinstance(data, CcxtData):
         check_fetched(simulation, data)
     market = load_again(simulation, data, configuration, reporter.note, named=named)
-    context = row_context(repository, configuration, own)
+    configuration, context = row_context(repository, configuration.id, own)
     receipt = verify(configuration, record, simulation, market.candles, context)
     if receipt.ended_early or extent == "daily":
         return receipt

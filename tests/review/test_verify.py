@@ -1,5 +1,6 @@
 """`scripts/verify`: what was stored comes out again, and what was changed is named."""
 
+import itertools
 import json
 import re
 import shutil
@@ -9,9 +10,12 @@ import pytest
 
 from gpu_engine import REASONS
 from pipeline import monitor, verify
+from pipeline.config import StorageConfig
+from pipeline.review import integrity
 from pipeline.review.live_orders import record_execution
 from pipeline.sweeps.judging import judge_together
 from pipeline.training.rules import CHANGES, VERSION, changes_since
+from support.databases import after_every_query
 from support.parameters import STOP
 from support.runs import QUICK, ask, run
 from support.stored import TRAINED_BARS, command, fading_candles, resealed, sql, write
@@ -53,6 +57,28 @@ def test_a_head_that_was_kept_elsewhere_is_looked_for(fading):
     refused = ask(fading.folder, lambda repository: repository.configurations.events(identity))
     assert [event.kind for event in refused] == ["stored"]
     assert status("--daily", "--head", head) == 0
+
+
+def test_what_is_reported_while_it_is_verified_is_no_difference(fading):
+    """Activation looks as the daily check does."""
+    identity = fading.result["configuration_id"]
+    fills = itertools.count(1)
+
+    def report(repository):
+        record_execution(repository, identity, {"fill_rate": 1 / next(fills)})
+
+    def check(repository):
+        artifacts = str(fading.folder / "var/artifacts")
+        storage = StorageConfig(url="sqlite:///var/trainings.db", artifacts=artifacts, patience=0)
+        configuration = repository.configurations.read(identity)
+        with after_every_query(lambda: ask(fading.folder, report)):
+            integrity.check(repository, storage, configuration)
+
+    with after_every_query(lambda: ask(fading.folder, report)) as queries:
+        verified = command(verify, fading.folder, "latest", "--daily")
+    assert (verified.status, next(fills) > 5, len(queries) > 5) == (0, True, True), verified.out
+    ask(fading.folder, check)
+    assert ask(fading.folder, lambda r: [c.objections for c in r.checks.of([identity])]) == [()]
 
 
 def assert_differs(finished, what):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from pipeline.results.database import Repository, open_database
 from pipeline.results.models import Base
@@ -131,3 +132,25 @@ def later_events(repository: Repository, configuration_id: str) -> list[Configur
     first, *later = repository.configurations.events(configuration_id)
     assert first.kind == "stored"
     return later
+
+
+@contextmanager
+def after_every_query(write: Callable[[], Any]) -> Iterator[list[str]]:
+    """Commit ``write`` after every SELECT, until one is done by who writes; yield these queries."""
+    queries, is_over = list[str](), False
+
+    def look(_: object, __: object, statement: str, *___: object) -> None:
+        nonlocal is_over
+        is_over = is_over or statement.startswith(("UPDATE", "INSERT"))
+        if is_over or not statement.startswith("SELECT") or "alembic" in statement:
+            return
+        queries.append(statement)
+        is_over = True
+        write()
+        is_over = False
+
+    event.listen(Engine, "after_cursor_execute", look)
+    try:
+        yield queries
+    finally:
+        event.remove(Engine, "after_cursor_execute", look)
