@@ -227,11 +227,16 @@ class Lease:
         self._was_in_file = self._is_missed = False  # it was taken for dead, and removed
 
     def _is_in_file(self) -> bool:
-        """Tell whether the file without its log holds this lease."""
+        """Tell whether the file without its log holds this lease.
+
+        On a full disk the log was written into it by half: its header counts pages that it lacks.
+        SQLite takes it for damaged then, unless ``writable_schema`` says that one knows.
+        """
         assert self._file is not None
         address = f"{self._file.as_uri()}?mode=ro&immutable=1"
         own = "SELECT 1 FROM leases WHERE identity = ?"
         with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
+            connection.execute("PRAGMA writable_schema = ON")
             return connection.execute(own, (self.identity,)).fetchone() is not None
         return False
 

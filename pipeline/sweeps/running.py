@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config.commands import SweepConfig
-from pipeline.errors import UnreachableError, UserError
+from pipeline.errors import DiskFullError, UnreachableError, UserError
 from pipeline.executors import make_executor
 from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
@@ -18,7 +18,7 @@ from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
 from pipeline.sweeps.judging import judge_together, pool
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, noun, show
-from pipeline.sweeps.task import Shared, Task, train_market
+from pipeline.sweeps.task import Answer, Shared, Task, train_market
 from pipeline.training.storing import HURRY, UNSTORED
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.wording import plural
@@ -114,14 +114,15 @@ def _run(
         )
         with closing(executor.run(train_market, shared, tasks)) as results:
             for ended in results:
+                answer = ended.result or Answer((), ended.error)
                 try:
-                    row = sweeps.settle(claim, ended.task.position, ended.error)
-                except UnreachableError:
-                    if ended.error is not None:  # where its result is kept
-                        console.note(f"{ended.task.market}: {ended.error}")
+                    row = sweeps.settle(claim, ended.task.position, answer.error)
+                except (UnreachableError, DiskFullError):
+                    if answer.error is not None:  # where its result is kept
+                        console.note(f"{ended.task.market}: {answer.error}")
                     raise
                 tally.count(row)
-                for note in ended.result or ():
+                for note in answer.notes:
                     if note not in printed and note != row.error:  # 24 markets say it once
                         console.note(f"{row.market}: {note}")
                     printed.add(note)

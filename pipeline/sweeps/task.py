@@ -36,13 +36,21 @@ class Task:
     config: TrainConfig
 
 
-def train_market(shared: Shared, task: Task, advance: Advance) -> tuple[str, ...]:
-    """Train one market and store its result; return what a person should know of the run.
+@dataclass(frozen=True)
+class Answer:
+    """What a person should know of a run, and what went wrong, which its job's row may lack."""
 
-    A training that fails says so in its job's row, where the sweep looks. A job that is complete
-    already, because its worker died in the moment after, is left as it is.
+    notes: tuple[str, ...]
+    error: str | None
+
+
+def train_market(shared: Shared, task: Task, advance: Advance) -> Answer:
+    """Train one market and store its result.
+
+    A training that fails says so in its job's row, where the sweep looks, if it can. A job that is
+    complete already, because its worker died in the moment after, is left as it is.
     """
-    notes: list[str] = []
+    notes, failure = list[str](), None
     storage = shared.storage
     with (
         chdir(shared.folder),
@@ -56,5 +64,6 @@ def train_market(shared: Shared, task: Task, advance: Advance) -> tuple[str, ...
         except UnreachableError:  # no row says so: the sweep must
             raise
         except Exception as error:
-            notes.append(job.sentence(error))
-    return tuple(notes)
+            failure = job.sentence(error)
+            notes.append(failure)
+    return Answer(tuple(notes), failure)

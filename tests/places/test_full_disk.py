@@ -16,9 +16,11 @@ from support.candle_files import random_candles, write
 from support.namespaces import after, small_disk
 from support.parameters import combination
 from support.runs import QUICK, SMALL_GRID
+from support.sweeping import HOURS, TINY
 
 TRAIN = [*QUICK, "optimizer=grid", *SMALL_GRID]
 DATABASE = "storage.url=sqlite:///full/results.db"
+SWEPT = "full/var/trainings.db"
 POINT = [
     f"parameters.{name}={'null' if value is None else value}"
     for name, value in combination(0.001, 3, 1.5, 1.0, 50, 1.0, 2.0).items()
@@ -140,6 +142,21 @@ def test_moments_of_a_training(tmp_path, moment):
     assert set(json.loads(jobs.out)) <= {"failed", "completed"}
     if module == "train":
         assert figures(again) == figures(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [560, 620])
+def test_a_sweep_whose_disk_fills_up_between_its_markets(tmp_path, size):
+    """The log is written into the database by half."""
+    sweep = own_process("sweep", HOURS, "executor=local", "retry_failed=true", *TINY)
+    words = ["sh", f"cd full && {sweep[1]}"]
+    full, _, again, jobs = drill(tmp_path, f"{size}k", words, ROOM, words, rows(SWEPT))
+    assert (full.status, "Traceback" in full.err) == (1, False), full.err
+    assert "takes no more (" in full.err.splitlines()[-1]
+    assert "deleted" not in full.err
+    assert "ended without an answer" not in full.err
+    assert again.status == 0, again.err
+    assert json.loads(jobs.out) == ["completed"] * 3
 
 
 def test_a_file_is_replaced_whole(tmp_path, monkeypatch):

@@ -208,6 +208,22 @@ def test_a_file_that_goes_while_it_is_written_is_noticed(tmp_path, example_job, 
             repository.jobs.create(**example_job)
 
 
+def test_a_file_that_a_full_disk_left_half_written_is_not_gone(tmp_path, example_job):
+    """The first page is there, and counts more pages than the file has."""
+    file = tmp_path / "results.db"
+    with open_database(f"sqlite:///{file}", 20) as repository:
+        first = repository.jobs.create(**example_job)
+        second = repository.jobs.create(**example_job)  # the lease is in the file, without its log
+        pages = int.from_bytes(file.read_bytes()[28:32], "big")
+        with repository.transaction() as session:
+            session.execute(text("CREATE TABLE large AS SELECT zeroblob(100000)"))
+        with file.open("r+b") as opened:
+            opened.seek(28)
+            opened.write((pages + 30).to_bytes(4, "big"))
+        third = repository.jobs.create(**example_job)
+        assert {job.id for job in repository.jobs.find()} == {first, second, third}
+
+
 @pytest.fixture
 def own_schema(request):
     """URL of a PostgreSQL database that a test may spoil."""

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from pipeline.report import __main__ as report
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
+from pipeline.results.room import DatabaseFullError
 from pipeline.results.sweep_rows import seal
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.stages import deciding_p
@@ -161,8 +162,19 @@ def test_failed_markets_are_tried_again_when_asked(here, tmp_path, monkeypatch):
     assert dump(tmp_path) == dump(undisturbed)
 
 
+def test_a_cause_that_no_job_could_be_told_stands_in_the_market(here, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.training.job.train", disk_on_fire)
+    monkeypatch.setattr("pipeline.results.jobs.Jobs.fail", database_full)
+    assert here("markets=btc_binance_1h", *TINY).status == 1
+    assert tables(tmp_path)[1][0]["error"] == "RuntimeError: the disk is on fire"
+
+
 def disk_on_fire(*_):
     raise RuntimeError("the disk is on fire")
+
+
+def database_full(*_):
+    raise DatabaseFullError
 
 
 FORGED = [
