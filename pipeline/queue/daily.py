@@ -71,8 +71,9 @@ class DailyChecks:
             if status is not None:
                 self._statuses[configuration_id] = status
             if status is not None and status > 0:
+                outcome = "could not be verified" if status == 2 else "was NOT verified"
                 self._tell(
-                    f"{configuration_id} is switched on and was NOT verified: scripts/verify"
+                    f"{configuration_id} is switched on and {outcome}: scripts/verify"
                     f" {configuration_id} says why."
                 )
         return LOOK_EVERY

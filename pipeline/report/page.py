@@ -115,7 +115,8 @@ def _verdicts(markets: Sequence[SweptMarket]) -> list[str]:
 def title(report: ReportData) -> str:
     """Return the title of the page."""
     explanation = report.explanation
-    return wording.marked(f"{explanation.market} {explanation.stage}", explanation.synthetic)
+    named = explanation.stage or explanation.badge
+    return wording.marked(f"{explanation.market} {named}", explanation.synthetic)
 
 
 def _tables_of(configuration: Configuration) -> list[RecordTable]:

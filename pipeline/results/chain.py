@@ -1,4 +1,4 @@
-"""Chain the events of a configuration, so that an edit behind the program's back is noticed.
+"""Chain the events of a configuration, so that an edit by anything but this program is noticed.
 
 Every event holds the hash of the event before it and the digests of the parts of the row that it
 wrote; the first, ``stored``, has those of all parts. The row holds the hash of the newest event,
@@ -34,6 +34,7 @@ from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import get_row
 from pipeline.results.records import ConfigurationEvent, JobSummary
+from pipeline.validation.stages import STAGES, Stage
 
 #: Kinds of the first event of every configuration, and of one that says what a verification found.
 STORED, VERIFICATION = "stored", "verification"
@@ -54,18 +55,29 @@ _MOST = 2**31 - 1
 BATCH = 1_000
 
 
+#: The row alone does not do: what was written since is in the events.
+RESTORE = (
+    "Put back what is named here, or restore its row together with its events from one copy of the"
+    " database, or train the market again."
+)
+
+
 class EditedError(ConflictError):
     """What is stored of a configuration, or of a sweep, is not what was stored."""
 
     status = 1
 
-    def __init__(
-        self, identity: str, clauses: Sequence[str], again: str = "train the market again"
-    ) -> None:
+    def __init__(self, identity: str, clauses: Sequence[str], advice: str = RESTORE) -> None:
+        what = "; ".join(clauses)
         super().__init__(
-            f"{identity} was changed behind the program's back: {'; '.join(clauses)}."
-            f" Restore it from a copy, or {again}."
+            f"{identity} was changed by something other than this program: {what}. {advice}"
         )
+
+
+class FailedCheckError(ConflictError):
+    """The newest daily check of a configuration found a difference."""
+
+    status = 1
 
 
 def canonical(value: Any) -> str:
@@ -144,6 +156,25 @@ def append(
     _add(session, row, event, 0 if number is None else int(number) + 1, row.head, digests)
 
 
+def stage_of(session: Session, configuration_id: str) -> Stage | None:
+    """Return the stage that the audit trail vouches for, whatever the row says by now.
+
+    It is the one whose digest the newest event has that wrote a stage. Where that event holds no
+    such digest, what it says itself; None where no event can be read.
+    """
+    link = ConfigurationEventRow
+    stages = {digest(stage): stage for stage in STAGES}
+    trail = select(link.id).where(link.configuration_id == configuration_id)
+    for identity in session.scalars(trail.order_by(link.number.desc())):
+        with suppress(*UNREADABLE):
+            event = select(link.digests, link.to_stage).where(link.id == identity)
+            digests, to_stage = session.execute(event).one()
+            if "lifecycle_stage" in digests:
+                said = to_stage if to_stage in STAGES else None
+                return stages.get(digests["lifecycle_stage"], said)
+    return None
+
+
 def _add(
     session: Session,
     row: TrainedConfiguration,
@@ -167,17 +198,23 @@ def disagreements(
     Each is a clause that names a part: ``column document is not what was stored``.
     """
     clauses, previous, expected = [], "", dict[str, Any]()
+    earlier = set[str]()
     for number, event in enumerate(events):
         if (event.number, event.previous) != (number, previous):
-            before = f"event {number - 1} or " if number else ""
+            place = f"{number} or {number + 1}" if number else "1"
             clauses.append(
-                f"{before}event {number} ({event.kind}) of the audit trail was changed, added or"
-                " removed"
+                f"the audit trail was changed at event {place} of {len(events)} ({event.kind})"
             )
+        earlier.add(previous)
         previous = head_of(event)
         expected |= event.digests
     if not events:
         clauses.append("the audit trail is gone")
+    elif row.head in earlier and not clauses:
+        clauses.append(
+            f"the row is older than its last event ({events[-1].kind}), as a copy of the row alone"
+            " is"
+        )
     elif previous != row.head and not clauses:
         clauses.append(
             f"the last event ({events[-1].kind}) or the head of the audit trail was changed, added"
@@ -248,17 +285,19 @@ def compare(
 
 
 def failure(events: Sequence[ConfigurationEventRow]) -> str | None:
-    """Say what the newest verification found; None where that was nothing, or there was none."""
-    for event in reversed(events):
-        if event.kind == VERIFICATION:
-            difference = event.figures.get("difference")
-            return None if difference is None else difference_clause(difference)
-    return None
+    """Say what the newest daily check found; None where that was nothing, or there was none."""
+    event = verification(events)
+    if event is None or event.figures.get("difference") is None:
+        return None
+    return (
+        f"the daily check of {event.at:%Y-%m-%d %H:%M} UTC found: {event.figures['difference']}"
+        f" (scripts/verify {event.configuration_id} --daily looks again)"
+    )
 
 
-def difference_clause(difference: str) -> str:
-    """Return the clause on what a verification found."""
-    return f"its verification found: {difference}"
+def verification(events: Sequence[ConfigurationEventRow]) -> ConfigurationEventRow | None:
+    """Return the newest event of a daily check; None where there is none."""
+    return next((event for event in reversed(events) if event.kind == VERIFICATION), None)
 
 
 def events_of(session: Session, configuration_id: str) -> list[ConfigurationEventRow]:

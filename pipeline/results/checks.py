@@ -50,8 +50,10 @@ class Checked:
 
     @property
     def objections(self) -> tuple[str, ...]:
-        """All that speaks against it, clause by clause."""
-        return self.clauses if self.failure is None else (*self.clauses, self.failure)
+        """All that speaks against it, clause by clause; what the failure says stands once."""
+        if self.failure is None:
+            return self.clauses
+        return (*(clause for clause in self.clauses if clause not in self.failure), self.failure)
 
     def agreed(self, *, verified: bool = True) -> Configuration:
         """Return the configuration where nothing speaks against it.
@@ -62,10 +64,13 @@ class Checked:
         ------
         EditedError
             It says what does.
+        FailedCheckError
+            Where its newest verification alone does.
         """
-        against = self.objections if verified else self.clauses
-        if self.configuration is None or against:
-            raise chain.EditedError(self.id, against)
+        if self.configuration is None or self.clauses:
+            raise chain.EditedError(self.id, self.objections if verified else self.clauses)
+        if verified and self.failure is not None:
+            raise chain.FailedCheckError(f"{self.id} is refused: {self.failure}.")
         return self.configuration
 
 
@@ -186,8 +191,8 @@ class Checks(Tables):
             edited = chain.disagreements(row, job, events)
             with chain.sealing(row):
                 row.verified_at = utc_now()
-            same = chain.failure(events) == (difference and chain.difference_clause(difference))
-            if same or edited:
+            last = chain.verification(events)
+            if edited or difference == (last and last.figures.get("difference")):
                 return
             event = ConfigurationEvent(
                 configuration_id=configuration_id,

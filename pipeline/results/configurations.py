@@ -355,7 +355,7 @@ class Configurations(Tables):
         """
         table = TrainedConfiguration
         # To switch off reads only what it needs: another column may be damaged.
-        needed = () if active else (table.lifecycle_stage, table.head, table.seal)
+        needed = () if active else (table.head, table.seal)
         with self._sessions.begin() as session:
             row = chain.hold(session, configuration_id, needed)
             on = select(table.id).where(table.id == configuration_id, table.is_active)
@@ -366,13 +366,15 @@ class Configurations(Tables):
                     raise StageMovedError(f"{configuration_id} is in {row.lifecycle_stage}")
                 chain.agreeing(session, row)
             row.is_active = active
-            if row.lifecycle_stage not in STAGES:  # no event takes it
+            # Not the row's: one that was edited may be put back, the event stays.
+            stage = chain.stage_of(session, configuration_id)
+            if stage is None:
                 return True
             event = ConfigurationEvent(
                 configuration_id=configuration_id,
                 kind="activated" if active else "deactivated",
-                from_stage=row.lifecycle_stage,
-                to_stage=row.lifecycle_stage,
+                from_stage=stage,
+                to_stage=stage,
                 reason=reason,
                 figures={"forced": forced},
             )

@@ -36,7 +36,10 @@ from pipeline.results.records import (
 from pipeline.validation.pooling import PooledVerdict
 
 _SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "started_at")
-_AGAIN = "begin a new one with resume=false"
+_ADVICE = (
+    "Restore its row and those of its markets from one copy of the database, or begin a new one"
+    " with resume=false."
+)
 _MARKET = (*(field.name for field in fields(SweepMarketView)), "position", "task_hash")
 
 
@@ -171,7 +174,8 @@ def check(session: Session, sweep_id: str) -> None:
     with _read(name):
         sweep, seal_of_rows = _look(session, sweep_id)
     if sweep.seal != seal_of_rows:
-        raise chain.EditedError(name, ["its row or the row of a market is another"], _AGAIN)
+        clause = "the row of the sweep, or of one of its markets, was changed"
+        raise chain.EditedError(name, [clause], _ADVICE)
 
 
 def is_whole(session: Session, sweep_id: str) -> bool:
@@ -200,7 +204,8 @@ def _read(name: str) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:LONGEST].rstrip(".")
-        raise chain.EditedError(name, [f"its row cannot be read: {reason}"], _AGAIN) from None
+        clause = f"the row of the sweep, or of one of its markets, cannot be read: {reason}"
+        raise chain.EditedError(name, [clause], _ADVICE) from None
 
 
 def _objection(session: Session, sweep_id: str) -> str | None:

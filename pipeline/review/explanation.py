@@ -5,7 +5,7 @@ can show the same. `pipeline.review.caveats` adds what the figures do not prove.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from statistics import NormalDist
@@ -17,6 +17,13 @@ from pipeline.review.caveats import caveats
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.stages import Gate, Stage, gates_from
 from pipeline.validation.wording import badge, number, percent, plural, share, verdict
+
+#: In place of a stage, which may be the edit itself.
+_EDITED = "NOT AS IT WAS STORED"
+_AGAIN = (
+    "Put back what is named above, or restore its row together with its events from one copy of"
+    " the database. What stands here besides is what the database says now: any of it may be false."
+)
 
 _NEEDED = {">=": "at least", ">": "more than", "<": "less than"}
 _OUTCOMES = {True: "passed", False: "failed", None: "skipped"}
@@ -83,14 +90,15 @@ class ExplainedGate:
 class Explanation:
     """Sentences about one configuration, in the order in which they are read.
 
-    ``badge`` names the stage with the gates that only live trading can judge. ``statistics`` are
-    the row's figures (validation rules §3), for who would rather reckon than read.
+    ``badge`` names the stage with the gates that only live trading can judge. ``stage`` is None,
+    and ``badge`` says so, where something is not as it was stored: the stage may be the edit.
+    ``statistics`` are the row's figures (validation rules §3), for who would rather reckon.
     """
 
     configuration_id: str
     market: str
     synthetic: bool
-    stage: Stage
+    stage: Stage | None
     size: float
     badge: str
     verdict: str
@@ -126,22 +134,26 @@ def explain(
     """
     stage = configuration.lifecycle_stage
     size = 0.0 if objections else configuration.position_size
-    edited = f"NOT AS IT WAS STORED: {'; '.join(objections)}. " if objections else ""
     reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
     judged = gates_from(configuration.gates)
-    shown = badge(stage, judged, configuration.synthetic)
+    shown = _EDITED if objections else badge(stage, judged, configuration.synthetic)
     gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
-    meaning = " ".join(_verdict(stage, judged, gates, events))
+    if objections:
+        meaning = f"{_EDITED}: {'; '.join(objections)}. Nothing of it is traded (size 0)."
+        moves: Iterable[str] = (_AGAIN,)
+    else:
+        meaning = f"{shown}, size {size:g}: {' '.join(_verdict(stage, judged, gates, events))}"
+        moves = _moves(configuration, gates, events, grid_size)
     return Explanation(
         configuration_id=configuration.id,
         market=f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}",
         synthetic=configuration.synthetic,
-        stage=stage,
+        stage=None if objections else stage,
         size=size,
         badge=shown,
-        verdict=f"{edited}{shown}, size {size:g}: {meaning}",
+        verdict=meaning,
         gates=gates,
-        moves=tuple(_moves(configuration, gates, events, grid_size)),
+        moves=tuple(moves),
         facts=tuple(facts(record_of(configuration))),
         caveats=tuple(caveats(configuration)),
         statistics=configuration.statistics,

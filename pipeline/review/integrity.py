@@ -21,7 +21,13 @@ from pipeline.results.records import Configuration
 from pipeline.review.comparison import Comparison, compare_json
 from pipeline.review.derived import RowContext, judge_again, rebuilt_document, row_columns
 from pipeline.review.explanation import Explanation, explain
-from pipeline.review.stored import read_record, searched_grid, simulation_config
+from pipeline.review.stored import (
+    artifact_folder,
+    has_artifacts,
+    read_record,
+    searched_grid,
+    simulation_config,
+)
 
 
 def checked_with_artifacts(
@@ -60,9 +66,15 @@ def explain_stored(repository: Repository, configuration: Configuration) -> Expl
 def artifact_clauses(
     storage: StorageConfig, configuration: Configuration | None, cache: Cache | None = None
 ) -> list[str]:
-    """Say which artifacts are not what was stored; of no row, and of one without any, none."""
+    """Say which artifacts are not what was stored; of no row, and of one without any, none.
+
+    Where none can be compared because their disk is not there, that is a clause too: what was not
+    looked at is not served.
+    """
     if configuration is None or configuration.artifacts is None:
         return []
+    if configuration.artifact_digests and not has_artifacts(storage):
+        return [f"its artifacts cannot be compared: {storage.artifacts} is empty or not there"]
     folder = Path(storage.artifacts) / configuration.id
     return differences(folder, configuration.artifact_digests, cache)
 
@@ -127,6 +139,11 @@ def check(repository: Repository, storage: StorageConfig, configuration: Configu
     ConflictError
         When the row does not follow from its figures and its events.
     """
+    if configuration.artifacts is not None and not has_artifacts(storage):
+        try:  # their disk is not there: nobody changed anything
+            artifact_folder(storage, configuration)
+        except UserError as error:
+            raise ConflictError(str(error)) from None
     checked_with_artifacts(repository, storage, configuration.id).agreed()
     if configuration.artifacts is None:
         return

@@ -4,7 +4,7 @@ What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -234,13 +234,23 @@ def evaluator_of(
     return Evaluator(candles, space, config.costs.record(), config.risk.limits(), backend)
 
 
+def has_artifacts(storage: StorageConfig) -> bool:
+    """Tell whether the folder of all artifacts is there and holds something.
+
+    An empty one is the place of a disk that is not mounted.
+    """
+    with suppress(OSError):
+        return any(Path(storage.artifacts).iterdir())
+    return False
+
+
 def artifact_folder(storage: StorageConfig, configuration: Configuration) -> Path:
     """Return the folder of a configuration's artifacts, or raise `UserError` where it is not."""
     root = Path(storage.artifacts)
     if not (root / configuration.id).is_dir():
         raise UserError(
-            f"The artifacts of {configuration.id} are not in {root}. Say where they are:"
-            " storage.artifacts=FOLDER."
+            f"The artifacts of {configuration.id} are not in {root}. If that is on a disk that is"
+            " not mounted, mount it. If they are elsewhere, say where: storage.artifacts=FOLDER."
         )
     return root / configuration.id
 

@@ -37,6 +37,7 @@ from pipeline.review.stored import (
     artifact_folder,
     check_fetched,
     evaluator_of,
+    has_artifacts,
     load_again,
     pinned,
     read_record,
@@ -103,10 +104,11 @@ def verify_configuration(
 
     Other candles, or artifacts that make no sense, end the comparison before that. ``head`` is that
     of an earlier event of the audit trail, which must be in it still. A daily look keeps what it
-    finds: there artifacts that are gone are a difference, not a mistake in what was asked for.
-    What is stored and makes no sense is a difference too.
+    finds: there a folder of artifacts that is gone from its root is a difference, not a mistake.
+    What is stored and makes no sense is a difference too. A root that is gone or empty is a disk
+    that is not there: then nothing can be said.
     """
-    if extent != "daily":
+    if extent != "daily" or not has_artifacts(config.storage):
         artifact_folder(config.storage, configuration)
     stored = compare_stored(repository, config.storage, configuration, head)
     if extent == "stored":
@@ -122,6 +124,24 @@ def verify_configuration(
         note = f"Nothing was computed again: {_reason(error)}"
         return Receipt(configuration.id, configuration.synthetic, stored, (note,), error.status)
     return replace(receipt, comparisons=(*receipt.comparisons, *stored))
+
+
+def keep_outcome(repository: Repository, receipt: Receipt) -> Receipt:
+    """Keep the outcome of a daily check in the database; a note says where it cannot be kept."""
+    if repository.read_only:
+        note = "The outcome is not kept: this database may only be read."
+        return replace(receipt, notes=(*receipt.notes, note))
+    repository.checks.record(receipt.configuration_id, receipt.first_difference)
+    return receipt
+
+
+def with_refusal(repository: Repository, receipt: Receipt) -> Receipt:
+    """Note in a receipt without a difference that an earlier daily check has the API refuse it."""
+    (checked,) = repository.checks.of([receipt.configuration_id])
+    if not receipt.agrees or checked.failure is None:
+        return receipt
+    note = f"The API and the Studio still refuse it: {checked.failure}."
+    return replace(receipt, notes=(*receipt.notes, note))
 
 
 def _computed_again(

@@ -11,6 +11,7 @@ from pipeline.queue.daily import DailyChecks
 from pipeline.results.database import open_database
 from pipeline.results.records import utc_now
 from pipeline.web.service.active import ActiveList
+from support.namespaces import after, read_only
 from support.stored import command, sql
 
 #: A return of this trade is another than the reference path gives.
@@ -45,7 +46,9 @@ def test_what_is_due_is_verified_and_told_of(active, monkeypatch):
     checks = DailyChecks(repository, storage, told.append)
     assert checks.look() == daily.LOOK_EVERY
     assert identity in told.pop()
-    assert served(repository, storage) == ([], ["its verification found: trades[3].ret"])
+    ids, (reason,) = served(repository, storage)
+    assert ids == []
+    assert "found: trades[3].ret (scripts/verify" in reason
     checks.look()
     assert len(statuses) == 1, "it is due tomorrow"
     assert repository.checks.due(utc_now() + timedelta(seconds=1)) == [identity]
@@ -67,13 +70,73 @@ def test_a_verification_of_the_day_keeps_its_outcome(fading, active):
     artifact.write_text(text.replace("1", "2", 1))
     assert command(verify, fading.folder, identity, "--daily").status == 1
     _, (reason,) = served(repository, storage)
-    assert "its verification found: " in reason
+    assert "artifact windows.json is not what was stored; the daily check of " in reason
     artifact.write_text(text)
     ids, (reason,) = served(repository, storage)
     assert ids == []
-    assert reason.startswith("its verification found: ")
+    assert reason.startswith("the daily check of ")
+    end = f"(scripts/verify {identity} --daily looks again)"
+    assert reason.endswith(end)
+    stored = command(verify, fading.folder, identity, "--stored")
+    assert stored.status == 0
+    assert f"still refuse it: {reason}." in " ".join(stored.out.split())
     assert command(verify, fading.folder, identity, "--daily").status == 0
+    assert "still refuse" not in command(verify, fading.folder, identity, "--stored").out
     assert served(repository, storage) == ([identity], [])
+
+
+def test_what_the_daily_check_found_stands_once(fading, active):
+    repository, storage, identity = active
+    (artifact,) = (fading.folder / "var/artifacts").glob("*/trades.parquet")
+    clause = "artifact trades.parquet is not what was stored"
+    repository.checks.record(identity, clause)
+    artifact.write_bytes(artifact.read_bytes()[:-1])
+    _, (reason,) = served(repository, storage)
+    assert reason.count(clause) == 1
+    assert reason.startswith("the daily check of ")
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_disk_that_is_not_mounted_is_no_edit(fading, active, empty):
+    repository, storage, identity = active
+    root = fading.folder / "var/artifacts"
+    root.rename(away := fading.folder / "away")
+    if empty:
+        root.mkdir()
+    before = repository.checks.heads(identity)
+    ended = command(verify, fading.folder, identity, "--daily")
+    assert (ended.status, ended.out) == (2, "")
+    assert "storage.artifacts=FOLDER" in ended.err
+    assert repository.checks.heads(identity) == before
+    assert repository.checks.due(utc_now() - timedelta(hours=1)) == [identity], "it looks again"
+    ids, (reason,) = served(repository, storage)
+    assert (ids, "its artifacts cannot be compared: " in reason) == ([], True)
+    if empty:
+        root.rmdir()
+    away.rename(root)
+    assert served(repository, storage) == ([identity], [])
+
+
+def test_a_folder_that_is_gone_from_its_root_is_a_difference(fading, active):
+    repository, storage, identity = active
+    root = fading.folder / "var/artifacts"
+    (root / "of_another").mkdir()
+    (root / identity).rename(fading.folder / "away")
+    assert command(verify, fading.folder, identity, "--daily").status == 1
+    (fading.folder / "away").rename(root / identity)
+    ids, (reason,) = served(repository, storage)
+    assert (ids, "found: the artifacts cannot be read: No such file" in reason) == ([], True)
+
+
+def test_where_nothing_may_be_written_the_outcome_is_said_and_not_kept(fading, active):
+    repository, _, identity = active
+    repository.close()
+    words = ["verify", identity, "--daily"]
+    (ended,) = after(read_only(fading.folder / "var"), fading.folder, words)
+    assert ended.status == 0, ended.err
+    assert "is not kept: this database may only be read" in " ".join(ended.out.split())
+    with open_database(f"sqlite:///{fading.folder}/var/trainings.db") as again:
+        assert again.checks.due(utc_now() - timedelta(hours=1)) == [identity]
 
 
 def test_a_day_without_its_candles_compares_what_is_stored(fading, active):

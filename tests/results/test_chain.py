@@ -113,9 +113,18 @@ def test_what_the_program_writes_agrees(repository: Repository, stored: Configur
         ("training_jobs SET seed = 8", "the job's row, with what it was told, is not what was"),
         ("training_jobs SET config = '{\"seed\": 8}'", "the job's row, with what it was told, is"),
         ("configuration_events SET reason = 'x' WHERE number = 3", "the last event (execution) or"),
-        ("configuration_events SET reason = 'x' WHERE number = 1", "event 1 or event 2 (monitor)"),
-        ("configuration_events SET figures = '{}' WHERE number = 2", "event 2 or event 3 (execut"),
-        ("configuration_events SET number = 9 WHERE number = 2", "event 1 or event 2 (execution)"),
+        (
+            "configuration_events SET reason = 'x' WHERE number = 1",
+            "the audit trail was changed at event 2 or 3 of 4 (m",
+        ),
+        (
+            "configuration_events SET figures = '{}' WHERE number = 2",
+            "the audit trail was changed at event 3 or 4 of 4 (e",
+        ),
+        (
+            "configuration_events SET number = 9 WHERE number = 2",
+            "the audit trail was changed at event 2 or 3 of 4 (e",
+        ),
     ],
 )
 def test_an_edit_is_named(
@@ -163,6 +172,59 @@ def test_what_was_edited_can_be_switched_off_but_not_on(
     sql(repository, "UPDATE trained_configurations SET sample_size = 40")
     assert clauses(repository, stored) == []
     assert repository.configurations.set_active(stored.id, True, "it was restored")
+
+
+EDITS = {
+    "the row": "UPDATE trained_configurations SET lifecycle_stage = 'MATURE'",
+    "the last event": "UPDATE configuration_events SET to_stage = 'MATURE' WHERE number = 3",
+    "its reason": "UPDATE configuration_events SET reason = 'x' WHERE number = 3",
+    "its digests": "UPDATE configuration_events SET digests = '{\"lifecycle_stage\": 1}'",
+    "a damaged row": "UPDATE trained_configurations SET document = '[]', lifecycle_stage = 'DECAY'",
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_switching_off_copies_no_edited_stage(
+    repository: Repository, stored: Configuration, name: str
+) -> None:
+    live(repository, stored)
+    kept = ("lifecycle_stage", "document"), ("to_stage", "reason", "digests")
+    tables = ("trained_configurations", "configuration_events")
+    for table, columns in zip(tables, kept, strict=True):
+        names = ", ".join(("id", *columns))
+        sql(repository, f"CREATE TABLE kept_{table} AS SELECT {names} FROM {table}")
+    sql(repository, EDITS[name])
+    assert repository.configurations.set_active(stored.id, False, "it was edited")
+    assert clauses(repository, stored)
+    for table, columns in zip(tables, kept, strict=True):
+        copy = f"(SELECT {{}} FROM kept_{table} k WHERE k.id = {table}.id)"
+        sets = ", ".join(f"{column} = {copy.format(column)}" for column in columns)
+        ids = f"SELECT id FROM kept_{table}"
+        sql(repository, f"UPDATE {table} SET {sets} WHERE id IN ({ids})")
+        sql(repository, f"DROP TABLE kept_{table}")
+    assert clauses(repository, stored) == []
+    last = repository.configurations.events(stored.id)[-1]
+    assert (last.kind, last.from_stage, last.to_stage) == ("deactivated", "PAPER", "PAPER")
+
+
+def test_a_copy_of_the_row_alone_is_not_enough_but_one_with_its_events_is(
+    repository: Repository, stored: Configuration
+) -> None:
+    live(repository, stored)
+    for table in ("trained_configurations", "configuration_events"):
+        sql(repository, f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")
+    sql(repository, "UPDATE trained_configurations SET parameters = '{}'")
+    assert repository.configurations.set_active(stored.id, False, "it was edited")
+    columns = ("parameters", "is_active", "head", "seal")
+    copies = (f"{name} = (SELECT {name} FROM kept_trained_configurations)" for name in columns)
+    sql(repository, f"UPDATE trained_configurations SET {', '.join(copies)}")
+    assert clauses(repository, stored)[0].startswith("the row is older than its last event (deac")
+    sql(repository, "DELETE FROM configuration_events")
+    sql(repository, "INSERT INTO configuration_events SELECT * FROM kept_configuration_events")
+    for table in ("trained_configurations", "configuration_events"):
+        sql(repository, f"DROP TABLE kept_{table}")
+    assert clauses(repository, stored) == []
+    assert [one.id for one in repository.checks.active()] == [stored.id]
 
 
 JSON_COLUMNS = ("document", "statistics", "provenance", "parameters", "gates")

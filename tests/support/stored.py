@@ -82,7 +82,7 @@ def command(module, folder, *arguments):
 
 
 def sql(finished, statement, **values):
-    """Change the database of a training behind the program's back."""
+    """Change the database of a training as something other than the program would."""
     engine = create_engine(f"sqlite:///{finished.folder}/var/trainings.db")
     with engine.begin() as connection:
         connection.execute(text(statement), values)

@@ -196,7 +196,7 @@ def test_an_edited_sweep_is_neither_shown_nor_continued(here, tmp_path):
             update(tmp_path, statement)
         refused = here(*one, "retry_failed=true")
         assert (refused.status, refused.out) == (1, "")
-        assert "was changed behind the program's back: its row" in refused.err
+        assert "was changed by something other than this program: the row of the" in refused.err
         assert "begin a new one with resume=false" in refused.err
         with open_database(f"sqlite:///{file}") as repository:
             assert len(repository.jobs.find()) == 1
@@ -220,7 +220,7 @@ def test_a_killed_sweep_goes_on_unless_a_market_was_edited(here, tmp_path):
         update(tmp_path, f"UPDATE sweep_markets SET {edit}")
         for refused in (here(*one), command(report, tmp_path, "--sweep", "latest")):
             assert (refused.status, refused.out) == (1, "")
-            assert "was changed behind the program's back: its row" in refused.err
+            assert "was changed by something other than this program: the row of the" in refused.err
     file.write_bytes(genuine)
     assert here(*one).status == 0
     assert [row["status"] for row in tables(tmp_path)[0]] == ["completed"]

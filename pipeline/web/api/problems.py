@@ -90,6 +90,9 @@ def _sentence(fault: Mapping[str, Any]) -> str:
     """``body.optimizer.samples: Input should be less than or equal to 10000000``."""
     where = ".".join(_cut(str(part)) for part in fault["loc"])
     text = _cut(str(fault["msg"]).removeprefix("Value error, "))
+    if (fault["type"], fault["loc"][-1]) == ("string_too_short", "reason"):
+        least = fault["ctx"]["min_length"]
+        text = f"say why, in at least {least} characters: the audit trail keeps it"
     replaced = REPLACED.get(str(fault["loc"][-1])) if fault["type"] == "extra_forbidden" else None
     return f"{where}: {text}. {replaced}" if replaced else f"{where}: {text}"
 

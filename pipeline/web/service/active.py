@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.config import StorageConfig
 from pipeline.results.checks import Checked
@@ -60,8 +61,8 @@ class ActiveList:
         refused = []
         for one in active:
             files = artifact_clauses(self._storage, one.configuration, self._files)
-            if clauses := [*one.objections, *files]:
-                refused.append(RefusedRow(id=one.id, reason="; ".join(clauses)))
+            if objections := replace(one, clauses=(*one.clauses, *files)).objections:
+                refused.append(RefusedRow(id=one.id, reason="; ".join(objections)))
         return refused
 
 

@@ -1,4 +1,4 @@
-"""What was edited behind the program's back is not served, and whoever asks hears why."""
+"""What was edited by anything but the program is not served, and whoever asks hears why."""
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -10,6 +10,43 @@ WHY = "column oos_net_profit is not what was stored"
 @pytest.fixture
 def service(trained_service):
     return trained_service
+
+
+def test_an_edited_stage_is_named_nowhere_and_does_no_harm_once_put_back(client, service, tmp_path):
+    repository = service.repository
+    (genuine,) = repository.configurations.find()
+    path = f"/api/configurations/{genuine.id}"
+    forced = {"reason": "a dry run", "force": True}
+    assert client.post(f"{path}/activate", json=forced).status_code == 200
+    engine = create_engine(f"sqlite:///{tmp_path}/var/trainings.db")
+    statement = text("UPDATE trained_configurations SET lifecycle_stage = :stage")
+    with engine.begin() as connection:
+        connection.execute(statement, {"stage": "MATURE"})
+    explained = client.get(f"{path}/explanation").json()
+    assert "MATURE" not in explained["verdict"] + explained["badge"] + explained["moves"][0]
+    assert client.post(f"{path}/deactivate", json={"reason": "edited"}).status_code == 200
+    with engine.begin() as connection:
+        connection.execute(statement, {"stage": genuine.lifecycle_stage})
+    engine.dispose()
+    assert {entry["fault"] for entry in client.get(f"{path}/audit").json()} == {None}
+    assert client.post(f"{path}/activate", json=forced).status_code == 200
+    assert listed(client)[1:] == ([genuine.id], [])
+
+
+def test_artifacts_that_are_away_are_not_switched_on(client, service, tmp_path):
+    (genuine,) = service.repository.configurations.find()
+    path, root = f"/api/configurations/{genuine.id}/activate", tmp_path / "var/artifacts"
+    root.rename(tmp_path / "away")
+    refused = client.post(path, json={"reason": "a dry run", "force": True})
+    assert (refused.status_code, "mount it" in refused.json()["detail"]) == (409, True)
+    (tmp_path / "away").rename(root)
+    assert client.post(path, json={"reason": "a dry run", "force": True}).status_code == 200
+
+
+def test_a_reason_that_is_too_short_is_asked_for(client, stored):
+    refused = client.post(f"{stored()}/deactivate", json={"reason": "ok"})
+    assert refused.status_code == 422
+    assert "body.reason: say why, in at least 3 characters" in refused.json()["detail"]
 
 
 def edit(folder, identity, profit):
@@ -66,7 +103,8 @@ def test_an_edited_row_is_refused_until_it_is_put_back(client, stored, tmp_path)
     assert (shown.status_code, WHY in shown.json()["detail"]) == (409, True)
     explained = client.get(f"{path}/explanation").json()
     assert explained["verdict"].startswith(f"NOT AS IT WAS STORED: {WHY}. ")
-    assert explained["size"] == 0
+    assert (explained["size"], explained["stage"]) == (0, None)
+    assert explained["badge"] == "NOT AS IT WAS STORED"
     report = client.post(f"{path}/execution", json={"fill_rate": 0.9})
     assert (report.status_code, WHY in report.json()["detail"]) == (409, True)
 

@@ -103,7 +103,7 @@ class Activation:
     ) -> None:
         self._service, self._id, self._is_readable = service, identity, checked is not None
         if checked is None:
-            sentence("No live trader is given it. It can be switched off all the same.")
+            sentence("No live trader is given it. If it is switched on, switch it off here.")
         elif checked.objections:
             warning(
                 f"{'Active, but no' if active else 'No'} live trader is given it:"

@@ -113,7 +113,7 @@ class Configurations:
             table("Out of sample, net of fees and slippage", _COLUMNS, page.configurations, _row)
             for one in page.refused:
                 sentence(f"{one.id} is not shown: {one.reason}.")
-                ui.link(f"Look at {one.id}, or switch it off", f"/configurations/{one.id}")
+                ui.link(f"Look at {one.id}", f"/configurations/{one.id}")
 
     def _chosen(self) -> dict[str, Any]:
         """Return what the controls say in the words of a `ConfigurationQuery`, without "all"."""
