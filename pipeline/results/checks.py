@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, String, Text, cast, select, type_coerce
 
 from pipeline.results import chain, sweep_rows
-from pipeline.results.damage import UNREADABLE
+from pipeline.results.damage import LONGEST, UNREADABLE
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Sessions, Tables, waits
@@ -121,6 +121,12 @@ class Checks(Tables):
                 for identity in batch:
                     yield from self._checked_alone(identity)
 
+    def listed(self, ids: Sequence[str]) -> Iterator[Checked]:
+        """Do as `stored_of` with ids that a list has just named, and refuse what is not found."""
+        stored = {checked.id: checked for checked in self.stored_of(ids)}
+        gone = ("its row is gone, or its id is no text",)
+        return (stored.get(identity) or Checked(identity, None, gone) for identity in ids)
+
     def active(self) -> list[Checked]:
         """Read all that is switched on, newest first, and check each."""
         ids, known = self._active_ids(), dict[str, tuple[bytes, str | None]]()
@@ -137,14 +143,14 @@ class Checks(Tables):
                         known[configuration.id] = before
                     else:
                         known[configuration.id] = (text, None)
-        for checked in self.stored_of([one for one in ids if one not in read]):
+        for checked in self.listed([one for one in ids if one not in read]):
             read[checked.id] = checked
             if checked.clauses:
                 known.pop(checked.id, None)
             elif checked.id in known:
                 known[checked.id] = (known[checked.id][0], checked.failure)
         self._known = known
-        return [read[identity] for identity in ids if identity in read]
+        return [read[identity] for identity in ids]
 
     @waits
     def heads(self, configuration_id: str) -> list[str]:
@@ -218,7 +224,7 @@ class Checks(Tables):
         try:
             return self._checked([configuration_id])
         except UNREADABLE as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split())[:LONGEST]
             return [Checked(configuration_id, None, (f"row or trail cannot be read: {reason}",))]
 
     @waits

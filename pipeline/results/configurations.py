@@ -358,8 +358,9 @@ class Configurations(Tables):
         needed = () if active else (table.head, table.seal)
         with self._sessions.begin() as session:
             row = chain.hold(session, configuration_id, needed)
-            on = select(table.id).where(table.id == configuration_id, table.is_active)
-            if (session.scalar(on) is not None) is active:
+            so = table.is_active if active else ~table.is_active
+            already = select(table.id).where(table.id == configuration_id, so)
+            if session.scalar(already) is not None:
                 return False
             if active:
                 if row.lifecycle_stage not in stages:

@@ -27,7 +27,7 @@ class DamagedRowError(ConflictError):
     status = 1
 
     def __init__(self, table: str, identity: str, error: BaseException) -> None:
-        self.identity = identity
+        self.identity = str(identity)  # SQLite takes any value for an id
         reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
         super().__init__(
             f"The row of {identity} in {table} cannot be read: {reason}. Restore the database from"
@@ -56,6 +56,11 @@ def naming(table: str, identity: str) -> Iterator[None]:
         raise
     except UNREADABLE as error:
         raise DamagedRowError(table, identity, error) from None
+
+
+def key_of(row: object) -> str:
+    """Return the key of a row that was read, as a text."""
+    return ", ".join(map(str, inspect(row).identity))
 
 
 class Rows(list[T]):

@@ -67,12 +67,6 @@ def _has_none(session: Session, job_id: str) -> bool:
     return session.scalar(select(row.id).where(row.job_id == job_id)) is None
 
 
-def _event(row: JobEventRow) -> JobEvent:
-    if not isinstance(row.payload, dict):
-        raise TypeError(f"its payload is {row.payload!r}")
-    return from_row(JobEvent, row)
-
-
 class Jobs(Tables):
     """Jobs of one database; `pipeline.results.database.Repository` makes it."""
 
@@ -280,7 +274,7 @@ class Jobs(Tables):
             query = query.where(JobEventRow.job_id == job_id)
         with self._sessions() as session:
             page = query.order_by(JobEventRow.id).limit(limit)
-            events = read_rows(session, page, JobEventRow, lambda row: _event(row[0]))
+            events = read_rows(session, page, JobEventRow, lambda row: from_row(JobEvent, row[0]))
         for one in events.damaged:
             said = {"text": str(one)}
             events.append(JobEvent(int(one.identity), job_id or "", utc_now(), "note", said))
@@ -293,7 +287,7 @@ class Jobs(Tables):
         query = select(row).where(row.job_id == job_id, row.kind == "progress")
         with self._sessions() as session, suppress(*UNREADABLE):
             newest = session.scalar(query.order_by(row.id.desc()).limit(1))
-            return None if newest is None else _event(newest)
+            return None if newest is None else from_row(JobEvent, newest)
         return None
 
     @waits

@@ -67,6 +67,20 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class ZeroOrOne(Boolean):
+    """A truth value, which SQLite keeps as a number and does not bound: 2 is none."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Refuse what no program stores."""
+
+        def process(value: Any) -> bool | None:
+            if value is not None and (not isinstance(value, int) or value not in (0, 1)):
+                raise ValueError(f"it holds {str(value)[:20]}, which is neither 0 nor 1")
+            return None if value is None else bool(value)
+
+        return process
+
+
 class Finite(TypeDecorator[float]):
     """A float64 that is finite, which SQLite and PostgreSQL do not demand."""
 
@@ -105,7 +119,7 @@ class Base(DeclarativeBase):
         JobEventKind: String(),
         Stage: String(),
         float: Finite(),
-        bool: Boolean(),
+        bool: ZeroOrOne(),
         datetime: UTCDateTime(),
         dict[str, Any]: Json,
         Any: Json,

@@ -53,6 +53,8 @@ class SweepRows(Tables):
         query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
         with self._sessions() as session, _read(f"The newest sweep with key {key[:8]}"):
             row = session.scalar(query)
+            if row is not None and session.scalar(select(SweepRow.id).filter_by(id=row.id)) is None:
+                raise ValueError("its id is no text")
             return None if row is None else _sweep(row)
 
     @waits
@@ -68,8 +70,8 @@ class SweepRows(Tables):
         for sweep_id in self.ids(limit):
             try:
                 sweeps.append(self.whole(sweep_id))
-            except chain.EditedError as error:
-                refused[sweep_id] = str(error)
+            except (chain.EditedError, ownership.UnknownIdError) as error:
+                refused[str(sweep_id)] = str(error)
         return sweeps, refused
 
     @waits

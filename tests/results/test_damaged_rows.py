@@ -1,5 +1,7 @@
 """A row that is gone or cannot be read is named, and stops nothing else."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -73,6 +75,16 @@ DAMAGE = {
     "job nested": ("training_jobs", f"config = '{DEEP}'"),
     "job no time": ("training_jobs", "created_at = 'soon'"),
     "event": ("configuration_events", "figures = '{'"),
+    "digests null": ("trained_configurations", "artifact_digests = 'null'"),
+    "digests 5": ("trained_configurations", "artifact_digests = '5'"),
+    "no text": ("trained_configurations", "exchange = x'00ff01'"),
+    "no truth value": ("trained_configurations", "synthetic = 'zzz'"),
+    "job no text": ("training_jobs", "market = x'00ff01'"),
+    "job no error": ("training_jobs", "error = x'00ff01'"),
+    "job no seed": ("training_jobs", "seed = 'zzz'"),
+    "job no object": ("training_jobs", "config = '5'"),
+    "figures 5": ("configuration_events", "figures = '5'"),
+    "figures null": ("configuration_events", "figures = 'null'"),
 }
 
 
@@ -108,6 +120,43 @@ def test_a_damaged_row_is_named_and_the_others_are_read(
     if table == "training_jobs":
         with pytest.raises(DamagedRowError, match=row):
             repository.jobs.read(row)
+    if table == "configuration_events":
+        with pytest.raises(DamagedRowError, match=table):
+            service.audit_trail(first)
+
+
+@pytest.mark.parametrize("value", ["x'00ff01'", "CAST(x'41ff42' AS TEXT)"])
+@pytest.mark.parametrize("table", ["training_jobs", "trained_configurations"])
+def test_an_id_that_is_no_text_stops_no_list(repository, on_sqlite, service, store, table, value):
+    """The text of one that is no UTF-8 is shown as far as it is."""
+    (first, other), served = store
+    one = repository.configurations.read(first).job_id if table == "training_jobs" else first
+    with closing(sqlite3.connect(repository.engine.url.database)) as connection, connection:
+        connection.execute(f"UPDATE {table} SET id = {value} WHERE id = ?", [one])
+    for refused in (served.read().refused, service.configurations(ConfigurationQuery()).refused):
+        assert len(refused) == 1
+        assert (refused[0].id == first) is (table == "training_jobs")
+    assert [one.id for one in served.read().configurations] == [other]
+    jobs = service.jobs()
+    assert len(jobs.jobs) + len(jobs.refused) == 2
+    assert len(jobs.refused) == (table == "training_jobs" and value.startswith("x"))
+
+
+@pytest.mark.parametrize("value", ["2", "-1", "'yes'"])
+def test_what_is_neither_on_nor_off_is_noticed_and_can_be_switched_off(
+    repository, on_sqlite, service, store, value
+):
+    (first, other), served = store
+    change(
+        repository,
+        f"UPDATE trained_configurations SET is_active = {value} WHERE id = :id",
+        id=first,
+    )
+    assert [one.id for one in served.read().configurations] == [other]
+    (checked,) = repository.checks.of([first])
+    assert "neither 0 nor 1" in checked.clauses[0]
+    assert service.deactivate(first, "it is damaged").is_active is False
+    assert repository.checks.agreeing(first).is_active is False
 
 
 #: More damage, of what an event needs too.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -558,3 +560,18 @@ def test_a_sweep_that_was_removed_is_missed(
         connection.execute(text("DELETE FROM sweep_markets"))
         connection.execute(text("DELETE FROM sweeps"))
     assert repository.checks.sweeps_of(stored) == [f"sweep {claim.sweep_id} is gone"]
+
+
+@pytest.mark.parametrize("identity", ["x'00ff01'", "CAST(x'41ff42' AS TEXT)"])
+def test_an_id_that_is_no_text_stops_no_other_sweep(
+    sweeps: Sweeps, engine: Engine, begin: Begin, identity: str
+) -> None:
+    if engine.dialect.name == "postgresql":
+        pytest.skip("PostgreSQL refuses such values")
+    first, other = begin(), begin(key="another")
+    with closing(sqlite3.connect(str(engine.url.database))) as connection, connection:
+        connection.execute(f"UPDATE sweeps SET id = {identity} WHERE id = ?", [first.sweep_id])
+    whole, refused = sweeps.recent()
+    assert ([one.id for one in whole], len(refused)) == ([other.sweep_id], 1)
+    with pytest.raises(EditedError, match="resume=false"):
+        newest(sweeps)

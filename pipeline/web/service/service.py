@@ -84,7 +84,7 @@ class Service(JobService):
             **filters, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
         )
         shown, refused = list[ConfigurationSummary](), list[RefusedRow]()
-        for one in self.repository.checks.stored_of(ids):
+        for one in self.repository.checks.listed(ids):
             if one.configuration is None or one.objections:
                 refused.append(RefusedRow(id=one.id, reason="; ".join(one.objections)))
             else:
