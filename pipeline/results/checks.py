@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, String, Text, cast, select, type_coerce
 
 from pipeline.results import chain, sweep_rows
-from pipeline.results.damage import LONGEST, UNREADABLE
+from pipeline.results.damage import LONGEST, UNREADABLE, from_row
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Sessions, Tables, waits
-from pipeline.results.records import Configuration, ConfigurationEvent, from_row, utc_now
+from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 
 _COLUMNS = [getattr(TrainedConfiguration, field.name) for field in fields(Configuration)]
 

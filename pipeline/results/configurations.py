@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from sqlalchemy import Text, cast, select
 
 from pipeline.results import chain, listing
-from pipeline.results.damage import UNREADABLE, Rows, read_rows
+from pipeline.results.damage import UNREADABLE, Rows, from_row, read_rows
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, SweepMarketRow, TrainedConfiguration
 from pipeline.results.ownership import complete_job, get_row, record
@@ -19,7 +19,6 @@ from pipeline.results.records import (
     ConfigurationEvent,
     Judgement,
     SweepMember,
-    from_row,
 )
 from pipeline.results.searches import EarlierSearches, count_searches
 from pipeline.validation.stages import SIZE_RULES, STAGES, Stage, deciding_p

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import fields
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from sqlalchemy import Row, Select, inspect
 from sqlalchemy.orm import Session
@@ -58,9 +61,42 @@ def naming(table: str, identity: str) -> Iterator[None]:
         raise DamagedRowError(table, identity, error) from None
 
 
-def key_of(row: object) -> str:
-    """Return the key of a row that was read, as a text."""
-    return ", ".join(map(str, inspect(row).identity))
+def from_row(kind: type[T], row: Any) -> T:
+    """Make a record from the columns of a row that have its fields' names.
+
+    Raises
+    ------
+    DamagedRowError
+        When one holds a value of another kind: SQLite takes any for any column, and JSON may be
+        anything.
+    """
+    hashable: Any = kind  # mypy takes no class of a dataclass for one
+    kinds = _kinds(hashable)
+    values = {name: getattr(row, name) for name in kinds}
+    for name, value in values.items():
+        if not isinstance(value, kinds[name]):
+            key = ", ".join(map(str, inspect(row).identity))
+            error = TypeError(f"its {name} is of type {type(value).__name__}")
+            raise DamagedRowError(row.__tablename__, key, error)
+    return kind(**values)
+
+
+@cache
+def _kinds(record: type[Any]) -> dict[str, tuple[type, ...]]:
+    """Return the types that the values of a record's fields may have."""
+    return {field.name: tuple(_types(field.type)) for field in fields(record)}
+
+
+def _types(annotation: Any) -> Iterator[type]:
+    if annotation is Any:
+        yield object
+    elif isinstance(annotation, UnionType):
+        for one in get_args(annotation):
+            yield from _types(one)
+    elif get_origin(annotation) is Literal:
+        yield str
+    else:
+        yield get_origin(annotation) or annotation
 
 
 class Rows(list[T]):

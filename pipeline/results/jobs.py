@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session, make_transient
 
 from pipeline.errors import ConflictError
 from pipeline.results import leases, ownership
-from pipeline.results.damage import UNREADABLE, DamagedRowError, Rows, naming, read_rows
+from pipeline.results.damage import UNREADABLE, DamagedRowError, Rows, from_row, naming, read_rows
 from pipeline.results.models import JobEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import Tables, waits
-from pipeline.results.records import Job, JobEvent, JobState, Status, from_row, utc_now
+from pipeline.results.records import Job, JobEvent, JobState, Status, utc_now
 
 #: States of a job that a person may restart.
 ENDED_EARLY: tuple[Status, ...] = ("failed", "cancelled")

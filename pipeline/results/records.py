@@ -7,14 +7,11 @@ and kept after the session is gone, and changing the database takes a method of 
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, get_args
 
-from pipeline.results.damage import DamagedRowError, key_of
 from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import STAGES, Stage, gates_from, position_size
 
@@ -342,43 +339,3 @@ def ceiling(events: Sequence[ConfigurationEvent]) -> Stage | None:
     stages = [gate["stage"] for gate in gates if gate["passed"] is False]
     stages += [event.to_stage for event in looks if event.to_stage != event.from_stage]
     return min(stages, key=STAGES.index, default=None)
-
-
-Record = TypeVar("Record", Job, JobEvent, Configuration, ConfigurationEvent, Sweep, SweepMarket)
-
-
-def from_row(kind: type[Record], row: Any) -> Record:
-    """Make a record from the columns of a row that have its fields' names.
-
-    Raises
-    ------
-    DamagedRowError
-        When one holds a value of another kind: SQLite takes any for any column, and JSON may be
-        anything.
-    """
-    hashable: Any = kind  # mypy takes no class of a dataclass for one
-    kinds = _kinds(hashable)
-    values = {name: getattr(row, name) for name in kinds}
-    for name in kinds:
-        if not isinstance(values[name], kinds[name]):
-            error = TypeError(f"its {name} is of type {type(values[name]).__name__}")
-            raise DamagedRowError(row.__tablename__, key_of(row), error)
-    return kind(**values)
-
-
-@cache
-def _kinds(record: type[Any]) -> dict[str, tuple[type, ...]]:
-    """Return the types that the values of a record's fields may have."""
-    return {field.name: tuple(_types(field.type)) for field in fields(record)}
-
-
-def _types(annotation: Any) -> Iterator[type]:
-    if annotation is Any:
-        yield object
-    elif isinstance(annotation, UnionType):
-        for one in get_args(annotation):
-            yield from _types(one)
-    elif get_origin(annotation) is Literal:
-        yield str
-    else:
-        yield get_origin(annotation) or annotation

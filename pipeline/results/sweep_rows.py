@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline.results import chain, ownership
-from pipeline.results.damage import LONGEST, UNREADABLE, naming
+from pipeline.results.damage import LONGEST, UNREADABLE, from_row, naming
 from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import (
     ConfigurationEventRow,
@@ -31,7 +31,6 @@ from pipeline.results.records import (
     SweepMarket,
     SweepMarketView,
     SweepView,
-    from_row,
 )
 from pipeline.validation.pooling import PooledVerdict
 

@@ -20,11 +20,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pipeline.results import ownership, sweep_rows
-from pipeline.results.damage import naming
+from pipeline.results.damage import from_row, naming
 from pipeline.results.jobs import new_job
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
 from pipeline.results.patience import waits
-from pipeline.results.records import Status, Sweep, SweepMarket, from_row, utc_now
+from pipeline.results.records import Status, Sweep, SweepMarket, utc_now
 from pipeline.results.sweep_rows import SweepRows, rows_of
 from pipeline.validation.pooling import PooledVerdict
 
