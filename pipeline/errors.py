@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -125,13 +126,13 @@ def how_to_install(extra: str) -> str:
     """
     root = Path(__file__).resolve().parents[1]
     if Path(sys.prefix).resolve() == root / ".venv":
-        return f"{os.path.relpath(root / 'scripts' / 'environment')} {extra}"
-    where = (
-        f"-e '{root}[{extra}]'"
+        return shlex.join([os.path.relpath(root / "scripts" / "environment"), extra])
+    what = (
+        ["-e", f"{root}[{extra}]"]
         if (root / "pyproject.toml").exists()
-        else f"'sweep-trainer[{extra}]'"
+        else [f"sweep-trainer[{extra}]"]
     )
-    return f"{sys.executable} -m pip install {where}"
+    return shlex.join([sys.executable, "-m", "pip", "install", *what])
 
 
 class NotFoundError(UserError):

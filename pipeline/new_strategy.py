@@ -11,7 +11,6 @@ from __future__ import annotations
 import keyword
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import packages_distributions
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from pipeline.cli import command
 from pipeline.cli.console import printable
+from pipeline.config import typed
 from pipeline.errors import UserError, full_disk
 from pipeline.strategies.registry import BUILT_IN
 
@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, folder = words[0], Path(words[1] if len(words) > 1 else ".")
     _check_name(name)
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: make it first (mkdir -p {folder}).")
+        raise UserError(
+            f"{folder} is no folder: make it first ({typed('mkdir', '-p', str(folder))})."
+        )
     path, test = folder / f"{name}.py", folder / f"test_{name}.py"
     for file in (path, test):
         if file.exists():
@@ -67,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(printable(f"Wrote {path}: a breakout of a channel; change what it trades."))
     root = Path(__file__).resolve().parents[1]
     python, train = map(_from_here, (Path(sys.executable), root / "scripts" / "train"))
-    print(printable(f"Wrote {test}: run it with {python} -m pytest {shlex.quote(str(test))}"))
-    print(printable(f"Train it: {train} {shlex.quote(f'strategy={path}')} market=demo"))
+    print(printable(f"Wrote {test}: run it with {typed(python, '-m', 'pytest', str(test))}"))
+    print(printable(f"Train it: {typed(train, strategy=str(path), market='demo')}"))
     return command.DONE
 
 
@@ -92,7 +94,7 @@ def _check_name(name: str) -> None:
 def _from_here(path: Path) -> str:
     """Write a program's path as it can be typed in this folder: the shorter of two ways."""
     written = min(os.path.relpath(path), str(path), key=len)
-    return shlex.quote(written if os.sep in written else f"./{written}")
+    return written if os.sep in written else f"./{written}"
 
 
 def _write(texts: Mapping[Path, str]) -> None:

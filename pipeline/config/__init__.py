@@ -1,6 +1,6 @@
 """The configuration: Hydra composes it from `conf`, these schemas check and type it."""
 
-from pipeline.config.catalogue import CONFIG_DIR, in_quotes
+from pipeline.config.catalogue import CONFIG_DIR, in_quotes, strategy_name, typed
 from pipeline.config.commands import (
     TOKEN_VARIABLE,
     BacktestConfig,

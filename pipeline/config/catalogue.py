@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -218,7 +219,7 @@ def strategy_choice(word: str) -> str:
     return f"strategy={in_quotes(word)}" if word.endswith(".py") else f"strategy={word}"
 
 
-def in_quotes(text: str, *, resolved: bool = False) -> str:
+def in_quotes(text: str, *, resolved: bool = False, quote: str = "'") -> str:
     r"""Write a text so that Hydra takes it as it is.
 
     ``${NAME}`` in it stands for itself, or for the value of ``NAME`` where it is to be
@@ -229,8 +230,39 @@ def in_quotes(text: str, *, resolved: bool = False) -> str:
     """
     if not resolved:
         text = escaped(text)
-    quotes = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
-    return f"'{quotes}'"
+    inside = re.sub(rf"(\\*)({quote}|$)", lambda m: 2 * m[1] + (m[2] and f"\\{m[2]}"), text)
+    return f"{quote}{inside}{quote}"
+
+
+#: A value that Hydra reads as this text without quotes: a name, a path or an address.
+_BARE = re.compile(
+    r"(?!(?:null|true|false|nan|inf)$)(?:[a-z_][\w.]*|\.{3}|[\w.+@%:-]*/[\w.+@%:/-]*)",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def typed(*words: str, **settings: str) -> str:
+    """Write a command as it can be typed in a shell, and read by a command of this program.
+
+    Parameters
+    ----------
+    words : str
+        The command and what it takes besides KEY=VALUE.
+    settings : str
+        Values by key: each is read as this text, whatever it holds.
+
+    >>> print(typed("scripts/store", "a b", **{"storage.url": "sqlite:///{x}.db"}))
+    scripts/store 'a b' "storage.url='sqlite:///{x}.db'"
+    """
+    line = [shlex.quote(word) for word in words]
+    for key, value in settings.items():
+        if _BARE.fullmatch(value):
+            line.append(f"{key}={value}")
+        elif set("$`!\\\"'") & set(value):  # not all of these stay as they are in double quotes
+            line.append(shlex.quote(f"{key}={in_quotes(value, quote=chr(34))}"))
+        else:
+            line.append(f'"{key}={in_quotes(value)}"')
+    return " ".join(line)
 
 
 def escaped(text: str) -> str:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from pipeline.config.catalogue import STRATEGY, in_quotes, read, words
+from pipeline.config.catalogue import STRATEGY, read, typed, words
 from pipeline.config.section import Section, listing, sections
 from pipeline.errors import suggestion
 
@@ -188,8 +188,7 @@ def _unresolved(error: InterpolationResolutionError) -> str:
 
 def _as_it_stands(key: str, value: str) -> str:
     """Say what to type in a shell so that Hydra takes a value literally, ``${`` and all."""
-    typed = re.sub(r'([\\$`"])', r"\\\1", f"{key}={in_quotes(value.strip(chr(39)))}")
-    return f' To take it as it stands, type "{typed}".'
+    return f" To take it as it stands, type {typed(**{key: value.strip(chr(39))})}."
 
 
 def _first_line(text: str) -> str:

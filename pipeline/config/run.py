@@ -115,11 +115,11 @@ class StorageConfig(Section):
         return re.sub(r"(?<=//)[^@/]*@", "***@", self.url)
 
     @property
-    def words(self) -> list[str]:
-        """What names the same place on another command line; a password's address as dots."""
+    def places(self) -> dict[str, str]:
+        """What names the same places on another command line; a password's address as dots."""
         url = "..." if re.search(r"//[^@/]*:[^/]*@", self.url) else self.url
-        given = {"url": url, "artifacts": self.artifacts}
-        return [f"storage.{name}={value}" for name, value in given.items() if value not in DEFAULTS]
+        values = {"storage.url": url, "storage.artifacts": self.artifacts}
+        return {key: value for key, value in values.items() if value not in DEFAULTS}
 
 
 class _Executor(Section):

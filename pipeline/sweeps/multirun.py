@@ -8,8 +8,7 @@ from typing import Any
 
 from pipeline.cli.command import Outcome
 from pipeline.cli.console import Console, Note
-from pipeline.config import SURROGATES, TrainConfig, load
-from pipeline.config.catalogue import strategy_name
+from pipeline.config import SURROGATES, TrainConfig, load, strategy_name
 from pipeline.results.database import open_database
 from pipeline.sweeps.judging import Q_LIMIT, judge_together, pool
 from pipeline.sweeps.manifest import surrogate_count

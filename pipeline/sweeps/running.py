@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from pipeline.cli.console import LINE_EVERY, Console
-from pipeline.config.commands import SweepConfig
+from pipeline.config import SweepConfig, typed
 from pipeline.errors import DiskFullError, UnreachableError, UserError
 from pipeline.executors import make_executor
 from pipeline.executors.background import repeated
@@ -139,11 +139,13 @@ def _run(
         repository.patience.shorten(0 if isinstance(error, UnreachableError) else HURRY)
         with suppress(SweepTakenError, *UNSTORED):
             sweeps.release(claim)
-            counts = sweeps.counts(claim.sweep_id)
-            console.note(
-                f"Sweep {claim.sweep_id}: {counts.get('pending', 0)} of {len(rows)} markets are"
-                " left; the same command goes on with them"
+            left = sweeps.counts(claim.sweep_id).get("pending", 0)
+            what = (
+                f"{left} of {len(rows)} markets are left; the same command goes on with them"
+                if left
+                else f"all {len(rows)} markets have ended; the same command judges them together"
             )
+            console.note(f"Sweep {claim.sweep_id}: {what}")
         raise
     finally:
         looking.close()
@@ -181,10 +183,20 @@ def _say_where(
     tested = [row for row in rows if row.configuration_id is not None]
     if tested:
         best = min(tested, key=_deciding)
-        storage = " storage=... as here" if config.storage.words else ""
-        console.print(
-            f"The lowest p: {best.market}, scripts/explain {best.configuration_id}{storage}"
-        )
+        command = typed("scripts/explain", str(best.configuration_id), **config.storage.places)
+        console.print(f"{_lowest(best)} {best.market}. To see why: {command}")
+        if "storage.url=..." in command:
+            console.print("The dots are the address given here.")
+
+
+def _lowest(best: SweepMarket) -> str:
+    """Name the figure by which a market comes first in `_deciding`."""
+    if best.p_value is None:
+        return "No market has a p. The first one is"
+    if best.surrogate_p is None:
+        none = "No market has a surrogate p, which decides the stage."
+        return f"{none} The lowest p is {best.p_value:.3g}:"
+    return f"The lowest surrogate p, which decides the stage, is {best.surrogate_p:.3g}:"
 
 
 def _deciding(row: SweepMarket) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """Store a run: its records in the database, and its artifacts."""
 
-import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.config.run import StorageConfig
+from pipeline.config import StorageConfig, typed
 from pipeline.errors import (
     AND_AGAIN,
     ConflictError,
@@ -134,9 +133,10 @@ def store_running(parcel: Parcel, repository: Repository, storage: StorageConfig
 
 
 def _where(folder: Path, storage: StorageConfig) -> str:
-    words = shlex.join(["scripts/store", str(folder), *storage.words])
-    address = " The dots are the address given here." if "storage.url=..." in words else ""
-    return f"The result is kept: {words} stores it.{address}"
+    dash = "./" if str(folder).startswith("-") else ""  # no option
+    command = typed("scripts/store", f"{dash}{folder}", **storage.places)
+    address = " The dots are the address given here." if "storage.url=..." in command else ""
+    return f"The result is kept: {command} stores it.{address}"
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def test_what_it_says_can_be_typed_where_it_was_said(tmp_path, monkeypatch, caps
     said = capsys.readouterr().out
     train = shlex.split(said.partition("Train it: ")[2])
     assert Path(train[0]).resolve() == ROOT / "scripts" / "train"
-    assert Path(train[1].removeprefix("strategy=")).is_file()
+    assert Path(train[1].removeprefix("strategy=").strip("'")).is_file()
     test = shlex.split(said.partition("run it with ")[2].splitlines()[0])
     collected = subprocess.run([*test, "--collect-only", "-q"], capture_output=True, check=False)
     assert collected.returncode == 0, collected.stdout

@@ -1,5 +1,6 @@
 """Folders may have any name, wherever a configuration names one."""
 
+import shlex
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import explain, sweep
+from pipeline.cli.arguments import Parser
 from pipeline.config import (
     FetchConfig,
     ServeConfig,
@@ -18,6 +20,7 @@ from pipeline.config import (
     StoredConfig,
     TrainConfig,
     load,
+    typed,
 )
 from pipeline.config.catalogue import in_quotes
 from pipeline.errors import UserError
@@ -57,6 +60,39 @@ def test_a_name_in_quotes_is_read_as_it_is(name):
 def test_many_names_in_quotes_are_read_as_they_are(name):
     config = load([f"storage.artifacts={in_quotes(name)}"], StorageOnly, "stored")
     assert config.storage.artifacts == name
+
+
+def _read_back(name):
+    """What `scripts/store` reads of the command that names a folder and two places."""
+    storage = StorageConfig(url=f"sqlite:///{name}", artifacts=name, patience=1)
+    program, *words = shlex.split(typed("scripts/store", f"/{name}", **storage.places))
+    folder, *overrides = Parser("store", "", "", StorageOnly, "store").read(words).words
+    places = load(overrides, StorageOnly, "store").storage
+    return program, folder, places.url, places.artifacts
+
+
+@settings(max_examples=60)
+@given(name=names)
+def test_a_printed_command_is_read_as_it_was_meant(name):
+    assert _read_back(name) == ("scripts/store", f"/{name}", f"sqlite:///{name}", name)
+
+
+@pytest.mark.slow
+@settings(max_examples=1_000)
+@given(name=names)
+def test_many_printed_commands_are_read_as_they_were_meant(name):
+    assert _read_back(name) == ("scripts/store", f"/{name}", f"sqlite:///{name}", name)
+
+
+@pytest.mark.parametrize(
+    "name", [NASTY, "a {b}", "it's", "a\\'b\\", "$x `y` !!", "null", "1e5", "~/a"]
+)
+def test_a_shell_reads_a_printed_command_as_python_does(name):
+    line = typed("printf", "%s\\0", name, **{"storage.artifacts": name})
+    shown = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+    first, word, _ = shown.split("\0")
+    assert (first, word) == (name, shlex.split(line)[-1])
+    assert load([word], StorageOnly, "stored").storage.artifacts == name
 
 
 @settings(max_examples=40)

@@ -11,8 +11,10 @@ from sqlalchemy import text
 from pipeline.report import __main__ as report
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
+from pipeline.results.records import SweepMarket
 from pipeline.results.room import DatabaseFullError
 from pipeline.results.sweep_rows import seal
+from pipeline.sweeps import running
 from pipeline.validation.pooling import PooledVerdict, pooled_sentences
 from pipeline.validation.stages import deciding_p
 from pipeline.validation.statistics import sharpe_test
@@ -56,9 +58,43 @@ def test_a_sweep_trains_stores_and_judges_every_market(here, tmp_path):
         assert name in finished.out
     best = min(markets, key=lambda row: (deciding_p(row) or 2.0, row["p_value"] or 2.0))
     assert f"Sweep {sweep['id']} in sqlite:///var/trainings.db" in finished.out
-    assert f"scripts/explain {best['configuration_id']}" in finished.out
+    command = f"scripts/explain {best['configuration_id']}"
+    assert f"{best['p_value']:.3g}: {best['market']}. To see why: {command}\n" in finished.out
     assert "3 markets to train, 1 at a time; 0 ended before" in finished.err
     assert sweep["since"] is None  # generated candles have no dates
+
+
+@pytest.mark.parametrize(
+    ("figures", "best", "sentence"),
+    [
+        ([(0.1, 0.3), (0.2, 0.04), (0.01, None)], "b", "The lowest surrogate p, which decides"),
+        ([(0.1, None), (0.05, None), (None, None)], "b", "The lowest p is 0.05:"),
+        ([(None, None), (None, None)], "a", "No market has a p."),
+    ],
+)
+def test_the_market_named_last_is_the_one_whose_p_decides(figures, best, sentence):
+    rows = [
+        SweepMarket(name, "done", "j", "c", p, surrogate_p, None, None, None, "s", position, "h")
+        for position, (name, (p, surrogate_p)) in enumerate(zip("abc", figures, strict=False))
+    ]
+    lowest = min(rows, key=running._deciding)
+    assert lowest.market == best
+    assert sentence in running._lowest(lowest)
+
+
+def test_a_sweep_interrupted_at_its_end_has_no_market_left(here, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "judge_together", interrupt)
+        stopped = here(HOURS, *TINY)
+    assert stopped.status == 130, stopped.err
+    assert "all 3 markets have ended; the same command judges them together" in stopped.err
+    assert statuses(tmp_path) == ["done"] * 3
+    finished = here(HOURS, *TINY)
+    assert finished.status == 0, finished.err
+    assert tables(tmp_path)[0][0]["status"] == "completed"
 
 
 def test_a_sweep_stores_what_its_markets_came_to_together(here, tmp_path):

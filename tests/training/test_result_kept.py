@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from pipeline import store
-from pipeline.config import StorageConfig
+from pipeline.config import StorageConfig, typed
 from pipeline.errors import full_disk
 from pipeline.training import job, storing
 from support.runs import QUICK, SMALL_GRID, ask, run, run_here
@@ -198,15 +198,16 @@ def test_a_job_that_was_cancelled_elsewhere_ends_in_a_sentence(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("url", "artifacts", "words"),
     [
-        ("sqlite:///var/trainings.db", "var/artifacts", []),
-        ("sqlite:///a.db", "b", ["storage.url=sqlite:///a.db", "storage.artifacts=b"]),
+        ("sqlite:///var/trainings.db", "var/artifacts", ""),
+        ("sqlite:///a.db", "b", " storage.url=sqlite:///a.db storage.artifacts=b"),
         (
             "postgresql://me@host/db",
-            "b c",
-            ["storage.url=postgresql://me@host/db", "storage.artifacts=b c"],
+            "b {c}",
+            """ storage.url=postgresql://me@host/db "storage.artifacts='b {c}'\"""",
         ),
-        ("postgresql://me:secret@host/db", "var/artifacts", ["storage.url=..."]),
+        ("postgresql://me:secret@host/db", "var/artifacts", " storage.url=..."),
     ],
 )
-def test_the_words_of_a_place_name_it_without_its_password(url, artifacts, words):
-    assert StorageConfig(url=url, artifacts=artifacts, patience=1).words == words
+def test_a_place_on_another_command_line_shows_no_password(url, artifacts, words):
+    places = StorageConfig(url=url, artifacts=artifacts, patience=1).places
+    assert typed("scripts/store", "a run", **places) == f"scripts/store 'a run'{words}"

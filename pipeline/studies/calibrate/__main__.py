@@ -9,14 +9,13 @@ was broken off goes on where it was when the same command is given again.
 
 import argparse
 import math
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from pipeline.cli.console import Console
-from pipeline.config import Timeframe
+from pipeline.config import Timeframe, typed
 from pipeline.config.catalogue import select_strategies, usable_strategies
 from pipeline.errors import UserError
 from pipeline.strategies.registry import BUILT_IN
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.table(f"SYNTHETIC. {table.title}", table.columns, table.rows)
         if options.write:
             words = sys.argv[1:] if arguments is None else arguments
-            command = f"scripts/calibrate {shlex.join(words)}"
+            command = typed("scripts/calibrate", *words)
             sources = real_days(options.candles)
             write(calibration, sources, command, options.workers, options.write)
             console.print(f"Page: {options.write / 'calibration.md'}")
