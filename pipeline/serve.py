@@ -19,7 +19,7 @@ from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
 from pipeline.config import TOKEN_VARIABLE, ServeConfig, StorageConfig, load
-from pipeline.errors import ReadOnlyError, UserError, how_to_install
+from pipeline.errors import DatabaseGoneError, ReadOnlyError, UserError, how_to_install
 from pipeline.web.api.access import Security
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
             if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # Uvicorn does not know it
                 signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
             server_of(app, lambda: console.print(said), bounds).run([listening])
+    except KeyboardInterrupt:
+        if repository.is_gone:  # the supervisor has noticed it
+            raise DatabaseGoneError(
+                f"The database {config.storage.shown_url} was deleted, moved or replaced, so this"
+                " server has ended. Put the file back, and start the server again."
+            ) from None
+        raise
     finally:
         listening.close()
         repository.close()
@@ -81,15 +88,18 @@ def _opened(storage: StorageConfig, console: Console) -> tuple[Repository, str |
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
 
+    read_only = None
     try:
-        repository = open_database(storage.url, tell=console.note)
+        repository = open_database(storage.url, storage.patience, console.note)
         check_root(Path(storage.artifacts))
     except ReadOnlyError as error:
-        return open_database(storage.url, tell=console.note, read_only=True), (
+        repository = open_database(storage.url, storage.patience, console.note, read_only=True)
+        read_only = (
             f"This server only reads ({error.reason}): what is stored is shown, and nothing is"
             " started, cancelled, activated or recorded."
         )
-    return repository, None
+    repository.patience.limit = 0.0  # a request does not wait
+    return repository, read_only
 
 
 def _address(host: str, listening: socket.socket) -> str:

@@ -108,7 +108,6 @@ class Supervisor:
     def _look(self) -> bool:
         """Start a dispatcher unless one lives or is about to; False when the database is gone."""
         if self._repository.is_gone:
-            self._tell("The database file was deleted or replaced: this server ends.")
             os.kill(os.getpid(), signal.SIGTERM)
             return False
         self._left = [process for process in self._left if process.poll() is None]
@@ -123,6 +122,8 @@ class Supervisor:
                 return True
         owner, cause = lease.look(self._repository, self._watch)
         if owner is not None and cause is None:
+            if self._wait > LOOK_EVERY:
+                self._tell("The dispatcher of queued jobs runs again.")
             self._wait, self._trouble = LOOK_EVERY, None
             return True
         if owner is not None:
@@ -144,7 +145,8 @@ class Supervisor:
         if self._looks_in_vain * LOOK_EVERY < START_WITHIN:
             return False
         process.kill()
-        self._tell(f"The dispatcher of queued jobs did not start in {START_WITHIN:g} s.")
+        said = f"The dispatcher of queued jobs did not start in {START_WITHIN:g} s."
+        self._tell(said + _last_line(self._errors))
         return True
 
     def _put_off(self, reason: str) -> None:

@@ -16,25 +16,32 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pipeline.errors import UserError, denied, first_line, full_disk
+from pipeline.errors import (
+    DatabaseAwayError,
+    UnreachableError,
+    UserError,
+    denied,
+    first_line,
+    full_disk,
+)
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.checks import Checks
 from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps, loads
 from pipeline.results.leases import Lease
-from pipeline.results.migrations import UnknownRevisionError, check_revision, upgrade
-from pipeline.results.patience import Patience, Sessions, Tables
+from pipeline.results.migrations import UnknownRevisionError, check_revision, is_current, upgrade
+from pipeline.results.patience import Patience, Sessions, Tables, is_away
 from pipeline.results.read_only import (
     postgresql_reader,
     read_only_error,
@@ -48,8 +55,12 @@ from pipeline.results.silence import Silence
 from pipeline.results.sweeps import Sweeps
 
 _MAGIC = b"SQLite format 3\0"
-#: Milliseconds that SQLite itself waits for another writer; the second while opening.
-_BUSY_MS, _BUSY_OPENING_MS = 5_000, 30_000
+#: Milliseconds that SQLite itself waits for another writer; the second while opening, which is
+#: tried again.
+_BUSY_MS, _BUSY_OPENING_MS = 5_000, 1_000
+
+#: Seconds that opening waits at least, and for another command that makes or migrates the tables.
+_OPENING, _MIGRATING = 5.0, 60.0
 
 #: Of libpq: a server that vanished, with its machine, is noticed within half a minute.
 _CONNECTION = {
@@ -131,6 +142,7 @@ def open_database(
     *,
     reopened: FileIdentity | None = None,
     read_only: bool = False,
+    writes: bool = True,
 ) -> Repository:
     """Open the database at ``url``, creating or migrating its tables as needed.
 
@@ -140,7 +152,7 @@ def open_database(
         ``sqlite:///relative/path.db``, ``sqlite:////absolute/path.db`` or
         ``postgresql://user:password@host:port/database``.
     patience : float
-        Seconds that its methods wait when it does not answer. Opening does not wait.
+        Seconds that opening and its methods wait when it does not answer; opening 5 s at least.
     tell : callable or None
         Takes a sentence when waiting begins and one when it ends.
     reopened : FileIdentity or None
@@ -148,9 +160,14 @@ def open_database(
         one is waited for, and never made anew.
     read_only : bool
         Open what is there for reading alone: nothing is created, migrated or locked.
+    writes : bool
+        Whether the command cannot begin without a write. One that begins by reading is not stopped
+        by another program that holds the write lock of a SQLite file.
 
     Raises
     ------
+    UnreachableError
+        When it did not answer in this time.
     ReadOnlyError
         When the database may only be read, and ``read_only`` was not asked for.
     UserError
@@ -167,11 +184,22 @@ def open_database(
         if identity_of(parsed) != reopened:
             raise gone(parsed)
         return Repository(waiting.until_answered(lambda: _reopened(parsed, waiting)), waiting)
-    try:
+    opening = Patience(max(patience, _OPENING), tell)
+
+    def opened() -> Engine:
         if read_only:
-            return Repository(_open_reader(parsed, waiting), waiting, read_only=True)
-        engine = _open_sqlite(parsed) if sqlite else _open_postgresql(parsed, waiting)
-        return Repository(engine, waiting)
+            return _open_reader(parsed, waiting)
+        return _open_sqlite(parsed, writes) if sqlite else _open_postgresql(parsed, waiting)
+
+    try:
+        engine = opening.until_answered(opened) if sqlite else opened()
+        return Repository(engine, waiting, read_only=read_only)
+    except DatabaseAwayError:
+        raise DatabaseAwayError(
+            f"The database {public_name(parsed)} is locked: another program holds it, and has not"
+            f" let it go for {opening.limit:g} s. The file is good, and nothing is lost. Close that"
+            " program or wait for it, and run this again."
+        ) from None
     except UnknownRevisionError as error:
         schemas = f"(schema {error.revision}, here {error.head})"
         reason = (
@@ -184,7 +212,7 @@ def open_database(
         raise UserError(f"The database {public_name(parsed)} {reason}") from None
 
 
-def _open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL, writes: bool) -> Engine:
     path = Path(url.database or "")
     _refuse_other_files(path)
     if path.exists() and not os.access(path, os.W_OK):  # SQLite would read on in silence
@@ -194,11 +222,17 @@ def _open_sqlite(url: URL) -> Engine:
     engine = _sqlite_engine(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Turning a fresh file to write-ahead mode ignores the busy timeout: one process at a time.
         Path(f"{path}.lock").touch()  # the lock would wait for ever where no file can be made
-        with FileLock(f"{path}.lock"):
-            _migrate(engine)
+        _prepare(engine, path, writes)
+    except Timeout:
+        raise UnreachableError(
+            f"Another command has been making the tables of {path} for {_MIGRATING:g} s. Wait for"
+            " it, or end it if it is stopped, and run this again."
+        ) from None
     except (OSError, DBAPIError) as error:
+        engine.dispose()
+        if is_away(error):
+            raise
         if (full := full_disk(error, path.absolute().parent)) is not None:
             raise full from None
         reason = denied(error) if isinstance(error, OSError) else refusal(error)
@@ -209,6 +243,19 @@ def _open_sqlite(url: URL) -> Engine:
             " Choose a new file in a folder that can be written to."
         ) from None
     return engine
+
+
+def _prepare(engine: Engine, path: Path, writes: bool) -> None:
+    """Make or migrate the tables, and prove that one may write; nothing where neither is needed."""
+    has_tables = False
+    if path.exists() and path.stat().st_size:
+        with engine.connect() as connection:
+            has_tables = is_current(connection)
+    if has_tables and not writes:
+        return
+    # Turning a fresh file to write-ahead mode ignores the busy timeout: one process at a time.
+    with nullcontext() if has_tables else FileLock(f"{path}.lock", timeout=_MIGRATING):
+        _migrate(engine)
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -250,7 +297,7 @@ def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:
     connection.text_factory = whole_text
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
     for pragma in (
-        f"busy_timeout = {_BUSY_OPENING_MS}",
+        f"busy_timeout = {_BUSY_MS}",
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
@@ -302,6 +349,9 @@ def _open_reader(url: URL, patience: Patience) -> Engine:
         with engine.connect() as connection:
             has_tables = check_revision(connection)
     except DBAPIError as error:
+        engine.dispose()
+        if url.drivername == "sqlite" and is_away(error):
+            raise
         raise UserError(f"storage.url: cannot read {name}: {_reason(error)}.") from None
     if not has_tables:
         raise UserError(f"The database {name} holds no results yet, and may only be read here.")

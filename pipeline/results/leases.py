@@ -82,6 +82,11 @@ class Owner:
     age: float | None = None
     damage: str | None = None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its process, of this place, lives and does nothing."""
+        return self.place == place() and signs_of_life.is_stopped(self.pid)
+
 
 class Watch:
     """Counts the silence of owners, for somebody who looks again and again.

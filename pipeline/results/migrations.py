@@ -63,6 +63,11 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def is_current(connection: Connection) -> bool:
+    """Tell whether the tables are of the newest revision, which asks for no lock."""
+    return _revision(connection) == _revisions()[-1]
+
+
 def check_revision(connection: Connection) -> bool:
     """Tell whether the database has tables, and change nothing.
 

@@ -63,11 +63,11 @@ def open_existing(config: StorageOnly) -> Iterator[Repository]:
             f"There is no database {url.database}: nothing was trained into it. Work in the folder"
             " of the training, or say where it is: storage.url=sqlite:///FILE."
         )
-    storage = config.storage
+    storage, note = config.storage, Console().note
     try:
-        repository = open_database(storage.url, storage.patience, Console().note)
+        repository = open_database(storage.url, storage.patience, note, writes=False)
     except ReadOnlyError:
-        repository = open_database(storage.url, read_only=True)
+        repository = open_database(storage.url, storage.patience, note, read_only=True)
     with repository:
         yield repository
 

@@ -154,8 +154,7 @@ def open_sweep(
         if owner is not None and cause_of_death(owner) is None:
             raise UserError(
                 f"This sweep is running already: process {owner.pid} on {owner.host} began it at"
-                f" {newest.created_at:%Y-%m-%d %H:%M} UTC. Wait for it, or stop it with Ctrl-C"
-                f" there.{_silence(owner)}"
+                f" {newest.created_at:%Y-%m-%d %H:%M} UTC. {_advice(owner)}{_silence(owner)}"
             )
     if newest is not None and resume:
         configs = request.pinned(newest.until)
@@ -170,6 +169,15 @@ def open_sweep(
     elif newest is not None and newest.status == "running":
         sweeps.abandon(newest)
     return _begin(sweeps, request, has_artifacts if resume else None)
+
+
+def _advice(owner: Owner) -> str:
+    if owner.is_stopped:
+        return (
+            f"It is stopped (Ctrl-Z or SIGSTOP), and hears no Ctrl-C: let it go on with kill -CONT"
+            f" {owner.pid}, or end it with kill -KILL {owner.pid} and run this again."
+        )
+    return "Wait for it, or stop it with Ctrl-C there."
 
 
 def _silence(owner: Owner) -> str:

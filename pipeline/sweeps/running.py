@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config import SweepConfig, typed
-from pipeline.errors import DiskFullError, UnreachableError, UserError
+from pipeline.errors import DatabaseAwayError, DiskFullError, UnreachableError, UserError
 from pipeline.executors import make_executor
 from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
@@ -96,17 +98,16 @@ def _run(
         """Have somebody say that the database takes nothing while all workers wait for it."""
         try:
             sweeps.hold(claim)
-        except (UnreachableError, SweepTakenError):  # the next result will tell
+        except (SQLAlchemyError, UnreachableError, SweepTakenError):  # the next result will tell
             return None
         return LOOK_EVERY
 
-    printed: set[str] = set()
+    printed, before, is_released = set[str](), len(rows) - len(tasks), False
     tally = _Tally(console, sweeps, claim.sweep_id)
     looking = ExitStack()
     try:
         looking.enter_context(repeated(look, LOOK_EVERY, "look at the database"))
         executor = make_executor(config.executor)
-        before = len(rows) - len(tasks)
         console.note(
             f"Sweep {claim.sweep_id}, begun {run.sweep.created_at:%Y-%m-%d %H:%M} UTC:"
             f" {plural(len(tasks), noun(row.market for row in rows))} to train,"
@@ -117,9 +118,10 @@ def _run(
                 answer = ended.result or Answer((), ended.error)
                 try:
                     row = sweeps.settle(claim, ended.task.position, answer.error)
-                except (UnreachableError, DiskFullError):
-                    if answer.error is not None:  # where its result is kept
-                        console.note(f"{ended.task.market}: {answer.error}")
+                except (UnreachableError, DiskFullError) as error:
+                    # Its worker has met the same reason, and may have kept a result.
+                    if kept := (answer.error or "").removeprefix(str(error)).strip():
+                        console.note(f"{ended.task.market}: {kept}")
                     raise
                 tally.count(row)
                 for note in answer.notes:
@@ -146,6 +148,13 @@ def _run(
                 else f"all {len(rows)} markets have ended; the same command judges them together"
             )
             console.note(f"Sweep {claim.sweep_id}: {what}")
+            is_released = True
+        if isinstance(error, DatabaseAwayError) and not is_released:
+            raise DatabaseAwayError(
+                f"{error} Sweep {claim.sweep_id}: {before + tally.ended} of {len(rows)} markets"
+                " had ended, and are kept. Run the same command when the database answers: it goes"
+                " on with the others."
+            ) from None
         raise
     finally:
         looking.close()
@@ -156,12 +165,12 @@ class _Tally:
 
     def __init__(self, console: Console, sweeps: Sweeps, sweep_id: str) -> None:
         self._console, self._sweeps, self._sweep_id = console, sweeps, sweep_id
-        self._ended, self._start = 0, time.monotonic()
+        self.ended, self._start = 0, time.monotonic()
         self._written = self._start
 
     def count(self, row: SweepMarket) -> None:
         """Count a market that ended; write one that failed at once."""
-        self._ended += 1
+        self.ended += 1
         if row.status == "failed":
             self._console.note(f"{row.market} failed: {row.error}")
         now = time.monotonic()
@@ -170,7 +179,7 @@ class _Tally:
         self._written = now
         counts = self._sweeps.counts(self._sweep_id)
         left = sum(counts.get(status, 0) for status in ("pending", "running"))
-        seconds = (now - self._start) / self._ended * left
+        seconds = (now - self._start) / self.ended * left
         states = ", ".join(f"{counts[s]} {s}" for s in MARKET_STATUSES if s in counts)
         self._console.note(f"markets: {states}, about {seconds:.0f} s left")
 

@@ -58,16 +58,24 @@ def test_a_dispatcher_that_fails_is_told_and_tried_less_often(
         "-c",
         "import sys; print('No room.', file=sys.stderr); sys.exit(3)",
     ]
-    monkeypatch.setattr(
-        "pipeline.queue.supervisor.start",
-        lambda storage, concurrent, errors: subprocess.Popen(broken, stderr=errors),
-    )
     monkeypatch.setattr("pipeline.queue.supervisor.LOOK_EVERY", 0.5)
     sentences: list[str] = []
-    with Supervisor(repository, storage, 1, sentences.append):
+    with monkeypatch.context() as breakage:
+        breakage.setattr(
+            "pipeline.queue.supervisor.start",
+            lambda storage, concurrent, errors: subprocess.Popen(broken, stderr=errors),
+        )
+        supervising = Supervisor(repository, storage, 1, sentences.append).__enter__()
         until(lambda: len(sentences) == 2)
+    until(lambda: sentences[-1] == "The dispatcher of queued jobs runs again.")
+    assert supervising.trouble is None
+    supervising.__exit__()
+    end_dispatcher(storage.url)
+    assert supervising.process is not None
+    assert supervising.process.wait(PATIENCE) == 143
     said = "The dispatcher of queued jobs ended with exit status 3. It said: No room."
-    assert sentences == [f"{said} Next try in 1 s.", f"{said} Next try in 2 s."]
+    assert sentences[:2] == [f"{said} Next try in 1 s.", f"{said} Next try in 2 s."]
+    assert len(sentences) == 3
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "full"), SystemExit(1)])

@@ -6,14 +6,16 @@ import time
 
 import psycopg2
 import pytest
+from filelock import FileLock
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pipeline.errors import DatabaseAwayError, DatabaseGoneError
-from pipeline.results import patience
+from pipeline.errors import DatabaseAwayError, DatabaseGoneError, UnreachableError
+from pipeline.results import database, patience
 from pipeline.results.database import Repository, open_database
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.patience import Patience, is_away
+from support.outages import locked
 
 
 class Coded(psycopg2.Error):
@@ -247,3 +249,39 @@ def test_tables_that_are_dropped_are_noticed(own_schema, example_job, again):
         assert time.monotonic() - began < 5
     with open_database(own_schema) as repository:
         assert repository.jobs.find() == []
+
+
+def test_a_locked_file_is_read_at_once_and_waited_for_where_one_writes(
+    tmp_path, example_job, monkeypatch
+):
+    path = tmp_path / "results.db"
+    url = f"sqlite:///{path}"
+    with open_database(url) as repository:
+        job_id = repository.jobs.create(**example_job)
+    monkeypatch.setattr(database, "_OPENING", 0.1)
+    monkeypatch.setattr(database, "_BUSY_OPENING_MS", 100)
+    said = []
+    with locked(path):
+        began = time.monotonic()
+        with open_database(url, 600, said.append, writes=False) as repository:
+            assert [job.id for job in repository.jobs.find()] == [job_id]
+            assert not repository.read_only
+        assert time.monotonic() - began < 1
+        assert said == []
+        with pytest.raises(DatabaseAwayError, match=r"another program holds it.* for 0\.3 s"):
+            open_database(url, 0.3)
+    with locked(path, 0.3), open_database(url, 20, said.append) as repository:
+        repository.jobs.start(job_id)
+    assert [line.split(":")[0].split(" after")[0] for line in said] == [
+        "The database does not answer",
+        "The database answers again",
+    ]
+
+
+def test_a_command_that_makes_the_tables_is_not_waited_for_in_vain(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_MIGRATING", 0.1)
+    with (
+        FileLock(tmp_path / "results.db.lock"),
+        pytest.raises(UnreachableError, match="Another command has been making the tables"),
+    ):
+        open_database(f"sqlite:///{tmp_path}/results.db", 20)

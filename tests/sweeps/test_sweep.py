@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from pipeline.executors import signs_of_life
 from pipeline.report import __main__ as report
 from pipeline.results.artifacts import read_out_of_sample
 from pipeline.results.database import open_database
@@ -273,7 +274,7 @@ def test_a_market_of_an_edited_sweep_is_computed_again(here, tmp_path):
     assert fresh["eth_binance_1h"]["p_value"] == genuine["p_value"] != 0.0001
 
 
-def test_a_live_sweep_is_left_alone(here, tmp_path):
+def test_a_live_sweep_is_left_alone(here, tmp_path, monkeypatch):
     here(HOURS, *TINY)
     with open_database(f"sqlite:///{tmp_path}/var/trainings.db") as repository:
         with repository.session() as session, session.begin():
@@ -284,6 +285,10 @@ def test_a_live_sweep_is_left_alone(here, tmp_path):
         assert refused.status == 2
         assert f"running already: process {os.getpid()} on {socket.gethostname()}" in refused.err
         assert "no sign of life" not in refused.err
+        assert "kill -CONT" not in refused.err
+        with monkeypatch.context() as patch:
+            patch.setattr(signs_of_life, "is_stopped", lambda pid: pid == os.getpid())
+            assert f"kill -CONT {os.getpid()}" in here(HOURS, *TINY).err
         assert here(HOURS, *TINY, "resume=false").status == 2
         assert tables(tmp_path) == before
 

@@ -77,8 +77,10 @@ def test_it_ends_when_its_database_is_deleted(tmp_path):
     for file in (tmp_path / "var").glob("trainings.db*"):
         file.unlink()
     _, errors = process.communicate(timeout=20)  # its dispatcher ends by itself likewise
-    assert process.returncode == 143
-    assert "The database file was deleted or replaced: this server ends." in errors
+    assert process.returncode == 1
+    assert "var/trainings.db was deleted, moved or replaced, so this server has ended." in errors
+    assert "start the server again" in errors
+    assert "terminated" not in errors
 
 
 def test_an_address_that_is_taken_is_said():
