@@ -276,7 +276,7 @@ def compare(
     """Compare many rows with their jobs and their events: each with these and `disagreements`."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        ids = TrainingJob.id.in_({row.job_id for row in batch})
+        ids = TrainingJob.id.in_({str(row.job_id) for row in batch})
         jobs = {job.id: job for job in session.scalars(select(TrainingJob).where(ids))}
         trails = _trails(session, [row.id for row in batch])
         for row in batch:

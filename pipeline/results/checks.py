@@ -249,7 +249,7 @@ class Checks(Tables):
         row = TrainedConfiguration
         query = select(row.id).where(row.is_active).order_by(row.created_at.desc(), row.id.desc())
         with self._sessions() as session:
-            return list(session.scalars(query))
+            return list(map(str, session.scalars(query)))
 
     @waits
     def _look(self, ids: Sequence[str]) -> list[tuple[bytes, Configuration]]:

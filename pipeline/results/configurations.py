@@ -150,7 +150,7 @@ class Configurations(Tables):
         query = listing.ids_query(filters, order_by, descending, limit, offset)
         with self._sessions() as session:
             listing.prefer_indices(session)
-            ids = list(session.scalars(query))
+            ids = list(map(str, session.scalars(query)))  # SQLite takes any value for an id
             return ids, session.scalar(listing.count_query(filters)) or 0
 
     @waits
@@ -159,7 +159,7 @@ class Configurations(Tables):
         row = TrainedConfiguration
         query = select(row.id).order_by(row.created_at.desc(), row.id)
         with self._sessions() as session:
-            return list(session.scalars(query))
+            return list(map(str, session.scalars(query)))
 
     @waits
     def earlier_searches(

@@ -61,7 +61,7 @@ class SweepRows(Tables):
         """Read the ids of sweeps, newest first."""
         query = select(SweepRow.id).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
         with self._sessions() as session:
-            return list(session.scalars(query))
+            return list(map(str, session.scalars(query)))
 
     def recent(self, limit: int = 50) -> tuple[list[Sweep], dict[str, str]]:
         """Read sweeps that are what was written, newest first, and why others are not, by id."""
@@ -70,7 +70,7 @@ class SweepRows(Tables):
             try:
                 sweeps.append(self.whole(sweep_id))
             except (chain.EditedError, ownership.UnknownIdError) as error:
-                refused[str(sweep_id)] = str(error)
+                refused[sweep_id] = str(error)
         return sweeps, refused
 
     @waits

@@ -126,16 +126,25 @@ def test_a_damaged_row_is_named_and_the_others_are_read(
 
 
 @pytest.mark.parametrize("value", ["x'00ff01'", "CAST(x'41ff42' AS TEXT)"])
-@pytest.mark.parametrize("table", ["training_jobs", "trained_configurations"])
-def test_an_id_that_is_no_text_stops_no_list(repository, on_sqlite, service, store, table, value):
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("training_jobs", "id"),
+        ("trained_configurations", "id"),
+        ("trained_configurations", "job_id"),
+    ],
+)
+def test_an_id_that_is_no_text_stops_no_list(
+    repository, on_sqlite, service, store, table, column, value
+):
     """The text of one that is no UTF-8 is shown as far as it is."""
-    (first, other), served = store
+    (other, first), served = store
     one = repository.configurations.read(first).job_id if table == "training_jobs" else first
     with closing(sqlite3.connect(repository.engine.url.database)) as connection, connection:
-        connection.execute(f"UPDATE {table} SET id = {value} WHERE id = ?", [one])
+        connection.execute(f"UPDATE {table} SET {column} = {value} WHERE id = ?", [one])
     for refused in (served.read().refused, service.configurations(ConfigurationQuery()).refused):
         assert len(refused) == 1
-        assert (refused[0].id == first) is (table == "training_jobs")
+        assert (refused[0].id == first) is ((table, column) != ("trained_configurations", "id"))
     assert [one.id for one in served.read().configurations] == [other]
     jobs = service.jobs()
     assert len(jobs.jobs) + len(jobs.refused) == 2

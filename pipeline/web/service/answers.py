@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.config import text_hash
 from pipeline.config.catalogue import Market
@@ -153,7 +153,7 @@ class JobView(JobSummary):
 class RefusedRow(Answer):
     """A row that is not shown; ``reason`` says what is not as it was stored."""
 
-    id: Annotated[str, BeforeValidator(str)]  # SQLite takes any value for an id
+    id: str
     reason: str
 
 
