@@ -29,7 +29,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, load_only
 
 from pipeline.errors import ConflictError
-from pipeline.results.damage import UNREADABLE, naming
+from pipeline.results.damage import RESTORE, UNREADABLE, naming
 from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import get_row
@@ -55,20 +55,19 @@ _MOST = 2**31 - 1
 BATCH = 1_000
 
 
-#: The row alone does not do: what was written since is in the events.
-RESTORE = (
-    "Put back what is named here, or restore its row together with its events from one copy of the"
-    " database, or train the market again."
-)
-
-
 class EditedError(ConflictError):
-    """What is stored of a configuration, or of a sweep, is not what was stored."""
+    """What is stored of a configuration, or of a sweep, is not what was stored.
+
+    Attributes
+    ----------
+    identity : str
+        Which of them.
+    """
 
     status = 1
 
     def __init__(self, identity: str, clauses: Sequence[str], advice: str = RESTORE) -> None:
-        what = "; ".join(clauses)
+        self.identity, what = identity, "; ".join(clauses)
         super().__init__(
             f"{identity} was changed by something other than this program: {what}. {advice}"
         )

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, String, Text, cast, select, type_coerce
 
 from pipeline.results import chain, sweep_rows
-from pipeline.results.damage import LONGEST, UNREADABLE, from_row
+from pipeline.results.damage import LONGEST, UNREADABLE, DamagedRowError, from_row
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
-from pipeline.results.ownership import UnknownIdError
+from pipeline.results.ownership import UnknownIdError, get_row
 from pipeline.results.patience import Sessions, Tables, waits
 from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
 
@@ -224,8 +224,23 @@ class Checks(Tables):
         try:
             return self._checked([configuration_id])
         except UNREADABLE as error:
-            reason = " ".join(str(error).split())[:LONGEST]
+            reason = self._damage(configuration_id) or " ".join(str(error).split())[:LONGEST]
             return [Checked(configuration_id, None, (f"row or trail cannot be read: {reason}",))]
+
+    @waits
+    def _damage(self, configuration_id: str) -> str | None:
+        """Name the first column that cannot be read of a row, its job or its events."""
+        event = ConfigurationEventRow
+        trail = select(event.id).where(event.configuration_id == configuration_id)
+        with self._sessions() as session:
+            try:
+                for one in session.scalars(trail.order_by(event.id)).all():
+                    get_row(session, event, one)
+                row = get_row(session, TrainedConfiguration, configuration_id)
+                get_row(session, TrainingJob, row.job_id)
+            except DamagedRowError as error:
+                return error.reason
+        return None
 
     @waits
     def _checked(self, configuration_ids: Sequence[str]) -> list[Checked]:

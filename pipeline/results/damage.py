@@ -7,15 +7,24 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from sqlalchemy import Row, Select, inspect
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, Select, inspect, select
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from pipeline.errors import ConflictError
 
 #: Characters of a reason that are shown: it may repeat what is stored.
 LONGEST = 200
 
+#: What mends a configuration. The row alone does not do: what was written since is in the events.
+RESTORE = (
+    "Put back what is named here, or restore its row together with its events from one copy of the"
+    " database, or train the market again. If it is switched on, it can be switched off all the"
+    " same."
+)
+_OF_CONFIGURATIONS = ("trained_configurations", "configuration_events")
+
 T = TypeVar("T")
+Model = TypeVar("Model", bound=DeclarativeBase)
 
 
 class DamagedRowError(ConflictError):
@@ -25,16 +34,18 @@ class DamagedRowError(ConflictError):
     ----------
     identity : str
         The row's key, or that of the configuration whose event it is.
+    reason : str
+        Why; it names the column where that is known.
     """
 
     status = 1
 
     def __init__(self, table: str, identity: str, error: BaseException) -> None:
         self.identity = str(identity)  # SQLite takes any value for an id
-        reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+        self.reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+        advice = RESTORE if table in _OF_CONFIGURATIONS else "Restore the database from a copy."
         super().__init__(
-            f"The row of {identity} in {table} cannot be read: {reason}. Restore the database from"
-            " a copy."
+            f"The row of {identity} in {table} cannot be read: {self.reason}. {advice}"
         )
 
 
@@ -97,6 +108,33 @@ def _types(annotation: Any) -> Iterator[type]:
         yield str
     else:
         yield get_origin(annotation) or annotation
+
+
+def read_whole(session: Session, model: type[Model], key: str, options: Any = ()) -> Model | None:
+    """Read a row by its key, None where there is none.
+
+    Raises
+    ------
+    DamagedRowError
+        It names the column that cannot be read.
+    """
+    with naming(model.__tablename__, key):
+        try:
+            return session.get(model, key, options=options)
+        except UNREADABLE:
+            (own,) = inspect(model).primary_key
+            for column in model.__table__.columns:
+                with _named(f"column {column.name} of {model.__tablename__}"):
+                    session.execute(select(column).where(own == key)).all()
+            raise
+
+
+@contextmanager
+def _named(column: str) -> Iterator[None]:
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ValueError(f"{column}: {error}") from None
 
 
 class Rows(list[T]):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.results.damage import naming
+from pipeline.results.damage import read_whole
 from pipeline.results.leases import Lease
 from pipeline.results.models import Base, JobEventRow, TrainingJob
 from pipeline.results.records import TRANSITIONS, JobEventKind, Status, utc_now
@@ -142,8 +142,7 @@ def requeue_job(
 
 def get_row(session: Session, model: type[Row], key: str, options: Sequence[Any] = ()) -> Row:
     """Read a row by its key; raise `UnknownIdError` or `DamagedRowError`."""
-    with naming(model.__tablename__, key):
-        row = session.get(model, key, options=options)
+    row = read_whole(session, model, key, options)
     if row is None:
         raise UnknownIdError(f"{model.__tablename__} has no row with id {key}")
     return row

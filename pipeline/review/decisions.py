@@ -136,12 +136,15 @@ def review_sweeps(
 ) -> SweepReview:
     """Compute q-value and pools of the configuration's sweeps again, where the members are here.
 
-    The members' own p-values are taken as they are stored: each has its own receipt.
+    The members' own p-values are taken as they are stored: each has its own receipt. Where another
+    member was edited there is nothing to compute with: a note names it.
     """
     comparisons: list[Comparison] = []
     notes: list[str] = []
     q_by_tests: dict[int, float | None] = {}
+    unknown = False  # of a sweep with a market that was changed
     for sweep_id in repository.sweeps.judged_with(configuration.id):
+        ids: list[str] = []
         try:
             sweep = repository.sweeps.sweep(sweep_id)
             markets = repository.sweeps.markets(sweep_id)
@@ -149,6 +152,15 @@ def review_sweeps(
             members = repository.configurations.members(ids)
             unstored = repository.sweeps.unstored(sweep_id).count(configuration.synthetic)
         except ConflictError as error:  # a row was edited or damaged
+            other = getattr(error, "identity", None)
+            if other in ids and other != configuration.id:
+                notes.append(
+                    f"Its q-value and the pool of sweep {sweep_id} cannot be computed again,"
+                    f" because {other} of its sweep was changed: scripts/verify {other} --stored"
+                    " says how."
+                )
+                unknown = True
+                continue
             why = str(error).rstrip(".")
             comparisons.append(Comparison(f"sweep {sweep_id}", 1, 1, None, why))
             continue
@@ -167,7 +179,7 @@ def review_sweeps(
         stored = configuration.statistics.get("fdr_q_value")
         if largest in q_by_tests:
             comparisons.append(compare_json("fdr_q_value", stored, q_by_tests[largest]))
-        else:
+        elif not unknown:
             notes.append(
                 f"fdr_q_value was not repeated: it is of {plural(largest, 'market')} that were"
                 " trained with scripts/train -m, and the database does not say which."

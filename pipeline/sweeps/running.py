@@ -10,7 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cli.console import LINE_EVERY, Console
 from pipeline.config import SweepConfig, typed
-from pipeline.errors import DatabaseAwayError, DiskFullError, UnreachableError, UserError
+from pipeline.errors import (
+    ConflictError,
+    DatabaseAwayError,
+    DiskFullError,
+    UnreachableError,
+    UserError,
+)
 from pipeline.executors import make_executor
 from pipeline.executors.background import repeated
 from pipeline.results.artifacts import check_root
@@ -60,8 +66,8 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
             if run.claim is None:
                 sweeps.whole(run.sweep.id)
                 console.note(
-                    f"This sweep was completed at {run.sweep.finished_at:%Y-%m-%d %H:%M} UTC and"
-                    " nothing has changed: resume=false begins a new one."
+                    f"This sweep was completed at {run.sweep.finished_at:%Y-%m-%d %H:%M} UTC,"
+                    " by this command and this code: resume=false begins a new one."
                 )
             else:
                 for dead in repository.jobs.reap():
@@ -71,8 +77,9 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
             rows = sweeps.markets(run.sweep.id)
             shown = [_shown(repository, row, kept.get(row.market, "")) for row in rows]
             show(console, shown, sweeps.sweep(run.sweep.id).pooled or ())
-            _say_where(console, config, run.sweep.id, rows)
-            return all(row.status != "failed" for row in rows)
+            whole = [row for row, one in zip(rows, shown, strict=True) if one.edit is None]
+            _say_where(console, config, run.sweep.id, whole)
+            return len(whole) == len(rows) and all(row.status != "failed" for row in rows)
         except SweepTakenError as taken:
             raise UserError(f"Nothing more is written here: {taken}.") from None
 
@@ -217,9 +224,12 @@ def _deciding(row: SweepMarket) -> tuple[float, float]:
 
 def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
     """Join a market's row with the figures of its configuration, unless these were edited."""
-    stored = None
+    stored = edit = None
     if row.configuration_id is not None:
-        stored = repository.checks.agreeing(row.configuration_id)
+        try:
+            stored = repository.checks.agreeing(row.configuration_id)
+        except ConflictError as error:
+            edit = str(error)
     metrics = stored.out_of_sample if stored else {}
     return MarketRow(
         market=row.market,
@@ -233,4 +243,5 @@ def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
         seconds=row.seconds,
         error=row.error,
         note="skipped" if row.status == "skipped" else kept,
+        edit=edit,
     )

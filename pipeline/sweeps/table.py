@@ -17,7 +17,8 @@ class MarketRow:
 
     ``error`` is why it failed, or None. ``stage`` is None where nothing was stored. Figures are
     None where they are undefined or unknown; ``seconds`` is what its training took. ``note`` says
-    in a word how its result came about, such as ``kept``.
+    in a word how its result came about, such as ``kept``. ``edit`` says why its configuration is
+    not shown, where that is not what was stored.
     """
 
     market: str
@@ -31,6 +32,7 @@ class MarketRow:
     seconds: float | None = None
     error: str | None = None
     note: str = ""
+    edit: str | None = None
 
 
 def noun(labels: Iterable[str]) -> str:
@@ -59,6 +61,9 @@ def show(console: Console, rows: Sequence[MarketRow], pooled: Sequence[PooledVer
     for error in dict.fromkeys(row.error for row in rows if row.error is not None):
         markets = ", ".join(row.market for row in rows if row.error == error)
         console.print(f"{markets} failed: {error}")
+    for row in rows:
+        if row.edit is not None:
+            console.print(f"{row.market}: {row.edit}")
 
 
 def _cells(row: MarketRow) -> tuple[str, ...]:
@@ -74,6 +79,8 @@ def _cells(row: MarketRow) -> tuple[str, ...]:
 
 
 def _stage(row: MarketRow) -> str:
+    if row.edit is not None:
+        return "EDITED"
     if row.stage is None:
         return "nothing stored"
     return marked(row.stage, row.synthetic)
@@ -82,8 +89,13 @@ def _stage(row: MarketRow) -> str:
 def _counts(rows: Sequence[MarketRow]) -> str:
     """``24 markets: 1 MATURE, 3 VALIDATION, 19 PAPER, 1 failed.``, the highest stage first."""
     counts = Counter(
-        "failed" if row.error is not None else row.stage or "nothing stored" for row in rows
+        "failed"
+        if row.error is not None
+        else "edited"
+        if row.edit is not None
+        else row.stage or "nothing stored"
+        for row in rows
     )
-    kinds = (*reversed(STAGES), "nothing stored", "failed")
+    kinds = (*reversed(STAGES), "nothing stored", "edited", "failed")
     text = ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])
     return f"{plural(len(rows), noun(row.market for row in rows))}: {text or 'none'}."

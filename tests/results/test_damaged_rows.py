@@ -108,6 +108,8 @@ def test_a_damaged_row_is_named_and_the_others_are_read(
     assert [one.id for one in answer.configurations] == [other]
     assert [one.id for one in answer.refused] == [first]
     assert served.tag() == answer.etag
+    column = edit.split(" = ")[0]
+    assert f"column {column} " in answer.refused[0].reason
 
     page = service.configurations(ConfigurationQuery())
     assert [one.id for one in page.configurations] == [other]

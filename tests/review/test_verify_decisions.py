@@ -13,8 +13,8 @@ from pipeline.sweeps.judging import judge_together
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import deciding_p
 from support.databases import later_events
-from support.runs import ask
-from support.stored import command
+from support.runs import Finished, ask
+from support.stored import command, sql
 from support.sweeping import HOURS, NEVER, TINY, sweep_here, tables
 
 
@@ -167,6 +167,18 @@ def test_a_market_that_stored_nothing_counts_in_q_and_in_its_receipt(tmp_path):
     assert (status, written["notes"]) == (0, []), written["first_difference"]
     assert compared[f"q-values of sweep {sweep['id']}"]["differing"] == 0
     assert compared["fdr_q_value"]["differing"] == 0
+
+
+def test_an_edited_neighbour_is_named_and_is_no_difference(swept):
+    folder, sweep_id, first, second = swept
+    edit = f"UPDATE trained_configurations SET sample_size = 999 WHERE id = '{second}'"
+    sql(Finished(0, "", "", folder), edit)
+    status, written, compared = receipt(folder, first)
+    assert (status, written["agrees"]) == (0, True), written["first_difference"]
+    assert f"q-values of sweep {sweep_id}" not in compared
+    (note,) = written["notes"]
+    assert f"because {second} of its sweep was changed" in note
+    assert receipt(folder, second)[0] == 1
 
 
 def test_a_forged_pool(swept):

@@ -62,7 +62,7 @@ def test_every_strategy_is_searched_on_every_market(swept, tmp_path):
 def test_what_is_edited_alone_is_searched_again(swept, own, tmp_path):
     swept()
     before = {row["market"]: row for row in tables(tmp_path)[1]}
-    assert "nothing has changed" in swept().err
+    assert "by this command and this code" in swept().err
     own.write_text(own.read_text("utf-8") + "\n# edited\n", "utf-8")
     assert swept().status == 0
     (newest, _), markets, *_ = tables(tmp_path)

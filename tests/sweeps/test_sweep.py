@@ -144,7 +144,7 @@ def test_what_is_complete_is_only_shown(here, tmp_path):
     before = tables(tmp_path)
     again = here(HOURS, *TINY)
     assert again.status == 0
-    assert "nothing has changed: resume=false begins a new one" in again.err
+    assert "by this command and this code: resume=false begins a new one" in again.err
     assert tables(tmp_path) == before
 
 
@@ -238,10 +238,23 @@ def test_an_edited_sweep_is_neither_shown_nor_continued(here, tmp_path):
         with open_database(f"sqlite:///{file}") as repository:
             assert len(repository.jobs.find()) == 1
     assert here(*one, "resume=false").status == 0
-    update(tmp_path, "UPDATE trained_configurations SET out_of_sample = '{}'")
-    refused = here(*one)
-    assert (refused.status, refused.out) == (1, "")
-    assert "column out_of_sample is not what was stored" in refused.err
+
+
+def test_an_edited_market_is_named_below_the_table_of_the_others(here, tmp_path):
+    two = ("markets=btc_binance_1h,eth_binance_1h", *TINY)
+    genuine = here(*two)
+    ids = {row["market"]: row["configuration_id"] for row in tables(tmp_path)[1]}
+    bad, good = ids["btc_binance_1h"], ids["eth_binance_1h"]
+    edit = f"lifecycle_stage = 'MATURE' WHERE id = '{bad}'"
+    update(tmp_path, f"UPDATE trained_configurations SET {edit}")
+    shown = here(*two)
+    assert shown.status == 1
+    assert "column lifecycle_stage is not what was stored" in shown.out
+    assert "EDITED" in shown.out
+    assert "MATURE" not in shown.out
+    assert f"scripts/explain {good}" in shown.out
+    assert "2 markets: 1 " in genuine.out or "2 markets: 2 " in genuine.out
+    assert "1 edited." in shown.out
 
 
 def test_a_killed_sweep_goes_on_unless_a_market_was_edited(here, tmp_path):
