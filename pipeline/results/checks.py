@@ -19,7 +19,7 @@ from pipeline.results.damage import LONGEST, UNREADABLE, DamagedRowError, from_r
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import UnknownIdError, get_row
 from pipeline.results.patience import Sessions, Tables, waits
-from pipeline.results.records import Configuration, ConfigurationEvent, utc_now
+from pipeline.results.records import Configuration, ConfigurationEvent, Job, utc_now
 
 _COLUMNS = [getattr(TrainedConfiguration, field.name) for field in fields(Configuration)]
 
@@ -235,9 +235,10 @@ class Checks(Tables):
         with self._sessions() as session:
             try:
                 for one in session.scalars(trail.order_by(event.id)).all():
-                    get_row(session, event, one)
+                    from_row(ConfigurationEvent, get_row(session, event, one))
                 row = get_row(session, TrainedConfiguration, configuration_id)
-                get_row(session, TrainingJob, row.job_id)
+                from_row(Configuration, row)
+                from_row(Job, get_row(session, TrainingJob, row.job_id))
             except DamagedRowError as error:
                 return error.reason
         return None

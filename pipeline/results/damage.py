@@ -87,7 +87,7 @@ def from_row(kind: type[T], row: Any) -> T:
     for name, value in values.items():
         if not isinstance(value, kinds[name]):
             key = ", ".join(map(str, inspect(row).identity))
-            error = TypeError(f"its {name} is of type {type(value).__name__}")
+            error = TypeError(f"column {name} is of type {type(value).__name__}")
             raise DamagedRowError(row.__tablename__, key, error)
     return kind(**values)
 
