@@ -46,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 " recorded, and no stage changes."
             )
         configurations, damaged = _configurations(repository, line.ids, config)
-        outcomes = []
+        outcomes, away = [], set[str]()  # exchanges
         with console.progress("configurations", len(configurations)) as advance:
             for configuration in configurations:
                 outcomes.append(
-                    monitor_configuration(config, repository, configuration, console.note)
+                    monitor_configuration(config, repository, configuration, console.note, away)
                 )
                 advance(1)
         outcomes += [

@@ -332,7 +332,7 @@ def _signals_interrupt() -> Iterator[None]:
 def _say_stopped(interrupt: KeyboardInterrupt) -> int:
     """Say that somebody stopped the command; return the exit status."""
     if isinstance(interrupt, _Terminated):
-        say("terminated; what was stored is kept")
+        say("terminated; what was stored before, if anything, is kept")
         return TERMINATED
     say("cancelled")
     return CANCELLED

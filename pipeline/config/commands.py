@@ -267,7 +267,9 @@ class SweepConfig(Section):
 #: The environment variable of a server's API token, which is nobody else's business.
 TOKEN_VARIABLE = "API_TOKEN"
 
-Jobs = Annotated[int, Field(ge=1, le=64, description="that run at a time; they share the cores")]
+Jobs = Annotated[
+    int, Field(ge=1, le=64, description="jobs that run at a time; they share the cores")
+]
 
 
 class ServeConfig(Section):
@@ -281,7 +283,9 @@ class ServeConfig(Section):
     concurrent: Jobs
     starts_a_minute: int = Field(ge=1, le=10_000, description="more are refused for a while")
     connections_a_peer: int = Field(
-        ge=8, le=100_000, description="open ones of one address; half may be streams"
+        ge=8,
+        le=100_000,
+        description="open connections from one address; at most half are event streams",
     )
     store: str = Field(min_length=1, description="folder of fetched candles")
     strategy_path: Words | None = Field(

@@ -57,8 +57,10 @@ def explain_composition(error: Exception) -> str:
             " you may write to, or give hydra.run.dir=FOLDER."
         )
     if isinstance(error, OverrideParseException):
-        forms = "KEY=VALUE, a list KEY=[VALUE,VALUE]; around other brackets or braces put two pairs"
-        forms += """ of quotes: "KEY='VALUE'"."""
+        forms = (
+            "KEY=VALUE, or KEY=[VALUE,VALUE] for a list. Where a value contains {, [ or a comma,"
+        )
+        forms += """ write "KEY='VALUE'"."""
         key, sign, value = error.override.partition("=")
         literal = _as_it_stands(key, value) if sign and "${" in value else ""
         return f"'{error.override}' cannot be read: write {forms}{literal}"
@@ -92,8 +94,8 @@ def explain_composition(error: Exception) -> str:
     if several:
         return (
             f"'{several[1]}' gives several values: write KEY=[VALUE,VALUE] for a list, or put -m"
-            " in front to run them one after the other. A comma of a path stands in two pairs of"
-            """ quotes: "KEY='PATH'"."""
+            " in front to run them one after the other. Where a path contains a comma, write"
+            """ "KEY='PATH'"."""
         )
     return message
 

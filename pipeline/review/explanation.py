@@ -58,7 +58,8 @@ _FIGURES = {
     "surrogate_p": Figure(
         "p-value of the search against candles without an edge",
         number,
-        "was not computed: that is done where all other gates of VALIDATION hold, the trades aside",
+        "was not computed. It is computed only if every other gate of VALIDATION passes, apart from"
+        " the number of trades",
     ),
     "alpha_p": Figure(
         "p-value of alpha (what holding the market does not explain)", number, "is undefined"
@@ -205,13 +206,14 @@ def _explained(gate: Mapping[str, Any], reported: datetime | None) -> ExplainedG
     figure = _FIGURES.get(gate["name"], Figure(gate["name"], number, "is unknown"))
     value, threshold, passed = gate["value"], gate["threshold"], gate["passed"]
     if value is None:
-        counts = ", and what is unknown counts as failed" if passed is False else ""
+        counts = ". An unknown figure counts as failed" if passed is False else ""
         sentence = f"{figure.label} {figure.unknown}{counts}: {_OUTCOMES[passed]}"
     else:
         needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"
         source = "" if reported is None else f" (live orders, reported on {reported:%Y-%m-%d})"
         label = f"{figure.label}{source}"
-        not_asked = " of what rides the market, which this does not" if passed is None else ""
+        only = " only if the strategy follows the market; this one does not"
+        not_asked = only if passed is None else ""
         sentence = (
             f"{label} is {figure.written(value)}, {needed} is needed{not_asked}:"
             f" {_OUTCOMES[passed]}"

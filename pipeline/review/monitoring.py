@@ -15,8 +15,8 @@ import numpy as np
 
 from gpu_engine import Candles, Window
 from pipeline.cli.console import Note
-from pipeline.config import FileData, SimulationConfig, StoredConfig
-from pipeline.errors import UserError
+from pipeline.config import CcxtData, FileData, SimulationConfig, StoredConfig
+from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.configurations import StageMovedError
@@ -215,17 +215,22 @@ class Outcome:
 
 
 def monitor_configuration(
-    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
+    config: StoredConfig,
+    repository: Repository,
+    configuration: Configuration,
+    note: Note,
+    away: set[str],
 ) -> Outcome:
     """Evaluate one configuration and record the result, or say why it was skipped.
 
-    Nothing is recorded in a database that may only be read.
+    Nothing is recorded in a database that may only be read. ``away`` are the exchanges that gave no
+    answer in this run: they are not asked again, and one that gives none now is added.
     """
     stage = configuration.lifecycle_stage
     skipped = partial(Outcome, configuration.id, configuration.synthetic, stage, stage)
     try:
         repository.checks.agreeing(configuration.id)
-        result = _evaluate(config, repository, configuration, note)
+        result = _evaluate(config, repository, configuration, note, away)
         event = ConfigurationEvent(
             configuration_id=configuration.id,
             kind=MONITOR,
@@ -255,14 +260,21 @@ def monitor_configuration(
 
 
 def _evaluate(
-    config: StoredConfig, repository: Repository, configuration: Configuration, note: Note
+    config: StoredConfig,
+    repository: Repository,
+    configuration: Configuration,
+    note: Note,
+    away: set[str],
 ) -> MonitoringResult:
     """Evaluate on the newer candles, or raise `_NothingNewError`."""
     if configuration.synthetic and config.data is None:
         raise _NothingNewError("generated candles: nothing comes after them")
     record = stored.read_record(config.storage, configuration)
     simulation = stored.simulation_config(repository, configuration, config.data)
-    candles = _candles(repository, configuration, simulation, config.data is not None, note)
+    if config.data is None:
+        candles = _candles(configuration, simulation, note, away)
+    else:
+        candles = _candles_elsewhere(repository, configuration, simulation, note)
     result = evaluate_new_days(configuration, record, simulation, candles)
     if result is None:
         raise _NothingNewError(
@@ -273,16 +285,27 @@ def _evaluate(
 
 
 def _candles(
-    repository: Repository,
-    configuration: Configuration,
-    simulation: SimulationConfig,
-    elsewhere: bool,
-    note: Note,
+    configuration: Configuration, simulation: SimulationConfig, note: Note, away: set[str]
 ) -> Candles:
-    """Load the newer candles, with the trained ones in front of those from ``elsewhere``."""
-    if not elsewhere:
-        data = stored.open_ended(simulation.data, configuration)
+    """Load all candles from the first trained one on, unless their exchange is ``away``."""
+    data = stored.open_ended(simulation.data, configuration)
+    exchange = configuration.exchange if isinstance(data, CcxtData) else None
+    if exchange in away:
+        raise UnreachableError(
+            f"{exchange} gave no usable answer before in this run, so it was not asked again. Run"
+            " this again when it answers."
+        )
+    try:
         return stored.load_again(simulation, data, configuration, note, named=False).candles
+    except UnreachableError:
+        away |= {exchange} if exchange else set()
+        raise
+
+
+def _candles_elsewhere(
+    repository: Repository, configuration: Configuration, simulation: SimulationConfig, note: Note
+) -> Candles:
+    """Load the candles that the command line names, with the trained ones in front."""
     later = stored.load_again(simulation, simulation.data, configuration, note, named=True).candles
     own = stored.simulation_config(repository, configuration)
     # A file may hold some of the newer days; an exchange is not asked for what a file was named.

@@ -23,7 +23,7 @@ from pipeline.config import (
     SyntheticData,
     validate,
 )
-from pipeline.errors import ReadOnlyError, UserError, suggestion
+from pipeline.errors import ReadOnlyError, UnreachableError, UserError, suggestion
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
@@ -193,7 +193,8 @@ def load_again(
     except UserError as error:
         elsewhere = " Candles that lie elsewhere now are named by data=file data.path=FILE."
         advice = "" if named else elsewhere
-        failure = UserError(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
+        kind = UnreachableError if isinstance(error, UnreachableError) else UserError
+        failure = kind(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
         failure.status = error.status
         raise failure from None
 

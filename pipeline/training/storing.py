@@ -97,8 +97,8 @@ def store(
                     write_parcel(one, job_id, job, row, artifacts)
                 return _where(one, storage)
         return (
-            f"The result could not be kept in {' or '.join(map(str, places))} either: train again"
-            " when there is a place for it."
+            f"The result could not be kept in {' or '.join(map(str, places))} either. Make room,"
+            " then run the same command again; a sweep takes retry_failed=true as well."
         )
 
     for one in places:

@@ -110,7 +110,7 @@ def test_a_gpu_too_small_is_1_and_a_sentence(call):
     ("sent", "status", "said"),
     [
         (signal.SIGINT, 130, "cancelled\n"),
-        (signal.SIGTERM, 143, "terminated; what was stored is kept\n"),
+        (signal.SIGTERM, 143, "terminated; what was stored before, if anything, is kept\n"),
     ],
 )
 def test_stopping_has_a_status_of_its_own_and_a_sentence(start, tmp_path, sent, status, said):

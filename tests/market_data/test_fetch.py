@@ -73,7 +73,7 @@ def test_what_is_short_of_the_asked_range_is_said(fetch, tmp_path, binance):
     ("sent", "status", "word"),
     [
         (signal.SIGINT, 130, "cancelled\n"),
-        (signal.SIGTERM, 143, "terminated; what was stored is kept\n"),
+        (signal.SIGTERM, 143, "terminated; what was stored before, if anything, is kept\n"),
     ],
 )
 def test_stopped_it_keeps_its_pages_and_the_next_run_goes_on(

@@ -137,6 +137,23 @@ def test_csv_row_with_a_cell_too_few(tmp_path):
         read_file(tmp_path / "x.csv")
 
 
+def test_a_title_above_the_header_and_a_binary_file_are_no_csv(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("BTC from my exchange\n" + spec_table().to_csv(index=False))
+    with pytest.raises(UserError, match=r"delete what stands above the header"):
+        read_file(path)
+    path.write_bytes(b"\x89PNG\0\0\x01\n" + bytes(64))
+    with pytest.raises(UserError, match=r"is no CSV: line 1 holds bytes that are no text"):
+        read_file(path)
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_than_commas_are_named(tmp_path, sign, name):
+    spec_table().to_csv(tmp_path / "x.csv", index=False, sep=sign, decimal=",")
+    with pytest.raises(UserError, match=rf"separates its columns by {name}: save it with commas"):
+        read_file(tmp_path / "x.csv")
+
+
 @pytest.mark.parametrize("name", COLUMNS)
 def test_missing_column_is_named_with_those_there(tmp_path, name):
     spec_table().drop(columns=name).to_csv(tmp_path / "x.csv", index=False)

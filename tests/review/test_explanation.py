@@ -148,21 +148,21 @@ def test_the_verdict(figures, verdict):
         (
             "MATURE",
             "reality_check_p",
-            "p-value of the whole search (reality check) was not computed, or is undefined, and"
-            " what is unknown counts as failed: failed",
+            "p-value of the whole search (reality check) was not computed, or is undefined. An"
+            " unknown figure counts as failed: failed",
         ),
         (
             "DISCOVERY",
             "surrogate_p",
-            "p-value of the search against candles without an edge was not computed: that is done"
-            " where all other gates of VALIDATION hold, the trades aside, and what is unknown"
-            " counts as failed: failed",
+            "p-value of the search against candles without an edge was not computed. It is"
+            " computed only if every other gate of VALIDATION passes, apart from the number of"
+            " trades. An unknown figure counts as failed: failed",
         ),
         (
             "DISCOVERY",
             "alpha_p",
             "p-value of alpha (what holding the market does not explain) is 0.3, less than 0.05 is"
-            " needed of what rides the market, which this does not: skipped",
+            " needed only if the strategy follows the market; this one does not: skipped",
         ),
     ],
 )

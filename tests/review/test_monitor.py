@@ -1,22 +1,30 @@
 """`scripts/monitor`: newer candles, an event, a stage that may fall."""
 
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from gpu_engine import Window, choose, marked_metrics
 from pipeline import explain, monitor, verify
-from pipeline.config import SimulationConfig, validate
+from pipeline.config import SimulationConfig, TrainConfig, load, validate
+from pipeline.errors import UnreachableError
+from pipeline.market_data.exchange import fetching
+from pipeline.market_data.exchange.connection import Backoff
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import PRICES
 from pipeline.results.artifacts import read_artifacts
 from pipeline.results.document import validate_document
+from pipeline.review import monitoring
 from pipeline.search.evaluator import Evaluator
 from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 from support.databases import later_events
+from support.loopback import LoopbackBinance, candle_series
+from support.loopback.faults import Fault
 from support.runs import QUICK, ask, run
 from support.stored import BARS_A_DAY, DAYS, TRAINED_BARS, command, fading_candles, write
 
@@ -241,6 +249,27 @@ def test_mistakes_are_answered_before_anything_is_done(grown, arguments, sentenc
     assert (finished.status, finished.out) == (2, "")
     assert sentence in finished.err
     assert events_of(grown) == []
+
+
+def test_an_exchange_that_gives_no_answer_is_asked_for_one_configuration(tmp_path, monkeypatch):
+    words = ("market=btc_binance_5m", f"data.store={tmp_path}")
+    simulation = load(words, TrainConfig, "train")
+    span = {"first_candle": "2023-01-01T00:00:00+00:00", "last_candle": "2023-01-02T00:00:00+00:00"}
+    away, refused = set(), []
+    monkeypatch.setattr(fetching, "Backoff", partial(Backoff, attempts=3, first_s=0.01))
+    with LoopbackBinance({"5m": candle_series(1_000)}, now=1_673_000_000_000) as exchange:
+        monkeypatch.setattr(fetching, "new_client", lambda name: exchange.client())
+        exchange.fail(*[Fault.UNAVAILABLE] * 20)
+        for name in ("first", "second"):
+            one = SimpleNamespace(id=name, exchange="binance", timeframe="5m", provenance=span)
+            with pytest.raises(UnreachableError) as caught:
+                monitoring._candles(one, simulation, lambda text: None, away)
+            refused.append(str(caught.value))
+            asked = len(exchange.requests)
+            assert asked == 3
+    assert "no answer in 3 attempts" in refused[0]
+    assert refused[1].startswith("binance gave no usable answer before in this run")
+    assert away == {"binance"}
 
 
 def test_the_real_command(grown):

@@ -54,7 +54,10 @@ def searching(tmp_path):
 
 @pytest.mark.parametrize(
     ("sent", "status", "said"),
-    [(signal.SIGINT, 130, "cancelled\n"), (signal.SIGTERM, 143, "what was stored is kept\n")],
+    [
+        (signal.SIGINT, 130, "cancelled\n"),
+        (signal.SIGTERM, 143, "if anything, is kept\n"),
+    ],
 )
 def test_ctrl_c_and_sigterm_cancel(searching, tmp_path, sent, status, said):
     process, before = searching

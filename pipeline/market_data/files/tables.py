@@ -31,7 +31,7 @@ def needed_columns(names: Sequence[str], path: str) -> list[str]:
             raise UserError(
                 f"{path} has {what}. Needed: {columns} (or '{DATE_COLUMN}' instead of 'timestamp'),"
                 f" in small letters; there: {', '.join(names)}.{suggestion(name, names)}"
-                " Rename the column that it is."
+                " Rename the column that holds it, if there is one."
             )
     return needed
 

@@ -122,9 +122,20 @@ def csv_parts(member: Member, archive: Archive | None) -> Iterator[RawCandles]:
         lines += piece.count(b"\n") or piece.count(b"\r")
 
 
+_SEPARATORS = {b";": "semicolons", b"\t": "tabs", b"|": "vertical bars"}
+
+
 def _check_header(piece: bytes, name: str) -> None:
     header = piece.lstrip()[: LONGEST_LINE + 1].splitlines()[0]
     fields = header.count(b",") + 1
+    if b"\0" in header:
+        raise UserError(f"{name} is no CSV: line 1 holds bytes that are no text in UTF-8.")
+    separator = next((word for sign, word in _SEPARATORS.items() if sign in header), None)
+    if fields == 1 and separator is not None:
+        raise UserError(
+            f"{name} separates its columns by {separator}: save it with commas between them, and"
+            f" with points in numbers. Needed: {', '.join(COLUMNS)}."
+        )
     if len(header) > LONGEST_LINE or fields > MOST_COLUMNS:
         raise UserError(
             f"{name}: line 1 has {fields:,} fields or more; at most {MOST_COLUMNS:,} are read, of"
@@ -143,8 +154,9 @@ def _table(piece: bytes, names: list[str] | None) -> pa.Table:
 def _damaged(name: str, archive: Archive | None, reason: str, lines: int) -> UserError:
     if archive is None:
         return UserError(
-            f"{name} cannot be read as csv: {reason}. "
-            "The file is damaged or of another kind; fetch or export it again."
+            f"{name} cannot be read as csv: {reason}. Line 1 must name the columns, and every row"
+            " must have as many fields: delete what stands above the header. If nothing does, the"
+            " file is damaged or of another kind; fetch or export it again."
         )
     reason = re.sub(r"Row #(\d+)", lambda row: f"line {int(row[1]) + lines}", reason)
     return UserError(

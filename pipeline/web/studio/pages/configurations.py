@@ -100,8 +100,10 @@ class Configurations:
         query = ConfigurationQuery(**self._chosen(), limit=SHOWN, offset=self._offset)
         page = await ask(self._service.configurations, query)
         last = self._offset + len(page.configurations) + len(page.refused)
+        refused = len(page.refused)
+        below = f"; {refused} of them cannot be shown, see below the table" if refused else ""
         self._count.set_text(
-            f"{self._offset + 1:,} to {last:,} of {page.total:,}"
+            f"{self._offset + 1:,} to {last:,} of {page.total:,}{below}"
             if page.configurations or page.refused
             else "No configuration is stored that fits."
         )
