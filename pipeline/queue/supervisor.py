@@ -120,6 +120,8 @@ class Supervisor:
                     f"{_last_line(self._errors)}"
                 )
                 return True
+        if self._repository.patience.is_away:
+            _ = self._repository.takes_writes  # it says when it does again
         owner, cause = lease.look(self._repository, self._watch)
         if owner is not None and cause is None:
             if self._wait > LOOK_EVERY:

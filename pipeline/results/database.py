@@ -22,7 +22,7 @@ from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -55,9 +55,9 @@ from pipeline.results.silence import Silence
 from pipeline.results.sweeps import Sweeps
 
 _MAGIC = b"SQLite format 3\0"
-#: Milliseconds that SQLite itself waits for another writer; the second while opening, which is
-#: tried again.
-_BUSY_MS, _BUSY_OPENING_MS = 5_000, 1_000
+#: Milliseconds that SQLite itself waits for another writer: of a transaction, while opening, which
+#: is tried again, and of who only looks.
+_BUSY_MS, _BUSY_OPENING_MS, _BUSY_LOOKING_MS = 5_000, 1_000, 500
 
 #: Seconds that opening waits at least, and for another command that makes or migrates the tables.
 _OPENING, _MIGRATING = 5.0, 60.0
@@ -113,6 +113,26 @@ class Repository(Tables):
     def is_gone(self) -> bool:
         """Whether its file was deleted, moved or replaced."""
         return identity_of(self.engine.url) != self.identity
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether a write could begin now: of a SQLite file that is locked it waits half a second.
+
+        One that has become free is said to answer again.
+        """
+        options = {"begin": "BEGIN IMMEDIATE", "busy_ms": _BUSY_LOOKING_MS}
+        try:
+            with self.engine.connect().execution_options(**options) as connection:
+                is_postgresql = self.engine.name == "postgresql"
+                ask = text("SHOW transaction_read_only" if is_postgresql else "SELECT 'off'")
+                if connection.scalar(ask) != "off":
+                    return False
+        except DBAPIError as error:
+            if is_away(error):
+                return False
+            raise
+        self.patience.say_back()
+        return True
 
     def session(self) -> Session:
         """Open a session, for modules of other folders that need statements of their own."""

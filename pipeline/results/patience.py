@@ -55,6 +55,9 @@ _POSTGRESQL = {
 _GONE_SQLITE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _GONE_POSTGRESQL = {"42P01", "3F000", "3D000"}
 
+#: Marks the error of a transaction that writes: readers of a locked SQLite file have none.
+_WRITING = "a write"
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -98,7 +101,7 @@ class Patience:
 
     def __init__(self, limit: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
         self.limit, self._tell = limit, tell
-        self.is_short = False
+        self.is_short = self._takes_no_writes = False
         self._away_since: float | None = None
         self._lock = Lock()  # a command's threads wait for one database and say it once
 
@@ -118,7 +121,7 @@ class Patience:
         DBAPIError
             The database's own error where the limit is 0, and any that means something else.
         """
-        began, pause = time.monotonic(), FIRST_PAUSE
+        began, pause, has_failed = time.monotonic(), FIRST_PAUSE, False
         while True:
             try:
                 answer = transaction()
@@ -138,9 +141,10 @@ class Patience:
                         f"The database did not answer for {self.limit:g} s: {first_line(error)}."
                     ) from None
                 time.sleep(min(pause, left))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause, has_failed = min(2 * pause, LONGEST_PAUSE), True
             else:
-                self._say_back()
+                if has_failed or not self._takes_no_writes:
+                    self.say_back()
                 return answer
 
     def say_away(self, error: BaseException) -> None:
@@ -149,12 +153,20 @@ class Patience:
             if self._away_since is not None:
                 return
             self._away_since = time.monotonic()
+            self._takes_no_writes = _WRITING in getattr(error, "detail", ())
         waiting = f" Waiting up to {_words(self.limit)}." if self.limit > 0 else ""
         self._say(f"The database does not answer: {first_line(error)}.{waiting}")
 
-    def _say_back(self) -> None:
+    @property
+    def is_away(self) -> bool:
+        """Whether it did not answer; that one can read is no sign that one can write."""
+        return self._away_since is not None
+
+    def say_back(self) -> None:
+        """Say that the database answers again, if it did not: of one that was written to."""
         with self._lock:
             since, self._away_since = self._away_since, None
+            self._takes_no_writes = False
         if since is not None:
             self._say(f"The database answers again after {time.monotonic() - since:.0f} s.")
 
@@ -224,6 +236,17 @@ class Sessions(sessionmaker[Session]):
         DatabaseGoneError
             When what was committed is in no database that anybody will open.
         """
+        try:
+            with self._begun(briefly) as session:
+                yield session
+        except DBAPIError as error:
+            error.add_detail(_WRITING)
+            raise
+        self.patience.say_back()
+        self._check()
+
+    @contextmanager
+    def _begun(self, briefly: bool) -> Iterator[Session]:
         with self(bind=self._writer) as session:
             if briefly or self.patience.is_short:
                 session.connection(execution_options={"busy_ms": BRIEFLY_MS})
@@ -238,7 +261,6 @@ class Sessions(sessionmaker[Session]):
             except DBAPIError as error:
                 if receipt is None or not is_away(error) or not self._is_committed(receipt):
                     raise
-        self._check()
 
     def _receipt(self, session: Session) -> _Receipt | None:
         if not self._has_receipts:

@@ -126,9 +126,11 @@ def _run(
                 try:
                     row = sweeps.settle(claim, ended.task.position, answer.error)
                 except (UnreachableError, DiskFullError) as error:
-                    # Its worker has met the same reason, and may have kept a result.
-                    if kept := (answer.error or "").removeprefix(str(error)).strip():
-                        console.note(f"{ended.task.market}: {kept}")
+                    said = answer.error or ""
+                    if said.startswith(str(error).partition(":")[0]):  # the reason is said once
+                        said = said.partition(". ")[2]  # where its result is kept
+                    if said:
+                        console.note(f"{ended.task.market}: {said}")
                     raise
                 tally.count(row)
                 for note in answer.notes:

@@ -10,13 +10,20 @@ from pipeline.queue import lease
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository
 
+_LOCKED = (
+    "The database can be read, and takes no writes at the moment: another program has locked it."
+)
+
 
 class Health(BaseModel):
     """What a server knows of itself."""
 
     healthy: bool
     reason: str | None = Field(description="A sentence: what is wrong; null where nothing is.")
-    database_answers: bool
+    database_answers: bool = Field(description="Whether it can be read.")
+    database_takes_writes: bool = Field(
+        description="Whether it can be written to now; false where this server only reads."
+    )
     dispatcher_beat_age: float | None = Field(
         description="Seconds since the dispatcher's last sign of life; null where none lives."
     )
@@ -52,10 +59,13 @@ class Queue:
         if self.supervisor is not None:
             trouble = self.supervisor.trouble
             threads["supervisor"] = self.supervisor.is_alive
-        answers, age = True, None
+        answers, writes, age = True, False, None
         try:
             owner, _ = lease.look(self.repository)
             age = None if owner is None else owner.age
+            if not self.repository.read_only:
+                writes = self.repository.takes_writes
+                trouble = trouble or (None if writes else _LOCKED)
         except (SQLAlchemyError, UnreachableError):
             answers, trouble = False, trouble or "The database does not answer."
         dead = [name for name, lives in threads.items() if not lives]
@@ -65,6 +75,7 @@ class Queue:
             healthy=trouble is None,
             reason=trouble,
             database_answers=answers,
+            database_takes_writes=writes,
             dispatcher_beat_age=age,
             threads=threads,
         )

@@ -14,8 +14,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
 from pipeline.queue import lease
+from pipeline.results import database
 from pipeline.web.api.app import create_app
 from pipeline.web.service.service import Service
+from support.outages import locked
 
 HERE = "http://127.0.0.1:8080"
 START = {"markets": ["demo"], "optimizer": {"name": "random", "samples": 10}}
@@ -44,6 +46,7 @@ def test_a_server_that_works_says_so(supervised):
         "healthy": True,
         "reason": None,
         "database_answers": True,
+        "database_takes_writes": True,
         "threads": {"supervisor": True, "event streams": True},
     }
 
@@ -95,6 +98,29 @@ def test_a_database_that_does_not_answer_is_told(supervised, monkeypatch):
         None,
     )
     assert answer.json()["reason"] == "The database does not answer."
+
+
+def test_a_database_that_takes_no_writes_is_told_at_once(
+    supervised, repository, service, monkeypatch
+):
+    monkeypatch.setattr(database, "_BUSY_MS", 100)
+    said, patience = [], service.repository.patience
+    monkeypatch.setattr(patience, "_tell", said.append)
+    with locked(service.repository.engine.url.database):
+        assert supervised.post("/api/training/start", json=START).status_code == 503
+        began = time.monotonic()
+        answer = supervised.get("/api/health")
+        assert time.monotonic() - began < 3
+        assert answer.status_code == 503
+        told = answer.json()
+        assert (told["database_answers"], told["database_takes_writes"]) == (True, False)
+        assert "takes no writes" in told["reason"]
+        assert supervised.get("/api/training/jobs").json()["jobs"] == []
+        assert said == ["The database does not answer: database is locked."]
+        assert patience.is_away
+    assert supervised.get("/api/health").json()["database_takes_writes"]
+    assert [line.partition(" after")[0] for line in said[1:]] == ["The database answers again"]
+    assert supervised.post("/api/training/start", json=START).status_code == 202
 
 
 def test_a_thread_that_has_ended_is_told(supervised, supervisor):
