@@ -325,7 +325,7 @@ class Jobs(Tables):
             heard = (owner and owner.renewed_at) or self._heartbeat(job.id)
             last = f"{heard:%Y-%m-%d %H:%M:%S} UTC" if heard else "an unknown time"
             work = f" during {job.stage_of_work}" if job.stage_of_work else ""
-            error = f"{cause}; last heard of at {last}{work}"
+            error = f"{cause}; last sign of life at {last}{work}"
             if self.fail_for(job, error):
                 try:
                     reaped.append(self.read(job.id))

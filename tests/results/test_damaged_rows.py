@@ -231,7 +231,7 @@ def test_a_damaged_unfinished_job_ends_and_others_run(
     change(repository, statement, **values)
     reaped = repository.jobs.reap()
     assert [one.id for one in reaped] == [damaged] * (owner is not None)
-    assert all("last heard of at" in str(one.error) for one in reaped)
+    assert all("last sign of life at" in str(one.error) for one in reaped)
     assert repository.jobs.state(damaged).status == ("failed" if owner else "pending")
     assert repository.jobs.waiting(5)[-1] == other
     assert repository.jobs.take(other)

@@ -109,7 +109,7 @@ def test_a_job_whose_owner_has_ended_well_has_nobody(
     (reaped,) = repository.jobs.reap()
     assert reaped.id == running_job
     said = str(reaped.error)
-    assert said.startswith("the lease of the process that owned it is gone; last heard of at")
+    assert said.startswith("the lease of the process that owned it is gone; last sign of life at")
 
 
 @pytest.mark.parametrize(("age", "dead"), [(600.0, False), (1000.0, True)])
