@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from pipeline.results.jsonable import dumps
     from pipeline.review.stored import find, open_existing
-    from pipeline.review.verification import keep_outcome, verify_configuration, with_refusal
+    from pipeline.review.verification import keep_outcome, verify_configuration, with_advice
     from pipeline.training.run import Reporter
 
     console = Console()
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sure = receipt.agrees or line.options.head is None
         if line.options.daily and sure and not (receipt.agrees and receipt.status):
             receipt = keep_outcome(repository, receipt)
-        receipt = with_refusal(repository, receipt)
+        receipt = with_advice(repository, receipt)
         heads = repository.checks.heads(configuration.id)
     if line.options.json:
         console.print(dumps(receipt.to_dict() | {"head": heads[-1] if heads else None}))

@@ -26,6 +26,8 @@ from pipeline.validation.statistics import sharpe_test
 
 #: Of arrays that are only shown, absolute and relative: some are float32, and of a GPU.
 ARRAY_TOLERANCE = 1e-4
+#: Characters of a figure that are shown.
+LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,9 @@ def _comparison(
 
 
 def _written(figure: object) -> str:
-    """Write a figure; NaN stands for one that is undefined."""
-    return "undefined" if isinstance(figure, float) and math.isnan(figure) else str(figure)
+    """Write a figure; NaN stands for one that is undefined. A long one is cut."""
+    text = "undefined" if isinstance(figure, float) and math.isnan(figure) else str(figure)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _largest(difference: Float) -> float:

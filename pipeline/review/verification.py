@@ -17,7 +17,7 @@ from gpu_engine import Candles, Float, Window, marked_metrics
 from pipeline.config import CcxtData, SimulationConfig, StoredConfig, StrategyConfig
 from pipeline.errors import UserError
 from pipeline.results.artifacts import ArtifactSet, DailySeries
-from pipeline.results.damage import UNREADABLE
+from pipeline.results.damage import RESTORE, UNREADABLE
 from pipeline.results.database import Repository
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
@@ -135,12 +135,18 @@ def keep_outcome(repository: Repository, receipt: Receipt) -> Receipt:
     return receipt
 
 
-def with_refusal(repository: Repository, receipt: Receipt) -> Receipt:
-    """Note in a receipt without a difference that an earlier daily check has the API refuse it."""
+def with_advice(repository: Repository, receipt: Receipt) -> Receipt:
+    """Note in a receipt how to mend an edit, or that an earlier daily check has the API refuse it.
+
+    The second is of a receipt without a difference.
+    """
     (checked,) = repository.checks.of([receipt.configuration_id])
-    if not receipt.agrees or checked.failure is None:
+    if checked.clauses:
+        note = RESTORE
+    elif receipt.agrees and checked.failure is not None:
+        note = f"The API and the Studio still refuse it: {checked.failure}."
+    else:
         return receipt
-    note = f"The API and the Studio still refuse it: {checked.failure}."
     return replace(receipt, notes=(*receipt.notes, note))
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pipeline import verify
+from pipeline.results.damage import RESTORE
 from pipeline.sweeps.judging import judge_together
 from pipeline.validation.multiple_testing import adjusted
 from pipeline.validation.stages import deciding_p
@@ -178,7 +179,8 @@ def test_an_edited_neighbour_is_named_and_is_no_difference(swept):
     assert f"q-values of sweep {sweep_id}" not in compared
     (note,) = written["notes"]
     assert f"because {second} of its sweep was changed" in note
-    assert receipt(folder, second)[0] == 1
+    status, written, _ = receipt(folder, second)
+    assert (status, written["notes"]) == (1, [RESTORE])
 
 
 def test_a_forged_pool(swept):
