@@ -152,6 +152,7 @@ def review_sweeps(
             members = repository.configurations.members(ids)
             unstored = repository.sweeps.unstored(sweep_id).count(configuration.synthetic)
         except ConflictError as error:  # a row was edited or damaged
+            unknown = True
             other = getattr(error, "identity", None)
             if other in ids and other != configuration.id:
                 notes.append(
@@ -159,7 +160,6 @@ def review_sweeps(
                     f" because {other} of its sweep was changed: scripts/verify {other} --stored"
                     " says how."
                 )
-                unknown = True
                 continue
             why = str(error).rstrip(".")
             comparisons.append(Comparison(f"sweep {sweep_id}", 1, 1, None, why))
