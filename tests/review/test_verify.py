@@ -382,7 +382,7 @@ def test_artifacts_that_are_gone(fading):
     shutil.rmtree(fading.artifacts[0])
     finished = command(verify, fading.folder, "latest")
     assert finished.status == 2
-    assert "Say where they are: storage.artifacts=FOLDER." in finished.err
+    assert "say where: storage.artifacts=FOLDER." in finished.err
 
 
 # NumPy leaves a broken npz open.
