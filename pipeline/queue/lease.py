@@ -31,7 +31,7 @@ def claim(repository: Repository) -> bool:
             if last is None:
                 session.add(DispatcherRow(id=1, owner=owner))
                 return True
-            if cause_of_death(read_owners(session).get(last.owner)) is None:
+            if cause_of_death(read_owners(session, once=True).get(last.owner)) is None:
                 return False
             taken = update(DispatcherRow).where(DispatcherRow.owner == last.owner)
             row = taken.values(owner=owner).returning(DispatcherRow.id)

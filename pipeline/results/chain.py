@@ -60,14 +60,15 @@ class EditedError(ConflictError):
 
     Attributes
     ----------
-    identity : str
-        Which of them.
+    identity, clauses, advice : str, sequence of str, str
+        What was changed, what speaks against it, and what to do.
     """
 
     status = 1
 
     def __init__(self, identity: str, clauses: Sequence[str], advice: str = RESTORE) -> None:
-        self.identity, what = identity, "; ".join(clauses)
+        self.identity, self.clauses, self.advice = identity, clauses, advice
+        what = "; ".join(clauses)
         super().__init__(
             f"{identity} was changed by something other than this program: {what}. {advice}"
         )

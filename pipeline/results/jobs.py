@@ -147,7 +147,7 @@ class Jobs(Tables):
             elif row.status == "completed" and not (lost and _has_none(session, job_id)):
                 return False
             else:
-                last = leases.read_owners(session).get(row.owner or "")
+                last = leases.read_owners(session, once=True).get(row.owner or "")
                 if row.status == "running" and leases.cause_of_death(last) is None:
                     who = f"process {last.pid} on {last.host}" if last else "another process"
                     raise ConflictError(f"Job {job_id} is running: wait for {who}, or cancel it.")
@@ -312,7 +312,7 @@ class Jobs(Tables):
 
         ``watch`` belongs to whoever calls this again and again.
         """
-        jobs, owners = self._owned()
+        jobs, owners = self._owned(once=watch is None)
         if watch is not None:
             watch.keep(owners)
         causes = {one: leases.cause_of_death(owner, watch) for one, owner in owners.items()}
@@ -336,15 +336,15 @@ class Jobs(Tables):
         return reaped
 
     @waits
-    def _owned(self) -> tuple[list[JobState], dict[str, leases.Owner]]:
-        """Read the unfinished jobs that somebody owns, and all leases."""
+    def _owned(self, *, once: bool) -> tuple[list[JobState], dict[str, leases.Owner]]:
+        """Read the unfinished jobs that somebody owns, and all leases as `leases.read_owners`."""
         row = TrainingJob
         unfinished = select(*_STATE).where(
             row.status.in_(("pending", "running")), row.owner.is_not(None)
         )
-        with self._sessions() as session:
+        with self._sessions.begin() as session:
             jobs = [JobState(*values) for values in session.execute(unfinished)]
-            return jobs, leases.read_owners(session)
+            return jobs, leases.read_owners(session, once=once)
 
     @waits
     def _heartbeat(self, job_id: str) -> datetime | None:

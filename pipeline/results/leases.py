@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import Container, Iterable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
 from itertools import count
@@ -30,7 +30,7 @@ from threading import Lock
 from typing import Any, cast
 
 import psutil
-from sqlalchemy import Row, delete, literal_column, select, text
+from sqlalchemy import Row, delete, literal_column, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -68,8 +68,8 @@ def place() -> str:
 class Owner:
     """A lease as it was read; ``age`` are seconds since its beat, by the database's clock.
 
-    Of one that cannot be read ``damage`` says why, and nothing but its identity is known: whoever
-    lives writes it anew with the next beat.
+    Of one that cannot be read ``damage`` says why, and nothing but its identity and perhaps its age
+    is known: whoever lives writes it anew with the next beat.
     """
 
     identity: str
@@ -127,7 +127,7 @@ def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | Non
     limit = SILENCE_AT_ONE_LOOK if watch is None else watch.limit
     if owner.damage is not None:
         why = f"the lease of the process that owned it is damaged: {owner.damage}"
-        return why if silence is None or silence >= limit else None
+        return why if (silence or 0) >= limit else None
     who, doing = f"process {owner.pid} on {owner.host}", "gave"
     if owner.place == place():
         if signs_of_life.started(owner.pid) == owner.started:
@@ -139,17 +139,36 @@ def cause_of_death(owner: Owner | None, watch: Watch | None = None) -> str | Non
     return f"{who} {doing} no sign of life for {limit:g} s" if (silence or 0) >= limit else None
 
 
-def read_owners(session: Session) -> dict[str, Owner]:
-    """Read all leases, by identity."""
+def read_owners(session: Session, *, once: bool = False) -> dict[str, Owner]:
+    """Read all leases, by identity.
+
+    ``once`` is for who looks once, in a transaction: a beat that is ahead of the database's clock,
+    or whose time cannot be read, counts as one of now. Else a clock that was ahead would have its
+    owner live until that day. Who lives writes the time anew.
+    """
     clock = literal_column(_clock(session), LeaseRow.renewed_at.type)
     now = session.execute(select(clock)).scalar_one()
 
+    def age(row: Row[Any]) -> float:
+        return float((now - row.renewed_at).total_seconds())
+
     def owner(row: Row[Any]) -> Owner:
-        return _checked(Owner(*row, age=(now - row.renewed_at).total_seconds()))
+        return _checked(Owner(*row, age=age(row)))
 
     owners = read_rows(session, select(*LeaseRow.__table__.columns), LeaseRow, owner)
-    damaged = [Owner(one.identity, damage=str(one).rstrip(".")) for one in owners.damaged]
-    return {one.identity: one for one in [*owners, *damaged]}
+    read = {one.identity: one for one in owners}
+    for one in owners.damaged:
+        query = select(LeaseRow.renewed_at).where(LeaseRow.identity == one.identity)
+        ages = read_rows(session, query, LeaseRow, age)
+        read[one.identity] = Owner(
+            one.identity, age=next(iter(ages), None), damage=str(one).rstrip(".")
+        )
+    ahead = [one.identity for one in read.values() if one.age is None or one.age < 0]
+    if once and ahead:
+        late = update(LeaseRow).where(LeaseRow.identity.in_(ahead)).values(renewed_at=clock)
+        session.execute(late.execution_options(synchronize_session=False))
+        read |= {identity: replace(read[identity], age=0.0) for identity in ahead}
+    return read
 
 
 def _checked(owner: Owner) -> Owner:

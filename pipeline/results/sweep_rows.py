@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from pipeline.results import chain, ownership
 from pipeline.results.damage import LONGEST, UNREADABLE, from_row, naming
-from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import (
     ConfigurationEventRow,
     SweepMarketRow,
     SweepRow,
+    TrainedConfiguration,
     TrainingJob,
 )
 from pipeline.results.patience import Tables, waits
@@ -31,6 +31,7 @@ from pipeline.results.records import (
     SweepMarket,
     SweepMarketView,
     SweepView,
+    utc_now,
 )
 from pipeline.validation.pooling import PooledVerdict
 
@@ -38,6 +39,10 @@ _SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "starte
 _ADVICE = (
     "Restore its row and those of its markets from one copy of the database, or begin a new one"
     " with resume=false."
+)
+_ANEW = (
+    "Restore what is named here from one copy of the database, or begin a new sweep with"
+    " resume=false."
 )
 _MARKET = (*(field.name for field in fields(SweepMarketView)), "position", "task_hash")
 
@@ -47,14 +52,21 @@ class SweepRows(Tables):
 
     @waits
     def newest(self, key: str) -> Sweep | None:
-        """Read the sweep with this key that began last."""
-        query = select(SweepRow).where(SweepRow.key == key)
-        query = query.order_by(SweepRow.created_at.desc(), SweepRow.id).limit(1)
+        """Read the sweep with this key that runs, or else began last.
+
+        One whose time cannot be, because it was damaged, comes after all others.
+        """
+        row = SweepRow
+        order = (row.status == "running").desc(), (row.created_at <= utc_now()).desc()
+        query = select(row).where(row.key == key)
+        query = query.order_by(*order, row.created_at.desc(), row.id).limit(1)
         with self._sessions() as session, _read(f"The newest sweep with key {key[:8]}"):
-            row = session.scalar(query)
-            if row is not None and session.scalar(select(SweepRow.id).filter_by(id=row.id)) is None:
+            newest = session.scalar(query)
+            if newest is None:
+                return None
+            if session.scalar(select(row.id).where(row.id == newest.id)) is None:
                 raise ValueError("its id is no text")
-            return None if row is None else _sweep(row)
+            return _sweep(newest)
 
     @waits
     def ids(self, limit: int = 50) -> list[str]:
@@ -125,11 +137,24 @@ class SweepRows(Tables):
             counts = session.execute(query.group_by(row.status))
             return {count.status: count.markets for count in counts}
 
-    @waits
-    def owner(self, sweep: Sweep) -> Owner | None:
-        """Read the lease of a sweep's owner; None where it left none."""
-        with self._sessions() as session:
-            return read_owners(session).get(sweep.owner)
+    @staticmethod
+    @contextmanager
+    def advising() -> Iterator[None]:
+        """Let whatever was changed that a sweep needs be refused with what its command can do.
+
+        Raises
+        ------
+        EditedError
+            For one, and for a row that is gone.
+        """
+        try:
+            yield
+        except chain.EditedError as error:
+            if error.advice == _ADVICE:
+                raise
+            raise chain.EditedError(error.identity, error.clauses, _ANEW) from None
+        except ownership.UnknownIdError as error:
+            raise chain.EditedError("What this sweep needs", [str(error)], _ANEW) from None
 
 
 def _sweep(row: SweepRow) -> Sweep:
@@ -177,6 +202,11 @@ def check(session: Session, sweep_id: str) -> None:
     if sweep.seal != seal_of_rows:
         clause = "the row of the sweep, or of one of its markets, was changed"
         raise chain.EditedError(name, [clause], _ADVICE)
+
+
+def check_configuration(session: Session, configuration_id: str) -> None:
+    """Refuse a market's configuration that is gone or not what was stored, as `check` does."""
+    chain.agreeing(session, ownership.get_row(session, TrainedConfiguration, configuration_id))
 
 
 def is_whole(session: Session, sweep_id: str) -> bool:

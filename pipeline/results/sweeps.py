@@ -22,7 +22,9 @@ from sqlalchemy.orm import Session
 from pipeline.results import ownership, sweep_rows
 from pipeline.results.damage import from_row, naming
 from pipeline.results.jobs import new_job
+from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
+from pipeline.results.ownership import get_row
 from pipeline.results.patience import waits
 from pipeline.results.records import Status, Sweep, SweepMarket, utc_now
 from pipeline.results.sweep_rows import SweepRows, rows_of
@@ -120,6 +122,7 @@ class Sweeps(SweepRows):
             raise SweepTakenError("another command has begun the same sweep") from None
         return claim
 
+    @waits
     def take_over(self, sweep: Sweep) -> Claim:
         """Make a sweep this process's own, unless it has changed since ``sweep`` was read.
 
@@ -130,31 +133,22 @@ class Sweeps(SweepRows):
         EditedError
             When it is not what was written.
         """
-        return self._take_over(sweep, checked=True)
-
-    @waits
-    def _take_over(self, sweep: Sweep, *, checked: bool) -> Claim:
-        statement = (
-            update(SweepRow)
-            .where(SweepRow.id == sweep.id, SweepRow.status == sweep.status)
-            .where(SweepRow.owner == sweep.owner)
-            .values(status="running", finished_at=None)
-            .returning(SweepRow.owner)
-        )
+        one = update(SweepRow).where(SweepRow.id == sweep.id)
+        present = select(SweepRow.status, SweepRow.owner).where(SweepRow.id == sweep.id)
+        taken = SweepTakenError("another command goes on with the same sweep")
         try:
             with self._sessions.begin() as session:
                 owner = ownership.lease(session).hold(session)
-                lock = update(SweepRow).where(SweepRow.id == sweep.id).values(id=sweep.id)
-                session.execute(lock)  # a write that changes nothing
-                if checked:
-                    sweep_rows.check(session, sweep.id)
+                session.execute(one.values(id=sweep.id))  # a write that changes nothing
+                sweep_rows.check(session, sweep.id)
+                # Compared here: a text that is none is another in a statement.
+                if session.execute(present).one() != (sweep.status, sweep.owner):
+                    raise taken
                 with sweep_rows.sealing(session, sweep.id):
-                    taken = session.scalar(statement.values(owner=owner))
+                    session.execute(one.values(owner=owner, status="running", finished_at=None))
         except IntegrityError:
-            taken = None
-        if taken is None:
-            raise SweepTakenError("another command goes on with the same sweep")
-        return Claim(sweep.id, taken)
+            raise taken from None
+        return Claim(sweep.id, owner)
 
     @waits
     def reopen(
@@ -171,15 +165,22 @@ class Sweeps(SweepRows):
 
         A market that failed is tried again where ``retry_failed`` says so, or where its hash is no
         longer what it was.
+
+        Raises
+        ------
+        EditedError
+            When the configuration of one that stays is not what was stored.
         """
         by_market = {spec.market: spec for spec in markets}
-        with self._held(claim) as session:
+        with self._held(claim) as session, self.advising():
             for row in rows_of(session, claim.sweep_id):
                 spec = by_market[row.market]
                 unchanged = row.task_hash == spec.task_hash and has_artifacts(row.configuration_id)
                 if unchanged and row.status in ("done", "skipped"):
+                    if (stored := row.configuration_id) is not None:
+                        sweep_rows.check_configuration(session, stored)
                     continue
-                job = ownership.get_row(session, TrainingJob, row.job_id)
+                job = get_row(session, TrainingJob, row.job_id)
                 if unchanged and job.status == "completed":  # by a worker, or stored afterwards
                     _settle(session, row, job)
                     continue
@@ -232,7 +233,7 @@ class Sweeps(SweepRows):
         """
         with self._held(claim) as session:
             row = _row(session, claim, position)
-            job = ownership.get_row(session, TrainingJob, row.job_id)
+            job = get_row(session, TrainingJob, row.job_id)
             if job.status in ("pending", "running"):  # nobody is left to end it
                 ownership.requeue_job(session, job.id)
                 why = error or "its worker ended without an answer"
@@ -253,9 +254,7 @@ class Sweeps(SweepRows):
         with self._held(claim) as session:
             for row in rows_of(session, claim.sweep_id):
                 row.fdr_q_value = q_values.get(row.configuration_id or "")
-            ownership.get_row(session, SweepRow, claim.sweep_id).pooled = [
-                asdict(pool) for pool in pooled
-            ]
+            get_row(session, SweepRow, claim.sweep_id).pooled = [asdict(pool) for pool in pooled]
 
     @waits
     def release(self, claim: Claim) -> None:
@@ -267,7 +266,7 @@ class Sweeps(SweepRows):
             for row in rows_of(session, claim.sweep_id):
                 if row.status not in ("pending", "running"):
                     continue
-                job = ownership.get_row(session, TrainingJob, row.job_id)
+                job = get_row(session, TrainingJob, row.job_id)
                 if job.status == "completed":
                     _settle(session, row, job)
                     continue
@@ -282,9 +281,26 @@ class Sweeps(SweepRows):
         with self._held(claim) as session:
             _end(session, claim, status)
 
-    def abandon(self, sweep: Sweep) -> None:
-        """Cancel a sweep whose process is gone, so that another with its key can begin."""
-        self.end(self._take_over(sweep, checked=False), "cancelled")
+    @waits
+    def owner(self, sweep: Sweep) -> Owner | None:
+        """Read the lease of a sweep's owner, for one look; None where it left none."""
+        with self._sessions.begin() as session:
+            return read_owners(session, once=True).get(sweep.owner)
+
+    @waits
+    def abandon(self, key: str, judge: Callable[[Owner | None], None]) -> None:
+        """Cancel the sweep that runs with a key, so that another can begin.
+
+        Nothing else of its row is read, which may be damaged. ``judge`` raises where the owner,
+        read as by `owner`, lives.
+        """
+        running = update(SweepRow).where(SweepRow.key == key, SweepRow.status == "running")
+        with self._sessions.begin() as session:
+            lock = running.values(key=key).returning(SweepRow.id, SweepRow.owner)
+            for sweep_id, owner in session.execute(lock).all():
+                judge(read_owners(session, once=True).get(owner))
+                with sweep_rows.sealing(session, sweep_id):
+                    session.execute(running.values(status="cancelled", finished_at=utc_now()))
 
     @contextmanager
     def _held(self, claim: Claim) -> Iterator[Session]:

@@ -16,8 +16,8 @@ from pipeline.config import (
     TrainConfig,
     validate,
 )
-from pipeline.errors import ConflictError, UserError
-from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death
+from pipeline.errors import UserError
+from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death, place
 from pipeline.results.records import Sweep
 from pipeline.results.sweeps import Claim, HasArtifacts, MarketSpec, Sweeps
 from pipeline.training import job
@@ -143,32 +143,49 @@ def open_sweep(
     def has_artifacts(configuration_id: str | None) -> bool:
         return configuration_id is None or (artifacts / configuration_id).is_dir()
 
-    try:
-        newest = sweeps.newest(request.key)
-    except ConflictError:  # one that cannot be read
-        if resume:
-            raise
-        newest = None
-    if newest is not None and newest.status == "running":
-        owner = sweeps.owner(newest)
-        if owner is not None and cause_of_death(owner) is None:
-            raise UserError(
-                f"This sweep is running already: process {owner.pid} on {owner.host} began it at"
-                f" {newest.created_at:%Y-%m-%d %H:%M} UTC. {_advice(owner)}{_silence(owner)}"
-            )
-    if newest is not None and resume:
+    if not resume:
+        sweeps.abandon(request.key, _refuse_living)
+        return _begin(sweeps, request, None)
+    newest = sweeps.newest(request.key)
+    if newest is not None:
+        if newest.status == "running":
+            _refuse_living(sweeps.owner(newest))
         configs = request.pinned(newest.until)
         if newest.status != "completed":
             claim = sweeps.take_over(newest)
-            sweeps.reopen(claim, market_specs(configs), has_artifacts, retry_failed=retry_failed)
+            specs = market_specs(configs)
+            try:
+                sweeps.reopen(claim, specs, has_artifacts, retry_failed=retry_failed)
+            except UserError:
+                sweeps.release(claim)
+                raise
             return SweepRun(newest, configs, claim)
         rows = sweeps.markets(newest.id)
         hashes = {row.market: row.task_hash for row in rows if has_artifacts(row.configuration_id)}
         if hashes == {name: task_hash(config) for name, config in configs.items()}:
             return SweepRun(newest, configs, None)
-    elif newest is not None and newest.status == "running":
-        sweeps.abandon(newest)
-    return _begin(sweeps, request, has_artifacts if resume else None)
+    return _begin(sweeps, request, has_artifacts)
+
+
+def _refuse_living(owner: Owner | None) -> None:
+    """Refuse to touch a sweep whose owner may live.
+
+    Of one whose machine may be gone, or whose lease is damaged, it says when that ends.
+    """
+    if owner is None or cause_of_death(owner) is not None:
+        return
+    who = f"process {owner.pid} on {owner.host}"
+    if owner.damage is not None:
+        who = "a process whose lease is damaged, which it mends within 10 s if it lives"
+    silence = owner.age or 0.0
+    until = (
+        f" It gave no sign of life for {silence:.0f} s; after {SILENCE_AT_ONE_LOOK:.0f} s this"
+        " command takes its place."
+    )
+    raise UserError(
+        f"This sweep is running already: {who}. {_advice(owner)}"
+        + (until if owner.place != place() or silence >= 30 else "")  # three beats
+    )
 
 
 def _advice(owner: Owner) -> str:
@@ -178,16 +195,6 @@ def _advice(owner: Owner) -> str:
             f" {owner.pid}, or end it with kill -KILL {owner.pid} and run this again."
         )
     return "Wait for it, or stop it with Ctrl-C there."
-
-
-def _silence(owner: Owner) -> str:
-    """Say when a sweep is taken over whose owner may be gone with its machine."""
-    if owner.age is None or owner.age < 30:  # three beats
-        return ""
-    return (
-        f" It gave no sign of life for {owner.age:.0f} s; after {SILENCE_AT_ONE_LOOK:.0f} s this"
-        " command takes the sweep over."
-    )
 
 
 def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | None) -> SweepRun:

@@ -52,7 +52,10 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
         When another process runs the same sweep, or takes it over.
     """
     storage = config.storage
-    with open_database(storage.url, storage.patience, console.note) as repository:
+    with (
+        open_database(storage.url, storage.patience, console.note) as repository,
+        repository.sweeps.advising(),
+    ):
         try:
             artifacts = Path(storage.artifacts)
             check_root(artifacts)
@@ -229,7 +232,8 @@ def _shown(repository: Repository, row: SweepMarket, kept: str) -> MarketRow:
     stored = edit = None
     if row.configuration_id is not None:
         try:
-            stored = repository.checks.agreeing(row.configuration_id)
+            with repository.sweeps.advising():
+                stored = repository.checks.agreeing(row.configuration_id)
         except ConflictError as error:
             edit = str(error)
     metrics = stored.out_of_sample if stored else {}

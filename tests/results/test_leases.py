@@ -8,15 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 
 import psutil
 import pytest
+from sqlalchemy import update
 
 from pipeline.executors import signs_of_life
 from pipeline.results import leases
 from pipeline.results.database import open_database
 from pipeline.results.leases import Owner, Watch, cause_of_death, read_owners
+from pipeline.results.models import LeaseRow
 from pipeline.results.records import utc_now
 
 
@@ -96,7 +99,40 @@ def test_a_damaged_lease_is_given_the_time_of_a_beat(clock: list[float]) -> None
         clock[0] += 10.0
     assert causes[:2] == [None, None]
     assert "The row of 1 cannot be read" in str(causes[2])
-    assert "The row of 1 cannot be read" in str(cause_of_death(damaged))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 899.0, 900.0])
+def test_a_damaged_lease_is_waited_for_as_a_silent_one(seconds: float) -> None:
+    damaged, silent = Owner("1", damage="no", age=seconds), owner(place="elsewhere", age=seconds)
+    for one in (damaged, silent):
+        assert (cause_of_death(one) is not None) is (seconds >= 900)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=60), timedelta(days=365)])
+def test_a_beat_ahead_of_the_clock_is_silent_after_a_quarter_of_an_hour(
+    url: str, ahead: timedelta
+) -> None:
+    """The clock of a machine was ahead, and the machine was booted again."""
+
+    def set_age(age: timedelta) -> None:
+        with repository.transaction() as session:
+            late = update(LeaseRow).values(place="an earlier boot", renewed_at=utc_now() - age)
+            session.execute(late)
+
+    def look() -> Owner:
+        with repository.transaction() as session:
+            return read_owners(session, once=True)[identity]
+
+    with open_database(url) as repository:
+        with repository.transaction() as session:
+            identity = repository.lease.hold(session)
+        set_age(-ahead)
+        for _ in range(2):
+            seen = look()
+            assert 0 <= float(str(seen.age)) < 5
+            assert cause_of_death(seen) is None
+        set_age(timedelta(seconds=901))
+        assert cause_of_death(look()) is not None
 
 
 def test_a_looker_that_was_away_blames_nobody(clock: list[float]) -> None:

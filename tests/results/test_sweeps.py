@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipeline.errors import ConflictError
 from pipeline.results import sweep_rows
 from pipeline.results.chain import EditedError
 from pipeline.results.database import Repository
+from pipeline.results.leases import Owner, cause_of_death
 from pipeline.results.records import Configuration, ConfigurationEvent, Sweep, SweepMarket
 from pipeline.results.sweeps import Claim, MarketSpec, Sweeps, SweepTakenError
 
@@ -95,6 +96,10 @@ def lose(engine: Engine) -> None:
     with engine.begin() as connection:
         for table in ("sweeps", "training_jobs"):
             connection.execute(text(f"UPDATE {table} SET owner = 'long ago'"))
+
+
+def fail_if_alive(owner: Owner | None) -> None:
+    assert cause_of_death(owner) is not None
 
 
 def test_a_sweep_begins_with_a_pending_job_a_market(
@@ -338,9 +343,37 @@ def test_q_values_go_to_the_markets_of_their_configurations(
 def test_an_abandoned_sweep_makes_room(sweeps: Sweeps, engine: Engine, begin: Begin) -> None:
     claim = begin()
     lose(engine)
-    sweeps.abandon(newest(sweeps))
+    sweeps.abandon(KEY, fail_if_alive)
     assert newest(sweeps).status == "cancelled"
     assert begin().sweep_id != claim.sweep_id
+
+
+def test_a_living_sweep_is_not_abandoned(sweeps: Sweeps, begin: Begin) -> None:
+    begin()
+    with pytest.raises(AssertionError):
+        sweeps.abandon(KEY, fail_if_alive)
+    assert newest(sweeps).status == "running"
+    sweeps.abandon("another key", fail_if_alive)
+
+
+@pytest.mark.parametrize("column", ["id", "config", "until", "owner", "created_at", "pooled"])
+@pytest.mark.parametrize("value", ["CAST(x'41ff42' AS TEXT)", "x'00ff01'", "'zzz'"])
+@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+def test_a_sweep_that_cannot_be_read_makes_room(
+    sweeps: Sweeps, engine: Engine, begin: Begin, column: str, value: str
+) -> None:
+    begin()
+    lose(engine)
+    with closing(sqlite3.connect(str(engine.url.database))) as connection:  # no foreign keys
+        connection.execute(f"UPDATE sweeps SET {column} = {value}")
+        connection.commit()
+    claim = None
+    with suppress(EditedError), sweeps.advising():
+        claim = sweeps.take_over(newest(sweeps))
+        assert column == "owner"  # the seal says nothing of it, nor do others live
+        lose(engine)
+    sweeps.abandon(KEY, fail_if_alive)
+    assert begin() != claim
 
 
 #: Another value of every column that says something, as SQL.
@@ -435,7 +468,8 @@ def test_a_killed_sweep_is_taken_up_wherever_it_was_and_not_where_a_market_was_e
         connection.execute(text("DELETE FROM sweep_markets WHERE position = 1"))
     with pytest.raises(EditedError, match=claim.sweep_id):
         sweeps.take_over(killed)
-    sweeps.abandon(killed)
+    lose(engine)
+    sweeps.abandon(KEY, fail_if_alive)
     assert newest(sweeps).status == "cancelled"
     with pytest.raises(EditedError, match=claim.sweep_id):
         sweeps.whole(claim.sweep_id)
@@ -500,7 +534,8 @@ def test_a_damaged_market_stops_its_own_sweep_alone(
     ):
         with pytest.raises(ConflictError, match=first.sweep_id):
             reads()
-    sweeps.abandon(newest(sweeps))
+    lose(engine)
+    sweeps.abandon(KEY, fail_if_alive)
     assert newest(sweeps).status == "cancelled"
     assert begin().sweep_id != first.sweep_id
 

@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -321,8 +323,9 @@ def test_a_sweep_of_another_place_that_is_silent_is_left_alone_until_it_is_dead(
     )
     refused = here(HOURS, *TINY)
     assert refused.status == 2
-    assert "process 7 on box began it at" in refused.err
-    assert "after 900 s this command takes the sweep over" in refused.err
+    assert "process 7 on box" in refused.err
+    assert "It gave no sign of life for 40" in refused.err
+    assert "after 900 s this command takes its place" in refused.err
     update(tmp_path, "UPDATE leases SET renewed_at = datetime('now', '-1000 seconds')")
     assert here(HOURS, *TINY).status == 0
     assert [row["status"] for row in tables(tmp_path)[0]] == ["completed"]
@@ -333,6 +336,45 @@ def test_a_dead_sweep_that_is_not_wanted_makes_room(here, tmp_path):
     update(tmp_path, "UPDATE sweeps SET status = 'running', owner = 'long ago'")
     assert here("markets=btc_binance_1h", *TINY, "resume=false").status == 0
     assert [row["status"] for row in tables(tmp_path)[0]] == ["completed", "cancelled"]
+
+
+@pytest.mark.parametrize("edit", ["config = '{'", "created_at = 'zzz'"])
+def test_a_dead_sweep_that_cannot_be_read_makes_room(here, tmp_path, edit):
+    one = ("markets=btc_binance_1h", *TINY)
+    here(*one)
+    update(tmp_path, f"UPDATE sweeps SET status = 'running', owner = 'long ago', {edit}")
+    refused = here(*one)
+    assert (refused.status, "resume=false" in refused.err) == (1, True)
+    assert here(*one, "resume=false").status == 0
+    assert here(*one).status == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "edit"),
+    [
+        ("running", "DELETE FROM trained_configurations"),
+        ("cancelled", "UPDATE training_jobs SET seed = 99"),
+        ("completed", "UPDATE trained_configurations SET p_value = 0.0001"),
+    ],
+)
+def test_a_sweep_whose_configuration_was_edited_says_what_works(here, tmp_path, status, edit):
+    one = ("markets=btc_binance_1h", *TINY)
+    here(*one)
+    file = tmp_path / "var/trainings.db"
+    with closing(sqlite3.connect(file)) as connection:  # no foreign keys
+        connection.execute(f"UPDATE sweeps SET status = '{status}', owner = 'long ago'")
+        connection.execute(edit)
+        connection.commit()
+    with open_database(f"sqlite:///{file}") as repository, repository.transaction() as session:
+        seal(session, repository.sweeps.ids()[0])  # as a killed one left it
+    for _ in range(2):
+        refused = here(*one)
+        assert (refused.status, "EDITED" in refused.out) == (1, status == "completed")
+        said = refused.out if status == "completed" else refused.err
+        assert "begin a new sweep with resume=false" in " ".join(said.split())
+        assert "the same command" not in refused.err
+        assert [row["status"] for row in tables(tmp_path)[0]] != ["running"]
+    assert here(*one, "resume=false").status == 0
 
 
 def test_the_sweep_is_refused_before_anything_is_written(here, tmp_path):
