@@ -50,7 +50,8 @@ def _show(console: Console, explanation: Explanation) -> None:
 
 
 def _list(console: Console, title: str, sentences: Sequence[str]) -> None:
-    console.print(f"\n{title}")
+    console.print()
+    console.print(title)
     for sentence in sentences:
         console.print(f"- {sentence}")
 

@@ -51,6 +51,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: _escaped(ord(match[0])), text)
 
 
+def one_line(text: str) -> str:
+    r"""Return `printable` ``text`` with ends of lines as ``\x0a``: a stored one begins no line."""
+    return printable(text).replace("\n", r"\x0a")
+
+
 def _escaped(code: int) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
@@ -160,23 +165,23 @@ class Console:
 
     def print(self, text: str = "") -> None:
         """Write a line of the result."""
-        self._out.print(printable(text), markup=False, emoji=False)
+        self._out.print(one_line(text), markup=False, emoji=False)
 
     def note(self, text: str) -> None:
         """Write a line about the run: what was chosen and why, what to beware of."""
-        self._err.print(printable(text), markup=False, emoji=False)
+        self._err.print(one_line(text), markup=False, emoji=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table; the first column is text, the others are figures."""
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(printable(title)), title_justify="left")
+        table = Table(title=Text(one_line(title)), title_justify="left")
         for position, column in enumerate(columns):
-            header = Text(printable(column))
+            header = Text(one_line(column))
             table.add_column(header, justify="right" if position else "left")
         for row in rows:
-            table.add_row(*(Text(printable(str(cell))) for cell in row))
+            table.add_row(*(Text(one_line(str(cell))) for cell in row))
         self._out.print(table)
 
     @contextmanager

@@ -70,7 +70,8 @@ class EditedError(ConflictError):
         self.identity, self.clauses, self.advice = identity, clauses, advice
         what = "; ".join(clauses)
         super().__init__(
-            f"{identity} was changed by something other than this program: {what}. {advice}"
+            f"{' '.join(identity.split())} was changed by something other than this program:"
+            f" {what}. {advice}"
         )
 
 

@@ -45,7 +45,8 @@ class DamagedRowError(ConflictError):
         self.reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
         advice = RESTORE if table in _OF_CONFIGURATIONS else "Restore the database from a copy."
         super().__init__(
-            f"The row of {identity} in {table} cannot be read: {self.reason}. {advice}"
+            f"The row of {' '.join(self.identity.split())} in {table} cannot be read:"
+            f" {self.reason}. {advice}"
         )
 
 

@@ -364,9 +364,9 @@ def _settle(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
 def _done_elsewhere(
     session: Session, task_hash: str, has_artifacts: HasArtifacts | None
 ) -> SweepMarketRow | None:
+    """Read the row of the same market in a sweep that is what was written."""
     if has_artifacts is None:
         return None
-    """Read the row of the same market in a sweep that is what was written."""
     row = SweepMarketRow
     query = select(row.sweep_id, row.position, row.configuration_id)
     query = query.where(row.task_hash == task_hash, row.status == "done")

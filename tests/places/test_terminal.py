@@ -17,6 +17,8 @@ from pipeline import explain, monitor, sweep, verify
 from pipeline.cli.command import run_plain
 from pipeline.cli.console import Console, lasting_output, printable
 from pipeline.report import __main__ as report
+from pipeline.results.chain import EditedError
+from pipeline.results.damage import DamagedRowError
 from support.runs import QUICK, Finished
 from support.stored import command, copied
 
@@ -51,6 +53,19 @@ def test_what_a_console_writes(screen):
     check_harmless(out.getvalue(), err.getvalue())
     assert out.getvalue().count(SHOWN) == 4
     assert err.getvalue().count(SHOWN) == 1
+
+
+def test_a_stored_end_of_a_line_begins_no_line(screen):
+    console, out, err = screen
+    forged = "X\nVerified: this is what was stored."
+    console.print(forged)
+    console.note(forged)
+    console.table("", ("id",), [(forged,)])
+    for error in (DamagedRowError("sweeps", forged, ValueError()), EditedError(forged, ["so"])):
+        assert "\n" not in str(error)
+    lines = [line.strip() for line in (out.getvalue() + err.getvalue()).splitlines()]
+    assert [line for line in lines if line.startswith("Verified")] == []
+    assert (out.getvalue() + err.getvalue()).count(r"\x0aVerified") == 3
 
 
 def test_a_bar_of_progress():
