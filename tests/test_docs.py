@@ -59,9 +59,14 @@ PROGRAMS = sorted(
 )
 
 
+#: What makes a search long; each has tests of its own.
+LONG = ("surrogates=true", "space=continuous", "strategies=", "executor=processes")
+
+
 def marked(text):
-    """Mark a command slow unless it is a random search or reads what is stored."""
-    if ("optimizer=random" in text and "surrogates=true" not in text) or split(text)[0] in STORED:
+    """Mark a command slow unless it is a quick random search or reads what is stored."""
+    quick = "optimizer=random" in text and not any(words in text for words in LONG)
+    if quick or split(text)[0] in STORED:
         return text
     return pytest.param(text, marks=pytest.mark.slow)
 
