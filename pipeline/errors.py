@@ -95,6 +95,11 @@ def first_line(error: BaseException) -> str:
     return said.splitlines()[0].rstrip(".") if said else type(error).__name__
 
 
+def in_one_line(error: BaseException, most: int | None = None) -> str:
+    """Return what an error says in one line, ``most`` characters of it; its type where nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def sqlite_code(error: BaseException) -> int:
     """Return SQLite's primary code of an error, 0 of any other: the low byte of what it says.
 

@@ -8,12 +8,9 @@ dates in Parquet, and whole numbers since the epoch in NumPy, as in `gpu_engine.
 
 import json
 import os
-import re
 import shutil
-import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,17 +23,13 @@ from numpy.typing import NDArray
 from gpu_engine import REASONS, TRADE, Float, Int32
 from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data.arrow import array_of, column_of, table_of
-from pipeline.market_data.store.atomic_files import probe, replace_folder
+from pipeline.market_data.store.atomic_files import probe, remove_abandoned, replace_folder
 from pipeline.results.artifact_files import read_arrays, read_json, read_table
 from pipeline.results.jsonable import dumps
 
 OUT_OF_SAMPLE = "out_of_sample.parquet"
 #: Days of a series, and trades of a record: more than any history of candles has.
 MOST_DAYS, MOST_TRADES = 100_000, 3_000_000
-
-#: Name of a folder that is being written, and the seconds after which nobody writes it any more.
-_DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
-_ABANDONED_AFTER = 86_400
 
 _AXES = "axes"  # the surface's member that is no metric
 _FORMER_SETUP_BAR = "sweep_bar"  # its column in trades.parquet of an earlier build
@@ -179,15 +172,6 @@ def check_root(root: Path) -> None:
         remove_abandoned(root.iterdir())
     except OSError as error:
         raise unwritable(root, error) from None
-
-
-def remove_abandoned(paths: Iterable[Path]) -> None:
-    """Remove those that a process left a day ago or earlier, when it was killed as it wrote."""
-    for path in paths:
-        with suppress(OSError):
-            age = time.time() - path.lstat().st_mtime
-            if _DRAFT.fullmatch(path.name) and age > _ABANDONED_AFTER:
-                shutil.rmtree(path)
 
 
 def unwritable(root: Path, error: OSError) -> UserError:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, String, Text, cast, select, type_coerce
 
 from pipeline.results import chain, sweep_rows
-from pipeline.results.damage import LONGEST, UNREADABLE, DamagedRowError, from_row
+from pipeline.results.damage import UNREADABLE, DamagedRowError, from_row, reason_of
 from pipeline.results.models import ConfigurationEventRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import UnknownIdError, get_row
 from pipeline.results.patience import Sessions, Tables, waits
@@ -224,7 +224,7 @@ class Checks(Tables):
         try:
             return self._checked([configuration_id])
         except UNREADABLE as error:
-            reason = self._damage(configuration_id) or " ".join(str(error).split())[:LONGEST]
+            reason = self._damage(configuration_id) or reason_of(error)
             return [Checked(configuration_id, None, (f"row or trail cannot be read: {reason}",))]
 
     @waits

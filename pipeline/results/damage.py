@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from sqlalchemy import Row, Select, inspect, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, in_one_line
 
 #: Characters of a reason that are shown: it may repeat what is stored.
-LONGEST = 200
+_LONGEST = 200
 
 #: What mends a configuration. The row alone does not do: what was written since is in the events.
 RESTORE = (
@@ -25,6 +25,11 @@ _OF_CONFIGURATIONS = ("trained_configurations", "configuration_events")
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=DeclarativeBase)
+
+
+def reason_of(error: BaseException) -> str:
+    """Say in one line, which is not too long, why something cannot be read."""
+    return in_one_line(error, _LONGEST)
 
 
 class DamagedRowError(ConflictError):
@@ -42,7 +47,7 @@ class DamagedRowError(ConflictError):
 
     def __init__(self, table: str, identity: str, error: BaseException) -> None:
         self.identity = str(identity)  # SQLite takes any value for an id
-        self.reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+        self.reason = reason_of(error)
         advice = RESTORE if table in _OF_CONFIGURATIONS else "Restore the database from a copy."
         super().__init__(
             f"The row of {' '.join(self.identity.split())} in {table} cannot be read:"

@@ -17,13 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import NotFoundError, UserError
-from pipeline.market_data.store.atomic_files import replace_folder
-from pipeline.results.artifacts import (
-    ArtifactSet,
-    remove_abandoned,
-    unwritable,
-    write_artifacts,
-)
+from pipeline.market_data.store.atomic_files import remove_abandoned, replace_folder
+from pipeline.results.artifacts import ArtifactSet, unwritable, write_artifacts
 from pipeline.results.file_digests import differences, digest_of
 from pipeline.results.jobs import new_job
 from pipeline.results.jsonable import dumps, jsonable

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, in_one_line
 from pipeline.results.artifacts import OUT_OF_SAMPLE, read_out_of_sample
 from pipeline.results.file_digests import check_file
 from pipeline.results.records import SweepMember
@@ -65,7 +65,7 @@ def _series(root: Path, member: SweepMember) -> MarketSeries:
             check_file(file, member.artifact_digests[OUT_OF_SAMPLE])
         daily = read_out_of_sample(root, member.configuration_id)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise UserError(
             f"The markets cannot be pooled: the out-of-sample days of {member.configuration_id}"
             f" cannot be read from {root}: {reason}"

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline.results import chain, ownership
-from pipeline.results.damage import LONGEST, UNREADABLE, from_row, naming
+from pipeline.results.damage import UNREADABLE, from_row, naming, reason_of
 from pipeline.results.models import (
     ConfigurationEventRow,
     SweepMarketRow,
@@ -234,7 +234,7 @@ def _read(name: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:LONGEST].rstrip(".")
+        reason = reason_of(error).rstrip(".")
         clause = f"the row of the sweep, or of one of its markets, cannot be read: {reason}"
         raise chain.EditedError(name, [clause], _ADVICE) from None
 

@@ -23,7 +23,7 @@ from pipeline.config import (
     SyntheticData,
     validate,
 )
-from pipeline.errors import ReadOnlyError, UnreachableError, UserError, suggestion
+from pipeline.errors import ReadOnlyError, UnreachableError, UserError, in_one_line, suggestion
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
 from pipeline.market_data.store.store import candle_path, load, locked
 from pipeline.market_data.timeframe import timeframe_ms
@@ -279,7 +279,7 @@ def read_record(
     try:
         return read_artifacts(folder.parent, configuration.id)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise UnreadableRecordError(
             f"The artifacts in {folder} are damaged: {reason}. Restore them from a copy."
         ) from None

@@ -15,7 +15,7 @@ import numpy as np
 
 from gpu_engine import Candles, Float, Window, marked_metrics
 from pipeline.config import CcxtData, SimulationConfig, StoredConfig, StrategyConfig
-from pipeline.errors import UserError
+from pipeline.errors import UserError, in_one_line
 from pipeline.results.artifacts import ArtifactSet, DailySeries
 from pipeline.results.damage import RESTORE, UNREADABLE
 from pipeline.results.database import Repository
@@ -121,7 +121,7 @@ def verify_configuration(
     except UserError as error:
         if extent == "all" and all(comparison.first is None for comparison in stored):
             raise
-        note = f"Nothing was computed again: {_reason(error)}"
+        note = f"Nothing was computed again: {in_one_line(error)}"
         return Receipt(configuration.id, configuration.synthetic, stored, (note,), error.status)
     return replace(receipt, comparisons=(*receipt.comparisons, *stored))
 
@@ -204,12 +204,8 @@ def verify(
 
 def _not_understood(error: Exception) -> Comparison:
     """Say that what was stored cannot even be read as what it should be."""
-    reason = f"the artifacts cannot be understood: {_reason(error)}"
+    reason = f"the artifacts cannot be understood: {in_one_line(error)}"
     return Comparison("artifacts", 1, 1, None, reason)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _receipt(

@@ -1,14 +1,20 @@
 """Replace files and folders in one step, and set damaged files aside."""
 
 import os
+import re
 import shutil
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 from pipeline.errors import full_disk
+
+#: Name of a draft folder beside its place, and the seconds after which nobody writes it any more.
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
+_ABANDONED_AFTER = 86_400
 
 
 def probe(folder: Path) -> None:
@@ -71,6 +77,15 @@ def replace_folder(draft: Path, place: Path) -> None:
         shutil.rmtree(former, ignore_errors=True)
     else:
         former.unlink(missing_ok=True)
+
+
+def remove_abandoned(paths: Iterable[Path]) -> None:
+    """Remove drafts that a process left a day ago or earlier, when it was killed as it wrote."""
+    for path in paths:
+        with suppress(OSError):
+            age = time.time() - path.lstat().st_mtime
+            if _DRAFT.fullmatch(path.name) and age > _ABANDONED_AFTER:
+                shutil.rmtree(path)
 
 
 def _to_disk(path: Path) -> None:

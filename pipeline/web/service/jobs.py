@@ -1,6 +1,6 @@
 """Start trainings, and show, cancel and restart their jobs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -137,14 +137,7 @@ class JobService:
         ConflictError
             When it has ended.
         """
-        before = self.job(job_id)
-        try:
-            self._writable.jobs.cancel(job_id)
-        except IllegalTransitionError:
-            raise ConflictError(
-                f"Job {job_id} is {before.status}: there is nothing to cancel."
-            ) from None
-        return self.job(job_id)
+        return self._moved(job_id, lambda to: to.jobs.cancel(job_id), "there is nothing to cancel")
 
     def restart(self, job_id: str) -> JobView:
         """Put a job that failed or was cancelled into the queue again.
@@ -157,13 +150,19 @@ class JobService:
             When nobody would run it.
         """
         self.queue.check()
+        return self._moved(
+            job_id,
+            lambda to: to.jobs.restart(job_id),
+            "only what failed or was cancelled is restarted",
+        )
+
+    def _moved(self, job_id: str, move: Callable[[Repository], object], refusal: str) -> JobView:
+        """Move a job to another status and read it again; ``refusal`` says why it may not be."""
         before = self.job(job_id)
         try:
-            self._writable.jobs.restart(job_id)
+            move(self._writable)
         except IllegalTransitionError:
-            raise ConflictError(
-                f"Job {job_id} is {before.status}: only what failed or was cancelled is restarted."
-            ) from None
+            raise ConflictError(f"Job {job_id} is {before.status}: {refusal}.") from None
         return self.job(job_id)
 
     def _view(self, record: Job) -> JobView:
