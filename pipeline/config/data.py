@@ -38,14 +38,33 @@ class MarketConfig(Section):
 
     base: Asset = Field(description="the asset that is bought and sold")
     quote: Asset = Field(description="the asset that it is paid with")
+    settle: Asset | None = Field(
+        default=None, description="the asset that a perpetual contract is settled in; null: spot"
+    )
     timeframe: Timeframe = Field(description="length of a candle")
     exchange: ExchangeConfig = Field(description="where it is traded, at which fees")
     synthetic: bool = Field(default=False, description="whether its candles are generated")
 
+    @field_validator("settle")
+    @classmethod
+    def _linear(cls, settle: str | None, info: ValidationInfo) -> str | None:
+        quote = info.data.get("quote")
+        if settle is not None and quote is not None and settle != quote:
+            raise ValueError(
+                f"must be the quote ({quote}): a contract settled in another asset gains and loses"
+                " by other rules than those of this program (exits rules §6)"
+            )
+        return settle
+
+    @property
+    def perpetual(self) -> bool:
+        """Whether it is a perpetual contract, which pays and receives funding."""
+        return self.settle is not None
+
     @property
     def pair(self) -> str:
-        """``BTC/USDT``."""
-        return f"{self.base}/{self.quote}"
+        """``BTC/USDT`` on spot, ``BTC/USDT:USDT`` of a perpetual contract: ccxt's symbol."""
+        return f"{self.base}/{self.quote}" + (f":{self.settle}" if self.settle else "")
 
     @property
     def id(self) -> str:

@@ -69,7 +69,7 @@ class MarketName:
 
     def contradicts(self, pair: str, timeframe: str) -> bool:
         """Whether this is another market than ``pair`` (``BTC/USDT``) in ``timeframe``."""
-        base, quote = pair.split("/")
+        base, quote = pair.partition(":")[0].split("/")
         names = {b + q for b in spellings(base) for q in ("", *spellings(quote))}
         other_pair = self.pair is not None and self.pair not in names
         return other_pair or self.timeframe not in (None, timeframe)
