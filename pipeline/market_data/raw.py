@@ -1,9 +1,10 @@
-"""Hold rows of candles as they arrive and the spans of time that they answer for; check rows."""
+"""Hold rows of candles or of funding as they arrive, and the spans of time they answer for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -24,42 +25,78 @@ NANOSECONDS_FROM = 10**17
 
 
 @dataclass(frozen=True, eq=False)
-class RawCandles:
-    """Rows of candles in the order in which they arrived: unsorted, with gaps and duplicates.
+class Rows:
+    """Rows in the order in which they arrived: unsorted, with gaps and duplicates.
 
     Attributes
     ----------
     timestamp : int64 array of shape (n,)
-        Open time, milliseconds since the epoch, UTC.
+        Milliseconds since the epoch, UTC. The other ``COLUMNS`` are float64 of the same shape.
+    """
+
+    timestamp: Int64
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ("timestamp",)
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    @classmethod
+    def of(cls, table: Float) -> Self:
+        """Make rows of a table of shape (n, columns)."""
+        return cls(table[:, 0].astype(np.int64), *table[:, 1:].T)
+
+    def take(self, rows: Int64 | Bool | slice) -> Self:
+        """Select rows by index, by mask or by slice; the same arrays where a mask takes all."""
+        if not isinstance(rows, slice) and rows.dtype == np.bool_ and rows.all():
+            return self
+        return type(self)(*(getattr(self, name)[rows] for name in self.COLUMNS))
+
+
+@dataclass(frozen=True, eq=False)
+class RawCandles(Rows):
+    """Rows of candles; ``timestamp`` is the open time.
+
+    Attributes
+    ----------
     open, high, low, close : float64 arrays of shape (n,)
         Prices in the quote currency.
     volume : float64 array of shape (n,)
         In the base currency.
     """
 
-    timestamp: Int64
     open: Float
     high: Float
     low: Float
     close: Float
     volume: Float
 
-    def __len__(self) -> int:
-        return len(self.timestamp)
-
-    def take(self, rows: Int64 | Bool | slice) -> RawCandles:
-        """Select rows by index, by mask or by slice; the same arrays where a mask takes all."""
-        if not isinstance(rows, slice) and rows.dtype == np.bool_ and rows.all():
-            return self
-        return RawCandles(*(getattr(self, name)[rows] for name in COLUMNS))
+    COLUMNS = COLUMNS
 
 
-def concatenate(parts: Sequence[RawCandles]) -> RawCandles:
+@dataclass(frozen=True, eq=False)
+class RawFunding(Rows):
+    """Payments of a perpetual contract; ``rate`` is a fraction of the notional, paid by longs."""
+
+    rate: Float
+
+    COLUMNS = ("timestamp", "rate")
+
+
+R = TypeVar("R", bound=Rows)
+
+
+def empty(kind: type[R]) -> R:
+    """Return no rows of a kind."""
+    return kind.of(np.empty((0, len(kind.COLUMNS))))
+
+
+def concatenate(parts: Sequence[R], kind: type[R]) -> R:
     """Join the rows of all parts, one part after the other; a single one is not copied."""
-    parts = [part for part in parts if len(part)] or [NO_CANDLES]
+    parts = [part for part in parts if len(part)] or [empty(kind)]
     if len(parts) == 1:
         return parts[0]
-    return RawCandles(*(np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS))
+    return kind(*(np.concatenate([getattr(p, name) for p in parts]) for name in kind.COLUMNS))
 
 
 def ascend(times: Int64) -> bool:
@@ -67,14 +104,11 @@ def ascend(times: Int64) -> bool:
     return bool((times[1:] > times[:-1]).all())
 
 
-def first_of_each(raw: RawCandles) -> RawCandles:
+def first_of_each(raw: R) -> R:
     """Sort rows by time; of rows of one time the first counts."""
     if ascend(raw.timestamp):
         return raw
     return raw.take(np.unique(raw.timestamp, return_index=True)[1])
-
-
-NO_CANDLES = RawCandles(np.empty(0, np.int64), *np.empty((5, 0)))
 
 
 def united(spans: Iterable[Span]) -> tuple[Span, ...]:

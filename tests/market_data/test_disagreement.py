@@ -38,7 +38,7 @@ def test_without_a_common_time_there_is_none(rows, others):
 @pytest.fixture
 def store(rows, tmp_path):
     """BTC/USDT at two exchanges and BTC/USD at one of them."""
-    candles = replace(EMPTY, candles=rows(range(20)), answered=((START, END),))
+    candles = replace(EMPTY, rows=rows(range(20)), answered=((START, END),))
     for exchange, pair in (("binance", "BTC/USDT"), ("kraken", "BTC/USDT"), ("kraken", "BTC/USD")):
         save(candle_path(tmp_path, exchange, pair, "5m"), candles, source="a test")
     return tmp_path

@@ -180,7 +180,7 @@ def test_long_fetches_save_on_the_way(binance, tmp_path, monkeypatch):
     monkeypatch.setattr(
         exchange_module,
         "save",
-        lambda path, s, *rest: (saved.append(len(s.candles)), save(path, s, *rest)),
+        lambda path, s, *rest: (saved.append(len(s.rows)), save(path, s, *rest)),
     )
     fetch(binance, tmp_path)
     assert saved == [1_000, 1_500]

@@ -39,7 +39,7 @@ def fetch(here, monkeypatch):
 
 def stored(folder, name="binance"):
     path = candle_path(folder / "var/candles", name, "BTC/USDT", "5m")
-    return load(path).candles
+    return load(path).rows
 
 
 def test_a_range_is_fetched_and_its_quality_shown(fetch, tmp_path, binance):

@@ -84,9 +84,9 @@ def test_a_disturbed_fetch_ends_like_an_undisturbed_one(tmp_path, kills, latest)
         )  # fmt: skip
     undisturbed = load(candle_path(tmp_path / "undisturbed", "binance", "BTC/USDT", "5m"))
     stored = stored_in(tmp_path)
-    assert content_hash(stored.candles) == content_hash(undisturbed.candles)
-    np.testing.assert_array_equal(stored.candles.timestamp, CANDLE_START + STEP * np.arange(YEAR))
-    np.testing.assert_array_equal(stored.candles.close, [row[4] for row in candles[:YEAR]])
+    assert content_hash(stored.rows) == content_hash(undisturbed.rows)
+    np.testing.assert_array_equal(stored.rows.timestamp, CANDLE_START + STEP * np.arange(YEAR))
+    np.testing.assert_array_equal(stored.rows.close, [row[4] for row in candles[:YEAR]])
     assert statuses == {-signal.SIGKILL: kills}
     print(
         f"\n{kills} kills, {requests} requests (undisturbed"
@@ -106,6 +106,6 @@ def test_two_fetches_of_one_market_end_in_one_consistent_store(tmp_path):
         second = start_fetch(tmp_path, server, *RANGE)
         outputs = [process.communicate(timeout=120) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
-    stored = stored_in(tmp_path).candles
+    stored = stored_in(tmp_path).rows
     np.testing.assert_array_equal(stored.timestamp, CANDLE_START + STEP * np.arange(12_000))
     np.testing.assert_array_equal(stored.volume, [row[5] for row in candles[:12_000]])

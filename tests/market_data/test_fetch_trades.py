@@ -60,7 +60,7 @@ def test_what_is_stored_equals_an_independent_loop(tmp_path, kraken, sent, statu
     assert int(kraken.asked("Trades")[0]["since"]) == reached * 1_000_000 - 1
 
     expected = candles_by_loop((trade[:3] for trade in kraken.trades), STEP)
-    candles = stored(tmp_path).candles
+    candles = stored(tmp_path).rows
     assert candles.timestamp.tolist() == sorted(expected)
     for opened, *row in zip(*(getattr(candles, name).tolist() for name in COLUMNS), strict=True):
         *prices, amounts = expected[opened]

@@ -44,4 +44,4 @@ def test_the_second_fetch_says_what_it_waits_for_and_finds_it_done(tmp_path, bin
     )
     assert rest == ""
     assert len(binance.asked("exchangeInfo")) == 1  # the second found all that it wanted
-    assert len(load(path).candles) == 3 * 288
+    assert len(load(path).rows) == 3 * 288

@@ -16,7 +16,7 @@ from pipeline.market_data.files.market_files import (
     read_market_files,
 )
 from pipeline.market_data.files.reading import read_file
-from pipeline.market_data.raw import COLUMNS, concatenate
+from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
 from pipeline.market_data.store.store import StoredCandles
 from support.candle_files import (
     binance_csv,
@@ -111,8 +111,8 @@ def test_disagreement_with_the_store_is_counted_and_the_named_truth_wins(tmp_pat
         merged = merge(StoredCandles(ours, answered), theirs.raw, truth, theirs.answered)
         assert merged.compared == 160
         assert (merged.theirs.close - merged.ours.close).round(9).tolist() == [-1.0, -1.0]
-        np.testing.assert_array_equal(merged.stored.candles.timestamp, candles.timestamp)
-        np.testing.assert_array_equal(merged.stored.candles.close[:200], close[:200])
+        np.testing.assert_array_equal(merged.stored.rows.timestamp, candles.timestamp)
+        np.testing.assert_array_equal(merged.stored.rows.close[:200], close[:200])
         assert merged.stored.missing(int(candles.timestamp[0]), answered[0][1]) == []
 
 
@@ -210,7 +210,7 @@ def test_a_folder_of_two_timeframes_names_the_file_of_the_other(tmp_path, candle
 
 def test_a_file_of_two_timeframes(tmp_path, candles):
     hours = random_candles(3, 50, 3_600_000, start=1_675_209_600_000, present=1.0)
-    both = concatenate([candles, hours])
+    both = concatenate([candles, hours], RawCandles)
     write(tmp_path / "a.csv", both)
     with pytest.raises(
         UserError, match=r"a.csv: 49 rows from 2023-02-01 00:00 UTC on look like 1h candles"
@@ -229,7 +229,7 @@ def test_a_candle_that_was_forming_is_left_out_and_not_answered(tmp_path, candle
 
 def test_a_hole_of_days_in_an_exported_file_is_noted_and_not_answered(tmp_path, candles):
     later = random_candles(2, BARS, STEP, start=int(candles.timestamp[-1]) + 30 * 86_400_000)
-    both = concatenate([candles, later])
+    both = concatenate([candles, later], RawCandles)
     result = imported(write(tmp_path / "BTC_USDT-5m.csv", both))
     assert result.answered == tuple(
         (int(part.timestamp[0]), int(part.timestamp[-1]) + STEP) for part in (candles, later)

@@ -30,8 +30,8 @@ def test_the_truth_decides_where_both_speak_and_else_who_speaks_is_believed(here
     first, second = (here, there) if truth == "stored" else (there, here)
     speaks = range(20) if truth == "stored" else range(10, 31)
     expected = {t: p for t, p in second.items() if t not in speaks} | first
-    assert as_dict(merged.stored.candles) == expected
-    assert merged.stored.candles.timestamp.tolist() == sorted(expected)
+    assert as_dict(merged.stored.rows) == expected
+    assert merged.stored.rows.timestamp.tolist() == sorted(expected)
     assert merged.stored.answered == ((0, 31),)
     both = sorted(here.keys() & there.keys())
     assert merged.compared == len(both)
@@ -49,10 +49,10 @@ def test_any_number_may_disagree_by_the_last_bit(rows):
         merged = merge(stored, replace(rows(range(6)), **{name: column}), "imported", [])
         assert merged.ours.timestamp.tolist() == [rows(range(6)).timestamp[3]]
         assert getattr(merged.theirs, name)[0] == column[3]
-        assert getattr(merged.stored.candles, name)[3] == column[3]
+        assert getattr(merged.stored.rows, name)[3] == column[3]
 
 
 def test_equal_candles_agree(rows):
     stored = EMPTY.overlay(rows(range(6)), [])
     merged = merge(stored, rows(range(3, 9)), "stored", [])
-    assert (merged.compared, len(merged.ours), len(merged.stored.candles)) == (3, 0, 9)
+    assert (merged.compared, len(merged.ours), len(merged.stored.rows)) == (3, 0, 9)

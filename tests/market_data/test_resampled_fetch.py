@@ -43,7 +43,7 @@ def test_hours_are_built_from_the_5m_that_are_kept(hours, tmp_path):
     np.testing.assert_array_equal(raw.timestamp, START + H1 * np.arange(1, 25))
     stored = load(candle_path(tmp_path, "binance", "BTC/USDT", "5m"))
     assert stored.answered == ((START + H1, START + 25 * H1),)
-    expected = resampled(stored.candles, M5, H1)
+    expected = resampled(stored.rows, M5, H1)
     for name in COLUMNS:
         np.testing.assert_array_equal(getattr(raw, name), getattr(expected, name))
 

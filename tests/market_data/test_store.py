@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.market_data.raw import COLUMNS
+from pipeline.market_data.raw import COLUMNS, RawCandles
 from pipeline.market_data.store.month import content_hash, month_span, read_month
 from pipeline.market_data.store.store import (
     EMPTY,
@@ -49,13 +49,13 @@ def test_missing_and_answered_share_out_the_asked_range(answered, start, end):
     assert {t for a, b in gaps for t in range(a, b)} == set(range(start, end)) - expected
     assert all(a < b for a, b in gaps)
     assert gaps == sorted(gaps)
-    assert set(stored.candles.timestamp.tolist()) == expected
+    assert set(stored.rows.timestamp.tolist()) == expected
 
 
 def test_a_fetched_candle_replaces_the_stored_one_of_its_time():
     stored = EMPTY.add([page(0, 4, 1.0)]).add([page(2, 6, 2.0)])
-    np.testing.assert_array_equal(stored.candles.timestamp, np.arange(6))
-    np.testing.assert_array_equal(stored.candles.close, [1, 1, 2, 2, 2, 2])
+    np.testing.assert_array_equal(stored.rows.timestamp, np.arange(6))
+    np.testing.assert_array_equal(stored.rows.close, [1, 1, 2, 2, 2, 2])
     assert stored.answered == ((0, 6),)
 
 
@@ -65,8 +65,8 @@ def test_what_is_saved_is_loaded(tmp_path):
     again = load(tmp_path / "5m")
     assert again.answered == ((0, 3), (7, 9))
     assert again.notes == ()
-    np.testing.assert_array_equal(again.candles.timestamp, [0, 1, 2, 7, 8])
-    np.testing.assert_array_equal(again.candles.volume, [1, 1, 1, 1 / 3, 1 / 3])
+    np.testing.assert_array_equal(again.rows.timestamp, [0, 1, 2, 7, 8])
+    np.testing.assert_array_equal(again.rows.volume, [1, 1, 1, 1 / 3, 1 / 3])
 
 
 def test_nothing_stored_is_empty_and_all_is_missing(tmp_path):
@@ -81,7 +81,7 @@ def test_a_month_has_a_file_that_records_its_own_part(tmp_path):
         stored = EMPTY.add([bars(FEBRUARY - 2 * STEP, 4), bars(FEBRUARY + 9 * STEP, 1)])
         save(path, stored, "kraken")
     assert sorted(f.name for f in path.iterdir()) == ["2023-01.parquet", "2023-02.parquet"]
-    candles, january = read_month(path / "2023-01.parquet")
+    candles, january = read_month(path / "2023-01.parquet", RawCandles)
     assert candles.timestamp.tolist() == [FEBRUARY - 2 * STEP, FEBRUARY - STEP]
     assert january.answered == ((FEBRUARY - 2 * STEP, FEBRUARY),)
     assert january.sha256 == content_hash(stored.between(JANUARY, FEBRUARY))
@@ -109,7 +109,7 @@ def test_only_the_months_that_changed_are_written(tmp_path):
     after = {file.name: file.stat().st_mtime_ns for file in path.glob("*.parquet")}
     assert after["2023-01.parquet"] == before["2023-01.parquet"]
     assert after["2023-02.parquet"] > before["2023-02.parquet"]
-    sources = [read_month(file)[1].sources for file in sorted(path.glob("*.parquet"))]
+    sources = [read_month(file, RawCandles)[1].sources for file in sorted(path.glob("*.parquet"))]
     assert sources == [("first",), ("first", "second")]
 
 
@@ -118,7 +118,7 @@ def test_an_answer_without_candles_is_remembered_in_every_month(tmp_path):
     none = np.empty((0, 6)), (JANUARY, FEBRUARY + 3 * STEP)
     save(path, EMPTY.add([none, bars(FEBRUARY + 3 * STEP, 1)]), "test")
     assert load(path).answered == ((JANUARY, FEBRUARY + 4 * STEP),)
-    candles, january = read_month(path / "2023-01.parquet")
+    candles, january = read_month(path / "2023-01.parquet", RawCandles)
     assert (len(candles), january.answered) == (0, ((JANUARY, FEBRUARY),))
 
 
@@ -134,7 +134,7 @@ def test_what_is_no_longer_there_is_removed(tmp_path):
     path = tmp_path / "5m"
     save(path, EMPTY.add([bars(FEBRUARY - STEP, 2)]), "test")
     save(path, EMPTY.add([bars(FEBRUARY, 1)]), "test")
-    assert load(path).candles.timestamp.tolist() == [FEBRUARY]
+    assert load(path).rows.timestamp.tolist() == [FEBRUARY]
 
 
 #: Days over five months, so that spans begin, end and touch at their borders.
@@ -166,11 +166,9 @@ def test_any_course_of_adding_saving_and_loading_is_that_of_a_dict(tmp_path_fact
             stored = stored.add([(rows, (JANUARY + first * day, JANUARY + (first + days) * day))])
             candles |= {JANUARY + d * day: float(price) for d in present}
             answered |= {JANUARY + (first + d) * day for d in range(days)}
-        assert dict(zip(stored.candles.timestamp.tolist(), stored.candles.low, strict=True)) == (
-            candles
-        )
+        assert dict(zip(stored.rows.timestamp.tolist(), stored.rows.low, strict=True)) == (candles)
         assert {t for a, b in stored.answered for t in range(a, b, day)} == answered
-        assert stored.candles.timestamp.tolist() == sorted(candles)
+        assert stored.rows.timestamp.tolist() == sorted(candles)
         assert stored.notes == ()
 
 
@@ -187,7 +185,7 @@ def test_processes_take_turns(tmp_path):
     for process in processes:
         process.join()
     assert load(path).answered == ((0, 3),)
-    np.testing.assert_array_equal(load(path).candles.timestamp, [0, 1, 2])
+    np.testing.assert_array_equal(load(path).rows.timestamp, [0, 1, 2])
 
 
 def test_a_store_that_cannot_be_made_is_refused(tmp_path):
@@ -211,6 +209,6 @@ def test_a_year_of_5m_is_read_in_50_ms(tmp_path):
         start = perf_counter()
         stored = load(tmp_path / "5m")
         seconds.append(perf_counter() - start)
-    assert len(stored.candles) == 105_120
+    assert len(stored.rows) == 105_120
     print(f"a year of 5m read and verified in {1e3 * min(seconds):.0f} ms")
     assert min(seconds) <= 0.05

@@ -52,7 +52,7 @@ def test_a_damaged_month_is_named_set_aside_and_asked_for_again(path):
     assert f"{path / '2023-02.parquet'} is damaged (" in note
     assert "it was renamed _2023-02.parquet.damaged-1" in note
     assert stored.missing(JANUARY - 31 * DAY, APRIL) == [(FEBRUARY, MARCH)]
-    assert len(stored.candles) == 59 + 31 - 28
+    assert len(stored.rows) == 59 + 31 - 28
     assert (path / "_2023-02.parquet.damaged-1").exists()
     again = load(path)
     assert (again.notes, again.answered) == ((), stored.answered)
@@ -68,7 +68,7 @@ def test_a_fetch_after_damage_makes_the_store_whole_and_keeps_what_was_set_aside
     assert mended.answered == whole.answered
     for name in COLUMNS:
         np.testing.assert_array_equal(
-            getattr(mended.candles, name), getattr(whole.candles, name), strict=True
+            getattr(mended.rows, name), getattr(whole.rows, name), strict=True
         )
 
 
@@ -126,12 +126,10 @@ def test_no_changed_byte_goes_unnoticed(tmp_path_factory, data):
     content[position] ^= data.draw(st.integers(1, 255))
     file.write_bytes(content)
     stored = load(path)
-    there = np.isin(whole.candles.timestamp, stored.candles.timestamp)
+    there = np.isin(whole.rows.timestamp, stored.rows.timestamp)
     for name in COLUMNS:
-        np.testing.assert_array_equal(
-            getattr(stored.candles, name), getattr(whole.candles, name)[there]
-        )
-    lost = whole.candles.timestamp[~there].tolist()
+        np.testing.assert_array_equal(getattr(stored.rows, name), getattr(whole.rows, name)[there])
+    lost = whole.rows.timestamp[~there].tolist()
     gaps = stored.missing(JANUARY - 31 * DAY, APRIL)
     assert lost == [t for a, b in gaps for t in range(a, b, DAY) if t >= JANUARY]
     assert bool(stored.notes) >= bool(gaps)
@@ -171,7 +169,7 @@ def write_former_layout(path, page):
     """A month and a manifest as layout 2 wrote them, after a December without a file."""
     rows, (start, end) = page
     path.mkdir()
-    candles = EMPTY.add([page]).candles
+    candles = EMPTY.add([page]).rows
     record = {
         "schema": 2,
         "rows": len(rows),
@@ -204,7 +202,7 @@ def test_a_store_of_layout_2_is_read_and_its_manifest_replaced(tmp_path):
     write_former_layout(path, page)
     stored = load(path)
     assert (stored.answered, stored.notes) == (((JANUARY - DAY, FEBRUARY),), ())
-    np.testing.assert_array_equal(stored.candles.close, page[0][:, 4])
+    np.testing.assert_array_equal(stored.rows.close, page[0][:, 4])
     written = (path / "2023-01.parquet").stat().st_mtime_ns
     save(path, stored, "test")
     assert sorted(file.name for file in path.iterdir()) == ["2022-12.parquet", "2023-01.parquet"]

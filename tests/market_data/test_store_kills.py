@@ -78,18 +78,18 @@ def at_every_step(killed_at, path, prepare, change):
 
 def assert_valid(stored, *versions):
     """Every day is as in one of the versions, and what is answered without a candle has none."""
-    closes = {v: dict(zip(v.candles.timestamp, v.candles.close, strict=True)) for v in versions}
-    candles = dict(zip(stored.candles.timestamp, stored.candles.close, strict=True))
+    closes = {v: dict(zip(v.rows.timestamp, v.rows.close, strict=True)) for v in versions}
+    candles = dict(zip(stored.rows.timestamp, stored.rows.close, strict=True))
     for start, end in stored.answered:
         for t in range(start, end, DAY):
             assert any(candles.get(t) == closes[v].get(t) for v in versions)
-    assert stored.candles.timestamp.tolist() == sorted(candles)
+    assert stored.rows.timestamp.tolist() == sorted(candles)
 
 
 def assert_same(stored, other):
     assert stored.answered == other.answered
     for name in COLUMNS:
-        np.testing.assert_array_equal(getattr(stored.candles, name), getattr(other.candles, name))
+        np.testing.assert_array_equal(getattr(stored.rows, name), getattr(other.rows, name))
 
 
 def test_a_save_cut_off_anywhere_leaves_every_month_old_or_new(killed_at, tmp_path):
@@ -103,7 +103,7 @@ def test_a_save_cut_off_anywhere_leaves_every_month_old_or_new(killed_at, tmp_pa
         assert stored.notes == ()
         assert_valid(stored, OLD, new)
         assert stored.missing(START, START + 70 * DAY) == []
-        states.add(len(stored.candles))
+        states.add(len(stored.rows))
     assert len(states) > 3
     assert_same(load(path), new)
 
@@ -187,14 +187,14 @@ def test_sigkill_at_random_moments_loses_nothing_that_was_saved(tmp_path, kills)
         with locked(path):
             stored = load(path)
         assert stored.notes == ()
-        assert len(stored.candles) >= kept + 25
-        kept = len(stored.candles)
+        assert len(stored.rows) >= kept + 25
+        kept = len(stored.rows)
         assert stored.answered == ((START, START + kept * DAY),)
     print(f"{kills} kills, {kept} candles held after the last")
     assert writer(path, kept + 100).communicate()[0].split() == [b"saved"] * 4
     stored = load(path)
-    np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(kept + 100))
-    np.testing.assert_array_equal(stored.candles.close, stored.candles.timestamp / DAY)
+    np.testing.assert_array_equal(stored.rows.timestamp, START + DAY * np.arange(kept + 100))
+    np.testing.assert_array_equal(stored.rows.close, stored.rows.timestamp / DAY)
 
 
 def test_two_writers_at_once_end_in_one_store(tmp_path):
@@ -204,5 +204,5 @@ def test_two_writers_at_once_end_in_one_store(tmp_path):
     assert sum(pages) == days / 25
     stored = load(path)
     assert stored.answered == ((START, START + days * DAY),)
-    np.testing.assert_array_equal(stored.candles.timestamp, START + DAY * np.arange(days))
-    np.testing.assert_array_equal(stored.candles.close, stored.candles.timestamp / DAY)
+    np.testing.assert_array_equal(stored.rows.timestamp, START + DAY * np.arange(days))
+    np.testing.assert_array_equal(stored.rows.close, stored.rows.timestamp / DAY)

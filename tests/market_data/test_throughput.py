@@ -29,7 +29,7 @@ def test_less_than_a_tenth_of_a_fetch_is_spent_outside_the_client(tmp_path, monk
     outside = 1 - waited[0] / whole
     print(f"\n{COUNT:,} candles in {whole:.2f} s, {outside:.1%} of it outside the client")
     assert outside < 0.10
-    assert len(load(candle_path(tmp_path, "binance", "BTC/USDT", "5m")).candles) == COUNT
+    assert len(load(candle_path(tmp_path, "binance", "BTC/USDT", "5m")).rows) == COUNT
 
 
 def fetch(client, count, folder):

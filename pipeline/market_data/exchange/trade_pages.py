@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from gpu_engine import Float, Int64
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Connection
-from pipeline.market_data.raw import COLUMNS, NO_CANDLES, RawCandles, Span
+from pipeline.market_data.raw import COLUMNS, RawCandles, Span, empty
 from pipeline.market_data.store.store import Page
 from pipeline.market_data.timeframe import utc
 
@@ -66,7 +66,7 @@ def candles_of_trades(time_ns: Int64, price: Float, amount: Float, step_ms: int)
     price, amount = price[order], amount[order]
     opens, first = np.unique(time_ns[order] // (step_ms * NS_PER_MS), return_index=True)
     if len(opens) == 0:
-        return NO_CANDLES
+        return empty(RawCandles)
     after = np.append(first[1:], len(order))
     amounts = amount.tolist()
     return RawCandles(

@@ -78,9 +78,9 @@ def merge(
     """
     imported = first_of_each(imported)
     times = imported.timestamp
-    our_times = stored.candles.timestamp
+    our_times = stored.rows.timestamp
     in_both, in_ours = among(our_times, times), among(times, our_times)
-    ours = stored.candles.take(np.flatnonzero(in_both))
+    ours = stored.rows.take(np.flatnonzero(in_both))
     theirs = imported.take(np.flatnonzero(in_ours))
     differs = np.zeros(len(ours), np.bool_)
     for name in COLUMNS:
@@ -90,7 +90,7 @@ def merge(
     if truth == "stored":
         imported = imported.take(~in_ours & ~only_theirs)
     else:
-        stored = replace(stored, candles=stored.candles.take(~only_ours))
+        stored = replace(stored, rows=stored.rows.take(~only_ours))
     return MergeResult(
         stored.overlay(imported, answered),
         len(ours),

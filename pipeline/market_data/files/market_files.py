@@ -234,7 +234,7 @@ def _read(member: Member, exchange: str, rows: int, advance: Advance) -> _Table:
 def _unite(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
     """Sort the rows of all files by time and drop copies; return how many those were."""
     parts = [table.raw for table in tables]
-    raw = concatenate(parts)
+    raw = concatenate(parts, RawCandles)
     if ascend(raw.timestamp):
         return raw, 0
     file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])

@@ -1,4 +1,4 @@
-"""Write and read one month of candles: a Parquet file that carries its own record and hashes.
+"""Write and read one month of a series: a Parquet file that carries its own record and hashes.
 
 The record of the month travels in the file's metadata, sealed by a hash, and holds the hash of the
 candles. A rename thus replaces candles, record and hashes at once, and reading finds any later
@@ -19,7 +19,7 @@ import pyarrow.parquet
 from gpu_engine import Int64
 from pipeline.errors import UserError
 from pipeline.market_data.arrow import array_of, table_of
-from pipeline.market_data.raw import COLUMNS, RawCandles, Span, clipped
+from pipeline.market_data.raw import R, Rows, Span, clipped
 from pipeline.market_data.store.atomic_files import replace_file
 
 #: Version of the record. Version 2 had more fields, which are ignored. A later version keeps the
@@ -27,10 +27,7 @@ from pipeline.market_data.store.atomic_files import replace_file
 SCHEMA = 3
 
 #: Half the reading time of Parquet's defaults; every reader of Parquet 2 knows them.
-ENCODINGS = {
-    "timestamp": "DELTA_BINARY_PACKED",
-    **dict.fromkeys(COLUMNS[1:], "BYTE_STREAM_SPLIT"),
-}
+TIME_ENCODING, NUMBER_ENCODING = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
 
 #: Times whose months are looked up at once.
 _BLOCK = 1 << 16
@@ -87,29 +84,31 @@ def _months(times: Int64) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
     return times.astype("datetime64[ms]").astype("datetime64[M]")
 
 
-def content_hash(candles: RawCandles) -> str:
+def content_hash(rows: Rows) -> str:
     """SHA-256 of the columns one after the other, as little-endian int64 and float64."""
     digest = sha256()
-    for name in COLUMNS:
-        digest.update(np.ascontiguousarray(getattr(candles, name)).data)
+    for name in rows.COLUMNS:
+        digest.update(np.ascontiguousarray(getattr(rows, name)).data)
     return digest.hexdigest()
 
 
-def write_month(file: Path, candles: RawCandles, record: MonthRecord) -> None:
-    """Replace the month's file in one step; a month without candles has a file of no rows."""
+def write_month(file: Path, rows: Rows, record: MonthRecord) -> None:
+    """Replace the month's file in one step; a month of nothing has a file of no rows."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}).encode()
-    table = table_of({name: getattr(candles, name) for name in COLUMNS})
+    time, *numbers = rows.COLUMNS
+    encodings = {time: TIME_ENCODING, **dict.fromkeys(numbers, NUMBER_ENCODING)}
+    table = table_of({name: getattr(rows, name) for name in rows.COLUMNS})
     table = table.replace_schema_metadata({RECORD_KEY: text, SEAL_KEY: _seal(text)})
     replace_file(
         file,
         lambda temporary: pyarrow.parquet.write_table(
-            table, temporary, compression="zstd", use_dictionary=False, column_encoding=ENCODINGS
+            table, temporary, compression="zstd", use_dictionary=False, column_encoding=encodings
         ),
     )
 
 
-def read_month(file: Path) -> tuple[RawCandles, MonthRecord]:
-    """Read a month and check it against its hashes.
+def read_month(file: Path, kind: type[R]) -> tuple[R, MonthRecord]:
+    """Read a month of a kind of rows and check it against its hashes.
 
     Raises
     ------
@@ -123,17 +122,17 @@ def read_month(file: Path) -> tuple[RawCandles, MonthRecord]:
     try:
         table = pyarrow.parquet.ParquetFile(content).read(use_threads=False)
         record = _record(table.schema.metadata or {}, file)
-        candles = RawCandles(*(array_of(table.column(name)) for name in COLUMNS))
-        digest = content_hash(candles)
+        rows = kind(*(array_of(table.column(name)) for name in kind.COLUMNS))
+        digest = content_hash(rows)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(f"it cannot be read: {reason}") from error
     if digest != record.sha256:
         raise DamagedError("its candles do not have the hash that they were written with")
-    foreign = (candles.timestamp < start) | (candles.timestamp >= end)
+    foreign = (rows.timestamp < start) | (rows.timestamp >= end)
     if foreign.any() or clipped(record.answered, (start, end)) != record.answered:
         raise DamagedError("it holds candles of another month")
-    return candles, record
+    return rows, record
 
 
 def read_record(file: Path) -> MonthRecord | None:

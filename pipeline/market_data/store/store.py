@@ -16,8 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Generic
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -26,10 +28,13 @@ from gpu_engine import Float
 from pipeline.cli.console import Note
 from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data.raw import (
+    R,
     RawCandles,
+    Rows,
     Span,
     clipped,
     concatenate,
+    empty,
     first_of_each,
     uncovered,
     united,
@@ -38,8 +43,8 @@ from pipeline.market_data.store import month
 from pipeline.market_data.store.atomic_files import probe, set_aside, sweep
 from pipeline.market_data.store.month import DamagedError, MonthRecord
 
-#: What one request brought: rows of shape (n, 6) in the order of `COLUMNS`, and the span that they
-#: answer.
+#: What one request brought: rows of shape (n, columns) in the order of their kind's columns, and
+#: the span that they answer.
 Page = tuple[Float, Span]
 
 MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
@@ -53,20 +58,20 @@ QUIET_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class StoredCandles:
-    """Candles of one market by time, and the spans for which the exchange was asked.
+class Stored(Generic[R]):
+    """Rows of one market by time, and the spans for which the exchange was asked.
 
     Attributes
     ----------
-    candles : RawCandles
-        Sorted, one row a time.
+    rows : Rows
+        Candles or funding, sorted, one row a time.
     answered : tuple of Span
-        Sorted and disjoint. A time inside without a candle is one the exchange does not have.
+        Sorted and disjoint. A time inside without a row is one the exchange does not have.
     notes : tuple of str
         Damage that `load` found and what became of it: sentences a person must read.
     """
 
-    candles: RawCandles
+    rows: R
     answered: tuple[Span, ...]
     notes: tuple[str, ...] = ()
 
@@ -74,28 +79,29 @@ class StoredCandles:
         """Return the parts of ``[start, end)`` that were never answered, oldest first."""
         return uncovered((start, end), self.answered)
 
-    def add(self, pages: Iterable[Page]) -> StoredCandles:
-        """Add the pages' candles; a row of a time that is already here replaces the old one."""
+    def add(self, pages: Iterable[Page]) -> Stored[R]:
+        """Add the pages' rows; a row of a time that is already here replaces the old one."""
         pages = list(pages)
-        rows = np.concatenate([rows for rows, _ in pages])
-        candles = RawCandles(rows[:, 0].astype(np.int64), *rows[:, 1:].T)
-        return self.overlay(candles, (span for _, span in pages))
+        rows = type(self.rows).of(np.concatenate([rows for rows, _ in pages]))
+        return self.overlay(rows, (span for _, span in pages))
 
-    def overlay(self, candles: RawCandles, answered: Iterable[Span]) -> StoredCandles:
-        """Put ``candles``, which answer for ``answered``, in the place of those of their time.
+    def overlay(self, rows: R, answered: Iterable[Span]) -> Stored[R]:
+        """Put ``rows``, which answer for ``answered``, in the place of those of their time.
 
-        Of rows of one time in ``candles`` the first counts.
+        Of those of one time in ``rows`` the first counts.
         """
-        both = first_of_each(concatenate([candles, self.candles]))
-        return replace(self, candles=both, answered=united((*self.answered, *answered)))
+        both = first_of_each(concatenate([rows, self.rows], type(rows)))
+        return replace(self, rows=both, answered=united((*self.answered, *answered)))
 
-    def between(self, start: int, end: int) -> RawCandles:
-        """Return the candles that open in ``[start, end)``."""
-        first, after = np.searchsorted(self.candles.timestamp, (start, end))
-        return self.candles.take(slice(first, after))
+    def between(self, start: int, end: int) -> R:
+        """Return the rows of ``[start, end)``."""
+        first, after = np.searchsorted(self.rows.timestamp, (start, end))
+        return self.rows.take(slice(first, after))
 
 
-EMPTY = StoredCandles(concatenate([]), ())
+StoredCandles = Stored[RawCandles]
+
+EMPTY = StoredCandles(empty(RawCandles), ())
 
 
 def candle_path(store_dir: Path, exchange: str, symbol: str, timeframe: str) -> Path:
@@ -183,7 +189,12 @@ def _writable(folder: Path) -> Iterator[None]:
 
 
 def load(path: Path, writable: bool = True) -> StoredCandles:
-    """Read all that the store has of a market; `EMPTY` when it has nothing.
+    """Read all that the store has of a market's candles (`load_rows`)."""
+    return load_rows(path, RawCandles, writable)
+
+
+def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
+    """Read all that the store has of one kind of rows, in the folder ``path``; it may be nothing.
 
     Every month is checked against its hashes. A damaged one is renamed and named in the notes. Its
     time is then no longer answered, so that it is fetched again. Where the store is not
@@ -205,12 +216,12 @@ def load(path: Path, writable: bool = True) -> StoredCandles:
     with _writable(path):
         if writable:
             sweep(path)
-        parts: list[RawCandles] = []
+        parts: list[R] = []
         answered = _former_answers(path)
         notes: list[str] = []
         files = _month_files(path)
         with ThreadPoolExecutor() as threads:  # reading and hashing release the interpreter's lock
-            months = list(threads.map(_read, files))
+            months = list(threads.map(partial(_read, kind=kind), files))
         for file, content in zip(files, months, strict=True):
             if isinstance(content, DamagedError) and not writable:
                 notes.append(f"{file} is damaged ({content}): it is left out.")
@@ -221,10 +232,10 @@ def load(path: Path, writable: bool = True) -> StoredCandles:
                     " be fetched again."
                 )
             else:
-                candles, record = content
-                parts.append(candles)
+                rows, record = content
+                parts.append(rows)
                 answered.extend(record.answered)
-    return StoredCandles(concatenate(parts), united(answered), tuple(notes))
+    return Stored(concatenate(parts, kind), united(answered), tuple(notes))
 
 
 def _former_answers(path: Path) -> list[Span]:
@@ -244,9 +255,9 @@ def _month_files(path: Path) -> list[Path]:
     return sorted(file for file in path.glob("*.parquet") if MONTH_FILE.fullmatch(file.name))
 
 
-def _read(file: Path) -> tuple[RawCandles, MonthRecord] | DamagedError:
+def _read(file: Path, kind: type[R]) -> tuple[R, MonthRecord] | DamagedError:
     try:
-        return month.read_month(file)
+        return month.read_month(file, kind)
     except DamagedError as error:
         return error
 
@@ -263,10 +274,10 @@ def read_without_lock(path: Path, start: int, end: int) -> RawCandles:
         first, after = month.month_span(file.stem)
         if first < end and start < after:
             try:
-                parts.append(month.read_month(file)[0])
+                parts.append(month.read_month(file, RawCandles)[0])
             except (DamagedError, OSError):
                 continue
-    return concatenate(parts)
+    return concatenate(parts, RawCandles)
 
 
 def stored_elsewhere(
@@ -289,7 +300,7 @@ def stored_elsewhere(
     return elsewhere
 
 
-def save(path: Path, stored: StoredCandles, source: str) -> None:
+def save(path: Path, stored: Stored[R], source: str) -> None:
     """Make the store what ``stored`` is: write the months that changed.
 
     Each file is replaced in one step, and each step leaves a valid store. Only for the holder of
@@ -311,7 +322,7 @@ def save(path: Path, stored: StoredCandles, source: str) -> None:
     """
     with _writable(path):
         path.mkdir(parents=True, exist_ok=True)
-        names = month.month_names(stored.candles.timestamp, stored.answered)
+        names = month.month_names(stored.rows.timestamp, stored.answered)
         for name in names:
             span = month.month_span(name)
             answered = clipped(stored.answered, span)
@@ -322,12 +333,12 @@ def save(path: Path, stored: StoredCandles, source: str) -> None:
         (path / FORMER_MANIFEST).unlink(missing_ok=True)
 
 
-def _save_month(file: Path, candles: RawCandles, answered: tuple[Span, ...], source: str) -> None:
+def _save_month(file: Path, rows: Rows, answered: tuple[Span, ...], source: str) -> None:
     """Write the month's file unless it holds just that."""
     old = month.read_record(file)
-    digest = month.content_hash(candles)
+    digest = month.content_hash(rows)
     if old and (old.sha256, old.answered) == (digest, answered):
         return
     sources = tuple(dict.fromkeys((*(old.sources if old else ()), source)))
     fetched_at = datetime.now(UTC).isoformat(timespec="seconds")
-    month.write_month(file, candles, MonthRecord(digest, sources, fetched_at, answered))
+    month.write_month(file, rows, MonthRecord(digest, sources, fetched_at, answered))
