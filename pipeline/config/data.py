@@ -8,12 +8,14 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.config.run import CostsConfig
 from pipeline.config.section import (
     Cost,
+    CostOrRebate,
     Count,
     Days,
     Moment,
     Section,
     Seed,
     Setting,
+    is_none,
     milliseconds,
 )
 
@@ -30,6 +32,11 @@ class ExchangeConfig(Section):
     ccxt_id: str | None = Field(description="its name in ccxt; null: nothing to fetch from")
     fee_rate: Cost = Field(description="fraction of the notional, each way")
     slippage: Cost = Field(description="fraction of the notional, of market orders")
+    maker_fee: CostOrRebate | None = Field(
+        default=None,
+        exclude_if=is_none,
+        description="of orders that wait in the book; negative: a rebate; null: fee_rate",
+    )
     history_candles: Count | None = Field(description="newest candles that it serves; null: all")
 
 

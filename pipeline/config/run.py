@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from pipeline.config.section import Cost, Count, List, Section
+from pipeline.config.section import Cost, CostOrRebate, Count, List, Section, is_none
 
 if TYPE_CHECKING:
     from gpu_engine import records
@@ -24,12 +24,22 @@ class CostsConfig(Section):
 
     fee_rate: Cost = Field(description="fraction of the notional, each way; else the exchange's")
     slippage: Cost = Field(description="the same, of market orders only")
+    maker_fee: CostOrRebate | None = Field(
+        default=None,
+        exclude_if=is_none,
+        description="of an exit at a target; negative: a rebate; null: fee_rate",
+    )
+    borrow_rate: Cost | None = Field(
+        default=None,
+        exclude_if=is_none,
+        description="fraction of the notional a day, of a short on a spot market; null: none",
+    )
 
     def record(self) -> records.Costs:
         """Return the engine's record."""
         from gpu_engine import records
 
-        return records.Costs(self.fee_rate, self.slippage)
+        return records.Costs(self.fee_rate, self.slippage, self.maker_fee)
 
 
 class RiskConfig(Section):

@@ -28,11 +28,15 @@ def _as_tuple(value: Any) -> Any:
 #: A list in YAML, a tuple here: a frozen section holds nothing that can change.
 List = Annotated[tuple[Item, ...], BeforeValidator(_as_tuple)]
 
+
+def is_none(value: object) -> bool:
+    """Say what is left out of what is stored, so that all else keeps the hash that it had."""
+    return value is None
+
+
 #: The text of a file of the user's own. Where there is none it is left out of what is stored: what
 #: needs no file keeps the hash that it had before files could be given.
-OwnText = Annotated[
-    str | None, Field(default=None, repr=False, exclude_if=lambda text: text is None)
-]
+OwnText = Annotated[str | None, Field(default=None, repr=False, exclude_if=is_none)]
 
 
 def text_hash(text: str | None) -> str | None:
@@ -42,6 +46,9 @@ def text_hash(text: str | None) -> str | None:
 
 #: Fractions: 0.001 is a tenth of a percent.
 Cost = Annotated[float, Field(ge=0, lt=1)]
+#: A cost that may be a gain: a negative maker fee is a rebate.
+CostOrRebate = Annotated[float, Field(gt=-1, lt=1)]
+
 Days = Annotated[int, Field(ge=1, le=100_000)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 #: A database's integer holds it.

@@ -22,7 +22,7 @@ def make_evaluator(candles: Any, space: Space, backend: str, **terms: Any) -> Ev
     space : Space
     backend : str
         ``auto`` takes the fastest that works here.
-    **terms : fee_rate, slippage and direction
+    **terms : fee_rate, slippage, maker_fee, borrow_rate and direction
         As `pipeline.lab.grid` takes them, in the ranges that a command allows.
 
     Raises

@@ -23,6 +23,8 @@ def grid(
     *,
     fee_rate: float = 0.001,
     slippage: float = 0.0005,
+    maker_fee: float | None = None,
+    borrow_rate: float | None = None,
     direction: Direction = "both",
     backend: str = "auto",
     **ranges: Any,
@@ -41,6 +43,9 @@ def grid(
         A built-in word, a file, or a strategy defined in the notebook.
     fee_rate, slippage : float
         Fractions of the notional: each way, and of market orders alone (fills rules §6, §7).
+    maker_fee, borrow_rate : float or None
+        Of an exit at a target, negative for a rebate, None for ``fee_rate``; and of a short, a day,
+        None for nothing (exits rules §6).
     direction : {"both", "long", "short"}
     backend : str
         ``auto`` takes the fastest that works here.
@@ -71,7 +76,8 @@ def grid(
             f"This grid has {space.size:,} combinations; a data frame may have {PLATEAU_LIMIT:,}:"
             " give fewer values."
         )
-    terms = {"fee_rate": fee_rate, "slippage": slippage, "direction": direction}
+    terms: dict[str, Any] = {"fee_rate": fee_rate, "slippage": slippage, "direction": direction}
+    terms |= {"maker_fee": maker_fee, "borrow_rate": borrow_rate}
     evaluator = make_evaluator(candles, space, backend, **terms)
     metrics = np.empty(space.size, METRICS)
     for index, block in evaluator.stream((Window(0, len(candles)),)):

@@ -65,6 +65,8 @@ def backtest(
     *,
     fee_rate: float = 0.001,
     slippage: float = 0.0005,
+    maker_fee: float | None = None,
+    borrow_rate: float | None = None,
     direction: Direction = "both",
     backend: str = "auto",
     **parameters: float | None,
@@ -95,7 +97,8 @@ def backtest(
             f" {', '.join(several)}."
         )
     space = make_space(loaded, values, continuous=False)
-    terms = {"fee_rate": fee_rate, "slippage": slippage, "direction": direction}
+    terms: dict[str, Any] = {"fee_rate": fee_rate, "slippage": slippage, "direction": direction}
+    terms |= {"maker_fee": maker_fee, "borrow_rate": borrow_rate}
     evaluator = make_evaluator(candles, space, backend, **terms)
     refuse_look_ahead(space, candles, evaluator.tables)
     point, window = space.points(np.array([0]))[0], Window(0, len(candles))

@@ -116,7 +116,8 @@ def build_document(
         "risk_allocation": _unknown(v3.RiskAllocation)
         | _allocation(configuration.position_size, risk, metrics, daily),
         "market_microstructure": _unknown(v3.MarketMicrostructure)
-        | {"avg_spread_bps": avg_spread_bps, "taker_fee": costs.fee_rate},
+        | {"avg_spread_bps": avg_spread_bps, "taker_fee": costs.fee_rate}
+        | {"maker_rebate": None if costs.maker_fee is None else -costs.maker_fee},
         "pattern_health": _unknown(v3.PatternHealth) | {"death_signals": {}},
         "circuit_breakers": _named(v3.CircuitBreakers, risk.model_dump()),
         "meta_learning_outputs": _unknown(v3.MetaLearningOutputs),
@@ -281,7 +282,7 @@ def _performance(metrics: Mapping[str, Any], trades: Trades, costs: CostsConfig)
         "gross_WR": performance.gross_win_rate(trades, costs.slippage),
         "avg_win": metrics["avg_win"],
         "avg_loss": metrics["avg_loss"],
-        "exchange_fees": performance.exchange_fees(trades, costs.fee_rate),
+        "exchange_fees": performance.exchange_fees(trades, costs.record()),
         "est_slippage": performance.estimated_slippage(trades, costs.slippage),
         "actual_slippage": None,
         "NET_PROFIT": metrics["net_profit"],

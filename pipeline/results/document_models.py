@@ -244,6 +244,7 @@ class MarketMicrostructure(Section):
     book_imbalance: Number
     tick_size_impact: Number
     maker_rebate: Number
+    """Fraction of notional that an exit at a target receives; negative: its fee."""
     taker_fee: float
     """Fraction of notional a side."""
     level2_depth_score: Number

@@ -13,8 +13,8 @@ from types import ModuleType
 
 import numpy as np
 
-from gpu_engine import Candles, Float, metrics_of
-from pipeline.validation.breakdown import Trades, unslipped
+from gpu_engine import Candles, Costs, Float, metrics_of
+from pipeline.validation.breakdown import Trades, rested, unslipped
 
 
 def gross_win_rate(trades: Trades, slippage: float) -> float | None:
@@ -37,9 +37,11 @@ def gross_win_rate(trades: Trades, slippage: float) -> float | None:
     return float(np.mean(trades["side"] * (exit_ - entry) > 0))
 
 
-def exchange_fees(trades: Trades, fee_rate: float) -> float:
-    """Sum of the fees of both sides, as fractions of each trade's notional (fills rules §7.8)."""
-    return float(np.sum(fee_rate * (1 + trades["exit"] / trades["entry"])))
+def exchange_fees(trades: Trades, costs: Costs) -> float:
+    """Sum of the fees of both sides, as fractions of each trade's notional (exits rules §6.1)."""
+    moved = trades["exit"] / trades["entry"]
+    cheaper = (costs.target_fee - costs.fee_rate) * np.where(rested(trades), moved, 0.0)
+    return float(np.sum(costs.fee_rate * (1 + moved) + cheaper))
 
 
 def estimated_slippage(trades: Trades, slippage: float) -> float:

@@ -21,7 +21,8 @@ _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 #: Columns of a data frame of `pipeline.lab`, and arguments of its functions.
 TAKEN = (
     *(METRICS.names or ()),
-    *("backend", "candles", "direction", "fee_rate", "slippage", "strategy", "synthetic"),
+    *("backend", "candles", "direction", "strategy", "synthetic"),
+    *("fee_rate", "slippage", "maker_fee", "borrow_rate"),
 )
 
 

@@ -86,7 +86,7 @@ def costs_paid(
     side, moved = trades["side"].astype(np.float64), trades["exit"] / trades["entry"]
     entry, exit_ = unslipped(trades, costs.slippage)
     gross = side * (exit_ / entry - 1.0)
-    fees = costs.fee_rate + np.where(_rested(trades), costs.target_fee, costs.fee_rate) * moved
+    fees = costs.fee_rate + np.where(rested(trades), costs.target_fee, costs.fee_rate) * moved
     funding = np.zeros(len(trades))
     if costs.funding is not None:
         sums = costs.funding.sums(candles)
@@ -110,11 +110,11 @@ def unslipped(trades: Trades, slippage: float) -> tuple[Float, Float]:
     """
     side = trades["side"].astype(np.float64)
     entry = trades["entry"] / (1.0 + side * slippage)
-    exit_ = trades["exit"] / np.where(_rested(trades), 1.0, 1.0 - side * slippage)
+    exit_ = trades["exit"] / np.where(rested(trades), 1.0, 1.0 - side * slippage)
     return entry, exit_
 
 
-def _rested(trades: Trades) -> NDArray[np.bool_]:
+def rested(trades: Trades) -> NDArray[np.bool_]:
     """Whether each trade left by an order that rested at the exchange: its target."""
     return np.isin(trades["reason"], (TARGET, TARGET_GAP))
 

@@ -4,6 +4,7 @@ import pytest
 
 from gpu_engine import Costs, RiskLimits
 from pipeline.config import CONFIG_DIR, TrainConfig
+from pipeline.errors import UserError
 from pipeline.market_data.timeframe import timeframe_ms
 
 #: What a choice needs besides its name.
@@ -74,6 +75,27 @@ def test_rolling_windows_differ_from_the_default_in_their_train_parts_alone(trai
 def test_costs_follow_the_exchange_unless_given(train_config):
     assert train_config("market=btc_kraken_1h").costs.record() == Costs(0.004, 0.001)
     assert train_config("market=btc_kraken_1h", "costs.fee_rate=0").costs.fee_rate == 0
+
+
+def test_a_makers_fee_is_the_exchanges_unless_given_and_may_be_a_rebate(train_config):
+    rebate = "+market.exchange.maker_fee=-0.0001"
+    assert train_config("market=btc_kraken_1h").costs.maker_fee is None
+    assert train_config("market=btc_kraken_1h", rebate).costs.record().target_fee == -0.0001
+    given = train_config("market=btc_kraken_1h", rebate, "costs.maker_fee=0.002").costs
+    assert given.record() == Costs(0.004, 0.001, maker_fee=0.002)
+
+
+@pytest.mark.parametrize("word", ["costs.maker_fee=-1", "costs.borrow_rate=-0.1"])
+def test_costs_out_of_range_are_refused(train_config, word):
+    with pytest.raises(UserError, match=word.split("=", maxsplit=1)[0]):
+        train_config(word)
+
+
+def test_costs_that_are_not_given_are_not_stored(train_config):
+    """So what was stored before they were keys has the hash that it had."""
+    config = train_config("market=btc_kraken_1h")
+    assert set(config.costs.model_dump()) == {"fee_rate", "slippage"}
+    assert "maker_fee" not in config.market.exchange.model_dump()
 
 
 def test_demo_brings_its_own_candles_with_an_edge(train_config):

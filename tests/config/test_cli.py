@@ -138,7 +138,10 @@ def test_a_misspelt_choice_stops_a_multirun_before_it_begins(call):
 
 def test_the_composed_configuration_can_be_shown(call):
     status, out, _ = call("--cfg", "job", "--package", "costs", "--resolve")
-    assert (status, out) == (0, "# @package costs\nfee_rate: 0.001\nslippage: 0.0005\n")
+    assert (status, out) == (
+        0,
+        "# @package costs\nfee_rate: 0.001\nslippage: 0.0005\nmaker_fee: null\nborrow_rate: null\n",
+    )
 
 
 @pytest.mark.parametrize("words", [("--config-dir",), ("--config-dir", ".", "seed=1", "swing")])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gpu_engine import STOP, TARGET, TARGET_GAP, TRADE
+from gpu_engine import STOP, TARGET, TARGET_GAP, TRADE, Costs
 from gpu_engine.records import END
 from pipeline.results.performance import (
     conditional_value_at_risk,
@@ -51,7 +51,13 @@ def test_gross_win_rate_undoes_the_slippage_of_market_orders() -> None:
 
 def test_fees_are_paid_on_both_sides() -> None:
     trades = np.concatenate([trade(1, 100, 110, TARGET), trade(-1, 100, 90, TARGET)])
-    assert exchange_fees(trades, 0.001) == pytest.approx(0.001 * (2.1 + 1.9))
+    assert exchange_fees(trades, Costs(0.001)) == pytest.approx(0.001 * (2.1 + 1.9))
+
+
+def test_an_exit_at_a_target_pays_the_makers_fee_or_receives_a_rebate() -> None:
+    trades = np.concatenate([trade(1, 100, 110, TARGET_GAP), trade(-1, 100, 90, STOP)])
+    paid = exchange_fees(trades, Costs(0.001, maker_fee=-0.0002))
+    assert paid == pytest.approx(0.001 - 0.0002 * 1.1 + 0.001 * 1.9)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_slippage_is_the_distance_to_the_price_before_it(
 
 
 def test_without_trades_nothing_was_paid_and_nothing_is_known() -> None:
-    assert exchange_fees(NO_TRADES, 0.001) == 0.0
+    assert exchange_fees(NO_TRADES, Costs(0.001)) == 0.0
     assert estimated_slippage(NO_TRADES, 0.001) == 0.0
     assert gross_win_rate(NO_TRADES, 0.001) is None
     assert trade_clustering(NO_TRADES) is None
