@@ -23,10 +23,10 @@ from pipeline.config.data import (
     FileData,
     MarketConfig,
     PlantConfig,
-    SurrogateConfig,
     SyntheticData,
     Timeframe,
 )
+from pipeline.config.history import SurrogateConfig
 from pipeline.config.loading import check, compose, compose_each, load, validate
 from pipeline.config.run import (
     BackendConfig,

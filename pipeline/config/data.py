@@ -1,22 +1,23 @@
 """Define what is traded, where its candles come from, and how bad they may be."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from pipeline.config.history import ALL, History
 from pipeline.config.run import CostsConfig
 from pipeline.config.section import (
     Cost,
     CostOrRebate,
     Count,
     Days,
-    Moment,
     Section,
     Seed,
     Setting,
     is_none,
     milliseconds,
+    moment,
 )
 
 #: All divide a UTC day.
@@ -83,7 +84,7 @@ Share = Annotated[float, Field(ge=0, le=1)] | None
 Faults = Annotated[int, Field(ge=0)] | None
 Magnitude = Annotated[float, Field(ge=0)] | None
 
-#: What `data=ccxt` fetches when it is told neither `since` nor `until`.
+#: What `data=ccxt` fetches when it is told neither `since` nor `history`.
 DEFAULT_HISTORY_DAYS = 365
 
 
@@ -115,26 +116,6 @@ class QualityConfig(Section):
     largest_disagreement: Magnitude = Field(None, description="likewise, of one candle")
 
 
-class SurrogateConfig(Section):
-    """Candles rearranged so that no edge can be left (validation rules §5).
-
-    ``reversed`` is the exception: it reads the candles backwards, which makes an edge.
-    """
-
-    kind: Literal["permuted", "sign_flipped", "bar_flipped", "bootstrapped", "reversed"] = Field(
-        description="how"
-    )
-    seed: Seed = Field(description="of the draw")
-    days: Days | None = Field(None, description="length of bootstrapped; null: as it was")
-
-    @field_validator("days")
-    @classmethod
-    def _of_bootstrapped(cls, days: int | None, info: ValidationInfo) -> int | None:
-        if days is not None and info.data.get("kind") != "bootstrapped":
-            raise ValueError("is for kind bootstrapped alone, which draws days anew: leave it out")
-        return days
-
-
 class PlantConfig(Section):
     """An edge laid over candles without one, along the signals of one combination.
 
@@ -156,53 +137,14 @@ class PlantConfig(Section):
     )
 
 
-class _History(Section):
-    """A half-open stretch ``[since, until)`` of history."""
-
-    since: Moment | None = Field(None, description="first day or ISO 8601 time, UTC")
-    until: Moment | None = Field(None, description="first day no longer wanted; both null: a year")
-    surrogate: SurrogateConfig | None = Field(
-        None,
-        description="{kind: permuted|sign_flipped|bar_flipped|bootstrapped|reversed, seed: 0}",
-    )
-
-    @field_validator("until")
-    @classmethod
-    def _after_since(cls, until: datetime | None, info: ValidationInfo) -> datetime | None:
-        since = info.data.get("since")
-        if since is not None and until is not None and until <= since:
-            raise ValueError(f"must be after data.since ({since:%Y-%m-%dT%H:%M}Z)")
-        return until
-
-    @property
-    def since_ms(self) -> int | None:
-        """First moment wanted, milliseconds UTC."""
-        return milliseconds(self.since)
-
-    @property
-    def until_ms(self) -> int | None:
-        """First moment no longer wanted, milliseconds UTC."""
-        return milliseconds(self.until)
-
-    @property
-    def days(self) -> float | None:
-        """Length of the history in days where the configuration alone tells it."""
-        if self.since is None or self.until is None:
-            return None
-        return (self.until - self.since).total_seconds() / 86_400
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the candles are other than the market's, so that all that follows must say so."""
-        return self.surrogate is not None
-
-
-class CcxtData(_History):
+class CcxtData(History):
     """Candles fetched from the exchange and kept in the folder ``store``.
 
     Kraken serves its newest 720 candles, or all its trades, from which candles are built. With
     ``resample_from`` that timeframe is fetched and kept, and the market's candles are built of it.
     """
+
+    default_days: ClassVar[int | None] = DEFAULT_HISTORY_DAYS
 
     source: Literal["ccxt"] = Field(description="From the market's exchange, each fetched once.")
     store: str = Field(description="folder of fetched candles")
@@ -214,20 +156,22 @@ class CcxtData(_History):
 
     @property
     def days(self) -> float | None:
-        """Length of the history in days; a year when neither end is given."""
-        open_ended = self.since is None and self.until is None
-        return float(DEFAULT_HISTORY_DAYS) if open_ended else super().days
+        """Length of the history in days; None where it is open, or reaches as far as there is."""
+        if self.since is not None or self.history == ALL:
+            return super().days
+        end = self.until or datetime.now(UTC)
+        start = self.starts(end)
+        assert start is not None, "an exchange's history has a default"
+        return (end - start).total_seconds() / 86_400
 
     def span_ms(self, now_ms: int) -> tuple[int, int]:
         """Return the half-open span to fetch at ``now_ms``, milliseconds UTC; by default a year."""
-        until = now_ms if self.until_ms is None else self.until_ms
-        since = (
-            until - DEFAULT_HISTORY_DAYS * 86_400_000 if self.since_ms is None else self.since_ms
-        )
-        return since, until
+        start = milliseconds(self.starts(self.until or moment(now_ms)))
+        assert start is not None, "an exchange's history has a default"
+        return start, now_ms if self.until_ms is None else self.until_ms
 
 
-class FileData(_History):
+class FileData(History):
     """Candles of a file; its path is relative to the working directory."""
 
     source: Literal["file"] = Field(description="From a Parquet, CSV or freqtrade feather file.")

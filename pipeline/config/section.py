@@ -85,6 +85,11 @@ def milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
+def moment(milliseconds: int) -> datetime:
+    """Return the moment, in UTC, of milliseconds since the epoch."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def listing(words: Sequence[object]) -> str:
     """Join words: ``a, b or c``."""
     *head, last = [str(word) for word in words]

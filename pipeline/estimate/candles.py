@@ -10,12 +10,14 @@ import numpy as np
 
 from gpu_engine import DAY_MS, Candles
 from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
+from pipeline.config.history import ALL
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.sources import GENERATORS
+from pipeline.market_data.sources import GENERATORS, within_history
+from pipeline.market_data.store.beginning import empty_beginning
 from pipeline.market_data.store.store import candle_path, read_without_lock
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.windows import whole_days
@@ -51,14 +53,15 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
         candles = _invented(market.timeframe, data.days, data.seed, volatility, data.model)
         return AtHand(candles, "generated", data.days)
     if isinstance(data, FileData):
-        since = 0 if data.since_ms is None else data.since_ms
-        until = np.iinfo(np.int64).max if data.until_ms is None else data.until_ms
-        candles = _regular(_between(read_file(data.path), (since, int(until))), config, data.path)
+        raw = within_history(read_file(data.path), data, market.timeframe)
+        candles = _regular(raw, config, data.path)
         drawn = None if data.surrogate is None else data.surrogate.days
         return AtHand(candles, "file", drawn or whole_days(candles).count)
     span = _span(data)
     stored = _stored(config, data, span)
     first = max(span[0], _served_from(config, data, stored))
+    if data.history == ALL and first == span[0]:
+        first = max(first, _beginning(config, data, stored))
     days = max(0, span[1] - first) // DAY_MS
     complaint = config.validation.complaint(days)
     if complaint:
@@ -86,19 +89,41 @@ def _span(data: CcxtData) -> Span:
     return since, min(until, now)
 
 
+def _folder(config: TrainConfig, data: CcxtData) -> Path:
+    """Folder of the store that holds the candles a run would fetch."""
+    exchange, timeframe = config.market.exchange.ccxt_id, config.market.timeframe
+    assert exchange is not None, "refused by the configuration"
+    pair = config.market.pair
+    return candle_path(Path(data.store), exchange, pair, data.resample_from or timeframe)
+
+
 def _stored(config: TrainConfig, data: CcxtData, span: Span) -> Candles | None:
     """Candles that the store has of the span; None for none."""
-    exchange = config.market.exchange.ccxt_id
-    assert exchange is not None, "refused by the configuration"
-    timeframe = data.resample_from or config.market.timeframe
-    folder = candle_path(Path(data.store), exchange, config.market.pair, timeframe)
-    raw = _between(read_without_lock(folder, *span), span)
+    raw = _between(read_without_lock(_folder(config, data), *span), span)
     if len(raw) == 0:
         return None
+    timeframe = data.resample_from or config.market.timeframe
     step, built_step = timeframe_ms(timeframe), timeframe_ms(config.market.timeframe)
     check_divides(step, built_step)
     raw = resampled(raw, step, built_step)
     return _regular(raw, config, config.market.id) if len(raw) else None
+
+
+def _beginning(config: TrainConfig, data: CcxtData, stored: Candles | None) -> int:
+    """First candle of all there is, which a fetch of it has found out.
+
+    Raises
+    ------
+    UserError
+        When there was none.
+    """
+    if stored is None or not empty_beginning(_folder(config, data)):
+        raise UserError(
+            f"{config.market.id}: how much there is (data.history=all) is not known before it is"
+            " fetched: run scripts/fetch with data.history=all first, or give a length, as in"
+            " data.history=4y."
+        )
+    return int(stored.timestamp[0])
 
 
 def _between(raw: RawCandles, span: Span) -> RawCandles:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpu_engine import DAY_MS, Advance, Candles
+from gpu_engine import Advance, Candles
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
+from pipeline.config.history import ALL
+from pipeline.config.section import milliseconds, moment
 from pipeline.errors import UserError
 from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.files.reading import read_file
@@ -95,7 +97,8 @@ def _read(
         return rows, f"generated candles, seed {data.seed}", ()
     if isinstance(data, FileData):
         warnings = check_file_name(market, data.path)
-        return _between(read_file(data.path), data), data.path, warnings
+        raw = within_history(read_file(data.path), data, market.timeframe)
+        return raw, data.path, warnings
     done = 0
 
     def on_progress(bars_done: int, bars_in_all: int) -> None:
@@ -107,13 +110,24 @@ def _read(
     return fetched.raw, market.id, fetched.warnings
 
 
-def _between(raw: RawCandles, data: FileData) -> RawCandles:
-    """Rows of ``[since, until)``."""
+def within_history(raw: RawCandles, data: FileData, timeframe: str) -> RawCandles:
+    """Return the rows of a file that its configuration wants.
+
+    A ``history`` ends at ``until``, and no later than the last candle does.
+
+    Raises
+    ------
+    NoCandlesError
+        When there are none.
+    """
     inside = np.ones(len(raw), np.bool_)
-    if data.since_ms is not None:
-        inside &= raw.timestamp >= data.since_ms
     if data.until_ms is not None:
         inside &= raw.timestamp < data.until_ms
+    if inside.any():
+        end = int(raw.timestamp[inside].max()) + timeframe_ms(timeframe)
+        start = milliseconds(data.starts(moment(end)))
+        if start is not None:
+            inside &= raw.timestamp >= start
     if len(inside) and not inside.any():
         raise NoCandlesError(
             f"data.since and data.until leave no candle of {data.path}: widen them or leave them"
@@ -165,6 +179,9 @@ def compare_exchanges(
 
 def bars_expected(market: MarketConfig, data: Data) -> int:
     """Return how many bars loading will be about, for a progress bar; 0 where it is immediate."""
-    if not isinstance(data, CcxtData) or data.days is None:
+    if not isinstance(data, CcxtData) or data.history == ALL:
         return 0
-    return int(data.days * DAY_MS / timeframe_ms(data.resample_from or market.timeframe))
+    now = int(time.time() * 1000)
+    since, until = data.span_ms(now)
+    step = timeframe_ms(data.resample_from or market.timeframe)
+    return max(0, min(until, now) - since) // step

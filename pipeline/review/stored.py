@@ -149,7 +149,7 @@ def pinned(data: Data, configuration: Configuration) -> Data:
     if isinstance(data, SyntheticData):
         return data
     since, until = trained_span(configuration)
-    return data.model_copy(update={"since": since, "until": until})
+    return data.model_copy(update={"since": since, "until": until, "history": None})
 
 
 def open_ended(data: Data, configuration: Configuration) -> Data:
@@ -157,7 +157,7 @@ def open_ended(data: Data, configuration: Configuration) -> Data:
     if isinstance(data, SyntheticData):
         return data
     since, _ = trained_span(configuration)
-    return data.model_copy(update={"since": since, "until": None})
+    return data.model_copy(update={"since": since, "until": None, "history": None})
 
 
 def load_again(

@@ -4,18 +4,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import __version__
 from pipeline.config import (
-    DEFAULT_HISTORY_DAYS,
     SURROGATES,
     CcxtData,
     SyntheticData,
     TrainConfig,
     validate,
 )
+from pipeline.config.history import ALL
 from pipeline.errors import UserError
 from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death, place
 from pipeline.results.records import Sweep
@@ -26,8 +26,6 @@ from pipeline.training.provenance import WHEREABOUTS, config_hash, engine_hash, 
 #: Surrogates of each kind that a sweep asks for at most: of 100 markets and more the smallest q of
 #: one alone is no longer below 0.1.
 MOST_SURROGATES = 999
-
-HISTORY = timedelta(days=DEFAULT_HISTORY_DAYS)
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,9 @@ def pinned(config: TrainConfig, until: datetime) -> TrainConfig:
     if not isinstance(data, CcxtData):
         return config
     end = data.until or until
-    dates = {"since": data.since or end - HISTORY, "until": end}
+    dates: dict[str, object] = {"until": end}
+    if data.history != ALL:
+        dates |= {"since": data.starts(end), "history": None}
     values = config.model_dump()
     return validate(values | {"data": values["data"] | dates}, TrainConfig)
 

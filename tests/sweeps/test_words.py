@@ -46,6 +46,8 @@ def test_several_nodes_take_a_server():
         ([], datetime(2025, 3, 1, tzinfo=UTC), DAY),
         (["data.until=2024-12-31"], NEW_YEAR, datetime(2024, 12, 31, tzinfo=UTC)),
         (["data.since=2024-01-01"], NEW_YEAR, DAY),
+        (["data.history=2y"], datetime(2024, 3, 1, tzinfo=UTC), DAY),
+        (["data.history=all"], None, DAY),
     ],
 )
 def test_an_open_end_of_an_exchange_history_gets_its_date(words, since, until):

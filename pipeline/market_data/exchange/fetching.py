@@ -19,6 +19,7 @@ import numpy as np
 
 from gpu_engine import DAY_MS, Float
 from pipeline.cli.console import Note
+from pipeline.config.history import EARLIEST_MS
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
 from pipeline.market_data.exchange.trade_pages import trade_pages
@@ -302,9 +303,12 @@ def _shortfalls(
     first, last = int(raw.timestamp[0]), int(raw.timestamp[-1])
     if first > span[0]:
         days = (last + step - first) / DAY_MS
+        is_all = span[0] <= EARLIEST_MS and not stored.missing(span[0], first)
         yield (
-            f"{market}: asked from {utc(span[0])}, but the exchange serves nothing before"
-            f" {utc(first)}: {len(raw)} candles, {days:.1f} days. {way_out}"
+            f"{market}: "
+            + ("" if is_all else f"asked from {utc(span[0])}, but ")
+            + f"the exchange serves nothing before {utc(first)}: {len(raw)} candles,"
+            f" {days:.1f} days." + ("" if is_all else f" {way_out}")
         )
     for start, end in stored.missing(first, last):
         yield (

@@ -9,7 +9,6 @@ to another, wherever a kill falls.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Generic
 
@@ -41,6 +39,12 @@ from pipeline.market_data.raw import (
 )
 from pipeline.market_data.store import month
 from pipeline.market_data.store.atomic_files import probe, set_aside, sweep
+from pipeline.market_data.store.beginning import (
+    FORMER_MANIFEST,
+    empty_beginning,
+    former_answers,
+    save_beginning,
+)
 from pipeline.market_data.store.month import DamagedError, MonthRecord
 
 #: What one request brought: rows of shape (n, columns) in the order of their kind's columns, and
@@ -48,10 +52,6 @@ from pipeline.market_data.store.month import DamagedError, MonthRecord
 Page = tuple[Float, Span]
 
 MONTH_FILE = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
-
-#: Earlier versions listed the months here, and the answers of months without a candle; `save`
-#: puts these into files of their own and removes it.
-FORMER_MANIFEST = "_manifest.json"
 
 #: Seconds that another process may hold a market before a person is told of the wait.
 QUIET_WAIT_S = 1.0
@@ -217,7 +217,7 @@ def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
         if writable:
             sweep(path)
         parts: list[R] = []
-        answered = _former_answers(path)
+        answered = [*former_answers(path), *empty_beginning(path)]
         notes: list[str] = []
         files = _month_files(path)
         with ThreadPoolExecutor() as threads:  # reading and hashing release the interpreter's lock
@@ -236,18 +236,6 @@ def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
                 parts.append(rows)
                 answered.extend(record.answered)
     return Stored(concatenate(parts, kind), united(answered), tuple(notes))
-
-
-def _former_answers(path: Path) -> list[Span]:
-    """Read what only the manifest of an earlier version knows: answered months without a candle."""
-    try:
-        values = json.loads((path / FORMER_MANIFEST).read_bytes())
-        seal = values.pop("sha256")
-        if seal != sha256(json.dumps(values, sort_keys=True).encode()).hexdigest():
-            return []  # these spans are asked for once more
-        return [(int(start), int(end)) for start, end in values["answered_empty"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
 
 
 def _month_files(path: Path) -> list[Path]:
@@ -322,10 +310,11 @@ def save(path: Path, stored: Stored[R], source: str) -> None:
     """
     with _writable(path):
         path.mkdir(parents=True, exist_ok=True)
-        names = month.month_names(stored.rows.timestamp, stored.answered)
+        spans = save_beginning(path, stored.rows.timestamp, stored.answered)
+        names = month.month_names(stored.rows.timestamp, spans)
         for name in names:
             span = month.month_span(name)
-            answered = clipped(stored.answered, span)
+            answered = clipped(spans, span)
             _save_month(path / f"{name}.parquet", stored.between(*span), answered, source)
         for file in _month_files(path):
             if file.stem not in names:

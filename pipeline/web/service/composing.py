@@ -148,10 +148,10 @@ def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tu
 def _history(history: History, market: catalogue.Market) -> Iterator[tuple[str, Plain]]:
     """Yield what chooses the days; those of real markets end at midnight UTC, to end alike."""
     if market.synthetic:
-        if history.since or history.until:
+        if history.since or history.until or history.length:
             raise UserError(
-                "its candles are invented, so history.since and history.until mean nothing: give"
-                " history.days."
+                "its candles are invented, so history.since, history.until and history.length mean"
+                " nothing: give history.days."
             )
         if history.days:
             yield "data.days", history.days
@@ -160,6 +160,9 @@ def _history(history: History, market: catalogue.Market) -> Iterator[tuple[str, 
     if history.days:
         until = datetime.now(UTC).date()
         since = until - timedelta(days=history.days)
+    if history.length:
+        until = until or datetime.now(UTC).date()
+        yield "data.history", history.length
     if since:
         yield "data.since", str(since)
     if until:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from pipeline.config import Objective, Timeframe
+from pipeline.config.history import Length
 from pipeline.results.listing import SortKey
 from pipeline.validation.stages import Stage
 
@@ -136,17 +137,21 @@ class TrainTestSplit(LuckTests):
 class History(Request):
     """Which days to train on: the newest ``days``, or ``since`` (included) ``until`` (not).
 
-    Nothing given is the newest year. Invented candles have a length only.
+    ``length`` is a calendar's, such as ``4y``, and ends at ``until``; ``all`` is all there is.
+    Nothing given is the newest year. Invented candles have ``days`` only.
     """
 
     days: WindowDays | None = None
+    length: Annotated[Length, Field(max_length=8, examples=["4y"])] | None = None
     since: Day | None = None
     until: Day | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.days is not None and (self.since or self.until):
-            raise ValueError("give days, or since and until, not both")
+        if self.days is not None and (self.since or self.until or self.length):
+            raise ValueError("give days, or since and until, or length and until, not both")
+        if self.length is not None and self.since:
+            raise ValueError("give length or since, not both: each says where the history begins")
         if self.since and self.until and self.until <= self.since:
             raise ValueError("until must be after since")
         return self

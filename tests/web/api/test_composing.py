@@ -66,6 +66,22 @@ def test_everything_given_reaches_the_training():
     )
 
 
+def test_a_length_ends_at_midnight_or_at_until():
+    (config,) = composed(markets=["btc_binance_1h"], history={"length": "4y"}).values()
+    midnight = datetime.now(UTC).date()
+    assert (config.data.history, config.data.until.date()) == ("4y", midnight)
+    asked = {"length": "all", "until": "2024-01-01"}
+    (config,) = composed(markets=["btc_binance_1h"], history=asked).values()
+    words = ("market=btc_binance_1h", "data.history=all", "data.until=2024-01-01")
+    assert config == commanded(*words)
+
+
+@pytest.mark.parametrize("also", [{"days": 90}, {"since": "2023-01-01"}])
+def test_one_thing_alone_says_where_a_history_begins(also):
+    with pytest.raises(ValidationError):
+        TrainingRequest(markets=["btc_binance_1h"], history={"length": "4y", **also})
+
+
 @pytest.mark.parametrize("max_train", [None, 365])
 def test_the_limit_of_a_search_reaches_the_training(max_train):
     asked = {"method": "walk_forward", "max_train": max_train}

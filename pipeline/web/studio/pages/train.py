@@ -82,7 +82,7 @@ class TrainingForm:
                     self.changed,
                 )
             with _part("History"):
-                sentence("The newest days, or from and up to. Empty: the newest year.", "soft")
+                sentence("The newest days or years, or from and up to. Empty: a year.", "soft")
                 with ui.element("div").classes("fields"):
                     self._history = Fields(History, self.changed)
             with _part("Search"):

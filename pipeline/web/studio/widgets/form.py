@@ -26,6 +26,7 @@ _LABELS = {
     "ratio": "share of days to train on",
     "evidence": "evidence against luck",
     "days": "newest days",
+    "length": "newest 4y, 18mo, 26w, 90d or all",
     "since": "from (UTC)",
     "until": "up to, without (UTC)",
     "space": "search space",
@@ -81,7 +82,9 @@ def _control(name: str, schema: dict[str, Any], changed: Callable[..., Any]) -> 
             "outlined"
         )
     if kind["type"] == "string":
-        return ui.input(name, on_change=changed).props("outlined type=date stack-label")
+        is_date = kind.get("format") == "date"
+        form = "outlined type=date stack-label" if is_date else "outlined"
+        return ui.input(name, on_change=changed).props(form)
     return ui.number(
         name,
         value=default,
