@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pipeline.cli.console import printable
 from pipeline.cli.help import explain_keys
-from pipeline.config import Section, in_quotes
+from pipeline.config import Section, catalogue
 from pipeline.errors import UserError
 
 #: Stands for the id of the configuration that was stored last.
@@ -74,13 +74,25 @@ class Parser(argparse.ArgumentParser):
             When DIR is no folder.
         """
         options = self.parse_intermixed_args(command_line)
-        words = list(options.words)
-        if options.config_dir is not None:
-            folder = Path(options.config_dir).resolve()
-            if not folder.is_dir():
-                raise UserError(f"--config-dir={options.config_dir} is no folder.")
-            words.append(f"hydra.searchpath=[{in_quotes(f'file://{folder}', resolved=True)}]")
-        return Arguments(words, options)
+        look_in_own_folder(options.config_dir)
+        return Arguments([*options.words, *catalogue.search_path()], options)
+
+
+def look_in_own_folder(name: str | None) -> None:
+    """Look for choices in the folder that ``--config-dir`` names too; None: in no other.
+
+    Raises
+    ------
+    UserError
+        When it is no folder.
+    """
+    catalogue.look_in(None)
+    if name is None:
+        return
+    folder = Path(name).resolve()
+    if not folder.is_dir():
+        raise UserError(f"--config-dir={name} is no folder.")
+    catalogue.look_in(folder)
 
 
 def stored_parser(command: str, ids: str, description: str | None, schema: type[Section]) -> Parser:

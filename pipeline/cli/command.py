@@ -11,6 +11,7 @@ Hydra is imported where it composes for the same reason.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import logging
 import os
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from pipeline.cli.arguments import look_in_own_folder
 from pipeline.cli.console import PrintableFormatter, lasting_output, say
 from pipeline.cli.help import explain_keys
 from pipeline.config import CONFIG_DIR, Section, check
@@ -91,6 +93,7 @@ def run(
     """
     with lasting_output() as ended:
         try:
+            look_in_own_folder(_own_folder(sys.argv[1:]))
             if {"-h", "--help"} & set(sys.argv[1:]):
                 _print_help(main, schema, config_name, usage)
                 status = DONE
@@ -102,6 +105,18 @@ def run(
         except KeyboardInterrupt as interrupt:
             status = _say_stopped(interrupt)
     sys.exit(status)
+
+
+def _own_folder(arguments: Sequence[str]) -> str | None:
+    """Return what ``--config-dir`` names, as Hydra reads it; None where it is not given."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config-dir", "-cd")
+    try:
+        options, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError:  # without a folder: Hydra's parser says so
+        return None
+    folder: str | None = options.config_dir
+    return folder
 
 
 def _print_help(

@@ -1,5 +1,6 @@
 """Read the files of `conf`: the words of every choice, the markets, and what each file holds."""
 
+import copy
 import itertools
 import re
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.config.market_word import EXAMPLES, is_market_word, market_file
 from pipeline.errors import UserError, suggestion
 
 #: Found beside this package wherever it is installed, whatever the working directory.
@@ -18,9 +20,26 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "conf"
 
 ALL = "all"
 
+MARKET = "market"
+
 #: Groups without files in `conf`, for a strategy's class declares them: the strategy itself, one
 #: combination of its parameters, and its example.
 DECLARED = STRATEGY, COMBINATION, EXAMPLE = "strategy", "parameters", "example"
+
+#: Where files of choices are, the strongest first: a folder of the user's own is in front.
+_places: tuple[Path, ...] = (CONFIG_DIR,)
+
+
+def look_in(folder: Path | None) -> None:
+    """Look for choices in a folder of the user's own too (``--config-dir``); None: in no other."""
+    global _places
+    _places = (CONFIG_DIR,) if folder is None else (folder, CONFIG_DIR)
+
+
+def search_path() -> list[str]:
+    """Return the word by which Hydra looks in the user's own folder too, where there is one."""
+    own = ",".join(in_quotes(f"file://{place}", resolved=True) for place in _places[:-1])
+    return [f"hydra.searchpath=[{own}]"] if own else []
 
 
 def words(group: str) -> list[str]:
@@ -29,7 +48,8 @@ def words(group: str) -> list[str]:
         from pipeline.strategies.registry import choices
 
         return choices()
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+    files = (path for place in _places for path in (place / group).glob("*.yaml"))
+    return sorted({path.stem for path in files})
 
 
 def refuse_list_of_choices(word: str) -> None:
@@ -52,7 +72,7 @@ def read(group: str, name: str) -> dict[str, Any]:
     if group in DECLARED:
         return _declared(group, name)
     values: dict[str, Any] = {}
-    file = _load(group, name)
+    file = load_file(group, name)
     chosen = _choices(file.get("defaults", ()))
     for entry in file.pop("defaults", ()):
         if isinstance(entry, str):
@@ -88,8 +108,12 @@ def defaults(command: str, overrides: Sequence[str] = ()) -> dict[str, str | Non
     is no choice is left to whoever composes.
     """
     pairs = (word.split("=", 1) for word in overrides if "=" in word)
-    typed = {g: word for g, word in pairs if g == STRATEGY or word in words(g)}
-    return _choices(_load("", command)["defaults"], typed)
+    typed = {g: word for g, word in pairs if g == STRATEGY or _is_choice(g, word)}
+    return _choices(load_file("", command)["defaults"], typed)
+
+
+def _is_choice(group: str, word: str) -> bool:
+    return word in words(group) or (group == MARKET and is_market_word(word))
 
 
 def _choices(
@@ -101,16 +125,27 @@ def _choices(
     return {g: choices.get(c[2:-1], c) if c else c for g, c in choices.items()}
 
 
-def _load(group: str, name: str) -> dict[str, Any]:
+def load_file(group: str, name: str) -> dict[str, Any]:
+    """Return a file as it stands, its defaults list with it, or what a market in one word says.
+
+    Raises
+    ------
+    UserError
+        When a market in one word is none.
+    """
+    if group == MARKET and is_market_word(name):
+        return copy.deepcopy(market_file(name, tuple(words("exchange"))))
     from omegaconf import OmegaConf  # slow, and needless to whom Hydra composes all
 
-    file: Any = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{name}.yaml"))
+    paths = (place / group / f"{name}.yaml" for place in _places)
+    path = next((path for path in paths if path.exists()), CONFIG_DIR / group / f"{name}.yaml")
+    file: Any = OmegaConf.to_container(OmegaConf.load(path))
     return dict(file)
 
 
 @dataclass(frozen=True)
 class Market:
-    """A market of `conf/market`: ``name`` is its file's; ``synthetic`` has generated candles."""
+    """A market: ``name`` is its file's, or its one word; ``synthetic`` has generated candles."""
 
     name: str
     exchange: str
@@ -119,39 +154,67 @@ class Market:
     synthetic: bool
 
 
-@lru_cache(maxsize=1)
+def market(name: str) -> Market:
+    """Return a market by the name of its file or by its one word.
+
+    Raises
+    ------
+    UserError
+        When it is a market in one word, and none.
+    """
+    file = read(MARKET, name)
+    pair = f"{file['base']}/{file['quote']}"
+    pair += f":{file['settle']}" if file.get("settle") else ""
+    exchange, synthetic = file["exchange"]["name"], file.get("synthetic", False)
+    return Market(name, exchange, pair, file["timeframe"], synthetic)
+
+
 def markets() -> dict[str, Market]:
-    """Return every market by name, those with real candles first."""
-    every = []
-    for name in words("market"):
-        file = read("market", name)
-        pair, synthetic = f"{file['base']}/{file['quote']}", file.get("synthetic", False)
-        every.append(Market(name, file["exchange"]["name"], pair, file["timeframe"], synthetic))
+    """Return every market that has a file, by name, those with real candles first."""
+    return _markets(tuple(words(MARKET)))
+
+
+@lru_cache(maxsize=8)
+def _markets(names: tuple[str, ...]) -> dict[str, Market]:
+    every = (market(name) for name in names)
     return {market.name: market for market in sorted(every, key=lambda m: m.synthetic)}
 
 
 def select_markets(choices: Sequence[str]) -> list[str]:
     """Return the names that ``choices`` stand for, in alphabetical order, none twice.
 
-    ``all`` and patterns such as ``btc_*`` stand for real markets; those of generated candles are
-    chosen by their full name alone.
+    ``all`` and patterns such as ``btc_*`` stand for real markets that have a file; those of
+    generated candles are chosen by their full name alone. A market in one word stands for itself,
+    or for the file that says the same.
 
     Raises
     ------
     UserError
         When one of them stands for no market.
     """
-    every = words("market")
+    every = words(MARKET)
     chosen: set[str] = set()
     for choice in choices:
-        fitting = [choice] if choice in every else _matching("*" if choice == ALL else choice)
+        if is_market_word(choice):
+            fitting = [_with_a_file(choice)]
+        elif choice in every:
+            fitting = [choice]
+        else:
+            fitting = _matching("*" if choice == ALL else choice)
         if not fitting:
             raise UserError(
                 f"markets={choice} is no market: write {ALL}, patterns such as btc_*, or names of"
-                f" {', '.join(every)}.{suggestion(choice, every)}"
+                f" {', '.join(every)}, or EXCHANGE:SYMBOL:TIMEFRAME such as {EXAMPLES}."
+                f"{suggestion(choice, every)}"
             )
         chosen.update(fitting)
     return sorted(chosen)
+
+
+def _with_a_file(word: str) -> str:
+    """Return the name of the market whose file says what a word says; without one the word."""
+    values = read(MARKET, word)
+    return next((name for name in words(MARKET) if read(MARKET, name) == values), word)
 
 
 def select_strategies(choices: Sequence[str]) -> list[str]:
@@ -275,19 +338,21 @@ def _matching(pattern: str) -> list[str]:
 
 
 def find_markets(names: Sequence[str]) -> list[Market]:
-    """Return markets by name, none twice.
+    """Return markets by name or by their one word, none twice.
 
     Raises
     ------
     UserError
         When one of them is none; it names those that are.
     """
-    every = markets()
+    every = dict(markets())
     for name in names:
-        if name not in every:
+        if is_market_word(name):
+            every[name] = market(name)
+        elif name not in every:
             raise UserError(
-                f"markets: {name} is no market; allowed are {', '.join(every)}."
-                f"{suggestion(name, every)}"
+                f"markets: {name} is no market; allowed are {', '.join(every)}, or"
+                f" EXCHANGE:SYMBOL:TIMEFRAME such as {EXAMPLES}.{suggestion(name, every)}"
             )
     return [every[name] for name in dict.fromkeys(names)]
 

@@ -32,10 +32,13 @@ Words = Annotated[
 ]
 
 
+TRADED = "what is traded, EXCHANGE:SYMBOL:TIMEFRAME of ccxt or a name"
+
+
 class SimulationConfig(Section):
     """A market, its candles, a strategy, and what trading it costs and risks."""
 
-    market: MarketConfig = Field(description="what is traded")
+    market: MarketConfig = Field(description=TRADED)
     strategy: StrategyConfig = Field(description="the rules, and the parameters they have")
     backend: BackendConfig = Field(description="what computes")
     data: DataConfig = Field(description="where candles come from")
@@ -212,7 +215,7 @@ class BacktestConfig(SimulationConfig):
 class FetchConfig(Section):
     """Which candles come into the store, and from where."""
 
-    market: MarketConfig = Field(description="what is traded")
+    market: MarketConfig = Field(description=TRADED)
     data: CcxtData = Field(description="which days, and where they are kept")
     import_path: Annotated[str, Field(min_length=1)] | None = Field(
         alias="import", description="a file, a zip or a folder of either; null: from the exchange"
@@ -244,7 +247,7 @@ Names = Annotated[Words, Field(min_length=1)]
 class SweepConfig(Section):
     """Which markets and strategies, on which machines, and what an earlier sweep counts for."""
 
-    markets: Names = Field(description="all, or names and patterns of markets")
+    markets: Names = Field(description="all, names, patterns, or EXCHANGE:SYMBOL:TIMEFRAME")
     strategies: Names | None = Field(
         description="all, or words and files: [liquidity_sweep,mine.py]; null: strategy=... alone"
     )

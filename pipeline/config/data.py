@@ -23,7 +23,8 @@ from pipeline.config.section import (
 #: All divide a UTC day.
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
 
-Asset = Annotated[str, Field(pattern=r"^[A-Z0-9]+$")]
+#: A few exchanges put a small k in front of an asset's name, for a thousand of it.
+Asset = Annotated[str, Field(pattern=r"^k?[A-Z0-9]+$")]
 
 
 class ExchangeConfig(Section):
@@ -59,8 +60,9 @@ class MarketConfig(Section):
         quote = info.data.get("quote")
         if settle is not None and quote is not None and settle != quote:
             raise ValueError(
-                f"must be the quote ({quote}): a contract settled in another asset gains and loses"
-                " by other rules than those of this program (exits rules §6)"
+                f"must be the quote ({quote}), as of a linear contract: an inverse one, settled in"
+                " another asset, gains and loses by other rules than this program's"
+                " (exits rules §6)"
             )
         return settle
 

@@ -22,7 +22,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from pipeline.config.catalogue import STRATEGY, read, typed, words
+from pipeline.config.catalogue import MARKET, STRATEGY, read, typed, words
+from pipeline.config.market_word import EXAMPLES
 from pipeline.config.section import Section, listing, sections
 from pipeline.errors import suggestion
 
@@ -106,7 +107,8 @@ def _unknown_choice(error: MissingConfigException) -> str:
     if not options:
         return _first_line(str(error))
     near = suggestion(word, options)
-    return f"{group}={word} is not a choice: {group} may be {', '.join(options)}.{near}"
+    more = f", or EXCHANGE:SYMBOL:TIMEFRAME such as {EXAMPLES}" if group == MARKET else ""
+    return f"{group}={word} is not a choice: {group} may be {', '.join(options)}{more}.{near}"
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:

@@ -1,7 +1,8 @@
-"""Let Hydra compose ``strategy=WORD`` and ``strategy=path/to/file.py`` from what a class declares.
+"""Let Hydra compose what has no file in `conf`: strategies from their class, markets in one word.
 
-To Hydra a strategy is a file of the group ``strategy``, and its parameters one of the group
-``parameters``. `register` adds a place where it finds both.
+To Hydra ``strategy=WORD`` and ``strategy=path/to/file.py`` are files of the group ``strategy``, and
+a strategy's parameters one of the group ``parameters``; ``market=okx:DOGE/USDT:30m`` is a file of
+the group ``market``. `register` adds the places where it finds them.
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,53 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from pipeline.config import settings
-from pipeline.config.catalogue import COMBINATION, DECLARED, STRATEGY, escaped, read, words
+from pipeline.config.catalogue import (
+    COMBINATION,
+    DECLARED,
+    MARKET,
+    STRATEGY,
+    escaped,
+    load_file,
+    read,
+    words,
+)
+from pipeline.config.market_word import is_market_word
 from pipeline.errors import UserError
 
-SCHEME = "strategies"
+SCHEME, MARKETS = "strategies", "markets"
 PATH_KEY = "strategy_path"
+
+
+class MarketSource(ConfigSource):
+    """Gives Hydra the markets in one word."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return how its addresses begin."""
+        return MARKETS
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a market; what is wrong with its word is a `UserError`."""
+        config = OmegaConf.create(load_file(*config_path.split("/", 1)))
+        return ConfigResult(self.provider, f"{MARKETS}://{self.path}", config, {"package": None})
+
+    def is_group(self, config_path: str) -> bool:
+        """Tell whether a path is the group."""
+        return config_path.strip("/") == MARKET
+
+    def is_config(self, config_path: str) -> bool:
+        """Tell whether a path is a market in one word; one that is none is refused when loaded."""
+        group, _, word = config_path.partition("/")
+        return group == MARKET and is_market_word(word)
+
+    def available(self) -> bool:
+        """Tell that it is here."""
+        return True
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """List the group; its words cannot be counted."""
+        at_top = not config_path.strip("/") and results_filter != ObjectType.CONFIG
+        return [MARKET] if at_top else []
 
 
 class StrategySource(ConfigSource):
@@ -78,19 +121,20 @@ def _literal(value: Any) -> Any:
     return escaped(value) if isinstance(value, str) else value
 
 
-class StrategySearchPath(SearchPathPlugin):
-    """Adds the source to the places where Hydra looks, after `conf`."""
+class OwnSearchPath(SearchPathPlugin):
+    """Adds the sources to the places where Hydra looks, after `conf`."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add it."""
-        search_path.append(provider=SCHEME, path=f"{SCHEME}://")
+        """Add them."""
+        for scheme in (SCHEME, MARKETS):
+            search_path.append(provider=scheme, path=f"{scheme}://")
 
 
 @cache
 def register() -> None:
-    """Make Hydra know the source, once a process."""
+    """Make Hydra know the sources, once a process."""
     settings.register()
-    for plugin in (StrategySource, StrategySearchPath):
+    for plugin in (StrategySource, MarketSource, OwnSearchPath):
         Plugins.instance().register(plugin)
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from gpu_engine import Candles
 from pipeline.config import catalogue
+from pipeline.config.market_word import is_market_word
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.files.tables import candles_of
@@ -33,11 +34,11 @@ def candles(
     Parameters
     ----------
     source : str, Path or DataFrame
-        A Parquet, CSV or feather file; a market's word such as ``"btc_binance_1h"``, whose fetched
-        candles are read from the store; or a data frame with the columns ``open``, ``high``,
-        ``low``, ``close`` and ``volume``, and its open times either as the index or in a column
-        ``timestamp`` (dates, UTC unless they say another zone, or integers in milliseconds). Letter
-        case of the columns does not matter.
+        A Parquet, CSV or feather file; a market's word such as ``"btc_binance_1h"`` or
+        ``"okx:DOGE/USDT:30m"``, whose fetched candles are read from the store; or a data frame with
+        the columns ``open``, ``high``, ``low``, ``close`` and ``volume``, and its open times either
+        as the index or in a column ``timestamp`` (dates, UTC unless they say another zone, or
+        integers in milliseconds). Letter case of the columns does not matter.
     timeframe : str or None
         Such as ``"1h"``; None takes the most common distance of open times.
     store : str
@@ -61,7 +62,7 @@ def candles(
 
 
 def _rows(source: str | Path | pd.DataFrame, store: str) -> tuple[RawCandles, str]:
-    if isinstance(source, str) and source in catalogue.words("market"):
+    if isinstance(source, str) and _is_market(source):
         return _stored(source, store), source
     if isinstance(source, str | Path):
         return read_file(source), str(source)
@@ -77,18 +78,23 @@ def _rows(source: str | Path | pd.DataFrame, store: str) -> tuple[RawCandles, st
     return candles_of(pa.Table.from_pandas(frame, preserve_index=False), name), name
 
 
+def _is_market(source: str) -> bool:
+    """Tell a market's word from a path; a path has a dot or is there."""
+    in_one_word = is_market_word(source) and "." not in source and not Path(source).exists()
+    return in_one_word or source in catalogue.words("market")
+
+
 def _stored(market: str, store: str) -> RawCandles:
     if not isinstance(store, str | Path):
         raise UserError(f"store must be the path of a folder; given: {store}.")
-    values = catalogue.read("market", market)
-    if values.get("synthetic"):
+    named = catalogue.market(market)
+    if named.synthetic:
         raise UserError(
             f"market={market} has generated candles, which no store keeps, so they cannot be read"
             f" here: scripts/train market={market} strategy=NAME makes them and trains on them."
             " Give a file, a data frame, or a market of an exchange."
         )
-    symbol = f"{values['base']}/{values['quote']}"
-    path = candle_path(Path(store), values["exchange"]["name"], symbol, values["timeframe"])
+    path = candle_path(Path(store), named.exchange, named.pair, named.timeframe)
     rows = read_without_lock(path, 0, END_MS)
     if not len(rows):
         raise UserError(

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange import connection as connection_module
-from pipeline.market_data.exchange.connection import Backoff, Connection, new_client
+from pipeline.market_data.exchange.connection import Backoff, Connection, load_markets, new_client
 from support.loopback import PASSING, Fault
 
 
@@ -151,5 +151,17 @@ def test_unknown_exchange_is_refused_with_a_near_miss():
         new_client("binanse")
 
 
-def test_new_client_loads_spot_markets_only():
-    assert new_client("binance").options["fetchMarkets"]["types"] == ["spot"]
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "kinds"),
+    [
+        ("binance", "BTC/USDT", ["spot"]),
+        ("binance", "BTC/USDT:USDT", ["linear"]),
+        ("okx", "BTC/USDT:USDT", ["swap"]),
+        ("binanceusdm", "BTC/USDT:USDT", ["linear"]),
+    ],
+)
+def test_only_markets_of_the_kind_of_a_symbol_are_loaded(exchange, symbol, kinds, monkeypatch):
+    client = new_client(exchange)
+    monkeypatch.setattr(client, "load_markets", dict)
+    assert load_markets(client, symbol) == {}
+    assert client.options["fetchMarkets"]["types"] == kinds

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from gpu_engine import Bool, Float
 from pipeline.cli.console import Note
+from pipeline.config.market_word import ccxt_class
 from pipeline.errors import UnreachableError, UserError, suggestion
 from pipeline.market_data.raw import COLUMNS
-from pipeline.market_data.timeframe import utc
+from pipeline.market_data.timeframe import TIMEFRAMES, utc
 
 if TYPE_CHECKING:
     import ccxt
@@ -33,10 +35,12 @@ DEFAULT_PAGE = 500
 #: An exchange's newest candle must have closed so long ago by that clock, or another must follow.
 CLOCK_ERROR_MS = 3_600_000
 
+FROM_FILES = "use candles of your own (data=file, or scripts/fetch import=PATH)"
+
 #: The end of every sentence about an exchange that does not answer.
 KEPT = (
-    "What was fetched before, if anything, is kept: run again later to go on from there, or use"
-    " candles of your own (data=file, or scripts/fetch import=PATH)."
+    "What was fetched before, if anything, is kept: run again later to go on from there, or"
+    f" {FROM_FILES}."
 )
 
 #: ccxt has one exception for "slow down" and for "you are banned"; only the words differ
@@ -60,26 +64,27 @@ class Backoff:
 
 
 def new_client(exchange_id: str) -> ccxt.Exchange:
-    """Make a client for public data of spot markets, which hides nothing of an answer.
+    """Make a client for public data, which hides nothing of an answer.
 
     Raises
     ------
     UserError
         If ccxt does not know the exchange.
     """
-    import ccxt  # 0.4 s: only for those who fetch
-
-    if exchange_id not in ccxt.exchanges:
-        raise UserError(
-            f"ccxt knows no exchange '{exchange_id}'.{suggestion(exchange_id, ccxt.exchanges)}"
-        )
-    client = getattr(ccxt, exchange_id)()
-    # Binance would load the futures markets of two more servers first.
-    market_types = client.options.get("fetchMarkets") or {}
-    if "spot" in market_types.get("types", ()):
-        market_types["types"] = ["spot"]
+    client = ccxt_class(exchange_id)
     _unveil(client)
     return client
+
+
+def load_markets(client: ccxt.Exchange, symbol: str) -> dict[str, Any]:
+    """Ask for the markets of a symbol's kind: Binance has those of others on two more servers."""
+    options = client.options.get("fetchMarkets")
+    kinds = options.get("types") if isinstance(options, dict) else None
+    if isinstance(kinds, list) and not client.markets:
+        wanted = ("linear", "swap", "contract") if ":" in symbol else ("spot",)
+        options["types"] = [kind for kind in kinds if kind in wanted] or kinds
+    markets: dict[str, Any] = client.load_markets()
+    return markets
 
 
 def _unveil(client: Any) -> None:
@@ -125,10 +130,8 @@ class Connection:
         """Refuse a timeframe (unless candles are built here) or a symbol the exchange lacks."""
         offered = self.client.timeframes or {}
         if timeframe_needed and self.timeframe not in offered:
-            raise UserError(
-                f"{self.client.id} has no {self.timeframe} candles; it has {', '.join(offered)}."
-            )
-        markets = self.ask(self.client.load_markets)
+            raise UserError(_no_timeframe(self.client.id, self.timeframe, offered))
+        markets = self.ask(partial(load_markets, self.client, self.symbol))
         if self.symbol not in markets:
             raise UserError(
                 f"{self.client.id} has no market '{self.symbol}', but {len(markets)} others."
@@ -236,6 +239,16 @@ class Connection:
                 self.note(f"{self}: {_reason(error)}; {retry}")
             time.sleep(pause_s)
             wait_s = min(2 * wait_s, backoff.longest_s)
+
+
+def _no_timeframe(exchange: str, timeframe: str, offered: Iterable[str]) -> str:
+    """Say which candles an exchange serves, and from which of them others can be built."""
+    if not offered:
+        return f"{exchange} serves no candles through ccxt: {FROM_FILES}."
+    step = TIMEFRAMES[timeframe]
+    finer = [o for o in offered if o in TIMEFRAMES and step % TIMEFRAMES[o] == 0]
+    way = f" data.resample_from={finer[-1]} builds them." if finer else ""
+    return f"{exchange} has no {timeframe} candles; it has {', '.join(offered)}.{way}"
 
 
 def _impossible(rows: Float, step_ms: int) -> Bool:

@@ -1,7 +1,8 @@
 """Compose the configuration of each market of a request, exactly as `pipeline.train` composes it.
 
-A client's words become settings only after they were found among our own names or are numbers, so
-that no word of a client is ever a path, an address or an interpolation.
+A client's words become settings only after they were found among our own names, were read as a
+market of ccxt or are numbers, so that no word of a client is ever a path, an address or an
+interpolation.
 """
 
 import copy
@@ -85,6 +86,7 @@ def _groups(request: TrainingRequest, market: catalogue.Market) -> tuple[str, ..
         f"strategy={request.strategy}",
         f"optimizer={request.optimizer.name}",
         f"validation={request.validation.method}",
+        *catalogue.search_path(),
     )
 
 

@@ -36,7 +36,17 @@ PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
 #: A word of `pipeline.strategies.registry.choices`: no path, for no dot and no slash is in it.
 StrategyWord = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-Pair = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$", examples=["BTC/USDT"])]
+#: A name, or a market in one word, which `pipeline.config.market_word` reads.
+MarketName = Annotated[
+    str, Field(pattern=r"^([A-Za-z0-9_]{1,64}|[A-Za-z0-9]{1,32}:[A-Za-z0-9:/-]{1,64})$")
+]
+Pair = Annotated[
+    str,
+    Field(
+        pattern=r"^k?[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$",
+        examples=["BTC/USDT", "BTC/USDT:USDT"],
+    ),
+]
 Reason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=PRINTABLE),
@@ -160,14 +170,18 @@ class History(Request):
 class TrainingRequest(Request):
     """Train one strategy on markets, each a job of its own.
 
-    Markets are named one by one as in `conf/market`, or as every combination of ``pairs``,
-    ``exchanges`` and ``timeframes``. ``parameters`` replaces the grid of single parameters; null in
-    a grid is "off". ``ranges`` replaces low and high of single parameters, for a continuous space.
-    A strategy is one of the server's own choices: its code is never part of a request.
+    Markets are named one by one, as in `conf/market` or in one word such as
+    ``okx:DOGE/USDT:30m``, or as every combination of ``pairs``, ``exchanges`` and
+    ``timeframes``. ``parameters`` replaces the grid of single parameters; null in a grid is
+    "off". ``ranges`` replaces low and high of single parameters, for a continuous space. A
+    strategy is one of the server's own choices: its code is never part of a request.
     """
 
     strategy: StrategyWord = "liquidity_sweep"
-    markets: Annotated[list[Word], Field(max_length=LIST_LIMIT, examples=[["demo"]])] = []
+    markets: Annotated[
+        list[MarketName],
+        Field(max_length=LIST_LIMIT, examples=[["demo"], ["okx:DOGE/USDT:30m"]]),
+    ] = []
     pairs: Annotated[list[Pair], Field(max_length=LIST_LIMIT)] = []
     exchanges: Annotated[list[Word], Field(max_length=LIST_LIMIT)] = []
     timeframes: Annotated[list[Timeframe], Field(max_length=LIST_LIMIT)] = []

@@ -11,6 +11,7 @@ from support.loopback.binance import LoopbackBinance
 from support.loopback.clients import pointed
 from support.loopback.faults import LIES, PASSING, Fault, Faults
 from support.loopback.kraken import LoopbackKraken
+from support.loopback.okx import LoopbackOkx
 from support.loopback.series import CANDLE_START, candle_series
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Faults",
     "LoopbackBinance",
     "LoopbackKraken",
+    "LoopbackOkx",
     "candle_series",
     "pointed",
 ]

@@ -8,6 +8,7 @@ from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 from pydantic import BaseModel
 
+from pipeline.config.market_word import EXAMPLES
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.wording import plural, setting
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
@@ -244,7 +245,10 @@ _WORDS = ("exchange", "pair", "timeframe")
 
 
 class Markets:
-    """Checkboxes of exchanges, pairs and timeframes; the markets are those that fit all three."""
+    """Checkboxes of exchanges, pairs and timeframes, and a line for markets in one word.
+
+    The markets are those that fit all three kinds of boxes, and those of the line.
+    """
 
     def __init__(self, markets: Sequence[MarketChoice], changed: Callable[..., Any]) -> None:
         self._markets, self._changed = markets, changed
@@ -259,13 +263,18 @@ class Markets:
                     option: ui.checkbox(self._label(word, option), on_change=self._chosen)
                     for option in options
                 }
+        self._more = ui.input("more markets, separated by commas", on_change=self._chosen)
+        self._more.props("outlined").props["hint"] = f"EXCHANGE:SYMBOL:TIMEFRAME, as {EXAMPLES}"
         self._summary = sentence("").props("role=status")
         self._mark = synthetic("SYNTHETIC candles: what is found in them says nothing of a market.")
         self._show_summary()
 
     def names(self) -> list[str]:
-        """Return the names of the markets chosen."""
-        return [market.name for market in self._fitting()]
+        """Return the names of the markets chosen, and the words of others."""
+        return [*(market.name for market in self._fitting()), *self._words()]
+
+    def _words(self) -> list[str]:
+        return [word.strip() for word in (self._more.value or "").split(",") if word.strip()]
 
     def _fitting(self) -> list[MarketChoice]:
         return [
@@ -284,10 +293,10 @@ class Markets:
 
     def _show_summary(self) -> None:
         chosen = self._fitting()
-        listed = ", ".join(f"{m.exchange}:{m.pair}:{m.timeframe}" for m in chosen)
+        listed = [f"{m.exchange}:{m.pair}:{m.timeframe}" for m in chosen] + self._words()
         self._summary.set_text(
-            f"{plural(len(chosen), 'market')}: {listed}"
-            if chosen
-            else "No market yet: tick at least one of each row that go together."
+            f"{plural(len(listed), 'market')}: {', '.join(listed)}"
+            if listed
+            else "No market yet: tick at least one of each row that go together, or write one."
         )
         self._mark.set_visibility(any(market.synthetic for market in chosen))
