@@ -153,13 +153,14 @@ def market_file(word: str, own: Sequence[str] = ()) -> dict[str, Any]:
     if market.exchange in own and market.settle is None:
         return {"defaults": [{"/exchange@exchange": market.exchange}], **parts}
     fees = class_fees(ccxt_class(market.exchange), perpetual=market.settle is not None)
-    taker = next((taker for taker, _ in fees), None)
+    taker, maker = next(fees, (ASSUMED_FEE, None))
     return {
         **parts,
         "exchange": {
             "name": market.exchange,
             "ccxt_id": market.exchange,
-            "fee_rate": ASSUMED_FEE if taker is None else taker,
+            "fee_rate": taker,
+            "maker_fee": maker,
             "slippage": ASSUMED_SLIPPAGE,
             "history_candles": None,
         },

@@ -29,6 +29,13 @@ def test_a_market_is_what_its_word_says(train_config, word, pair, perpetual, fee
     assert (config.costs.fee_rate, config.costs.slippage) == (fee_rate, 0.0005)
 
 
+def test_the_maker_fee_is_that_of_ccxt_and_of_a_file_the_files(train_config):
+    assert train_config("market=okx:DOGE/USDT:USDT:30m").costs.maker_fee == 0.0002
+    assert train_config("market=mexc:BTC/USDT:1h").costs.maker_fee == 0
+    assert train_config("market=p2b:BTC/USDT:1h").costs.maker_fee is None
+    assert train_config("market=kraken:DOGE/USDT:1h").costs.maker_fee is None
+
+
 @pytest.mark.parametrize("word", ["p2b:BTC/USDT:1h", "weex:BTC/USDT:1h", "deribit:BTC/USDC:1h"])
 def test_a_fee_that_ccxt_does_not_know_or_has_in_percent_is_the_default(train_config, word):
     assert train_config(f"market={word}").costs.fee_rate == 0.001

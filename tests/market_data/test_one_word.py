@@ -26,7 +26,7 @@ def test_its_candles_are_kept_and_its_kind_alone_is_asked_for(okx, here, tmp_pat
     word = f"okx:{pair}:1h"
     fetched = here(f"market={word}", *DAYS, command="fetch")
     assert fetched.status == 0, fetched.err
-    rows = load(candle_path(tmp_path / "var/candles", "okx", pair, "1h")).candles
+    rows = load(candle_path(tmp_path / "var/candles", "okx", pair, "1h")).rows
     np.testing.assert_array_equal(rows.close, [row[4] for row in okx.history["1h"][:-1]])
     kinds = {query["instType"] for query in okx.asked("instruments")}
     assert kinds == {"SWAP" if ":" in pair else "SPOT"}
