@@ -241,7 +241,11 @@ def _rules(book: EventBook) -> NDArray[Any]:
     risk, costs = book.risk, book.costs
     rules = np.zeros((), layouts.RULES)
     rules["fee_rate"], rules["target_fee"] = costs.fee_rate, costs.target_fee
-    rules["slippage"], rules["fraction"] = costs.slippage, risk.position_fraction
+    rules["slippage"], rules["exposure"] = costs.slippage, risk.exposure
+    rules["borrow"] = costs.borrow(book.candles.step_ms)
+    for name, side in (("long", 1), ("short", -1)):
+        rules[f"{name}_liquidation"] = risk.liquidation(side)
+        rules[f"{name}_bankruptcy"] = risk.bankruptcy(side)
     rules["max_daily_loss"] = np.inf if risk.max_daily_loss is None else risk.max_daily_loss
     rules["losses_limit"] = risk.consecutive_losses_limit or NEVER
     return rules

@@ -46,8 +46,8 @@ def load(
     ------
     ValueError
         When a table's arrays disagree in length or number of features, its rows are not what
-        `EventTable` says, some tables alone have an exit signal, or exit settings or funding are
-        not allowed (`ExitSettings.check`, `Funding.check`).
+        `EventTable` says, some tables alone have an exit signal, or exit settings, funding or
+        limits are not allowed (`ExitSettings.check`, `Funding.check`, `RiskLimits.check`).
     """
     lengths = {len(getattr(candles, f.name)) for f in fields_of(candles) if f.name != "step_ms"}
     if len(lengths) > 1:
@@ -65,6 +65,7 @@ def load(
     exits.check(tables)
     if costs.funding is not None:
         costs.funding.check()
+    risk.check()
     chosen = backend or backends.choose().backend
     book = build_book(candles, tables, exits, costs, risk)
     return Market(

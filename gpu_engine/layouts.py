@@ -26,7 +26,9 @@ OUTCOME = _record("ret f8, exit_bar i4, exit_day i4")
 ROW = _record("entry_bar i4, entry_day i4, setup_bar i4, entry i4")
 WINDOW = _record("start i4, end i4, first_day i4, n_days i4, last_close f8, last_funding f8")
 RULES = _record(
-    "fee_rate f8, target_fee f8, slippage f8, fraction f8, max_daily_loss f8, losses_limit i4"
+    "fee_rate f8, target_fee f8, slippage f8, exposure f8, max_daily_loss f8, borrow f8,"
+    " long_liquidation f8, short_liquidation f8, long_bankruptcy f8, short_bankruptcy f8,"
+    " losses_limit i4"
 )
 MARKET = _record(
     "row_start u8, rows u8, features u8, outcomes u8, entry_side u8, entry_price u8,"

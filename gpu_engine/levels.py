@@ -21,6 +21,7 @@ class Levels(NamedTuple):
     ``stop`` is -inf and ``target`` +inf where there is none. ``break_even`` and ``trail`` are the
     best prices that move the stop to the entry and let it trail, +inf for never, and
     ``trail_distance`` is in the quote currency. A ``dropped`` row is not in the table (§3).
+    ``liquidation`` is -inf without leverage; ``stop`` is never beyond it (§8).
     """
 
     stop: Float
@@ -29,6 +30,7 @@ class Levels(NamedTuple):
     trail: Float
     trail_distance: Float
     dropped: Bool
+    liquidation: Float
 
     def at(self, index: Int64) -> Levels:
         """Return some of them, of a flat shape."""
@@ -65,13 +67,15 @@ def levels(book: EventBook, setting: Int64 | int, entry: Int64 | Int32) -> Level
     dropped = (has_stop & ~(distance > 0.0)) | void | passed
     break_even = price + of("break_even_trigger") * distance
     trail = price + of("trail_activation") * atr
+    liquidation = price * np.where(side > 0, *map(book.risk.liquidation, (1, -1)))
     return Levels(
-        stop=np.where(has_stop, stop, -np.inf),
+        stop=np.maximum(np.where(has_stop, stop, -np.inf), liquidation),
         target=np.where(has_target, target, np.inf),
         break_even=np.where(np.isnan(break_even), np.inf, break_even),
         trail=np.where(np.isnan(trail), np.inf, trail),
         trail_distance=np.nan_to_num(of("trail_distance")) * atr,
         dropped=dropped,
+        liquidation=liquidation,
     )
 
 

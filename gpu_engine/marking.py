@@ -18,7 +18,7 @@ def marked_returns(
     trades: NDArray[Any],
     window: Window,
     costs: Costs,
-    position_fraction: float,
+    exposure: float,
 ) -> Float:
     """Compute the daily equity returns of some trades, marked to market.
 
@@ -29,9 +29,10 @@ def marked_returns(
     trades : array of dtype `TRADE` and shape (m,)
         All trades of the window, in order.
     costs : Costs
-        Those the trades paid: of an open one the fee of its entry and the funding so far.
-    position_fraction : float
-        Share of the equity in every trade.
+        Those the trades paid: of an open one the fee of its entry, and funding and borrowing so
+        far.
+    exposure : float
+        Notional of every trade, as a share of the equity (`RiskLimits.exposure`).
 
     Returns
     -------
@@ -42,10 +43,10 @@ def marked_returns(
     days = candles.day[window.start : window.end]
     bar = window.start - 1 + np.searchsorted(days, candles.calendar(window), "right")
     closed = np.searchsorted(trades["exit_bar"], bar, "right")
-    equity = np.concatenate(([1.0], np.cumprod(1.0 + position_fraction * trades["ret"])))[closed]
+    equity = np.concatenate(([1.0], np.cumprod(1.0 + exposure * trades["ret"])))[closed]
     entered = np.searchsorted(trades["entry_bar"], bar, "right")
     open_days = np.flatnonzero(entered > closed)
-    equity[open_days] *= 1.0 + position_fraction * _open_returns(
+    equity[open_days] *= 1.0 + exposure * _open_returns(
         candles, trades[closed[open_days]], bar[open_days], costs
     )
     return _returns(equity)
@@ -84,7 +85,8 @@ def _open_returns(candles: Candles, trades: NDArray[Any], bar: NDArray[Any], cos
         paid = costs.funding.sums(candles)
         # Up to the close, which is the open of the next bar: the trade is open, so there is one.
         worth -= side * (paid[bar + 1] - paid[trades["entry_bar"]])
-    return worth
+    borrow = costs.borrow(candles.step_ms)
+    return worth - np.where(side < 0.0, borrow * (bar + 1 - trades["entry_bar"]), 0.0)
 
 
 def _returns(equity: Float) -> Float:

@@ -288,7 +288,9 @@ def _rules(book: EventBook) -> kernels.Rules:
         costs.fee_rate,
         costs.target_fee,
         costs.slippage,
-        risk.position_fraction,
+        risk.exposure,
         np.inf if risk.max_daily_loss is None else risk.max_daily_loss,
         float(risk.consecutive_losses_limit or np.inf),
+        costs.borrow(book.candles.step_ms),
+        *(risk.liquidation(1), risk.liquidation(-1), risk.bankruptcy(1), risk.bankruptcy(-1)),
     )

@@ -10,6 +10,7 @@ from gpu_engine.numba_lanes import LANES
 from gpu_engine.outcomes import DROPPED
 from gpu_engine.records import (
     END,
+    LIQUIDATION,
     SIGNAL,
     STOP,
     STOP_GAP,
@@ -66,14 +67,22 @@ class Exits(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Costs and limits (fills rules §9, exits rules §6); a limit that is off is inf."""
+    """Costs and limits (fills rules §9, exits rules §6, §8); a limit that is off is inf.
+
+    ``borrow`` is of a short, a bar; the last four are multiples of the entry, of `RiskLimits`.
+    """
 
     fee_rate: float
     target_fee: float
     slippage: float
-    fraction: float
+    exposure: float
     max_daily_loss: float
     losses_limit: float
+    borrow: float
+    long_liquidation: float
+    short_liquidation: float
+    long_bankruptcy: float
+    short_bankruptcy: float
 
 
 class Entries(NamedTuple):
@@ -100,11 +109,12 @@ class Level(NamedTuple):
     trail: float
     trail_distance: float
     dropped: bool
+    liquidation: float
 
 
 @kernel(forceinline=True)
-def level_of(exits, x, entries, i, opening):
-    """Compute the levels of entry ``i`` under setting ``x`` (exits rules §2, §3)."""
+def level_of(exits, rules, x, entries, i, opening):
+    """Compute the levels of entry ``i`` under setting ``x`` (exits rules §2, §3, §8)."""
     # All are read here, not in the branches, where Numba would count references to the arrays.
     side, atr, unsigned = entries.side[i], entries.atr[i], entries.price[i]
     stop_level, target_level = side * entries.stop_level[i], side * entries.target_level[i]
@@ -139,7 +149,9 @@ def level_of(exits, x, entries, i, opening):
         dropped = dropped or not target_level > price
     break_even = math.inf if math.isnan(trigger) else price + trigger * distance
     trail = math.inf if math.isnan(behind) else price + activation * atr
-    return Level(stop, target, break_even, trail, behind, dropped)
+    liquidation = price * (rules.long_liquidation if side > 0.0 else rules.short_liquidation)
+    stop = max(stop, liquidation)
+    return Level(stop, target, break_even, trail, behind, dropped, liquidation)
 
 
 @kernel(forceinline=True)
@@ -195,30 +207,40 @@ def stop_in_force(level, entry, best):
 
 
 @kernel(forceinline=True)
-def passage_of(bars, prices, entries, exits, x, i):
+def passage_of(bars, prices, entries, exits, rules, x, i):
     """Say how entry ``i`` ends under setting ``x``: exit bar, reason and price as above."""
     e, side = entries.bar[i], entries.side[i]
     entry, leave, holding = side * entries.price[i], entries.leave[i], exits.holding[x]
-    level = level_of(exits, x, entries, i, bars.open[e])
+    level = level_of(exits, rules, x, entries, i, bars.open[e])
     if level.dropped:
         return DROPPED, END, math.nan
-    return first_passage(prices, bars.filled, side, level, e, entry, leave, holding)
+    j, reason, signed = first_passage(prices, bars.filled, side, level, e, entry, leave, holding)
+    if reason in (STOP, STOP_GAP) and signed <= level.liquidation:  # §8.4
+        gone = rules.long_bankruptcy if side > 0.0 else rules.short_bankruptcy
+        return j, LIQUIDATION, entry * gone
+    return j, reason, signed
 
 
 @kernel(forceinline=True, error_model="numpy")
-def fill(rules, side, paid, reason, signed, close, funding):
+def fill(rules, side, paid, reason, signed, close, funding, bars_held):
     """Return price and net return of an exit (exits rules §5, §6).
 
-    ``funding`` is the sum of the rates since the entry, ``close`` that of the exit bar.
+    ``funding`` is the sum of the rates since the entry, ``close`` that of the exit bar;
+    ``bars_held`` counts both ends.
     """
     worse, fee = 1.0 - side * rules.slippage, rules.fee_rate
     price = side * signed * worse
     if reason in (TARGET, TARGET_GAP):
         price, fee = side * signed, rules.target_fee
+    elif reason == LIQUIDATION:
+        price = side * signed
     elif reason in (TIME, END):
         price = close * worse
     ret = side * (price - paid) / paid - (rules.fee_rate + fee * price / paid)
-    return price, ret - side * funding
+    ret -= side * funding
+    if side < 0.0:
+        ret -= rules.borrow * bars_held  # §6.4
+    return price, ret
 
 
 @kernel(error_model="numpy")
@@ -227,10 +249,12 @@ def entry_outcomes(bars, prices, entries, exits, rules, i, outcomes, last):
     side, paid = entries.side[i], entries.price[i]
     # Taken out of the loop, in which Numba would count references to them.
     close, day, funding = bars.close, bars.day, bars.funding
-    funding_paid, latest = funding[entries.bar[i]], DROPPED
+    e, latest = entries.bar[i], DROPPED
+    funding_paid = funding[e]
     for x in range(len(exits.holding)):
-        j, reason, signed = passage_of(bars, prices, entries, exits, x, i)
-        _, ret = fill(rules, side, paid, reason, signed, close[j], funding[j] - funding_paid)
+        j, reason, signed = passage_of(bars, prices, entries, exits, rules, x, i)
+        rates, held = funding[j] - funding_paid, j + 1 - e
+        _, ret = fill(rules, side, paid, reason, signed, close[j], rates, held)
         block, lane = x // LANES, x % LANES
         outcomes[i, block, 0, lane] = j
         outcomes[i, block, 1, lane] = day[j]
@@ -257,9 +281,9 @@ def outcomes_of_rows(bars, long, short, entries, exits, rules, x, which, exit_ba
     """Fill exit bar, reason and price of some entries under one setting, of shape (m,) each."""
     for k in range(len(which)):
         i = which[k]
-        side, paid, funding_paid = entries.side[i], entries.price[i], bars.funding[entries.bar[i]]
+        side, paid, e = entries.side[i], entries.price[i], entries.bar[i]
         prices = long if side > 0.0 else short
-        j, reason[k], signed = passage_of(bars, prices, entries, exits, x, i)
-        funding = bars.funding[j] - funding_paid
-        price[k], _ = fill(rules, side, paid, reason[k], signed, bars.close[j], funding)
+        j, reason[k], signed = passage_of(bars, prices, entries, exits, rules, x, i)
+        rates, held = bars.funding[j] - bars.funding[e], j + 1 - e
+        price[k], _ = fill(rules, side, paid, reason[k], signed, bars.close[j], rates, held)
         exit_bar[k] = j

@@ -171,7 +171,7 @@ def walk(like, outcomes, market, rules, rows, lo, hi, base, window, first, count
             exit_bar = where(cut, end - 1.0, exit_bar)
             exit_day = where(cut, last_day, exit_day)
             ret = where(cut, return_at_end(market, rules, rows.number[p], window), ret)
-        ret = ret * rules.fraction
+        ret = ret * rules.exposure
 
         turns = take & (exit_day > day)
         if needs.moments:
@@ -240,9 +240,10 @@ def keep_days(day_return, day, mask, window, first, count, output):
 def return_at_end(market, rules, row, window):
     """Return the net return of a row's entry that the window's end closes (exits rules §5.7)."""
     entry = market.entry[row]
-    funding = market.funding[window.end - 1] - market.funding[market.bar[entry]]
+    e = market.bar[entry]
+    funding, held = market.funding[window.end - 1] - market.funding[e], window.end - e
     side, paid = market.side[entry], market.price[entry]
-    return fill(rules, side, paid, END, math.nan, window.last_close, funding)[1]
+    return fill(rules, side, paid, END, math.nan, window.last_close, funding, held)[1]
 
 
 @kernel(error_model="numpy")

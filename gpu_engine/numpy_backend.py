@@ -48,7 +48,7 @@ def load(book: EventBook) -> Loaded:
         entry = np.arange(first, min(first + block, n_entries))
         outcomes = passages.of(np.tile(setting, len(entry)), np.repeat(entry, n_exits))
         kept, part = outcomes.exit_bar != DROPPED, slice(first, first + len(entry))
-        ret = np.where(kept, outcomes.ret * book.risk.position_fraction, 0.0)
+        ret = np.where(kept, outcomes.ret * book.risk.exposure, 0.0)
         ends.exit_bar[part] = np.where(kept, outcomes.exit_bar, NEVER).reshape(-1, n_exits)
         ends.exit_day[part] = np.where(kept, day[outcomes.exit_bar], NEVER).reshape(-1, n_exits)
         ends.ret[part] = ret.reshape(-1, n_exits)
@@ -152,7 +152,7 @@ def _cut_by_windows(loaded: Loaded, windows: tuple[Window, ...]) -> tuple[Int64,
     return cells, Ends(
         cut_at(exit_bar, last),
         cut_at(exit_day, book.candles.day[last] - book.candles.day[0]),
-        cut_at(of_equity, ret * book.risk.position_fraction),
+        cut_at(of_equity, ret * book.risk.exposure),
     )
 
 

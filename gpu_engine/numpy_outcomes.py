@@ -11,6 +11,7 @@ from gpu_engine.levels import Levels, levels
 from gpu_engine.outcomes import DROPPED, Outcomes, net_returns
 from gpu_engine.records import (
     END,
+    LIQUIDATION,
     SIGNAL,
     STOP,
     STOP_GAP,
@@ -95,11 +96,15 @@ class Passages:
         worse = 1.0 - side * book.costs.slippage
         worst = np.where(later, stop, np.minimum(stop, opening))
         market, close = side * opening * worse, book.candles.close[bar] * worse
+        gone = book.entries.price[entry] * np.where(side > 0.0, *map(book.risk.bankruptcy, (1, -1)))
+        over, stopped = level.liquidation, self._adverse[at] <= stop
         rules = (
+            (LIQUIDATION, later & (opening <= over), gone),
             (STOP_GAP, later & (opening <= stop), market),
             (TARGET_GAP, later & (opening >= target), side * target),
             (SIGNAL, bar == leave, market),
-            (STOP, self._adverse[at] <= stop, side * worst * worse),
+            (LIQUIDATION, stopped & (worst <= over), gone),
+            (STOP, stopped, side * worst * worse),
             (TARGET, self._favourable[at] >= target, side * target),
             (TIME, bar == timed, close),
         )

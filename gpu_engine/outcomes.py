@@ -68,8 +68,10 @@ def net_returns(
     at_target = (reason == TARGET) | (reason == TARGET_GAP)
     fee = np.where(at_target, costs.target_fee, costs.fee_rate)
     result = side * (price - paid) / paid - (costs.fee_rate + fee * price / paid)
-    if book.funding is None:
-        return result
-    rates = book.funding[exit_bar] - book.funding[entries.bar[entry]]
-    net: Float = result - side * rates
+    if book.funding is not None:
+        result = result - side * (book.funding[exit_bar] - book.funding[entries.bar[entry]])
+    borrow = costs.borrow(book.candles.step_ms)
+    if borrow:
+        result = result - np.where(side < 0, borrow * (exit_bar + 1 - entries.bar[entry]), 0.0)
+    net: Float = result
     return net

@@ -27,9 +27,10 @@ Direction = Literal["both", "long", "short"]
 #: Takes how much was done since the last call, of an engine: combinations times windows.
 Advance = Callable[[int], None]
 
-#: Exit reasons in the order in which they are tried (exits rules §5); the code is the position.
-REASONS = ("stop_gap", "target_gap", "signal", "stop", "target", "time", "end")
-STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END = range(len(REASONS))
+#: Exit reasons in the order in which they are tried (exits rules §5), but for the last, which
+#: takes the place of a stop (exits rules §8.4); the code is the position.
+REASONS = ("stop_gap", "target_gap", "signal", "stop", "target", "time", "end", "liquidation")
+STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END, LIQUIDATION = range(len(REASONS))
 
 #: Metrics of one backtest (fills rules §10). Fractions, not percent; annualised with 365 days.
 #: ``sortino_ratio``, ``calmar_ratio`` and ``profit_factor`` are NaN where they are undefined:
@@ -51,9 +52,9 @@ METRICS = np.dtype(
 )
 
 #: One closed trade. Bars index the regular grid; prices in the quote currency, after slippage;
-#: ``reason`` indexes `REASONS`; ``ret`` is net of fees and funding, on notional (not times
-#: position_fraction); ``stop`` and ``target`` are the levels at entry (exits rules §2), NaN for
-#: none.
+#: ``reason`` indexes `REASONS`; ``ret`` is net of all costs, on notional (not times
+#: `RiskLimits.exposure`); ``stop`` and ``target`` are the levels at entry (exits rules §2, §8.3),
+#: NaN for none.
 TRADE = np.dtype(
     [
         ("side", np.int8),
@@ -236,18 +237,29 @@ class Costs:
     """What a trade costs (exits rules §6); all rates are fractions.
 
     ``fee_rate`` is a taker's, per side; ``maker_fee`` a target's, None when it is the same, and
-    negative for a rebate; ``slippage`` is that of market orders; ``funding`` is None on spot.
+    negative for a rebate; ``slippage`` is that of market orders; ``funding`` is None on spot;
+    ``borrow_rate`` is what a short on spot pays a day, None for nothing.
     """
 
     fee_rate: float = 0.001
     slippage: float = 0.0005
     maker_fee: float | None = None
     funding: Funding | None = None
+    borrow_rate: float | None = None
 
     @property
     def target_fee(self) -> float:
         """Fee of an exit at the target."""
         return self.fee_rate if self.maker_fee is None else self.maker_fee
+
+    def borrow(self, step_ms: int) -> float:
+        """Return what a short pays for each bar in which it is open (exits rules §6.4).
+
+        0 where nothing is charged: who has funding trades a contract, and borrows nothing.
+        """
+        if self.borrow_rate is None or self.funding is not None:
+            return 0.0
+        return self.borrow_rate * step_ms / DAY_MS
 
 
 @dataclass(frozen=True)
@@ -255,7 +267,9 @@ class RiskLimits:
     """Position size, direction and circuit breakers that a backtest can honour (fills rules §9).
 
     ``position_fraction`` of equity a trade; ``max_daily_loss`` a positive fraction or None;
-    ``consecutive_losses_limit`` and ``max_holding_bars`` counts >= 1 or None.
+    ``consecutive_losses_limit`` and ``max_holding_bars`` counts >= 1 or None; ``leverage`` >= 1, a
+    multiple of the margin, or None, which liquidates nothing; ``maintenance_rate`` below
+    ``1 / leverage``, the share of a position's value at which it is liquidated (exits rules §8).
     """
 
     position_fraction: float = 1.0
@@ -263,6 +277,51 @@ class RiskLimits:
     consecutive_losses_limit: int | None = 5
     max_holding_bars: int | None = None
     direction: Direction = "both"
+    leverage: float | None = None
+    maintenance_rate: float = 0.005
+
+    @property
+    def exposure(self) -> float:
+        """Notional of a trade as a share of the equity (exits rules §8.1)."""
+        return self.position_fraction * (1.0 if self.leverage is None else self.leverage)
+
+    def bankruptcy(self, side: int) -> float:
+        """Return the price at which the margin is gone, as a multiple of the entry; NaN for never.
+
+        See exits rules §8.4.
+        """
+        return math.nan if self.leverage is None else 1.0 - side / self.leverage
+
+    def liquidation(self, side: int) -> float:
+        """Return the level at which a position is liquidated, as a multiple of the entry.
+
+        Infinity on the side of the losses for never (exits rules §8.2).
+        """
+        if self.leverage is None:
+            return -side * math.inf
+        return self.bankruptcy(side) / (1.0 - side * self.maintenance_rate)
+
+    def check(self) -> None:
+        """Refuse a leverage that is none, or that is liquidated at once (exits rules §8.2).
+
+        Raises
+        ------
+        ValueError
+            The message says what is allowed and what was given.
+        """
+        if not 0.0 <= self.maintenance_rate < 1.0:
+            raise ValueError(
+                f"maintenance_rate must be at least 0 and below 1; got {self.maintenance_rate}"
+            )
+        if self.leverage is None:
+            return
+        if not 1.0 <= self.leverage < math.inf:
+            raise ValueError(f"leverage must be None or at least 1; got {self.leverage}")
+        if not 1.0 / self.leverage > self.maintenance_rate:
+            raise ValueError(
+                f"leverage {self.leverage} leaves a margin of {1.0 / self.leverage}, which must be"
+                f" above maintenance_rate; got {self.maintenance_rate}"
+            )
 
 
 @dataclass(frozen=True)

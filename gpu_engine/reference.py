@@ -14,6 +14,7 @@ from gpu_engine.exits import STOPS
 from gpu_engine.metrics import metrics_of
 from gpu_engine.records import (
     END,
+    LIQUIDATION,
     METRICS,
     SIGNAL,
     STOP,
@@ -57,6 +58,7 @@ class Position(NamedTuple):
     distance: float
     stop: float
     target: float
+    liquidation: float
     exit_signal_bar: int
 
 
@@ -80,7 +82,7 @@ def evaluate(
     for w, window in enumerate(windows):
         for i in range(len(batch)):
             closed = simulate(loaded.book, batch, i, window)
-            returns = np.array([loaded.book.risk.position_fraction * t.ret for t in closed])
+            returns = np.array([loaded.book.risk.exposure * t.ret for t in closed])
             result[w, i] = metrics_of(returns, _daily(loaded.book, closed, window))
     return result
 
@@ -124,13 +126,14 @@ def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[
             continue
         j, price, reason = _hold(book, position, window.end)
         ret = _net_return(book, position, j, price, reason)
-        side, entry, stop, target = position.side, position.entry, position.stop, position.target
+        side, entry, target = position.side, position.entry, position.target
+        stop = _stop_in_force(position, np.nan)
         closed.append(Trade(side, t, e - 1, e, j, entry, price, reason, ret, stop, target))
 
         if day[j] != current_day:
             current_day, day_open = int(day[j]), equity
-        equity *= 1.0 + risk.position_fraction * ret
-        streak = streak + 1 if risk.position_fraction * ret < 0.0 else 0
+        equity *= 1.0 + risk.exposure * ret
+        streak = streak + 1 if risk.exposure * ret < 0.0 else 0
         last_exit = j
         if _breaker_opens(book, equity / day_open - 1.0, streak):
             blocked_day, streak = current_day, 0  # §9: the streak is 0 when the breaker clears
@@ -174,8 +177,11 @@ def _position(book: EventBook, row: int, number: int) -> Position:
         assert entries.target_level is not None, "engine.load has checked it"
         target = entry + setting["target_reach"] * (float(entries.target_level[i]) - entry)
     signal = -1 if entries.exit_signal_bar is None else int(entries.exit_signal_bar[i])
+    liquidation = np.nan
+    if book.risk.leverage is not None:  # exits rules §8.2
+        liquidation = entry * book.risk.liquidation(side)
     bar = int(entries.bar[i])
-    return Position(side, bar, atr, entry, setting, distance, stop, target, signal)
+    return Position(side, bar, atr, entry, setting, distance, stop, target, liquidation, signal)
 
 
 def _dropped(book: EventBook, position: Position, row: int) -> bool:
@@ -194,10 +200,11 @@ def _dropped(book: EventBook, position: Position, row: int) -> bool:
 def _stop_in_force(position: Position, best: float) -> float:
     """Return the tightest stop in a bar that opens after ``best``; NaN for none (exits rules §4).
 
-    ``best`` is the best price since the entry, NaN in the entry bar.
+    ``best`` is the best price since the entry, NaN in the entry bar. The level of liquidation is a
+    stop as well (exits rules §8.3).
     """
     side, entry, setting = position.side, position.entry, position.setting
-    stops = [] if np.isnan(position.stop) else [position.stop]
+    stops = [price for price in (position.stop, position.liquidation) if not np.isnan(price)]
     if "break_even_trigger" in setting:
         trigger = entry + side * setting["break_even_trigger"] * position.distance
         if side * best >= side * trigger:
@@ -224,14 +231,14 @@ def _hold(book: EventBook, position: Position, end: int) -> tuple[int, float, in
         if not candles.filled[j]:  # in a filled bar nothing traded
             stop = _stop_in_force(position, best)
             if j > e and side * opening <= side * stop:  # exits rules §5.1
-                return j, opening * worse, STOP_GAP
+                return _stopped(book, position, j, opening, STOP_GAP)
             if j > e and side * opening >= side * target:  # exits rules §5.2
                 return j, target, TARGET_GAP
             if j > signal >= 0:  # exits rules §5.3
                 return j, opening * worse, SIGNAL
             if side * adverse <= side * stop:  # exits rules §5.4
                 worst = min(stop, opening, key=lambda price: side * price) if j == e else stop
-                return j, worst * worse, STOP
+                return _stopped(book, position, j, worst, STOP)
             if side * favourable >= side * target:  # exits rules §5.5
                 return j, target, TARGET
         if j - e + 1 == longest:
@@ -242,14 +249,26 @@ def _hold(book: EventBook, position: Position, end: int) -> tuple[int, float, in
     raise AssertionError("a window holds its entry bar")
 
 
+def _stopped(
+    book: EventBook, position: Position, j: int, price: float, reason: int
+) -> tuple[int, float, int]:
+    """Fill a stop from ``price``, or liquidate: bar, price and reason (exits rules §8.4)."""
+    side = position.side
+    if side * price <= side * position.liquidation:
+        return j, position.entry * book.risk.bankruptcy(side), LIQUIDATION
+    return j, price * (1.0 - side * book.costs.slippage), reason
+
+
 def _net_return(book: EventBook, position: Position, j: int, price: float, reason: int) -> float:
     """Return the net return on notional of one trade (exits rules §6)."""
     side, entry, costs = position.side, position.entry, book.costs
     fee = costs.target_fee if reason in (TARGET, TARGET_GAP) else costs.fee_rate
     ret = side * (price - entry) / entry - (costs.fee_rate + fee * price / entry)
-    if book.funding is None:
-        return ret
-    return ret - side * float(book.funding[j] - book.funding[position.bar])
+    if book.funding is not None:
+        ret -= side * float(book.funding[j] - book.funding[position.bar])
+    if side < 0:  # exits rules §6.4
+        ret -= costs.borrow(book.candles.step_ms) * (j + 1 - position.bar)
+    return ret
 
 
 def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:
@@ -262,6 +281,6 @@ def _daily(book: EventBook, closed: list[Trade], window: Window) -> Float:
         index = int(day[trade.exit_bar]) - first
         if index != current:
             current, day_open = index, equity
-        equity *= 1.0 + book.risk.position_fraction * trade.ret
+        equity *= 1.0 + book.risk.exposure * trade.ret
         result[index] = equity / day_open - 1.0
     return result

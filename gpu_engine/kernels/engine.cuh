@@ -18,8 +18,9 @@
 // parts of itself, and 1 minus it by parts of 1.
 __device__ inline double nearly(double share) { return share * (1.0 + 1e-12) + 1e-15; }
 
-// Exit reasons, in the order in which they are tried (exits rules §5); records.REASONS.
-enum Reason { STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END };
+// Exit reasons, in the order in which they are tried (exits rules §5), but for the last, which takes the
+// place of a stop (exits rules §8.4); records.REASONS.
+enum Reason { STOP_GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END, LIQUIDATION };
 
 // Fields of records.METRICS, in order.
 enum Field {
@@ -53,14 +54,20 @@ struct Window {
     double last_funding;  // sum of the rates up to the last bar; 0 on spot
 };
 
-// Costs and limits (fills rules §9, exits rules §6); max_daily_loss is +inf and losses_limit NEVER when
-// switched off.
+// Costs and limits (fills rules §9, exits rules §6, §8); max_daily_loss is +inf and losses_limit NEVER when
+// switched off. `borrow` is what a short pays a bar; a liquidation and a bankruptcy are multiples of the
+// entry (records.RiskLimits).
 struct Rules {
     double fee_rate;
     double target_fee;
     double slippage;
-    double fraction;
+    double exposure;
     double max_daily_loss;
+    double borrow;
+    double long_liquidation;
+    double short_liquidation;
+    double long_bankruptcy;
+    double short_bankruptcy;
     int losses_limit;
 };
 
@@ -77,9 +84,11 @@ struct Market {
     int n_exits;
 };
 
-__device__ inline double net_return(double side, double entry, double price, double entry_fee,
-                                    double exit_fee, double funding) {
-    return side * (price - entry) / entry - (entry_fee + exit_fee * price / entry) - side * funding;
+// `funding` sums the rates since the entry; `bars_held` counts both ends (exits rules §6).
+__device__ inline double net_return(const Rules& rules, double side, double entry, double price,
+                                    double exit_fee, double funding, int bars_held) {
+    double ret = side * (price - entry) / entry - (rules.fee_rate + exit_fee * price / entry) - side * funding;
+    return side < 0.0 ? ret - rules.borrow * bars_held : ret;
 }
 
 // One load of 16 bytes; the compiler makes two of a double and two ints.
@@ -163,7 +172,8 @@ __device__ inline Outcome at_end(const Market& market, const Rules& rules, const
     double side = market.entry_side[row.entry];
     double price = window.last_close * (1.0 - side * rules.slippage);
     double funding = window.last_funding - market.entry_funding[row.entry];
-    double ret = net_return(side, market.entry_price[row.entry], price, rules.fee_rate, rules.fee_rate, funding);
+    double ret = net_return(rules, side, market.entry_price[row.entry], price, rules.fee_rate, funding,
+                            window.end - row.entry_bar);
     return {ret, window.end - 1, window.first_day + window.n_days - 1};
 }
 
@@ -195,7 +205,7 @@ __device__ inline Account walk(const Market& market, const Rules& rules, const W
             if (outcome.exit_bar >= window.end) outcome = at_end(market, rules, window, row);
             if (taken) taken[account.trades] = number;
             if (outcome.exit_day != account.day) account.open_day(outcome.exit_day, daily, window.first_day);
-            account.book(outcome.ret * rules.fraction, outcome.exit_bar, rules);
+            account.book(outcome.ret * rules.exposure, outcome.exit_bar, rules);
         }
     }
     account.close_day(daily, window.first_day);

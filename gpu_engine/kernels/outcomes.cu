@@ -43,10 +43,11 @@ struct Exits {
     int count;
 };
 
-// Levels of one entry under one setting (exits.Levels): the stop -inf and all others inf for none.
+// Levels of one entry under one setting (levels.Levels): stop and liquidation -inf, all others inf for none.
 struct Levels {
     double stop, target, break_even, trail, trail_distance;
     bool dropped;
+    double liquidation;
 };
 
 struct Ending {
@@ -57,10 +58,12 @@ struct Ending {
 
 __device__ inline bool has(double value) { return value == value; }
 
-__device__ inline Levels levels_of(const Entries& entries, const Exits& exits, int entry, int x, double open) {
+__device__ inline Levels levels_of(const Entries& entries, const Exits& exits, const Rules& rules, int entry,
+                                   int x, double open) {
     const double side = entries.side[entry], atr = entries.atr[entry], unsigned_price = entries.price[entry];
     const double price = side * unsigned_price;
-    Levels levels = {-INFINITE, INFINITE, INFINITE, INFINITE, exits.trail_distance[x] * atr, false};
+    const double liquidation = price * (side > 0.0 ? rules.long_liquidation : rules.short_liquidation);
+    Levels levels = {-INFINITE, INFINITE, INFINITE, INFINITE, exits.trail_distance[x] * atr, false, liquidation};
     double distance = UNDEFINED;
     if (has(exits.stop_distance[x])) {
         distance = exits.stop_distance[x] * atr;
@@ -88,14 +91,23 @@ __device__ inline Levels levels_of(const Entries& entries, const Exits& exits, i
     }
     if (has(exits.break_even_trigger[x])) levels.break_even = price + exits.break_even_trigger[x] * distance;
     if (has(exits.trail_distance[x])) levels.trail = price + exits.trail_activation[x] * atr;
+    levels.stop = fmax(levels.stop, liquidation);
     return levels;
+}
+
+// Fill a stop in bar j from a signed price, or liquidate (exits rules §8.4).
+__device__ inline Ending stopped(const Rules& rules, const Levels& levels, double side, double entry, int j,
+                                 Reason reason, double price) {
+    if (price <= levels.liquidation)
+        return {j, LIQUIDATION, entry * (side > 0.0 ? rules.long_bankruptcy : rules.short_bankruptcy)};
+    return {j, reason, side * price * (1.0 - side * rules.slippage)};
 }
 
 // Scan for the exit; of a row that the setting drops the bar is -1.
 __device__ inline Ending ending_of(const Bars& bars, const Entries& entries, const Exits& exits,
                                    const Rules& rules, int entry, int x) {
     const int e = entries.bar[entry];
-    const Levels levels = levels_of(entries, exits, entry, x, bars.open[e]);
+    const Levels levels = levels_of(entries, exits, rules, entry, x, bars.open[e]);
     if (levels.dropped) return {-1, END, UNDEFINED};
     const double side = entries.side[entry], price = side * entries.price[entry];
     const double worse = 1.0 - side * rules.slippage;  // a market order out
@@ -111,12 +123,13 @@ __device__ inline Ending ending_of(const Bars& bars, const Entries& entries, con
             if (best >= levels.break_even) stop = fmax(stop, price);
             if (best >= levels.trail) stop = fmax(stop, best - levels.trail_distance);
             if (j > e) {
-                if (open <= stop) return {j, STOP_GAP, side * open * worse};                // §5.1
+                if (open <= stop)                                                           // §5.1
+                    return stopped(rules, levels, side, entries.price[entry], j, STOP_GAP, open);
                 if (open >= levels.target) return {j, TARGET_GAP, side * levels.target};    // §5.2
                 if (j >= leave) return {j, SIGNAL, side * open * worse};                    // §5.3
             }
             if (side * against[j] <= stop)                                                  // §5.4
-                return {j, STOP, side * (j == e ? fmin(stop, open) : stop) * worse};
+                return stopped(rules, levels, side, entries.price[entry], j, STOP, j == e ? fmin(stop, open) : stop);
             if (favourable >= levels.target) return {j, TARGET, side * levels.target};      // §5.5
         }
         best = fmax(best, favourable);
@@ -139,7 +152,8 @@ extern "C" __global__ void outcomes(Bars bars, Entries entries, Exits exits, Rul
     bool at_target = ending.reason == TARGET || ending.reason == TARGET_GAP;
     double exit_fee = at_target ? rules.target_fee : rules.fee_rate;
     double funding = bars.funding ? bars.funding[ending.bar] - bars.funding[entries.bar[entry]] : 0.0;
-    double ret = net_return(entries.side[entry], entries.price[entry], ending.price, rules.fee_rate, exit_fee, funding);
+    double ret = net_return(rules, entries.side[entry], entries.price[entry], ending.price, exit_fee, funding,
+                            ending.bar + 1 - entries.bar[entry]);
     result[id] = {ret, ending.bar, bars.day[ending.bar]};
 }
 

@@ -67,6 +67,12 @@ class SimulationConfig(Section):
                 f"data={self.data.source} and {self.market.id} do not belong together: generated"
                 " candles are for market=demo and market=demo_null, which take nothing else."
             )
+        if self.risk.leverage is not None and not self.market.perpetual:
+            yield (
+                f"risk.leverage={self.risk.leverage:g} is for perpetual contracts, and"
+                f" {self.market.id} is a spot market: take a perpetual such as"
+                f" +market.settle={self.market.quote}, or leave risk.leverage=null."
+            )
         plant = getattr(self.data, "plant", None)  # what an exchange sends has none
         if plant is not None:
             yield from self._value_complaints("data.plant.parameters", plant.parameters)

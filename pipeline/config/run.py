@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.section import Cost, CostOrRebate, Count, List, Section, is_none
 
@@ -17,6 +17,9 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 _LIVE = "live trading alone knows it"
+
+#: Of a small position at most exchanges.
+MAINTENANCE_RATE = 0.005
 
 
 class CostsConfig(Section):
@@ -39,14 +42,16 @@ class CostsConfig(Section):
         """Return the engine's record."""
         from gpu_engine import records
 
-        return records.Costs(self.fee_rate, self.slippage, self.maker_fee)
+        return records.Costs(
+            self.fee_rate, self.slippage, self.maker_fee, borrow_rate=self.borrow_rate
+        )
 
 
 class RiskConfig(Section):
     """Position size, direction and circuit breakers (fills rules §9).
 
-    The first five act in a backtest. The rest need live trading: they are carried into the stored
-    configuration and act nowhere here.
+    The first five and the last two act in a backtest. The rest need live trading: they are carried
+    into the stored configuration and act nowhere here.
     """
 
     position_fraction: float = Field(gt=0, le=1, description="of equity, in every trade")
@@ -63,6 +68,33 @@ class RiskConfig(Section):
     max_adverse_selection: Fraction | None = Field(description=f"share of trades; {_LIVE}")
     regime_break_threshold: Fraction | None = Field(description=f"fraction; {_LIVE}")
 
+    leverage: Annotated[float, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        exclude_if=is_none,
+        description="a position is so many times its margin, and may be liquidated; null: off",
+    )
+    maintenance_rate: Cost = Field(
+        default=MAINTENANCE_RATE,
+        exclude_if=lambda rate: rate == MAINTENANCE_RATE,
+        description="share of a position's value at which it is liquidated",
+    )
+
+    @model_validator(mode="after")
+    def _margin_is_above_maintenance(self) -> Self:
+        if self.leverage is not None and not 1.0 / self.leverage > self.maintenance_rate:
+            raise ValueError(
+                f"leverage {self.leverage:g} would be liquidated at once: its margin,"
+                f" {1.0 / self.leverage:g} of the position, must be above maintenance_rate"
+                f" ({self.maintenance_rate:g}). Take a smaller risk.leverage, or the"
+                " risk.maintenance_rate of your exchange"
+            )
+        return self
+
+    @property
+    def exposure(self) -> float:
+        """Notional of a trade as a share of the equity."""
+        return self.limits().exposure
+
     def limits(self) -> records.RiskLimits:
         """Return the engine's record: what a candle backtest can honour."""
         from gpu_engine import records
@@ -73,6 +105,8 @@ class RiskConfig(Section):
             consecutive_losses_limit=self.consecutive_losses_limit,
             max_holding_bars=self.max_holding_bars,
             direction=self.direction,
+            leverage=self.leverage,
+            maintenance_rate=self.maintenance_rate,
         )
 
 

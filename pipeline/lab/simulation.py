@@ -104,7 +104,7 @@ def backtest(
     point, window = space.points(np.array([0]))[0], Window(0, len(candles))
     trades = evaluator.trades(point, window)
     daily = evaluator.marked_returns(trades, window)
-    metrics = marked_metrics(evaluator.risk.position_fraction * trades["ret"], daily)
+    metrics = marked_metrics(evaluator.risk.exposure * trades["ret"], daily)
     return Backtest(
         trades=trades_frame(candles, trades),
         equity=equity_series(candles.calendar(window), daily),

@@ -89,7 +89,7 @@ def evaluate_new_days(
     if window is None:
         return None
     used = candles.cut(0, window.end)
-    fraction = config.risk.position_fraction
+    fraction = config.risk.exposure
     evaluator = stored.evaluator_of(config, used, configuration.parameters)
     point = evaluator.space.point(configuration.parameters)
     trades = evaluator.trades(point, window)

@@ -274,7 +274,7 @@ def _figures(
             DailySeries(stored.day, stored.hold),
             DailySeries(again.day, hold_returns(candles, again.day)),
         )
-    fraction = config.risk.position_fraction
+    fraction = config.risk.exposure
     metrics = marked_metrics(fraction * again.trades["ret"], again.daily)
     yield compare_metric_sets(
         "metrics, out of sample", [("", configuration.out_of_sample, metrics)]

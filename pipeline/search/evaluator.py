@@ -145,7 +145,7 @@ class Evaluator:
 
     def marked_returns(self, trades: NDArray[Any], window: Window) -> Float:
         """Daily equity returns of one point's trades, marked to market, float64 of shape (D,)."""
-        fraction = self.risk.position_fraction
+        fraction = self.risk.exposure
         return marked_returns(self.candles, trades, window, self.costs, fraction)
 
     def daily_of(self, points: Float, window: Window) -> Float:

@@ -113,7 +113,7 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         )
     _refuse_or_note(evaluator, settings, note)
     with _timed(timings, "search"):
-        fraction = evaluator.risk.position_fraction
+        fraction = evaluator.risk.exposure
         searches = len(parts) + 1
         with progress("search", settings.evaluations(space) * searches) as advance:
             validation = validate(evaluator, parts, final, settings, fraction, advance)

@@ -1,7 +1,7 @@
 """Break the out-of-sample result down by side, cost and year (validation rules §3.13 to §3.16).
 
 Symbols: ``T`` out-of-sample days, ``m`` trades (`TRADE`). An *equity return* is
-``position_fraction`` times a return on notional.
+``exposure`` (`RiskLimits.exposure`) times a return on notional.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import TARGET, TARGET_GAP, Candles, Costs, Float, Int32, metrics_of
+from gpu_engine import (
+    LIQUIDATION,
+    TARGET,
+    TARGET_GAP,
+    Candles,
+    Costs,
+    Float,
+    Int32,
+    metrics_of,
+)
 from pipeline.validation.holding import hold_returns, series_figures
 
 Trades = NDArray[Any]
@@ -22,7 +31,7 @@ def time_in_market(trades: Trades, bars: int) -> float:
 
 
 def sides(
-    candles: Candles, trades: Trades, position_fraction: float, day: Int32
+    candles: Candles, trades: Trades, exposure: float, day: Int32
 ) -> dict[str, dict[str, float]]:
     """Compute the result of the longs alone and of the shorts alone, by closed trades.
 
@@ -40,15 +49,13 @@ def sides(
         and ``sharpe_ratio`` (of days with their exits alone, the others 0).
     """
     return {
-        name: _side(candles, trades[trades["side"] == side], position_fraction, day)
+        name: _side(candles, trades[trades["side"] == side], exposure, day)
         for name, side in (("long", 1), ("short", -1))
     }
 
 
-def _side(
-    candles: Candles, trades: Trades, position_fraction: float, day: Int32
-) -> dict[str, float]:
-    returns = position_fraction * trades["ret"]
+def _side(candles: Candles, trades: Trades, exposure: float, day: Int32) -> dict[str, float]:
+    returns = exposure * trades["ret"]
     growth = np.ones(len(day))
     np.multiply.at(growth, np.searchsorted(day, candles.day[trades["exit_bar"]]), 1.0 + returns)
     metrics = metrics_of(returns, growth - 1.0)
@@ -63,21 +70,26 @@ class CostsPaid(NamedTuple):
     """What trades paid, as fractions of the equity at their entries, summed; and what was before.
 
     ``gross_net_profit`` compounds the same trades without any cost. What more equity would have
-    done to circuit breakers is not followed. ``funding`` is negative where more came than went.
+    done to circuit breakers is not followed. ``funding`` is negative where more came than went;
+    ``borrow`` is what shorts paid for the loan of what they sold (exits rules §6.4).
     """
 
     gross_net_profit: float
     fees: float
     slippage: float
     funding: float
+    borrow: float
+
+    def figures(self) -> dict[str, float]:
+        """Return them by name; ``borrow`` where something was paid for it."""
+        figures = self._asdict()
+        return figures if self.borrow else {n: v for n, v in figures.items() if n != "borrow"}
 
 
-def costs_paid(
-    candles: Candles, trades: Trades, costs: Costs, position_fraction: float
-) -> CostsPaid:
+def costs_paid(candles: Candles, trades: Trades, costs: Costs, exposure: float) -> CostsPaid:
     """Take the costs of exits rules §6 out of the trades again.
 
-    A trade's equity return is its gross return less its fees, its slippage and its funding.
+    A trade's equity return is its gross return less its fees, slippage, funding and borrowing.
 
     Parameters
     ----------
@@ -91,16 +103,21 @@ def costs_paid(
     if costs.funding is not None:
         sums = costs.funding.sums(candles)
         funding = side * (sums[trades["exit_bar"]] - sums[trades["entry_bar"]])
+    held = trades["exit_bar"].astype(np.int64) - trades["entry_bar"] + 1
+    borrow = costs.borrow(candles.step_ms) * held[side < 0]
     return CostsPaid(
-        gross_net_profit=float(np.prod(1.0 + position_fraction * gross) - 1.0),
-        fees=float(position_fraction * fees.sum()),
-        slippage=float(position_fraction * (gross - side * (moved - 1.0)).sum()),
-        funding=float(position_fraction * funding.sum()),
+        gross_net_profit=float(np.prod(1.0 + exposure * gross) - 1.0),
+        fees=float(exposure * fees.sum()),
+        slippage=float(exposure * (gross - side * (moved - 1.0)).sum()),
+        funding=float(exposure * funding.sum()),
+        borrow=float(exposure * borrow.sum()),
     )
 
 
 def unslipped(trades: Trades, slippage: float) -> tuple[Float, Float]:
-    """Return entry and exit prices before slippage; a target rests and has none (exits rules §5.2).
+    """Return entry and exit prices before slippage.
+
+    A target rests and has none (exits rules §5.2), and neither has a liquidation (§8.4).
 
     Parameters
     ----------
@@ -110,7 +127,8 @@ def unslipped(trades: Trades, slippage: float) -> tuple[Float, Float]:
     """
     side = trades["side"].astype(np.float64)
     entry = trades["entry"] / (1.0 + side * slippage)
-    exit_ = trades["exit"] / np.where(rested(trades), 1.0, 1.0 - side * slippage)
+    exact = rested(trades) | (trades["reason"] == LIQUIDATION)
+    exit_ = trades["exit"] / np.where(exact, 1.0, 1.0 - side * slippage)
     return entry, exit_
 
 

@@ -103,9 +103,7 @@ def lags(days: int) -> int:
     return int(4.0 * (days / 100.0) ** (2.0 / 9.0))
 
 
-def holding_figures(
-    candles: Candles, day: Int32, daily: Float, position_fraction: float
-) -> dict[str, Any]:
+def holding_figures(candles: Candles, day: Int32, daily: Float, exposure: float) -> dict[str, Any]:
     """Compute the figures of a daily series that stand beside holding the market, by name.
 
     Parameters
@@ -115,8 +113,9 @@ def holding_figures(
         UTC days of the series, days since the epoch.
     daily : float64 array of shape (T,)
         Its returns.
-    position_fraction : float
-        Share of the equity that was in every trade. A small position does not ride the market less.
+    exposure : float
+        Notional of every trade, as a share of the equity. A small position does not ride the market
+        less.
 
     Returns
     -------
@@ -129,7 +128,7 @@ def holding_figures(
     return {
         "hold": hold,
         "excess_net_profit": series_figures(daily)["net_profit"] - hold["net_profit"],
-        "beta": None if line.beta is None else line.beta / position_fraction,
+        "beta": None if line.beta is None else line.beta / exposure,
         "alpha": line.alpha_a_year,
         "alpha_p": line.alpha_p,
     }

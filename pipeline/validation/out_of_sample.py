@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import STOP, Candles, Costs, Float, annualised
+from gpu_engine import LIQUIDATION, STOP, Candles, Costs, Float, annualised
 from pipeline.search import Dimension, Evaluator
 from pipeline.validation import breakdown
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
@@ -36,7 +36,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
     """Compute the statistics of validation rules §3 that these days and trades give, by name."""
     daily, day, trades = validation.daily, validation.day, validation.trades
     candles, costs = evaluator.candles, evaluator.costs
-    fraction = evaluator.risk.position_fraction
+    fraction = evaluator.risk.exposure
     tested = [window.split.test for window in validation.windows]
     test = sharpe_test(daily)
     bands = zero_drift_bands(daily, generator(seed, BANDS))
@@ -50,7 +50,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
         **holding_figures(candles, day, daily, fraction),
         "time_in_market": breakdown.time_in_market(trades, sum(t.end - t.start for t in tested)),
         "sides": breakdown.sides(candles, trades, fraction, day),
-        "costs": breakdown.costs_paid(candles, trades, costs, fraction)._asdict(),
+        "costs": breakdown.costs_paid(candles, trades, costs, fraction).figures(),
         "years": breakdown.years(candles, trades, day, daily),
         "parameter_choices": parameter_choices(validation, evaluator.space.dimensions),
         "walk_forward_efficiency": walk_forward_efficiency(validation),
@@ -158,9 +158,7 @@ class Ambiguity(NamedTuple):
     net_profit_target_first: float | None
 
 
-def ambiguity(
-    candles: Candles, trades: NDArray[Any], costs: Costs, position_fraction: float
-) -> Ambiguity:
+def ambiguity(candles: Candles, trades: NDArray[Any], costs: Costs, exposure: float) -> Ambiguity:
     """Measure how many trades ended in a bar that touched both stop and target (exits rules §5.11).
 
     Candles cannot tell which came first; the engine lets the stop come first.
@@ -173,8 +171,11 @@ def ambiguity(
         return Ambiguity(None, None)
     side, entry, bar, target = (trades[n] for n in ("side", "entry", "exit_bar", "target"))
     favourable = np.where(side > 0, candles.high[bar], candles.low[bar])
-    both = (trades["reason"] == STOP) & (side * favourable >= side * target)
+    opening, stop, entry_bar = candles.open[bar], trades["stop"], trades["entry_bar"]
+    gap = (bar > entry_bar) & (side * opening <= side * stop)  # liquidated when the bar opened
+    within = (trades["reason"] == STOP) | ((trades["reason"] == LIQUIDATION) & ~gap)
+    both = within & (side * favourable >= side * target)
     gain = side * (target - trades["exit"]) / entry
     fees = costs.fee_rate * trades["exit"] / entry - costs.target_fee * target / entry
-    returns = position_fraction * np.where(both, trades["ret"] + gain + fees, trades["ret"])
+    returns = exposure * np.where(both, trades["ret"] + gain + fees, trades["ret"])
     return Ambiguity(float(both.mean()), float(np.prod(1.0 + returns) - 1.0))

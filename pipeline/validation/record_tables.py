@@ -26,6 +26,13 @@ _METRICS = (
     ("profit factor", "profit_factor", ".2f"),
     ("days", "n_days", ",d"),
 )
+#: Costs by their field; the last two are shown where there was such a cost.
+_PAID = {
+    "fees": "fees",
+    "slippage": "slippage",
+    "funding": "funding",
+    "borrow": "borrowing for shorts",
+}
 _FORMS = {name: form for _, name, form in _METRICS}
 
 
@@ -113,9 +120,9 @@ def costs(out_of_sample: Figures, statistics: Figures) -> RecordTable:
     rows: list[tuple[str, ...]] = []
     if paid is not None:
         rows = [("net profit had nothing been paid", f"{paid['gross_net_profit']:+.2%}")]
-        for name in ("fees", "slippage", "funding"):
-            if name != "funding" or paid[name]:
-                rows.append((f"{name} paid", f"{paid[name]:.2%}"))
+        for name, label in _PAID.items():
+            if name in ("fees", "slippage") or paid.get(name):
+                rows.append((f"{label} paid", f"{paid[name]:.2%}"))
         rows.append(("net profit", _cell(out_of_sample, "net_profit")))
     return RecordTable(
         "Costs, in shares of the equity at the time", ("out of sample", "share"), rows

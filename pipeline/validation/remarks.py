@@ -216,11 +216,12 @@ def _costs(record: Record) -> Iterator[str]:
     paid = record.statistics.get("costs")
     if paid is None:
         return
-    funding = f", funding {share(paid['funding'])}" if paid["funding"] else ""
+    others = {"funding": paid["funding"], "borrowing for shorts": paid.get("borrow")}
+    more = "".join(f", {name} {share(value)}" for name, value in others.items() if value)
     yield (
         f"Without costs the same trades would have made {percent(paid['gross_net_profit'])} in"
         f" place of {percent(record.out_of_sample['net_profit'])}: fees took {share(paid['fees'])}"
-        f" and slippage {share(paid['slippage'])}{funding} of the equity, summed over the trades."
+        f" and slippage {share(paid['slippage'])}{more} of the equity, summed over the trades."
     )
 
 

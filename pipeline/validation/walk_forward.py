@@ -93,7 +93,7 @@ def validate(
     splits: Sequence[Split],
     final: Window,
     settings: SearchSettings,
-    position_fraction: float,
+    exposure: float,
     advance: Advance,
 ) -> Validation:
     """Search every train part and the final window, and test each winner once."""
@@ -104,7 +104,7 @@ def validate(
         for w in windows
     )
     series = stitch(evaluator.candles, tested)
-    returns = position_fraction * series.trades["ret"]
+    returns = exposure * series.trades["ret"]
     return Validation(
         windows=tuple(windows),
         daily=series.daily,

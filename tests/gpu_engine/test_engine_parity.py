@@ -83,7 +83,7 @@ def test_long_histories_with_every_exit_in_depth(backend, seed):
 def test_random_markets_reach_every_reason_and_ruin():
     """What the parity above is worth: no rule is left out by chance."""
     reasons, ruined, blocked = set(), 0, 0
-    for seed in range(12):
+    for seed in range(24):
         world = random_market(np.random.default_rng(seed), 400, every_exit=True)
         market = world.load("numba")
         metrics = engine.evaluate(market, world.batch, world.windows)

@@ -47,6 +47,7 @@ def test_reasons_are_in_the_order_in_which_they_are_tried():
         "target",
         "time",
         "end",
+        "liquidation",
     )
 
 

@@ -42,12 +42,12 @@ def closes_of(equity):
 @given(seed=seeds, n_bars=st.integers(1, 120))
 def test_marked_is_what_the_account_held_at_the_close(seed, n_bars):
     world = random_market(np.random.default_rng(seed), n_bars, every_exit=True)
-    market, fraction = world.load("numba"), world.risk.position_fraction
+    market, exposure = world.load("numba"), world.risk.exposure
     for window in world.windows:
         for combination in range(min(3, len(world.batch))):
             trades = engine.trades(market, only(world.batch, combination), window)
-            marked = marked_returns(world.candles, trades, window, world.costs, fraction)
-            account = repriced(world.candles, trades, window, world.costs, fraction)
+            marked = marked_returns(world.candles, trades, window, world.costs, exposure)
+            account = repriced(world.candles, trades, window, world.costs, exposure)
             np.testing.assert_allclose(marked, closes_of(account), rtol=1e-9, atol=1e-12)
             assert marked.shape == (world.candles.days_of(window),)
 
@@ -56,13 +56,14 @@ def test_marked_is_what_the_account_held_at_the_close(seed, n_bars):
 @given(seed=seeds, n_bars=st.integers(1, 120))
 def test_marked_and_closed_end_at_the_same_equity(seed, n_bars):
     world = random_market(np.random.default_rng(seed), n_bars, every_exit=True)
-    world = world._replace(risk=replace(world.risk, position_fraction=0.5))
-    market = world.load("numba")
+    fraction = 0.5 / (world.risk.leverage or 1.0)  # no ruin
+    world = world._replace(risk=replace(world.risk, position_fraction=fraction))
+    market, exposure = world.load("numba"), world.risk.exposure
     for window in world.windows:
         closed = engine.daily_returns(market, world.batch, window)
         for combination, daily in enumerate(closed):
             trades = engine.trades(market, only(world.batch, combination), window)
-            marked = marked_returns(world.candles, trades, window, world.costs, 0.5)
+            marked = marked_returns(world.candles, trades, window, world.costs, exposure)
             assert np.prod(1.0 + marked) == pytest.approx(np.prod(1.0 + daily), rel=1e-12)
             held = {
                 day

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine import REASONS, Costs, Funding
+from gpu_engine import REASONS, Costs, Funding, Window
 from support.backtest import FREE, HOUR, MIDNIGHT, NO_BREAKERS, Backtest, Signal, make_candles
 
 SIGNAL_BAR = (100, 100, 100, 100)
@@ -246,6 +246,23 @@ def test_funding_that_cancels_leaves_nothing(backend):
     result = backtest(+1, {"holding_bars": 4}, {}, [QUIET] * 5, costs=costs).run(backend)
     assert result.trades["ret"].tolist() == [0.0]
     assert np.isnan(result.metrics["profit_factor"])
+
+
+@pytest.mark.parametrize("side", [+1, -1])
+@pytest.mark.parametrize(("holding", "bars"), [(3, 3), (1, 1), (9, 4)])
+def test_a_short_borrows_from_its_entry_to_the_close_of_its_exit(backend, side, holding, bars):
+    """§6.4: 0.024 a day is 0.001 a bar of an hour, also where the window's end cuts it short."""
+    options = {"costs": replace(FREE, borrow_rate=0.024), "window": Window(0, 5)}
+    result = backtest(side, {"holding_bars": holding}, {}, [QUIET] * 8, **options).run(backend)
+    paid = 0.001 * bars if side < 0 else 0.0
+    assert result.trades["ret"].tolist() == [pytest.approx(-paid, abs=1e-15)]
+    assert result.metrics["net_profit"] == pytest.approx(-paid, abs=1e-15)
+
+
+def test_a_contract_borrows_nothing(backend):
+    costs = replace(FREE, borrow_rate=0.024, funding=Funding(np.array([0]), np.array([0.01])))
+    (trade,) = backtest(-1, {"holding_bars": 2}, {}, [QUIET] * 3, costs=costs).run(backend).trades
+    assert trade["ret"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def random_market(rng, n_bars, n_tables=2, n_units=6, n_windows=3, row_share=0.4
     """Draw everything; the share of bars with a signal is ``row_share`` a table.
 
     Exits are stops in ATR and targets in stop distances, or with ``every_exit`` of all kinds, with
-    levels and exit signals in the tables, maker fees and funding.
+    levels and exit signals in the tables, maker fees, funding, borrowing and leverage.
     """
     candles = coarse_candles(rng, n_bars, step_ms=int(rng.choice([1, 4, 12])) * 3_600_000)
     tables = [_table(rng, candles, row_share) for _ in range(n_tables)]
@@ -56,7 +56,7 @@ def random_market(rng, n_bars, n_tables=2, n_units=6, n_windows=3, row_share=0.4
         Tables(tuple(tables), SENSES),
         exits,
         costs,
-        _risk(rng),
+        _risk(rng, every_exit),
         _batch(rng, n_tables, n_units, len(exits)),
         tuple(_window(rng, n_bars) for _ in range(n_windows)),
     )
@@ -161,7 +161,7 @@ def _costs(rng):
 
 
 def _all_costs(rng, candles, costs):
-    """The same costs with a maker fee, funding, both or neither."""
+    """The same costs with a maker fee, funding or borrowing, both or neither."""
     maker, funding = None, None
     if rng.random() < 0.4:
         step, hours = candles.step_ms, rng.integers(1, 12)
@@ -170,7 +170,8 @@ def _all_costs(rng, candles, costs):
         funding = Funding(times, rng.choice([-1e-4, 0.0, 1e-4, 1e-2], len(times)))
     if rng.random() < 0.5:
         maker = float(rng.choice([-0.0002, 0.0, 0.0005]))
-    return replace(costs, maker_fee=maker, funding=funding)
+    borrow = float(rng.choice([0.0002, 0.01])) if rng.random() < 0.5 else None
+    return replace(costs, maker_fee=maker, funding=funding, borrow_rate=borrow)
 
 
 def _batch(rng, n_tables, n_units, n_exits):
@@ -191,14 +192,18 @@ def _window(rng, n_bars):
     return Window(start, end) if rng.random() < 0.8 else Window(0, n_bars)
 
 
-def _risk(rng):
+def _risk(rng, leveraged):
     def maybe(*values):
         return None if rng.random() < 0.4 else values[rng.integers(len(values))]
 
+    leverage = maybe(1.0, 10.0, 50.0, 100.0) if leveraged else None
+    fractions = [1.0, 0.5, 20.0] if leverage is None else [0.02, 0.1, 1.0]
     return RiskLimits(
-        position_fraction=float(rng.choice([1.0, 0.5, 20.0], p=[0.5, 0.4, 0.1])),  # 20: ruin
+        position_fraction=float(rng.choice(fractions, p=[0.4, 0.4, 0.2])),  # the last: ruin
         max_daily_loss=maybe(0.005, 0.01, 0.02),
         consecutive_losses_limit=maybe(1, 2, 5),
         max_holding_bars=maybe(1, 3, 8),
         direction=str(rng.choice(["both", "both", "long", "short"])),
+        leverage=leverage,
+        maintenance_rate=float(rng.choice([0.0, 0.005])),
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpu_engine import STOP, TARGET, TRADE, Costs
+from gpu_engine import LIQUIDATION, STOP, TARGET, TRADE, Costs
 from gpu_engine.records import STOP_GAP
 from pipeline.validation.out_of_sample import ambiguity
 from support.backtest import make_candles
@@ -54,6 +54,14 @@ def test_the_target_first_is_worth_the_difference():
     assert found.exit_share == 0.5
     expected = (1 + 0.5 * lost["ret"][0]) * (1 + 0.5 * won) - 1
     assert found.net_profit_target_first == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("opening", "share"), [(100, 1.0), (97, 0.0)])
+def test_a_liquidation_is_ambiguous_unless_the_bar_opened_beyond_its_level(opening, share):
+    row = trade(+1, 1)
+    row["reason"], row["stop"], row["exit"] = LIQUIDATION, 98.0, 96.0
+    candles = make_candles([BARS[0], (opening, 105, 96, 100)])
+    assert ambiguity(candles, row, COSTS, 1.0).exit_share == share
 
 
 def test_without_trades_nothing_is_known():

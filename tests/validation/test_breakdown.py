@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gpu_engine import (
+    LIQUIDATION,
     STOP,
     TARGET,
     TRADE,
@@ -131,6 +132,18 @@ def test_costs_by_hand(candles):
     assert paid.fees == pytest.approx(0.5 * fees)
     assert paid.slippage == pytest.approx(0.5 * (0.1 - 7.9 / 101 + 0.2 - 19 / 99))
     assert paid.funding == pytest.approx(0.5 * (0.002 - 0.003))
+    assert paid.borrow == 0.0  # who has funding borrows nothing
+
+
+def test_borrowing_and_a_liquidation_by_hand(candles):
+    """A short held 11 bars of five minutes borrows; a liquidation has no slippage to take out."""
+    trades = made_trades(
+        (1, 10, 20, 101.0, 80.8, LIQUIDATION, np.nan), (-1, 30, 40, 99.0, 80.0, TARGET, np.nan)
+    )
+    paid = breakdown.costs_paid(candles, trades, Costs(0.001, 0.01, borrow_rate=0.05), 0.5)
+    assert paid.borrow == pytest.approx(0.5 * 0.05 * 11 * 5 / 1440)
+    assert paid.figures()["borrow"] == paid.borrow
+    assert paid.gross_net_profit == pytest.approx((1 - 0.5 * 0.192) * (1 + 0.5 * 0.2) - 1)
 
 
 def test_what_was_paid_is_the_way_from_gross_to_net(run, candles, costs):
@@ -154,12 +167,18 @@ def test_without_costs_gross_is_net(candles):
         (1, 10, 20, 100.0, 110.0, STOP, 0.1), (-1, 30, 40, 100.0, 105.0, STOP, -0.05)
     )
     paid = breakdown.costs_paid(candles, trades, Costs(0.0, 0.0), 1.0)
-    assert paid == (pytest.approx(1.1 * 0.95 - 1), 0.0, pytest.approx(0.0, abs=1e-15), 0.0)
+    assert paid == (pytest.approx(1.1 * 0.95 - 1), 0.0, pytest.approx(0.0, abs=1e-15), 0.0, 0.0)
+
+
+def test_what_no_short_paid_is_no_figure(candles):
+    trades = made_trades((1, 10, 20, 100.0, 110.0, STOP, 0.1))
+    paid = breakdown.costs_paid(candles, trades, Costs(borrow_rate=0.05), 1.0)
+    assert "borrow" not in paid.figures()
 
 
 def test_no_trades_have_no_costs(candles):
     none = np.zeros(0, TRADE)
-    assert breakdown.costs_paid(candles, none, Costs(), 1.0) == (0.0, 0.0, 0.0, 0.0)
+    assert breakdown.costs_paid(candles, none, Costs(), 1.0) == (0.0, 0.0, 0.0, 0.0, 0.0)
     assert breakdown.time_in_market(none, 100) == 0.0
 
 

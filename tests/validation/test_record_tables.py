@@ -95,6 +95,8 @@ def test_funding_is_shown_where_it_was_paid_or_received():
     assert [name for name, _ in table("Costs").rows if "funding" in name] == []
     costs = {"costs": STATISTICS["costs"] | {"funding": -0.02}}
     assert ("funding paid", "-2.00%") in table("Costs", costs).rows
+    loan = {"costs": STATISTICS["costs"] | {"borrow": 0.01}}
+    assert ("borrowing for shorts paid", "1.00%") in table("Costs", loan).rows
 
 
 def test_the_band_of_thirty_days_names_the_drawdown_that_happened():

@@ -191,6 +191,8 @@ def test_costs_in_shares_of_equity():
     )
     perpetual = only(facts(record({"costs": costs | {"funding": -0.02}})))
     assert "slippage 15.0 %, funding -2.0 % of the equity" in perpetual
+    spot = only(facts(record({"costs": costs | {"borrow": 0.01}})))
+    assert "slippage 15.0 %, borrowing for shorts 1.0 % of the equity" in spot
 
 
 def test_results_by_year_where_there_are_several():
