@@ -1,6 +1,7 @@
 """What every test folder shares. Being here also puts ``tests/`` on the path, for `support`."""
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def pytest_configure():
 
     Tests that interrupt a command would wait for minutes.
     """
+    os.environ.setdefault("CANDLE_ARCHIVE", "")  # no test asks the network
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

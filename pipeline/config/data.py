@@ -154,6 +154,11 @@ class CcxtData(History):
     kraken: Literal["ohlc", "trades"] = Field(
         "ohlc", description="ohlc: the newest 720 candles; trades: all, slowly"
     )
+    archive: Literal["auto", "never", "only"] = Field(
+        "auto",
+        exclude_if=lambda use: use == "auto",
+        description="monthly files of the exchange; auto: if they help",
+    )
     resample_from: Timeframe | None = Field(None, description="finer candles to build these from")
 
     @property

@@ -28,7 +28,8 @@ from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.market_data.timeframe import timeframe_ms
 
 if TYPE_CHECKING:
-    from pipeline.market_data.exchange.fetching import BarProgress, FetchedCandles
+    from pipeline.market_data.exchange.fetching import FetchedCandles
+    from pipeline.market_data.exchange.missing import BarProgress
 
 Data = FileData | CcxtData | SyntheticData
 
@@ -159,7 +160,9 @@ def fetch_candles(
     check_divides(step, built_step)
     # A border inside a candle of the market takes the next open.
     since, until = (-(-border // built_step) * built_step for border in (since, until))
-    request = CandleRequest(exchange.ccxt_id, market.pair, timeframe, since, until, data.kraken)
+    request = CandleRequest(
+        exchange.ccxt_id, market.pair, timeframe, since, until, data.kraken, data.archive
+    )
     fetched = fetch_ccxt(request, data.store, on_progress, on_note=on_note)
     return replace(fetched, raw=resampled(fetched.raw, step, built_step, fetched.answered))
 

@@ -25,6 +25,7 @@ from pipeline.market_data.timeframe import TIMEFRAMES, utc
 
 if TYPE_CHECKING:
     import ccxt
+    from requests import Session
 
 T = TypeVar("T")
 
@@ -72,6 +73,7 @@ def new_client(exchange_id: str) -> ccxt.Exchange:
         If ccxt does not know the exchange.
     """
     client = ccxt_class(exchange_id)
+    client.session = new_session()
     _unveil(client)
     return client
 
@@ -85,6 +87,15 @@ def load_markets(client: ccxt.Exchange, symbol: str) -> dict[str, Any]:
         options["types"] = [kind for kind in kinds if kind in wanted] or kinds
     markets: dict[str, Any] = client.load_markets()
     return markets
+
+
+def new_session() -> Session:
+    """Make the HTTP session with which an exchange is asked, and its archive of candles."""
+    from requests import Session
+
+    session = Session()
+    session.trust_env = False  # as ccxt makes its own
+    return session
 
 
 def _unveil(client: Any) -> None:
@@ -179,7 +190,7 @@ class Connection:
         def call() -> Float:
             answer = self.client.fetch_ohlcv(self.symbol, self.timeframe, since, limit)
             rows = np.array(answer, dtype=np.float64).reshape(-1, len(COLUMNS))
-            impossible = _impossible(rows, step_ms)
+            impossible = impossible_rows(rows, step_ms)
             if impossible.any():
                 raise ccxt.BadResponse(
                     f"{self.client.id} answered with a row that cannot be a candle:"
@@ -251,7 +262,7 @@ def _no_timeframe(exchange: str, timeframe: str, offered: Iterable[str]) -> str:
     return f"{exchange} has no {timeframe} candles; it has {', '.join(offered)}.{way}"
 
 
-def _impossible(rows: Float, step_ms: int) -> Bool:
+def impossible_rows(rows: Float, step_ms: int) -> Bool:
     """Mark rows that cannot be candles; rows that are odd but possible are measured later."""
     time, _, high, low, _, volume = rows.T
     with np.errstate(invalid="ignore"):  # a time that is no number has no remainder

@@ -9,7 +9,7 @@ earlier than ten pages ago and cannot be resumed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,16 @@ import numpy as np
 from gpu_engine import DAY_MS, Float
 from pipeline.cli.console import Note
 from pipeline.config.history import EARLIEST_MS
+from pipeline.config.section import listing
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
+from pipeline.market_data.exchange.missing import BarProgress, Keep, Method, Missing
+from pipeline.market_data.exchange.month_archives import (
+    FOLDERS,
+    ArchiveUse,
+    MonthArchive,
+    archive_of,
+)
 from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles, Span, clipped
 from pipeline.market_data.store.store import Page, StoredCandles, candle_path, load, locked, save
@@ -29,15 +37,6 @@ from pipeline.market_data.timeframe import timeframe_ms, utc
 
 if TYPE_CHECKING:
     import ccxt
-
-#: Takes (bars answered, bars asked): what the store has before the first page, then after each one.
-BarProgress = Callable[[int, int], None]
-
-#: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
-PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
-
-#: Takes what the store shall be, and where the new candles come from.
-Keep = Callable[[StoredCandles, str], None]
 
 #: What a person can do where an exchange does not serve older candles.
 WAYS_OUT = {
@@ -118,14 +117,6 @@ def _closed(rows: Float, start: int, step_ms: int, now: int) -> _Answer:
 PAGES_PER_SAVE = 20
 
 
-class Method(NamedTuple):
-    """A way to get candles: pages of a span, how many of them a kill may lose, and its name."""
-
-    pages: PageSource
-    pages_per_save: int
-    name: str
-
-
 AS_CANDLES = Method(candle_pages, PAGES_PER_SAVE, "through ccxt")
 #: A page of candles from trades may have taken many of trades.
 FROM_TRADES = Method(trade_pages, 1, "trades through ccxt")
@@ -146,6 +137,8 @@ class CandleRequest(NamedTuple):
         Open times, milliseconds since the epoch, UTC. ``until_ms`` may be now or later.
     kraken : {"ohlc", "trades"}
         What candles come from where the exchange is Kraken: its newest 720, or all public trades.
+    archive : {"auto", "never", "only"}
+        Whether whole months come from the exchange's public archive, where it has one.
     """
 
     exchange: str
@@ -154,6 +147,7 @@ class CandleRequest(NamedTuple):
     since_ms: int
     until_ms: int
     kraken: Literal["ohlc", "trades"] = "ohlc"
+    archive: ArchiveUse = "never"
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +197,13 @@ def fetch_ccxt(
     UnreachableError
         If it does not answer after all attempts, or has banned this address.
     """
-    exchange, symbol, timeframe, since_ms, until_ms, kraken = request
+    exchange, symbol, timeframe, since_ms, until_ms, kraken, use = request
+    alone = use == "only"
+    if alone and exchange not in FOLDERS:
+        raise UserError(
+            f"data.archive=only: {exchange} publishes no archive of months; {listing([*FOLDERS])}"
+            " does. Leave data.archive=auto."
+        )
     step = timeframe_ms(timeframe)
     # The first open at or after each border: candles open at multiples of the step.
     start, end = -(-since_ms // step) * step, -(-until_ms // step) * step
@@ -221,13 +221,15 @@ def fetch_ccxt(
                 note(f"{store_dir} may only be read here: what is fetched now is not kept.")
             client, backoff = client or new_client(exchange), backoff or Backoff()
             connection = Connection(client, symbol, timeframe, backoff, note)
+            archive = _archive(request, connection)
+            now = _now_ms()
             try:
-                connection.check_market(timeframe_needed=method is AS_CANDLES)
-                now = connection.now()
+                if not alone:
+                    connection.check_market(timeframe_needed=method is AS_CANDLES)
+                    now = connection.now()
                 end = min(end, now // step * step)
-                stored = _fetch_missing(
-                    connection, method, stored, (start, end), now, keep, on_progress
-                )
+                missing = Missing(connection, method, stored, (start, end), now, keep, on_progress)
+                stored = missing.fetch(archive, archive_only=alone)
             except UnreachableError as error:
                 raise UnreachableError(
                     f"{error}{_available_offline(load(path, writable))}"
@@ -235,49 +237,30 @@ def fetch_ccxt(
     market = f"{exchange} {symbol} {timeframe}"
     raw = stored.between(start, end)
     way_out = WAYS_OUT.get(exchange, WAY_OUT) if method is AS_CANDLES else WAY_OUT
+    if alone:
+        way_out = "data.archive=auto asks the exchange for what its archive lacks."
     if len(raw) == 0:
         ahead = f"Now it is {utc(_now_ms())}." if since_ms >= _now_ms() else way_out
         raise UserError(
             f"{market}: no closed candle from {utc(since_ms)} to {utc(until_ms)}. {ahead}"
         )
-    shortfalls = _shortfalls(raw, stored, (start, end), step, market, way_out)
+    shortfalls = [*_shortfalls(raw, stored, (start, end), step, market, way_out)]
+    if alone and stored.missing(start, end):
+        shortfalls.append(f"{market}: {way_out}")
     return FetchedCandles(raw, tuple(shortfalls), clipped(stored.answered, (start, end)))
 
 
-def _fetch_missing(
-    connection: Connection,
-    method: Method,
-    stored: StoredCandles,
-    span: Span,
-    now: int,
-    keep: Keep,
-    on_progress: BarProgress | None,
-) -> StoredCandles:
-    """Fetch what ``stored`` does not answer of the span, and ``keep`` it with its source."""
-    step = timeframe_ms(connection.timeframe)
-    source = f"{connection.client.id} {method.name}"
-    missing = stored.missing(*span)
-    total = (span[1] - span[0]) // step
-    done = total - sum(end - start for start, end in missing) // step
-    if on_progress:
-        on_progress(done, total)
-    pages: list[Page] = []
-    try:
-        for part in missing:
-            for rows, answered in method.pages(connection, part, step, now):
-                pages.append((rows, answered))
-                if len(pages) == method.pages_per_save:
-                    stored = stored.add(pages)
-                    pages.clear()
-                    keep(stored, source)
-                done += (answered[1] - answered[0]) // step
-                if on_progress:
-                    on_progress(done, total)
-    finally:
-        if pages:
-            stored = stored.add(pages)
-            keep(stored, source)
-    return stored
+def _archive(request: CandleRequest, connection: Connection) -> MonthArchive | None:
+    """Return the archive that a request may use; None where there is none."""
+    if request.archive == "never":
+        return None
+    return archive_of(
+        connection.client.session,
+        request.exchange,
+        request.symbol,
+        request.timeframe,
+        connection.note,
+    )
 
 
 def _keep_nothing(stored: StoredCandles, source: str) -> None:

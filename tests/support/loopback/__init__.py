@@ -7,6 +7,7 @@
 `exchange.requests` is what was asked, `exchange.faults.injected` what was done to the answers.
 """
 
+from support.loopback.archives import ArchiveFault
 from support.loopback.binance import LoopbackBinance
 from support.loopback.clients import pointed
 from support.loopback.faults import LIES, PASSING, Fault, Faults
@@ -18,6 +19,7 @@ __all__ = [
     "CANDLE_START",
     "LIES",
     "PASSING",
+    "ArchiveFault",
     "Fault",
     "Faults",
     "LoopbackBinance",

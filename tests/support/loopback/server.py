@@ -12,6 +12,7 @@ from threading import Thread
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from support.loopback.archives import MonthFiles
 from support.loopback.clients import pointed
 from support.loopback.faults import LIES, Fault, Faults, falsified
 
@@ -62,6 +63,8 @@ class LoopbackExchange:
         self.faults = faults or Faults()
         self.retry_after, self.slow_s, self.clock_error_ms = retry_after, slow_s, clock_error_ms
         self.requests = []
+        self.latency_s = 0.0
+        self.archive = MonthFiles(self)
         exchange = self
 
         class Handler(_Handler):
@@ -105,6 +108,8 @@ class LoopbackExchange:
 
     def respond(self, path, query):
         """Status, body and fault of the answer to a request."""
+        if path.startswith("/data/"):
+            return self.archive.respond(path)
         rows = self.rows_for(path, query)
         is_clock = path == self.clock_path
         fault = self.faults.draw((path, *sorted(query.items())), rows is not None, is_clock)
@@ -151,7 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         status, body, fault = self.answering.respond(url.path, query)
-        content = json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        if self.answering.latency_s:
+            time.sleep(self.answering.latency_s)
         if fault is Fault.RESET:
             self._reset()
             return

@@ -1,0 +1,134 @@
+"""Fetch what the store lacks of a span: months of an archive, then pages, kept as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipeline.config.history import EARLIEST_MS
+from pipeline.market_data.exchange.connection import Connection
+from pipeline.market_data.exchange.month_archives import WORTH_BARS, MonthArchive
+from pipeline.market_data.raw import Span
+from pipeline.market_data.store.store import Page, StoredCandles
+from pipeline.market_data.timeframe import timeframe_ms
+
+#: Takes (bars answered, bars asked): what the store has before the first page, then after each one.
+BarProgress = Callable[[int, int], None]
+
+#: Asks for a span in milliseconds, given the step and the exchange's time, page by page.
+PageSource = Callable[[Connection, Span, int, int], Iterator[Page]]
+
+#: Takes what the store shall be, and where the new candles come from.
+Keep = Callable[[StoredCandles, str], None]
+
+
+class Method(NamedTuple):
+    """A way to get candles: pages of a span, how many of them a kill may lose, and its name."""
+
+    pages: PageSource
+    pages_per_save: int
+    name: str
+
+
+@dataclass
+class Missing:
+    """The part of a span that a store lacks, while it is fetched.
+
+    Attributes
+    ----------
+    connection : Connection
+    method : Method
+        How the exchange is asked.
+    stored : StoredCandles
+        What the store has, with what came.
+    span : Span
+        Half-open, open times in milliseconds; it has ended.
+    now : int
+        The exchange's clock, milliseconds.
+    keep : callable
+    on_progress : callable or None
+    """
+
+    connection: Connection
+    method: Method
+    stored: StoredCandles
+    span: Span
+    now: int
+    keep: Keep
+    on_progress: BarProgress | None
+    _unsaved: list[Page] = field(default_factory=list)
+    _done: int = 0
+    _total: int = 0
+
+    @property
+    def _step(self) -> int:
+        return timeframe_ms(self.connection.timeframe)
+
+    @property
+    def _source(self) -> str:
+        return f"{self.connection.client.id} {self.method.name}"
+
+    def fetch(self, archive: MonthArchive | None, archive_only: bool) -> StoredCandles:
+        """Fetch all of it, of ``archive`` what it has; return what the store then has.
+
+        What came before a failure is kept.
+        """
+        try:
+            if not archive_only and (archive is not None or self.span[0] <= EARLIEST_MS):
+                self._find_beginning()
+            self._begin_progress()
+            if archive is not None:
+                self._fetch_months(archive, 1 if archive_only else WORTH_BARS)
+            if not archive_only:
+                self._fetch_pages()
+        finally:
+            self._save()
+        return self.stored
+
+    def _find_beginning(self) -> None:
+        """Take the first page of a long part: months before the first candle are in no archive."""
+        part = next(iter(self.stored.missing(*self.span)), (0, 0))
+        if part[1] - part[0] >= WORTH_BARS * self._step:
+            page = next(self.method.pages(self.connection, part, self._step, self.now), None)
+            if page is not None:
+                self._unsaved.append(page)
+                self._save()
+
+    def _begin_progress(self) -> None:
+        """Count the bars of the span, without the time before the market's first candle."""
+        start, end = self.span
+        first = self.stored.between(start, end).timestamp[:1].tolist()
+        if first and not self.stored.missing(start, first[0]):
+            start = first[0]
+        self._total = (end - start) // self._step
+        lacking = sum(after - before for before, after in self.stored.missing(*self.span))
+        self._done = self._total - lacking // self._step
+        self._tell(0)
+
+    def _fetch_months(self, archive: MonthArchive, least_bars: int) -> None:
+        for part in self.stored.missing(*self.span):
+            for month in archive.months(part, least_bars):
+                self.stored = self.stored.add([month.page])
+                self.keep(self.stored, month.source)
+                start, end = month.page[1]
+                self._tell((end - start) // self._step)
+
+    def _fetch_pages(self) -> None:
+        for part in self.stored.missing(*self.span):
+            for page in self.method.pages(self.connection, part, self._step, self.now):
+                self._unsaved.append(page)
+                if len(self._unsaved) == self.method.pages_per_save:
+                    self._save()
+                start, end = page[1]
+                self._tell((end - start) // self._step)
+
+    def _save(self) -> None:
+        if self._unsaved:
+            self.stored, self._unsaved = self.stored.add(self._unsaved), []
+            self.keep(self.stored, self._source)
+
+    def _tell(self, bars: int) -> None:
+        self._done += bars
+        if self.on_progress:
+            self.on_progress(self._done, self._total)
