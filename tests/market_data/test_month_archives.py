@@ -72,7 +72,7 @@ def test_whole_months_come_from_the_archive_and_the_rest_by_pages(exchange, tmp_
 def test_a_second_run_asks_for_nothing(exchange, tmp_path):
     fetched(exchange, tmp_path, "auto")
     exchange.requests.clear()
-    exchange.archive.asked.clear()
+    exchange.archive.paths.clear()
     fetched(exchange, tmp_path, "auto")
     assert exchange.asked("/klines") == exchange.archive.asked == []
 
@@ -129,6 +129,13 @@ def test_all_there_is_asks_the_archive_for_no_month_before_the_first_candle(exch
     fetched(exchange, tmp_path, "auto", since=1_262_304_000_000)
     assert exchange.archive.asked[0] == "BTCUSDT-15m-2023-02.zip"
     assert len(exchange.asked("/klines")) == 5
+
+
+def test_a_perpetual_has_a_folder_of_its_own(exchange, tmp_path):
+    request = CandleRequest("binanceusdm", "BTC/USDT:USDT", "15m", SINCE, NOW, "ohlc", "only")
+    raw = fetch_ccxt(request, tmp_path, client=exchange.client()).raw
+    assert len(raw) == 96 * 110 - len(HOLE)
+    assert "/data/futures/um/monthly/klines/BTCUSDT/15m/" in exchange.archive.paths[0]
 
 
 def test_an_exchange_without_an_archive_says_so(tmp_path):

@@ -25,7 +25,7 @@ from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
 from pipeline.market_data.exchange.missing import BarProgress, Keep, Method, Missing
 from pipeline.market_data.exchange.month_archives import (
-    FOLDERS,
+    EXCHANGES,
     ArchiveUse,
     MonthArchive,
     archive_of,
@@ -199,9 +199,9 @@ def fetch_ccxt(
     """
     exchange, symbol, timeframe, since_ms, until_ms, kraken, use = request
     alone = use == "only"
-    if alone and exchange not in FOLDERS:
+    if alone and exchange not in EXCHANGES:
         raise UserError(
-            f"data.archive=only: {exchange} publishes no archive of months; {listing([*FOLDERS])}"
+            f"data.archive=only: {exchange} publishes no archive of months; {listing(EXCHANGES)}"
             " does. Leave data.archive=auto."
         )
     step = timeframe_ms(timeframe)

@@ -38,8 +38,9 @@ ArchiveUse = Literal["auto", "never", "only"]
 #: Where Binance keeps its archives; the environment variable names a mirror, empty there is none.
 ADDRESS, VARIABLE = "https://data.binance.vision", "CANDLE_ARCHIVE"
 
-#: The archive's folder of a market, by ccxt's name of the exchange.
-FOLDERS = {"binance": "spot", "binanceusdm": "futures/um"}
+#: ccxt's names of the exchanges that have an archive, and its folders of pairs and of perpetuals.
+EXCHANGES = ("binance", "binanceusdm")
+SPOT, PERPETUAL = "spot", "futures/um"
 
 #: Months before this one are in no archive.
 FIRST_MONTH = "2017-08"
@@ -240,6 +241,7 @@ def archive_of(
 ) -> MonthArchive | None:
     """Return the archive of a market; None where its exchange has none, or none is wanted."""
     address = os.environ.get(VARIABLE, ADDRESS).rstrip("/")
-    if exchange not in FOLDERS or not address:
+    if exchange not in EXCHANGES or not address:
         return None
-    return MonthArchive(session, address, FOLDERS[exchange], symbol, timeframe, note)
+    folder = PERPETUAL if ":" in symbol else SPOT
+    return MonthArchive(session, address, folder, symbol, timeframe, note)

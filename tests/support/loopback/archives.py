@@ -38,21 +38,26 @@ class MonthFiles:
         Faults of the next zips, one each; None is none.
     absent : set of str
         Months such as ``2023-02`` that it lacks.
-    asked : list of str
-        Names of the files that were asked for, oldest first.
+    paths : list of str
+        What was asked for, oldest first.
     """
 
     def __init__(self, exchange):
-        self.exchange, self.script, self.absent, self.asked = exchange, [], set(), []
+        self.exchange, self.script, self.absent, self.paths = exchange, [], set(), []
         self.share, self.rng = 0.0, np.random.default_rng(0)
         self._spoilt, self._zips = {}, {}
         self._lock = Lock()
+
+    @property
+    def asked(self):
+        """Names of the files that were asked for, oldest first."""
+        return [path.rpartition("/")[2] for path in self.paths]
 
     def respond(self, path):
         """Status, body and fault of the answer."""
         match = PLACE.fullmatch(path)
         with self._lock:
-            self.asked.append(path.rpartition("/")[2])
+            self.paths.append(path)
             if match is None or match["pair"] != self.exchange.symbol.replace("/", ""):
                 return 404, b"no such key", None
             month, name = match["month"], path.removesuffix(".CHECKSUM")
