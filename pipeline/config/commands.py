@@ -70,8 +70,8 @@ class SimulationConfig(Section):
         if self.risk.leverage is not None and not self.market.perpetual:
             yield (
                 f"risk.leverage={self.risk.leverage:g} is for perpetual contracts, and"
-                f" {self.market.id} is a spot market: take a perpetual such as"
-                f" +market.settle={self.market.quote}, or leave risk.leverage=null."
+                f" {self.market.id} is a spot market: take one such as"
+                " market=binanceusdm:BTC/USDT:USDT:5m, or leave risk.leverage=null."
             )
         plant = getattr(self.data, "plant", None)  # what an exchange sends has none
         if plant is not None:

@@ -117,7 +117,8 @@ def build_document(
         | _allocation(configuration.position_size, risk, metrics, daily),
         "market_microstructure": _unknown(v3.MarketMicrostructure)
         | {"avg_spread_bps": avg_spread_bps, "taker_fee": costs.fee_rate}
-        | {"maker_rebate": None if costs.maker_fee is None else -costs.maker_fee},
+        | {"maker_rebate": None if costs.maker_fee is None else -costs.maker_fee}
+        | {"borrow_rate": costs.borrow_rate},
         "pattern_health": _unknown(v3.PatternHealth) | {"death_signals": {}},
         "circuit_breakers": _named(v3.CircuitBreakers, risk.model_dump()),
         "meta_learning_outputs": _unknown(v3.MetaLearningOutputs),
@@ -315,6 +316,8 @@ def _allocation(
         "position_fraction": risk.position_fraction,
         "direction": risk.direction,
         "max_holding_bars": risk.max_holding_bars,
+        "leverage": risk.leverage,
+        "maintenance_rate": None if risk.leverage is None else risk.maintenance_rate,
     }
 
 

@@ -1,10 +1,11 @@
 """Define the V3 configuration document as Pydantic models, one a section (configuration rules §1).
 
-Every field is required, so a section cannot be written half, and every section but the last, which
-documents of earlier builds lack. What candles alone cannot know is
-null because a builder said so, not because somebody forgot it. Unknown fields are refused, numbers
-are finite. `configuration_v3.schema.json` is generated from these models (``scripts/schema``), for
-readers that are not Python. `pipeline.results.document` fills them.
+Every field is required, so a section cannot be written half, but for those of which a document of
+an earlier build knows nothing; so is every section but the last, which such documents lack. What
+candles alone cannot know is null because a builder said so, not because somebody forgot it. Unknown
+fields are refused, numbers are finite. `configuration_v3.schema.json` is generated from these
+models (``scripts/schema``), for readers that are not Python. `pipeline.results.document` fills
+them.
 
 What each field means stands in configuration rules §2.
 """
@@ -14,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from gpu_engine import Direction
+from pipeline.config.section import is_none
 from pipeline.validation.stages import Stage
 
 Number = float | None
@@ -230,9 +232,13 @@ class RiskAllocation(Section):
     cvar_95: Number
     """Historical, of one day's return, positive when a loss."""
     position_fraction: float
-    """Share of equity in a full position."""
+    """Share of equity in a full position; with leverage, of its margin."""
     direction: Direction
     max_holding_bars: Count
+    leverage: Number = Field(default=None, exclude_if=is_none)
+    """A position is so many times its margin; absent without leverage."""
+    maintenance_rate: Number = Field(default=None, exclude_if=is_none)
+    """Share of its value at which it is liquidated; absent without leverage."""
 
 
 class MarketMicrostructure(Section):
@@ -247,6 +253,8 @@ class MarketMicrostructure(Section):
     """Fraction of notional that an exit at a target receives; negative: its fee."""
     taker_fee: float
     """Fraction of notional a side."""
+    borrow_rate: Number = Field(default=None, exclude_if=is_none)
+    """Fraction of notional that a short pays a day; absent where none is charged."""
     level2_depth_score: Number
     microstructure_noise: Number
 

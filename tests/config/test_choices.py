@@ -91,11 +91,27 @@ def test_costs_out_of_range_are_refused(train_config, word):
         train_config(word)
 
 
+PERPETUAL = ("market=btc_binance_5m", "+market.settle=USDT")
+
+
+def test_leverage_is_for_contracts_and_has_its_bounds(train_config):
+    limits = train_config(*PERPETUAL, "risk.leverage=3").risk.limits()
+    assert (limits.leverage, limits.maintenance_rate, limits.exposure) == (3.0, 0.005, 3.0)
+    for words, complaint in (
+        (("market=btc_binance_5m", "risk.leverage=3"), "is a spot market"),
+        ((*PERPETUAL, "risk.leverage=0.5"), "risk.leverage"),
+        ((*PERPETUAL, "risk.leverage=200"), "must be above maintenance_rate"),
+    ):
+        with pytest.raises(UserError, match=complaint):
+            train_config(*words)
+
+
 def test_costs_that_are_not_given_are_not_stored(train_config):
     """So what was stored before they were keys has the hash that it had."""
     config = train_config("market=btc_kraken_1h")
     assert set(config.costs.model_dump()) == {"fee_rate", "slippage"}
     assert "maker_fee" not in config.market.exchange.model_dump()
+    assert not {"leverage", "maintenance_rate"} & set(config.risk.model_dump())
 
 
 def test_demo_brings_its_own_candles_with_an_edge(train_config):

@@ -17,7 +17,7 @@ import pydantic
 import pytest
 
 from gpu_engine import ExitSettings
-from pipeline.config import StrategyConfig
+from pipeline.config import CostsConfig, StrategyConfig
 from pipeline.results.document import (
     SCHEMA_FILE,
     after_live_orders,
@@ -86,6 +86,20 @@ def test_the_root(document: dict[str, Any]) -> None:
     assert set(document) == root | set(FIELDS)
     assert document["status"] == "VALIDATION"
     assert document["parameters"] == inputs()["configuration"].parameters
+
+
+def test_what_the_costs_and_the_leverage_were_is_told_where_there_were_any() -> None:
+    costs = CostsConfig(fee_rate=0.001, slippage=0.0, maker_fee=-0.0002, borrow_rate=0.0003)
+    plain, given = inputs(), inputs()
+    given |= {"costs": costs, "risk": given["risk"].model_copy(update={"leverage": 3.0})}
+    document = build_document(**given)
+    friction, allocation = document["market_microstructure"], document["risk_allocation"]
+    assert (friction["maker_rebate"], friction["borrow_rate"]) == (0.0002, 0.0003)
+    assert (allocation["leverage"], allocation["maintenance_rate"]) == (3.0, 0.005)
+    before = build_document(**plain)
+    assert before["market_microstructure"]["maker_rebate"] is None
+    assert "borrow_rate" not in before["market_microstructure"]
+    assert not {"leverage", "maintenance_rate"} & set(before["risk_allocation"])
 
 
 def test_what_candles_can_tell_is_computed(document: dict[str, Any]) -> None:
