@@ -24,6 +24,7 @@ def main(config: BacktestConfig) -> None:
     from pipeline.market_data.sources import bars_expected
     from pipeline.search import Evaluator, single_point
     from pipeline.search.backends import chosen_backend
+    from pipeline.training.assumptions import assumptions
     from pipeline.training.candles import load_candles
     from pipeline.training.summary import show_candles
 
@@ -32,8 +33,11 @@ def main(config: BacktestConfig) -> None:
     backend = chosen_backend(config.backend, console.note, combinations=1)
     with console.progress("candles", bars_expected(config.market, config.data)) as advance:
         market = load_candles(config.market, config.data, strategy, backend, advance, console.note)
-    for warning in market.warnings:
-        console.note(warning)
+    for sentence in (
+        *market.warnings,
+        *assumptions(config.market, config.costs, market.facts),
+    ):
+        console.note(sentence)
     space = single_point(strategy, config.parameters)
     evaluator = Evaluator(
         market.candles, space, config.costs.record(), config.risk.limits(), backend

@@ -12,6 +12,7 @@ from pipeline.config.section import (
     CostOrRebate,
     Count,
     Days,
+    List,
     Section,
     Seed,
     Setting,
@@ -40,6 +41,8 @@ class ExchangeConfig(Section):
         description="of orders that wait in the book; negative: a rebate; null: fee_rate",
     )
     history_candles: Count | None = Field(description="newest candles that it serves; null: all")
+    #: Of a market in one word: which of its costs nobody states.
+    assumed: List[Literal["fee_rate", "slippage"]] | None = Field(None, exclude_if=is_none)
 
 
 class MarketConfig(Section):

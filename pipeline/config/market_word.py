@@ -153,16 +153,17 @@ def market_file(word: str, own: Sequence[str] = ()) -> dict[str, Any]:
     if market.exchange in own and market.settle is None:
         return {"defaults": [{"/exchange@exchange": market.exchange}], **parts}
     fees = class_fees(ccxt_class(market.exchange), perpetual=market.settle is not None)
-    taker, maker = next(fees, (ASSUMED_FEE, None))
+    taker, maker = next(fees, (None, None))
     return {
         **parts,
         "exchange": {
             "name": market.exchange,
             "ccxt_id": market.exchange,
-            "fee_rate": taker,
+            "fee_rate": ASSUMED_FEE if taker is None else taker,
             "maker_fee": maker,
             "slippage": ASSUMED_SLIPPAGE,
             "history_candles": None,
+            "assumed": ["slippage"] if taker is not None else ["fee_rate", "slippage"],
         },
     }
 
@@ -175,12 +176,12 @@ def class_fees(client: ccxt.Exchange, *, perpetual: bool) -> Iterator[tuple[floa
     for kind in _FEES[perpetual]:
         fees = client.fees.get(kind) or {}
         fees = fees.get("trading", fees)
-        taker, maker = _fee(fees.get("taker")), _fee(fees.get("maker"))
+        taker, maker = fee(fees.get("taker")), fee(fees.get("maker"))
         if taker is not None and taker >= 0:
             yield taker, maker
 
 
-def _fee(value: Any) -> float | None:
+def fee(value: Any) -> float | None:
     """Return a fee that can be one."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < LARGEST_FEE else None

@@ -15,6 +15,7 @@ from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.config.history import ALL
 from pipeline.config.section import milliseconds, moment
 from pipeline.errors import UserError
+from pipeline.market_data.exchange.facts import MarketFacts, stored_facts
 from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.garch import garch_candles
@@ -47,13 +48,15 @@ class MarketCandles:
     """Candles on their grid, with what a person should know about them.
 
     ``warnings`` are sentences a person must read; ``synthetic`` candles were invented or
-    rearranged. ``quality`` is of the candles as they came.
+    rearranged. ``quality`` is of the candles as they came, ``facts`` what the exchange says of the
+    market, None where it was never asked.
     """
 
     candles: Candles
     quality: QualityReport
     warnings: tuple[str, ...]
     synthetic: bool
+    facts: MarketFacts | None = None
 
 
 def load_candles(
@@ -85,7 +88,15 @@ def load_candles(
         kind, seed = data.surrogate.kind, data.surrogate.seed
         candles = rearranged(candles, kind, seed, data.surrogate.days)
         report = replace(report, source=f"{report.source}, {kind} with seed {seed}")
-    return MarketCandles(candles, report, warnings, data.synthetic)
+    return MarketCandles(candles, report, warnings, data.synthetic, _facts(market, data))
+
+
+def _facts(market: MarketConfig, data: Data) -> MarketFacts | None:
+    """Return what the store has of the market; of rearranged candles and files nothing."""
+    exchange = market.exchange.ccxt_id
+    if not isinstance(data, CcxtData) or data.synthetic or exchange is None:
+        return None
+    return stored_facts(Path(data.store), exchange, market.pair)
 
 
 def _read(

@@ -31,6 +31,7 @@ def caveats(configuration: Configuration) -> Iterator[str]:
             f"{plural(len(changes), 'rule')} changed since this training: today the same parameters"
             " may show other figures. scripts/verify names the changes."
         )
+    yield from configuration.provenance.get("assumed", ())
     yield _one_series(statistics)
     yield _whole_search(statistics)
     yield _surrogates(statistics)

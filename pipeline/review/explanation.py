@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pipeline.config.search import PLATEAU_LIMIT
+from pipeline.market_data.exchange.facts import sentence
 from pipeline.results.records import EXECUTION, MONITOR, Configuration, ConfigurationEvent, ceiling
 from pipeline.review.caveats import caveats
 from pipeline.validation.remarks import Record, facts
@@ -155,10 +156,17 @@ def explain(
         verdict=meaning,
         gates=gates,
         moves=tuple(moves),
-        facts=tuple(facts(record_of(configuration))),
+        facts=(*facts(record_of(configuration)), *_market(configuration)),
         caveats=tuple(caveats(configuration)),
         statistics=configuration.statistics,
     )
+
+
+def _market(configuration: Configuration) -> Iterator[str]:
+    """Say what the exchange itself stated of the market, where it was asked."""
+    stated = configuration.provenance.get("market")
+    if stated:
+        yield sentence(configuration.exchange, configuration.pair, stated)
 
 
 def record_of(configuration: Configuration) -> Record:

@@ -5,6 +5,8 @@ import json
 import platform
 import resource
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -44,8 +46,13 @@ WHEREABOUTS: dict[str, Any] = {
 }
 
 
-def provenance(config: TrainConfig, market: MarketCandles, backend: str) -> dict[str, Any]:
-    """Collect what it takes to compute a result again. Times are UTC, ISO 8601."""
+def provenance(
+    config: TrainConfig, market: MarketCandles, backend: str, assumed: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Collect what it takes to compute a result again. Times are UTC, ISO 8601.
+
+    ``assumed`` are the sentences of `pipeline.training.assumptions`.
+    """
     candles = market.candles
     return {
         "model_version": __version__,
@@ -62,6 +69,8 @@ def provenance(config: TrainConfig, market: MarketCandles, backend: str) -> dict
         "filled_candles": int(candles.filled.sum()),
         "synthetic": market.synthetic,
         "quality": market.quality.to_dict(),
+        "market": None if market.facts is None else asdict(market.facts),
+        "assumed": list(assumed),
     }
 
 

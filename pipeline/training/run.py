@@ -17,6 +17,7 @@ from pipeline.config import PLATEAU_LIMIT, TrainConfig
 from pipeline.market_data.sources import MarketCandles, bars_expected
 from pipeline.search import Evaluator, Space, Surface, surface_of
 from pipeline.search.loop import SearchSettings
+from pipeline.training.assumptions import assumptions
 from pipeline.training.candles import load_candles
 from pipeline.training.provenance import provenance
 from pipeline.training.setup import set_up
@@ -95,8 +96,9 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         expected = bars_expected(config.market, config.data)
         with progress("candles", expected) as advance:
             market = load_candles(config.market, config.data, strategy, backend, advance, note)
-    for warning in market.warnings:
-        note(warning)
+    assumed = tuple(assumptions(config.market, config.costs, market.facts))
+    for sentence in (*market.warnings, *assumed):
+        note(sentence)
     reporter.candles(market)
     days = whole_days(market.candles)
     parts, final = splits(tests, days), final_window(tests, days)
@@ -160,7 +162,7 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
         spread=out_of_sample.parameter_spread(validation, [p.name for p in strategy.parameters]),
         stage=stage,
         gates=gates,
-        provenance=provenance(config, market, backend.name),
+        provenance=provenance(config, market, backend.name, assumed),
         timings=timings,
     )
 

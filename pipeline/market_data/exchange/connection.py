@@ -20,6 +20,7 @@ from gpu_engine import Bool, Float
 from pipeline.cli.console import Note
 from pipeline.config.market_word import ccxt_class
 from pipeline.errors import UnreachableError, UserError, suggestion
+from pipeline.market_data.exchange.facts import MarketFacts, facts_of, refuse_untraded
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.timeframe import TIMEFRAMES, utc
 
@@ -137,8 +138,15 @@ class Connection:
         """Make the error of an exchange that gave no usable answer."""
         return UnreachableError(f"{self}: {reason}. {KEPT}")
 
-    def check_market(self, timeframe_needed: bool = True) -> None:
-        """Refuse a timeframe (unless candles are built here) or a symbol the exchange lacks."""
+    def check_market(self, timeframe_needed: bool = True) -> MarketFacts:
+        """Return what the exchange says of the market.
+
+        Raises
+        ------
+        UserError
+            If it lacks the timeframe (unless candles are built here) or the symbol, or the symbol
+            is a contract that is not traded here.
+        """
         offered = self.client.timeframes or {}
         if timeframe_needed and self.timeframe not in offered:
             raise UserError(_no_timeframe(self.client.id, self.timeframe, offered))
@@ -148,6 +156,9 @@ class Connection:
                 f"{self.client.id} has no market '{self.symbol}', but {len(markets)} others."
                 + suggestion(self.symbol, markets)
             )
+        facts = facts_of(self.client, self.symbol)
+        refuse_untraded(facts, self.client.id, self.symbol)
+        return facts
 
     def now(self) -> int:
         """Return the time, milliseconds, by which candles count as closed: the exchange's own.
@@ -172,6 +183,12 @@ class Connection:
         )
         return ours
 
+    @property
+    def page(self) -> int:
+        """Most candles of one answer."""
+        limit = self.client.feature_value(self.symbol, "fetchOHLCV", "limit", DEFAULT_PAGE)
+        return int(limit)
+
     def candles_from(self, since: int, step_ms: int) -> Float:
         """Ask for one page of candles that open at ``since`` or later.
 
@@ -185,10 +202,8 @@ class Connection:
         """
         import ccxt
 
-        limit = self.client.feature_value(self.symbol, "fetchOHLCV", "limit", DEFAULT_PAGE)
-
         def call() -> Float:
-            answer = self.client.fetch_ohlcv(self.symbol, self.timeframe, since, limit)
+            answer = self.client.fetch_ohlcv(self.symbol, self.timeframe, since, self.page)
             rows = np.array(answer, dtype=np.float64).reshape(-1, len(COLUMNS))
             impossible = impossible_rows(rows, step_ms)
             if impossible.any():

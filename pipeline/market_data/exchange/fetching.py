@@ -23,6 +23,7 @@ from pipeline.config.history import EARLIEST_MS
 from pipeline.config.section import listing
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
+from pipeline.market_data.exchange.facts import keep_facts
 from pipeline.market_data.exchange.missing import BarProgress, Keep, Method, Missing
 from pipeline.market_data.exchange.month_archives import (
     EXCHANGES,
@@ -78,12 +79,47 @@ def candle_pages(connection: Connection, span: Span, step_ms: int, now: int) -> 
     while start < end:
         rows, newest = _steady_answer(connection, start, step_ms, now)
         if len(rows) == 0:
-            return
+            following = _after_void((start, end), connection, step_ms, now)
+            if following is None:
+                return
+            start = following
+            continue
         first = int(rows[0, 0]) if newest else start
         answered = min(int(rows[-1, 0]) + step_ms, end)
         if first < answered:
             yield rows[rows[:, 0] < end], (first, answered)
         start = answered if first < answered else end
+
+
+def _after_void(span: Span, connection: Connection, step_ms: int, now: int) -> int | None:
+    """Return where candles may go on after an empty answer at the span's start; None: nowhere.
+
+    Some exchanges answer for a window of one page alone (OKX, Bybit), and know nothing of what
+    follows. So later windows are asked for, twice as far each time, and then the half of what lies
+    between an empty one and one with candles: listings are found in a few requests. The time that
+    is skipped does not count as answered.
+    """
+    empty, end = span
+    page = connection.page * step_ms
+
+    def has_candles(start: int) -> bool:
+        return len(_steady_answer(connection, start, step_ms, now).rows) > 0
+
+    jump, last = page, end - page
+    while True:
+        if empty >= last:
+            return None
+        reached = min(empty + jump, last)
+        if has_candles(reached):
+            break
+        empty, jump = reached, 2 * jump
+    while reached - empty > page:
+        middle = empty + (reached - empty) // (2 * page) * page
+        if has_candles(middle):
+            reached = middle
+        else:
+            empty = middle
+    return reached
 
 
 def _steady_answer(connection: Connection, start: int, step_ms: int, now: int) -> _Answer:
@@ -225,7 +261,9 @@ def fetch_ccxt(
             now = _now_ms()
             try:
                 if not alone:
-                    connection.check_market(timeframe_needed=method is AS_CANDLES)
+                    facts = connection.check_market(timeframe_needed=method is AS_CANDLES)
+                    if writable:
+                        keep_facts(facts, Path(store_dir), exchange, symbol)
                     now = connection.now()
                 end = min(end, now // step * step)
                 missing = Missing(connection, method, stored, (start, end), now, keep, on_progress)
