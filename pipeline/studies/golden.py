@@ -43,10 +43,11 @@ class GoldenCosts(BaseModel):
     fee: float
     slippage: float
     maker_fee: float | None = None
+    borrow_rate: float | None = None
 
     def record(self, funding: Funding | None) -> Costs:
         """Return the engine's record."""
-        return Costs(self.fee, self.slippage, self.maker_fee, funding)
+        return Costs(self.fee, self.slippage, self.maker_fee, funding, self.borrow_rate)
 
 
 class Case(BaseModel):

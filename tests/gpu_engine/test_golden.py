@@ -1,7 +1,8 @@
 """Golden files: trade by trade and metric by metric, every backend.
 
-They were computed by an independent program from the rules alone. The two files with candles of
-their own are in this repository; the others need the real candles. The only test of the engine
+They were computed by independent programs from the rules alone: `leverage_ticks.json`, of borrowing
+and leverage, by `support.plain_account`. The three files with candles of their own are in this
+repository; the others need the real candles. The only test of the engine
 that needs the pipeline, for the strategies and the grid of candles.
 """
 
@@ -54,7 +55,7 @@ PLAIN = {
 OWN = Path(__file__).parent / "golden"
 PACKED = Path(__file__).resolve().parents[2] / ".cache/golden"
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
-SYNTHETIC = ("synthetic_ticks", "liquidity_sweep_synthetic_ticks")
+SYNTHETIC = ("synthetic_ticks", "liquidity_sweep_synthetic_ticks", "leverage_ticks")
 REAL = (
     "binance_BTC-USDT_1h_2023",
     "binance_BTC-USDT_5m_2023",
@@ -147,7 +148,13 @@ def load_case(golden, case, backend):
         golden.candles,
         Tables((table_of(golden, name, parameters),), tuple(p.sense for p in thresholds)),
         ExitSettings(**{name: np.array([float(value)]) for name, value in exits.items()}),
-        Costs(costs["fee"], costs["slippage"], costs.get("maker_fee"), funding),
+        Costs(
+            costs["fee"],
+            costs["slippage"],
+            costs.get("maker_fee"),
+            funding,
+            costs.get("borrow_rate"),
+        ),
         RiskLimits(**case["risk"]),
         named(backend),
     )
@@ -228,5 +235,5 @@ def test_the_real_files(backend, real):
 
 def test_the_files_of_the_repository_are_whole():
     cases = [json.loads((OWN / f"{name}.json").read_text())["cases"] for name in SYNTHETIC]
-    assert [len(of_file) for of_file in cases] == [88, 48]
+    assert [len(of_file) for of_file in cases] == [88, 48, 44]
     assert {case["strategy"] for case in cases[0]} == set(STRATEGIES) == set(PLAIN)
