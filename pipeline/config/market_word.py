@@ -24,7 +24,7 @@ LARGEST_FEE = 0.05
 #: Two words for sentences: a spot market and a perpetual contract.
 EXAMPLES = "okx:DOGE/USDT:30m or binanceusdm:BTC/USDT:USDT:5m"
 #: A few exchanges begin an asset with a small k, of a thousand.
-_SYMBOL = re.compile(r"(k?[A-Z0-9]+)/([A-Z0-9]+)(?::([A-Z0-9]+))?")
+SYMBOL = re.compile(r"(k?[A-Z0-9]+)/([A-Z0-9]+)(?::([A-Z0-9]+))?")
 #: An expiry behind a contract, and of an option its strike and kind.
 _DATED = re.compile(r"(\w+/\w+(?::\w+)?)-\d{6}.*", re.ASCII)
 
@@ -75,11 +75,11 @@ def parse(word: str) -> MarketWord:
             f"market={word} is no market: it must end in a timeframe that divides a UTC day"
             f" ({', '.join(allowed)}), not in '{timeframe}'.{suggestion(timeframe, allowed)}"
         )
-    match = _SYMBOL.fullmatch(symbol)
+    match = SYMBOL.fullmatch(symbol)
     if match is None:
         raise UserError(f"market={word} cannot be traded: {_wrong_symbol(symbol)}")
     base, quote, settle = match.groups()
-    if not client.has.get("spot" if settle is None else "swap", True):
+    if client.has.get("spot" if settle is None else "swap") is False:
         raise UserError(f"market={word} cannot be traded: {_wrong_kind(match, exchange)}")
     return MarketWord(exchange, base, quote, settle, timeframe)
 
@@ -92,7 +92,7 @@ def _wrong_symbol(symbol: str) -> str:
             f" contracts, such as {dated[1].partition(':')[0]} and {dated[1]}."
         )
     capital = symbol.upper()
-    near = f" Did you mean {capital}?" if _SYMBOL.fullmatch(capital) else ""
+    near = f" Did you mean {capital}?" if SYMBOL.fullmatch(capital) else ""
     return (
         f"'{symbol}' is no symbol of ccxt, which are BASE/QUOTE of a spot market (DOGE/USDT) and"
         f" BASE/QUOTE:QUOTE of a perpetual contract (DOGE/USDT:USDT), in capitals.{near}"
@@ -121,7 +121,9 @@ def ccxt_class(exchange: str) -> ccxt.Exchange:
 
     if exchange not in ccxt.exchanges:
         near = suggestion(exchange.lower(), ccxt.exchanges)
-        raise UserError(f"ccxt knows no exchange '{exchange}'.{near}")
+        raise UserError(
+            f"ccxt knows no exchange '{exchange}'.{near} scripts/markets lists those it knows."
+        )
     client: ccxt.Exchange = getattr(ccxt, exchange)()
     return client
 

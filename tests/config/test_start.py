@@ -24,7 +24,17 @@ HEAVY = (
     "scipy",
     "sqlalchemy",
 )
-COMMANDS = ("fetch", "serve", "dispatch", "explain", "verify", "monitor", "report", "store")
+COMMANDS = (
+    "fetch",
+    "serve",
+    "dispatch",
+    "explain",
+    "verify",
+    "monitor",
+    "report",
+    "store",
+    "markets",
+)
 #: A strategy's parameters are declared by its class: who composes them imports NumPy with it.
 #: They come last, for what one has imported stays.
 WITH_STRATEGY = ("sweep", "train", "backtest", "check")

@@ -79,12 +79,19 @@ def new_client(exchange_id: str) -> ccxt.Exchange:
     return client
 
 
-def load_markets(client: ccxt.Exchange, symbol: str) -> dict[str, Any]:
-    """Ask for the markets of a symbol's kind: Binance has those of others on two more servers."""
+#: What ccxt calls the kinds of markets that are traded here, where it loads them one by one.
+_SPOT, _PERPETUAL = ("spot",), ("linear", "swap", "contract")
+
+
+def load_markets(client: ccxt.Exchange, symbol: str = "") -> dict[str, Any]:
+    """Ask for the markets of a symbol's kind: Binance has those of others on two more servers.
+
+    Without a symbol those of both kinds that are traded here.
+    """
     options = client.options.get("fetchMarkets")
     kinds = options.get("types") if isinstance(options, dict) else None
     if isinstance(kinds, list) and not client.markets:
-        wanted = ("linear", "swap", "contract") if ":" in symbol else ("spot",)
+        wanted = {*(_PERPETUAL if ":" in symbol else _SPOT), *(() if symbol else _PERPETUAL)}
         options["types"] = [kind for kind in kinds if kind in wanted] or kinds
     markets: dict[str, Any] = client.load_markets()
     return markets
@@ -123,20 +130,24 @@ def _unveil(client: Any) -> None:
 
 @dataclass(frozen=True)
 class Connection:
-    """One market of one exchange; every failure is a `UserError` that names it."""
+    """One market of one exchange, or all; every failure is a `UserError` that names it.
+
+    ``kept`` is the end of the sentence about one that does not answer.
+    """
 
     client: ccxt.Exchange
     symbol: str
     timeframe: str
     backoff: Backoff
     note: Note
+    kept: str = KEPT
 
     def __str__(self) -> str:
-        return f"{self.client.id} {self.symbol} {self.timeframe}"
+        return " ".join(filter(None, (self.client.id, self.symbol, self.timeframe)))
 
     def failure(self, reason: str) -> UnreachableError:
         """Make the error of an exchange that gave no usable answer."""
-        return UnreachableError(f"{self}: {reason}. {KEPT}")
+        return UnreachableError(f"{self}: {reason}. {self.kept}")
 
     def check_market(self, timeframe_needed: bool = True) -> MarketFacts:
         """Return what the exchange says of the market.
