@@ -30,9 +30,7 @@ def main(config: FetchConfig) -> None:
     if config.import_path is None:
         raw, source = _fetch(console, config)
     else:
-        raw, source = import_candles(
-            console, config.market, config.data, config.import_path, config.truth
-        )
+        raw, source = import_candles(console, config)
     candles, report = make_regular(raw, config.market.timeframe, source)
     report = compare_exchanges(report, raw, config.market, config.data)
     console.table(*as_table(report))

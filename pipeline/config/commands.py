@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData
+from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData, Zone
 from pipeline.config.run import (
     BackendConfig,
     CostsConfig,
@@ -228,6 +228,12 @@ class FetchConfig(Section):
     )
     truth: Literal["stored", "imported"] = Field(
         description="whose candle is kept where an import disagrees with the store"
+    )
+    timezone: Zone | None = Field(
+        None, description="of imported dates without an offset, such as Europe/Berlin; null: UTC"
+    )
+    decimal: Literal["point", "comma"] | None = Field(
+        None, description="the decimal mark of imported numbers; null: the numbers tell"
     )
 
     @model_validator(mode="before")

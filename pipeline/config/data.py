@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pipeline.config.history import ALL, History
 from pipeline.config.run import CostsConfig
@@ -88,6 +89,19 @@ class MarketConfig(Section):
 Share = Annotated[float, Field(ge=0, le=1)] | None
 Faults = Annotated[int, Field(ge=0)] | None
 Magnitude = Annotated[float, Field(ge=0)] | None
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError) as error:
+        raise ValueError(
+            f"must be a time zone such as Europe/Berlin, America/New_York or UTC; given: {name}"
+        ) from error
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 
 #: What `data=ccxt` fetches when it is told neither `since` nor `history`.
 DEFAULT_HISTORY_DAYS = 365
@@ -184,10 +198,16 @@ class CcxtData(History):
 class FileData(History):
     """Candles of a file; its path is relative to the working directory."""
 
-    source: Literal["file"] = Field(description="From a Parquet, CSV or freqtrade feather file.")
-    path: str = Field(min_length=1, description="a Parquet, CSV or feather file")
+    source: Literal["file"] = Field(description="From a file, a zip or a folder of candles.")
+    path: str = Field(min_length=1, description="a file, zip or folder of candles")
     quality: QualityConfig = Field(description="largest faults let through; null: any")
     plant: PlantConfig | None = Field(None, description="an edge over a surrogate; null: none")
+    timezone: Zone | None = Field(
+        None, description="of dates without an offset, such as Europe/Berlin; null: UTC"
+    )
+    decimal: Literal["point", "comma"] | None = Field(
+        None, description="the decimal mark of numbers; null: the numbers tell"
+    )
 
     @field_validator("plant")
     @classmethod

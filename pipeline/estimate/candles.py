@@ -12,11 +12,10 @@ from gpu_engine import DAY_MS, Candles
 from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
 from pipeline.config.history import ALL
 from pipeline.errors import UserError
-from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.sources import GENERATORS, within_history
+from pipeline.market_data.sources import GENERATORS, file_candles, within_history
 from pipeline.market_data.store.beginning import empty_beginning
 from pipeline.market_data.store.store import candle_path, read_without_lock
 from pipeline.market_data.timeframe import timeframe_ms
@@ -53,7 +52,7 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
         candles = _invented(market.timeframe, data.days, data.seed, volatility, data.model)
         return AtHand(candles, "generated", data.days)
     if isinstance(data, FileData):
-        raw = within_history(read_file(data.path), data, market.timeframe)
+        raw = within_history(file_candles(market, data).raw, data, market.timeframe)
         candles = _regular(raw, config, data.path)
         drawn = None if data.surrogate is None else data.surrogate.days
         return AtHand(candles, "file", drawn or whole_days(candles).count)

@@ -16,8 +16,9 @@ from pipeline.config.history import ALL
 from pipeline.config.section import milliseconds, moment
 from pipeline.errors import UserError
 from pipeline.market_data.exchange.facts import MarketFacts, stored_facts
+from pipeline.market_data.files.choice import Request
+from pipeline.market_data.files.market_files import FileCandles, read_market_files
 from pipeline.market_data.files.names import check_file_name
-from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.garch import garch_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, check
@@ -108,9 +109,9 @@ def _read(
         rows = generate(data.days, market.timeframe, data.seed, data.annual_volatility)
         return rows, f"generated candles, seed {data.seed}", ()
     if isinstance(data, FileData):
-        warnings = check_file_name(market, data.path)
-        raw = within_history(read_file(data.path), data, market.timeframe)
-        return raw, data.path, warnings
+        files = file_candles(market, data)
+        raw = within_history(files.raw, data, market.timeframe)
+        return raw, data.path, files.notes
     done = 0
 
     def on_progress(bars_done: int, bars_in_all: int) -> None:
@@ -120,6 +121,28 @@ def _read(
 
     fetched = fetch_candles(market, data, on_progress, note)
     return fetched.raw, market.id, fetched.warnings
+
+
+def file_candles(market: MarketConfig, data: FileData) -> FileCandles:
+    """Read the candles of a market's file, zip or folder; see `read_market_files`.
+
+    Raises
+    ------
+    UserError
+        If the name has a pair of another base, or as `read_market_files`.
+    """
+    warnings = check_file_name(market, data.path)
+    request = Request(
+        Path(data.path),
+        market.exchange.ccxt_id or market.exchange.name,
+        market.pair,
+        market.timeframe,
+        "data.path",
+        data.timezone,
+        data.decimal,
+    )
+    files = read_market_files(request)
+    return replace(files, notes=(*warnings, *files.notes))
 
 
 def within_history(raw: RawCandles, data: FileData, timeframe: str) -> RawCandles:

@@ -103,22 +103,23 @@ def test_path_in_a_folder_that_does_not_exist(tmp_path):
         read_file(tmp_path / "nowhere" / "x.csv")
 
 
-def test_a_folder_lists_what_could_be_meant(tmp_path):
-    (tmp_path / "a.csv").touch()
-    with pytest.raises(UserError, match=r"is a folder, not a file; it holds a.csv"):
+def test_a_folder_of_several_files_lists_them(tmp_path):
+    for name in ("a.csv", "b.parquet"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"holds 2 files \(a.csv, b.parquet\). Name one file"):
         read_file(tmp_path)
 
 
 def test_unknown_suffix_names_the_known_ones(tmp_path):
-    (tmp_path / "x.xlsx").write_text("x")
-    with pytest.raises(UserError, match=r"suffix '.xlsx': .* .parquet, .csv, .feather"):
-        read_file(tmp_path / "x.xlsx")
+    (tmp_path / "x.pdf").write_text("x")
+    with pytest.raises(UserError, match=r"no file of candles: .* .zip, .csv, .parquet, .feather"):
+        read_file(tmp_path / "x.pdf")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "feather"])
 def test_empty_file(tmp_path, suffix):
     (tmp_path / f"x.{suffix}").touch()
-    with pytest.raises(UserError, match=rf"x.{suffix} is empty \(0 bytes\)"):
+    with pytest.raises(UserError, match=rf"x.{suffix} is empty"):
         read_file(tmp_path / f"x.{suffix}")
 
 
@@ -137,21 +138,11 @@ def test_csv_row_with_a_cell_too_few(tmp_path):
         read_file(tmp_path / "x.csv")
 
 
-def test_a_title_above_the_header_and_a_binary_file_are_no_csv(tmp_path):
+def test_a_binary_file_is_no_csv(tmp_path):
     path = tmp_path / "x.csv"
-    path.write_text("BTC from my exchange\n" + spec_table().to_csv(index=False))
-    with pytest.raises(UserError, match=r"delete what stands above the header"):
-        read_file(path)
     path.write_bytes(b"\x89PNG\0\0\x01\n" + bytes(64))
     with pytest.raises(UserError, match=r"is no CSV: line 1 holds bytes that are no text"):
         read_file(path)
-
-
-@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
-def test_other_separators_than_commas_are_named(tmp_path, sign, name):
-    spec_table().to_csv(tmp_path / "x.csv", index=False, sep=sign, decimal=",")
-    with pytest.raises(UserError, match=rf"separates its columns by {name}: save it with commas"):
-        read_file(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -163,8 +154,8 @@ def test_missing_column_is_named_with_those_there(tmp_path, name):
 
 
 def test_misspelt_column_is_suggested(tmp_path):
-    spec_table().rename(columns={"volume": "Volume"}).to_csv(tmp_path / "x.csv", index=False)
-    with pytest.raises(UserError, match=r"no column 'volume'.* Did you mean 'Volume'\?"):
+    spec_table().rename(columns={"volume": "volum"}).to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(UserError, match=r"no column 'volume'.* Did you mean 'volum'\?"):
         read_file(tmp_path / "x.csv")
 
 
@@ -176,7 +167,7 @@ def test_column_that_is_there_twice(tmp_path):
 
 def test_text_among_the_prices(tmp_path):
     spec_table().assign(close=["1", "2", "n/q"]).to_csv(tmp_path / "x.csv", index=False)
-    with pytest.raises(UserError, match=r"column 'close' must hold numbers, not string: .*n/q"):
+    with pytest.raises(UserError, match=r"column 'close' has 'n/q', which is no number"):
         read_file(tmp_path / "x.csv")
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
+from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.importing import merge
 from pipeline.market_data.files.market_files import (
     LONGEST_OWN_HOLE_MS,
@@ -37,7 +38,7 @@ def candles():
 
 
 def imported(path, exchange="binance", pair="BTC/USDT", timeframe="5m"):
-    return read_market_files(path, exchange, pair, timeframe)
+    return read_market_files(Request(path, exchange, pair, timeframe))
 
 
 def assert_same(raw, expected):
@@ -67,10 +68,11 @@ def test_binance_by_month_header_or_none_milliseconds_or_microseconds(
     tmp_path, candles, unit, header
 ):
     content = binance_csv(candles, unit, header)
+    pair = "BTC/USDT:USDT" if header and unit == 1 else "BTC/USDT"  # as futures' archives are
     path = write_zip(tmp_path / "BTCUSDT-5m-2023-01.zip", {"BTCUSDT-5m-2023-01.csv": content})
-    assert_same(imported(path).raw, candles)
+    assert_same(imported(path, pair=pair).raw, candles)
     (tmp_path / "BTCUSDT-5m-2023-01.csv").write_bytes(content)
-    assert_same(imported(tmp_path / "BTCUSDT-5m-2023-01.csv").raw, candles)
+    assert_same(imported(tmp_path / "BTCUSDT-5m-2023-01.csv", pair=pair).raw, candles)
 
 
 def test_a_folder_of_months_in_both_units_overlapping(tmp_path, candles):
@@ -221,7 +223,7 @@ def test_a_file_of_two_timeframes(tmp_path, candles):
 def test_a_candle_that_was_forming_is_left_out_and_not_answered(tmp_path, candles):
     path = write(tmp_path / "BTC_USDT-5m.csv", candles)
     last = int(candles.timestamp[-1])
-    result = read_market_files(path, "binance", "BTC/USDT", "5m", now=last + STEP - 1)
+    result = read_market_files(Request(path, "binance", "BTC/USDT", "5m"), now=last + STEP - 1)
     assert_same(result.raw, candles.take(candles.timestamp < last))
     assert result.answered == ((int(candles.timestamp[0]), int(result.raw.timestamp[-1]) + STEP),)
     assert result.notes == (f"{path}: left out 1 candle that had not closed.",)
@@ -260,7 +262,7 @@ def test_a_hole_of_days_in_an_exported_file_is_noted_and_not_answered(tmp_path, 
         ("x.json.gz", b"\x1f\x8b\x08", "x.json.gz cannot be read: .*copy it again"),
         ("x.zip", b"PK\x03\x04 and so on", "x.zip cannot be read: File is not a zip file"),
         ("x.parquet", b"PAR1 no more", "x.parquet cannot be read as parquet"),
-        ("x.txt", b"1,2,3", "x.txt holds no file of candles: those end in .zip, .csv"),
+        ("x.pdf", b"1,2,3", "x.pdf holds no file of candles: those end in .zip, .csv"),
     ],
 )
 def test_files_that_are_no_candles(tmp_path, name, content, message):
@@ -288,7 +290,7 @@ def test_a_line_that_is_cut_short_is_named_with_its_member(tmp_path, candles):
 
 @pytest.mark.parametrize(("header", "line"), [(False, 3), (True, 4)])
 def test_a_field_that_is_no_number_is_named_by_its_line(tmp_path, candles, header, line):
-    lines = binance_csv(candles, header=header).split(b"\n")
+    lines = binance_csv(candles, 1_000, header=header).split(b"\n")
     lines[line - 1] = lines[line - 1].replace(b",", b",n/a,", 1).rsplit(b",", 1)[0]
     (tmp_path / "BTCUSDT-5m-2023-01.csv").write_bytes(b"\n".join(lines))
     with pytest.raises(UserError, match=rf"line {line}: .* invalid value 'n/a'. It is damaged"):

@@ -24,13 +24,33 @@ def table(raw):
     return pd.DataFrame({name: getattr(raw, name) for name in COLUMNS})
 
 
-def binance_csv(raw, unit=1, header=False):
-    """Twelve columns; ``unit`` 1,000 for times in microseconds."""
+BINANCE_NAMES = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,"
+    "taker_buy_quote_volume,ignore"
+)
+
+
+def binance_csv(raw, unit=1, header=False, contract="linear"):
+    """Twelve columns; ``unit`` 1,000 for times in microseconds.
+
+    An ``inverse`` contract counts its volume in contracts of 100 USD, and coins beside it; a
+    ``mark`` price has no volume, but updates.
+    """
     frame = table(raw)
+    step = int(np.diff(raw.timestamp).min())
+    frame["close_time"] = (frame.timestamp + step) * unit - 1
     frame["timestamp"] *= unit
-    for name in ("close_time", "quote_volume", "count", "taker_base", "taker_quote", "ignore"):
-        frame[name] = 0
+    frame["quote_volume"] = frame.volume * frame.close
+    frame["count"] = 7
+    if contract == "inverse":
+        frame["volume"] = np.arange(1, len(frame) + 1) * 10.0
+        frame["quote_volume"] = frame.volume * 100 / frame.close
+    elif contract == "mark":
+        frame["volume"] = frame["quote_volume"] = 0
+    frame["taker_buy_volume"], frame["taker_buy_quote_volume"] = frame.volume, frame.quote_volume
+    frame["ignore"] = 0
     frame = frame.rename(columns={"timestamp": "open_time"})
+    assert ",".join(frame.columns) == BINANCE_NAMES
     return frame.to_csv(index=False, header=header).encode()
 
 

@@ -1,21 +1,27 @@
-"""List and unpack the candle files below a path: a file, the members of a zip, or a folder."""
+"""Unpack candle files: on disk, in a zip, in a zip of zips; text in UTF-8 or UTF-16."""
 
+import codecs
 import gzip
-import hashlib
 import lzma
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.errors import UserError, suggestion
+from pipeline.errors import UserError
+from pipeline.market_data.files.headers import NotCandlesError
 
 #: Kinds of files that may hold candles; each may be packed once more, as ``.csv.gz``.
 KINDS = (".csv", ".parquet", ".feather", ".json")
+
+#: Other endings of the same.
+ALIASES = {".tsv": ".csv", ".txt": ".csv", ".pq": ".parquet"}
+
+#: Those that are text.
+TEXTS = (".csv", ".json")
 
 #: What reading a damaged, locked or unknown archive raises.
 DAMAGE = (
@@ -45,23 +51,23 @@ class Member:
     ----------
     file : Path
         On disk: the file itself, or the zip that holds it.
-    inner : str or None
-        Its name inside the zip.
+    inner : tuple of str
+        Its name inside the zip; of a zip in a zip, that one's name first.
     parts : tuple of str
         Folders and name below the path that was asked for, outermost first.
     """
 
     file: Path
-    inner: str | None
+    inner: tuple[str, ...]
     parts: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.file}, member {self.inner}" if self.inner else str(self.file)
+        return ", member ".join((str(self.file), *self.inner))
 
     @property
     def kind(self) -> str:
         """One of `KINDS`."""
-        return _kind(self.parts[-1])
+        return kind_of(self.parts[-1])
 
     @property
     def written(self) -> int:
@@ -100,22 +106,41 @@ class Member:
                         )
                     yield chunk
         except DAMAGE as error:
-            raise _unreadable(self, error) from error
+            raise unreadable(self, error) from error
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, int]]:
         """Open what it holds unpacked; the number is its bytes as it is packed."""
         with ExitStack() as stack:
-            if self.inner is None:
-                content: IO[bytes] | gzip.GzipFile = stack.enter_context(self.file.open("rb"))
-                size = self.file.stat().st_size
-            else:
-                archive = stack.enter_context(zipfile.ZipFile(self.file))
-                size = archive.getinfo(self.inner).compress_size
-                content = stack.enter_context(archive.open(self.inner))
+            content: IO[bytes] | gzip.GzipFile = stack.enter_context(self.file.open("rb"))
+            size = self.file.stat().st_size
+            for name in self.inner:
+                archive = stack.enter_context(zipfile.ZipFile(content))
+                size = archive.getinfo(name).compress_size
+                content = stack.enter_context(archive.open(name))
             if self.parts[-1].lower().endswith(".gz"):
                 content = stack.enter_context(gzip.open(content))
             yield content, size
+
+    def texts(self) -> Iterator[bytes]:
+        """Unpack a text file as `chunks`, in UTF-8 without a mark.
+
+        Raises
+        ------
+        UserError
+            If it says that it is UTF-16 and is none, or as `chunks`.
+        """
+        decoder: codecs.IncrementalDecoder | None = None
+        for number, chunk in enumerate(self.chunks()):
+            if number == 0 and chunk[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                decoder = codecs.getincrementaldecoder("utf-16")()
+            if decoder is None:
+                yield chunk.removeprefix(codecs.BOM_UTF8) if number == 0 else chunk
+                continue
+            try:
+                yield decoder.decode(chunk).encode()
+            except UnicodeError as error:
+                raise unreadable(self, error) from error
 
     def content(self) -> bytes:
         """Unpack the whole file; see `chunks`, and `start` for one that is empty."""
@@ -127,12 +152,14 @@ class Member:
 
         Raises
         ------
+        NotCandlesError
+            If it is empty.
         UserError
-            If it is empty, or as `chunks`.
+            As `chunks`.
         """
-        start = next(self.chunks(), b"")
+        start = next(self.texts() if self.kind in TEXTS else self.chunks(), b"")
         if not start.strip():
-            raise UserError(f"{self} is empty: download or export it again.")
+            raise NotCandlesError(f"{self} is empty: download or export it again.", "empty")
         return start
 
     def pieces(self, ends: tuple[bytes, ...]) -> Iterator[bytes]:
@@ -146,7 +173,7 @@ class Member:
             If there is no end in `CHUNK` bytes, or as `chunks`.
         """
         text = b""
-        for chunk in self.chunks():
+        for chunk in self.texts():
             if text:
                 cut = next((at + len(end) for end in ends if (at := text.rfind(end)) >= 0), 0)
                 if not cut:
@@ -160,72 +187,14 @@ class Member:
         yield text
 
 
-def members(path: Path) -> list[Member]:
-    """List files below ``path`` that may hold candles, by name; hidden ones are left out.
-
-    Raises
-    ------
-    UserError
-        If there are none, or the path or a zip cannot be read.
-    """
-    try:
-        missing = not path.exists()
-    except OSError as error:  # a name longer than the file system takes
-        raise UserError(f"{path} cannot be looked for: {error.strerror}.") from error
-    if missing:
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"{path} does not exist.{suggestion(path.name, siblings)}")
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    candle_files = [member for file in files for member in _of_file(file, path)]
-    if not candle_files:
-        kinds = ", ".join((".zip", *KINDS))
-        raise UserError(f"{path} holds no file of candles: those end in {kinds} (or .gz of one).")
-    return candle_files
-
-
-def _of_file(file: Path, root: Path) -> Iterator[Member]:
-    parts = (root.name, *file.relative_to(root).parts)
-    if not file.is_file() or _hidden(parts[1:]):
-        return
-    if file.suffix.lower() != ".zip":
-        if _kind(file.name) in KINDS:
-            yield Member(file, None, parts)
-        return
-    _check_sum(file)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = Counter(archive.namelist())
-    except DAMAGE as error:
-        raise _unreadable(file, error) from error
-    for name, times in sorted(names.items()):
-        if times > 1:
-            raise UserError(f"{file} holds {times} files named {name}: pack it again with one.")
-        inner = PurePosixPath(name).parts
-        if not name.endswith("/") and _kind(name) in KINDS and not _hidden(inner):
-            yield Member(file, name, (*parts, *inner))
-
-
-def _check_sum(file: Path) -> None:
-    """Check a zip against the SHA-256 that Binance publishes beside it, if that was downloaded."""
-    published = file.with_name(f"{file.name}.CHECKSUM")
-    if not published.is_file():
-        return
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if published.read_text(encoding="utf-8", errors="replace").split()[:1] != [digest]:
-        raise UserError(f"{file} is not what {published.name} describes: download it again.")
-
-
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
+    """Return the kind of a file by its name, one of `KINDS` if it may hold candles."""
     suffixes = PurePosixPath(name.lower()).suffixes
-    return "".join(suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+    kind = "".join(suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+    return ALIASES.get(kind, kind)
 
 
-def _hidden(parts: tuple[str, ...]) -> bool:
-    """Whether it is a dot file, or what macOS puts into its zips."""
-    return any(part.startswith((".", "__MACOSX")) for part in parts)
-
-
-def _unreadable(what: Member | Path, error: Exception) -> UserError:
+def unreadable(what: Member | Path, error: Exception) -> UserError:
+    """Say that a file is damaged, locked or packed in an unknown way."""
     reason = str(error) or type(error).__name__
     return UserError(f"{what} cannot be read: {reason.rstrip('.')}. Download or copy it again.")

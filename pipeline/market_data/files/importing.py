@@ -9,8 +9,9 @@ import numpy as np
 
 from gpu_engine import Int64
 from pipeline.cli.console import Console
-from pipeline.config import CcxtData, MarketConfig
+from pipeline.config import FetchConfig
 from pipeline.errors import UserError
+from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.market_files import read_market_files
 from pipeline.market_data.raw import (
     COLUMNS,
@@ -105,10 +106,8 @@ def merge(
 SHOWN = 5
 
 
-def import_candles(
-    console: Console, market: MarketConfig, data: CcxtData, path: str, truth: Truth
-) -> tuple[RawCandles, str]:
-    """Merge the candles of ``path`` into the store, and return the store's for the same time.
+def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
+    """Merge the candles of files into the store, and return the store's for the same time.
 
     With ``data.resample_from`` the files hold finer candles. Those are stored, and the market's
     are built from them.
@@ -122,16 +121,25 @@ def import_candles(
     Raises
     ------
     UserError
-        If ``path`` has no candles of the market in ``[data.since, data.until)``, or they are
+        If the files have no candles of the market in ``[data.since, data.until)``, or they are
         broken.
     """
+    market, data, truth = config.market, config.data, config.truth
     timeframe = data.resample_from or market.timeframe
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
     check_divides(step, built_step)
     assert market.exchange.ccxt_id is not None, "refused by the configuration"
-    imported = read_market_files(
-        path, market.exchange.ccxt_id, market.pair, timeframe, progress=console.progress
+    assert config.import_path is not None, "whoever calls has files"
+    path = config.import_path
+    request = Request(
+        Path(path),
+        market.exchange.ccxt_id,
+        market.pair,
+        timeframe,
+        zone=config.timezone,
+        decimal=config.decimal,
     )
+    imported = read_market_files(request, progress=console.progress)
     for note in imported.notes:
         console.note(note)
     raw = imported.raw

@@ -1,26 +1,25 @@
 """Read a market's candles from files that somebody downloaded: one, a zip, or a folder of both.
 
 Published archives reach further back than the servers of exchanges, Kraken's above all. A file
-tells its market only by its name, so names are checked against the market. Rows are checked against
-each other: two files that disagree are refused.
+tells its market by its name above all, so names are checked against the market. Rows are checked
+against each other: two files that disagree are refused.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gpu_engine import DAY_MS, Advance, Int64
-from pipeline.errors import UserError
-from pipeline.market_data.files.archives import Member, members
-from pipeline.market_data.files.names import market_in
-from pipeline.market_data.files.reading import check_count, read_member, rows_of
-from pipeline.market_data.files.texts import recognized_archive
+from pipeline.errors import UserError, first_of
+from pipeline.market_data.files.archives import Member
+from pipeline.market_data.files.choice import Request, check_contract, of_market
+from pipeline.market_data.files.headers import NotCandlesError
+from pipeline.market_data.files.listing import listing
+from pipeline.market_data.files.reading import Content, check_count, read_content, recognized
 from pipeline.market_data.grid import check_times
 from pipeline.market_data.raw import (
     COLUMNS,
@@ -38,6 +37,9 @@ from pipeline.market_data.timeframe import timeframe_ms, utc
 #: A longer hole in an exported file may be time without trades, or time that was not downloaded.
 #: In an exchange's own archive a hole of any length is time without trades.
 LONGEST_OWN_HOLE_MS = DAY_MS
+
+#: Further ahead of this machine's clock no candle opens, unless its times are wrong.
+CLOCK_ERROR_MS = 3_600_000
 
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
@@ -89,7 +91,8 @@ class FileCandles:
     Attributes
     ----------
     raw : RawCandles
-        Sorted, one row a time, every row a possible candle; gaps are left as they are.
+        Every row a possible candle; gaps are left as they are. Sorted, one row a time; of one file
+        that is trained on, the rows as they come.
     source : str
         What they were read from, for the records of the store.
     notes : tuple of str
@@ -113,28 +116,17 @@ class _Table(NamedTuple):
 
 
 def read_market_files(
-    path: str | Path,
-    exchange: str,
-    pair: str,
-    timeframe: str,
-    now: int | None = None,
-    progress: Progress | None = None,
+    request: Request, now: int | None = None, progress: Progress | None = None
 ) -> FileCandles:
     """Read a market's candles from a file, a zip, or a folder of both.
 
-    `market_data.files.reading` lists the layouts. Of several files those are taken whose names
-    tell of no other pair and no other timeframe.
+    `market_data.files.layouts` lists the layouts. Of several files those are taken whose names
+    tell of no other pair, timeframe or contract, and which hold candles; trades are taken where
+    there is nothing else.
 
     Parameters
     ----------
-    path : path
-        A file, a zip, or a folder with any depth of folders.
-    exchange : str
-        The market's, such as ``kraken``; an archive published by another is refused.
-    pair : str
-        Such as ``BTC/USDT``; Kraken's ``XBT`` and ``XDG`` are understood.
-    timeframe : str
-        Such as ``5m``.
+    request : Request
     now : int, optional
         Milliseconds since the epoch, UTC; by default the clock's. Candles that close later are
         left out.
@@ -147,71 +139,115 @@ def read_market_files(
         If nothing of the market is there; a file is damaged, of another market or of no known
         layout; they have too many rows; a row cannot be a candle; or two rows of one time disagree.
     """
-    path = Path(path)
-    step = timeframe_ms(timeframe)
-    chosen, notes = _of_market(members(path), path, pair, timeframe)
+    path, step = request.path, timeframe_ms(request.timeframe)
+    found = listing(path)
+    chosen, notes = of_market(found.members, request)
+    alone = len(found.members) == 1
+    contents, others = _of_candles(chosen, request, alone)
+    check_count(sum(content.rows for content in contents if not content.trades), str(path))
     now = int(time.time() * 1_000) if now is None else now
-    rows = {member: rows_of(member) for member in chosen}
-    check_count(sum(rows.values()), str(path))
-    tables = []
-    with (progress or _untold)("rows", sum(rows.values())) as advance:
-        read = [_read(member, exchange, rows[member], advance) for member in chosen]
-    while read:
-        table = read.pop(0)
-        check_rows(table.raw, str(table.member))
-        whole = closed_candles(table.raw, step, now, table.member.written)
-        forming = len(table.raw) - len(whole)
-        if forming:
-            candles = f"{forming} candle{'s' if forming > 1 else ''}"
-            notes.append(f"{table.member}: left out {candles} that had not closed.")
-        if len(whole) > 1:
-            check_times(first_of_each(whole).timestamp, step, timeframe, str(table.member))
-        if len(whole):
-            tables.append(table._replace(raw=whole))
+    tables: list[_Table] = []
+    with (progress or _untold)("rows", sum(content.rows for content in contents)) as advance:
+        for content in contents:
+            try:
+                raw = read_content(content, request.notation, step, advance)
+            except NotCandlesError as error:
+                if alone:
+                    raise
+                others.append(f"{content.member.parts[-1]}: {error.what}")
+                continue
+            tables += _closed(content, raw, request, now, notes)
+    if not tables and others:
+        raise _no_candles(request, others)
+    others += found.others
+    if others:
+        files = f"{len(others)} file{'s' if len(others) > 1 else ''}"
+        notes.append(f"{path}: {files} without candles left out ({first_of(others, 5)}).")
     if not tables:
         raise UserError(f"{path} has no candle that has closed: {' '.join(notes)}")
-    raw, repeated = _unite(tables)
-    check_times(raw.timestamp, step, timeframe, str(path))
-    if repeated:
-        notes.append(f"{path}: {repeated} rows repeat a candle of before, the same each time.")
-    source = path.name if len(chosen) == 1 else f"{path.name} ({len(chosen)} files)"
+    return _united(tables, request, notes)
+
+
+def _of_candles(
+    chosen: list[Member], request: Request, alone: bool
+) -> tuple[list[Content], list[str]]:
+    """Recognize the files, and say in a few words of each other one what it is."""
+    contents: list[Content] = []
+    others: list[str] = []
+    for member in chosen:
+        try:
+            content = recognized(member, request.notation)
+            check_contract(content, request)
+        except NotCandlesError as error:
+            if alone:
+                raise
+            others.append(f"{member.parts[-1]}: {error.what}")
+        else:
+            contents.append(content)
+    candles = [content for content in contents if not content.trades]
+    if candles and len(candles) < len(contents):
+        others += [f"{one.member.parts[-1]}: trades" for one in contents if one.trades]
+        contents = candles
+    if not contents:
+        raise _no_candles(request, others)
+    return contents, others
+
+
+def _no_candles(request: Request, others: list[str]) -> UserError:
+    return UserError(
+        f"{request.path} has no candles of {request.market}: {first_of(others, 5)}. Take the"
+        " exchange's files of candles (klines, OHLCVT)."
+    )
+
+
+def _closed(
+    content: Content, raw: RawCandles, request: Request, now: int, notes: list[str]
+) -> Iterator[_Table]:
+    """Yield the candles of a file that have closed, if there are any."""
+    member, step = content.member, timeframe_ms(request.timeframe)
+    check_rows(raw, str(member))
+    ahead = raw.timestamp > now + CLOCK_ERROR_MS
+    if ahead.any():
+        last = utc(int(raw.timestamp.max()))
+        raise UserError(
+            f"{member}: {int(ahead.sum()):,} candles open after now ({utc(now)}), the last at"
+            f" {last}: its times are not in UTC, or this machine's clock is wrong. Set the clock,"
+            f" or take a file with times in UTC. {request.notation.zone_advice}"
+        )
+    whole = closed_candles(raw, step, now, member.written)
+    forming = len(raw) - len(whole)
+    if forming:
+        candles = f"{forming} candle{'s' if forming > 1 else ''}"
+        notes.append(f"{member}: left out {candles} that had not closed.")
+    if content.trades:
+        notes.append(f"{member}: {len(raw):,} candles built of its trades.")
+    if len(whole) > 1 and request.unites:
+        check_times(first_of_each(whole).timestamp, step, request.timeframe, str(member))
+    if len(whole):
+        yield _Table(member, whole, published=content.archive is not None)
+
+
+def _united(tables: list[_Table], request: Request, notes: list[str]) -> FileCandles:
+    path, step = request.path, timeframe_ms(request.timeframe)
+    source = path.name if len(tables) == 1 else f"{path.name} ({len(tables)} files)"
     answered = united(
         span
         for table in tables
         for span in answered_spans(first_of_each(table.raw).timestamp, step, table.published)
     )
+    if len(tables) == 1 and not request.unites:
+        return FileCandles(tables[0].raw, source, tuple(notes), answered)
+    raw, repeated = _sorted_rows(tables)
+    check_times(raw.timestamp, step, request.timeframe, str(path))
+    if repeated:
+        notes.append(f"{path}: {repeated} rows repeat a candle of before, the same each time.")
     for start, end in uncovered((int(raw.timestamp[0]), int(raw.timestamp[-1])), answered):
+        will = ", so it will be asked for" if request.unites else ""
         notes.append(
-            f"{path}: no candle from {utc(start)} to {utc(end)}; no file answers for that time, so"
-            " it will be asked for."
+            f"{path}: no candle from {utc(start)} to {utc(end)}; no file answers for that time"
+            f"{will}."
         )
     return FileCandles(raw, source, tuple(notes), answered)
-
-
-def _of_market(
-    files: list[Member], path: Path, pair: str, timeframe: str
-) -> tuple[list[Member], list[str]]:
-    """Choose the files whose names have no other market, and count the others in a note."""
-    chosen: list[Member] = []
-    others: Counter[str] = Counter()
-    for file in files:
-        name = market_in(file.parts)
-        if name.contradicts(pair, timeframe):
-            others[str(name)] += 1
-        else:
-            chosen.append(file)
-    if not chosen:
-        names = ", ".join(sorted(others)[:5]) + (", ..." if len(others) > 5 else "")
-        raise UserError(
-            f"{path} has no candles of {pair} {timeframe}; by the names of its files it has"
-            f" {names}. Choose the market of the files (market.base and market.quote may be any),"
-            " or rename them if their names are wrong."
-        )
-    if not others:
-        return chosen, []
-    count = others.total()
-    left_out = f"{count} file{'s' if count > 1 else ''}"
-    return chosen, [f"{path}: {left_out} of other markets or timeframes left out."]
 
 
 @contextmanager
@@ -219,19 +255,7 @@ def _untold(_: str, rows: int) -> Iterator[Advance]:
     yield lambda done: None
 
 
-def _read(member: Member, exchange: str, rows: int, advance: Advance) -> _Table:
-    archive = recognized_archive(member) if member.kind == ".csv" else None
-    if archive and archive.exchange != exchange:
-        raise UserError(
-            f"{member} has the {archive.columns} columns of an archive of"
-            f" {archive.exchange.title()}, but the market is on {exchange}: choose the market of"
-            " the archive."
-        )
-    raw = read_member(member, archive, rows, advance)
-    return _Table(member, raw, published=archive is not None)
-
-
-def _unite(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
+def _sorted_rows(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
     """Sort the rows of all files by time and drop copies; return how many those were."""
     parts = [table.raw for table in tables]
     raw = concatenate(parts, RawCandles)
@@ -246,9 +270,11 @@ def _unite(tables: Sequence[_Table]) -> tuple[RawCandles, int]:
         differs = values[repeated] != values[repeated - 1]
         if differs.any():
             row = int(repeated[np.argmax(differs)])
+            first, second = tables[file[row - 1]].member, tables[file[row]].member
+            advice = "Take the wrong file away." if first != second else "Remove the wrong row."
             raise UserError(
                 f"Two candles of {utc(int(raw.timestamp[row]))} disagree: {column} is"
-                f" {values[row - 1]:.10g} in {tables[file[row - 1]].member} and"
-                f" {values[row]:.10g} in {tables[file[row]].member}. Take the wrong file away."
+                f" {values[row - 1]:.10g} in {first} and"
+                f" {values[row]:.10g} in {second}. {advice}"
             )
     return raw.take(np.delete(np.arange(len(raw)), repeated)), len(repeated)

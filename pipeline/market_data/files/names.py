@@ -22,14 +22,44 @@ KRAKEN_SPELLING = {"BTC": "XBT", "DOGE": "XDG"}
 PATTERNS = (
     # Kraken OHLCVT, minutes: XBTUSDT_5; BTCUSDT_2023 is a year
     re.compile(r"(?P<pair>[A-Z0-9]+)_(?!(19|20)\d\d$)(?P<minutes>\d{1,5})"),
-    # Binance, by month or by day: BTCUSDT-5m-2023-01, BTCUSDT-1mo-2023-01-31
-    re.compile(r"(?P<pair>[A-Z0-9]+)-(?P<timeframe>\d+[a-z]{1,2})-\d{4}-\d\d(-\d\d)?"),
+    # Binance, by month or by day: BTCUSDT-5m-2023-01, BTCUSD_PERP-1mo-2023-01-31
+    re.compile(
+        r"(?P<pair>[A-Z0-9]+)(?P<contract>_PERP|_\d{6})?-(?P<timeframe>\d+[a-z]{1,2})"
+        r"-\d{4}-\d\d(-\d\d)?"
+    ),
     # freqtrade, a perpetual with its settlement: BTC_USDT-5m, BTC_USDT_USDT-5m-futures
     re.compile(
-        r"(?P<pair>[A-Z0-9]+_[A-Z0-9]+(_[A-Z0-9]+)?)-(?P<timeframe>\d+[a-zA-Z]{1,2})"
-        r"(-(spot|futures|(?P<other>\w+)))?"
+        r"(?P<base>[A-Z0-9]+)_(?P<quote>[A-Z0-9]+)(_(?P<settle>[A-Z0-9]+))?"
+        r"-(?P<timeframe>\d+[a-zA-Z]{1,2})(-\w+)?"
     ),
 )
+
+#: What a name says of contracts: Binance's and freqtrade's folders and endings, TradingView's
+#: BTCUSDT.P, OKX's BTC-USDT-SWAP. A perpetual in USD is settled in its base.
+CONTRACTS = (
+    ("inverse", re.compile(r"^cm$|coin[-_]?m(argined)?(?![a-z])|USD(_PERP|[-_]SWAP)", re.I)),
+    ("dated", re.compile(r"^[A-Z0-9]+_\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-\d+[a-z])")),
+    (
+        "linear",
+        re.compile(
+            r"^um$|^futures$|-futures$|USD[TC]\.P(?![A-Z])"
+            r"|[-_. ](perp(etual)?|swap)(?![A-Z]|[-_]?USD)",
+            re.I,
+        ),
+    ),
+    ("spot", re.compile(r"^spot$|-spot$|(?<![a-z])spot(?![a-z])", re.I)),
+)
+
+#: Prices at which nobody traded, by what a name says: Binance's folders, freqtrade's endings.
+UNTRADED = (
+    ("mark prices", re.compile(r"[-_ ]mark(?![a-z])|mark[-_ ]?price|^mark$", re.I)),
+    ("premium indices", re.compile(r"premium[-_ ]?index", re.I)),
+    ("index prices", re.compile(r"[-_ ]index(?![a-z]|[-_]?USD)|index[-_ ]?price", re.I)),
+    ("funding rates", re.compile(r"funding[-_ ]?(rate|fee)", re.I)),
+)
+
+#: Folders above the given one that tell something: only those that exchanges give.
+FOLDERS = ("um", "cm", "spot", "markPriceKlines", "indexPriceKlines", "premiumIndexKlines")
 
 #: Assets that are known for one without a quote beside them, or with another as their quote.
 MAJOR = "BTC|XBT|ETH|SOL|XRP|BNB|ADA|DOGE|XDG|LTC|BCH|DOT|AVAX|LINK|TRX"
@@ -55,24 +85,46 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class MarketName:
-    """A pair without separators, such as ``XBTUSDT``, and a timeframe; None where a name has none.
+    """What a name tells; None where it is silent.
 
-    The pair may be a base alone, and has ``-mark`` and the like behind it where the file holds
-    other prices than those of trades.
+    Attributes
+    ----------
+    pair : str or None
+        Without separators, such as ``XBTUSDT``; or the base alone.
+    timeframe : str or None
+    contract : {"spot", "linear", "inverse", "dated"} or None
+        A perpetual future is settled in its quote (linear) or in its base (inverse); a dated one
+        ends some day.
+    prices : str or None
+        What the file holds where that is no traded prices, such as ``mark prices``.
     """
 
     pair: str | None
     timeframe: str | None
+    contract: str | None = None
+    prices: str | None = None
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.pair, self.timeframe)))
+        kind = self.prices or (self.contract and CONTRACT_NAMES[self.contract])
+        return " ".join(filter(None, (self.pair, self.timeframe, kind and f"({kind})")))
 
     def contradicts(self, pair: str, timeframe: str) -> bool:
         """Whether this is another market than ``pair`` (``BTC/USDT``) in ``timeframe``."""
-        base, quote = pair.partition(":")[0].split("/")
+        base, quote = pair.split(":")[0].split("/")
         names = {b + q for b in spellings(base) for q in ("", *spellings(quote))}
         other_pair = self.pair is not None and self.pair not in names
-        return other_pair or self.timeframe not in (None, timeframe)
+        other_contract = self.contract not in (None, "linear" if ":" in pair else "spot")
+        other_timeframe = self.timeframe not in (None, timeframe)
+        return other_pair or other_contract or other_timeframe or self.prices is not None
+
+
+#: What a contract is called.
+CONTRACT_NAMES = {
+    "spot": "spot",
+    "linear": "a perpetual future",
+    "inverse": "a coin-margined future",
+    "dated": "a future that ends",
+}
 
 
 def check_file_name(market: MarketConfig, path: str) -> tuple[str, ...]:
@@ -95,7 +147,8 @@ def check_file_name(market: MarketConfig, path: str) -> tuple[str, ...]:
             f"data.path={path} names {pair.base}/{pair.quote}, the market is {market.pair}:"
             " choose the market of the file, or rename the file if its name is wrong."
         )
-    others = EXCHANGES.intersection(re.findall("[a-z]+", name.lower())) - {market.exchange.name}
+    named = EXCHANGES.intersection(re.findall("[a-z]+", name.lower()))
+    others = [other for other in named if not market.exchange.name.startswith(other)]
     return tuple(
         f"data.path={path} names {other}, the market is on {market.exchange.name}: its costs are"
         f" taken, and the result is stored as {market.id}."
@@ -114,16 +167,25 @@ def spellings(asset: str) -> tuple[str, ...]:
     return asset, KRAKEN_SPELLING.get(asset, asset)
 
 
-def market_in(parts: Iterable[str]) -> MarketName:
-    """Read the last part of a path, then its folders for what that leaves open."""
-    pair = timeframe = None
-    for part in reversed(list(parts)):
-        name = _market_in_stem(part.split(".", maxsplit=1)[0])
+def market_in(parts: Iterable[str], above: Iterable[str] = ()) -> MarketName:
+    """Read the last part of a path, then its folders for what that leaves open.
+
+    Of the folders ``above`` the path that was given only those are asked that exchanges name.
+    """
+    pair = timeframe = contract = prices = None
+    known = [part for part in above if part in FOLDERS]
+    for part in reversed([*known, *parts]):
+        name = _market_in_part(part)
         pair, timeframe = pair or name.pair, timeframe or name.timeframe
-    return MarketName(pair, timeframe)
+        contract, prices = contract or name.contract, prices or name.prices
+    return MarketName(pair, timeframe, contract, prices)
 
 
-def _market_in_stem(stem: str) -> MarketName:
+def _market_in_part(part: str) -> MarketName:
+    stem = part.split(".", maxsplit=1)[0]
+    whole = re.sub(r"(\.(zip|gz|csv|tsv|txt|json|parquet|feather))+$", "", part, flags=re.I)
+    prices = next((what for what, sign in UNTRADED if sign.search(whole)), None)
+    contract = next((what for what, sign in CONTRACTS if sign.search(whole)), None)
     for pattern in PATTERNS:
         if match := pattern.fullmatch(stem):
             groups = match.groupdict()
@@ -131,8 +193,10 @@ def _market_in_stem(stem: str) -> MarketName:
                 timeframe = timeframe_name(int(minutes) * 60_000) or f"{minutes}m"
             else:
                 timeframe = groups["timeframe"]
-            other = f"-{groups['other']}" if groups.get("other") else ""
-            return MarketName(groups["pair"].replace("_", "") + other, timeframe)
-    pair, base, length = pair_in(stem), LONE_BASE.search(stem.upper()), TIMEFRAME.search(stem)
-    name = "".join(pair) if pair else base[0] if base else None
-    return MarketName(name, length[0] if length else None)
+            if groups.get("settle"):
+                contract = "linear" if groups["settle"] == groups["quote"] else "inverse"
+            pair = groups.get("pair") or groups["base"] + groups["quote"]
+            return MarketName(pair, timeframe, contract, prices)
+    found, base, length = pair_in(stem), LONE_BASE.search(stem.upper()), TIMEFRAME.search(stem)
+    name = "".join(found) if found else base[0] if base else None
+    return MarketName(name, length[0] if length else None, contract, prices)

@@ -1,59 +1,46 @@
 """Take the columns of a candle out of tables, whatever holds them."""
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 
-from gpu_engine import Float, Int64
-from pipeline.errors import UserError, first_line, suggestion
+from gpu_engine import Float
+from pipeline.errors import UserError, first_line
 from pipeline.market_data.arrow import array_of, cast
+from pipeline.market_data.files.clock import Clock
+from pipeline.market_data.files.headers import positions
 from pipeline.market_data.raw import COLUMNS, RawCandles
 
-#: freqtrade's name for the open time, a date column instead of integers.
-DATE_COLUMN = "date"
 
+def candles_of(table: pa.Table, path: str, clock: Clock | None = None) -> RawCandles:
+    """Take the columns of a candle from a table, in any spelling.
 
-def needed_columns(names: Sequence[str], path: str) -> list[str]:
-    """Name the columns of a candle among those that are there, the open time first.
-
-    Raises
-    ------
-    UserError
-        If one is missing or there twice.
-    """
-    needed = list(COLUMNS)
-    if "timestamp" not in names and DATE_COLUMN in names:
-        needed[0] = DATE_COLUMN
-    for name in needed:
-        if names.count(name) != 1:
-            what = f"no column '{name}'" if name not in names else f"several columns '{name}'"
-            columns = ", ".join(COLUMNS)
-            raise UserError(
-                f"{path} has {what}. Needed: {columns} (or '{DATE_COLUMN}' instead of 'timestamp'),"
-                f" in small letters; there: {', '.join(names)}.{suggestion(name, names)}"
-                " Rename the column that holds it, if there is one."
-            )
-    return needed
-
-
-def candles_of(table: pa.Table, path: str) -> RawCandles:
-    """Take the named columns of a table.
+    Parameters
+    ----------
+    table : Table
+    path : str
+        What errors call it.
+    clock : Clock, optional
+        Of a table that is a piece of a file: whoever gives it ends with `Clock.utc`.
 
     Raises
     ------
     UserError
         If a column is missing or of another type.
     """
-    time, *numbers = needed_columns(table.column_names, path)
+    where = positions(table.column_names, path)
+    times = clock or Clock(path)
+    time = times.times(table.column(where.time[0]))
     return RawCandles(
-        _milliseconds(table.column(time), path),
-        *(_numbers(table.column(name), name, path) for name in numbers),
+        time if clock else times.utc(time),
+        *(
+            numbers(table.column(at), name, path)
+            for at, name in zip(where.figures, COLUMNS[1:], strict=True)
+        ),
     )
 
 
 def refuse_type(kind: pa.DataType, name: str, path: str, reason: str) -> UserError:
     """Say that a column is of a type that its figures cannot have."""
-    if name in ("timestamp", DATE_COLUMN):
+    if name == "timestamp":
         return UserError(
             f"{path}: the open times must be whole milliseconds, as integers since the epoch or "
             f"as dates; found {kind}: {reason}."
@@ -61,23 +48,14 @@ def refuse_type(kind: pa.DataType, name: str, path: str, reason: str) -> UserErr
     return UserError(f"{path}: column '{name}' must hold numbers, not {kind}: {reason}.")
 
 
-def _milliseconds(column: pa.ChunkedArray, path: str) -> Int64:
-    """Open times as int64 milliseconds, from integers or from dates of any resolution."""
-    if column.null_count:
-        raise UserError(f"{path}: {column.null_count} of {len(column)} rows have no timestamp.")
-    try:
-        if pa.types.is_date(column.type):
-            column = column.cast(pa.timestamp("ms"))
-        elif pa.types.is_timestamp(column.type):
-            # pandas 3 writes [us] where pandas 2 wrote [ns]: name the unit, never assume it.
-            column = column.cast(pa.timestamp("ms", column.type.tz))
-        timestamp: Int64 = array_of(cast(column, pa.int64()))
-    except pa.ArrowException as error:
-        raise refuse_type(column.type, "timestamp", path, first_line(error)) from error
-    return timestamp
+def numbers(column: pa.ChunkedArray, name: str, path: str) -> Float:
+    """Return a column as float64; NaN for an empty cell.
 
-
-def _numbers(column: pa.ChunkedArray, name: str, path: str) -> Float:
+    Raises
+    ------
+    UserError
+        If a cell is no number.
+    """
     try:
         values: Float = array_of(cast(column, pa.float64()))
     except pa.ArrowException as error:
