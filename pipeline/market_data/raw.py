@@ -23,6 +23,9 @@ COLUMNS = ("timestamp", *PRICES, "volume")
 MILLISECONDS_FROM, MILLISECONDS_TO = 10**11, 10**14
 NANOSECONDS_FROM = 10**17
 
+#: Fewer are no seconds since the epoch of any market's history: that is 1973.
+SECONDS_FROM = 10**8
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -197,6 +200,12 @@ def _check_milliseconds(timestamp: Int64, source: str) -> None:
         return
     row = int(np.argmax(bad))
     value = int(timestamp[row])
+    if value < SECONDS_FROM:
+        raise UserError(
+            f"{source}: row {row + 1} has the open time {value}, which is before 1973 in seconds"
+            " and milliseconds alike: that column counts something else, such as rows. Name the"
+            " column of the open times timestamp, and give this one another name."
+        )
     if value < MILLISECONDS_FROM:
         unit, remedy = "seconds", "multiply by 1,000"
     elif value < NANOSECONDS_FROM:

@@ -17,7 +17,12 @@ import pyarrow as pa
 from gpu_engine import Int64
 from pipeline.errors import UserError, first_line
 from pipeline.market_data.arrow import array_of, cast
-from pipeline.market_data.raw import MILLISECONDS_FROM, MILLISECONDS_TO, NANOSECONDS_FROM
+from pipeline.market_data.raw import (
+    MILLISECONDS_FROM,
+    MILLISECONDS_TO,
+    NANOSECONDS_FROM,
+    SECONDS_FROM,
+)
 from pipeline.market_data.timeframe import utc
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -25,8 +30,6 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 #: No candle opens after it: the year 2100.
 END_MS = 4_102_444_800_000
 
-#: Fewer are no seconds since the epoch of any market's history: that is 1973.
-SECONDS_FROM = 10**8
 
 #: Zones that stand for the clocks of the world that change: central and western Europe, the
 #: United States, Australia.
