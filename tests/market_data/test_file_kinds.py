@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.files import listing
 from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.market_files import read_market_files
-from pipeline.market_data.raw import COLUMNS, concatenate
+from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
 from support.candle_files import (
     binance_csv,
     freqtrade_json,
@@ -458,6 +458,6 @@ def test_too_few_trades_for_a_whole_interval(tmp_path, door):
 def test_two_rows_of_one_file_that_disagree(tmp_path, candles):
     wrong = candles.take(np.array([0]))
     wrong.close[0] += 1.0
-    path = write(tmp_path / "a.csv", concatenate([candles, wrong]))
+    path = write(tmp_path / "a.csv", concatenate([candles, wrong], RawCandles))
     with pytest.raises(UserError, match=r"disagree: close .* Remove the wrong row"):
         read(path, "import")

@@ -23,6 +23,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from pipeline.cli.console import Note
 from pipeline.errors import UserError
 from pipeline.market_data.exchange.connection import impossible_rows
+from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.market_files import read_market_files
 from pipeline.market_data.raw import COLUMNS, Span, clipped, uncovered
 from pipeline.market_data.store.month import month_names, month_span
@@ -170,7 +171,8 @@ class MonthArchive:
             path = Path(folder, file)
             path.write_bytes(content)
             try:
-                candles = read_market_files(path, "binance", self.pair, self.timeframe)
+                request = Request(path, "binance", self.symbol, self.timeframe)
+                candles = read_market_files(request)
             except UserError as error:
                 raise _BadFileError(str(error).replace(f"{folder}/", "").rstrip(".")) from error
         rows = np.column_stack([getattr(candles.raw, name) for name in COLUMNS])

@@ -100,7 +100,7 @@ def _nanoseconds(seconds: pa.ChunkedArray) -> Int64:
     for chunk in seconds.chunks:
         halves = np.frombuffer(chunk.buffers()[1], np.int64).reshape(-1, 2)  # low, high
         parts.append(halves[chunk.offset : chunk.offset + len(chunk), 0])
-    return np.concatenate(parts, RawCandles)
+    return np.concatenate(parts)
 
 
 def _quarter(moment: int) -> bool:
