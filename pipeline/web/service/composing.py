@@ -143,6 +143,10 @@ def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tu
             if key != word:
                 yield f"{group}.{key}", value
     yield from _history(request.history, market)
+    for group, section in (("costs", request.costs), ("risk", request.risk)):
+        for key, value in section:
+            if value is not None:
+                yield f"{group}.{key}", value
     for key in ("space", "objective", "selection", "min_trades", "seed"):
         yield key, getattr(request, key)
 

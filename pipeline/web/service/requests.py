@@ -167,6 +167,36 @@ class History(Request):
         return self
 
 
+Cost = Annotated[float, Field(ge=0, lt=1)] | None
+
+
+class TradeCosts(Request):
+    """What a trade costs, in fractions of its notional; what is left out is the exchange's.
+
+    ``maker_fee`` is that of an exit at a target, negative for a rebate. ``borrow_rate`` is what a
+    short on a spot market pays a day (exits rules §6.4).
+    """
+
+    fee_rate: Cost = None
+    maker_fee: Annotated[float, Field(gt=-1, lt=1)] | None = None
+    slippage: Cost = None
+    borrow_rate: Cost = None
+
+
+class Risk(Request):
+    """Which trades are taken and how large they are.
+
+    With ``leverage``, on perpetual contracts alone, a position is so many times its margin and may
+    be liquidated (exits rules §8).
+    """
+
+    direction: Literal["both", "long", "short"] = "both"
+    position_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_holding_bars: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    leverage: Annotated[float, Field(ge=1, le=1000)] | None = None
+    maintenance_rate: Cost = None
+
+
 class TrainingRequest(Request):
     """Train one strategy on markets, each a job of its own.
 
@@ -198,6 +228,8 @@ class TrainingRequest(Request):
         dict[Word, Annotated[list[Value], Field(min_length=2, max_length=2)]],
         Field(max_length=LIST_LIMIT, examples=[{"stop_distance": [0.5, 2.5]}]),
     ] = {}
+    costs: TradeCosts = TradeCosts()
+    risk: Risk = Risk()
     space: Literal["grid", "continuous"] = "grid"
     objective: Objective = "net_profit"
     selection: Literal["auto", "plateau", "peak"] = "auto"

@@ -66,6 +66,24 @@ def test_everything_given_reaches_the_training():
     )
 
 
+def test_costs_and_risk_are_those_of_the_command():
+    asked = {
+        "costs": {"fee_rate": 0.0004, "maker_fee": -0.0001, "slippage": 0, "borrow_rate": 0.0003},
+        "risk": {"direction": "short", "position_fraction": 0.5, "max_holding_bars": 48},
+    }
+    (config,) = composed(markets=["btc_binance_1h"], history={"length": "4y"}, **asked).values()
+    words = [f"{group}.{key}={value}" for group in asked for key, value in asked[group].items()]
+    until = f"data.until={datetime.now(UTC).date()}"
+    assert config == commanded("market=btc_binance_1h", "data.history=4y", until, *words)
+
+
+def test_leverage_of_a_perpetual_is_that_of_the_command():
+    asked = {"risk": {"leverage": 3, "maintenance_rate": 0.01}}
+    (config,) = composed(markets=["binanceusdm:BTC/USDT:USDT:1h"], **asked).values()
+    words = ("risk.leverage=3", "risk.maintenance_rate=0.01")
+    assert config == commanded("market=binanceusdm:BTC/USDT:USDT:1h", *words)
+
+
 def test_a_length_ends_at_midnight_or_at_until():
     (config,) = composed(markets=["btc_binance_1h"], history={"length": "4y"}).values()
     midnight = datetime.now(UTC).date()

@@ -5,7 +5,7 @@ import pytest
 from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
-from pipeline.web.service.requests import Random, WalkForward
+from pipeline.web.service.requests import Random, Risk, TradeCosts, WalkForward
 from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
 
 
@@ -26,6 +26,12 @@ def test_bounds_come_from_the_request():
     samples = _schema(Random, "samples")
     assert (samples["minimum"], samples["maximum"]) == (1, 10_000_000)
     assert _schema(WalkForward, "step")["maximum"] == 3650
+
+
+def test_what_costs_has_fine_steps_and_no_control_is_without_a_kind():
+    assert _plain(_schema(TradeCosts, "maker_fee"))["exclusiveMinimum"] == -1
+    for model in (TradeCosts, Risk):
+        assert all("type" in _schema(model, name) for name in model.model_fields)
 
 
 def test_every_choice_has_a_sentence():

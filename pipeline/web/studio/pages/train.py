@@ -15,7 +15,9 @@ from pipeline.web.service.requests import (
     Grid,
     History,
     Random,
+    Risk,
     Rolling,
+    TradeCosts,
     TrainingRequest,
     TrainTestSplit,
     WalkForward,
@@ -85,6 +87,11 @@ class TrainingForm:
                 sentence("The newest days or years, or from and up to. Empty: a year.", "soft")
                 with ui.element("div").classes("fields"):
                     self._history = Fields(History, self.changed)
+            with _part("Costs and risk"):
+                sentence("The exchange's fees, both sides, no leverage.", "soft")
+                with ui.expansion("Others").classes("more"), ui.element("div").classes("fields"):
+                    self._costs = Fields(TradeCosts, self.changed)
+                    self._risk = Fields(Risk, self.changed)
             with _part("Search"):
                 with ui.element("div").classes("fields"):
                     self._rest = Fields(TrainingRequest, self.changed, without=_ELSEWHERE)
@@ -113,6 +120,8 @@ class TrainingForm:
             optimizer=self._method.request(),
             validation=self._validation.request(),
             history=History(**self._history.values()),
+            costs=TradeCosts(**self._costs.values()),
+            risk=Risk(**self._risk.values()),
             **({} if self._grids is None else self._grids.values()),
             **self._rest.values(),
         )

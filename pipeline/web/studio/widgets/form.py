@@ -30,6 +30,15 @@ _LABELS = {
     "length": "newest 4y, 18mo, 26w, 90d or all",
     "since": "from (UTC)",
     "until": "up to, without (UTC)",
+    "fee_rate": "fee (empty: the exchange's)",
+    "maker_fee": "fee at a target (empty: the same)",
+    "slippage": "slippage (empty: the exchange's)",
+    "borrow_rate": "loan of a short on spot, a day",
+    "direction": "trades",
+    "position_fraction": "share of the equity in a trade",
+    "max_holding_bars": "longest trade, bars (empty: any)",
+    "leverage": "leverage of a perpetual (empty: none)",
+    "maintenance_rate": "maintenance rate (empty: 0.005)",
     "space": "search space",
     "objective": "search for the best",
     "selection": "winner of a search",
@@ -86,12 +95,14 @@ def _control(name: str, schema: dict[str, Any], changed: Callable[..., Any]) -> 
         is_date = kind.get("format") == "date"
         form = "outlined type=date stack-label" if is_date else "outlined"
         return ui.input(name, on_change=changed).props(form)
+    least = kind.get("minimum", kind.get("exclusiveMinimum"))
+    whole = kind["type"] == "integer" or (least or 0) >= 1
     return ui.number(
         name,
         value=default,
-        min=kind.get("minimum", kind.get("exclusiveMinimum")),
+        min=least,
         max=kind.get("maximum", kind.get("exclusiveMaximum")),
-        step=1 if kind["type"] == "integer" else 0.05,
+        step=1 if whole else 0.05 if default else 0.0001,  # costs have no default
         on_change=changed,
     ).props("outlined")
 
