@@ -21,6 +21,10 @@ class UnreachableError(UserError):
     status = 1
 
 
+class BannedError(UnreachableError):
+    """An exchange has banned this address: to ask on would lengthen it."""
+
+
 class ReadOnlyError(UserError):
     """A place was to be written to that may only be read; ``reason`` is what it says itself."""
 

@@ -1,14 +1,21 @@
-"""Candles into the store: `scripts/fetch market=... [import=PATH]` (docs/data.md)."""
+"""Candles into the store: `scripts/fetch market=... [import=PATH]` (docs/data.md).
+
+market=A,B, a pattern such as market='btc_*' or market=all fetches several in one run.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import FetchConfig
+from pipeline.config import FetchConfig, compose_each, load
+from pipeline.config.catalogue import ALL, select_markets
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,6 +84,68 @@ def _draw(console: Console, candles: Candles, report: QualityReport) -> None:
         console.note(f"There is no picture of them. {refusal}")
 
 
+def several(words: Sequence[str]) -> list[str] | None:
+    """Return the names and patterns of ``market=...`` where they stand for several markets."""
+    if {"-m", "--multirun"} & set(words):
+        return None  # Hydra runs them one after the other
+    given = [word.partition("=")[2] for word in words if word.startswith("market=")]
+    names = given[-1].strip("'\"[]").split(",") if given else []
+    many = len(names) > 1 or any(name == ALL or set("*?") & set(name) for name in names)
+    return [name.strip() for name in names] if many else None
+
+
+def fetch_several(arguments: Sequence[str]) -> int:
+    """Fetch several markets in one run and show their quality in short; return the exit status."""
+    from pipeline.market_data.several import fetch_markets
+    from pipeline.market_data.store.store import check_store
+
+    line = Parser("fetch", USAGE, __doc__, FetchConfig, "fetch").read(arguments)
+    others = [word for word in line.words if not word.startswith("market=")]
+    markets = compose_each(
+        select_markets(several(line.words) or ()),
+        lambda name: load([f"market={name}", *others], FetchConfig, "fetch"),
+        "market=",
+    )
+    if any(config.import_path is not None for config in markets.values()):
+        raise UserError("import=PATH takes the files of one market: give one, as in market=NAME.")
+    console = Console()
+    for store in {config.data.store for config in markets.values()}:
+        check_store(Path(store))
+    done = fetch_markets(markets, console)
+    failures = dict(done.failures)
+    rows = []
+    for name, fetched in done.fetched.items():
+        for warning in fetched.warnings:
+            console.note(warning)
+        try:
+            rows.append((name, *_quality(markets[name], fetched.raw)))
+        except UserError as error:
+            failures[name] = error
+    rows += [(name, "", "", "", "", "failed") for name in failures]
+    columns = ("market", "candles", "from", "to", "missing", "quality")
+    console.table("Candles", columns, sorted(rows))
+    for name, failure in failures.items():
+        console.note(f"{name}: {failure}")
+    return max((failure.status for failure in failures.values()), default=command.DONE)
+
+
+def _quality(config: FetchConfig, raw: RawCandles) -> tuple[str, str, str, str, str]:
+    """Return the columns of a market that came: its candles, and the worst of its figures."""
+    from pipeline.market_data.grid import make_regular
+    from pipeline.market_data.quality.report import QualityLimits, in_short
+    from pipeline.market_data.sources import compare_exchanges
+    from pipeline.market_data.timeframe import utc
+
+    _, report = make_regular(raw, config.market.timeframe, config.market.id)
+    report = compare_exchanges(report, raw, config.market, config.data)
+    first, last = (utc(bar).removesuffix(" UTC") for bar in (report.first_bar, report.last_bar))
+    verdict = in_short(report, QualityLimits(**config.data.quality.model_dump()))
+    return f"{report.rows:,}", first, last, f"{report.filled:,}", verdict
+
+
+USAGE = "scripts/fetch [-m] market=NAME[,NAME...]|all [import=PATH] [KEY=VALUE ...]"
+
 if __name__ == "__main__":
-    usage = "scripts/fetch [-m] market=NAME [import=PATH] [KEY=VALUE ...]"
-    command.run(main, FetchConfig, "fetch", usage)
+    if several(sys.argv[1:]) and not {"-h", "--help"} & set(sys.argv[1:]):
+        command.run_plain(lambda: fetch_several(sys.argv[1:]))
+    command.run(main, FetchConfig, "fetch", USAGE)

@@ -81,7 +81,7 @@ def configurations(text):
     """Return the configurations that the arguments compose: one a job, several with ``-m``."""
     program, arguments = split(text)
     schema, name = SCHEMAS[program]
-    several = "-m" in arguments
+    several = "-m" in arguments or program == "scripts/fetch"
     choices = [
         [word] if not several or "=[" in word else _alternatives(word)
         for word in arguments
@@ -92,6 +92,8 @@ def configurations(text):
 
 def _alternatives(override):
     key, _, values = override.partition("=")
+    if (key, values) == ("market", "all"):
+        return [f"{key}={name}" for name in catalogue.select_markets(["all"])]
     if values.startswith("glob(["):
         names = (path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
         patterns = values.removeprefix("glob([").removesuffix("])").split(",")

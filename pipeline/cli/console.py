@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
@@ -188,13 +189,35 @@ class Console:
     def progress(self, description: str, total: int) -> Iterator[Advance]:
         """Show how much of ``total`` is done; call the yielded function with every increment."""
         if self._err.is_terminal:
-            with self._bar(description, total) as advance:
+            with self._bar(description, total) as (advance, _):
                 yield advance
         else:
             yield _Lines(self.note, description, total).advance
 
     @contextmanager
-    def _bar(self, description: str, total: int) -> Iterator[Advance]:
+    def growing_progress(self, description: str) -> Iterator[tuple[Advance, Advance]]:
+        """Show work whose total is not known at its start.
+
+        Yields the function to advance it, and one that adds to the total. Threads may call both.
+        """
+        lines = _Lines(self.note, description, 0)
+        lock = Lock()
+
+        def locked(call: Advance) -> Advance:
+            def under_lock(n: int) -> None:
+                with lock:
+                    call(n)
+
+            return under_lock
+
+        if self._err.is_terminal:
+            with self._bar(description, 0) as (advance, grow):
+                yield locked(advance), locked(grow)
+        else:
+            yield locked(lines.advance), locked(lines.grow)
+
+    @contextmanager
+    def _bar(self, description: str, total: int) -> Iterator[tuple[Advance, Advance]]:
         from rich import progress
         from rich.text import Text
 
@@ -214,7 +237,11 @@ class Console:
         )
         with progress.Progress(*columns, console=self._err) as bar:
             task = bar.add_task(printable(description), total=total)
-            yield lambda n: bar.update(task, advance=n)
+
+            def grow(n: int) -> None:
+                bar.update(task, total=(bar.tasks[0].total or 0) + n)
+
+            yield lambda n: bar.update(task, advance=n), grow
 
 
 def _per_second(rate: float) -> str:
@@ -230,6 +257,9 @@ class _Lines:
         self._total = total
         self._done = 0
         self._start = self._written = time.monotonic()
+
+    def grow(self, n: int) -> None:
+        self._total += n
 
     def advance(self, n: int) -> None:
         self._done += n

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,7 +173,11 @@ def within_history(raw: RawCandles, data: FileData, timeframe: str) -> RawCandle
 
 
 def fetch_candles(
-    market: MarketConfig, data: CcxtData, on_progress: BarProgress, on_note: Note | None = None
+    market: MarketConfig,
+    data: CcxtData,
+    on_progress: BarProgress,
+    on_note: Note | None = None,
+    stop: Event | None = None,
 ) -> FetchedCandles:
     """Get a market's candles from the store and its exchange, by default of the last 365 days.
 
@@ -197,7 +202,7 @@ def fetch_candles(
     request = CandleRequest(
         exchange.ccxt_id, market.pair, timeframe, since, until, data.kraken, data.archive
     )
-    fetched = fetch_ccxt(request, data.store, on_progress, on_note=on_note)
+    fetched = fetch_ccxt(request, data.store, on_progress, on_note=on_note, stop=stop)
     return replace(fetched, raw=resampled(fetched.raw, step, built_step, fetched.answered))
 
 

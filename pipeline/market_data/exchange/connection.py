@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from gpu_engine import Bool, Float
 from pipeline.cli.console import Note
 from pipeline.config.market_word import ccxt_class
-from pipeline.errors import UnreachableError, UserError, suggestion
+from pipeline.errors import BannedError, UnreachableError, UserError, suggestion
 from pipeline.market_data.exchange.facts import MarketFacts, facts_of, refuse_untraded
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.timeframe import TIMEFRAMES, utc
@@ -141,6 +142,8 @@ class Connection:
     backoff: Backoff
     note: Note
     kept: str = KEPT
+    #: Set by another thread to end the asking with a `KeyboardInterrupt`.
+    stop: Event | None = None
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.client.id, self.symbol, self.timeframe)))
@@ -235,6 +238,14 @@ class Connection:
 
         return self.ask(call)
 
+    def _pause(self, seconds: float) -> None:
+        time.sleep(seconds) if self.stop is None else self.stop.wait(seconds)
+
+    def check_stop(self) -> None:
+        """End the work in this thread with a `KeyboardInterrupt` where another asks for it."""
+        if self.stop is not None and self.stop.is_set():
+            raise KeyboardInterrupt
+
     def ask(self, call: Callable[[], T]) -> T:
         """Call until the client answers, and note every failure before the next attempt.
 
@@ -254,6 +265,7 @@ class Connection:
         while True:
             # A lost connection leaves the headers of the answer before.
             client.last_response_headers = None
+            self.check_stop()
             try:
                 return call()
             except ccxt.BadSymbol as error:
@@ -263,7 +275,7 @@ class Connection:
             except ccxt.OperationFailed as error:
                 retry_after_s = _retry_after(client.last_response_headers)
                 if isinstance(error, ccxt.DDoSProtection) and _BAN.search(str(error)):
-                    raise self.failure(_ban(str(error), retry_after_s)) from error
+                    raise BannedError(str(self.failure(_ban(str(error), retry_after_s)))) from error
                 if attempt == backoff.attempts:
                     reason = f"no answer in {attempt} attempts; the last: {_reason(error)}"
                     raise self.failure(reason) from error
@@ -274,7 +286,7 @@ class Connection:
                 attempt += 1
                 retry = f"attempt {attempt} of {backoff.attempts} in {pause_s:.1f} s"
                 self.note(f"{self}: {_reason(error)}; {retry}")
-            time.sleep(pause_s)
+            self._pause(pause_s)
             wait_s = min(2 * wait_s, backoff.longest_s)
 
 

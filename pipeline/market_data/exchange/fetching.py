@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -206,6 +207,7 @@ def fetch_ccxt(
     on_note: Note | None = None,
     client: ccxt.Exchange | None = None,
     backoff: Backoff | None = None,
+    stop: Event | None = None,
 ) -> FetchedCandles:
     """Take the request's candles from the store, and fetch the rest from the exchange.
 
@@ -224,6 +226,8 @@ def fetch_ccxt(
         Instead of a new one. It is not asked where the store has the whole range.
     backoff : Backoff, optional
         How often and how late to ask again.
+    stop : Event, optional
+        Set by another thread it ends the fetch as Ctrl-C does, before the next request.
 
     Raises
     ------
@@ -256,7 +260,7 @@ def fetch_ccxt(
                 keep = _keep_nothing
                 note(f"{store_dir} may only be read here: what is fetched now is not kept.")
             client, backoff = client or new_client(exchange), backoff or Backoff()
-            connection = Connection(client, symbol, timeframe, backoff, note)
+            connection = Connection(client, symbol, timeframe, backoff, note, stop=stop)
             archive = _archive(request, connection)
             now = _now_ms()
             try:
@@ -269,9 +273,7 @@ def fetch_ccxt(
                 missing = Missing(connection, method, stored, (start, end), now, keep, on_progress)
                 stored = missing.fetch(archive, archive_only=alone)
             except UnreachableError as error:
-                raise UnreachableError(
-                    f"{error}{_available_offline(load(path, writable))}"
-                ) from error
+                raise type(error)(f"{error}{_available_offline(load(path, writable))}") from error
     market = f"{exchange} {symbol} {timeframe}"
     raw = stored.between(start, end)
     way_out = WAYS_OUT.get(exchange, WAY_OUT) if method is AS_CANDLES else WAY_OUT

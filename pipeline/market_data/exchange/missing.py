@@ -129,6 +129,7 @@ class Missing:
             self.keep(self.stored, self._source)
 
     def _tell(self, bars: int) -> None:
+        self.connection.check_stop()
         self._done += bars
         if self.on_progress:
             self.on_progress(self._done, self._total)

@@ -240,17 +240,35 @@ def check(report: QualityReport, limits: QualityLimits) -> None:
     UserError
         If a value of the report is above its limit; every such limit is named.
     """
-    breaches = []
-    for field in fields(limits):
-        limit, value = getattr(limits, field.name), getattr(report, field.name)
-        if limit is not None and value is not None and value > limit:
-            where = _whereabouts(report, field.name)
-            breaches.append(f"data.quality.{field.name} allows {limit:g}, found {value:.6g}{where}")
+    breaches = [
+        f"data.quality.{name} allows {limit:g}, found {value:.6g}{_whereabouts(report, name)}"
+        for name, value, limit in _breaches(report, limits)
+    ]
     if breaches:
         raise UserError(
             f"{report.source}: the candles are worse than allowed: {'; '.join(breaches)}. "
             "Use better candles or another range, or raise the limit if you mean it."
         )
+
+
+def _breaches(report: QualityReport, limits: QualityLimits) -> list[tuple[str, float, float]]:
+    """Return the figures above their limits: name, value and limit."""
+    every = [(f.name, getattr(report, f.name), getattr(limits, f.name)) for f in fields(limits)]
+    return [
+        (name, value, limit)
+        for name, value, limit in every
+        if limit is not None and value is not None and value > limit
+    ]
+
+
+def in_short(report: QualityReport, limits: QualityLimits) -> str:
+    """Return ``ok``, or the figure that is the most times its limit: ``outliers 3 (limit 0)``."""
+    breaches = _breaches(report, limits)
+    if not breaches:
+        return "ok"
+    name, value, limit = max(breaches, key=lambda b: b[1] / b[2] if b[2] else np.inf)
+    more = f", {len(breaches) - 1} more" if len(breaches) > 1 else ""
+    return f"{name} {value:.3g} (limit {limit:g}){more}"
 
 
 def _whereabouts(report: QualityReport, limited: str) -> str:
