@@ -132,15 +132,12 @@ def fetch_several(arguments: Sequence[str]) -> int:
 def _quality(config: FetchConfig, raw: RawCandles) -> tuple[str, str, str, str, str]:
     """Return the columns of a market that came: its candles, and the worst of its figures."""
     from pipeline.market_data.grid import make_regular
-    from pipeline.market_data.quality.report import QualityLimits, in_short
+    from pipeline.market_data.quality.report import QualityLimits, as_row
     from pipeline.market_data.sources import compare_exchanges
-    from pipeline.market_data.timeframe import utc
 
     _, report = make_regular(raw, config.market.timeframe, config.market.id)
     report = compare_exchanges(report, raw, config.market, config.data)
-    first, last = (utc(bar).removesuffix(" UTC") for bar in (report.first_bar, report.last_bar))
-    verdict = in_short(report, QualityLimits(**config.data.quality.model_dump()))
-    return f"{report.rows:,}", first, last, f"{report.filled:,}", verdict
+    return as_row(report, QualityLimits(**config.data.quality.model_dump()))
 
 
 USAGE = "scripts/fetch [-m] market=NAME[,NAME...]|all [import=PATH] [KEY=VALUE ...]"

@@ -21,7 +21,6 @@ import numpy as np
 from gpu_engine import DAY_MS, Float
 from pipeline.cli.console import Note
 from pipeline.config.history import EARLIEST_MS
-from pipeline.config.section import listing
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
 from pipeline.market_data.exchange.facts import keep_facts
@@ -241,8 +240,8 @@ def fetch_ccxt(
     alone = use == "only"
     if alone and exchange not in EXCHANGES:
         raise UserError(
-            f"data.archive=only: {exchange} publishes no archive of months; {listing(EXCHANGES)}"
-            " does. Leave data.archive=auto."
+            f"data.archive=only: {exchange} publishes no archive of months, as"
+            f" {' and '.join(EXCHANGES)} do. Leave data.archive=auto."
         )
     step = timeframe_ms(timeframe)
     # The first open at or after each border: candles open at multiples of the step.
@@ -271,7 +270,9 @@ def fetch_ccxt(
                     now = connection.now()
                 end = min(end, now // step * step)
                 missing = Missing(connection, method, stored, (start, end), now, keep, on_progress)
-                stored = missing.fetch(archive, archive_only=alone)
+                stored = missing.fetch(
+                    archive, archive_only=alone, all_there_is=start <= EARLIEST_MS
+                )
             except UnreachableError as error:
                 raise type(error)(f"{error}{_available_offline(load(path, writable))}") from error
     market = f"{exchange} {symbol} {timeframe}"

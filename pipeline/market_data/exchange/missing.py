@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.config.history import EARLIEST_MS
 from pipeline.market_data.exchange.connection import Connection
 from pipeline.market_data.exchange.month_archives import WORTH_BARS, MonthArchive
 from pipeline.market_data.raw import Span
@@ -69,13 +68,15 @@ class Missing:
     def _source(self) -> str:
         return f"{self.connection.client.id} {self.method.name}"
 
-    def fetch(self, archive: MonthArchive | None, archive_only: bool) -> StoredCandles:
+    def fetch(
+        self, archive: MonthArchive | None, *, archive_only: bool, all_there_is: bool
+    ) -> StoredCandles:
         """Fetch all of it, of ``archive`` what it has; return what the store then has.
 
         What came before a failure is kept.
         """
         try:
-            if not archive_only and (archive is not None or self.span[0] <= EARLIEST_MS):
+            if not archive_only and (archive is not None or all_there_is):
                 self._find_beginning()
             self._begin_progress()
             if archive is not None:

@@ -271,6 +271,13 @@ def in_short(report: QualityReport, limits: QualityLimits) -> str:
     return f"{name} {value:.3g} (limit {limit:g}){more}"
 
 
+def as_row(report: QualityReport, limits: QualityLimits) -> tuple[str, str, str, str, str]:
+    """Return a report as a row: candles, first and last bar, missing candles, and `in_short`."""
+    first, last = (utc(bar).removesuffix(" UTC") for bar in (report.first_bar, report.last_bar))
+    rows, filled = f"{report.rows:,}", f"{report.filled:,}"
+    return rows, first, last, filled, in_short(report, limits)
+
+
 def _whereabouts(report: QualityReport, limited: str) -> str:
     """Say in brackets when a fault occurs, for the faults that have a time."""
     places = {
