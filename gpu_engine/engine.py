@@ -6,7 +6,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import fields as fields_of
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ def load(
         `EventTable` says, some tables alone have an exit signal, or exit settings, funding or
         limits are not allowed (`ExitSettings.check`, `Funding.check`, `RiskLimits.check`).
     """
-    lengths = {len(getattr(candles, f.name)) for f in fields_of(candles) if f.name != "step_ms"}
+    lengths = {len(getattr(candles, name)) for name in candles.COLUMNS}
     if len(lengths) > 1:
         raise ValueError(f"all columns of the candles must have one length; got {sorted(lengths)}")
     for index, table in enumerate(tables.tables):

@@ -90,6 +90,8 @@ class Candles:
         True where the exchange had no candle and the previous close stands in, with volume 0.
     step_ms : int
         Length of a candle in milliseconds.
+    funding : Funding, optional
+        What positions in a perpetual contract pay; None on spot.
     """
 
     timestamp: Int64
@@ -100,6 +102,7 @@ class Candles:
     volume: Float
     filled: Bool
     step_ms: int
+    funding: Funding | None = None
 
     #: Names of the arrays.
     COLUMNS: ClassVar = ("timestamp", "open", "high", "low", "close", "volume", "filled")
@@ -109,11 +112,14 @@ class Candles:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the content: every column, little endian, and the step."""
+        """Hash of the content: every column, little endian, the step, and funding if there is."""
         digest = hashlib.sha256(str(self.step_ms).encode())
         for column in (self.timestamp, self.open, self.high, self.low, self.close, self.volume):
             digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
         digest.update(np.packbits(self.filled).tobytes())
+        if self.funding is not None:
+            for column in (self.funding.timestamp, self.funding.rate):
+                digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -122,9 +128,10 @@ class Candles:
         return (self.timestamp // DAY_MS).astype(np.int32)
 
     def cut(self, start: int, end: int) -> Candles:
-        """Cut bars ``[start, end)`` out as candles of their own."""
+        """Cut bars ``[start, end)`` out as candles of their own, with what they pay."""
         columns: dict[str, Any] = {n: getattr(self, n)[start:end] for n in self.COLUMNS}
-        return replace(self, **columns)
+        funding = self.funding and self.funding.within(columns["timestamp"])
+        return replace(self, **columns, funding=funding)
 
     def read_only(self) -> Candles:
         """Return the same candles in arrays that cannot be written to; nothing is copied."""
@@ -210,6 +217,12 @@ class Funding:
         exact = grid * np.rint(self.rate / grid)
         sums = np.concatenate(([0.0], np.cumsum(exact)))
         return sums[np.searchsorted(self.timestamp, candles.timestamp, "right")]
+
+    def within(self, opens: Int64) -> Funding:
+        """Return the payments that a trade between two of these open times can meet."""
+        first, last = (opens[0], opens[-1]) if len(opens) else (0, 0)
+        inside = (self.timestamp > first) & (self.timestamp <= last)
+        return Funding(self.timestamp[inside], self.rate[inside])
 
     def check(self) -> None:
         """Refuse a series that is not in order of time, or has a rate that is no number.

@@ -53,6 +53,7 @@ LAZY = {
     "pipeline.executors.ray_cluster": "Ray",
     "pipeline.market_data.exchange.connection": "ccxt",
     "pipeline.market_data.exchange.fetching": "ccxt",
+    "pipeline.market_data.exchange.funding": "ccxt",
     "pipeline.market_data.files.reading": "pandas",
     "pipeline.search.bayesian": "Optuna",
     "pipeline.validation.statistics": "scipy.stats",

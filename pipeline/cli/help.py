@@ -106,7 +106,7 @@ def _key(key: str, field: FieldInfo, value: Any) -> Iterator[_Line]:
             if words(group):
                 yield _Line(f"  {group}@{path}", f"{text}: {listing(words(group))}")
         for name, part in members[0].model_fields.items():
-            if name not in TAGS:
+            if name not in TAGS and part.description is not None:
                 inner = value.get(name, "???") if isinstance(value, dict) else "???"
                 yield from _key(f"{key}.{name}", part, inner)
     elif get_origin(field.annotation) is not dict:
@@ -114,8 +114,8 @@ def _key(key: str, field: FieldInfo, value: Any) -> Iterator[_Line]:
     elif sections(alternatives[1]):  # declarations by name
         yield _Line(f"{key}.NAME", f"{text}: {', '.join(value)}")
         for name, part in sections(alternatives[1])[0].model_fields.items():
-            text = part.description or ""
-            yield _Line(f"{key}.NAME.{name}", f"{text}{_allowed(part, text)}")
+            if own := part.description:
+                yield _Line(f"{key}.NAME.{name}", f"{own}{_allowed(part, own)}")
     else:
         for name, inner in value.items():
             yield _Line(f"{key}.{name}={_plain(inner)}", text)

@@ -73,6 +73,11 @@ class SimulationConfig(Section):
                 f" {self.market.id} is a spot market: take one such as"
                 " market=binanceusdm:BTC/USDT:USDT:5m, or leave risk.leverage=null."
             )
+        if getattr(self.data, "funding", None) is not None and not self.market.perpetual:
+            yield (
+                f"data.funding is for perpetual contracts, and {self.market.id} is a spot market:"
+                " leave it out, or take one such as market=binanceusdm:BTC/USDT:USDT:5m."
+            )
         plant = getattr(self.data, "plant", None)  # what an exchange sends has none
         if plant is not None:
             yield from self._value_complaints("data.plant.parameters", plant.parameters)

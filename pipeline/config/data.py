@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from pipeline.config.history import ALL, History
+from pipeline.config.history import ALL, DEFAULT_FUNDING_RATE, FundingRate, History
 from pipeline.config.run import CostsConfig
 from pipeline.config.section import (
     Cost,
@@ -201,6 +201,9 @@ class FileData(History):
     source: Literal["file"] = Field(description="From a file, a zip or a folder of candles.")
     path: str = Field(min_length=1, description="a file, zip or folder of candles")
     quality: QualityConfig = Field(description="largest faults let through; null: any")
+    funding: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="of a perpetual: a file, zip or folder of funding rates; null: none"
+    )
     plant: PlantConfig | None = Field(None, description="an edge over a surrogate; null: none")
     timezone: Zone | None = Field(
         None, description="of dates without an offset, such as Europe/Berlin; null: UTC"
@@ -231,6 +234,7 @@ class SyntheticData(Section):
     )
     annual_volatility: float = Field(gt=0, le=10, description="deviation of a year's log return")
     plant: PlantConfig | None = Field(description="the edge of data=planted; null: none")
+    funding_rate: FundingRate = DEFAULT_FUNDING_RATE
     quality: QualityConfig = Field(description="largest faults let through; null: any")
 
     @property

@@ -75,6 +75,19 @@ class SurrogateConfig(Section):
         return days
 
 
+#: Binance's rate where nothing pulls it: 0.01 % every 8 hours.
+DEFAULT_FUNDING_RATE = 0.0001
+
+FundingRate = Annotated[
+    float | None,
+    Field(
+        ge=-0.5,
+        le=0.5,
+        description="of a perpetual, every 8 hours, where its funding is not known; null: refused",
+    ),
+]
+
+
 class History(Section):
     """A half-open stretch ``[since, until)`` of history, or the last ``history`` of it.
 
@@ -92,9 +105,10 @@ class History(Section):
         exclude_if=lambda length: length is None,
         description="in place of since: 4y, 18mo, 26w, 90d or all; ends at until",
     )
+    funding_rate: FundingRate = DEFAULT_FUNDING_RATE
     surrogate: SurrogateConfig | None = Field(
         None,
-        description="{kind: permuted|sign_flipped|bar_flipped|bootstrapped|reversed, seed: 0}",
+        description="the candles rearranged, such as {kind: permuted, seed: 0}",
     )
 
     @field_validator("until")

@@ -29,14 +29,16 @@ class ParameterConfig(Section):
     """One parameter of a strategy and the values that a search may give it.
 
     Its ``kind`` is what a change of it costs the engine: an event table, a filter, an exit scan.
-    Whole numbers come out as int, all others as float.
+    Whole numbers come out as int, all others as float. ``nullable`` is a threshold that null
+    switches off; ``minimum`` and ``maximum`` bound what is possible at all (exits are above 0 too).
+    These are the strategy's own, so no help names them as keys.
     """
 
-    kind: Literal["structural", "threshold", "exit"] = Field(description="what a change costs")
-    nullable: bool = Field(False, description="whether it is a threshold that null switches off")
-    integer: bool = Field(False, description="whole numbers only")
-    minimum: float | None = Field(None, description="possible at all; exits are above 0 too")
-    maximum: float | None = Field(None, description="possible at all")
+    kind: Literal["structural", "threshold", "exit"]
+    nullable: bool = False
+    integer: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
     grid: Annotated[List[float | None], Field(min_length=1)] = Field(
         description="values, ascending; null, in front, is off"
     )

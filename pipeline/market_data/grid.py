@@ -1,6 +1,6 @@
 """Lay rows of candles on a regular grid, and check their times (candles rules §1)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -147,7 +147,9 @@ def _check_stretches(timestamp: Int64, runs: _Runs, step: int, timeframe: str, s
 def _fill(candles: RawCandles, step: int) -> Candles:
     """Lay sorted, distinct candles on their grid and fill the holes (candles rules §1.1)."""
     if len(candles) == (candles.timestamp[-1] - candles.timestamp[0]) // step + 1:
-        columns = {name: np.ascontiguousarray(getattr(candles, name)) for name in COLUMNS}
+        columns: dict[str, Any] = {
+            name: np.ascontiguousarray(getattr(candles, name)) for name in COLUMNS
+        }
         return Candles(**columns, filled=np.zeros(len(candles), np.bool_), step_ms=step)
     bar = (candles.timestamp - candles.timestamp[0]) // step
     filled = np.ones(int(bar[-1]) + 1, dtype=np.bool_)

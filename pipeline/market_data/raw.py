@@ -115,9 +115,9 @@ def first_of_each(raw: R) -> R:
 
 
 def united(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Unite spans that overlap or touch, oldest first."""
+    """Unite spans that overlap or touch, oldest first; empty ones are left out."""
     whole: list[Span] = []
-    for start, end in sorted(spans):
+    for start, end in sorted(span for span in spans if span[0] < span[1]):
         if whole and start <= whole[-1][1]:
             whole[-1] = (whole[-1][0], max(whole[-1][1], end))
         else:

@@ -11,6 +11,7 @@ days drawn anew, so that a year of candles gives a history of any length.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -123,7 +124,8 @@ def reversed_time(candles: Candles) -> Candles:
     last = np.maximum.accumulate(np.where(filled, 0, np.arange(len(candles))))
     for column in (open_, high, low, close):
         column[filled] = close[last[filled]]
-    return Candles(candles.timestamp, open_, high, low, close, volume, filled, candles.step_ms)
+    columns = {"open": open_, "high": high, "low": low, "close": close}
+    return replace(candles, **columns, volume=volume, filled=filled)
 
 
 def _stationary(n: int, count: int, rng: np.random.Generator) -> Int64:
@@ -193,6 +195,7 @@ def _rebuilt(candles: Candles, differences: Float, source: Int64, timestamp: Int
         candles.volume[source],
         candles.filled[source],
         candles.step_ms,
+        candles.funding,
     )
 
 

@@ -18,12 +18,14 @@ from pipeline.config.section import milliseconds, moment
 from pipeline.errors import UserError
 from pipeline.market_data.exchange.facts import MarketFacts, stored_facts
 from pipeline.market_data.files.choice import Request
+from pipeline.market_data.files.funding import read_funding
 from pipeline.market_data.files.market_files import FileCandles, read_market_files
 from pipeline.market_data.files.names import check_file_name
+from pipeline.market_data.funding import FundingHistory, funding_history
 from pipeline.market_data.garch import garch_candles
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, check
-from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.raw import RawCandles, RawFunding, empty
 from pipeline.market_data.rearranged import rearranged
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store.store import stored_elsewhere
@@ -51,7 +53,8 @@ class MarketCandles:
 
     ``warnings`` are sentences a person must read; ``synthetic`` candles were invented or
     rearranged. ``quality`` is of the candles as they came, ``facts`` what the exchange says of the
-    market, None where it was never asked.
+    market, None where it was never asked. ``funding`` is what is known of a perpetual contract's;
+    the candles carry it.
     """
 
     candles: Candles
@@ -59,6 +62,7 @@ class MarketCandles:
     warnings: tuple[str, ...]
     synthetic: bool
     facts: MarketFacts | None = None
+    funding: FundingHistory | None = None
 
 
 def load_candles(
@@ -90,7 +94,13 @@ def load_candles(
         kind, seed = data.surrogate.kind, data.surrogate.seed
         candles = rearranged(candles, kind, seed, data.surrogate.days)
         report = replace(report, source=f"{report.source}, {kind} with seed {seed}")
-    return MarketCandles(candles, report, warnings, data.synthetic, _facts(market, data))
+    funding = None
+    if market.perpetual:
+        funding = _funding(market, data, candles, note)
+        candles = replace(candles, funding=funding.funding)
+        warnings = (*warnings, str(funding))
+    facts = _facts(market, data)
+    return MarketCandles(candles, report, warnings, data.synthetic, facts, funding)
 
 
 def _facts(market: MarketConfig, data: Data) -> MarketFacts | None:
@@ -99,6 +109,22 @@ def _facts(market: MarketConfig, data: Data) -> MarketFacts | None:
     if not isinstance(data, CcxtData) or data.synthetic or exchange is None:
         return None
     return stored_facts(Path(data.store), exchange, market.pair)
+
+
+def _funding(
+    market: MarketConfig, data: Data, candles: Candles, note: Note | None
+) -> FundingHistory:
+    """Get what a perpetual contract paid on the days of its candles (exits rules §6.3)."""
+    if isinstance(data, CcxtData):
+        from pipeline.market_data.exchange.funding import fetch_funding
+
+        assert market.exchange.ccxt_id is not None, "refused by the configuration"
+        span = int(candles.timestamp[0]), int(candles.timestamp[-1]) + candles.step_ms
+        rows = fetch_funding(market.exchange.ccxt_id, market.pair, span, data.store, on_note=note)
+        return funding_history(rows, candles, data.funding_rate, market.exchange.name)
+    if isinstance(data, FileData) and data.funding is not None:
+        return funding_history(read_funding(data.funding), candles, data.funding_rate, data.funding)
+    return funding_history(empty(RawFunding), candles, data.funding_rate, "no file of funding")
 
 
 def _read(

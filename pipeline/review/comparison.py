@@ -67,7 +67,8 @@ def compare_candles(provenance: Mapping[str, Any], candles: Candles) -> Comparis
         for name, value in expected.items()
         if got[name] != value
     ]
-    difference = "; ".join(differing) or "as many, of the same days, with other prices or volumes"
+    figures = "prices or volumes" if candles.funding is None else "prices, volumes or funding"
+    difference = "; ".join(differing) or f"as many, of the same days, with other {figures}"
     return Comparison(
         "candles", len(candles), 1, None, f"the candles are not those of the training: {difference}"
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import Candles, Window
+from gpu_engine import Candles, Funding, Window
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, SimulationConfig, StoredConfig
 from pipeline.errors import UnreachableError, UserError
@@ -161,6 +161,18 @@ def join_candles(earlier: Candles, later: Candles, config: SimulationConfig) -> 
         volume=np.concatenate((before.volume, volume, later.volume)),
         filled=np.concatenate((before.filled, filled, later.filled)),
         step_ms=step,
+        funding=_joined(before.funding, later.funding),
+    )
+
+
+def _joined(before: Funding | None, later: Funding | None) -> Funding | None:
+    """Join what was paid before with what is paid later; of one time the later one counts."""
+    if before is None or later is None:
+        return later
+    old = before.timestamp < (later.timestamp[0] if len(later.timestamp) else np.inf)
+    return Funding(
+        np.concatenate((before.timestamp[old], later.timestamp)),
+        np.concatenate((before.rate[old], later.rate)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -96,6 +97,8 @@ class Evaluator:
         block: int | None = None,
     ) -> None:
         self.candles, self.space = candles, space
+        if candles.funding is not None:
+            costs = replace(costs, funding=candles.funding)
         self.costs, self.risk, self.backend = costs, risk, backend
         self.block = block or exhaustive.DEFAULT_BLOCK
         self._structural = space.of_kind("structural")

@@ -6,7 +6,7 @@ costs or after them. Everything else about the candles stays as it was.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -164,13 +164,10 @@ def shifted(candles: Candles, drift: Float) -> Candles:
     """
     after = np.exp(np.cumsum(drift))
     before = np.concatenate(([1.0], after[:-1]))
-    return Candles(
-        candles.timestamp,
-        candles.open * before,
-        candles.high * np.maximum(before, after),
-        candles.low * np.minimum(before, after),
-        candles.close * after,
-        candles.volume,
-        candles.filled,
-        candles.step_ms,
+    return replace(
+        candles,
+        open=candles.open * before,
+        high=candles.high * np.maximum(before, after),
+        low=candles.low * np.minimum(before, after),
+        close=candles.close * after,
     )

@@ -71,6 +71,7 @@ def provenance(
         "quality": market.quality.to_dict(),
         "market": None if market.facts is None else asdict(market.facts),
         "assumed": list(assumed),
+        **({"funding": market.funding.to_dict()} if market.funding else {}),
     }
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def pack(source: Path, path: Path) -> None:
     arrays: dict[str, Any] = {
         f"grid.{d.parameter.name}": d.choices for d in dimensions if d.choices is not None
     }
-    arrays |= {f.name: getattr(candles, f.name) for f in fields(candles)}
+    arrays |= {n: getattr(candles, n) for n in (*candles.COLUMNS, "step_ms")}
     np.savez_compressed(path, **arrays)
 
 

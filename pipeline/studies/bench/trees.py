@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -265,7 +264,8 @@ def measure_trees(
     report: dict[str, Any] = {"trees": [tree.name for tree in trees]}
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "candles.npz"
-        columns: dict[str, Any] = {f.name: getattr(candles, f.name) for f in fields(candles)}
+        names = (*candles.COLUMNS, "step_ms")
+        columns: dict[str, Any] = {name: getattr(candles, name) for name in names}
         np.savez(packed, **columns)
         measurement = Measurement(trees, packed, tuple(words), tuple(overrides))
         if other:

@@ -9,6 +9,7 @@
 
 from support.loopback.archives import ArchiveFault
 from support.loopback.binance import LoopbackBinance
+from support.loopback.binance_futures import LoopbackBinanceFutures, payments
 from support.loopback.clients import pointed
 from support.loopback.faults import LIES, PASSING, Fault, Faults
 from support.loopback.kraken import LoopbackKraken
@@ -23,8 +24,10 @@ __all__ = [
     "Fault",
     "Faults",
     "LoopbackBinance",
+    "LoopbackBinanceFutures",
     "LoopbackKraken",
     "LoopbackOkx",
     "candle_series",
+    "payments",
     "pointed",
 ]

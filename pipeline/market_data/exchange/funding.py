@@ -1,0 +1,173 @@
+"""Ask an exchange for the funding history of a perpetual contract, and keep it in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpu_engine import Float
+from pipeline.cli.console import Note
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
+from pipeline.market_data.funding import INTERVAL_MS, LARGEST_RATE
+from pipeline.market_data.raw import RawFunding, Span
+from pipeline.market_data.store.store import Page, Stored, candle_path, load_rows, locked, save
+
+if TYPE_CHECKING:
+    import ccxt
+
+#: The store's name for it, in the place of a timeframe.
+FUNDING = "funding"
+
+#: Payments in one answer: what every exchange gives, and where more are known to be given.
+PAGE, PAGES = 100, {"binance": 1_000, "binanceusdm": 1_000}
+
+#: Where ccxt does not translate ``until``: what the exchange calls it.
+UNTIL = {"okx": "after", "myokx": "after", "okxus": "after"}
+
+
+def fetch_funding(
+    exchange: str,
+    symbol: str,
+    span: Span,
+    store_dir: str | Path,
+    *,
+    on_note: Note | None = None,
+    client: ccxt.Exchange | None = None,
+    backoff: Backoff | None = None,
+) -> RawFunding:
+    """Take the payments of a span from the store, and fetch the rest from the exchange.
+
+    Parameters
+    ----------
+    exchange, symbol : str
+        ccxt's names, such as ``binanceusdm`` and ``BTC/USDT:USDT``.
+    span : (int, int)
+        Half-open, milliseconds since the epoch, UTC.
+    store_dir : path
+        Where they are kept, beside the candles. One that may only be read stays as it is.
+    on_note, client, backoff
+        As in `pipeline.market_data.exchange.fetching.fetch_ccxt`.
+
+    Returns
+    -------
+    RawFunding
+        By time. An exchange that has no history of them gives what the store has.
+
+    Raises
+    ------
+    UserError
+        If the exchange refuses.
+    UnreachableError
+        If it does not answer after all attempts.
+    """
+    note = on_note or (lambda _: None)
+    path = candle_path(Path(store_dir), exchange, symbol, FUNDING)
+    with locked(path, on_note) as writable:
+        stored = load_rows(path, RawFunding, writable)
+        for damage in stored.notes:
+            note(damage)
+        if stored.missing(*span):
+            client = client or new_client(exchange)
+            connection = Connection(client, symbol, FUNDING, backoff or Backoff(), note)
+            if client.has["fetchFundingRateHistory"]:
+                stored = _fetch_missing(connection, stored, span, path if writable else None)
+            else:
+                note(f"{connection}: ccxt knows no funding history of {exchange}.")
+    return stored.between(*span)
+
+
+def _fetch_missing(
+    connection: Connection, stored: Stored[RawFunding], span: Span, path: Path | None
+) -> Stored[RawFunding]:
+    """Fetch what is missing, and keep it where ``path`` says; what came before a failure too."""
+    connection.check_market(timeframe_needed=False)
+    # What was paid just now may not be listed yet: that time will be asked for again.
+    start, now = span[0], connection.now()
+    settled, end = now - CLOCK_ERROR_MS, min(span[1], now)
+    pages: list[Page] = []
+    try:
+        for part in stored.missing(start, end) if start < end else ():
+            for rows, (first, after) in funding_pages(connection, part):
+                pages.append((rows, (min(first, settled), min(after, settled))))
+    finally:
+        if pages:
+            stored = stored.add(pages)
+            if path is not None:
+                save(path, stored, f"{connection.client.id} funding through ccxt")
+    return stored
+
+
+def funding_pages(connection: Connection, span: Span) -> Iterator[Page]:
+    """Fetch a span page by page.
+
+    A full page answers for the time between its first and its last payment alone: some exchanges
+    give the oldest of a span first, some the newest. A page of which all lies after the span was
+    asked of an exchange that does not honour its end: it answers for nothing.
+    """
+    limit = PAGES.get(connection.client.id, PAGE)
+    length = (limit - 1) * INTERVAL_MS  # so that payments every 8 hours never fill a page
+    spans = [(start, min(start + length, span[1])) for start in range(*span, length)]
+    waiting = spans[::-1]
+    while waiting:
+        start, end = waiting.pop()
+        rows = _steady_answer(connection, (start, end), limit)
+        inside = (rows[:, 0] >= start) & (rows[:, 0] < end)
+        if not inside.any():
+            if not len(rows) or rows[-1, 0] < start:
+                yield rows[inside], (start, end)
+            continue
+        whole, rows = len(rows) >= limit, rows[inside]
+        first, after = int(rows[0, 0]), int(rows[-1, 0]) + 1
+        if not whole:
+            yield rows, (start, end)
+            continue
+        newest_first = end - after < INTERVAL_MS
+        if after < end:
+            waiting.append((after, end))
+        if newest_first and start < first:
+            waiting.append((start, first))
+        yield rows, (first if newest_first else start, after)
+
+
+def _steady_answer(connection: Connection, span: Span, limit: int) -> Float:
+    """Ask until an answer has no hole, or two answers in a row are the same."""
+    before = None
+    for _ in range(connection.backoff.attempts):
+        rows = _answer(connection, span, limit)
+        if not _has_holes(rows, span):
+            return rows
+        if before is not None and np.array_equal(before, rows):
+            return rows
+        before = rows
+    raise connection.failure("the exchange answers the same question differently each time")
+
+
+def _has_holes(rows: Float, span: Span) -> bool:
+    """Tell whether two payments, or one and an end of the span, are too far apart."""
+    inside = rows[(rows[:, 0] >= span[0]) & (rows[:, 0] < span[1]), 0]
+    edges = np.concatenate(([span[0]], inside, [span[1]]))
+    return bool((np.diff(edges) > INTERVAL_MS + CLOCK_ERROR_MS).any())
+
+
+def _answer(connection: Connection, span: Span, limit: int) -> Float:
+    """Ask for one page; float64 of shape (n, 2), time and rate, by time."""
+    import ccxt
+
+    client = connection.client
+    until = {UNTIL.get(client.id, "until"): span[1] - 1}
+
+    def call() -> Float:
+        answer = client.fetch_funding_rate_history(connection.symbol, span[0], limit, until)
+        rows = np.array(
+            [(row["timestamp"], row["fundingRate"]) for row in answer], dtype=np.float64
+        ).reshape(-1, 2)
+        possible = (rows[:, 0] > 0) & (np.abs(rows[:, 1]) <= LARGEST_RATE)
+        if not possible.all():
+            row = answer[int(np.argmin(possible))]["info"]
+            raise ccxt.BadResponse(f"{client.id} answered with what cannot be funding: {row}")
+        return rows[np.unique(rows[:, 0], return_index=True)[1]]
+
+    return connection.ask(call)

@@ -1,0 +1,154 @@
+"""Make the funding series of a perpetual contract: what is known, and what stands in for gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpu_engine import DAY_MS, Candles, Funding, Int64
+from pipeline.errors import UserError
+from pipeline.market_data.raw import RawFunding, Span, first_of_each
+from pipeline.market_data.timeframe import utc
+
+#: No exchange pays less often: where payments are further apart, some are missing.
+INTERVAL_MS = 28_800_000
+#: Exchanges date a payment some milliseconds late, which would charge who enters at that moment.
+MINUTE_MS = 60_000
+#: A rate beyond it is no rate: exchanges cap funding at a few per cent.
+LARGEST_RATE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class FundingHistory:
+    """What a contract pays over the days of some candles, and how much of it is known.
+
+    Attributes
+    ----------
+    funding : Funding
+        Known payments and those that stand in, by time.
+    known, stood_in : int
+        How many there are of each.
+    stand_in : float
+        The rate of those that stand in, a fraction of the notional every 8 hours.
+    gaps : tuple of Span
+        Where payments are missing, milliseconds UTC.
+    source : str
+        Where the known ones come from.
+    days : float
+        Length of the candles.
+    """
+
+    funding: Funding
+    known: int
+    stood_in: int
+    stand_in: float
+    gaps: tuple[Span, ...]
+    source: str
+    days: float
+
+    def __str__(self) -> str:
+        count, paid = self.known + self.stood_in, float(self.funding.rate.sum())
+        if not count:
+            return "funding: no payment falls into these candles"
+        sentence = (
+            f"funding: {self.known:,} payments from {self.source}; in all a long pays"
+            f" {365.0 * paid / self.days:+.2%} of its size a year"
+        )
+        if not self.stood_in:
+            return sentence
+        first, last = self.gaps[0][0], self.gaps[-1][1]
+        return (
+            f"{sentence}. {self.stood_in:,} of {count:,} payments are not known, between"
+            f" {utc(first)} and {utc(last)}: data.funding_rate={self.stand_in:g} every 8 hours"
+            " stands in"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a result keeps of it."""
+        return {
+            "source": self.source,
+            "known": self.known,
+            "stood_in": self.stood_in,
+            "stand_in_rate": self.stand_in,
+            "gaps": [list(gap) for gap in self.gaps],
+        }
+
+
+def funding_history(
+    raw: RawFunding, candles: Candles, stand_in: float | None, source: str
+) -> FundingHistory:
+    """Put payments in order, and a stand-in where they are further apart than 8 hours.
+
+    Exits rules §6.3 says which of them a trade pays.
+
+    Parameters
+    ----------
+    raw : RawFunding
+        Payments as they came. Times are rounded to the minute.
+    candles : Candles
+        The days that they are for.
+    stand_in : float or None
+        Rate of a payment that is not known, at 00:00, 08:00 and 16:00 UTC.
+    source : str
+        Where ``raw`` comes from.
+
+    Raises
+    ------
+    UserError
+        When a rate cannot be one, or payments are missing and nothing stands in.
+    """
+    _check(raw, source)
+    rounded = (raw.timestamp + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
+    known = first_of_each(RawFunding(rounded, raw.rate))
+    # Exactly those that a trade can meet: what is paid after the last open is nobody's.
+    start, end = int(candles.timestamp[0]), int(candles.timestamp[-1]) + 1
+    known = known.take((known.timestamp > start) & (known.timestamp < end))
+    gaps = _gaps(known.timestamp, start, end)
+    missing = np.concatenate([_due(gap) for gap in gaps] or [np.empty(0, np.int64)])
+    if len(missing) and stand_in is None:
+        raise UserError(
+            f"{source}: funding is not known from {utc(gaps[0][0])} to {utc(gaps[-1][1])}"
+            f" ({len(missing):,} payments). Choose days for which it is (data.since, data.until),"
+            " import it (scripts/fetch import=PATH), or say what stands in:"
+            " data.funding_rate=0.0001 every 8 hours."
+        )
+    rate = np.full(len(missing), 0.0 if stand_in is None else stand_in)
+    whole = first_of_each(
+        RawFunding(np.concatenate((known.timestamp, missing)), np.concatenate((known.rate, rate)))
+    )
+    return FundingHistory(
+        funding=Funding(whole.timestamp, whole.rate),
+        known=len(known),
+        stood_in=len(missing),
+        stand_in=0.0 if stand_in is None else stand_in,
+        gaps=tuple(gaps),
+        source=source,
+        days=len(candles) * candles.step_ms / DAY_MS,
+    )
+
+
+def _check(raw: RawFunding, source: str) -> None:
+    bad = ~(np.abs(raw.rate) <= LARGEST_RATE)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UserError(
+            f"{source}: the funding rate at {utc(int(raw.timestamp[row]))} is {raw.rate[row]:g}; it"
+            f" must be a fraction of the notional, at most {LARGEST_RATE:g} either way: 0.0001 is"
+            " 0.01 %."
+        )
+
+
+def _gaps(times: Int64, start: int, end: int) -> list[Span]:
+    """Find the stretches without a payment in which one was due."""
+    edges = np.concatenate(([start], times, [end]))
+    far = np.flatnonzero(np.diff(edges) > INTERVAL_MS)
+    spans = [(int(edges[k]), int(edges[k + 1])) for k in far]
+    return [span for span in spans if len(_due(span))]
+
+
+def _due(span: Span) -> Int64:
+    """List the moments strictly within a span at which a payment is due."""
+    first = (span[0] // INTERVAL_MS + 1) * INTERVAL_MS
+    return np.arange(first, span[1], INTERVAL_MS, dtype=np.int64)

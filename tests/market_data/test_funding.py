@@ -1,0 +1,85 @@
+"""Funding over the days of candles: known payments, and what stands in for the others."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu_engine import Candles
+from pipeline.errors import UserError
+from pipeline.market_data.funding import funding_history
+from pipeline.market_data.raw import RawFunding, empty
+
+HOUR, EIGHT = 3_600_000, 28_800_000
+START = 1_672_531_200_000
+
+
+def candles(bars, step=HOUR, start=START):
+    price = np.full(bars, 100.0)
+    time = start + step * np.arange(bars, dtype=np.int64)
+    return Candles(time, price, price, price, price, price, np.zeros(bars, np.bool_), step)
+
+
+def raw(times, rates=None):
+    times = np.asarray(times, np.int64)
+    return RawFunding(times, np.full(len(times), 3e-4) if rates is None else np.asarray(rates))
+
+
+def test_payments_of_the_days_alone_by_the_minute():
+    times = [START - EIGHT, START, START + EIGHT + 27, START + 2 * EIGHT - 9, START + 3 * EIGHT]
+    history = funding_history(raw(times), candles(24), 1e-4, "x")
+    np.testing.assert_array_equal(history.funding.timestamp, [START + EIGHT, START + 2 * EIGHT])
+    assert (history.known, history.stood_in, history.gaps) == (2, 0, ())
+
+
+def test_what_is_missing_is_stood_in_for_at_the_hours_of_the_day():
+    times = [START + EIGHT, START + 5 * EIGHT]
+    history = funding_history(raw(times), candles(48), 1e-4, "x")
+    np.testing.assert_array_equal(history.funding.timestamp, START + EIGHT * np.arange(1, 6))
+    np.testing.assert_array_equal(history.funding.rate, [3e-4, 1e-4, 1e-4, 1e-4, 3e-4])
+    assert (history.known, history.stood_in) == (2, 3)
+    assert history.gaps == ((START + EIGHT, START + 5 * EIGHT),)
+    assert history.to_dict()["stand_in_rate"] == 1e-4
+
+
+def test_payments_every_hour_have_no_gap():
+    history = funding_history(raw(START + HOUR * np.arange(48)), candles(48), None, "x")
+    assert (history.known, history.stood_in) == (47, 0)
+
+
+def test_nothing_known_is_all_stood_in():
+    history = funding_history(empty(RawFunding), candles(240), -2e-4, "x")
+    assert history.known == 0
+    np.testing.assert_array_equal(history.funding.rate, np.full(29, -2e-4))
+
+
+def test_without_a_stand_in_missing_payments_are_refused():
+    with pytest.raises(UserError, match="not known from"):
+        funding_history(empty(RawFunding), candles(48), None, "x")
+
+
+@pytest.mark.parametrize("rate", [np.nan, np.inf, -0.6, 3.0])
+def test_a_rate_that_is_none(rate):
+    with pytest.raises(UserError, match="must be a fraction"):
+        funding_history(raw([START + HOUR], [rate]), candles(48), 1e-4, "x")
+
+
+@given(st.sets(st.integers(0, 30)), st.integers(1, 30))
+def test_no_eight_hours_within_the_candles_go_without_a_payment(known, days):
+    times = START + EIGHT * np.array(sorted(known), np.int64)
+    series = funding_history(raw(times), candles(24 * days), 1e-4, "x").funding
+    assert (np.diff(series.timestamp) <= EIGHT).all()
+    assert len(series.timestamp) == 3 * days - 1
+
+
+def test_the_hash_of_candles_tells_their_funding_and_a_cut_keeps_its_own():
+    from dataclasses import replace
+
+    plain = candles(48)
+    paid = replace(plain, funding=funding_history(empty(RawFunding), plain, 1e-4, "x").funding)
+    other = replace(plain, funding=funding_history(empty(RawFunding), plain, 2e-4, "x").funding)
+    assert len({plain.sha256, paid.sha256, other.sha256}) == 3
+    cut = paid.cut(0, 24)
+    again = replace(candles(24), funding=None)
+    whole = replace(again, funding=funding_history(empty(RawFunding), again, 1e-4, "x").funding)
+    assert cut.sha256 == whole.sha256
