@@ -249,7 +249,8 @@ class _WithoutFieldTitles(GenerateJsonSchema):
 
 
 def _unknown(section: type[v3.Section]) -> dict[str, Any]:
-    return dict.fromkeys(section.model_fields)
+    """Say of every field that must be there that it is not known."""
+    return {n: None for n, field in section.model_fields.items() if field.is_required()}
 
 
 def _named(section: type[v3.Section], values: Mapping[str, Any]) -> dict[str, Any]:

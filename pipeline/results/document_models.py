@@ -93,6 +93,15 @@ class Band(Section):
     high: float
 
 
+class LongAlone(Section):
+    """What the same choices earned on the same days without any short."""
+
+    trades: Annotated[int, Field(ge=0)]
+    net_profit: float
+    sharpe_ratio: float
+    max_drawdown: float
+
+
 class StatisticalValidation(Section):
     """The out-of-sample series under test; ratios are annualised with 365 days."""
 
@@ -142,6 +151,8 @@ class StatisticalValidation(Section):
     rolling_30d_sharpe: Number
     """Of the last 30 days."""
     lifetime_sharpe_ratio: float
+    long_alone: LongAlone | None = Field(default=None, exclude_if=is_none)
+    """Of a spot market, where shorts need a margin loan; absent where no short was traded."""
 
 
 class InSample(Section):

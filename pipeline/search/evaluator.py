@@ -21,6 +21,7 @@ from gpu_engine import (
     Bool,
     Candles,
     Costs,
+    Direction,
     EventTable,
     ExitSettings,
     Float,
@@ -182,10 +183,16 @@ class Evaluator:
         _, market, batch = next(self._batches(point[None]))
         return engine.trades(market, batch, window)
 
-    def alone(self, point: Float, backend: Backend) -> Evaluator:
-        """Return an evaluator of one point on another backend, sharing nothing but the candles."""
+    def alone(
+        self, point: Float, backend: Backend, direction: Direction | None = None
+    ) -> Evaluator:
+        """Return an evaluator of one point on another backend, sharing nothing but the candles.
+
+        It trades ``direction``, or what this one does.
+        """
         space = single_point(self.space.strategy, self.space.parameters(point))
-        return Evaluator(self.candles, space, self.costs, self.risk, backend)
+        risk = replace(self.risk, direction=direction or self.risk.direction)
+        return Evaluator(self.candles, space, self.costs, risk, backend)
 
     def _batches(self, points: Float) -> Iterator[tuple[Int64, engine.Market, Batch]]:
         """Group points by the market that answers them."""

@@ -137,6 +137,9 @@ def train(config: TrainConfig, reporter: Reporter) -> TrainingResult:
             surface = surface_of(evaluator, final, settings.rule)
 
     statistics = out_of_sample.statistics(validation, evaluator, settings.seed)
+    if not (config.synthetic or config.market.perpetual):  # where shorts need a loan
+        longs = out_of_sample.long_alone(validation, evaluator)
+        statistics |= {} if longs is None else {"long_alone": longs}
     figures = out_of_sample.judged_figures(validation) | statistics
     with _timed(timings, "luck"):
         full = tests.evidence == "full" or awaits_reality_check(figures)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import LIQUIDATION, STOP, Candles, Costs, Float, annualised
+from gpu_engine import LIQUIDATION, STOP, Candles, Costs, Float, annualised, marked_metrics
 from pipeline.search import Dimension, Evaluator
 from pipeline.validation import breakdown
 from pipeline.validation.bootstrap import BANDS, generator, zero_drift_bands
@@ -19,7 +19,7 @@ from pipeline.validation.statistics import (
     sharpe_interval,
     sharpe_test,
 )
-from pipeline.validation.walk_forward import Validation
+from pipeline.validation.walk_forward import Validation, stitch
 
 #: Figures by closed trades that stand beside those of the marked series.
 CLOSED = ("net_profit", "sharpe_ratio", "max_drawdown")
@@ -60,6 +60,28 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
         "ambiguous_exit_share": exits.exit_share,
         "net_profit_target_first": exits.net_profit_target_first,
     }
+
+
+def long_alone(validation: Validation, evaluator: Evaluator) -> dict[str, float] | None:
+    """Run the winners of all windows once more without shorts (validation rules §3.21).
+
+    Returns
+    -------
+    dict or None
+        ``trades``, ``net_profit``, ``sharpe_ratio`` and ``max_drawdown`` of that series; None where
+        there was no short to leave out.
+    """
+    if not (validation.trades["side"] < 0).any():
+        return None
+    backend = evaluator.backend
+    parts = (
+        (w.split.test, point if point is None else (evaluator.alone(point, backend, "long"), point))
+        for w in validation.windows
+        for point in (w.search.point,)
+    )
+    series = stitch(evaluator.candles, parts)
+    metrics = marked_metrics(evaluator.risk.exposure * series.trades["ret"], series.daily)
+    return {"trades": len(series.trades)} | {n: float(metrics[n]) for n in CLOSED}
 
 
 def trades_needed(returns: Float, step_ms: int) -> int:

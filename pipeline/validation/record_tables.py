@@ -74,14 +74,17 @@ def record_tables(
 def evidence(in_sample: Figures | None, out_of_sample: Figures, statistics: Figures) -> RecordTable:
     """Set metrics out of sample beside closed trades, holding and the promise.
 
-    Closed trades have a column where one of their figures is written differently.
+    Closed trades have a column where one of their figures is written differently, and the long side
+    alone where shorts need a loan (validation rules §3.21).
     """
     closed, hold = statistics.get("closed"), statistics.get("hold")
+    alone = statistics.get("long_alone")
     if closed is not None and _written(closed, closed) == _written(out_of_sample, closed):
         closed = None
     every = {
         "out of sample": out_of_sample,
         "by closed trades": closed,
+        "without shorts": None if alone is None else alone | {"sample_size": alone["trades"]},
         "buy and hold": hold,
         "in sample": in_sample,
     }

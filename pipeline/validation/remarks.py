@@ -92,18 +92,37 @@ def _convinces(record: Record) -> bool:
 
 
 def _shorts(record: Record) -> Iterator[str]:
-    """Shorts of a spot market cannot be traded there; invented candles have no market."""
+    """Shorts of a spot market need a loan; invented candles have no market."""
     sides = record.statistics.get("sides")
     if sides is None or record.synthetic or ":" in record.pair or not sides["short"]["trades"]:
         return
     longs, shorts = sides["long"], sides["short"]
     trades = longs["trades"] + shorts["trades"]
     yield (
-        f"A spot market offers no shorts, and {shorts['trades']:,} of the"
-        f" {plural(trades, 'trade')} out of sample ({share(shorts['trades'] / trades)}) were"
-        f" shorts. The longs alone made {percent(longs['net_profit'])}, the shorts alone"
-        f" {percent(shorts['net_profit'])}. To see what can be traded there, add the key"
-        " risk.direction=long to the command line of scripts/train: it is one more search."
+        f"{shorts['trades']:,} of the {plural(trades, 'trade')} out of sample"
+        f" ({share(shorts['trades'] / trades)}) were shorts, which need a margin loan on a spot"
+        f" market: {_loan(record.statistics)}. The longs alone made {percent(longs['net_profit'])},"
+        f" the shorts alone {percent(shorts['net_profit'])}.{_long_alone(record.statistics)} To"
+        " search for longs alone, add the key risk.direction=long to the command line of"
+        " scripts/train: it is one more search."
+    )
+
+
+def _loan(statistics: Figures) -> str:
+    paid = (statistics.get("costs") or {}).get("borrow")
+    if paid:
+        return f"it cost {share(paid)} of the equity (costs.borrow_rate)"
+    return "nothing was charged for it, and costs.borrow_rate=RATE charges a fraction a day"
+
+
+def _long_alone(statistics: Figures) -> str:
+    alone = statistics.get("long_alone")
+    if alone is None:
+        return ""
+    return (
+        " The same choices without any short, on the same days, made"
+        f" {percent(alone['net_profit'])} in {plural(alone['trades'], 'trade')}, with a Sharpe"
+        f" ratio of {number(alone['sharpe_ratio'])}."
     )
 
 

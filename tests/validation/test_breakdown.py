@@ -22,7 +22,7 @@ from pipeline.search.space import Dimension
 from pipeline.strategies.base import Parameter
 from pipeline.validation import breakdown
 from pipeline.validation.holding import hold_returns
-from pipeline.validation.out_of_sample import parameter_choices, statistics
+from pipeline.validation.out_of_sample import long_alone, parameter_choices, statistics
 from pipeline.validation.statistics import sharpe_interval, sharpe_test
 from pipeline.validation.walk_forward import Validation, WindowResult, validate
 from pipeline.validation.windows import Split, final_window, splits, whole_days
@@ -100,6 +100,24 @@ def test_a_side_is_the_days_of_its_own_exits(run, candles):
         daily.append(equity - 1.0)
     ratio = metrics_of(np.empty(0), np.array(daily))["sharpe_ratio"]
     assert found["sides"]["short"]["sharpe_ratio"] == pytest.approx(ratio, rel=1e-12)
+
+
+def test_the_longs_alone_are_the_winners_run_without_shorts(run, candles, costs):
+    """Not the longs of the whole: what a short kept out comes in."""
+    validation, _ = run
+    space = small_space(**{parameters.DEPTH: (0.001, 0.008), parameters.STOP: (0.5, 1.0, 2.0)})
+    backend = choose("numba").backend
+    both, long = (
+        Evaluator(candles, space, costs, RiskLimits(FRACTION, direction=direction), backend)
+        for direction in ("both", "long")
+    )
+    found = long_alone(validation, both)
+    tested = [(w.search.point, w.split.test) for w in validation.windows]
+    trades = [long.trades(point, test) for point, test in tested if point is not None]
+    assert found["trades"] == sum(map(len, trades)) > (validation.trades["side"] > 0).sum()
+    growth = np.prod(1.0 + FRACTION * np.concatenate(trades)["ret"])
+    assert found["net_profit"] == pytest.approx(growth - 1.0, rel=1e-12)
+    assert set(found) == {"trades", "net_profit", "sharpe_ratio", "max_drawdown"}
 
 
 def test_a_side_without_trades_earned_nothing(candles):

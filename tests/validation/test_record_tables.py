@@ -75,6 +75,19 @@ def test_a_row_of_each_table(title, row):
     assert row in table(title, parameters={"depth": 0.001}).rows
 
 
+def test_the_long_side_alone_stands_beside_the_whole():
+    alone = {"trades": 151, "net_profit": 0.12, "sharpe_ratio": 0.31, "max_drawdown": 0.2}
+    columns, rows = table("Evidence", STATISTICS | {"long_alone": alone})[1:]
+    column = columns.index("without shorts")
+    cells = {row[0]: row[column] for row in rows}
+    assert (cells["net profit"], cells["Sharpe ratio"], cells["trades"]) == (
+        "+12.00%",
+        "0.31",
+        "151",
+    )
+    assert (cells["largest drawdown"], cells["win rate"]) == ("20.00%", "")
+
+
 def test_a_side_that_was_never_traded_has_no_row():
     never = STATISTICS["sides"] | {"short": {"trades": 0, "net_profit": 0.0, "sharpe_ratio": 0.0}}
     assert [row[0] for row in table("Longs and shorts", {"sides": never}).rows] == ["longs"]
