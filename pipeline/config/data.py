@@ -1,7 +1,8 @@
 """Define what is traded, where its candles come from, and how bad they may be."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -24,6 +25,10 @@ from pipeline.config.section import (
 
 #: All divide a UTC day.
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
+
+#: ``data.proxy``: without a proxy, whatever the environment says.
+NO_PROXY = "direct"
+_PROXY = re.compile(r"(https?|socks(4a?|5h?))://([^\s/]+@)?[^\s/@]+:\d{1,5}/?", re.IGNORECASE)
 
 #: A few exchanges put a small k in front of an asset's name, for a thousand of it.
 Asset = Annotated[str, Field(pattern=r"^k?[A-Z0-9]+$")]
@@ -156,6 +161,16 @@ class PlantConfig(Section):
     )
 
 
+class Network(NamedTuple):
+    """The way to an exchange: a proxy, and a file of authorities; None: what the environment says.
+
+    The proxy may be `NO_PROXY`.
+    """
+
+    proxy: str | None = None
+    ca: str | None = None
+
+
 class CcxtData(History):
     """Candles fetched from the exchange and kept in the folder ``store``.
 
@@ -177,6 +192,29 @@ class CcxtData(History):
         description="monthly files of the exchange; auto: if they help",
     )
     resample_from: Timeframe | None = Field(None, description="finer candles to build these from")
+    proxy: str | None = Field(
+        None,
+        repr=False,
+        description="http://HOST:PORT or socks5h://HOST:PORT; direct: none; null: HTTPS_PROXY",
+    )
+    ca: str | None = Field(
+        None, description="PEM file of trusted authorities; null: SSL_CERT_FILE or the usual ones"
+    )
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_address(cls, proxy: str | None) -> str | None:
+        if proxy not in (None, NO_PROXY) and not _PROXY.fullmatch(proxy):
+            raise ValueError(
+                "must be an address such as http://HOST:PORT or socks5h://USER:PASSWORD@HOST:PORT,"
+                f" or {NO_PROXY}; signs such as @ and / in a password are written %40 and %2F"
+            )
+        return proxy
+
+    @property
+    def network(self) -> Network:
+        """The way to the exchange."""
+        return Network(self.proxy, self.ca)
 
     @property
     def days(self) -> float | None:

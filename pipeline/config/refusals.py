@@ -214,7 +214,7 @@ _TYPES = {
 }
 
 
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*@")
+_PASSWORD = re.compile(r'((?:://|^")[^:/@"]*:)[^"]*@')
 
 
 def explain(error: ValidationError, schema: type[Section]) -> str:

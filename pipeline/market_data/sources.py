@@ -120,7 +120,14 @@ def _funding(
 
         assert market.exchange.ccxt_id is not None, "refused by the configuration"
         span = int(candles.timestamp[0]), int(candles.timestamp[-1]) + candles.step_ms
-        rows = fetch_funding(market.exchange.ccxt_id, market.pair, span, data.store, on_note=note)
+        rows = fetch_funding(
+            market.exchange.ccxt_id,
+            market.pair,
+            span,
+            data.store,
+            on_note=note,
+            network=data.network,
+        )
         return funding_history(rows, candles, data.funding_rate, market.exchange.name)
     if isinstance(data, FileData) and data.funding is not None:
         return funding_history(read_funding(data.funding), candles, data.funding_rate, data.funding)
@@ -228,7 +235,9 @@ def fetch_candles(
     request = CandleRequest(
         exchange.ccxt_id, market.pair, timeframe, since, until, data.kraken, data.archive
     )
-    fetched = fetch_ccxt(request, data.store, on_progress, on_note=on_note, stop=stop)
+    fetched = fetch_ccxt(
+        request, data.store, on_progress, on_note=on_note, stop=stop, network=data.network
+    )
     return replace(fetched, raw=resampled(fetched.raw, step, built_step, fetched.answered))
 
 

@@ -44,6 +44,10 @@ AT_MOST_ONE_IN = 20
 _UNWRITABLE = (IllegalTransitionError, *UNSTORED)
 
 
+#: What no row keeps: the database's password, and the way out of this machine's network.
+PRIVATE: dict[str, Any] = {"storage": True, "data": {"proxy", "ca"}}
+
+
 def description(config: TrainConfig) -> dict[str, Any]:
     """Describe a configuration as its job's row does: the arguments of `Repository.jobs.create`."""
     return {
@@ -52,7 +56,7 @@ def description(config: TrainConfig) -> dict[str, Any]:
         "timeframe": config.market.timeframe,
         "strategy": config.strategy.name,
         "optimizer": config.optimizer.name,
-        "config": config.model_dump(mode="json", exclude={"storage"}),
+        "config": config.model_dump(mode="json", exclude=PRIVATE),
         "config_hash": config_hash(config),
         "seed": config.seed,
     }

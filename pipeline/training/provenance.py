@@ -43,6 +43,7 @@ GATES = "validation/stages.py"
 WHEREABOUTS: dict[str, Any] = {
     **dict.fromkeys(("storage", "executor", "backend", "strategy_path"), True),
     "validation": {"memory_gb"},
+    "data": {"proxy", "ca"},
 }
 
 

@@ -22,12 +22,13 @@ from pipeline.cli.console import Note
 from pipeline.config.market_word import ccxt_class
 from pipeline.errors import BannedError, UnreachableError, UserError, suggestion
 from pipeline.market_data.exchange.facts import MarketFacts, facts_of, refuse_untraded
+from pipeline.market_data.exchange.failures import cause_of
+from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.timeframe import TIMEFRAMES, utc
 
 if TYPE_CHECKING:
     import ccxt
-    from requests import Session
 
 T = TypeVar("T")
 
@@ -66,16 +67,16 @@ class Backoff:
     patience_s: float = 300.0
 
 
-def new_client(exchange_id: str) -> ccxt.Exchange:
+def new_client(exchange_id: str, network: Network = AS_USUAL) -> ccxt.Exchange:
     """Make a client for public data, which hides nothing of an answer.
 
     Raises
     ------
     UserError
-        If ccxt does not know the exchange.
+        If ccxt does not know the exchange, or the authorities of the network cannot be read.
     """
     client = ccxt_class(exchange_id)
-    client.session = new_session()
+    client.session = new_session(network)
     _unveil(client)
     return client
 
@@ -96,15 +97,6 @@ def load_markets(client: ccxt.Exchange, symbol: str = "") -> dict[str, Any]:
         options["types"] = [kind for kind in kinds if kind in wanted] or kinds
     markets: dict[str, Any] = client.load_markets()
     return markets
-
-
-def new_session() -> Session:
-    """Make the HTTP session with which an exchange is asked, and its archive of candles."""
-    from requests import Session
-
-    session = Session()
-    session.trust_env = False  # as ccxt makes its own
-    return session
 
 
 def _unveil(client: Any) -> None:
@@ -144,6 +136,7 @@ class Connection:
     kept: str = KEPT
     #: Set by another thread to end the asking with a `KeyboardInterrupt`.
     stop: Event | None = None
+    network: Network = AS_USUAL
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.client.id, self.symbol, self.timeframe)))
@@ -254,7 +247,8 @@ class Connection:
         UserError
             If the exchange refuses.
         UnreachableError
-            After the last of the attempts, and at once on a ban, which asking on would lengthen.
+            After the last of the attempts, and at once on what would fail again (`cause_of`) and on
+            a ban, which asking on would lengthen.
         """
         import ccxt  # 0.4 s: only for those who fetch
 
@@ -268,26 +262,39 @@ class Connection:
             self.check_stop()
             try:
                 return call()
-            except ccxt.BadSymbol as error:
-                raise UserError(f"{self}: the exchange refused the symbol: {error}") from error
-            except ccxt.ExchangeError as error:
-                raise UserError(f"{self}: the exchange refused: {error}") from error
-            except ccxt.OperationFailed as error:
+            except ccxt.BaseError as error:
                 retry_after_s = _retry_after(client.last_response_headers)
-                if isinstance(error, ccxt.DDoSProtection) and _BAN.search(str(error)):
-                    raise BannedError(str(self.failure(_ban(str(error), retry_after_s)))) from error
+                reason = self._passing(error, retry_after_s)
                 if attempt == backoff.attempts:
-                    reason = f"no answer in {attempt} attempts; the last: {_reason(error)}"
-                    raise self.failure(reason) from error
+                    raise self.failure(
+                        f"no answer in {attempt} attempts; the last: {reason}"
+                    ) from error
                 if retry_after_s > backoff.patience_s:
-                    reason = f"the exchange asks to wait {retry_after_s:.0f} s ({error})"
-                    raise self.failure(reason) from error
+                    wait = f"the exchange asks to wait {retry_after_s:.0f} s ({error})"
+                    raise self.failure(wait) from error
                 pause_s = max(wait_s * jitter.uniform(0.5, 1.0), retry_after_s)
                 attempt += 1
                 retry = f"attempt {attempt} of {backoff.attempts} in {pause_s:.1f} s"
-                self.note(f"{self}: {_reason(error)}; {retry}")
+                self.note(f"{self}: {reason}; {retry}")
             self._pause(pause_s)
             wait_s = min(2 * wait_s, backoff.longest_s)
+
+    def _passing(self, error: ccxt.BaseError, retry_after_s: float) -> str:
+        """Say why an attempt failed; raise where the next one would fail too."""
+        import ccxt
+
+        cause = cause_of(error, self.network)
+        if cause is not None:
+            if not cause.may_pass:
+                raise self.failure(cause.reason) from error
+            return cause.reason
+        if isinstance(error, ccxt.BadSymbol):
+            raise UserError(f"{self}: the exchange refused the symbol: {error}") from error
+        if not isinstance(error, ccxt.OperationFailed):
+            raise UserError(f"{self}: the exchange refused: {error}") from error
+        if isinstance(error, ccxt.DDoSProtection) and _BAN.search(str(error)):
+            raise BannedError(str(self.failure(_ban(str(error), retry_after_s)))) from error
+        return _reason(error)
 
 
 def _no_timeframe(exchange: str, timeframe: str, offered: Iterable[str]) -> str:

@@ -31,6 +31,7 @@ from pipeline.market_data.exchange.month_archives import (
     MonthArchive,
     archive_of,
 )
+from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session
 from pipeline.market_data.exchange.trade_pages import trade_pages
 from pipeline.market_data.raw import RawCandles, Span, clipped
 from pipeline.market_data.store.store import Page, StoredCandles, candle_path, load, locked, save
@@ -207,6 +208,7 @@ def fetch_ccxt(
     client: ccxt.Exchange | None = None,
     backoff: Backoff | None = None,
     stop: Event | None = None,
+    network: Network = AS_USUAL,
 ) -> FetchedCandles:
     """Take the request's candles from the store, and fetch the rest from the exchange.
 
@@ -227,6 +229,8 @@ def fetch_ccxt(
         How often and how late to ask again.
     stop : Event, optional
         Set by another thread it ends the fetch as Ctrl-C does, before the next request.
+    network : Network, optional
+        The way to the exchange; by default that of the environment.
 
     Raises
     ------
@@ -258,8 +262,12 @@ def fetch_ccxt(
             if not writable:
                 keep = _keep_nothing
                 note(f"{store_dir} may only be read here: what is fetched now is not kept.")
-            client, backoff = client or new_client(exchange), backoff or Backoff()
-            connection = Connection(client, symbol, timeframe, backoff, note, stop=stop)
+            client = client or new_client(exchange)
+            client.session = new_session(network)
+            backoff = backoff or Backoff()
+            connection = Connection(
+                client, symbol, timeframe, backoff, note, stop=stop, network=network
+            )
             archive = _archive(request, connection)
             now = _now_ms()
             try:

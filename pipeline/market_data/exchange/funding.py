@@ -11,6 +11,7 @@ import numpy as np
 from gpu_engine import Float
 from pipeline.cli.console import Note
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
+from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session
 from pipeline.market_data.funding import INTERVAL_MS, LARGEST_RATE
 from pipeline.market_data.raw import RawFunding, Span
 from pipeline.market_data.store.store import Page, Stored, candle_path, load_rows, locked, save
@@ -37,6 +38,7 @@ def fetch_funding(
     on_note: Note | None = None,
     client: ccxt.Exchange | None = None,
     backoff: Backoff | None = None,
+    network: Network = AS_USUAL,
 ) -> RawFunding:
     """Take the payments of a span from the store, and fetch the rest from the exchange.
 
@@ -48,7 +50,7 @@ def fetch_funding(
         Half-open, milliseconds since the epoch, UTC.
     store_dir : path
         Where they are kept, beside the candles. One that may only be read stays as it is.
-    on_note, client, backoff
+    on_note, client, backoff, network
         As in `pipeline.market_data.exchange.fetching.fetch_ccxt`.
 
     Returns
@@ -71,7 +73,10 @@ def fetch_funding(
             note(damage)
         if stored.missing(*span):
             client = client or new_client(exchange)
-            connection = Connection(client, symbol, FUNDING, backoff or Backoff(), note)
+            client.session = new_session(network)
+            connection = Connection(
+                client, symbol, FUNDING, backoff or Backoff(), note, network=network
+            )
             if client.has["fetchFundingRateHistory"]:
                 stored = _fetch_missing(connection, stored, span, path if writable else None)
             else:

@@ -10,10 +10,12 @@
 from support.loopback.archives import ArchiveFault
 from support.loopback.binance import LoopbackBinance
 from support.loopback.binance_futures import LoopbackBinanceFutures, payments
+from support.loopback.certificates import Authority
 from support.loopback.clients import pointed
 from support.loopback.faults import LIES, PASSING, Fault, Faults
 from support.loopback.kraken import LoopbackKraken
 from support.loopback.okx import LoopbackOkx
+from support.loopback.proxy import LoopbackProxy
 from support.loopback.series import CANDLE_START, candle_series
 
 __all__ = [
@@ -21,12 +23,14 @@ __all__ = [
     "LIES",
     "PASSING",
     "ArchiveFault",
+    "Authority",
     "Fault",
     "Faults",
     "LoopbackBinance",
     "LoopbackBinanceFutures",
     "LoopbackKraken",
     "LoopbackOkx",
+    "LoopbackProxy",
     "candle_series",
     "payments",
     "pointed",

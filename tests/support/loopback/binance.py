@@ -45,6 +45,9 @@ class LoopbackBinance(LoopbackExchange):
         }
         return 200, {"symbols": [symbol]}
 
+    def trouble(self):
+        return 500, {"code": -1001, "msg": "Internal error; unable to process your request."}
+
     def complaint(self, status):
         words = {
             418: "Way too much request weight used; IP banned.",

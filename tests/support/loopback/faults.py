@@ -13,6 +13,7 @@ class Fault(Enum):
     TOO_MANY = "429 with Retry-After"
     BANNED = "418 with Retry-After"
     UNAVAILABLE = "503"
+    OWN_WORDS = "a failure in the exchange's own words"
     TRUNCATED = "truncated body"
     INVALID_JSON = "invalid JSON"
     EMPTY_OBJECT = "empty object"
@@ -30,7 +31,7 @@ class Fault(Enum):
 #: What can befall any answer and passes by. A ban is no such thing: it ends a fetch.
 PASSING = (
     *(Fault.TOO_MANY, Fault.UNAVAILABLE, Fault.TRUNCATED, Fault.INVALID_JSON),
-    *(Fault.EMPTY_OBJECT, Fault.SLOW, Fault.RESET),
+    *(Fault.EMPTY_OBJECT, Fault.SLOW, Fault.RESET, Fault.OWN_WORDS),
 )
 #: What is done to the rows of an answer that looks well.
 LIES = (

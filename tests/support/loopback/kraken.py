@@ -61,6 +61,9 @@ class LoopbackKraken(LoopbackExchange):
     def describe(self, path):
         return 200, _result(DESCRIPTIONS[path.removeprefix("/0/public/")])
 
+    def trouble(self):
+        return 200, {"error": ["EService:Timeout"]}
+
     def complaint(self, status):
         words = {418: "EGeneral:Temporary lockout", 429: "EAPI:Rate limit exceeded"}
         return {"error": [words.get(status, "EService:Unavailable")]}

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -53,11 +54,13 @@ class LoopbackExchange:
         Seconds before a slow answer.
     clock_error_ms : int
         How far ahead the clock is when it is off.
+    tls : ssl.SSLContext, optional
+        Of a server that speaks HTTPS; `certificates.Authority` makes one.
     """
 
     def __init__(
         self, candles, now, trades=(), faults=None,
-        *, retry_after=0, slow_s=0.05, clock_error_ms=600_000,
+        *, retry_after=0, slow_s=0.05, clock_error_ms=600_000, tls=None,
     ):  # fmt: skip
         self.history, self.now, self.trades = candles, now, trades
         self.faults = faults or Faults()
@@ -71,13 +74,23 @@ class LoopbackExchange:
             answering = exchange
 
         self.server = _Server(("127.0.0.1", 0), Handler)
+        self.is_tls, self.replies = tls is not None, []
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         ).start()
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server.server_port}"
+        scheme = "https" if self.is_tls else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def port(self):
+        return self.server.server_port
 
     def client(self, **settings):
         """Make the client that the product makes, pointed here; its rate limit is 1 ms."""
@@ -86,6 +99,14 @@ class LoopbackExchange:
     def fail(self, *faults):
         """Do this to the next answers that it fits, before anything at random."""
         self.faults.script += faults
+
+    def reply(self, status, body):
+        """Answer the next question with this, whatever it is."""
+        self.replies.append((status, body))
+
+    def trouble(self):
+        """Status and body of a failure that the exchange calls its own, in its own words."""
+        return 503, self.complaint(503)
 
     def asked(self, path):
         """Queries of the requests whose path ends so, oldest first."""
@@ -114,6 +135,10 @@ class LoopbackExchange:
         is_clock = path == self.clock_path
         fault = self.faults.draw((path, *sorted(query.items())), rows is not None, is_clock)
         self.requests.append(Request(path, query, fault))
+        if self.replies:
+            return *self.replies.pop(0), None
+        if fault is Fault.OWN_WORDS:
+            return *self.trouble(), fault
         if fault in STATUS:
             return STATUS[fault], self.complaint(STATUS[fault]), fault
         if fault is Fault.EMPTY_OBJECT:
@@ -144,7 +169,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """Take no notice of a client that was killed."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        if not isinstance(sys.exc_info()[1], ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)
 
 
