@@ -118,13 +118,18 @@ def build_document(
         "market_microstructure": _unknown(v3.MarketMicrostructure)
         | {"avg_spread_bps": avg_spread_bps, "taker_fee": costs.fee_rate}
         | {"maker_rebate": None if costs.maker_fee is None else -costs.maker_fee}
-        | {"borrow_rate": costs.borrow_rate},
+        | {"borrow_rate": None if _perpetual(configuration) else costs.borrow_rate},
         "pattern_health": _unknown(v3.PatternHealth) | {"death_signals": {}},
         "circuit_breakers": _named(v3.CircuitBreakers, risk.model_dump()),
         "meta_learning_outputs": _unknown(v3.MetaLearningOutputs),
         "strategy": _unknown(v3.TradedStrategy) | _traded(strategy, configuration.parameters),
     }
     return v3.ConfigurationV3.model_validate(jsonable(sections)).model_dump(mode="json")
+
+
+def _perpetual(configuration: Configuration) -> bool:
+    """Whether it trades a contract, as its symbol says, whose shorts borrow nothing."""
+    return ":" in configuration.pair
 
 
 def after_monitoring(

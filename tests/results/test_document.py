@@ -96,6 +96,8 @@ def test_what_the_costs_and_the_leverage_were_is_told_where_there_were_any() -> 
     friction, allocation = document["market_microstructure"], document["risk_allocation"]
     assert (friction["maker_rebate"], friction["borrow_rate"]) == (0.0002, 0.0003)
     assert (allocation["leverage"], allocation["maintenance_rate"]) == (3.0, 0.005)
+    given["configuration"] = replace(given["configuration"], pair="BTC/USDT:USDT")
+    assert "borrow_rate" not in build_document(**given)["market_microstructure"]
     before = build_document(**plain)
     assert before["market_microstructure"]["maker_rebate"] is None
     assert "borrow_rate" not in before["market_microstructure"]

@@ -146,7 +146,7 @@ def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tu
     for group, section in (("costs", request.costs), ("risk", request.risk)):
         for key, value in section:
             if value is not None:
-                yield f"{group}.{key}", value
+                yield f"{'data' if key == 'funding_rate' else group}.{key}", value
     for key in ("space", "objective", "selection", "min_trades", "seed"):
         yield key, getattr(request, key)
 

@@ -174,13 +174,15 @@ class TradeCosts(Request):
     """What a trade costs, in fractions of its notional; what is left out is the exchange's.
 
     ``maker_fee`` is that of an exit at a target, negative for a rebate. ``borrow_rate`` is what a
-    short on a spot market pays a day (exits rules §6.4).
+    short on a spot market pays a day (exits rules §6.4). ``funding_rate`` stands in, every 8 hours,
+    where the funding of a perpetual contract is not known.
     """
 
     fee_rate: Cost = None
     maker_fee: Annotated[float, Field(gt=-1, lt=1)] | None = None
     slippage: Cost = None
     borrow_rate: Cost = None
+    funding_rate: Annotated[float, Field(ge=-0.5, le=0.5)] | None = None
 
 
 class Risk(Request):

@@ -34,6 +34,7 @@ _LABELS = {
     "maker_fee": "fee at a target (empty: the same)",
     "slippage": "slippage (empty: the exchange's)",
     "borrow_rate": "loan of a short on spot, a day",
+    "funding_rate": "funding of a perpetual where unknown",
     "direction": "trades",
     "position_fraction": "share of the equity in a trade",
     "max_holding_bars": "longest trade, bars (empty: any)",
