@@ -26,21 +26,30 @@ if TYPE_CHECKING:
 
 def main(config: FetchConfig) -> None:
     """Fetch or import the candles of one market and show their quality."""
-    from pipeline.market_data.files.importing import import_candles
+    from pipeline.market_data.files.funding import holds_funding, is_funding
+    from pipeline.market_data.files.importing import import_candles, import_funding
     from pipeline.market_data.grid import make_regular
     from pipeline.market_data.quality.report import QualityLimits, as_table, check
-    from pipeline.market_data.sources import compare_exchanges
+    from pipeline.market_data.sources import compare_exchanges, load_funding
     from pipeline.market_data.store.store import check_store
 
     console = Console()
     check_store(Path(config.data.store))
-    if config.import_path is None:
+    path, perpetual = config.import_path, config.market.perpetual
+    if path is not None and perpetual and holds_funding(path):
+        count = import_funding(config, console.note)
+        console.print(f"Funding: {count:,} payments of {path} are stored.")
+        if is_funding(Path(path).name):
+            return
+    if path is None:
         raw, source = _fetch(console, config)
     else:
         raw, source = import_candles(console, config)
     candles, report = make_regular(raw, config.market.timeframe, source)
     report = compare_exchanges(report, raw, config.market, config.data)
     console.table(*as_table(report))
+    if perpetual and path is None:
+        console.note(str(load_funding(config.market, config.data, candles, console.note)))
     _draw(console, candles, report)
     try:
         check(report, QualityLimits(**config.data.quality.model_dump()))
@@ -118,7 +127,7 @@ def fetch_several(arguments: Sequence[str]) -> int:
         for warning in fetched.warnings:
             console.note(warning)
         try:
-            rows.append((name, *_quality(markets[name], fetched.raw)))
+            rows.append((name, *_quality(console, markets[name], fetched.raw)))
         except UserError as error:
             failures[name] = error
     rows += [(name, "", "", "", "", "failed") for name in failures]
@@ -129,13 +138,21 @@ def fetch_several(arguments: Sequence[str]) -> int:
     return max((failure.status for failure in failures.values()), default=command.DONE)
 
 
-def _quality(config: FetchConfig, raw: RawCandles) -> tuple[str, str, str, str, str]:
-    """Return the columns of a market that came: its candles, and the worst of its figures."""
+def _quality(
+    console: Console, config: FetchConfig, raw: RawCandles
+) -> tuple[str, str, str, str, str]:
+    """Return the columns of a market that came: its candles, and the worst of its figures.
+
+    A perpetual contract's funding is fetched too.
+    """
     from pipeline.market_data.grid import make_regular
     from pipeline.market_data.quality.report import QualityLimits, as_row
-    from pipeline.market_data.sources import compare_exchanges
+    from pipeline.market_data.sources import compare_exchanges, load_funding
 
-    _, report = make_regular(raw, config.market.timeframe, config.market.id)
+    candles, report = make_regular(raw, config.market.timeframe, config.market.id)
+    if config.market.perpetual:
+        funding = load_funding(config.market, config.data, candles, console.note)
+        console.note(f"{config.market.id}: {funding}")
     report = compare_exchanges(report, raw, config.market, config.data)
     return as_row(report, QualityLimits(**config.data.quality.model_dump()))
 

@@ -12,6 +12,8 @@ from pipeline.errors import UserError
 from pipeline.market_data.raw import RawFunding, Span, first_of_each
 from pipeline.market_data.timeframe import utc
 
+#: The store's name for it, in the place of a timeframe.
+FUNDING = "funding"
 #: No exchange pays less often: where payments are further apart, some are missing.
 INTERVAL_MS = 28_800_000
 #: Exchanges date a payment some milliseconds late, which would charge who enters at that moment.

@@ -96,7 +96,7 @@ def load_candles(
         report = replace(report, source=f"{report.source}, {kind} with seed {seed}")
     funding = None
     if market.perpetual:
-        funding = _funding(market, data, candles, note)
+        funding = load_funding(market, data, candles, note)
         candles = replace(candles, funding=funding.funding)
         warnings = (*warnings, str(funding))
     facts = _facts(market, data)
@@ -111,10 +111,19 @@ def _facts(market: MarketConfig, data: Data) -> MarketFacts | None:
     return stored_facts(Path(data.store), exchange, market.pair)
 
 
-def _funding(
+def load_funding(
     market: MarketConfig, data: Data, candles: Candles, note: Note | None
 ) -> FundingHistory:
-    """Get what a perpetual contract paid on the days of its candles (exits rules §6.3)."""
+    """Get what a perpetual contract paid on the days of its candles (exits rules §6.3).
+
+    It comes from the store and the exchange, or from the file ``data.funding``.
+
+    Raises
+    ------
+    UserError
+        See `pipeline.market_data.exchange.funding.fetch_funding` and
+        `pipeline.market_data.funding.funding_history`.
+    """
     if isinstance(data, CcxtData):
         from pipeline.market_data.exchange.funding import fetch_funding
 
@@ -125,6 +134,7 @@ def _funding(
             market.pair,
             span,
             data.store,
+            archive=data.archive,
             on_note=note,
             network=data.network,
         )

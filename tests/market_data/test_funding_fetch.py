@@ -9,6 +9,7 @@ from pipeline.market_data.exchange.funding import fetch_funding
 from pipeline.market_data.raw import RawFunding
 from pipeline.market_data.store.store import candle_path, load_rows
 from support.loopback import Fault, Faults, LoopbackBinanceFutures, payments
+from support.loopback.archives import ArchiveFault
 
 START, INTERVAL = 1_672_531_200_000, 28_800_000
 COUNT = 2_500
@@ -151,3 +152,33 @@ def test_a_payment_of_just_now_is_taken_and_asked_for_again(exchange, rows, tmp_
     check(fetch(exchange, tmp_path), rows[:101])
     path = candle_path(tmp_path, "binanceusdm", "BTC/USDT:USDT", "funding")
     assert load_rows(path, RawFunding).answered == ((START, exchange.now - 3_600_000),)
+
+
+@pytest.fixture
+def archive(exchange, monkeypatch):
+    monkeypatch.setenv("CANDLE_ARCHIVE", exchange.url)
+    return exchange.archive
+
+
+def fetch_months(server, store, first, last):
+    span = START + first * INTERVAL, START + last * INTERVAL
+    return fetch_funding(
+        server.name, server.symbol, span, store, archive="only", client=server.client(),
+        backoff=QUICK,
+    )  # fmt: skip
+
+
+def test_months_of_the_archive_alone_hold_the_same(exchange, archive, rows, tmp_path):
+    check(fetch_months(exchange, tmp_path, 10, 250), rows[10:250])
+    assert exchange.asked("/fundingRate") == []
+    assert archive.asked[:2] == [
+        "BTCUSDT-fundingRate-2023-01.zip", "BTCUSDT-fundingRate-2023-01.zip.CHECKSUM",
+    ]  # fmt: skip
+    archive.paths.clear()
+    check(fetch_months(exchange, tmp_path, 0, 268), rows[:268])
+    assert archive.paths == []
+
+
+def test_a_month_that_is_not_what_its_checksum_says_is_not_taken(exchange, archive, rows, tmp_path):
+    archive.script += [ArchiveFault.WRONG_CHECKSUM] * 2
+    check(fetch_months(exchange, tmp_path, 0, 268), rows[93:268])

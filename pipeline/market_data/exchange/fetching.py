@@ -304,6 +304,7 @@ def _archive(request: CandleRequest, connection: Connection) -> MonthArchive | N
     if request.archive == "never":
         return None
     return archive_of(
+        MonthArchive,
         connection.client.session,
         request.exchange,
         request.symbol,

@@ -11,16 +11,16 @@ import numpy as np
 from gpu_engine import Float
 from pipeline.cli.console import Note
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
+from pipeline.market_data.exchange.funding_archive import FundingArchive
+from pipeline.market_data.exchange.month_archives import ArchiveUse, archive_of
 from pipeline.market_data.exchange.network import AS_USUAL, Network, new_session
-from pipeline.market_data.funding import INTERVAL_MS, LARGEST_RATE
+from pipeline.market_data.funding import FUNDING, INTERVAL_MS, LARGEST_RATE
 from pipeline.market_data.raw import RawFunding, Span
+from pipeline.market_data.store.month import month_names, month_span
 from pipeline.market_data.store.store import Page, Stored, candle_path, load_rows, locked, save
 
 if TYPE_CHECKING:
     import ccxt
-
-#: The store's name for it, in the place of a timeframe.
-FUNDING = "funding"
 
 #: Payments in one answer: what every exchange gives, and where more are known to be given.
 PAGE, PAGES = 100, {"binance": 1_000, "binanceusdm": 1_000}
@@ -35,6 +35,7 @@ def fetch_funding(
     span: Span,
     store_dir: str | Path,
     *,
+    archive: ArchiveUse = "auto",
     on_note: Note | None = None,
     client: ccxt.Exchange | None = None,
     backoff: Backoff | None = None,
@@ -50,6 +51,9 @@ def fetch_funding(
         Half-open, milliseconds since the epoch, UTC.
     store_dir : path
         Where they are kept, beside the candles. One that may only be read stays as it is.
+    archive : {"auto", "never", "only"}
+        ``only`` takes whole months from the exchange's archive alone. Otherwise pages come from the
+        exchange, which gives a year of payments in two: an archive would save nothing.
     on_note, client, backoff, network
         As in `pipeline.market_data.exchange.fetching.fetch_ccxt`.
 
@@ -77,11 +81,33 @@ def fetch_funding(
             connection = Connection(
                 client, symbol, FUNDING, backoff or Backoff(), note, network=network
             )
-            if client.has["fetchFundingRateHistory"]:
+            if archive == "only":
+                stored = _fetch_months(connection, stored, span, path if writable else None)
+            elif client.has["fetchFundingRateHistory"]:
                 stored = _fetch_missing(connection, stored, span, path if writable else None)
             else:
                 note(f"{connection}: ccxt knows no funding history of {exchange}.")
     return stored.between(*span)
+
+
+def _fetch_months(
+    connection: Connection, stored: Stored[RawFunding], span: Span, path: Path | None
+) -> Stored[RawFunding]:
+    """Fetch the months that are over and are missing, and keep each."""
+    client = connection.client
+    months = archive_of(
+        FundingArchive, client.session, client.id, connection.symbol, FUNDING, connection.note
+    )
+    if months is None:
+        return stored
+    for part in stored.missing(*span):
+        names = month_names(np.empty(0, np.int64), [part])
+        whole = month_span(names[0])[0], month_span(names[-1])[1]
+        for month in months.months(whole, 1):
+            stored = stored.add([month.page])
+            if path is not None:
+                save(path, stored, month.source)
+    return stored
 
 
 def _fetch_missing(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
@@ -67,12 +67,15 @@ class Month(NamedTuple):
     source: str
 
 
-class _BadFileError(Exception):
+class BadFileError(Exception):
     """A file that came but cannot be used; its text is the reason."""
 
 
 class _AwayError(Exception):
     """An archive that cannot be reached; its text is the reason."""
+
+
+A = TypeVar("A", bound="MonthArchive")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,14 @@ class MonthArchive:
     timeframe: str
     note: Note
 
+    #: The end of every sentence about what the archive did not give.
+    otherwise: ClassVar = " Its candles come by pages."
+
+    @property
+    def step_ms(self) -> int:
+        """Milliseconds from one row to the next."""
+        return timeframe_ms(self.timeframe)
+
     @property
     def pair(self) -> str:
         """The pair without the asset it is settled in."""
@@ -124,18 +135,20 @@ class MonthArchive:
         failures = 0
         for name in month_names(np.empty(0, np.int64), [missing]):
             wanted = clipped([month_span(name)], missing)[0]
-            bars = (wanted[1] - wanted[0]) // timeframe_ms(self.timeframe)
+            bars = (wanted[1] - wanted[0]) // self.step_ms
             # The archive of a month that is not over does not exist.
             if bars < least_bars or wanted[1] < month_span(name)[1] or name < FIRST_MONTH:
                 continue
             try:
                 month = self._month(name, wanted)
             except _AwayError as error:
-                self.note(f"The archive {self.address} cannot be used ({error}).{PAGES}")
+                self.note(f"The archive {self.address} cannot be used ({error}).{self.otherwise}")
                 return
-            except _BadFileError as error:
+            except BadFileError as error:
                 failures += 1
-                self.note(f"{self._file(name)} of the archive cannot be used ({error}).{PAGES}")
+                self.note(
+                    f"{self._file(name)} of the archive cannot be used ({error}).{self.otherwise}"
+                )
                 if failures == MOST_FAILURES:
                     self.note(f"{failures} files in a row: the archive is asked no more.")
                     return
@@ -148,7 +161,7 @@ class MonthArchive:
         """Fetch a month, a second time where the first went wrong; None where there is no file."""
         try:
             return self._attempt(name, wanted)
-        except _BadFileError:
+        except BadFileError:
             time.sleep(PAUSE_S)
             return self._attempt(name, wanted)
 
@@ -159,14 +172,14 @@ class MonthArchive:
             return None
         checksum = self._get(f"{file}.CHECKSUM")
         if checksum is None:
-            raise _BadFileError("it has no checksum")
+            raise BadFileError("it has no checksum")
         if checksum.decode("utf-8", "replace").split()[:1] != [hashlib.sha256(content).hexdigest()]:
-            raise _BadFileError("it is not what its checksum describes")
+            raise BadFileError("it is not what its checksum describes")
         return Month(self._page(file, content, wanted, month_span(name)), f"archive {file}")
 
     def _page(self, file: str, content: bytes, wanted: Span, month: Span) -> Page:
         """Read the candles of a zip that lie in ``wanted``."""
-        step = timeframe_ms(self.timeframe)
+        step = self.step_ms
         with TemporaryDirectory(prefix="candles-") as folder:
             path = Path(folder, file)
             path.write_bytes(content)
@@ -174,60 +187,58 @@ class MonthArchive:
                 request = Request(path, "binance", self.symbol, self.timeframe)
                 candles = read_market_files(request)
             except UserError as error:
-                raise _BadFileError(str(error).replace(f"{folder}/", "").rstrip(".")) from error
+                raise BadFileError(str(error).replace(f"{folder}/", "").rstrip(".")) from error
         rows = np.column_stack([getattr(candles.raw, name) for name in COLUMNS])
         if impossible_rows(rows, step).any():
-            raise _BadFileError("a row of it cannot be a candle")
+            raise BadFileError("a row of it cannot be a candle")
         if uncovered((int(rows[0, 0]), int(rows[-1, 0]) + step), [month]):
-            raise _BadFileError("it has candles of another month")
+            raise BadFileError("it has candles of another month")
         inside = (rows[:, 0] >= wanted[0]) & (rows[:, 0] < wanted[1])
         answered = clipped(candles.answered, wanted)
         if not answered:
-            raise _BadFileError("it has no candle of the time that is missing")
+            raise BadFileError("it has no candle of the time that is missing")
         return rows[inside], (answered[0][0], answered[-1][1])
 
     def _file(self, month: str) -> str:
         return f"{self.pair.replace('/', '')}-{self.timeframe}-{month}.zip"
 
+    def _place(self, file: str) -> str:
+        pair = self.pair.replace("/", "")
+        return f"data/{self.folder}/monthly/klines/{pair}/{self.timeframe}/{file}"
+
     def _get(self, file: str) -> bytes | None:
         """Ask for a file once; None where there is none."""
         import requests
 
-        pair = self.pair.replace("/", "")
-        place = f"data/{self.folder}/monthly/klines/{pair}/{self.timeframe}/{file}"
         deadline = time.monotonic() + WHOLE_S
         content = bytearray()
         try:
             with self.session.get(
-                f"{self.address}/{place}", timeout=(CONNECT_S, SILENCE_S), stream=True
+                f"{self.address}/{self._place(file)}", timeout=(CONNECT_S, SILENCE_S), stream=True
             ) as answer:
                 if answer.status_code == 404:
                     return None
                 if answer.status_code in (403, 451):
                     raise _AwayError(f"it answers with status {answer.status_code}")
                 if answer.status_code != 200:
-                    raise _BadFileError(f"status {answer.status_code}")
+                    raise BadFileError(f"status {answer.status_code}")
                 for chunk in answer.iter_content(1 << 16):
                     content += chunk
                     if len(content) > LARGEST:
-                        raise _BadFileError(f"it has over {LARGEST:,} bytes")
+                        raise BadFileError(f"it has over {LARGEST:,} bytes")
                     if time.monotonic() > deadline:
-                        raise _BadFileError(f"it did not come in {WHOLE_S:.0f} s")
+                        raise BadFileError(f"it did not come in {WHOLE_S:.0f} s")
         except requests.RequestException as error:
             reason = reason_of(error)
             if isinstance(error, requests.ConnectionError) and not _is_lost(error):
                 raise _AwayError(reason) from error
-            raise _BadFileError(reason) from error
+            raise BadFileError(reason) from error
         return bytes(content)
 
 
 def _is_lost(error: requests.ConnectionError) -> bool:
     """Whether there was a connection: it may be there again, where one that never was will not."""
     return bool(error.args) and isinstance(error.args[0], ProtocolError | ReadTimeoutError)
-
-
-#: The end of every sentence about what the archive did not give.
-PAGES = " Its candles come by pages."
 
 
 def reason_of(error: Exception) -> str:
@@ -239,11 +250,11 @@ def reason_of(error: Exception) -> str:
 
 
 def archive_of(
-    session: requests.Session, exchange: str, symbol: str, timeframe: str, note: Note
-) -> MonthArchive | None:
+    kind: type[A], session: requests.Session, exchange: str, symbol: str, timeframe: str, note: Note
+) -> A | None:
     """Return the archive of a market; None where its exchange has none, or none is wanted."""
     address = os.environ.get(VARIABLE, ADDRESS).rstrip("/")
     if exchange not in EXCHANGES or not address:
         return None
     folder = PERPETUAL if ":" in symbol else SPOT
-    return MonthArchive(session, address, folder, symbol, timeframe, note)
+    return kind(session, address, folder, symbol, timeframe, note)

@@ -39,6 +39,13 @@ def is_funding(name: str) -> bool:
     return "fundingrate" in lower or "fundinghistory" in lower
 
 
+def holds_funding(path: str | Path) -> bool:
+    """Tell whether a file, or any of a folder, is named for funding."""
+    path = Path(path)
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return any(is_funding(file.name) for file in files)
+
+
 def read_funding(path: str | Path) -> RawFunding:
     """Read the payments of a file, a zip, or of every file of a folder that is named for funding.
 

@@ -8,22 +8,33 @@ from typing import Literal
 import numpy as np
 
 from gpu_engine import Int64
-from pipeline.cli.console import Console
+from pipeline.cli.console import Console, Note
 from pipeline.config import FetchConfig
 from pipeline.errors import UserError
 from pipeline.market_data.files.choice import Request
+from pipeline.market_data.files.funding import read_funding
 from pipeline.market_data.files.market_files import read_market_files
+from pipeline.market_data.funding import FUNDING, INTERVAL_MS, MINUTE_MS
 from pipeline.market_data.raw import (
     COLUMNS,
     RawCandles,
+    RawFunding,
     Span,
     among,
     clipped,
     first_of_each,
+    united,
     within,
 )
 from pipeline.market_data.resample import check_divides, resampled
-from pipeline.market_data.store.store import StoredCandles, candle_path, load, locked, save
+from pipeline.market_data.store.store import (
+    StoredCandles,
+    candle_path,
+    load,
+    load_rows,
+    locked,
+    save,
+)
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
 #: Whose candle is kept where the two disagree.
@@ -165,6 +176,36 @@ def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, s
     answered = clipped(merged.stored.answered, span)
     built = resampled(merged.stored.between(*span), step, built_step, answered)
     return built, f"{market.id} from {imported.source}"
+
+
+def import_funding(config: FetchConfig, note: Note) -> int:
+    """Put the funding of files into the store; return how many payments they hold.
+
+    Where two payments are at most 8 hours apart there is none between them, and the exchange is
+    not asked for any.
+
+    Raises
+    ------
+    UserError
+        If a file is no table of times and rates.
+    """
+    market = config.market
+    assert market.exchange.ccxt_id is not None, "refused by the configuration"
+    assert config.import_path is not None, "whoever calls has files"
+    rows = first_of_each(read_funding(config.import_path))
+    close = np.diff(rows.timestamp) <= INTERVAL_MS + MINUTE_MS
+    spans = zip(rows.timestamp[:-1][close], rows.timestamp[1:][close] + 1, strict=True)
+    answered = united((int(first), int(after)) for first, after in spans)
+    path = candle_path(Path(config.data.store), market.exchange.ccxt_id, market.pair, FUNDING)
+    with locked(path, note):
+        stored = load_rows(path, RawFunding)
+        for damage in stored.notes:
+            note(damage)
+        new = rows
+        if config.truth == "stored":
+            new = rows.take(~among(rows.timestamp, stored.rows.timestamp))
+        save(path, stored.overlay(new, answered), str(config.import_path))
+    return len(rows)
 
 
 def _show_disagreement(console: Console, merged: MergeResult, truth: Truth) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from support.loopback.faults import Fault
 
 PLACE = re.compile(
-    r"/data/(spot|futures/um)/monthly/klines/(?P<pair>\w+)/(?P<timeframe>\w+)"
-    r"/(?P=pair)-(?P=timeframe)-(?P<month>\d{4}-\d\d)\.zip(?P<checksum>\.CHECKSUM)?"
+    r"/data/(spot|futures/um)/monthly/(klines/(?P<pair>\w+)/(?P<timeframe>\w+)"
+    r"/(?P=pair)-(?P=timeframe)|fundingRate/(?P<contract>\w+)/(?P=contract)-fundingRate)"
+    r"-(?P<month>\d{4}-\d\d)\.zip(?P<checksum>\.CHECKSUM)?"
 )
 
 #: From this year on spot files count microseconds.
@@ -58,7 +59,8 @@ class MonthFiles:
         match = PLACE.fullmatch(path)
         with self._lock:
             self.paths.append(path)
-            if match is None or match["pair"] != self.exchange.symbol.replace("/", ""):
+            pair = match and (match["pair"] or match["contract"])
+            if pair != self.exchange.symbol.partition(":")[0].replace("/", ""):
                 return 404, b"no such key", None
             month, name = match["month"], path.removesuffix(".CHECKSUM")
             if not match["checksum"]:
@@ -95,7 +97,10 @@ class MonthFiles:
             int((np.datetime64(month, "M") + n).astype("datetime64[ms]").astype(int))
             for n in (0, 1)
         )
-        rows = [row for row in self.exchange.history.get(timeframe, ()) if start <= row[0] < end]
+        everything = (
+            self.exchange.history.get(timeframe, ()) if timeframe else self.exchange.funding
+        )
+        rows = [row for row in everything if start <= row[0] < end]
         if not rows or end > self.exchange.now:
             return None
         unit = 1_000 if month >= MICROSECONDS_FROM else 1
@@ -103,6 +108,9 @@ class MonthFiles:
         lines = [
             f"{row[0] * unit},{','.join(map(str, row[1:]))},{row[0] * unit},{rest}" for row in rows
         ]
+        if timeframe is None:
+            lines = ["calc_time,funding_interval_hours,last_funding_rate"]
+            lines += [f"{time},8,{rate:.8f}" for time, rate in rows]
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr(name.replace(".zip", ".csv"), "\n".join(lines) + "\n")

@@ -9,11 +9,14 @@ import os
 import runpy
 from functools import partial
 
-from pipeline.market_data.exchange import fetching
+from pipeline.market_data.exchange import fetching, funding
 from pipeline.market_data.exchange.connection import Backoff
 from support.loopback.clients import pointed
 
 if __name__ == "__main__":
-    fetching.new_client = lambda name: pointed(name, os.environ["LOOPBACK_EXCHANGE"], rateLimit=50)
-    fetching.Backoff = partial(Backoff, first_s=0.02)
+    for module in (fetching, funding):
+        module.new_client = lambda name: pointed(
+            name, os.environ["LOOPBACK_EXCHANGE"], rateLimit=50
+        )
+        module.Backoff = partial(Backoff, first_s=0.02)
     runpy.run_module("pipeline.fetch", run_name="__main__", alter_sys=True)
