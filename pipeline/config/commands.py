@@ -23,6 +23,7 @@ from pipeline.config.search import (
 )
 from pipeline.config.section import Count, List, OwnText, Section, Seed, Setting, listing
 from pipeline.config.validation import ValidationConfig
+from pipeline.config.window_bars import too_few_bars
 from pipeline.errors import suggestion
 
 #: One word, or a list of them.
@@ -171,6 +172,12 @@ class TrainConfig(SimulationConfig):
             if complaint:
                 yield complaint
 
+    def objections(self) -> Iterator[str]:
+        """Yield what makes no sense of the windows."""
+        few = too_few_bars(self.validation, self.market, self.data, self.min_trades)
+        if few:
+            yield few
+
     def _search_complaints(self) -> Iterator[str]:
         size, whole = self.strategy.grid_size, self.optimizer.name == "grid"
         most = MOST_COMBINATIONS if whole else MOST_DRAWN
@@ -205,6 +212,10 @@ class CheckConfig(TrainConfig):
 
     def _complaints(self) -> Iterator[str]:
         return SimulationConfig._complaints(self)
+
+    def objections(self) -> Iterator[str]:
+        """Yield nothing: there are no windows."""
+        yield from ()
 
 
 class BacktestConfig(SimulationConfig):

@@ -104,7 +104,10 @@ def check(composed: DictConfig, schema: type[Schema]) -> Schema:
         values: Any = _without_missing(OmegaConf.to_container(composed, resolve=True))
     except MISTAKES as error:
         raise UserError(explain_composition(error)) from None
-    return validate(values, schema)
+    config = validate(values, schema)
+    if objections := "\n".join(config.objections()):
+        raise UserError(objections)
+    return config
 
 
 def validate(values: Mapping[str, Any], schema: type[Schema]) -> Schema:

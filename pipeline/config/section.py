@@ -5,7 +5,7 @@ Studio both show it.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -18,6 +18,10 @@ class Section(BaseModel):
     """A part of the configuration: no unknown key, no later change, no silent conversion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def objections(self) -> Iterator[str]:
+        """Yield sentences on what makes no sense; what was stored before they were made is read."""
+        yield from ()
 
 
 def _as_tuple(value: Any) -> Any:

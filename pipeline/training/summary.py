@@ -11,7 +11,7 @@ from pipeline.training.run import TrainingResult
 from pipeline.validation.record_tables import record_tables, statistic_rows
 from pipeline.validation.remarks import Record, warnings
 from pipeline.validation.stages import Gate, position_size
-from pipeline.validation.wording import FRACTIONS, SYNTHETIC, badge, plain, verdict
+from pipeline.validation.wording import FRACTIONS, SYNTHETIC, badge, plain, plural, verdict
 
 #: Of a gate, by whether it passed and whether its figure is known.
 _OUTCOMES = {
@@ -31,8 +31,23 @@ def show_candles(console: Console, market: MarketCandles) -> None:
 
 
 def show_result(console: Console, trained: TrainingResult, configuration_id: str | None) -> None:
-    """Show windows, evidence, gates and the verdict."""
-    _show_windows(console, trained)
+    """Show windows, evidence, gates and the verdict; of a run that found nothing, that alone."""
+    least, windows = trained.settings.min_trades, trained.validation.windows
+    idle = all(window.search.point is None for window in windows)
+    if idle:
+        console.print(
+            f"In none of {plural(len(windows), 'window')} did a combination trade at least {least}"
+            " times (min_trades) with a defined score, so no test has a trade."
+        )
+    else:
+        _show_windows(console, trained)
+    if idle and trained.parameters is None:
+        console.print(
+            "Nor did one in the last train days: nothing to trade, nothing stored. Take a finer"
+            " market.timeframe, longer windows (validation.train, validation.test), a smaller"
+            " min_trades or another strategy."
+        )
+        return
     in_sample = metrics_dict(trained.in_sample)
     out_of_sample = metrics_dict(trained.validation.metrics) or {}
     statistics = jsonable(trained.statistics)
@@ -43,7 +58,7 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
     _show_gates(console, trained.gates)
     if trained.parameters is None:
         console.print(
-            f"No combination traded at least {trained.settings.min_trades} times (min_trades) in"
+            f"No combination traded at least {least} times (min_trades) in"
             " the last train days with a defined score: nothing to trade, nothing stored."
         )
         return

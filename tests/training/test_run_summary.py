@@ -67,3 +67,12 @@ def test_a_gate_says_why_it_is_open_or_failed(figures, name, outcome):
     console = Tables()
     _show_gates(console, judge(figures)[1])
     assert console.rows[name][-1] == outcome
+
+
+def test_a_run_in_which_nothing_trades_ends_in_a_sentence(here):
+    words = ("market=demo_null", "market.timeframe=1d", "validation.train=200", "optimizer=random")
+    run = here(*words, "strategy=capitulation_reversal")
+    assert run.status == 0
+    assert "In none of 5 windows" in run.out
+    assert "nothing stored" in run.out
+    assert "Sharpe" not in run.out
