@@ -17,7 +17,7 @@ from pipeline.sweep import compose, split
         ("binanceusdm:BTC/USDT:USDT:5m", "BTC/USDT:USDT", True, 0.0005),
         ("binance:BTC/USDT:USDT:5m", "BTC/USDT:USDT", True, 0.0005),
         ("hyperliquid:kPEPE/USDC:USDC:1h", "kPEPE/USDC:USDC", True, 0.00045),
-        ("coinsph:BTC/PHP:1d", "BTC/PHP", False, 0.003),
+        ("coinsph:BTC/PHP:4h", "BTC/PHP", False, 0.003),
     ],
 )
 def test_a_market_is_what_its_word_says(train_config, word, pair, perpetual, fee_rate):
