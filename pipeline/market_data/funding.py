@@ -83,7 +83,7 @@ def funding_history(
 ) -> FundingHistory:
     """Put payments in order, and a stand-in where they are further apart than 8 hours.
 
-    Exits rules §6.3 says which of them a trade pays.
+    See exits rules §6.5; exits rules §6.3 says which of them a trade pays.
 
     Parameters
     ----------
