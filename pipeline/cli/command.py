@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pipeline.cli.arguments import look_in_own_folder
 from pipeline.cli.console import PrintableFormatter, lasting_output, say
+from pipeline.cli.early import CANCELLED, SENTENCES, SIGNALS, TERMINATED, status_of
 from pipeline.cli.help import explain_keys
 from pipeline.config import CONFIG_DIR, Section, check
 from pipeline.errors import UserError, full_disk
@@ -34,7 +35,7 @@ from pipeline.errors import UserError, full_disk
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-DONE, FAILED, MISTAKE, CANCELLED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, MISTAKE = 0, 1, 2
 
 #: Signals after which a command ends without cleaning up.
 AT_ONCE = 3
@@ -329,12 +330,12 @@ def _signals_interrupt() -> Iterator[None]:
         nonlocal signals
         signals += 1
         if signals >= AT_ONCE:
-            os._exit(CANCELLED if number == signal.SIGINT else TERMINATED)
+            os._exit(status_of(number))
         raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
 
     before = {
         number: signal.signal(number, interrupt)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in SIGNALS
         if signal.getsignal(number) != signal.SIG_IGN  # as `nohup` and a shell's `&` set it
     }
     try:
@@ -346,8 +347,6 @@ def _signals_interrupt() -> Iterator[None]:
 
 def _say_stopped(interrupt: KeyboardInterrupt) -> int:
     """Say that somebody stopped the command; return the exit status."""
-    if isinstance(interrupt, _Terminated):
-        say("terminated; what was stored before, if anything, is kept")
-        return TERMINATED
-    say("cancelled")
-    return CANCELLED
+    status = TERMINATED if isinstance(interrupt, _Terminated) else CANCELLED
+    say(SENTENCES[status])
+    return status
