@@ -3,7 +3,7 @@
 Without an exchange it lists those that the library ccxt knows and that serve candles; nobody is
 asked. With one it lists the pairs that the exchange has: its spot markets and linear perpetual
 contracts, their fees and the day of their first candle. PATTERN leaves some out: DOGE, 'DOGE/*',
-'*:USDT'.
+'*:USDT'. data.proxy=... and data.ca=... are the way to the exchange, as in scripts/fetch.
 
 Exit status: 0 listed, 1 the exchange did not answer, 2 a mistake in what was asked for.
 """
@@ -17,9 +17,12 @@ from typing import Any
 
 from pipeline.cli import command
 from pipeline.cli.console import Console
+from pipeline.config import FetchConfig, load
+from pipeline.config.data import Network
 from pipeline.errors import UserError
 
-USAGE = "scripts/markets [EXCHANGE [PATTERN]] [--json]"
+USAGE = "scripts/markets [EXCHANGE [PATTERN]] [data.proxy=...] [data.ca=...] [--json]"
+KEYS = ("data.proxy", "data.ca")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,14 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
-    if len(options.words) > 2 or any("=" in word for word in options.words):
+    settings = [word for word in options.words if "=" in word]
+    words = [word for word in options.words if "=" not in word]
+    if len(words) > 2 or any(word.partition("=")[0] not in KEYS for word in settings):
         raise UserError(
             "This takes the name of an exchange and, if you like, a pattern such as 'DOGE/*';"
             f" given: {' '.join(options.words)}. Usage: {USAGE}."
         )
+    network = load(settings, FetchConfig, "fetch").data.network if settings else Network()
     console = Console()
-    if options.words:
-        _show_markets(console, *options.words, as_json=options.json)
+    if words:
+        exchange, pattern = words if len(words) == 2 else (words[0], "*")
+        _show_markets(console, exchange, pattern, network, as_json=options.json)
     else:
         _show_exchanges(console, as_json=options.json)
     return command.DONE
@@ -72,10 +79,12 @@ def _show_exchanges(console: Console, *, as_json: bool) -> None:
     )
 
 
-def _show_markets(console: Console, exchange: str, pattern: str = "*", *, as_json: bool) -> None:
+def _show_markets(
+    console: Console, exchange: str, pattern: str, network: Network, *, as_json: bool
+) -> None:
     from pipeline.market_data.exchange.listing import MOST_ASKED, markets_of
 
-    timeframes, rows, others = markets_of(exchange, pattern, console.note)
+    timeframes, rows, others = markets_of(exchange, pattern, console.note, network)
     if as_json:
         found = [{"symbol": row.symbol, "first": row.first, **asdict(row.facts)} for row in rows]
         values = {"exchange": exchange, "timeframes": timeframes, "markets": found}

@@ -37,7 +37,7 @@ class Several(LoopbackOkx):
 @pytest.fixture
 def okx(monkeypatch):
     with Several({"1d": candle_series(COUNT + 1, DAY)}, NOW) as server:
-        monkeypatch.setattr(listing, "new_client", lambda _: server.client())
+        monkeypatch.setattr(listing, "new_client", lambda *_: server.client())
         yield server
 
 
@@ -97,7 +97,7 @@ def test_the_newest_candles_whatever_is_asked_do_not_tell_the_first(monkeypatch,
     with LoopbackKraken({"1d": candle_series(COUNT + 1, DAY)}, NOW) as kraken:
         client = kraken.client()
         monkeypatch.setattr(client, "milliseconds", lambda: NOW)
-        monkeypatch.setattr(listing, "new_client", lambda _: client)
+        monkeypatch.setattr(listing, "new_client", lambda *_: client)
         _, out, _ = listed("kraken", "BTC", "--json")
     assert [row["first"] for row in json.loads(out)["markets"]] == [None]
 
@@ -113,6 +113,13 @@ def test_the_exchanges_are_listed_without_asking_anybody(listed):
     assert "bit2c" not in rows
 
 
+def test_the_way_to_the_exchange_is_that_of_the_keys(okx, listed, monkeypatch):
+    ways = []
+    monkeypatch.setattr(listing, "new_client", lambda _, way: ways.append(way) or okx.client())
+    assert listed("okx", "DOGE/*", "data.proxy=direct", "--json")[0] == 0
+    assert [way.proxy for way in ways] == ["direct"]
+
+
 def test_an_exchange_that_does_not_answer_is_said(okx, listed, monkeypatch):
     monkeypatch.setattr(listing, "Backoff", partial(Backoff, attempts=2, first_s=0.001))
     okx.fail(Fault.UNAVAILABLE, Fault.UNAVAILABLE)
@@ -122,7 +129,13 @@ def test_an_exchange_that_does_not_answer_is_said(okx, listed, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(("okex",), "Did you mean 'okx'"), (("a", "b", "c"), "a pattern")]
+    ("words", "said"),
+    [
+        (("okex",), "Did you mean 'okx'"),
+        (("a", "b", "c"), "a pattern"),
+        (("okx", "optimizer=grid"), "a pattern"),
+        (("okx", "data.proxy=here"), "must be an address"),
+    ],
 )
 def test_a_mistake_is_a_sentence(listed, words, said):
     status, _, err = listed(*words)

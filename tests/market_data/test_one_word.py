@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import lab
-from pipeline.market_data.exchange import fetching
+from pipeline.market_data.exchange import fetching, funding
 from pipeline.market_data.store.store import candle_path, load
 from support.loopback import CANDLE_START, LoopbackOkx, candle_series
 
@@ -17,7 +17,8 @@ DAYS = ("data.since=2023-01-01", "data.until=2023-01-31")
 def okx(monkeypatch):
     series = candle_series(COUNT + 1, HOUR)  # the last one is forming
     with LoopbackOkx({"1h": series}, CANDLE_START + COUNT * HOUR + 1) as server:
-        monkeypatch.setattr(fetching, "new_client", lambda _: server.client())
+        for module in (fetching, funding):
+            monkeypatch.setattr(module, "new_client", lambda *_: server.client())
         yield server
 
 

@@ -14,6 +14,7 @@ from pipeline.config.data import Timeframe
 from pipeline.config.market_word import SYMBOL, ccxt_class, class_fees
 from pipeline.market_data.exchange.connection import Backoff, Connection, load_markets, new_client
 from pipeline.market_data.exchange.facts import MarketFacts, facts_of
+from pipeline.market_data.exchange.network import AS_USUAL, Network
 from pipeline.market_data.timeframe import timeframe_ms
 
 #: Markets whose first candle is asked for, a request each.
@@ -68,7 +69,9 @@ def exchanges() -> Iterator[ExchangeRow]:
         )
 
 
-def markets_of(exchange: str, pattern: str, note: Note) -> tuple[list[str], list[MarketRow], int]:
+def markets_of(
+    exchange: str, pattern: str, note: Note, network: Network = AS_USUAL
+) -> tuple[list[str], list[MarketRow], int]:
     """Ask an exchange for its markets.
 
     Parameters
@@ -79,6 +82,8 @@ def markets_of(exchange: str, pattern: str, note: Note) -> tuple[list[str], list
         Such as ``DOGE/*`` or ``*:USDT``, in any case of letters; ``DOGE`` is ``DOGE/*``.
     note : callable
         Called with a sentence for every wait.
+    network : Network
+        The way to the exchange.
 
     Returns
     -------
@@ -91,8 +96,8 @@ def markets_of(exchange: str, pattern: str, note: Note) -> tuple[list[str], list
     UserError
         If ccxt does not know the exchange, or it does not answer.
     """
-    client = new_client(exchange)
-    connection = Connection(client, "", "", Backoff(), note, _LATER)
+    client = new_client(exchange, network)
+    connection = Connection(client, "", "", Backoff(), note, _LATER, network=network)
     connection.ask(partial(load_markets, client))
     wanted = (pattern if set("/*?:") & set(pattern) else f"{pattern}/*").upper()
     fitting = [s for s in sorted(client.markets) if fnmatchcase(s.upper(), wanted)]

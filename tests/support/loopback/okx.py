@@ -1,11 +1,14 @@
-"""OKX's dialect: `instruments`, `time`, `candles` and `history-candles` (at most 300, in a window).
+"""OKX's dialect: `instruments`, `time`, candles (at most 300, in a window) and payments of funding.
 
 Unlike Binance it answers for a window alone: where that has no candle, it has none to give.
 """
 
 from support.loopback.server import LoopbackExchange, Rows
 
-LIMIT = 300
+LIMIT, FUNDING_LIMIT = 300, 400
+FUNDING = "/api/v5/public/funding-rate-history"
+#: Every payment, and the time between two.
+RATE, EIGHT_HOURS = 0.0001, 28_800_000
 LISTED = 1_600_000_000_000
 
 
@@ -42,16 +45,34 @@ class LoopbackOkx(LoopbackExchange):
     instruments = (instrument("DOGE"), instrument("DOGE", "SWAP"))
 
     def rows_for(self, path, query):
+        if path == FUNDING:
+            every = range(
+                -(-self.history_start // EIGHT_HOURS) * EIGHT_HOURS, self.now, EIGHT_HOURS
+            )
+            return self._window([[time, RATE] for time in every], query, FUNDING_LIMIT)
         if path not in ("/api/v5/market/candles", "/api/v5/market/history-candles"):
             return None
         assert query["instId"] in {market["instId"] for market in self.instruments}
         everything = self.rows(query["bar"].removesuffix("utc").lower())
+        return self._window(everything, query, LIMIT)
+
+    @property
+    def history_start(self):
+        """Open of the oldest candle."""
+        return min(rows[0][0] for rows in self.history.values())
+
+    @staticmethod
+    def _window(everything, query, most):
         after, before = int(query.get("after", 2**62)), int(query.get("before", 0))
-        limit = min(int(query.get("limit", 100)), LIMIT)
+        limit = min(int(query.get("limit", 100)), most)
         inside = [row for row in everything if before < row[0] < after]
         return Rows(inside[-limit:], everything, limit)
 
     def page(self, path, rows):
+        if path == FUNDING:
+            return _data(
+                [{"fundingTime": str(t), "fundingRate": str(r)} for t, r in reversed(rows)]
+            )
         shown = [[str(t), *map(str, values), "0", "0", "1"] for t, *values in reversed(rows)]
         return _data(shown)
 
