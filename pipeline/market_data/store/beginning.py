@@ -24,7 +24,7 @@ LONG_MS = 2 * 366 * DAY_MS
 def former_answers(path: Path) -> list[Span]:
     """Read what only the manifest of an earlier version knows: answered months without a candle."""
     try:
-        values = _sealed(path / FORMER_MANIFEST)
+        values = read_sealed(path / FORMER_MANIFEST)
         return [(int(start), int(end)) for start, end in values["answered_empty"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []  # these spans are asked for once more
@@ -33,7 +33,7 @@ def former_answers(path: Path) -> list[Span]:
 def empty_beginning(path: Path) -> list[Span]:
     """Read the answered time before the month of the first candle that has no files."""
     try:
-        start, end = _sealed(path / BEGINNING)["answered"]
+        start, end = read_sealed(path / BEGINNING)["answered"]
         return [(int(start), int(end))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []  # it is asked for once more
@@ -58,13 +58,17 @@ def save_beginning(path: Path, times: Int64, answered: Sequence[Span]) -> Sequen
         file.unlink(missing_ok=True)
         return answered
     if empty_beginning(path) != [(start, first)]:
-        values = {"answered": [start, first]}
-        replace_text(file, json.dumps(values | {"sha256": _seal(values)}))
+        write_sealed(file, {"answered": [start, first]})
     return [part for span in answered for part in uncovered(span, [(start, first)])]
 
 
-def _sealed(file: Path) -> dict[str, Any]:
-    """Read JSON that carries the hash of the rest of it; a `ValueError` where it has another."""
+def write_sealed(file: Path, values: Mapping[str, object]) -> None:
+    """Replace a file by JSON of ``values`` that carries their hash."""
+    replace_text(file, json.dumps({**values, "sha256": _seal(values)}))
+
+
+def read_sealed(file: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote; a `ValueError` where it has another hash."""
     values: dict[str, Any] = json.loads(file.read_bytes())
     if values.pop("sha256") != _seal(values):
         raise ValueError("it is not what was written")

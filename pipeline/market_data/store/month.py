@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -141,6 +142,30 @@ def read_record(file: Path) -> MonthRecord | None:
         return _record(pyarrow.parquet.read_schema(file).metadata or {}, file)
     except (pa.ArrowException, OSError, ValueError):
         return None
+
+
+class MonthSummary(NamedTuple):
+    """What the footer of a month's file tells: rows, first and last time (None without rows)."""
+
+    record: MonthRecord
+    rows: int
+    first: int | None
+    last: int | None
+
+
+def read_summary(file: Path) -> MonthSummary | None:
+    """Read the footer of a month's file and none of its columns; None where it is no whole one."""
+    try:
+        footer = pyarrow.parquet.read_metadata(file)
+        record = _record(footer.metadata or {}, file)
+        groups = [footer.row_group(n).column(0).statistics for n in range(footer.num_row_groups)]
+        times = [
+            (group.min, group.max) for group in groups if group is not None and group.has_min_max
+        ]
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+    first, last = (times[0][0], times[-1][1]) if times else (None, None)
+    return MonthSummary(record, footer.num_rows, first, last)
 
 
 def _record(metadata: Mapping[bytes, bytes], file: Path) -> MonthRecord:

@@ -219,7 +219,7 @@ def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
         parts: list[R] = []
         answered = [*former_answers(path), *empty_beginning(path)]
         notes: list[str] = []
-        files = _month_files(path)
+        files = month_files(path)
         with ThreadPoolExecutor() as threads:  # reading and hashing release the interpreter's lock
             months = list(threads.map(partial(_read, kind=kind), files))
         for file, content in zip(files, months, strict=True):
@@ -238,7 +238,7 @@ def load_rows(path: Path, kind: type[R], writable: bool = True) -> Stored[R]:
     return Stored(concatenate(parts, kind), united(answered), tuple(notes))
 
 
-def _month_files(path: Path) -> list[Path]:
+def month_files(path: Path) -> list[Path]:
     """List files named like a month, oldest first; whatever else lies there is not the store's."""
     return sorted(file for file in path.glob("*.parquet") if MONTH_FILE.fullmatch(file.name))
 
@@ -258,7 +258,7 @@ def read_without_lock(path: Path, start: int, end: int) -> RawCandles:
     the market's own next fetch reports it.
     """
     parts = []
-    for file in _month_files(path):
+    for file in month_files(path):
         first, after = month.month_span(file.stem)
         if first < end and start < after:
             try:
@@ -316,7 +316,7 @@ def save(path: Path, stored: Stored[R], source: str) -> None:
             span = month.month_span(name)
             answered = clipped(spans, span)
             _save_month(path / f"{name}.parquet", stored.between(*span), answered, source)
-        for file in _month_files(path):
+        for file in month_files(path):
             if file.stem not in names:
                 file.unlink()
         (path / FORMER_MANIFEST).unlink(missing_ok=True)

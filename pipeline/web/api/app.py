@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.errors import ReadOnlyError
-from pipeline.web.api import configurations, sweeps, training
+from pipeline.web.api import candles, configurations, sweeps, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Guard, Places, RateLimit
@@ -81,6 +81,7 @@ def create_app(
     app.include_router(training.router(service, events, starts, estimates, places))
     app.include_router(configurations.router(service))
     app.include_router(sweeps.router(service))
+    app.include_router(candles.router(service))
 
     lookers = ThreadPoolExecutor(4)  # all other threads may wait for a database
 

@@ -225,6 +225,48 @@ class ActiveConfigurations(Answer):
     refused: list[RefusedRow]
 
 
+class FundingSpan(Answer):
+    """Funding payments of a perpetual that are stored."""
+
+    payments: int
+    first: datetime
+    last: datetime
+
+
+class StoredCandles(Answer):
+    """What the store holds of a market in one timeframe.
+
+    ``missing`` are bars between ``first`` and ``last`` that the exchange does not have, ``unasked``
+    those of ``holes``, for which nobody has asked. ``quality`` is ``ok``, or the worst figure above
+    the default limits; null until `scripts/candles` has measured it.
+    """
+
+    id: str
+    exchange: str
+    symbol: str
+    timeframe: str
+    candles: int
+    first: datetime | None
+    last: datetime | None
+    missing: int
+    unasked: int
+    holes: list[tuple[datetime, datetime]]
+    bytes: int
+    sources: list[str]
+    damaged: list[str]
+    funding: FundingSpan | None
+    quality: str | None
+
+
+class CandlePage(Answer):
+    """A page of stored candles, and how many markets there are in all."""
+
+    candles: list[StoredCandles]
+    total: int
+    limit: int
+    offset: int
+
+
 class SweepPage(Answer):
     """Sweeps, newest first; ``refused`` are those that are not what was written."""
 

@@ -7,9 +7,11 @@ on one database. What is queued here is run by the dispatcher that `queue.superv
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.market_data.store.inventory import figures, stored_markets
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results.configurations import StageMovedError
@@ -27,9 +29,11 @@ from pipeline.web.service import answers
 from pipeline.web.service.active import ActiveList
 from pipeline.web.service.answers import (
     AuditEntry,
+    CandlePage,
     ConfigurationPage,
     JobResults,
     RefusedRow,
+    StoredCandles,
     StoredStrategy,
     SweepPage,
     SwitchedOff,
@@ -51,6 +55,14 @@ class Service(JobService):
     def active(self) -> ActiveList:
         """What live traders poll."""
         return ActiveList(self.repository, self.settings.storage)
+
+    # Candles
+
+    def candles(self, limit: int, offset: int) -> CandlePage:
+        """Read a page of what the store of candles holds."""
+        markets = stored_markets(Path(self.settings.store))
+        page = [StoredCandles(**figures(m)) for m in markets[offset : offset + limit]]
+        return CandlePage(candles=page, total=len(markets), limit=limit, offset=offset)
 
     # Configurations
 
