@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import candles
 from pipeline.errors import UserError
+from pipeline.market_data.quality.report import measure
 from pipeline.market_data.store import inventory
 from pipeline.market_data.store.inventory import QUALITY, stored_markets
 from pipeline.market_data.store.store import EMPTY, candle_path, load, save
@@ -76,9 +77,7 @@ def test_quality_is_measured_once_and_again_after_a_change(store, capsys, monkey
     folder = candle_path(Path(STORE), "binance", "BTC/USDT", "1h")
     assert (folder / QUALITY).is_file()
     measured = []
-    monkeypatch.setattr(inventory, "measure", lambda *a: measured.append(a) or real(*a))
-    from pipeline.market_data.quality.report import measure as real
-
+    monkeypatch.setattr(inventory, "measure", lambda *a: measured.append(a) or measure(*a))
     shown(capsys)
     assert measured == []
     stored = load(folder)
