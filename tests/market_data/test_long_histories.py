@@ -10,7 +10,13 @@ from pipeline.market_data.sources import within_history
 from pipeline.market_data.store.beginning import BEGINNING
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.store.store import load as load_store
-from support.loopback import CANDLE_START, LoopbackBinance, LoopbackKraken, candle_series
+from support.loopback import (
+    CANDLE_START,
+    LoopbackBinance,
+    LoopbackKraken,
+    LoopbackOkx,
+    candle_series,
+)
 
 HOUR, DAY = 3_600_000, 86_400_000
 COUNT = 24 * 100
@@ -66,7 +72,7 @@ def test_a_beginning_that_was_changed_is_asked_for_again(fetch, tmp_path, exchan
     assert load_store(folder_of(tmp_path)).answered[0][0] == CANDLE_START
     exchange.requests.clear()
     fetch(exchange, *ALL, "data.until=2023-04-01")
-    assert len(exchange.asked("/klines")) == 2
+    assert len(exchange.asked("/klines")) == 3  # the first asks whether answers are of windows
     assert load_store(folder_of(tmp_path)).answered[0][0] == EARLIEST_MS
 
 
@@ -76,6 +82,24 @@ def test_an_exchange_that_serves_its_newest_alone_says_so(fetch, tmp_path, excha
     assert fetched.status == 0
     assert "Kraken's candles are its newest 720" in fetched.err
     assert load_store(folder_of(tmp_path, "kraken")).answered[0][0] > CANDLE_START
+
+
+def test_an_exchange_of_windows_is_asked_for_weeks_and_days_first(fetch, tmp_path):
+    """OKX knows nothing of what follows an empty window, and there are 700 of them."""
+    hours = candle_series(COUNT + 1, step=HOUR)
+    weeks = candle_series(20, step=7 * DAY, start=CANDLE_START - 6 * DAY)
+    history = {"1h": hours, "1d": candle_series(101, step=DAY), "1w": weeks}
+    okx = ("market=okx:DOGE/USDT:1h", "data.history=all")
+    with LoopbackOkx(history, CANDLE_START + COUNT * HOUR + 1) as server:
+        fetched = fetch(server, *okx)
+        assert fetched.status == 0, fetched.err
+        assert len(server.requests) < 40
+        stored = load_store(candle_path(tmp_path / "var/candles", "okx", "DOGE/USDT", "1h"))
+        assert stored.answered == ((EARLIEST_MS, CANDLE_START + COUNT * HOUR),)
+        np.testing.assert_array_equal(stored.rows.close, [row[4] for row in hours[:COUNT]])
+        server.requests.clear()
+        assert fetch(server, *okx, "data.until=2023-04-01").status == 0
+        assert server.requests == []
 
 
 @pytest.mark.parametrize(

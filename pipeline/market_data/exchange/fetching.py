@@ -154,9 +154,9 @@ def _closed(rows: Float, start: int, step_ms: int, now: int) -> _Answer:
 PAGES_PER_SAVE = 20
 
 
-AS_CANDLES = Method(candle_pages, PAGES_PER_SAVE, "through ccxt")
+AS_CANDLES = Method(candle_pages, PAGES_PER_SAVE, "through ccxt", windowed=True)
 #: A page of candles from trades may have taken many of trades.
-FROM_TRADES = Method(trade_pages, 1, "trades through ccxt")
+FROM_TRADES = Method(trade_pages, 1, "trades through ccxt", windowed=False)
 
 
 class CandleRequest(NamedTuple):

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
+from pipeline.market_data.exchange.beginning import empty_until
 from pipeline.market_data.exchange.connection import Connection
 from pipeline.market_data.exchange.month_archives import WORTH_BARS, MonthArchive
-from pipeline.market_data.raw import Span
+from pipeline.market_data.raw import COLUMNS, Span
 from pipeline.market_data.store.store import Page, StoredCandles
 from pipeline.market_data.timeframe import timeframe_ms
 
@@ -23,11 +26,15 @@ Keep = Callable[[StoredCandles, str], None]
 
 
 class Method(NamedTuple):
-    """A way to get candles: pages of a span, how many of them a kill may lose, and its name."""
+    """A way to get candles: pages of a span, how many of them a kill may lose, and its name.
+
+    ``windowed`` says that an answer may be of a window alone, so that an empty one tells nothing.
+    """
 
     pages: PageSource
     pages_per_save: int
     name: str
+    windowed: bool
 
 
 @dataclass
@@ -77,7 +84,7 @@ class Missing:
         """
         try:
             if not archive_only and (archive is not None or all_there_is):
-                self._find_beginning()
+                self._find_beginning(archive)
             self._begin_progress()
             if archive is not None:
                 self._fetch_months(archive, 1 if archive_only else WORTH_BARS)
@@ -87,14 +94,22 @@ class Missing:
             self._save()
         return self.stored
 
-    def _find_beginning(self) -> None:
-        """Take the first page of a long part: months before the first candle are in no archive."""
-        part = next(iter(self.stored.missing(*self.span)), (0, 0))
-        if part[1] - part[0] >= WORTH_BARS * self._step:
-            page = next(self.method.pages(self.connection, part, self._step, self.now), None)
-            if page is not None:
-                self._unsaved.append(page)
-                self._save()
+    def _find_beginning(self, archive: MonthArchive | None) -> None:
+        """Take the first page of a long part: months before the first candle are in no archive.
+
+        Where an exchange without an archive answers for windows, the empty time is answered too.
+        """
+        start, end = next(iter(self.stored.missing(*self.span)), (0, 0))
+        if end - start < WORTH_BARS * self._step:
+            return
+        first = start
+        if self.method.windowed and not archive:
+            first = empty_until(self.connection, (start, end), self._step)
+        page = next(self.method.pages(self.connection, (first, end), self._step, self.now), None)
+        if page is not None:
+            nothing = [(np.empty((0, len(COLUMNS))), (start, first))] if first > start else []
+            self._unsaved += [*nothing, page]
+            self._save()
 
     def _begin_progress(self) -> None:
         """Count the bars of the span, without the time before the market's first candle."""

@@ -20,6 +20,9 @@ from support.loopback.faults import LIES, Fault, Faults, falsified
 STATUS = {Fault.TOO_MANY: 429, Fault.BANNED: 418, Fault.UNAVAILABLE: 503}
 
 
+UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
 class Request(NamedTuple):
     path: str
     query: dict
@@ -125,7 +128,7 @@ class LoopbackExchange:
     @staticmethod
     def step(timeframe):
         """Length of a candle in milliseconds."""
-        return int(timeframe[:-1]) * {"m": 60_000, "h": 3_600_000, "d": 86_400_000}[timeframe[-1]]
+        return int(timeframe[:-1]) * UNITS[timeframe[-1]]
 
     def respond(self, path, query):
         """Status, body and fault of the answer to a request."""
