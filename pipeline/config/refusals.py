@@ -40,6 +40,9 @@ REPLACED = {
 }
 
 
+#: Keys whose value is one path.
+PATHS = ("import", "data.path", "data.store", "store", "storage.artifacts", "token_file")
+
 _NO_GROUP = re.compile(r"Could not override '(.*?)'")
 _NO_HEADER = re.compile(r"In '(.*?)': Could not override '[^']*@")
 #: The first line of a settings file, without which Hydra puts all below the folder's name.
@@ -63,7 +66,7 @@ def explain_composition(error: Exception) -> str:
         )
         forms += """ write "KEY='VALUE'"."""
         key, sign, value = error.override.partition("=")
-        literal = _as_it_stands(key, value) if sign and "${" in value else ""
+        literal = _as_it_stands(key, value) if sign and (key in PATHS or "${" in value) else ""
         return f"'{error.override}' cannot be read: write {forms}{literal}"
     if isinstance(cause, InterpolationResolutionError):
         return _unresolved(cause)
@@ -93,10 +96,12 @@ def explain_composition(error: Exception) -> str:
         return f"The settings file {file[1]}.yaml lacks its header: {_HEADER}."
     several = _SEVERAL.match(message)
     if several:
+        key, _, value = several[1].partition("=")
+        literal = _as_it_stands(key, value) if key in PATHS else ""
         return (
             f"'{several[1]}' gives several values: write KEY=[VALUE,VALUE] for a list, or put -m"
             " in front to run them one after the other. Where a path contains a comma, write"
-            """ "KEY='PATH'"."""
+            f""" "KEY='PATH'".{literal}"""
         )
     return message
 

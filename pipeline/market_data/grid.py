@@ -90,9 +90,11 @@ def check_times(timestamp: Int64, step: int, timeframe: str, source: str) -> Non
     # A thinly traded market may miss most candles and a stray row may come too close: only when
     # the step is neither the smallest spacing nor among the most common, it is another timeframe.
     if step != spacings[0] and step not in most_common:
+        other = timeframe_name(int(most_common[0]))
+        word = f" (market.timeframe={other})" if other else ""
         raise UserError(
             f"{source} looks like {spacing_name(int(most_common[0]))}, but the market says"
-            f" {timeframe}. Choose the market of that timeframe, or the file of this one."
+            f" {timeframe}. Choose the market of that timeframe{word}, or the file of this one."
         )
     _check_stretches(timestamp, runs, step, timeframe, source)
     off_grid = timestamp % step != 0

@@ -117,9 +117,11 @@ def _nothing(others: Counter[MarketName], request: Request) -> UserError:
         )
     contracts = {name.contract for name in others if not name.prices}
     if None in contracts:
+        words = next(filter(None, (name.words for name in sorted(others, key=str))), "")
+        such = f": {words}" if words else " (market.base and market.quote may be any)"
         return UserError(
-            f"{start} Choose the market of the files (market.base and market.quote may be any), or"
-            " rename them if their names are wrong."
+            f"{start} Choose the market of the files{such}; or rename them if their names are"
+            " wrong."
         )
     return UserError(f"{start} {_contract_advice(contracts, request)}")
 

@@ -150,7 +150,7 @@ def _volume_of(
     wanted = f"the volume in {base}" if base else "the volume in the asset that is bought"
     raise NotCandlesError(
         f"{path} has {volumes}, and none of them tells that it is {wanted}: call that column"
-        " volume in line 1.",
+        " volume, in the line of the names.",
         f"no volume in {base}" if base else "no one volume",
     )
 

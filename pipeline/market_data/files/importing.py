@@ -117,6 +117,20 @@ def merge(
 SHOWN = 5
 
 
+def import_request(config: FetchConfig) -> Request:
+    """Return the files of an import, and the market that they are to be of."""
+    assert config.market.exchange.ccxt_id is not None, "refused by the configuration"
+    assert config.import_path is not None, "whoever calls has files"
+    return Request(
+        Path(config.import_path),
+        config.market.exchange.ccxt_id,
+        config.market.pair,
+        config.data.resample_from or config.market.timeframe,
+        zone=config.timezone,
+        decimal=config.decimal,
+    )
+
+
 def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
     """Merge the candles of files into the store, and return the store's for the same time.
 
@@ -136,20 +150,11 @@ def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, s
         broken.
     """
     market, data, truth = config.market, config.data, config.truth
-    timeframe = data.resample_from or market.timeframe
+    request = import_request(config)
+    timeframe, path = request.timeframe, request.path
     step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
     check_divides(step, built_step)
     assert market.exchange.ccxt_id is not None, "refused by the configuration"
-    assert config.import_path is not None, "whoever calls has files"
-    path = config.import_path
-    request = Request(
-        Path(path),
-        market.exchange.ccxt_id,
-        market.pair,
-        timeframe,
-        zone=config.timezone,
-        decimal=config.decimal,
-    )
     imported = read_market_files(request, progress=console.progress)
     for note in imported.notes:
         console.note(note)

@@ -4,14 +4,17 @@ A zip may hold zips, as Kraken's big archive does, but those hold none: a zip of
 be packed so that it never ends.
 """
 
+import difflib
 import hashlib
+import re
 import shlex
 import zipfile
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from pipeline.errors import UserError, first_of, suggestion
+from pipeline.config.catalogue import typed
+from pipeline.errors import UserError, first_of
 from pipeline.market_data.files.archives import (
     DAMAGE,
     KINDS,
@@ -49,8 +52,14 @@ class Listing(NamedTuple):
     others: list[str]
 
 
-def listing(path: Path) -> Listing:
+def listing(path: Path, key: str | None = None) -> Listing:
     """List files below ``path`` that may hold candles, by name; hidden ones are left out.
+
+    Parameters
+    ----------
+    path : Path
+    key : str, optional
+        By which it was given, such as ``import``.
 
     Raises
     ------
@@ -62,7 +71,7 @@ def listing(path: Path) -> Listing:
     except OSError as error:  # a name longer than the file system takes
         raise UserError(f"{path} cannot be looked for: {error.strerror}.") from error
     if missing:
-        raise UserError(f"{path} does not exist{_near(path)}")
+        raise UserError(f"{path} does not exist{_near(path, key)}")
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     found = Listing([], [])
     for file in files:
@@ -80,10 +89,18 @@ def foreign(name: str) -> str | None:
     return next((end for end in (*FOREIGN, *SHEETS) if lower.endswith(end)), None)
 
 
-def _near(path: Path) -> str:
+def _near(path: Path, key: str | None) -> str:
     if not path.parent.is_dir():
         return f" (there is no folder {path.parent} either)."
-    return f".{suggestion(path.name, [entry.name for entry in path.parent.iterdir()])}"
+    names = sorted(entry.name for entry in path.parent.iterdir())
+    # A shell ends an unquoted word at such a sign.
+    cut = [name for name in names if re.match(re.escape(path.name) + r"[\s&;()<>|#]", name)]
+    near = cut[:1] or difflib.get_close_matches(path.name, names, n=1)
+    if not near:
+        return "."
+    if key is None or re.fullmatch(r"[\w.-]+", near[0], re.ASCII):
+        return f". Did you mean '{near[0]}'?"
+    return f". Did you mean '{near[0]}'? Then type {typed(**{key: str(path.with_name(near[0]))})}"
 
 
 def _nothing(path: Path, others: list[str]) -> UserError:

@@ -140,7 +140,7 @@ def read_market_files(
         layout; they have too many rows; a row cannot be a candle; or two rows of one time disagree.
     """
     path, step = request.path, timeframe_ms(request.timeframe)
-    found = listing(path)
+    found = listing(path, request.door)
     chosen, notes = of_market(found.members, request)
     alone = len(found.members) == 1
     contents, others = _of_candles(chosen, request, alone)
@@ -164,7 +164,9 @@ def read_market_files(
         files = f"{len(others)} file{'s' if len(others) > 1 else ''}"
         notes.append(f"{path}: {files} without candles left out ({first_of(others, 5)}).")
     if not tables:
-        raise UserError(f"{path} has no candle that has closed: {' '.join(notes)}")
+        raise UserError(
+            f"{path} has no candle that has closed: {' '.join(notes)} Take a file of older ones."
+        )
     return _united(tables, request, notes)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline.config import MarketConfig
 from pipeline.errors import UserError
-from pipeline.market_data.timeframe import timeframe_name
+from pipeline.market_data.timeframe import TIMEFRAMES, timeframe_name
 
 #: Exchanges whose name in a file's name is taken for the file's own.
 EXCHANGES = frozenset(
@@ -108,6 +108,17 @@ class MarketName:
         kind = self.prices or (self.contract and CONTRACT_NAMES[self.contract])
         return " ".join(filter(None, (self.pair, self.timeframe, kind and f"({kind})")))
 
+    @property
+    def words(self) -> str:
+        """What chooses this market on the command line; empty where the name does not tell."""
+        pair = pair_in(self.pair or "")
+        if pair is None or "".join(pair) != self.pair or self.contract not in (None, "spot"):
+            return ""
+        words = [f"market.base={_plain(pair.base)}", f"market.quote={_plain(pair.quote)}"]
+        if self.timeframe in TIMEFRAMES:
+            words.append(f"market.timeframe={self.timeframe}")
+        return " ".join(words)
+
     def contradicts(self, pair: str, timeframe: str) -> bool:
         """Whether this is another market than ``pair`` (``BTC/USDT``) in ``timeframe``."""
         base, quote = pair.split(":")[0].split("/")
@@ -145,7 +156,8 @@ def check_file_name(market: MarketConfig, path: str) -> tuple[str, ...]:
     if pair and pair.base not in spellings(market.base):
         raise UserError(
             f"data.path={path} names {pair.base}/{pair.quote}, the market is {market.pair}:"
-            " choose the market of the file, or rename the file if its name is wrong."
+            f" choose the market of the file, market.base={_plain(pair.base)}"
+            f" market.quote={_plain(pair.quote)}, or rename the file if its name is wrong."
         )
     named = EXCHANGES.intersection(re.findall("[a-z]+", name.lower()))
     others = [other for other in named if not market.exchange.name.startswith(other)]
@@ -160,6 +172,10 @@ def pair_in(name: str) -> Pair | None:
     """Find a pair with a well-known quote anywhere in a name, in letters of any case."""
     match = PAIR.search(name.upper()) or CRYPTO_PAIR.search(name.upper())
     return Pair(match["base"], match["quote"]) if match else None
+
+
+def _plain(asset: str) -> str:
+    return next((name for name, kraken in KRAKEN_SPELLING.items() if kraken == asset), asset)
 
 
 def spellings(asset: str) -> tuple[str, ...]:
