@@ -66,7 +66,9 @@ def test_binances_futures_are_a_perpetuals(tmp_path, candles, given, header, doo
     path = binance_folder(tmp_path, candles, "futures/um/monthly/klines", header=header)
     path = {"file": path, "folder": path.parent, "root": tmp_path}[given]
     assert_same(read(path, door, PERPETUAL).raw, candles)
-    with pytest.raises(UserError, match=r"a perpetual future.*add market.settle=USDT to trade"):
+    with pytest.raises(
+        UserError, match=r"perpetual future.*choose market=binanceusdm:BTC/USDT:USDT:5m to"
+    ):
         read(path, door)
 
 
@@ -75,7 +77,7 @@ def test_binances_spot_is_no_perpetuals(tmp_path, candles, given, door):
     path = binance_folder(tmp_path, candles, "spot/monthly/klines")
     path = {"file": path, "folder": path.parent, "root": tmp_path}[given]
     assert_same(read(path, door).raw, candles)
-    with pytest.raises(UserError, match=r"add market.settle=null to trade spot"):
+    with pytest.raises(UserError, match=r"choose market=binance:BTC/USDT:5m to trade spot"):
         read(path, door, PERPETUAL)
 
 
@@ -83,7 +85,7 @@ def test_futures_by_their_header_alone_until_it_is_deleted(tmp_path, candles, do
     content = binance_csv(candles, header=True)
     path = tmp_path / f"{NAME}.csv"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"archives of futures.*market.settle=USDT.*delete that"):
+    with pytest.raises(UserError, match=r"archives of futures.*market=binanceusdm:.*delete that"):
         read(path, door)
     assert_same(read(path, door, PERPETUAL).raw, candles)
     path.write_bytes(content.split(b"\n", 1)[1])

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.config.catalogue import typed
 from pipeline.errors import UserError, first_of
 from pipeline.market_data.files.archives import Member
 from pipeline.market_data.files.headers import NotCandlesError
@@ -13,6 +12,9 @@ from pipeline.market_data.files.layouts import Notation
 from pipeline.market_data.files.names import CONTRACT_NAMES, MarketName, market_in
 from pipeline.market_data.files.numbers import Decimal
 from pipeline.market_data.files.reading import Content
+
+#: Where an exchange trades its perpetual contracts under another name in ccxt.
+PERPETUALS = {"binance": "binanceusdm", "kraken": "krakenfutures", "kucoin": "kucoinfutures"}
 
 
 @dataclass(frozen=True)
@@ -128,17 +130,16 @@ def _nothing(others: Counter[MarketName], request: Request) -> UserError:
 
 def _contract_advice(contracts: set[str | None], request: Request) -> str:
     """Say which market a file's contract is of."""
-    quote = request.pair.split(":")[0].split("/")[1]
     if "linear" in contracts and ":" not in request.pair:
-        word = typed(**{"market.settle": quote})
         return (
-            f"The market is spot, where prices differ and no funding is paid: add {word} to trade"
-            " the perpetual contract, or take files of spot candles."
+            "The market is spot, where prices differ and no funding is paid: choose"
+            f" {_one_word(request, perpetual=True)} to trade the perpetual contract, or take files"
+            " of spot candles."
         )
     if "spot" in contracts and ":" in request.pair:
         return (
-            "The market is a perpetual contract, and spot has other prices: add market.settle=null"
-            " to trade spot, or take files of the contract."
+            "The market is a perpetual contract, and spot has other prices: choose"
+            f" {_one_word(request, perpetual=False)} to trade spot, or take files of the contract."
         )
     if contracts & {"inverse", "dated"}:
         return (
@@ -146,6 +147,15 @@ def _contract_advice(contracts: set[str | None], request: Request) -> str:
             " of those (Binance's futures/um), or of spot."
         )
     return "Choose the market of the files, or rename them if their names are wrong."
+
+
+def _one_word(request: Request, perpetual: bool) -> str:
+    """Name the market of the same pair that is, or is not, a perpetual contract."""
+    pair = request.pair.split(":")[0]
+    names = PERPETUALS if perpetual else {futures: spot for spot, futures in PERPETUALS.items()}
+    exchange = names.get(request.exchange, request.exchange)
+    settle = f":{pair.split('/')[1]}" if perpetual else ""
+    return f"market={exchange}:{pair}{settle}:{request.timeframe}"
 
 
 def check_contract(content: Content, request: Request) -> None:

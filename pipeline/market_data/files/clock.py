@@ -128,7 +128,7 @@ class Clock:
         if self._zone is None:
             _check_utc(times, self._name, self._advice)
             return times
-        return _from_zone(times, self._zone, self._name)
+        return _from_zone(times, self._zone, self._name, self._advice)
 
     def _read(self, column: pa.ChunkedArray) -> tuple[str, Int64]:
         kind = column.type
@@ -234,7 +234,7 @@ def _whole(texts: np.ndarray) -> Int64:
     return np.where(texts == "", "0", texts).astype(np.int64)
 
 
-def _from_zone(times: Int64, zone: str, name: str) -> Int64:
+def _from_zone(times: Int64, zone: str, name: str, advice: str) -> Int64:
     """Turn local times into UTC; the order of rows tells which of two equal hours comes first."""
     changes = _changes(zone, int(times.min()) - DAY_MS, int(times.max()) + DAY_MS)
     before = changes[0].before if changes else _offset(ZoneInfo(zone), int(times[0]) // 1_000)
@@ -248,7 +248,7 @@ def _from_zone(times: Int64, zone: str, name: str) -> Int64:
     if never.any():
         raise UserError(
             f"{name}: {_shown(int(times[np.argmax(never)]))} never was in {zone}, where the clock"
-            " was put forward over it: the file has the time of another zone, or UTC."
+            f" was put forward over it: the file has the time of another zone, or UTC. {advice}"
         )
     sooner = np.where((later > 0) & (times < ends[later - 1]), later - 1, later)
     early: Int64 = times - offsets[sooner]
@@ -260,14 +260,21 @@ def _from_zone(times: Int64, zone: str, name: str) -> Int64:
     far = np.abs(np.diff(times[doubled])) > 12 * HOUR_MS
     breaks = np.flatnonzero((np.diff(doubled) > 1) | far)
     for stretch in np.split(doubled, breaks + 1):
-        result[stretch] = _of_doubled(stretch, times, early, late, zone, name)
+        placed = _of_doubled(stretch, times, early, late)
+        if placed is None:
+            hour = _shown(int(times[stretch].min()))
+            raise UserError(
+                f"{name}: the hour of {hour} was there twice in {zone},"
+                " where the clock was put back, and the rows do not show which of the two they"
+                " mean: give the file with both hours in order, or with times in UTC."
+                f" {advice}"
+            )
+        result[stretch] = placed
     return result
 
 
-def _of_doubled(
-    stretch: Int64, times: Int64, early: Int64, late: Int64, zone: str, name: str
-) -> Int64:
-    """Place the rows of one doubled hour, which stand one after the other."""
+def _of_doubled(stretch: Int64, times: Int64, early: Int64, late: Int64) -> Int64 | None:
+    """Place the rows of one doubled hour, which stand one after the other; None: in either."""
     falling = len(times) > 1 and times[-1] < times[0]
     rows = stretch[::-1] if falling else stretch
     back = np.flatnonzero(np.diff(times[rows]) <= 0) + 1
@@ -283,11 +290,7 @@ def _of_doubled(
             if fits[0] != fits[1]:
                 told: Int64 = (early if fits[0] else late)[stretch]
                 return told
-    raise UserError(
-        f"{name}: the hour of {_shown(int(times[rows[0]]))} was there twice in {zone}, where the"
-        " clock was put back, and the rows do not show which of the two they mean: give the file"
-        " with both hours in order, or with times in UTC."
-    )
+    return None
 
 
 def _check_utc(times: Int64, name: str, advice: str) -> None:
