@@ -34,7 +34,7 @@ def candles(
     Parameters
     ----------
     source : str, Path or DataFrame
-        A Parquet, CSV or feather file; a market's word such as ``"btc_binance_1h"`` or
+        A file of candles, packed or not; a market's word such as ``"btc_binance_1h"`` or
         ``"okx:DOGE/USDT:30m"``, whose fetched candles are read from the store; or a data frame with
         the columns ``open``, ``high``, ``low``, ``close`` and ``volume``, and its open times either
         as the index or in a column ``timestamp`` (dates, UTC unless they say another zone, or

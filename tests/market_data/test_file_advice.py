@@ -235,6 +235,12 @@ CASES = {
         said_words(r"market=binance:BTC/USDT:5m"),
         market="binanceusdm:BTC/USDT:USDT:5m",
     ),
+    "microseconds of spot": Case(
+        "counts microseconds",
+        saved("x.csv", binance_csv(CANDLES, 1_000)),
+        said_words(r"market=binance:BTC/USDT:5m"),
+        market="binanceusdm:BTC/USDT:USDT:5m",
+    ),
     "a line of futures": Case(
         "delete that line",
         saved("x.csv", FUTURES),

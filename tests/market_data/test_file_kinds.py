@@ -92,6 +92,14 @@ def test_futures_by_their_header_alone_until_it_is_deleted(tmp_path, candles, do
     assert_same(read(path, door).raw, candles)
 
 
+def test_spot_by_its_microseconds_alone(tmp_path, candles, door):
+    path = tmp_path / f"{NAME}.csv"
+    path.write_bytes(binance_csv(candles, 1_000))
+    assert_same(read(path, door).raw, candles)
+    with pytest.raises(UserError, match=r"microseconds.*choose market=binance:BTC/USDT:5m"):
+        read(path, door, PERPETUAL)
+
+
 @pytest.mark.parametrize("pair", [SPOT, PERPETUAL])
 @pytest.mark.parametrize("header", [False, True])
 @pytest.mark.parametrize(

@@ -10,25 +10,35 @@ from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.market_files import read_market_files
 from support.candle_files import random_candles, write
 
+
+def slow(name):
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
 NAMES = [
-    "BTC [5m].csv",
-    "[1].csv",
-    "BTC (1).csv",
-    "{BTC}.csv",
-    "Kürse März.csv",
-    "R&D.csv",
-    "a~b.csv",
-    "~.csv",
-    "a, b.csv",
-    "a=b.csv",
-    "it's mine.csv",
-    '"quoted".csv',
-    "50% #1; $x `y`.csv",
-    "$HOME ${x}.csv",
-    "back\\slash.csv",
-    "漢 * ?.csv",
-    "-m.csv",
-    "null",
+    "BTC [1].csv",
+    "{a}, b=c & d.csv",
+    "Kürse~'$x`.csv",
+    *map(
+        slow,
+        [
+            "[1].csv",
+            "BTC (1).csv",
+            "{BTC}.csv",
+            "R&D.csv",
+            "~.csv",
+            "a, b.csv",
+            "a=b.csv",
+            "it's mine.csv",
+            '"quoted".csv',
+            "50% #1; $x `y`.csv",
+            "$HOME ${x}.csv",
+            "back\\slash.csv",
+            "漢 * ?.csv",
+            "-m.csv",
+            "null",
+        ],
+    ),
 ]
 DOORS = {
     "import": (FetchConfig, "fetch", lambda config: config.import_path, []),
@@ -64,7 +74,9 @@ def test_a_name_that_is_misspelt_is_said_as_it_can_be_typed(tmp_path, name, door
         assert path_of(said.partition("Then type ")[2], door) == str(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["BTC 2023.csv", "R&D.csv", "a;b.csv", "BTC(1).csv", "#1 (2).csv"])
+@pytest.mark.parametrize(
+    "name", ["R&D.csv", *map(slow, ["BTC 2023.csv", "a;b.csv", "BTC(1).csv", "#1 (2).csv"])]
+)
 def test_a_word_that_the_shell_has_cut(tmp_path, name, door):
     (tmp_path / name).touch()
     start = next(at for at, sign in enumerate(name) if sign in " &;(" and at)

@@ -177,6 +177,12 @@ def check_contract(content: Content, request: Request) -> None:
             f" {layout.archive.title()}, but the market is on {request.exchange}: choose the market"
             " of the archive."
         )
+    if layout.contract == "spot" and ":" in request.pair:
+        raise NotCandlesError(
+            f"{content.member} counts microseconds, as only Binance's archives of spot do."
+            f" {_contract_advice({'spot'}, request)}",
+            "spot",
+        )
     if layout.contract == "linear" and ":" not in request.pair:
         advice = _contract_advice({"linear"}, request)
         raise NotCandlesError(

@@ -14,7 +14,16 @@ SPELLINGS = {
     "timestamp": (
         *("timestamp", "opentime", "unix", "unixtimestamp", "unixtime", "epoch", "datetime"),
         *("date", "time", "timestamputc", "opentimeutc", "datetimeutc", "dateutc", "timeutc"),
-        *("gmttime", "localtime", "timeperiodstart", "starttime", "startat", "indexlevel0", "ts"),
+        *(
+            "gmttime",
+            "localtime",
+            "timeperiodstart",
+            "starttime",
+            "startat",
+            "start",
+            "indexlevel0",
+            "ts",
+        ),
     ),
     "open": ("open", "openprice", "priceopen", "o"),
     "high": ("high", "highprice", "pricehigh", "h"),

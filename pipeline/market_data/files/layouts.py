@@ -7,7 +7,7 @@ as Kraken's candles have, KuCoin's candles too, in another order.
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import UserError
 from pipeline.market_data.files.headers import (
@@ -212,6 +212,8 @@ def _unnamed(first: Sequence[str], lines: Sequence[str], name: str) -> Layout:
         )
     if layout is BINANCE:
         _check_linear(rows, name)
+        if len(first[0].strip()) == 16:  # only spot archives count microseconds
+            return replace(BINANCE, contract="spot")
     return layout
 
 
