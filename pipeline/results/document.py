@@ -37,6 +37,7 @@ _OF_THE_ROW_ALONE = {
     "costs",
     "years",
     "trades_needed",
+    "liquidations",
     "earlier_searches",
     "is_overfit",
 }

@@ -41,6 +41,8 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
     test = sharpe_test(daily)
     bands = zero_drift_bands(daily, generator(seed, BANDS))
     exits = ambiguity(candles, trades, costs, fraction)
+    leveraged = evaluator.risk.leverage is not None
+    liquidated = {"liquidations": int((trades["reason"] == LIQUIDATION).sum())} if leveraged else {}
     return {
         "p_value": test.p_value,
         "z_score": test.z_score,
@@ -59,6 +61,7 @@ def statistics(validation: Validation, evaluator: Evaluator, seed: int) -> dict[
         "monte_carlo_drawdown": bands.drawdown,
         "ambiguous_exit_share": exits.exit_share,
         "net_profit_target_first": exits.net_profit_target_first,
+        **liquidated,
     }
 
 

@@ -50,6 +50,7 @@ def warnings(record: Record) -> Iterator[str]:
             f"The stored configuration was chosen on {plural(int(trades), 'trade')} in sample: so"
             " few tell little of one combination against another."
         )
+    yield from _liquidations(record)
     yield from _shorts(record)
     yield from _unchosen(record)
     if _convinces(record):
@@ -89,6 +90,16 @@ def _convinces(record: Record) -> bool:
     """Whether p is small enough to be taken for an edge: what raises it must then be said first."""
     p = record.statistics.get("p_value")
     return p is not None and p < LEVEL
+
+
+def _liquidations(record: Record) -> Iterator[str]:
+    """Say how many positions were liquidated; without leverage none can be."""
+    count = record.statistics.get("liquidations")
+    if count:
+        yield (
+            f"{plural(count, 'position')} out of sample lost the whole margin: the leverage closed"
+            f" {'it' if count == 1 else 'them'}, not the strategy."
+        )
 
 
 def _shorts(record: Record) -> Iterator[str]:

@@ -61,6 +61,14 @@ def test_shorts_of_a_spot_market():
     )
 
 
+def test_liquidations_are_told_where_there_were_any():
+    assert only(warnings(record({"liquidations": 3}))) == (
+        "3 positions out of sample lost the whole margin: the leverage closed them, not the"
+        " strategy."
+    )
+    assert list(warnings(record({"liquidations": 0}))) == []
+
+
 def test_what_the_loan_cost_and_what_was_left_without_shorts():
     paid = {"gross_net_profit": 1.2, "fees": 0.3, "slippage": 0.15, "funding": 0.0, "borrow": 0.02}
     alone = {"trades": 151, "net_profit": 0.12, "sharpe_ratio": 0.31, "max_drawdown": 0.2}
