@@ -26,7 +26,7 @@ def test_no_endpoint_breaks(service, mode):
     operations = [found.ok() for found in described.get_all_operations()]
     for operation in operations:
         _send_many(operation, mode)
-    assert len(operations) == 23
+    assert len(operations) == 24
 
 
 def _send_many(operation, mode):
