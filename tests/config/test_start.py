@@ -34,6 +34,7 @@ COMMANDS = (
     "report",
     "store",
     "markets",
+    "candles",
 )
 #: A strategy's parameters are declared by its class: who composes them imports NumPy with it.
 #: They come last, for what one has imported stays.

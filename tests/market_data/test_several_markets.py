@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import fetch
 from pipeline.market_data.exchange import fetching
-from pipeline.market_data.store.store import candle_path, load
+from pipeline.market_data.store.store import candle_path, load, locked
 from support.fetching import run_fetch, start_fetch
 from support.loopback import CANDLE_START, Fault, LoopbackBinance, LoopbackKraken, candle_series
 
@@ -125,3 +125,14 @@ def test_ctrl_c_keeps_what_has_come(tmp_path):
     assert errors.endswith("Stopping: what has come is stored first.\ncancelled\n")
     assert len(stored(tmp_path, "5m")) == 3_000  # the page that was under way too
     assert len(stored(tmp_path, "1h")) == HOURS
+
+
+def test_ctrl_c_ends_the_wait_for_another_process(tmp_path):
+    held = candle_path(tmp_path / "var/candles", "binance", "BTC/USDT", "1h")
+    with LoopbackBinance(HISTORY, NOW) as server, locked(held):
+        process = start_fetch(tmp_path, server, "market=btc_binance_5m,btc_binance_1h", *DAYS)
+        assert "is held by another process" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.endswith("cancelled\n")

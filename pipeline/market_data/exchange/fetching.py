@@ -253,7 +253,7 @@ def fetch_ccxt(
     path = candle_path(Path(store_dir), exchange, symbol, timeframe)
     method = FROM_TRADES if (exchange, kraken) == ("kraken", "trades") else AS_CANDLES
     note = on_note or (lambda _: None)
-    with locked(path, on_note) as writable:
+    with locked(path, on_note, stop) as writable:
         stored = load(path, writable)
         for damage in stored.notes:  # before the exchange is asked, which may not answer
             note(damage)

@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Generic
 
 import numpy as np
@@ -111,7 +112,7 @@ def candle_path(store_dir: Path, exchange: str, symbol: str, timeframe: str) -> 
 
 
 @contextmanager
-def locked(path: Path, note: Note | None = None) -> Iterator[bool]:
+def locked(path: Path, note: Note | None = None, stop: Event | None = None) -> Iterator[bool]:
     """Hold the market's lock, so that of two runs one fetches and the other finds it done.
 
     Yields whether the store may be written to. Where it may only be read there is no lock, and no
@@ -123,6 +124,8 @@ def locked(path: Path, note: Note | None = None) -> Iterator[bool]:
         The market's folder (`candle_path`).
     note : callable, optional
         Called once for a wait that is longer than `QUIET_WAIT_S`.
+    stop : Event, optional
+        Set by another thread it ends such a wait as Ctrl-C does.
 
     Raises
     ------
@@ -130,7 +133,7 @@ def locked(path: Path, note: Note | None = None) -> Iterator[bool]:
         If the folder cannot be made, or its disk is full.
     """
     try:
-        lock = _acquired(path, note)
+        lock = _acquired(path, note, stop)
     except ReadOnlyError:
         yield False
         return
@@ -140,7 +143,7 @@ def locked(path: Path, note: Note | None = None) -> Iterator[bool]:
         lock.release()
 
 
-def _acquired(path: Path, note: Note | None) -> FileLock:
+def _acquired(path: Path, note: Note | None, stop: Event | None) -> FileLock:
     with _writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
@@ -149,7 +152,13 @@ def _acquired(path: Path, note: Note | None) -> FileLock:
         except Timeout:
             assert note is not None, "without one the wait has no end"
             note(f"{path} is held by another process: waiting until it is done.")
-            lock.acquire()
+            while stop is not None and not lock.is_locked:
+                if stop.is_set():
+                    raise KeyboardInterrupt from None
+                with suppress(Timeout):
+                    lock.acquire(timeout=QUIET_WAIT_S)
+            if stop is None:
+                lock.acquire()
     return lock
 
 
