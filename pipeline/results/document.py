@@ -102,7 +102,8 @@ def build_document(
             "discovery_date": configuration.created_at.astimezone(UTC),
             "synthetic": configuration.synthetic,
         },
-        "context": _named(v3.Context, vars(configuration)),
+        "context": _named(v3.Context, vars(configuration))
+        | {"stated": configuration.provenance.get("market")},
         "parameters": configuration.parameters,
         "performance": _performance(metrics, trades, costs),
         "statistical_validation": _unknown(v3.StatisticalValidation)

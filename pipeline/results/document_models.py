@@ -62,12 +62,39 @@ class Metadata(Section):
     """True where the candles were generated: nothing here is evidence about a market."""
 
 
+class StatedMarket(Section):
+    """What the exchange said of the market; null where it said nothing."""
+
+    contract: str
+    """``spot`` or ``linear perpetual``."""
+    taker: Number
+    """Fee, fraction of notional."""
+    maker: Number
+    """The same; negative: a rebate."""
+    price_step: Number
+    """Quote."""
+    amount_step: Number
+    """Base, or contracts."""
+    least_amount: Number
+    """Of an order: base, or contracts."""
+    least_cost: Number
+    """Of an order: quote."""
+    contract_size: Number
+    """Base of one contract; null of spot."""
+    active: bool | None
+    listed: Moment | None
+    asked: str
+    """UTC day of the answer, ISO 8601."""
+
+
 class Context(Section):
     """The market."""
 
     pair: str
     exchange: str
     timeframe: str
+    stated: StatedMarket | None = Field(default=None, exclude_if=is_none)
+    """Absent where the exchange was not asked."""
 
 
 class Performance(Section):

@@ -273,6 +273,21 @@ def test_a_run_without_trades_has_a_document_too() -> None:
     assert document["risk_allocation"]["var_95"] == 0.0
 
 
+def test_what_the_exchange_stated_is_in_it_and_absent_where_it_was_not_asked(
+    document: dict[str, Any],
+) -> None:
+    stated = {
+        "contract": "linear perpetual", "taker": 0.0005, "maker": -0.0001, "price_step": 0.1,
+        "amount_step": 0.001, "least_amount": 0.001, "least_cost": None, "contract_size": 0.01,
+        "active": True, "listed": "2020-09-13T12:26:40Z", "asked": "2026-11-29",
+    }  # fmt: skip
+    asked = inputs()
+    row = asked["configuration"]
+    asked["configuration"] = replace(row, provenance=row.provenance | {"market": stated})
+    assert build_document(**asked)["context"]["stated"] == stated
+    assert "stated" not in document["context"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

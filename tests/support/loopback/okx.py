@@ -73,7 +73,7 @@ class LoopbackOkx(LoopbackExchange):
             return _data(
                 [{"fundingTime": str(t), "fundingRate": str(r)} for t, r in reversed(rows)]
             )
-        shown = [[str(t), *map(str, values), "0", "0", "1"] for t, *values in reversed(rows)]
+        shown = [[str(t), *map(str, v), str(v[4]), "0", "1"] for t, *v in reversed(rows)]
         return _data(shown)
 
     def clock(self, now):
