@@ -97,7 +97,7 @@ def run(
             look_in_own_folder(_own_folder(sys.argv[1:]))
             if {"-h", "--help"} & set(sys.argv[1:]):
                 _print_help(main, schema, config_name, usage)
-                status = DONE
+                status = ended(DONE)
             else:
                 status = ended(_run_hydra(main, schema, config_name, finish))
         except UserError as error:  # of the strategy whose parameters help was to show
@@ -250,6 +250,8 @@ def run_plain(main: Callable[[], int]) -> NoReturn:
         try:
             with _signals_interrupt():
                 status = ended(main())
+        except SystemExit as end:  # of a parser that has printed its help, or refused a word
+            status = ended(end.code if isinstance(end.code, int) else DONE)
         except Exception as error:
             status, _ = _failure(error)
         except KeyboardInterrupt as interrupt:

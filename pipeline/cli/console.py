@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
+    from rich.table import Table
 
     from gpu_engine import Advance  # help is printed without NumPy
 
@@ -165,25 +167,44 @@ class Console:
         self._err = err or Terminal(highlight=False, soft_wrap=True, file=sys.stderr)
 
     def print(self, text: str = "") -> None:
-        """Write a line of the result."""
-        self._out.print(one_line(text), markup=False, emoji=False)
+        """Write a line of the result; a terminal's lines end between words, never in one."""
+        line = one_line(text)
+        if not self._out.soft_wrap and len(line) > self._out.width:
+            lines = textwrap.wrap(
+                line, self._out.width, break_long_words=False, break_on_hyphens=False
+            )
+            line = "\n".join(lines)
+        self._out.print(line, markup=False, emoji=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Write a line about the run: what was chosen and why, what to beware of."""
         self._err.print(one_line(text), markup=False, emoji=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write a table; the first column is text, the others are figures."""
-        from rich.table import Table
-        from rich.text import Text
+        """Write a table; the first column is text, the others are figures.
 
-        table = Table(title=Text(one_line(title)), title_justify="left")
-        for position, column in enumerate(columns):
-            header = Text(one_line(column))
-            table.add_column(header, justify="right" if position else "left")
-        for row in rows:
-            table.add_row(*(Text(one_line(str(cell))) for cell in row))
-        self._out.print(table)
+        Where a line is too short for its words, a row becomes a block with a line for each column:
+        no figure and no id is broken over two lines.
+        """
+        words = {word for row in (columns, *rows) for cell in row for word in _words(cell)}
+        for only_sentences_wrap in (False, True):
+            table = _table(title, columns, rows, only_sentences_wrap)
+            lines = self._out.render_lines(table, self._out.options)
+            if words <= {
+                word for line in lines for segment in line for word in segment.text.split()
+            }:
+                self._out.print(table)
+                return
+        self._blocks(title, columns, rows)
+
+    def _blocks(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write the rows of a table below each other."""
+        self.print(title)
+        for first, *rest in rows:
+            self.print(f"- {first}")
+            for column, cell in zip(columns[1:], rest, strict=True):
+                if str(cell):
+                    self.print(f"  {column}: {cell}")
 
     @contextmanager
     def progress(self, description: str, total: int) -> Iterator[Advance]:
@@ -242,6 +263,35 @@ class Console:
                 bar.update(task, total=(bar.tasks[0].total or 0) + n)
 
             yield lambda n: bar.update(task, advance=n), grow
+
+
+#: A cell of a table that has more characters than this, and several words, is a sentence.
+SENTENCE = 24
+
+
+def _words(cell: object) -> list[str]:
+    return one_line(str(cell)).split()
+
+
+def _table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], only_sentences_wrap: bool
+) -> Table:
+    """Draw a table; the lines of its cells may end between any two words, or of sentences alone."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(one_line(title)), title_justify="left")
+    for position, column in enumerate(columns):
+        cells = [str(row[position]) for row in rows]
+        is_sentence = any(len(cell) > SENTENCE and " " in cell for cell in cells)
+        table.add_column(
+            Text(one_line(column)),
+            justify="right" if position else "left",
+            no_wrap=only_sentences_wrap and not is_sentence,
+        )
+    for row in rows:
+        table.add_row(*(Text(one_line(str(cell))) for cell in row))
+    return table
 
 
 def _per_second(rate: float) -> str:

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 import unicodedata
 from contextlib import closing
@@ -21,6 +23,8 @@ from pipeline.results.chain import EditedError
 from pipeline.results.damage import DamagedRowError
 from support.runs import QUICK, Finished
 from support.stored import command, copied
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: A title of the window, a colour, a line written over, text from right to left, and markup.
 MARKUP = "[bold]b[/bold][link=http://a.b]l[/link]:smile:</script><i id=x>"
@@ -238,3 +242,19 @@ def test_output_that_is_taken_changes_nothing(capsys):
         assert [ended(0), ended(2)] == [0, 2]
     assert (sys.stdout, sys.stderr) == before
     assert capsys.readouterr() == ("a line\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "lines"),
+    [("train", "| true; exit ${PIPESTATUS[0]}", 0), ("explain", ">&-", 1)],
+)
+def test_a_help_that_nobody_reads_is_no_success(tmp_path, name, end, lines):
+    """A reader who has left, and a standard output that is closed."""
+    script = f"( sleep 0.3; exec '{sys.executable}' -m pipeline.{name} --help ) {end}"
+    ended = subprocess.run(
+        ["bash", "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == lines
+    assert ended.stderr[:5] in ("", "Lines")
