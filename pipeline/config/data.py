@@ -101,7 +101,7 @@ def _known_zone(name: str) -> str:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError) as error:
         raise ValueError(
-            f"must be a time zone such as Europe/Berlin, America/New_York or UTC; given: {name}"
+            "must be a time zone such as Europe/Berlin, America/New_York or UTC"
         ) from error
     return name
 

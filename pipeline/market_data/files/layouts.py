@@ -76,6 +76,8 @@ class Layout:
         Of trades the columns are the time, the price and the amount.
     contract : str or None
         ``linear`` or ``spot`` where the content tells.
+    counts : bool
+        Whether the first times are whole numbers.
     """
 
     separator: str
@@ -86,6 +88,7 @@ class Layout:
     archive: str | None = None
     kind: str = "candles"
     contract: str | None = None
+    counts: bool = False
 
 
 _POINTS = Style("point", plain=True)
@@ -130,7 +133,9 @@ def layout_of(text: bytes, name: str, notation: Notation) -> Layout:
         where = where._replace(time=where.time[:1])  # the date has its hour, whatever time is
     cells = (row[column] for row in rows for column in where.figures)
     style = style_of(cells, separator, name, notation.decimal, notation.number_advice)
-    return Layout(separator, at + 1, len(names), where, style)
+    times = [row[column] for row in rows for column in where.time]
+    counts = bool(times) and all(time.isascii() and time.isdigit() for time in times)
+    return Layout(separator, at + 1, len(names), where, style, counts=counts)
 
 
 def _lines(text: bytes, name: str) -> list[str]:

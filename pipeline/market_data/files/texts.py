@@ -75,6 +75,8 @@ def _read(piece: bytes, layout: Layout, skip: int, plain: bool) -> pa.Table:
     types = dict.fromkeys(needed, pa.string())
     if plain:
         types |= dict.fromkeys(figures, pa.float64())
+        if layout.counts:
+            types["timestamp"] = pa.int64()
     if layout.archive:
         types["timestamp"] = pa.int64() if layout.kind == "candles" else pa.decimal128(28, 9)
     table = pyarrow.csv.read_csv(
