@@ -115,7 +115,7 @@ def _nothing(others: Counter[MarketName], request: Request) -> UserError:
     if None not in kinds:
         return UserError(
             f"{start} At such prices nobody traded: take the files of the trades' candles"
-            " (klines, -futures)."
+            " (klines, -futures), or rename them if their names are wrong."
         )
     contracts = {name.contract for name in others if not name.prices}
     if None in contracts:
