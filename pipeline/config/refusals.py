@@ -219,7 +219,7 @@ _TYPES = {
 }
 
 
-_PASSWORD = re.compile(r'((?:://|^")[^:/@"]*:)[^"]*@')
+_PASSWORD = re.compile(r'((?:://|^"(?![\w+.-]+://))[^:/@"]*:)[^"]*@')
 
 
 def explain(error: ValidationError, schema: type[Section]) -> str:
