@@ -6,9 +6,9 @@ from pipeline.market_data.exchange.connection import new_client
 
 
 def pointed(exchange_id, url, **settings):
-    """Make the client that the product makes, with every address of its API at ``url``."""
+    """Make the client that the product makes, with every address of its API at ``url``, if any."""
     client = new_client(exchange_id)
-    for name, address in client.urls["api"].items():
+    for name, address in client.urls["api"].items() if url else ():
         client.urls["api"][name] = url + urlsplit(address).path
     for name, value in settings.items():
         setattr(client, name, value)

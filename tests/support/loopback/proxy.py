@@ -7,6 +7,7 @@ It reaches nothing but the ports it is given: whatever host is asked for, it con
 """
 
 import base64
+import random
 import socket
 import struct
 from contextlib import suppress
@@ -29,10 +30,13 @@ class LoopbackProxy:
         User and password to ask for.
     allows : bool
         Whether it connects to anything.
+    drops : float
+        Share of the connections that fail, drawn with ``seed``; ``dropped`` counts them.
     """
 
-    def __init__(self, ports, password=None, allows=True):
+    def __init__(self, ports, password=None, allows=True, drops=0.0, seed=0):
         self.ports, self.password, self.allows, self.asked = ports, password, allows, []
+        self.drops, self.dropped, self.rng = drops, 0, random.Random(seed)
         proxy = self
 
         class Handler(_Handler):
@@ -52,6 +56,9 @@ class LoopbackProxy:
     def connect(self, host):
         """Return a connection to what stands for ``host``; None where there is none."""
         self.asked.append(host)
+        if self.rng.random() < self.drops:
+            self.dropped += 1
+            return None
         if host not in self.ports:
             return None
         return socket.create_connection(("127.0.0.1", self.ports[host]), timeout=60)
