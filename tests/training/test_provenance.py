@@ -10,6 +10,7 @@ from gpu_engine import choose
 from pipeline.config import TrainConfig, load
 from pipeline.strategies.registry import load_strategy, source_files
 from pipeline.training.candles import load_candles
+from pipeline.training.job import description
 from pipeline.training.provenance import _engine_hash, config_hash, engine_hash, runtime_env
 from support.parameters import DEPTH
 from support.runs import QUICK, run
@@ -128,3 +129,12 @@ def test_a_result_names_its_candles(peak):
     assert found["data_source"] == "generated candles, seed 0"
     assert (found["seed"], found["backend"], found["synthetic"]) == (0, backend.name, True)
     assert found["engine_hash"] == engine_hash(config.strategy)
+
+
+def test_the_way_to_an_exchange_is_no_part_of_a_result():
+    words = ["market=btc_binance_5m", "optimizer=random", "data=ccxt"]
+    secret = [*words, "data.proxy=http://me:secret@host:1", "data.ca=authorities.pem"]
+    plain, proxied = (load(given, TrainConfig, "train") for given in (words, secret))
+    assert config_hash(proxied) == config_hash(plain)
+    assert description(proxied) == description(plain)
+    assert "secret" not in repr(proxied)
