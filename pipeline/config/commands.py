@@ -1,5 +1,6 @@
 """Define the configuration of each command: its keys, and the checks that need several of them."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -74,6 +75,14 @@ class SimulationConfig(Section):
                 f" {self.market.id} is a spot market: take one such as"
                 " market=binanceusdm:BTC/USDT:USDT:5m, or leave risk.leverage=null."
             )
+        if self.risk.leverage is not None and self.risk.position_fraction > self._largest_fraction:
+            most = math.floor(self._largest_fraction * 100) / 100
+            yield (
+                f"risk.position_fraction={self.risk.position_fraction:g} leaves nothing for the"
+                f" fees of a position of {self.risk.leverage:g} times its margin: liquidated, it"
+                f" would cost more than the account has. Take at most risk.position_fraction={most}"
+                " or a smaller risk.leverage."
+            )
         if getattr(self.data, "funding", None) is not None and not self.market.perpetual:
             yield (
                 f"data.funding is for perpetual contracts, and {self.market.id} is a spot market:"
@@ -82,6 +91,12 @@ class SimulationConfig(Section):
         plant = getattr(self.data, "plant", None)  # what an exchange sends has none
         if plant is not None:
             yield from self._value_complaints("data.plant.parameters", plant.parameters)
+
+    @property
+    def _largest_fraction(self) -> float:
+        """The margin, of equity, at which a liquidation and its fees take all (exits rules §8)."""
+        leverage, fee = self.risk.leverage or 1.0, self.costs.fee_rate
+        return 1.0 / (1.0 + fee * (2.0 * leverage + 1.0))
 
     def _value_complaints(self, key: str, values: dict[str, float | None]) -> Iterator[str]:
         """Say which of ``values``, given at ``key``, no parameter of the strategy can have."""
@@ -124,9 +139,7 @@ class TrainConfig(SimulationConfig):
     space: Literal["grid", "continuous"] = Field(
         description="grid: the grid's values; continuous: any value of the ranges"
     )
-    objective: Objective | str = Field(
-        description="what the search makes best; or the path of a Python file (docs/optimizers.md)"
-    )
+    objective: Objective | str = Field(description="made best, or a Python file")
     objective_text: OwnText
     objective_file: str | None = Field(None, exclude=True)
     selection: Literal["auto", "plateau", "peak"] = Field(

@@ -57,11 +57,13 @@ class MarketConfig(Section):
     base: Asset = Field(description="the asset that is bought and sold")
     quote: Asset = Field(description="the asset that it is paid with")
     settle: Asset | None = Field(
-        default=None, description="the asset that a perpetual contract is settled in; null: spot"
+        default=None,
+        exclude_if=is_none,
+        description="the asset that a perpetual contract is settled in; null: spot",
     )
     timeframe: Timeframe = Field(description="length of a candle")
     exchange: ExchangeConfig = Field(description="where it is traded, at which fees")
-    synthetic: bool = Field(default=False, description="whether its candles are generated")
+    synthetic: bool = False
 
     @field_validator("settle")
     @classmethod
@@ -191,11 +193,11 @@ class CcxtData(History):
         exclude_if=lambda use: use == "auto",
         description="monthly files of the exchange; auto: if they help",
     )
-    resample_from: Timeframe | None = Field(None, description="finer candles to build these from")
+    resample_from: Timeframe | None = Field(None, description="of finer candles")
     proxy: str | None = Field(
         None,
         repr=False,
-        description="http://HOST:PORT or socks5h://HOST:PORT; direct: none; null: HTTPS_PROXY",
+        description="http://HOST:PORT, socks5h://...; direct: none; null: HTTPS_PROXY",
     )
     ca: str | None = Field(
         None, description="PEM file of trusted authorities; null: SSL_CERT_FILE or the usual ones"
@@ -240,7 +242,9 @@ class FileData(History):
     path: str = Field(min_length=1, description="a file, zip or folder of candles")
     quality: QualityConfig = Field(description="largest faults let through; null: any")
     funding: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="of a perpetual: a file, zip or folder of funding rates; null: none"
+        None,
+        exclude_if=is_none,
+        description="of a perpetual: a file, zip or folder of funding rates; null: none",
     )
     plant: PlantConfig | None = Field(None, description="an edge over a surrogate; null: none")
     timezone: Zone | None = Field(

@@ -83,6 +83,7 @@ FundingRate = Annotated[
     Field(
         ge=-0.5,
         le=0.5,
+        exclude_if=lambda rate: rate == DEFAULT_FUNDING_RATE,
         description="of a perpetual, every 8 hours, where its funding is not known; null: refused",
     ),
 ]

@@ -51,7 +51,7 @@ def text_hash(text: str | None) -> str | None:
 #: Fractions: 0.001 is a tenth of a percent.
 Cost = Annotated[float, Field(ge=0, lt=1)]
 #: A cost that may be a gain: a negative maker fee is a rebate.
-CostOrRebate = Annotated[float, Field(gt=-1, lt=1)]
+CostOrRebate = Annotated[float, Field(ge=-0.01, lt=1)]
 
 Days = Annotated[int, Field(ge=1, le=100_000)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]

@@ -85,8 +85,8 @@ class WalkForward(MovingWindows):
     """Search all days before a gap, at most the last ``max_train``: a search learns as it goes."""
 
     method: Literal["walk_forward"] = Field(
-        description="Search all days before a gap, at most the last max_train; test once on days"
-        " that no search had seen; move on and repeat. What counts is all the test days together."
+        description="Search all days before a gap; test once on days not seen; move on; repeat."
+        " A search sees at most the last max_train days. What counts is all the test days together."
     )
     max_train: Days | None = Field(description="days that a search sees at most; null: all")
 
@@ -110,8 +110,8 @@ class Rolling(MovingWindows):
     """Search the last ``train`` days before a gap: what is older is forgotten."""
 
     method: Literal["rolling"] = Field(
-        description="Search the last train days before a gap, whatever came before; test, move on"
-        " and repeat. For an edge that soon fades: 90 days are few to choose on."
+        description="The same, but search only the last train days before the gap."
+        " For an edge that soon fades: 90 days are few to choose on."
     )
 
     def train_days(self, days: int) -> int:

@@ -18,6 +18,8 @@ FUNDING = "funding"
 INTERVAL_MS = 28_800_000
 #: Exchanges date a payment some milliseconds late, which would charge who enters at that moment.
 MINUTE_MS = 60_000
+#: Of real contracts half of the rates lie below; those in per cent lie around 0.01.
+LARGEST_MEDIAN = 0.002
 #: A rate beyond it is no rate: exchanges cap funding at a few per cent.
 LARGEST_RATE = 0.5
 
@@ -139,6 +141,12 @@ def _check(raw: RawFunding, source: str) -> None:
             f"{source}: the funding rate at {utc(int(raw.timestamp[row]))} is {raw.rate[row]:g}; it"
             f" must be a fraction of the notional, at most {LARGEST_RATE:g} either way: 0.0001 is"
             " 0.01 %."
+        )
+    median = float(np.median(np.abs(raw.rate))) if len(raw) else 0.0
+    if median > LARGEST_MEDIAN:
+        raise UserError(
+            f"{source}: half of the funding rates are above {median:g}, as if they were per cent."
+            " They must be fractions of the notional: divide them by 100."
         )
 
 

@@ -140,7 +140,8 @@ def load_funding(
         )
         return funding_history(rows, candles, data.funding_rate, market.exchange.name)
     if isinstance(data, FileData) and data.funding is not None:
-        return funding_history(read_funding(data.funding), candles, data.funding_rate, data.funding)
+        rows = read_funding(data.funding, market.pair, data.timezone)
+        return funding_history(rows, candles, data.funding_rate, data.funding)
     return funding_history(empty(RawFunding), candles, data.funding_rate, "no file of funding")
 
 

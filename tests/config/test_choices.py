@@ -95,12 +95,16 @@ PERPETUAL = ("market=btc_binance_5m", "+market.settle=USDT")
 
 
 def test_leverage_is_for_contracts_and_has_its_bounds(train_config):
-    limits = train_config(*PERPETUAL, "risk.leverage=3").risk.limits()
-    assert (limits.leverage, limits.maintenance_rate, limits.exposure) == (3.0, 0.005, 3.0)
+    words = ("risk.leverage=3", "risk.position_fraction=0.99")
+    limits = train_config(*PERPETUAL, *words).risk.limits()
+    assert (limits.leverage, limits.maintenance_rate) == (3.0, 0.005)
+    assert limits.exposure == pytest.approx(2.97)
     for words, complaint in (
         (("market=btc_binance_5m", "risk.leverage=3"), "is a spot market"),
         ((*PERPETUAL, "risk.leverage=0.5"), "risk.leverage"),
         ((*PERPETUAL, "risk.leverage=200"), "must be above maintenance_rate"),
+        ((*PERPETUAL, "risk.leverage=3"), "at most risk.position_fraction=0.99"),
+        ((*PERPETUAL, "risk.leverage=100"), "at most risk.position_fraction=0.83"),
     ):
         with pytest.raises(UserError, match=complaint):
             train_config(*words)

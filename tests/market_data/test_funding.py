@@ -64,6 +64,11 @@ def test_a_rate_that_is_none(rate):
         funding_history(raw([START + HOUR], [rate]), candles(48), 1e-4, "x")
 
 
+def test_rates_in_per_cent_are_no_fractions():
+    with pytest.raises(UserError, match="divide them by 100"):
+        funding_history(raw(START + EIGHT * np.arange(9), np.full(9, 0.01)), candles(72), 1e-4, "x")
+
+
 @given(st.sets(st.integers(0, 30)), st.integers(1, 30))
 def test_no_eight_hours_within_the_candles_go_without_a_payment(known, days):
     times = START + EIGHT * np.array(sorted(known), np.int64)

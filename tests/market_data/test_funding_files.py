@@ -10,6 +10,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.market_data.files.funding import is_funding, read_funding
 
+PAIR = "BTC/USDT:USDT"
 START, EIGHT = 1_672_531_200_000, 28_800_000
 TIMES = START + EIGHT * np.arange(6)
 RATES = np.array([1e-4, -2.5e-5, 0.0, 3.75e-3, 1e-4, -1e-4])
@@ -20,7 +21,7 @@ def frame(time="calc_time", rate="last_funding_rate", times=TIMES):
 
 
 def check(path):
-    raw = read_funding(path)
+    raw = read_funding(path, PAIR)
     np.testing.assert_array_equal(raw.timestamp, TIMES)
     np.testing.assert_array_equal(raw.rate, RATES)
 
@@ -74,15 +75,58 @@ def test_what_is_no_funding(tmp_path, content, reason):
     file = tmp_path / "rates.csv"
     file.write_text(content)
     with pytest.raises(UserError, match=reason):
-        read_funding(file)
+        read_funding(file, PAIR)
 
 
 def test_a_folder_without_any(tmp_path):
     with pytest.raises(UserError, match="no file of funding rates"):
-        read_funding(tmp_path)
+        read_funding(tmp_path, PAIR)
 
 
 def test_names():
     assert is_funding("BTCUSDT-fundingRate-2023-01.zip")
     assert is_funding("BTC_USDT_USDT-1h-funding_rate.feather")
     assert not is_funding("BTCUSDT-5m-2023-01.zip")
+
+
+def test_a_folder_of_several_coins_gives_the_markets_own(tmp_path):
+    frame().to_csv(tmp_path / "BTCUSDT-fundingRate-2023-01.csv", index=False)
+    other = frame()
+    other["last_funding_rate"] = 0.001
+    other.to_csv(tmp_path / "ETHUSDT-fundingRate-2023-01.csv", index=False)
+    other.to_csv(tmp_path / "ETH_USDT_USDT-8h-funding_rate.csv", index=False)
+    check(tmp_path)
+    with pytest.raises(UserError, match="no file of funding rates of BTC"):
+        read_funding(tmp_path / "ETHUSDT-fundingRate-2023-01.csv", PAIR)
+
+
+def test_a_table_of_several_coins_gives_the_markets_own(tmp_path):
+    both = pd.concat([frame().assign(symbol="BTCUSDT"), frame().assign(symbol="ETHUSDT")])
+    both.to_csv(tmp_path / "rates.csv", index=False)
+    check(tmp_path / "rates.csv")
+    with pytest.raises(UserError, match="and none of SOL"):
+        read_funding(tmp_path / "rates.csv", "SOL/USDT:USDT")
+
+
+@pytest.mark.parametrize("wrap", ["list", "data", "result"])
+def test_answers_of_exchanges_hold_numbers_as_texts(tmp_path, wrap):
+    rows = [
+        {"symbol": "BTCUSDT", "fundingTime": str(t), "fundingRate": str(r)}
+        for t, r in zip(TIMES, RATES, strict=True)
+    ]
+    answer = {
+        "list": rows,
+        "data": {"code": "0", "data": rows},
+        "result": {"result": {"list": rows}},
+    }
+    file = tmp_path / "fundingRate.json"
+    file.write_text(json.dumps(rows if wrap == "list" else answer[wrap]))
+    check(file)
+
+
+def test_semicolons_and_local_times(tmp_path):
+    local = pd.to_datetime(TIMES, unit="ms", utc=True).tz_convert("Europe/Berlin").tz_localize(None)
+    file = tmp_path / "rates.csv"
+    frame("date", "rate", local).to_csv(file, index=False, sep=";")
+    raw = read_funding(file, PAIR, "Europe/Berlin")
+    np.testing.assert_array_equal(raw.timestamp, TIMES)

@@ -38,7 +38,7 @@ class FundingArchive(MonthArchive):
             path = Path(folder, file)
             path.write_bytes(content)
             try:
-                raw = read_funding(path)
+                raw = read_funding(path, self.symbol)
             except UserError as error:
                 raise BadFileError(str(error).replace(f"{folder}/", "").rstrip(".")) from error
         rows = np.column_stack((raw.timestamp.astype(np.float64), raw.rate))

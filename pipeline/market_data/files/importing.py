@@ -197,7 +197,7 @@ def import_funding(config: FetchConfig, note: Note) -> int:
     market = config.market
     assert market.exchange.ccxt_id is not None, "refused by the configuration"
     assert config.import_path is not None, "whoever calls has files"
-    rows = first_of_each(read_funding(config.import_path))
+    rows = first_of_each(read_funding(config.import_path, market.pair, config.timezone))
     close = np.diff(rows.timestamp) <= INTERVAL_MS + MINUTE_MS
     spans = zip(rows.timestamp[:-1][close], rows.timestamp[1:][close] + 1, strict=True)
     answered = united((int(first), int(after)) for first, after in spans)

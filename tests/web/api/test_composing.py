@@ -78,9 +78,11 @@ def test_costs_and_risk_are_those_of_the_command():
 
 
 def test_leverage_of_a_perpetual_is_that_of_the_command():
-    asked = {"risk": {"leverage": 3, "maintenance_rate": 0.01}, "costs": {"funding_rate": 0.0002}}
+    risk = {"leverage": 3, "maintenance_rate": 0.01, "position_fraction": 0.9}
+    asked = {"risk": risk, "costs": {"funding_rate": 0.0002}}
     (config,) = composed(markets=["binanceusdm:BTC/USDT:USDT:1h"], **asked).values()
-    words = ("risk.leverage=3", "risk.maintenance_rate=0.01", "data.funding_rate=0.0002")
+    words = ("risk.leverage=3", "risk.maintenance_rate=0.01", "risk.position_fraction=0.9")
+    words = (*words, "data.funding_rate=0.0002")
     assert config == commanded("market=binanceusdm:BTC/USDT:USDT:1h", *words)
 
 
