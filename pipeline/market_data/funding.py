@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import DAY_MS, Candles, Funding, Int64
+from gpu_engine import DAY_MS, Candles, Float, Funding, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.raw import RawFunding, Span, first_of_each
 from pipeline.market_data.timeframe import utc
@@ -106,6 +106,7 @@ def funding_history(
     _check(raw, source)
     rounded = (raw.timestamp + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
     known = first_of_each(RawFunding(rounded, raw.rate))
+    _refuse_contradictions(rounded, raw.rate, known, source)
     # Exactly those that a trade can meet: what is paid after the last open is nobody's.
     start, end = int(candles.timestamp[0]), int(candles.timestamp[-1]) + 1
     known = known.take((known.timestamp > start) & (known.timestamp < end))
@@ -147,6 +148,18 @@ def _check(raw: RawFunding, source: str) -> None:
         raise UserError(
             f"{source}: half of the funding rates are above {median:g}, as if they were per cent."
             " They must be fractions of the notional: divide them by 100."
+        )
+
+
+def _refuse_contradictions(times: Int64, rates: Float, known: RawFunding, source: str) -> None:
+    """Refuse two rates of one minute: nobody can say which was paid."""
+    other = rates != known.rate[np.searchsorted(known.timestamp, times)]
+    if other.any():
+        row = int(np.argmax(other))
+        first = known.rate[np.searchsorted(known.timestamp, times[row])]
+        raise UserError(
+            f"{source}: there are two funding rates at {utc(int(times[row]))}, {first:g} and"
+            f" {rates[row]:g}. Leave the wrong one out, or give the files of one exchange alone."
         )
 
 

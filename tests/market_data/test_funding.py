@@ -64,6 +64,13 @@ def test_a_rate_that_is_none(rate):
         funding_history(raw([START + HOUR], [rate]), candles(48), 1e-4, "x")
 
 
+def test_two_rates_of_one_minute_are_refused_and_the_same_twice_is_one():
+    times = [START + EIGHT, START + EIGHT + 5]
+    with pytest.raises(UserError, match="two funding rates"):
+        funding_history(raw(times, [1e-4, -1e-4]), candles(24), 1e-4, "x")
+    assert funding_history(raw(times), candles(24), 1e-4, "x").known == 1
+
+
 def test_rates_in_per_cent_are_no_fractions():
     with pytest.raises(UserError, match="divide them by 100"):
         funding_history(raw(START + EIGHT * np.arange(9), np.full(9, 0.01)), candles(72), 1e-4, "x")

@@ -122,6 +122,19 @@ def test_an_exchange_that_gives_the_newest_first(tmp_path, monkeypatch):
     check(raw, hourly)
 
 
+class Stingy(NewestFirst):
+    """Gives fewer than it is asked for, and has none before its listing."""
+
+    most = 50
+
+
+def test_an_exchange_that_gives_fewer_than_it_is_asked_for(rows, tmp_path):
+    with Stingy({}, START + 3_000 * INTERVAL, rows[30:400]) as server:
+        check(fetch(server, tmp_path, 0, 400), rows[30:400])
+        path = candle_path(tmp_path, "binanceusdm", "BTC/USDT:USDT", "funding")
+        assert load_rows(path, RawFunding).answered == ((START, START + 400 * INTERVAL),)
+
+
 class DeafToEnds(LoopbackBinanceFutures):
     """Gives its newest payments, whatever span it is asked for."""
 

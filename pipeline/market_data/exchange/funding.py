@@ -75,7 +75,8 @@ def fetch_funding(
         stored = load_rows(path, RawFunding, writable)
         for damage in stored.notes:
             note(damage)
-        if stored.missing(*span):
+        # A shorter end is as it was when it was asked for: a result is computed again from it.
+        if any(end - start > CLOCK_ERROR_MS for start, end in stored.missing(*span)):
             client = client or new_client(exchange)
             client.session = new_session(network)
             connection = Connection(
@@ -134,33 +135,34 @@ def _fetch_missing(
 def funding_pages(connection: Connection, span: Span) -> Iterator[Page]:
     """Fetch a span page by page.
 
-    A full page answers for the time between its first and its last payment alone: some exchanges
-    give the oldest of a span first, some the newest. A page of which all lies after the span was
-    asked of an exchange that does not honour its end: it answers for nothing.
+    A page answers for the time between its first and its last payment alone, and for what lies at
+    its ends where that is shorter than two payments are apart: exchanges give fewer than they are
+    asked for, some the oldest of a span, some the newest. The rest is asked for by itself, and an
+    answer without a payment is final. A page of which all lies after the span was asked of an
+    exchange that does not honour its end: it answers for nothing.
     """
     limit = PAGES.get(connection.client.id, PAGE)
-    length = (limit - 1) * INTERVAL_MS  # so that payments every 8 hours never fill a page
+    length = limit * INTERVAL_MS
     spans = [(start, min(start + length, span[1])) for start in range(*span, length)]
     waiting = spans[::-1]
     while waiting:
         start, end = waiting.pop()
         rows = _steady_answer(connection, (start, end), limit)
-        inside = (rows[:, 0] >= start) & (rows[:, 0] < end)
-        if not inside.any():
+        inside = rows[(rows[:, 0] >= start) & (rows[:, 0] < end)]
+        if not len(inside):
             if not len(rows) or rows[-1, 0] < start:
-                yield rows[inside], (start, end)
+                yield inside, (start, end)
             continue
-        whole, rows = len(rows) >= limit, rows[inside]
-        first, after = int(rows[0, 0]), int(rows[-1, 0]) + 1
-        if not whole:
-            yield rows, (start, end)
-            continue
-        newest_first = end - after < INTERVAL_MS
-        if after < end:
+        first, after = int(inside[0, 0]), int(inside[-1, 0]) + 1
+        apart = float(np.median(np.diff(inside[:, 0]))) if len(inside) > 1 else INTERVAL_MS
+        near = 1.5 * min(apart, INTERVAL_MS)
+        if end - after > near:
             waiting.append((after, end))
-        if newest_first and start < first:
+            end = after
+        if first - start > near:
             waiting.append((start, first))
-        yield rows, (first if newest_first else start, after)
+            start = first
+        yield inside, (start, end)
 
 
 def _steady_answer(connection: Connection, span: Span, limit: int) -> Float:
