@@ -94,7 +94,7 @@ def funding_history(
     candles : Candles
         The days that they are for.
     stand_in : float or None
-        Rate of a payment that is not known, at 00:00, 08:00 and 16:00 UTC.
+        Rate of a payment that is not known, every 8 hours.
     source : str
         Where ``raw`` comes from.
 
@@ -111,10 +111,10 @@ def funding_history(
     start, end = int(candles.timestamp[0]), int(candles.timestamp[-1]) + 1
     known = known.take((known.timestamp > start) & (known.timestamp < end))
     gaps = _gaps(known.timestamp, start, end)
-    missing = np.concatenate([_due(gap) for gap in gaps] or [np.empty(0, np.int64)])
+    missing = np.concatenate([due for _, due in gaps] or [np.empty(0, np.int64)])
     if len(missing) and stand_in is None:
         raise UserError(
-            f"{source}: funding is not known from {utc(gaps[0][0])} to {utc(gaps[-1][1])}"
+            f"{source}: funding is not known from {utc(gaps[0][0][0])} to {utc(gaps[-1][0][1])}"
             f" ({len(missing):,} payments). Choose days for which it is (data.since, data.until),"
             " import it (scripts/fetch import=PATH), or say what stands in:"
             " data.funding_rate=0.0001 every 8 hours."
@@ -128,7 +128,7 @@ def funding_history(
         known=len(known),
         stood_in=len(missing),
         stand_in=0.0 if stand_in is None else stand_in,
-        gaps=tuple(gaps),
+        gaps=tuple(gap for gap, _ in gaps),
         source=source,
         days=len(candles) * candles.step_ms / DAY_MS,
     )
@@ -163,15 +163,19 @@ def _refuse_contradictions(times: Int64, rates: Float, known: RawFunding, source
         )
 
 
-def _gaps(times: Int64, start: int, end: int) -> list[Span]:
-    """Find the stretches without a payment in which one was due."""
-    edges = np.concatenate(([start], times, [end]))
-    far = np.flatnonzero(np.diff(edges) > INTERVAL_MS)
-    spans = [(int(edges[k]), int(edges[k + 1])) for k in far]
-    return [span for span in spans if len(_due(span))]
-
-
-def _due(span: Span) -> Int64:
-    """List the moments strictly within a span at which a payment is due."""
-    first = (span[0] // INTERVAL_MS + 1) * INTERVAL_MS
-    return np.arange(first, span[1], INTERVAL_MS, dtype=np.int64)
+def _gaps(times: Int64, start: int, end: int) -> list[tuple[Span, Int64]]:
+    """Find the stretches in which payments are missing, and the moments at which they were due."""
+    if not len(times):
+        first = (start // INTERVAL_MS + 1) * INTERVAL_MS
+        stretches = [((start, end), np.arange(first, end, INTERVAL_MS, dtype=np.int64))]
+    else:
+        # Every 8 hours before the first, after each one, and after the last.
+        before = np.arange(int(times[0]) - INTERVAL_MS, start, -INTERVAL_MS, dtype=np.int64)
+        stretches = [((start, int(times[0])), before[::-1])]
+        for known, after in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
+            count = round((after - known) / INTERVAL_MS) - 1
+            stretches.append(((known, after), known + INTERVAL_MS * np.arange(1, count + 1)))
+        last = int(times[-1])
+        due = np.arange(last + INTERVAL_MS, end, INTERVAL_MS, dtype=np.int64)
+        stretches.append(((last, end), due))
+    return [(span, due) for span, due in stretches if len(due)]

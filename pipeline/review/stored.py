@@ -179,7 +179,7 @@ def load_again(
     """
     strategy = config.strategy.load()
     try:
-        return load_candles(config.market, data, strategy, choose().backend, lambda n: None, note)
+        market = load_candles(config.market, data, strategy, choose().backend, lambda n: None, note)
     except NoCandlesError:
         assert isinstance(data, FileData), "an exchange or a generator has no file"
         first, last = (
@@ -197,6 +197,9 @@ def load_again(
         failure = kind(f"The candles of {configuration.id} cannot be loaded: {error}{advice}")
         failure.status = error.status
         raise failure from None
+    if market.funding is not None and market.funding.stood_in:
+        note(str(market.funding))
+    return market
 
 
 def check_fetched(config: SimulationConfig, data: CcxtData) -> None:

@@ -42,6 +42,15 @@ def test_what_is_missing_is_stood_in_for_at_the_hours_of_the_day():
     assert history.to_dict()["stand_in_rate"] == 1e-4
 
 
+def test_a_payment_a_minute_late_is_one_and_other_hours_of_the_day_are_kept():
+    late = [START + EIGHT, START + 2 * EIGHT + 61_000, START + 3 * EIGHT]
+    assert funding_history(raw(late), candles(25), None, "x").known == 3
+    four = START + 4 * HOUR + EIGHT * np.array([0, 1, 3, 4])
+    history = funding_history(raw(four), candles(37), 1e-4, "x")
+    assert history.funding.timestamp.tolist() == (START + 4 * HOUR + EIGHT * np.arange(5)).tolist()
+    assert (history.known, history.stood_in) == (4, 1)
+
+
 def test_payments_every_hour_have_no_gap():
     history = funding_history(raw(START + HOUR * np.arange(48)), candles(48), None, "x")
     assert (history.known, history.stood_in) == (47, 0)
@@ -80,7 +89,7 @@ def test_rates_in_per_cent_are_no_fractions():
 def test_no_eight_hours_within_the_candles_go_without_a_payment(known, days):
     times = START + EIGHT * np.array(sorted(known), np.int64)
     series = funding_history(raw(times), candles(24 * days), 1e-4, "x").funding
-    assert (np.diff(series.timestamp) <= EIGHT).all()
+    assert (np.diff(series.timestamp) == EIGHT).all()
     assert len(series.timestamp) == 3 * days - 1
 
 
