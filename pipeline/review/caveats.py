@@ -32,6 +32,12 @@ def caveats(configuration: Configuration) -> Iterator[str]:
             " may show other figures. scripts/verify names the changes."
         )
     yield from configuration.provenance.get("assumed", ())
+    funding = configuration.provenance.get("funding") or {"stood_in": 0}
+    if funding["stood_in"]:
+        yield (
+            f"{plural(funding['stood_in'], 'payment')} of funding, beside {funding['known']:,} that"
+            f" are known, were not: {funding['stand_in_rate']:g} every 8 hours stood in for each."
+        )
     yield _one_series(statistics)
     yield _whole_search(statistics)
     yield _surrogates(statistics)

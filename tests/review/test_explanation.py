@@ -481,3 +481,11 @@ def test_a_record_of_earlier_rules_is_not_said_to_beat_luck(stage):
     found = explain(replace(today, lifecycle_stage=stage, gates=gates))
     assert found.size == 0.0
     assert "Its search was never held against candles without an edge" in found.verdict
+
+
+@pytest.mark.parametrize("stood_in", [0, 7])
+def test_payments_that_stood_in_are_told_where_there_were_any(stood_in):
+    funding = {"source": "x", "known": 93, "stood_in": stood_in, "stand_in_rate": 2e-4, "gaps": []}
+    told = explain(replace(configuration(), provenance={"funding": funding})).caveats
+    sentences = [c for c in told if "7 payments" in c and "0.0002" in c]
+    assert len(sentences) == (stood_in > 0)
