@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def main(config: FetchConfig) -> None:
     """Fetch or import the candles of one market and show their quality."""
-    from pipeline.market_data.files.funding import holds_funding, is_funding
+    from pipeline.market_data.files.funding import holds_funding, holds_funding_alone
     from pipeline.market_data.files.importing import import_candles, import_funding
     from pipeline.market_data.grid import make_regular
     from pipeline.market_data.quality.report import QualityLimits, as_table, check
@@ -39,7 +39,7 @@ def main(config: FetchConfig) -> None:
     if path is not None and perpetual and holds_funding(path):
         count = import_funding(config, console.note)
         console.print(f"Funding: {count:,} payments of {path} are stored.")
-        if is_funding(Path(path).name):
+        if holds_funding_alone(path):
             return
     if path is None:
         raw, source = _fetch(console, config)

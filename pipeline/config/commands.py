@@ -83,6 +83,11 @@ class SimulationConfig(Section):
                 f" would cost more than the account has. Take at most risk.position_fraction={most}"
                 " or a smaller risk.leverage."
             )
+        if self.costs.borrow_rate and self.market.perpetual:
+            yield (
+                f"costs.borrow_rate is for shorts of a spot market, and {self.market.id} is a"
+                " perpetual contract, which pays funding instead: leave it out."
+            )
         if getattr(self.data, "funding", None) is not None and not self.market.perpetual:
             yield (
                 f"data.funding is for perpetual contracts, and {self.market.id} is a spot market:"

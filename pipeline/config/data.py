@@ -28,7 +28,17 @@ Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h"
 
 #: ``data.proxy``: without a proxy, whatever the environment says.
 NO_PROXY = "direct"
-_PROXY = re.compile(r"(https?|socks(4a?|5h?))://([^\s/]+@)?[^\s/@]+:\d{1,5}/?", re.IGNORECASE)
+_PROXY = re.compile(
+    r"(https?|socks(4a?|5h?))://([^\s/?#]+@)?([^\s/?#@:\[\]]+|\[[0-9a-f:.]+\]):(\d{1,5})/?",
+    re.IGNORECASE,
+)
+
+
+def is_proxy(address: str) -> bool:
+    """Tell whether an address is one of a proxy: its kind, a host and a port."""
+    match = _PROXY.fullmatch(address)
+    return match is not None and 0 < int(match[5]) < 65_536
+
 
 #: A few exchanges put a small k in front of an asset's name, for a thousand of it.
 Asset = Annotated[str, Field(pattern=r"^k?[A-Z0-9]+$")]
@@ -206,7 +216,7 @@ class CcxtData(History):
     @field_validator("proxy")
     @classmethod
     def _is_address(cls, proxy: str | None) -> str | None:
-        if proxy not in (None, NO_PROXY) and not _PROXY.fullmatch(proxy):
+        if proxy not in (None, NO_PROXY) and not is_proxy(proxy):
             raise ValueError(
                 "must be an address such as http://HOST:PORT or socks5h://USER:PASSWORD@HOST:PORT,"
                 f" or {NO_PROXY}; signs such as @ and / in a password are written %40 and %2F"

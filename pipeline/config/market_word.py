@@ -48,8 +48,8 @@ class MarketWord(NamedTuple):
 
 
 def is_market_word(word: str) -> bool:
-    """Tell a market in one word from the name of a file."""
-    return ":" in word
+    """Tell a market in one word from the name of a file; ``BTC/USDT`` is one that lacks parts."""
+    return ":" in word or "/" in word
 
 
 def parse(word: str) -> MarketWord:
@@ -148,10 +148,9 @@ def market_file(word: str, own: Sequence[str] = ()) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "base": market.base,
         "quote": market.quote,
+        "settle": market.settle,
         "timeframe": market.timeframe,
     }
-    if market.settle is not None:
-        parts["settle"] = market.settle
     if market.exchange in own and market.settle is None:
         return {"defaults": [{"/exchange@exchange": market.exchange}], **parts}
     fees = class_fees(ccxt_class(market.exchange), perpetual=market.settle is not None)

@@ -32,7 +32,7 @@ class CostsConfig(Section):
         exclude_if=is_none,
         description="of an exit at a target; negative: a rebate; null: fee_rate",
     )
-    borrow_rate: Cost | None = Field(
+    borrow_rate: Annotated[float, Field(ge=0, le=0.02)] | None = Field(
         default=None,
         exclude_if=is_none,
         description="fraction of the notional a day, of a short on a spot market; null: none",

@@ -98,7 +98,7 @@ def _folder(config: TrainConfig, data: CcxtData) -> Path:
 
 def _stored(config: TrainConfig, data: CcxtData, span: Span) -> Candles | None:
     """Candles that the store has of the span; None for none."""
-    raw = _between(read_without_lock(_folder(config, data), *span), span)
+    raw = _between(read_without_lock(_folder(config, data), *span, RawCandles), span)
     if len(raw) == 0:
         return None
     timeframe = data.resample_from or config.market.timeframe

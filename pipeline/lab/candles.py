@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,14 @@ import pyarrow.parquet as pq
 
 from gpu_engine import Candles
 from pipeline.config import catalogue
+from pipeline.config.history import DEFAULT_FUNDING_RATE
 from pipeline.config.market_word import is_market_word
 from pipeline.errors import UserError
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.files.tables import candles_of
+from pipeline.market_data.funding import FUNDING, funding_history
 from pipeline.market_data.grid import inferred_timeframe, make_regular
-from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.raw import RawCandles, RawFunding
 from pipeline.market_data.store.atomic_files import replace_file
 from pipeline.market_data.store.store import candle_path, read_without_lock
 
@@ -42,7 +45,8 @@ def candles(
     timeframe : str or None
         Such as ``"1h"``; None takes the most common distance of open times.
     store : str
-        Folder of fetched candles.
+        Folder of fetched candles. Those of a perpetual contract carry its funding; where that is
+        not known `DEFAULT_FUNDING_RATE` stands in (exits rules §6.5).
 
     Returns
     -------
@@ -58,7 +62,16 @@ def candles(
     raw, name = _rows(source, store)
     if timeframe is None:
         timeframe = inferred_timeframe(raw.timestamp, name)
-    return make_regular(raw, timeframe, name)[0]
+    regular = make_regular(raw, timeframe, name)[0]
+    if not isinstance(source, str) or not _is_market(source):
+        return regular
+    market = catalogue.market(source)
+    if ":" not in market.pair:
+        return regular
+    path = candle_path(Path(store), market.exchange, market.pair, FUNDING)
+    paid = read_without_lock(path, 0, END_MS, RawFunding)
+    history = funding_history(paid, regular, DEFAULT_FUNDING_RATE, market.exchange)
+    return replace(regular, funding=history.funding)
 
 
 def _rows(source: str | Path | pd.DataFrame, store: str) -> tuple[RawCandles, str]:
@@ -95,7 +108,7 @@ def _stored(market: str, store: str) -> RawCandles:
             " Give a file, a data frame, or a market of an exchange."
         )
     path = candle_path(Path(store), named.exchange, named.pair, named.timeframe)
-    rows = read_without_lock(path, 0, END_MS)
+    rows = read_without_lock(path, 0, END_MS, RawCandles)
     if not len(rows):
         raise UserError(
             f"{store} has no candles of {market}: fetch them with scripts/fetch market={market}, or"

@@ -65,8 +65,8 @@ class FundingHistory:
         first, last = self.gaps[0][0], self.gaps[-1][1]
         return (
             f"{sentence}. {self.stood_in:,} of {count:,} payments are not known, between"
-            f" {utc(first)} and {utc(last)}: data.funding_rate={self.stand_in:g} every 8 hours"
-            " stands in"
+            f" {utc(first)} and {_by_minute(last)}: data.funding_rate={self.stand_in:g} every"
+            " 8 hours stands in"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def funding_history(
     UserError
         When a rate cannot be one, or payments are missing and nothing stands in.
     """
-    _check(raw, source)
+    check_rates(raw, source)
     rounded = (raw.timestamp + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
     known = first_of_each(RawFunding(rounded, raw.rate))
     _refuse_contradictions(rounded, raw.rate, known, source)
@@ -113,8 +113,9 @@ def funding_history(
     gaps = _gaps(known.timestamp, start, end)
     missing = np.concatenate([due for _, due in gaps] or [np.empty(0, np.int64)])
     if len(missing) and stand_in is None:
+        (first, _), (_, last) = gaps[0][0], gaps[-1][0]
         raise UserError(
-            f"{source}: funding is not known from {utc(gaps[0][0][0])} to {utc(gaps[-1][0][1])}"
+            f"{source}: funding is not known from {utc(first)} to {_by_minute(last)}"
             f" ({len(missing):,} payments). Choose days for which it is (data.since, data.until),"
             " import it (scripts/fetch import=PATH), or say what stands in:"
             " data.funding_rate=0.0001 every 8 hours."
@@ -134,7 +135,14 @@ def funding_history(
     )
 
 
-def _check(raw: RawFunding, source: str) -> None:
+def check_rates(raw: RawFunding, source: str) -> None:
+    """Refuse rates that cannot be such, and those that are per cent.
+
+    Raises
+    ------
+    UserError
+        It names the first.
+    """
     bad = ~(np.abs(raw.rate) <= LARGEST_RATE)
     if bad.any():
         row = int(np.argmax(bad))
@@ -149,6 +157,10 @@ def _check(raw: RawFunding, source: str) -> None:
             f"{source}: half of the funding rates are above {median:g}, as if they were per cent."
             " They must be fractions of the notional: divide them by 100."
         )
+
+
+def _by_minute(time: int) -> str:
+    return utc(time // MINUTE_MS * MINUTE_MS)
 
 
 def _refuse_contradictions(times: Int64, rates: Float, known: RawFunding, source: str) -> None:

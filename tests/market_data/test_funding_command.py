@@ -90,3 +90,37 @@ def test_funding_of_a_spot_market_is_refused(command, tmp_path):
     )
     assert refused.status == 2
     assert "data.funding" in refused.err
+
+
+def written(folder, name, rows, factor=1.0):
+    text = "\n".join(f"{time},{factor * rate:.8f}" for time, rate in rows)
+    (folder / name).write_text(f"Time,Funding Rate\n{text}\n")
+    return f"import={folder / name}"
+
+
+def test_stored_payments_stay_unless_the_imported_are_the_truth(command, rows, tmp_path):
+    command(MARKET, written(tmp_path, "my_funding.csv", rows[:50]), command="fetch")
+    late = [[time + 3, rate] for time, rate in rows[:60]]
+    again = written(tmp_path, "my_funding.csv", late, 2.0)
+    imported = command(MARKET, again, command="fetch")
+    assert "50 of 50 payments" in imported.err
+    expected = [rate for _, rate in rows[:50]] + [2 * rate for _, rate in rows[50:60]]
+    np.testing.assert_allclose(stored(tmp_path).rows.rate, expected, atol=1e-8)
+    command(MARKET, again, "truth=imported", command="fetch")
+    np.testing.assert_allclose(stored(tmp_path).rows.rate, [2 * r for _, r in rows[:60]], atol=1e-8)
+
+
+@pytest.mark.parametrize("bad", ["nan", "0.7", "much"])
+def test_what_is_no_rate_is_not_stored(command, rows, tmp_path, bad):
+    (tmp_path / "funding.csv").write_text(f"time,rate\n{rows[0][0]},{bad}\n")
+    refused = command(MARKET, f"import={tmp_path / 'funding.csv'}", command="fetch")
+    assert refused.status == 2
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_notebook_pays_the_stored_funding(command, tmp_path):
+    from pipeline import lab
+
+    assert command(MARKET, *SPAN, command="fetch").status == 0
+    candles = lab.candles("binanceusdm:BTC/USDT:USDT:1h", store=str(tmp_path / "var/candles"))
+    assert len(candles.funding.rate) == 3 * DAYS - 1

@@ -3,11 +3,11 @@
 import ccxt
 import pytest
 
-from pipeline.config.data import Network
+from pipeline.config.data import Network, is_proxy
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange import connection as connection_module
 from pipeline.market_data.exchange.connection import Backoff, Connection, new_client
-from pipeline.market_data.exchange.network import CA_VARIABLES, new_session
+from pipeline.market_data.exchange.network import AS_USUAL, CA_VARIABLES, new_session
 from support.loopback import (
     CANDLE_START,
     Authority,
@@ -305,3 +305,15 @@ def test_an_address_that_is_none_is_refused_without_its_password(here, given):
     assert refused.status == 2
     assert "data.proxy must be an address such as http://HOST:PORT" in refused.err
     assert "secret" not in refused.err
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://me:pw@[::1:1", "http://me:p#x@127.0.0.1:1", "http://127.0.0.1:99999", "http://h:port"],
+)
+def test_an_address_that_is_none_is_named_wherever_it_is(address, monkeypatch):
+    assert not is_proxy(address)
+    monkeypatch.setenv("HTTPS_PROXY", address)
+    with pytest.raises(UserError, match="HTTPS_PROXY is no address") as refusal:
+        new_session(AS_USUAL).get("https://127.0.0.1:9/")
+    assert "pw" not in str(refusal.value)

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpu_engine import Float
 from pipeline.cli.console import Note
+from pipeline.errors import UnreachableError
 from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection, new_client
 from pipeline.market_data.exchange.funding_archive import FundingArchive
 from pipeline.market_data.exchange.month_archives import ArchiveUse, archive_of
@@ -21,6 +22,12 @@ from pipeline.market_data.store.store import Page, Stored, candle_path, load_row
 
 if TYPE_CHECKING:
     import ccxt
+
+#: What a person can do about funding that cannot be fetched.
+IMPORT = (
+    "What is missing is the funding of a perpetual contract: scripts/fetch market=... import=FILE"
+    " stores it from a file whose name has funding in it (docs/perpetuals.md)."
+)
 
 #: Payments in one answer: what every exchange gives, and where more are known to be given.
 PAGE, PAGES = 100, {"binance": 1_000, "binanceusdm": 1_000}
@@ -85,7 +92,10 @@ def fetch_funding(
             if archive == "only":
                 stored = _fetch_months(connection, stored, span, path if writable else None)
             elif client.has["fetchFundingRateHistory"]:
-                stored = _fetch_missing(connection, stored, span, path if writable else None)
+                try:
+                    stored = _fetch_missing(connection, stored, span, path if writable else None)
+                except UnreachableError as error:
+                    raise type(error)(f"{error} {IMPORT}") from error
             else:
                 note(f"{connection}: ccxt knows no funding history of {exchange}.")
     return stored.between(*span)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pipeline.config.data import NO_PROXY
+from pipeline.config.data import NO_PROXY, is_proxy
 from pipeline.config.data import Network as Network
 from pipeline.errors import UserError
 
@@ -110,10 +110,17 @@ def new_session(network: Network) -> requests.Session:
     def settings(url: str, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         proxy = proxy_of(network, url)
         through = dict.fromkeys(("http", "https"), proxy.address) if proxy.address else {}
-        if through and urlsplit(proxy.address).scheme.lower() not in KINDS:
+        kind = (proxy.address or "").partition("://")[0].lower()
+        if proxy.address and kind not in KINDS and is_proxy(f"http{proxy.address[len(kind) :]}"):
             raise UserError(
                 f"The proxy {proxy.shown} is of no kind that is known: write {', '.join(KINDS)} in"
                 " front of ://HOST:PORT."
+            )
+        if proxy.address and not is_proxy(proxy.address):
+            raise UserError(
+                f"{proxy.origin} is no address of a proxy: write {', '.join(KINDS)} in front of"
+                " ://HOST:PORT or ://USER:PASSWORD@HOST:PORT, with %40, %2F and %23 for @, / and #"
+                " in a password."
             )
         return merge(url, through, stream, authorities, cert)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Names of the two columns, in the spelling of who writes them, letter case aside.
-TIMES = ("calc_time", "fundingtime", "fundingratetimestamp", "funding_time", "timestamp", "date")
-RATES = ("last_funding_rate", "fundingrate", "funding_rate", "rate")
+TIMES = ("calc_time", "fundingtime", "fundingratetimestamp", "timestamp", "time", "date")
+RATES = ("last_funding_rate", "fundingrate", "rate")
 #: Names of the column that says whose a row is.
 SYMBOLS = ("symbol", "instid", "pair", "market")
 
@@ -36,8 +37,7 @@ MOST_BYTES = 64 << 20
 
 def is_funding(name: str) -> bool:
     """Tell whether the name of a file says that it holds funding rates."""
-    lower = name.lower().replace("-", "").replace("_", "")
-    return "fundingrate" in lower or "fundinghistory" in lower
+    return "funding" in name.lower() and Path(name).suffix.lower() in (*KINDS, ".zip")
 
 
 def holds_funding(path: str | Path) -> bool:
@@ -45,6 +45,13 @@ def holds_funding(path: str | Path) -> bool:
     path = Path(path)
     files = path.rglob("*") if path.is_dir() else (path,)
     return any(is_funding(file.name) for file in files)
+
+
+def holds_funding_alone(path: str | Path) -> bool:
+    """Tell whether a path is a file of funding, or a folder that has nothing else."""
+    path = Path(path)
+    files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
+    return all(is_funding(f.name) or f.suffix == ".CHECKSUM" for f in files)
 
 
 def read_funding(path: str | Path, pair: str, zone: str | None = None) -> RawFunding:
@@ -102,19 +109,20 @@ def _parts(file: Path, pair: str, zone: str | None) -> Iterator[RawFunding]:
             return
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
-                if member.is_dir():
+                if member.is_dir() or member.filename.startswith("__MACOSX/"):
                     continue
                 if member.file_size > MOST_BYTES:
                     raise UserError(f"{file}: {member.filename} is too large for funding rates.")
                 name = f"{file}: {member.filename}"
                 yield _rows(archive.read(member), member.filename, name, pair, zone)
     except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file} cannot be read: {first_line(error)}.") from None
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"{file} cannot be read: {reason}.") from None
 
 
 def _rows(content: bytes, file_name: str, name: str, pair: str, zone: str | None) -> RawFunding:
     table = _table(content, Path(file_name).suffix.lower(), name)
-    table.columns = [str(column).strip().lower() for column in table.columns]
+    table.columns = [_plain(str(column)) for column in table.columns]
     time = next((c for c in TIMES if c in table), None)
     rate = next((c for c in RATES if c in table), None)
     if rate is None and "open" in table and is_funding(name):
@@ -124,6 +132,8 @@ def _rows(content: bytes, file_name: str, name: str, pair: str, zone: str | None
             f"{name} needs a column of times ({', '.join(TIMES)}) and one of rates"
             f" ({', '.join(RATES)}); it has {', '.join(table.columns)}."
         )
+    if table.empty:
+        raise UserError(f"{name} has columns of funding and not one payment: take a whole file.")
     table = _of_market(table, pair, name)
     try:
         return RawFunding(_milliseconds(table[time], zone), table[rate].to_numpy(np.float64))
@@ -157,6 +167,13 @@ def _json_rows(answer: Any) -> Any:
     while isinstance(answer, dict):
         answer = next(answer[key] for key in ("data", "result", "list") if key in answer)
     return answer
+
+
+def _plain(name: str) -> str:
+    """Write the name of a column as `TIMES` and `RATES` do: `Funding Rate` is ``fundingrate``."""
+    plain = name.strip().lower()
+    joined = re.sub(r"[ _]", "", plain)
+    return joined if joined in (*TIMES, *RATES) else plain
 
 
 def _of_market(table: pd.DataFrame, pair: str, name: str) -> pd.DataFrame:

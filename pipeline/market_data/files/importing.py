@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.funding import read_funding
 from pipeline.market_data.files.market_files import read_market_files
-from pipeline.market_data.funding import FUNDING, INTERVAL_MS, MINUTE_MS
+from pipeline.market_data.funding import FUNDING, INTERVAL_MS, MINUTE_MS, check_rates
 from pipeline.market_data.raw import (
     COLUMNS,
     RawCandles,
@@ -22,12 +22,14 @@ from pipeline.market_data.raw import (
     Span,
     among,
     clipped,
+    empty,
     first_of_each,
     united,
     within,
 )
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store.store import (
+    Stored,
     StoredCandles,
     candle_path,
     load,
@@ -198,19 +200,36 @@ def import_funding(config: FetchConfig, note: Note) -> int:
     assert market.exchange.ccxt_id is not None, "refused by the configuration"
     assert config.import_path is not None, "whoever calls has files"
     rows = first_of_each(read_funding(config.import_path, market.pair, config.timezone))
+    check_rates(rows, config.import_path)
     close = np.diff(rows.timestamp) <= INTERVAL_MS + MINUTE_MS
     spans = zip(rows.timestamp[:-1][close], rows.timestamp[1:][close] + 1, strict=True)
     answered = united((int(first), int(after)) for first, after in spans)
     path = candle_path(Path(config.data.store), market.exchange.ccxt_id, market.pair, FUNDING)
+    source = str(config.import_path)
     with locked(path, note):
         stored = load_rows(path, RawFunding)
         for damage in stored.notes:
             note(damage)
-        new = rows
-        if config.truth == "stored":
-            new = rows.take(~among(rows.timestamp, stored.rows.timestamp))
-        save(path, stored.overlay(new, answered), str(config.import_path))
+        stored = stored.overlay(empty(RawFunding), answered)
+        save(path, _with_funding(stored, rows, config.truth, note), source)
     return len(rows)
+
+
+def _with_funding(
+    stored: Stored[RawFunding], rows: RawFunding, truth: Truth, note: Note
+) -> Stored[RawFunding]:
+    """Unite stored and imported payments; of one minute the true one counts."""
+    ours, theirs = (r.timestamp // MINUTE_MS for r in (stored.rows, rows))
+    both = among(theirs, ours)
+    differing = rows.rate[both] != stored.rows.rate[np.searchsorted(ours, theirs[both])]
+    if differing.any():
+        note(
+            f"{int(differing.sum()):,} of {int(both.sum()):,} payments that were stored already"
+            f" have another rate than the imported ones; truth={truth} keeps the {truth} ones."
+        )
+    if truth == "stored":
+        return stored.overlay(rows.take(~both), ())
+    return replace(stored, rows=stored.rows.take(~among(ours, theirs))).overlay(rows, ())
 
 
 def _show_disagreement(console: Console, merged: MergeResult, truth: Truth) -> None:

@@ -21,7 +21,7 @@ from pipeline.market_data.quality.report import (
     in_short,
     measure,
 )
-from pipeline.market_data.raw import Span, clipped, uncovered, united
+from pipeline.market_data.raw import RawCandles, Span, clipped, uncovered, united
 from pipeline.market_data.store.beginning import read_sealed, write_sealed
 from pipeline.market_data.store.month import MonthSummary, month_span, read_summary
 from pipeline.market_data.store.store import month_files, read_without_lock
@@ -251,7 +251,7 @@ def measured_quality(folder: Path) -> QualityReport | None:
     known = _known_quality(folder, summaries)
     if known is not None:
         return known
-    candles = read_without_lock(folder, 0, 2**62)
+    candles = read_without_lock(folder, 0, 2**62, RawCandles)
     if len(candles) < 2:
         return None
     source = ":".join((folder.parts[-3], _symbol(folder.parts[-2]), folder.name))

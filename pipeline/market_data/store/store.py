@@ -259,22 +259,22 @@ def _read(file: Path, kind: type[R]) -> tuple[R, MonthRecord] | DamagedError:
         return error
 
 
-def read_without_lock(path: Path, start: int, end: int) -> RawCandles:
-    """Read the market's months that touch ``[start, end)``, for readers that never write.
+def read_without_lock(path: Path, start: int, end: int, kind: type[R]) -> R:
+    """Read the months of a folder that touch ``[start, end)``, for readers that never write.
 
     The holder of the lock may be fetching for hours, and every month is replaced in one step, so
     each is read whole. A month that is damaged, just went away or cannot be opened is left out;
     the market's own next fetch reports it.
     """
-    parts = []
+    parts: list[R] = []
     for file in month_files(path):
         first, after = month.month_span(file.stem)
         if first < end and start < after:
             try:
-                parts.append(month.read_month(file, RawCandles)[0])
+                parts.append(month.read_month(file, kind)[0])
             except (DamagedError, OSError):
                 continue
-    return concatenate(parts, RawCandles)
+    return concatenate(parts, kind)
 
 
 def stored_elsewhere(
@@ -291,7 +291,7 @@ def stored_elsewhere(
     for folder in sorted(Path(store_dir).glob("*/")):
         if folder.name != exchange:
             market = candle_path(store_dir, folder.name, symbol, timeframe)
-            candles = read_without_lock(market, start, end)
+            candles = read_without_lock(market, start, end, RawCandles)
             if len(candles):
                 elsewhere[folder.name] = candles
     return elsewhere
