@@ -232,10 +232,10 @@ def test_a_reference_path_that_trades_otherwise_is_a_sentence(tmp_path, monkeypa
     assert "scripts/check" in job.error
 
 
-def test_a_reader_that_leaves_early_is_no_failure(tmp_path):
+def test_a_reader_that_leaves_early_is_told_by_the_status_alone(tmp_path):
     process = start(tmp_path, "--help")
     process.stdout.close()  # as `--help | head` does
-    assert (process.stderr.read(), process.wait(timeout=60)) == ("", 0)
+    assert (process.stderr.read(), process.wait(timeout=60)) == ("", 1)
     process.stderr.close()
 
 

@@ -167,6 +167,10 @@ def test_a_strength_out_of_reach_gives_the_nearest(candles):
     assert gross_sharpe(edge.candles) == edge.sharpe
 
 
+#: A search of daily candles needs so many days.
+DAILY = ("validation.train=200",)
+
+
 @pytest.mark.parametrize(
     ("strategy", "timeframe"),
     [("supply_shock", "15m"), ("donchian_breakout", "1h")]
@@ -174,7 +178,7 @@ def test_a_strength_out_of_reach_gives_the_nearest(candles):
 )
 def test_every_timeframe_of_the_demo_has_an_edge_after_costs(strategy, timeframe):
     """Of the strength asked for where the combination trades often, and less where it cannot."""
-    words = ("market=demo", f"market.timeframe={timeframe}", f"strategy={strategy}")
+    words = ("market=demo", f"market.timeframe={timeframe}", f"strategy={strategy}", *DAILY)
     config = demo_config(*words)
     null = demo_config("market=demo_null", *words[1:])
     market, without = load(config), load(null)
@@ -317,7 +321,7 @@ def test_a_weak_drift_lifts_what_a_strong_one_sinks(tmp_path):
 def test_the_advice_on_a_market_without_an_edge_works(tmp_path):
     """Another combination or a coarser timeframe has an edge; the null needs none."""
     for timeframe, parameters in (("1h", ROOMY), ("1d", NARROW)):
-        config = demo_config(*faded(tmp_path, timeframe, parameters))
+        config = demo_config(*faded(tmp_path, timeframe, parameters), *DAILY)
         assert loaded_with_sharpe(config, parameters)[1] > 0.5
     assert load(demo_config("market=demo_null", f"strategy={tmp_path / 'fade.py'}")).warnings == ()
 
