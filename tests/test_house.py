@@ -10,7 +10,8 @@ the template brought 5,200 lines and 140 imports in 27 files. Places that may on
 full brought 300 lines and 10 imports, servers that are frozen and pages that lie 470 and 1, terms
 that the lab checks 60 and 5, what a file of one's own is told of its mistakes 250 and 1, another
 ``loosest`` 190 and 10, drafts of kept results 30.
-Any market brought two commands: `markets` and `candles`.
+Any market (perpetual contracts, histories, files, networks) brought two commands, 30 files, 6,250
+lines and 201 imports.
 """
 
 import pytest
@@ -32,10 +33,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 5.02
-    assert house.edges <= 1_780
-    assert house.import_share <= 0.128
+    assert house.edges_a_file <= 4.98
+    assert house.edges <= 1_747
+    assert house.import_share <= 0.118
 
 
 def test_lines(house):
-    assert house.lines <= 57_000
+    assert house.lines <= 55_963

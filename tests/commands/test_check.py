@@ -32,13 +32,18 @@ def test_a_clean_strategy(tmp_path):
     assert report["mirror"]["outcome"] == "not tested"
 
 
-@pytest.mark.parametrize("leak", ["roll(-1)", "only the exit signal", "random rows"])
+@pytest.mark.parametrize(
+    "leak",
+    ["roll(-1)"]
+    + [pytest.param(n, marks=pytest.mark.slow) for n in ("only the exit signal", "random rows")],
+)
 def test_a_leak_is_found(leak, tmp_path):
     finished = checked(tmp_path, LEAKS[leak])
     assert finished.status == 1
     assert "none" not in finished.out.splitlines()[-2]
 
 
+@pytest.mark.slow
 def test_another_process_orders_sets_anew(tmp_path):
     """A strategy may agree with itself all day and with nobody else."""
     source = "feature = feature + hash('a word') % 1000"
@@ -47,6 +52,7 @@ def test_another_process_orders_sets_anew(tmp_path):
     assert finding.startswith("Another process")
 
 
+@pytest.mark.slow
 def test_a_history_that_is_too_short_for_windows_will_do(tmp_path):
     (tmp_path / "mine.py").write_text(text(CAUSAL["nothing"]))
     words = ("market=demo_null", "market.timeframe=1h", "data.days=100", "--json")

@@ -155,6 +155,7 @@ def test_a_folder_of_strategies_makes_it_a_word(folder):
     assert tables(folder)[1][0]["status"] == "done"
 
 
+@pytest.mark.slow
 def test_calibrate_beside_a_built_in_one(folder, capsys):
     asked = ["--strategies", f"donchian_breakout,{FILE}", "--timeframes", "1h", "--nulls", "1"]
     asked += ["--planted", "1", "--edges", "3x1", "--out", "out", "data.days=200", "min_trades=3"]

@@ -80,6 +80,7 @@ print(backend.choose("numba").reason)
 """
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_compiled_around(tmp_path):
     """An index that a power cut left empty; in a process of its own, since it compiles anew."""
     run = subprocess.run(

@@ -266,8 +266,16 @@ def test_none_of_our_strategies_is_refused(name, continuous, candles):
     refuse_look_ahead(space, candles)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-@given(strategy=drawn_strategies)
-def test_a_causal_strategy_is_not_refused(strategy, candles):
+@pytest.mark.parametrize("draws", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_causal_strategy_is_not_refused(draws, candles):
+    @settings(max_examples=draws, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+    @given(strategy=drawn_strategies)
+    def check(strategy):
+        refuse_drawn(strategy, candles)
+
+    check()
+
+
+def refuse_drawn(strategy, candles):
     space = make_space(strategy, {p.name: p for p in strategy.parameters}, continuous=False)
     refuse_look_ahead(space, candles.cut(0, 2500))

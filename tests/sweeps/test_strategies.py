@@ -59,6 +59,7 @@ def test_every_strategy_is_searched_on_every_market(swept, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_what_is_edited_alone_is_searched_again(swept, own, tmp_path):
     swept()
     before = {row["market"]: row for row in tables(tmp_path)[1]}

@@ -110,6 +110,7 @@ def test_a_sweep_on_ray_needs_no_file_of_ones_own(tmp_path):
     assert not list(shared.folder.glob("*.py")), "workers had no file to read"
 
 
+@pytest.mark.slow
 def test_bayesian_searches_store_the_same_from_one_process_and_from_many(tmp_path_factory):
     searched = (*SHORT, "optimizer=bayesian", "optimizer.trials=60", "optimizer.batch=20")
     ways = (("backend.threads=1",), ("backend.threads=3",), ("executor=processes",))

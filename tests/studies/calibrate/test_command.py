@@ -46,6 +46,7 @@ def candles(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_the_small_tier(tmp_path, candles):
     """What continuous integration calibrates: nothing is found but the plant."""
     asked = ["--nulls", "2", "--costs", "exchange,none", "--planted", "2", "--edges", "5x1"]
