@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpu_engine import Advance, Candles
+from gpu_engine import DAY_MS, Advance, Candles
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, MarketConfig, SyntheticData
 from pipeline.config.history import ALL
@@ -30,7 +30,7 @@ from pipeline.market_data.rearranged import rearranged
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.store.store import stored_elsewhere
 from pipeline.market_data.synthetic import synthetic_candles
-from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.market_data.timeframe import timeframe_ms, utc
 
 if TYPE_CHECKING:
     from pipeline.market_data.exchange.fetching import FetchedCandles
@@ -156,7 +156,7 @@ def _read(
     if isinstance(data, FileData):
         files = file_candles(market, data)
         raw = within_history(files.raw, data, market.timeframe)
-        return raw, data.path, files.notes
+        return raw, data.path, (*files.notes, *_shorter(raw, data, market.timeframe))
     done = 0
 
     def on_progress(bars_done: int, bars_in_all: int) -> None:
@@ -166,6 +166,19 @@ def _read(
 
     fetched = fetch_candles(market, data, on_progress, note)
     return fetched.raw, market.id, fetched.warnings
+
+
+def _shorter(raw: RawCandles, data: FileData, timeframe: str) -> tuple[str, ...]:
+    """Say where a file has less than the length that is wanted of it."""
+    if data.history in (None, ALL) or not len(raw):
+        return ()
+    step, first = timeframe_ms(timeframe), int(raw.timestamp.min())
+    start = milliseconds(data.starts(moment(int(raw.timestamp.max()) + step)))
+    if start is None or first - start < max(step, DAY_MS):
+        return ()
+    return (
+        f"data.history={data.history} begins {utc(start)}, and {data.path} begins {utc(first)}.",
+    )
 
 
 def file_candles(market: MarketConfig, data: FileData) -> FileCandles:

@@ -41,9 +41,12 @@ def assumptions(
             f" {exchange.name}: costs.fee_rate=... gives your own."
         )
     elif exchange.assumed is not None and by_default and facts is None:
+        maker = costs.maker_fee
+        at_target = "" if maker is None else f" ({maker:g} of an exit at a target)"
         yield (
-            f"{market.id}: the fee of {costs.fee_rate:g} is that of ccxt's class, for"
-            f" {exchange.name} itself was not asked."
+            f"{market.id}: the fee of {costs.fee_rate:g}{at_target} is that of ccxt's class, for"
+            f" {exchange.name} itself was not asked: costs.fee_rate=... and costs.maker_fee=..."
+            " give your own."
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from pipeline.config import TrainConfig, load
 from pipeline.config.history import EARLIEST_MS
 from pipeline.market_data.exchange import fetching
-from pipeline.market_data.sources import within_history
+from pipeline.market_data.sources import load_candles, within_history
 from pipeline.market_data.store.beginning import BEGINNING
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.store.store import load as load_store
@@ -117,3 +117,17 @@ def test_the_history_of_a_file_ends_with_its_last_candle(rows, words, first, las
     kept = within_history(rows(range(364 * 24), step=HOUR), config.data, "1h").timestamp
     times = kept[[0, -1]].astype("datetime64[ms]").astype("datetime64[h]").astype(str)
     assert times.tolist() == [first, last]
+
+
+@pytest.mark.parametrize(("length", "told"), [("4y", True), ("30d", False)])
+def test_a_file_that_is_shorter_than_its_history_says_so(length, told, rows, tmp_path):
+    file = tmp_path / "x.csv"
+    raw = rows(range(100 * 24), step=HOUR)
+    columns = np.column_stack([getattr(raw, name) for name in raw.COLUMNS])
+    np.savetxt(file, columns, delimiter=",", header=",".join(raw.COLUMNS), comments="", fmt="%.6f")
+    words = ["market=btc_binance_1h", "data=file", f"data.path={file}", f"data.history={length}"]
+    config = load(
+        [*words, *(f"data.quality.{n}=null" for n in ("outliers",))], TrainConfig, "train"
+    )
+    warnings = load_candles(config.market, config.data, lambda bars: None).warnings
+    assert any(f"data.history={length}" in w for w in warnings) is told
