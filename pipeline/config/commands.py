@@ -34,14 +34,14 @@ Words = Annotated[
 ]
 
 
-TRADED = "what is traded, EXCHANGE:SYMBOL:TIMEFRAME of ccxt or a name"
+TRADED = "EXCHANGE:SYMBOL:TIMEFRAME of ccxt, or a name"
 
 
 class SimulationConfig(Section):
     """A market, its candles, a strategy, and what trading it costs and risks."""
 
     market: MarketConfig = Field(description=TRADED)
-    strategy: StrategyConfig = Field(description="the rules, and the parameters they have")
+    strategy: StrategyConfig = Field(description="the rules")
     backend: BackendConfig = Field(description="what computes")
     data: DataConfig = Field(description="where candles come from")
     risk: RiskConfig = Field(description="position size, direction and circuit breakers")

@@ -72,6 +72,7 @@ def test_what_it_says_can_be_typed_where_it_was_said(tmp_path, monkeypatch, caps
     assert collected.returncode == 0, collected.stdout
 
 
+@pytest.mark.slow
 def test_its_own_test_passes_and_finds_the_leak(written):
     path, _ = written
     clean = run_pytest(path.parent)

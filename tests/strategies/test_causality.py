@@ -48,13 +48,19 @@ def test_what_cannot_be_searched_is_noted(tmp_path):
     assert not [n for n in notes if "continuous" in n or "signal" in n]
 
 
+def some_by_default(names, count):
+    """The names, those after the first few with the slow tests."""
+    late = [pytest.param(name, marks=pytest.mark.slow) for name in [*names][count:]]
+    return [*[*names][:count], *late]
+
+
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_training_refuses_a_leak(leak, tmp_path):
     with pytest.raises(UserError, match=r"^MOVE (looks ahead|gives another result)"):
         training(tmp_path, text(LEAKS[leak]))
 
 
-@pytest.mark.parametrize("case", CAUSAL)
+@pytest.mark.parametrize("case", some_by_default(CAUSAL, 3))
 def test_what_only_looks_like_a_leak_is_trained(case, tmp_path):
     assert "search" in training(tmp_path, text(CAUSAL[case])).timings
 
@@ -158,7 +164,7 @@ def of_loosest(tmp_path, use, grid="(1.5, 2.0)"):
     return load_strategy(*locate(str(tmp_path / "mine.py")))
 
 
-@pytest.mark.parametrize("grid", ["(1.5, 2.0)", "(1.5,)"])
+@pytest.mark.parametrize("grid", ["(1.5, 2.0)", pytest.param("(1.5,)", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("use", [*MISUSES, *USES])
 def test_loosest_may_leave_out_only_what_no_combination_takes(use, grid, tmp_path, candles):
     """Whatever is searched: the declared grid, or one combination, as a backtest has it."""
@@ -215,7 +221,7 @@ def test_an_exit_signal_that_the_search_chose_is_refused(tmp_path):
         training(tmp_path, source, "market.timeframe=15m")
 
 
-@pytest.mark.parametrize("bars", [200, 4800])
+@pytest.mark.parametrize("bars", [200, pytest.param(4800, marks=pytest.mark.slow)])
 def test_a_long_warm_up_hides_no_leak(bars):
     """One bar of eight knows the next one, behind a mean of so many bars."""
     config = load(("market=demo_null", "data.days=200"), TrainConfig, "train")
@@ -258,7 +264,7 @@ def test_candles_cannot_be_written_to(tmp_path):
         training(tmp_path, text("close[0] = 1.0"))
 
 
-@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize("continuous", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_none_of_our_strategies_is_refused(name, continuous, candles):
     strategy = load_strategy(name)

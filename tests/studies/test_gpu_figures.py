@@ -68,6 +68,7 @@ def written(bench):
     return {line["figure"]: line["value"] for line in map(json.loads, lines)}
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_every_kernel_runs_once_and_agrees(bench):
     gpu.measure_kernels(bench)

@@ -21,7 +21,6 @@ COSTS = (
     f"costs.fee_rate={FEE}",
     f"costs.maker_fee={MAKER}",
     f"costs.slippage={SLIPPAGE}",
-    f"costs.borrow_rate={LOAN}",
 )
 SEARCH = (
     "strategy=donchian_breakout",
@@ -63,7 +62,8 @@ def check(folder, timestamp, prices, words, loan, exposure):
     """Train, and compare every stored trade; return trades and result."""
     funding = written(folder, timestamp, prices)
     data = ("data=file", "data.path=candles.parquet", "market=btc_binance_1h")
-    finished = run_here(folder, *data, *COSTS, *SEARCH, *words)
+    borrowed = (f"costs.borrow_rate={loan}",) if loan else ()
+    finished = run_here(folder, *data, *COSTS, *borrowed, *SEARCH, *words)
     assert finished.status == 0, finished.err
     (record,) = folder.glob("var/artifacts/*")
     trades = pq.read_table(record / "trades.parquet").to_pylist()
