@@ -60,7 +60,13 @@ PROGRAMS = sorted(
 
 
 #: What makes a search long; each has tests of its own.
-LONG = ("surrogates=true", "space=continuous", "strategies=", "executor=processes")
+LONG = (
+    "surrogates=true",
+    "space=continuous",
+    "strategies=",
+    "executor=processes",
+    "demo,demo_null",
+)
 
 
 def marked(text):
