@@ -9,7 +9,6 @@ Exit status: 0 listed, 2 a mistake in what was asked for.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import command
+from pipeline.cli.arguments import read_listing
 from pipeline.cli.console import Console
 from pipeline.config import FetchConfig, load
 from pipeline.errors import UserError, suggestion
@@ -29,28 +29,19 @@ USAGE = "scripts/candles [MARKET] [data.store=DIR] [--json]"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """List markets, or show one, and return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="candles",
-        usage=USAGE,
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(arguments)
-    names = [word for word in options.words if "=" not in word]
-    others = [word for word in options.words if "=" in word]
+    line = read_listing("candles", USAGE, __doc__, arguments)
+    names, others = line.ids, line.overrides
     if len(names) > 1 or any(not word.startswith("data.store=") for word in others):
         raise UserError(
-            f"This takes one market at most, and data.store=DIR; given: {' '.join(options.words)}."
+            f"This takes one market at most, and data.store=DIR; given: {' '.join(line.words)}."
             f" Usage: {USAGE}."
         )
     store = Path(load(others, FetchConfig, "fetch").data.store)
     console = Console()
     if names:
-        _show_one(console, _chosen(names[0], store), as_json=options.json)
+        _show_one(console, _chosen(names[0], store), as_json=line.options.json)
     else:
-        _show_all(console, store, as_json=options.json)
+        _show_all(console, store, as_json=line.options.json)
     return command.DONE
 
 

@@ -10,15 +10,14 @@ Exit status: 0 listed, 1 the exchange did not answer, 2 a mistake in what was as
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.cli import command
+from pipeline.cli.arguments import read_listing
 from pipeline.cli.console import Console
-from pipeline.config import FetchConfig, load
-from pipeline.config.data import Network
+from pipeline.config import CcxtData, FetchConfig, load
 from pipeline.errors import UserError
 
 USAGE = "scripts/markets [EXCHANGE [PATTERN]] [data.proxy=...] [data.ca=...] [--json]"
@@ -27,29 +26,20 @@ KEYS = ("data.proxy", "data.ca")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """List exchanges or markets, and return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="markets",
-        usage=USAGE,
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(arguments)
-    settings = [word for word in options.words if "=" in word]
-    words = [word for word in options.words if "=" not in word]
+    line = read_listing("markets", USAGE, __doc__, arguments)
+    words, settings = line.ids, line.overrides
     if len(words) > 2 or any(word.partition("=")[0] not in KEYS for word in settings):
         raise UserError(
             "This takes the name of an exchange and, if you like, a pattern such as 'DOGE/*';"
-            f" given: {' '.join(options.words)}. Usage: {USAGE}."
+            f" given: {' '.join(line.words)}. Usage: {USAGE}."
         )
-    network = load(settings, FetchConfig, "fetch").data.network if settings else Network()
+    data = load(settings, FetchConfig, "fetch").data
     console = Console()
     if words:
         exchange, pattern = words if len(words) == 2 else (words[0], "*")
-        _show_markets(console, exchange, pattern, network, as_json=options.json)
+        _show_markets(console, exchange, pattern, data, as_json=line.options.json)
     else:
-        _show_exchanges(console, as_json=options.json)
+        _show_exchanges(console, as_json=line.options.json)
     return command.DONE
 
 
@@ -80,11 +70,11 @@ def _show_exchanges(console: Console, *, as_json: bool) -> None:
 
 
 def _show_markets(
-    console: Console, exchange: str, pattern: str, network: Network, *, as_json: bool
+    console: Console, exchange: str, pattern: str, data: CcxtData, *, as_json: bool
 ) -> None:
     from pipeline.market_data.exchange.listing import MOST_ASKED, markets_of
 
-    timeframes, rows, others = markets_of(exchange, pattern, console.note, network)
+    timeframes, rows, others = markets_of(exchange, pattern, console.note, data.network)
     if as_json:
         found = [{"symbol": row.symbol, "first": row.first, **asdict(row.facts)} for row in rows]
         values = {"exchange": exchange, "timeframes": timeframes, "markets": found}

@@ -31,6 +31,22 @@ class Arguments(NamedTuple):
         return [word for word in self.words if "=" in word]
 
 
+def read_listing(
+    command: str, usage: str, description: str | None, arguments: Sequence[str] | None
+) -> Arguments:
+    """Read the command line of a command that lists: words, KEY=VALUE words and ``--json``."""
+    parser = argparse.ArgumentParser(
+        prog=command,
+        usage=usage,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    return Arguments(options.words, options)
+
+
 class Parser(argparse.ArgumentParser):
     """The command line of a command, whose help ends with the keys that KEY=VALUE may give.
 

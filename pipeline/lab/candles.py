@@ -63,10 +63,8 @@ def candles(
     if timeframe is None:
         timeframe = inferred_timeframe(raw.timestamp, name)
     regular = make_regular(raw, timeframe, name)[0]
-    if not isinstance(source, str) or not _is_market(source):
-        return regular
-    market = catalogue.market(source)
-    if ":" not in market.pair:
+    market = catalogue.market(source) if isinstance(source, str) and _is_market(source) else None
+    if market is None or ":" not in market.pair:
         return regular
     path = candle_path(Path(store), market.exchange, market.pair, FUNDING)
     paid = read_without_lock(path, 0, END_MS, RawFunding)

@@ -120,7 +120,7 @@ def funding_history(
             " import it (scripts/fetch import=PATH), or say what stands in:"
             " data.funding_rate=0.0001 every 8 hours."
         )
-    rate = np.full(len(missing), 0.0 if stand_in is None else stand_in)
+    rate = np.full(len(missing), stand_in or 0.0)
     whole = first_of_each(
         RawFunding(np.concatenate((known.timestamp, missing)), np.concatenate((known.rate, rate)))
     )
@@ -128,7 +128,7 @@ def funding_history(
         funding=Funding(whole.timestamp, whole.rate),
         known=len(known),
         stood_in=len(missing),
-        stand_in=0.0 if stand_in is None else stand_in,
+        stand_in=stand_in or 0.0,
         gaps=tuple(gap for gap, _ in gaps),
         source=source,
         days=len(candles) * candles.step_ms / DAY_MS,

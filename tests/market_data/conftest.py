@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.market_data.exchange import fetching
 from pipeline.market_data.raw import RawCandles
 from support.loopback import LoopbackBinance, LoopbackKraken, candle_series
 
@@ -57,3 +58,14 @@ def kraken():
     """The same 1,500 candles, of which Kraken serves the last 720 (one still forming)."""
     with LoopbackKraken({"5m": candle_series(10_000)}, now=NOW) as exchange:
         yield exchange
+
+
+@pytest.fixture
+def fetch(here, monkeypatch):
+    """Run `scripts/fetch` in this process, its network a loopback exchange."""
+
+    def run(server, *arguments):
+        monkeypatch.setattr(fetching, "new_client", lambda _: server.client())
+        return here(*arguments, command="fetch")
+
+    return run

@@ -7,7 +7,6 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.market_data.exchange import fetching
 from pipeline.market_data.store.store import candle_path, load
 from support.fetching import run_fetch, start_fetch
 from support.loopback import CANDLE_START, Fault, LoopbackBinance, LoopbackKraken, candle_series
@@ -24,17 +23,6 @@ def binance():
         {"5m": candle_series(COUNT + 1)}, CANDLE_START + COUNT * STEP + 1
     ) as server:
         yield server
-
-
-@pytest.fixture
-def fetch(here, monkeypatch):
-    """Run the command in this process, its network a loopback exchange."""
-
-    def run(server, *arguments):
-        monkeypatch.setattr(fetching, "new_client", lambda _: server.client())
-        return here(*arguments, command="fetch")
-
-    return run
 
 
 def stored(folder, name="binance"):

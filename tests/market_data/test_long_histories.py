@@ -5,7 +5,6 @@ import pytest
 
 from pipeline.config import TrainConfig, load
 from pipeline.config.history import EARLIEST_MS
-from pipeline.market_data.exchange import fetching
 from pipeline.market_data.sources import load_candles, within_history
 from pipeline.market_data.store.beginning import BEGINNING
 from pipeline.market_data.store.store import candle_path
@@ -28,15 +27,6 @@ def exchange():
     rows = candle_series(COUNT + 1, step=HOUR)
     with LoopbackBinance({"1h": rows}, CANDLE_START + COUNT * HOUR + 1) as server:
         yield server
-
-
-@pytest.fixture
-def fetch(here, monkeypatch):
-    def run(server, *arguments):
-        monkeypatch.setattr(fetching, "new_client", lambda _: server.client())
-        return here(*arguments, command="fetch")
-
-    return run
 
 
 def folder_of(tmp_path, exchange="binance"):

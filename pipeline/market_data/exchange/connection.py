@@ -239,6 +239,30 @@ class Connection:
         if self.stop is not None and self.stop.is_set():
             raise KeyboardInterrupt
 
+    def steadily(
+        self, ask: Callable[[], T], whole: Callable[[T], bool], content: Callable[[T], Float]
+    ) -> T:
+        """Ask until an answer is whole, or two in a row have the same content.
+
+        A hole may be the exchange's own (an outage, a listing, no trades) or an accident of one
+        answer, which must not be stored: it would never be asked for again.
+
+        Raises
+        ------
+        UnreachableError
+            After the last of the attempts.
+        """
+        before: Float | None = None
+        for _ in range(self.backoff.attempts):
+            answer = ask()
+            if whole(answer):
+                return answer
+            now = content(answer)
+            if before is not None and np.array_equal(before, now):
+                return answer
+            before = now
+        raise self.failure("the exchange answers the same question differently each time")
+
     def ask(self, call: Callable[[], T]) -> T:
         """Call until the client answers, and note every failure before the next attempt.
 

@@ -16,8 +16,6 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-
 from gpu_engine import DAY_MS, Float
 from pipeline.cli.console import Note
 from pipeline.config.history import EARLIEST_MS
@@ -124,21 +122,16 @@ def _after_void(span: Span, connection: Connection, step_ms: int, now: int) -> i
 
 
 def _steady_answer(connection: Connection, start: int, step_ms: int, now: int) -> _Answer:
-    """Ask from ``start`` until an answer has no hole, or two answers in a row are the same.
+    """Ask from ``start`` until an answer has no hole, or two answers in a row have the same."""
 
-    A hole may be the exchange's own (an outage, a listing, no trades) or an accident of one answer,
-    which must not be stored: it would never be asked for again.
-    """
-    before = None
-    for _ in range(connection.backoff.attempts):
-        answer = _closed(connection.candles_from(start, step_ms), start, step_ms, now)
-        opens = answer.rows[:, 0]
-        if len(opens) and opens[-1] == start + step_ms * (len(opens) - 1):
-            return answer
-        if before is not None and np.array_equal(before, opens):
-            return answer
-        before = opens
-    raise connection.failure("the exchange answers the same question differently each time")
+    def ask() -> _Answer:
+        return _closed(connection.candles_from(start, step_ms), start, step_ms, now)
+
+    def whole(answer: _Answer) -> bool:
+        rows = answer.rows
+        return len(rows) > 0 and bool(rows[-1, 0] == start + step_ms * (len(rows) - 1))
+
+    return connection.steadily(ask, whole, lambda answer: answer.rows[:, 0])
 
 
 def _closed(rows: Float, start: int, step_ms: int, now: int) -> _Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,10 +106,8 @@ def _fetch_months(
     connection: Connection, stored: Stored[RawFunding], span: Span, path: Path | None
 ) -> Stored[RawFunding]:
     """Fetch the months that are over and are missing, and keep each."""
-    client = connection.client
-    months = archive_of(
-        FundingArchive, client.session, client.id, connection.symbol, FUNDING, connection.note
-    )
+    client, symbol, note = connection.client, connection.symbol, connection.note
+    months = archive_of(FundingArchive, client.session, client.id, symbol, FUNDING, note)
     if months is None:
         return stored
     for part in stored.missing(*span):
@@ -157,7 +156,11 @@ def funding_pages(connection: Connection, span: Span) -> Iterator[Page]:
     waiting = spans[::-1]
     while waiting:
         start, end = waiting.pop()
-        rows = _steady_answer(connection, (start, end), limit)
+        rows = connection.steadily(
+            partial(_answer, connection, (start, end), limit),
+            partial(_is_whole, span=(start, end)),
+            lambda rows: rows,
+        )
         inside = rows[(rows[:, 0] >= start) & (rows[:, 0] < end)]
         if not len(inside):
             if not len(rows) or rows[-1, 0] < start:
@@ -175,24 +178,11 @@ def funding_pages(connection: Connection, span: Span) -> Iterator[Page]:
         yield inside, (start, end)
 
 
-def _steady_answer(connection: Connection, span: Span, limit: int) -> Float:
-    """Ask until an answer has no hole, or two answers in a row are the same."""
-    before = None
-    for _ in range(connection.backoff.attempts):
-        rows = _answer(connection, span, limit)
-        if not _has_holes(rows, span):
-            return rows
-        if before is not None and np.array_equal(before, rows):
-            return rows
-        before = rows
-    raise connection.failure("the exchange answers the same question differently each time")
-
-
-def _has_holes(rows: Float, span: Span) -> bool:
-    """Tell whether two payments, or one and an end of the span, are too far apart."""
+def _is_whole(rows: Float, span: Span) -> bool:
+    """Tell whether no two payments, nor one and an end of the span, are too far apart."""
     inside = rows[(rows[:, 0] >= span[0]) & (rows[:, 0] < span[1]), 0]
     edges = np.concatenate(([span[0]], inside, [span[1]]))
-    return bool((np.diff(edges) > INTERVAL_MS + CLOCK_ERROR_MS).any())
+    return bool((np.diff(edges) <= INTERVAL_MS + CLOCK_ERROR_MS).all())
 
 
 def _answer(connection: Connection, span: Span, limit: int) -> Float:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
 
-from pipeline.errors import UserError
 from pipeline.market_data.exchange.month_archives import BadFileError, MonthArchive
 from pipeline.market_data.files.funding import read_funding
 from pipeline.market_data.funding import INTERVAL_MS
@@ -34,13 +31,7 @@ class FundingArchive(MonthArchive):
 
     def _page(self, file: str, content: bytes, wanted: Span, month: Span) -> Page:
         """Read the payments of a zip that lie in ``wanted``, for which they are all there are."""
-        with TemporaryDirectory(prefix="funding-") as folder:
-            path = Path(folder, file)
-            path.write_bytes(content)
-            try:
-                raw = read_funding(path, self.symbol)
-            except UserError as error:
-                raise BadFileError(str(error).replace(f"{folder}/", "").rstrip(".")) from error
+        raw = self._read(file, content, lambda path: read_funding(path, self.symbol))
         rows = np.column_stack((raw.timestamp.astype(np.float64), raw.rate))
         rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
         if len(rows) and uncovered((int(rows[0, 0]), int(rows[-1, 0]) + 1), [month]):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,6 +75,7 @@ class _AwayError(Exception):
     """An archive that cannot be reached; its text is the reason."""
 
 
+T = TypeVar("T")
 A = TypeVar("A", bound="MonthArchive")
 
 
@@ -180,14 +181,11 @@ class MonthArchive:
     def _page(self, file: str, content: bytes, wanted: Span, month: Span) -> Page:
         """Read the candles of a zip that lie in ``wanted``."""
         step = self.step_ms
-        with TemporaryDirectory(prefix="candles-") as folder:
-            path = Path(folder, file)
-            path.write_bytes(content)
-            try:
-                request = Request(path, "binance", self.symbol, self.timeframe)
-                candles = read_market_files(request)
-            except UserError as error:
-                raise BadFileError(str(error).replace(f"{folder}/", "").rstrip(".")) from error
+        candles = self._read(
+            file,
+            content,
+            lambda path: read_market_files(Request(path, "binance", self.symbol, self.timeframe)),
+        )
         rows = np.column_stack([getattr(candles.raw, name) for name in COLUMNS])
         if impossible_rows(rows, step).any():
             raise BadFileError("a row of it cannot be a candle")
@@ -198,6 +196,16 @@ class MonthArchive:
         if not answered:
             raise BadFileError("it has no candle of the time that is missing")
         return rows[inside], (answered[0][0], answered[-1][1])
+
+    def _read(self, file: str, content: bytes, read: Callable[[Path], T]) -> T:
+        """Read what came as a file of its name."""
+        with TemporaryDirectory(prefix="archive-") as folder:
+            path = Path(folder, file)
+            path.write_bytes(content)
+            try:
+                return read(path)
+            except UserError as error:
+                raise BadFileError(str(error).replace(f"{folder}/", "").rstrip(".")) from error
 
     def _file(self, month: str) -> str:
         return f"{self.pair.replace('/', '')}-{self.timeframe}-{month}.zip"

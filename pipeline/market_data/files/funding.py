@@ -42,16 +42,16 @@ def is_funding(name: str) -> bool:
 
 def holds_funding(path: str | Path) -> bool:
     """Tell whether a file, or any of a folder, is named for funding."""
-    path = Path(path)
-    files = path.rglob("*") if path.is_dir() else (path,)
-    return any(is_funding(file.name) for file in files)
+    return any(is_funding(file.name) for file in _files(Path(path)))
 
 
 def holds_funding_alone(path: str | Path) -> bool:
     """Tell whether a path is a file of funding, or a folder that has nothing else."""
-    path = Path(path)
-    files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
-    return all(is_funding(f.name) or f.suffix == ".CHECKSUM" for f in files)
+    return all(is_funding(f.name) or f.suffix == ".CHECKSUM" for f in _files(Path(path)))
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
 
 
 def read_funding(path: str | Path, pair: str, zone: str | None = None) -> RawFunding:
@@ -79,9 +79,9 @@ def read_funding(path: str | Path, pair: str, zone: str | None = None) -> RawFun
         When there is none of the market, or a file is no table of times and rates.
     """
     path = Path(path)
-    files = [path]
+    files = _files(path)
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.is_file() and is_funding(f.name))
+        files = [file for file in files if is_funding(file.name)]
     mine = [file for file in files if not _is_of_another(file.name, pair)]
     parts = [part for file in mine for part in _parts(file, pair, zone)]
     if not parts:

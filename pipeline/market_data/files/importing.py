@@ -196,16 +196,14 @@ def import_funding(config: FetchConfig, note: Note) -> int:
     UserError
         If a file is no table of times and rates.
     """
-    market = config.market
-    assert market.exchange.ccxt_id is not None, "refused by the configuration"
-    assert config.import_path is not None, "whoever calls has files"
-    rows = first_of_each(read_funding(config.import_path, market.pair, config.timezone))
-    check_rates(rows, config.import_path)
+    request = import_request(config)
+    source = str(request.path)
+    rows = first_of_each(read_funding(request.path, request.pair, request.zone))
+    check_rates(rows, source)
     close = np.diff(rows.timestamp) <= INTERVAL_MS + MINUTE_MS
     spans = zip(rows.timestamp[:-1][close], rows.timestamp[1:][close] + 1, strict=True)
     answered = united((int(first), int(after)) for first, after in spans)
-    path = candle_path(Path(config.data.store), market.exchange.ccxt_id, market.pair, FUNDING)
-    source = str(config.import_path)
+    path = candle_path(Path(config.data.store), request.exchange, request.pair, FUNDING)
     with locked(path, note):
         stored = load_rows(path, RawFunding)
         for damage in stored.notes:
