@@ -101,55 +101,86 @@ def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
     return np.array(simulate(loaded.book, batch, 0, window), TRADE)
 
 
+class Course(NamedTuple):
+    """What one combination came to in a window; a trade closed by END alone is open in truth.
+
+    ``position`` is that of the last trade, None before the first. ``equity``, ``blocked_day`` (the
+    last day on which a breaker lets nothing in, -1 for none) and ``breaker`` (its limit's name) are
+    those after the last trade that did not end with the window.
+    """
+
+    trades: list[Trade]
+    position: Position | None
+    equity: float
+    blocked_day: int
+    breaker: str | None
+
+
 def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[Trade]:
     """Trade one combination through ``window``; return its trades in order of entry."""
+    return course(book, batch, index, window).trades
+
+
+def course(book: EventBook, batch: Batch, index: int, window: Window) -> Course:
+    """Trade one combination through ``window``; return its trades and where it stands then."""
     unit, offset = divmod(index, batch.exits_per_unit)
     setting = int(batch.first_exit[unit]) + offset
     table = int(batch.table[unit])
     thresholds = batch.thresholds[unit] * book.senses
     risk, day = book.risk, book.candles.day
     closed: list[Trade] = []
+    position, breaker = None, None
     equity, last_exit, blocked_day, streak = 1.0, -1, -1, 0
     current_day, day_open = -1, 1.0
     for row in range(int(book.row_start[table]), int(book.row_start[table + 1])):
-        if not all(book.features[k, row] >= thresholds[k] for k in range(len(thresholds))):
+        if not passes(book, thresholds, row):
             continue
-        position = _position(book, row, setting)
-        t, e = int(book.setup_bar[row]), position.bar
+        t, e = int(book.setup_bar[row]), int(book.signal_bar[row]) + 1
         if t < window.start or e >= window.end:  # §8
             continue
         if e <= last_exit:  # §6.3: not after the bar at which the last position was closed
             continue
         if day[e] <= blocked_day or equity <= 0.0:  # §9
             continue
-        if _dropped(book, position, row):
+        entered = position_of(book, row, setting)
+        if _dropped(book, entered, row):
             continue
+        position = entered
         j, price, reason = _hold(book, position, window.end)
         ret = _net_return(book, position, j, price, reason)
         side, entry, target = position.side, position.entry, position.target
-        stop = _stop_in_force(position, np.nan)
+        stop = stop_in_force(position, np.nan)
         closed.append(Trade(side, t, e - 1, e, j, entry, price, reason, ret, stop, target))
+        if reason == END:  # no row enters after the last bar
+            break
 
         if day[j] != current_day:
             current_day, day_open = int(day[j]), equity
         equity *= 1.0 + risk.exposure * ret
         streak = streak + 1 if risk.exposure * ret < 0.0 else 0
         last_exit = j
-        if _breaker_opens(book, equity / day_open - 1.0, streak):
-            blocked_day, streak = current_day, 0  # §9: the streak is 0 when the breaker clears
-    return closed
+        opened = _breaker(book, equity / day_open - 1.0, streak)
+        if opened is not None:
+            # §9: the streak is 0 when the breaker clears
+            blocked_day, streak, breaker = current_day, 0, opened
+    return Course(closed, position, equity, blocked_day, breaker)
 
 
-def _breaker_opens(book: EventBook, day_return: float, streak: int) -> bool:
-    """Say whether a circuit breaker of fills rules §9 opens at an exit."""
+def passes(book: EventBook, thresholds: Float, row: int) -> bool:
+    """Say whether a row's features pass thresholds times their senses; NaN fails."""
+    return all(book.features[k, row] >= thresholds[k] for k in range(len(thresholds)))
+
+
+def _breaker(book: EventBook, day_return: float, streak: int) -> str | None:
+    """Name the circuit breaker of fills rules §9 that opens at an exit; None for none."""
     risk = book.risk
     if risk.max_daily_loss is not None and day_return <= -risk.max_daily_loss:
-        return True
+        return "max_daily_loss"
     limit = risk.consecutive_losses_limit
-    return limit is not None and streak >= limit
+    return "consecutive_losses_limit" if limit is not None and streak >= limit else None
 
 
-def _position(book: EventBook, row: int, number: int) -> Position:
+def position_of(book: EventBook, row: int, number: int) -> Position:
     """Enter a row under one setting: price (fills rules §6.2) and levels (exits rules §2)."""
     entries, i = book.entries, int(book.entry[row])
     columns = book.exits.columns().items()
@@ -197,7 +228,7 @@ def _dropped(book: EventBook, position: Position, row: int) -> bool:
     return not side * (float(book.entries.target_level[book.entry[row]]) - entry) > 0.0
 
 
-def _stop_in_force(position: Position, best: float) -> float:
+def stop_in_force(position: Position, best: float) -> float:
     """Return the tightest stop in a bar that opens after ``best``; NaN for none (exits rules §4).
 
     ``best`` is the best price since the entry, NaN in the entry bar. The level of liquidation is a
@@ -229,7 +260,7 @@ def _hold(book: EventBook, position: Position, end: int) -> tuple[int, float, in
         adverse = float(candles.low[j] if side > 0 else candles.high[j])
         favourable = float(candles.high[j] if side > 0 else candles.low[j])
         if not candles.filled[j]:  # in a filled bar nothing traded
-            stop = _stop_in_force(position, best)
+            stop = stop_in_force(position, best)
             if j > e and side * opening <= side * stop:  # exits rules §5.1
                 return _stopped(book, position, j, opening, STOP_GAP)
             if j > e and side * opening >= side * target:  # exits rules §5.2

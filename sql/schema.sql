@@ -189,4 +189,101 @@ CREATE INDEX ix_sweep_markets_job_id ON sweep_markets (job_id);
 
 INSERT INTO alembic_version (version_num) VALUES ('0009') RETURNING alembic_version.version_num;
 
+-- Running upgrade 0009 -> 0010
+
+CREATE TABLE follower (
+    id INTEGER NOT NULL,
+    owner VARCHAR(32) NOT NULL,
+    CONSTRAINT pk_follower PRIMARY KEY (id),
+    CONSTRAINT ck_follower_one CHECK (id = 1)
+);
+
+CREATE TABLE signals (
+    configuration_id VARCHAR(80) NOT NULL,
+    version BIGINT NOT NULL,
+    made_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    signal JSONB NOT NULL,
+    CONSTRAINT pk_signals PRIMARY KEY (configuration_id),
+    CONSTRAINT fk_signals_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id)
+);
+
+CREATE TABLE paper_accounts (
+    configuration_id VARCHAR(80) NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    first_candle TIMESTAMP WITH TIME ZONE NOT NULL,
+    through TIMESTAMP WITH TIME ZONE,
+    position JSONB,
+    trades INTEGER NOT NULL,
+    equity DOUBLE PRECISION NOT NULL,
+    difference TEXT,
+    checked_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_paper_accounts PRIMARY KEY (configuration_id),
+    CONSTRAINT fk_paper_accounts_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id)
+);
+
+CREATE TABLE paper_trades (
+    configuration_id VARCHAR(80) NOT NULL,
+    number INTEGER NOT NULL,
+    side INTEGER NOT NULL,
+    setup_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    signal_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    entry_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    exit_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    entry DOUBLE PRECISION NOT NULL,
+    exit DOUBLE PRECISION NOT NULL,
+    reason VARCHAR NOT NULL,
+    ret DOUBLE PRECISION NOT NULL,
+    stop DOUBLE PRECISION,
+    target DOUBLE PRECISION,
+    booked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_paper_trades PRIMARY KEY (configuration_id, number),
+    CONSTRAINT fk_paper_trades_configuration_id_paper_accounts FOREIGN KEY(configuration_id) REFERENCES paper_accounts (configuration_id)
+);
+
+CREATE TABLE paper_days (
+    configuration_id VARCHAR(80) NOT NULL,
+    day INTEGER NOT NULL,
+    ret DOUBLE PRECISION NOT NULL,
+    equity DOUBLE PRECISION NOT NULL,
+    CONSTRAINT pk_paper_days PRIMARY KEY (configuration_id, day),
+    CONSTRAINT fk_paper_days_configuration_id_paper_accounts FOREIGN KEY(configuration_id) REFERENCES paper_accounts (configuration_id)
+);
+
+CREATE TABLE live_events (
+    id BIGSERIAL NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    kind VARCHAR NOT NULL,
+    configuration_id VARCHAR(80),
+    market VARCHAR,
+    candle TIMESTAMP WITH TIME ZONE,
+    text TEXT NOT NULL,
+    payload JSONB NOT NULL,
+    CONSTRAINT pk_live_events PRIMARY KEY (id),
+    CONSTRAINT fk_live_events_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id)
+);
+
+CREATE INDEX ix_live_events_configuration_id_id ON live_events (configuration_id, id);
+
+CREATE INDEX ix_live_events_at ON live_events (at);
+
+CREATE TABLE deliveries (
+    id BIGSERIAL NOT NULL,
+    target VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    event_id VARCHAR NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    attempts INTEGER NOT NULL,
+    delivered_at TIMESTAMP WITH TIME ZONE,
+    error TEXT,
+    body JSONB NOT NULL,
+    CONSTRAINT pk_deliveries PRIMARY KEY (id)
+);
+
+CREATE UNIQUE INDEX uq_deliveries_target_source_event_id ON deliveries (target, source, event_id);
+
+CREATE INDEX ix_deliveries_delivered_at_due_at ON deliveries (delivered_at, due_at);
+
+UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0009';
+
 COMMIT;

@@ -40,6 +40,7 @@ from pipeline.results.configurations import Configurations
 from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps, loads
 from pipeline.results.leases import Lease
+from pipeline.results.live import Live
 from pipeline.results.migrations import UnknownRevisionError, check_revision, is_current, upgrade
 from pipeline.results.patience import Patience, Sessions, Tables, is_away
 from pipeline.results.read_only import (
@@ -84,7 +85,7 @@ class Repository(Tables):
 
     Attributes
     ----------
-    jobs, configurations, sweeps : Jobs, Configurations, Sweeps
+    jobs, configurations, sweeps, live : Jobs, Configurations, Sweeps, Live
         What reads and writes the tables of each.
     identity : FileIdentity or None
         What tells its file from another of the same name.
@@ -107,6 +108,7 @@ class Repository(Tables):
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
         self.sweeps = Sweeps(self._sessions)
+        self.live = Live(self._sessions)
         self.checks = Checks(self._sessions)
 
     @property
@@ -221,6 +223,11 @@ def open_database(
             " program or wait for it, and run this again."
         ) from None
     except UnknownRevisionError as error:
+        if error.is_upgraded:
+            raise UserError(
+                f"The database {public_name(parsed)} has the tables of an earlier version of this"
+                " program. Run a command that may write to it once: it adds what is new."
+            ) from None
         schemas = f"(schema {error.revision}, here {error.head})"
         reason = (
             f"was made before the first release {schemas} and cannot be read. It stays as it is:"

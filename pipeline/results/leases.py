@@ -39,6 +39,7 @@ from pipeline.executors import signs_of_life
 from pipeline.executors.background import repeated
 from pipeline.results.address import gone
 from pipeline.results.damage import read_rows
+from pipeline.results.live_models import FollowerRow
 from pipeline.results.models import DispatcherRow, LeaseRow, SweepRow, TrainingJob
 
 #: Seconds before the next try where a beat could not be written.
@@ -192,6 +193,7 @@ def forget(session: Session, identities: Iterable[str]) -> None:
         .where(LeaseRow.identity.not_in(unfinished.where(TrainingJob.owner.is_not(None))))
         .where(LeaseRow.identity.not_in(sweeps))
         .where(LeaseRow.identity.not_in(select(DispatcherRow.owner)))
+        .where(LeaseRow.identity.not_in(select(FollowerRow.owner)))
     )
 
 

@@ -29,6 +29,8 @@ class UnknownRevisionError(Exception):
     def __init__(self, revision: str, head: str) -> None:
         super().__init__(f"revision {revision} is unknown here, where the newest is {head}")
         self.revision, self.head = revision, head
+        #: Whether opening it for writing brings it to the newest.
+        self.is_upgraded = revision in _revisions()
 
 
 def alembic_config() -> Config:

@@ -28,9 +28,16 @@ def refusal(url: str) -> str:
 TABLES = {
     "alembic_version",
     "configuration_events",
+    "deliveries",
     "dispatcher",
+    "follower",
     "job_events",
     "leases",
+    "live_events",
+    "paper_accounts",
+    "paper_days",
+    "paper_trades",
+    "signals",
     "sweep_markets",
     "sweeps",
     "trained_configurations",
@@ -149,8 +156,8 @@ def test_a_database_that_does_not_exist(server: Server) -> None:
 @pytest.mark.parametrize(
     ("revision", "reason"),
     [
-        ("9999", "belongs to a later version of this program (schema 9999, here 0009)"),
-        ("0008", "was made before the first release (schema 0008, here 0009)"),
+        ("9999", "belongs to a later version of this program (schema 9999, here 0010)"),
+        ("0008", "was made before the first release (schema 0008, here 0010)"),
     ],
 )
 def test_a_database_of_another_version_is_refused_and_left_alone(

@@ -1,0 +1,244 @@
+"""Tell where one combination stands after the last candle, and what it does at the next open.
+
+It is the reference path on the same tables and rules as a backtest: the window goes from a start at
+which the combination is flat to the last candle. A trade that the end of the window alone would
+close (exits rules §5.7) is the position that is held now.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine import reference
+from gpu_engine.book import EventBook, build_book
+from gpu_engine.exits import ExitSettings
+from gpu_engine.records import (
+    DAY_MS,
+    END,
+    TRADE,
+    Batch,
+    Candles,
+    Costs,
+    EventTable,
+    Float,
+    RiskLimits,
+    Tables,
+    Window,
+)
+
+
+@dataclass(frozen=True)
+class OpenPosition:
+    """A position that is held after the last candle.
+
+    Attributes
+    ----------
+    side : int
+        +1 long, -1 short.
+    setup_bar, signal_bar, entry_bar : int
+        Bars of the candles.
+    entry : float
+        Fill, quote currency, slippage included.
+    stop, target : float
+        Levels at the entry, NaN for none.
+    stop_in_force : float
+        Stop during the next candle, NaN for none (exits rules §4); a liquidation is one (§8.3).
+    best : float
+        Best price since the entry.
+    leaves_at_open : bool
+        Whether a signal closes it at the next open (exits rules §5.3).
+    last_bar : int or None
+        Bar at whose close the longest holding time ends it (exits rules §5.6); None for never.
+    """
+
+    side: int
+    setup_bar: int
+    signal_bar: int
+    entry_bar: int
+    entry: float
+    stop: float
+    target: float
+    stop_in_force: float
+    best: float
+    leaves_at_open: bool
+    last_bar: int | None
+
+
+@dataclass(frozen=True)
+class PossibleEntry:
+    """An entry at the next open, if it opens between ``low`` and ``high`` (exits rules §3).
+
+    ``entry``, ``stop`` and ``target`` are the fill and the levels if it opens at the last close,
+    NaN for no level; ``low`` and ``high`` exclude themselves, minus or plus infinity for no limit.
+    """
+
+    side: int
+    setup_bar: int
+    signal_bar: int
+    atr: float
+    entry: float
+    stop: float
+    target: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a combination stands after the last candle.
+
+    Attributes
+    ----------
+    trades : array of TRADE
+        Closed so far, in order of entry.
+    position : OpenPosition or None
+        What it holds.
+    entries : tuple of PossibleEntry
+        What it enters at the next open: the first whose limits hold. Empty while it holds a
+        position or is blocked.
+    equity : float
+        Of the closed trades, 1 at the start.
+    breaker : str or None
+        The limit of `RiskLimits` that lets nothing in at the next open (fills rules §9).
+    blocked_until : int or None
+        Open of the first candle that is free again, milliseconds since the epoch.
+    """
+
+    trades: NDArray[np.void]
+    position: OpenPosition | None
+    entries: tuple[PossibleEntry, ...]
+    equity: float
+    breaker: str | None = None
+    blocked_until: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """One combination's signals and exits: what `standing_of` follows.
+
+    ``thresholds`` is float64 of shape (K,), ``senses`` as in `Tables`, ``exits`` one setting.
+    """
+
+    table: EventTable
+    thresholds: Float
+    senses: tuple[int, ...]
+    exits: ExitSettings
+
+
+def standing_of(
+    candles: Candles, combination: Combination, costs: Costs, risk: RiskLimits, start: int
+) -> Standing:
+    """Follow one combination from bar ``start``, flat there, to the last candle.
+
+    Parameters
+    ----------
+    candles : Candles
+        Closed ones; ``start`` may be their number, when none is in the series yet.
+    combination : Combination
+        Its table is of these candles.
+    costs, risk : Costs, RiskLimits
+        As of a backtest, with the funding.
+
+    Raises
+    ------
+    ValueError
+        As `gpu_engine.engine.load`.
+    """
+    count, table = len(candles), combination.table
+    rows = table.at(table.setup_bar >= start)  # fills rules §8
+    tables = Tables((rows,), combination.senses)
+    combination.exits.check(tables)
+    risk.check()
+    book = build_book(_with_next(candles), tables, combination.exits, costs, risk)
+    thresholds = np.asarray(combination.thresholds, np.float64)[None]
+    batch = Batch(np.zeros(1, np.int32), thresholds, np.zeros(1, np.int32), 1)
+    window = Window(start, count)
+    course = reference.course(book, batch, 0, window)
+    is_open = bool(course.trades) and course.trades[-1].reason == END
+    position = _open_position(book, course, count) if is_open else None
+    next_open = int(candles.timestamp[-1]) + candles.step_ms
+    is_blocked = next_open // DAY_MS <= course.blocked_day
+    is_free = position is None and not is_blocked and course.equity > 0.0
+    return Standing(
+        trades=np.array(course.trades[:-1] if is_open else course.trades, TRADE),
+        position=position,
+        entries=tuple(_entries(book, batch, window, course)) if is_free else (),
+        equity=course.equity,
+        breaker=course.breaker if is_blocked else None,
+        blocked_until=(course.blocked_day + 1) * DAY_MS if is_blocked else None,
+    )
+
+
+def _with_next(candles: Candles) -> Candles:
+    """Put a candle of the last close behind the last one, so that entries at its open are rows."""
+    close = candles.close[-1:]
+    return replace(
+        candles,
+        timestamp=np.append(candles.timestamp, candles.timestamp[-1] + candles.step_ms),
+        open=np.append(candles.open, close),
+        high=np.append(candles.high, close),
+        low=np.append(candles.low, close),
+        close=np.append(candles.close, close),
+        volume=np.append(candles.volume, 0.0),
+        filled=np.append(candles.filled, False),
+    )
+
+
+def _open_position(book: EventBook, course: reference.Course, count: int) -> OpenPosition:
+    """Tell how the last trade of a course is held during bar ``count``."""
+    position, trade = course.position, course.trades[-1]
+    assert position is not None, "of the last trade"
+    held = slice(position.bar, count)
+    prices = (book.candles.high if position.side > 0 else book.candles.low)[held]
+    best = float(position.side * np.max(position.side * prices))
+    limits = (position.setting.get("holding_bars"), book.risk.max_holding_bars)
+    longest = min((limit for limit in limits if limit is not None), default=None)
+    return OpenPosition(
+        side=position.side,
+        setup_bar=trade.setup_bar,
+        signal_bar=trade.signal_bar,
+        entry_bar=position.bar,
+        entry=position.entry,
+        stop=trade.stop,
+        target=position.target,
+        stop_in_force=reference.stop_in_force(position, best),
+        best=best,
+        leaves_at_open=0 <= position.exit_signal_bar < count,
+        last_bar=None if longest is None else position.bar + int(longest) - 1,
+    )
+
+
+def _entries(
+    book: EventBook, batch: Batch, window: Window, course: reference.Course
+) -> Iterator[PossibleEntry]:
+    """List what enters at the open after a window, in the order in which it is taken."""
+    last_exit = course.trades[-1].exit_bar if course.trades else -1
+    thresholds = batch.thresholds[0] * book.senses
+    slippage, close = book.costs.slippage, float(book.candles.close[window.end])
+    assert last_exit < window.end, "no trade of the window ends after it"
+    for row in np.flatnonzero(book.signal_bar == window.end - 1).tolist():
+        if not reference.passes(book, thresholds, row):
+            continue
+        position = reference.position_of(book, row, 0)
+        side, low, high = position.side, -np.inf, np.inf
+        if "stop_offset" in position.setting:
+            low, high = (position.stop, high) if side > 0 else (low, position.stop)
+        if "target_reach" in position.setting and book.entries.target_level is not None:
+            level = float(book.entries.target_level[book.entry[row]]) / (1.0 + side * slippage)
+            low, high = (low, level) if side > 0 else (level, high)
+        has_distance = "stop_distance" not in position.setting or position.distance > 0.0
+        if not (has_distance and low < high):  # dropped wherever it opens, as of a NaN level
+            continue
+        yield PossibleEntry(
+            side=side,
+            setup_bar=int(book.setup_bar[row]),
+            signal_bar=int(book.signal_bar[row]),
+            atr=position.atr,
+            entry=close * (1.0 + side * slippage),
+            stop=reference.stop_in_force(position, np.nan),
+            target=position.target,
+            low=low,
+            high=high,
+        )

@@ -1,0 +1,279 @@
+"""Keep the ledger of paper trading: accounts, trades, days, the journal and the newest signals.
+
+A booking is one transaction that names the candle up to which the account was booked before: what
+another process has booked since, or this one before it was killed, is never booked twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from pipeline.results.damage import Rows, from_row, naming
+from pipeline.results.live_models import (
+    LiveEventRow,
+    PaperAccountRow,
+    PaperDayRow,
+    PaperTradeRow,
+    SignalRow,
+)
+from pipeline.results.patience import Tables, waits
+from pipeline.results.records import utc_now
+
+Record = TypeVar("Record")
+
+#: What a journal tells (docs/live.md): ``kind`` of a `LiveEvent`.
+ENTER, LEAVE, ORDER, REVISED, STALE, FRESH, CHECK, STAGE, ALARM, SERVICE = (
+    "enter",
+    "leave",
+    "order",
+    "revised",
+    "stale",
+    "fresh",
+    "check",
+    "stage",
+    "alarm",
+    "service",
+)
+
+
+class BookedElsewhereError(RuntimeError):
+    """The account was booked by another process meanwhile."""
+
+
+@dataclass(frozen=True)
+class PaperAccount:
+    """How far a ledger is; `pipeline.results.live_models.PaperAccountRow` explains the fields."""
+
+    configuration_id: str
+    started_at: datetime
+    first_candle: datetime
+    through: datetime | None = None
+    position: dict[str, Any] | None = None
+    trades: int = 0
+    equity: float = 1.0
+    difference: str | None = None
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PaperTrade:
+    """One closed trade: prices in the quote currency, ``ret`` net of all costs, on notional."""
+
+    number: int
+    side: int
+    setup_at: datetime
+    signal_at: datetime
+    entry_at: datetime
+    exit_at: datetime
+    entry: float
+    exit: float
+    reason: str
+    ret: float
+    stop: float | None
+    target: float | None
+    booked_at: datetime = field(default_factory=utc_now)
+
+
+@dataclass(frozen=True)
+class PaperDay:
+    """One full UTC day (since the epoch) of a full position, marked to market."""
+
+    day: int
+    ret: float
+    equity: float
+
+
+@dataclass(frozen=True)
+class LiveEvent:
+    """One line of the journal; ``id`` is None before it is stored."""
+
+    kind: str
+    text: str
+    configuration_id: str | None = None
+    market: str | None = None
+    candle: datetime | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+    at: datetime = field(default_factory=utc_now)
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class Booking:
+    """What one or more candles brought to an account: ``through`` is the newest of them.
+
+    ``before`` is what the account was booked through until then.
+    """
+
+    configuration_id: str
+    before: datetime | None
+    through: datetime
+    position: Mapping[str, Any] | None
+    equity: float
+    trades: Sequence[PaperTrade] = ()
+    days: Sequence[PaperDay] = ()
+    events: Sequence[LiveEvent] = ()
+    signal: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class StoredSignal:
+    """The newest signal of a configuration."""
+
+    configuration_id: str
+    version: int
+    made_at: datetime
+    signal: dict[str, Any]
+
+
+class Live(Tables):
+    """The live tables of one database; `pipeline.results.database.Repository` makes it."""
+
+    @waits
+    def accounts(self) -> dict[str, PaperAccount]:
+        """Read all accounts, by the id of their configuration."""
+        with self._sessions() as session:
+            rows = session.scalars(select(PaperAccountRow)).all()
+            return {row.configuration_id: from_row(PaperAccount, row) for row in rows}
+
+    @waits
+    def account(self, configuration_id: str) -> PaperAccount | None:
+        """Read one account; None where it was never followed."""
+        with self._sessions() as session:
+            row = session.get(PaperAccountRow, configuration_id)
+            return None if row is None else from_row(PaperAccount, row)
+
+    @waits
+    def open_account(self, account: PaperAccount) -> None:
+        """Begin to follow a configuration; an account that is there stays as it is."""
+        with self._sessions.begin() as session:
+            if session.get(PaperAccountRow, account.configuration_id) is None:
+                session.add(PaperAccountRow(**asdict(account)))
+
+    @waits
+    def book(self, bookings: Iterable[Booking]) -> None:
+        """Book what candles brought to some accounts, all or nothing.
+
+        Raises
+        ------
+        BookedElsewhereError
+            When one is not booked through what its booking says.
+        """
+        with self._sessions.begin() as session:
+            version = (session.scalar(select(func.max(SignalRow.version))) or 0) + 1
+            for booking in bookings:
+                _book(session, booking)
+                if booking.signal is not None:
+                    _keep_signal(session, booking.configuration_id, booking.signal, version)
+                    version += 1
+
+    @waits
+    def keep_signals(self, signals: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep the newest signal of some configurations."""
+        with self._sessions.begin() as session:
+            version = session.scalar(select(func.max(SignalRow.version))) or 0
+            for number, (configuration_id, signal) in enumerate(signals.items(), 1):
+                _keep_signal(session, configuration_id, signal, version + number)
+
+    @waits
+    def drop_signals(self, configuration_ids: Iterable[str]) -> None:
+        """Remove the signals of configurations that are followed no more."""
+        with self._sessions.begin() as session:
+            ids = list(configuration_ids)
+            session.execute(delete(SignalRow).where(SignalRow.configuration_id.in_(ids)))
+
+    @waits
+    def note(self, events: Iterable[LiveEvent]) -> None:
+        """Write lines into the journal."""
+        with self._sessions.begin() as session:
+            session.add_all(_event_row(event) for event in events)
+
+    @waits
+    def record_check(self, configuration_id: str, difference: str, event: LiveEvent) -> None:
+        """Keep what a check against the backtest said: "" where both agree."""
+        with self._sessions.begin() as session:
+            session.execute(
+                update(PaperAccountRow)
+                .where(PaperAccountRow.configuration_id == configuration_id)
+                .values(difference=difference, checked_at=event.at)
+            )
+            session.add(_event_row(event))
+
+    @waits
+    def trades(self, configuration_id: str) -> list[PaperTrade]:
+        """Read the closed trades of an account, in order of entry."""
+        row = PaperTradeRow
+        query = select(row).where(row.configuration_id == configuration_id).order_by(row.number)
+        return self._read(query, PaperTrade, configuration_id)
+
+    @waits
+    def days(self, configuration_id: str) -> list[PaperDay]:
+        """Read the days of an account, oldest first."""
+        row = PaperDayRow
+        query = select(row).where(row.configuration_id == configuration_id).order_by(row.day)
+        return self._read(query, PaperDay, configuration_id)
+
+    @waits
+    def events(
+        self, after: int = 0, limit: int = 500, configuration_id: str | None = None
+    ) -> list[LiveEvent]:
+        """Read lines of the journal that follow one, oldest first."""
+        row = LiveEventRow
+        query = select(row).where(row.id > after).order_by(row.id).limit(limit)
+        if configuration_id is not None:
+            query = query.where(row.configuration_id == configuration_id)
+        return self._read(query, LiveEvent, configuration_id or "")
+
+    @waits
+    def signals(self) -> Rows[StoredSignal]:
+        """Read the newest signals, by the id of their configuration."""
+        with self._sessions() as session:
+            rows = session.scalars(select(SignalRow).order_by(SignalRow.configuration_id))
+            return Rows([from_row(StoredSignal, row) for row in rows])
+
+    @waits
+    def signal_version(self) -> str:
+        """Return what changes whenever a signal comes or goes."""
+        with self._sessions() as session:
+            query = select(func.max(SignalRow.version), func.count())
+            newest, count = session.execute(query.select_from(SignalRow)).one()
+        return f"{newest or 0}-{count}"
+
+    def _read(self, query: Select[Any], kind: type[Record], identity: str) -> list[Record]:
+        with self._sessions() as session:
+            rows = session.scalars(query).all()
+            if not rows:
+                return []
+            with naming(rows[0].__tablename__, identity):
+                return [from_row(kind, row) for row in rows]
+
+
+def _book(session: Session, booking: Booking) -> None:
+    account = session.get(PaperAccountRow, booking.configuration_id, with_for_update=True)
+    if account is None or account.through != booking.before:
+        raise BookedElsewhereError(f"{booking.configuration_id} was booked by another process")
+    account.through, account.equity = booking.through, booking.equity
+    account.position = None if booking.position is None else dict(booking.position)
+    account.trades += len(booking.trades)
+    for trade in booking.trades:
+        session.add(PaperTradeRow(configuration_id=booking.configuration_id, **asdict(trade)))
+    for day in booking.days:
+        session.add(PaperDayRow(configuration_id=booking.configuration_id, **asdict(day)))
+    session.add_all(_event_row(event) for event in booking.events)
+
+
+def _event_row(event: LiveEvent) -> LiveEventRow:
+    return LiveEventRow(**asdict(event))
+
+
+def _keep_signal(
+    session: Session, configuration_id: str, signal: Mapping[str, Any], version: int
+) -> None:
+    row = session.get(SignalRow, configuration_id)
+    if row is None:
+        row = SignalRow(configuration_id=configuration_id)
+        session.add(row)
+    row.version, row.made_at, row.signal = version, utc_now(), dict(signal)

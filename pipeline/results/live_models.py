@@ -1,0 +1,144 @@
+"""Define the tables of paper trading, signals and notifications.
+
+They follow configurations and never change them: what decides a stage stays in
+``configuration_events`` (`pipeline.results.models`).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pipeline.results.models import Base
+
+
+class FollowerRow(Base):
+    """The one process that follows active configurations: a row, once there has been any."""
+
+    __tablename__ = "follower"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    owner: Mapped[str] = mapped_column(String(32))
+
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+
+
+class PaperAccountRow(Base):
+    """How far the paper ledger of one configuration is.
+
+    ``first_candle`` is the first of its series, ``through`` the last one that is booked; times of
+    candles are their opens. ``position`` is what it holds, ``equity`` that of the closed trades.
+    """
+
+    __tablename__ = "paper_accounts"
+
+    configuration_id: Mapped[str] = mapped_column(
+        ForeignKey("trained_configurations.id"), primary_key=True
+    )
+    started_at: Mapped[datetime]
+    first_candle: Mapped[datetime]
+    through: Mapped[datetime | None]
+    position: Mapped[dict[str, Any] | None]
+    trades: Mapped[int] = mapped_column(Integer)
+    equity: Mapped[float]
+    #: What the newest check against the backtest said: None before the first, "" where they agree.
+    difference: Mapped[str | None] = mapped_column(Text)
+    checked_at: Mapped[datetime | None]
+
+
+class PaperTradeRow(Base):
+    """One closed paper trade; the fields of `gpu_engine.TRADE` with times for bars."""
+
+    __tablename__ = "paper_trades"
+
+    configuration_id: Mapped[str] = mapped_column(
+        ForeignKey("paper_accounts.configuration_id"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    side: Mapped[int] = mapped_column(Integer)
+    setup_at: Mapped[datetime]
+    signal_at: Mapped[datetime]
+    entry_at: Mapped[datetime]
+    exit_at: Mapped[datetime]
+    entry: Mapped[float]
+    exit: Mapped[float]
+    reason: Mapped[str]
+    ret: Mapped[float]
+    stop: Mapped[float | None]
+    target: Mapped[float | None]
+    booked_at: Mapped[datetime]
+
+
+class PaperDayRow(Base):
+    """The return of one full UTC day of a paper account, marked to market, of a full position."""
+
+    __tablename__ = "paper_days"
+
+    configuration_id: Mapped[str] = mapped_column(
+        ForeignKey("paper_accounts.configuration_id"), primary_key=True
+    )
+    #: Days since the epoch.
+    day: Mapped[int] = mapped_column(Integer, primary_key=True)
+    ret: Mapped[float]
+    equity: Mapped[float]
+
+
+class LiveEventRow(Base):
+    """One thing that happened while configurations were followed: the journal of the ledger.
+
+    ``configuration_id`` is None of what concerns a market or the service; ``candle`` is the open of
+    the candle that it rests on.
+    """
+
+    __tablename__ = "live_events"
+
+    # SQLite counts up by itself only where the type is INTEGER.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    configuration_id: Mapped[str | None] = mapped_column(ForeignKey("trained_configurations.id"))
+    market: Mapped[str | None]
+    candle: Mapped[datetime | None]
+    text: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]]
+
+    __table_args__ = (Index(None, "configuration_id", "id"), Index(None, "at"))
+
+
+class SignalRow(Base):
+    """What the follower said last of one configuration: `pipeline.live.signal` explains the JSON.
+
+    ``version`` is one higher with every signal of any configuration.
+    """
+
+    __tablename__ = "signals"
+
+    configuration_id: Mapped[str] = mapped_column(
+        ForeignKey("trained_configurations.id"), primary_key=True
+    )
+    version: Mapped[int] = mapped_column(BigInteger)
+    made_at: Mapped[datetime]
+    signal: Mapped[dict[str, Any]]
+
+
+class DeliveryRow(Base):
+    """One notification to one target: `pipeline.notices` explains the fields."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    target: Mapped[str]
+    source: Mapped[str]
+    event_id: Mapped[str]
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(Integer)
+    delivered_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[dict[str, Any]]
+
+    __table_args__ = (
+        Index("uq_deliveries_target_source_event_id", "target", "source", "event_id", unique=True),
+        Index(None, "delivered_at", "due_at"),
+    )
