@@ -21,7 +21,7 @@ FEWEST_DAYS = 8
 CONFIDENCE = 0.95
 
 #: Which test draws random numbers: the first key of `generator`.
-REALITY_CHECK, SURROGATES, BANDS = range(3)
+REALITY_CHECK, SURROGATES, BANDS, LIVE = range(4)
 
 
 class Bands(NamedTuple):
