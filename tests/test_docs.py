@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import explain, monitor, new_strategy, verify
+from pipeline import explain, export, monitor, new_strategy, verify
 from pipeline.config import CONFIG_DIR, BacktestConfig, FetchConfig, TrainConfig, catalogue, load
 from pipeline.config.commands import ServeConfig
 from pipeline.errors import UserError
@@ -37,7 +37,7 @@ SCHEMAS = {
     "scripts/serve": (ServeConfig, "serve"),
 }
 #: Programs that read what a training has stored.
-STORED = {"scripts/explain", "scripts/verify", "scripts/monitor", "scripts/report"}
+STORED = {f"scripts/{name}" for name in ("explain", "verify", "monitor", "report", "export")}
 #: How a command is run without a process of its own.
 DOORS = {
     "train": run_here,
@@ -47,6 +47,7 @@ DOORS = {
     "verify": functools.partial(stored_command, verify),
     "monitor": functools.partial(stored_command, monitor),
     "report": functools.partial(stored_command, report),
+    "export": functools.partial(stored_command, export),
 }
 
 COMMANDS = commands()

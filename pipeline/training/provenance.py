@@ -120,12 +120,13 @@ def engine_hash(strategy: StrategyConfig | None = None) -> str:
     What belongs to other strategies does not count: to edit one leaves the others as they were.
     """
     if strategy is None:
-        return _engine_hash(None, None)
-    return _engine_hash(strategy.name, strategy.text)
+        return engine_hash_of(None, None)
+    return engine_hash_of(strategy.name, strategy.text)
 
 
 @cache
-def _engine_hash(word: str | None, text: str | None) -> str:
+def engine_hash_of(word: str | None, text: str | None) -> str:
+    """Return the same of a strategy by its word, and of an own one by the text of its file."""
     own = [Path(strategies.__path__[0])] if word is None else source_files(word, text)
     source = _source_hash(Path(gpu_engine.__path__[0]), *own)
     return source if text is None else hashlib.sha256((source + text).encode()).hexdigest()

@@ -216,7 +216,7 @@ def _folder(tmp_path, monkeypatch):
 
 
 def hashed(word):
-    provenance._engine_hash.cache_clear()  # or it tells of the time before
+    provenance.engine_hash_of.cache_clear()  # or it tells of the time before
     return provenance.engine_hash(load([f"strategy={word}", *QUICK], TrainConfig, "train").strategy)
 
 

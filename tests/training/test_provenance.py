@@ -11,7 +11,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.strategies.registry import load_strategy, source_files
 from pipeline.training.candles import load_candles
 from pipeline.training.job import description
-from pipeline.training.provenance import _engine_hash, config_hash, engine_hash, runtime_env
+from pipeline.training.provenance import config_hash, engine_hash, engine_hash_of, runtime_env
 from support.parameters import DEPTH
 from support.runs import QUICK, run
 
@@ -84,16 +84,16 @@ def test_the_order_of_overrides_does_not_matter():
 
 def test_the_engine_hash_is_the_same_in_another_process(tmp_path):
     code = "from pipeline.training.provenance import engine_hash; print(engine_hash())"
-    assert run(tmp_path, code=code).out == f"{_engine_hash.__wrapped__(None, None)}\n"
+    assert run(tmp_path, code=code).out == f"{engine_hash_of.__wrapped__(None, None)}\n"
     assert re.fullmatch("[0-9a-f]{64}", engine_hash())
 
 
 def test_the_engine_hash_changes_with_the_source(tmp_path, monkeypatch):
     (tmp_path / "kernel.cu").write_text("// one")
     monkeypatch.setattr("pipeline.training.provenance.strategies.__path__", [str(tmp_path)])
-    one = _engine_hash.__wrapped__(None, None)
+    one = engine_hash_of.__wrapped__(None, None)
     (tmp_path / "kernel.cu").write_text("// two")
-    assert len({one, _engine_hash.__wrapped__(None, None), engine_hash()}) == 3
+    assert len({one, engine_hash_of.__wrapped__(None, None), engine_hash()}) == 3
 
 
 def test_the_engine_hash_is_of_one_strategy(demo_config):

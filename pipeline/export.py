@@ -1,0 +1,117 @@
+"""Hand a stored configuration to another program (docs/freqtrade.md).
+
+freqtrade ID --to FOLDER writes a strategy of freqtrade, its numbers and settings to start from;
+trades ID --to FILE writes the out-of-sample trades as CSV; json ID prints the V3 document.
+
+Exit status: 0 done, 1 what is stored was changed by something else, 2 a mistake in what was asked
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli import command
+from pipeline.cli.arguments import Parser, single_id
+from pipeline.cli.console import Console
+from pipeline.config import StorageOnly, load
+from pipeline.errors import UserError, suggestion
+
+if TYPE_CHECKING:
+    from pipeline.results.database import Repository
+    from pipeline.results.records import Configuration
+
+KINDS = ("freqtrade", "trades", "json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export one configuration and return the exit status."""
+    line = _parser().read(arguments)
+    config = load(line.overrides, StorageOnly, "stored")
+    kind, *ids = line.ids or [""]
+    if kind not in KINDS:
+        raise UserError(
+            f"This takes one of {', '.join(KINDS)} and the id of a configuration; given:"
+            f" {' '.join(line.ids) or 'nothing'}.{suggestion(kind, KINDS)}"
+        )
+    configuration_id, to = single_id(ids), line.options.to
+    if kind != "json" and to is None:
+        what = "FOLDER" if kind == "freqtrade" else "FILE"
+        raise UserError(f"Say where to: scripts/export {kind} {configuration_id} --to {what}.")
+
+    from pipeline.review.stored import find, open_existing
+
+    console = Console()
+    with open_existing(config) as repository:
+        configuration = find(repository, configuration_id)
+        if kind == "freqtrade":
+            _freqtrade(console, repository, configuration, to, line.options.longs_alone)
+        elif kind == "trades":
+            _trades(console, config, configuration, to)
+        else:
+            _json(console, configuration)
+    return command.DONE
+
+
+def _freqtrade(
+    console: Console,
+    repository: Repository,
+    configuration: Configuration,
+    folder: Path,
+    longs_alone: bool,
+) -> None:
+    from pipeline.bots.exporting import make_plan
+    from pipeline.bots.freqtrade_files import said_of_size, write_files
+
+    plan = make_plan(repository, configuration, longs_alone=longs_alone)
+    for path in write_files(plan, folder):
+        console.print(f"{command.relative_path(path)}")
+    console.print(said_of_size(plan))
+
+
+def _trades(
+    console: Console, config: StorageOnly, configuration: Configuration, path: Path
+) -> None:
+    from pipeline.bots.trades_table import trades_csv
+    from pipeline.market_data.store.atomic_files import replace_text
+    from pipeline.market_data.timeframe import timeframe_ms
+    from pipeline.review.stored import read_record, trained_span
+
+    if path.exists():
+        raise UserError(f"--to {path} is there already: remove it, or name another file.")
+    record = read_record(config.storage, configuration)
+    first, _ = trained_span(configuration)
+    step = timeframe_ms(configuration.timeframe)
+    try:
+        replace_text(path, trades_csv(record.trades, int(first.timestamp() * 1000), step))
+    except OSError as error:
+        raise UserError(
+            f"--to {path} cannot be written: {error.strerror or error}. Name a file in a folder"
+            " that exists and can be written to."
+        ) from None
+    console.print(f"{command.relative_path(path)}: {len(record.trades)} trades")
+
+
+def _json(console: Console, configuration: Configuration) -> None:
+    from datetime import UTC, datetime
+
+    from pipeline.results.document import as_read
+    from pipeline.results.jsonable import dumps
+
+    console.print(dumps(as_read(configuration.allowed_document, datetime.now(UTC))))
+
+
+def _parser() -> Parser:
+    usage = "scripts/export freqtrade|trades|json ID [KEY=VALUE ...] [--to PATH]"
+    parser = Parser("export", usage, __doc__, StorageOnly, "stored")
+    parser.add_argument("--to", type=Path, metavar="PATH", help="a folder, or of trades a file")
+    parser.add_argument(
+        "--longs-alone", action="store_true", help="leave the shorts of a spot market out"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    command.run_plain(main)
