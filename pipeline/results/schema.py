@@ -1,4 +1,4 @@
-"""Generate the two committed schemas, the database's and the document's.
+"""Generate the committed schemas: the database's, the document's and the signal's.
 
 Run it after a change of the migrations or of the document's models.
 """
@@ -7,8 +7,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import sql
+from pipeline.results import signal_models
 from pipeline.results.document import SCHEMA_FILE, json_schema
 from pipeline.results.migrations import postgresql_script
 
@@ -24,8 +26,13 @@ def generated() -> dict[Path, str]:
     script = "\n".join(line.rstrip() for line in postgresql_script().strip().splitlines())
     return {
         Path(sql.__file__).with_name("schema.sql"): f"{_HEADER}{script}\n",
-        Path(__file__).with_name(SCHEMA_FILE): json.dumps(json_schema(), indent=2) + "\n",
+        Path(__file__).with_name(SCHEMA_FILE): _json(json_schema()),
+        Path(__file__).with_name(signal_models.SCHEMA_FILE): _json(signal_models.json_schema()),
     }
+
+
+def _json(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def outdated() -> dict[Path, str]:

@@ -283,10 +283,7 @@ def _evaluate(
         raise _NothingNewError("generated candles: nothing comes after them")
     record = stored.read_record(config.storage, configuration)
     simulation = stored.simulation_config(repository, configuration, config.data)
-    if config.data is None:
-        candles = _candles(configuration, simulation, note, away)
-    else:
-        candles = _candles_elsewhere(repository, configuration, simulation, note)
+    candles = newest_candles(config, repository, configuration, simulation, note, away)
     result = evaluate_new_days(configuration, record, simulation, candles)
     if result is None:
         raise _NothingNewError(
@@ -294,6 +291,26 @@ def _evaluate(
             f" {utc(int(candles.timestamp[-1]))}"
         )
     return result
+
+
+def newest_candles(
+    config: StoredConfig,
+    repository: Repository,
+    configuration: Configuration,
+    simulation: SimulationConfig,
+    note: Note,
+    away: set[str],
+) -> Candles:
+    """Load all candles from the first trained one on, of the training's source or the one named.
+
+    Raises
+    ------
+    UserError
+        When they cannot be loaded.
+    """
+    if config.data is None:
+        return _candles(configuration, simulation, note, away)
+    return _candles_elsewhere(repository, configuration, simulation, note)
 
 
 def _candles(

@@ -35,6 +35,7 @@ from gpu_engine import (
     exhaustive,
     marked_returns,
 )
+from gpu_engine.standing import Combination, Standing, standing_of
 from pipeline.errors import UserError
 from pipeline.search.space import Space, single_point
 
@@ -105,6 +106,7 @@ class Evaluator:
         self._structural = space.of_kind("structural")
         self._threshold = space.of_kind("threshold")
         self._exit = space.of_kind("exit")
+        self._senses = tuple(space.dimensions[i].parameter.sense for i in self._threshold)
         self._builder = space.strategy.events(candles, space.loosest())
 
     @cached_property
@@ -182,6 +184,16 @@ class Evaluator:
         """Trades (`TRADE`) of one point."""
         _, market, batch = next(self._batches(point[None]))
         return engine.trades(market, batch, window)
+
+    def standing(self, point: Float, start: int) -> Standing:
+        """Tell where one point stands after the last candle, flat at bar ``start``."""
+        combination = Combination(
+            self._table(point[self._structural].tolist()),
+            point[self._threshold],
+            self._senses,
+            self._exits(point[None, self._exit]),
+        )
+        return standing_of(self.candles, combination, self.costs, self.risk, start)
 
     def alone(
         self, point: Float, backend: Backend, direction: Direction | None = None
@@ -300,9 +312,8 @@ class Evaluator:
         return self._builder.table(dict(zip(names, setting, strict=True)))
 
     def _load(self, tables: tuple[EventTable, ...], exits: ExitSettings) -> engine.Market:
-        senses = tuple(self.space.dimensions[i].parameter.sense for i in self._threshold)
         return engine.load(
-            self.candles, Tables(tables, senses), exits, self.costs, self.risk, self.backend
+            self.candles, Tables(tables, self._senses), exits, self.costs, self.risk, self.backend
         )
 
     def _choices(self, dimension: int) -> Float:

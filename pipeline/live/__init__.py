@@ -1,0 +1,1 @@
+"""Carry stored configurations into live candles: signals and paper trading (docs/live.md)."""

@@ -1,0 +1,339 @@
+"""Follow the candles of one market: all that is stored once, then each candle as it closes.
+
+A candle that was seen stays as it was seen: the exchange is asked for what follows it, and once a
+day what it says of the day before is compared (`ExchangeFeed.revisions`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from gpu_engine import Candles, Float, Funding
+from pipeline.cli.console import Note
+from pipeline.config import CcxtData, FileData, MarketConfig
+from pipeline.config.section import moment
+from pipeline.market_data.exchange.connection import Backoff, Connection, new_client
+from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
+from pipeline.market_data.grid import make_regular
+from pipeline.market_data.quality.report import QualityLimits, check
+from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
+from pipeline.market_data.resample import resampled
+from pipeline.market_data.sources import load_candles, load_funding
+from pipeline.market_data.store.store import candle_path, load, locked, save
+from pipeline.market_data.timeframe import timeframe_ms, utc
+
+#: Milliseconds after the close of a candle at which it is asked for first, and between two tries
+#: where it is not there yet: they double up to the longest.
+ASK_AFTER_MS, AGAIN_AFTER_MS, LONGEST_PAUSE_MS = 250, 2_000, 60_000
+
+#: Milliseconds between two looks at a file.
+LOOK_AGAIN_MS = 1_000
+
+#: Payments of a perpetual contract fall on hours.
+HOUR_MS = 3_600_000
+
+
+class Revision(NamedTuple):
+    """A candle that the exchange gives differently than it gave it when it closed."""
+
+    opened_ms: int
+    seen: tuple[float, ...] | None
+    now: tuple[float, ...] | None
+
+    def __str__(self) -> str:
+        return f"{utc(self.opened_ms)}: {_row(self.seen)} became {_row(self.now)}"
+
+
+def _row(row: tuple[float, ...] | None) -> str:
+    return "no candle" if row is None else "/".join(f"{value:.10g}" for value in row)
+
+
+class Feed(Protocol):
+    """Candles of one market; ``due_ms`` is when `advance` may bring more."""
+
+    market: MarketConfig
+    due_ms: int
+
+    @property
+    def candles(self) -> Candles:
+        """All closed candles so far."""
+        ...
+
+    def load(self) -> None:
+        """Load all there is by now; `UserError` where that fails."""
+        ...
+
+    def advance(self, now_ms: int) -> bool:
+        """Ask for what has closed by now; tell whether a candle came."""
+        ...
+
+    def persist(self) -> None:
+        """Keep what came where it is kept."""
+        ...
+
+    def revisions(self, since_ms: int) -> Iterator[Revision]:
+        """Compare what was seen since with what its source says now."""
+        ...
+
+
+@dataclass(frozen=True)
+class FeedKey:
+    """What tells one feed from another: a market, and where its candles come from."""
+
+    market: str
+    data: str
+
+    @classmethod
+    def of(cls, market: MarketConfig, data: CcxtData | FileData) -> FeedKey:
+        """Make the key of a configuration's candles, whatever span it was trained on."""
+        plain = data.model_copy(update={"since": None, "until": None, "history": None})
+        return cls(market.id, plain.model_dump_json())
+
+
+def feed_of(
+    market: MarketConfig, data: CcxtData | FileData, first_ms: int, note: Note
+) -> ExchangeFeed | FileFeed:
+    """Make the feed of a market from a first candle on; nothing is loaded yet."""
+    whole = data.model_copy(update={"since": moment(first_ms), "until": None, "history": None})
+    if isinstance(whole, CcxtData):
+        return ExchangeFeed(market, whole, note)
+    return FileFeed(market, whole, note)
+
+
+class FileFeed:
+    """Candles of a file that somebody else appends to."""
+
+    def __init__(self, market: MarketConfig, data: FileData, note: Note) -> None:
+        self.market, self._data, self._note = market, data, note
+        self.due_ms = 0
+        self._candles: Candles | None = None
+        self._state: tuple[int, int] | None = None
+
+    @property
+    def candles(self) -> Candles:
+        """All candles of the file."""
+        assert self._candles is not None, "load comes first"
+        return self._candles
+
+    def load(self) -> None:
+        """Read the file."""
+        self._state = self._look()
+        loaded = load_candles(self.market, self._data, lambda n: None, self._note)
+        self._candles = loaded.candles
+
+    def advance(self, now_ms: int) -> bool:
+        """Read the file again where it has changed."""
+        self.due_ms = now_ms + LOOK_AGAIN_MS
+        if self._candles is not None and self._look() == self._state:
+            return False
+        before = None if self._candles is None else int(self._candles.timestamp[-1])
+        self.load()
+        return int(self.candles.timestamp[-1]) != before
+
+    def persist(self) -> None:
+        """Do nothing: the file is where they are kept."""
+
+    def revisions(self, since_ms: int) -> Iterator[Revision]:
+        """Yield nothing: a file says what it says."""
+        yield from ()
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            state = Path(self._data.path).stat()
+        except OSError:
+            return None
+        return state.st_mtime_ns, state.st_size
+
+
+class ExchangeFeed:
+    """Candles of an exchange: one request a candle, after the first load."""
+
+    def __init__(self, market: MarketConfig, data: CcxtData, note: Note) -> None:
+        assert market.exchange.ccxt_id is not None, "generated candles have no feed"
+        self.market, self._data, self._note = market, data, note
+        self.exchange = market.exchange.ccxt_id
+        self.timeframe = data.resample_from or market.timeframe
+        self.step, self.built_step = timeframe_ms(self.timeframe), timeframe_ms(market.timeframe)
+        self.due_ms = 0
+        self._raw: RawCandles | None = None
+        self._candles: Candles | None = None
+        self._funding: tuple[int, Funding | None] = (0, None)
+        self._connection: Connection | None = None
+        self._ahead_ms = 0
+        self._pause_ms = AGAIN_AFTER_MS
+        self._fresh: list[tuple[Float, tuple[int, int]]] = []
+
+    @property
+    def candles(self) -> Candles:
+        """All closed candles so far."""
+        assert self._candles is not None, "load comes first"
+        return self._candles
+
+    def load(self) -> None:
+        """Take all candles from the store, and fetch what it lacks.
+
+        Raises
+        ------
+        UserError
+            As `pipeline.market_data.exchange.fetching.fetch_ccxt`.
+        """
+        now = int(time.time() * 1000)
+        since, until = self._data.span_ms(now)
+        request = CandleRequest(
+            self.exchange,
+            self.market.pair,
+            self.timeframe,
+            -(-since // self.built_step) * self.built_step,
+            until,
+            self._data.kraken,
+            self._data.archive,
+        )
+        fetched = fetch_ccxt(
+            request, self._data.store, on_note=self._note, network=self._data.network
+        )
+        self._raw = fetched.raw
+        self._lay()
+        self._schedule(now)
+
+    def advance(self, now_ms: int) -> bool:
+        """Ask for the candles that have closed since the newest one.
+
+        Raises
+        ------
+        UserError
+            As `load`; the next try is later each time.
+        """
+        if self._raw is None:
+            self._put_off(now_ms)
+            self.load()
+            return True
+        self._put_off(now_ms)
+        connection = self._connected()
+        start = int(self._raw.timestamp[-1]) + self.step
+        rows = self._closed(connection, start)
+        if not len(rows):
+            return False
+        self._fresh.append((rows, (start, int(rows[-1, 0]) + self.step)))
+        before = int(self.candles.timestamp[-1])
+        self._raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles)
+        self._lay()
+        self._schedule(now_ms)
+        return int(self.candles.timestamp[-1]) != before
+
+    def persist(self) -> None:
+        """Put the candles that came into the store; what it has of their time stays."""
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        path = candle_path(Path(self._data.store), self.exchange, self.market.pair, self.timeframe)
+        with locked(path, self._note) as writable:
+            if not writable:
+                return
+            stored = load(path, writable)
+            for rows, span in fresh:
+                new = rows[~np.isin(rows[:, 0], stored.rows.timestamp)]
+                stored = stored.add([(new, span)])
+            save(path, stored, "through ccxt")
+
+    def revisions(self, since_ms: int) -> Iterator[Revision]:
+        """Ask for the candles since a time again, and yield those that are other ones now.
+
+        Raises
+        ------
+        UserError
+            As `load`.
+        """
+        assert self._raw is not None, "load comes first"
+        seen = self._raw.take(self._raw.timestamp >= since_ms)
+        start, end = since_ms, int(self._raw.timestamp[-1]) + self.step
+        now: dict[int, tuple[float, ...]] = {}
+        while start < end:
+            rows = self._connected().candles_from(start, self.step)
+            rows = rows[rows[:, 0] < end]
+            if not len(rows):
+                break
+            now |= {int(row[0]): tuple(row[1:].tolist()) for row in rows}
+            start = int(rows[-1, 0]) + self.step
+        before = {
+            int(seen.timestamp[i]): tuple(float(getattr(seen, name)[i]) for name in COLUMNS[1:])
+            for i in range(len(seen))
+        }
+        for opened in sorted(before.keys() | now.keys()):
+            if before.get(opened) != now.get(opened):
+                yield Revision(opened, before.get(opened), now.get(opened))
+
+    def _connected(self) -> Connection:
+        """Return the open connection; the markets and the clock are asked for once."""
+        if self._connection is None:
+            client = new_client(self.exchange, self._data.network)
+            backoff = Backoff(attempts=1)
+            connection = Connection(
+                client,
+                self.market.pair,
+                self.timeframe,
+                backoff,
+                self._note,
+                network=self._data.network,
+            )
+            connection.check_market()
+            self._ahead_ms = connection.now() - int(time.time() * 1000)
+            self._connection = connection
+        return self._connection
+
+    def _closed(self, connection: Connection, start: int) -> Float:
+        """Ask for the closed candles from ``start`` on; a hole is asked for twice."""
+
+        def ask() -> Float:
+            rows = connection.candles_from(start, self.step)
+            now = int(time.time() * 1000) + self._ahead_ms
+            closed: Float = rows[(rows[:, 0] >= start) & (rows[:, 0] + self.step <= now)]
+            return closed
+
+        def is_whole(rows: Float) -> bool:
+            last = start + self.step * (len(rows) - 1)
+            return len(rows) == 0 or bool(rows[-1, 0] == last)
+
+        return replace(connection, backoff=Backoff(attempts=3, first_s=0.2)).steadily(
+            ask, is_whole, lambda rows: rows[:, 0]
+        )
+
+    def _lay(self) -> None:
+        """Lay the rows on their grid; `UserError` where the candles are broken."""
+        raw = self._raw
+        assert raw is not None, "rows come first"
+        if self.step != self.built_step:
+            span = int(raw.timestamp[0]), int(raw.timestamp[-1]) + self.step
+            raw = resampled(raw, self.step, self.built_step, (span,))
+        candles, report = make_regular(raw, self.market.timeframe, self.market.id)
+        check(report, QualityLimits(**self._data.quality.model_dump()))
+        if self.market.perpetual:
+            candles = replace(candles, funding=self._paid(candles))
+        self._candles = candles
+
+    def _paid(self, candles: Candles) -> Funding | None:
+        """Return what was paid on the days of the candles; asked for once an hour."""
+        hour = (int(candles.timestamp[-1]) + candles.step_ms) // HOUR_MS
+        if hour != self._funding[0]:
+            history = load_funding(self.market, self._data, candles, self._note)
+            self._funding = hour, history.funding
+        return self._funding[1]
+
+    def _schedule(self, now_ms: int) -> None:
+        """Ask again when the next candle has closed, by the exchange's clock."""
+        assert self._raw is not None, "rows come first"
+        self._pause_ms = AGAIN_AFTER_MS
+        following = int(self._raw.timestamp[-1]) + 2 * self.step
+        if self.step != self.built_step:
+            following = -(-following // self.built_step) * self.built_step
+        self.due_ms = max(following - self._ahead_ms + ASK_AFTER_MS, now_ms)
+
+    def _put_off(self, now_ms: int) -> None:
+        """Ask later where nothing comes of the next question."""
+        self.due_ms = now_ms + self._pause_ms
+        self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_MS)

@@ -1,0 +1,197 @@
+"""Make the signal of a configuration: what it holds now and what it does at the next open.
+
+A signal names the candle that it rests on. It says nothing on candles that are stale or broken:
+``refusal`` says why, and position, action and entries are null or empty then.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gpu_engine import Candles
+from gpu_engine.standing import OpenPosition, PossibleEntry, Standing
+from pipeline.live.trader import Series, Trader
+from pipeline.market_data.timeframe import utc
+from pipeline.results.records import Configuration
+from pipeline.results.signal_models import (
+    Action,
+    Breaker,
+    Entry,
+    HeldPosition,
+    Price,
+    Side,
+    Signal,
+    SignalCandle,
+    SignalMarket,
+)
+
+#: Milliseconds after which a candle that should have come is late, of any timeframe.
+LATE_AFTER_MS = 60_000
+
+
+def signal_of(trader: Trader, series: Series, standing: Standing, now: datetime) -> Signal:
+    """Make the signal of a configuration from where it stands; a refusal on stale candles."""
+    candles = series.candles
+    late = lateness(candles, now)
+    if late is not None:
+        return refusal_of(trader.configuration, late, now, candles)
+    configuration, risk = trader.configuration, trader.simulation.risk
+    limit = risk.limits()
+    following = int(candles.timestamp[-1]) + candles.step_ms
+    breaker = None
+    if standing.breaker is not None and standing.blocked_until is not None:
+        value = getattr(limit, standing.breaker)
+        breaker = Breaker(name=standing.breaker, limit=value, until=_time(standing.blocked_until))
+    size = configuration.position_size
+    return Signal(
+        **_heading(configuration, now),
+        candle=_candle(candles),
+        refusal=None,
+        action=_action(standing),
+        at=_time(following),
+        position=None if standing.position is None else _position(standing.position, candles),
+        entries=[_entry(one, candles) for one in standing.entries],
+        breaker=breaker,
+        size=size,
+        notional=size * limit.exposure,
+    )
+
+
+def refusal_of(
+    configuration: Configuration, reason: str, now: datetime, candles: Candles | None = None
+) -> Signal:
+    """Make the signal of a configuration of which nothing can be said."""
+    return Signal(
+        **_heading(configuration, now),
+        candle=None if candles is None else _candle(candles),
+        refusal=reason,
+        action=None,
+        at=None,
+        position=None,
+        entries=[],
+        breaker=None,
+        size=0.0,
+        notional=0.0,
+    )
+
+
+def lateness(candles: Candles, now: datetime) -> str | None:
+    """Say that the newest candle is not the one that should be there; None where it is."""
+    closed = int(candles.timestamp[-1]) + candles.step_ms
+    now_ms = round(now.timestamp() * 1000)
+    if now_ms < closed + candles.step_ms + LATE_AFTER_MS:
+        return None
+    missing = (now_ms - closed) // candles.step_ms
+    return (
+        f"stale: the newest closed candle closed {utc(closed)}, and {missing:,} of"
+        f" {timedelta(milliseconds=candles.step_ms)} should have followed by {utc(now_ms)}"
+    )
+
+
+def _heading(configuration: Configuration, now: datetime) -> dict[str, Any]:
+    return {
+        "id": configuration.id,
+        "strategy": configuration.strategy,
+        "market": SignalMarket(
+            exchange=configuration.exchange,
+            pair=configuration.pair,
+            timeframe=configuration.timeframe,
+        ),
+        "stage": configuration.lifecycle_stage,
+        "synthetic": configuration.synthetic,
+        "active": configuration.is_active,
+        "made": now,
+    }
+
+
+def _action(standing: Standing) -> Action:
+    if standing.position is not None:
+        return "leave" if standing.position.leaves_at_open else "hold"
+    if standing.breaker is not None:
+        return "blocked"
+    return "enter" if standing.entries else "wait"
+
+
+def _candle(candles: Candles) -> SignalCandle:
+    opened = int(candles.timestamp[-1])
+    return SignalCandle(
+        opened=_time(opened),
+        closed=_time(opened + candles.step_ms),
+        close=float(candles.close[-1]),
+    )
+
+
+def _position(position: OpenPosition, candles: Candles) -> HeldPosition:
+    close, last = float(candles.close[-1]), position.last_bar
+    return HeldPosition(
+        side=_side(position.side),
+        entered=_time(int(candles.timestamp[position.entry_bar])),
+        entry=position.entry,
+        stop=_price(position.stop),
+        target=_price(position.target),
+        stop_in_force=_price(position.stop_in_force),
+        best=position.best,
+        gain=position.side * (close - position.entry) / position.entry,
+        leaves_by=None if last is None else _time(_open_of(candles, last + 1)),
+    )
+
+
+def _entry(entry: PossibleEntry, candles: Candles) -> Entry:
+    return Entry(
+        side=_side(entry.side),
+        entry=entry.entry,
+        stop=_price(entry.stop),
+        target=_price(entry.target),
+        above=_price(entry.low),
+        below=_price(entry.high),
+        setup=_time(int(candles.timestamp[entry.setup_bar])),
+    )
+
+
+def _open_of(candles: Candles, bar: int) -> int:
+    return int(candles.timestamp[0]) + candles.step_ms * bar
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _price(value: float) -> Price:
+    return value if math.isfinite(value) else None
+
+
+def _side(side: int) -> Side:
+    return "long" if side > 0 else "short"
+
+
+def sentence(signal: Signal) -> str:
+    """Say in words what a signal tells."""
+    if signal.refusal is not None:
+        return f"no signal: {signal.refusal}."
+    assert signal.at is not None, "only a refusal has no next open"
+    following = f"{signal.at:%Y-%m-%d %H:%M} UTC"
+    if (held := signal.position) is not None:
+        said = (
+            f"{held.side} since {held.entered:%Y-%m-%d %H:%M} UTC from {held.entry:.10g}"
+            f" ({held.gain:+.2%}); stop {_level(held.stop_in_force)}, target {_level(held.target)}"
+        )
+        if signal.action == "leave":
+            return f"{said}; leaves at the open of {following}."
+        until = f", at the latest {held.leaves_by:%Y-%m-%d %H:%M} UTC" if held.leaves_by else ""
+        return f"{said}; holds{until}."
+    if (breaker := signal.breaker) is not None:
+        return f"flat; {breaker.name} lets nothing in until {breaker.until:%Y-%m-%d %H:%M} UTC."
+    if not signal.entries:
+        return f"flat; no signal for the open of {following}."
+    entry = signal.entries[0]
+    limits = [f"above {entry.above:.10g}"] if entry.above is not None else []
+    limits += [f"below {entry.below:.10g}"] if entry.below is not None else []
+    condition = f" if it opens {' and '.join(limits)}" if limits else ""
+    return (
+        f"enters {entry.side} at the open of {following}{condition}: near {entry.entry:.10g}, stop"
+        f" {_level(entry.stop)}, target {_level(entry.target)}."
+    )
+
+
+def _level(price: Price) -> str:
+    return "none" if price is None else f"{price:.10g}"

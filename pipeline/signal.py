@@ -1,0 +1,107 @@
+"""Say what configurations hold now and what they do at the next open (docs/live.md).
+
+Without an id all that are switched on are looked at, each on the newest closed candles.
+Exit status: 0 done, 1 of one nothing can be said, 2 a mistake in what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pipeline.cli import command
+from pipeline.cli.arguments import stored_parser
+from pipeline.cli.console import Console
+from pipeline.config import StoredConfig, load
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.results.database import Repository
+    from pipeline.results.records import Configuration
+    from pipeline.results.signal_models import Signal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the signals of configurations, and return the exit status."""
+    parser = stored_parser("signal", "[ID ...]", __doc__, StoredConfig)
+    parser.add_argument("--as-of", metavar="TIME", help="as it was then, UTC: 2023-06-01T12:00")
+    line = parser.read(arguments)
+    as_of = _time(line.options.as_of)
+    config = load(line.overrides, StoredConfig, "stored")
+    if config.data is not None and not line.ids:
+        raise UserError(
+            "data=... holds the candles of one market: name the configurations it is for."
+        )
+
+    from pipeline.live.gathering import signals
+    from pipeline.results.jsonable import dumps
+    from pipeline.review.stored import open_existing
+
+    console = Console()
+    with open_existing(config) as repository:
+        configurations = _configurations(repository, line.ids)
+        made = list(signals(config, repository, configurations, as_of, console.note))
+    if line.options.json:
+        console.print(dumps({"signals": [signal.to_dict() for signal in made]}))
+    else:
+        _show(console, made)
+    refused = any(signal.refusal is not None for signal in made)
+    return command.FAILED if refused else command.DONE
+
+
+def _time(text: str | None) -> datetime | None:
+    """Read the time of ``--as-of``; one without a zone is UTC."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(
+            f"--as-of must be a time in UTC such as 2023-06-01T12:00; given: {text}."
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _configurations(repository: Repository, ids: Sequence[str]) -> list[Configuration]:
+    """Find the configurations that are named, or all that are switched on."""
+    from pipeline.review.stored import find
+
+    if ids:
+        return [find(repository, one) for one in dict.fromkeys(ids)]
+    active = repository.checks.active()
+    found = [one.configuration for one in active if one.configuration is not None]
+    if not found:
+        raise UserError(
+            "No configuration is switched on. Name one (scripts/signal ID), or switch one on in"
+            " the Studio or by POST /api/configurations/ID/activate."
+        )
+    return found
+
+
+def _show(console: Console, made: Sequence[Signal]) -> None:
+    """Show a table of what is held and done, then each in words."""
+    from pipeline.live.signal import sentence
+
+    rows = [
+        (
+            signal.id,
+            f"{signal.market.exchange}:{signal.market.pair}:{signal.market.timeframe}",
+            signal.stage,
+            "-" if signal.candle is None else f"{signal.candle.closed:%m-%d %H:%M}",
+            "-" if signal.position is None else signal.position.side,
+            signal.action or "refused",
+            f"{signal.size:.0%}",
+        )
+        for signal in made
+    ]
+    columns = ("configuration", "market", "stage", "candle (UTC)", "holds", "next open", "size")
+    console.table("Signals", columns, rows)
+    for signal in made:
+        console.print(f"{signal.id}: {sentence(signal)}")
+    if any(signal.size == 0.0 and signal.refusal is None for signal in made):
+        console.print("Size 0%: on paper alone; its stage allows no money (docs/live.md).")
+
+
+if __name__ == "__main__":
+    command.run_plain(main)
