@@ -78,13 +78,37 @@ def test_a_numba_without_its_threads_is_replaced_by_numpy(tmp_path, expected):
     assert_trains_alike(tmp_path, {"NUMBA_THREADING_LAYER": "tbb"}, expected, "numpy", reason)
 
 
-def test_where_no_folder_can_be_written_numba_compiles_anew(tmp_path, expected):
-    """As in a container: a package that may not be written, and no home."""
+@pytest.fixture
+def unwritable(tmp_path):
+    """Environment as in a container: a package that may not be written, and no home."""
     copy = tmp_path / "installed/gpu_engine"
     shutil.copytree(ROOT / "gpu_engine", copy, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "__pycache__").write_text("a file, since root may write to any folder")
     environment = {"PYTHONPATH": f"{copy.parent}{os.pathsep}{ROOT}", "HOME": os.devnull}
-    environment |= {"NUMBA_CACHE_DIR": "", "XDG_CACHE_HOME": os.devnull}
+    return environment | {"NUMBA_CACHE_DIR": "", "XDG_CACHE_HOME": os.devnull}
+
+
+ONE_KERNEL = """
+import numpy as np
+from gpu_engine import backend, numba_cache
+from gpu_engine.numba_walk import first_at_or_after
+
+backend.numba_problem = lambda: None  # the other kernels need not compile for this
+kept = numba_cache.KEEPS, backend.choose("numba").reason == f"as asked: {backend.NOT_KEPT}"
+print(numba_cache.__file__, *kept, first_at_or_after(np.array([2, 4, 6]), 3, 5))
+"""
+
+
+def test_where_no_folder_can_be_written_a_kernel_compiles_and_the_choice_says_so(
+    tmp_path, unwritable
+):
+    finished = run(tmp_path, code=ONE_KERNEL, environment=unwritable)
+    copy = f"{tmp_path}/installed/gpu_engine/numba_cache.py"
+    assert (finished.out, finished.err) == (f"{copy} False True 2\n", "")
+
+
+@pytest.mark.slow
+def test_where_no_folder_can_be_written_numba_compiles_anew(tmp_path, unwritable, expected):
     assert_trains_alike(
-        tmp_path, environment, expected, "numba", "every process compiles anew", "NUMBA_CACHE_DIR"
+        tmp_path, unwritable, expected, "numba", "every process compiles anew", "NUMBA_CACHE_DIR"
     )
