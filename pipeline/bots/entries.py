@@ -8,11 +8,14 @@ setting gives them once the price of the entry is known.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpu_engine import Candles, EventBook, Int32, choose
+from gpu_engine import Candles, EventBook, choose
+from gpu_engine.book import Entries
 from gpu_engine.levels import levels
 from pipeline.bots.plan import Plan
 from pipeline.search import Evaluator, single_point
@@ -86,37 +89,30 @@ class Signals:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def taken(self) -> Int32:
-        """Return the rows that open a position when nothing is open, one a bar, in order.
+    @cached_property
+    def side(self) -> NDArray[np.int8]:
+        """Side of the position that opens after every bar when nothing is open; 0 for none.
 
         A row that its exit setting drops at the open of its entry bar (exits rules §3) leaves the
         bar to the next.
         """
         book, rows = self._book, self._rows
-        dropped = levels(book, 0, book.entry[rows]).dropped
-        rows = rows[~dropped]
-        _, first = np.unique(book.signal_bar[rows], return_index=True)
-        kept: Int32 = rows[first].astype(np.int32)
-        return kept
-
-    def side(self, row: int) -> int:
-        """Return +1 for a long and -1 for a short."""
-        return int(self._book.entries.side[self._book.entry[row]])
-
-    def signal_bar(self, row: int) -> int:
-        """Return the bar at whose close the signal stands."""
-        return int(self._book.signal_bar[row])
+        rows = rows[~levels(book, 0, book.entry[rows]).dropped]
+        bars, first = np.unique(book.signal_bar[rows], return_index=True)
+        result = np.zeros(self._count, np.int8)
+        result[bars] = book.entries.side[book.entry[rows[first]]]
+        return result
 
     def at(self, bar: int, side: int, opening: float) -> Position | None:
         """Return the position that a signal opens at ``bar``, whose open is ``opening``.
 
-        None where no signal of that side is left at that price (exits rules §3).
+        None where none is left at that price (exits rules §3), or one of the other side.
         """
         book = self._book
         for row in self._rows[book.signal_bar[self._rows] == bar - 1].tolist():
             position, dropped = self._position(row, opening)
-            if position.side == side and not dropped:
-                return position
+            if not dropped:
+                return position if position.side == side else None
         return None
 
     def left(self, position: Position) -> int | None:
@@ -133,9 +129,12 @@ class Signals:
             (book.signal_bar[self._rows] == signal_bar) & (book.setup_bar[self._rows] == setup_bar)
         ]
         for row in rows.tolist():
-            if self.side(row) == position.side:
+            if self._side(row) == position.side:
                 return self._left(row)
         return None
+
+    def _side(self, row: int) -> int:
+        return int(self._book.entries.side[self._book.entry[row]])
 
     def _left(self, row: int) -> int | None:
         signals = self._book.entries.exit_signal_bar
@@ -145,23 +144,22 @@ class Signals:
     def _position(self, row: int, opening: float) -> tuple[Position, bool]:
         """Enter a row at an open; say whether its setting drops it there."""
         book, i = self._book, int(self._book.entry[row])
-        side, bar = self.side(row), int(book.entries.bar[i])
-        prices = book.entries.price.copy()
-        prices[i] = opening * (1.0 + side * self._slippage)
-        opens = book.candles.open.copy()
-        opens[bar] = opening
+        side, bar = self._side(row), int(book.entries.bar[i])
+        one = {n: None if c is None else c[i : i + 1] for n, c in book.entries._asdict().items()}
+        price = opening * (1.0 + side * self._slippage)
+        opens = np.full(1, opening)
         book = replace(
             book,
             candles=replace(book.candles, open=opens),
-            entries=book.entries._replace(price=prices),
+            entries=Entries(**one | {"price": np.full(1, price), "bar": np.zeros(1, np.int32)}),
         )
-        level: Any = levels(book, 0, book.entry[[row]])
+        level: Any = levels(book, 0, np.zeros(1, np.int32))
         values = {name: float(getattr(level, name)[0]) for name in _OF_LEVELS}
         position = Position(
             side=side,
             opened=int(book.candles.timestamp[bar]),
             setup=int(book.candles.timestamp[book.setup_bar[row]]),
-            entry=side * float(prices[i]),
+            entry=side * price,
             left=self._left(row),
             **values,
         )

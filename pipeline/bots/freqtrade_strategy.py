@@ -10,7 +10,6 @@ This module needs freqtrade, which the rest of the program does not.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, replace
 from datetime import datetime
 from math import isinf
 from pathlib import Path
@@ -24,19 +23,15 @@ from freqtrade.persistence import Trade
 from freqtrade.strategy import IStrategy, stoploss_from_absolute
 
 from gpu_engine import Candles
-from pipeline.bots.breakers import ClosedTrade, blocked_day
+from pipeline.bots.breakers import blocked_day
 from pipeline.bots.entries import Position, Signals
+from pipeline.bots.freqtrade_trades import KnownTrades
 from pipeline.bots.plan import Plan
 from pipeline.bots.terms import aim, candles_of
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.training.provenance import engine_hash_of
 
 log = logging.getLogger(__name__)
-
-#: Under this name freqtrade keeps the levels of an open trade.
-KEPT = "position"
-#: Exits at a target, which pay the maker fee and no slippage (exits rules §6.1).
-AT_TARGET = ("roi", "target_gap")
 
 
 class ConfigurationStrategy(IStrategy):
@@ -70,10 +65,8 @@ class ConfigurationStrategy(IStrategy):
         self._check_program()
         self._step = timeframe_ms(self.plan.timeframe)
         self._risk, self._costs = self.plan.limits(), self.plan.record_of_costs()
-        self._signals: Signals | None = None
-        self._candles: Candles | None = None
-        self._positions: dict[int, Position] = {}
         self._live = config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
+        self._known = KnownTrades(self._costs, self._step, live=self._live)
         if not self._live:  # an exit at the close of a bar needs a price of its own
             self.order_types = self.order_types | {"exit": "limit"}
         if self.plan.size == 0.0:
@@ -100,20 +93,15 @@ class ConfigurationStrategy(IStrategy):
 
     def populate_entry_trend(self, dataframe: Any, metadata: dict[str, Any]) -> Any:
         """Mark the bars at whose close a signal stands that the next open takes."""
-        dataframe["enter_long"], dataframe["enter_short"] = 0, 0
-        if metadata["pair"] != self.plan.pair or dataframe.empty:
-            return dataframe
-        if not self._live:  # a run of its own, whose trades are counted anew
-            self._positions.clear()
-        self._candles = candles_of(dataframe, self._step)
-        self._signals = Signals(self.plan, self._candles, self._start(self._candles))
-        if self.plan.size == 0.0:
-            return dataframe
-        for row in self._signals.taken().tolist():
-            column = "enter_long" if self._signals.side(row) > 0 else "enter_short"
-            bar = dataframe.index[self._signals.signal_bar(row)]
-            dataframe.loc[bar, column] = 1
-            dataframe.loc[bar, "enter_tag"] = self.plan.configuration_id[-6:]
+        side = np.zeros(len(dataframe), np.int8)
+        if metadata["pair"] == self.plan.pair and len(dataframe):
+            candles = candles_of(dataframe, self._step)
+            signals = Signals(self.plan, candles, self._start(candles))
+            self._known.look_at(candles, signals)
+            side = signals.side if self.plan.size else side
+        dataframe["enter_long"] = (side > 0).astype(int)
+        dataframe["enter_short"] = (side < 0).astype(int)
+        dataframe["enter_tag"] = np.where(side != 0, self.plan.configuration_id[-6:], "")
         return dataframe
 
     def populate_exit_trend(self, dataframe: Any, metadata: dict[str, Any]) -> Any:
@@ -137,18 +125,25 @@ class ConfigurationStrategy(IStrategy):
         current_time: datetime, entry_tag: str | None, side: str, **kwargs: Any,
     ) -> bool:  # fmt: skip
         """Enter unless the rules leave the signal out (fills rules §6.3, §9)."""
-        bar_time = self._bar_time(current_time)
-        bar = self._bar(bar_time)
-        if self._signals is None or self._candles is None or bar is None or self.plan.size == 0.0:
+        bar_time = self._known.bar_time(current_time)
+        bar = self._known.bar(bar_time)
+        if (
+            self._known.signals is None
+            or self._known.candles is None
+            or bar is None
+            or self.plan.size == 0.0
+        ):
             return False
-        if bar < len(self._candles) and self._candles.filled[bar]:
+        if bar < len(self._known.candles) and self._known.candles.filled[bar]:
             return False
-        closed = self._closed(pair)
+        closed = self._known.closed(self._mine(pair))
         if closed and closed[-1].exit_bar >= bar_time:
             return False
         if bar_time // 86_400_000 <= blocked_day(self._risk, closed):
             return False
-        return self._signals.at(bar, _sign(side), self._opening(rate, _sign(side))) is not None
+        return (
+            self._known.signals.at(bar, _sign(side), self._opening(rate, _sign(side))) is not None
+        )
 
     def custom_stake_amount(
         self, pair: str, current_time: datetime, current_rate: float, proposed_stake: float,
@@ -170,16 +165,16 @@ class ConfigurationStrategy(IStrategy):
         self, pair: str, trade: Any, order: Any, current_time: datetime, **kwargs: Any
     ) -> None:
         """Set the levels of a position when its entry fills (fills rules §6.4)."""
-        if order.ft_order_side != trade.entry_side or self._signals is None:
+        if order.ft_order_side != trade.entry_side or self._known.signals is None:
             return
-        bar = self._bar(self._bar_time(trade.open_date_utc))
+        bar = self._known.bar(self._known.bar_time(trade.open_date_utc))
         side = -1 if trade.is_short else 1
         opening = self._opening(trade.open_rate, side)
-        position = None if bar is None else self._signals.at(bar, side, opening)
+        position = None if bar is None else self._known.signals.at(bar, side, opening)
         if position is None:  # the fill is beyond the levels: nothing is left to wait for
             log.warning("%s: the entry was filled beyond its levels; it is closed.", pair)
             return
-        self._keep(trade, position)
+        self._known.keep(trade, position)
 
     # Exits
 
@@ -212,8 +207,8 @@ class ConfigurationStrategy(IStrategy):
         entry_tag: str | None, side: str, **kwargs: Any,
     ) -> float | None:  # fmt: skip
         """Return the profit at the target; None without one, and where a stop counts as first."""
-        position = self._position(trade)
-        if position is None or isinf(position.target) or self._is_filled(current_time):
+        position = self._known.position(trade)
+        if position is None or isinf(position.target) or self._known.is_filled(current_time):
             return None
         if not self._live and self._reaches(trade, current_time, trade.stop_loss, adverse=True):
             return None  # exits rules §5.9
@@ -224,18 +219,18 @@ class ConfigurationStrategy(IStrategy):
         current_profit: float, **kwargs: Any,
     ) -> str | None:  # fmt: skip
         """Leave at an open, by a signal or by the clock (exits rules §5.1 to §5.3, §5.6)."""
-        position = self._position(trade)
+        position = self._known.position(trade)
         if position is None:
             return "no_levels"
-        now = self._bar_time(current_time)
-        if now > position.opened and not self._is_filled(current_time):
+        now = self._known.bar_time(current_time)
+        if now > position.opened and not self._known.is_filled(current_time):
             if not self._live:
                 opening = position.side * current_rate
-                if opening <= position.stop_in_force(self._best(position, now)):
+                if opening <= position.stop_in_force(self._known.best(position, now)):
                     return "stop_gap"
                 if opening >= position.target:
                     return "target_gap"
-            left = self._left(trade, position)
+            left = self._known.left(trade, position)
             if left is not None and now > left:
                 return "signal"
         return "time" if self._ends(trade, position, current_time) else None
@@ -245,9 +240,12 @@ class ConfigurationStrategy(IStrategy):
         current_profit: float, exit_tag: str | None, **kwargs: Any,
     ) -> float:  # fmt: skip
         """Return the price of an exit that is not at the open; only a backtest asks."""
-        position, bar = self._position(trade), self._bar(self._bar_time(current_time))
-        if exit_tag == "time" and self._candles is not None and bar is not None:
-            return float(self._candles.close[bar])
+        position, bar = (
+            self._known.position(trade),
+            self._known.bar(self._known.bar_time(current_time)),
+        )
+        if exit_tag == "time" and self._known.candles is not None and bar is not None:
+            return float(self._known.candles.close[bar])
         if exit_tag == "target_gap" and position is not None:
             return abs(position.target)
         return proposed_rate
@@ -264,9 +262,9 @@ class ConfigurationStrategy(IStrategy):
         end = position.opened + int(bars) * self._step
         if self._live:
             return current_time.timestamp() * 1000 >= end
-        if self._bar_time(current_time) < end - self._step:
+        if self._known.bar_time(current_time) < end - self._step:
             return False
-        if self._is_filled(current_time):
+        if self._known.is_filled(current_time):
             return True
         target = self._target(trade, position)
         return not (
@@ -284,10 +282,12 @@ class ConfigurationStrategy(IStrategy):
         self, trade: Any, current_time: datetime, after_fill: bool = False
     ) -> float | None:
         """Return the stop that freqtrade is to set now; None where what it has stays."""
-        position = self._position(trade)
-        if position is None or (self._is_filled(current_time) and not after_fill):
+        position = self._known.position(trade)
+        if position is None or (self._known.is_filled(current_time) and not after_fill):
             return None
-        best = None if after_fill else self._best(position, self._bar_time(current_time))
+        best = (
+            None if after_fill else self._known.best(position, self._known.bar_time(current_time))
+        )
         signed = position.stop_in_force(best)
         if isinf(signed):
             return None
@@ -302,85 +302,22 @@ class ConfigurationStrategy(IStrategy):
 
     def _reaches(self, trade: Any, current_time: datetime, price: float, *, adverse: bool) -> bool:
         """Say whether the candle of a backtest reaches a price, on the side of losses or gains."""
-        bar = self._bar(self._bar_time(current_time))
-        assert self._candles is not None, "a trade is open"
+        bar = self._known.bar(self._known.bar_time(current_time))
+        assert self._known.candles is not None, "a trade is open"
         assert bar is not None, "a trade is open"
         if adverse == bool(trade.is_short):
-            return bool(self._candles.high[bar] >= price)
-        return bool(self._candles.low[bar] <= price)
+            return bool(self._known.candles.high[bar] >= price)
+        return bool(self._known.candles.low[bar] <= price)
 
-    # What is known of a trade
-
-    def _position(self, trade: Any) -> Position | None:
-        """Return the levels of a trade, also after a restart."""
-        if trade.id not in self._positions:
-            kept = trade.get_custom_data(KEPT)
-            if kept is None:
-                return None
-            self._positions[trade.id] = Position(**kept)
-        return self._positions[trade.id]
-
-    def _keep(self, trade: Any, position: Position) -> None:
-        self._positions[trade.id] = position
-        trade.set_custom_data(KEPT, asdict(position))
-
-    def _left(self, trade: Any, position: Position) -> int | None:
-        """Return the bar at whose close the strategy wanted out; once known, it is kept."""
-        left = None if self._signals is None else self._signals.left(position)
-        if left is not None and left != position.left:
-            self._keep(trade, replace(position, left=left))
-        return left
-
-    def _best(self, position: Position, now: int) -> float | None:
-        """Return the best signed price since the entry of closed candles before ``now``."""
-        if self._candles is None:
-            return None
-        time = self._candles.timestamp
-        start, end = np.searchsorted(time, (position.opened, now))
-        prices = self._candles.high if position.side > 0 else self._candles.low
-        held = position.side * prices[start:end]
-        return float(held.max()) if len(held) else None
-
-    def _closed(self, pair: str) -> list[ClosedTrade]:
-        """Return the closed trades of this strategy in the order in which they ended."""
+    def _mine(self, pair: str) -> list[Any]:
+        """Return the closed trades of this strategy; a live bot's database may hold others'."""
         trades = Trade.get_trades_proxy(pair=pair, is_open=False)
-        mine = [t for t in trades if not self._live or t.strategy == self.get_strategy_name()]
-        return [self._as_closed(t) for t in sorted(mine, key=lambda t: t.close_date_utc)]
-
-    def _as_closed(self, trade: Any) -> ClosedTrade:
-        """Return what a closed trade made by exits rules §6; a live one by its own fills."""
-        side, at_target = -1 if trade.is_short else 1, trade.exit_reason in AT_TARGET
-        slippage = 0.0 if self._live else self._costs.slippage
-        entry = trade.open_rate * (1.0 + side * slippage)
-        exit_price = trade.close_rate * (1.0 - side * (0.0 if at_target else slippage))
-        fee = self._costs.target_fee if at_target else self._costs.fee_rate
-        ret = side * (exit_price - entry) / entry
-        ret -= self._costs.fee_rate + fee * exit_price / entry
-        ret += (trade.funding_fees or 0.0) / (trade.amount * trade.open_rate)
-        late = self._live and trade.exit_reason == "time"  # just after the close it is meant for
-        return ClosedTrade(self._bar_time(trade.close_date_utc) - late * self._step, float(ret))
-
-    # Time
+        name = self.get_strategy_name()
+        return [trade for trade in trades if not self._live or trade.strategy == name]
 
     def _opening(self, rate: float, side: int) -> float:
         """Return the open whose fill, slippage included, is ``rate``; a backtest fills the open."""
-        return rate / (1.0 + side * self._costs.slippage) if self._live else rate
-
-    def _bar_time(self, moment: datetime) -> int:
-        """Return the open of the candle that a moment is in, milliseconds since the epoch."""
-        return int(moment.timestamp() * 1000) // self._step * self._step
-
-    def _bar(self, bar_time: int) -> int | None:
-        """Return the bar that opens at a time; the one after the last counts."""
-        if self._candles is None:
-            return None
-        bar = (bar_time - int(self._candles.timestamp[0])) // self._step
-        return bar if 0 < bar <= len(self._candles) else None
-
-    def _is_filled(self, current_time: datetime) -> bool:
-        """Say whether nothing is traded in the candle of a backtest (exits rules §5.8)."""
-        bar = None if self._live else self._bar(self._bar_time(current_time))
-        return bar is not None and self._candles is not None and bool(self._candles.filled[bar])
+        return float(rate) / (1.0 + side * self._costs.slippage) if self._live else rate
 
 
 def _sign(side: str) -> int:

@@ -7,6 +7,7 @@ from pipeline.bots.plan import Plan
 from pipeline.search import Evaluator, single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.provenance import engine_hash_of
+from support.every_exit import text_of
 
 #: What freqtrade calls each of our reasons.
 EXPECTED_REASONS = {
@@ -31,7 +32,12 @@ class Trade(NamedTuple):
 
 
 def plan_of(strategy, file, direction="both", parameters=None, **changes):
-    """Return the plan of a strategy's example on the market that a file is of."""
+    """Return the plan of a strategy's example on the market that a file is of.
+
+    An own strategy is given as the plan has it, a built-in one by its word.
+    """
+    own = {"name": strategy} if isinstance(strategy, str) else strategy
+    example = load_strategy(*own.values()).example
     exchange, pair, timeframe, *_ = file.split("_")
     risk = {
         "position_fraction": 1.0,
@@ -51,14 +57,43 @@ def plan_of(strategy, file, direction="both", parameters=None, **changes):
         "exchange": exchange,
         "pair": pair.replace("-", "/"),
         "timeframe": timeframe,
-        "engine_hash": engine_hash_of(strategy, None),
-        "strategy": {"name": strategy},
-        "parameters": load_strategy(strategy).example | (parameters or {}),
+        "engine_hash": engine_hash_of(own["name"], None),
+        "strategy": own,
+        "parameters": example | (parameters or {}),
         "costs": {"fee_rate": 0.001, "slippage": 0.0005, "maker_fee": None, "borrow_rate": None},
         "risk": risk,
         "startup_candles": 600,
     }
     return Plan(**values | changes)
+
+
+#: Sets of exits that together have every kind (exits rules §2).
+EXIT_SETS = {
+    "fraction": {"stop_fraction": 0.004, "target_fraction": 0.006},
+    "levels": {"stop_offset": 0.5, "target_reach": 0.75, "break_even_trigger": 0.5},
+    "trail": {
+        "stop_distance": 1.0,
+        "target_distance": 3.0,
+        "trail_activation": 1.0,
+        "trail_distance": 0.75,
+        "holding_bars": 12.0,
+    },
+    "even": {"stop_distance": 1.0, "target_multiple": 1.5, "break_even_trigger": 0.75},
+    "clock": {"holding_bars": 5.0},
+    "far trail": {"trail_activation": 0.0, "trail_distance": 1.5},
+    "signals": {"stop_distance": 2.0, "target_multiple": 2.0},
+}
+
+
+def plan_with_exits(name, file, direction, **changes):
+    """Return the plan of `every_exit` with one of `EXIT_SETS`; "signals" leaves by signals too."""
+    exits = EXIT_SETS[name]
+    text = text_of(exits, signals=name in ("signals", "far trail"))
+    own = {"name": "every_exit", "text": text, "file": "every_exit.py"}
+    return plan_of(
+        own, file, direction, {"strength": 0.3, **exits},
+        engine_hash=engine_hash_of("every_exit", text), **changes,
+    )  # fmt: skip
 
 
 def our_trades(plan, candles, start):

@@ -10,6 +10,7 @@ import time
 import zipfile
 from functools import cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 import pytest
@@ -76,15 +77,39 @@ def write_candles(folder, pair, timeframe, candles, kind=""):
     name = pair.replace("/", "_").replace(":", "_")
     path = folder / ("futures" if ":" in pair else ".") / f"{name}-{timeframe}{kind}.feather"
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {n: getattr(candles, n) for n in ("open", "high", "low", "close", "volume")}
-    dates = pa.array(candles.timestamp, pa.timestamp("ms", "UTC"))
+    there = ~candles.filled
+    columns = {n: getattr(candles, n)[there] for n in ("open", "high", "low", "close", "volume")}
+    dates = pa.array(candles.timestamp[there], pa.timestamp("ms", "UTC"))
     feather.write_feather(pa.table({"date": dates, **columns}), path)
+
+
+def write_funding(folder, pair, candles):
+    """Write what a contract pays, and the prices that it is paid on, every hour.
+
+    At hours without a payment the rate is 0.
+    """
+    hour = 3_600_000
+    times = np.arange(-(-candles.timestamp[0] // hour) * hour, candles.timestamp[-1] + 1, hour)
+    bar = (times - candles.timestamp[0]) // candles.step_ms
+    prices = candles.open[bar]
+    rates = np.zeros(len(times))
+    if candles.funding is not None:
+        rates[np.searchsorted(times, candles.funding.timestamp)] = candles.funding.rate
+    name = pair.replace("/", "_").replace(":", "_")
+    dates = pa.array(times, pa.timestamp("ms", "UTC"))
+    for kind, values in (("mark", prices), ("funding_rate", rates)):
+        columns = dict.fromkeys(("open", "high", "low", "close"), values)
+        table = pa.table({"date": dates, **columns, "volume": np.zeros(len(times))})
+        feather.write_feather(table, folder / f"futures/{name}-1h-{kind}.feather")
 
 
 def backtest(folder, plan, candles, start, tick="0.01"):
     """Run an exported strategy from bar ``start`` on; return freqtrade's trades, oldest first."""
     name, pair = plan.configuration_id, plan.pair
-    write_candles(folder / "data", pair, plan.timeframe, candles)
+    kind = "-futures" if ":" in pair else ""
+    write_candles(folder / "data", pair, plan.timeframe, candles, kind)
+    if ":" in pair:
+        write_funding(folder / "data", pair, candles)
     config = json.loads((folder / f"{name}.config.json").read_text())
     base, quote = pair.partition(":")[0].split("/")
     program = freqtrade()
