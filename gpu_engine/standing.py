@@ -93,6 +93,8 @@ class Standing:
     ----------
     trades : array of TRADE
         Closed so far, in order of entry.
+    marks : array of TRADE
+        The same and the open one, as if it ended with the last candle: what marks days before it.
     position : OpenPosition or None
         What it holds.
     entries : tuple of PossibleEntry
@@ -107,6 +109,7 @@ class Standing:
     """
 
     trades: NDArray[np.void]
+    marks: NDArray[np.void]
     position: OpenPosition | None
     entries: tuple[PossibleEntry, ...]
     equity: float
@@ -161,8 +164,10 @@ def standing_of(
     next_open = int(candles.timestamp[-1]) + candles.step_ms
     is_blocked = next_open // DAY_MS <= course.blocked_day
     is_free = position is None and not is_blocked and course.equity > 0.0
+    marks = np.array(course.trades, TRADE)
     return Standing(
-        trades=np.array(course.trades[:-1] if is_open else course.trades, TRADE),
+        trades=marks[:-1] if is_open else marks,
+        marks=marks,
         position=position,
         entries=tuple(_entries(book, batch, window, course)) if is_free else (),
         equity=course.equity,

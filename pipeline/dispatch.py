@@ -23,14 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = load(parser.read(arguments).words, DispatchConfig, "dispatch")
 
     from pipeline.executors.background import tell
-    from pipeline.queue import lease
     from pipeline.queue.dispatcher import Dispatcher
     from pipeline.results.artifacts import check_root
     from pipeline.results.database import open_database
 
     with open_database(config.storage.url, OUTLASTS * config.storage.patience, tell) as repository:
         check_root(Path(config.storage.artifacts))
-        if lease.claim(repository):
+        if repository.dispatcher.claim():
             Dispatcher(repository, config).run()
     return command.DONE
 

@@ -61,6 +61,11 @@ class Feed(Protocol):
     due_ms: int
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether there are candles."""
+        ...
+
+    @property
     def candles(self) -> Candles:
         """All closed candles so far."""
         ...
@@ -114,6 +119,11 @@ class FileFeed:
         self.due_ms = 0
         self._candles: Candles | None = None
         self._state: tuple[int, int] | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether there are candles."""
+        return self._candles is not None
 
     @property
     def candles(self) -> Candles:
@@ -170,6 +180,11 @@ class ExchangeFeed:
         self._fresh: list[tuple[Float, tuple[int, int]]] = []
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether there are candles."""
+        return self._candles is not None
+
+    @property
     def candles(self) -> Candles:
         """All closed candles so far."""
         assert self._candles is not None, "load comes first"
@@ -197,8 +212,8 @@ class ExchangeFeed:
         fetched = fetch_ccxt(
             request, self._data.store, on_note=self._note, network=self._data.network
         )
+        self._candles = self._laid(fetched.raw)
         self._raw = fetched.raw
-        self._lay()
         self._schedule(now)
 
     def advance(self, now_ms: int) -> bool:
@@ -209,20 +224,19 @@ class ExchangeFeed:
         UserError
             As `load`; the next try is later each time.
         """
+        self._put_off(now_ms)
         if self._raw is None:
-            self._put_off(now_ms)
             self.load()
             return True
-        self._put_off(now_ms)
         connection = self._connected()
         start = int(self._raw.timestamp[-1]) + self.step
         rows = self._closed(connection, start)
         if not len(rows):
             return False
-        self._fresh.append((rows, (start, int(rows[-1, 0]) + self.step)))
         before = int(self.candles.timestamp[-1])
-        self._raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles)
-        self._lay()
+        raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles)
+        self._candles, self._raw = self._laid(raw), raw
+        self._fresh.append((rows, (start, int(rows[-1, 0]) + self.step)))
         self._schedule(now_ms)
         return int(self.candles.timestamp[-1]) != before
 
@@ -303,10 +317,8 @@ class ExchangeFeed:
             ask, is_whole, lambda rows: rows[:, 0]
         )
 
-    def _lay(self) -> None:
-        """Lay the rows on their grid; `UserError` where the candles are broken."""
-        raw = self._raw
-        assert raw is not None, "rows come first"
+    def _laid(self, raw: RawCandles) -> Candles:
+        """Lay rows on their grid; `UserError` where the candles are broken."""
         if self.step != self.built_step:
             span = int(raw.timestamp[0]), int(raw.timestamp[-1]) + self.step
             raw = resampled(raw, self.step, self.built_step, (span,))
@@ -314,7 +326,7 @@ class ExchangeFeed:
         check(report, QualityLimits(**self._data.quality.model_dump()))
         if self.market.perpetual:
             candles = replace(candles, funding=self._paid(candles))
-        self._candles = candles
+        return candles
 
     def _paid(self, candles: Candles) -> Funding | None:
         """Return what was paid on the days of the candles; asked for once an hour."""

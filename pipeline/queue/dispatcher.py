@@ -16,7 +16,6 @@ from pipeline.errors import UnreachableError
 from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker, supervision
-from pipeline.queue import lease
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
 from pipeline.results.ownership import IllegalTransitionError
@@ -74,7 +73,7 @@ class Dispatcher:
                 self._repository.patience.shorten(HURRY)
                 with suppress(SQLAlchemyError, UnreachableError):  # what ended it is what is said
                     self._stop()
-                    lease.release(self._repository)
+                    self._repository.dispatcher.release()
 
     def _work(self) -> None:
         busy = reaped = checked = time.monotonic()
@@ -83,7 +82,7 @@ class Dispatcher:
         while time.monotonic() - busy < self._config.idle:
             if time.monotonic() - reaped >= REAP_EVERY:
                 reaped = time.monotonic()
-                if not lease.is_held(self._repository):
+                if not self._repository.dispatcher.is_held():
                     return  # it was silent for long, and another has its place
                 self._reap()
             if time.monotonic() - checked >= CHECK_EVERY:

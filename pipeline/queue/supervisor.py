@@ -20,7 +20,6 @@ from pipeline.cli.console import Note
 from pipeline.config import TOKEN_VARIABLE, StorageConfig, in_quotes
 from pipeline.errors import UnreachableError, first_line
 from pipeline.executors.background import Pulse, repeated
-from pipeline.queue import lease
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
 
@@ -122,14 +121,14 @@ class Supervisor:
                 return True
         if self._repository.patience.is_away:
             _ = self._repository.takes_writes  # it says when it does again
-        owner, cause = lease.look(self._repository, self._watch)
+        owner, cause = self._repository.dispatcher.look(self._watch)
         if owner is not None and cause is None:
             if self._wait > LOOK_EVERY:
                 self._tell("The dispatcher of queued jobs runs again.")
             self._wait, self._trouble = LOOK_EVERY, None
             return True
         if owner is not None:
-            lease.release(self._repository, owner.identity)
+            self._repository.dispatcher.release(owner.identity)
             self._tell(f"The dispatcher of queued jobs: {cause}. Another takes its place.")
         if self.process is not None:
             if owner is None and not self._is_overdue(self.process):

@@ -41,7 +41,9 @@ from pipeline.results.jobs import Jobs
 from pipeline.results.jsonable import dumps, loads
 from pipeline.results.leases import Lease
 from pipeline.results.live import Live
+from pipeline.results.live_models import FollowerRow
 from pipeline.results.migrations import UnknownRevisionError, check_revision, is_current, upgrade
+from pipeline.results.models import DispatcherRow
 from pipeline.results.patience import Patience, Sessions, Tables, is_away
 from pipeline.results.read_only import (
     postgresql_reader,
@@ -51,6 +53,7 @@ from pipeline.results.read_only import (
     sqlite_reader,
     whole_text,
 )
+from pipeline.results.role import Role
 from pipeline.results.room import name_full_disks
 from pipeline.results.silence import Silence
 from pipeline.results.sweeps import Sweeps
@@ -87,6 +90,8 @@ class Repository(Tables):
     ----------
     jobs, configurations, sweeps, live : Jobs, Configurations, Sweeps, Live
         What reads and writes the tables of each.
+    dispatcher, follower : Role
+        Who runs queued jobs, and who follows active configurations.
     identity : FileIdentity or None
         What tells its file from another of the same name.
     lease : Lease
@@ -109,6 +114,8 @@ class Repository(Tables):
         self.configurations = Configurations(self._sessions)
         self.sweeps = Sweeps(self._sessions)
         self.live = Live(self._sessions)
+        self.dispatcher = Role(self._sessions, self.lease, DispatcherRow)
+        self.follower = Role(self._sessions, self.lease, FollowerRow)
         self.checks = Checks(self._sessions)
 
     @property

@@ -65,6 +65,17 @@ class MonitoringResult:
         )
         return figures
 
+    def event(self, configuration: Configuration) -> ConfigurationEvent:
+        """Return the event that it is in the audit trail of its configuration."""
+        return ConfigurationEvent(
+            configuration_id=configuration.id,
+            kind=MONITOR,
+            from_stage=configuration.lifecycle_stage,
+            to_stage=self.reassessment.stage,
+            reason=self.reassessment.reason,
+            figures=self.figures(),
+        )
+
     def document(self, earlier: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration's ``earlier`` document as it is from now on."""
         new = self.reassessment
@@ -243,14 +254,7 @@ def monitor_configuration(
     try:
         repository.checks.agreeing(configuration.id)
         result = _evaluate(config, repository, configuration, note, away)
-        event = ConfigurationEvent(
-            configuration_id=configuration.id,
-            kind=MONITOR,
-            from_stage=stage,
-            to_stage=result.reassessment.stage,
-            reason=result.reassessment.reason,
-            figures=result.figures(),
-        )
+        event = result.event(configuration)
         recorded = not repository.read_only and repository.configurations.record_event(
             event, result.document
         )

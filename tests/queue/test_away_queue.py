@@ -14,7 +14,6 @@ from fastapi.testclient import TestClient
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.commands import DispatchConfig
 from pipeline.errors import DatabaseAwayError
-from pipeline.queue import lease
 from pipeline.queue.dispatcher import Dispatcher, _Ending
 from pipeline.queue.task import run_job
 from pipeline.results.database import open_database
@@ -149,7 +148,7 @@ def refuse(*_):
 def test_a_request_does_not_wait(place, outage):
     said = []
     with open_database(place.url, tell=said.append) as repository:
-        assert lease.claim(repository)
+        assert repository.dispatcher.claim()
         service = Service(repository, Settings(place, store="candles"))
         with TestClient(create_app(service), base_url="http://127.0.0.1:8080") as client:
             job_id = queued(repository)

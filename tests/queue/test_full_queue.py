@@ -12,7 +12,7 @@ import pytest
 from pipeline.config import StorageConfig, TrainConfig, load
 from pipeline.config.commands import DispatchConfig
 from pipeline.executors.base import do_task
-from pipeline.queue import dispatcher, lease
+from pipeline.queue import dispatcher
 from pipeline.queue.dispatcher import Dispatcher
 from pipeline.queue.task import run_job
 from pipeline.results.database import open_database
@@ -99,7 +99,7 @@ def test_a_job_whose_row_finds_no_room_ends_with_the_reason(server, tmp_path, mo
         thread = threading.Thread(target=look)
         thread.start()
         settings = DispatchConfig(storage=place, concurrent=1, idle=0.3, server=None)
-        assert lease.claim(repository)
+        assert repository.dispatcher.claim()
         Dispatcher(repository, settings).run()
         thread.join()
         row = repository.jobs.read(job_id)
@@ -107,7 +107,7 @@ def test_a_job_whose_row_finds_no_room_ends_with_the_reason(server, tmp_path, mo
         assert "takes no more (could not extend file: No space left on device)" in row.error
         assert f"The result is kept: scripts/store {place.artifacts}" in row.error
         repository.jobs.restart(job_id)
-        assert lease.claim(repository)
+        assert repository.dispatcher.claim()
         Dispatcher(repository, settings).run()
         assert repository.jobs.read(job_id).status == "completed"
         (stored,) = repository.configurations.find()

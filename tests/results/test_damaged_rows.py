@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.config import StorageConfig
-from pipeline.queue import lease
 from pipeline.results.chain import EditedError
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.leases import Watch, read_owners
@@ -259,7 +258,7 @@ def test_a_damaged_lease_is_named_and_the_others_are_judged(
             change(repository, set_owner, owner=name, id=job_id)
     change(repository, f"UPDATE leases SET {edit} WHERE identity IN ('broken', :own)", own=own)
     change(repository, "INSERT INTO dispatcher VALUES (1, 'broken')")
-    owner, cause = lease.look(repository, Watch())
+    owner, cause = repository.dispatcher.look(Watch())
     assert (owner.identity, cause) == ("broken", None)
     age, is_timeless = service.queue.health().dispatcher_beat_age, edit.startswith("renewed_at")
     assert age is None if is_timeless else age >= 1000
@@ -275,7 +274,7 @@ def test_a_damaged_lease_is_named_and_the_others_are_judged(
     assert errors.keys() == {"broken", "silent"}
     assert is_timeless or "row of broken in leases cannot be read" in errors["broken"]
     assert "process 7 on box gave no sign of life" in errors["silent"]
-    assert lease.claim(repository)
+    assert repository.dispatcher.claim()
     repository.jobs.reap()
     with repository.session() as session:
         assert read_owners(session).keys() == {own}

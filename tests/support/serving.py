@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pipeline.config import StorageConfig
 from pipeline.config.catalogue import in_quotes
-from pipeline.queue import lease
 from pipeline.results.database import open_database
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.service import Service
@@ -38,7 +37,7 @@ def service_over(folder):
         url=f"sqlite:///{folder}/var/trainings.db", artifacts=f"{folder}/var/artifacts", patience=60
     )
     with open_database(storage.url) as repository:
-        assert lease.claim(repository)
+        assert repository.dispatcher.claim()
         yield Service(repository, Settings(storage, store=f"{folder}/var/candles"))
 
 
@@ -79,7 +78,7 @@ def end_dispatcher(url):
 
 def dispatcher(repository):
     """Process id of the dispatcher; None where there is none."""
-    owner, _ = lease.look(repository)
+    owner, _ = repository.dispatcher.look()
     return None if owner is None else owner.pid
 
 

@@ -6,7 +6,6 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import UnreachableError
-from pipeline.queue import lease
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository
 
@@ -61,7 +60,7 @@ class Queue:
             threads["supervisor"] = self.supervisor.is_alive
         answers, writes, age = True, False, None
         try:
-            owner, _ = lease.look(self.repository)
+            owner, _ = self.repository.dispatcher.look()
             age = None if owner is None else owner.age
             if not self.repository.read_only:
                 writes = self.repository.takes_writes

@@ -13,8 +13,8 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from pipeline.queue import lease
 from pipeline.results import database
+from pipeline.results.role import Role
 from pipeline.web.api.app import create_app
 from pipeline.web.service.service import Service
 from support.outages import locked
@@ -90,7 +90,7 @@ def test_a_database_that_does_not_answer_is_told(supervised, monkeypatch):
     def away(*_):
         raise OperationalError("SELECT", {}, Exception("gone for lunch"))
 
-    monkeypatch.setattr(lease, "look", away)
+    monkeypatch.setattr(Role, "look", away)
     answer = supervised.get("/api/health")
     assert answer.status_code == 503
     assert (answer.json()["database_answers"], answer.json()["dispatcher_beat_age"]) == (

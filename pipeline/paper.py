@@ -1,0 +1,55 @@
+"""Trade on paper what is switched on, candle by candle, and keep its signals (docs/live.md).
+
+With ids those configurations are followed too, whatever their stage. One process a database: Ctrl-C
+ends it, and the next start goes on where it was. --once catches up and ends.
+Exit status: 0 done, 1 another process has the role, 2 a mistake in what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Event
+
+from pipeline.cli import command
+from pipeline.cli.arguments import stored_parser
+from pipeline.cli.console import Console
+from pipeline.config import StoredConfig, load
+from pipeline.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the service; return the exit status."""
+    parser = stored_parser("paper", "[ID ...]", __doc__, StoredConfig)
+    parser.add_argument("--once", action="store_true", help="book what there is by now, and end")
+    line = parser.read(arguments)
+    config = load(line.overrides, StoredConfig, "stored")
+    if config.data is not None:
+        raise UserError("scripts/paper takes no data=...: it follows each training's own source.")
+
+    from pipeline.live.follower import Follower
+    from pipeline.results.database import open_database
+    from pipeline.review.stored import find
+
+    console = Console()
+    storage = config.storage
+    with open_database(storage.url, storage.patience, console.note) as repository:
+        ids = [find(repository, one).id for one in dict.fromkeys(line.ids)]
+        if not repository.follower.claim():
+            owner, _ = repository.follower.look()
+            who = "another process" if owner is None else f"process {owner.pid} on {owner.host}"
+            console.note(f"{who} follows the configurations of this database already.")
+            return command.FAILED
+        try:
+            follower = Follower(repository, storage, ids, console.note)
+            if line.options.once:
+                follower.catch_up()
+            else:
+                console.note("Following what is switched on. Ctrl-C ends it.")
+                follower.run(Event())
+        finally:
+            repository.follower.release()
+    return command.DONE
+
+
+if __name__ == "__main__":
+    command.run_plain(main)

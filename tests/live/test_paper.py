@@ -1,0 +1,99 @@
+"""`scripts/paper`: the ledger that grows candle by candle is the backtest of all candles."""
+
+import numpy as np
+import pytest
+
+from gpu_engine import REASONS, Window
+from pipeline import paper
+from pipeline.config import StorageConfig
+from pipeline.live.agreement import differences
+from pipeline.live.trader import trader_of
+from pipeline.market_data.files.reading import read_file
+from pipeline.market_data.grid import make_regular
+from support.runs import ask
+from support.stored import BARS_A_DAY, TRAINED_BARS, command, fading_candles, write
+
+#: Bars after the training at which the service looks: within a day, at midnight, days later.
+LOOKS = (1, 7, BARS_A_DAY - 1, BARS_A_DAY, BARS_A_DAY + 1, 11 * BARS_A_DAY + 5, 90 * BARS_A_DAY)
+
+
+@pytest.fixture(scope="module")
+def columns():
+    return fading_candles()
+
+
+def follow(finished, *arguments):
+    ended = command(paper, finished.folder, *arguments, "--once")
+    assert "Traceback" not in ended.err
+    return ended
+
+
+def ledger(finished):
+    """The trader, its series on the file's candles, and what is booked."""
+    identity = finished.result["configuration_id"]
+    storage = StorageConfig.model_construct(
+        url="", artifacts=str(finished.folder / "var/artifacts"), patience=0.0
+    )
+
+    def read(repository):
+        trader = trader_of(repository, storage, repository.configurations.read(identity))
+        live = repository.live
+        account = live.account(identity)
+        return trader, account, live.trades(identity), live.days(identity), live.events(limit=9999)
+
+    trader, account, trades, days, events = ask(finished.folder, read)
+    rows = read_file(finished.folder / "candles.parquet")
+    candles, _ = make_regular(rows, "15m", "candles")
+    start = round(account.first_candle.timestamp() * 1000)
+    return trader, account, trader.series(candles, start), trades, days, events
+
+
+def test_the_ledger_grows_into_the_backtest(fading, columns):
+    identity = fading.result["configuration_id"]
+    for bars in LOOKS:
+        write(fading.folder / "candles.parquet", columns, end=TRAINED_BARS + bars)
+        assert follow(fading, identity).status == 0
+        trader, account, series, trades, days, events = ledger(fading)
+        assert list(differences(trader, series, trades, days)) == []
+        assert account.difference in ("", None)
+        assert len(days) == (bars - 1) // BARS_A_DAY
+    rows = trader.evaluator(series.candles).trades(
+        trader.point, Window(series.start, len(series.candles))
+    )
+    closed = rows[rows["reason"] != REASONS.index("end")]
+    np.testing.assert_array_equal([trade.ret for trade in trades], closed["ret"])
+    assert len(trades) > 20
+    kinds = [event.kind for event in events]
+    assert kinds.count("leave") == len(trades)
+    assert kinds.count("enter") == len(trades) + (account.position is not None)
+    assert kinds.count("stage") == 1  # the edge has gone
+    assert [event.payload["to"] for event in events if event.kind == "stage"] == ["DECAY"]
+
+
+def test_looking_again_books_nothing_twice(fading, columns):
+    identity = fading.result["configuration_id"]
+    write(fading.folder / "candles.parquet", columns, end=TRAINED_BARS + 20 * BARS_A_DAY)
+    follow(fading, identity)
+    before = ledger(fading)[1:5]
+    follow(fading, identity)
+    after = ledger(fading)[1:5]
+    assert (before[2:], before[0].trades) == (after[2:], after[0].trades)
+
+
+def test_an_edited_ledger_is_noticed(fading, columns):
+    """A trade that no backtest gives is named, not written over."""
+    from sqlalchemy import text
+
+    identity = fading.result["configuration_id"]
+    write(fading.folder / "candles.parquet", columns, end=TRAINED_BARS + 20 * BARS_A_DAY)
+    follow(fading, identity)
+
+    def edit(repository):
+        with repository.transaction() as session:
+            session.execute(text("UPDATE paper_trades SET ret = 0.5 WHERE number = 1"))
+
+    ask(fading.folder, edit)
+    follow(fading, identity)
+    account = ledger(fading)[1]
+    assert account.difference.startswith("trade 1 of ")
+    assert "ret is 0.5" in account.difference
