@@ -45,6 +45,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
             f" {how_to_install('studio')}"
         )
 
+    from pipeline.notices.sender import sending
     from pipeline.queue.daily import DailyChecks
     from pipeline.queue.supervisor import Supervisor
 
@@ -60,6 +61,7 @@ def serve(console: Console, config: ServeConfig, security: Security) -> None:
                     Supervisor(repository, config.storage, config.concurrent, console.note)
                 )
                 beside.enter_context(DailyChecks(repository, config.storage, console.note))
+                beside.enter_context(sending(repository, config.notify, console.note))
             # What answers takes seconds to import, in which the dispatcher starts.
             from pipeline.web.connections import Bounds
             from pipeline.web.server import application, server_of

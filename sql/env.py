@@ -6,7 +6,8 @@ Offline it writes PostgreSQL's SQL into the configuration's output buffer, witho
 
 from alembic import context
 
-from pipeline.results.live_models import Base
+from pipeline.results import live_models, notice_models  # noqa: F401  (their tables)
+from pipeline.results.models import Base
 
 if context.is_offline_mode():
     context.configure(

@@ -266,23 +266,46 @@ CREATE INDEX ix_live_events_configuration_id_id ON live_events (configuration_id
 
 CREATE INDEX ix_live_events_at ON live_events (at);
 
+CREATE TABLE notice_targets (
+    target VARCHAR NOT NULL,
+    owner VARCHAR(32),
+    failures INTEGER NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    error TEXT,
+    CONSTRAINT pk_notice_targets PRIMARY KEY (target)
+);
+
+CREATE TABLE notice_marks (
+    target VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_notice_marks PRIMARY KEY (target, kind),
+    CONSTRAINT fk_notice_marks_target_notice_targets FOREIGN KEY(target) REFERENCES notice_targets (target)
+);
+
 CREATE TABLE deliveries (
     id BIGSERIAL NOT NULL,
     target VARCHAR NOT NULL,
     source VARCHAR NOT NULL,
     event_id VARCHAR NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE,
     attempts INTEGER NOT NULL,
     delivered_at TIMESTAMP WITH TIME ZONE,
     error TEXT,
     body JSONB NOT NULL,
-    CONSTRAINT pk_deliveries PRIMARY KEY (id)
+    CONSTRAINT pk_deliveries PRIMARY KEY (id),
+    CONSTRAINT fk_deliveries_target_notice_targets FOREIGN KEY(target) REFERENCES notice_targets (target)
 );
 
 CREATE UNIQUE INDEX uq_deliveries_target_source_event_id ON deliveries (target, source, event_id);
 
-CREATE INDEX ix_deliveries_delivered_at_due_at ON deliveries (delivered_at, due_at);
+CREATE INDEX ix_deliveries_target_due_at ON deliveries (target, due_at);
+
+CREATE INDEX ix_configuration_events_at ON configuration_events (at);
+
+CREATE INDEX ix_job_events_of_status_at ON job_events (at) WHERE kind = 'status';
 
 UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0009';
 

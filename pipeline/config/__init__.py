@@ -8,6 +8,7 @@ from pipeline.config.commands import (
     DispatchConfig,
     FetchConfig,
     Objective,
+    OutboxConfig,
     ServeConfig,
     SimulationConfig,
     StorageOnly,
@@ -28,6 +29,14 @@ from pipeline.config.data import (
 )
 from pipeline.config.history import SurrogateConfig
 from pipeline.config.loading import check, compose, compose_each, load, validate
+from pipeline.config.notices import (
+    APPRISE_VARIABLE,
+    NOTIFY_VARIABLES,
+    SECRET_VARIABLE,
+    WEBHOOK_VARIABLE,
+    NoticeKind,
+    NotifyConfig,
+)
 from pipeline.config.run import (
     BackendConfig,
     CostsConfig,

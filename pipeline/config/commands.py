@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.data import CcxtData, DataConfig, FileData, MarketConfig, SyntheticData, Zone
+from pipeline.config.notices import NotifyConfig
 from pipeline.config.run import (
     BackendConfig,
     CostsConfig,
@@ -341,6 +342,7 @@ class ServeConfig(Section):
         None, description="folders whose files are strategies to choose"
     )
     storage: StorageConfig = Field(description="where results go")
+    notify: NotifyConfig = Field(description="what is told, and to whom")
 
 
 class DispatchConfig(Section):
@@ -358,6 +360,12 @@ class StorageOnly(Section):
     """Where stored configurations lie."""
 
     storage: StorageConfig = Field(description="where results are")
+
+
+class OutboxConfig(StorageOnly):
+    """The same, and what is told of them."""
+
+    notify: NotifyConfig = Field(description="what is told, and to whom")
 
 
 class StoredConfig(StorageOnly):

@@ -17,7 +17,7 @@ from typing import IO
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.cli.console import Note
-from pipeline.config import TOKEN_VARIABLE, StorageConfig, in_quotes
+from pipeline.config import NOTIFY_VARIABLES, TOKEN_VARIABLE, StorageConfig, in_quotes
 from pipeline.errors import UnreachableError, first_line
 from pipeline.executors.background import Pulse, repeated
 from pipeline.results.database import Repository
@@ -31,6 +31,9 @@ START_WITHIN = 90.0
 AWAY_LOOK_EVERY = 2.0
 
 _URL = "PIPELINE_DISPATCH_URL"
+
+#: What no command needs that is started here, and no strategy of a user's own may read.
+_SECRETS = {TOKEN_VARIABLE, *NOTIFY_VARIABLES}
 
 
 class Supervisor:
@@ -187,7 +190,7 @@ def start_module(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,
-        env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+        env={name: value for name, value in os.environ.items() if name not in _SECRETS}
         | {_URL: storage.url},
         start_new_session=True,
     )

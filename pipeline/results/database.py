@@ -44,6 +44,7 @@ from pipeline.results.live import Live
 from pipeline.results.live_models import FollowerRow
 from pipeline.results.migrations import UnknownRevisionError, check_revision, is_current, upgrade
 from pipeline.results.models import DispatcherRow
+from pipeline.results.outbox import Outbox
 from pipeline.results.patience import Patience, Sessions, Tables, is_away
 from pipeline.results.read_only import (
     postgresql_reader,
@@ -88,7 +89,7 @@ class Repository(Tables):
 
     Attributes
     ----------
-    jobs, configurations, sweeps, live : Jobs, Configurations, Sweeps, Live
+    jobs, configurations, sweeps, live, outbox : Jobs, Configurations, Sweeps, Live, Outbox
         What reads and writes the tables of each.
     dispatcher, follower : Role
         Who runs queued jobs, and who follows active configurations.
@@ -116,6 +117,7 @@ class Repository(Tables):
         self.live = Live(self._sessions)
         self.dispatcher = Role(self._sessions, self.lease, DispatcherRow)
         self.follower = Role(self._sessions, self.lease, FollowerRow)
+        self.outbox = Outbox(self._sessions)
         self.checks = Checks(self._sessions)
 
     @property

@@ -41,6 +41,7 @@ from pipeline.results.address import gone
 from pipeline.results.damage import read_rows
 from pipeline.results.live_models import FollowerRow
 from pipeline.results.models import DispatcherRow, LeaseRow, SweepRow, TrainingJob
+from pipeline.results.notice_models import NoticeTargetRow
 
 #: Seconds before the next try where a beat could not be written.
 RETRY_AFTER = 2.0
@@ -187,6 +188,7 @@ def forget(session: Session, identities: Iterable[str]) -> None:
     """Remove the leases of the dead that own nothing any more; the others still say who it was."""
     unfinished = select(TrainingJob.owner).where(TrainingJob.status.in_(("pending", "running")))
     sweeps = select(SweepRow.owner).where(SweepRow.status == "running")
+    targets = select(NoticeTargetRow.owner).where(NoticeTargetRow.owner.is_not(None))
     session.execute(
         delete(LeaseRow)
         .where(LeaseRow.identity.in_(list(identities)))
@@ -194,6 +196,7 @@ def forget(session: Session, identities: Iterable[str]) -> None:
         .where(LeaseRow.identity.not_in(sweeps))
         .where(LeaseRow.identity.not_in(select(DispatcherRow.owner)))
         .where(LeaseRow.identity.not_in(select(FollowerRow.owner)))
+        .where(LeaseRow.identity.not_in(targets))
     )
 
 

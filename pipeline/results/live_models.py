@@ -1,4 +1,4 @@
-"""Define the tables of paper trading, signals and notifications.
+"""Define the tables of paper trading and signals.
 
 They follow configurations and never change them: what decides a stage stays in
 ``configuration_events`` (`pipeline.results.models`).
@@ -120,25 +120,3 @@ class SignalRow(Base):
     version: Mapped[int] = mapped_column(BigInteger)
     made_at: Mapped[datetime]
     signal: Mapped[dict[str, Any]]
-
-
-class DeliveryRow(Base):
-    """One notification to one target: `pipeline.notices` explains the fields."""
-
-    __tablename__ = "deliveries"
-
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    target: Mapped[str]
-    source: Mapped[str]
-    event_id: Mapped[str]
-    created_at: Mapped[datetime]
-    due_at: Mapped[datetime]
-    attempts: Mapped[int] = mapped_column(Integer)
-    delivered_at: Mapped[datetime | None]
-    error: Mapped[str | None] = mapped_column(Text)
-    body: Mapped[dict[str, Any]]
-
-    __table_args__ = (
-        Index("uq_deliveries_target_source_event_id", "target", "source", "event_id", unique=True),
-        Index(None, "delivered_at", "due_at"),
-    )

@@ -185,7 +185,17 @@ class JobEventRow(Base):
     kind: Mapped[JobEventKind]
     payload: Mapped[dict[str, Any]]
 
-    __table_args__ = (_one_of("kind", JOB_EVENT_KINDS), Index(None, "job_id", "id"))
+    __table_args__ = (
+        _one_of("kind", JOB_EVENT_KINDS),
+        Index(None, "job_id", "id"),
+        # What has ended lately, among the lines of progress (`pipeline.results.news`).
+        Index(
+            "ix_job_events_of_status_at",
+            "at",
+            sqlite_where=text("kind = 'status'"),
+            postgresql_where=text("kind = 'status'"),
+        ),
+    )
 
 
 class DispatcherRow(Base):
@@ -291,6 +301,7 @@ class ConfigurationEventRow(Base):
         _one_of("from_stage", STAGES),
         _one_of("to_stage", STAGES),
         UniqueConstraint("configuration_id", "number"),
+        Index(None, "at"),
     )
 
 

@@ -1,7 +1,7 @@
 """Build and run the server: the REST API and the Strategy Studio in one application."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,7 +13,6 @@ from pipeline.web import studio
 from pipeline.web.api.access import Security
 from pipeline.web.api.app import BODY_LIMIT, create_app
 from pipeline.web.api.events import Events
-from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.connections import Bounds, within
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.service import Service
@@ -28,14 +27,9 @@ LONGEST_HEADER = 32 * 1024
 class Server(uvicorn.Server):
     """Uvicorn's server, which says when it is there, and whose streams end when it is told to."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        streams: Iterable[Events | SignalStream],
-        ready: Callable[[], None],
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, events: Events, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._streams, self._ready = streams, ready
+        self._events, self._ready = events, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say so once it listens."""
@@ -44,8 +38,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the event streams first: they would wait for their jobs."""
-        for stream in self._streams:
-            stream.close()
+        self._events.close()
         await super().shutdown(sockets)
 
 
@@ -83,4 +76,4 @@ def server_of(app: FastAPI, ready: Callable[[], None], bounds: Bounds) -> Server
         server_header=False,
         timeout_graceful_shutdown=PATIENCE,
     )
-    return Server(settings, (app.state.events, app.state.signals), ready)
+    return Server(settings, app.state.events, ready)

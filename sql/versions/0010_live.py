@@ -18,6 +18,7 @@ def upgrade() -> None:
     create_follower()
     create_accounts()
     create_events()
+    create_notices()
 
 
 def create_follower() -> None:
@@ -122,18 +123,46 @@ def create_events() -> None:
         op.f("ix_live_events_configuration_id_id"), "live_events", ["configuration_id", "id"]
     )
     op.create_index(op.f("ix_live_events_at"), "live_events", ["at"])
+
+
+def create_notices() -> None:
+    op.create_table(
+        "notice_targets",
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(32)),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("due_at", UTC, nullable=False),
+        sa.Column("error", sa.Text()),
+        sa.PrimaryKeyConstraint("target", name=op.f("pk_notice_targets")),
+    )
+    op.create_table(
+        "notice_marks",
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("since", UTC, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["target"],
+            ["notice_targets.target"],
+            name=op.f("fk_notice_marks_target_notice_targets"),
+        ),
+        sa.PrimaryKeyConstraint("target", "kind", name=op.f("pk_notice_marks")),
+    )
     op.create_table(
         "deliveries",
         sa.Column("id", COUNTER, nullable=False),
         sa.Column("target", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("at", UTC, nullable=False),
         sa.Column("created_at", UTC, nullable=False),
-        sa.Column("due_at", UTC, nullable=False),
+        sa.Column("due_at", UTC),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("delivered_at", UTC),
         sa.Column("error", sa.Text()),
         sa.Column("body", JSON, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["target"], ["notice_targets.target"], name=op.f("fk_deliveries_target_notice_targets")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
     op.create_index(
@@ -142,6 +171,13 @@ def create_events() -> None:
         ["target", "source", "event_id"],
         unique=True,
     )
+    op.create_index(op.f("ix_deliveries_target_due_at"), "deliveries", ["target", "due_at"])
+    # By these a sender finds what is new.
+    op.create_index(op.f("ix_configuration_events_at"), "configuration_events", ["at"])
     op.create_index(
-        op.f("ix_deliveries_delivered_at_due_at"), "deliveries", ["delivered_at", "due_at"]
+        "ix_job_events_of_status_at",
+        "job_events",
+        ["at"],
+        sqlite_where=sa.text("kind = 'status'"),
+        postgresql_where=sa.text("kind = 'status'"),
     )

@@ -1,9 +1,18 @@
 """Every word a person can type for a choice composes and is valid."""
 
+from typing import get_args
+
 import pytest
 
 from gpu_engine import Costs, RiskLimits
-from pipeline.config import CONFIG_DIR, TrainConfig
+from pipeline.config import (
+    CONFIG_DIR,
+    NoticeKind,
+    OutboxConfig,
+    ServeConfig,
+    TrainConfig,
+    load,
+)
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import timeframe_ms
 
@@ -16,7 +25,7 @@ NEEDS = {
 CHOICES = [
     f"{path.parent.name}={path.stem}"
     for path in sorted(CONFIG_DIR.glob("*/*.yaml"))
-    if path.parent.name != "exchange"
+    if path.parent.name not in ("exchange", "notify")
 ]
 MARKETS = [
     f"{base}_{exchange}_{timeframe}"
@@ -29,6 +38,13 @@ MARKETS = [
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_is_valid(train_config, choice):
     assert isinstance(train_config(choice, *NEEDS.get(choice, [])), TrainConfig)
+
+
+@pytest.mark.parametrize("word", ["all", "none"])
+def test_what_is_told_is_everything_or_nothing(word):
+    every = get_args(NoticeKind) if word == "all" else ()
+    for schema, name in ((ServeConfig, "serve"), (OutboxConfig, "notices")):
+        assert load([f"notify={word}"], schema, name).notify.events == every
 
 
 def test_the_24_markets_and_the_two_demos_are_all_there_is():

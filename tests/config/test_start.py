@@ -35,6 +35,7 @@ COMMANDS = (
     "store",
     "markets",
     "candles",
+    "notices",
 )
 #: A strategy's parameters are declared by its class: who composes them imports NumPy with it.
 #: They come last, for what one has imported stays.

@@ -34,6 +34,8 @@ TABLES = {
     "job_events",
     "leases",
     "live_events",
+    "notice_marks",
+    "notice_targets",
     "paper_accounts",
     "paper_days",
     "paper_trades",

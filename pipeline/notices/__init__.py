@@ -1,0 +1,1 @@
+"""Tell receivers outside what happens: signed webhooks, and what the package apprise reaches."""
