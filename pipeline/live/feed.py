@@ -7,7 +7,7 @@ day what it says of the day before is compared (`ExchangeFeed.revisions`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -34,6 +34,9 @@ ASK_AFTER_MS, AGAIN_AFTER_MS, LONGEST_PAUSE_MS = 250, 2_000, 60_000
 
 #: Milliseconds between two looks at a file.
 LOOK_AGAIN_MS = 1_000
+
+#: Tells the time, milliseconds since the epoch.
+Clock = Callable[[], int]
 
 #: Payments of a perpetual contract fall on hours.
 HOUR_MS = 3_600_000
@@ -74,7 +77,7 @@ class Feed(Protocol):
         """Load all there is by now; `UserError` where that fails."""
         ...
 
-    def advance(self, now_ms: int) -> bool:
+    def advance(self, now: int) -> bool:
         """Ask for what has closed by now; tell whether a candle came."""
         ...
 
@@ -101,13 +104,22 @@ class FeedKey:
         return cls(market.id, plain.model_dump_json())
 
 
+def now_ms() -> int:
+    """Tell the time of this machine."""
+    return int(time.time() * 1000)
+
+
 def feed_of(
-    market: MarketConfig, data: CcxtData | FileData, first_ms: int, note: Note
+    market: MarketConfig,
+    data: CcxtData | FileData,
+    first_ms: int,
+    note: Note,
+    clock: Clock = now_ms,
 ) -> ExchangeFeed | FileFeed:
     """Make the feed of a market from a first candle on; nothing is loaded yet."""
     whole = data.model_copy(update={"since": moment(first_ms), "until": None, "history": None})
     if isinstance(whole, CcxtData):
-        return ExchangeFeed(market, whole, note)
+        return ExchangeFeed(market, whole, note, clock)
     return FileFeed(market, whole, note)
 
 
@@ -137,9 +149,9 @@ class FileFeed:
         loaded = load_candles(self.market, self._data, lambda n: None, self._note)
         self._candles = loaded.candles
 
-    def advance(self, now_ms: int) -> bool:
+    def advance(self, now: int) -> bool:
         """Read the file again where it has changed."""
-        self.due_ms = now_ms + LOOK_AGAIN_MS
+        self.due_ms = now + LOOK_AGAIN_MS
         if self._candles is not None and self._look() == self._state:
             return False
         before = None if self._candles is None else int(self._candles.timestamp[-1])
@@ -164,9 +176,9 @@ class FileFeed:
 class ExchangeFeed:
     """Candles of an exchange: one request a candle, after the first load."""
 
-    def __init__(self, market: MarketConfig, data: CcxtData, note: Note) -> None:
+    def __init__(self, market: MarketConfig, data: CcxtData, note: Note, clock: Clock) -> None:
         assert market.exchange.ccxt_id is not None, "generated candles have no feed"
-        self.market, self._data, self._note = market, data, note
+        self.market, self._data, self._note, self._clock = market, data, note, clock
         self.exchange = market.exchange.ccxt_id
         self.timeframe = data.resample_from or market.timeframe
         self.step, self.built_step = timeframe_ms(self.timeframe), timeframe_ms(market.timeframe)
@@ -198,7 +210,7 @@ class ExchangeFeed:
         UserError
             As `pipeline.market_data.exchange.fetching.fetch_ccxt`.
         """
-        now = int(time.time() * 1000)
+        now = self._clock()
         since, until = self._data.span_ms(now)
         request = CandleRequest(
             self.exchange,
@@ -216,7 +228,7 @@ class ExchangeFeed:
         self._raw = fetched.raw
         self._schedule(now)
 
-    def advance(self, now_ms: int) -> bool:
+    def advance(self, now: int) -> bool:
         """Ask for the candles that have closed since the newest one.
 
         Raises
@@ -224,7 +236,7 @@ class ExchangeFeed:
         UserError
             As `load`; the next try is later each time.
         """
-        self._put_off(now_ms)
+        self._put_off(now)
         if self._raw is None:
             self.load()
             return True
@@ -237,7 +249,7 @@ class ExchangeFeed:
         raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles)
         self._candles, self._raw = self._laid(raw), raw
         self._fresh.append((rows, (start, int(rows[-1, 0]) + self.step)))
-        self._schedule(now_ms)
+        self._schedule(now)
         return int(self.candles.timestamp[-1]) != before
 
     def persist(self) -> None:
@@ -296,7 +308,7 @@ class ExchangeFeed:
                 network=self._data.network,
             )
             connection.check_market()
-            self._ahead_ms = connection.now() - int(time.time() * 1000)
+            self._ahead_ms = connection.now() - self._clock()
             self._connection = connection
         return self._connection
 
@@ -305,7 +317,7 @@ class ExchangeFeed:
 
         def ask() -> Float:
             rows = connection.candles_from(start, self.step)
-            now = int(time.time() * 1000) + self._ahead_ms
+            now = self._clock() + self._ahead_ms
             closed: Float = rows[(rows[:, 0] >= start) & (rows[:, 0] + self.step <= now)]
             return closed
 
@@ -336,16 +348,16 @@ class ExchangeFeed:
             self._funding = hour, history.funding
         return self._funding[1]
 
-    def _schedule(self, now_ms: int) -> None:
+    def _schedule(self, now: int) -> None:
         """Ask again when the next candle has closed, by the exchange's clock."""
         assert self._raw is not None, "rows come first"
         self._pause_ms = AGAIN_AFTER_MS
         following = int(self._raw.timestamp[-1]) + 2 * self.step
         if self.step != self.built_step:
             following = -(-following // self.built_step) * self.built_step
-        self.due_ms = max(following - self._ahead_ms + ASK_AFTER_MS, now_ms)
+        self.due_ms = max(following - self._ahead_ms + ASK_AFTER_MS, now)
 
-    def _put_off(self, now_ms: int) -> None:
+    def _put_off(self, now: int) -> None:
         """Ask later where nothing comes of the next question."""
-        self.due_ms = now_ms + self._pause_ms
+        self.due_ms = now + self._pause_ms
         self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_MS)

@@ -20,7 +20,7 @@ from pipeline.config import StorageConfig, SyntheticData
 from pipeline.errors import UserError
 from pipeline.live.booking import account_of, booking_of
 from pipeline.live.closing import close_day
-from pipeline.live.feed import Feed, FeedKey, Revision, feed_of
+from pipeline.live.feed import Clock, Feed, FeedKey, Revision, feed_of, now_ms
 from pipeline.live.signal import lateness, refusal_of, signal_of
 from pipeline.live.trader import Trader, trader_of
 from pipeline.results.database import Repository
@@ -56,11 +56,19 @@ class Follower:
         Followed whether they are switched on or not.
     note : callable
         Hears of waits and damage.
+    clock : callable
+        Tells the time, milliseconds since the epoch.
     """
 
     def __init__(
-        self, repository: Repository, storage: StorageConfig, ids: Sequence[str], note: Note
+        self,
+        repository: Repository,
+        storage: StorageConfig,
+        ids: Sequence[str],
+        note: Note,
+        clock: Clock = now_ms,
     ) -> None:
+        self._clock = clock
         self._repository, self._storage, self._ids = repository, storage, tuple(ids)
         self._note = note
         self._traders: dict[str, Trader] = {}
@@ -89,6 +97,9 @@ class Follower:
         for _ in self._traders:
             self._close_a_day()
 
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock() / 1000, UTC)
+
     def _is_held(self) -> bool:
         if time.monotonic() - self._role_at < ROLE_EVERY:
             return True
@@ -97,8 +108,8 @@ class Follower:
 
     def _pause(self) -> float:
         """Return the seconds until something may be due."""
-        due = min((feed.due_ms for feed in self._feeds.values()), default=0) / 1000
-        return min(max(due - time.time(), 0.02), ROSTER_EVERY)
+        due = min((feed.due_ms for feed in self._feeds.values()), default=0)
+        return min(max((due - self._clock()) / 1000, 0.02), ROSTER_EVERY)
 
     def _look_at_roster(self) -> None:
         """Prepare what was switched on since the last look, and let go what was switched off."""
@@ -144,7 +155,9 @@ class Follower:
             data = trader.simulation.data
             assert not isinstance(data, SyntheticData), "refused by `trader_of`"
             self._first[key] = trader.first_ms
-            self._feeds[key] = feed_of(trader.simulation.market, data, trader.first_ms, self._note)
+            self._feeds[key] = feed_of(
+                trader.simulation.market, data, trader.first_ms, self._note, self._clock
+            )
         account = self._repository.live.account(trader.id)
         if account is not None:
             self._accounts[trader.id] = account
@@ -153,13 +166,13 @@ class Follower:
     def _refuse(self, row: Configuration, error: UserError) -> None:
         self._refused[row.id] = reason = str(error).rstrip(".")
         self._note(f"{row.id} is not followed: {reason}.")
-        refusal = refusal_of(row, reason, datetime.now(UTC))
+        refusal = refusal_of(row, reason, self._now())
         self._repository.live.keep_signals({row.id: refusal.to_dict()})
 
     def _advance(self) -> None:
         """Ask for what is due, and book each market as soon as its candle is there."""
-        now_ms = int(time.time() * 1000)
-        due = {key: feed for key, feed in self._feeds.items() if feed.due_ms <= now_ms}
+        now = self._clock()
+        due = {key: feed for key, feed in self._feeds.items() if feed.due_ms <= now}
         by_exchange: dict[str, list[FeedKey]] = {}
         for key, feed in due.items():
             by_exchange.setdefault(feed.market.exchange.name, []).append(key)
@@ -167,12 +180,14 @@ class Follower:
         if by_exchange:
             with ThreadPoolExecutor(min(len(by_exchange), EXCHANGES)) as pool:
                 for keys in by_exchange.values():
-                    pool.submit(self._ask, keys, now_ms, answers)
+                    pool.submit(self._ask, keys, now, answers)
                 for _ in due:
                     key, answer = answers.get()
-                    self._problems.pop(key, None)
+                    before = self._problems.pop(key, None)
                     if isinstance(answer, UserError):
-                        self._problems[key] = str(answer).rstrip(".")
+                        self._problems[key] = problem = str(answer).rstrip(".")
+                        if problem != before:
+                            self._note(f"{problem}.")
                     elif answer or self._awaits_booking(key):
                         self._book(key)
         self._tell_staleness()
@@ -183,12 +198,12 @@ class Follower:
     def _ask(
         self,
         keys: Iterable[FeedKey],
-        now_ms: int,
+        now: int,
         answers: SimpleQueue[tuple[FeedKey, bool | UserError]],
     ) -> None:
         for key in keys:
             try:
-                answers.put((key, self._feeds[key].advance(now_ms)))
+                answers.put((key, self._feeds[key].advance(now)))
             except UserError as error:
                 answers.put((key, error))
             except Exception as error:  # a fault of one market stops no other
@@ -213,7 +228,7 @@ class Follower:
         bookings: dict[str, Booking] = {}
         signals = {}
         for trader in self._traders_of(key):
-            now = datetime.now(UTC)
+            now = self._now()
             try:
                 booking, signal = self._decide(trader, key, now)
             except UserError as error:
@@ -253,7 +268,7 @@ class Follower:
 
     def _tell_staleness(self) -> None:
         """Say once that the candles of a market are stale or broken, and once that they go on."""
-        now = datetime.now(UTC)
+        now = self._now()
         for key, feed in self._feeds.items():
             traders = self._traders_of(key)
             reason = self._problems.get(key)
