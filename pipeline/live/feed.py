@@ -305,6 +305,7 @@ class ExchangeFeed:
                 self.timeframe,
                 backoff,
                 self._note,
+                kept="It is asked again",
                 network=self._data.network,
             )
             connection.check_market()

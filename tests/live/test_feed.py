@@ -1,0 +1,134 @@
+"""A feed asks the exchange once for each closed candle, and keeps what it saw."""
+
+import pytest
+
+from pipeline.config import TrainConfig, load
+from pipeline.errors import UserError
+from pipeline.live import feed as feeds
+from pipeline.market_data.exchange import fetching
+from pipeline.market_data.store.store import candle_path
+from pipeline.market_data.store.store import load as load_store
+from support.loopback import CANDLE_START, Fault, LoopbackBinance, candle_series
+from support.loopback.clients import pointed
+
+STEP, BARS = 300_000, 600
+LOOK_MS = 400
+
+
+@pytest.fixture
+def exchange(monkeypatch):
+    with LoopbackBinance({"5m": candle_series(BARS)}, CANDLE_START + 500 * STEP) as server:
+
+        def client(name, *_):
+            return pointed(name, server.url, rateLimit=1)
+
+        monkeypatch.setattr(feeds, "new_client", client)
+        monkeypatch.setattr(fetching, "new_client", client)
+        yield server
+
+
+@pytest.fixture
+def feed(exchange, tmp_path):
+    words = ["market=btc_binance_5m", f"data.store={tmp_path}", "data.since=2023-01-01"]
+    config = load(words, TrainConfig, "train")
+    made = feeds.feed_of(
+        config.market, config.data, CANDLE_START, lambda _: None, lambda: exchange.now
+    )
+    made.load()
+    return made
+
+
+def closes(exchange, bar):
+    """Go to a moment after the close of a bar."""
+    exchange.now = CANDLE_START + (bar + 1) * STEP + LOOK_MS
+
+
+def stored(tmp_path):
+    return load_store(candle_path(tmp_path, "binance", "BTC/USDT", "5m")).rows
+
+
+def test_one_request_a_candle(feed, exchange, tmp_path):
+    closes(exchange, 500)
+    feed.advance(exchange.now)  # asks for the markets and the clock as well
+    before = len(exchange.requests)
+    for bar in range(501, 531):
+        closes(exchange, bar)
+        assert feed.due_ms <= exchange.now
+        assert feed.advance(exchange.now)
+        assert int(feed.candles.timestamp[-1]) == CANDLE_START + bar * STEP
+        assert feed.due_ms == CANDLE_START + (bar + 2) * STEP + feeds.ASK_AFTER_MS
+    assert len(exchange.requests) - before == 30
+    feed.persist()
+    assert len(stored(tmp_path)) == len(feed.candles) == 531
+
+
+def test_a_candle_that_is_late_is_asked_for_again_later_each_time(feed, exchange):
+    row = exchange.history["5m"].pop(500)
+    del exchange.history["5m"][500:]
+    closes(exchange, 500)
+    pauses = []
+    for _ in range(3):
+        assert not feed.advance(exchange.now)
+        pauses.append(feed.due_ms - exchange.now)
+        exchange.now = feed.due_ms
+    assert pauses == [2_000, 4_000, 8_000]
+    exchange.history["5m"].append(row)
+    assert feed.advance(exchange.now)
+
+
+def test_downtime_is_caught_up_in_one_answer(feed, exchange):
+    closes(exchange, 590)
+    assert feed.advance(exchange.now)
+    assert len(feed.candles) == 591
+
+
+def test_a_hole_is_filled_and_asked_for_twice(feed, exchange):
+    del exchange.history["5m"][505]
+    closes(exchange, 500)
+    feed.advance(exchange.now)
+    before = len(exchange.asked("klines"))
+    closes(exchange, 510)
+    assert feed.advance(exchange.now)
+    assert len(exchange.asked("klines")) - before == 2
+    assert feed.candles.filled.nonzero()[0].tolist() == [505]
+
+
+def test_what_was_seen_stays_and_its_revision_is_named(feed, exchange, tmp_path):
+    closes(exchange, 510)
+    feed.advance(exchange.now)
+    feed.persist()
+    seen = list(exchange.history["5m"][505])
+    exchange.history["5m"][505] = [*seen[:4], seen[4] + 1.0, seen[5]]
+    (revision,) = feed.revisions(CANDLE_START)
+    assert revision.opened_ms == seen[0]
+    assert revision.seen == tuple(seen[1:])
+    assert revision.now == (*seen[1:4], seen[4] + 1.0, seen[5])
+    assert feed.candles.close[505] == stored(tmp_path).close[505] == seen[4]
+
+
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.RESET, Fault.INVALID_JSON])
+def test_an_outage_is_a_sentence_and_passes(feed, exchange, fault):
+    closes(exchange, 500)
+    feed.advance(exchange.now)
+    closes(exchange, 501)
+    exchange.fail(fault)
+    with pytest.raises(UserError, match="binance BTC/USDT 5m"):
+        feed.advance(exchange.now)
+    assert feed.due_ms > exchange.now
+    assert feed.advance(exchange.now)
+    assert len(feed.candles) == 502
+
+
+def test_broken_candles_are_refused_and_not_kept(feed, exchange, tmp_path):
+    closes(exchange, 500)
+    feed.advance(exchange.now)
+    good = list(exchange.history["5m"][501])
+    exchange.history["5m"][501] = [good[0], *(value * 40 for value in good[1:5]), good[5]]
+    closes(exchange, 501)
+    with pytest.raises(UserError):
+        feed.advance(exchange.now)
+    assert len(feed.candles) == 501
+    exchange.history["5m"][501] = good
+    assert feed.advance(exchange.now)
+    feed.persist()
+    assert stored(tmp_path).close[501] == good[4]
