@@ -29,7 +29,7 @@ class ProgramState:
     """
 
     def __init__(self) -> None:
-        self._names = [(space, dict(vars(space))) for space in _namespaces()]
+        self._names = [(space, dict(vars(space))) for space in _WATCHED.spaces()]
         self._errors, self._folder = np.geterr(), Path.cwd()
         self._environment, self._depth = dict(os.environ), sys.getrecursionlimit()
 
@@ -65,13 +65,35 @@ def _restore(environment: dict[str, str]) -> None:
             os.environ[name] = value
 
 
-def _namespaces() -> Iterator[Any]:
-    """Yield every watched module, and the classes that ours define."""
-    for name, module in list(sys.modules.items()):
-        ours = name.startswith(PREFIXES) and name not in OWN_CHANGES
-        if ours or name in WATCHED:
-            yield module
-        if ours:
+class _Watched:
+    """The watched modules and the classes that ours define, looked for anew after an import."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._modules: list[tuple[str, Any]] = []
+        self._spaces: list[Any] = []
+
+    def spaces(self) -> list[Any]:
+        """Return what is watched now; to look for it at every call takes longer than a table."""
+        names, loaded = list(sys.modules), sys.modules.get
+        if names != self._names or any(loaded(n) is not module for n, module in self._modules):
+            self._modules = [(n, sys.modules[n]) for n in names if n in WATCHED or _is_ours(n)]
+            self._spaces = list(_namespaces(self._modules))
+            self._names = names
+        return self._spaces
+
+
+_WATCHED = _Watched()
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(PREFIXES) and name not in OWN_CHANGES
+
+
+def _namespaces(modules: list[tuple[str, Any]]) -> Iterator[Any]:
+    for name, module in modules:
+        yield module
+        if _is_ours(name):
             values = list(vars(module).values())
             yield from (v for v in values if isinstance(v, type) and v.__module__ == name)
 

@@ -14,7 +14,7 @@ from support.leaks import CAUSAL, LEAKS, text
 from support.runs import run
 from support.stored import command
 
-SMALL = ("market=demo_null", "market.timeframe=1h", "data.days=200")
+SMALL = ("market=demo_null", "market.timeframe=1h", "data.days=100")
 
 
 def checked(folder, leak, *words):

@@ -1,6 +1,8 @@
 """A file of one's own changes nothing that other strategies share."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -85,3 +87,17 @@ def test_what_a_file_prints_goes_to_stderr(capsys):
 def test_a_reader_that_has_gone_is_no_fault_of_the_file():
     with pytest.raises(BrokenPipeError), unchanged_program("mine.py"):
         raise BrokenPipeError
+
+
+def test_a_module_that_comes_later_is_watched_and_so_is_what_replaces_it(monkeypatch):
+    name = "pipeline.strategies.late"
+    for _ in range(2):
+        late = ModuleType(name)
+        late.PERIOD, late.Rule = 14, type("Rule", (), {"__module__": name, "off": 0.0})
+        monkeypatch.setitem(sys.modules, name, late)
+        with (
+            pytest.raises(UserError, match=r"late\.PERIOD, .*late\.Rule\.off"),
+            unchanged_program("mine.py"),
+        ):
+            late.PERIOD, late.Rule.off = 50, 1.0
+        assert (late.PERIOD, late.Rule.off) == (14, 0.0)
