@@ -120,6 +120,19 @@ class Booking:
 
 
 @dataclass(frozen=True)
+class Ledger:
+    """An account and a page of what is in it, newest first; totals are of all."""
+
+    account: PaperAccount
+    trades: list[PaperTrade]
+    days: list[PaperDay]
+    events: list[LiveEvent]
+    total_trades: int
+    total_days: int
+    total_events: int
+
+
+@dataclass(frozen=True)
 class StoredSignal:
     """The newest signal of a configuration."""
 
@@ -227,6 +240,29 @@ class Live(Tables):
         if configuration_id is not None:
             query = query.where(row.configuration_id == configuration_id)
         return self._read(query, LiveEvent, configuration_id or "")
+
+    @waits
+    def ledger(self, configuration_id: str, limit: int, offset: int) -> Ledger | None:
+        """Read an account and a page of its trades, days and journal; None where there is none."""
+        orders = (
+            (PaperTradeRow, PaperTrade, PaperTradeRow.number),
+            (PaperDayRow, PaperDay, PaperDayRow.day),
+            (LiveEventRow, LiveEvent, LiveEventRow.id),
+        )
+        with self._sessions() as session:
+            account = session.get(PaperAccountRow, configuration_id)
+            if account is None:
+                return None
+            pages: list[Any] = []
+            totals: list[Any] = []
+            for row, kind, order in orders:
+                mine = row.configuration_id == configuration_id
+                query = select(row).where(mine).order_by(order.desc()).limit(limit).offset(offset)
+                with naming(row.__tablename__, configuration_id):
+                    pages.append([from_row(kind, one) for one in session.scalars(query)])
+                count = select(func.count()).select_from(row).where(mine)
+                totals.append(session.scalar(count))
+            return Ledger(from_row(PaperAccount, account), *pages, *totals)
 
     @waits
     def signals(self) -> Rows[StoredSignal]:

@@ -1,7 +1,7 @@
 """Build and run the server: the REST API and the Strategy Studio in one application."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from pipeline.web import studio
 from pipeline.web.api.access import Security
 from pipeline.web.api.app import BODY_LIMIT, create_app
 from pipeline.web.api.events import Events
+from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.connections import Bounds, within
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.service import Service
@@ -27,9 +28,14 @@ LONGEST_HEADER = 32 * 1024
 class Server(uvicorn.Server):
     """Uvicorn's server, which says when it is there, and whose streams end when it is told to."""
 
-    def __init__(self, config: uvicorn.Config, events: Events, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        streams: Iterable[Events | SignalStream],
+        ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
-        self._events, self._ready = events, ready
+        self._streams, self._ready = streams, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say so once it listens."""
@@ -38,7 +44,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the event streams first: they would wait for their jobs."""
-        self._events.close()
+        for stream in self._streams:
+            stream.close()
         await super().shutdown(sockets)
 
 
@@ -76,4 +83,4 @@ def server_of(app: FastAPI, ready: Callable[[], None], bounds: Bounds) -> Server
         server_header=False,
         timeout_graceful_shutdown=PATIENCE,
     )
-    return Server(settings, app.state.events, ready)
+    return Server(settings, (app.state.events, app.state.signals), ready)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ from pathlib import Path
 from pipeline.config import StorageConfig
 from pipeline.config.catalogue import in_quotes
 from pipeline.results.database import open_database
+from pipeline.serve import bound
+from pipeline.web.api.app import create_app
+from pipeline.web.connections import Bounds
+from pipeline.web.server import server_of
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.service import Service
 
@@ -39,6 +44,22 @@ def service_over(folder):
     with open_database(storage.url) as repository:
         assert repository.dispatcher.claim()
         yield Service(repository, Settings(storage, store=f"{folder}/var/candles"))
+
+
+@contextmanager
+def listening(service, bounds=None, **settings):
+    """Run a server of this process in a thread; yield its port."""
+    there = threading.Event()
+    server = server_of(create_app(service, **settings), there.set, bounds or Bounds())
+    with bound("127.0.0.1", 0) as at:
+        thread = threading.Thread(target=server.run, args=([at],))
+        thread.start()
+        try:
+            assert there.wait(30)
+            yield at.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
 
 def command(folder, *words):

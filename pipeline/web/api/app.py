@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.errors import ReadOnlyError
-from pipeline.web.api import candles, configurations, sweeps, training
+from pipeline.web.api import candles, configurations, signals, sweeps, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Guard, Places, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle
+from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.service.health import Health
 from pipeline.web.service.service import Service
 
@@ -51,7 +52,16 @@ def create_app(
         Starts in any minute, and estimates; bytes of a body; event streams and WebSockets that one
         address has open.
     """
-    events = Events(service.repository.jobs)
+    events, stream = Events(service.repository.jobs), SignalStream(service.signals)
+    places = Places(lasting)
+
+    async def place(request: Request) -> AsyncIterator[None]:
+        """Hold a place until the answer has ended."""
+        with places.one(request.scope) as free:
+            if not free:
+                sentence = "Too many event streams are open: close one, or try again in 5 s."
+                raise HTTPException(429, sentence, {"Retry-After": "5"})
+            yield
 
     async def refuse_changes(request: Request) -> None:
         """Refuse all but reading where this server may only read."""
@@ -60,7 +70,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with events.running():
+        async with events.running(), stream.running():
             yield
 
     app = FastAPI(
@@ -77,9 +87,9 @@ def create_app(
     handle(app)
     # Estimates have a count of their own: looking at costs must not use up the starts.
     starts, estimates = RateLimit(starts_a_minute), RateLimit(starts_a_minute)
-    places = Places(lasting)
-    app.include_router(training.router(service, events, starts, estimates, places))
+    app.include_router(training.router(service, events, starts, estimates, place))
     app.include_router(configurations.router(service))
+    app.include_router(signals.router(service, stream, place))
     app.include_router(sweeps.router(service))
     app.include_router(candles.router(service))
 
@@ -88,7 +98,7 @@ def create_app(
     @app.get("/api/health", tags=["health"], responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
         """Say whether the server works; 503 and the reason where it does not."""
-        look = partial(service.queue.health, streams=events.is_alive)
+        look = partial(service.queue.health, streams=events.is_alive and stream.is_alive)
         found = await asyncio.get_running_loop().run_in_executor(lookers, look)
         response.status_code = 200 if found.healthy else 503
         return found
@@ -97,5 +107,5 @@ def create_app(
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Guard, security=security or Security(), places=places)
-    app.state.events = events
+    app.state.events, app.state.signals = events, stream
     return app

@@ -13,6 +13,7 @@ from pipeline.web.service.answers import (
     ActiveConfigurations,
     AuditEntry,
     ConfigurationPage,
+    PaperLedger,
     StoredStrategy,
     SwitchedOff,
 )
@@ -85,7 +86,7 @@ def router(service: Service) -> APIRouter:
         """
         tag = service.active.tag()  # cheap enough for every poll
         headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
-        if matches(if_none_match, headers["ETag"]):
+        if tags_of(if_none_match) & {"*", tag}:
             return Response(status_code=304, headers=headers)
         page = service.active.read()
         response.headers.update(headers | {"ETag": f'"{page.etag}"'})
@@ -110,6 +111,15 @@ def router(service: Service) -> APIRouter:
     def audit(configuration_id: ConfigurationId) -> list[AuditEntry]:
         """List every change of it, oldest first."""
         return service.audit_trail(configuration_id)
+
+    @routes.get("/{configuration_id}/paper", responses=described(404))
+    def paper(
+        configuration_id: ConfigurationId,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    ) -> PaperLedger:
+        """Show its paper account: trades, days and journal, newest first, a page at a time."""
+        return service.paper(configuration_id, limit, offset)
 
     @routes.get("/{configuration_id}/heatmap", responses=described(404))
     def heatmap(
@@ -152,7 +162,11 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def matches(if_none_match: list[str] | None, tag: str) -> bool:
-    """Whether If-None-Match headers name ``tag`` (RFC 9110, 13.1.2, weak comparison)."""
-    tags = [word.strip().removeprefix("W/") for word in ",".join(if_none_match or ()).split(",")]
-    return "*" in tags or tag in tags
+def tags_of(if_none_match: list[str] | None) -> set[str]:
+    """Return the tags that If-None-Match headers name, or ``*`` (RFC 9110, 13.1.2, weak).
+
+    Of what is no tag in quotation marks there is none.
+    """
+    words = [word.strip().removeprefix("W/") for word in ",".join(if_none_match or ()).split(",")]
+    quoted = {word[1:-1] for word in words if len(word) > 2 and word[0] == word[-1] == '"'}
+    return quoted | ({"*"} & set(words))

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
 from starlette.responses import StreamingResponse
 
 from pipeline.results.records import Status
 from pipeline.web.api.events import Events
-from pipeline.web.api.guard import Places, RateLimit
+from pipeline.web.api.guard import RateLimit
 from pipeline.web.api.problems import described
 from pipeline.web.service import composing
 from pipeline.web.service.answers import (
@@ -28,7 +28,7 @@ JobId = Annotated[JobIdText, Path(description="32 hexadecimal digits.")]
 #: A database's integer holds it.
 EventId = Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**63 - 1)]
 
-_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class EventStream(StreamingResponse):
@@ -38,9 +38,13 @@ class EventStream(StreamingResponse):
 
 
 def router(
-    service: Service, events: Events, starts: RateLimit, estimates: RateLimit, places: Places
+    service: Service,
+    events: Events,
+    starts: RateLimit,
+    estimates: RateLimit,
+    place: Callable[..., AsyncIterator[None]],
 ) -> APIRouter:
-    """Return the routes."""
+    """Return the routes; ``place`` holds one of an address's places for what lasts."""
     routes = APIRouter(
         prefix="/api/training", tags=["training"], responses=described(401, 422, 503)
     )
@@ -48,14 +52,6 @@ def router(
     def check_known(job_id: JobId) -> None:
         """Refuse what is unknown before a stream begins with status 200."""
         service.job(job_id)
-
-    async def place(request: Request) -> AsyncIterator[None]:
-        """Hold a place until the stream has ended."""
-        with places.one(request.scope) as free:
-            if not free:
-                sentence = "Too many event streams are open: close one, or try again in 5 s."
-                raise HTTPException(429, sentence, {"Retry-After": "5"})
-            yield
 
     @routes.get("/choices")
     def choices() -> Choices:
@@ -116,7 +112,7 @@ def router(
     )
     async def job_events(job_id: JobId, last_event_id: EventId = 0) -> EventStream:
         """Stream a job's events until it ends; Last-Event-ID goes on after that one."""
-        return EventStream(events.follow(job_id, last_event_id), headers=_UNBUFFERED)
+        return EventStream(events.follow(job_id, last_event_id), headers=UNBUFFERED)
 
     @routes.post("/jobs/{job_id}/cancel", responses=described(404, 409))
     def cancel(job_id: JobId) -> JobView:

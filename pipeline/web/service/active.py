@@ -3,14 +3,23 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from pipeline.config import StorageConfig
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache
+from pipeline.results.records import Configuration
 from pipeline.review.integrity import artifact_clauses
 from pipeline.web.service import answers
 from pipeline.web.service.answers import ActiveConfigurations, RefusedRow
+
+
+class Seen(NamedTuple):
+    """What is switched on: configurations that are what was stored, and those that are not."""
+
+    served: list[Configuration]
+    refused: list[RefusedRow]
 
 
 class ActiveList:
@@ -45,17 +54,21 @@ class ActiveList:
         """Read what is switched on, and a tag that changes whenever it does."""
         # The version first: what changes in between has another one at the next look.
         version = self._repository.configurations.active_version()
+        served, refused = self.look()
+        self._refused = [one.id for one in refused]
+        return ActiveConfigurations(
+            etag=_tag(version, refused),
+            configurations=[answers.active(one) for one in served],
+            refused=refused,
+        )
+
+    def look(self) -> Seen:
+        """Read what is switched on, newest first, and check each."""
         active = self._repository.checks.active()
         refused = self._refusals(active)
-        self._refused = [one.id for one in refused]
-        served = [
-            answers.active(one.configuration)
-            for one in active
-            if one.configuration is not None and one.id not in self._refused
-        ]
-        return ActiveConfigurations(
-            etag=_tag(version, refused), configurations=served, refused=refused
-        )
+        ids = {one.id for one in refused}
+        served = [one.configuration for one in active if one.id not in ids]
+        return Seen([one for one in served if one is not None], refused)
 
     def _refusals(self, active: Sequence[Checked]) -> list[RefusedRow]:
         refused = []

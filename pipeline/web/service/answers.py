@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.config import text_hash
 from pipeline.config.catalogue import Market
 from pipeline.results.jsonable import jsonable
+from pipeline.results.live import LiveEvent, PaperAccount, PaperDay, PaperTrade
 from pipeline.results.records import (
     Configuration,
     ConfigurationSummary,
@@ -17,6 +18,7 @@ from pipeline.results.records import (
     SweepMarketView,
     SweepView,
 )
+from pipeline.results.signal_models import Signal
 from pipeline.validation.stages import Stage
 
 
@@ -223,6 +225,35 @@ class ActiveConfigurations(Answer):
     etag: str
     configurations: list[ActiveConfiguration]
     refused: list[RefusedRow]
+
+
+class SignalPage(Answer):
+    """The newest signals of what is switched on. ``etag`` changes with any change of them.
+
+    ``refused`` are those that are not what was stored, and ids that were asked for and are not
+    switched on.
+    """
+
+    etag: str
+    signals: list[Signal]
+    refused: list[RefusedRow]
+
+
+class PaperLedger(Answer):
+    """The paper account of a configuration, and a page of what is in it, newest first.
+
+    The page is the same of ``trades``, ``days`` and ``events``; totals are of all.
+    """
+
+    account: PaperAccount
+    trades: list[PaperTrade]
+    days: list[PaperDay]
+    events: list[LiveEvent]
+    total_trades: int
+    total_days: int
+    total_events: int
+    limit: int
+    offset: int
 
 
 class FundingSpan(Answer):

@@ -32,6 +32,7 @@ from pipeline.web.service.answers import (
     CandlePage,
     ConfigurationPage,
     JobResults,
+    PaperLedger,
     RefusedRow,
     StoredCandles,
     StoredStrategy,
@@ -40,6 +41,7 @@ from pipeline.web.service.answers import (
 )
 from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
+from pipeline.web.service.signals import Signals
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"
@@ -55,6 +57,11 @@ class Service(JobService):
     def active(self) -> ActiveList:
         """What live traders poll."""
         return ActiveList(self.repository, self.settings.storage)
+
+    @cached_property
+    def signals(self) -> Signals:
+        """What live traders poll with every candle."""
+        return Signals(self.repository, self.active)
 
     # Candles
 
@@ -158,6 +165,23 @@ class Service(JobService):
         return [
             AuditEntry.model_validate(event).model_copy(update={"fault": fault}) for event in events
         ]
+
+    def paper(self, configuration_id: str, limit: int, offset: int) -> PaperLedger:
+        """Read the paper account of a configuration, and a page of it, newest first.
+
+        Raises
+        ------
+        NotFoundError
+            When it was never followed.
+        """
+        with known("configuration", configuration_id):
+            self.repository.configurations.read(configuration_id)
+        found = self.repository.live.ledger(configuration_id, limit, offset)
+        if found is None:
+            raise NotFoundError(
+                f"{configuration_id} has no paper account: switch it on and start scripts/paper."
+            )
+        return PaperLedger(**vars(found), limit=limit, offset=offset)
 
     def activate(
         self, configuration_id: str, reason: str, force: bool = False

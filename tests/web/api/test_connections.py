@@ -5,22 +5,18 @@ those who ask in whole requests are answered meanwhile.
 import asyncio
 import resource
 import socket
-import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 
 import httpx2 as httpx
 import psutil
 import pytest
 
-from pipeline.serve import bound
 from pipeline.web.api.access import Security
-from pipeline.web.api.app import create_app
 from pipeline.web.api.guard import Guard, Places
 from pipeline.web.connections import Bounds
-from pipeline.web.server import server_of
 from pipeline.web.service.requests import TrainingRequest
-from support.serving import until
+from support.serving import listening, until
 
 pytestmark = pytest.mark.drill
 
@@ -32,22 +28,6 @@ POST = (
 )
 CHUNKED = POST.replace("Content-Length: 1000", "Transfer-Encoding: chunked")[:-1] + "4\r\n{"
 SHORT = Bounds(head=0.4, body=0.5, answer=0.5, a_peer=40)
-
-
-@contextmanager
-def listening(service, bounds, **settings):
-    """Run the server in a thread; yield its port."""
-    there = threading.Event()
-    server = server_of(create_app(service, **settings), there.set, bounds)
-    with bound("127.0.0.1", 0) as at:
-        thread = threading.Thread(target=server.run, args=([at],))
-        thread.start()
-        try:
-            assert there.wait(30)
-            yield at.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(30)
 
 
 @pytest.fixture

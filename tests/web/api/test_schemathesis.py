@@ -13,6 +13,9 @@ GenerationMode = schemathesis.GenerationMode
 
 HERE = {"Host": "127.0.0.1"}
 
+#: A stream without an end, which this client would wait for.
+ENDLESS = "/api/signals/events"
+
 #: Of every endpoint and mode: under a minute in all.
 EXAMPLES = 12
 
@@ -25,8 +28,9 @@ def test_no_endpoint_breaks(service, mode):
     )
     operations = [found.ok() for found in described.get_all_operations()]
     for operation in operations:
-        _send_many(operation, mode)
-    assert len(operations) == 24
+        if operation.path != ENDLESS:
+            _send_many(operation, mode)
+    assert len(operations) == 28
 
 
 def _send_many(operation, mode):

@@ -1,0 +1,159 @@
+"""Serve the newest signals of what is switched on, as they are now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from pipeline.errors import ConflictError
+from pipeline.live.standing_now import signal_now
+from pipeline.results.database import Repository
+from pipeline.results.records import utc_now
+from pipeline.results.signal_models import Signal
+from pipeline.web.service.active import ActiveList
+from pipeline.web.service.answers import RefusedRow, SignalPage
+
+#: How long a board is taken for true: whether files and rows are what was stored has no version.
+TRUE_FOR = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Board:
+    """The signals of all that is switched on, at one moment.
+
+    Attributes
+    ----------
+    version : str
+        Of the tables that they come from.
+    until : datetime
+        When they are to be looked at anew, whatever the version says.
+    signals : dict of str to Signal
+        By the id of the configuration, newest first.
+    refused : dict of str to RefusedRow
+        What is switched on and is not what was stored, by id.
+    digests : dict of str to str
+        A hash of what is said of each id, without the moment at which it was said.
+    """
+
+    version: str
+    until: datetime
+    signals: dict[str, Signal]
+    refused: dict[str, RefusedRow]
+    digests: dict[str, str]
+
+    @classmethod
+    def made(
+        cls,
+        version: str,
+        until: datetime,
+        signals: dict[str, Signal],
+        refused: dict[str, RefusedRow],
+    ) -> Board:
+        """Make a board, and hash what it says."""
+        said = {name: one.model_dump_json(exclude={"made"}) for name, one in signals.items()}
+        said |= {name: one.model_dump_json() for name, one in refused.items()}
+        digests = {name: _hash(text) for name, text in said.items()}
+        return cls(version, until, signals, refused, digests)
+
+    def of(self, ids: Sequence[str]) -> Board:
+        """Return what it says of some ids; of all that is switched on where there is none."""
+        if not ids:
+            return self
+        signals = {name: self.signals[name] for name in ids if name in self.signals}
+        others = {name for name in ids if name not in signals}
+        refused = {name: self.refused.get(name) or _off(name) for name in sorted(others)}
+        digests = {name: self.digests.get(name, "off") for name in ids}
+        return Board(self.version, self.until, signals, refused, digests)
+
+    @cached_property
+    def tag(self) -> str:
+        """What changes whenever it says something else."""
+        return _hash(";".join(f"{name} {digest}" for name, digest in sorted(self.digests.items())))
+
+    def page(self) -> SignalPage:
+        """Return it as an answer."""
+        return SignalPage(
+            etag=self.tag, signals=list(self.signals.values()), refused=list(self.refused.values())
+        )
+
+
+class Signals:
+    """Answers what live traders poll, again and again.
+
+    Parameters
+    ----------
+    repository : Repository
+        Of the database.
+    active : ActiveList
+        Which checks what is switched on.
+    """
+
+    def __init__(self, repository: Repository, active: ActiveList) -> None:
+        self._repository, self._active = repository, active
+
+    def version(self) -> str:
+        """Return what changes whenever a signal, a switch or a stage does."""
+        active = self._repository.configurations.active_version()
+        return f"{self._repository.live.signal_version()} {active}"
+
+    def read(self) -> Board:
+        """Read the signals of all that is switched on."""
+        # The version first: what changes in between has another one at the next look.
+        version, now = self.version(), utc_now()
+        seen = self._active.look()
+        stored = {one.configuration_id: one for one in self._repository.live.signals()}
+        signals, until = dict[str, Signal](), now + TRUE_FOR
+        for configuration in seen.served:
+            one = signal_now(configuration, stored.get(configuration.id), now)
+            signals[configuration.id] = one.signal
+            until = min(until, one.until or until)
+        return Board.made(version, until, signals, {one.id: one for one in seen.refused})
+
+    def newer(self, board: Board | None) -> Board | None:
+        """Read them where a board is not true any more: another version, or too old."""
+        if board is None or utc_now() >= board.until or self.version() != board.version:
+            return self.read()
+        return None
+
+    def one(self, configuration_id: str) -> Signal:
+        """Return the signal of one configuration.
+
+        Raises
+        ------
+        ConflictError
+            When it is switched off, or is not what was stored.
+        """
+        board = self.read().of([configuration_id])
+        for refused in board.refused.values():
+            raise ConflictError(f"{configuration_id} has no signal: {refused.reason}.")
+        return board.signals[configuration_id]
+
+
+def changes(before: Board | None, after: Board) -> Iterator[tuple[str, str]]:
+    """Yield what a reader of one board must hear to know the next: kind and JSON of each event.
+
+    ``active`` names all that are spoken of, where those are others than before; ``signal`` and
+    ``refused`` are one of them each. A reader that knows nothing hears everything. Of two boards
+    with different tags there is something to hear.
+    """
+    known = {} if before is None else before.digests
+    if before is None or known.keys() != after.digests.keys():
+        yield "active", json.dumps({"ids": list(after.digests)})
+    for name, digest in after.digests.items():
+        if known.get(name) != digest:
+            if name in after.signals:
+                yield "signal", after.signals[name].model_dump_json()
+            else:
+                yield "refused", after.refused[name].model_dump_json()
+
+
+def _off(identity: str) -> RefusedRow:
+    return RefusedRow(id=identity, reason="no configuration with this id is switched on")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
