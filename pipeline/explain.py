@@ -46,6 +46,8 @@ def _show(console: Console, explanation: Explanation) -> None:
     _list(console, "Gates", [gate.sentence for gate in explanation.gates])
     _list(console, "What would move it", explanation.moves)
     _list(console, "What came out of sample", explanation.facts)
+    if explanation.since:
+        _list(console, "What came since", explanation.since)
     _list(console, "What the numbers do not prove", explanation.caveats)
 
 

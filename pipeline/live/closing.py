@@ -75,7 +75,8 @@ def _monitor(
     """Judge the new days as `scripts/monitor` does; tell whether the stage moved."""
     configuration = repository.checks.agreeing(trader.id)
     record = stored.read_record(storage, configuration)
-    result = evaluate_new_days(configuration, record, trader.simulation, candles)
+    seed = repository.jobs.read(configuration.job_id).seed
+    result = evaluate_new_days(configuration, record, trader.simulation, candles, seed)
     if result is None:
         return False
     event = result.event(configuration)

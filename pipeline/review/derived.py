@@ -27,7 +27,7 @@ from pipeline.results.records import (
     cap_stage,
 )
 from pipeline.review.live_orders import execution_metrics, gate_values
-from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE
+from pipeline.validation.decay import DEATH_SIGNALS
 from pipeline.validation.stages import Stage, gates_from, judge, position_size
 
 #: Of a float that is computed again, relative.
@@ -170,7 +170,7 @@ def _health(figures: Mapping[str, Any]) -> tuple[dict[str, bool], float | None]:
     signals = {
         gate["name"]: gate["passed"] is False
         for gate in figures["gates"]
-        if gate["name"] in (RECENT_SHARPE, PROFIT_PER_DAY)
+        if gate["name"] in DEATH_SIGNALS
     }
     profit = figures["net_profit_per_day"]
     before = profit["discovery"]

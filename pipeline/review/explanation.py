@@ -15,6 +15,7 @@ from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.market_data.exchange.facts import sentence
 from pipeline.results.records import EXECUTION, MONITOR, Configuration, ConfigurationEvent, ceiling
 from pipeline.review.caveats import caveats
+from pipeline.review.since import latest_band, since
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.stages import Gate, Stage, gates_from
 from pipeline.validation.wording import badge, number, percent, plural, share, verdict
@@ -95,6 +96,8 @@ class Explanation:
     ``badge`` names the stage with the gates that only live trading can judge. ``stage`` is None,
     and ``badge`` says so, where something is not as it was stored: the stage may be the edit.
     ``statistics`` are the row's figures (validation rules §3), for who would rather reckon.
+    ``since`` says where the days since lie in their band, and ``live_band`` holds the figures of
+    it; empty and None until monitoring looked (validation rules §8).
     """
 
     configuration_id: str
@@ -109,6 +112,8 @@ class Explanation:
     facts: tuple[str, ...]
     caveats: tuple[str, ...]
     statistics: dict[str, Any]
+    since: tuple[str, ...] = ()
+    live_band: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as plain values."""
@@ -138,6 +143,7 @@ def explain(
     size = 0.0 if objections else configuration.position_size
     reported = {name: e.at for e in events if e.kind == EXECUTION for name in e.figures}
     judged = gates_from(configuration.gates)
+    band = latest_band(events)
     shown = _EDITED if objections else badge(stage, judged, configuration.synthetic)
     gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
     if objections:
@@ -159,6 +165,8 @@ def explain(
         facts=(*facts(record_of(configuration)), *_market(configuration)),
         caveats=tuple(caveats(configuration)),
         statistics=configuration.statistics,
+        since=tuple(since(band)),
+        live_band=band,
     )
 
 

@@ -26,6 +26,7 @@ from pipeline.results.jsonable import jsonable
 from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review import stored
 from pipeline.validation.decay import Period, Reassessment, profit_per_day, reassess
+from pipeline.validation.sequential import LiveBand, live_band
 from pipeline.validation.windows import whole_days
 
 #: Median log difference of two sources' prices of one market at the same time: exchanges differ
@@ -37,13 +38,15 @@ SAME_MARKET = 0.02
 class MonitoringResult:
     """A configuration on its new days ``first_day`` to ``last_day`` (since the epoch, inclusive).
 
-    ``data_hash`` is of all candles that the result depends on.
+    ``data_hash`` is of all candles that the result depends on. ``band`` is where the new days lie
+    in what the discovery promised (validation rules §8).
     """
 
     first_day: int
     last_day: int
     data_hash: str
     reassessment: Reassessment
+    band: LiveBand
     discovery_profit_per_day: float
     new_profit_per_day: float
 
@@ -61,6 +64,7 @@ class MonitoringResult:
                     "new": self.new_profit_per_day,
                 },
                 "gates": [gate.to_dict() for gate in self.reassessment.gates],
+                "live_band": self.band.figures(),
             }
         )
         return figures
@@ -83,7 +87,11 @@ class MonitoringResult:
 
 
 def evaluate_new_days(
-    configuration: Configuration, record: ArtifactSet, config: SimulationConfig, candles: Candles
+    configuration: Configuration,
+    record: ArtifactSet,
+    config: SimulationConfig,
+    candles: Candles,
+    seed: int,
 ) -> MonitoringResult | None:
     """Evaluate a configuration on the new days of ``candles``; None when there is no full one.
 
@@ -95,6 +103,8 @@ def evaluate_new_days(
         The costs and limits of its training.
     candles : Candles
         With the new days, and as much before them as there is.
+    seed : int
+        Of its training: the band draws from it.
     """
     window = new_days(candles, last_day(record))
     if window is None:
@@ -106,11 +116,13 @@ def evaluate_new_days(
     trades = evaluator.trades(point, window)
     discovery = Period(record.out_of_sample.returns, fraction * record.trades["ret"])
     new = Period(evaluator.marked_returns(trades, window), fraction * trades["ret"])
+    band = live_band(discovery.daily, new.daily, seed)
     return MonitoringResult(
         first_day=int(used.day[window.start]),
         last_day=int(used.day[window.end - 1]),
         data_hash=used.sha256,
-        reassessment=reassess(configuration.lifecycle_stage, discovery, new),
+        reassessment=reassess(configuration.lifecycle_stage, discovery, new, band.test),
+        band=band,
         discovery_profit_per_day=profit_per_day(discovery.daily),
         new_profit_per_day=profit_per_day(new.daily),
     )
@@ -288,7 +300,8 @@ def _evaluate(
     record = stored.read_record(config.storage, configuration)
     simulation = stored.simulation_config(repository, configuration, config.data)
     candles = newest_candles(config, repository, configuration, simulation, note, away)
-    result = evaluate_new_days(configuration, record, simulation, candles)
+    seed = repository.jobs.read(configuration.job_id).seed
+    result = evaluate_new_days(configuration, record, simulation, candles, seed)
     if result is None:
         raise _NothingNewError(
             f"no full UTC day after {stored.utc_date(last_day(record))}; the candles end with"

@@ -20,7 +20,7 @@ YEAR = 365
 PATHS = 2_000
 #: Fewer OOS days, or fewer of them with a return other than 0, promise nothing that can be held
 #: against live days.
-FEWEST_DAYS, FEWEST_ACTIVE = 60, 20
+FEWEST_DAYS, FEWEST_ACTIVE = 60, 10
 #: Share of the paths that a band holds: on each day, or all days long.
 COVERAGE = 0.9
 LOW = (1.0 - COVERAGE) / 2.0

@@ -1,4 +1,4 @@
-"""Judge a stored configuration by newer days: DECAY and PAPER (validation rules §6.3).
+"""Judge a stored configuration by newer days: DECAY and PAPER (validation rules §6.3, §8.6).
 
 *Discovery* is the out-of-sample (OOS) series as it was stored, *new* the days that came after,
 *lifetime* the one followed by the other. Arrays are daily net returns, fractions, marked to market
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpu_engine import Float, marked_metrics, metrics_of
+from pipeline.validation.sequential import LEVEL, SequentialTest
 from pipeline.validation.stages import STAGES, Gate, Stage, judge
 
 #: Fewer new trades than this decide nothing.
@@ -27,6 +28,9 @@ RECENT_SHARE = 0.5
 PROFIT_SHARE = 0.8
 
 RECENT_SHARPE, PROFIT_PER_DAY = "rolling_30d_sharpe", "net_profit_per_day"
+SEQUENTIAL = "sequential_p"
+#: Gates of DECAY, each a sign of death. Events of earlier versions lack the last one.
+DEATH_SIGNALS = (RECENT_SHARPE, PROFIT_PER_DAY, SEQUENTIAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +80,14 @@ class Reassessment:
     @property
     def death_signals(self) -> dict[str, bool]:
         """Which signs of decay are given, by the name of their gate."""
-        names = (RECENT_SHARPE, PROFIT_PER_DAY)
-        return {gate.name: gate.passed is False for gate in self.gates if gate.name in names}
+        return {
+            gate.name: gate.passed is False for gate in self.gates if gate.name in DEATH_SIGNALS
+        }
 
 
-def reassess(stage: Stage, discovery: Period, new: Period) -> Reassessment:
+def reassess(
+    stage: Stage, discovery: Period, new: Period, test: SequentialTest | None = None
+) -> Reassessment:
     """Judge a configuration by its discovery and the days that came after.
 
     Parameters
@@ -89,12 +96,16 @@ def reassess(stage: Stage, discovery: Period, new: Period) -> Reassessment:
         The present one.
     discovery, new : Period
         Each with at least one day.
+    test : SequentialTest or None
+        Of the new days against the discovery's (validation rules §8.4); None leaves its gate out.
     """
     lifetime = discovery.then(new)
     whole, since = lifetime.metrics, new.metrics
     sharpe = float(whole["sharpe_ratio"])
     before, after = profit_per_day(discovery.daily), profit_per_day(new.daily)
     gates = _decay_gates(lifetime, sharpe, len(new.trade), before, after)
+    if test is not None:
+        gates.append(_at_most_seldom(test))
     _, all_gates = judge({"net_profit": float(whole["net_profit"]), "sharpe_ratio": sharpe})
     gates += [gate for gate in all_gates if gate.stage == "PAPER"]
     failed = [gate for gate in gates if gate.passed is False]
@@ -133,6 +144,12 @@ def _at_least(name: str, value: float, threshold: float, applies: bool) -> Gate:
     return Gate("DECAY", name, ">=", threshold, value, value >= threshold if applies else None)
 
 
+def _at_most_seldom(test: SequentialTest) -> Gate:
+    """Judge the alarm (validation rules §8.6), which allows for few days and trades by itself."""
+    passed = None if test.p is None else test.alarm_day is None
+    return Gate("DECAY", SEQUENTIAL, ">", LEVEL, test.p, passed)
+
+
 def _stages(failed: list[Gate]) -> list[Stage]:
     return [stage for stage in STAGES if any(gate.stage == stage for gate in failed)]
 
@@ -142,6 +159,8 @@ _SIGNS = {
     " (limit {bound:.2f})",
     PROFIT_PER_DAY: "net profit per day {value:+.4%}, more than 20 % below the discovery's"
     " (limit {bound:+.4%})",
+    SEQUENTIAL: "the sequential test raised its alarm: of years that keep the promise {value:.1%}"
+    " fall so far below it (limit {bound:.1%})",
     "net_profit": "lifetime net profit {value:+.2%}, below {bound:g}",
     "sharpe_ratio": "lifetime Sharpe ratio {value:.2f}, below {bound:g}",
 }

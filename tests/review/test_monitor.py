@@ -74,8 +74,9 @@ def test_the_document_follows_and_the_evidence_stays(grown):
     sizes = after.document["risk_allocation"]
     assert (sizes["max_position_size"], sizes["current_allocation"]) == (0.0, 0.0)
     health = after.document["pattern_health"]
-    assert health["death_signals"] == {"rolling_30d_sharpe": True, "net_profit_per_day": True}
-    assert health["death_signal_count"] == 2
+    signs = ("rolling_30d_sharpe", "net_profit_per_day", "sequential_p")
+    assert health["death_signals"] == dict.fromkeys(signs, True)
+    assert health["death_signal_count"] == 3
     assert health["performance_degradation"] > 0.2
     for section in ("performance", "statistical_validation", "in_sample", "parameters"):
         assert after.document[section] == before.document[section]
@@ -123,6 +124,8 @@ def test_what_was_monitored_is_still_verified_and_explained(grown):
     told = command(explain, grown.folder, "latest").out
     assert "DECAY, size 0: it earned once, and stopped on newer candles: trade nothing." in told
     assert "Monitoring lowered it from VALIDATION to DECAY on " in told
+    assert "What came since\n- 90 new days, 2023-06-20 to 2023-09-17: net -" in told
+    assert "Sequential test: ALARM on 2023-" in told
 
 
 def test_more_days_are_another_event(fading):
@@ -135,6 +138,9 @@ def test_more_days_are_another_event(fading):
     assert first.to_stage == "VALIDATION"
     assert first.reason.endswith("new trades; 30 are needed to call it decay.")
     assert second.to_stage == "DECAY"
+    bands = [event.figures["live_band"] for event in (first, second)]
+    assert bands[0]["limit"] == bands[1]["limit"]
+    assert (bands[0]["alarm_day"], bands[1]["alarm_day"] > 20) == (None, True)
 
 
 def test_an_unfinished_day_does_not_count(fading):
@@ -274,6 +280,7 @@ def test_an_exchange_that_gives_no_answer_is_asked_for_one_configuration(tmp_pat
 
 def test_the_real_command(grown):
     finished = run(grown.folder, module="pipeline.monitor")
-    assert (finished.status, finished.err) == (0, "")
+    progress = [line for line in finished.err.splitlines() if "configurations: " not in line]
+    assert (finished.status, progress) == (0, [])  # a busy machine shows how far it is
     assert ": VALIDATION -> DECAY\n" in finished.out
     assert finished.out.endswith("1 of 1 configurations looked at, 1 moved to another stage.\n")

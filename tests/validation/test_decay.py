@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.validation.decay import Period, profit_per_day, reassess
+from pipeline.validation.sequential import LEVEL, SequentialTest
 
 ROOT_YEAR = np.sqrt(365.0)
 
@@ -138,3 +139,32 @@ def test_profit_per_day_compounds_and_survives_ruin():
     assert profit_per_day(np.array([0.1, 0.0, 0.21])) == pytest.approx(1.331 ** (1 / 3) - 1)
     assert profit_per_day(np.array([0.1, -1.0])) == -1.0
     assert profit_per_day(np.zeros(5)) == 0.0
+
+
+def sequential_gate(found):
+    return next(gate for gate in found.gates if gate.name == "sequential_p")
+
+
+@pytest.mark.parametrize("trades", [3, 40])
+def test_an_alarm_is_decay_however_few_trades_there_are(trades):
+    test = SequentialTest(statistic=2.5, limit=2.0, p=0.003, alarm_day=12)
+    found = reassess("MATURE", GOOD, period(alternating(60, 0.002, 0.01), trades), test)
+    assert (found.stage, found.death_signals["sequential_p"]) == ("DECAY", True)
+    gate = sequential_gate(found)
+    assert (gate.value, gate.threshold, gate.passed) == (0.003, LEVEL, False)
+    assert found.reason.startswith("the sequential test raised its alarm: ")
+
+
+def test_no_alarm_changes_nothing():
+    test = SequentialTest(statistic=0.5, limit=2.0, p=0.4)
+    found = reassess("MATURE", GOOD, period(alternating(60, 0.002, 0.01), 40), test)
+    assert (found.stage, found.death_signals["sequential_p"]) == ("MATURE", False)
+    assert sequential_gate(found).passed is True
+
+
+def test_a_test_that_cannot_say_is_skipped():
+    found = reassess(
+        "MATURE", GOOD, period(alternating(60, 0.002, 0.01), 40), SequentialTest("too few days")
+    )
+    assert (found.stage, found.death_signals["sequential_p"]) == ("MATURE", False)
+    assert (sequential_gate(found).value, sequential_gate(found).passed) == (None, None)
