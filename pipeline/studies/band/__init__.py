@@ -1,0 +1,1 @@
+"""Calibrate the band and the sequential test of live days (validation rules §8.5)."""
