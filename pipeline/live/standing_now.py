@@ -61,12 +61,16 @@ def signal_now(
 
 def _stale(configuration: Configuration, signal: Signal, now: datetime) -> Signal:
     """Refuse to speak on an old candle; the reason stays the same from look to look."""
-    if signal.candle is None:
-        said = f"nothing was heard since {_minute(signal.made)}"
+    if signal.candle is not None:
+        closed = _minute(signal.candle.closed)
+        before = "" if signal.refusal is None else f" (it said: {signal.refusal})"
+        said = f"stale: the newest candle that was followed closed {closed}{before}: {START}"
     else:
-        said = f"stale: the newest candle that was followed closed {_minute(signal.candle.closed)}"
-    before = "" if signal.refusal is None else f" (it said: {signal.refusal})"
-    refusal = refusal_of(configuration, f"{said}{before}: {START}", now)
+        said = (
+            f"{signal.refusal or 'no candle'} (said {_minute(signal.made)}; if scripts/paper does"
+            " not run, start it)"
+        )
+    refusal = refusal_of(configuration, said, now)
     return refusal.model_copy(update={"candle": signal.candle})
 
 

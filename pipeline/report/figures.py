@@ -13,6 +13,7 @@ from gpu_engine import Float, Int32
 from pipeline.report.loading import SweptMarket
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
 from pipeline.results.artifacts import DailySeries, NullDistribution
+from pipeline.validation.band import EquityBand
 from pipeline.validation.stages import REQUIREMENTS
 from pipeline.validation.wording import setting
 
@@ -21,6 +22,8 @@ Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
 
 _PERCENT = ".1%"
 _BINS = 40
+#: Days of a band after the newest one of a paper account, and days that are too few for a line.
+AHEAD, _FEW = 30, 3
 _SERIES = (
     ("out of sample", OUT_OF_SAMPLE, "solid", 2),
     ("in sample", IN_SAMPLE, "dash", 2),
@@ -91,6 +94,54 @@ def _closed(series: DailySeries) -> Float | None:
 def dates(day: Int32) -> list[str]:
     """ISO 8601 dates of days since the epoch."""
     return [str(date) for date in day.astype("datetime64[D]")]
+
+
+def paper_equity(
+    day: Int32, equity: Float, band: EquityBand | None, theme: Theme = "light"
+) -> Figure:
+    """Return the net profit of a paper account day by day, in the band that was promised.
+
+    Parameters
+    ----------
+    day : int32 array of shape (D,)
+        Since the epoch, one after the other.
+    equity : float64 array of shape (D,)
+        At the end of each, of 1 before the first.
+    band : EquityBand or None
+        From the first of those days on; `AHEAD` days more than those are shown.
+    """
+    paper = {
+        "x": dates(day),
+        "y": (equity - 1.0).tolist(),
+        "name": "paper",
+        "line": {"color": OUT_OF_SAMPLE, "width": 2},
+        "mode": "lines+markers" if len(day) < _FEW else "lines",
+        "type": "scatter",
+    }
+    traces = [] if band is None else _band(int(day[0]), len(day) + AHEAD, band)
+    return figure([*traces, paper], theme, yaxis={"tickformat": _PERCENT}, showlegend=True)
+
+
+def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
+    ahead = dates(np.arange(first, first + count, dtype=np.int32))
+    lines: tuple[tuple[str, Float, str, dict[str, Any]], ...] = (
+        ("lower edge", band.path_low, "solid", {"showlegend": False}),
+        ("nine in ten paths", band.path_high, "solid", {"fill": "tonexty"}),
+        ("median path", band.median, "dot", {}),
+    )
+    return [
+        {
+            "x": ahead,
+            "y": (curve[:count] - 1.0).tolist(),
+            "name": name,
+            "line": {"color": MUTED, "width": 1, "dash": dash},
+            "fillcolor": "rgba(134, 141, 151, 0.18)",
+            "mode": "lines",
+            "type": "scatter",
+            **more,
+        }
+        for name, curve, dash, more in lines
+    ]
 
 
 def window_spans(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") -> Figure:

@@ -242,6 +242,13 @@ class Live(Tables):
         return self._read(query, LiveEvent, configuration_id or "")
 
     @waits
+    def journal(self, kinds: Sequence[str], limit: int) -> list[LiveEvent]:
+        """Read the newest lines of some kinds, newest first."""
+        row = LiveEventRow
+        query = select(row).where(row.kind.in_(kinds)).order_by(row.id.desc()).limit(limit)
+        return self._read(query, LiveEvent, "")
+
+    @waits
     def ledger(self, configuration_id: str, limit: int, offset: int) -> Ledger | None:
         """Read an account and a page of its trades, days and journal; None where there is none."""
         orders = (

@@ -8,6 +8,7 @@ from pipeline.report import figures
 from pipeline.report.theme import template
 from pipeline.report.trades import trades_on_candles
 from pipeline.results.artifacts import DailySeries, NullDistribution
+from pipeline.validation.sequential import live_band
 
 WINDOW = {
     "train": ["2023-01-01", "2023-01-31"],
@@ -104,6 +105,20 @@ def test_luck_is_drawn_in_shares_with_the_found_value_in_it():
     assert sum(trace(drawn, "permuted")["y"]) == pytest.approx(0.5)
     assert trace(drawn, "found")["x"] == [3.0, 3.0]
     assert trace(drawn, "best 1 % of the search")["x"] == [2.5, 2.5]
+
+
+def test_paper_equity_lies_in_its_band_and_the_band_goes_on():
+    promised = np.random.default_rng(1).normal(0.001, 0.01, 100)
+    found = live_band(promised, promised[:20], seed=1, n_paths=200)
+    day = np.arange(19_358, 19_378, dtype=np.int32)
+    drawn = figures.paper_equity(day, found.equity, found.band)
+    assert trace(drawn, "paper")["x"][0] == "2023-01-01"
+    assert trace(drawn, "paper")["y"] == [pytest.approx(v - 1.0) for v in found.equity]
+    high = trace(drawn, "nine in ten")
+    assert (high["x"][0], len(high["x"])) == ("2023-01-01", 20 + figures.AHEAD)
+    assert high["y"] == [pytest.approx(v - 1.0) for v in found.band.path_high[:50]]
+    assert len(figures.paper_equity(day[:1], found.equity[:1], None)["data"]) == 1
+    go.Figure(drawn)
 
 
 def test_themes_change_the_layout_alone(report):

@@ -1,5 +1,6 @@
 """Signals as the service that follows candles stores them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pipeline.market_data.timeframe import timeframe_ms
@@ -11,6 +12,22 @@ def newest_close(timeframe, now=None):
     step = timeframe_ms(timeframe) / 1000
     now = now or datetime.now(UTC)
     return datetime.fromtimestamp(now.timestamp() // step * step, UTC)
+
+
+def copy_of(repository, found, identity, **changes):
+    """Store a configuration once more, with a job of its own and without artifacts.
+
+    ``document`` among ``changes`` are sections of its document.
+    """
+    job = repository.jobs.read(found.job_id)
+    names = ("exchange", "pair", "timeframe", "strategy", "optimizer", "config", "config_hash")
+    again = repository.jobs.create(**{name: getattr(job, name) for name in names}, seed=job.seed)
+    repository.jobs.start(again)
+    document = found.document | {"id": identity} | changes.pop("document", {})
+    bare = {"artifacts": None, "artifact_digests": {}}
+    configuration = replace(found, id=identity, job_id=again, document=document, **(bare | changes))
+    repository.configurations.save(configuration)
+    return configuration
 
 
 def a_signal(configuration, closed=None, **changes):

@@ -39,6 +39,7 @@ from pipeline.web.service.answers import (
     SweepPage,
     SwitchedOff,
 )
+from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
 from pipeline.web.service.signals import Signals
@@ -62,6 +63,11 @@ class Service(JobService):
     def signals(self) -> Signals:
         """What live traders poll with every candle."""
         return Signals(self.repository, self.active)
+
+    @cached_property
+    def following(self) -> Following:
+        """What became of all that is switched on."""
+        return Following(self.repository, self.settings.storage, self.signals)
 
     # Candles
 

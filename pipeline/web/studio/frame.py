@@ -23,6 +23,7 @@ _PAGES = (
     ("Train", "/"),
     ("Jobs", "/jobs"),
     ("Configurations", "/configurations"),
+    ("Live", "/live"),
     ("Sweeps", "/sweeps"),
 )
 

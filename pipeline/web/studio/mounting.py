@@ -10,6 +10,7 @@ from pipeline.web.studio.frame import frame, sentence
 from pipeline.web.studio.pages.configuration import configuration_page
 from pipeline.web.studio.pages.configurations import configurations_page
 from pipeline.web.studio.pages.jobs import jobs_page
+from pipeline.web.studio.pages.live import live_page
 from pipeline.web.studio.pages.sweeps import sweep_page, sweeps_page
 from pipeline.web.studio.pages.train import training_page
 
@@ -46,6 +47,10 @@ def mount(app: FastAPI, service: Service) -> None:
     @ui.page("/configurations/{configuration_id}", response_timeout=PATIENCE)
     async def configuration(configuration_id: str) -> None:
         await configuration_page(service, configuration_id)
+
+    @ui.page("/live", response_timeout=PATIENCE)
+    async def live() -> None:
+        await live_page(service)
 
     @ui.page("/sweeps")
     async def sweeps() -> None:

@@ -1,12 +1,11 @@
 """No answer of any endpoint gives a size to what may not be traded, whatever was stored for it."""
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from pipeline.validation.stages import STAGES, judge
-from support.signals import a_signal, follow
+from support.signals import a_signal, copy_of, follow
 
 #: Keys under which an answer says how much is traded.
 SIZES = ("size", "max_position_size", "current_allocation", "kelly_fraction", "notional")
@@ -32,31 +31,20 @@ def kept(repository):
     whole = {"max_position_size": 1.0, "current_allocation": 1.0, "kelly_fraction": 1.0}
 
     def keep(number, stage, synthetic, forced):
-        job = repository.jobs.read(found.job_id)
-        names = ("exchange", "pair", "timeframe", "strategy", "optimizer")
-        names += ("config", "config_hash", "seed")
-        again = repository.jobs.create(**{name: getattr(job, name) for name in names})
-        repository.jobs.start(again)
         identity = f"{found.id[:-6]}{number:06x}"
-        allocation = found.document["risk_allocation"] | whole
-        document = found.document | {
-            "id": identity,
-            "status": stage,
-            "risk_allocation": allocation,
-            "metadata": found.document["metadata"] | {"synthetic": synthetic},
-        }
-        configuration = replace(
+        configuration = copy_of(
+            repository,
             found,
-            id=identity,
-            job_id=again,
+            identity,
             lifecycle_stage=stage,
             synthetic=synthetic,
             gates=gates,
-            document=document,
-            artifacts=None,
-            artifact_digests={},
+            document={
+                "status": stage,
+                "risk_allocation": found.document["risk_allocation"] | whole,
+                "metadata": found.document["metadata"] | {"synthetic": synthetic},
+            },
         )
-        repository.configurations.save(configuration)
         repository.configurations.set_active(identity, True, "a test of it", forced=forced)
         follow(repository, identity)
         repository.live.keep_signals({identity: a_signal(configuration)})

@@ -7,10 +7,10 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.errors import ConflictError, UserError
 from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
-from pipeline.results.checks import Checked
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, attempt, frame, sentence, text, warning
+from pipeline.web.studio.frame import Theme, ask, frame, sentence, text, warning
+from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import Surface, Trades, listen, place
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
@@ -86,67 +86,3 @@ def _show_section(section: Section) -> None:
 def markup(inner: Markup, tag: str = "div") -> ui.html:
     """Add markup of `pipeline.report`, in which every text is escaped already."""
     return ui.html(inner, sanitize=False, tag=tag)
-
-
-#: As `pipeline.web.service.requests.Reason` bounds it.
-_LEAST, _MOST = 3, 500
-
-
-class Activation:
-    """Says whether a configuration is switched on, and changes that.
-
-    ``checked`` is None where it cannot be read: then it can only be switched off.
-    """
-
-    def __init__(
-        self, service: Service, identity: str, *, active: bool, checked: Checked | None = None
-    ) -> None:
-        self._service, self._id, self._is_readable = service, identity, checked is not None
-        if checked is None:
-            sentence("No live trader is given it. If it is switched on, switch it off here.")
-        elif checked.objections:
-            warning(
-                f"{'Active, but no' if active else 'No'} live trader is given it:"
-                f" {'; '.join(checked.objections)}."
-            )
-        else:
-            sentence(
-                "Active: live traders that ask this server are given it."
-                if active
-                else "Not active: no live trader is given it."
-            )
-        if checked is not None and checked.verified_at is not None:
-            sentence(f"Last verified {checked.verified_at:%Y-%m-%d %H:%M} UTC.")
-        if service.read_only is not None:
-            return
-        with ui.element("div").classes("fields"):
-            self._reason = ui.input("reason (kept in the audit trail)").props(
-                f"outlined maxlength={_MOST}"
-            )
-            self._force = ui.checkbox("also below VALIDATION (forced)")
-            self._force.set_visibility(not active)
-            ui.button(
-                "Deactivate" if active else "Activate",
-                on_click=self._deactivate if active else self._activate,
-            ).props("outline").bind_enabled_from(
-                self._reason, "value", lambda reason: len((reason or "").strip()) >= _LEAST
-            )
-
-    async def _activate(self) -> None:
-        await self._done(
-            await attempt(self._service.activate, self._id, self._said(), self._force.value)
-        )
-
-    async def _deactivate(self) -> None:
-        answer = await attempt(self._service.deactivate, self._id, self._said())
-        if answer is not None and not self._is_readable:
-            ui.notify(f"{self._id} is switched off.", type="positive")
-            return
-        await self._done(answer)
-
-    async def _done(self, answer: object) -> None:
-        if answer is not None:
-            ui.navigate.reload()
-
-    def _said(self) -> str:
-        return str(self._reason.value).strip()
