@@ -254,13 +254,15 @@ def _hold(book: EventBook, position: Position, end: int) -> tuple[int, float, in
     worse = 1.0 - side * book.costs.slippage  # a market order out
     limits = (position.setting.get("holding_bars"), book.risk.max_holding_bars)
     longest = min((limit for limit in limits if limit is not None), default=np.inf)
-    best = np.nan
+    best, stop = np.nan, stop_in_force(position, np.nan)
+    moves = "break_even_trigger" in position.setting or "trail_distance" in position.setting
     for j in range(e, end):
         opening, close = float(candles.open[j]), float(candles.close[j])
         adverse = float(candles.low[j] if side > 0 else candles.high[j])
         favourable = float(candles.high[j] if side > 0 else candles.low[j])
         if not candles.filled[j]:  # in a filled bar nothing traded
-            stop = stop_in_force(position, best)
+            if moves:
+                stop = stop_in_force(position, best)
             if j > e and side * opening <= side * stop:  # exits rules §5.1
                 return _stopped(book, position, j, opening, STOP_GAP)
             if j > e and side * opening >= side * target:  # exits rules §5.2

@@ -150,38 +150,54 @@ def standing_of(
         As `gpu_engine.engine.load`.
     """
     count, table = len(candles), combination.table
-    rows = table.at(table.setup_bar >= start)  # fills rules §8
-    tables = Tables((rows,), combination.senses)
+    tables = Tables((_rows(table, start),), combination.senses)  # fills rules §8
     combination.exits.check(tables)
     risk.check()
-    book = build_book(_with_next(candles), tables, combination.exits, costs, risk)
+    # What is before the start is in no trade: it is left out, and bars count from the start.
+    after = _with_next(candles.cut(start, count), candles)
+    book = build_book(after, tables, combination.exits, costs, risk)
     thresholds = np.asarray(combination.thresholds, np.float64)[None]
     batch = Batch(np.zeros(1, np.int32), thresholds, np.zeros(1, np.int32), 1)
-    window = Window(start, count)
+    window = Window(0, count - start)
     course = reference.course(book, batch, 0, window)
     is_open = bool(course.trades) and course.trades[-1].reason == END
-    position = _open_position(book, course, count) if is_open else None
-    next_open = int(candles.timestamp[-1]) + candles.step_ms
-    is_blocked = next_open // DAY_MS <= course.blocked_day
+    position = _open_position(book, course, window.end, start) if is_open else None
+    is_blocked = int(after.day[-1]) <= course.blocked_day
     is_free = position is None and not is_blocked and course.equity > 0.0
     marks = np.array(course.trades, TRADE)
+    for name in ("setup_bar", "signal_bar", "entry_bar", "exit_bar"):
+        marks[name] += start
     return Standing(
         trades=marks[:-1] if is_open else marks,
         marks=marks,
         position=position,
-        entries=tuple(_entries(book, batch, window, course)) if is_free else (),
+        entries=tuple(_entries(book, batch, window, start)) if is_free else (),
         equity=course.equity,
         breaker=course.breaker if is_blocked else None,
         blocked_until=(course.blocked_day + 1) * DAY_MS if is_blocked else None,
     )
 
 
-def _with_next(candles: Candles) -> Candles:
+def _rows(table: EventTable, start: int) -> EventTable:
+    """Return the rows that begin at ``start`` or later, their bars counted from there."""
+    rows = table.at(table.setup_bar >= start)
+    leave = rows.exit_signal_bar
+    first = np.int32(start)
+    return replace(
+        rows,
+        setup_bar=rows.setup_bar - first,
+        signal_bar=rows.signal_bar - first,
+        exit_signal_bar=None if leave is None else np.where(leave < 0, leave, leave - first),
+    )
+
+
+def _with_next(candles: Candles, history: Candles) -> Candles:
     """Put a candle of the last close behind the last one, so that entries at its open are rows."""
-    close = candles.close[-1:]
+    following = history.timestamp[-1] + history.step_ms
+    close = history.close[-1]
     return replace(
         candles,
-        timestamp=np.append(candles.timestamp, candles.timestamp[-1] + candles.step_ms),
+        timestamp=np.append(candles.timestamp, following),
         open=np.append(candles.open, close),
         high=np.append(candles.high, close),
         low=np.append(candles.low, close),
@@ -191,8 +207,10 @@ def _with_next(candles: Candles) -> Candles:
     )
 
 
-def _open_position(book: EventBook, course: reference.Course, count: int) -> OpenPosition:
-    """Tell how the last trade of a course is held during bar ``count``."""
+def _open_position(
+    book: EventBook, course: reference.Course, count: int, start: int
+) -> OpenPosition:
+    """Tell how the last trade of a course is held during bar ``count``; bars are moved by start."""
     position, trade = course.position, course.trades[-1]
     assert position is not None, "of the last trade"
     held = slice(position.bar, count)
@@ -202,27 +220,23 @@ def _open_position(book: EventBook, course: reference.Course, count: int) -> Ope
     longest = min((limit for limit in limits if limit is not None), default=None)
     return OpenPosition(
         side=position.side,
-        setup_bar=trade.setup_bar,
-        signal_bar=trade.signal_bar,
-        entry_bar=position.bar,
+        setup_bar=trade.setup_bar + start,
+        signal_bar=trade.signal_bar + start,
+        entry_bar=position.bar + start,
         entry=position.entry,
         stop=trade.stop,
         target=position.target,
         stop_in_force=reference.stop_in_force(position, best),
         best=best,
         leaves_at_open=0 <= position.exit_signal_bar < count,
-        last_bar=None if longest is None else position.bar + int(longest) - 1,
+        last_bar=None if longest is None else position.bar + int(longest) - 1 + start,
     )
 
 
-def _entries(
-    book: EventBook, batch: Batch, window: Window, course: reference.Course
-) -> Iterator[PossibleEntry]:
+def _entries(book: EventBook, batch: Batch, window: Window, start: int) -> Iterator[PossibleEntry]:
     """List what enters at the open after a window, in the order in which it is taken."""
-    last_exit = course.trades[-1].exit_bar if course.trades else -1
     thresholds = batch.thresholds[0] * book.senses
     slippage, close = book.costs.slippage, float(book.candles.close[window.end])
-    assert last_exit < window.end, "no trade of the window ends after it"
     for row in np.flatnonzero(book.signal_bar == window.end - 1).tolist():
         if not reference.passes(book, thresholds, row):
             continue
@@ -238,8 +252,8 @@ def _entries(
             continue
         yield PossibleEntry(
             side=side,
-            setup_bar=int(book.setup_bar[row]),
-            signal_bar=int(book.signal_bar[row]),
+            setup_bar=int(book.setup_bar[row]) + start,
+            signal_bar=int(book.signal_bar[row]) + start,
             atr=position.atr,
             entry=close * (1.0 + side * slippage),
             stop=reference.stop_in_force(position, np.nan),

@@ -217,6 +217,7 @@ CREATE TABLE paper_accounts (
     equity DOUBLE PRECISION NOT NULL,
     difference TEXT,
     checked_at TIMESTAMP WITH TIME ZONE,
+    checked_through TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_paper_accounts PRIMARY KEY (configuration_id),
     CONSTRAINT fk_paper_accounts_configuration_id_trained_configurations FOREIGN KEY(configuration_id) REFERENCES trained_configurations (id)
 );

@@ -93,6 +93,7 @@ class Follower:
     def catch_up(self) -> None:
         """Book all that there is by now, and hold every account against its backtest."""
         self._look_at_roster()
+        self._closed.clear()
         self._advance()
         for _ in self._traders:
             self._close_a_day()
@@ -161,6 +162,8 @@ class Follower:
         account = self._repository.live.account(trader.id)
         if account is not None:
             self._accounts[trader.id] = account
+            if account.checked_through is not None:
+                self._closed[trader.id] = account.checked_through.date()
         self._feeds[key].due_ms = 0
 
     def _refuse(self, row: Configuration, error: UserError) -> None:

@@ -57,6 +57,7 @@ class PaperAccount:
     equity: float = 1.0
     difference: str | None = None
     checked_at: datetime | None = None
+    checked_through: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class Live(Tables):
             session.execute(
                 update(PaperAccountRow)
                 .where(PaperAccountRow.configuration_id == configuration_id)
-                .values(difference=difference, checked_at=event.at)
+                .values(difference=difference, checked_at=event.at, checked_through=event.candle)
             )
             told = {**event.payload, "difference": difference}  # by which it is news
             session.add(_event_row(replace(event, payload=told)))

@@ -45,6 +45,8 @@ class PaperAccountRow(Base):
     #: What the newest check against the backtest said: None before the first, "" where they agree.
     difference: Mapped[str | None] = mapped_column(Text)
     checked_at: Mapped[datetime | None]
+    #: The newest candle that the check held against it.
+    checked_through: Mapped[datetime | None]
 
 
 class PaperTradeRow(Base):

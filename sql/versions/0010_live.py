@@ -56,6 +56,7 @@ def create_accounts() -> None:
         sa.Column("equity", sa.Double(), nullable=False),
         sa.Column("difference", sa.Text()),
         sa.Column("checked_at", UTC),
+        sa.Column("checked_through", UTC),
         sa.ForeignKeyConstraint(
             ["configuration_id"],
             ["trained_configurations.id"],

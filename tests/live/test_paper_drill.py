@@ -148,7 +148,7 @@ class Drill:
         yield
         rows[:] = kept
 
-    def await_booking(self, market_opens, seconds=120.0):
+    def await_booking(self, market_opens, seconds=600.0):
         """Wait until every account has the newest candle of its market; time goes on."""
         began, now = time.monotonic(), self.exchange.now
         while (waited := time.monotonic() - began) < seconds:

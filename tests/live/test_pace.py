@@ -1,0 +1,116 @@
+"""How long it takes from candles that have closed to signals that can be read.
+
+`pytest -m slow -s tests/live/test_pace.py` prints the figures of docs/live.md; nothing is asserted
+of them. One hundred configurations of five strategies follow 24 markets of a year of 5m candles,
+whose next candles all come at once.
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+from gpu_engine import choose
+from pipeline.config import SimulationConfig, TrainConfig, load
+from pipeline.live.feed import FeedKey
+from pipeline.live.follower import Follower
+from pipeline.live.trader import Trader
+from pipeline.search.space import single_point
+from support.databases import JOB
+from support.real_candles import real_candles
+
+CONFIGURATIONS, MARKETS, ROUNDS = 100, 24, 6
+STRATEGIES = (
+    "liquidity_sweep",
+    "donchian_breakout",
+    "failed_breakdown",
+    "supply_shock",
+    "capitulation_reversal",
+)
+
+
+class Replay:
+    """A feed of stored candles, of which the next one comes when it is asked for."""
+
+    is_loaded = True
+
+    def __init__(self, market, candles):
+        self.market, self.whole = market, candles
+        self.bars, self.due_ms = len(candles) - ROUNDS, 0
+
+    @property
+    def candles(self):
+        return self.whole.cut(0, self.bars)
+
+    def advance(self, now):
+        self.bars, self.due_ms = self.bars + 1, 2**62
+        return True
+
+    def persist(self):
+        """Nothing is kept."""
+
+    def revisions(self, since_ms):
+        return iter(())
+
+
+def traders(repository, candles, example):
+    """Random combinations; the markets differ by their timeframe's word alone."""
+    rng, made = np.random.default_rng(0), []
+    configs = {
+        s: load([f"strategy={s}", "market=btc_binance_5m"], TrainConfig, "train")
+        for s in STRATEGIES
+    }
+    for number in range(CONFIGURATIONS):
+        config = configs[STRATEGIES[number % len(STRATEGIES)]]
+        values = {n: getattr(config, n) for n in SimulationConfig.model_fields}
+        store = f"market-{number % MARKETS}"
+        values["data"] = config.data.model_copy(update={"store": store})
+        simulation = SimulationConfig.model_construct(**values)
+        strategy = config.strategy.load()
+        chosen = {p.name: p.grid[rng.integers(len(p.grid))] for p in strategy.parameters}
+        space = single_point(strategy, chosen)
+        job_id = repository.jobs.create(**JOB)
+        repository.jobs.start(job_id)
+        row = example(job_id, id=f"PACE_20230131_235959_{number:06x}", parameters=chosen, gates=[])
+        made.append(
+            Trader(
+                configuration=row,
+                simulation=simulation,
+                space=space,
+                point=space.point(chosen),
+                first_ms=int(candles.timestamp[0]),
+                first_day=int(candles.day[-1]) - 60,
+                backend=choose("reference").backend,
+            )
+        )
+    return made
+
+
+@pytest.mark.slow
+def test_from_candles_to_signals(repository, example):
+    candles = real_candles("binance_BTC-USDT_5m_2023-01_2023-12")
+    follower = Follower(
+        repository, None, [], lambda _: None, lambda: int(candles.timestamp[-1]) + candles.step_ms
+    )
+    for trader in traders(repository, candles, example):
+        repository.configurations.save(trader.configuration)
+        follower._traders[trader.id] = trader
+        key = FeedKey.of(trader.simulation.market, trader.simulation.data)
+        follower._feeds.setdefault(key, Replay(trader.simulation.market, candles))
+    assert len(follower._feeds) == MARKETS
+    follower._close_a_day = lambda: None
+    seconds = []
+    for _ in range(ROUNDS):
+        for feed in follower._feeds.values():
+            feed.due_ms = 0
+        began, work = time.perf_counter(), time.process_time()
+        follower._advance()
+        signals = repository.live.signals()
+        seconds.append((time.perf_counter() - began, time.process_time() - work))
+        assert len(signals) == CONFIGURATIONS
+        newest = {one.signal["candle"]["opened"] for one in signals}
+        assert len(newest) == 1
+    print(
+        f"\n{repository.engine.name}: {CONFIGURATIONS} configurations, {MARKETS} markets:"
+        f" {', '.join(f'{wall:.2f} s ({cpu:.2f} s of CPU)' for wall, cpu in seconds)}"
+    )
