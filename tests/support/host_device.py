@@ -171,7 +171,7 @@ def _cached(name, parts, make):
     digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
     path = CACHE / f"{digest[:16]}-{name}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    with path.with_suffix(".lock").open("w") as lock:  # its own: others compile meanwhile
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             draft = path.with_suffix(".draft")

@@ -1,7 +1,7 @@
 """A database that goes away, or for good, under a sweep: it ends as ever, or says so.
 
-Two rounds of one outage in every run of the tests; by hand twenty of many in two worker processes,
-and one in which the database is away for a minute.
+A round of one outage in every run of the tests; by hand another, twenty of many in two worker
+processes, and one in which the database is away for a minute.
 """
 
 import random
@@ -35,7 +35,7 @@ def undisturbed(tmp_path_factory):
 
 
 @slow_if_frozen
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_outages_change_nothing(tmp_path, outage, undisturbed, monkeypatch, seed):
     train_market = running.train_market
     with ExitStack() as outages:
