@@ -6,8 +6,11 @@ from dataclasses import fields
 
 from gpu_engine import Costs, RiskLimits
 from pipeline.bots.plan import Plan, plan_strategy
-from pipeline.config import SimulationConfig
+from pipeline.bots.warm_up import MOST_SERVED, warm_up_candles
+from pipeline.config import MarketConfig, SimulationConfig
+from pipeline.config.market_word import ccxt_class
 from pipeline.errors import UserError
+from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration, ConfigurationEvent
 from pipeline.review import stored
@@ -15,8 +18,19 @@ from pipeline.training.provenance import engine_hash
 
 #: What trades by force what has no size: the least that any stage has (validation rules §6.11).
 FORCED_SIZE = 0.25
-#: Closed candles before the first that may be traded: with them Wilder's means forget their start.
-STARTUP_CANDLES = 600
+#: Exchanges that freqtrade 2026.9 refuses, and those whose contracts it trades, by ccxt's names.
+REFUSED = ("binancecoinm", "kucoinfutures", "poloniex", "poloniexfutures", "probit")
+WITH_CONTRACTS = (
+    "binance",
+    "binanceusdm",
+    "bitget",
+    "bybit",
+    "gate",
+    "gateio",
+    "hyperliquid",
+    "krakenfutures",
+    "okx",
+)
 
 
 def make_plan(
@@ -38,12 +52,7 @@ def make_plan(
     direction = _direction(config, risk, longs_alone)
     forced = _is_forced(configuration, events)
     size = configuration.position_size
-    exchange = config.market.exchange
-    if exchange.ccxt_id is None:
-        raise UserError(
-            f"{configuration.id} was trained on {config.market.id}, which is on no exchange:"
-            " freqtrade has nothing to trade there. Export a configuration of a real market."
-        )
+    exchange_id = traded_exchange(configuration.id, config.market)
     costs = {f.name: getattr(config.costs.record(), f.name) for f in fields(Costs)}
     limits = {f.name: getattr(risk, f.name) for f in fields(RiskLimits)}
     return Plan(
@@ -52,7 +61,7 @@ def make_plan(
         synthetic=configuration.synthetic,
         forced=forced,
         size=FORCED_SIZE if forced and size == 0.0 else size,
-        exchange=exchange.ccxt_id,
+        exchange=exchange_id,
         pair=configuration.pair,
         timeframe=configuration.timeframe,
         engine_hash=engine_hash(config.strategy),
@@ -60,7 +69,55 @@ def make_plan(
         parameters=configuration.parameters,
         costs={name: value for name, value in costs.items() if name != "funding"},
         risk=limits | {"direction": direction},
-        startup_candles=STARTUP_CANDLES,
+        startup_candles=_startup_candles(configuration, config),
+    )
+
+
+def traded_exchange(configuration_id: str, market: MarketConfig) -> str:
+    """Return the exchange of a market that freqtrade trades, as ccxt calls it.
+
+    Raises
+    ------
+    UserError
+        When freqtrade cannot trade that market there, or in that timeframe.
+    """
+    exchange_id = market.exchange.ccxt_id
+    if exchange_id is None:
+        raise UserError(
+            f"{configuration_id} was trained on {market.id}, which is on no exchange: freqtrade has"
+            " nothing to trade there. Export a configuration of a real market."
+        )
+    if exchange_id in REFUSED:
+        raise UserError(
+            f"freqtrade does not trade on {exchange_id}: train the market on another exchange."
+        )
+    if market.perpetual and exchange_id not in WITH_CONTRACTS:
+        raise UserError(
+            f"freqtrade trades no contracts on {exchange_id}, only on {', '.join(WITH_CONTRACTS)}:"
+            " train the contract of one of these."
+        )
+    offered = ccxt_class(exchange_id).timeframes or {}
+    if market.timeframe not in offered:
+        raise UserError(
+            f"{exchange_id} serves no candles of {market.timeframe}, and freqtrade makes none of"
+            f" shorter ones: train with one of {', '.join(w for w in TIMEFRAMES if w in offered)}."
+        )
+    return exchange_id
+
+
+def _startup_candles(configuration: Configuration, config: SimulationConfig) -> int:
+    """Return how many candles the signals need behind them, or refuse what a bot cannot have."""
+    needed = warm_up_candles(
+        config.strategy.load(), configuration.parameters, configuration.timeframe
+    )
+    served = config.market.exchange.history_candles or MOST_SERVED + 1
+    if needed is not None and needed < served:
+        return needed
+    least = f"{needed:,}" if needed else f"more than {MOST_SERVED:,}"
+    raise UserError(
+        f"The signals of {configuration.id} need {least} candles behind them, and a bot on"
+        f" {config.market.exchange.name} sees {served - 1:,}: it would trade other signals than"
+        " were tested. Train with shorter periods, or on an exchange that serves more."
     )
 
 

@@ -84,6 +84,7 @@ def settings(plan: Plan) -> dict[str, Any]:
         "stake_currency": currency,
         "stake_amount": "unlimited",
         "tradable_balance_ratio": 0.99,
+        "initial_state": "running",
         "dry_run": True,
         "dry_run_wallet": 1000,
         "fee": plan.costs["fee_rate"],

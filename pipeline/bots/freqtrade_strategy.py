@@ -95,7 +95,7 @@ class ConfigurationStrategy(IStrategy):
         """Mark the bars at whose close a signal stands that the next open takes."""
         side = np.zeros(len(dataframe), np.int8)
         if metadata["pair"] == self.plan.pair and len(dataframe):
-            candles = candles_of(dataframe, self._step)
+            candles = candles_of(dataframe, self._step, self._payments())
             signals = Signals(self.plan, candles, self._start(candles))
             self._known.look_at(candles, signals)
             side = signals.side if self.plan.size else side
@@ -103,6 +103,12 @@ class ConfigurationStrategy(IStrategy):
         dataframe["enter_short"] = (side < 0).astype(int)
         dataframe["enter_tag"] = np.where(side != 0, self.plan.configuration_id[-6:], "")
         return dataframe
+
+    def _payments(self) -> Any:
+        """Return the funding of a backtest, as freqtrade keeps it; None on spot and live."""
+        if self._live or ":" not in self.plan.pair:
+            return None
+        return self.dp.get_pair_dataframe(self.plan.pair, "1h", candle_type="funding_rate")
 
     def populate_exit_trend(self, dataframe: Any, metadata: dict[str, Any]) -> Any:
         """Mark nothing: an exit belongs to its entry (`custom_exit`)."""
@@ -220,8 +226,8 @@ class ConfigurationStrategy(IStrategy):
     ) -> str | None:  # fmt: skip
         """Leave at an open, by a signal or by the clock (exits rules §5.1 to §5.3, §5.6)."""
         position = self._known.position(trade)
-        if position is None:
-            return "no_levels"
+        if position is None:  # filled beyond its levels; another strategy's is not touched
+            return "no_levels" if self._is_mine(trade) else None
         now = self._known.bar_time(current_time)
         if now > position.opened and not self._known.is_filled(current_time):
             if not self._live:
@@ -311,9 +317,10 @@ class ConfigurationStrategy(IStrategy):
 
     def _mine(self, pair: str) -> list[Any]:
         """Return the closed trades of this strategy; a live bot's database may hold others'."""
-        trades = Trade.get_trades_proxy(pair=pair, is_open=False)
-        name = self.get_strategy_name()
-        return [trade for trade in trades if not self._live or trade.strategy == name]
+        return [t for t in Trade.get_trades_proxy(pair=pair, is_open=False) if self._is_mine(t)]
+
+    def _is_mine(self, trade: Any) -> bool:
+        return not self._live or trade.strategy == self.get_strategy_name()
 
     def _opening(self, rate: float, side: int) -> float:
         """Return the open whose fill, slippage included, is ``rate``; a backtest fills the open."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import Candles, Costs
+from gpu_engine import Candles, Costs, Float
 from pipeline.bots.breakers import ClosedTrade
 from pipeline.bots.entries import Position, Signals
 from pipeline.bots.terms import tick_of
@@ -37,12 +37,15 @@ class KnownTrades:
         self._costs, self._step, self._live = costs, step_ms, live
         self.candles: Candles | None = None
         self.signals: Signals | None = None
+        self._funding_sums: Float | None = None
         self._positions: dict[int, Position] = {}
         self._ended: dict[int, ClosedTrade] = {}
 
     def look_at(self, candles: Candles, signals: Signals) -> None:
         """Take newer candles; a backtest is a run of its own, whose trades are counted anew."""
         self.candles, self.signals = candles, signals
+        funding = candles.funding
+        self._funding_sums = None if funding is None else funding.sums(candles)
         if not self._live:
             self._positions.clear()
             self._ended.clear()
@@ -96,9 +99,17 @@ class KnownTrades:
         fee = self._costs.target_fee if at_target else self._costs.fee_rate
         ret = side * (exit_price - entry) / entry
         ret -= self._costs.fee_rate + fee * exit_price / entry
-        ret += (trade.funding_fees or 0.0) / (trade.amount * trade.open_rate)
+        ret -= self._funding(trade, side)
         late = self._live and trade.exit_reason == "time"  # just after the close it is meant for
         return ClosedTrade(self.bar_time(trade.close_date_utc) - late * self._step, float(ret))
+
+    def _funding(self, trade: Any, side: int) -> float:
+        """Return what a trade paid of its notional: of a backtest by exits rules §6.3."""
+        if self._live or self._funding_sums is None:
+            return -float(trade.funding_fees or 0.0) / float(trade.amount * trade.open_rate)
+        moments = trade.open_date_utc, trade.close_date_utc
+        opened, closed = (self._funding_sums[self.bar(self.bar_time(m)) or 0] for m in moments)
+        return float(side * (closed - opened))
 
     def _level(self, trade: Any) -> float:
         """Return the price of an exit; of a backtest's the level itself, which it has rounded."""

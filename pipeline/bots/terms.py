@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import Candles, Int64
+from gpu_engine import Candles, Funding, Int64
 
 #: ccxt's modes of a market's precision.
 DECIMAL_PLACES, TICK_SIZE = 2, 4
@@ -43,14 +43,21 @@ def aim(trade: Any, price: float, *, up: bool) -> float:
     return (ticks + SHORT_OF if trade.is_short else ticks - SHORT_OF) * tick
 
 
-def candles_of(dataframe: Any, step_ms: int) -> Candles:
-    """Return freqtrade's candles as the engine's.
+def candles_of(dataframe: Any, step_ms: int, payments: Any = None) -> Candles:
+    """Return freqtrade's candles as the engine's, with the funding that a contract paid, if any.
 
     freqtrade fills a missing candle as candles rules §1.1 does, but leaves no mark: one with one
     price and no volume counts as filled.
     """
-    time: Int64 = dataframe["date"].dt.as_unit("ms").astype("int64").to_numpy()
+    funding = None
+    if payments is not None:
+        funding = Funding(_times(payments), payments["funding_rate"].to_numpy(np.float64))
     names = ("open", "high", "low", "close", "volume")
     columns: dict[str, Any] = {n: dataframe[n].to_numpy(np.float64, copy=True) for n in names}
     filled = (columns["volume"] == 0.0) & (columns["high"] == columns["low"])
-    return Candles(timestamp=time, **columns, filled=filled, step_ms=step_ms)
+    return Candles(_times(dataframe), **columns, filled=filled, step_ms=step_ms, funding=funding)
+
+
+def _times(dataframe: Any) -> Int64:
+    times: Int64 = dataframe["date"].dt.as_unit("ms").astype("int64").to_numpy()
+    return times

@@ -8,8 +8,11 @@ import pytest
 
 from gpu_engine import REASONS
 from pipeline import export
+from pipeline.bots.exporting import traded_exchange
 from pipeline.bots.plan import Plan
 from pipeline.config import StorageOnly, load
+from pipeline.config.data import ExchangeConfig, MarketConfig
+from pipeline.errors import UserError
 from pipeline.review.stored import read_record
 from support.runs import ask
 from support.stored import command, resealed, sql
@@ -115,10 +118,37 @@ def test_a_folder_that_cannot_be_made_is_refused(fading):
     assert "cannot be written to: Not a directory" in finished.err
 
 
-def test_invented_candles_are_on_no_exchange(peak):
-    finished = to_freqtrade(peak)
-    assert finished.status == 2
-    assert "is on no exchange" in finished.err
+@pytest.mark.parametrize(
+    ("exchange_id", "settle", "timeframe", "sentence"),
+    [
+        ("poloniex", None, "1h", "freqtrade does not trade on poloniex"),
+        ("kraken", "USDT", "1h", "freqtrade trades no contracts on kraken, only on binance"),
+        ("binance", None, "3m", None),
+        ("kraken", None, "2h", "kraken serves no candles of 2h"),
+        (None, None, "1h", "is on no exchange"),
+    ],
+)
+def test_a_market_that_freqtrade_cannot_trade(exchange_id, settle, timeframe, sentence):
+    name = exchange_id or "synthetic"
+    exchange = ExchangeConfig(
+        name=name, ccxt_id=exchange_id, fee_rate=0.001, slippage=0.0005, history_candles=None
+    )
+    market = MarketConfig(
+        base="BTC", quote="USDT", settle=settle, timeframe=timeframe, exchange=exchange
+    )
+    if sentence is None:
+        assert traded_exchange("ID", market) == exchange_id
+        return
+    with pytest.raises(UserError, match=sentence):
+        traded_exchange("ID", market)
+
+
+def test_periods_that_a_bot_cannot_see_are_refused(fading):
+    change = "UPDATE trained_configurations SET parameters = json_set(parameters, :path, 6000)"
+    resealed(fading, change, path="$.key_level_lookback")
+    finished = to_freqtrade(fading)
+    assert (finished.status, finished.out) == (2, "")
+    assert "need more than 4,999 candles behind them" in finished.err
 
 
 def test_trades_are_those_of_the_record(fading):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from gpu_engine import Funding
 from pipeline.bots.freqtrade_files import write_files
 from support.bots import EXIT_SETS, EXPECTED_REASONS, our_trades, plan_with_exits
 from support.coarse import coarse_candles
@@ -29,7 +30,11 @@ FILE, PAIR, START = "binance_BTC-USDT_1h", "BTC/USDT:USDT", 30
 
 @pytest.fixture(scope="module")
 def candles():
-    return coarse_candles(np.random.default_rng(1), 1_500, step_ms=3_600_000)
+    """Hours, some of them filled, of a contract that pays every eight of them."""
+    hours = coarse_candles(np.random.default_rng(1), 1_500, step_ms=3_600_000)
+    times = hours.timestamp[6::8]
+    rates = np.random.default_rng(2).normal(1e-4, 2e-4, len(times))
+    return replace(hours, funding=Funding(times, rates))
 
 
 def theirs_and_ours(folder, plan, candles, start=START):
@@ -83,6 +88,7 @@ def test_a_size_of_0_enters_nothing(tmp_path, candles):
 
 def entries(strategy, candles):
     """Bars at which a strategy enters, and the side of the first."""
+    strategy.dp = SimpleNamespace(get_pair_dataframe=lambda *_, **__: None)
     frame = strategy.populate_entry_trend(frame_of(candles), {"pair": PAIR})
     side = (frame["enter_long"] - frame["enter_short"]).to_numpy()
     bars = np.flatnonzero(side[:-1] * ~candles.filled[1:]) + 1

@@ -43,7 +43,7 @@ class IStrategy:
     """Holds the settings."""
 
     def __init__(self, config):
-        self.config, self.wallets = config, None
+        self.config, self.wallets, self.dp = config, None, None
 
     def get_strategy_name(self):
         return type(self).__name__
@@ -144,10 +144,19 @@ def frame_of(candles):
     return pd.DataFrame({"date": pd.to_datetime(candles.timestamp, unit="ms", utc=True), **columns})
 
 
+def payments_of(candles):
+    """What the contract paid, as freqtrade keeps it; None where nothing is known."""
+    if candles.funding is None:
+        return None
+    times = pd.to_datetime(candles.funding.timestamp, unit="ms", utc=True)
+    return pd.DataFrame({"date": times, "funding_rate": candles.funding.rate})
+
+
 def backtest(strategy, pair, candles, start):
     """Trade a pair from bar ``start`` on; trades, oldest first."""
     Trade.everyone = []
     strategy.wallets = SimpleNamespace(get_total_stake_amount=lambda: 1000.0)
+    strategy.dp = SimpleNamespace(get_pair_dataframe=lambda *_, **__: payments_of(candles))
     frame = frame_of(candles)
     frame["enter_tag"] = ""
     frame = strategy.populate_exit_trend(
