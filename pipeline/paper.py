@@ -11,28 +11,31 @@ from collections.abc import Sequence
 from threading import Event
 
 from pipeline.cli import command
-from pipeline.cli.arguments import stored_parser
+from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import StoredConfig, load
+from pipeline.config import OutboxConfig, load
 from pipeline.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service; return the exit status."""
-    parser = stored_parser("paper", "[ID ...]", __doc__, StoredConfig)
+    usage = "scripts/paper [ID ...] [KEY=VALUE ...] [--once]"
+    parser = Parser("paper", usage, __doc__, OutboxConfig, "notices")
     parser.add_argument("--once", action="store_true", help="book what there is by now, and end")
     line = parser.read(arguments)
-    config = load(line.overrides, StoredConfig, "stored")
-    if config.data is not None:
-        raise UserError("scripts/paper takes no data=...: it follows each training's own source.")
+    config = load(line.overrides, OutboxConfig, "notices")
 
     from pipeline.live.follower import Follower
-    from pipeline.results.database import open_database
-    from pipeline.review.stored import find
+    from pipeline.notices.sender import sending
+    from pipeline.review.stored import find, open_existing
 
     console = Console()
-    storage = config.storage
-    with open_database(storage.url, storage.patience, console.note) as repository:
+    with open_existing(config) as repository:
+        if repository.read_only:
+            raise UserError(
+                f"{config.storage.shown_url} may only be read here, and a ledger is written: run"
+                " this where it may be written to."
+            )
         ids = [find(repository, one).id for one in dict.fromkeys(line.ids)]
         if not repository.follower.claim():
             owner, _ = repository.follower.look()
@@ -40,12 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.note(f"{who} follows the configurations of this database already.")
             return command.FAILED
         try:
-            follower = Follower(repository, storage, ids, console.note)
+            follower = Follower(repository, config.storage, ids, console.note)
             if line.options.once:
                 follower.catch_up()
+                console.note(follower.summary)
             else:
                 console.note("Following what is switched on. Ctrl-C ends it.")
-                follower.run(Event())
+                with sending(repository, config.notify, console.note):
+                    follower.run(Event())
         finally:
             repository.follower.release()
     return command.DONE

@@ -98,6 +98,18 @@ class Follower:
         for _ in self._traders:
             self._close_a_day()
 
+    @property
+    def summary(self) -> str:
+        """Say how many configurations are followed, and of how many markets."""
+        if not self._traders:
+            return "Nothing is followed: switch a configuration on, or name one: scripts/paper ID."
+        refused = f"; {len(self._refused)} cannot be followed" if self._refused else ""
+        trades = sum(account.trades for account in self._accounts.values())
+        return (
+            f"{len(self._traders)} configurations of {len(self._feeds)} markets are followed,"
+            f" {trades} trades in their ledgers{refused}."
+        )
+
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock() / 1000, UTC)
 
