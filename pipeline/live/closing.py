@@ -12,9 +12,10 @@ from pipeline.live.feed import Feed, Revision
 from pipeline.live.trader import Trader
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
-from pipeline.results.live import CHECK, STAGE, LiveEvent, PaperAccount
+from pipeline.results.live import ALARM, CHECK, STAGE, LiveEvent, PaperAccount
 from pipeline.review import stored
 from pipeline.review.monitoring import evaluate_new_days
+from pipeline.validation.decay import SEQUENTIAL
 
 
 def close_day(
@@ -76,15 +77,16 @@ def _monitor(
     configuration = repository.checks.agreeing(trader.id)
     record = stored.read_record(storage, configuration)
     seed = repository.jobs.read(configuration.job_id).seed
-    result = evaluate_new_days(configuration, record, trader.simulation, candles, seed)
+    result = evaluate_new_days(configuration, record, trader.simulation, candles, seed, daily=True)
     if result is None:
         return False
     event = result.event(configuration)
     recorded = repository.configurations.record_event(event, result.document)
     if not recorded or event.from_stage == event.to_stage:
         return False
+    is_alarm = result.reassessment.death_signals.get(SEQUENTIAL, False)
     line = LiveEvent(
-        kind=STAGE,
+        kind=ALARM if is_alarm else STAGE,
         text=f"{trader.id}: {event.from_stage} -> {event.to_stage}: {event.reason}",
         configuration_id=trader.id,
         payload={"from": event.from_stage, "to": event.to_stage},

@@ -92,6 +92,8 @@ def evaluate_new_days(
     config: SimulationConfig,
     candles: Candles,
     seed: int,
+    *,
+    daily: bool = False,
 ) -> MonitoringResult | None:
     """Evaluate a configuration on the new days of ``candles``; None when there is no full one.
 
@@ -105,6 +107,8 @@ def evaluate_new_days(
         With the new days, and as much before them as there is.
     seed : int
         Of its training: the band draws from it.
+    daily : bool
+        Whether somebody looks every day (`pipeline.validation.decay.reassess`).
     """
     window = new_days(candles, last_day(record))
     if window is None:
@@ -121,7 +125,9 @@ def evaluate_new_days(
         first_day=int(used.day[window.start]),
         last_day=int(used.day[window.end - 1]),
         data_hash=used.sha256,
-        reassessment=reassess(configuration.lifecycle_stage, discovery, new, band.test),
+        reassessment=reassess(
+            configuration.lifecycle_stage, discovery, new, band.test, daily=daily
+        ),
         band=band,
         discovery_profit_per_day=profit_per_day(discovery.daily),
         new_profit_per_day=profit_per_day(new.daily),

@@ -86,7 +86,12 @@ class Reassessment:
 
 
 def reassess(
-    stage: Stage, discovery: Period, new: Period, test: SequentialTest | None = None
+    stage: Stage,
+    discovery: Period,
+    new: Period,
+    test: SequentialTest | None = None,
+    *,
+    daily: bool = False,
 ) -> Reassessment:
     """Judge a configuration by its discovery and the days that came after.
 
@@ -98,12 +103,16 @@ def reassess(
         Each with at least one day.
     test : SequentialTest or None
         Of the new days against the discovery's (validation rules §8.4); None leaves its gate out.
+    daily : bool
+        Whether somebody looks every day: then the two signs that ask for 30 new trades are shown
+        and decide nothing (validation rules §6.3).
     """
     lifetime = discovery.then(new)
     whole, since = lifetime.metrics, new.metrics
     sharpe = float(whole["sharpe_ratio"])
     before, after = profit_per_day(discovery.daily), profit_per_day(new.daily)
-    gates = _decay_gates(lifetime, sharpe, len(new.trade), before, after)
+    applies = not daily and len(new.trade) >= MIN_NEW_TRADES and sharpe > 0.0
+    gates = _decay_gates(lifetime, sharpe, applies, before, after)
     if test is not None:
         gates.append(_at_most_seldom(test))
     _, all_gates = judge({"net_profit": float(whole["net_profit"]), "sharpe_ratio": sharpe})
@@ -128,12 +137,11 @@ def profit_per_day(daily: Float) -> float:
 
 
 def _decay_gates(
-    lifetime: Period, sharpe: float, new_trades: int, before: float, after: float
+    lifetime: Period, sharpe: float, applies: bool, before: float, after: float
 ) -> list[Gate]:
-    """Judge the two signs of decay; both are skipped until there is enough to decide on."""
+    """Judge the two signs of decay; both are skipped where they do not apply."""
     days = lifetime.daily[-RECENT_DAYS:]
     recent = float(metrics_of(np.empty(0), days)["sharpe_ratio"])
-    applies = new_trades >= MIN_NEW_TRADES and sharpe > 0.0
     return [
         _at_least(RECENT_SHARPE, recent, RECENT_SHARE * sharpe, applies),
         _at_least(PROFIT_PER_DAY, after, PROFIT_SHARE * before, applies and before > 0.0),

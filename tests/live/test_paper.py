@@ -10,6 +10,8 @@ from pipeline.live.agreement import differences
 from pipeline.live.trader import trader_of
 from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
+from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE, SEQUENTIAL
+from support.databases import later_events
 from support.runs import ask
 from support.stored import BARS_A_DAY, TRAINED_BARS, command, fading_candles, write
 
@@ -66,8 +68,16 @@ def test_the_ledger_grows_into_the_backtest(fading, columns):
     kinds = [event.kind for event in events]
     assert kinds.count("leave") == len(trades)
     assert kinds.count("enter") == len(trades) + (account.position is not None)
-    assert kinds.count("stage") == 1  # the edge has gone
-    assert [event.payload["to"] for event in events if event.kind == "stage"] == ["DECAY"]
+    looks = ask(fading.folder, lambda repository: later_events(repository, identity))
+    gates = {gate["name"]: gate for gate in looks[-1].figures["gates"]}
+    # The edge has gone, and the signs that a daily look sees in nearly every year decide nothing.
+    for sign in (RECENT_SHARPE, PROFIT_PER_DAY):
+        assert gates[sign]["passed"] is None
+        assert gates[sign]["value"] < gates[sign]["threshold"]
+    assert gates[SEQUENTIAL]["passed"] is False
+    (alarm,) = [event for event in events if event.kind == "alarm"]
+    assert (alarm.payload["to"], looks[-1].to_stage) == ("DECAY", "DECAY")
+    assert trader.configuration.position_size == 0.0
 
 
 def test_looking_again_books_nothing_twice(fading, columns):

@@ -168,3 +168,13 @@ def test_a_test_that_cannot_say_is_skipped():
     )
     assert (found.stage, found.death_signals["sequential_p"]) == ("MATURE", False)
     assert (sequential_gate(found).value, sequential_gate(found).passed) == (None, None)
+
+
+def test_a_daily_look_shows_both_signs_and_decides_by_neither():
+    bad = period(alternating(60, -0.002, 0.03), 60)
+    assert reassess("MATURE", GOOD, bad).stage == "DECAY"
+    found = reassess("MATURE", GOOD, bad, daily=True)
+    assert found.stage == "MATURE"
+    assert outcomes(found) == {"rolling_30d_sharpe": None, "net_profit_per_day": None}
+    values = [gate for gate in found.gates if gate.stage == "DECAY"]
+    assert all(gate.value < gate.threshold for gate in values)
