@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from pipeline.notices.quiet import quiet
 from pipeline.notices.receipt import Receipt
 
 
@@ -40,12 +41,13 @@ class Service:
         if service is None:
             return Receipt("apprise does not know its address")
         try:
-            delivered = service.notify(
-                title=body["title"],
-                body=body["text"] or body["title"],
-                notify_type=body["level"],
-                body_format="text",
-            )
+            with quiet():
+                delivered = service.notify(
+                    title=body["title"],
+                    body=body["text"] or body["title"],
+                    notify_type=body["level"],
+                    body_format="text",
+                )
         except Exception as error:  # of any of its plugins
             return Receipt(f"apprise failed ({type(error).__name__})")  # it may say the address
         return Receipt() if delivered else Receipt("apprise could not deliver it")

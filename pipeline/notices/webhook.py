@@ -12,13 +12,10 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
-import logging
 import secrets
 import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -28,6 +25,7 @@ from urllib.parse import urlsplit
 from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.market_data.exchange.network import AS_USUAL, new_session
+from pipeline.notices.quiet import quiet
 from pipeline.notices.receipt import Receipt
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import utc_now
@@ -131,7 +129,7 @@ def _post(url: str, text: bytes, headers: dict[str, str]) -> Receipt:
     import requests
 
     try:
-        with new_session(AS_USUAL) as session, _without_log():
+        with new_session(AS_USUAL) as session, quiet():
             answer = session.post(
                 url,
                 data=text,
@@ -189,23 +187,3 @@ def _wait(retry_after: str | None) -> timedelta | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(asked, timedelta(0)), LONGEST_WAIT)
-
-
-_silence = threading.local()
-
-
-@contextmanager
-def _without_log() -> Iterator[None]:
-    """Keep urllib3 from logging the path of an address in this thread."""
-    _silence.kept = True
-    try:
-        yield
-    finally:
-        _silence.kept = False
-
-
-def _is_loud(_: logging.LogRecord) -> bool:
-    return not getattr(_silence, "kept", False)
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_is_loud)

@@ -19,7 +19,7 @@ def note(repository, *texts, kind="enter", **fields):
 
 def begun(repository, target="webhook 1"):
     """Wait until a sender has begun."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not any(state.target == target for state in repository.outbox.states()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -27,7 +27,7 @@ def begun(repository, target="webhook 1"):
 
 def settled(repository, **expected):
     """Wait until the counts of the first receiver are these."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while True:
         (state, *_) = repository.outbox.states()
         counts = {name: getattr(state, name) for name in expected}

@@ -45,7 +45,7 @@ class Receiver:
     def ids(self) -> list[str]:
         return [request.headers["webhook-id"] for request in self.requests]
 
-    def wait(self, count: int, seconds: float = 20.0) -> list[Request]:
+    def wait(self, count: int, seconds: float = 120.0) -> list[Request]:
         """Wait until so many requests came."""
         deadline = time.monotonic() + seconds
         while len(self.requests) < count:

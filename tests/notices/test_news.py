@@ -1,0 +1,189 @@
+"""Every kind of event becomes one message, from the rows that are written anyway."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text, update
+
+from pipeline.notices.message import message_of
+from pipeline.results.live import LiveEvent
+from pipeline.results.models import SweepRow
+from pipeline.results.news import OLDEST
+from pipeline.results.outbox import KEPT
+from pipeline.results.records import ConfigurationEvent, utc_now
+from pipeline.results.sweeps import MarketSpec
+
+TARGET = "webhook 1"
+MARKET = "binance:BTC/USDT:5m"
+
+
+@pytest.fixture
+def news(repository, config):
+    """Return a function that reads what is new, keeps it, and returns its messages."""
+    repository.outbox.begin(TARGET, config.events)
+
+    def read(within=OLDEST):
+        new = repository.outbox.news(TARGET, config.events, within)
+        messages = [message_of(one) for one in new]
+        repository.outbox.add(TARGET, [(n, m.body()) for n, m in zip(new, messages, strict=True)])
+        assert repository.outbox.news(TARGET, config.events) == []
+        return messages
+
+    return read
+
+
+@pytest.fixture
+def job(repository, example_job):
+    job_id = repository.jobs.create(**example_job)
+    repository.jobs.start(job_id)
+    return job_id
+
+
+def brief(messages):
+    return [(message.type, message.level, message.title) for message in messages]
+
+
+def moved(configuration, before, after):
+    return ConfigurationEvent(configuration.id, "monitor", before, after, "It lost.", {})
+
+
+def test_a_training_and_what_becomes_of_its_configuration(repository, news, job, example):
+    assert news() == []
+    configuration = example(job)
+    repository.configurations.save(configuration)
+    (finished,) = news()
+    assert brief([finished]) == [("job", "success", "Training finished: binance:BTC/USDT:5m")]
+    assert finished.text == f"Stored as {configuration.id}, stage VALIDATION."
+    assert finished.configuration == configuration.id
+    repository.configurations.record_event(moved(configuration, "VALIDATION", "DISCOVERY"), dict)
+    repository.configurations.record_event(moved(configuration, "DISCOVERY", "DECAY"), dict)
+    assert brief(news()) == [
+        ("stage", "info", f"VALIDATION -> DISCOVERY: {MARKET}"),
+        ("decay", "failure", f"DISCOVERY -> DECAY: {MARKET}"),
+    ]
+
+
+def test_a_training_that_failed_or_found_nothing(repository, news, job, example_job):
+    repository.jobs.fail(job, "The exchange did not answer.")
+    other = repository.jobs.create(**example_job)
+    repository.jobs.start(other)
+    repository.jobs.complete(other)
+    failed, empty = news()
+    assert brief([failed]) == [("job", "failure", "Training failed: binance:BTC/USDT:5m")]
+    assert failed.text == "The exchange did not answer."
+    assert brief([empty]) == [("job", "info", "Training finished: binance:BTC/USDT:5m")]
+    assert empty.configuration is None
+
+
+def test_what_is_generated_says_so_first(repository, news, job, example):
+    repository.configurations.save(example(job, synthetic=True))
+    (message,) = news()
+    assert message.synthetic
+    assert message.title == "SYNTHETIC Training finished: binance:BTC/USDT:5m"
+    assert message.text.endswith("stage SYNTHETIC VALIDATION.")
+
+
+def test_a_sweep_is_told_of_with_its_trainings_and_again_when_it_was_resumed(
+    repository, news, example_job
+):
+    specs = [MarketSpec(name, name, example_job | {"pair": name}) for name in ("one", "two")]
+    asked = {"strategy": "liquidity_sweep", "optimizer": "grid", "config": {}, "since": None}
+    asked |= {"until": utc_now(), "engine_version": "1", "has_artifacts": lambda _: True}
+    claim = repository.sweeps.begin(key="5eed" * 16, markets=specs, **asked)
+    for position in range(2):
+        repository.jobs.fail(repository.sweeps.claim_market(claim, position), "It broke.")
+        repository.sweeps.settle(claim, position, "It broke.")
+    assert news() == [], "its trainings are its own"
+    repository.sweeps.end(claim, "completed")
+    (message,) = news()
+    assert brief([message]) == [("sweep", "success", "Sweep finished")]
+    assert message.facts["markets"] == {"failed": 2}
+    later = utc_now() + timedelta(seconds=1)
+    with repository.transaction() as session:
+        session.execute(update(SweepRow).values(finished_at=later, status="failed"))
+    assert brief(news()) == [("sweep", "failure", "Sweep failed")]
+
+
+def test_the_journal_of_those_that_are_followed(repository, news):
+    kinds = ["enter", "leave", "order", "stale", "fresh", "revised", "alarm", "stage", "service"]
+    repository.live.note(LiveEvent(kind, f"{kind}.", market=MARKET) for kind in kinds)
+    assert sorted(brief(news())) == [
+        ("alarm", "failure", f"Live days fell out of the promise: {MARKET}"),
+        ("enter", "info", f"Entered a position: {MARKET}"),
+        ("leave", "info", f"Left a position: {MARKET}"),
+        ("stale", "success", f"Candles are fresh again: {MARKET}"),
+        ("stale", "warning", f"Candles are stale: {MARKET}"),
+    ]
+
+
+def test_a_check_is_told_of_where_it_found_something(repository, news, job, example):
+    configuration = example(job)
+    repository.configurations.save(configuration)
+    news()
+    for difference in ("", "trade 3 has another exit"):
+        event = LiveEvent("check", f"said: {difference}", configuration.id)
+        repository.live.record_check(configuration.id, difference, event)
+    (ledger,) = news()
+    title = f"The paper ledger found a difference: {MARKET}"
+    assert brief([ledger]) == [("check", "failure", title)]
+    assert ledger.facts["difference"] == "trade 3 has another exit"
+
+
+def test_many_checks_that_agree_hide_none_that_does_not(repository, news, monkeypatch):
+    monkeypatch.setattr("pipeline.results.news.MOST", 3)
+    agree = [LiveEvent("check", "agrees", payload={"difference": ""}) for _ in range(5)]
+    repository.live.note([*agree, LiveEvent("check", "differs", payload={"difference": "x"})])
+    assert [message.text for message in news()] == ["differs"]
+
+
+def test_a_row_that_appears_late_is_told_of(repository, config):
+    begun = utc_now() - timedelta(hours=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.results.outbox.utc_now", lambda: begun)
+        repository.outbox.begin(TARGET, config.events)
+    late = LiveEvent("enter", "committed late", at=begun + timedelta(hours=1))
+    repository.live.note([LiveEvent("enter", "before", at=begun - timedelta(hours=1)), late])
+    assert repository.outbox.news(TARGET, config.events, timedelta(minutes=15)) == []
+    assert [one.text for one in repository.outbox.news(TARGET, config.events)] == [late.text]
+
+
+def test_a_word_that_is_added_later_brings_no_past(repository):
+    repository.outbox.begin(TARGET, ["enter"])
+    repository.live.note([LiveEvent("enter", "one"), LiveEvent("leave", "two")])
+    repository.outbox.begin(TARGET, ["enter", "leave"])
+    repository.live.note([LiveEvent("leave", "three")])
+    new = repository.outbox.news(TARGET, ["enter", "leave"])
+    assert [one.text for one in new] == ["one", "three"]
+
+
+def test_a_row_that_cannot_be_read_is_left_out(repository, news):
+    if repository.engine.name == "postgresql":
+        pytest.skip("PostgreSQL takes no such value")
+    repository.live.note([LiveEvent("enter", "good"), LiveEvent("enter", "spoilt")])
+    with repository.transaction() as session:
+        session.execute(text("UPDATE live_events SET payload = '[' WHERE text = 'spoilt'"))
+    assert [message.text for message in news()] == ["good"]
+
+
+def test_old_rows_go_and_their_events_are_not_told_again(repository, news, monkeypatch):
+    repository.live.note([LiveEvent("enter", "one")])
+    news()
+    (delivery,) = repository.outbox.due(TARGET)
+    repository.outbox.delivered(delivery)
+    for age, left in ((OLDEST, 1), (KEPT + timedelta(hours=1), 0)):
+        later = utc_now() + age
+        monkeypatch.setattr("pipeline.results.outbox.utc_now", lambda later=later: later)
+        repository.outbox.tidy(TARGET)
+        assert [state.delivered for state in repository.outbox.states()] == [left]
+    assert repository.outbox.news(TARGET, ["enter"]) == []
+
+
+def test_what_was_never_taken_is_given_up_in_the_end(repository, news, monkeypatch):
+    repository.live.note([LiveEvent("enter", "one")])
+    news()
+    later = utc_now() + OLDEST + timedelta(minutes=1)
+    monkeypatch.setattr("pipeline.results.outbox.utc_now", lambda: later)
+    repository.outbox.tidy(TARGET)
+    (state,) = repository.outbox.states()
+    assert (state.waiting, state.given_up) == (0, 1)
+    assert repository.outbox.due(TARGET) == []
