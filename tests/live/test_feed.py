@@ -11,7 +11,7 @@ from pipeline.market_data.store.store import load as load_store
 from support.loopback import CANDLE_START, Fault, LoopbackBinance, candle_series
 from support.loopback.clients import pointed
 
-STEP, BARS = 300_000, 600
+STEP, BARS = 300_000, 900
 LOOK_MS = 400
 
 
@@ -62,6 +62,17 @@ def test_one_request_a_candle(feed, exchange, tmp_path):
     assert len(stored(tmp_path)) == len(feed.candles) == 531
 
 
+def test_a_day_of_24_markets_costs_at_most_7000_requests(feed, exchange):
+    """The first day of one, with what a start asks for, and the question for revisions."""
+    before = len(exchange.requests)
+    for bar in range(500, 788):
+        closes(exchange, bar)
+        assert feed.advance(exchange.now)
+    assert list(feed.revisions(exchange.now - 2 * 288 * STEP)) == []
+    assert len(exchange.requests) - before == 288 + 1 + 2
+    assert 24 * (len(exchange.requests) - before) <= 7_000
+
+
 def test_a_candle_that_is_late_is_asked_for_again_later_each_time(feed, exchange):
     row = exchange.history["5m"].pop(500)
     del exchange.history["5m"][500:]
@@ -77,9 +88,9 @@ def test_a_candle_that_is_late_is_asked_for_again_later_each_time(feed, exchange
 
 
 def test_downtime_is_caught_up_in_one_answer(feed, exchange):
-    closes(exchange, 590)
+    closes(exchange, 890)
     assert feed.advance(exchange.now)
-    assert len(feed.candles) == 591
+    assert len(feed.candles) == 891
 
 
 def test_a_hole_is_filled_and_asked_for_twice(feed, exchange):
