@@ -15,6 +15,8 @@ from support.runs import QUICK, SMALL_GRID, run_here
 #: Evidence of few searches: it takes most of the time.
 FEW = ("validation.surrogate_count=20",)
 SAME = "def score(metrics):\n    return metrics['sharpe_ratio'].copy()\n"
+#: Enough to have the text sent to another process.
+ONE_WORKER = ("executor=processes", "executor.workers=1")
 #: What tells apart two runs that found the same.
 NAMED = ("objective", "configuration_id", "job_id", "timings", "provenance")
 
@@ -39,7 +41,7 @@ def configured(*words):
     "search",
     [
         ("optimizer=grid", *SMALL_GRID),
-        ("optimizer=grid", "selection=peak", "executor=processes", *SMALL_GRID),
+        ("optimizer=grid", "selection=peak", *ONE_WORKER, *SMALL_GRID),
         ("optimizer=grid", "backend=numpy", *SMALL_GRID),
         ("optimizer=random", "optimizer.samples=50"),
         ("optimizer=bayesian", "optimizer.trials=40", "optimizer.batch=10", "space=continuous"),
