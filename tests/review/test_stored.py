@@ -15,7 +15,7 @@ from pipeline.results.document import validate_document
 from pipeline.review.stored import evaluator_of, load_again, simulation_config
 from pipeline.search.ranking import plateau
 from support.parameters import DEPTH
-from support.runs import SMALL_SHAPE
+from support.runs import QUICK, SMALL_SHAPE
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,8 @@ def test_the_peak_of_the_surface_is_the_winner(peak):
 
 
 def test_only_a_grid_keeps_a_surface(here):
-    finished = here("market=demo_null", "market.timeframe=1h", "optimizer=random", "min_trades=3")
+    few = ("optimizer.samples=50", "validation.surrogate_count=20")
+    finished = here(*QUICK, "optimizer=random", *few)
     (folder,) = finished.artifacts
     names = {path.name for path in folder.iterdir()}
     parquet = {"in_sample.parquet", "out_of_sample.parquet", "trades.parquet"}
