@@ -5,7 +5,8 @@ import pytest
 from support.runs import QUICK, SMALL_GRID, run, run_here
 from support.stored import copied, train_fading
 
-DEMO = ("market=demo", "optimizer=grid", *SMALL_GRID)
+#: With as few surrogates as can leave DISCOVERY: they take most of the time.
+DEMO = ("market=demo", "optimizer=grid", "validation.surrogate_count=20", *SMALL_GRID)
 
 
 @pytest.fixture(scope="session")
