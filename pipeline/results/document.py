@@ -10,17 +10,21 @@ document holds null and `as_read` fills it in: a number written today would be w
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from gpu_engine import Float
 from pipeline.config import CostsConfig, RiskConfig, StrategyConfig, text_hash
+from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results import document_models as v3
 from pipeline.results import performance
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import Configuration
+from pipeline.strategies.registry import BUILT_IN
+from pipeline.strategies.warm_up import indicator_periods, warm_up_bars
 from pipeline.validation.breakdown import Trades
 from pipeline.validation.stages import Stage
 
@@ -43,7 +47,18 @@ _OF_THE_ROW_ALONE = {
 }
 #: By a parameter's sense.
 _COMPARISONS = {1: ">=", -1: "<=", 0: None}
-_MONTH = timedelta(days=365.2425 / 12)
+_MONTH, _DAY = timedelta(days=365.2425 / 12), timedelta(days=1)
+#: A time of a candle as `document_models.Metadata` takes it.
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(v3.Moment)
+#: Fields that documents of earlier builds lack.
+_LATER = (
+    ("metadata", "retrain_by"),
+    ("context", "contract"),
+    ("market_microstructure", "slippage"),
+    ("market_microstructure", "funding_rate"),
+    ("strategy", "indicator_periods"),
+    ("strategy", "warm_up_bars"),
+)
 
 
 def new_configuration_id(pattern: str, at: datetime) -> str:
@@ -59,6 +74,7 @@ def build_document(
     daily: Float,
     trades: Trades,
     avg_spread_bps: float | None,
+    funding_rate: float | None = None,
 ) -> dict[str, Any]:
     """Build the V3 document of one configuration.
 
@@ -78,6 +94,8 @@ def build_document(
         Of the out-of-sample series, in the order of their entries.
     avg_spread_bps : float or None
         `pipeline.results.performance.average_spread_bps` of the whole history.
+    funding_rate : float or None
+        What stands in for a payment of funding that is not known; None where nothing does.
 
     Returns
     -------
@@ -101,8 +119,10 @@ def build_document(
         | {
             "discovery_date": configuration.created_at.astimezone(UTC),
             "synthetic": configuration.synthetic,
+            "retrain_by": _retrain_by(configuration),
         },
         "context": _named(v3.Context, vars(configuration))
+        | {"contract": "linear perpetual" if _perpetual(configuration) else "spot"}
         | {"stated": configuration.provenance.get("market")},
         "parameters": configuration.parameters,
         "performance": _performance(metrics, trades, costs),
@@ -120,11 +140,14 @@ def build_document(
         "market_microstructure": _unknown(v3.MarketMicrostructure)
         | {"avg_spread_bps": avg_spread_bps, "taker_fee": costs.fee_rate}
         | {"maker_rebate": None if costs.maker_fee is None else -costs.maker_fee}
-        | {"borrow_rate": None if _perpetual(configuration) else costs.borrow_rate},
+        | {"borrow_rate": None if _perpetual(configuration) else costs.borrow_rate}
+        | {"slippage": costs.slippage}
+        | {"funding_rate": funding_rate if _perpetual(configuration) else None},
         "pattern_health": _unknown(v3.PatternHealth) | {"death_signals": {}},
         "circuit_breakers": _named(v3.CircuitBreakers, risk.model_dump()),
         "meta_learning_outputs": _unknown(v3.MetaLearningOutputs),
-        "strategy": _unknown(v3.TradedStrategy) | _traded(strategy, configuration.parameters),
+        "strategy": _unknown(v3.TradedStrategy)
+        | _traded(strategy, configuration.parameters, timeframe_ms(configuration.timeframe)),
     }
     return v3.ConfigurationV3.model_validate(jsonable(sections)).model_dump(mode="json")
 
@@ -132,6 +155,31 @@ def build_document(
 def _perpetual(configuration: Configuration) -> bool:
     """Whether it trades a contract, as its symbol says, whose shorts borrow nothing."""
     return ":" in configuration.pair
+
+
+def _retrain_by(configuration: Configuration) -> datetime | None:
+    """Return the end of the age at which its parameters were tested (configuration rules §2.14).
+
+    None where the row keeps no windows.
+    """
+    windows = configuration.statistics.get("window_days")
+    if not windows:
+        return None
+    (_, trained), (_, tested) = windows[-1]["train"], windows[-1]["test"]
+    age = date.fromisoformat(tested) - date.fromisoformat(trained)
+    if len(windows) == 1:  # a split: its parameters are those of that window
+        end = date.fromisoformat(trained) + _DAY
+    else:
+        last = _MOMENT.validate_python(configuration.provenance["last_candle"]).astimezone(UTC)
+        end = (last + timedelta(milliseconds=timeframe_ms(configuration.timeframe))).date()
+    return datetime.combine(end + age, time(), UTC)
+
+
+def without_later_fields(document: dict[str, Any], stored: Mapping[str, Any]) -> None:
+    """Take out of a document what the one of an earlier build does not have."""
+    for section, name in _LATER:
+        if name not in (stored.get(section) or {}):
+            document.get(section, {}).pop(name, None)
 
 
 def after_monitoring(
@@ -265,8 +313,9 @@ def _named(section: type[v3.Section], values: Mapping[str, Any]) -> dict[str, An
     return {name: values[name] for name in section.model_fields if name in values}
 
 
-def _traded(strategy: StrategyConfig, values: Mapping[str, Any]) -> dict[str, Any]:
-    text = strategy.text
+def _traded(strategy: StrategyConfig, values: Mapping[str, Any], step_ms: int) -> dict[str, Any]:
+    text, parameters = strategy.text, strategy.load().parameters
+    known = strategy.name in BUILT_IN  # nobody knows how far any other looks back
     return {
         "word": strategy.name,
         "source": "built-in" if text is None else "own file",
@@ -281,8 +330,10 @@ def _traded(strategy: StrategyConfig, values: Mapping[str, Any]) -> dict[str, An
                 "comparison": _COMPARISONS[parameter.sense],
                 "exit": parameter.exit if parameter.kind == "exit" else None,
             }
-            for parameter in strategy.load().parameters
+            for parameter in parameters
         ],
+        "indicator_periods": indicator_periods(step_ms) if known else None,
+        "warm_up_bars": warm_up_bars(parameters, values, step_ms) if known else None,
     }
 
 

@@ -60,6 +60,8 @@ class Metadata(Section):
     filled_candles: Annotated[int, Field(ge=0)]
     synthetic: bool
     """True where the candles were generated: nothing here is evidence about a market."""
+    retrain_by: Moment | None = Field(default=None, exclude_if=is_none)
+    """Older than this, its parameters were never tested; absent of an earlier build."""
 
 
 class StatedMarket(Section):
@@ -92,6 +94,8 @@ class Context(Section):
 
     pair: str
     exchange: str
+    contract: Literal["spot", "linear perpetual"] | None = Field(default=None, exclude_if=is_none)
+    """What was traded, by its symbol; absent of an earlier build."""
     timeframe: str
     stated: StatedMarket | None = Field(default=None, exclude_if=is_none)
     """Absent where the exchange was not asked."""
@@ -293,6 +297,10 @@ class MarketMicrostructure(Section):
     """Fraction of notional a side."""
     borrow_rate: Number = Field(default=None, exclude_if=is_none)
     """Fraction of notional that a short pays a day; absent where none is charged."""
+    slippage: Number = Field(default=None, exclude_if=is_none)
+    """Fraction of the price that each fill was assumed to lose; absent of an earlier build."""
+    funding_rate: Number = Field(default=None, exclude_if=is_none)
+    """Of a perpetual: stands in for each payment that is not known; absent where nothing does."""
     level2_depth_score: Number
     microstructure_noise: Number
 
@@ -357,6 +365,10 @@ class TradedStrategy(Section):
     """SHA-256 of the own file's text in UTF-8; null of a built-in one."""
     parameters: list[StrategyParameter]
     """In the order in which the strategy declares them."""
+    indicator_periods: dict[str, int] | None = Field(default=None, exclude_if=is_none)
+    """Fixed periods, bars; absent of an own file and of an earlier build."""
+    warm_up_bars: Count = Field(default=None, exclude_if=is_none)
+    """Candles after which a signal does not depend on where they began; absent as above."""
     smart_money_divergence: Number
     wyckoff_phase_alignment: Number
     news_sentiment_score: Number

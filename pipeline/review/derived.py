@@ -16,6 +16,7 @@ from pipeline.results.document import (
     after_monitoring,
     after_sweep,
     build_document,
+    without_later_fields,
 )
 from pipeline.results.jsonable import jsonable
 from pipeline.results.records import (
@@ -132,7 +133,9 @@ def rebuilt_document(
         record.out_of_sample.returns,
         record.trades,
         spread,
+        config.data.funding_rate,
     )
+    without_later_fields(document, configuration.document)
     stored = configuration.document.get("strategy")
     if stored is None:
         del document["strategy"]

@@ -130,6 +130,7 @@ def configuration_of(
         trained.validation.daily,
         trained.validation.trades,
         average_spread_bps(trained.market.candles),
+        config.data.funding_rate,
     )
     return replace(configuration, circuit_breakers=document["circuit_breakers"], document=document)
 

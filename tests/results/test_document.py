@@ -27,6 +27,7 @@ from pipeline.results.document import (
     build_document,
     new_configuration_id,
     validate_document,
+    without_later_fields,
 )
 from pipeline.strategies.registry import BUILT_IN, declared
 from pipeline.validation.stages import STAGES
@@ -140,6 +141,57 @@ def test_a_bot_is_told_what_it_trades(document: dict[str, Any]) -> None:
     assert all(p["exit"] is None for name, p in parameters.items() if name not in exits)
 
 
+def with_windows(*windows: tuple[str, str, str]) -> dict[str, Any]:
+    """Arguments with windows by the last trained day and the first and last tested one."""
+    given = inputs()
+    days = [{"train": ["2023-01-01", t], "test": [a, b]} for t, a, b in windows]
+    statistics = given["configuration"].statistics | {"window_days": days}
+    return given | {"configuration": replace(given["configuration"], statistics=statistics)}
+
+
+def test_parameters_are_tested_up_to_an_age() -> None:
+    """The history ends on 2023-12-31; a gap of 7 and a test of 30 days."""
+    moving = ("2023-03-31", "2023-04-08", "2023-05-07"), ("2023-04-30", "2023-05-08", "2023-06-06")
+    metadata = build_document(**with_windows(*moving))["metadata"]
+    assert metadata["retrain_by"] == "2024-02-07T00:00:00Z"
+    split = build_document(**with_windows(("2023-09-30", "2023-10-08", "2023-12-31")))
+    assert split["metadata"]["retrain_by"] == "2024-01-01T00:00:00Z"
+    assert "retrain_by" not in build_document(**inputs())["metadata"]
+
+
+def test_a_bot_is_told_what_was_assumed() -> None:
+    given = inputs() | {"costs": CostsConfig(fee_rate=0.001, slippage=0.0002), "funding_rate": 0.01}
+    spot = build_document(**given)
+    assert spot["context"]["contract"] == "spot"
+    assert spot["market_microstructure"]["slippage"] == 0.0002
+    assert "funding_rate" not in spot["market_microstructure"]
+    given["configuration"] = replace(given["configuration"], pair="BTC/USDT:USDT")
+    perpetual = build_document(**given)
+    assert perpetual["context"]["contract"] == "linear perpetual"
+    assert perpetual["market_microstructure"]["funding_rate"] == 0.01
+
+
+def test_fields_that_an_earlier_build_lacks_are_not_asked_for(document: dict[str, Any]) -> None:
+    earlier = copy.deepcopy(document)
+    for section, names in LATER.items():
+        for name in names:
+            earlier[section].pop(name, None)
+    validate_document(earlier)
+    rebuilt = copy.deepcopy(document)
+    without_later_fields(rebuilt, earlier)
+    assert rebuilt == earlier != document
+    without_later_fields(rebuilt := copy.deepcopy(document), document)
+    assert rebuilt == document
+
+
+LATER = {
+    "metadata": ["retrain_by"],
+    "context": ["contract"],
+    "market_microstructure": ["slippage", "funding_rate"],
+    "strategy": ["indicator_periods", "warm_up_bars"],
+}
+
+
 @pytest.mark.parametrize("word", BUILT_IN)
 def test_every_built_in_strategy_can_be_told(
     schema: jsonschema.Draft202012Validator, word: str
@@ -149,6 +201,8 @@ def test_every_built_in_strategy_can_be_told(
     told = build_document(**inputs(parameters=example) | {"strategy": strategy})
     schema.validate(told)
     assert [p["value"] for p in told["strategy"]["parameters"]] == list(example.values())
+    assert told["strategy"]["warm_up_bars"] > 400 + 288
+    assert told["strategy"]["indicator_periods"]["average_true_range"] == 14
     assert {told["strategy"][name] for name in NOT_OF_CANDLES} == {None}
 
 
@@ -158,6 +212,7 @@ def test_an_own_file_is_known_by_its_text(tmp_path: Path) -> None:
     parameters = strategy.load().example
     traded = build_document(**inputs(parameters=parameters) | {"strategy": strategy})["strategy"]
     assert (traded["word"], traded["source"]) == ("mine", "own file")
+    assert not {"warm_up_bars", "indicator_periods"} & set(traded)
     assert traded["text_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
