@@ -12,12 +12,10 @@ from pipeline.config.market_word import ccxt_class
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.results.database import Repository
-from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.records import Configuration
 from pipeline.review import stored
 from pipeline.training.provenance import engine_hash
 
-#: What trades by force what has no size: the least that any stage has (validation rules §6.11).
-FORCED_SIZE = 0.25
 #: Exchanges that freqtrade 2026.9 refuses, and those whose contracts it trades, by ccxt's names.
 REFUSED = ("binancecoinm", "kucoinfutures", "poloniex", "poloniexfutures", "probit")
 WITH_CONTRACTS = (
@@ -47,11 +45,8 @@ def make_plan(
     """
     repository.checks.agreeing(configuration.id)
     config = stored.simulation_config(repository, configuration)
-    _, events = repository.configurations.read_with_events(configuration.id)
     risk = config.risk.limits()
     direction = _direction(config, risk, longs_alone)
-    forced = _is_forced(configuration, events)
-    size = configuration.position_size
     exchange_id = traded_exchange(configuration.id, config.market)
     costs = {f.name: getattr(config.costs.record(), f.name) for f in fields(Costs)}
     limits = {f.name: getattr(risk, f.name) for f in fields(RiskLimits)}
@@ -59,8 +54,7 @@ def make_plan(
         configuration_id=configuration.id,
         stage=configuration.lifecycle_stage,
         synthetic=configuration.synthetic,
-        forced=forced,
-        size=FORCED_SIZE if forced and size == 0.0 else size,
+        size=configuration.position_size,
         exchange=exchange_id,
         pair=configuration.pair,
         timeframe=configuration.timeframe,
@@ -137,11 +131,3 @@ def _direction(config: SimulationConfig, risk: RiskLimits, longs_alone: bool) ->
             " is in the result (statistical_validation.long_alone)."
         )
     return "long"
-
-
-def _is_forced(configuration: Configuration, events: list[ConfigurationEvent]) -> bool:
-    """Say whether it is switched on, and was so by force."""
-    if not configuration.is_active:
-        return False
-    switched = [event for event in events if event.kind == "activated"]
-    return bool(switched and switched[-1].figures.get("forced"))

@@ -121,5 +121,4 @@ def said_of_size(plan: Plan) -> str:
     stage = f"SYNTHETIC {plan.stage}" if plan.synthetic else plan.stage
     if plan.size == 0.0:
         return f"{stage}: its size is 0. This file enters nothing."
-    forced = ", switched on by force" if plan.forced else ""
-    return f"{stage}{forced}: it trades {plan.size:g} of a full position."
+    return f"{stage}: it trades {plan.size:g} of a full position."

@@ -21,9 +21,9 @@ class Plan:
 
     Attributes
     ----------
-    configuration_id, stage, synthetic, forced, size
-        Which one; its stage when it was exported; whether its candles were invented; whether it was
-        switched on by force; the share of a full position that it may trade, 0 for none.
+    configuration_id, stage, synthetic, size
+        Which one; its stage when it was exported; whether its candles were invented; the share of a
+        full position that it may trade, 0 for none.
     exchange, pair, timeframe
         The market, as ccxt calls it.
     engine_hash
@@ -41,7 +41,6 @@ class Plan:
     configuration_id: str
     stage: str
     synthetic: bool
-    forced: bool
     size: float
     exchange: str
     pair: str

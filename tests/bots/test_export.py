@@ -59,11 +59,11 @@ def test_it_writes_a_strategy_its_plan_and_settings(fading, identity):
         ("VALIDATION", True, False, 0.5),
         ("PAPER", False, False, 0.0),
         ("DECAY", True, False, 0.0),
-        ("PAPER", True, True, 0.25),
+        ("PAPER", True, True, 0.0),
         ("PAPER", False, True, 0.0),
     ],
 )
-def test_the_size_is_the_stages_unless_forced(fading, identity, stage, active, forced, size):
+def test_the_size_is_the_stages_by_force_or_not(fading, identity, stage, active, forced, size):
     def switch(repository):
         repository.configurations.set_active(identity, True, "a test", forced=forced)
         if not active:
@@ -73,7 +73,7 @@ def test_the_size_is_the_stages_unless_forced(fading, identity, stage, active, f
     resealed(fading, "UPDATE trained_configurations SET lifecycle_stage = :stage", stage=stage)
     assert to_freqtrade(fading).status == 0
     plan = plan_of(fading)
-    assert (plan.size, plan.forced) == (size, forced and active)
+    assert plan.size == size
     said = (fading.folder / f"bot/{identity}.py").read_text()
     assert ("This file enters nothing" in said) == (size == 0.0)
 
