@@ -14,7 +14,7 @@ from pipeline.live.standing_now import signal_now
 from pipeline.results.database import Repository
 from pipeline.results.records import utc_now
 from pipeline.results.signal_models import Signal
-from pipeline.web.service.active import ActiveList
+from pipeline.web.service.active import ActiveList, Seen
 from pipeline.web.service.answers import RefusedRow, SignalPage
 
 #: How long a board is taken for true: whether files and rows are what was stored has no version.
@@ -94,6 +94,7 @@ class Signals:
 
     def __init__(self, repository: Repository, active: ActiveList) -> None:
         self._repository, self._active = repository, active
+        self._seen: tuple[str, datetime, Seen] | None = None
 
     def version(self) -> str:
         """Return what changes whenever a signal, a switch or a stage does."""
@@ -101,23 +102,35 @@ class Signals:
         return f"{self._repository.live.signal_version()} {active}"
 
     def read(self) -> Board:
-        """Read the signals of all that is switched on."""
-        # The version first: what changes in between has another one at the next look.
+        """Read the signals of all that is switched on, and check each row and its files."""
+        self._seen = None
+        return self._read()
+
+    def newer(self, board: Board | None) -> Board | None:
+        """Read them where a board is not true any more: another version, or too old.
+
+        Rows and files that were checked less than `TRUE_FOR` ago, and have no new event since, are
+        not checked again: a signal is heard of the sooner.
+        """
+        if board is None or utc_now() >= board.until or self.version() != board.version:
+            return self._read()
+        return None
+
+    def _read(self) -> Board:
+        # The versions first: what changes in between has others at the next look.
         version, now = self.version(), utc_now()
-        seen = self._active.look()
+        active = version.partition(" ")[2]
+        known = self._seen
+        if known is None or known[0] != active or not now - TRUE_FOR < known[1] <= now:
+            known = self._seen = active, now, self._active.look()
+        _, looked, seen = known
         stored = {one.configuration_id: one for one in self._repository.live.signals()}
-        signals, until = dict[str, Signal](), now + TRUE_FOR
+        signals, until = dict[str, Signal](), looked + TRUE_FOR
         for configuration in seen.served:
             one = signal_now(configuration, stored.get(configuration.id), now)
             signals[configuration.id] = one.signal
             until = min(until, one.until or until)
         return Board.made(version, until, signals, {one.id: one for one in seen.refused})
-
-    def newer(self, board: Board | None) -> Board | None:
-        """Read them where a board is not true any more: another version, or too old."""
-        if board is None or utc_now() >= board.until or self.version() != board.version:
-            return self.read()
-        return None
 
     def one(self, configuration_id: str) -> Signal:
         """Return the signal of one configuration.
