@@ -52,7 +52,6 @@ def plan_of(strategy, file, direction="both", parameters=None, **changes):
         "configuration_id": "TEST_20230101_000000_abcdef",
         "stage": "MATURE",
         "synthetic": False,
-        "forced": False,
         "size": 1.0,
         "exchange": exchange,
         "pair": pair.replace("-", "/"),
