@@ -4,11 +4,18 @@ import httpx2 as httpx
 
 from support.serving import served, until
 
+#: Two windows, so that a hundred searches against luck take seconds.
 SMALL = {
     "markets": ["demo"],
     "optimizer": {"name": "random", "samples": 20},
-    "validation": {"method": "walk_forward", "evidence": "deciding"},
-    "history": {"days": 170},
+    "validation": {
+        "method": "walk_forward",
+        "train": 45,
+        "gap": 1,
+        "test": 10,
+        "evidence": "deciding",
+    },
+    "history": {"days": 70},
 }
 
 
