@@ -6,11 +6,10 @@ day what it says of the day before is compared (`ExchangeFeed.revisions`).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from gpu_engine import Candles, Float, Funding
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, MarketConfig
 from pipeline.config.section import moment
-from pipeline.market_data.exchange.connection import Backoff, Connection, new_client
+from pipeline.live.clients import Clients, Clock, now_ms
+from pipeline.market_data.exchange.connection import Backoff, Connection
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.quality.report import QualityLimits, check
@@ -28,15 +28,15 @@ from pipeline.market_data.sources import load_candles, load_funding
 from pipeline.market_data.store.store import candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
+if TYPE_CHECKING:
+    import ccxt
+
 #: Milliseconds after the close of a candle at which it is asked for first, and between two tries
 #: where it is not there yet: they double up to the longest.
 ASK_AFTER_MS, AGAIN_AFTER_MS, LONGEST_PAUSE_MS = 250, 2_000, 60_000
 
 #: Milliseconds between two looks at a file.
 LOOK_AGAIN_MS = 1_000
-
-#: Tells the time, milliseconds since the epoch.
-Clock = Callable[[], int]
 
 #: Payments of a perpetual contract fall on hours.
 HOUR_MS = 3_600_000
@@ -104,22 +104,18 @@ class FeedKey:
         return cls(market.id, plain.model_dump_json())
 
 
-def now_ms() -> int:
-    """Tell the time of this machine."""
-    return int(time.time() * 1000)
-
-
 def feed_of(
     market: MarketConfig,
     data: CcxtData | FileData,
     first_ms: int,
     note: Note,
     clock: Clock = now_ms,
+    clients: Clients | None = None,
 ) -> ExchangeFeed | FileFeed:
     """Make the feed of a market from a first candle on; nothing is loaded yet."""
     whole = data.model_copy(update={"since": moment(first_ms), "until": None, "history": None})
     if isinstance(whole, CcxtData):
-        return ExchangeFeed(market, whole, note, clock)
+        return ExchangeFeed(market, whole, note, clock, clients or Clients())
     return FileFeed(market, whole, note)
 
 
@@ -176,9 +172,12 @@ class FileFeed:
 class ExchangeFeed:
     """Candles of an exchange: one request a candle, after the first load."""
 
-    def __init__(self, market: MarketConfig, data: CcxtData, note: Note, clock: Clock) -> None:
+    def __init__(
+        self, market: MarketConfig, data: CcxtData, note: Note, clock: Clock, clients: Clients
+    ) -> None:
         assert market.exchange.ccxt_id is not None, "generated candles have no feed"
-        self.market, self._data, self._note, self._clock = market, data, note, clock
+        self.market, self._data, self._note = market, data, note
+        self._clock, self._clients = clock, clients
         self.exchange = market.exchange.ccxt_id
         self.timeframe = data.resample_from or market.timeframe
         self.step, self.built_step = timeframe_ms(self.timeframe), timeframe_ms(market.timeframe)
@@ -222,7 +221,11 @@ class ExchangeFeed:
             self._data.archive,
         )
         fetched = fetch_ccxt(
-            request, self._data.store, on_note=self._note, network=self._data.network
+            request,
+            self._data.store,
+            on_note=self._note,
+            client=self._client(),
+            network=self._data.network,
         )
         self._candles = self._laid(fetched.raw)
         self._raw = fetched.raw
@@ -294,10 +297,13 @@ class ExchangeFeed:
             if before.get(opened) != now.get(opened):
                 yield Revision(opened, before.get(opened), now.get(opened))
 
+    def _client(self) -> ccxt.Exchange:
+        return self._clients.of(self.exchange, self.market.perpetual, self._data.network)
+
     def _connected(self) -> Connection:
         """Return the open connection; the markets and the clock are asked for once."""
         if self._connection is None:
-            client = new_client(self.exchange, self._data.network)
+            client = self._client()
             backoff = Backoff(attempts=1)
             connection = Connection(
                 client,
@@ -309,7 +315,7 @@ class ExchangeFeed:
                 network=self._data.network,
             )
             connection.check_market()
-            self._ahead_ms = connection.now() - self._clock()
+            self._ahead_ms = self._clients.ahead_ms(connection, self._clock)
             self._connection = connection
         return self._connection
 

@@ -7,22 +7,25 @@ the candles and the ledger, so a kill loses nothing: the next start books what i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from queue import SimpleQueue
+from functools import partial
 from threading import Event
 
-from gpu_engine import DAY_MS
 from pipeline.cli.console import Note
 from pipeline.config import StorageConfig, SyntheticData
 from pipeline.errors import UserError
+from pipeline.executors.share import cores
+from pipeline.live.asking import Inquiry
 from pipeline.live.booking import account_of, booking_of
+from pipeline.live.clients import Clients, Clock, now_ms
 from pipeline.live.closing import close_day
-from pipeline.live.feed import Clock, Feed, FeedKey, Revision, feed_of, now_ms
+from pipeline.live.feed import Feed, FeedKey, Revision, feed_of
 from pipeline.live.signal import lateness, refusal_of, signal_of
 from pipeline.live.trader import Trader, trader_of
+from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.live import (
     FRESH,
@@ -38,9 +41,6 @@ from pipeline.results.signal_models import Signal
 
 #: Seconds between two looks at what is switched on, and at whether the role is still held.
 ROSTER_EVERY, ROLE_EVERY = 1.0, 5.0
-
-#: Exchanges that are asked at the same time.
-EXCHANGES = 8
 
 
 class Follower:
@@ -79,24 +79,40 @@ class Follower:
         self._refused: dict[str, str] = {}
         self._stale: set[FeedKey] = set()
         self._closed: dict[str, date] = {}
-        self._looked: dict[FeedKey, tuple[date, list[Revision]]] = {}
+        self._keys: dict[str, FeedKey] = {}
+        self._revisions: dict[FeedKey, tuple[Revision, ...]] = {}
+        self._inquiry, self._clients = Inquiry(), Clients()
+        self._workers = ThreadPoolExecutor(cores(), thread_name_prefix="decision")
         self._version: str | None = None
         self._roster_at = self._role_at = 0.0
 
     def run(self, stop: Event) -> None:
         """Follow until ``stop`` is set, or another process has taken the role."""
-        while not stop.is_set() and self._is_held():
-            self._look_at_roster()
-            self._advance()
-            stop.wait(self._pause())
+        try:
+            while not stop.is_set() and self._is_held():
+                self._look_at_roster()
+                self._inquiry.ask(self._feeds, self._clock())
+                self._take_answers(self._pause())
+                self._close_a_day()
+        finally:
+            self._close()
 
     def catch_up(self) -> None:
         """Book all that there is by now, and hold every account against its backtest."""
-        self._look_at_roster()
-        self._closed.clear()
-        self._advance()
-        for _ in self._traders:
-            self._close_a_day()
+        try:
+            self._look_at_roster()
+            self._closed.clear()
+            self._inquiry.ask(self._feeds, self._clock())
+            while not self._inquiry.is_idle:
+                self._take_answers(1.0)
+            for _ in self._traders:
+                self._close_a_day()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._inquiry.close()
+        self._workers.shutdown()
 
     @property
     def summary(self) -> str:
@@ -132,44 +148,59 @@ class Follower:
         version = self._repository.configurations.active_version()
         if version == self._version:
             return
-        rows = {row.id: row for row in self._roster()}
-        for identity, row in rows.items():
-            known = self._traders.get(identity)
-            if known is not None:
+        roster = self._roster()
+        for identity, checked in roster.items():
+            row, known = checked.configuration, self._traders.get(identity)
+            if row is None or checked.clauses:
+                self._let_go(identity)
+                self._refuse(identity, row, "; ".join(checked.objections))
+            elif known is not None:
                 self._traders[identity] = replace(known, configuration=row)
             elif identity not in self._refused:
                 self._take_on(row)
-        gone = (self._traders.keys() | self._refused.keys()) - rows.keys()
+        gone = (self._traders.keys() | self._refused.keys()) - roster.keys()
         for identity in gone:
-            self._traders.pop(identity, None)
+            self._let_go(identity)
             self._refused.pop(identity, None)
         if gone:
             self._repository.live.drop_signals(gone)
         self._version = version
 
-    def _roster(self) -> Iterator[Configuration]:
+    def _roster(self) -> dict[str, Checked]:
+        """Read what is switched on, and what was named, as it agrees with its audit trail."""
         active = self._repository.checks.active()
         named = self._repository.checks.stored_of(self._ids)
-        seen = set()
-        for checked in (*active, *named):
-            if checked.configuration is not None and checked.id not in seen:
-                seen.add(checked.id)
-                yield checked.configuration
+        return {checked.id: checked for checked in (*named, *active)}
+
+    def _let_go(self, identity: str) -> None:
+        """Follow a configuration no more; a market that nobody needs is asked for no more."""
+        if self._traders.pop(identity, None) is None:
+            return
+        key = self._keys.pop(identity)
+        if key not in self._keys.values():
+            del self._feeds[key], self._first[key]
+            self._problems.pop(key, None)
+            self._stale.discard(key)
 
     def _take_on(self, row: Configuration) -> None:
         try:
             trader = trader_of(self._repository, self._storage, row)
         except UserError as error:
-            self._refuse(row, error)
+            self._refuse(row.id, row, str(error).rstrip("."))
             return
-        self._traders[trader.id] = trader
-        key = key_of(trader)
+        data = trader.simulation.data
+        assert not isinstance(data, SyntheticData), "refused by `trader_of`"
+        key = FeedKey.of(trader.simulation.market, data)
+        self._traders[trader.id], self._keys[trader.id] = trader, key
         if trader.first_ms < self._first.get(key, trader.first_ms + 1):
-            data = trader.simulation.data
-            assert not isinstance(data, SyntheticData), "refused by `trader_of`"
             self._first[key] = trader.first_ms
             self._feeds[key] = feed_of(
-                trader.simulation.market, data, trader.first_ms, self._note, self._clock
+                trader.simulation.market,
+                data,
+                trader.first_ms,
+                self._note,
+                self._clock,
+                self._clients,
             )
         account = self._repository.live.account(trader.id)
         if account is not None:
@@ -178,57 +209,43 @@ class Follower:
                 self._closed[trader.id] = account.checked_through.date()
         self._feeds[key].due_ms = 0
 
-    def _refuse(self, row: Configuration, error: UserError) -> None:
-        self._refused[row.id] = reason = str(error).rstrip(".")
-        self._note(f"{row.id} is not followed: {reason}.")
-        refusal = refusal_of(row, reason, self._now())
-        self._repository.live.keep_signals({row.id: refusal.to_dict()})
+    def _refuse(self, identity: str, row: Configuration | None, reason: str) -> None:
+        """Keep why a configuration is not followed; a row that cannot be read has no signal."""
+        if self._refused.get(identity) == reason:
+            return
+        self._refused[identity] = reason
+        self._note(f"{identity} is not followed: {reason}.")
+        if row is not None:
+            refusal = refusal_of(row, reason, self._now())
+            self._repository.live.keep_signals({identity: refusal.to_dict()})
 
-    def _advance(self) -> None:
-        """Ask for what is due, and book each market as soon as its candle is there."""
-        now = self._clock()
-        due = {key: feed for key, feed in self._feeds.items() if feed.due_ms <= now}
-        by_exchange: dict[str, list[FeedKey]] = {}
-        for key, feed in due.items():
-            by_exchange.setdefault(feed.market.exchange.name, []).append(key)
-        answers: SimpleQueue[tuple[FeedKey, bool | UserError]] = SimpleQueue()
-        if by_exchange:
-            with ThreadPoolExecutor(min(len(by_exchange), EXCHANGES)) as pool:
-                for keys in by_exchange.values():
-                    pool.submit(self._ask, keys, now, answers)
-                for _ in due:
-                    key, answer = answers.get()
-                    before = self._problems.pop(key, None)
-                    if isinstance(answer, UserError):
-                        self._problems[key] = problem = str(answer).rstrip(".")
-                        if problem != before:
-                            self._note(f"{problem}.")
-                    elif answer or self._awaits_booking(key):
-                        self._book(key)
-        self._tell_staleness()
-        for key in due:
+    def _take_answers(self, seconds: float) -> None:
+        """Book each market as soon as its candle is there."""
+        came = []
+        for answer in self._inquiry.answers(seconds):
+            if answer.key not in self._feeds:  # it was let go meanwhile
+                continue
+            if answer.revisions is not None:
+                self._tell_revisions(answer.key, answer.revisions)
+            before = self._problems.pop(answer.key, None)
+            if answer.problem is not None:
+                self._problems[answer.key] = answer.problem
+                if answer.problem != before:
+                    self._note(f"{answer.key.market}: {answer.problem}.")
+            elif answer.came or self._awaits_booking(answer.key):
+                self._book(answer.key)
+                came.append(answer.key)
+        for key in came:
             self._persist(key)
-        self._close_a_day()
-
-    def _ask(
-        self,
-        keys: Iterable[FeedKey],
-        now: int,
-        answers: SimpleQueue[tuple[FeedKey, bool | UserError]],
-    ) -> None:
-        for key in keys:
-            try:
-                answers.put((key, self._feeds[key].advance(now)))
-            except UserError as error:
-                answers.put((key, error))
-            except Exception as error:  # a fault of one market stops no other
-                answers.put((key, UserError(f"{type(error).__name__}: {error}")))
+        self._tell_staleness()
 
     def _traders_of(self, key: FeedKey) -> list[Trader]:
-        return [trader for trader in self._traders.values() if key_of(trader) == key]
+        return [trader for identity, trader in self._traders.items() if self._keys[identity] == key]
 
     def _awaits_booking(self, key: FeedKey) -> bool:
         """Whether a trader came since its market's last candle."""
+        if not self._feeds[key].is_loaded:
+            return False
         newest = int(self._feeds[key].candles.timestamp[-1])
         for trader in self._traders_of(key):
             account = self._accounts.get(trader.id)
@@ -242,17 +259,11 @@ class Follower:
         """Decide for every configuration of a market, and book all in one transaction."""
         bookings: dict[str, Booking] = {}
         signals = {}
-        for trader in self._traders_of(key):
-            now = self._now()
-            try:
-                booking, signal = self._decide(trader, key, now)
-            except UserError as error:
-                signal = refusal_of(trader.configuration, str(error).rstrip("."), now)
-                booking = None
+        for identity, booking, signal in self._decisions(key):
             if booking is None:
-                signals[trader.id] = signal.to_dict()
+                signals[identity] = signal.to_dict()
             else:
-                bookings[trader.id] = booking
+                bookings[identity] = booking
         try:
             self._repository.live.book(bookings.values())
         except BookedElsewhereError:
@@ -268,6 +279,26 @@ class Follower:
                 trades=account.trades + len(booking.trades),
                 equity=booking.equity,
             )
+
+    def _decisions(self, key: FeedKey) -> Iterator[tuple[str, Booking | None, Signal]]:
+        """Decide for every configuration of a market: those of built-in strategies in threads."""
+        traders = self._traders_of(key)
+        own = [trader for trader in traders if trader.simulation.strategy.text is not None]
+        built_in = [trader for trader in traders if trader.simulation.strategy.text is None]
+        yield from self._workers.map(partial(self._decision, key), built_in)
+        yield from map(partial(self._decision, key), own)
+
+    def _decision(self, key: FeedKey, trader: Trader) -> tuple[str, Booking | None, Signal]:
+        """Decide for one configuration; a refusal where that fails."""
+        now = self._now()
+        try:
+            return (trader.id, *self._decide(trader, key, now))
+        except UserError as error:
+            reason = str(error).rstrip(".")
+        except Exception as error:  # of an own strategy: it stops no other
+            reason = f"{type(error).__name__}: {error}"
+            self._note(f"{trader.id}: {reason}.")
+        return trader.id, None, refusal_of(trader.configuration, reason, now)
 
     def _decide(self, trader: Trader, key: FeedKey, now: datetime) -> tuple[Booking | None, Signal]:
         candles = self._feeds[key].candles
@@ -324,37 +355,25 @@ class Follower:
     def _close_a_day(self) -> None:
         """Hold one account against a backtest whose market has begun a new day since."""
         for trader in self._traders.values():
-            key, account = key_of(trader), self._accounts.get(trader.id)
+            key, account = self._keys[trader.id], self._accounts.get(trader.id)
             if account is None or account.through is None:
                 continue
             day = account.through.date()
             if self._closed.get(trader.id) == day:
                 continue
             self._closed[trader.id] = day
-            feed = self._feeds[key]
-            revisions = self._revisions(key, feed, account.through)
+            feed, revisions = self._feeds[key], self._revisions.get(key, ())
             if close_day(self._repository, self._storage, trader, account, feed, revisions):
                 self._version = None  # its stage is another one
             return
 
-    def _revisions(self, key: FeedKey, feed: Feed, through: datetime) -> list[Revision]:
-        """Ask once a day for what the exchange says now of the last two days."""
-        day = through.date()
-        if self._looked.get(key, (None, []))[0] != day:
-            since = int(through.timestamp() * 1000) // DAY_MS * DAY_MS - DAY_MS
-            try:
-                revisions = list(feed.revisions(since))
-            except UserError as error:
-                self._note(f"{feed.market.id}: revisions are not known: {error}")
-                revisions = []
-            for revision in revisions:
-                self._journal(REVISED, key, feed, f"{feed.market.id}: candle of {revision}.")
-            self._looked[key] = (day, revisions)
-        return self._looked[key][1]
-
-
-def key_of(trader: Trader) -> FeedKey:
-    """Return the key of the feed that a trader needs."""
-    data = trader.simulation.data
-    assert not isinstance(data, SyntheticData), "refused by `trader_of`"
-    return FeedKey.of(trader.simulation.market, data)
+    def _tell_revisions(self, key: FeedKey, revisions: tuple[Revision, ...]) -> None:
+        """Write each revision into the journal once, and have its market's ledgers checked."""
+        feed, known = self._feeds[key], self._revisions.get(key, ())
+        self._revisions[key] = revisions
+        new = [revision for revision in revisions if revision not in known]
+        if new:
+            for trader in self._traders_of(key):
+                self._closed.pop(trader.id, None)
+        for revision in new:
+            self._journal(REVISED, key, feed, f"{feed.market.id}: candle of {revision}.")

@@ -11,6 +11,7 @@ from gpu_engine import Candles
 from pipeline.cli.console import Note
 from pipeline.config import StoredConfig, SyntheticData
 from pipeline.errors import UnreachableError, UserError
+from pipeline.live.clients import Clients
 from pipeline.live.feed import Feed, FeedKey, feed_of
 from pipeline.live.signal import refusal_of, signal_of
 from pipeline.live.trader import NothingLiveError, Trader, trader_of
@@ -68,6 +69,7 @@ class _Candles:
     ) -> None:
         self._config, self._repository, self._note = config, repository, note
         self._away: set[str] = set()
+        self._clients = Clients()
         self._feeds: dict[FeedKey, Feed | UserError] = {}
         self._first: dict[FeedKey, int] = {}
         for trader in traders:
@@ -105,7 +107,7 @@ class _Candles:
         exchange = market.exchange.name
         if exchange in self._away:
             return UnreachableError(f"{exchange} gave no usable answer before in this run.")
-        feed = feed_of(market, data, first_ms, self._note)
+        feed = feed_of(market, data, first_ms, self._note, clients=self._clients)
         try:
             feed.load()
         except UserError as error:

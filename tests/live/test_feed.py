@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
+from pipeline.live import clients
 from pipeline.live import feed as feeds
 from pipeline.market_data.exchange import fetching
 from pipeline.market_data.store.store import candle_path
@@ -22,7 +23,7 @@ def exchange(monkeypatch):
         def client(name, *_):
             return pointed(name, server.url, rateLimit=1)
 
-        monkeypatch.setattr(feeds, "new_client", client)
+        monkeypatch.setattr(clients, "new_client", client)
         monkeypatch.setattr(fetching, "new_client", client)
         yield server
 
@@ -63,13 +64,13 @@ def test_one_request_a_candle(feed, exchange, tmp_path):
 
 
 def test_a_day_of_24_markets_costs_at_most_7000_requests(feed, exchange):
-    """The first day of one, with what a start asks for, and the question for revisions."""
+    """A first day, with the clock that a start asks for and the question for revisions."""
     before = len(exchange.requests)
     for bar in range(500, 788):
         closes(exchange, bar)
         assert feed.advance(exchange.now)
     assert list(feed.revisions(exchange.now - 2 * 288 * STEP)) == []
-    assert len(exchange.requests) - before == 288 + 1 + 2
+    assert len(exchange.requests) - before == 288 + 1 + 1
     assert 24 * (len(exchange.requests) - before) <= 7_000
 
 

@@ -96,15 +96,17 @@ def test_from_candles_to_signals(repository, example):
         repository.configurations.save(trader.configuration)
         follower._traders[trader.id] = trader
         key = FeedKey.of(trader.simulation.market, trader.simulation.data)
+        follower._keys[trader.id] = key
         follower._feeds.setdefault(key, Replay(trader.simulation.market, candles))
     assert len(follower._feeds) == MARKETS
-    follower._close_a_day = lambda: None
     seconds = []
     for _ in range(ROUNDS):
         for feed in follower._feeds.values():
             feed.due_ms = 0
         began, work = time.perf_counter(), time.process_time()
-        follower._advance()
+        follower._inquiry.ask(follower._feeds, 0)
+        while not follower._inquiry.is_idle:
+            follower._take_answers(1.0)
         signals = repository.live.signals()
         seconds.append((time.perf_counter() - began, time.process_time() - work))
         assert len(signals) == CONFIGURATIONS

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from pipeline.config import StoredConfig, load
-from pipeline.live import feed
+from pipeline.live import clients
 from pipeline.live.follower import Follower
 from pipeline.market_data.exchange import fetching
 from pipeline.results.database import open_database
@@ -26,7 +26,7 @@ def clock():
 
 
 if __name__ == "__main__":
-    fetching.new_client = feed.new_client = client
+    fetching.new_client = clients.new_client = client
     config = load([], StoredConfig, "stored")
     with open_database(config.storage.url, 60.0) as repository:
         assert repository.follower.claim(), "the one before is dead"

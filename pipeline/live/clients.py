@@ -1,0 +1,51 @@
+"""Share what an exchange is asked through: one client, its markets and its clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pipeline.market_data.exchange.connection import Connection, new_client
+from pipeline.market_data.exchange.network import Network
+
+if TYPE_CHECKING:
+    import ccxt
+
+#: Tells the time, milliseconds since the epoch.
+Clock = Callable[[], int]
+
+
+def now_ms() -> int:
+    """Tell the time of this machine."""
+    return int(time.time() * 1000)
+
+
+class Clients:
+    """One client of an exchange for all feeds that go the same way to it.
+
+    Its markets are loaded once, and its rate limit counts the questions of all. The feeds of one
+    exchange ask one after the other (`pipeline.live.asking`).
+    """
+
+    def __init__(self) -> None:
+        self._clients: dict[tuple[str, bool, Network], ccxt.Exchange] = {}
+        self._ahead_ms: dict[str, int] = {}
+        self._lock = Lock()
+
+    def of(self, exchange: str, perpetual: bool, network: Network) -> ccxt.Exchange:
+        """Return the client; spot markets and contracts have one each, as they are loaded apart."""
+        key = (exchange, perpetual, network)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = new_client(exchange, network)
+            return self._clients[key]
+
+    def ahead_ms(self, connection: Connection, clock: Clock) -> int:
+        """Return how far an exchange's clock is ahead, milliseconds; it is asked for once."""
+        exchange = str(connection.client.id)
+        with self._lock:
+            if exchange not in self._ahead_ms:
+                self._ahead_ms[exchange] = connection.now() - clock()
+            return self._ahead_ms[exchange]
