@@ -4,11 +4,8 @@
 hands out a `Repository` only when the tables are there and can be written to, because a training
 that learns at its end that the disk is read-only has wasted an hour.
 
-SQLite runs in write-ahead mode, so readers and one writer do not stop each other, and waits some
-seconds for another writer (`pipeline.results.patience` waits for minutes). Python's driver begins
-transactions by its own rules, which leave DDL outside; here SQLAlchemy says BEGIN itself, so a
-migration is all or nothing on SQLite too. PostgreSQL always goes through psycopg2: SQLAlchemy 2.1
-reads a bare ``postgresql://`` as psycopg 3.
+SQLite waits some seconds for another writer (`pipeline.results.patience` waits for minutes).
+How both are connected to is in `pipeline.results.engines`.
 """
 
 from __future__ import annotations
@@ -17,12 +14,10 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from pathlib import Path
-from sqlite3 import Connection as SQLiteConnection
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -31,14 +26,19 @@ from pipeline.errors import (
     UnreachableError,
     UserError,
     denied,
-    first_line,
     full_disk,
 )
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.checks import Checks
 from pipeline.results.configurations import Configurations
+from pipeline.results.engines import (
+    connecting,
+    postgresql_engine,
+    refuse_other_files,
+    sqlite_engine,
+    system_reason,
+)
 from pipeline.results.jobs import Jobs
-from pipeline.results.jsonable import dumps, loads
 from pipeline.results.leases import Lease
 from pipeline.results.live import Live
 from pipeline.results.live_models import FollowerRow
@@ -52,29 +52,17 @@ from pipeline.results.read_only import (
     refusal,
     refuse_unwritable,
     sqlite_reader,
-    whole_text,
 )
 from pipeline.results.role import Role
-from pipeline.results.room import name_full_disks
 from pipeline.results.silence import Silence
 from pipeline.results.sweeps import Sweeps
 
-_MAGIC = b"SQLite format 3\0"
-#: Milliseconds that SQLite itself waits for another writer: of a transaction, while opening, which
-#: is tried again, and of who only looks.
-_BUSY_MS, _BUSY_OPENING_MS, _BUSY_LOOKING_MS = 5_000, 1_000, 500
+#: Milliseconds that SQLite itself waits for another writer: while opening, which is tried again,
+#: and of who only looks.
+_BUSY_OPENING_MS, _BUSY_LOOKING_MS = 1_000, 500
 
 #: Seconds that opening waits at least, and for another command that makes or migrates the tables.
 _OPENING, _MIGRATING = 5.0, 60.0
-
-#: Of libpq: a server that vanished, with its machine, is noticed within half a minute.
-_CONNECTION = {
-    "connect_timeout": "10",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
-}
 
 
 class Repository(Tables):
@@ -250,12 +238,12 @@ def open_database(
 
 def _open_sqlite(url: URL, writes: bool) -> Engine:
     path = Path(url.database or "")
-    _refuse_other_files(path)
+    refuse_other_files(path)
     if path.exists() and not os.access(path, os.W_OK):  # SQLite would read on in silence
         read_only_disk = os.statvfs(path).f_flag & os.ST_RDONLY
         code = errno.EROFS if read_only_disk else errno.EACCES
         raise read_only_error(str(path), os.strerror(code))
-    engine = _sqlite_engine(url)
+    engine = sqlite_engine(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         Path(f"{path}.lock").touch()  # the lock would wait for ever where no file can be made
@@ -275,7 +263,7 @@ def _open_sqlite(url: URL, writes: bool) -> Engine:
         if reason is not None and path.exists():
             raise read_only_error(str(path), reason) from None
         raise UserError(
-            f"storage.url: cannot use {path} as an SQLite database: {_reason(error)}."
+            f"storage.url: cannot use {path} as an SQLite database: {system_reason(error)}."
             " Choose a new file in a folder that can be written to."
         ) from None
     return engine
@@ -294,61 +282,8 @@ def _prepare(engine: Engine, path: Path, writes: bool) -> None:
         _migrate(engine)
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, json_serializer=dumps, json_deserializer=loads)
-    event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return name_full_disks(engine, str(Path(url.database or "").absolute()))
-
-
-def _refuse_other_files(path: Path) -> None:
-    """Refuse what is no database before anything appears beside it."""
-    try:
-        magic = _magic(path.resolve())
-    except OSError as error:
-        raise UserError(f"storage.url: cannot open {_reason(error)}.") from None
-    if magic not in (b"", _MAGIC):
-        raise UserError(
-            f"storage.url: {path} is not an SQLite database. Choose a new file, or one that a"
-            " run has made."
-        )
-
-
-@cache
-def _magic(path: Path) -> bytes:
-    """Read the first bytes of a file, once in a process, before SQLite has it open.
-
-    Closing a file drops all POSIX locks that the process has on it, SQLite's too: another process
-    would then take itself for the last user and delete the write-ahead log under our feet
-    (https://sqlite.org/howtocorrupt.html, 2.2).
-    """
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_MAGIC))
-    except (FileNotFoundError, NotADirectoryError):
-        return b""
-
-
-def _configure_sqlite(connection: SQLiteConnection, _: object) -> None:
-    connection.text_factory = whole_text
-    connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
-    for pragma in (
-        f"busy_timeout = {_BUSY_MS}",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(f"PRAGMA busy_timeout = {options.get('busy_ms', _BUSY_MS)}")
-    connection.exec_driver_sql(options.get("begin", "BEGIN"))
-
-
 def _open_postgresql(url: URL, patience: Patience) -> Engine:
-    engine = _postgresql_engine(url)
+    engine = postgresql_engine(url)
     silence = Silence(engine, patience)
     silence.is_opening = True
     try:
@@ -360,26 +295,21 @@ def _open_postgresql(url: URL, patience: Patience) -> Engine:
             raise read_only_error(public_name(url), reason) from None
         raise UserError(
             f"storage.url: cannot use PostgreSQL at {public_name(url)} as user {url.username}:"
-            f" {_reason(error)}. Check that the server runs and that user, password and database"
-            " are right."
+            f" {system_reason(error)}. Check that the server runs and that user, password and"
+            " database are right."
         ) from None
     silence.is_opening, silence.writes = False, True
     return engine
-
-
-def _connecting(url: URL) -> URL:
-    """Add what a connection to a server needs, where the URL does not say it itself."""
-    return url.update_query_dict({name: url.query.get(name, v) for name, v in _CONNECTION.items()})
 
 
 def _open_reader(url: URL, patience: Patience) -> Engine:
     """Open for reading alone, and refuse what holds no results of this version."""
     name = public_name(url)
     if url.drivername == "sqlite":
-        _refuse_other_files(Path(name))
+        refuse_other_files(Path(name))
         engine = sqlite_reader(url)
     else:
-        engine = postgresql_reader(_connecting(url))
+        engine = postgresql_reader(connecting(url))
         Silence(engine, patience)
     try:
         with engine.connect() as connection:
@@ -388,28 +318,18 @@ def _open_reader(url: URL, patience: Patience) -> Engine:
         engine.dispose()
         if url.drivername == "sqlite" and is_away(error):
             raise
-        raise UserError(f"storage.url: cannot read {name}: {_reason(error)}.") from None
+        raise UserError(f"storage.url: cannot read {name}: {system_reason(error)}.") from None
     if not has_tables:
         raise UserError(f"The database {name} holds no results yet, and may only be read here.")
     return engine
 
 
-def _postgresql_engine(url: URL) -> Engine:
-    engine = create_engine(
-        _connecting(url),
-        json_serializer=dumps,
-        json_deserializer=loads,
-        pool_pre_ping=True,  # a search takes longer than some servers keep an idle connection
-    )
-    return name_full_disks(engine, public_name(url))
-
-
 def _reopened(url: URL, patience: Patience) -> Engine:
     """Connect to a database that has its tables."""
     if url.drivername == "sqlite":
-        engine = _sqlite_engine(url)
+        engine = sqlite_engine(url)
     else:
-        engine = _postgresql_engine(url)
+        engine = postgresql_engine(url)
         Silence(engine, patience).writes = True
     with engine.connect():
         return engine
@@ -424,10 +344,3 @@ def _migrate(engine: Engine) -> None:
         connection.begin(),
     ):
         upgrade(connection)
-
-
-def _reason(error: OSError | DBAPIError) -> str:
-    """Tell what the system, the driver or the server said, on one line."""
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}"
-    return first_line(error)

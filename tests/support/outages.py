@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.results import database, silence
+from pipeline.results import engines, silence
 from pipeline.results.database import open_database
 
 
@@ -68,11 +68,11 @@ def outage(request, tmp_path, monkeypatch):
 
     This process notices in a fifth of a second what takes five seconds elsewhere.
     """
-    monkeypatch.setattr(database, "_BUSY_MS", 50)
+    monkeypatch.setattr(engines, "BUSY_MS", 50)
     monkeypatch.setattr(silence, "SILENCE", 0.2)
     monkeypatch.setattr(silence, "LOOK", 0.2)
     monkeypatch.setattr(silence, "TRY_EVERY", 0.1)
-    monkeypatch.setitem(database._CONNECTION, "connect_timeout", "1")
+    monkeypatch.setitem(engines.CONNECTION, "connect_timeout", "1")
     if request.param == "sqlite":
         path = tmp_path / "var/trainings.db"
         return Outage(f"sqlite:///{path}", lambda seconds=60.0: locked(path, seconds))

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from pipeline import store
-from pipeline.results import database
+from pipeline.results import engines
 from pipeline.results.database import open_database
 from pipeline.training import job
 from pipeline.training.run import Reporter
@@ -47,7 +47,7 @@ def stored(finished, url=None):
 @pytest.fixture
 def disturb(monkeypatch):
     """Have something hold while the search runs, or from its end on."""
-    monkeypatch.setattr(database, "_BUSY_MS", 50)
+    monkeypatch.setattr(engines, "BUSY_MS", 50)
     train, until_the_end = job.train, ExitStack()
 
     def during(moment, away):

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from pipeline.results import database
+from pipeline.results import engines
 from pipeline.results.role import Role
 from pipeline.web.api.app import create_app
 from pipeline.web.service.service import Service
@@ -103,7 +103,7 @@ def test_a_database_that_does_not_answer_is_told(supervised, monkeypatch):
 def test_a_database_that_takes_no_writes_is_told_at_once(
     supervised, repository, service, monkeypatch
 ):
-    monkeypatch.setattr(database, "_BUSY_MS", 100)
+    monkeypatch.setattr(engines, "BUSY_MS", 100)
     said, patience = [], service.repository.patience
     monkeypatch.setattr(patience, "_tell", said.append)
     with locked(service.repository.engine.url.database):
