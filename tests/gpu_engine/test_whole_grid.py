@@ -56,13 +56,14 @@ def load(world, backend):
     return engine.load(*world[:5], backend)
 
 
-def one_by_one(world, rule, window):
-    """Scores of every index, decoded here and evaluated alone on the reference path."""
+WINDOWS = (Window(0, 900), Window(100, 500))
+
+
+@pytest.fixture(scope="module")
+def one_by_one(world):
+    """Indices, decoded here, and their metrics in each window, evaluated alone as the reference."""
     market = load(world, named("reference"))
-    scores = np.empty(GRID.size)
-    for index, batch in GRID.units(1):
-        scores[index] = scores_of(engine.evaluate(market, batch, (window,))[0], rule)
-    return scores
+    return [(index, engine.evaluate(market, batch, WINDOWS)) for index, batch in GRID.units(1)]
 
 
 def test_units_decode_the_index_row_major():
@@ -79,14 +80,16 @@ def test_units_decode_the_index_row_major():
 
 @pytest.mark.parametrize("backend", ALL)
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.objective)
-def test_scores_are_those_of_the_reference(world, backend, rule):
-    windows = (Window(0, 900), Window(100, 500))
+def test_scores_are_those_of_the_reference(world, one_by_one, backend, rule):
     market = load(world, named(backend))
     advanced = []
-    actual = exhaustive.score(market, GRID, windows, rule, advanced.append, block=50)
+    actual = exhaustive.score(market, GRID, WINDOWS, rule, advanced.append, block=50)
     assert sum(advanced) == 2 * GRID.size
-    for window, scores in zip(windows, actual, strict=True):
-        np.testing.assert_allclose(scores, one_by_one(world, rule, window), rtol=1e-11)
+    for w, scores in enumerate(actual):
+        expected = np.full(GRID.size, np.nan)
+        for index, metrics in one_by_one:
+            expected[index] = scores_of(metrics[w], rule)
+        np.testing.assert_allclose(scores, expected, rtol=1e-11)
 
 
 @pytest.mark.parametrize("backend", ["numpy", CUDA_ON_HOST, CUDA])
