@@ -53,6 +53,7 @@ def test_a_process_writes_and_trains_it(tmp_path):
     assert (finished.status, finished.err) == (0, "")
     assert {p.name for p in tmp_path.iterdir()} == {"mine.py", "test_mine.py"}
     few = ("optimizer=random", "optimizer.samples=20", "market.timeframe=1h", "min_trades=3")
+    few += ("validation.surrogate_count=20",)
     trained = run(tmp_path, "strategy=mine.py", "market=demo", *few)
     assert trained.status == 0, trained.err
     assert [c.strategy for c in trained.configurations] == ["MINE_V1"]
