@@ -33,10 +33,10 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 5.3
-    assert house.edges <= 2_200
-    assert house.import_share <= 0.125
+    assert house.edges_a_file <= 5.08
+    assert house.edges <= 2_086
+    assert house.import_share <= 0.12
 
 
 def test_lines(house):
-    assert house.lines <= 65_000
+    assert house.lines <= 63_872
