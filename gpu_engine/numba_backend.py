@@ -284,13 +284,11 @@ def _exits(book: EventBook) -> kernels.Exits:
 
 def _rules(book: EventBook) -> kernels.Rules:
     costs, risk = book.costs, book.risk
-    return kernels.Rules(
-        costs.fee_rate,
-        costs.target_fee,
-        costs.slippage,
-        risk.exposure,
+    rules = (
+        *(costs.fee_rate, costs.target_fee, costs.slippage, risk.exposure),
         np.inf if risk.max_daily_loss is None else risk.max_daily_loss,
-        float(risk.consecutive_losses_limit or np.inf),
+        risk.consecutive_losses_limit or np.inf,
         costs.borrow(book.candles.step_ms),
         *(risk.liquidation(1), risk.liquidation(-1), risk.bankruptcy(1), risk.bankruptcy(-1)),
     )
+    return kernels.Rules(*map(float, rules))  # for an int all kernels would compile anew

@@ -10,11 +10,14 @@ from gpu_engine import (
     REASONS,
     TRADE,
     Batch,
+    Costs,
     EventTable,
     ExitSettings,
+    RiskLimits,
     Tables,
     Window,
     engine,
+    numba_kernels,
 )
 from support.backends import named
 from support.backtest import FREE, NO_BREAKERS, Signal, make_candles, make_table
@@ -204,3 +207,15 @@ def test_numbers_of_bars_beyond_int32_are_longer_than_any_history(backend):
     first = np.zeros(1, np.int32)
     (trade,) = engine.trades(market, Batch(first, np.array([[1.0, 2.0]]), first, 1), WHOLE)
     assert (trade["exit_bar"], REASONS[trade["reason"]]) == (29, "end")
+
+
+def test_whole_numbers_among_costs_and_limits_compile_nothing_anew():
+    """They would compile every kernel for types of their own: 13 s."""
+    exits = ExitSettings(stop_distance=np.ones(1), target_multiple=np.ones(1))
+
+    def compiled(costs, risk):
+        engine.load(CANDLES, Tables((TABLE,), (+1, -1)), exits, costs, risk, named("numba"))
+        return numba_kernels.outcomes_kernel.signatures
+
+    before = list(compiled(Costs(0.0, 0.0), RiskLimits(1.0, 1.0, None)))
+    assert list(compiled(Costs(0, 0), RiskLimits(1, 1, 2))) == before
