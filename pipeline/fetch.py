@@ -29,8 +29,8 @@ def main(config: FetchConfig) -> None:
     from pipeline.market_data.files.funding import holds_funding, holds_funding_alone
     from pipeline.market_data.files.importing import import_candles, import_funding
     from pipeline.market_data.grid import make_regular
-    from pipeline.market_data.quality.report import QualityLimits, as_table, check
-    from pipeline.market_data.sources import compare_exchanges, load_funding
+    from pipeline.market_data.quality.report import as_table
+    from pipeline.market_data.sources import check_quality, compare_exchanges, load_funding
     from pipeline.market_data.store.store import check_store
 
     console = Console()
@@ -52,7 +52,7 @@ def main(config: FetchConfig) -> None:
         console.note(str(load_funding(config.market, config.data, candles, console.note)))
     _draw(console, candles, report)
     try:
-        check(report, QualityLimits(**config.data.quality.model_dump()))
+        check_quality(report, config.data)
     except UserError as refusal:  # of a training: the candles are stored all the same
         console.note(f"A training would refuse them. {refusal}")
 

@@ -57,7 +57,7 @@ from pipeline.config.search import (
     RandomConfig,
     StrategyConfig,
 )
-from pipeline.config.section import Section, meanings, text_hash
+from pipeline.config.section import Section, meanings, milliseconds, moment, text_hash
 from pipeline.config.validation import (
     SURROGATES,
     LuckTests,

@@ -7,7 +7,7 @@ Studio both show it.
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -84,6 +84,10 @@ Setting = Annotated[float | None, BeforeValidator(lambda value: None if value ==
 Moment = Annotated[datetime, BeforeValidator(_as_utc), AfterValidator(_in_reach)]
 
 
+@overload
+def milliseconds(moment: datetime) -> int: ...
+@overload
+def milliseconds(moment: datetime | None) -> int | None: ...
 def milliseconds(moment: datetime | None) -> int | None:
     """Milliseconds since the epoch, the unit of every timestamp in this project."""
     return None if moment is None else round(moment.timestamp() * 1000)

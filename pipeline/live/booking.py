@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from gpu_engine import DAY_MS, REASONS, Candles, Window
 from gpu_engine.standing import Standing
-from pipeline.live.signal import sentence
+from pipeline.config import milliseconds, moment
+from pipeline.live.signal import price_of, sentence, side_of
 from pipeline.live.trader import Series, Trader
 from pipeline.results.jsonable import jsonable
 from pipeline.results.live import (
@@ -33,7 +34,7 @@ def account_of(trader: Trader, candles: Candles) -> PaperAccount:
     """Open the account of a trader: its series begins where monitoring's does."""
     series = trader.series(candles)
     first = int(series.candles.timestamp[0]) + series.start * series.candles.step_ms
-    return PaperAccount(trader.id, datetime.now(UTC), _time(first))
+    return PaperAccount(trader.id, datetime.now(UTC), moment(first))
 
 
 def booking_of(
@@ -59,7 +60,7 @@ def booking_of(
     first = max(before + 1, series.start)
     if first >= len(candles):
         return None
-    through = _time(int(candles.timestamp[-1]))
+    through = moment(int(candles.timestamp[-1]))
     closed = standing.trades[standing.trades["exit_bar"] >= first]
     trades = [
         paper_trade(candles, row, account.trades + number) for number, row in enumerate(closed)
@@ -81,7 +82,7 @@ def booking_of(
 def paper_trade(candles: Candles, row: Any, number: int) -> PaperTrade:
     """Make the record of a trade (`TRADE`), with times for bars."""
     bars = ("setup_bar", "signal_bar", "entry_bar", "exit_bar")
-    setup, signal, entry, leave = (_time(int(candles.timestamp[row[bar]])) for bar in bars)
+    setup, signal, entry, leave = (moment(int(candles.timestamp[row[bar]])) for bar in bars)
     return PaperTrade(
         number=number,
         side=int(row["side"]),
@@ -93,8 +94,8 @@ def paper_trade(candles: Candles, row: Any, number: int) -> PaperTrade:
         exit=float(row["exit"]),
         reason=REASONS[row["reason"]],
         ret=float(row["ret"]),
-        stop=_price(row["stop"]),
-        target=_price(row["target"]),
+        stop=price_of(row["stop"]),
+        target=price_of(row["target"]),
     )
 
 
@@ -108,7 +109,7 @@ def days_of(trader: Trader, series: Series, marks: NDArray[Any]) -> list[PaperDa
         return []
     end = int(np.searchsorted(candles.day, last))
     window = Window(series.start, end)
-    returns = trader.evaluator(candles).marked_returns(marks, window)
+    returns = trader.marked_returns(candles, marks, window)
     equity = np.cumprod(1.0 + returns)
     return [PaperDay(first + i, float(returns[i]), float(equity[i])) for i in range(len(returns))]
 
@@ -120,7 +121,7 @@ def _days(
     candles = series.candles
     if first > series.start and int(candles.day[first - 1]) == int(candles.day[-1]):
         return
-    known = -1 if account.through is None else int(account.through.timestamp() * 1000) // DAY_MS
+    known = -1 if account.through is None else milliseconds(account.through) // DAY_MS
     yield from (day for day in days_of(trader, series, marks) if day.day >= known)
 
 
@@ -136,7 +137,7 @@ def _fills(trader: Trader, candles: Candles, standing: Standing, first: int) -> 
 
 
 def _entered(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
-    side = "long" if row["side"] > 0 else "short"
+    side = side_of(int(row["side"]))
     return _event(
         trader,
         ENTER,
@@ -148,7 +149,7 @@ def _entered(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
 
 
 def _left(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
-    side, reason = "long" if row["side"] > 0 else "short", REASONS[row["reason"]]
+    side, reason = side_of(int(row["side"])), REASONS[row["reason"]]
     return _event(
         trader,
         LEAVE,
@@ -167,7 +168,7 @@ def _event(
         text=f"{trader.id} {text}.",
         configuration_id=trader.id,
         market=trader.simulation.market.id,
-        candle=_time(int(candles.timestamp[bar])),
+        candle=moment(int(candles.timestamp[bar])),
         payload=jsonable(payload),
     )
 
@@ -197,8 +198,8 @@ def _position(standing: Standing, candles: Candles) -> dict[str, Any]:
     assert position is not None, "asked for one that is held"
     values: dict[str, Any] = jsonable(
         {
-            "side": "long" if position.side > 0 else "short",
-            "entered": _time(int(candles.timestamp[position.entry_bar])).isoformat(),
+            "side": side_of(position.side),
+            "entered": moment(int(candles.timestamp[position.entry_bar])).isoformat(),
             "entry": position.entry,
             "stop": position.stop,
             "target": position.target,
@@ -208,13 +209,5 @@ def _position(standing: Standing, candles: Candles) -> dict[str, Any]:
     return values
 
 
-def _bar(candles: Candles, moment: datetime) -> int:
-    return (round(moment.timestamp() * 1000) - int(candles.timestamp[0])) // candles.step_ms
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _price(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _bar(candles: Candles, opened: datetime) -> int:
+    return (milliseconds(opened) - int(candles.timestamp[0])) // candles.step_ms

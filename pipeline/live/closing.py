@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpu_engine import Candles
-from pipeline.config import StorageConfig
+from pipeline.config import StorageConfig, milliseconds
 from pipeline.errors import UserError
 from pipeline.live.agreement import differences
 from pipeline.live.feed import Feed, Revision
@@ -40,9 +40,9 @@ def close_day(
     """
     assert account.through is not None, "nothing is booked yet"
     candles = feed.candles
-    through = round(account.through.timestamp() * 1000)
+    through = milliseconds(account.through)
     candles = candles.cut(0, int(np.searchsorted(candles.timestamp, through, "right")))
-    series = trader.series(candles, round(account.first_candle.timestamp() * 1000))
+    series = trader.series(candles, milliseconds(account.first_candle))
     trades, days = repository.live.trades(trader.id), repository.live.days(trader.id)
     clauses = list(differences(trader, series, trades, days))
     clauses += [f"the exchange has revised the candle of {revision}" for revision in revisions]

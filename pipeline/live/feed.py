@@ -6,25 +6,24 @@ day what it says of the day before is compared (`ExchangeFeed.revisions`).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gpu_engine import Candles, Float, Funding
 from pipeline.cli.console import Note
-from pipeline.config import CcxtData, FileData, MarketConfig
-from pipeline.config.section import moment
+from pipeline.config import CcxtData, FileData, MarketConfig, moment
 from pipeline.live.clients import Clients, Clock, now_ms
 from pipeline.market_data.exchange.connection import Backoff, Connection
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.quality.report import QualityLimits, check
 from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
 from pipeline.market_data.resample import resampled
-from pipeline.market_data.sources import load_candles, load_funding
+from pipeline.market_data.sources import check_quality, load_candles, load_funding
 from pipeline.market_data.store.store import candle_path, load, locked, save
 from pipeline.market_data.timeframe import timeframe_ms, utc
 
@@ -57,37 +56,40 @@ def _row(row: tuple[float, ...] | None) -> str:
     return "no candle" if row is None else "/".join(f"{value:.10g}" for value in row)
 
 
-class Feed(Protocol):
+class Feed(ABC):
     """Candles of one market; ``due_ms`` is when `advance` may bring more."""
 
-    market: MarketConfig
-    due_ms: int
+    def __init__(self, market: MarketConfig, note: Note) -> None:
+        self.market, self._note = market, note
+        self.due_ms = 0
+        self._candles: Candles | None = None
 
     @property
     def is_loaded(self) -> bool:
         """Whether there are candles."""
-        ...
+        return self._candles is not None
 
     @property
     def candles(self) -> Candles:
         """All closed candles so far."""
-        ...
+        assert self._candles is not None, "load comes first"
+        return self._candles
 
+    @abstractmethod
     def load(self) -> None:
         """Load all there is by now; `UserError` where that fails."""
-        ...
 
+    @abstractmethod
     def advance(self, now: int) -> bool:
         """Ask for what has closed by now; tell whether a candle came."""
-        ...
 
+    @abstractmethod
     def persist(self) -> None:
         """Keep what came where it is kept."""
-        ...
 
+    @abstractmethod
     def revisions(self, since_ms: int) -> Iterator[Revision]:
         """Compare what was seen since with what its source says now."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def feed_of(
     note: Note,
     clock: Clock = now_ms,
     clients: Clients | None = None,
-) -> ExchangeFeed | FileFeed:
+) -> Feed:
     """Make the feed of a market from a first candle on; nothing is loaded yet."""
     whole = data.model_copy(update={"since": moment(first_ms), "until": None, "history": None})
     if isinstance(whole, CcxtData):
@@ -119,25 +121,13 @@ def feed_of(
     return FileFeed(market, whole, note)
 
 
-class FileFeed:
+class FileFeed(Feed):
     """Candles of a file that somebody else appends to."""
 
     def __init__(self, market: MarketConfig, data: FileData, note: Note) -> None:
-        self.market, self._data, self._note = market, data, note
-        self.due_ms = 0
-        self._candles: Candles | None = None
+        super().__init__(market, note)
+        self._data = data
         self._state: tuple[int, int] | None = None
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether there are candles."""
-        return self._candles is not None
-
-    @property
-    def candles(self) -> Candles:
-        """All candles of the file."""
-        assert self._candles is not None, "load comes first"
-        return self._candles
 
     def load(self) -> None:
         """Read the file."""
@@ -169,37 +159,25 @@ class FileFeed:
         return state.st_mtime_ns, state.st_size
 
 
-class ExchangeFeed:
+class ExchangeFeed(Feed):
     """Candles of an exchange: one request a candle, after the first load."""
 
     def __init__(
         self, market: MarketConfig, data: CcxtData, note: Note, clock: Clock, clients: Clients
     ) -> None:
         assert market.exchange.ccxt_id is not None, "generated candles have no feed"
-        self.market, self._data, self._note = market, data, note
+        super().__init__(market, note)
+        self._data = data
         self._clock, self._clients = clock, clients
         self.exchange = market.exchange.ccxt_id
         self.timeframe = data.resample_from or market.timeframe
         self.step, self.built_step = timeframe_ms(self.timeframe), timeframe_ms(market.timeframe)
-        self.due_ms = 0
         self._raw: RawCandles | None = None
-        self._candles: Candles | None = None
         self._funding: tuple[int, Funding | None] = (0, None)
         self._connection: Connection | None = None
         self._ahead_ms = 0
         self._pause_ms = AGAIN_AFTER_MS
         self._fresh: list[tuple[Float, tuple[int, int]]] = []
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether there are candles."""
-        return self._candles is not None
-
-    @property
-    def candles(self) -> Candles:
-        """All closed candles so far."""
-        assert self._candles is not None, "load comes first"
-        return self._candles
 
     def load(self) -> None:
         """Take all candles from the store, and fetch what it lacks.
@@ -342,7 +320,7 @@ class ExchangeFeed:
             span = int(raw.timestamp[0]), int(raw.timestamp[-1]) + self.step
             raw = resampled(raw, self.step, self.built_step, (span,))
         candles, report = make_regular(raw, self.market.timeframe, self.market.id)
-        check(report, QualityLimits(**self._data.quality.model_dump()))
+        check_quality(report, self._data)
         if self.market.perpetual:
             candles = replace(candles, funding=self._paid(candles))
         return candles

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from threading import Event
 
 from pipeline.cli.console import Note
-from pipeline.config import StorageConfig, SyntheticData
+from pipeline.config import StorageConfig, milliseconds, moment
 from pipeline.errors import UserError
 from pipeline.executors.share import cores
 from pipeline.live.asking import Inquiry
@@ -127,7 +127,7 @@ class Follower:
         )
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock() / 1000, UTC)
+        return moment(self._clock())
 
     def _is_held(self) -> bool:
         if time.monotonic() - self._role_at < ROLE_EVERY:
@@ -188,15 +188,13 @@ class Follower:
         except UserError as error:
             self._refuse(row.id, row, str(error).rstrip("."))
             return
-        data = trader.simulation.data
-        assert not isinstance(data, SyntheticData), "refused by `trader_of`"
-        key = FeedKey.of(trader.simulation.market, data)
+        key = FeedKey.of(trader.simulation.market, trader.data)
         self._traders[trader.id], self._keys[trader.id] = trader, key
         if trader.first_ms < self._first.get(key, trader.first_ms + 1):
             self._first[key] = trader.first_ms
             self._feeds[key] = feed_of(
                 trader.simulation.market,
-                data,
+                trader.data,
                 trader.first_ms,
                 self._note,
                 self._clock,
@@ -251,7 +249,7 @@ class Follower:
             account = self._accounts.get(trader.id)
             if account is None or account.through is None:
                 return True
-            if int(account.through.timestamp() * 1000) < newest:
+            if milliseconds(account.through) < newest:
                 return True
         return False
 
@@ -307,7 +305,7 @@ class Follower:
             account = account_of(trader, candles)
             self._repository.live.open_account(account)
             self._accounts[trader.id] = account
-        series = trader.series(candles, round(account.first_candle.timestamp() * 1000))
+        series = trader.series(candles, milliseconds(account.first_candle))
         standing = trader.standing(series)
         signal = signal_of(trader, series, standing, now)
         return booking_of(trader, account, series, standing, signal), signal

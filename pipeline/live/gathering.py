@@ -9,7 +9,7 @@ import numpy as np
 
 from gpu_engine import Candles
 from pipeline.cli.console import Note
-from pipeline.config import StoredConfig, SyntheticData
+from pipeline.config import StoredConfig, milliseconds
 from pipeline.errors import UnreachableError, UserError
 from pipeline.live.clients import Clients
 from pipeline.live.feed import Feed, FeedKey, feed_of
@@ -102,12 +102,11 @@ class _Candles:
         return feed.candles
 
     def _loaded(self, trader: Trader, first_ms: int) -> Feed | UserError:
-        market, data = trader.simulation.market, trader.simulation.data
-        assert not isinstance(data, SyntheticData), "refused before"
+        market = trader.simulation.market
         exchange = market.exchange.name
         if exchange in self._away:
             return UnreachableError(f"{exchange} gave no usable answer before in this run.")
-        feed = feed_of(market, data, first_ms, self._note, clients=self._clients)
+        feed = feed_of(market, trader.data, first_ms, self._note, clients=self._clients)
         try:
             feed.load()
         except UserError as error:
@@ -118,19 +117,17 @@ class _Candles:
 
 
 def _key(trader: Trader) -> FeedKey:
-    data = trader.simulation.data
-    assert not isinstance(data, SyntheticData), "refused before"
-    return FeedKey.of(trader.simulation.market, data)
+    return FeedKey.of(trader.simulation.market, trader.data)
 
 
 def _until(candles: Candles, as_of: datetime | None) -> Candles:
     """Cut off what had not closed at a time."""
     if as_of is None:
         return candles
-    last_open = round(as_of.timestamp() * 1000) - candles.step_ms
+    last_open = milliseconds(as_of) - candles.step_ms
     count = int(np.searchsorted(candles.timestamp, last_open, "right"))
     if not count:
-        raise NothingLiveError(f"no candle had closed by {utc(round(as_of.timestamp() * 1000))}.")
+        raise NothingLiveError(f"no candle had closed by {utc(milliseconds(as_of))}.")
     return candles.cut(0, count)
 
 

@@ -5,11 +5,12 @@ A signal names the candle that it rests on. It says nothing on candles that are 
 """
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from gpu_engine import Candles
 from gpu_engine.standing import OpenPosition, PossibleEntry, Standing
+from pipeline.config import milliseconds, moment
 from pipeline.live.trader import Series, Trader
 from pipeline.market_data.timeframe import utc
 from pipeline.results.records import Configuration
@@ -41,14 +42,14 @@ def signal_of(trader: Trader, series: Series, standing: Standing, now: datetime)
     breaker = None
     if standing.breaker is not None and standing.blocked_until is not None:
         value = getattr(limit, standing.breaker)
-        breaker = Breaker(name=standing.breaker, limit=value, until=_time(standing.blocked_until))
+        breaker = Breaker(name=standing.breaker, limit=value, until=moment(standing.blocked_until))
     size = configuration.position_size
     return Signal(
         **_heading(configuration, now),
         candle=_candle(candles),
         refusal=None,
         action=_action(standing),
-        at=_time(following),
+        at=moment(following),
         position=None if standing.position is None else _position(standing.position, candles),
         entries=[_entry(one, candles) for one in standing.entries],
         breaker=breaker,
@@ -78,7 +79,7 @@ def refusal_of(
 def lateness(candles: Candles, now: datetime) -> str | None:
     """Say that the newest candle is not the one that should be there; None where it is."""
     closed = int(candles.timestamp[-1]) + candles.step_ms
-    now_ms = round(now.timestamp() * 1000)
+    now_ms = milliseconds(now)
     if now_ms < closed + candles.step_ms + LATE_AFTER_MS:
         return None
     missing = (now_ms - closed) // candles.step_ms
@@ -115,8 +116,8 @@ def _action(standing: Standing) -> Action:
 def _candle(candles: Candles) -> SignalCandle:
     opened = int(candles.timestamp[-1])
     return SignalCandle(
-        opened=_time(opened),
-        closed=_time(opened + candles.step_ms),
+        opened=moment(opened),
+        closed=moment(opened + candles.step_ms),
         close=float(candles.close[-1]),
     )
 
@@ -124,27 +125,27 @@ def _candle(candles: Candles) -> SignalCandle:
 def _position(position: OpenPosition, candles: Candles) -> HeldPosition:
     close, last = float(candles.close[-1]), position.last_bar
     return HeldPosition(
-        side=_side(position.side),
-        entered=_time(int(candles.timestamp[position.entry_bar])),
+        side=side_of(position.side),
+        entered=moment(int(candles.timestamp[position.entry_bar])),
         entry=position.entry,
-        stop=_price(position.stop),
-        target=_price(position.target),
-        stop_in_force=_price(position.stop_in_force),
+        stop=price_of(position.stop),
+        target=price_of(position.target),
+        stop_in_force=price_of(position.stop_in_force),
         best=position.best,
         gain=position.side * (close - position.entry) / position.entry,
-        leaves_by=None if last is None else _time(_open_of(candles, last + 1)),
+        leaves_by=None if last is None else moment(_open_of(candles, last + 1)),
     )
 
 
 def _entry(entry: PossibleEntry, candles: Candles) -> Entry:
     return Entry(
-        side=_side(entry.side),
+        side=side_of(entry.side),
         entry=entry.entry,
-        stop=_price(entry.stop),
-        target=_price(entry.target),
-        above=_price(entry.low),
-        below=_price(entry.high),
-        setup=_time(int(candles.timestamp[entry.setup_bar])),
+        stop=price_of(entry.stop),
+        target=price_of(entry.target),
+        above=price_of(entry.low),
+        below=price_of(entry.high),
+        setup=moment(int(candles.timestamp[entry.setup_bar])),
     )
 
 
@@ -152,15 +153,13 @@ def _open_of(candles: Candles, bar: int) -> int:
     return int(candles.timestamp[0]) + candles.step_ms * bar
 
 
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _price(value: float) -> Price:
+def price_of(value: float) -> Price:
+    """Return a price, None for none."""
     return value if math.isfinite(value) else None
 
 
-def _side(side: int) -> Side:
+def side_of(side: int) -> Side:
+    """Name the side of a position, +1 or -1."""
     return "long" if side > 0 else "short"
 
 

@@ -6,15 +6,23 @@ first candle of its training, and it is flat at the first bar of the first UTC d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpu_engine import DAY_MS, Candles, Float
+from gpu_engine import DAY_MS, Candles, Float, Window, marked_returns
 from gpu_engine import backend as backends
 from gpu_engine.standing import Standing
-from pipeline.config import SimulationConfig, StorageConfig
+from pipeline.config import (
+    CcxtData,
+    FileData,
+    SimulationConfig,
+    StorageConfig,
+    SyntheticData,
+    milliseconds,
+)
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 from pipeline.results.database import Repository
@@ -66,6 +74,13 @@ class Trader:
     backend: backends.Backend
 
     @property
+    def data(self) -> CcxtData | FileData:
+        """Where its candles come from."""
+        data = self.simulation.data
+        assert not isinstance(data, SyntheticData), "refused by `trader_of`"
+        return data
+
+    @property
     def id(self) -> str:
         """The configuration's id."""
         return self.configuration.id
@@ -107,6 +122,11 @@ class Trader:
         costs, risk = self.simulation.costs.record(), self.simulation.risk.limits()
         return Evaluator(candles, self.space, costs, risk, self.backend)
 
+    def marked_returns(self, candles: Candles, trades: NDArray[Any], window: Window) -> Float:
+        """Mark trades of its series to market, by day: no event table is needed for it."""
+        costs = replace(self.simulation.costs.record(), funding=candles.funding)
+        return marked_returns(candles, trades, window, costs, self.simulation.risk.exposure)
+
     def standing(self, series: Series) -> Standing:
         """Tell where it stands after the last candle of its series."""
         return self.evaluator(series.candles).standing(self.point, series.start)
@@ -137,7 +157,7 @@ def trader_of(
         simulation=simulation,
         space=space,
         point=space.point(agreeing.parameters),
-        first_ms=round(first.timestamp() * 1000),
+        first_ms=milliseconds(first),
         first_day=last_day(record) + 1,
         backend=backends.choose("reference").backend,
     )

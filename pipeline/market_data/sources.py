@@ -89,7 +89,7 @@ def load_candles(
     candles, report = make_regular(raw, market.timeframe, source)
     if isinstance(data, CcxtData):
         report = compare_exchanges(report, raw, market, data)
-    check(report, QualityLimits(**data.quality.model_dump()))
+    check_quality(report, data)
     if not isinstance(data, SyntheticData) and data.surrogate is not None:
         kind, seed = data.surrogate.kind, data.surrogate.seed
         candles = rearranged(candles, kind, seed, data.surrogate.days)
@@ -101,6 +101,17 @@ def load_candles(
         warnings = (*warnings, str(funding))
     facts = _facts(market, data)
     return MarketCandles(candles, report, warnings, data.synthetic, facts, funding)
+
+
+def check_quality(report: QualityReport, data: Data) -> None:
+    """Refuse candles with larger faults than ``data.quality`` lets through.
+
+    Raises
+    ------
+    UserError
+        It names the fault and the limit.
+    """
+    check(report, QualityLimits(**data.quality.model_dump()))
 
 
 def _facts(market: MarketConfig, data: Data) -> MarketFacts | None:
