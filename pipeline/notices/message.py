@@ -87,7 +87,7 @@ def _new_id() -> str:
 Words = tuple[str, str, str]
 
 
-def _told(level: str, title: str) -> Callable[[News], Words]:
+def _words_of(level: str, title: str) -> Callable[[News], Words]:
     """Say what the source says itself."""
     return lambda news: (level, title, news.text)
 
@@ -127,9 +127,9 @@ def _sweep(news: News) -> Words:
 
 
 _WORDS: dict[str, Callable[[News], Words]] = {
-    "enter": _told(INFO, "Entered a position"),
-    "leave": _told(INFO, "Left a position"),
-    "alarm": _told(FAILURE, "Live days fell out of the promise"),
+    "enter": _words_of(INFO, "Entered a position"),
+    "leave": _words_of(INFO, "Left a position"),
+    "alarm": _words_of(FAILURE, "Live days fell out of the promise"),
     "stale": _stale,
     "check": _check,
     "stage": _moved,

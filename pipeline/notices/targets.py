@@ -31,10 +31,10 @@ def targets_of(config: NotifyConfig) -> list[Target]:
     UserError
         When the file cannot be read, an address or a secret is none, or apprise is not installed.
     """
-    given = _given(config.secrets)
-    webhooks = given.get(WEBHOOK_VARIABLE, "").split()
-    services = given.get(APPRISE_VARIABLE, "").split()
-    keys = _keys(given.get(SECRET_VARIABLE, "").split()) if webhooks else []
+    variables = _variables(config.secrets)
+    webhooks = variables.get(WEBHOOK_VARIABLE, "").split()
+    services = variables.get(APPRISE_VARIABLE, "").split()
+    keys = _keys(variables.get(SECRET_VARIABLE, "").split()) if webhooks else []
     targets: list[Target] = []
     for number, url in enumerate(webhooks, 1):
         if (reason := complaint(url)) is not None:
@@ -71,7 +71,7 @@ def _keys(secrets: list[str]) -> list[bytes]:
         ) from None
 
 
-def _given(file: str | None) -> Mapping[str, str]:
+def _variables(file: str | None) -> Mapping[str, str]:
     """Return the values of the variables: those of the environment, or those of a file."""
     if file is None:
         return {name: os.environ[name] for name in NOTIFY_VARIABLES if name in os.environ}

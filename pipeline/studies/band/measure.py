@@ -62,7 +62,7 @@ def watch(process: str, oos_days: int, seed: int, n_paths: int, cases: int = BLO
         alarm.append([test.alarm_day or 0 for test in tests])
         band = equity_band(equity_of(paths))
         equity = [equity_of(daily) for daily in live.values()]
-        held.append(_held(band, equity[0]))
+        held.append(_coverage(band, equity[0]))
         left.append([_left(band, curve) for curve in equity])
         sharpe.append(oos.mean() / oos.std(ddof=1) * np.sqrt(365.0))
         decay.append(first_sign_of_decay(oos, live["nothing"]))
@@ -86,7 +86,7 @@ def together(parts: list[Watched]) -> Watched:
     return Watched(**joined, silent=sum(part.silent for part in parts))
 
 
-def _held(band: EquityBand, equity: Float) -> list[bool]:
+def _coverage(band: EquityBand, equity: Float) -> list[bool]:
     days = np.array(HORIZONS) - 1
     each = (band.low[days] <= equity[days]) & (equity[days] <= band.high[days])
     return [*each.tolist(), not _left(band, equity)]

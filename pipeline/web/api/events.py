@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
@@ -80,18 +81,10 @@ class _Channel:
                 reader.give(message)
 
 
-class Events:
-    """Hands events of jobs to readers.
+class Poller(ABC):
+    """Looks at the database for all readers of a server, while it runs."""
 
-    Parameters
-    ----------
-    jobs : Jobs
-        Of the database that holds the events.
-    """
-
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
-        self._channels: dict[str, _Channel] = {}
+    def __init__(self) -> None:
         self._closed = False
         self._poller: asyncio.Task[None] | None = None
         self._said: str | None = None
@@ -112,6 +105,36 @@ class Events:
     def is_alive(self) -> bool:
         """Whether the one look at the database goes on."""
         return self._poller is not None and not self._poller.done()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let all readers go: the server is going down."""
+
+    @abstractmethod
+    async def _poll(self) -> None:
+        """Look again and again."""
+
+    def _say(self, sentence: str) -> None:
+        """Write to the log once what goes wrong again and again; a log that is full is none."""
+        if sentence != self._said:
+            self._said = sentence
+            with contextlib.suppress(Exception):
+                _LOG.error(sentence)
+
+
+class Events(Poller):
+    """Hands events of jobs to readers.
+
+    Parameters
+    ----------
+    jobs : Jobs
+        Of the database that holds the events.
+    """
+
+    def __init__(self, jobs: Jobs) -> None:
+        super().__init__()
+        self._jobs = jobs
+        self._channels: dict[str, _Channel] = {}
 
     def close(self) -> None:
         """End every stream: the server is going down."""
@@ -174,13 +197,6 @@ class Events:
                     self._say(f"Events of jobs cannot be read: {str(error).partition(chr(10))[0]}")
                 else:
                     self._said = None
-
-    def _say(self, sentence: str) -> None:
-        """Write to the log once what goes wrong four times a second; a log that is full is none."""
-        if sentence != self._said:
-            self._said = sentence
-            with contextlib.suppress(Exception):
-                _LOG.error(sentence)
 
     async def _page(self, after: int, job_id: str) -> list[JobEvent]:
         return await asyncio.to_thread(self._jobs.events, after, job_id, PAGE)

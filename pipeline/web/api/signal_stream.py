@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Iterator, Sequence, Set
 
-from pipeline.web.api.events import HEARTBEAT, HEARTBEAT_EVERY
+from pipeline.web.api.events import HEARTBEAT, HEARTBEAT_EVERY, Poller
 from pipeline.web.service.signals import Board, Signals, changes
-
-_LOG = logging.getLogger("pipeline.web.api")
 
 #: Seconds between two looks at the database.
 POLL_EVERY = 0.05
 
 
-class SignalStream:
+class SignalStream(Poller):
     """Hands boards to readers.
 
     Parameters
@@ -33,32 +30,14 @@ class SignalStream:
     """
 
     def __init__(self, signals: Signals) -> None:
+        super().__init__()
         self._signals = signals
         self._board: Board | None = None
         self._readers = 0
-        self._wanted, self._closed = asyncio.Event(), False
+        self._wanted = asyncio.Event()
         self._changed: asyncio.Future[None] | None = None
         #: Readers that need a board of a look that begins after they came.
         self._new: list[asyncio.Future[Board]] = []
-        self._said: str | None = None
-        self._poller: asyncio.Task[None] | None = None
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Poll for as long as the server runs."""
-        poller = self._poller = asyncio.create_task(self._poll())
-        try:
-            yield
-        finally:
-            self.close()
-            poller.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await poller
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the one look at the database goes on."""
-        return self._poller is not None and not self._poller.done()
 
     def close(self) -> None:
         """Let all readers go: the server is going down."""
@@ -146,13 +125,6 @@ class SignalStream:
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
-
-    def _say(self, sentence: str) -> None:
-        """Write to the log once what goes wrong again and again; a log that is full is none."""
-        if sentence != self._said:
-            self._said = sentence
-            with contextlib.suppress(Exception):
-                _LOG.error(sentence)
 
 
 def _answer(waiting: list[asyncio.Future[Board]], answer: Board | Exception | None) -> None:

@@ -15,7 +15,7 @@ from pipeline.web.service import answers
 from pipeline.web.service.answers import ActiveConfigurations, RefusedRow
 
 
-class Seen(NamedTuple):
+class ActiveRows(NamedTuple):
     """What is switched on: configurations that are what was stored, and those that are not."""
 
     served: list[Configuration]
@@ -62,13 +62,13 @@ class ActiveList:
             refused=refused,
         )
 
-    def look(self) -> Seen:
+    def look(self) -> ActiveRows:
         """Read what is switched on, newest first, and check each."""
         active = self._repository.checks.active()
         refused = self._refusals(active)
         ids = {one.id for one in refused}
         served = [one.configuration for one in active if one.id not in ids]
-        return Seen([one for one in served if one is not None], refused)
+        return ActiveRows([one for one in served if one is not None], refused)
 
     def _refusals(self, active: Sequence[Checked]) -> list[RefusedRow]:
         refused = []

@@ -14,7 +14,7 @@ from pipeline.live.standing_now import signal_now
 from pipeline.results.database import Repository
 from pipeline.results.records import utc_now
 from pipeline.results.signal_models import Signal
-from pipeline.web.service.active import ActiveList, Seen
+from pipeline.web.service.active import ActiveList, ActiveRows
 from pipeline.web.service.answers import RefusedRow, SignalPage
 
 #: How long a board is taken for true: whether files and rows are what was stored has no version.
@@ -94,7 +94,7 @@ class Signals:
 
     def __init__(self, repository: Repository, active: ActiveList) -> None:
         self._repository, self._active = repository, active
-        self._seen: tuple[str, datetime, Seen] | None = None
+        self._seen: tuple[str, datetime, ActiveRows] | None = None
 
     def version(self) -> str:
         """Return what changes whenever a signal, a switch or a stage does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -239,3 +240,24 @@ def table(
                     fill(row)
                 for cell, column in zip(line, columns, strict=True):
                     cell.props(f'data-label="{column}"')
+
+
+class Refresh(ABC):
+    """A part of a page that follows the database."""
+
+    def __init__(self) -> None:
+        self._looking = False
+
+    async def refresh(self) -> None:
+        """Bring the page up to what the database says; one look at a time."""
+        if self._looking:
+            return
+        self._looking = True
+        try:
+            await self._look()
+        finally:
+            self._looking = False
+
+    @abstractmethod
+    async def _look(self) -> None:
+        """Look once, and show what is there."""

@@ -9,7 +9,16 @@ from pipeline.results.records import STATUSES, ConfigurationSummary, Status
 from pipeline.validation.wording import duration, marked
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, attempt, frame, health, sentence, stage_badge, text
+from pipeline.web.studio.frame import (
+    Refresh,
+    ask,
+    attempt,
+    frame,
+    health,
+    sentence,
+    stage_badge,
+    text,
+)
 
 #: Seconds between two looks at the database, and jobs a page.
 EVERY, SHOWN = 0.5, 25
@@ -24,13 +33,13 @@ async def jobs_page(service: Service) -> None:
         ui.timer(EVERY, table.refresh, immediate=False)
 
 
-class Jobs:
+class Jobs(Refresh):
     """A page of jobs that follows the database."""
 
     def __init__(self, service: Service) -> None:
+        super().__init__()
         self._service, self._offset = service, 0
         self._cards: dict[str, JobCard] = {}
-        self._looking = False
         self._status = ui.select(
             {"": "all", **{status: status for status in STATUSES}},
             label="status",
@@ -44,16 +53,6 @@ class Jobs:
         with ui.element("div").classes("pager") as self._pager:
             self._newer = ui.button("Newer", on_click=lambda: self._move(-SHOWN)).props("flat")
             self._older = ui.button("Older", on_click=lambda: self._move(SHOWN)).props("flat")
-
-    async def refresh(self) -> None:
-        """Bring the page up to what the database says; one look at a time."""
-        if self._looking:
-            return
-        self._looking = True
-        try:
-            await self._look()
-        finally:
-            self._looking = False
 
     async def _look(self) -> None:
         statuses: list[Status] = [self._status.value] if self._status.value else []

@@ -12,7 +12,17 @@ from pipeline.web.service.answers import RefusedRow
 from pipeline.web.service.following import Followed
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, frame, region, sentence, table, text, warning
+from pipeline.web.studio.frame import (
+    Refresh,
+    Theme,
+    ask,
+    frame,
+    region,
+    sentence,
+    table,
+    text,
+    warning,
+)
 from pipeline.web.studio.widgets.activation import Switch
 from pipeline.web.studio.widgets.followed import FollowedCard
 
@@ -30,16 +40,16 @@ async def live_page(service: Service) -> None:
         ui.timer(EVERY, page.refresh, immediate=False)
 
 
-class Live:
+class Live(Refresh):
     """The page: a card for each configuration, what went wrong, and what can be switched on."""
 
     def __init__(self, service: Service, theme: Theme) -> None:
+        super().__init__()
         self._service, self._theme = service, theme
         self._followed: Followed | None = None
         self._cards: dict[str, FollowedCard] = {}
         self._refused: list[RefusedRow] | None = None
         self._alarms: list[LiveEvent] | None = None
-        self._looking = False
         self._trouble = warning("")
         self._empty = sentence(
             "Nothing is switched on. Choose a configuration below, say why, and start"
@@ -60,16 +70,6 @@ class Live:
                     self._choice = ui.select({}, label="configuration", with_input=True)
                     self._choice.props("outlined").classes("wide-field")
                     Switch(service, self._chosen, self.refresh, active=False)
-
-    async def refresh(self) -> None:
-        """Bring the page up to what the database says; one look at a time."""
-        if self._looking:
-            return
-        self._looking = True
-        try:
-            await self._look()
-        finally:
-            self._looking = False
 
     async def _look(self) -> None:
         before = self._followed
