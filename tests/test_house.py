@@ -11,7 +11,8 @@ full brought 300 lines and 10 imports, servers that are frozen and pages that li
 that the lab checks 60 and 5, what a file of one's own is told of its mistakes 250 and 1, another
 ``loosest`` 190 and 10, drafts of kept results 30.
 Any market (perpetual contracts, histories, files, networks) brought two commands, 30 files, 6,250
-lines and 201 imports.
+lines and 201 imports. What follows a verdict (signals, paper trading, the band, freqtrade, notices,
+a rise by watching) brought three commands, 60 files, 8,600 lines and 360 imports.
 """
 
 import pytest
@@ -34,9 +35,9 @@ def test_no_two_folders_import_each_other(house):
 
 def test_imports(house):
     assert house.edges_a_file <= 5.08
-    assert house.edges <= 2_086
+    assert house.edges <= 2_110
     assert house.import_share <= 0.12
 
 
 def test_lines(house):
-    assert house.lines <= 63_872
+    assert house.lines <= 64_700

@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.synchronize import Barrier
 from typing import Any
+
+from sqlalchemy.exc import OperationalError
 
 from pipeline.results.database import Repository, open_database
 from pipeline.results.ownership import IllegalTransitionError
@@ -38,7 +41,8 @@ def train(worker: int, url: str, job: dict[str, Any], found: Configuration) -> l
         job_id = repository.jobs.create(**job)
         repository.jobs.start(job_id)
         for step in range(5):
-            repository.jobs.progress(job_id, step / 5, "search")
+            with suppress(OperationalError):  # it waits for no writer: its caller drops it
+                repository.jobs.progress(job_id, step / 5, "search")
         configuration_id = f"LIQUIDITY_SWEEP_V3_20230131_235959_{worker}{number:05}"
         changed = {"id": configuration_id, "job_id": job_id}
         repository.configurations.save(Configuration(**(vars(found) | changed)))
