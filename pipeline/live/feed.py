@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from gpu_engine import Candles, Float, Funding
 from pipeline.cli.console import Note
-from pipeline.config import CcxtData, FileData, MarketConfig, moment
+from pipeline.config import CcxtData, FileData, MarketConfig, milliseconds, moment
 from pipeline.live.clients import Clients, Clock, now_ms
 from pipeline.market_data.exchange.connection import Backoff, Connection
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
@@ -75,6 +76,10 @@ class Feed(ABC):
         assert self._candles is not None, "load comes first"
         return self._candles
 
+    def reaches(self, opened: datetime) -> bool:
+        """Whether the candle that opened then is there: after a start it may be still loading."""
+        return self.is_loaded and int(self.candles.timestamp[-1]) >= milliseconds(opened)
+
     @abstractmethod
     def load(self) -> None:
         """Load all there is by now; `UserError` where that fails."""
@@ -114,7 +119,7 @@ def feed_of(
     clock: Clock = now_ms,
     clients: Clients | None = None,
 ) -> Feed:
-    """Make the feed of a market from a first candle on; nothing is loaded yet."""
+    """Make the feed of a market from a first candle on; nothing is still loading."""
     whole = data.model_copy(update={"since": moment(first_ms), "until": None, "history": None})
     if isinstance(whole, CcxtData):
         return ExchangeFeed(market, whole, note, clock, clients or Clients())

@@ -356,11 +356,11 @@ class Follower:
             key, account = self._keys[trader.id], self._accounts.get(trader.id)
             if account is None or account.through is None:
                 continue
-            day = account.through.date()
-            if self._closed.get(trader.id) == day:
+            day, feed = account.through.date(), self._feeds[key]
+            if self._closed.get(trader.id) == day or not feed.reaches(account.through):
                 continue
             self._closed[trader.id] = day
-            feed, revisions = self._feeds[key], self._revisions.get(key, ())
+            revisions = self._revisions.get(key, ())
             if close_day(self._repository, self._storage, trader, account, feed, revisions):
                 self._version = None  # its stage is another one
             return

@@ -90,6 +90,19 @@ def test_looking_again_books_nothing_twice(fading, columns):
     assert (before[2:], before[0].trades) == (after[2:], after[0].trades)
 
 
+@pytest.mark.parametrize("bars", [None, TRAINED_BARS + 19 * BARS_A_DAY], ids=["gone", "shorter"])
+def test_a_start_without_the_candles_it_had_books_nothing_and_checks_nothing(fading, columns, bars):
+    identity, path = fading.result["configuration_id"], fading.folder / "candles.parquet"
+    write(path, columns, end=TRAINED_BARS + 20 * BARS_A_DAY)
+    follow(fading, identity)
+    before = ledger(fading)[1:5]
+    path.unlink() if bars is None else write(path, columns, end=bars)
+    follow(fading, identity)
+    write(path, columns, end=TRAINED_BARS + 20 * BARS_A_DAY)
+    after = ledger(fading)[1:5]
+    assert (after[0], *after[2:]) == (before[0], *before[2:])
+
+
 def test_an_edited_ledger_is_noticed(fading, columns):
     """A trade that no backtest gives is named, not written over."""
     from sqlalchemy import text
