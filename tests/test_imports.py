@@ -47,6 +47,7 @@ LAYERS = (
 LAZY = {
     "gpu_engine.device": "NumPy",
     "gpu_engine.records": "NumPy",
+    "pipeline.config.compositions": "Hydra",
     "pipeline.config.refusals": "Hydra",
     "pipeline.config.settings": "Hydra",
     "pipeline.config.strategy_choice": "Hydra",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.config.catalogue import CONFIG_DIR
 from pipeline.config.section import Section
 from pipeline.errors import UserError
 
@@ -73,17 +72,15 @@ def compose(overrides: Sequence[str], config_name: str) -> DictConfig:
     UserError
         If a group, a choice or a key is none.
     """
-    import hydra
-
     from pipeline.config import settings
+    from pipeline.config.compositions import composed
     from pipeline.config.refusals import MISTAKES, explain_composition
     from pipeline.config.strategy_choice import register, search_path_of
 
     register()
     try:
         search_path_of(overrides)
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return hydra.compose(config_name, settings.quoted(overrides))
+        return composed(config_name, settings.quoted(overrides))
     except MISTAKES as error:
         raise UserError(explain_composition(error)) from None
 
