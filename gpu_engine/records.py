@@ -193,6 +193,16 @@ class EventTable:
         """Return some of the rows, given by index or mask."""
         return EventTable(**{name: column[rows] for name, column in self.columns().items()})
 
+    def moved(self, bars: int) -> EventTable:
+        """Return the table with all bars so much higher; an exit signal of -1 stays."""
+        step, leave = np.int32(bars), self.exit_signal_bar
+        return replace(
+            self,
+            setup_bar=self.setup_bar + step,
+            signal_bar=self.signal_bar + step,
+            exit_signal_bar=None if leave is None else np.where(leave < 0, leave, leave + step),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Funding:

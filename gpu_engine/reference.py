@@ -101,19 +101,33 @@ def trades(loaded: Loaded, batch: Batch, window: Window) -> NDArray[np.void]:
     return np.array(simulate(loaded.book, batch, 0, window), TRADE)
 
 
+class Progress(NamedTuple):
+    """All that the trades so far mean for those that follow (fills rules §6.3, §9).
+
+    ``last_exit`` is the bar of the last exit; ``day`` that of the last exit, ``day_open`` the
+    equity before its first; ``streak`` the losses in a row; ``blocked_day`` the last day on which a
+    breaker lets nothing in, and ``breaker`` its limit's name. -1 stands for no bar and no day.
+    """
+
+    equity: float = 1.0
+    last_exit: int = -1
+    day: int = -1
+    day_open: float = 1.0
+    streak: int = 0
+    blocked_day: int = -1
+    breaker: str | None = None
+
+
 class Course(NamedTuple):
     """What one combination came to in a window; a trade closed by END alone is open in truth.
 
-    ``position`` is that of the last trade, None before the first. ``equity``, ``blocked_day`` (the
-    last day on which a breaker lets nothing in, -1 for none) and ``breaker`` (its limit's name) are
-    those after the last trade that did not end with the window.
+    ``position`` is that of the last trade, None before the first; ``progress`` is that after the
+    last trade that did not end with the window.
     """
 
     trades: list[Trade]
     position: Position | None
-    equity: float
-    blocked_day: int
-    breaker: str | None
+    progress: Progress
 
 
 def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[Trade]:
@@ -121,17 +135,21 @@ def simulate(book: EventBook, batch: Batch, index: int, window: Window) -> list[
     return course(book, batch, index, window).trades
 
 
-def course(book: EventBook, batch: Batch, index: int, window: Window) -> Course:
-    """Trade one combination through ``window``; return its trades and where it stands then."""
+def course(
+    book: EventBook, batch: Batch, index: int, window: Window, before: Progress | None = None
+) -> Course:
+    """Trade one combination through ``window``; return its trades and where it stands then.
+
+    With the progress ``before`` the rows of the book, the trades are those that follow it.
+    """
     unit, offset = divmod(index, batch.exits_per_unit)
     setting = int(batch.first_exit[unit]) + offset
     table = int(batch.table[unit])
     thresholds = batch.thresholds[unit] * book.senses
     risk, day = book.risk, book.candles.day
     closed: list[Trade] = []
-    position, breaker = None, None
-    equity, last_exit, blocked_day, streak = 1.0, -1, -1, 0
-    current_day, day_open = -1, 1.0
+    position = None
+    equity, last_exit, current_day, day_open, streak, blocked_day, breaker = before or Progress()
     for row in range(int(book.row_start[table]), int(book.row_start[table + 1])):
         if not passes(book, thresholds, row):
             continue
@@ -163,7 +181,8 @@ def course(book: EventBook, batch: Batch, index: int, window: Window) -> Course:
         if opened is not None:
             # §9: the streak is 0 when the breaker clears
             blocked_day, streak, breaker = current_day, 0, opened
-    return Course(closed, position, equity, blocked_day, breaker)
+    progress = Progress(equity, last_exit, current_day, day_open, streak, blocked_day, breaker)
+    return Course(closed, position, progress)
 
 
 def passes(book: EventBook, thresholds: Float, row: int) -> bool:

@@ -106,6 +106,10 @@ class Standing:
         The limit of `RiskLimits` that lets nothing in at the next open (fills rules §9).
     blocked_until : int or None
         Open of the first candle that is free again, milliseconds since the epoch.
+    progress : Progress
+        After the closed trades, bars counted from the start.
+    bars : int
+        Number of the candles.
     """
 
     trades: NDArray[np.void]
@@ -113,8 +117,18 @@ class Standing:
     position: OpenPosition | None
     entries: tuple[PossibleEntry, ...]
     equity: float
+    progress: reference.Progress
+    bars: int
     breaker: str | None = None
     blocked_until: int | None = None
+
+    @property
+    def open_bar(self) -> int:
+        """First bar whose signals are not decided for good: more candles bring no other before.
+
+        That of the open position, whose trade is not over, or the last one.
+        """
+        return self.bars - 1 if self.position is None else self.position.signal_bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +145,12 @@ class Combination:
 
 
 def standing_of(
-    candles: Candles, combination: Combination, costs: Costs, risk: RiskLimits, start: int
+    candles: Candles,
+    combination: Combination,
+    costs: Costs,
+    risk: RiskLimits,
+    start: int,
+    before: Standing | None = None,
 ) -> Standing:
     """Follow one combination from bar ``start``, flat there, to the last candle.
 
@@ -143,6 +162,9 @@ def standing_of(
         Its table is of these candles.
     costs, risk : Costs, RiskLimits
         As of a backtest, with the funding.
+    before : Standing, optional
+        Where it stood after fewer of these candles, from the same start: only rows with a signal at
+        its ``open_bar`` or later are looked at then, and the result is the same.
 
     Raises
     ------
@@ -150,44 +172,39 @@ def standing_of(
         As `gpu_engine.engine.load`.
     """
     count, table = len(candles), combination.table
-    tables = Tables((_rows(table, start),), combination.senses)  # fills rules §8
+    if before is not None:
+        table = table.at(table.signal_bar >= before.open_bar)
+    # Bars count from the start: what is before it is in no trade.
+    table = table.at(table.setup_bar >= start).moved(-start)  # fills rules §8
+    tables = Tables((table,), combination.senses)
     combination.exits.check(tables)
     risk.check()
-    # What is before the start is in no trade: it is left out, and bars count from the start.
     after = _with_next(candles.cut(start, count), candles)
     book = build_book(after, tables, combination.exits, costs, risk)
     thresholds = np.asarray(combination.thresholds, np.float64)[None]
     batch = Batch(np.zeros(1, np.int32), thresholds, np.zeros(1, np.int32), 1)
     window = Window(0, count - start)
-    course = reference.course(book, batch, 0, window)
+    course = reference.course(book, batch, 0, window, None if before is None else before.progress)
+    progress = course.progress
     is_open = bool(course.trades) and course.trades[-1].reason == END
     position = _open_position(book, course, window.end, start) if is_open else None
-    is_blocked = int(after.day[-1]) <= course.blocked_day
-    is_free = position is None and not is_blocked and course.equity > 0.0
+    is_blocked = int(after.day[-1]) <= progress.blocked_day
+    is_free = position is None and not is_blocked and progress.equity > 0.0
     marks = np.array(course.trades, TRADE)
     for name in ("setup_bar", "signal_bar", "entry_bar", "exit_bar"):
         marks[name] += start
+    if before is not None:
+        marks = np.concatenate((before.trades, marks))
     return Standing(
         trades=marks[:-1] if is_open else marks,
         marks=marks,
         position=position,
         entries=tuple(_entries(book, batch, window, start)) if is_free else (),
-        equity=course.equity,
-        breaker=course.breaker if is_blocked else None,
-        blocked_until=(course.blocked_day + 1) * DAY_MS if is_blocked else None,
-    )
-
-
-def _rows(table: EventTable, start: int) -> EventTable:
-    """Return the rows that begin at ``start`` or later, their bars counted from there."""
-    rows = table.at(table.setup_bar >= start)
-    leave = rows.exit_signal_bar
-    first = np.int32(start)
-    return replace(
-        rows,
-        setup_bar=rows.setup_bar - first,
-        signal_bar=rows.signal_bar - first,
-        exit_signal_bar=None if leave is None else np.where(leave < 0, leave, leave - first),
+        equity=progress.equity,
+        progress=progress,
+        bars=count,
+        breaker=progress.breaker if is_blocked else None,
+        blocked_until=(progress.blocked_day + 1) * DAY_MS if is_blocked else None,
     )
 
 

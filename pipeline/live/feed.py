@@ -57,12 +57,28 @@ def _row(row: tuple[float, ...] | None) -> str:
     return "no candle" if row is None else "/".join(f"{value:.10g}" for value in row)
 
 
+def _continues(before: Candles, now: Candles) -> bool:
+    """Whether candles begin with all that were there before, and their payments."""
+    now = now.cut(0, len(before))
+    columns = [(getattr(before, name), getattr(now, name)) for name in Candles.COLUMNS]
+    if before.funding is not None and now.funding is not None:
+        paid = before.funding.within(before.timestamp)
+        columns += [(paid.timestamp, now.funding.timestamp), (paid.rate, now.funding.rate)]
+    elif before.funding is not now.funding:
+        return False
+    return all(np.array_equal(one, other) for one, other in columns)
+
+
 class Feed(ABC):
-    """Candles of one market; ``due_ms`` is when `advance` may bring more."""
+    """Candles of one market.
+
+    ``due_ms`` is when `advance` may bring more; ``edition`` becomes another one when candles that
+    were there are other ones now: what was computed of them holds no more.
+    """
 
     def __init__(self, market: MarketConfig, note: Note) -> None:
         self.market, self._note = market, note
-        self.due_ms = 0
+        self.due_ms = self.edition = 0
         self._candles: Candles | None = None
 
     @property
@@ -79,6 +95,12 @@ class Feed(ABC):
     def reaches(self, opened: datetime) -> bool:
         """Whether the candle that opened then is there: after a start it may be still loading."""
         return self.is_loaded and int(self.candles.timestamp[-1]) >= milliseconds(opened)
+
+    def _take(self, candles: Candles) -> None:
+        """Have these candles from now on; another edition where they do not continue the old."""
+        if self._candles is not None and not _continues(self._candles, candles):
+            self.edition += 1
+        self._candles = candles
 
     @abstractmethod
     def load(self) -> None:
@@ -138,7 +160,7 @@ class FileFeed(Feed):
         """Read the file."""
         self._state = self._look()
         loaded = load_candles(self.market, self._data, lambda n: None, self._note)
-        self._candles = loaded.candles
+        self._take(loaded.candles)
 
     def advance(self, now: int) -> bool:
         """Read the file again where it has changed."""
@@ -210,7 +232,7 @@ class ExchangeFeed(Feed):
             client=self._client(),
             network=self._data.network,
         )
-        self._candles = self._laid(fetched.raw)
+        self._take(self._laid(fetched.raw))
         self._raw = fetched.raw
         self._schedule(now)
 
@@ -233,7 +255,8 @@ class ExchangeFeed(Feed):
             return False
         before = int(self.candles.timestamp[-1])
         raw = concatenate([self._raw, RawCandles.of(rows)], RawCandles)
-        self._candles, self._raw = self._laid(raw), raw
+        self._take(self._laid(raw))
+        self._raw = raw
         self._fresh.append((rows, (start, int(rows[-1, 0]) + self.step)))
         self._schedule(now)
         return int(self.candles.timestamp[-1]) != before

@@ -25,6 +25,7 @@ from pipeline.live.closing import close_day
 from pipeline.live.feed import Feed, FeedKey, Revision, feed_of
 from pipeline.live.signal import lateness, refusal_of, signal_of
 from pipeline.live.trader import Trader, trader_of
+from pipeline.live.walk import Walk
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.live import (
@@ -74,6 +75,7 @@ class Follower:
         self._traders: dict[str, Trader] = {}
         self._feeds: dict[FeedKey, Feed] = {}
         self._first: dict[FeedKey, int] = {}
+        self._walks: dict[str, Walk] = {}
         self._accounts: dict[str, PaperAccount] = {}
         self._problems: dict[FeedKey, str] = {}
         self._refused: dict[str, str] = {}
@@ -176,6 +178,7 @@ class Follower:
         """Follow a configuration no more; a market that nobody needs is asked for no more."""
         if self._traders.pop(identity, None) is None:
             return
+        self._walks.pop(identity, None)
         key = self._keys.pop(identity)
         if key not in self._keys.values():
             del self._feeds[key], self._first[key]
@@ -299,14 +302,16 @@ class Follower:
         return trader.id, None, refusal_of(trader.configuration, reason, now)
 
     def _decide(self, trader: Trader, key: FeedKey, now: datetime) -> tuple[Booking | None, Signal]:
-        candles = self._feeds[key].candles
+        feed = self._feeds[key]
+        candles = feed.candles
         account = self._accounts.get(trader.id)
         if account is None:
             account = account_of(trader, candles)
             self._repository.live.open_account(account)
             self._accounts[trader.id] = account
         series = trader.series(candles, milliseconds(account.first_candle))
-        standing = trader.standing(series)
+        walk = self._walks.setdefault(trader.id, Walk())
+        standing = walk.standing(trader, series, feed.edition)
         signal = signal_of(trader, series, standing, now)
         return booking_of(trader, account, series, standing, signal), signal
 

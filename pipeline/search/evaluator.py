@@ -187,13 +187,16 @@ class Evaluator:
 
     def standing(self, point: Float, start: int) -> Standing:
         """Tell where one point stands after the last candle, flat at bar ``start``."""
-        combination = Combination(
+        return standing_of(self.candles, self.combination(point), self.costs, self.risk, start)
+
+    def combination(self, point: Float) -> Combination:
+        """Return the signals and exits of one point."""
+        return Combination(
             self._table(point[self._structural].tolist()),
             point[self._threshold],
             self._senses,
             self._exits(point[None, self._exit]),
         )
-        return standing_of(self.candles, combination, self.costs, self.risk, start)
 
     def alone(
         self, point: Float, backend: Backend, direction: Direction | None = None

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from gpu_engine import Bool, Candles, Float, Int32, Int64
 from pipeline.strategies import compiled
+from pipeline.strategies.averages import carried
 
 WILDER_PERIOD = 14  # bars, of ATR and RSI
 VOLUME_PERIOD = 20  # bars
@@ -31,17 +32,26 @@ def average_true_range(candles: Candles) -> Float:
 def wilder_average(values: Float) -> Float:
     """Average by Wilder's rule, float64 of shape (n,): ``(13 * average[-1] + value) / 14``.
 
-    It begins at index 13 with the mean of the first 14 values; NaN before. The recursion runs bar
-    by bar: a closed form rounds differently, and on coarse ticks a comparison such as
-    ``body >= 1.0 * ATR`` is often an equality.
+    It begins at index 13 with the mean of the first 14 values, NaN before; or at index 0, with what
+    the thread carries on (`pipeline.strategies.averages`). The recursion runs bar by bar: a closed
+    form rounds differently, and on coarse ticks a comparison such as ``body >= 1.0 * ATR`` is often
+    an equality.
     """
     result = np.full(len(values), np.nan)
-    if len(values) >= WILDER_PERIOD:
+    averages = carried()
+    seed, first = None if averages is None else averages.seed(), 0
+    if seed is None and len(values) >= WILDER_PERIOD:
         # cumsum adds one by one, as a plain loop does; NumPy's sum adds pairs.
-        first = float(np.cumsum(values[:WILDER_PERIOD])[-1]) / WILDER_PERIOD
-        result[WILDER_PERIOD - 1] = first
+        seed, first = (
+            float(np.cumsum(values[:WILDER_PERIOD])[-1]) / WILDER_PERIOD,
+            WILDER_PERIOD - 1,
+        )
+    if seed is not None:
+        result[first] = seed
         recursion = _wilder if (kernels := compiled.kernels()) is None else kernels.wilder
-        recursion(values, WILDER_PERIOD - 1, result)
+        recursion(values, first, result)
+    if averages is not None:
+        averages.add(result)
     return result
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gpu_engine import DAY_MS, Candles, EventTable, Float
 from pipeline.strategies import indicators
+from pipeline.strategies.averages import needs_all_candles
 from pipeline.strategies.base import Parameter
 from pipeline.strategies.sweeps import SweepFinder, Sweeps
 
@@ -182,6 +183,7 @@ class SweepEvents:
         """EDGE spread over the day ending at ``t - 1``, bps; +inf where undefined (it fails)."""
         if "max_spread_tolerance" not in self._loosest:
             return np.zeros(len(self._candles))
+        needs_all_candles()  # pandas adds and subtracts along them, and rounds as it goes
         # bidask pulls in pandas: only for those who set the filter.
         import pandas as pd
         from bidask import edge_rolling

@@ -1,6 +1,6 @@
 """Where a combination stands after every candle is what the backtest of more candles does next."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -42,14 +42,17 @@ def case(seed, n_bars):
     return world, unit, int(rng.integers(0, n_bars // 2))
 
 
-def standing(world, unit, start, bars):
+def standing(world, unit, start, bars, before=None):
     """Where it stands after some of the candles, told nothing of the others."""
     funded = replace(world.candles, funding=world.costs.funding)
     candles = funded.cut(0, bars)
     table = cut_table(world.tables.tables[0], bars)
     combination = Combination(table, unit.thresholds[0], world.tables.senses, world.exits)
+    if before is not None:
+        table = table.at(table.signal_bar >= before.open_bar)
+        combination = replace(combination, table=table)
     costs = replace(world.costs, funding=candles.funding)
-    return standing_of(candles, combination, costs, world.risk, start)
+    return standing_of(candles, combination, costs, world.risk, start, before)
 
 
 @settings(max_examples=60, deadline=None)
@@ -63,6 +66,46 @@ def test_every_candle_continues_as_the_backtest_does(seed, n_bars):
         assert compare_trades(before, now.trades) == []
         check_position(now, trades, bars)
         check_next(now, trades, bars, world)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_bars=st.integers(4, 60),
+    looks=st.lists(st.integers(1, 60), min_size=1, max_size=8),
+)
+def test_it_goes_on_from_where_it_stood(seed, n_bars, looks):
+    """After any earlier look the rows that were open then are enough for all that follows.
+
+    Funding is left out: what it rounds to depends on the number of payments (`Funding.sums`).
+    """
+    world, unit, start = case(seed, n_bars)
+    world = world._replace(costs=replace(world.costs, funding=None))
+    before = None
+    for bars in sorted({min(start + look, n_bars) for look in looks}):
+        before = standing(world, unit, start, bars, before)
+        whole = standing(world, unit, start, bars)
+        np.testing.assert_equal(plain(before), plain(whole))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_bars=st.integers(8, 60))
+def test_it_goes_on_with_funding_to_the_rounding_of_its_sums(seed, n_bars):
+    world, unit, start = case(seed, n_bars)
+    before = None
+    for bars in range(start + 1, n_bars + 1):
+        before = standing(world, unit, start, bars, before)
+        whole = standing(world, unit, start, bars)
+        assert compare_trades(whole.marks, before.marks) == []
+        assert before.equity == pytest.approx(whole.equity, rel=1e-12)
+        for name in ("position", "entries", "breaker", "blocked_until"):
+            np.testing.assert_equal(plain(before).get(name), plain(whole).get(name))
+
+
+def plain(now):
+    """Its fields, whose NaN equals NaN."""
+    values = asdict(now)
+    return values | {name: values[name].tolist() for name in ("trades", "marks")}
 
 
 def check_position(now, trades, bars):

@@ -1,7 +1,11 @@
 """A feed asks the exchange once for each closed candle, and keeps what it saw."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from gpu_engine import Candles, Funding
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.live import clients
@@ -86,6 +90,31 @@ def test_a_candle_that_is_late_is_asked_for_again_later_each_time(feed, exchange
     assert pauses == [2_000, 4_000, 8_000]
     exchange.history["5m"].append(row)
     assert feed.advance(exchange.now)
+
+
+def test_another_edition_where_candles_are_other_ones(feed, exchange):
+    for bar in (500, 501, 510):
+        closes(exchange, bar)
+        feed.advance(exchange.now)
+    assert feed.edition == 0
+    feed.load()  # from the store, which has what was persisted alone, and the exchange again
+    assert feed.edition == 0
+    for name in Candles.COLUMNS[1:6]:
+        candles = feed.candles
+        other = getattr(candles, name).copy()
+        other[3] += 1.0
+        before = feed.edition
+        feed._take(replace(candles, **{name: other}))
+        assert feed.edition == before + 1
+    paid = Funding(feed.candles.timestamp[[2, 9]], np.array([1e-4, 1e-4]))
+    for edition, funding in (
+        (6, paid),
+        (6, paid),
+        (7, replace(paid, rate=2 * paid.rate)),
+        (8, None),
+    ):
+        feed._take(replace(feed.candles, funding=funding))
+        assert feed.edition == edition
 
 
 def test_downtime_is_caught_up_in_one_answer(feed, exchange):

@@ -10,29 +10,20 @@ import time
 import numpy as np
 import pytest
 
-from gpu_engine import choose
-from pipeline.config import SimulationConfig, TrainConfig, load
 from pipeline.live.feed import FeedKey
 from pipeline.live.follower import Follower
-from pipeline.live.trader import Trader
-from pipeline.search.space import single_point
+from pipeline.strategies.registry import BUILT_IN
 from support.databases import JOB
 from support.real_candles import real_candles
+from support.traders import random_trader
 
 CONFIGURATIONS, MARKETS, ROUNDS = 100, 24, 6
-STRATEGIES = (
-    "liquidity_sweep",
-    "donchian_breakout",
-    "failed_breakdown",
-    "supply_shock",
-    "capitulation_reversal",
-)
 
 
 class Replay:
     """A feed of stored candles, of which the next one comes when it is asked for."""
 
-    is_loaded = True
+    is_loaded, edition = True, 0
 
     def __init__(self, market, candles):
         self.market, self.whole = market, candles
@@ -54,36 +45,14 @@ class Replay:
 
 
 def traders(repository, candles, example):
-    """Random combinations; the markets differ by their timeframe's word alone."""
-    rng, made = np.random.default_rng(0), []
-    configs = {
-        s: load([f"strategy={s}", "market=btc_binance_5m"], TrainConfig, "train")
-        for s in STRATEGIES
-    }
+    """Random combinations; the markets differ by their store's name alone."""
+    rng = np.random.default_rng(0)
     for number in range(CONFIGURATIONS):
-        config = configs[STRATEGIES[number % len(STRATEGIES)]]
-        values = {n: getattr(config, n) for n in SimulationConfig.model_fields}
-        store = f"market-{number % MARKETS}"
-        values["data"] = config.data.model_copy(update={"store": store})
-        simulation = SimulationConfig.model_construct(**values)
-        strategy = config.strategy.load()
-        chosen = {p.name: p.grid[rng.integers(len(p.grid))] for p in strategy.parameters}
-        space = single_point(strategy, chosen)
         job_id = repository.jobs.create(**JOB)
         repository.jobs.start(job_id)
-        row = example(job_id, id=f"PACE_20230131_235959_{number:06x}", parameters=chosen, gates=[])
-        made.append(
-            Trader(
-                configuration=row,
-                simulation=simulation,
-                space=space,
-                point=space.point(chosen),
-                first_ms=int(candles.timestamp[0]),
-                first_day=int(candles.day[-1]) - 60,
-                backend=choose("reference").backend,
-            )
-        )
-    return made
+        row = example(job_id, id=f"PACE_20230131_235959_{number:06x}", gates=[])
+        strategy, store = BUILT_IN[number % len(BUILT_IN)], f"market-{number % MARKETS}"
+        yield random_trader(rng, strategy, row, candles, int(candles.day[-1]) - 60, store)
 
 
 @pytest.mark.slow

@@ -5,11 +5,18 @@ import pytest
 
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.strategies.averages import Averages
 from pipeline.strategies.base import of_kind
 from pipeline.strategies.registry import BUILT_IN, load_strategy
-from pipeline.strategies.warm_up import warm_up_bars
+from pipeline.strategies.warm_up import FORGOTTEN, warm_up_bars
 
 STARTS = (1, 500, 1_234)
+
+
+def free_values(strategy):
+    """As loose as can be, so that there is something to compare."""
+    free = [one for one in of_kind(strategy, "threshold") if one.unit != "bars"]
+    return strategy.example | {one.name: one.off for one in free}
 
 
 def signals(strategy, candles, values, first):
@@ -27,9 +34,7 @@ def signals(strategy, candles, values, first):
 def test_signals_do_not_depend_on_where_candles_begin_after_it(word):
     strategy = load_strategy(word)
     candles, _ = make_regular(synthetic_candles(60, "15m", 3), "15m", "generated")
-    # As loose as can be, so that there is something to compare.
-    free = [one for one in of_kind(strategy, "threshold") if one.unit != "bars"]
-    values = strategy.example | {one.name: one.off for one in free}
+    values = free_values(strategy)
     bars = warm_up_bars(strategy.parameters, strategy.example, candles.step_ms)
     for start in STARTS:
         first = start + bars
@@ -39,3 +44,24 @@ def test_signals_do_not_depend_on_where_candles_begin_after_it(word):
         assert (whole[0] == cut[0]).all()
         for own, other in zip(whole[1:], cut[1:], strict=True):
             np.testing.assert_allclose(other, own, rtol=1e-9)
+
+
+@pytest.mark.parametrize("word", BUILT_IN)
+def test_with_its_averages_carried_on_they_are_the_same_to_the_last_bit(word):
+    strategy = load_strategy(word)
+    candles, _ = make_regular(synthetic_candles(60, "15m", 3), "15m", "generated")
+    values = free_values(strategy) | {one.name: None for one in strategy.parameters if one.nullable}
+    bars = warm_up_bars(strategy.parameters, strategy.example, candles.step_ms) - FORGOTTEN
+    whole = Averages()
+    with whole.carried():
+        signals(strategy, candles, values, 0)
+    assert whole.bounded
+    for start in STARTS[1:]:
+        with Averages(whole.seeds(start)).carried():
+            cut = signals(strategy, candles.cut(start, len(candles)), values, bars)
+        own = signals(strategy, candles, values, start + bars)
+        assert len(own[0]) > 20
+        capped = np.minimum(cut[2], bars), np.minimum(own[2], bars)
+        np.testing.assert_array_equal(cut[0], own[0])
+        np.testing.assert_array_equal(cut[1], own[1])
+        np.testing.assert_array_equal(*capped)  # more bars since a pullback than it asks for
