@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Insert, Select, Update, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.results.damage import Rows, from_row, naming
@@ -177,20 +177,17 @@ class Live(Tables):
             When one is not booked through what its booking says.
         """
         with self._sessions.begin() as session:
-            version = (session.scalar(select(func.max(SignalRow.version))) or 0) + 1
             for booking in bookings:
                 _book(session, booking)
                 if booking.signal is not None:
-                    _keep_signal(session, booking.configuration_id, booking.signal, version)
-                    version += 1
+                    _keep_signal(session, booking.configuration_id, booking.signal)
 
     @waits
     def keep_signals(self, signals: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep the newest signal of some configurations."""
         with self._sessions.begin() as session:
-            version = session.scalar(select(func.max(SignalRow.version))) or 0
-            for number, (configuration_id, signal) in enumerate(signals.items(), 1):
-                _keep_signal(session, configuration_id, signal, version + number)
+            for configuration_id, signal in signals.items():
+                _keep_signal(session, configuration_id, signal)
 
     @waits
     def drop_signals(self, configuration_ids: Iterable[str]) -> None:
@@ -297,16 +294,25 @@ class Live(Tables):
 
 
 def _book(session: Session, booking: Booking) -> None:
-    account = session.get(PaperAccountRow, booking.configuration_id, with_for_update=True)
-    if account is None or account.through != booking.before:
-        raise BookedElsewhereError(f"{booking.configuration_id} was booked by another process")
-    account.through, account.equity = booking.through, booking.equity
-    account.position = None if booking.position is None else dict(booking.position)
-    account.trades += len(booking.trades)
-    for trade in booking.trades:
-        session.add(PaperTradeRow(configuration_id=booking.configuration_id, **asdict(trade)))
-    for day in booking.days:
-        session.add(PaperDayRow(configuration_id=booking.configuration_id, **asdict(day)))
+    """Book on an account; the first statement makes sure that it is where the booking says."""
+    account, identity = PaperAccountRow, booking.configuration_id
+    through = account.through
+    is_there = through.is_(None) if booking.before is None else through == booking.before
+    moved = _write(
+        session,
+        update(account)
+        .where(account.configuration_id == identity, is_there)
+        .values(
+            through=booking.through,
+            equity=booking.equity,
+            position=None if booking.position is None else dict(booking.position),
+            trades=account.trades + len(booking.trades),
+        ),
+    )
+    if not moved:
+        raise BookedElsewhereError(f"{identity} was booked by another process")
+    for row, records in ((PaperTradeRow, booking.trades), (PaperDayRow, booking.days)):
+        session.add_all(row(configuration_id=identity, **asdict(record)) for record in records)
     session.add_all(_event_row(event) for event in booking.events)
 
 
@@ -314,11 +320,14 @@ def _event_row(event: LiveEvent) -> LiveEventRow:
     return LiveEventRow(**asdict(event))
 
 
-def _keep_signal(
-    session: Session, configuration_id: str, signal: Mapping[str, Any], version: int
-) -> None:
-    row = session.get(SignalRow, configuration_id)
-    if row is None:
-        row = SignalRow(configuration_id=configuration_id)
-        session.add(row)
-    row.version, row.made_at, row.signal = version, utc_now(), dict(signal)
+def _keep_signal(session: Session, configuration_id: str, signal: Mapping[str, Any]) -> None:
+    highest = select(func.coalesce(func.max(SignalRow.version), 0) + 1).scalar_subquery()
+    values = {"version": highest, "made_at": utc_now(), "signal": dict(signal)}
+    mine = update(SignalRow).where(SignalRow.configuration_id == configuration_id)
+    if not _write(session, mine.values(**values)):
+        _write(session, insert(SignalRow).values(configuration_id=configuration_id, **values))
+
+
+def _write(session: Session, statement: Update | Insert) -> int:
+    """Write rows of which the session holds none; return how many there were."""
+    return session.connection().execute(statement).rowcount
