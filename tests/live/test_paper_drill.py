@@ -33,7 +33,7 @@ STRATEGIES = (
     "capitulation_reversal",
 )
 #: Days that the store has, and days that are followed.
-TRAINED, FOLLOWED = 12, 4
+TRAINED, FOLLOWED = 12, 20
 #: Milliseconds after its close at which a candle is looked for.
 LOOK_MS = 400
 
@@ -206,6 +206,21 @@ def verdicts(drill):
     return ask(drill.folder, judge)
 
 
+def revisions_of(drill):
+    """The candles that the journal names as revised, by timeframe."""
+    events = ask(drill.folder, lambda repository: repository.live.events(limit=99_999))
+    named = {}
+    for event in events:
+        if event.kind == "revised":
+            timeframe = event.market.rpartition(":")[2]
+            named.setdefault(timeframe, set()).add(event.text.partition("candle of ")[2][:16])
+    return named
+
+
+def iso_minute(at):
+    return str(np.datetime64(at, "ms").astype("datetime64[m]")).replace("T", " ")
+
+
 def through(drill, rng, moments, kills):
     """Go from moment to moment; at some of them kill the service instead of waiting for it."""
     at = set(rng.choice(len(moments) - 1, kills, replace=False).tolist())
@@ -284,17 +299,9 @@ def test_a_revised_candle_is_named(tmp_path):
         revisions=["5m", "15m"],
     )
     (account,) = [account for _, account, _ in verdicts(drill).values()]
-    events = ask(drill.folder, lambda repository: repository.live.events(limit=9999))
-    named = {
-        event.text.partition("candle of ")[2][:16] for event in events if event.kind == "revised"
-    }
-    times = {
-        str(np.datetime64(at, "ms").astype("datetime64[m]")).replace("T", " ")
-        for at in drill.revised
-    }
-    assert named <= times
-    assert len(named) == 1
-    assert named.pop() in account.difference
+    ((_, (named,)),) = revisions_of(drill).items()
+    assert named in {iso_minute(at) for at in drill.revised}
+    assert named in account.difference
 
 
 @pytest.mark.slow
@@ -302,11 +309,10 @@ def test_thirty_cases_with_twenty_kills(tmp_path):
     drill = drive(tmp_path, 2, 30, candles=300, kills=20, revisions=["15m"])
     judged = verdicts(drill)
     apart = {identity: clauses for identity, (clauses, *_) in judged.items() if clauses}
-    unnamed = [
-        identity
-        for identity in apart
-        if "revised the candle" not in (judged[identity][1].difference or "")
-    ]
+    named = revisions_of(drill)
+    rows = ask(drill.folder, lambda repository: repository.configurations.find())
+    timeframes = {row.id: row.timeframe for row in rows}
+    unnamed = [identity for identity in apart if timeframes[identity] not in named]
     trades = sum(len(trades) for *_, trades in judged.values())
     print(
         f"\n{len(judged)} cases, {drill.kills} kills, {trades} trades,"
@@ -314,3 +320,4 @@ def test_thirty_cases_with_twenty_kills(tmp_path):
     )
     assert trades > 50
     assert unnamed == []
+    assert named == {"15m": {iso_minute(at) for at in drill.revised}}

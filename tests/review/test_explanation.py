@@ -180,7 +180,7 @@ def test_a_failed_gate_knows_how_far_it_is():
 
 
 def test_the_next_stage_comes_first():
-    paper, discovery, mature, _ = moves(net_profit=-0.047, sample_size=10, reality_check_p=0.5)
+    paper, discovery, mature, *_ = moves(net_profit=-0.047, sample_size=10, reality_check_p=0.5)
     assert paper == "To leave PAPER: net profit out of sample must rise from -4.7 % to 0 %."
     assert discovery.startswith("To leave DISCOVERY: 20 more trades out of sample: ")
     assert mature.startswith("To become MATURE: 91 more trades out of sample: ")
@@ -317,11 +317,10 @@ def test_what_monitoring_found_is_not_laid_to_live_orders():
     found = explain(configuration(stage="PAPER", fill_rate=0.9), events)
     assert "Monitoring lowered it from MATURE to PAPER on 2023-05-06: It lost." in found.verdict
     assert "Live orders keep" not in found.verdict
-    assert found.moves == (
-        "The gates above are those of its discovery and of live orders: monitoring lowered it"
-        " since.",
-        "Nothing lifts it again but a new training, on candles that include the newer ones.",
-    )
+    first, training, paper = found.moves
+    assert first.startswith("The gates above are those of its discovery and of live orders: ")
+    assert "A new training lifts it again" in training
+    assert "scripts/paper" in paper
 
 
 def test_p_alone_does_not_count_the_markets():

@@ -116,7 +116,9 @@ def test_gates_carry_value_threshold_and_outcome():
 
 def test_every_gate_is_judged_in_the_order_of_the_spec():
     _, gates = judge(MATURE)
-    assert [(g.stage, g.name) for g in gates] == [(r.stage, r.name) for r in REQUIREMENTS]
+    assert [(g.stage, g.name) for g in gates] == [
+        (r.stage, r.name) for r in REQUIREMENTS if r.listed
+    ]
 
 
 @pytest.mark.parametrize(
