@@ -23,15 +23,23 @@ from support.parity import assert_agrees
 from support.random_market import only, random_market
 
 
+def seeds(quick, every):
+    """Seeds below ``every``; those from ``quick`` on are a longer repeat, and slow."""
+    return [
+        seed if seed < quick else pytest.param(seed, marks=pytest.mark.slow)
+        for seed in range(every)
+    ]
+
+
 @pytest.mark.parametrize("backend", COMPILED)
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(8, 30))
 def test_short_histories(backend, seed):
     rng = np.random.default_rng(seed)
     assert_agrees(random_market(rng, int(rng.integers(1, 61))), backend)
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(12, 60))
 def test_short_histories_with_every_exit(backend, seed):
     rng = np.random.default_rng(seed)
     assert_agrees(random_market(rng, int(rng.integers(1, 61)), every_exit=True), backend)
@@ -49,14 +57,14 @@ def test_a_metric_asked_for_alone_is_the_same(backend, name):
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(2, 6))
 def test_long_histories(backend, seed):
     world = random_market(np.random.default_rng(seed), 700, n_tables=4, n_units=12)
     assert assert_agrees(world, backend) > 300
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(2, 6))
 def test_long_histories_with_every_exit(backend, seed):
     rng = np.random.default_rng(seed)
     world = random_market(rng, 700, n_tables=4, n_units=16, every_exit=True)

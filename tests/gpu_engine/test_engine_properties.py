@@ -11,20 +11,31 @@ from support.parity import assert_agrees
 from support.random_market import random_market
 
 seeds = st.integers(0, 2**32 - 1)
+lengths = st.integers(1, 60)
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@settings(max_examples=60)
-@given(seed=seeds, n_bars=st.integers(1, 60))
+@settings(max_examples=20)
+@given(seed=seeds, n_bars=lengths)
 def test_no_short_history_breaks_parity(backend, seed, n_bars):
     assert_agrees(random_market(np.random.default_rng(seed), n_bars), backend)
 
 
 @pytest.mark.parametrize("backend", COMPILED)
-@settings(max_examples=120)
-@given(seed=seeds, n_bars=st.integers(1, 60))
+@settings(max_examples=40)
+@given(seed=seeds, n_bars=lengths)
 def test_no_short_history_with_every_exit_breaks_parity(backend, seed, n_bars):
     world = random_market(np.random.default_rng(seed), n_bars, every_exit=True)
+    assert_agrees(world, backend)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", COMPILED)
+@pytest.mark.parametrize("every_exit", [False, True])
+@settings(max_examples=400)
+@given(seed=seeds, n_bars=lengths)
+def test_no_short_history_breaks_parity_in_depth(backend, every_exit, seed, n_bars):
+    world = random_market(np.random.default_rng(seed), n_bars, every_exit=every_exit)
     assert_agrees(world, backend)
 
 

@@ -44,7 +44,7 @@ def translate(module):
     PtxError
         At an instruction that is not known; it is named.
     """
-    text = [f'#include "{HEADER}"']
+    text = [f'#include "{HEADER.name}"']
     text += [_constant(constant) for constant in module.constants]
     for function in sorted(module.functions, key=lambda f: f.entry):  # callees first
         text.append(_Function(function, module.constants).text())
