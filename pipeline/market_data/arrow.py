@@ -4,7 +4,7 @@ pyarrow's own conversions import pandas where it is installed: that takes longer
 of candles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,8 +56,32 @@ def table_of(columns: Mapping[str, NDArray[Any]]) -> pa.Table:
     return pa.table({name: column_of(values) for name, values in columns.items()})
 
 
-def column_of(values: NDArray[Any]) -> pa.Array:
-    """Make a column of an array of one of `DTYPES`; its memory is shared where it is contiguous."""
+def column_of(
+    values: NDArray[Any], undefined: NDArray[np.bool_] | None = None, to: pa.DataType | None = None
+) -> pa.Array:
+    """Make a column of an array of one of `DTYPES`; its memory is shared where it is contiguous.
+
+    Cells that are ``undefined`` are empty; ``to`` is another type of the same width, such as a
+    date.
+    """
     values = np.ascontiguousarray(values)
-    arrow = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(arrow, len(values), [None, pa.py_buffer(values)])
+    arrow = pa.from_numpy_dtype(values.dtype) if to is None else to
+    valid = None if undefined is None else _bits(~undefined)
+    return pa.Array.from_buffers(arrow, len(values), [valid, pa.py_buffer(values)])
+
+
+def flag_column_of(values: NDArray[np.bool_]) -> pa.Array:
+    """Make a column of flags."""
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
+
+
+def text_column_of(values: Sequence[str]) -> pa.Array:
+    """Make a column of texts."""
+    texts = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+
+
+def _bits(flags: NDArray[np.bool_]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))

@@ -27,7 +27,9 @@ from pipeline.market_data.store.atomic_files import probe, remove_abandoned, rep
 from pipeline.results.artifact_files import read_arrays, read_json, read_table
 from pipeline.results.jsonable import dumps
 
-OUT_OF_SAMPLE = "out_of_sample.parquet"
+IN_SAMPLE, OUT_OF_SAMPLE = "in_sample.parquet", "out_of_sample.parquet"
+TRADES, WINDOWS = "trades.parquet", "windows.json"
+SCORES, SUMMARY = "scores.npz", "summary.npz"
 #: Days of a series, and trades of a record: more than any history of candles has.
 MOST_DAYS, MOST_TRADES = 100_000, 3_000_000
 
@@ -202,14 +204,14 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         When a file is damaged, no plain file, or holds other rows, types or shapes than it can.
     """
     folder = root / relative
-    scores, summary, null = (folder / f"{name}.npz" for name in ("scores", "summary", "null"))
+    scores, summary, null = (folder / name for name in (SCORES, SUMMARY, "null.npz"))
     return ArtifactSet(
-        in_sample=_read_series(folder / "in_sample.parquet"),
-        out_of_sample=_read_series(folder / OUT_OF_SAMPLE),
-        trades=_read_trades(folder / "trades.parquet"),
-        windows=_read_windows(folder / "windows.json"),
-        scores=_read_scores(scores) if os.path.lexists(scores) else None,
-        summary=_read_summary(summary) if os.path.lexists(summary) else None,
+        in_sample=read_series(folder / IN_SAMPLE),
+        out_of_sample=read_series(folder / OUT_OF_SAMPLE),
+        trades=read_trades(folder / TRADES),
+        windows=read_windows(folder / WINDOWS),
+        scores=read_scores(scores) if os.path.lexists(scores) else None,
+        summary=read_summary(summary) if os.path.lexists(summary) else None,
         null=_read_null(null) if os.path.lexists(null) else None,
     )
 
@@ -224,18 +226,18 @@ def read_out_of_sample(root: Path, relative: str) -> DailySeries:
     ValueError
         When it is damaged, no plain file, or holds other rows or types than it can.
     """
-    return _read_series(root / relative / OUT_OF_SAMPLE)
+    return read_series(root / relative / OUT_OF_SAMPLE)
 
 
 def _write(folder: Path, artifacts: ArtifactSet) -> None:
-    _write_series(folder / "in_sample.parquet", artifacts.in_sample)
+    _write_series(folder / IN_SAMPLE, artifacts.in_sample)
     _write_series(folder / OUT_OF_SAMPLE, artifacts.out_of_sample)
-    _write_trades(folder / "trades.parquet", artifacts.trades)
-    (folder / "windows.json").write_text(dumps(artifacts.windows), "utf-8")
+    _write_trades(folder / TRADES, artifacts.trades)
+    (folder / WINDOWS).write_text(dumps(artifacts.windows), "utf-8")
     if artifacts.scores is not None:
-        _write_scores(folder / "scores.npz", artifacts.scores)
+        _write_scores(folder / SCORES, artifacts.scores)
     if artifacts.summary is not None:
-        _write_summary(folder / "summary.npz", artifacts.summary)
+        _write_summary(folder / SUMMARY, artifacts.summary)
     if artifacts.null is not None:
         _write_null(folder / "null.npz", artifacts.null)
 
@@ -247,7 +249,8 @@ def _write_series(path: Path, series: DailySeries) -> None:
     pq.write_table(pa.table({"day": day, **kept}), path)
 
 
-def _read_series(path: Path) -> DailySeries:
+def read_series(path: Path) -> DailySeries:
+    """Read a daily series; errors are those of `read_artifacts`."""
     table = read_table(path, MOST_DAYS)
     _check(table.column_names[:2] == ["day", "return"], path, "it has other columns")
     numbers = table.column_names[1:]
@@ -267,7 +270,8 @@ def _check(sound: bool | np.bool_, path: Path, reason: str) -> None:
         raise ValueError(f"{path.name}: {reason}")
 
 
-def _read_windows(path: Path) -> list[dict[str, Any]]:
+def read_windows(path: Path) -> list[dict[str, Any]]:
+    """Read the validation windows; errors are those of `read_artifacts`."""
     windows = read_json(path)
     sound = isinstance(windows, list) and all(isinstance(window, dict) for window in windows)
     _check(sound, path, "it holds no list of objects")
@@ -278,7 +282,8 @@ def _write_trades(path: Path, trades: NDArray[np.void]) -> None:
     pq.write_table(table_of({name: trades[name] for name in TRADE.names or ()}), path)
 
 
-def _read_trades(path: Path) -> NDArray[np.void]:
+def read_trades(path: Path) -> NDArray[np.void]:
+    """Read the out-of-sample trades; errors are those of `read_artifacts`."""
     table = read_table(path, MOST_TRADES)
     if _FORMER_SETUP_BAR in table.column_names:
         return _read_former_trades(table)
@@ -316,7 +321,8 @@ def _write_scores(path: Path, scores: ScoreSurface) -> None:
     np.savez(path, **members)  # not compressed: float noise saves 7 % and takes 30 times as long
 
 
-def _read_scores(path: Path) -> ScoreSurface:
+def read_scores(path: Path) -> ScoreSurface:
+    """Read the score surface; errors are those of `read_artifacts`."""
     members = read_arrays(path)
     axes = _read_axes(members, path)
     metrics = {name: values for name, values in members.items() if name != _AXES}
@@ -343,7 +349,8 @@ def _write_summary(path: Path, summary: ScoreSummary) -> None:
     np.savez(path, **members)
 
 
-def _read_summary(path: Path) -> ScoreSummary:
+def read_summary(path: Path) -> ScoreSummary:
+    """Read what is kept of a large grid; errors are those of `read_artifacts`."""
     members = read_arrays(path)
     axes = _read_axes(members, path)
     index, score = (_vector(members, name, path) for name in ("index", "score"))

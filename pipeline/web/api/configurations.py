@@ -8,6 +8,7 @@ from pydantic import Field
 from pipeline.report.heatmap import Mode
 from pipeline.report.theme import Theme
 from pipeline.results.records import ConfigurationSummary
+from pipeline.web.api.etags import tags_of
 from pipeline.web.api.problems import described
 from pipeline.web.service.answers import (
     ActiveConfigurations,
@@ -160,13 +161,3 @@ def router(service: Service) -> APIRouter:
         return service.record_execution(configuration_id, request)
 
     return routes
-
-
-def tags_of(if_none_match: list[str] | None) -> set[str]:
-    """Return the tags that If-None-Match headers name, or ``*`` (RFC 9110, 13.1.2, weak).
-
-    Of what is no tag in quotation marks there is none.
-    """
-    words = [word.strip().removeprefix("W/") for word in ",".join(if_none_match or ()).split(",")]
-    quoted = {word[1:-1] for word in words if len(word) > 2 and word[0] == word[-1] == '"'}
-    return quoted | ({"*"} & set(words))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.results.signal_models import Signal
-from pipeline.web.api.configurations import tags_of
+from pipeline.web.api.etags import tags_of
 from pipeline.web.api.problems import described
 from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.api.training import UNBUFFERED, EventStream

@@ -28,6 +28,14 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
+class Page(Answer):
+    """A page of a list: rows ``offset`` to ``offset + limit`` of ``total``."""
+
+    total: int
+    limit: int
+    offset: int
+
+
 @dataclass(frozen=True)
 class MarketChoice(Market):
     """A market that can be trained."""

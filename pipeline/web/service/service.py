@@ -43,6 +43,7 @@ from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
 from pipeline.web.service.signals import Signals
+from pipeline.web.service.stored_tables import TableService
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"
@@ -68,6 +69,11 @@ class Service(JobService):
     def following(self) -> Following:
         """What became of all that is switched on."""
         return Following(self.repository, self.settings.storage, self.signals)
+
+    @cached_property
+    def tables(self) -> TableService:
+        """What configurations keep, as tables."""
+        return TableService(self.repository, self.settings.storage)
 
     # Candles
 

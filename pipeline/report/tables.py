@@ -1,0 +1,191 @@
+"""Lay the artifacts of a configuration out as tables: trades, equity, windows and trials.
+
+A table makes its rows a slice at a time, so that the trials of a large grid are never all in memory
+as text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_engine import REASONS, Float, Int64
+from pipeline.errors import UserError, suggestion
+from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.report.rows import (
+    Column,
+    EquityRow,
+    TradeRow,
+    TrialRow,
+    WindowRow,
+    columns_of,
+)
+from pipeline.results.artifacts import DailySeries, ScoreSummary, ScoreSurface
+from pipeline.results.records import Configuration
+
+#: Columns of a slice by name, each of one row an entry: float64 with NaN for none, int64, bool,
+#: datetime64 of ms or days, or text.
+Cells = Mapping[str, NDArray[Any]]
+
+#: The order of a grid.
+INDEX = "index"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of one kind, made when they are read.
+
+    Attributes
+    ----------
+    columns : list of Column
+    total : int
+        Rows in all.
+    cells : callable
+        Takes the first row and the one after the last; returns their cells by column.
+    """
+
+    columns: list[Column]
+    total: int
+    cells: Callable[[int, int], Cells]
+
+
+def trades_table(configuration: Configuration, trades: NDArray[np.void]) -> Table:
+    """Lay out the out-of-sample trades, oldest first (`TradeRow`)."""
+    first = datetime.fromisoformat(configuration.provenance["first_candle"])
+    begin, step = round(first.timestamp() * 1000), timeframe_ms(configuration.timeframe)
+
+    def opens(part: NDArray[Any], name: str) -> NDArray[np.datetime64]:
+        return (begin + part[name].astype(np.int64) * step).astype("datetime64[ms]")
+
+    def level(part: NDArray[Any], name: str) -> Float:
+        known = name in (part.dtype.names or ())  # an earlier build kept none
+        return part[name] if known else np.full(len(part), np.nan)
+
+    def cells(start: int, end: int) -> Cells:
+        part = trades[start:end]
+        return {
+            "number": np.arange(start + 1, start + 1 + len(part)),
+            "side": np.where(part["side"] > 0, "long", "short"),
+            "signal_bar_open": opens(part, "signal_bar"),
+            "entry_time": opens(part, "entry_bar"),
+            "entry": part["entry"],
+            "exit_bar_open": opens(part, "exit_bar"),
+            "exit": part["exit"],
+            "reason": np.array(REASONS)[part["reason"]],
+            "net_return": part["ret"],
+            "stop": level(part, "stop"),
+            "target": level(part, "target"),
+        }
+
+    return Table(columns_of(TradeRow), len(trades), cells)
+
+
+def equity_table(series: DailySeries) -> Table:
+    """Lay out a daily series, oldest first (`EquityRow`)."""
+    equity = np.cumprod(1.0 + series.returns)
+    none = np.full(len(equity), np.nan)
+    whole: dict[str, NDArray[Any]] = {
+        "day": series.day.astype("datetime64[D]"),
+        "net_return": series.returns,
+        "equity": equity,
+        "drawdown": 1.0 - equity / np.maximum(np.maximum.accumulate(equity), 1.0),
+        "closed_return": none if series.closed is None else series.closed,
+        "hold_return": none if series.hold is None else series.hold,
+        "hold_equity": none if series.hold is None else np.cumprod(1.0 + series.hold),
+    }
+    return Table(columns_of(EquityRow), len(equity), _slices(whole))
+
+
+def windows_table(configuration: Configuration, windows: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay out the validation windows, oldest first (`WindowRow`)."""
+    columns = columns_of(WindowRow, list(configuration.parameters))
+    whole: dict[str, NDArray[Any]] = {"number": np.arange(1, len(windows) + 1)}
+    for part in ("train", "test"):
+        days = np.array([window[part] for window in windows], "datetime64[D]").reshape(-1, 2)
+        whole |= {f"{part}_first": days[:, 0], f"{part}_last": days[:, 1]}
+    for column in columns[len(whole) :]:
+        outer, _, inner = column.name.partition(".")
+        found = [window[outer] for window in windows]
+        if inner:
+            found = [(fields or {}).get(inner) for fields in found]
+        whole[column.name] = np.array(found, np.float64)
+    return Table(columns, len(windows), _slices(whole))
+
+
+def trials_table(
+    scores: ScoreSurface | ScoreSummary, sort: str = INDEX, descending: bool = False
+) -> Table:
+    """Lay out the combinations of a grid on the whole history (`TrialRow`).
+
+    Of a grid that was too large to keep these are the best alone.
+
+    Parameters
+    ----------
+    sort : str
+        Any column; rows that have no number there come last, whichever way the others go.
+
+    Raises
+    ------
+    UserError
+        When there is no such column.
+    """
+    total, make = _trial_columns(scores)
+    columns = [column for column in columns_of(TrialRow, list(scores.axes)) if column.name in make]
+    if sort not in make:
+        names = [column.name for column in columns]
+        raise UserError(
+            f"sort: there is no column {sort}; allowed are {', '.join(names)}."
+            + suggestion(sort, names)
+        )
+    ranked: Int64 | None = None
+    if sort != INDEX or descending:
+        keys = make[sort](np.arange(total)).astype(np.float64)
+        ranked = np.argsort(-keys if descending else keys, kind="stable")  # NaN comes last
+
+    def cells(start: int, end: int) -> Cells:
+        rows = np.arange(start, min(end, total)) if ranked is None else ranked[start:end]
+        return {column.name: make[column.name](rows) for column in columns}
+
+    return Table(columns, total, cells)
+
+
+def _trial_columns(
+    scores: ScoreSurface | ScoreSummary,
+) -> tuple[int, dict[str, Callable[[Int64], NDArray[Any]]]]:
+    """Return how many trials there are, and by column what makes its cells of some of them."""
+    metrics: dict[str, NDArray[Any]]
+    if isinstance(scores, ScoreSummary):
+        kept, metrics = scores.index, {"score": scores.score}
+    else:
+        kept, metrics = None, {name: m.reshape(-1) for name, m in scores.metrics.items()}
+
+    def place(rows: Int64) -> Int64:
+        return rows if kept is None else kept[rows]
+
+    make: dict[str, Callable[[Int64], NDArray[Any]]] = {INDEX: place}
+    stride = math.prod(len(values) for values in scores.axes.values())
+    for name, values in scores.axes.items():
+        stride //= len(values)
+        axis = np.array(values, np.float64)  # None is NaN
+        make[f"parameters.{name}"] = partial(_along, axis, stride, place)
+    make["admissible"] = lambda rows: ~np.isnan(metrics["score"][rows])
+    make |= {name: metric.__getitem__ for name, metric in metrics.items()}
+    return len(metrics["score"]), make
+
+
+def _along(
+    axis: Float, stride: int, place: Callable[[Int64], Int64], rows: Int64
+) -> NDArray[np.float64]:
+    """Return a parameter's values; it takes the next one every ``stride`` places of the grid."""
+    return axis[place(rows) // stride % len(axis)]
+
+
+def _slices(whole: Cells) -> Callable[[int, int], Cells]:
+    return lambda start, end: {name: values[start:end] for name, values in whole.items()}

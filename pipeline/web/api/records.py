@@ -1,0 +1,100 @@
+"""Routes of what a configuration keeps as tables: trades, equity, windows, trials."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from pipeline.report.rows import EquityRow, TradeRow, TrialRow, WindowRow
+from pipeline.report.tables import INDEX
+from pipeline.results.artifacts import TRADES, WINDOWS
+from pipeline.web.api.problems import described
+from pipeline.web.api.tables import TableQuery, described_table
+from pipeline.web.service.answers import Page
+from pipeline.web.service.requests import ConfigurationId as ConfigurationIdText
+from pipeline.web.service.service import Service
+from pipeline.web.service.stored_tables import SERIES, Days
+
+ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_TIME_HEX")]
+Asked = Annotated[TableQuery, Depends()]
+Sort = Annotated[
+    str,
+    Query(
+        pattern=r"^[A-Za-z0-9_.]{1,80}$",
+        description="A column, such as score or parameters.stop_distance.",
+    ),
+]
+
+
+class TradePage(Page):
+    """A page of the out-of-sample trades, oldest first."""
+
+    trades: list[TradeRow]
+
+
+class EquityPage(Page):
+    """A page of a daily series, oldest first."""
+
+    equity: list[EquityRow]
+
+
+class WindowPage(Page):
+    """A page of the validation windows, oldest first."""
+
+    windows: list[WindowRow]
+
+
+class TrialPage(Page):
+    """A page of the trials of a grid; ``total`` are those that are kept."""
+
+    trials: list[TrialRow]
+
+
+def router(service: Service) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(
+        prefix="/api/configurations/{configuration_id}",
+        tags=["configurations"],
+        responses=described(401, 404, 409, 422, 503),
+    )
+
+    @routes.get("/trades", responses=described_table(TradePage))
+    def trades(configuration_id: ConfigurationId, query: Asked) -> Response:
+        """List the out-of-sample trades, net of all costs."""
+        tables = service.tables.of(configuration_id)
+        return query.answer("trades", configuration_id, tables.tag(TRADES), tables.trades)
+
+    @routes.get("/equity", responses=described_table(EquityPage))
+    def equity(
+        configuration_id: ConfigurationId, query: Asked, days: Days = "out_of_sample"
+    ) -> Response:
+        """List the days of a series, marked to market, beside holding the market."""
+        tables = service.tables.of(configuration_id)
+        tag = tables.tag(SERIES[days])
+        return query.answer("equity", configuration_id, tag, partial(tables.equity, days))
+
+    @routes.get("/windows", responses=described_table(WindowPage))
+    def windows(configuration_id: ConfigurationId, query: Asked) -> Response:
+        """List the validation windows: days, what the search chose, and what came of it."""
+        tables = service.tables.of(configuration_id)
+        return query.answer("windows", configuration_id, tables.tag(WINDOWS), tables.windows)
+
+    @routes.get("/trials", responses=described_table(TrialPage))
+    def trials(
+        configuration_id: ConfigurationId,
+        query: Asked,
+        sort: Sort = INDEX,
+        descending: bool = False,
+    ) -> Response:
+        """List the combinations of the grid with their metrics on the whole history, in sample.
+
+        Of a grid too large to keep these are the best alone. Rows without a number in the column
+        that is sorted by come last.
+        """
+        tables = service.tables.of(configuration_id)
+        tag = tables.tag(tables.scores)
+        return query.answer(
+            "trials", configuration_id, tag, partial(tables.trials, sort, descending)
+        )
+
+    return routes
