@@ -150,6 +150,25 @@ class TrialRow(Row):
     """Share of the trades that gained."""
 
 
+class CandleRow(Row):
+    """A candle, joined from stored ones where a level of detail was asked for."""
+
+    timestamp: datetime
+    """Open time, UTC."""
+    open: float
+    """First price, in the quote currency."""
+    high: float
+    """Highest price, in the quote currency."""
+    low: float
+    """Lowest price, in the quote currency."""
+    close: float
+    """Last price, in the quote currency."""
+    volume: float
+    """Traded, in the base currency."""
+    bars: int
+    """Stored candles that it is made of: fewer than it has room for where some are missing."""
+
+
 Kind = Literal["text", "integer", "number", "flag", "day", "moment"]
 
 _KINDS: dict[Any, Kind] = {

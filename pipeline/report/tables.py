@@ -1,4 +1,4 @@
-"""Lay the artifacts of a configuration out as tables: trades, equity, windows and trials.
+"""Lay out as tables what is kept: trades, equity, windows, trials, and stored candles.
 
 A table makes its rows a slice at a time, so that the trials of a large grid are never all in memory
 as text.
@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 
 from gpu_engine import REASONS, Float, Int64
 from pipeline.errors import UserError, suggestion
+from pipeline.market_data.raw import PRICES
+from pipeline.market_data.store.levels import Candlesticks, StoredSeries
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.report.rows import (
+    CandleRow,
     Column,
     EquityRow,
     TradeRow,
@@ -185,6 +188,21 @@ def _along(
 ) -> NDArray[np.float64]:
     """Return a parameter's values; it takes the next one every ``stride`` places of the grid."""
     return axis[place(rows) // stride % len(axis)]
+
+
+def candles_table(series: StoredSeries, level: int | None) -> Table:
+    """Lay out stored candles, oldest first (`CandleRow`); ``level`` as `StoredSeries.at` has it."""
+    columns = columns_of(CandleRow)
+    if level is None:
+        return Table(columns, len(series), lambda a, b: _candles(series.as_stored(a, b)))
+    whole = series.at(level)
+    return Table(columns, len(whole), _slices(_candles(whole)))
+
+
+def _candles(sticks: Candlesticks) -> Cells:
+    prices = {name: getattr(sticks.candles, name) for name in (*PRICES, "volume")}
+    opens = sticks.candles.timestamp.astype("datetime64[ms]")
+    return {"timestamp": opens, **prices, "bars": sticks.bars}
 
 
 def _slices(whole: Cells) -> Callable[[int, int], Cells]:

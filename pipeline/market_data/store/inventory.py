@@ -117,7 +117,7 @@ class StoredMarket:
     @property
     def id(self) -> str:
         """The market in one word: ``binance:BTC/USDT:5m``."""
-        return f"{self.exchange}:{self.symbol}:{self.timeframe}"
+        return market_id(*self.folder.parts[-3:])
 
 
 def figures(market: StoredMarket) -> dict[str, Any]:
@@ -153,13 +153,23 @@ def _iso(time: int | None) -> str | None:
 
 def stored_markets(store_dir: Path) -> list[StoredMarket]:
     """List the markets of a store by exchange, symbol and length of a candle."""
+    return [stored_market(folder) for folder in market_folders(store_dir).values()]
+
+
+def market_folders(store_dir: Path) -> dict[str, Path]:
+    """Return the folder of every market of a store by its id, in the order of `stored_markets`."""
     folders = [
         folder
         for folder in store_dir.glob("*/*/*")
         if folder.name in TIMEFRAMES and month_files(folder)
     ]
     folders.sort(key=lambda f: (f.parts[-3], f.parts[-2], TIMEFRAMES[f.name]))
-    return [stored_market(folder) for folder in folders]
+    return {market_id(*folder.parts[-3:]): folder for folder in folders}
+
+
+def market_id(exchange: str, pair: str, timeframe: str) -> str:
+    """Return a market in one word, ``binance:BTC/USDT:5m``, by the names of its folders."""
+    return ":".join((exchange, _symbol(pair), timeframe))
 
 
 def stored_market(folder: Path) -> StoredMarket:
@@ -254,7 +264,7 @@ def measured_quality(folder: Path) -> QualityReport | None:
     candles = read_without_lock(folder, 0, 2**62, RawCandles)
     if len(candles) < 2:
         return None
-    source = ":".join((folder.parts[-3], _symbol(folder.parts[-2]), folder.name))
+    source = market_id(*folder.parts[-3:])
     report = measure(candles, TIMEFRAMES[folder.name], 0, 0, source)
     with suppress(OSError, UserError):  # a store that may only be read
         write_sealed(folder / QUALITY, {"content": _content(summaries), "report": asdict(report)})

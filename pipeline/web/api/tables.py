@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -68,7 +68,15 @@ class TableQuery:
         self._limit, self._offset = limit, offset
         self._known = tags_of(headers.getlist("if-none-match"))
 
-    def answer(self, key: str, name: str, tag: str, make: Callable[[], Table]) -> Response:
+    def answer(
+        self,
+        key: str,
+        name: str,
+        tag: str,
+        make: Callable[[], Table],
+        some: int = SOME_ROWS,
+        more: Mapping[str, Any] | None = None,
+    ) -> Response:
         """Answer with a page as JSON, its rows under ``key``, or with all rows in another form.
 
         Parameters
@@ -77,6 +85,10 @@ class TableQuery:
             What a file of it is called, with ``key``.
         tag : str
             What changes with the content. Where the client has it the table is not made.
+        some : int
+            Rows of a page of JSON where nobody says how many.
+        more : mapping, optional
+            What the JSON says besides.
         """
         form, limit, offset = self._form, self._limit, self._offset
         tag = f"{tag}-{form}"
@@ -85,8 +97,9 @@ class TableQuery:
             return Response(status_code=304, headers=headers)
         table = make()
         if form == "json":
-            limit = limit or SOME_ROWS
+            limit = limit or some
             page: dict[str, Any] = {"total": table.total, "limit": limit, "offset": offset}
+            page |= more or {}
             page[key] = rows_of(table, offset, min(offset + limit, table.total))
             return Response(json.dumps(page), media_type=MEDIA[form], headers=headers)
         headers["Content-Disposition"] = f'attachment; filename="{name}-{key}.{form}"'

@@ -5,7 +5,7 @@ stop the machine; whether a run makes sense is judged by `pipeline.config`, as f
 """
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -72,6 +72,22 @@ Day = Annotated[
     date,
     Field(strict=False, ge=date(2009, 1, 3), le=date(2100, 1, 1)),
     BeforeValidator(_written_day, json_schema_input_type=date),
+]
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?")
+
+
+def _written_moment(value: object) -> object:
+    """Read a UTC day or moment; nothing else is converted."""
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return value if value.endswith("Z") else f"{value}T00:00:00Z"
+    raise ValueError("a moment is written as 2024-01-31 or 2024-01-31T12:30:00Z")
+
+
+#: A moment of an address, UTC.
+Moment = Annotated[
+    datetime,
+    Field(strict=False, ge=datetime(2009, 1, 3, tzinfo=UTC), le=datetime(2100, 1, 1, tzinfo=UTC)),
+    BeforeValidator(_written_moment, json_schema_input_type=date | datetime),
 ]
 Value = Annotated[float, Field(ge=-1e9, le=1e9)]
 
@@ -267,6 +283,16 @@ class ConfigurationQuery(Request):
     active: bool | None = None
     sort: SortKey = "created_at"
     descending: bool = True
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+class CandleFilter(Request):
+    """Which markets of the store of candles, and which page of them."""
+
+    exchange: Word | None = None
+    symbol: Pair | None = None
+    timeframe: Timeframe | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 

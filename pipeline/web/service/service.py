@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
-from pipeline.market_data.store.inventory import figures, stored_markets
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results.configurations import StageMovedError
@@ -29,16 +28,15 @@ from pipeline.web.service import answers
 from pipeline.web.service.active import ActiveList
 from pipeline.web.service.answers import (
     AuditEntry,
-    CandlePage,
     ConfigurationPage,
     JobResults,
     PaperLedger,
     RefusedRow,
-    StoredCandles,
     StoredStrategy,
     SweepPage,
     SwitchedOff,
 )
+from pipeline.web.service.candles import CandleService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
@@ -75,13 +73,10 @@ class Service(JobService):
         """What configurations keep, as tables."""
         return TableService(self.repository, self.settings.storage)
 
-    # Candles
-
-    def candles(self, limit: int, offset: int) -> CandlePage:
-        """Read a page of what the store of candles holds."""
-        markets = stored_markets(Path(self.settings.store))
-        page = [StoredCandles(**figures(m)) for m in markets[offset : offset + limit]]
-        return CandlePage(candles=page, total=len(markets), limit=limit, offset=offset)
+    @cached_property
+    def candles(self) -> CandleService:
+        """What the store of candles holds."""
+        return CandleService(Path(self.settings.store))
 
     # Configurations
 

@@ -1,0 +1,112 @@
+"""Answer what the store of candles holds; nothing is fetched, and no text becomes a path."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import NotFoundError, suggestion
+from pipeline.market_data.raw import Span
+from pipeline.market_data.store.inventory import figures, market_folders, stored_market
+from pipeline.market_data.store.levels import StoredSeries, level_for, level_name
+from pipeline.market_data.timeframe import TIMEFRAMES
+from pipeline.web.service.answers import CandlePage, StoredCandles
+from pipeline.web.service.requests import CandleFilter
+
+#: Markets that a refusal names.
+NAMED = 12
+
+
+class CandleSeries(NamedTuple):
+    """Candles of a market; ``level`` in ms, None as they are stored."""
+
+    id: str
+    series: StoredSeries
+    level: int | None
+    level_name: str
+
+    @property
+    def tag(self) -> str:
+        """What changes with the content."""
+        return f"{self.series.tag}-{self.level_name}"
+
+
+class CandleService:
+    """Reads the store of candles.
+
+    Parameters
+    ----------
+    store : Path
+        Its folder.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+
+    def markets(self, query: CandleFilter) -> CandlePage:
+        """Read a page of the markets that are stored; the footers of those alone are read."""
+        asked = (query.exchange, query.symbol, query.timeframe)
+        folders = [
+            folder
+            for identity, folder in market_folders(self._store).items()
+            if all(word in (None, part) for word, part in zip(asked, _parts(identity), strict=True))
+        ]
+        page = folders[query.offset : query.offset + query.limit]
+        return CandlePage(
+            candles=[StoredCandles(**figures(stored_market(folder))) for folder in page],
+            total=len(folders),
+            limit=query.limit,
+            offset=query.offset,
+        )
+
+    def series(
+        self, identity: str, since: datetime | None, until: datetime | None, bars: int | None
+    ) -> CandleSeries:
+        """Find the candles of a market; ``bars`` joins them until there are at most so many.
+
+        Raises
+        ------
+        NotFoundError
+            When none of this market are stored: it names those that are.
+        ConflictError
+            When a month is damaged.
+        """
+        folders = market_folders(self._store)
+        folder = folders.get(identity)
+        if folder is None:
+            raise NotFoundError(_unknown(identity, list(folders)))
+        step = TIMEFRAMES[folder.name]
+        start = 0 if since is None else _ms(since)
+        end = 2**62 if until is None else _ms(until)
+        if bars is None:
+            return CandleSeries(
+                identity, StoredSeries(folder, step, (start, end)), None, folder.name
+            )
+        market = stored_market(folder)
+        if market.first is not None and market.last is not None:
+            start, end = max(start, market.first), min(end, market.last + step)
+        level = level_for((start, max(start, end)), step, bars)
+        span: Span = (start // level * level, -(-end // level) * level)
+        series, joined = StoredSeries(folder, step, span), None if level == step else level
+        return CandleSeries(identity, series, joined, level_name(level))
+
+
+def _parts(identity: str) -> tuple[str, str, str]:
+    exchange, _, rest = identity.partition(":")
+    symbol, _, timeframe = rest.rpartition(":")
+    return exchange, symbol, timeframe
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _unknown(identity: str, stored: list[str]) -> str:
+    if not stored:
+        return "No candles are stored: scripts/fetch market=... fetches some."
+    others = f" and {len(stored) - NAMED} more" if len(stored) > NAMED else ""
+    return (
+        f"No candles of this market are stored; those of {', '.join(stored[:NAMED])}{others} are."
+        + suggestion(identity, stored)
+    )
