@@ -44,11 +44,7 @@ def _by_hydra(config_name: str, words: Sequence[str]) -> DictConfig:
 
 
 def _may_be_kept(override: Override) -> bool:
-    """Tell whether Hydra need not see a word each time: it says nothing to Hydra itself.
-
-    A strategy of the user's own may change while this process lives, and several values of a key
-    are refused.
-    """
+    """Tell whether Hydra need not see a word each time; the user's own strategies may change."""
     key = override.key_or_group
     if override.is_sweep_override() or key.partition(".")[0].partition("/")[0] == "hydra":
         return False
@@ -71,12 +67,7 @@ def _kept(config_name: str, choices: tuple[str, ...], stamp: object) -> bytes:
     return pickle.dumps(_by_hydra(config_name, choices))
 
 
-def _stamp() -> tuple[tuple[str, int, int], ...]:
+def _stamp() -> tuple[tuple[str, int], ...]:
     """Return what tells that a file of `conf` changed while this process lives."""
-    files = (
-        (os.path.join(folder, name), os.stat(os.path.join(folder, name)))  # noqa: PTH116, PTH118
-        for folder, _, names in os.walk(CONFIG_DIR)
-        for name in names
-        if name.endswith(".yaml")
-    )
-    return tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in files)
+    paths = (f"{folder}/{name}" for folder, _, names in os.walk(CONFIG_DIR) for name in names)
+    return tuple((path, os.stat(path).st_mtime_ns) for path in paths)  # noqa: PTH116

@@ -35,6 +35,8 @@ LOOK_EVERY = 1.0
 _PROGRAM = """
 import sys
 sys.path[:] = {path!r}
+from pipeline.cli.early import collect_seldom
+collect_seldom()
 from pipeline.executors.worker import serve
 serve({connection})
 """
