@@ -155,7 +155,7 @@ def _open_of(candles: Candles, bar: int) -> int:
 
 def price_of(value: float) -> Price:
     """Return a price, None for none."""
-    return value if math.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None
 
 
 def side_of(side: int) -> Side:

@@ -1,5 +1,9 @@
 """`scripts/paper`: the ledger that grows candle by candle is the backtest of all candles."""
 
+import socket
+import time
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -12,7 +16,7 @@ from pipeline.market_data.files.reading import read_file
 from pipeline.market_data.grid import make_regular
 from pipeline.validation.decay import PROFIT_PER_DAY, RECENT_SHARPE, SEQUENTIAL
 from support.databases import later_events
-from support.runs import ask
+from support.runs import ask, start
 from support.stored import BARS_A_DAY, TRAINED_BARS, command, fading_candles, write
 
 #: Bars after the training at which the service looks: within a day, at midnight, days later.
@@ -120,3 +124,33 @@ def test_an_edited_ledger_is_noticed(fading, columns):
     account = ledger(fading)[1]
     assert account.difference.startswith("trade 1 of ")
     assert "ret is 0.5" in account.difference
+
+
+def test_one_process_follows_and_another_takes_over_once_it_is_dead(fading, columns):
+    """Killed in the middle, it leaves a ledger that the next one continues."""
+    identity = fading.result["configuration_id"]
+    write(fading.folder / "candles.parquet", columns, end=TRAINED_BARS + 20 * BARS_A_DAY)
+    first = start(fading.folder, identity, module="pipeline.paper")
+    try:
+        deadline = time.monotonic() + 60
+        while not ask(fading.folder, partial(is_booked, identity)):
+            assert first.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        before = ledger(fading)[3]
+        refused = follow(fading, identity)
+        assert refused.status == 1
+        assert f"process {first.pid} on {socket.gethostname()}" in refused.err
+    finally:
+        first.kill()
+        first.communicate()
+    write(fading.folder / "candles.parquet", columns, end=TRAINED_BARS + 40 * BARS_A_DAY)
+    assert follow(fading, identity).status == 0
+    trader, account, series, trades, days, _ = ledger(fading)
+    assert list(differences(trader, series, trades, days)) == []
+    assert account.trades == len(trades) > len(before)
+
+
+def is_booked(identity, repository):
+    account = repository.live.account(identity)
+    return account is not None and account.through is not None
