@@ -262,6 +262,15 @@ class Jobs(Tables):
             return read_rows(session, page, TrainingJob, lambda row: from_row(Job, row[0]))
 
     @waits
+    def count(self, *statuses: Status) -> int:
+        """Count the jobs in any of ``statuses`` (all when none is named)."""
+        query = select(func.count()).select_from(TrainingJob)
+        if statuses:
+            query = query.where(TrainingJob.status.in_(statuses))
+        with self._sessions() as session:
+            return session.scalar(query) or 0
+
+    @waits
     def events(
         self, last_id: int = 0, job_id: str | None = None, limit: int = 500
     ) -> list[JobEvent]:

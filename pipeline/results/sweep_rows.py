@@ -69,16 +69,22 @@ class SweepRows(Tables):
             return _sweep(newest)
 
     @waits
-    def ids(self, limit: int = 50) -> list[str]:
-        """Read the ids of sweeps, newest first."""
-        query = select(SweepRow.id).order_by(SweepRow.created_at.desc(), SweepRow.id).limit(limit)
+    def ids(self, limit: int = 50, offset: int = 0) -> list[str]:
+        """Read a page of the ids of sweeps, newest first."""
+        query = select(SweepRow.id).order_by(SweepRow.created_at.desc(), SweepRow.id)
         with self._sessions() as session:
-            return list(map(str, session.scalars(query)))
+            return list(map(str, session.scalars(query.limit(limit).offset(offset))))
 
-    def recent(self, limit: int = 50) -> tuple[list[Sweep], dict[str, str]]:
-        """Read sweeps that are what was written, newest first, and why others are not, by id."""
+    @waits
+    def count(self) -> int:
+        """Count all sweeps."""
+        with self._sessions() as session:
+            return session.scalar(select(func.count()).select_from(SweepRow)) or 0
+
+    def recent(self, limit: int = 50, offset: int = 0) -> tuple[list[Sweep], dict[str, str]]:
+        """Read a page of sweeps, newest first, and why others are not what was written, by id."""
         sweeps, refused = list[Sweep](), dict[str, str]()
-        for sweep_id in self.ids(limit):
+        for sweep_id in self.ids(limit, offset):
             try:
                 sweeps.append(self.whole(sweep_id))
             except (chain.EditedError, ownership.UnknownIdError) as error:

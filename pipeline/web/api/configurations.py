@@ -10,10 +10,12 @@ from pipeline.report.theme import Theme
 from pipeline.results.records import ConfigurationSummary
 from pipeline.web.api.etags import tags_of
 from pipeline.web.api.problems import described
+from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS
 from pipeline.web.service.answers import (
     ActiveConfigurations,
-    AuditEntry,
+    AuditPage,
     ConfigurationPage,
+    Document,
     PaperLedger,
     StoredStrategy,
     SwitchedOff,
@@ -94,7 +96,7 @@ def router(service: Service) -> APIRouter:
         return page
 
     @routes.get("/{configuration_id}", responses=described(404, 409))
-    def configuration(configuration_id: ConfigurationId) -> dict[str, Any]:
+    def configuration(configuration_id: ConfigurationId) -> Document:
         """Show a configuration: its V3 JSON."""
         return service.document(configuration_id)
 
@@ -109,9 +111,15 @@ def router(service: Service) -> APIRouter:
         return service.strategy(configuration_id)
 
     @routes.get("/{configuration_id}/audit", responses=described(404))
-    def audit(configuration_id: ConfigurationId) -> list[AuditEntry]:
+    def audit(
+        configuration_id: ConfigurationId,
+        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = SOME_ROWS,
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    ) -> AuditPage:
         """List every change of it, oldest first."""
-        return service.audit_trail(configuration_id)
+        trail = service.audit_trail(configuration_id)
+        page = trail[offset : offset + limit]
+        return AuditPage(audit=page, total=len(trail), limit=limit, offset=offset)
 
     @routes.get("/{configuration_id}/paper", responses=described(404))
     def paper(

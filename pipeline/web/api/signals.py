@@ -16,6 +16,8 @@ from pipeline.web.service.answers import SignalPage
 from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId
 from pipeline.web.service.service import Service
 
+#: Signals of a page: more than anybody follows, so that nobody misses one who asks for no page.
+MOST_SIGNALS = 10_000
 #: Seconds that an answer may be waited for.
 LONGEST_WAIT = 60.0
 
@@ -58,6 +60,8 @@ def router(
         response: Response,
         ids: Ids = [],  # noqa: B006 (FastAPI's way)
         wait: Wait = 0.0,
+        limit: Annotated[int, Query(ge=1, le=MOST_SIGNALS)] = MOST_SIGNALS,
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
         if_none_match: Annotated[list[str] | None, Header()] = None,
     ) -> SignalPage | Response:
         """Show the newest signal of all that is switched on.
@@ -74,7 +78,7 @@ def router(
         if known & {"*", board.tag}:
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)
-        return board.page()
+        return board.page(limit, offset)
 
     # Before {configuration_id}: routes are tried in order.
     @routes.get(

@@ -18,9 +18,12 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api/sweeps", tags=["sweeps"], responses=described(401, 422, 503))
 
     @routes.get("")
-    def sweeps(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> SweepPage:
+    def sweeps(
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    ) -> SweepPage:
         """List sweeps, newest first; what was edited is in ``refused`` with the reason."""
-        return service.sweeps(limit)
+        return service.sweeps(limit, offset)
 
     @routes.get("/{sweep_id}", responses=described(404, 409))
     def sweep(sweep_id: SweepId) -> SweepReport:

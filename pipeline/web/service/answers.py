@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from pipeline.config import text_hash
 from pipeline.config.catalogue import Market
+from pipeline.results.document_models import ConfigurationV3
 from pipeline.results.jsonable import jsonable
 from pipeline.results.live import LiveEvent, PaperAccount, PaperDay, PaperTrade
 from pipeline.results.records import (
@@ -20,6 +23,19 @@ from pipeline.results.records import (
 )
 from pipeline.results.signal_models import Signal
 from pipeline.validation.stages import Stage
+
+
+class _DescribedByV3:
+    """Describes an object by the models of the V3 document, which checked it when it was stored."""
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(ConfigurationV3.__pydantic_core_schema__)
+
+
+#: A V3 document (`pipeline.results.document_models`) as it is stored.
+Document = Annotated[dict[str, Any], _DescribedByV3()]
 
 
 class Answer(BaseModel):
@@ -173,26 +189,18 @@ class SwitchedOff(RefusedRow):
     is_active: Literal[False] = False
 
 
-class JobPage(Answer):
+class JobPage(Page):
     """A page of jobs, newest first; ``refused`` are those of it whose rows cannot be read."""
 
     jobs: list[JobView]
     refused: list[RefusedRow] = []
-    limit: int
-    offset: int
 
 
-class ConfigurationPage(Answer):
-    """A page of configurations, and how many match in all.
-
-    ``refused`` are those of the page that are not what was stored.
-    """
+class ConfigurationPage(Page):
+    """A page of configurations; ``refused`` are those of it that are not what was stored."""
 
     configurations: list[ConfigurationSummary]
     refused: list[RefusedRow] = []
-    total: int
-    limit: int
-    offset: int
 
 
 class JobResults(Answer):
@@ -200,7 +208,7 @@ class JobResults(Answer):
 
     job: JobView
     configurations: list[ConfigurationSummary]
-    documents: list[dict[str, Any]]
+    documents: list[Document]
 
 
 class AuditEntry(Answer):
@@ -217,6 +225,12 @@ class AuditEntry(Answer):
     )
 
 
+class AuditPage(Page):
+    """A page of the audit trail of a configuration, oldest first."""
+
+    audit: list[AuditEntry]
+
+
 class ActiveConfiguration(Answer):
     """What a live trader needs of a configuration that is switched on."""
 
@@ -224,7 +238,7 @@ class ActiveConfiguration(Answer):
     lifecycle_stage: Stage
     size: float = Field(description="Share of a full position that its stage may trade.")
     synthetic: bool
-    document: dict[str, Any]
+    document: Document
 
 
 class ActiveConfigurations(Answer):
@@ -235,10 +249,10 @@ class ActiveConfigurations(Answer):
     refused: list[RefusedRow]
 
 
-class SignalPage(Answer):
-    """The newest signals of what is switched on. ``etag`` changes with any change of them.
+class SignalPage(Page):
+    """A page of the newest signals of what is switched on. ``etag`` changes with any of them all.
 
-    ``refused`` are those that are not what was stored, and ids that were asked for and are not
+    ``refused`` are all those that are not what was stored, and ids that were asked for and are not
     switched on.
     """
 
@@ -297,17 +311,14 @@ class StoredCandles(Answer):
     quality: str | None
 
 
-class CandlePage(Answer):
-    """A page of stored candles, and how many markets there are in all."""
+class CandlePage(Page):
+    """A page of the markets whose candles are stored."""
 
     candles: list[StoredCandles]
-    total: int
-    limit: int
-    offset: int
 
 
-class SweepPage(Answer):
-    """Sweeps, newest first; ``refused`` are those that are not what was written."""
+class SweepPage(Page):
+    """A page of sweeps, newest first; ``refused`` are those of it that are not what was written."""
 
     sweeps: list[SweepView]
     refused: list[RefusedRow] = []

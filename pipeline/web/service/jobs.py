@@ -122,7 +122,8 @@ class JobService:
                 views.append(self._view(record))
             except DamagedRowError as error:
                 refused.append(RefusedRow(id=record.id, reason=str(error)))
-        return JobPage(jobs=views, refused=refused, limit=limit, offset=offset)
+        total = self.repository.jobs.count(*statuses)
+        return JobPage(jobs=views, refused=refused, total=total, limit=limit, offset=offset)
 
     def job(self, job_id: str) -> JobView:
         """Read one job."""

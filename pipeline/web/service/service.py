@@ -264,11 +264,14 @@ class Service(JobService):
 
     # Sweeps
 
-    def sweeps(self, limit: int = 50) -> SweepPage:
-        """Read sweeps, newest first."""
-        sweeps, refused = self.repository.sweeps.recent(limit)
+    def sweeps(self, limit: int = 50, offset: int = 0) -> SweepPage:
+        """Read a page of sweeps, newest first."""
+        sweeps, refused = self.repository.sweeps.recent(limit, offset)
         rows = [RefusedRow(id=one, reason=why) for one, why in refused.items()]
-        return SweepPage(sweeps=list[SweepView](sweeps), refused=rows)
+        total = self.repository.sweeps.count()
+        return SweepPage(
+            sweeps=list[SweepView](sweeps), refused=rows, total=total, limit=limit, offset=offset
+        )
 
     def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
         """Read one sweep and its markets.

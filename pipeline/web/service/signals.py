@@ -74,10 +74,15 @@ class Board:
         """What changes whenever it says something else."""
         return _hash(";".join(f"{name} {digest}" for name, digest in sorted(self.digests.items())))
 
-    def page(self) -> SignalPage:
-        """Return it as an answer."""
+    def page(self, limit: int, offset: int) -> SignalPage:
+        """Return a page of its signals, and all that is refused."""
         return SignalPage(
-            etag=self.tag, signals=list(self.signals.values()), refused=list(self.refused.values())
+            etag=self.tag,
+            signals=list(self.signals.values())[offset : offset + limit],
+            refused=list(self.refused.values()),
+            total=len(self.signals),
+            limit=limit,
+            offset=offset,
         )
 
 

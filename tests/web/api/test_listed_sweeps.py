@@ -64,6 +64,14 @@ def test_a_judged_sweep_is_shown_with_its_pool(client, repository, begun):
     assert shown == asdict(pool)
 
 
+def test_sweeps_come_in_pages(client, begun):
+    first, beyond = (
+        client.get("/api/sweeps", params={"limit": 1, "offset": at}).json() for at in (0, 1)
+    )
+    assert [one["id"] for one in first["sweeps"]] == [begun]
+    assert beyond == {"sweeps": [], "refused": [], "total": 1, "limit": 1, "offset": 1}
+
+
 def test_nothing_of_this_machine_is_shown(client, begun):
     (listed,) = client.get("/api/sweeps").json()["sweeps"]
     assert not {"owner", "config"} & listed.keys()

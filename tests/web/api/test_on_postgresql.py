@@ -45,5 +45,5 @@ def follow(client, path):
     assert client.post(f"{path}/execution", json=report).json()["lifecycle_stage"] == "PAPER"
     assert client.get("/api/configurations/active", headers=tag).status_code == 200
     client.post(f"{path}/deactivate", json={"reason": "hardly anything is filled"})
-    kinds = [entry["kind"] for entry in client.get(f"{path}/audit").json()]
+    kinds = [entry["kind"] for entry in client.get(f"{path}/audit").json()["audit"]]
     assert kinds == ["stored", "activated", "execution", "deactivated"]

@@ -154,6 +154,14 @@ def test_ids_choose_and_what_is_not_switched_on_is_named(client, active, say, se
     assert client.get(SIGNALS, params={"id": "nothing"}).status_code == 422
 
 
+def test_signals_come_in_pages(client, active, say):
+    say(active)
+    first, beyond = (told(client.get(SIGNALS, params={"limit": 1, "offset": at})) for at in (0, 1))
+    assert [one["id"] for one in first["signals"]] == [active.id]
+    assert beyond == first | {"signals": [], "offset": 1}
+    assert (first["total"], first["limit"]) == (1, 1)
+
+
 def test_what_was_edited_is_refused(client, active, say, service):
     say(active)
     with service.repository.engine.begin() as connection:

@@ -43,6 +43,19 @@ def test_one_market_that_is_refused_stops_all(client):
     assert client.get(JOBS).json()["jobs"] == []
 
 
+def test_jobs_come_in_pages(client):
+    ids = client.post(START, json={"markets": ["demo_null", "demo"]}).json()["job_ids"]
+    ids += client.post(START, json={"markets": ["demo"]}).json()["job_ids"]
+    client.post(f"{JOBS}/{ids[0]}/cancel")
+    pages = [client.get(JOBS, params={"limit": 2, "offset": at}).json() for at in (0, 2, 4)]
+    assert [(page["total"], len(page["jobs"])) for page in pages] == [(3, 2), (3, 1), (3, 0)]
+    whole = client.get(JOBS).json()["jobs"]
+    assert [job for page in pages for job in page["jobs"]] == whole
+    assert {job["id"] for job in whole} == set(ids)
+    waiting = client.get(JOBS, params={"status": ["pending", "running"]}).json()
+    assert (waiting["total"], {job["id"] for job in waiting["jobs"]}) == (2, set(ids[1:]))
+
+
 def test_jobs_are_stored_all_or_none(service, tmp_path, monkeypatch):
     made, new_job = [], jobs.new_job
 

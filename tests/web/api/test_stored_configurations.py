@@ -1,6 +1,7 @@
 """What was trained is looked at, switched on and off, and judged again with live orders."""
 
 import pytest
+from jsonschema import Draft202012Validator
 
 ACTIVE = "/api/configurations/active"
 
@@ -20,7 +21,7 @@ def test_activation_below_validation_names_the_failed_gate_and_changes_nothing(c
     said = told(client.post(f"{path}/activate", json={"reason": "looks right"}), 409)["detail"]
     assert "is in DISCOVERY, and VALIDATION is needed. Failed: surrogate_p (" in said
     assert "sample_size" not in said
-    assert [entry["kind"] for entry in told(client.get(f"{path}/audit"))] == ["stored"]
+    assert [entry["kind"] for entry in told(client.get(f"{path}/audit"))["audit"]] == ["stored"]
     assert told(client.get(ACTIVE))["configurations"] == []
 
 
@@ -29,7 +30,7 @@ def test_every_switch_is_in_the_audit_trail(client, stored):
     forced = {"reason": "a dry run", "force": True}
     assert told(client.post(f"{path}/activate", json=forced))["is_active"] is True
     assert told(client.post(f"{path}/deactivate", json={"reason": "enough"}))["is_active"] is False
-    first, *trail = told(client.get(f"{path}/audit"))
+    first, *trail = told(client.get(f"{path}/audit"))["audit"]
     assert first["kind"] == "stored"
     assert [(e["kind"], e["reason"], e["figures"]["forced"]) for e in trail] == [
         ("activated", "a dry run", True),
@@ -40,7 +41,7 @@ def test_every_switch_is_in_the_audit_trail(client, stored):
 def test_validation_and_above_need_no_force(client, stored):
     path = stored()
     assert told(client.post(f"{path}/activate", json={"reason": "it passed"}))["is_active"]
-    _, entry = told(client.get(f"{path}/audit"))
+    _, entry = told(client.get(f"{path}/audit"))["audit"]
     assert entry["figures"] == {"forced": False}
 
 
@@ -83,7 +84,9 @@ def test_what_was_demoted_stays_listed_with_size_0_under_another_tag(client, sto
         assert found["document"]["risk_allocation"]["max_position_size"] == size
         tags.append(answer.headers["etag"])
     assert len(set(tags)) == 3
-    assert told(client.get(f"{path}/audit"))[2]["reason"].startswith("Live orders: fill_rate 0.2 (")
+    assert told(client.get(f"{path}/audit"))["audit"][2]["reason"].startswith(
+        "Live orders: fill_rate 0.2 ("
+    )
 
 
 def test_live_orders_judge_the_stage_anew(client, stored):
@@ -96,7 +99,7 @@ def test_live_orders_judge_the_stage_anew(client, stored):
     assert told(client.post(f"{path}/execution", json={"fill_rate": 0.2}))["lifecycle_stage"] == (
         "PAPER"
     )
-    first, *trail = told(client.get(f"{path}/audit"))
+    first, *trail = told(client.get(f"{path}/audit"))["audit"]
     assert first["kind"] == "stored"
     assert [(e["from_stage"], e["to_stage"], e["figures"]) for e in trail] == [
         ("MATURE", "VALIDATION", live),
@@ -108,7 +111,36 @@ def test_the_same_report_twice_is_recorded_once(client, stored):
     path = stored()
     for _ in range(2):
         told(client.post(f"{path}/execution", json={"fill_rate": 0.9}))
-    assert len(told(client.get(f"{path}/audit"))) == 1 + 1
+    assert len(told(client.get(f"{path}/audit"))["audit"]) == 1 + 1
+
+
+def test_documents_are_described(client, stored):
+    path = stored()
+    described = client.get("/api/openapi.json").json()
+    get = described["paths"]["/api/configurations/{configuration_id}"]["get"]
+    (said,) = get["responses"]["200"]["content"].values()
+    schema = {**said["schema"], "components": described["components"]}
+    assert list(Draft202012Validator(schema).iter_errors(told(client.get(path)))) == []
+    assert list(Draft202012Validator(schema).iter_errors({"id": "x"}))
+    models = described["components"]["schemas"]
+    section = models["ConfigurationV3"]["properties"]["risk_allocation"]["$ref"]
+    assert "max_position_size" in models[section.rpartition("/")[2]]["properties"]
+    found = (
+        said["schema"],
+        models["JobResults"]["properties"]["documents"]["items"],
+        models["ActiveConfiguration"]["properties"]["document"],
+    )
+    assert {schema["$ref"] for schema in found} == {"#/components/schemas/ConfigurationV3"}
+
+
+def test_the_audit_trail_comes_in_pages(client, stored):
+    path = stored()
+    client.post(f"{path}/activate", json={"reason": "it passed"})
+    pages = [
+        told(client.get(f"{path}/audit", params={"limit": 1, "offset": at})) for at in (0, 1, 2)
+    ]
+    assert [page["total"] for page in pages] == [2, 2, 2]
+    assert [entry["kind"] for page in pages for entry in page["audit"]] == ["stored", "activated"]
 
 
 def test_results_are_the_configuration_and_its_document(client):

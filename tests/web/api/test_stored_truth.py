@@ -28,7 +28,7 @@ def test_an_edited_stage_is_named_nowhere_and_does_no_harm_once_put_back(client,
     with engine.begin() as connection:
         connection.execute(statement, {"stage": genuine.lifecycle_stage})
     engine.dispose()
-    assert {entry["fault"] for entry in client.get(f"{path}/audit").json()} == {None}
+    assert {entry["fault"] for entry in client.get(f"{path}/audit").json()["audit"]} == {None}
     assert client.post(f"{path}/activate", json=forced).status_code == 200
     assert listed(client)[1:] == ([genuine.id], [])
 
