@@ -310,4 +310,12 @@ CREATE INDEX ix_job_events_of_status_at ON job_events (at) WHERE kind = 'status'
 
 UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0009';
 
+-- Running upgrade 0010 -> 0011
+
+ALTER TABLE sweep_markets DROP CONSTRAINT ck_sweep_markets_status;
+
+ALTER TABLE sweep_markets ADD CONSTRAINT ck_sweep_markets_status CHECK (status IN ('pending', 'running', 'done', 'failed', 'skipped', 'cancelled'));
+
+UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0010';
+
 COMMIT;

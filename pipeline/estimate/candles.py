@@ -56,7 +56,7 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
         candles = _regular(raw, config, data.path)
         drawn = None if data.surrogate is None else data.surrogate.days
         return AtHand(candles, "file", drawn or whole_days(candles).count)
-    span = _span(data)
+    span = span_of(data)
     stored = _stored(config, data, span)
     first = max(span[0], _served_from(config, data, stored))
     if data.history == ALL and first == span[0]:
@@ -81,14 +81,14 @@ def _invented(
     return make_regular(rows, timeframe, "generated candles")[0]
 
 
-def _span(data: CcxtData) -> Span:
+def span_of(data: CcxtData) -> Span:
     """Return the span of `pipeline.market_data.sources.fetch_candles`, as far as it is past."""
     now = int(time.time() * 1000)
     since, until = data.span_ms(now)
     return since, min(until, now)
 
 
-def _folder(config: TrainConfig, data: CcxtData) -> Path:
+def folder_of(config: TrainConfig, data: CcxtData) -> Path:
     """Folder of the store that holds the candles a run would fetch."""
     exchange, timeframe = config.market.exchange.ccxt_id, config.market.timeframe
     assert exchange is not None, "refused by the configuration"
@@ -98,7 +98,7 @@ def _folder(config: TrainConfig, data: CcxtData) -> Path:
 
 def _stored(config: TrainConfig, data: CcxtData, span: Span) -> Candles | None:
     """Candles that the store has of the span; None for none."""
-    raw = _between(read_without_lock(_folder(config, data), *span, RawCandles), span)
+    raw = _between(read_without_lock(folder_of(config, data), *span, RawCandles), span)
     if len(raw) == 0:
         return None
     timeframe = data.resample_from or config.market.timeframe
@@ -116,7 +116,7 @@ def _beginning(config: TrainConfig, data: CcxtData, stored: Candles | None) -> i
     UserError
         When there was none.
     """
-    if stored is None or not empty_beginning(_folder(config, data)):
+    if stored is None or not empty_beginning(folder_of(config, data)):
         raise UserError(
             f"{config.market.id}: how much there is (data.history=all) is not known before it is"
             " fetched: run scripts/fetch with data.history=all first, or give a length, as in"

@@ -1,4 +1,4 @@
-"""Hand queued jobs to worker processes, one job a worker at a time."""
+"""Hand queued jobs to worker processes, one job a worker at a time, and ended sweeps likewise."""
 
 import os
 import pickle
@@ -16,6 +16,7 @@ from pipeline.errors import UnreachableError
 from pipeline.executors.base import Attempt
 from pipeline.executors.share import cores, environment, gpus
 from pipeline.executors.worker import Worker, supervision
+from pipeline.queue.judging import Judging
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
 from pipeline.results.ownership import IllegalTransitionError
@@ -59,6 +60,7 @@ class Dispatcher:
         self._repository, self._config = repository, config
         self._start = pickle.dumps((_RunJob(), (config.storage, repository.identity)))
         self._workers: dict[int, Worker[str]] = {}
+        self._judging = Judging(repository, config.storage)
         self._watch = Watch()
         self._strayed: dict[Worker[str], int] = {}  # looks at those whose job was cancelled
         self._untold: dict[str, _Ending] = {}  # of jobs whose rows do not say it yet
@@ -91,7 +93,8 @@ class Dispatcher:
             self._tell_rows()
             self._hand_out()
             self._keep_one_ready()
-            if self._collect() or self._untold or self._is_attended():
+            judges = self._judge()
+            if self._collect() or judges or self._untold or self._is_attended():
                 busy = time.monotonic()
 
     def _hand_out(self) -> None:
@@ -104,6 +107,13 @@ class Dispatcher:
         fresh = [job_id for job_id in waiting if job_id not in busy]
         for place, job_id in zip(free, fresh, strict=False):
             self._worker(place).take(Attempt(job_id))
+
+    def _judge(self) -> bool:
+        """Have ended sweeps judged; return whether any is left."""
+        if not self._is_pausing():
+            with self._unless_full():
+                return self._judging.look()
+        return True
 
     def _free(self) -> list[int]:
         """Return the places without work, those first whose worker has started."""
@@ -228,6 +238,7 @@ class Dispatcher:
 
         First the rows, then the processes: another dispatcher fails the jobs of the dead.
         """
+        self._judging.stop()
         try:
             for worker in self._workers.values():
                 self._hand_back(worker, "its dispatcher has ended")

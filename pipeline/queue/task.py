@@ -1,13 +1,19 @@
-"""Run one queued job in a worker process; end the process when the job is cancelled."""
+"""Run one queued job, or judge one queued sweep, in a worker process.
+
+The process ends when its job is cancelled.
+"""
 
 import os
+from pathlib import Path
 
 from gpu_engine import Advance
 from pipeline.config import StorageConfig, TrainConfig, validate
 from pipeline.errors import DatabaseAwayError
-from pipeline.executors.background import repeated
+from pipeline.executors.background import repeated, tell
 from pipeline.results.address import FileIdentity
 from pipeline.results.database import open_database
+from pipeline.results.sweeps import QUEUE, Claim, SweepTakenError
+from pipeline.sweeps.judging import judge_sweep
 from pipeline.training import job
 from pipeline.training.run import Reporter
 
@@ -49,3 +55,24 @@ def _run(storage: StorageConfig, database: FileIdentity | None, job_id: str) -> 
             values = repository.jobs.read(job_id).config | {"storage": storage.model_dump()}
             config = validate(values, TrainConfig)
             job.run_again(config, repository, job_id, Reporter())
+
+
+def judge_queued(
+    shared: tuple[StorageConfig, FileIdentity | None], sweep_id: str, advance: Advance
+) -> str | None:
+    """Judge a queued sweep whose jobs have all ended; one that was opened again is left.
+
+    ``shared`` is that of `run_job`. Where the database did not answer to the end: returns why.
+    """
+    storage, database = shared
+    try:
+        with open_database(storage.url, storage.patience, reopened=database) as repository:
+            counts = repository.sweeps.counts(sweep_id)
+            if not any(status in counts for status in ("pending", "running")):
+                claim = Claim(sweep_id, QUEUE)
+                judge_sweep(repository, Path(storage.artifacts), claim, tell)
+    except SweepTakenError:
+        return None
+    except DatabaseAwayError as away:
+        return str(away)
+    return None

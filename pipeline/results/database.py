@@ -46,6 +46,7 @@ from pipeline.results.migrations import UnknownRevisionError, check_revision, is
 from pipeline.results.models import DispatcherRow
 from pipeline.results.outbox import Outbox
 from pipeline.results.patience import Patience, Sessions, Tables, is_away
+from pipeline.results.queued_sweeps import QueuedSweeps
 from pipeline.results.read_only import (
     postgresql_reader,
     read_only_error,
@@ -55,7 +56,7 @@ from pipeline.results.read_only import (
 )
 from pipeline.results.role import Role
 from pipeline.results.silence import Silence
-from pipeline.results.sweeps import Sweeps
+from pipeline.results.tries import Tries
 
 #: Milliseconds that SQLite itself waits for another writer: while opening, which is tried again,
 #: and of who only looks.
@@ -77,8 +78,10 @@ class Repository(Tables):
 
     Attributes
     ----------
-    jobs, configurations, sweeps, live, outbox : Jobs, Configurations, Sweeps, Live, Outbox
+    jobs, configurations, sweeps, live, outbox : Jobs, Configurations, QueuedSweeps, Live, Outbox
         What reads and writes the tables of each.
+    tries : Tries
+        What reads which searches were asked for.
     dispatcher, follower : Role
         Who runs queued jobs, and who follows active configurations.
     identity : FileIdentity or None
@@ -101,7 +104,8 @@ class Repository(Tables):
         self._sessions.configure(info={"lease": self.lease})
         self.jobs = Jobs(self._sessions)
         self.configurations = Configurations(self._sessions)
-        self.sweeps = Sweeps(self._sessions)
+        self.sweeps = QueuedSweeps(self._sessions)
+        self.tries = Tries(self._sessions)
         self.live = Live(self._sessions)
         self.dispatcher = Role(self._sessions, self.lease, DispatcherRow)
         self.follower = Role(self._sessions, self.lease, FollowerRow)

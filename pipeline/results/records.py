@@ -36,8 +36,9 @@ _SIZES = ("max_position_size", "current_allocation")
 #: a configuration.
 MONITOR, SWEEP, EXECUTION, WATCH = "monitor", "sweep", "execution", "watch"
 
-#: ``skipped``: another sweep has computed the very same, and its result is taken.
-MarketStatus = Literal["pending", "running", "done", "failed", "skipped"]
+#: ``skipped``: another sweep has computed the very same, and its result is taken. ``cancelled``: a
+#: person ended its job, and it counts as a test all the same (validation rules §3.2).
+MarketStatus = Literal["pending", "running", "done", "failed", "skipped", "cancelled"]
 
 MARKET_STATUSES: tuple[MarketStatus, ...] = get_args(MarketStatus)
 

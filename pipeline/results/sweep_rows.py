@@ -26,6 +26,7 @@ from pipeline.results.patience import Tables, waits
 from pipeline.results.records import (
     SWEEP,
     Job,
+    JobSummary,
     MarketStatus,
     Sweep,
     SweepMarket,
@@ -111,6 +112,15 @@ class SweepRows(Tables):
             return [from_row(SweepMarket, row) for row in rows_of(session, sweep_id)]
 
     @waits
+    def jobs_of(self, sweep_id: str) -> list[JobSummary]:
+        """Read what the jobs of a sweep are and how far they have come, in their markets' order."""
+        row, job = SweepMarketRow, TrainingJob
+        query = select(*(getattr(job, field.name) for field in fields(JobSummary)))
+        query = query.join(row, row.job_id == job.id).where(row.sweep_id == sweep_id)
+        with self._sessions() as session:
+            return [JobSummary(*one) for one in session.execute(query.order_by(row.position))]
+
+    @waits
     def judged_with(self, configuration_id: str) -> list[str]:
         """Read the ids of the sweeps that judged a configuration, oldest first."""
         market = SweepMarketRow
@@ -122,13 +132,16 @@ class SweepRows(Tables):
 
     @waits
     def unstored(self, sweep_id: str) -> list[bool]:
-        """Tell of every market that completed and stored nothing whether its candles are synthetic.
+        """Tell of every market that counts and stored nothing whether its candles are synthetic.
 
-        One that another sweep had trained is among them, one that failed is not.
+        One that another sweep had trained is among them, and one that was cancelled; one that
+        failed is not (validation rules §3.2).
         """
         row = SweepMarketRow
         query = select(TrainingJob).join(row, row.job_id == TrainingJob.id)
-        query = query.where(row.sweep_id == sweep_id, row.status.in_(("done", "skipped")))
+        query = query.where(
+            row.sweep_id == sweep_id, row.status.in_(("done", "skipped", "cancelled"))
+        )
         query = query.where(row.configuration_id.is_(None)).order_by(row.position)
         jobs = f"the jobs of sweep {sweep_id}"
         with self._sessions() as session, naming(TrainingJob.__tablename__, jobs):

@@ -1,8 +1,9 @@
 """Store the manifest of a sweep: its markets, how far each is, and who may write it.
 
-A sweep belongs to one process. Every write begins with an UPDATE of the sweep's row that names its
-owner, so a process whose sweep was taken over writes nothing more, nor do the workers it left
-behind: `Sweeps.claim_market`, by which a worker starts a market, names the owner too.
+A sweep belongs to one process, or to the queue (`pipeline.results.queued_sweeps`). Every write
+begins with an UPDATE of the sweep's row that names its owner, so a process whose sweep was taken
+over writes nothing more, nor do the workers it left behind: `Sweeps.claim_market`, by which a
+worker starts a market, names the owner too.
 
 What became of a market is read from its job, never from what a worker says: a market whose job
 completed in the moment when everything else was killed is done, and its result is there once.
@@ -26,9 +27,15 @@ from pipeline.results.leases import Owner, read_owners
 from pipeline.results.models import SweepMarketRow, SweepRow, TrainedConfiguration, TrainingJob
 from pipeline.results.ownership import get_row
 from pipeline.results.patience import waits
-from pipeline.results.records import Status, Sweep, SweepMarket, utc_now
+from pipeline.results.records import MarketStatus, Status, Sweep, SweepMarket, utc_now
 from pipeline.results.sweep_rows import SweepRows, rows_of
 from pipeline.validation.pooling import PooledVerdict
+
+#: Owner of a sweep that the dispatcher runs: whoever dispatches may write it.
+QUEUE = "queue"
+
+#: What a market is whose job ended so; any other end is a failure.
+ENDED: dict[Status, MarketStatus] = {"completed": "done", "cancelled": "cancelled"}
 
 #: Tells whether the artifacts of a configuration are at hand; of none there is nothing to miss.
 HasArtifacts = Callable[[str | None], bool]
@@ -71,8 +78,11 @@ class Sweeps(SweepRows):
         engine_version: str,
         markets: Sequence[MarketSpec],
         has_artifacts: HasArtifacts | None,
+        queued: bool = False,
     ) -> Claim:
         """Store a running sweep of this process, with a pending job for every market.
+
+        With ``queued`` nobody owns the jobs, which wait for a dispatcher, and `QUEUE` the sweep.
 
         With ``has_artifacts`` a market that another sweep has done, with the same hash, is skipped:
         its row points at that job and its configuration.
@@ -99,7 +109,8 @@ class Sweeps(SweepRows):
         )
         try:
             with self._sessions.begin() as session:
-                claim = Claim(sweep_id, ownership.lease(session).hold(session))
+                owner = None if queued else ownership.lease(session).hold(session)
+                claim = Claim(sweep_id, owner or QUEUE)
                 sweep.owner = claim.owner
                 session.add(sweep)
                 session.flush()  # the lock, before anything is read
@@ -108,7 +119,7 @@ class Sweeps(SweepRows):
                     row.market, row.task_hash = market.market, market.task_hash
                     earlier = _done_elsewhere(session, market.task_hash, has_artifacts)
                     if earlier is None:
-                        _queue(session, row, market)
+                        _queue(session, row, market, owner=owner)
                     else:
                         row.status, row.job_id = "skipped", earlier.job_id
                         row.configuration_id = earlier.configuration_id
@@ -182,12 +193,12 @@ class Sweeps(SweepRows):
                     continue
                 job = get_row(session, TrainingJob, row.job_id)
                 if unchanged and job.status == "completed":  # by a worker, or stored afterwards
-                    _settle(session, row, job)
+                    write_end(session, row, job)
                     continue
                 if unchanged and row.status == "failed" and not retry_failed:
                     continue
                 row.task_hash = spec.task_hash
-                _queue(session, row, spec, job)
+                _queue(session, row, spec, job, owner=claim.owner)
 
     @waits
     def claim_market(self, claim: Claim, position: int) -> str | None:
@@ -239,7 +250,7 @@ class Sweeps(SweepRows):
                 why = error or "its worker ended without an answer"
                 ownership.move_job(session, job.id, "failed", finished_at=utc_now(), error=why)
                 session.refresh(job)
-            _settle(session, row, job)
+            write_end(session, row, job)
             session.flush()
             return from_row(SweepMarket, row)
 
@@ -268,7 +279,7 @@ class Sweeps(SweepRows):
                     continue
                 job = get_row(session, TrainingJob, row.job_id)
                 if job.status == "completed":
-                    _settle(session, row, job)
+                    write_end(session, row, job)
                     continue
                 row.status = "pending"
                 if job.status in ("pending", "running"):
@@ -331,26 +342,36 @@ def _end(session: Session, claim: Claim, status: Status) -> None:
 
 
 def _queue(
-    session: Session, row: SweepMarketRow, spec: MarketSpec, job: TrainingJob | None = None
+    session: Session,
+    row: SweepMarketRow,
+    spec: MarketSpec,
+    job: TrainingJob | None = None,
+    *,
+    owner: str | None,
 ) -> None:
     """Make a market pending, with the job it has where that did not complete."""
     fresh = new_job(**spec.job)
     if job is None or job.status == "completed":
-        fresh.owner = ownership.lease(session).identity
+        fresh.owner = owner
         session.add(fresh)
         session.flush()
         ownership.record_status(session, fresh.id, "pending")
         row.job_id = fresh.id
     else:
         ownership.requeue_job(session, job.id, market=fresh.market, **spec.job)
+    empty(row)
+
+
+def empty(row: SweepMarketRow) -> None:
+    """Make a market pending, which has found nothing yet."""
     row.status = "pending"
     row.configuration_id = row.p_value = row.surrogate_p = row.fdr_q_value = None
     row.error = row.seconds = None
 
 
-def _settle(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
+def write_end(session: Session, row: SweepMarketRow, job: TrainingJob) -> None:
     """Write what a market's finished job says into its row."""
-    row.status = "done" if job.status == "completed" else "failed"
+    row.status = ENDED.get(job.status, "failed")
     row.error = None if row.status == "done" else job.error or f"its job was {job.status}"
     if job.started_at is not None and job.finished_at is not None:
         row.seconds = (job.finished_at - job.started_at).total_seconds()

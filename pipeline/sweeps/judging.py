@@ -1,8 +1,8 @@
 """Judge the markets of one sweep together: a q-value for each, and the stage that it leaves.
 
 ``fdr_q_value`` is that of validation rules §3.2: of the p-values that decide VALIDATION. Generated
-candles are a family of their own. A market whose p is undefined, or that stored nothing, is a test
-with p = 1 and has no q.
+candles are a family of their own. A market whose p is undefined, that stored nothing or that was
+cancelled, is a test with p = 1 and has no q.
 """
 
 import operator
@@ -20,9 +20,11 @@ from pipeline.results.records import (
     Configuration,
     ConfigurationEvent,
     Judgement,
+    Status,
     SweepMember,
     cap_stage,
 )
+from pipeline.results.sweeps import Claim
 from pipeline.validation.multiple_testing import sweep_q_values
 from pipeline.validation.pooling import PooledVerdict
 from pipeline.validation.stages import REQUIREMENTS, Stage, judge, position_size
@@ -30,6 +32,32 @@ from pipeline.validation.wording import number, plural
 
 #: Of the false-discovery rate (validation rules §6).
 Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
+
+
+def judge_sweep(repository: Repository, root: Path, claim: Claim, note: Note) -> None:
+    """Pool and judge the markets of a sweep, which have all ended, and end it.
+
+    It has failed where a market has, and is cancelled where one was: both are of fewer markets than
+    were asked for. ``root`` and ``note`` are those of `pool`.
+
+    Raises
+    ------
+    SweepTakenError
+        When the sweep has another owner now.
+    EditedError
+        When the configuration of a market is not what was stored.
+    """
+    sweeps = repository.sweeps
+    rows = sweeps.markets(claim.sweep_id)
+    stored = {row.market: row.configuration_id for row in rows if row.status != "failed"}
+    ids = [id_ for id_ in stored.values() if id_ is not None]
+    pooled = pool(repository, root, stored, note)
+    unstored = sweeps.unstored(claim.sweep_id)
+    q_values = judge_together(repository, ids, unstored, claim.sweep_id)
+    sweeps.write_judgement(claim, q_values, pooled)
+    ends: tuple[Status, ...] = ("failed", "cancelled")
+    present = {row.status for row in rows}
+    sweeps.end(claim, next((end for end in ends if end in present), "completed"))
 
 
 def judge_together(
@@ -49,8 +77,8 @@ def judge_together(
     configuration_ids : sequence of str
         Of the markets of one sweep that completed.
     unstored : sequence of bool
-        For every other market that completed, and stored nothing: whether its candles are
-        synthetic. It counts as a test with p = 1.
+        For every other market that counts, and stored nothing: whether its candles are synthetic.
+        It counts as a test with p = 1.
     sweep_id : str or None
         What the events are to name, where the sweep has a row.
 
@@ -80,8 +108,8 @@ def pool(
 ) -> list[PooledVerdict]:
     """Pool the markets of a sweep, whose artifacts lie in ``root``: `pooled_verdicts`.
 
-    ``stored`` holds the configuration of every market that completed by its label, None for one
-    that stored nothing. Where the workers' artifacts are not here, ``note`` hears it, and the sweep
+    ``stored`` holds the configuration of every market that counts by its label, None for one that
+    stored nothing. Where the workers' artifacts are not here, ``note`` hears it, and the sweep
     has no pool.
     """
     ids = list(dict.fromkeys(id_ for id_ in stored.values() if id_ is not None))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,10 +140,7 @@ def open_sweep(
     SweepTakenError
         When another process takes it in this moment.
     """
-
-    def has_artifacts(configuration_id: str | None) -> bool:
-        return configuration_id is None or (artifacts / configuration_id).is_dir()
-
+    has_artifacts = _at_hand(artifacts)
     if not resume:
         sweeps.abandon(request.key, _refuse_living)
         return _begin(sweeps, request, None)
@@ -165,6 +163,32 @@ def open_sweep(
         if hashes == {name: task_hash(config) for name, config in configs.items()}:
             return SweepRun(newest, configs, None)
     return _begin(sweeps, request, has_artifacts)
+
+
+def queue_sweep(
+    sweeps: Sweeps, configs: Mapping[str, TrainConfig], asked: Mapping[str, object], artifacts: Path
+) -> str:
+    """Store a sweep whose jobs wait for a dispatcher, which judges it too; return its id.
+
+    It is a new one, whatever ran before. A market that another sweep has trained just so is
+    skipped, where its result lies in the folder ``artifacts``. ``asked`` is kept with it: the
+    request, as its sender wrote it.
+    """
+    request = SweepRequest(configs, (uuid.uuid4().hex,))  # a key that no command has
+    run = _begin(sweeps, request, _at_hand(artifacts), asked)
+    return run.sweep.id
+
+
+def last_midnight() -> datetime:
+    """Return the end of the last whole UTC day."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _at_hand(artifacts: Path) -> HasArtifacts:
+    def has_artifacts(configuration_id: str | None) -> bool:
+        return configuration_id is None or (artifacts / configuration_id).is_dir()
+
+    return has_artifacts
 
 
 def _refuse_living(owner: Owner | None) -> None:
@@ -197,12 +221,18 @@ def _advice(owner: Owner) -> str:
     return "Wait for it, or stop it with Ctrl-C there."
 
 
-def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | None) -> SweepRun:
+def _begin(
+    sweeps: Sweeps,
+    request: SweepRequest,
+    has_artifacts: HasArtifacts | None,
+    queued: Mapping[str, object] | None = None,
+) -> SweepRun:
     """Begin a sweep whose history ends with the last whole UTC day.
 
-    A candle that is still open today would be another one tomorrow.
+    A candle that is still open today would be another one tomorrow. ``queued`` is what a sweep of
+    the queue was asked for; None: this process runs it.
     """
-    until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    until = last_midnight()
     configs = request.pinned(until)
     first = next(iter(configs.values()))
     dated = [c.data for c in configs.values() if not isinstance(c.data, SyntheticData)]
@@ -212,11 +242,13 @@ def _begin(sweeps: Sweeps, request: SweepRequest, has_artifacts: HasArtifacts | 
         key=request.key,
         strategy=", ".join(dict.fromkeys(config.strategy.name for config in configs.values())),
         optimizer=first.optimizer.name,
-        config={"markets": list(configs), "overrides": request.deciding},
+        config={"markets": list(configs)}
+        | ({"overrides": request.deciding} if queued is None else {"request": queued}),
         since=min(starts, default=None),
         until=max(ends, default=until),
         engine_version=f"{__version__} {engine_hash(first.strategy)}",
         markets=market_specs(configs),
         has_artifacts=has_artifacts,
+        queued=queued is not None,
     )
     return SweepRun(sweeps.sweep(claim.sweep_id), configs, claim)

@@ -23,7 +23,7 @@ from pipeline.results.artifacts import check_root
 from pipeline.results.database import Repository, open_database
 from pipeline.results.records import MARKET_STATUSES, MarketStatus, SweepMarket
 from pipeline.results.sweeps import Claim, Sweeps, SweepTakenError
-from pipeline.sweeps.judging import judge_together, pool
+from pipeline.sweeps.judging import judge_sweep
 from pipeline.sweeps.manifest import SweepRequest, SweepRun, open_sweep
 from pipeline.sweeps.table import MarketRow, noun, show
 from pipeline.sweeps.task import Answer, Shared, Task, train_market
@@ -82,7 +82,9 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
             show(console, shown, sweeps.sweep(run.sweep.id).pooled or ())
             whole = [row for row, one in zip(rows, shown, strict=True) if one.edit is None]
             _say_where(console, config, run.sweep.id, whole)
-            return len(whole) == len(rows) and all(row.status != "failed" for row in rows)
+            return len(whole) == len(rows) and not any(
+                row.status in ("failed", "cancelled") for row in rows
+            )
         except SweepTakenError as taken:
             raise UserError(f"Nothing more is written here: {taken}.") from None
 
@@ -140,15 +142,7 @@ def _run(
                     if note not in printed and note != row.error:  # 24 markets say it once
                         console.note(f"{row.market}: {note}")
                     printed.add(note)
-        rows = sweeps.markets(claim.sweep_id)
-        stored = {row.market: row.configuration_id for row in rows if row.status != "failed"}
-        ids = [id_ for id_ in stored.values() if id_ is not None]
-        pooled = pool(repository, Path(config.storage.artifacts), stored, console.note)
-        unstored = sweeps.unstored(claim.sweep_id)
-        q_values = judge_together(repository, ids, unstored, claim.sweep_id)
-        sweeps.write_judgement(claim, q_values, pooled)
-        failed = any(row.status == "failed" for row in rows)
-        sweeps.end(claim, "failed" if failed else "completed")
+        judge_sweep(repository, Path(config.storage.artifacts), claim, console.note)
     except BaseException as error:
         repository.patience.shorten(0 if isinstance(error, UnreachableError) else HURRY)
         with suppress(SweepTakenError, *UNSTORED):

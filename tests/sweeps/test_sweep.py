@@ -90,7 +90,7 @@ def test_a_sweep_interrupted_at_its_end_has_no_market_left(here, tmp_path, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "judge_together", interrupt)
+        patch.setattr(running, "judge_sweep", interrupt)
         stopped = here(HOURS, *TINY)
     assert stopped.status == 130, stopped.err
     assert "all 3 markets have ended; the same command judges them together" in stopped.err

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from pipeline.results.records import SweepMarketView
 from pipeline.web.api.problems import described
 from pipeline.web.service.answers import SweepPage, SweepReport
 from pipeline.web.service.requests import JobId
@@ -27,8 +26,12 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/{sweep_id}", responses=described(404, 409))
     def sweep(sweep_id: SweepId) -> SweepReport:
-        """Show a sweep and what became of each of its markets."""
-        sweep, markets = service.sweep(sweep_id)
-        return SweepReport(sweep=sweep, markets=list[SweepMarketView](markets))
+        """Show a sweep, how far it is, and what became of each of its markets."""
+        return service.sweep_report(sweep_id)
+
+    @routes.post("/{sweep_id}/cancel", responses=described(404, 409))
+    def cancel(sweep_id: SweepId) -> SweepReport:
+        """Cancel what waits or runs of a sweep of the queue; what has ended is judged."""
+        return service.cancel_sweep(sweep_id)
 
     return routes

@@ -11,18 +11,11 @@ from pipeline.web.api.events import Events
 from pipeline.web.api.guard import RateLimit
 from pipeline.web.api.problems import described
 from pipeline.web.service import composing
-from pipeline.web.service.answers import (
-    Choices,
-    EstimateAnswer,
-    JobPage,
-    JobResults,
-    JobView,
-    Started,
-    StrategyChoice,
-)
+from pipeline.web.service.answers import Choices, JobPage, JobResults, JobView, StrategyChoice
 from pipeline.web.service.requests import JobId as JobIdText
 from pipeline.web.service.requests import StrategyWord, TrainingRequest
 from pipeline.web.service.service import Service
+from pipeline.web.service.starts import EstimateAnswer, Started
 
 JobId = Annotated[JobIdText, Path(description="32 hexadecimal digits.")]
 #: A database's integer holds it.
@@ -80,8 +73,8 @@ def router(
         responses=described(413, 429, 503),
     )
     def start(request: TrainingRequest) -> Started:
-        """Put a job for every market into the queue: all of them or none."""
-        return Started(job_ids=service.start_training(request))
+        """Put a job for every market into the queue, all or none; several are one sweep."""
+        return service.start_training(request)
 
     @routes.post(
         "/estimate", dependencies=[Depends(limited_by(estimates))], responses=described(413, 429)

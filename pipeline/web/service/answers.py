@@ -116,50 +116,6 @@ class Choices(Answer):
     objectives: list[str]
 
 
-class Started(Answer):
-    """Jobs of a start, in the order of their markets."""
-
-    job_ids: list[str]
-
-
-class MarketEstimate(Answer):
-    """What one market's run would take; ``refused`` says why it cannot be made.
-
-    ``out_of_reach`` says that so few trades are expected that no run can pass the gates of
-    VALIDATION, whatever it finds.
-    """
-
-    market: str
-    combinations: int = 0
-    windows: int = 0
-    evaluations: int = 0
-    bars: int = 0
-    memory_bytes: int = 0
-    seconds: float = 0.0
-    expected_trades: float = 0.0
-    power_note: str = ""
-    out_of_reach: bool = False
-    candles: str = ""
-    refused: str | None = None
-
-
-class EstimateAnswer(Answer):
-    """What a start would take, from rates measured on this machine.
-
-    ``seconds`` is of all markets with as many at a time as the queue runs, ``memory_bytes`` of
-    those that run at a time.
-    """
-
-    markets: list[MarketEstimate]
-    combinations: int
-    evaluations: int
-    memory_bytes: int
-    seconds: float
-    concurrent: int
-    backend: str
-    warnings: list[str]
-
-
 @dataclass(frozen=True)
 class JobView(JobSummary):
     """One job as it stands. ``progress`` is 0…1 of the present stage of work.
@@ -324,10 +280,24 @@ class SweepPage(Page):
     refused: list[RefusedRow] = []
 
 
+class SweepProgress(Answer):
+    """How far a sweep is. ``progress`` is 0…1 over all stages of all markets.
+
+    ``seconds_left`` is reckoned from the markets that have ended; null before the first, and after
+    the last.
+    """
+
+    ended: int
+    total: int
+    progress: float
+    seconds_left: float | None
+
+
 class SweepReport(Answer):
-    """A sweep and its markets, in the order in which they were asked for."""
+    """A sweep, how far it is, and its markets in the order in which they were asked for."""
 
     sweep: SweepView
+    progress: SweepProgress
     markets: list[SweepMarketView]
 
 

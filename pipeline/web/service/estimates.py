@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from threading import Lock
+from typing import Any
 
 from pipeline.config import TrainConfig
 from pipeline.errors import UserError
+from pipeline.estimate.coverage import coverage
 from pipeline.estimate.estimate import Estimate, estimate
 from pipeline.estimate.probe import Speed, measure_speed
 from pipeline.executors.share import cores
 from pipeline.validation.stages import judge
 from pipeline.validation.wording import duration
-from pipeline.web.service.answers import EstimateAnswer, MarketEstimate
+from pipeline.web.service.starts import EarlierTries, EstimateAnswer, MarketEstimate
 
 #: One at a time: measuring beside another measurement measures that.
 _MEASURING = Lock()
@@ -19,7 +21,9 @@ _MEASURING = Lock()
 _SPEEDS: dict[str, Speed] = {}
 
 
-def estimate_all(configs: Mapping[str, TrainConfig], concurrent: int) -> EstimateAnswer:
+def estimate_all(
+    configs: Mapping[str, TrainConfig], concurrent: int, earlier: list[EarlierTries]
+) -> EstimateAnswer:
     """Estimate a start of several markets of which ``concurrent`` run at a time."""
     with _MEASURING:
         speed = _speed(next(iter(configs.values())), concurrent)
@@ -38,6 +42,7 @@ def estimate_all(configs: Mapping[str, TrainConfig], concurrent: int) -> Estimat
         concurrent=concurrent,
         backend=speed.backend,
         warnings=_warnings(markets, total),
+        earlier=earlier,
     )
 
 
@@ -53,12 +58,26 @@ def _speed(config: TrainConfig, concurrent: int) -> Speed:
 
 
 def _market(name: str, config: TrainConfig, speed: Speed) -> MarketEstimate:
+    own: dict[str, Any] = {"market": name} | _candles(config)
     try:
         cost = estimate(config, speed)
     except UserError as error:
-        return MarketEstimate(market=name, refused=str(error))
-    own = {"market": name, "out_of_reach": _out_of_reach(cost)}
+        return MarketEstimate.model_validate(own | {"refused": str(error)})
+    own["out_of_reach"] = _out_of_reach(cost)
     return MarketEstimate.model_validate(asdict(cost) | own)
+
+
+def _candles(config: TrainConfig) -> dict[str, Any]:
+    """Return what is stored of a market, and what a start would fetch."""
+    at_hand = coverage(config)
+    if at_hand is None:
+        return {}
+    span = (at_hand.first, at_hand.last)
+    return {
+        "stored": None if None in span else span,
+        "fetched": list(at_hand.missing),
+        "fetched_candles": at_hand.bars,
+    }
 
 
 def _out_of_reach(cost: Estimate) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.config import StorageConfig, TrainConfig, catalogue
 from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError
@@ -11,11 +12,13 @@ from pipeline.results.damage import DamagedRowError, naming
 from pipeline.results.database import Repository
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.records import Job, Status
+from pipeline.sweeps.manifest import SweepRequest, last_midnight, queue_sweep
 from pipeline.training import job
-from pipeline.web.service import answers, composing, estimates
-from pipeline.web.service.answers import EstimateAnswer, JobPage, JobView, RefusedRow
+from pipeline.web.service import answers, composing, estimates, tries
+from pipeline.web.service.answers import JobPage, JobView, RefusedRow
 from pipeline.web.service.health import Queue
 from pipeline.web.service.requests import TrainingRequest
+from pipeline.web.service.starts import EstimateAnswer, Started
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,10 @@ class JobService:
 
     # Training
 
-    def start_training(self, request: TrainingRequest) -> list[str]:
-        """Put a job for every market into the queue and return their ids; none if any is refused.
+    def start_training(self, request: TrainingRequest) -> Started:
+        """Put a job for every market into the queue, or none if any is refused.
+
+        Several markets are a sweep: they are judged together when all have ended.
 
         Raises
         ------
@@ -100,15 +105,28 @@ class JobService:
             When nobody would run it.
         """
         self.queue.check()
-        configs = self._compose(request).values()
-        return self._writable.jobs.queue(job.description(config) for config in configs)
+        configs, to = self._compose(request), self._writable
+        earlier = tries.earlier(self.repository, configs)
+        if len(configs) == 1:
+            ids = to.jobs.queue(job.description(config) for config in configs.values())
+            return Started(job_ids=ids, earlier=earlier)
+        asked = request.model_dump(mode="json")
+        sweep_id = queue_sweep(to.sweeps, configs, asked, Path(self.settings.storage.artifacts))
+        ids = [market.job_id for market in to.sweeps.markets(sweep_id)]
+        return Started(job_ids=ids, sweep_id=sweep_id, earlier=earlier)
 
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
-        return estimates.estimate_all(self._compose(request), self.settings.concurrent)
+        configs = self._compose(request)
+        earlier = tries.earlier(self.repository, configs)
+        return estimates.estimate_all(configs, self.settings.concurrent, earlier)
 
     def _compose(self, request: TrainingRequest) -> Mapping[str, TrainConfig]:
-        return composing.compose(request, self.settings.storage, self.settings.store)
+        """Compose the configurations that a start runs: several are those of a sweep."""
+        configs = composing.compose(request, self.settings.storage, self.settings.store)
+        if len(configs) == 1:
+            return configs
+        return SweepRequest(configs, ()).pinned(last_midnight())
 
     # Jobs
 
@@ -141,7 +159,7 @@ class JobService:
         return self._moved(job_id, lambda to: to.jobs.cancel(job_id), "there is nothing to cancel")
 
     def restart(self, job_id: str) -> JobView:
-        """Put a job that failed or was cancelled into the queue again.
+        """Put a job that failed or was cancelled into the queue again, and open its sweep again.
 
         Raises
         ------
@@ -153,7 +171,7 @@ class JobService:
         self.queue.check()
         return self._moved(
             job_id,
-            lambda to: to.jobs.restart(job_id),
+            lambda to: to.sweeps.restart_market(job_id),
             "only what failed or was cancelled is restarted",
         )
 

@@ -19,8 +19,10 @@ from pipeline.results.records import (
     ConfigurationSummary,
     Sweep,
     SweepMarket,
+    SweepMarketView,
     SweepView,
 )
+from pipeline.results.sweeps import SweepTakenError
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES
@@ -34,11 +36,14 @@ from pipeline.web.service.answers import (
     RefusedRow,
     StoredStrategy,
     SweepPage,
+    SweepProgress,
+    SweepReport,
     SwitchedOff,
 )
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import JobService, known
+from pipeline.web.service.progress import progress_of
 from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
 from pipeline.web.service.signals import Signals
 from pipeline.web.service.stored_tables import TableService
@@ -272,6 +277,40 @@ class Service(JobService):
         return SweepPage(
             sweeps=list[SweepView](sweeps), refused=rows, total=total, limit=limit, offset=offset
         )
+
+    def cancel_sweep(self, sweep_id: str) -> SweepReport:
+        """Cancel the jobs of a sweep that wait or run; the others are judged with what was asked.
+
+        Raises
+        ------
+        ConflictError
+            When it has ended, or a command runs it.
+        """
+        sweep, _ = self.sweep(sweep_id)
+        try:
+            self._writable.sweeps.cancel_queued(sweep_id)
+        except SweepTakenError:
+            why = (
+                "a command runs it: end it there with Ctrl-C"
+                if sweep.status == "running"
+                else f"it is {sweep.status}: there is nothing to cancel"
+            )
+            raise ConflictError(f"Sweep {sweep_id}: {why}.") from None
+        return self.sweep_report(sweep_id)
+
+    def sweep_report(self, sweep_id: str) -> SweepReport:
+        """Read one sweep, how far it is, and its markets; see `sweep`."""
+        sweep, markets = self.sweep(sweep_id)
+        return SweepReport(
+            sweep=sweep,
+            progress=self.progress(sweep),
+            markets=list[SweepMarketView](markets),
+        )
+
+    def progress(self, sweep: SweepView) -> SweepProgress:
+        """Say how far a sweep is over all stages of all its markets."""
+        jobs = self.repository.sweeps.jobs_of(sweep.id)
+        return progress_of(sweep, jobs, self.settings.concurrent)
 
     def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
         """Read one sweep and its markets.

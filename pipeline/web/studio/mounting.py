@@ -33,8 +33,8 @@ def mount(app: FastAPI, service: Service) -> None:
     """
 
     @ui.page("/")
-    async def train() -> None:
-        await training_page(service)
+    async def train(request: Request) -> None:
+        await training_page(service, request.query_params)
 
     @ui.page("/jobs")
     async def jobs() -> None:

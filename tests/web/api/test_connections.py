@@ -113,7 +113,7 @@ def test_the_newest_of_a_peer_takes_the_place_of_one_that_asks_nothing(service):
 
 def waiting_job(service):
     """A job that waits, so that its stream has no end."""
-    return service.start_training(TrainingRequest(markets=["demo"]))[0]
+    return service.start_training(TrainingRequest(markets=["demo"])).job_ids[0]
 
 
 def test_streams_of_one_address_are_counted_and_places_come_back(service):

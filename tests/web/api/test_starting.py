@@ -1,9 +1,8 @@
 """Starts, cancels and restarts as the queue sees them, while nobody runs anything."""
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
-from pipeline.results import jobs
+from pipeline.results import sweeps
 from pipeline.web.service.requests import TrainingRequest
 from support.runs import ask
 
@@ -57,18 +56,20 @@ def test_jobs_come_in_pages(client):
 
 
 def test_jobs_are_stored_all_or_none(service, tmp_path, monkeypatch):
-    made, new_job = [], jobs.new_job
+    made, new_job = [], sweeps.new_job
 
-    def twice_the_same_id(**described):
+    def fails_the_second_time(**described):
         made.append(new_job(**described))
-        made[-1].id = "a" * 32
+        if len(made) == 2:
+            raise OSError("as a database may fail between two rows")
         return made[-1]
 
-    monkeypatch.setattr(jobs, "new_job", twice_the_same_id)
-    with pytest.raises(IntegrityError):
+    monkeypatch.setattr(sweeps, "new_job", fails_the_second_time)
+    with pytest.raises(OSError, match="between two rows"):
         service.start_training(TrainingRequest(markets=["demo", "demo_null"]))
     assert len(made) == 2
     assert ask(tmp_path, lambda repository: repository.jobs.find()) == []
+    assert ask(tmp_path, lambda repository: repository.sweeps.ids()) == []
 
 
 def test_a_job_that_was_cancelled_is_restarted(client, queued):

@@ -45,7 +45,7 @@ def shots(tmp_path_factory):
     return tmp_path_factory.mktemp("screenshots")
 
 
-def test_from_three_markets_to_the_saved_verdict(watched, shots):
+def test_from_three_markets_to_their_q_and_a_saved_verdict(watched, shots):
     first = watched(viewport={"width": 1280, "height": 900})
     page = first.open("/")
     _tick(page, *BOXES)
@@ -61,23 +61,32 @@ def test_from_three_markets_to_the_saved_verdict(watched, shots):
     for market in MARKETS:
         assert market in page.get_by_text("3 markets:").text_content()
     assert aside.locator("details").count() == 3
+    assert aside.get_by_text("Stored: 2023-01-01 to 2023-07-19. Nothing is fetched.").count() == 3
     page.screenshot(path=shots / "train.png", full_page=True)
+    page.reload()  # the address has it all
+    aside.get_by_text("453,600 combinations, ").first.wait_for(timeout=LONG)
     start = page.get_by_role("button", name="Start training")
     page.mouse.wheel(0, 600)
     page.wait_for_function("scrollY > 0")
     assert 0 < start.bounding_box()["y"] < 860  # it stays in view beside the form
     start.click()
-    page.wait_for_url("**/jobs")
+    page.wait_for_url("**/sweeps/*")
+    sweep = page.url.removeprefix(first.address)
     assert len(_moves(page)) > 1
-    page.screenshot(path=shots / "jobs.png", full_page=True)
+    page.screenshot(path=shots / "sweep.png", full_page=True)
     page.close()
 
     again = watched(viewport={"width": 1280, "height": 900})
     page = again.open("/jobs")
-    page.get_by_role("progressbar").first.wait_for()  # it runs on, and is seen again
     ended = page.locator("li.job", has_text="grid").get_by_role("link", name="Verdict")
     ended.nth(2).wait_for(timeout=LONG)
-    ended.first.click()
+    page.screenshot(path=shots / "jobs.png", full_page=True)
+    page = again.open(sweep)
+    page.get_by_text("completed: 3 of 3 markets ended").wait_for(timeout=LONG)
+    page.get_by_text("Pool of 3 markets").first.wait_for()
+    judged = again.page.request.get(f"{again.address}/api{sweep}").json()
+    assert all(one["fdr_q_value"] is not None for one in judged["markets"])
+    page.locator("tbody a").first.click()
     page.locator("#heatmap .main-svg").first.wait_for(timeout=LONG)
     page.get_by_role("heading", name="Verdict").wait_for()
     page.locator("#heatmap-x").select_option(STOP)

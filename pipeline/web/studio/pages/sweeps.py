@@ -8,13 +8,16 @@ from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.report.theme import Figure
 from pipeline.results.records import Sweep, SweepView
+from pipeline.results.sweeps import QUEUE
 from pipeline.validation.pooling import pooled_sentences
-from pipeline.validation.wording import defined, plural
+from pipeline.validation.wording import defined, duration, plural
+from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Theme,
     ask,
+    attempt,
     frame,
     region,
     sentence,
@@ -26,7 +29,7 @@ from pipeline.web.studio.frame import (
 )
 
 #: Seconds between two looks at a sweep that runs.
-EVERY = 2.0
+EVERY = 1.0
 
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
 _COLUMNS = ("market", "stage", "p", "surrogate p", "q", "seconds", "configuration", "what failed")
@@ -42,7 +45,7 @@ async def sweeps_page(service: Service) -> None:
     page = await ask(service.sweeps)
     with frame("Sweeps", "/sweeps", notice=service.read_only):
         if not page.sweeps and not page.refused:
-            sentence("No sweep is stored. One is made by: scripts/sweep markets=all")
+            sentence("No sweep yet: start several markets on the page Train, or run scripts/sweep.")
         for one in page.refused:
             warning(one.reason)
         with ui.element("ul"):
@@ -63,12 +66,14 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
             return
         await context.client.connected()
         await theme.name()
-        page = SweepPage(theme)
+        page = SweepPage(service, theme)
         sources = service.configuration, service.repository.jobs.read
         page.show(sweep, await ask(swept_markets, markets, *sources))
+        page.tell(sweep, await ask(service.progress, sweep))
 
         async def refresh() -> None:
             sweep, markets = await ask(service.sweep, sweep_id)
+            page.tell(sweep, await ask(service.progress, sweep))
             page.show(sweep, await ask(swept_markets, markets, *sources))
             if sweep.status != "running":
                 timer.cancel()
@@ -79,9 +84,12 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
 class SweepPage:
     """How far a sweep is, its figures over all markets, and a line for each market."""
 
-    def __init__(self, theme: Theme) -> None:
-        self._theme = theme
+    def __init__(self, service: Service, theme: Theme) -> None:
+        self._service, self._theme = service, theme
         self._said = sentence("").props("role=status")
+        self._bar = ui.linear_progress(show_value=False, size="0.6rem")
+        with ui.element("div").classes("line"):
+            self._cancel = ui.button("Cancel what is left", on_click=self._end).props("outline")
         self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
         self._pooled = ui.element("div")
         self._figures = ui.element("div")
@@ -93,8 +101,6 @@ class SweepPage:
         if (sweep, markets) == self._shown:
             return
         self._shown = (sweep, markets)
-        done = sum(market.status == "done" for market in markets)
-        self._said.set_text(f"{_titled(sweep)}: {done} of {plural(len(markets), 'market')} done")
         self._mark.set_visibility(any(market.synthetic for market in markets))
         self._pooled.clear()
         with self._pooled:
@@ -110,12 +116,36 @@ class SweepPage:
         with self._table:
             table("In the order of the sweep", _COLUMNS, markets, _row)
 
+    def tell(self, sweep: Sweep, progress: SweepProgress) -> None:
+        """Say how far it is, over all stages of all markets."""
+        running = sweep.status == "running"
+        self._said.set_text(f"{_titled(sweep)}: {in_words(progress)}")
+        self._bar.set_visibility(running)
+        self._bar.set_value(progress.progress)
+        self._bar.props(f'aria-label="{in_words(progress)}"')
+        ours = running and sweep.owner == QUEUE and self._service.read_only is None
+        self._cancel.set_visibility(ours)
+        self._id = sweep.id
+
+    async def _end(self) -> None:
+        await attempt(self._service.cancel_sweep, self._id)
+
     def _draw(self, name: str, caption: str, drawn: Figure) -> None:
         with ui.element("figure"):
             place = ui.element("div").classes("figure").props(f"id={name} role=img")
             with place.props(f'aria-label="{caption}"'):
                 self._theme.draw(drawn).classes("filling")
             text("figcaption", caption)
+
+
+def in_words(progress: SweepProgress) -> str:
+    """``1 of 3 markets ended, 45 %, about 12 s left``."""
+    parts = [f"{progress.ended} of {plural(progress.total, 'market')} ended"]
+    if progress.ended < progress.total:
+        parts.append(f"{progress.progress:.0%}")
+    if progress.seconds_left is not None:
+        parts.append(f"about {duration(progress.seconds_left)} left")
+    return ", ".join(parts)
 
 
 def _titled(sweep: SweepView) -> str:

@@ -1,7 +1,9 @@
 """Show the form that chooses what is trained, estimates what it takes and starts it."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import ui
 from pydantic import BaseModel, ValidationError
@@ -25,23 +27,32 @@ from pipeline.web.service.requests import (
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import ask, faults, frame, health, sentence, text
 from pipeline.web.studio.widgets.estimate import Estimate
-from pipeline.web.studio.widgets.form import Fields, Grids, Markets
+from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError
+from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds without a change before an estimate is asked for.
 PAUSE = 0.4
+#: Begins the name of a strategy's parameter in the address.
+_PARAMETER = "p."
 #: What else a request says, with controls of its own.
 _REST = ("space", "objective", "selection", "min_trades", "seed")
 _ELSEWHERE = frozenset(TrainingRequest.model_fields) - frozenset(_REST)
 
 
-async def training_page(service: Service) -> None:
-    """Show the form."""
+async def training_page(service: Service, address: Mapping[str, str]) -> None:
+    """Show the form as an address says; what that does not say, or says wrong, is as always."""
     choices = await ask(composing.choices)
-    default = await ask(composing.strategy_choice, choices.strategies[0])
+    words = dict(address)
+    if words.get("strategy") not in choices.strategies:
+        words["strategy"] = choices.strategies[0]
+    try:
+        strategy = await ask(composing.strategy_choice, words["strategy"])
+    except UserError:  # its file is broken since
+        strategy = await ask(composing.strategy_choice, choices.strategies[0])
     with frame("Train", "/", notice=service.read_only):
         health(service.queue.trouble)
         with ui.element("div").classes("beside"):
-            TrainingForm(service, choices, default)
+            TrainingForm(service, choices, strategy).take(words)
 
 
 class TrainingForm:
@@ -50,6 +61,7 @@ class TrainingForm:
     def __init__(self, service: Service, choices: Choices, default: StrategyChoice) -> None:
         self._service = service
         self._request_count, self._turn = 0, asyncio.Lock()
+        self._address: dict[str, str] = {}
         with ui.element("form").props('onsubmit="return false"').classes("form"):
             with _part("Strategy"):
                 self._strategy = ui.select(
@@ -106,6 +118,31 @@ class TrainingForm:
             self._estimate = Estimate(brief)
         self._start.disable()
 
+    def words(self) -> dict[str, str]:
+        """Return what is not as the form begins, as its address has it."""
+        words = self._markets.words()
+        if self._strategy.value != self._strategy.options[0]:
+            words["strategy"] = self._strategy.value
+        for part in (self._method, self._validation):
+            words |= part.words()
+        for fields in (self._history, self._costs, self._risk, self._rest):
+            words |= fields.words()
+        lines = {} if self._grids is None else self._grids.words()
+        return words | {f"{_PARAMETER}{name}": line for name, line in lines.items()}
+
+    def take(self, words: Mapping[str, str]) -> None:
+        """Show what an address says."""
+        for part in (self._method, self._validation):
+            part.take(words)
+        for fields in (self._history, self._costs, self._risk, self._rest):
+            fields.take(words)
+        if self._grids is not None:
+            self._grids.take_space(self._rest.values()["space"])
+            lines = {n: word for n, word in words.items() if n.startswith(_PARAMETER)}
+            self._grids.take({n.removeprefix(_PARAMETER): word for n, word in lines.items()})
+        self._markets.take(words)
+        self._address = self.words()
+
     def request(self) -> TrainingRequest:
         """Return what the form says.
 
@@ -119,9 +156,9 @@ class TrainingForm:
             markets=self._markets.names(),
             optimizer=self._method.request(),
             validation=self._validation.request(),
-            history=History(**self._history.values()),
-            costs=TradeCosts(**self._costs.values()),
-            risk=Risk(**self._risk.values()),
+            history=self._history.request(),
+            costs=self._costs.request(),
+            risk=self._risk.request(),
             **({} if self._grids is None else self._grids.values()),
             **self._rest.values(),
         )
@@ -147,6 +184,7 @@ class TrainingForm:
         """Estimate again, once nothing has changed for a moment."""
         self._request_count += 1
         request = self._request_count
+        self._keep_address()
         if self._grids is not None:
             self._grids.take_space(self._rest.values()["space"])
         self._start.disable()
@@ -165,25 +203,46 @@ class TrainingForm:
             startable = any(market.refused is None for market in answer.markets)
             self._start.set_enabled(startable and self._service.read_only is None)
 
+    def _keep_address(self) -> None:
+        """Have the address say what the form says: to load it again, to go back, to share it."""
+        words = self.words()
+        if words != self._address:
+            self._address = words
+            query = urlencode(words, safe=",/:")
+            ui.navigate.history.replace(f"/?{query}" if query else "/")
+
     async def _answer(self) -> tuple[Any, list[str]]:
         if not self._markets.names():
             return None, ["Choose a market, and what it takes is estimated here."]
         try:
             return await ask(self._service.estimate, self.request()), []
+        except MistakeError as error:
+            return None, error.sentences
         except ValidationError as error:
             return None, faults(error)
         except (UserError, ValueError) as error:
-            return None, str(error).splitlines()
+            return None, in_labels(str(error), self._labels()).splitlines()
+
+    def _labels(self) -> dict[str, str]:
+        """Return what the form calls the fields that it shows, by the last part of their keys."""
+        parts = (
+            self._history,
+            self._costs,
+            self._risk,
+            self._method.fields,
+            self._validation.fields,
+        )
+        return {name: label for part in parts for name, label in part.labels.items()}
 
     async def start(self) -> None:
-        """Queue a job for every market, and go where they are seen."""
+        """Queue a job, or a sweep of several markets, and go where it is seen."""
         self._start.disable()  # a second click would train everything twice
         try:
-            await ask(self._service.start_training, self.request())
+            started = await ask(self._service.start_training, self.request())
         except (UserError, ValueError) as error:
             self._estimate.refuse([str(error)])
             return
-        ui.navigate.to("/jobs")
+        ui.navigate.to(f"/sweeps/{started.sweep_id}" if started.sweep_id else "/jobs")
 
 
 class Choice:
@@ -208,7 +267,7 @@ class Choice:
         changed: Any,
     ) -> None:
         self._models, self._sentences, self._word = models, sentences, word
-        self._changed = changed
+        self._name, self._changed = name, changed
         self._chosen = ui.radio(
             {key: key.replace("_", " ") for key in models},
             value=next(iter(models)),
@@ -222,10 +281,28 @@ class Choice:
                 self._fields[key] = Fields(model, changed, without=(word,))
         self._tell()
 
+    @property
+    def fields(self) -> Fields:
+        """The fields of what is chosen."""
+        return self._fields[self._chosen.value]
+
+    def words(self) -> dict[str, str]:
+        """Return the choice and its fields, where they are not as they began."""
+        key = self._chosen.value
+        chosen = {} if key == next(iter(self._models)) else {self._name: key}
+        return chosen | self._fields[key].words()
+
+    def take(self, words: Mapping[str, str]) -> None:
+        """Show what an address says."""
+        key = words.get(self._name, "")
+        if key in self._models:
+            self._chosen.value = key
+        self._fields[self._chosen.value].take(words)
+
     def request(self) -> Any:
         """Return the chosen model with what its fields hold."""
         key = self._chosen.value
-        return self._models[key](**{self._word: key}, **self._fields[key].values())
+        return self._fields[key].request(**{self._word: key})
 
     async def _choose(self) -> None:
         self._tell()

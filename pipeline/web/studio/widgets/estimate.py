@@ -1,13 +1,17 @@
 """Show what a start would take, beside the form."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from pipeline.validation.wording import duration, plural
-from pipeline.web.service.answers import EstimateAnswer, MarketEstimate
+from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import sentence, text, warning
+
+#: Spans to fetch that are named; a store with more holes counts the others.
+SPANS = 3
 
 
 class Estimate:
@@ -49,6 +53,8 @@ class Estimate:
             )
             for line in answer.warnings:
                 warning(line)
+            for tries in answer.earlier:
+                warning(tries.sentence)
             for market in answer.markets:
                 _market(market)
 
@@ -58,13 +64,36 @@ def _market(market: MarketEstimate) -> None:
         text("summary", f"{market.market}: {_short(market)}")
         if market.refused is not None:
             sentence(market.refused)
-            return
-        sentence(
-            f"{market.combinations:,} combinations in {plural(market.windows, 'window')} and at"
-            f" the end: {market.evaluations:,} evaluations on {market.bars:,} bars,"
-            f" {market.memory_bytes / 1e6:,.0f} MB."
-        )
-        sentence(f"{market.power_note}. Trades counted on candles: {market.candles}.")
+        else:
+            _cost(market)
+    if market.stored is not None or market.fetched:
+        sentence(_at_hand(market), "soft")
+
+
+def _cost(market: MarketEstimate) -> None:
+    sentence(
+        f"{market.combinations:,} combinations in {plural(market.windows, 'window')} and at"
+        f" the end: {market.evaluations:,} evaluations on {market.bars:,} bars,"
+        f" {market.memory_bytes / 1e6:,.0f} MB."
+    )
+    sentence(f"{market.power_note}. Trades counted on candles: {market.candles}.")
+
+
+def _at_hand(market: MarketEstimate) -> str:
+    """Say what is stored: ``Stored: no candle. A start fetches 2023-01-01 to ...``."""
+    held = "Stored: no candle"
+    if market.stored is not None:
+        held = f"Stored: {_days(*market.stored)}"
+    if not market.fetched:
+        return f"{held}. Nothing is fetched."
+    spans = " and ".join(_days(*span) for span in market.fetched[:SPANS])
+    more = f" and {len(market.fetched) - SPANS} more" if len(market.fetched) > SPANS else ""
+    return f"{held}. A start fetches {spans}{more}: {plural(market.fetched_candles, 'candle')}."
+
+
+def _days(first: datetime, last: datetime) -> str:
+    """Write a half-open span by its first and its last day."""
+    return f"{first:%Y-%m-%d} to {last - timedelta(milliseconds=1):%Y-%m-%d}"
 
 
 def _short(market: MarketEstimate) -> str:

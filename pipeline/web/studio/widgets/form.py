@@ -1,18 +1,23 @@
 """Make the controls of the training form: fields of a request, grids of a strategy, markets."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from pipeline.config.market_word import EXAMPLES
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.wording import plural, setting
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
 from pipeline.web.studio.frame import sentence, synthetic, text
+from pipeline.web.studio.widgets.mistakes import clear, mark
+
+#: Characters of a word of an address that a control takes.
+_LONGEST = 2000
 
 #: What the form calls a field; what it means is explained in `pipeline.config`.
 _LABELS = {
@@ -47,6 +52,14 @@ _LABELS = {
 }
 
 
+class MistakeError(ValueError):
+    """What is wrong with the form: ``sentences`` in the words of its labels."""
+
+    def __init__(self, sentences: list[str]) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = sentences
+
+
 class Fields:
     """One control for every field of a model.
 
@@ -69,8 +82,40 @@ class Fields:
         properties = model.model_json_schema()["properties"]
         self._schemas = {name: p for name, p in properties.items() if name not in without}
         self._controls = {
-            name: _control(_label(name), schema, changed) for name, schema in self._schemas.items()
+            name: _control(label(name), schema, changed) for name, schema in self._schemas.items()
         }
+        self.labels = {name: label(name) for name in self._controls}
+        self._model = model
+        self._usual = {name: control.value for name, control in self._controls.items()}
+
+    def words(self) -> dict[str, str]:
+        """Return what the controls hold that is not what they began with, as an address has it."""
+        return {
+            name: "" if control.value is None else written(control.value)
+            for name, control in self._controls.items()
+            if control.value != self._usual[name]
+        }
+
+    def take(self, words: Mapping[str, str]) -> None:
+        """Show what an address says; a word that a control does not know is left out."""
+        for name, control in self._controls.items():
+            if name in words:
+                with suppress(ValueError):
+                    control.value = _from_word(words[name], _plain(self._schemas[name]))
+
+    def request(self, **more: Any) -> Any:
+        """Return the model with what the controls hold, and ``more``.
+
+        Raises
+        ------
+        MistakeError
+            Where it is refused; the controls that it is about say so.
+        """
+        clear(self._controls)
+        try:
+            return self._model(**self.values(), **more)
+        except ValidationError as error:
+            raise MistakeError(mark(error, self._controls, self.labels)) from None
 
     def values(self) -> dict[str, Any]:
         """Return what the controls hold; a number of a whole kind as an int, empty as None."""
@@ -80,7 +125,8 @@ class Fields:
         }
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
+    """Return what the form calls a field of a request."""
     return _LABELS.get(name, name.replace("_", " "))
 
 
@@ -101,8 +147,7 @@ def _control(name: str, schema: dict[str, Any], changed: Callable[..., Any]) -> 
     return ui.number(
         name,
         value=default,
-        min=least,
-        max=kind.get("maximum", kind.get("exclusiveMaximum")),
+        # No bounds here: the control would change what lies beyond them without a word.
         step=1 if whole else 0.05 if default else 0.0001,  # costs have no default
         on_change=changed,
     ).props("outlined")
@@ -120,6 +165,30 @@ def _typed(value: Any, kind: dict[str, Any]) -> Any:
     if kind["type"] == "integer" and float(value).is_integer():
         return int(value)
     return value
+
+
+def written(value: object) -> str:
+    """Write a control's value as an address has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    whole = isinstance(value, float) and value.is_integer()
+    return f"{value:.0f}" if whole else str(value)
+
+
+def _from_word(word: str, kind: dict[str, Any]) -> Any:
+    """Read what `written` wrote; ValueError where it is no value of the kind."""
+    if word == "" and "enum" not in kind:
+        return None if kind["type"] in ("integer", "number") else ""
+    if kind["type"] == "boolean":
+        return {"true": True, "false": False}.get(word, False)
+    if kind["type"] in ("integer", "number"):
+        value = float(word)
+        if not math.isfinite(value):
+            raise ValueError(word)
+        return value
+    if word not in kind.get("enum", (word,)) or len(word) > _LONGEST:
+        raise ValueError(word)
+    return word
 
 
 class Grids:
@@ -168,6 +237,21 @@ class Grids:
             elif (grid := _read(control.value)) != parameter.grid:
                 grids[name] = grid
         return {"parameters": grids, "ranges": ranges}
+
+    def words(self) -> dict[str, str]:
+        """Return the lines that were changed, by parameter; also those that cannot be read."""
+        usual = {
+            name: _written_range(p) if self._is_range(name) else _written(p.grid)
+            for name, p in self._parameters.items()
+        }
+        lines = {name: control.value or "" for name, control in self._inputs.items()}
+        return {name: line for name, line in lines.items() if line != usual[name]}
+
+    def take(self, words: Mapping[str, str]) -> None:
+        """Show what an address says of the parameters."""
+        for name, control in self._inputs.items():
+            if len(words.get(name, "")) in range(1, _LONGEST):
+                control.value = words[name]
 
     def _is_range(self, name: str) -> bool:
         return self._continuous and name in self._lines[True]
@@ -280,6 +364,22 @@ class Markets:
         self._summary = sentence("").props("role=status")
         self._mark = synthetic("SYNTHETIC candles: what is found in them says nothing of a market.")
         self._show_summary()
+
+    def words(self) -> dict[str, str]:
+        """Return the boxes that are ticked, and the line, as an address has them."""
+        ticked = {
+            word: ",".join(option for option, box in boxes.items() if box.value)
+            for word, boxes in self._boxes.items()
+        }
+        return {k: v for k, v in (ticked | {"more": self._more.value or ""}).items() if v}
+
+    def take(self, words: Mapping[str, str]) -> None:
+        """Show what an address says; what there is not is left out."""
+        for word, boxes in self._boxes.items():
+            for option in words.get(word, "").split(","):
+                if option in boxes:
+                    boxes[option].value = True
+        self._more.value = words.get("more", "")[:_LONGEST]
 
     def names(self) -> list[str]:
         """Return the names of the markets chosen, and the words of others."""

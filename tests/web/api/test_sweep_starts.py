@@ -1,0 +1,118 @@
+"""Starts of several markets are sweeps, and earlier searches of the same days are counted."""
+
+import pytest
+
+from pipeline.executors.base import ignore
+from pipeline.queue.task import judge_queued
+from pipeline.validation.multiple_testing import after_searches
+
+START, ESTIMATE = "/api/training/start", "/api/training/estimate"
+SMALL = {
+    "optimizer": {"name": "random", "samples": 5},
+    "validation": {"method": "train_test_split", "test": 10, "evidence": "deciding"},
+    "history": {"days": 60},
+    "min_trades": 1,
+}
+BOTH = SMALL | {"markets": ["demo", "demo_null"]}
+
+
+@pytest.fixture
+def started(client):
+    """The answer to a start of two markets."""
+    answer = client.post(START, json=BOTH)
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+def work(service, jobs):
+    """End so many jobs that wait, which find nothing; have judged what a dispatcher would."""
+    repository = service.repository
+    for job_id in repository.jobs.waiting(jobs):
+        assert repository.jobs.take(job_id)
+        repository.jobs.complete(job_id)
+    for sweep_id in repository.sweeps.follow():
+        judge_queued((service.settings.storage, repository.identity), sweep_id, ignore)
+
+
+def report(client, started):
+    return client.get(f"/api/sweeps/{started['sweep_id']}").json()
+
+
+def test_one_market_is_no_sweep(client):
+    answer = client.post(START, json=SMALL | {"markets": ["demo"]}).json()
+    assert (answer["sweep_id"], len(answer["job_ids"])) == (None, 1)
+    assert client.get("/api/sweeps").json()["sweeps"] == []
+
+
+def test_several_markets_are_one_sweep_from_their_start_to_their_q(client, service, started):
+    begun = report(client, started)
+    assert [one["job_id"] for one in begun["markets"]] == started["job_ids"]
+    assert [one["market"] for one in begun["markets"]] == ["demo", "demo_null"]
+    assert begun["progress"] == {"ended": 0, "total": 2, "progress": 0, "seconds_left": None}
+    work(service, 1)
+    half = report(client, started)
+    assert [one["status"] for one in half["markets"]] == ["done", "pending"]
+    assert (half["progress"]["ended"], half["progress"]["progress"]) == (1, 0.5)
+    assert half["progress"]["seconds_left"] > 0
+    work(service, 1)
+    done = report(client, started)
+    assert done["sweep"]["status"] == "completed"
+    assert done["progress"] == {"ended": 2, "total": 2, "progress": 1, "seconds_left": None}
+    assert done["sweep"]["pooled"] == []
+
+
+def test_cancelled_is_what_was_left_and_its_restart_opens_the_sweep_again(client, service, started):
+    path = f"/api/sweeps/{started['sweep_id']}/cancel"
+    work(service, 1)
+    assert client.post(path).status_code == 200
+    work(service, 0)
+    ended = report(client, started)
+    assert [one["status"] for one in ended["markets"]] == ["done", "cancelled"]
+    assert ended["sweep"]["status"] == "cancelled"
+    refused = client.post(path)
+    assert refused.status_code == 409
+    assert "there is nothing to cancel" in refused.json()["detail"]
+    left = started["job_ids"][1]
+    assert client.post(f"/api/training/jobs/{left}/restart").json()["queued"]
+    assert report(client, started)["sweep"]["status"] == "running"
+    work(service, 1)
+    assert report(client, started)["sweep"]["status"] == "completed"
+
+
+def test_earlier_searches_of_the_same_candles_are_counted_and_said(client, started):
+    assert started["earlier"] == []
+    again = client.post(START, json=BOTH).json()
+    assert again["earlier"] == [], "the very same search is a repetition"
+    other = client.post(START, json=BOTH | {"seed": 5}).json()
+    assert [(e["market"], e["count"], e["same_strategy"]) for e in other["earlier"]] == [
+        ("demo", 1, 1),
+        ("demo_null", 1, 1),
+    ]
+    body = BOTH | {"strategy": "donchian_breakout", "markets": ["demo_null"]}
+    (counted,) = client.post(ESTIMATE, json=body).json()["earlier"]
+    assert (counted["count"], counted["same_strategy"]) == (2, 0)
+    assert counted["worth"] == after_searches(0.05, 2)
+    other_days = body | {"history": {"days": 90}}
+    assert client.post(ESTIMATE, json=other_days).json()["earlier"] == []
+
+
+@pytest.mark.parametrize(
+    ("history", "count"),
+    [
+        ({"since": "2024-03-01", "until": "2024-09-01"}, 1),
+        ({"since": "2024-06-30"}, 1),
+        ({"since": "2024-07-01"}, 0),
+        ({"length": "1y", "until": "2024-02-01"}, 1),
+        ({"length": "1y", "until": "2024-01-01"}, 0),
+    ],
+)
+def test_real_days_overlap_or_not(client, history, count):
+    first = {
+        "markets": ["btc_binance_1h"],
+        "history": {"since": "2024-01-01", "until": "2024-07-01"},
+    }
+    client.post(START, json=first)
+    body = {"markets": ["btc_binance_1h"], "history": history}
+    answer = client.post(ESTIMATE, json=body)
+    assert answer.status_code == 200, answer.text
+    assert [one["count"] for one in answer.json()["earlier"]] == [1] * count
