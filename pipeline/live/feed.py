@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from gpu_engine import Candles, Float, Funding
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, FileData, MarketConfig, milliseconds, moment
 from pipeline.live.clients import Clients, Clock, now_ms
-from pipeline.market_data.exchange.connection import Backoff, Connection
+from pipeline.market_data.exchange.connection import CLOCK_ERROR_MS, Backoff, Connection
 from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS, RawCandles, concatenate
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 #: Milliseconds after the close of a candle at which it is asked for first, and between two tries
 #: where it is not there yet: they double up to the longest.
 ASK_AFTER_MS, AGAIN_AFTER_MS, LONGEST_PAUSE_MS = 250, 2_000, 60_000
+
+#: Milliseconds by which two clocks may seem apart and are not: an answer tells whole seconds, and
+#: takes its time.
+CLOCK_STEP_MS = 1_500
 
 #: Milliseconds between two looks at a file.
 LOOK_AGAIN_MS = 1_000
@@ -154,7 +159,7 @@ class FileFeed(Feed):
     def __init__(self, market: MarketConfig, data: FileData, note: Note) -> None:
         super().__init__(market, note)
         self._data = data
-        self._state: tuple[int, int] | None = None
+        self._state: list[tuple[int, int]] = []
 
     def load(self) -> None:
         """Read the file."""
@@ -178,12 +183,14 @@ class FileFeed(Feed):
         """Yield nothing: a file says what it says."""
         yield from ()
 
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            state = Path(self._data.path).stat()
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_size
+    def _look(self) -> list[tuple[int, int]]:
+        """Return time and size of its files, candles and payments; fewer where one is not there."""
+        state = []
+        for path in filter(None, (self._data.path, self._data.funding)):
+            with suppress(OSError):
+                found = Path(path).stat()
+                state.append((found.st_mtime_ns, found.st_size))
+        return state
 
 
 class ExchangeFeed(Feed):
@@ -330,7 +337,7 @@ class ExchangeFeed(Feed):
 
         def ask() -> Float:
             rows = connection.candles_from(start, self.step)
-            now = self._clock() + self._ahead_ms
+            now = self._time_of_answer(connection)
             closed: Float = rows[(rows[:, 0] >= start) & (rows[:, 0] + self.step <= now)]
             return closed
 
@@ -341,6 +348,20 @@ class ExchangeFeed(Feed):
         return replace(connection, backoff=Backoff(attempts=3, first_s=0.2)).steadily(
             ask, is_whole, lambda rows: rows[:, 0]
         )
+
+    def _time_of_answer(self, connection: Connection) -> int:
+        """Return the exchange's time of its newest answer, milliseconds: what closed later waits.
+
+        This machine's clock may be set while it runs: it is held against each answer.
+        """
+        ours = self._clock() + self._ahead_ms
+        theirs = connection.answered_ms()
+        if theirs is None or theirs > self._clock() + CLOCK_ERROR_MS:
+            return ours
+        middle = theirs + 500
+        if abs(middle - ours) > CLOCK_STEP_MS:
+            self._ahead_ms += middle - ours
+        return theirs
 
     def _laid(self, raw: RawCandles) -> Candles:
         """Lay rows on their grid; `UserError` where the candles are broken."""
@@ -354,11 +375,16 @@ class ExchangeFeed(Feed):
         return candles
 
     def _paid(self, candles: Candles) -> Funding | None:
-        """Return what was paid on the days of the candles; asked for once an hour."""
-        hour = (int(candles.timestamp[-1]) + candles.step_ms) // HOUR_MS
-        if hour != self._funding[0]:
+        """Return what was paid by the newest candle: asked for once an hour, and while it is late.
+
+        A payment falls on an hour, and belongs to the candle that opens then: the one that closes
+        then does not have it yet.
+        """
+        newest = int(candles.timestamp[-1])
+        hour, known = self._funding
+        if newest // HOUR_MS != hour or _is_late(known, newest):
             history = load_funding(self.market, self._data, candles, self._note)
-            self._funding = hour, history.funding
+            self._funding = newest // HOUR_MS, history.funding
         return self._funding[1]
 
     def _schedule(self, now: int) -> None:
@@ -374,3 +400,11 @@ class ExchangeFeed(Feed):
         """Ask later where nothing comes of the next question."""
         self.due_ms = now + self._pause_ms
         self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_MS)
+
+
+def _is_late(paid: Funding | None, newest: int) -> bool:
+    """Whether the next payment should be there by the newest candle: they come evenly."""
+    if paid is None or len(paid.timestamp) < 3:
+        return False
+    following = paid.timestamp[-1] + np.diff(paid.timestamp[-3:]).min()
+    return bool(following <= newest)

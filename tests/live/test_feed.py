@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gpu_engine import Candles, Funding
+from gpu_engine import DAY_MS, Candles, Funding
 from pipeline.config import TrainConfig, load
 from pipeline.errors import UserError
 from pipeline.live import clients
 from pipeline.live import feed as feeds
-from pipeline.market_data.exchange import fetching
+from pipeline.market_data.exchange import fetching, funding
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.store.store import load as load_store
 from support.loopback import CANDLE_START, Fault, LoopbackBinance, candle_series
+from support.loopback.binance_futures import LoopbackBinanceFutures, payments
 from support.loopback.clients import pointed
 
 STEP, BARS = 300_000, 900
@@ -107,13 +108,13 @@ def test_another_edition_where_candles_are_other_ones(feed, exchange):
         feed._take(replace(candles, **{name: other}))
         assert feed.edition == before + 1
     paid = Funding(feed.candles.timestamp[[2, 9]], np.array([1e-4, 1e-4]))
-    for edition, funding in (
+    for edition, payment in (
         (6, paid),
         (6, paid),
         (7, replace(paid, rate=2 * paid.rate)),
         (8, None),
     ):
-        feed._take(replace(feed.candles, funding=funding))
+        feed._take(replace(feed.candles, funding=payment))
         assert feed.edition == edition
 
 
@@ -173,3 +174,59 @@ def test_broken_candles_are_refused_and_not_kept(feed, exchange, tmp_path):
     assert feed.advance(exchange.now)
     feed.persist()
     assert stored(tmp_path).close[501] == good[4]
+
+
+@pytest.mark.parametrize("seconds", [3, -3, 600, -600])
+def test_a_clock_that_is_set_takes_no_candle_early(exchange, tmp_path, seconds):
+    """This machine's clock is wrong at first, and then it is set right."""
+    off = [seconds * 1000]
+    words = ["market=btc_binance_5m", f"data.store={tmp_path}", "data.since=2023-01-01"]
+    config = load(words, TrainConfig, "train")
+
+    def clock():
+        return exchange.now - off[0]
+
+    feed = feeds.feed_of(config.market, config.data, CANDLE_START, lambda _: None, clock)
+    closes(exchange, 500)
+    feed.load()
+    closes(exchange, 501)
+    assert feed.advance(clock())
+    off[0], late = 0, []
+    while exchange.now < CANDLE_START + 506 * STEP:
+        exchange.now = max(feed.due_ms, exchange.now + 100)
+        if feed.advance(clock()):
+            late.append(exchange.now % STEP)
+    feed.persist()
+    rows = stored(tmp_path)
+    served = {row[0]: row for row in exchange.history["5m"]}
+    assert int(rows.timestamp[-1]) >= CANDLE_START + 503 * STEP
+    for opened, close, volume in zip(rows.timestamp, rows.close, rows.volume, strict=True):
+        assert [close, volume] == served[int(opened)][4:]
+    assert late[-1] <= 1_000  # it asks in time again
+
+
+def test_a_payment_is_known_with_the_candle_that_opens_then(tmp_path, monkeypatch):
+    midnight = CANDLE_START + 4 * DAY_MS
+    with LoopbackBinanceFutures(
+        {"5m": candle_series(1_300)},
+        midnight - 600_000 + LOOK_MS,
+        funding=payments(40, CANDLE_START, seed=3),
+    ) as server:
+        for module in (clients, fetching, funding):
+            monkeypatch.setattr(
+                module, "new_client", lambda name, *_: pointed(name, server.url, rateLimit=1)
+            )
+        words = ["market=binanceusdm:BTC/USDT:USDT:5m", f"data.store={tmp_path}"]
+        config = load([*words, "data.since=2023-01-01"], TrainConfig, "train")
+        feed = feeds.feed_of(
+            config.market, config.data, CANDLE_START, lambda _: None, lambda: server.now
+        )
+        feed.load()
+        newest = []
+        for bars in range(1, 15):
+            server.now = midnight - 600_000 + bars * STEP + LOOK_MS
+            assert feed.advance(server.now)
+            newest.append(int(feed.candles.funding.timestamp[-1]) // 60_000 * 60_000)
+    # The candle of 23:55 closes at midnight; that of 00:00 is the first that pays.
+    assert newest == [midnight - DAY_MS // 3] * 2 + [midnight] * 12
+    assert feed.edition == 0

@@ -196,6 +196,19 @@ class Connection:
         limit = self.client.feature_value(self.symbol, "fetchOHLCV", "limit", DEFAULT_PAGE)
         return int(limit)
 
+    def answered_ms(self) -> int | None:
+        """Return when the exchange gave its newest answer, by the clock in the head of it.
+
+        Milliseconds, of whole seconds, as candles close: one had closed by then just if this is not
+        before its close, whatever this machine's clock says. None where the head does not tell.
+        """
+        head = self.client.last_response_headers or {}
+        dates = [value for name, value in head.items() if name.lower() == "date"]
+        try:
+            return int(parsedate_to_datetime(dates[0]).timestamp()) * 1000
+        except (IndexError, TypeError, ValueError):
+            return None
+
     def candles_from(self, since: int, step_ms: int) -> Float:
         """Ask for one page of candles that open at ``since`` or later.
 

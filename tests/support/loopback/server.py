@@ -7,6 +7,7 @@ import struct
 import sys
 import time
 from bisect import bisect_right
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import itemgetter
 from threading import Thread
@@ -179,6 +180,10 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def date_time_string(self, timestamp=None):
+        """The head of an answer tells the exchange's time."""
+        return formatdate(self.answering.now / 1000, usegmt=True)
 
     def do_GET(self):
         url = urlsplit(self.path)
