@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+import scipy as sp  # which imports a part when it is used
 
 from gpu_engine import DAYS_PER_YEAR, Float, deviation_of
 from pipeline.validation.overfitting import (
@@ -79,7 +79,7 @@ def sharpe_test(daily: Float) -> SharpeTest:
     z = _z_score(sharpe, len(daily), skew, kurtosis, 0.0)
     if math.isnan(z):
         return SharpeTest(None, None)
-    return SharpeTest(z, float(ndtr(-z)))  # not 1 - ndtr(z), which underflows
+    return SharpeTest(z, float(sp.special.ndtr(-z)))  # not 1 - ndtr(z), which underflows
 
 
 def sharpe_interval(daily: Float) -> dict[str, float] | None:
@@ -98,7 +98,7 @@ def sharpe_interval(daily: Float) -> dict[str, float] | None:
     variance = _variance(sharpe, skew, kurtosis)
     if len(daily) < 2 or not variance > 0.0:
         return None
-    reach = float(ndtri(0.975)) * math.sqrt(variance / (len(daily) - 1.0))
+    reach = float(sp.special.ndtri(0.975)) * math.sqrt(variance / (len(daily) - 1.0))
     year = math.sqrt(DAYS_PER_YEAR)
     return {"low": year * (sharpe - reach), "high": year * (sharpe + reach)}
 
@@ -115,7 +115,7 @@ def probabilistic_sharpe_ratio(
     float
         NaN when the variance of the estimate is not positive or ``n < 2``.
     """
-    return float(ndtr(_z_score(sharpe, n, skew, kurtosis, benchmark)))
+    return float(sp.special.ndtr(_z_score(sharpe, n, skew, kurtosis, benchmark)))
 
 
 def minimum_track_record_length(
@@ -137,7 +137,7 @@ def minimum_track_record_length(
         return math.nan
     if sharpe <= benchmark:
         return math.inf
-    return 1.0 + variance * float(ndtri(alpha) / (sharpe - benchmark)) ** 2
+    return 1.0 + variance * float(sp.special.ndtri(alpha) / (sharpe - benchmark)) ** 2
 
 
 def expected_maximum_sharpe(n_trials: float) -> float:
@@ -163,7 +163,7 @@ def expected_maximum_sharpe(n_trials: float) -> float:
     if n_trials == 1.0:
         return 0.0
     # -ndtri(q) is norm.isf(q): the upper tail itself, where norm.ppf(1 - 1/N) would round.
-    typical, far = -ndtri(1.0 / n_trials), -ndtri(1.0 / (n_trials * math.e))
+    typical, far = -sp.special.ndtri(1.0 / n_trials), -sp.special.ndtri(1.0 / (n_trials * math.e))
     return max(0.0, float((1.0 - np.euler_gamma) * typical + np.euler_gamma * far))
 
 

@@ -26,6 +26,7 @@ SMALL = (
     "validation.test=10",
     "validation.evidence=deciding",
     "min_trades=1",
+    "backend=numpy",  # starts sooner than Numba
 )
 
 #: Of five minutes, and with searches of surrogates in processes of their own.

@@ -272,7 +272,7 @@ def test_none_of_our_strategies_is_refused(name, continuous, candles):
     refuse_look_ahead(space, candles)
 
 
-@pytest.mark.parametrize("draws", [40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_causal_strategy_is_not_refused(draws, candles):
     @settings(max_examples=draws, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     @given(strategy=drawn_strategies)

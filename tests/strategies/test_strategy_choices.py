@@ -73,9 +73,10 @@ def test_a_path_is_a_file_of_ones_own(tmp_path, monkeypatch):
         assert strategy.load().name == "MINE_V1"
 
 
-@pytest.mark.parametrize(
-    "name", ["é", "a=b", "it's", "d,(e)", "$x", "#1", "a@b", "a b", "tail\\", 'a"b', "~", "日本"]
-)
+FOLDERS = ["é", "a=b", "it's", "d,(e)", "$x", "#1", "a@b", "a b", "tail\\", 'a"b', "~", "日本"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_may_be_called_anything(tmp_path, monkeypatch, name):
     monkeypatch.setenv(registry.PATH_VARIABLE, "")
     monkeypatch.chdir(tmp_path)
@@ -85,6 +86,18 @@ def test_a_folder_may_be_called_anything(tmp_path, monkeypatch, name):
         written = f"./{chosen}" if str(chosen).startswith("~") else chosen
         assert composed(f"strategy={written}").text == path.read_text("utf-8")
     assert composed(f"strategy_path={path.parent}", "strategy=inside").name == "inside"
+
+
+#: All of them, one in the other, and by hand each alone.
+ONE_IN_THE_OTHER = "/".join(FOLDERS)
+
+
+@pytest.mark.parametrize(
+    "name", [ONE_IN_THE_OTHER, *(pytest.param(name, marks=pytest.mark.slow) for name in FOLDERS)]
+)
+def test_a_strategy_in_such_a_folder_is_trained(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    path = own_file(tmp_path / name, "inside")
     finished = run_here(tmp_path, f"strategy={path}", "optimizer=random", *QUICK)
     assert finished.status == 0, finished.err
     assert finished.jobs[0].config["strategy"]["text"] == path.read_text("utf-8")

@@ -28,6 +28,7 @@ TINY = (
     "validation.evidence=deciding",
     "optimizer=random",
     "optimizer.samples=5",
+    "backend=numpy",  # starts sooner than Numba
 )
 HOURS = "markets=btc_binance_1h,eth_binance_1h,sol_binance_1h"
 
