@@ -84,7 +84,11 @@ def test_every_kernel_runs_once_and_agrees(bench):
 
 
 @needs_compiler
-def test_the_default_grid(bench):
+@pytest.mark.parametrize("objectives", [2, pytest.param(7, marks=pytest.mark.slow)])
+def test_the_default_grid(bench, monkeypatch, objectives):
+    """Each objective has a kernel of its own, which takes a second to compile."""
+    assert len(gpu.OBJECTIVES) == 7
+    monkeypatch.setattr(gpu, "OBJECTIVES", gpu.OBJECTIVES[-objectives:])
     gpu.measure_default(bench)
     figures = written(bench)
     assert figures["combinations"] == 1680

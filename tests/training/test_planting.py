@@ -300,7 +300,11 @@ def loaded_with_sharpe(config, parameters):
 
 @pytest.mark.parametrize(
     ("timeframe", "parameters"),
-    [("5m", NARROW), ("1h", NARROW), ("5m", ROOMY | {"target_reach": 0.5})],
+    [
+        pytest.param("5m", NARROW, marks=pytest.mark.slow),
+        ("1h", NARROW),
+        ("5m", ROOMY | {"target_reach": 0.5}),
+    ],
 )
 def test_a_combination_that_every_drift_leaves_losing_has_no_edge(tmp_path, timeframe, parameters):
     """It was called an edge with a Sharpe ratio of -8, over prices of 900,000."""

@@ -101,15 +101,23 @@ def test_backends_find_the_same(known, backend, optimizer):
     assert_close(without_backend(found), without_backend(expected))
 
 
-@pytest.mark.parametrize("optimizer", ["grid", "random"])
+#: Blocks in one thread: several spin between small ones, on a busy machine for half a minute.
+WORK = {
+    "one thread": ("backend.threads=1",),
+    "two threads": ("backend.threads=2",),
+    "blocks of 1": ("backend.threads=1", "backend.block=1"),
+    "blocks of 17": ("backend.threads=1", "backend.block=17"),
+}
+
+
 @pytest.mark.parametrize(
-    "work",
+    ("work", "optimizer"),
     [
-        ("backend.threads=1",),
-        ("backend.threads=2",),
-        # In one thread: several spin between small blocks, on a busy machine for half a minute.
-        ("backend.threads=1", "backend.block=1"),
-        ("backend.threads=1", "backend.block=17"),
+        *((work, "grid") for work in WORK.values()),
+        (WORK["two threads"], "random"),
+        (WORK["blocks of 17"], "random"),
+        pytest.param(WORK["one thread"], "random", marks=pytest.mark.slow),
+        pytest.param(WORK["blocks of 1"], "random", marks=pytest.mark.slow),
     ],
 )
 def test_threads_and_blocks_change_nothing(known, work, optimizer):
