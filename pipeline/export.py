@@ -48,10 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configuration = find(repository, configuration_id)
         if kind == "freqtrade":
             _freqtrade(console, repository, configuration, to, line.options.longs_alone)
-        elif kind == "trades":
-            _trades(console, config, configuration, to)
+            return command.DONE
+        agreeing = repository.checks.agreeing(configuration.id, verified=True)
+        if kind == "trades":
+            _trades(console, config, agreeing, to)
         else:
-            _json(console, configuration)
+            _json(console, agreeing)
     return command.DONE
 
 
@@ -79,12 +81,12 @@ def _trades(
     from pipeline.market_data.timeframe import timeframe_ms
     from pipeline.review.stored import read_record, trained_span
 
-    if path.exists():
-        raise UserError(f"--to {path} is there already: remove it, or name another file.")
     record = read_record(config.storage, configuration)
     first, _ = trained_span(configuration)
     step = timeframe_ms(configuration.timeframe)
     try:
+        if path.exists():
+            raise UserError(f"--to {path} is there already: remove it, or name another file.")
         replace_text(path, trades_csv(record.trades, int(first.timestamp() * 1000), step))
     except OSError as error:
         raise UserError(

@@ -2,18 +2,20 @@
 
 With ids those configurations are followed too, whatever their stage. One process a database: Ctrl-C
 ends it, and the next start goes on where it was. --once catches up and ends.
-Exit status: 0 done, 1 another process has the role, 2 a mistake in what was asked for.
+Exit status: 0 done, 1 another process has the role, or --once found a ledger that is not that of a
+backtest, or a configuration that cannot be followed, 2 a mistake in what was asked for.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from threading import Event
 
 from pipeline.cli import command
 from pipeline.cli.arguments import Parser
 from pipeline.cli.console import Console
-from pipeline.config import OutboxConfig, load
+from pipeline.config import NOTIFY_VARIABLES, OutboxConfig, load
 from pipeline.errors import UserError
 
 
@@ -47,9 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if line.options.once:
                 follower.catch_up()
                 console.note(follower.summary)
+                findings = list(follower.findings())
+                for sentence in findings:
+                    console.note(sentence)
+                if findings:
+                    return command.FAILED
             else:
                 console.note("Following what is switched on. Ctrl-C ends it.")
                 with sending(repository, config.notify, console.note):
+                    for name in NOTIFY_VARIABLES:  # own strategies run in this process
+                        os.environ.pop(name, None)
                     follower.run(Event())
         finally:
             repository.follower.release()

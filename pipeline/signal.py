@@ -56,11 +56,11 @@ def _time(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise UserError(
             f"--as-of must be a time in UTC such as 2023-06-01T12:00; given: {text}."
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _configurations(repository: Repository, ids: Sequence[str]) -> list[Configuration]:
@@ -88,14 +88,22 @@ def _show(console: Console, made: Sequence[Signal]) -> None:
             signal.id,
             f"{signal.market.exchange}:{signal.market.pair}:{signal.market.timeframe}",
             signal.stage,
-            "-" if signal.candle is None else f"{signal.candle.closed:%m-%d %H:%M}",
+            "-" if signal.candle is None else f"{signal.candle.closed:%Y-%m-%d %H:%M}",
             "-" if signal.position is None else signal.position.side,
             signal.action or "refused",
             f"{signal.size:.0%}",
         )
         for signal in made
     ]
-    columns = ("configuration", "market", "stage", "candle (UTC)", "holds", "next open", "size")
+    columns = (
+        "configuration",
+        "market",
+        "stage",
+        "candle closed (UTC)",
+        "holds",
+        "next open",
+        "size",
+    )
     console.table("Signals", columns, rows)
     for signal in made:
         console.print(f"{signal.id}: {sentence(signal)}")

@@ -43,7 +43,7 @@ def make_plan(
     UserError
         When its row was edited, or freqtrade cannot trade its market.
     """
-    repository.checks.agreeing(configuration.id)
+    repository.checks.agreeing(configuration.id, verified=True)
     config = stored.simulation_config(repository, configuration)
     risk = config.risk.limits()
     direction = _direction(config, risk, longs_alone)

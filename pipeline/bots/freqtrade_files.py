@@ -56,12 +56,12 @@ def write_files(plan: Plan, folder: Path) -> list[Path]:
         ),
     }
     paths = [folder / name for name in texts]
-    there = [path for path in paths if path.exists()]
-    if there:
-        raise UserError(
-            f"--to {folder}: {there[0].name} is there already: remove it, or name another folder."
-        )
     try:
+        if there := [path for path in paths if path.exists()]:
+            raise UserError(
+                f"--to {folder}: {there[0].name} is there already: remove it, or name another"
+                " folder."
+            )
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in zip(paths, texts.values(), strict=True):
             replace_text(path, text)

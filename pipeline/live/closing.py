@@ -52,6 +52,28 @@ def close_day(
         Whether its stage moved.
     """
     assert account.through is not None, "nothing is booked yet"
+    try:
+        return _closed(repository, storage, trader, account, feed, revisions)
+    except UserError as error:
+        _complain(repository, trader, error)
+        return False
+
+
+def _complain(repository: Repository, trader: Trader, error: Exception) -> None:
+    text = f"{trader.id}: {error}"
+    repository.live.note([LiveEvent(kind=CHECK, text=text, configuration_id=trader.id)])
+
+
+def _closed(
+    repository: Repository,
+    storage: StorageConfig,
+    trader: Trader,
+    account: PaperAccount,
+    feed: Feed,
+    revisions: Sequence[Revision],
+) -> bool:
+    """Do as `close_day`; what was found is recorded last: a kill before has it done again."""
+    assert account.through is not None, "nothing is booked yet"
     candles = feed.candles
     through = milliseconds(account.through)
     candles = candles.cut(0, int(np.searchsorted(candles.timestamp, through, "right")))
@@ -60,6 +82,13 @@ def close_day(
     clauses = list(differences(trader, series, trades, days))
     clauses += [f"the exchange has revised the candle of {revision}" for revision in revisions]
     said = "; ".join(clauses)
+    moved: bool | None = None
+    try:
+        moved = _monitor(repository, storage, trader, series.candles)
+        if moved is not None and not clauses:
+            moved = _watch(repository, storage, trader, account, series.candles) or moved
+    except (UserError, StageMovedError) as error:
+        _complain(repository, trader, error)
     text = (
         f"{trader.id}: the ledger is not what a backtest of the same candles gives: {said}."
         if clauses
@@ -74,16 +103,7 @@ def close_day(
         payload={"agrees": not clauses, "trades": len(trades), "days": len(days)},
     )
     repository.live.record_check(trader.id, said, event)
-    try:
-        moved = _monitor(repository, storage, trader, series.candles)
-        if moved is None or clauses:
-            return bool(moved)
-        return _watch(repository, storage, trader, account, series.candles) or moved
-    except (UserError, StageMovedError) as error:
-        repository.live.note(
-            [LiveEvent(kind=CHECK, text=f"{trader.id}: {error}", configuration_id=trader.id)]
-        )
-        return False
+    return bool(moved)
 
 
 def _monitor(

@@ -39,6 +39,7 @@ from pipeline.results.live import (
 )
 from pipeline.results.records import Configuration
 from pipeline.results.signal_models import Signal
+from pipeline.validation.wording import plural
 
 #: Seconds between two looks at what is switched on, and at whether the role is still held.
 ROSTER_EVERY, ROLE_EVERY = 1.0, 5.0
@@ -124,9 +125,23 @@ class Follower:
         refused = f"; {len(self._refused)} cannot be followed" if self._refused else ""
         trades = sum(account.trades for account in self._accounts.values())
         return (
-            f"{len(self._traders)} configurations of {len(self._feeds)} markets are followed,"
-            f" {trades} trades in their ledgers{refused}."
+            f"{plural(len(self._traders), 'configuration')} of {plural(len(self._feeds), 'market')}"
+            f" followed, {plural(trades, 'trade')} in the ledgers{refused}."
         )
+
+    def findings(self) -> Iterator[str]:
+        """Yield what `catch_up` could not book, or found in a ledger."""
+        yield from (
+            f"{identity} is not followed: {why}." for identity, why in self._refused.items()
+        )
+        yield from (f"{key.market}: {problem}." for key, problem in self._problems.items())
+        accounts = self._repository.live.accounts()
+        for identity in self._traders:
+            if identity in accounts and accounts[identity].difference:
+                yield (
+                    f"{identity}: the ledger is not what a backtest of the same candles gives:"
+                    f" {accounts[identity].difference}."
+                )
 
     def _now(self) -> datetime:
         return moment(self._clock())
@@ -153,7 +168,7 @@ class Follower:
         roster = self._roster()
         for identity, checked in roster.items():
             row, known = checked.configuration, self._traders.get(identity)
-            if row is None or checked.clauses:
+            if row is None or checked.objections:
                 self._let_go(identity)
                 self._refuse(identity, row, "; ".join(checked.objections))
             elif known is not None:
@@ -194,6 +209,8 @@ class Follower:
         key = FeedKey.of(trader.simulation.market, trader.data)
         self._traders[trader.id], self._keys[trader.id] = trader, key
         if trader.first_ms < self._first.get(key, trader.first_ms + 1):
+            for other in self._traders_of(key):  # another feed begins its editions anew
+                self._walks.pop(other.id, None)
             self._first[key] = trader.first_ms
             self._feeds[key] = feed_of(
                 trader.simulation.market,
@@ -233,6 +250,8 @@ class Follower:
                 self._problems[answer.key] = answer.problem
                 if answer.problem != before:
                     self._note(f"{answer.key.market}: {answer.problem}.")
+            elif not self._feeds[answer.key].is_loaded:
+                continue  # an answer of the feed before
             elif answer.came or self._awaits_booking(answer.key):
                 self._book(answer.key)
                 came.append(answer.key)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from gpu_engine import Candles
+from gpu_engine import DAY_MS, Candles
 from pipeline.cli.console import Note
 from pipeline.config import StoredConfig, milliseconds
 from pipeline.errors import UnreachableError, UserError
@@ -52,6 +52,14 @@ def signals(
             continue
         try:
             series = trader.series(_until(candles.of(trader), as_of))
+            if (
+                series.start >= len(series.candles)
+                and milliseconds(now) < trader.first_day * DAY_MS
+            ):
+                raise NothingLiveError(
+                    f"its record ends with the day before {utc(trader.first_day * DAY_MS)}, and at"
+                    f" {utc(milliseconds(now))} it did not exist. Name a later time."
+                )
             yield signal_of(trader, series, trader.standing(series), now)
         except UserError as error:
             yield refusal_of(configuration, _reason(error), now)

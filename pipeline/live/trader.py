@@ -142,10 +142,10 @@ def trader_of(
     UserError
         When its candles were generated, its artifacts are gone or damaged, or its strategy cannot
         be loaded.
-    EditedError
-        When it is not what was stored.
+    EditedError, FailedCheckError
+        When it is not what was stored, or its newest verification found a difference.
     """
-    agreeing = repository.checks.agreeing(configuration.id)
+    agreeing = repository.checks.agreeing(configuration.id, verified=True)
     simulation = stored.simulation_config(repository, agreeing)
     if simulation.synthetic or agreeing.synthetic:
         raise NothingLiveError(f"{agreeing.id}: generated candles: nothing comes after them.")

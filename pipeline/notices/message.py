@@ -92,6 +92,11 @@ def _words_of(level: str, title: str) -> Callable[[News], Words]:
     return lambda news: (level, title, news.text)
 
 
+def _filled(title: str) -> Callable[[News], Words]:
+    """Say what the ledger booked, with the candle of it: it may be caught up from long ago."""
+    return lambda news: (INFO, title, f"{news.text} Candle of {news.at:%Y-%m-%d %H:%M} UTC.")
+
+
 def _stale(news: News) -> Words:
     if news.event == "fresh":
         return SUCCESS, "Candles are fresh again", news.text
@@ -127,8 +132,8 @@ def _sweep(news: News) -> Words:
 
 
 _WORDS: dict[str, Callable[[News], Words]] = {
-    "enter": _words_of(INFO, "Entered a position"),
-    "leave": _words_of(INFO, "Left a position"),
+    "enter": _filled("Entered a position"),
+    "leave": _filled("Left a position"),
     "alarm": _words_of(FAILURE, "Live days fell out of the promise"),
     "stale": _stale,
     "check": _check,

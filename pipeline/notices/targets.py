@@ -22,6 +22,9 @@ from pipeline.notices.receipt import Target
 from pipeline.notices.service import Service
 from pipeline.notices.webhook import Webhook, complaint, key_of
 
+#: Bytes of a file of secrets: a few lines.
+LARGEST = 100_000
+
 
 def targets_of(config: NotifyConfig) -> list[Target]:
     """Return all receivers that are named; none where none is.
@@ -76,6 +79,8 @@ def _variables(file: str | None) -> Mapping[str, str]:
     if file is None:
         return {name: os.environ[name] for name in NOTIFY_VARIABLES if name in os.environ}
     try:
+        if Path(file).stat().st_size > LARGEST or not Path(file).is_file():
+            raise UserError(f"notify.secrets={file} is no file of a few lines.")
         lines = Path(file).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"

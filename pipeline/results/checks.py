@@ -98,8 +98,10 @@ class Checks(Tables):
                 raise UnknownIdError(f"{table} has no row with id {identity}")
             yield stored[identity]
 
-    def agreeing(self, configuration_id: str) -> Configuration:
+    def agreeing(self, configuration_id: str, *, verified: bool = False) -> Configuration:
         """Read one configuration that agrees with its audit trail.
+
+        What its newest verification found counts where it must be ``verified``: where it trades.
 
         Raises
         ------
@@ -107,9 +109,11 @@ class Checks(Tables):
             When it is not stored.
         EditedError
             When it does not agree: it says what.
+        FailedCheckError
+            When its newest verification found a difference.
         """
         (checked,) = self.of([configuration_id])
-        return checked.agreed(verified=False)
+        return checked.agreed(verified=verified)
 
     def stored_of(self, configuration_ids: Sequence[str]) -> Iterator[Checked]:
         """Do as `of`, but leave out what is not stored any more."""

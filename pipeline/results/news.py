@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, cast, exists, select
+from sqlalchemy import String, cast, exists, func, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -90,30 +90,34 @@ def _market(exchange: str | None, pair: str | None, timeframe: str | None) -> st
 
 
 def _live(kind: str, *events: str) -> Reader:
-    """Read the journal of those that are followed; of its checks those that found something."""
+    """Read the journal of those that are followed; of its checks those that found something.
+
+    A position was entered and left in its candle, however late that was booked.
+    """
     row = LiveEventRow
+    at = func.coalesce(row.candle, row.at) if {*events} & {ENTER, LEAVE} else row.at
     difference = row.payload["difference"].as_string()
     found = [difference > ""] if events == (CHECK,) else []
 
     def read(session: Session, target: str, since: datetime) -> Rows[News]:
         query: Any = (
-            select(row, *_MARKET)
+            select(row, at, *_MARKET)
             .outerjoin(_CONFIGURATION, _CONFIGURATION.id == row.configuration_id)
-            .where(row.kind.in_(events), *found, *_new(target, "live", row.id, row.at, since))
-            .order_by(row.at)
+            .where(row.kind.in_(events), *found, *_new(target, "live", row.id, at, since))
+            .order_by(at, row.id)
             .limit(MOST)
         )
         return read_rows(session, query, row, news)
 
     def news(read: Any) -> News:
-        event, *market = read
+        event, happened, *market = read
         candle = {} if event.candle is None else {"candle": event.candle.isoformat()}
         return News(
             "live",
             str(event.id),
             kind,
             event.kind,
-            event.at,
+            happened,
             event.text,
             event.configuration_id,
             event.market or _market(*market),
