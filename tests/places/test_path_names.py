@@ -191,7 +191,7 @@ def test_a_server_and_its_dispatcher(nasty, tmp_path):
     request = {
         "markets": ["demo_null"],
         "history": {"days": 200},
-        "optimizer": {"name": "random", "samples": 20},
+        "optimizer": {"method": "random", "samples": 20},
     }
     with served(tmp_path, *words, url=url) as (_, address), httpx.Client(base_url=address) as web:
         (job,) = web.post("/api/training/start", json=request).json()["job_ids"]

@@ -172,7 +172,7 @@ def test_a_request_does_not_wait(place, outage):
 def test_a_served_job_ends_as_ever(tmp_path, outage, seconds):
     request = {
         "markets": ["demo"],
-        "optimizer": {"name": "random", "samples": 20},
+        "optimizer": {"method": "random", "samples": 20},
         "validation": {"method": "walk_forward", "evidence": "deciding"},
         "history": {"days": 170},
     }

@@ -14,8 +14,9 @@ from pipeline.errors import ReadOnlyError
 from pipeline.web.api import candles, configurations, records, signals, sweeps, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
-from pipeline.web.api.guard import BodyLimit, Guard, Places, RateLimit
+from pipeline.web.api.guard import BodyLimit, Guard, HeadOfGet, Places, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle
+from pipeline.web.api.refusals import check_keys
 from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.service.health import Health
 from pipeline.web.service.service import Service
@@ -81,7 +82,7 @@ def create_app(
         docs_url=None,  # FastAPI's pages load their scripts from another host
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(refuse_changes)],
+        dependencies=[Depends(refuse_changes), Depends(check_keys)],
         lifespan=lifespan,
     )
     handle(app)
@@ -106,6 +107,7 @@ def create_app(
 
     routes = app.router.routes
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
+    app.add_middleware(HeadOfGet)
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Guard, security=security or Security(), places=places)
     app.state.events, app.state.signals = events, stream

@@ -10,10 +10,12 @@ from pipeline.report.tables import candles_table
 from pipeline.web.api.problems import described
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
 from pipeline.web.service.answers import CandlePage, Page
-from pipeline.web.service.requests import CandleFilter, Moment
+from pipeline.web.service.requests import CandleFilter, Moment, shaped
 from pipeline.web.service.service import Service
 
-Part = Annotated[str, Path(pattern=r"^[A-Za-z0-9:_-]{1,64}$")]
+Part = Annotated[
+    str, shaped(r"^[A-Za-z0-9:_-]{1,64}$", "a part of a market's id, as /api/candles lists them")
+]
 
 
 class CandleSeriesPage(Page):

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import Field
 
 from pipeline.report.heatmap import Mode
 from pipeline.report.theme import Theme
@@ -28,6 +27,7 @@ from pipeline.web.service.requests import (
     Reason,
     Request,
     Word,
+    shaped,
 )
 from pipeline.web.service.requests import ConfigurationId as ConfigurationIdText
 from pipeline.web.service.service import Service
@@ -37,8 +37,9 @@ ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_
 #: A parameter's value in an address, at most a thousand million as in a body.
 HeldValue = Annotated[
     str,
-    Field(
-        pattern=r"^[A-Za-z0-9_]{1,64}=(null|-?[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)$",
+    shaped(
+        r"^[A-Za-z0-9_]{1,64}=(null|-?[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)$",
+        "a parameter and its value, such as stop_distance=1.5 or max_spread_tolerance=null",
         examples=["stop_distance=1.5"],
     ),
 ]

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.web.api.access import COOKIE, Security
-from pipeline.web.api.problems import problem
+from pipeline.web.api.problems import ENDLESS, problem
 
 _EVERYWHERE = {
     "X-Content-Type-Options": "nosniff",
@@ -145,6 +145,32 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
+class HeadOfGet:
+    """Answers HEAD under ``/api`` with the head of a GET; not of what streams without an end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if not is_head(scope):
+            await self._app(scope, receive, send)
+            return
+
+        async def headless(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, headless)
+
+
+def is_head(scope: Scope) -> bool:
+    """Tell whether a request is a HEAD that is answered."""
+    api = scope["type"] == "http" and scope["path"].startswith("/api")
+    return api and scope["method"] == "HEAD" and not scope["path"].endswith(ENDLESS)
+
+
 class RateLimit:
     """Lets ``count`` through in any stretch of ``seconds``; ``clock`` is in seconds."""
 
@@ -165,3 +191,9 @@ class RateLimit:
                 self._passed.append(now)
                 return 0
             return max(1, math.ceil(self._passed[0] + self._seconds - now))
+
+    def give_back(self) -> None:
+        """Count the last one no more: nothing came of it."""
+        with self._lock:
+            if self._passed:
+                self._passed.pop()

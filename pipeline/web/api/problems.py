@@ -20,7 +20,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from pipeline.config.refusals import REPLACED
 from pipeline.errors import (
     ConflictError,
     NotFoundError,
@@ -30,6 +29,7 @@ from pipeline.errors import (
 )
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.patience import is_away
+from pipeline.web.api.refusals import sentence, unknown_address
 
 _LOG = logging.getLogger("pipeline.web.api")
 
@@ -41,8 +41,11 @@ _UNREADABLE = (
 #: Seconds after which a client may ask again for what does not answer.
 RETRY_AFTER = "10"
 
-#: Faults of one request that are listed; names and sentences are cut to so many characters.
-MOST, LONGEST = 20, 200
+#: How the address of an event stream ends.
+ENDLESS = "/events"
+
+#: Faults of one request that are listed.
+MOST = 20
 
 
 class Problem(BaseModel):
@@ -80,25 +83,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
     # A body of any other type is handed over as bytes, which are no object whatever they say.
     if faults[0]["loc"] == ("body",) and isinstance(faults[0].get("input"), bytes):
         return problem(422, "The body must be JSON: send it with Content-Type: application/json.")
-    sentences = [_sentence(fault) for fault in faults[:MOST]]
+    outside = [fault for fault in faults if fault["loc"][0] == "path"]
+    if outside:  # an id of another shape is nobody's
+        return problem(404, unknown_address(outside[0]))
+    route = request.scope.get("route")
+    sentences = [sentence(fault, route) for fault in faults[:MOST]]
     if len(faults) > MOST:
         sentences.append(f"and {len(faults) - MOST} more")
     return problem(422, "; ".join(sentences))
-
-
-def _sentence(fault: Mapping[str, Any]) -> str:
-    """``body.optimizer.samples: Input should be less than or equal to 10000000``."""
-    where = ".".join(_cut(str(part)) for part in fault["loc"])
-    text = _cut(str(fault["msg"]).removeprefix("Value error, "))
-    if (fault["type"], fault["loc"][-1]) == ("string_too_short", "reason"):
-        least = fault["ctx"]["min_length"]
-        text = f"say why, in at least {least} characters: the audit trail keeps it"
-    replaced = REPLACED.get(str(fault["loc"][-1])) if fault["type"] == "extra_forbidden" else None
-    return f"{where}: {text}. {replaced}" if replaced else f"{where}: {text}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -121,11 +113,13 @@ class Elsewhere:
         """Serve one request."""
         before = takewhile(lambda route: getattr(route, "app", None) is not self, self._routes)
         routes = list(before)
-        allowed = [
+        takes = [
             method
             for method in ("GET", "POST")
             if any(r.matches({**scope, "method": method})[0] is Match.FULL for r in routes)
         ]
+        head = "GET" in takes and not scope["path"].endswith(ENDLESS)
+        allowed = ["GET", "HEAD", *takes[1:]] if head else takes
         if allowed:
             methods = ", ".join(allowed)
             answer = problem(405, f"This address takes {methods} only.", headers={"Allow": methods})

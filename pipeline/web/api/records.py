@@ -19,10 +19,7 @@ ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_
 Asked = Annotated[TableQuery, Depends()]
 Sort = Annotated[
     str,
-    Query(
-        pattern=r"^[A-Za-z0-9_.]{1,80}$",
-        description="A column, such as score or parameters.stop_distance.",
-    ),
+    Query(max_length=80, description="A column, such as score or parameters.stop_distance."),
 ]
 
 

@@ -13,7 +13,7 @@ from pipeline.web.api.problems import described
 from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.api.training import UNBUFFERED, EventStream
 from pipeline.web.service.answers import SignalPage
-from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId
+from pipeline.web.service.requests import LIST_LIMIT, ConfigurationId, shaped
 from pipeline.web.service.service import Service
 
 #: Signals of a page: more than anybody follows, so that nobody misses one who asks for no page.
@@ -34,7 +34,11 @@ Wait = Annotated[
         description="Seconds to wait for another tag than those of If-None-Match.",
     ),
 ]
-LastTag = Annotated[str, Header(alias="Last-Event-ID", pattern=r"^[0-9a-f]{0,32}$")]
+LastTag = Annotated[
+    str,
+    Header(alias="Last-Event-ID"),
+    shaped(r"^[0-9a-f]{0,32}$", "the id of the last event, or nothing"),
+]
 
 
 def router(

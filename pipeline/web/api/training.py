@@ -1,11 +1,13 @@
 """Route ``/api/training``: estimates, starts, jobs and their events."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import StreamingResponse
 
+from pipeline.errors import UserError
 from pipeline.results.records import Status
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import RateLimit
@@ -51,18 +53,23 @@ def router(
         """Say what a request may name: strategies, markets, methods."""
         return composing.choices()
 
-    @routes.get("/choices/{strategy}")
+    @routes.get("/choices/{strategy}", responses=described(404))
     def strategy(strategy: StrategyWord) -> StrategyChoice:
         """Show the parameters of one strategy: unit, meaning, grid and range of each."""
         return composing.strategy_choice(strategy)
 
-    def limited_by(limit: RateLimit) -> Callable[[], Awaitable[None]]:
-        """Refuse what comes too often."""
+    def limited_by(limit: RateLimit) -> Callable[[], AsyncIterator[None]]:
+        """Refuse what comes too often; what is refused for another reason does not count."""
 
-        async def check() -> None:
+        async def check() -> AsyncIterator[None]:
             if wait := limit.wait():
                 sentence = f"Too many such requests: try again in {wait} s."
                 raise HTTPException(429, sentence, {"Retry-After": str(wait)})
+            try:
+                yield
+            except (RequestValidationError, UserError):
+                limit.give_back()
+                raise
 
         return check
 

@@ -84,7 +84,7 @@ def _groups(request: TrainingRequest, market: catalogue.Market) -> tuple[str, ..
     return (
         f"market={market.name}",
         f"strategy={request.strategy}",
-        f"optimizer={request.optimizer.name}",
+        f"optimizer={request.optimizer.method}",
         f"validation={request.validation.method}",
         *catalogue.search_path(),
     )
@@ -135,12 +135,9 @@ def _settings(request: TrainingRequest, market: catalogue.Market) -> Iterator[tu
     for name, (low, high) in request.ranges.items():
         yield f"strategy.parameters.{name}.low", low
         yield f"strategy.parameters.{name}.high", high
-    for group, part, word in (
-        ("optimizer", request.optimizer, "name"),
-        ("validation", request.validation, "method"),
-    ):
+    for group, part in (("optimizer", request.optimizer), ("validation", request.validation)):
         for key, value in part:
-            if key != word:
+            if key != "method":
                 yield f"{group}.{key}", value
     yield from _history(request.history, market)
     for group, section in (("costs", request.costs), ("risk", request.risk)):

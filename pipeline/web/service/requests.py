@@ -6,7 +6,7 @@ stop the machine; whether a run makes sense is judged by `pipeline.config`, as f
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -33,17 +33,34 @@ TRIALS_LIMIT = 100_000
 #: direction of writing could make a reason read as another.
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+#: What the patterns of this file mean, for whoever is refused by one.
+SHAPES = {PRINTABLE: "printable characters in one line"}
+
+
+def shaped(pattern: str, meaning: str, **more: Any) -> Any:
+    """Return the field of a text of one shape; a refusal says ``meaning``, not the pattern."""
+    SHAPES[pattern] = meaning
+    return Field(pattern=pattern, **more)
+
+
+Word = Annotated[str, shaped(r"^[A-Za-z0-9_]{1,64}$", "letters, digits and _, at most 64")]
 #: A word of `pipeline.strategies.registry.choices`: no path, for no dot and no slash is in it.
-StrategyWord = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+StrategyWord = Annotated[
+    str, shaped(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", "a word of /api/training/choices")
+]
 #: A name, or a market in one word, which `pipeline.config.market_word` reads.
 MarketName = Annotated[
-    str, Field(pattern=r"^([A-Za-z0-9_]{1,64}|[A-Za-z0-9]{1,32}:[A-Za-z0-9:/-]{1,64})$")
+    str,
+    shaped(
+        r"^([A-Za-z0-9_]{1,64}|[A-Za-z0-9]{1,32}:[A-Za-z0-9:/-]{1,64})$",
+        "a market of /api/training/choices, or one word such as okx:DOGE/USDT:30m",
+    ),
 ]
 Pair = Annotated[
     str,
-    Field(
-        pattern=r"^k?[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$",
+    shaped(
+        r"^k?[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$",
+        "a pair such as BTC/USDT, or BTC/USDT:USDT of a perpetual",
         examples=["BTC/USDT", "BTC/USDT:USDT"],
     ),
 ]
@@ -52,10 +69,14 @@ Reason = Annotated[
     StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=PRINTABLE),
     Field(examples=["fills look right"]),
 ]
-JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+JobId = Annotated[str, shaped(r"^[0-9a-f]{32}$", "32 hexadecimal digits")]
 #: As `pipeline.results.document.new_configuration_id` makes them.
 ConfigurationId = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_]{1,40}_[0-9]{8}_[0-9]{6}_[0-9a-f]{6}$")
+    str,
+    shaped(
+        r"^[A-Za-z0-9_]{1,40}_[0-9]{8}_[0-9]{6}_[0-9a-f]{6}$",
+        "PATTERN_DATE_TIME_HEX, as /api/configurations lists them",
+    ),
 ]
 WindowDays = Annotated[int, Field(ge=1, le=3650)]
 
@@ -101,26 +122,26 @@ class Request(BaseModel):
 class Grid(Request):
     """Every combination of the grid: exact, and the only method with a full score surface."""
 
-    name: Literal["grid"] = "grid"
+    method: Literal["grid"] = "grid"
 
 
 class Random(Request):
     """Combinations drawn at random, none twice: a first look at a large space."""
 
-    name: Literal["random"]
+    method: Literal["random"]
     samples: Annotated[int, Field(ge=1, le=BUDGET_LIMIT)] = 1000
 
 
 class Bayesian(Request):
     """Combinations that TPE proposes: fewer evaluations, where each is dear."""
 
-    name: Literal["bayesian"]
+    method: Literal["bayesian"]
     trials: Annotated[int, Field(ge=1, le=TRIALS_LIMIT)] = 200
     batch: Annotated[int, Field(ge=1, le=10_000)] = 20
 
 
 #: A search method and its budget.
-Budget = Annotated[Grid | Random | Bayesian, Field(discriminator="name")]
+Budget = Annotated[Grid | Random | Bayesian, Field(discriminator="method")]
 
 
 class LuckTests(Request):

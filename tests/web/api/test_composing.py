@@ -34,7 +34,7 @@ def test_what_is_left_out_is_as_for_a_command():
 def test_everything_given_reaches_the_training():
     (config,) = composed(
         markets=["btc_binance_1h"],
-        optimizer={"name": "bayesian", "trials": 30, "batch": 5},
+        optimizer={"method": "bayesian", "trials": 30, "batch": 5},
         validation={"method": "train_test_split", "ratio": 0.6, "gap": 3},
         history={"since": "2023-01-01", "until": "2024-01-01"},
         parameters={DEPTH: [0.001, 0.002], SPREAD: [None, 5]},
@@ -118,10 +118,10 @@ def test_rolling_windows_are_those_of_the_command():
 
 
 def test_one_request_leaves_nothing_to_the_next():
-    asked = {"optimizer": {"name": "random", "samples": 7}, "parameters": {DEPTH: [0.001]}}
+    asked = {"optimizer": {"method": "random", "samples": 7}, "parameters": {DEPTH: [0.001]}}
     (config,) = composed(markets=["demo"], seed=9, min_trades=4, **asked).values()
     assert (config.seed, config.optimizer.samples, config.min_trades) == (9, 7, 4)
-    (after,) = composed(markets=["demo"], optimizer={"name": "random"}).values()
+    (after,) = composed(markets=["demo"], optimizer={"method": "random"}).values()
     assert after == commanded("market=demo", "optimizer=random")
 
 

@@ -20,7 +20,7 @@ from pipeline.web.service.service import Service
 from support.outages import locked
 
 HERE = "http://127.0.0.1:8080"
-START = {"markets": ["demo"], "optimizer": {"name": "random", "samples": 10}}
+START = {"markets": ["demo"], "optimizer": {"method": "random", "samples": 10}}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from support.serving import served, until
 #: Two windows, so that a hundred searches against luck take seconds.
 SMALL = {
     "markets": ["demo"],
-    "optimizer": {"name": "random", "samples": 20},
+    "optimizer": {"method": "random", "samples": 20},
     "validation": {
         "method": "walk_forward",
         "train": 45,

@@ -120,7 +120,7 @@ def test_ranges_reach_a_continuous_space(client, repository, folder):
     body = {
         "strategy": "mine",
         "markets": ["demo"],
-        "optimizer": {"name": "random", "samples": 5},
+        "optimizer": {"method": "random", "samples": 5},
         "space": "continuous",
         "ranges": {ranged["name"]: ends},
     }
@@ -185,8 +185,8 @@ def test_neither_code_nor_a_path_is_taken(client, repository, folder, tmp_path, 
 
 @pytest.mark.parametrize("query", ["strategy=mine", "strategy_path=/tmp", "strategy.text=1"])
 def test_an_address_chooses_no_strategy(client, repository, folder, query):
-    client.post(f"{START}?{query}", json={"markets": ["demo"]})
-    assert repository.jobs.find()[0].config["strategy"]["name"] == "liquidity_sweep"
+    refused = client.post(f"{START}?{query}", json={"markets": ["demo"]})
+    assert (refused.status_code, repository.jobs.find()) == (422, [])
 
 
 @pytest.mark.parametrize(

@@ -74,12 +74,23 @@ def test_an_unknown_parameter_is_answered_with_those_that_are(client):
         ({"markets": ["demo"], "seed": 2**63}, "less than or equal to 9223372036854775807"),
         ({"markets": ["demo"], "seed": 1.5}, "valid integer"),
         ({"markets": ["demo"], "seed": True}, "valid integer"),
-        ({"markets": ["demo"], "colour": "red"}, "Extra inputs are not permitted"),
+        ({"markets": ["demo"], "colour": "red"}, "body.colour: there is no such key; allowed are"),
+        ({"markets": ["demo"], "optimzer": {}}, "Did you mean 'optimizer'?"),
+        ({"markets": ["demo"], "objective": "sharp_ratio"}, "Did you mean 'sharpe_ratio'?"),
+        ({"markets": ["a b"]}, "it must be a market of /api/training/choices"),
+        ({"markets": ["demo"], "optimizer": {"samples": 5}}, "allowed are grid, random, bayesian"),
         (
-            {"markets": ["demo"], "optimizer": {"name": "random", "samples": 10_000_001}},
+            {"markets": ["demo"], "optimizer": {"method": "random", "trials": 5}},
+            "body.optimizer.random.trials: there is no such key; allowed are method, samples.",
+        ),
+        (
+            {"markets": ["demo"], "optimizer": {"method": "random", "samples": 10_000_001}},
             "less than or equal to 10000000",
         ),
-        ({"markets": ["demo"], "optimizer": {"name": "annealing"}}, "'grid', 'random', 'bayesian'"),
+        (
+            {"markets": ["demo"], "optimizer": {"method": "annealing"}},
+            "allowed are grid, random, bayesian",
+        ),
         (
             {"markets": ["demo"], "validation": {"method": "walk_forward", "train": 3651}},
             "less than or equal to 3650",
@@ -94,7 +105,7 @@ def test_an_unknown_parameter_is_answered_with_those_that_are(client):
         ),
         (
             {"markets": ["demo"], "validation": {"method": "rolling", "max_train": 720}},
-            "Extra inputs are not permitted",
+            "allowed are evidence, train, gap, test, step, method",
         ),
         (
             {"markets": ["demo"], "validation": {"method": "walk_forward", "anchored": True}},
@@ -113,7 +124,7 @@ def test_an_unknown_parameter_is_answered_with_those_that_are(client):
         ),
         ({"markets": ["demo"], "history": {"since": "2024-01-01"}}, "candles are invented"),
         ({"markets": ["demo"], "costs": {"fee_rate": 1}}, "less than 1"),
-        ({"markets": ["demo"], "costs": {"fee": 0.1}}, "Extra inputs are not permitted"),
+        ({"markets": ["demo"], "costs": {"fee": 0.1}}, "allowed are fee_rate, maker_fee, slippage"),
         ({"markets": ["demo"], "risk": {"position_fraction": 0}}, "greater than 0"),
         ({"markets": ["demo"], "risk": {"leverage": 3}}, "is a spot market"),
         ({"markets": ["demo"], "parameters": {DEPTH: []}}, "at least 1 item"),
@@ -146,9 +157,40 @@ def test_no_filter_is_a_path(client, field, text):
 
 
 @pytest.mark.parametrize("text", ["..%2F..%2Fetc%2Fpasswd", "0" * 31, "G" * 32, "0" * 33, "%00"])
-def test_no_id_is_a_path(client, text):
-    for path in ("training/jobs", "configurations", "sweeps"):
-        assert client.get(f"/api/{path}/{text}").status_code in (404, 422)
+def test_an_id_of_another_shape_is_not_found(client, text):
+    for path, said in (
+        ("training/jobs", "32 hexadecimal digits"),
+        ("sweeps", "32 hexadecimal digits"),
+        ("configurations", "PATTERN_DATE_TIME_HEX"),
+        ("signals", "PATTERN_DATE_TIME_HEX"),
+    ):
+        answer = client.get(f"/api/{path}/{text}")
+        if "%2F" not in text:  # which is another address
+            assert said in detail(answer, 404)
+        assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/api/candles?limt=3", "query.limt: there is no such key; allowed are exchange"),
+        ("/api/training/jobs?limt=3", "Did you mean 'limit'?"),
+        ("/api/configurations?stag=PAPER", "Did you mean 'stage'?"),
+        (f"/api/configurations/{ID}/trades?form=csv", "allowed are format, limit, offset."),
+        ("/api/training/choices?x=1", "none is taken here"),
+        ("/api/configurations?stage=PAPE", "Did you mean 'PAPER'?"),
+        ("/api/signals?id=nothing", "it must be PATTERN_DATE_TIME_HEX"),
+    ],
+)
+def test_an_unknown_key_or_word_is_answered_with_those_that_are(client, path, said):
+    assert said in detail(client.get(path))
+
+
+@pytest.mark.parametrize("path", ["/api/candles", "/api/sweeps", "/api/configurations/x"])
+def test_a_head_is_that_of_a_get(client, path):
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert head.headers == whole.headers
 
 
 @pytest.mark.parametrize("tail", ["", "/results", "/events"])
@@ -238,11 +280,12 @@ def test_a_day_is_not_made_of_something_else(client, day):
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/api/training/jobs", "GET"),
-        ("HEAD", "/api/configurations/active", "GET"),
+        ("PUT", "/api/training/jobs", "GET, HEAD"),
+        ("HEAD", "/api/signals/events", "GET"),
+        ("HEAD", START, "POST"),
         ("DELETE", START, "POST"),
         ("OPTIONS", START, "POST"),
-        ("TRACE", f"/api/configurations/{ID}", "GET"),
+        ("TRACE", f"/api/configurations/{ID}", "GET, HEAD"),
     ],
 )
 def test_another_method_is_answered_with_those_that_are(client, method, path, allowed):
@@ -278,9 +321,11 @@ def test_a_body_that_is_too_large_is_refused(client, announced):
 def test_starts_and_estimates_are_limited_each_by_itself(connect):
     client = connect(starts_a_minute=2)
     for path in (START, "/api/training/estimate"):
+        for body in ({"markets": ["dmo"]}, {"markets": ["demo"], "colour": 1}, {}):
+            detail(client.post(path, json=body))  # which does not count
         for _ in range(2):
-            detail(client.post(path, json={"markets": ["dmo"]}))
-        answer = client.post(path, json={"markets": ["dmo"]})
+            assert client.post(path, json={"markets": ["demo"]}).status_code in (200, 202)
+        answer = client.post(path, json={"markets": ["demo"]})
         assert "Too many" in detail(answer, 429)
         assert 1 <= int(answer.headers["retry-after"]) <= 60
 

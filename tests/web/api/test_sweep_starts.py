@@ -8,7 +8,7 @@ from pipeline.validation.multiple_testing import after_searches
 
 START, ESTIMATE = "/api/training/start", "/api/training/estimate"
 SMALL = {
-    "optimizer": {"name": "random", "samples": 5},
+    "optimizer": {"method": "random", "samples": 5},
     "validation": {"method": "train_test_split", "test": 10, "evidence": "deciding"},
     "history": {"days": 60},
     "min_trades": 1,

@@ -80,7 +80,7 @@ class TrainingForm:
                     "method",
                     {"grid": Grid, "random": Random, "bayesian": Bayesian},
                     meanings(OptimizerConfig),
-                    "name",
+                    "method",
                     self.changed,
                 )
             with _part("Windows"):
