@@ -34,7 +34,7 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 5.13
+    assert house.edges_a_file <= 5.14
     assert house.edges <= 2_260
     assert house.import_share <= 0.121
 

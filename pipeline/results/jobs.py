@@ -252,9 +252,16 @@ class Jobs(Tables):
             return leases.read_owners(session).get(job.owner or "")
 
     @waits
-    def find(self, *statuses: Status, limit: int | None = 100, offset: int = 0) -> Rows[Job]:
+    def find(
+        self,
+        *statuses: Status,
+        limit: int | None = 100,
+        offset: int = 0,
+        running_first: bool = False,
+    ) -> Rows[Job]:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
-        query = select(TrainingJob).order_by(TrainingJob.created_at.desc(), TrainingJob.id)
+        first = [(TrainingJob.status != "running")] if running_first else []
+        query = select(TrainingJob).order_by(*first, TrainingJob.created_at.desc(), TrainingJob.id)
         if statuses:
             query = query.where(TrainingJob.status.in_(statuses))
         with self._sessions() as session:

@@ -112,6 +112,13 @@ class SweepRows(Tables):
             return [from_row(SweepMarket, row) for row in rows_of(session, sweep_id)]
 
     @waits
+    def running(self, owner: str) -> list[str]:
+        """Read the ids of the sweeps of an owner that run, newest first."""
+        query = select(SweepRow.id).where(SweepRow.status == "running", SweepRow.owner == owner)
+        with self._sessions() as session:
+            return list(session.scalars(query.order_by(SweepRow.created_at.desc(), SweepRow.id)))
+
+    @waits
     def jobs_of(self, sweep_id: str) -> list[JobSummary]:
         """Read what the jobs of a sweep are and how far they have come, in their markets' order."""
         row, job = SweepMarketRow, TrainingJob

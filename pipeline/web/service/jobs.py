@@ -1,7 +1,7 @@
 """Start trainings, and show, cancel and restart their jobs."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from pipeline.web.service.answers import JobPage, JobView, RefusedRow
 from pipeline.web.service.health import Queue
 from pipeline.web.service.requests import TrainingRequest
 from pipeline.web.service.starts import EstimateAnswer, Started
+
+#: Jobs that one wish cancels at most.
+MOST_WAITING = 10_000
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,13 @@ class JobService:
 
     # Jobs
 
-    def jobs(self, *statuses: Status, limit: int = 50, offset: int = 0) -> JobPage:
+    def jobs(
+        self, *statuses: Status, limit: int = 50, offset: int = 0, running_first: bool = False
+    ) -> JobPage:
         """Read a page of jobs in any of ``statuses`` (all when none is named), newest first."""
-        jobs = self.repository.jobs.find(*statuses, limit=limit, offset=offset)
+        jobs = self.repository.jobs.find(
+            *statuses, limit=limit, offset=offset, running_first=running_first
+        )
         refused = [RefusedRow(id=one.identity, reason=str(one)) for one in jobs.damaged]
         views = []
         for record in jobs:
@@ -157,6 +164,14 @@ class JobService:
             When it has ended.
         """
         return self._moved(job_id, lambda to: to.jobs.cancel(job_id), "there is nothing to cancel")
+
+    def cancel_waiting(self) -> int:
+        """Cancel all jobs that wait in the queue; return how many these were."""
+        waiting, to = self.repository.jobs.waiting(MOST_WAITING), self._writable
+        for job_id in waiting:
+            with suppress(IllegalTransitionError):  # it has begun, or somebody was faster
+                to.jobs.cancel(job_id)
+        return len(waiting)
 
     def restart(self, job_id: str) -> JobView:
         """Put a job that failed or was cancelled into the queue again, and open its sweep again.

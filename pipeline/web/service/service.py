@@ -6,6 +6,7 @@ on one database. What is queued here is run by the dispatcher that `queue.superv
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.heatmap import heatmap
 from pipeline.report.loading import ReportData, load_report
 from pipeline.results.configurations import StageMovedError
+from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import (
     Configuration,
     ConfigurationSummary,
@@ -22,7 +24,7 @@ from pipeline.results.records import (
     SweepMarketView,
     SweepView,
 )
-from pipeline.results.sweeps import SweepTakenError
+from pipeline.results.sweeps import QUEUE, SweepTakenError
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES
@@ -306,6 +308,16 @@ class Service(JobService):
             progress=self.progress(sweep),
             markets=list[SweepMarketView](markets),
         )
+
+    def queued_sweeps(self) -> list[tuple[Sweep, SweepProgress]]:
+        """Read the sweeps of the queue that run, newest first, and how far each is."""
+        sweeps = self.repository.sweeps
+        shown = []
+        for sweep_id in sweeps.running(QUEUE):
+            with suppress(ConflictError, UnknownIdError):  # the page of sweeps says what was edited
+                sweep = sweeps.whole(sweep_id)
+                shown.append((sweep, self.progress(sweep)))
+        return shown
 
     def progress(self, sweep: SweepView) -> SweepProgress:
         """Say how far a sweep is over all stages of all its markets."""

@@ -9,7 +9,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
 from pipeline.web.studio.pages.configuration import configuration_page
 from pipeline.web.studio.pages.configurations import configurations_page
-from pipeline.web.studio.pages.jobs import jobs_page
+from pipeline.web.studio.pages.jobs import job_page, jobs_page
 from pipeline.web.studio.pages.live import live_page
 from pipeline.web.studio.pages.sweeps import sweep_page, sweeps_page
 from pipeline.web.studio.pages.train import training_page
@@ -39,6 +39,10 @@ def mount(app: FastAPI, service: Service) -> None:
     @ui.page("/jobs")
     async def jobs() -> None:
         await jobs_page(service)
+
+    @ui.page("/jobs/{job_id}", response_timeout=PATIENCE)
+    async def job(job_id: str) -> None:
+        await job_page(service, job_id)
 
     @ui.page("/configurations")
     async def configurations(request: Request) -> None:

@@ -116,3 +116,20 @@ def test_real_days_overlap_or_not(client, history, count):
     answer = client.post(ESTIMATE, json=body)
     assert answer.status_code == 200, answer.text
     assert [one["count"] for one in answer.json()["earlier"]] == [1] * count
+
+
+def test_what_runs_is_listed_first_and_all_that_waits_is_cancelled(client, service, started):
+    alone = client.post(START, json=SMALL | {"markets": ["demo"], "seed": 8}).json()["job_ids"]
+    first = service.repository.jobs.waiting(1)[0]
+    assert service.repository.jobs.take(first)
+    listed = [job.id for job in service.jobs(running_first=True).jobs]
+    assert listed == [first, *alone, started["job_ids"][1]]
+    ((sweep, progress),) = service.queued_sweeps()
+    assert (sweep.id, progress.ended, progress.total) == (started["sweep_id"], 0, 2)
+    assert service.cancel_waiting() == 2
+    assert service.repository.jobs.waiting(9) == []
+    assert service.job(first).status == "running"
+    service.repository.jobs.complete(first)
+    work(service, 0)
+    assert service.queued_sweeps() == []
+    assert report(client, started)["sweep"]["status"] == "cancelled"

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 def test_every_text_stands_out_from_its_ground(watched, scheme):
     reader = watched(color_scheme=scheme)
     page = reader.open("/sweeps")
-    sweep = page.locator("main li a").first.get_attribute("href")
+    sweep = page.locator("main tbody a").first.get_attribute("href")
     page.goto(f"{reader.address}{sweep}")
     stored = page.locator("tbody a").first.get_attribute("href")
     assert poor(page) == []

@@ -108,7 +108,7 @@ def test_from_three_markets_to_their_q_and_a_saved_verdict(watched, shots):
 def test_a_phone_shows_every_page_without_scrolling_sideways(watched, server):
     phone = watched(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     page = phone.open("/sweeps")
-    sweep = page.locator("main li a").first.get_attribute("href")
+    sweep = page.locator("main tbody a").first.get_attribute("href")
     page.goto(f"{phone.address}{sweep}")
     stored = page.locator("tbody a").first.get_attribute("href")
     for path in ("/", "/jobs", "/configurations", "/sweeps", sweep, stored):

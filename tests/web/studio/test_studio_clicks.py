@@ -56,6 +56,14 @@ def test_a_job_is_cancelled_and_started_again(watched):
     job.get_by_text("running", exact=True).wait_for(timeout=20_000)
     job.get_by_role("button", name="Cancel").click()
     job.get_by_text("cancelled", exact=True).wait_for()
+    job.get_by_role("link", name="DEMO").click()
+    page.wait_for_url(f"**/jobs/{answer.json()['job_ids'][0]}")
+    page.get_by_role("link", name="Again with changes").click()
+    page.get_by_text("1 market: synthetic:DEMO/USDT:5m").wait_for()
+    assert page.get_by_label("newest days").input_value() == "365"
+    page.get_by_label("train, days").first.fill("0")
+    page.locator("aside").get_by_text("Train, days: at least 1.").wait_for()
+    page.locator(".q-field__messages", has_text="at least 1").first.wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
 
 
@@ -138,8 +146,8 @@ def test_configurations_are_filtered_and_paged(watched, many):
 def test_a_sweep_shows_every_market_in_its_figures(watched):
     person = watched(color_scheme="dark")
     page = person.open("/sweeps")
-    page.get_by_role("link", name="liquidity_sweep, random, completed").click()
-    page.get_by_text("3 of 3 markets done").wait_for()
+    page.locator("tbody tr", has_text="random").get_by_role("link").first.click()
+    page.get_by_text("completed: 3 of 3 markets ended").wait_for()
     page.locator("#discoveries .main-svg").first.wait_for()
     drawn = page.locator("#sharpe .ytick").all_text_contents()
     rows = page.locator("tbody th").all_text_contents()

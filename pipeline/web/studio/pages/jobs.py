@@ -4,10 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
+from pydantic import TypeAdapter, ValidationError
 
-from pipeline.results.records import STATUSES, ConfigurationSummary, Status
+from pipeline.errors import UserError
+from pipeline.results.records import STATUSES, ConfigurationSummary, Status, Sweep
 from pipeline.validation.wording import duration, marked
-from pipeline.web.service.answers import JobView
+from pipeline.web.service import composing
+from pipeline.web.service.answers import JobView, SweepProgress
+from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Refresh,
@@ -18,10 +22,15 @@ from pipeline.web.studio.frame import (
     sentence,
     stage_badge,
     text,
+    warning,
 )
+from pipeline.web.studio.pages.sweeps import in_words, titled
+from pipeline.web.studio.widgets.again import address_of
 
 #: Seconds between two looks at the database, and jobs a page.
 EVERY, SHOWN = 0.5, 25
+
+_ID: TypeAdapter[str] = TypeAdapter(JobId)
 
 
 async def jobs_page(service: Service) -> None:
@@ -31,6 +40,34 @@ async def jobs_page(service: Service) -> None:
         table = Jobs(service)
         await table.refresh()
         ui.timer(EVERY, table.refresh, immediate=False)
+
+
+async def job_page(service: Service, job_id: str) -> None:
+    """Show one job, kept up to date, and the way to ask for it again."""
+    with frame("Job", "/jobs", notice=service.read_only):
+        try:
+            job = await ask(service.job, _ID.validate_python(job_id))
+            row = await ask(service.repository.jobs.read, job_id)
+        except (UserError, ValidationError) as error:
+            ui.status_code(404)
+            warning(str(error) if isinstance(error, UserError) else "This is no job's id.")
+            ui.link("All jobs", "/jobs")
+            return
+        named = any(
+            (one.exchange, one.pair, one.timeframe) == (job.exchange, job.pair, job.timeframe)
+            for one in (await ask(composing.choices)).markets
+        )
+        with ui.element("ul").classes("jobs"):
+            card = JobCard(service, job_id)
+        await card.show(job, 0)
+        with ui.element("p").classes("line"):
+            ui.link("Again with changes", address_of(row, named))
+            ui.link("All jobs", "/jobs")
+
+        async def refresh() -> None:
+            await card.show(await ask(service.job, job_id), 0)
+
+        ui.timer(EVERY, refresh, immediate=False)
 
 
 class Jobs(Refresh):
@@ -46,6 +83,11 @@ class Jobs(Refresh):
             value="",
             on_change=self._first,
         ).props("outlined")
+        self._counted = sentence("", "soft").props("role=status")
+        self._cancel = ui.button("Cancel all that wait", on_click=self._cancel_waiting)
+        self._cancel.props("outline")
+        self._batches = ui.element("ul").classes("jobs").props('aria-label="Sweeps that run"')
+        self._batch_cards: dict[str, BatchCard] = {}
         self._empty = sentence("No job yet: start one on the page Train.")
         self._empty.set_visibility(False)
         self._refused = sentence("")
@@ -55,8 +97,9 @@ class Jobs(Refresh):
             self._older = ui.button("Older", on_click=lambda: self._move(SHOWN)).props("flat")
 
     async def _look(self) -> None:
+        await self._look_at_batches()
         statuses: list[Status] = [self._status.value] if self._status.value else []
-        page = await ask(self._service.jobs, *statuses, limit=SHOWN + 1, offset=self._offset)
+        page = await ask(self._service.jobs, *statuses, running_first=True, **self._page)
         shown = page.jobs[:SHOWN]
         self._pager.set_visibility(self._offset > 0 or len(page.jobs) > SHOWN)
         self._newer.set_enabled(self._offset > 0)
@@ -71,6 +114,29 @@ class Jobs(Refresh):
                     self._cards[job.id] = JobCard(self._service, job.id)
             await self._cards[job.id].show(job, place)
 
+    @property
+    def _page(self) -> dict[str, int]:
+        return {"limit": SHOWN + 1, "offset": self._offset}
+
+    async def _look_at_batches(self) -> None:
+        """Show how many jobs run and wait, and the sweeps that run."""
+        count = self._service.repository.jobs.count
+        running, waiting = await ask(count, "running"), await ask(count, "pending")
+        self._counted.set_text(f"{running:,} running, {waiting:,} waiting")
+        self._cancel.set_visibility(waiting > 0 and self._service.read_only is None)
+        sweeps = {sweep.id: (sweep, far) for sweep, far in await ask(self._service.queued_sweeps)}
+        for gone in self._batch_cards.keys() - sweeps.keys():
+            self._batch_cards.pop(gone).delete()
+        for sweep_id, (sweep, progress) in sweeps.items():
+            if sweep_id not in self._batch_cards:
+                with self._batches:
+                    self._batch_cards[sweep_id] = BatchCard(self._service, sweep)
+            self._batch_cards[sweep_id].show(progress)
+
+    async def _cancel_waiting(self) -> None:
+        await attempt(self._service.cancel_waiting)
+        await self.refresh()
+
     async def _first(self) -> None:
         self._offset = 0
         await self.refresh()
@@ -78,6 +144,34 @@ class Jobs(Refresh):
     async def _move(self, by: int) -> None:
         self._offset = max(0, self._offset + by)
         await self.refresh()
+
+
+class BatchCard:
+    """A sweep that runs: one bar over all stages of all its markets."""
+
+    def __init__(self, service: Service, sweep: Sweep) -> None:
+        self._service, self._id = service, sweep.id
+        with ui.element("li").classes("card job") as self._card:
+            with ui.element("div").classes("line"), text("h2", ""):
+                ui.link(f"Sweep · {titled(sweep)}", f"/sweeps/{sweep.id}")
+            self._bar = ui.linear_progress(show_value=False, size="0.6rem")
+            self._said = sentence("", "soft")
+            if service.read_only is None:
+                ui.button("Cancel what is left", on_click=self._cancel).props("outline")
+
+    def delete(self) -> None:
+        """Take the card off the page."""
+        self._card.delete()
+
+    def show(self, progress: SweepProgress) -> None:
+        """Show how far the sweep is."""
+        said = in_words(progress)
+        self._said.set_text(said)
+        self._bar.set_value(progress.progress)
+        self._bar.props(f'aria-label="The sweep: {said}"')
+
+    async def _cancel(self) -> None:
+        await attempt(self._service.cancel_sweep, self._id)
 
 
 class JobCard:
@@ -88,7 +182,8 @@ class JobCard:
         self._shown: JobView | None = None
         with ui.element("li").classes("card job") as self._card:
             with ui.element("div").classes("line"):
-                self._title = text("h2", "")
+                with text("h2", ""):
+                    self._title = ui.link("", f"/jobs/{job_id}")
                 self._badge = text("span", "", "badge")
             self._bar = ui.linear_progress(show_value=False, size="0.6rem")
             self._said = sentence("", "soft")

@@ -1,5 +1,7 @@
 """Show sweeps: many markets trained alike and judged together."""
 
+from collections.abc import Mapping
+
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
@@ -33,6 +35,7 @@ EVERY = 1.0
 
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
 _COLUMNS = ("market", "stage", "p", "surrogate p", "q", "seconds", "configuration", "what failed")
+_LISTED = ("asked for, UTC", "strategy", "method", "status", "how far", "p of the pool")
 _DISCOVERIES = (
     "Deciding p-values in order (1 where another gate failed, so that the search was not repeated"
     " on surrogates, or where nothing was found); all up to the last one below the line of"
@@ -48,10 +51,21 @@ async def sweeps_page(service: Service) -> None:
             sentence("No sweep yet: start several markets on the page Train, or run scripts/sweep.")
         for one in page.refused:
             warning(one.reason)
-        with ui.element("ul"):
-            for sweep in page.sweeps:
-                with ui.element("li"):
-                    ui.link(_titled(sweep), f"/sweeps/{sweep.id}")
+        if page.sweeps:
+            progress = {one.id: await ask(service.progress, one) for one in page.sweeps}
+            with region("Sweeps"):
+                table("Newest first", _LISTED, page.sweeps, lambda one: _listed(one, progress))
+
+
+def _listed(sweep: SweepView, progress: Mapping[str, SweepProgress]) -> None:
+    with text("th", "").props("scope=row"):
+        ui.link(f"{sweep.created_at:%Y-%m-%d %H:%M}", f"/sweeps/{sweep.id}")
+    text("td", sweep.strategy)
+    text("td", sweep.optimizer)
+    text("td", sweep.status)
+    text("td", in_words(progress[sweep.id]))
+    pools = sweep.pooled or ()
+    text("td", ", ".join(defined(pool.p_value, ".3g") for pool in pools) or "-", "number")
 
 
 async def sweep_page(service: Service, sweep_id: str) -> None:
@@ -119,7 +133,8 @@ class SweepPage:
     def tell(self, sweep: Sweep, progress: SweepProgress) -> None:
         """Say how far it is, over all stages of all markets."""
         running = sweep.status == "running"
-        self._said.set_text(f"{_titled(sweep)}: {in_words(progress)}")
+        judged = ", being judged" if running and progress.ended == progress.total else ""
+        self._said.set_text(f"{titled(sweep)}: {in_words(progress)}{judged}")
         self._bar.set_visibility(running)
         self._bar.set_value(progress.progress)
         self._bar.props(f'aria-label="{in_words(progress)}"')
@@ -148,7 +163,8 @@ def in_words(progress: SweepProgress) -> str:
     return ", ".join(parts)
 
 
-def _titled(sweep: SweepView) -> str:
+def titled(sweep: SweepView) -> str:
+    """``2026-11-30 03:45 UTC, liquidity_sweep, random, running``."""
     return (
         f"{sweep.created_at:%Y-%m-%d %H:%M} UTC, {sweep.strategy}, {sweep.optimizer},"
         f" {sweep.status}"

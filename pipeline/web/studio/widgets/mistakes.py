@@ -20,7 +20,7 @@ _SAID = {
 }
 
 #: A key of the configuration as refusals write it, such as ``validation.train``.
-_KEY = re.compile(r"\b(?:history|data|validation|optimizer|costs|risk)\.(\w+)\b(?!\.)")
+_KEY = re.compile(r"\b(?:history|data|validation|optimizer|costs|risk)\.(\w+)\b(?!\.\w)")
 
 
 def in_labels(refusal: str, labels: Mapping[str, str]) -> str:

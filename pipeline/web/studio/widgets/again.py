@@ -1,0 +1,80 @@
+"""Write the address of the form that asks for what a job was asked for."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from pipeline.results.records import Job
+from pipeline.validation.wording import setting
+from pipeline.web.service.requests import (
+    Bayesian,
+    Random,
+    Risk,
+    Rolling,
+    TradeCosts,
+    TrainTestSplit,
+    WalkForward,
+)
+from pipeline.web.studio.widgets.form import written
+
+#: Fields of the form that a configuration has under the same name, by the section that holds them.
+_SECTIONS = {
+    "optimizer": (*Random.model_fields, *Bayesian.model_fields),
+    "validation": (
+        *WalkForward.model_fields,
+        *Rolling.model_fields,
+        *TrainTestSplit.model_fields,
+    ),
+    "risk": tuple(Risk.model_fields),
+}
+#: Sections whose own word the form calls otherwise.
+_CHOSEN = {"optimizer": ("name", "method"), "validation": ("method", "validation")}
+
+_REST = ("space", "objective", "selection", "min_trades", "seed")
+
+
+def address_of(job: Job, named: bool) -> str:
+    """Return the address of the form as a job was asked for.
+
+    Parameters
+    ----------
+    named : bool
+        Whether its market is one of `conf/market`, which have boxes to tick.
+    """
+    return f"/?{urlencode(dict(_words(job, named)), safe=',/:')}"
+
+
+def _words(job: Job, named: bool) -> Iterator[tuple[str, str]]:
+    config = job.config
+    if named:
+        yield from (("exchange", job.exchange), ("pair", job.pair), ("timeframe", job.timeframe))
+    else:
+        exchange = config["market"]["exchange"].get("ccxt_id") or job.exchange
+        yield "more", f"{exchange}:{job.pair}:{job.timeframe}"
+    yield "strategy", config["strategy"]["name"]
+    for section, names in _SECTIONS.items():
+        own, shown = _CHOSEN.get(section, ("", ""))
+        for name in dict.fromkeys(names):
+            if config.get(section, {}).get(name) is not None:
+                yield (shown if name == own else name), written(config[section][name])
+    yield from _days(config["data"])
+    exchange = config["market"]["exchange"]
+    for name in TradeCosts.model_fields:
+        value = config.get("costs", {}).get(name)
+        if value is not None and value != exchange.get(name):
+            yield name, written(value)
+    for name in _REST:
+        yield name, written(config[name])
+    for name, parameter in config["strategy"].get("parameters", {}).items():
+        if parameter.get("grid"):
+            yield f"p.{name}", ", ".join(setting(value) for value in parameter["grid"])
+
+
+def _days(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if data.get("days"):
+        yield "days", written(data["days"])
+    if data.get("history"):
+        yield "length", str(data["history"])
+    for name in ("since", "until"):
+        if data.get(name):
+            yield name, str(data[name])[:10]

@@ -1,0 +1,93 @@
+"""The address that fills the form in as a job was asked for, and mistakes in the form's words."""
+
+from urllib.parse import parse_qsl
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.results.database import open_database
+from pipeline.web.service.requests import History, TrainingRequest, WalkForward
+from pipeline.web.studio.widgets.again import address_of
+from pipeline.web.studio.widgets.form import _from_word, _plain, label, written
+from pipeline.web.studio.widgets.mistakes import in_labels, mark
+from support.serving import service_over
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """The words of the address of a job that a request makes."""
+
+    def words(named=True, **request):
+        with service_over(tmp_path) as service:
+            (job_id,) = service.start_training(TrainingRequest(**request)).job_ids
+            with open_database(service.settings.storage.url) as repository:
+                return dict(parse_qsl(address_of(repository.jobs.read(job_id), named)[2:]))
+
+    return words
+
+
+def test_an_address_says_what_was_asked_for(asked):
+    words = asked(
+        markets=["btc_binance_1h"],
+        optimizer={"name": "random", "samples": 77},
+        validation={"method": "rolling", "train": 60},
+        history={"since": "2023-01-01", "until": "2024-01-01"},
+        parameters={"stop_distance": [1.0, 2.5]},
+        costs={"fee_rate": 0.0004},
+        risk={"direction": "long"},
+        seed=9,
+    )
+    expected = {
+        "exchange": "binance",
+        "pair": "BTC/USDT",
+        "timeframe": "1h",
+        "method": "random",
+        "samples": "77",
+        "validation": "rolling",
+        "train": "60",
+        "since": "2023-01-01",
+        "until": "2024-01-01",
+        "p.stop_distance": "1, 2.5",
+        "fee_rate": "0.0004",
+        "direction": "long",
+        "seed": "9",
+    }
+    assert words | expected == words
+    assert "slippage" not in words, "the exchange's own"
+
+
+def test_a_market_without_boxes_is_one_word(asked):
+    words = asked(named=False, markets=["binance:DOGE/USDT:1h"], history={"days": 400})
+    assert words["more"] == "binance:DOGE/USDT:1h"
+    assert "exchange" not in words
+
+
+@pytest.mark.parametrize(("value", "word"), [(1e6, "1000000"), (0.05, "0.05"), (True, "true")])
+def test_a_value_is_read_as_it_was_written(value, word):
+    kind = {"type": "boolean"} if value is True else {"type": "number"}
+    assert written(value) == word
+    assert _from_word(word, kind) == value
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "many", "1;2"])
+def test_what_is_no_number_is_left_out(word):
+    with pytest.raises(ValueError):  # noqa: PT011  (float's own)
+        _from_word(word, _plain({"type": "integer"}))
+
+
+def test_a_mistake_is_said_in_the_words_of_the_labels():
+    names = {name: label(name) for name in (*History.model_fields, *WalkForward.model_fields)}
+    refusal = "Ask for more history or shorten validation.train and validation.test."
+    said = in_labels(refusal, names)
+    assert said == "Ask for more history or shorten “train, days” and “test, days”."
+    controls = dict.fromkeys(names)
+    with pytest.raises(ValidationError) as caught:
+        History(since="2024-01-01", until="2023-01-01")
+    (sentence,) = mark(caught.value, controls, names)
+    assert sentence == "“up to, without (UTC)” must be after “from (UTC)”."
+    with pytest.raises(ValidationError) as caught:
+        WalkForward(train=0, gap=None)
+    assert mark(caught.value, controls, names) == [
+        "Train, days: at least 1.",
+        "Gap, days: a value is needed.",
+    ]
