@@ -194,6 +194,8 @@ INSERT INTO alembic_version (version_num) VALUES ('0009') RETURNING alembic_vers
 CREATE TABLE follower (
     id INTEGER NOT NULL,
     owner VARCHAR(32) NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    looked_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT pk_follower PRIMARY KEY (id),
     CONSTRAINT ck_follower_one CHECK (id = 1)
 );
@@ -215,6 +217,8 @@ CREATE TABLE paper_accounts (
     position JSONB,
     trades INTEGER NOT NULL,
     equity DOUBLE PRECISION NOT NULL,
+    called INTEGER NOT NULL,
+    called_equity DOUBLE PRECISION NOT NULL,
     difference TEXT,
     checked_at TIMESTAMP WITH TIME ZONE,
     checked_through TIMESTAMP WITH TIME ZONE,
@@ -237,6 +241,7 @@ CREATE TABLE paper_trades (
     stop DOUBLE PRECISION,
     target DOUBLE PRECISION,
     booked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    called BOOLEAN NOT NULL,
     CONSTRAINT pk_paper_trades PRIMARY KEY (configuration_id, number),
     CONSTRAINT fk_paper_trades_configuration_id_paper_accounts FOREIGN KEY(configuration_id) REFERENCES paper_accounts (configuration_id)
 );

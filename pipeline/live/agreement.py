@@ -51,7 +51,7 @@ def _of_trades(expected: Sequence[PaperTrade], got: Sequence[PaperTrade]) -> Ite
 
 
 def _names() -> list[str]:
-    return [f.name for f in fields(PaperTrade) if f.name not in ("number", "booked_at")]
+    return [f.name for f in fields(PaperTrade) if f.name not in ("number", "booked_at", "called")]
 
 
 def _same(name: str, one: PaperTrade, other: PaperTrade) -> bool:

@@ -4,8 +4,10 @@ The ledger is written once and never rewritten. A trade is booked with the candl
 day when the first candle of the next one has closed: what is paid at midnight is known then.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from gpu_engine import DAY_MS, REASONS, Candles, Window
 from gpu_engine.standing import Standing
 from pipeline.config import milliseconds, moment
-from pipeline.live.signal import price_of, sentence, side_of
+from pipeline.live.signal import LATE_AFTER_MS, price_of, sentence, side_of
 from pipeline.live.trader import Series, Trader
 from pipeline.results.jsonable import jsonable
 from pipeline.results.live import (
@@ -28,6 +30,9 @@ from pipeline.results.live import (
     PaperTrade,
 )
 from pipeline.results.signal_models import Signal
+
+#: An order that is written so long after the open of its entry can be followed.
+IN_TIME = timedelta(milliseconds=LATE_AFTER_MS)
 
 
 def account_of(trader: Trader, candles: Candles) -> PaperAccount:
@@ -43,6 +48,7 @@ def booking_of(
     series: Series,
     standing: Standing,
     signal: Signal,
+    ordered: Callable[[Iterable[datetime]], Mapping[datetime, datetime]],
 ) -> Booking | None:
     """Book the candles of a series that an account does not have; None where there are none.
 
@@ -54,6 +60,8 @@ def booking_of(
         After its last candle.
     signal : Signal
         What follows from it: its entries and what it leaves are orders.
+    ordered : callable
+        Takes candles; returns when the order that rests on each was written, where there was one.
     """
     candles = series.candles
     before = -1 if account.through is None else _bar(candles, account.through)
@@ -62,9 +70,9 @@ def booking_of(
         return None
     through = moment(int(candles.timestamp[-1]))
     closed = standing.trades[standing.trades["exit_bar"] >= first]
-    trades = [
-        paper_trade(candles, row, account.trades + number) for number, row in enumerate(closed)
-    ]
+    trades = list(_with_called(account, candles, closed, ordered))
+    exposure = trader.simulation.risk.exposure
+    growth = [1.0 + exposure * trade.ret for trade in trades if trade.called]
     days = list(_days(trader, account, series, standing.marks, first))
     return Booking(
         configuration_id=trader.id,
@@ -72,11 +80,27 @@ def booking_of(
         through=through,
         position=None if standing.position is None else _position(standing, candles),
         equity=standing.equity,
+        called_equity=account.called_equity * math.prod(growth),
         trades=trades,
         days=days,
         events=[*_fills(trader, candles, standing, first), *_orders(trader, signal, through)],
         signal=signal.to_dict(),
     )
+
+
+def _with_called(
+    account: PaperAccount,
+    candles: Candles,
+    closed: NDArray[Any],
+    ordered: Callable[[Iterable[datetime]], Mapping[datetime, datetime]],
+) -> Iterator[PaperTrade]:
+    """Yield the trades that closed, each with whether its order was there within the minute."""
+    trades = [paper_trade(candles, row, account.trades + n) for n, row in enumerate(closed)]
+    orders = ordered([trade.signal_at for trade in trades]) if trades else {}
+    for trade in trades:
+        order = orders.get(trade.signal_at)
+        called = order is not None and order <= trade.entry_at + IN_TIME
+        yield replace(trade, called=called)
 
 
 def paper_trade(candles: Candles, row: Any, number: int) -> PaperTrade:
@@ -184,6 +208,7 @@ def _orders(trader: Trader, signal: Signal, through: datetime) -> Iterator[LiveE
         configuration_id=trader.id,
         market=trader.simulation.market.id,
         candle=through,
+        at=signal.made,
         payload={
             "action": signal.action,
             "at": signal.at.isoformat() if signal.at else None,

@@ -150,7 +150,7 @@ class Follower:
         if time.monotonic() - self._role_at < ROLE_EVERY:
             return True
         self._role_at = time.monotonic()
-        return self._repository.follower.is_held()
+        return self._repository.follower.go_on()
 
     def _pause(self) -> float:
         """Return the seconds until something may be due."""
@@ -298,6 +298,8 @@ class Follower:
                 through=booking.through,
                 trades=account.trades + len(booking.trades),
                 equity=booking.equity,
+                called=account.called + sum(trade.called for trade in booking.trades),
+                called_equity=booking.called_equity,
             )
 
     def _decisions(self, key: FeedKey) -> Iterator[tuple[str, Booking | None, Signal]]:
@@ -332,7 +334,8 @@ class Follower:
         walk = self._walks.setdefault(trader.id, Walk())
         standing = walk.standing(trader, series, feed.edition)
         signal = signal_of(trader, series, standing, now)
-        return booking_of(trader, account, series, standing, signal), signal
+        ordered = partial(self._repository.live.ordered, trader.id)
+        return booking_of(trader, account, series, standing, signal, ordered), signal
 
     def _tell_staleness(self) -> None:
         """Say once that the candles of a market are stale or broken, and once that they go on."""
@@ -398,4 +401,8 @@ class Follower:
             for trader in self._traders_of(key):
                 self._closed.pop(trader.id, None)
         for revision in new:
-            self._journal(REVISED, key, feed, f"{feed.market.id}: candle of {revision}.")
+            text = f"{feed.market.id}: candle of {revision}."
+            opened = moment(revision.opened_ms)
+            line = LiveEvent(kind=REVISED, text=text, market=feed.market.id, candle=opened)
+            if self._repository.live.note_once(line):
+                self._note(text)

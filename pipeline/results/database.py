@@ -54,7 +54,7 @@ from pipeline.results.read_only import (
     refuse_unwritable,
     sqlite_reader,
 )
-from pipeline.results.role import Role
+from pipeline.results.role import FollowerRole, Role
 from pipeline.results.silence import Silence
 from pipeline.results.tries import Tries
 
@@ -108,7 +108,7 @@ class Repository(Tables):
         self.tries = Tries(self._sessions)
         self.live = Live(self._sessions)
         self.dispatcher = Role(self._sessions, self.lease, DispatcherRow)
-        self.follower = Role(self._sessions, self.lease, FollowerRow)
+        self.follower = FollowerRole(self._sessions, self.lease, FollowerRow)
         self.outbox = Outbox(self._sessions)
         self.checks = Checks(self._sessions)
 

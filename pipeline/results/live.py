@@ -9,7 +9,18 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Select, Update, delete, func, insert, select, update
+from sqlalchemy import (
+    Insert,
+    Select,
+    Update,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from pipeline.results.damage import Rows, from_row, naming
@@ -55,6 +66,8 @@ class PaperAccount:
     position: dict[str, Any] | None = None
     trades: int = 0
     equity: float = 1.0
+    called: int = 0
+    called_equity: float = 1.0
     difference: str | None = None
     checked_at: datetime | None = None
     checked_through: datetime | None = None
@@ -62,7 +75,10 @@ class PaperAccount:
 
 @dataclass(frozen=True)
 class PaperTrade:
-    """One closed trade: prices in the quote currency, ``ret`` net of all costs, on notional."""
+    """One closed trade: prices in the quote currency, ``ret`` net of all costs, on notional.
+
+    ``called`` tells that its order stood in the journal in time, so that somebody could follow it.
+    """
 
     number: int
     side: int
@@ -77,6 +93,7 @@ class PaperTrade:
     stop: float | None
     target: float | None
     booked_at: datetime = field(default_factory=utc_now)
+    called: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +123,8 @@ class LiveEvent:
 class Booking:
     """What one or more candles brought to an account: ``through`` is the newest of them.
 
-    ``before`` is what the account was booked through until then.
+    ``before`` is what the account was booked through until then; ``called_equity`` is that of all
+    trades that were called.
     """
 
     configuration_id: str
@@ -114,6 +132,7 @@ class Booking:
     through: datetime
     position: Mapping[str, Any] | None
     equity: float
+    called_equity: float = 1.0
     trades: Sequence[PaperTrade] = ()
     days: Sequence[PaperDay] = ()
     events: Sequence[LiveEvent] = ()
@@ -201,6 +220,39 @@ class Live(Tables):
         """Write lines into the journal."""
         with self._sessions.begin() as session:
             session.add_all(_event_row(event) for event in events)
+
+    @waits
+    def note_once(self, event: LiveEvent) -> bool:
+        """Write a line into the journal, unless it says the same of this candle already.
+
+        It tells whether it was written. The candle is needed: lines from before it are not read.
+        """
+        row = LiveEventRow
+        same = (row.kind == event.kind, row.market == event.market, row.candle == event.candle)
+        there = exists().where(row.at >= event.candle, *same, row.text == event.text)
+        values = {name: value for name, value in asdict(event).items() if name != "id"}
+        columns = [literal(value, getattr(row, name).type) for name, value in values.items()]
+        new = insert(row).from_select(list(values), select(*columns).where(~there))
+        with self._sessions.begin() as session:
+            return _write(session, new) > 0
+
+    @waits
+    def ordered(
+        self, configuration_id: str, candles: Iterable[datetime]
+    ) -> dict[datetime, datetime]:
+        """Return when the order that rests on each candle was written, where there was one."""
+        row = LiveEventRow
+        mine = (row.configuration_id == configuration_id, row.kind == ORDER)
+        query = select(row.candle, func.min(row.at)).where(*mine, row.candle.in_(list(candles)))
+        with self._sessions() as session:
+            found = session.execute(query.group_by(row.candle)).all()
+        return {candle: at for candle, at in found if candle is not None}
+
+    @waits
+    def signalled_at(self) -> datetime | None:
+        """Return when the newest signal of all was made; None without one."""
+        with self._sessions() as session:
+            return session.scalar(select(func.max(SignalRow.made_at)))
 
     @waits
     def record_check(self, configuration_id: str, difference: str, event: LiveEvent) -> None:
@@ -307,6 +359,8 @@ def _book(session: Session, booking: Booking) -> None:
             equity=booking.equity,
             position=None if booking.position is None else dict(booking.position),
             trades=account.trades + len(booking.trades),
+            called=account.called + sum(trade.called for trade in booking.trades),
+            called_equity=booking.called_equity,
         ),
     )
     if not moved:

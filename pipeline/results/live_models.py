@@ -20,6 +20,9 @@ class FollowerRow(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     owner: Mapped[str] = mapped_column(String(32))
+    #: When it took the role, and when it looked last at what is due.
+    since: Mapped[datetime]
+    looked_at: Mapped[datetime]
 
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
 
@@ -29,6 +32,8 @@ class PaperAccountRow(Base):
 
     ``first_candle`` is the first of its series, ``through`` the last one that is booked; times of
     candles are their opens. ``position`` is what it holds, ``equity`` that of the closed trades.
+    ``called`` counts the trades of which ``PaperTradeRow.called`` is true, and ``called_equity`` is
+    that of these alone.
     """
 
     __tablename__ = "paper_accounts"
@@ -42,6 +47,8 @@ class PaperAccountRow(Base):
     position: Mapped[dict[str, Any] | None]
     trades: Mapped[int] = mapped_column(Integer)
     equity: Mapped[float]
+    called: Mapped[int] = mapped_column(Integer)
+    called_equity: Mapped[float]
     #: What the newest check against the backtest said: None before the first, "" where they agree.
     difference: Mapped[str | None] = mapped_column(Text)
     checked_at: Mapped[datetime | None]
@@ -50,7 +57,10 @@ class PaperAccountRow(Base):
 
 
 class PaperTradeRow(Base):
-    """One closed paper trade; the fields of `gpu_engine.TRADE` with times for bars."""
+    """One closed paper trade; the fields of `gpu_engine.TRADE` with times for bars.
+
+    ``called`` tells that its order was in the journal in time: somebody could follow it.
+    """
 
     __tablename__ = "paper_trades"
 
@@ -70,6 +80,7 @@ class PaperTradeRow(Base):
     stop: Mapped[float | None]
     target: Mapped[float | None]
     booked_at: Mapped[datetime]
+    called: Mapped[bool]
 
 
 class PaperDayRow(Base):

@@ -1,12 +1,14 @@
 """Hold a role of a database: what one process alone does, until it is dead."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.results.leases import Lease, Owner, Watch, cause_of_death, read_owners
 from pipeline.results.patience import Sessions, Tables, waits
+from pipeline.results.records import utc_now
 
 
 class Role(Tables):
@@ -44,15 +46,20 @@ class Role(Tables):
             with self._sessions.begin() as session:
                 owner = self._lease.hold(session)
                 last = session.get(table, 1)
+                values = {"owner": owner, **self._begun()}
                 if last is None:
-                    session.add(table(id=1, owner=owner))
+                    session.add(table(id=1, **values))
                     return True
                 if cause_of_death(read_owners(session, once=True).get(last.owner)) is None:
                     return False
                 taken = update(table).where(table.owner == last.owner)
-                return session.scalar(taken.values(owner=owner).returning(table.id)) is not None
+                return session.scalar(taken.values(**values).returning(table.id)) is not None
         except IntegrityError:
             return False
+
+    def _begun(self) -> dict[str, Any]:
+        """Return what the row says more of an owner that has just taken the role."""
+        return {}
 
     @waits
     def is_held(self) -> bool:
@@ -67,3 +74,39 @@ class Role(Tables):
         owner = identity or self._lease.identity
         with self._sessions.begin() as session:
             session.execute(delete(self._table).where(self._table.owner == owner))
+
+
+class FollowerState(NamedTuple):
+    """Who follows, what shows that it is dead, since when it does, and when it looked last."""
+
+    owner: Owner | None = None
+    dead: str | None = None
+    since: datetime | None = None
+    looked_at: datetime | None = None
+
+
+class FollowerRole(Role):
+    """The role of who follows configurations; its row tells since when, and of the last look."""
+
+    def _begun(self) -> dict[str, Any]:
+        now = utc_now()
+        return {"since": now, "looked_at": now}
+
+    @waits
+    def go_on(self) -> bool:
+        """Say that this process looks now; False: another has taken the role."""
+        mine = update(self._table).where(self._table.owner == self._lease.identity)
+        with self._sessions.begin() as session:
+            looked = mine.values(looked_at=utc_now()).returning(self._table.id)
+            return session.scalar(looked) is not None
+
+    @waits
+    def state(self) -> FollowerState:
+        """Read who has the role, and how it is."""
+        with self._sessions() as session:
+            row = session.get(self._table, 1)
+            if row is None:
+                return FollowerState()
+            owner = read_owners(session).get(row.owner)
+            dead = "its lease is gone" if owner is None else cause_of_death(owner)
+            return FollowerState(owner, dead, row.since, row.looked_at)

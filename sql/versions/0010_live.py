@@ -26,6 +26,8 @@ def create_follower() -> None:
         "follower",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("owner", sa.String(32), nullable=False),
+        sa.Column("since", UTC, nullable=False),
+        sa.Column("looked_at", UTC, nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_follower_one")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_follower")),
     )
@@ -54,6 +56,8 @@ def create_accounts() -> None:
         sa.Column("position", JSON),
         sa.Column("trades", sa.Integer(), nullable=False),
         sa.Column("equity", sa.Double(), nullable=False),
+        sa.Column("called", sa.Integer(), nullable=False),
+        sa.Column("called_equity", sa.Double(), nullable=False),
         sa.Column("difference", sa.Text()),
         sa.Column("checked_at", UTC),
         sa.Column("checked_through", UTC),
@@ -80,6 +84,7 @@ def create_accounts() -> None:
         sa.Column("stop", sa.Double()),
         sa.Column("target", sa.Double()),
         sa.Column("booked_at", UTC, nullable=False),
+        sa.Column("called", sa.Boolean(), nullable=False),
         of_account("paper_trades"),
         sa.PrimaryKeyConstraint("configuration_id", "number", name=op.f("pk_paper_trades")),
     )

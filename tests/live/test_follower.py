@@ -1,5 +1,6 @@
-"""What a follower does at its edges: a restart, a time in which nobody followed."""
+"""What a follower does at its edges: another one, a restart, a time in which nobody followed."""
 
+import math
 from datetime import timedelta
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from pipeline.config import milliseconds, moment
 from pipeline.live.agreement import differences
-from pipeline.live.feed import FeedKey
+from pipeline.live.feed import FeedKey, Revision
 from pipeline.live.follower import Follower
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.synthetic import synthetic_candles
@@ -94,13 +95,61 @@ class Service:
         return self
 
 
-def test_a_ledger_with_pauses_is_that_of_the_whole_series(repository, trader, candles):
-    """On both databases, with stops and targets; what was missed is booked late."""
+def test_trades_of_a_time_in_which_nobody_followed_were_not_called(repository, trader, candles):
+    """Switched off and on again: the ledger goes on whole, and says what could be followed."""
     Service(repository, trader, candles).follow(FIRST, OFF)
     Service(repository, trader, candles).follow(ON, END)
     account = repository.live.account(trader.id)
     trades, days = repository.live.trades(trader.id), repository.live.days(trader.id)
     series = trader.series(candles.cut(0, END), milliseconds(account.first_candle))
     assert list(differences(trader, series, trades, days)) == []
-    assert account.trades == len(trades) > 20
     assert all(trade.stop is not None for trade in trades)
+
+    signals = [candles.timestamp.searchsorted(milliseconds(one.signal_at)) for one in trades]
+    followed = [FIRST <= bar < OFF or ON <= bar < END for bar in signals]
+    assert [one.called for one in trades] == followed
+    entered_off = [OFF <= bar < ON for bar in signals]
+    held_over = [one.called and one.exit_at > moment(int(candles.timestamp[OFF])) for one in trades]
+    assert min(sum(followed), sum(entered_off), sum(held_over)) > 0
+    assert account.called == sum(followed) < account.trades == len(trades)
+    exposure = trader.simulation.risk.exposure
+    growth = math.prod(1.0 + exposure * one.ret for one in trades if one.called)
+    assert account.called_equity == pytest.approx(growth, rel=1e-12)
+
+
+def test_an_order_that_comes_late_was_not_called(repository, trader, candles):
+    service = Service(repository, trader, candles)
+    punctual, late = service.now, 61_000
+    service.follower._clock = lambda: punctual() + late
+    service.follow(FIRST, FIRST + DAY)
+    assert [one.called for one in repository.live.trades(trader.id)].count(True) == 0
+    orders = [one for one in repository.live.events(limit=9999) if one.kind == "order"]
+    assert len(orders) > 0
+
+
+def test_a_revision_is_one_line_whoever_sees_it_again(repository, trader, candles):
+    opened = int(candles.timestamp[FIRST - 5])
+    seen, later = (1.0, 2.0, 1.0, 1.5, 9.0), (1.0, 2.0, 1.0, 1.6, 9.0)
+    first, again = Revision(opened, seen, later), Revision(opened, seen, (*later[:4], 9.5))
+    for told in ((first,), (first,), (again,), (again,)):
+        service = Service(repository, trader, candles)  # after a restart
+        service.follower._tell_revisions(service.key, told)
+        service.follower._tell_revisions(service.key, told)
+    lines = [one for one in repository.live.events() if one.kind == "revised"]
+    assert len(lines) == 2
+    assert {one.candle for one in lines} == {moment(opened)}
+    assert [str(first) in lines[0].text, str(again) in lines[1].text] == [True, True]
+
+
+def test_a_follower_says_since_when_and_that_it_looks(repository):
+    assert repository.follower.state() == (None, None, None, None)
+    assert not repository.follower.go_on()
+    assert repository.follower.claim()
+    before = repository.follower.state()
+    assert before.dead is None
+    assert before.since == before.looked_at
+    assert repository.follower.go_on()
+    now = repository.follower.state()
+    assert now.since == before.since < now.looked_at
+    repository.follower.release()
+    assert repository.follower.state().since is None

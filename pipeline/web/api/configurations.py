@@ -15,10 +15,10 @@ from pipeline.web.service.answers import (
     AuditPage,
     ConfigurationPage,
     Document,
-    PaperLedger,
     StoredStrategy,
     SwitchedOff,
 )
+from pipeline.web.service.paper import PaperLedger
 from pipeline.web.service.requests import (
     LIST_LIMIT,
     ConfigurationQuery,

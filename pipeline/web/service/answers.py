@@ -12,7 +12,6 @@ from pipeline.config import text_hash
 from pipeline.config.catalogue import Market
 from pipeline.results.document_models import ConfigurationV3
 from pipeline.results.jsonable import jsonable
-from pipeline.results.live import LiveEvent, PaperAccount, PaperDay, PaperTrade
 from pipeline.results.records import (
     Configuration,
     ConfigurationSummary,
@@ -215,23 +214,6 @@ class SignalPage(Page):
     etag: str
     signals: list[Signal]
     refused: list[RefusedRow]
-
-
-class PaperLedger(Answer):
-    """The paper account of a configuration, and a page of what is in it, newest first.
-
-    The page is the same of ``trades``, ``days`` and ``events``; totals are of all.
-    """
-
-    account: PaperAccount
-    trades: list[PaperTrade]
-    days: list[PaperDay]
-    events: list[LiveEvent]
-    total_trades: int
-    total_days: int
-    total_events: int
-    limit: int
-    offset: int
 
 
 class FundingSpan(Answer):

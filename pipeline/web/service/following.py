@@ -22,8 +22,9 @@ from pipeline.results.live import (
     PaperAccount,
 )
 from pipeline.review import stored
-from pipeline.validation.band import EquityBand
-from pipeline.validation.sequential import live_band
+from pipeline.validation.sequential import LiveBand, live_band
+from pipeline.web.service.follower import follower_of
+from pipeline.web.service.paper import NO_RECORD, PaperBand
 from pipeline.web.service.signals import Board, Signals
 
 #: Kinds of the journal that a person should see, and how many lines of them.
@@ -57,7 +58,7 @@ class Following:
 
     def __init__(self, repository: Repository, storage: StorageConfig, signals: Signals) -> None:
         self._repository, self._storage, self._signals = repository, storage, signals
-        self._bands: dict[str, tuple[int, EquityBand | None, str]] = {}
+        self._bands: dict[str, tuple[int, LiveBand | None]] = {}
 
     def look(self, before: Followed | None = None) -> Followed:
         """Read it; a board that is still true is taken from the look before."""
@@ -68,7 +69,7 @@ class Following:
             self._signals.newer(known) or known or self._signals.read(),
             live.accounts(),
             alarms[:_SHOWN],
-            self._trouble(),
+            follower_of(self._repository).reason,
         )
 
     def equity(self, configuration_id: str) -> tuple[Figure, str] | None:
@@ -82,31 +83,30 @@ class Following:
         day = np.array([one.day for one in days], np.int32)
         returns = np.array([one.ret for one in days])
         equity = np.array([one.equity for one in days])
-        before = self._bands.get(configuration_id)
-        if before is None or before[0] != len(days):
-            before = self._band(configuration_id, returns)
-            self._bands[configuration_id] = before
-        _, band, why = before
+        found = self._band(configuration_id, returns)
+        band, why = (None, NO_RECORD) if found is None else (found.band, found.test.unknown)
         caption = f"without a band: {why}" if band is None else "in the band of its promise"
         return paper_equity(day, equity, band), f"Paper equity of a full position, {caption}"
 
-    def _band(
-        self, configuration_id: str, returns: np.ndarray
-    ) -> tuple[int, EquityBand | None, str]:
-        """Return the number of live days, their band, and why there is none."""
+    def band(self, configuration_id: str) -> PaperBand:
+        """Tell where the days of a paper account lie in the band of its promise."""
+        days = self._repository.live.days(configuration_id)
+        found = self._band(configuration_id, np.array([one.ret for one in days]))
+        return PaperBand.of(found, days)
+
+    def _band(self, configuration_id: str, returns: np.ndarray) -> LiveBand | None:
+        """Return where the days lie in their band; None where there is no record to read."""
+        before = self._bands.get(configuration_id)
+        if before is None or before[0] != len(returns):
+            before = len(returns), self._made_band(configuration_id, returns)
+            self._bands[configuration_id] = before
+        return before[1]
+
+    def _made_band(self, configuration_id: str, returns: np.ndarray) -> LiveBand | None:
         try:
             configuration = self._repository.checks.agreeing(configuration_id)
             record = stored.read_record(self._storage, configuration)
         except UserError:
-            return len(returns), None, "its record cannot be read"
+            return None
         promised, seed = record.out_of_sample.returns, int(configuration.provenance["seed"])
-        found = live_band(promised, returns, seed)
-        return len(returns), found.band, found.test.unknown or ""
-
-    def _trouble(self) -> str | None:
-        owner, dead = self._repository.follower.look()
-        if owner is None:
-            return "Nobody follows what is switched on: start scripts/paper."
-        if dead is not None:
-            return f"What followed is gone ({dead}): start scripts/paper again."
-        return None
+        return live_band(promised, returns, seed)

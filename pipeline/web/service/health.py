@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.errors import UnreachableError
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.database import Repository
+from pipeline.web.service.follower import Follower, follower_of
 
 _LOCKED = (
     "The database can be read, and takes no writes at the moment: another program has locked it."
@@ -27,6 +28,10 @@ class Health(BaseModel):
         description="Seconds since the dispatcher's last sign of life; null where none lives."
     )
     threads: dict[str, bool] = Field(description="Which threads of the server go on.")
+    follower: Follower | None = Field(
+        description="Whether scripts/paper follows what is switched on; null where the database"
+        " does not answer. It has no part in ``healthy``: not everybody trades on paper."
+    )
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,11 @@ class Queue:
         if self.supervisor is not None:
             trouble = self.supervisor.trouble
             threads["supervisor"] = self.supervisor.is_alive
-        answers, writes, age = True, False, None
+        answers, writes, age, follower = True, False, None, None
         try:
             owner, _ = self.repository.dispatcher.look()
             age = None if owner is None else owner.age
+            follower = follower_of(self.repository)
             if not self.repository.read_only:
                 writes = self.repository.takes_writes
                 trouble = trouble or (None if writes else _LOCKED)
@@ -77,4 +83,5 @@ class Queue:
             database_takes_writes=writes,
             dispatcher_beat_age=age,
             threads=threads,
+            follower=follower,
         )

@@ -34,7 +34,6 @@ from pipeline.web.service.answers import (
     AuditEntry,
     ConfigurationPage,
     JobResults,
-    PaperLedger,
     RefusedRow,
     StoredStrategy,
     SweepPage,
@@ -45,6 +44,7 @@ from pipeline.web.service.answers import (
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import JobService, known
+from pipeline.web.service.paper import PaperLedger
 from pipeline.web.service.progress import progress_of
 from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
 from pipeline.web.service.signals import Signals
@@ -195,7 +195,8 @@ class Service(JobService):
             raise NotFoundError(
                 f"{configuration_id} has no paper account: switch it on and start scripts/paper."
             )
-        return PaperLedger(**vars(found), limit=limit, offset=offset)
+        band = self.following.band(configuration_id)
+        return PaperLedger(**vars(found), band=band, limit=limit, offset=offset)
 
     def activate(
         self, configuration_id: str, reason: str, force: bool = False

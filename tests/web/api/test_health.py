@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Event, Semaphore
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from pipeline.results import engines
 from pipeline.results.role import Role
 from pipeline.web.api.app import create_app
+from pipeline.web.service import follower
 from pipeline.web.service.service import Service
 from support.outages import locked
 
@@ -42,6 +45,7 @@ def test_a_server_that_works_says_so(supervised):
     told = answer.json()
     assert answer.status_code == 200
     assert 0.0 <= told.pop("dispatcher_beat_age") < 60.0
+    assert told.pop("follower")["running"] is False
     assert told == {
         "healthy": True,
         "reason": None,
@@ -49,6 +53,23 @@ def test_a_server_that_works_says_so(supervised):
         "database_takes_writes": True,
         "threads": {"supervisor": True, "event streams": True},
     }
+
+
+def test_health_tells_who_follows(supervised, service, repository, monkeypatch):
+    told = supervised.get("/api/health").json()["follower"]
+    assert (told["running"], told["since"]) == (False, None)
+    assert "scripts/paper" in told["reason"]
+    assert repository.follower.claim()
+    told = supervised.get("/api/health").json()["follower"]
+    assert (told["running"], told["reason"], told["pid"]) == (True, None, os.getpid())
+    assert told["since"] <= told["last_round"]
+    monkeypatch.setattr(follower, "HANGS_AFTER", timedelta(seconds=-1))
+    answer = supervised.get("/api/health")
+    assert answer.status_code == 200  # the server works all the same
+    told = answer.json()["follower"]
+    assert not told["running"]
+    assert service.following.look().trouble == told["reason"]
+    repository.follower.release()
 
 
 def test_without_a_dispatcher_nothing_is_queued(supervised, supervisor, repository):

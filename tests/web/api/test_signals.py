@@ -3,15 +3,19 @@
 import json
 import threading
 import time
-from datetime import timedelta
+from datetime import date, timedelta
 
 import httpx2 as httpx
+import numpy as np
 import pytest
 from sqlalchemy import text
 
 from pipeline.live import standing_now
 from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.results.live import PaperDay
+from pipeline.validation.sequential import live_band
 from pipeline.web.service import signals as service_signals
+from pipeline.web.service.paper import PaperBand
 from support.serving import listening
 from support.signals import a_signal, follow, newest_close
 
@@ -278,3 +282,23 @@ def test_the_paper_account_is_shown_a_page_at_a_time(client, active, repository)
     assert [one["text"] for one in ledger["events"]] == ["line 1", "line 0"]
     totals = [ledger[f"total_{what}"] for what in ("trades", "days", "events")]
     assert totals == [3, 4, 3]
+    assert ledger["band"]["unknown"] == "its record cannot be read"
+    assert (ledger["band"]["live_days"], ledger["band"]["last_day"]) == (4, "1970-01-04")
+
+
+@pytest.mark.parametrize(("ret", "within"), [(0.002, True), (-0.02, False)])
+def test_an_account_says_whether_it_is_in_its_band(ret, within):
+    rng = np.random.default_rng(1)
+    promised = rng.normal(0.002, 0.01, 200)
+    days = [PaperDay(19_000 + n, ret, (1.0 + ret) ** (n + 1)) for n in range(40)]
+    found = live_band(promised, np.array([day.ret for day in days]), 7)
+    band = PaperBand.of(found, days)
+    assert band.within is within
+    assert band.left_path is not within
+    assert (band.alarm_day is None) is within
+    if not within:
+        assert band.p <= band.alarm_at
+        first = date(1970, 1, 1).toordinal() + 19_000
+        assert band.alarm_day.toordinal() == first + found.test.alarm_day - 1
+    assert PaperBand.of(None, days).unknown is not None
+    assert PaperBand.of(live_band(promised, np.empty(0), 7), []).within is None

@@ -124,6 +124,10 @@ def _paper(account: PaperAccount | None) -> str:
         return "Paper: nothing is booked yet."
     trades = plural(account.trades, "closed trade")
     said = f"Paper: {account.equity - 1.0:+.2%} in {trades} since {account.first_candle:%Y-%m-%d}"
+    if account.called != account.trades:
+        said += (
+            f"; {account.called_equity - 1.0:+.2%} in the {account.called} that were called in time"
+        )
     if account.difference == "" and account.checked_at is not None:
         said += f"; a backtest gives the same (checked {account.checked_at:%Y-%m-%d %H:%M} UTC)"
     return f"{said}."
