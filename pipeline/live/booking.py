@@ -72,15 +72,17 @@ def booking_of(
     closed = standing.trades[standing.trades["exit_bar"] >= first]
     trades = list(_with_called(account, candles, closed, ordered))
     exposure = trader.simulation.risk.exposure
-    growth = [1.0 + exposure * trade.ret for trade in trades if trade.called]
+    # Of what is booked, and not of what the series gives now: a file may have been changed since.
+    growth = [1.0 + exposure * trade.ret for trade in trades]
+    called = [step for step, trade in zip(growth, trades, strict=True) if trade.called]
     days = list(_days(trader, account, series, standing.marks, first))
     return Booking(
         configuration_id=trader.id,
         before=account.through,
         through=through,
         position=None if standing.position is None else _position(standing, candles),
-        equity=standing.equity,
-        called_equity=account.called_equity * math.prod(growth),
+        equity=account.equity * math.prod(growth),
+        called_equity=account.called_equity * math.prod(called),
         trades=trades,
         days=days,
         events=[*_fills(trader, candles, standing, first), *_orders(trader, signal, through)],

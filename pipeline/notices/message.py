@@ -94,7 +94,12 @@ def _words_of(level: str, title: str) -> Callable[[News], Words]:
 
 def _filled(title: str) -> Callable[[News], Words]:
     """Say what the ledger booked, with the candle of it: it may be caught up from long ago."""
-    return lambda news: (INFO, title, f"{news.text} Candle of {news.at:%Y-%m-%d %H:%M} UTC.")
+
+    def words(news: News) -> Words:
+        candle = f" Candle of {news.at:%Y-%m-%d %H:%M} UTC." if "candle" in news.facts else ""
+        return INFO, title, f"{news.text}{candle}"
+
+    return words
 
 
 def _stale(news: News) -> Words:

@@ -7,6 +7,8 @@ another process has booked since, or this one before it was killed, is never boo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import accumulate
+from operator import mul
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -365,9 +367,22 @@ def _book(session: Session, booking: Booking) -> None:
     )
     if not moved:
         raise BookedElsewhereError(f"{identity} was booked by another process")
-    for row, records in ((PaperTradeRow, booking.trades), (PaperDayRow, booking.days)):
+    days = _compounded(session, booking)
+    for row, records in ((PaperTradeRow, booking.trades), (PaperDayRow, days)):
         session.add_all(row(configuration_id=identity, **asdict(record)) for record in records)
     session.add_all(_event_row(event) for event in booking.events)
+
+
+def _compounded(session: Session, booking: Booking) -> list[PaperDay]:
+    """Return the days with the equity that follows from the days which are booked."""
+    if not booking.days:
+        return []
+    row = PaperDayRow
+    mine = select(row.equity).where(row.configuration_id == booking.configuration_id)
+    equity = session.scalar(mine.order_by(row.day.desc()).limit(1)) or 1.0
+    returns = [1.0 + day.ret for day in booking.days]
+    curve = accumulate(returns, mul, initial=equity)
+    return [replace(day, equity=now) for day, now in zip(booking.days, [*curve][1:], strict=True)]
 
 
 def _event_row(event: LiveEvent) -> LiveEventRow:

@@ -107,6 +107,29 @@ def test_a_start_without_the_candles_it_had_books_nothing_and_checks_nothing(fad
     assert (after[0], *after[2:]) == (before[0], *before[2:])
 
 
+def test_a_candle_that_changes_in_the_file_changes_no_booked_equity(fading, columns):
+    path, end = fading.folder / "candles.parquet", TRAINED_BARS + 20 * BARS_A_DAY
+    write(path, columns, end=end)
+    follow(fading, fading.result["configuration_id"])
+    _, before, _, trades, days, _ = ledger(fading)
+    changed = {name: column.copy() for name, column in columns.items()}
+    bar = TRAINED_BARS + 3 * BARS_A_DAY
+    changed["low"][bar : bar + BARS_A_DAY] *= 0.9
+    write(path, changed, end=end + BARS_A_DAY)
+    ended = follow(fading, fading.result["configuration_id"])
+    _, account, _, new_trades, new_days, _ = ledger(fading)
+    assert new_trades[: len(trades)] == trades
+    assert new_days[: len(days)] == days
+    for booked, now in ((trades, before), (new_trades, account)):
+        np.testing.assert_allclose(now.equity, np.prod([1.0 + trade.ret for trade in booked]))
+    np.testing.assert_allclose(
+        [day.equity for day in new_days], np.cumprod([1.0 + day.ret for day in new_days])
+    )
+    # It differs from a backtest of these candles, and the command says so.
+    assert account.difference
+    assert (ended.status, account.difference in ended.err) == (1, True)
+
+
 def test_an_edited_ledger_is_noticed(fading, columns):
     """A trade that no backtest gives is named, not written over."""
     from sqlalchemy import text

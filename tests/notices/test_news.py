@@ -187,3 +187,19 @@ def test_what_was_never_taken_is_given_up_in_the_end(repository, news, monkeypat
     (state,) = repository.outbox.states()
     assert (state.waiting, state.given_up) == (0, 1)
     assert repository.outbox.due(TARGET) == []
+
+
+def test_a_position_is_told_with_the_time_of_its_candle_and_not_from_before(repository, news):
+    """What a ledger catches up from before the receiver began is told to nobody."""
+    now = utc_now()
+    later, earlier = now + timedelta(hours=1), now - timedelta(days=400)
+    lines = [
+        LiveEvent("enter", "second", candle=later),
+        LiveEvent("enter", "of long ago", candle=earlier),
+        LiveEvent("leave", "of long ago", candle=earlier),
+        LiveEvent("leave", "first", candle=later - timedelta(minutes=30)),
+    ]
+    repository.live.note(lines)
+    told = news()
+    assert [message.text.split()[0] for message in told] == ["first", "second"]
+    assert [message.at for message in told] == [lines[3].candle, lines[0].candle]
