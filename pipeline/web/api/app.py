@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 
 from fastapi import Depends, FastAPI, HTTPException, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from pipeline.errors import ReadOnlyError
@@ -16,6 +16,7 @@ from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Guard, HeadOfGet, Places, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle
+from pipeline.web.api.reference import rendered
 from pipeline.web.api.refusals import check_keys
 from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.service.health import Health
@@ -104,6 +105,13 @@ def create_app(
         found = await asyncio.get_running_loop().run_in_executor(lookers, look)
         response.status_code = 200 if found.healthy else 503
         return found
+
+    page = cache(lambda: rendered(app.openapi()))
+
+    @app.get("/api/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        text, policy = page()
+        return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
     routes = app.router.routes
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))

@@ -124,7 +124,7 @@ class Elsewhere:
             methods = ", ".join(allowed)
             answer = problem(405, f"This address takes {methods} only.", headers={"Allow": methods})
         else:
-            answer = problem(404, "Nothing is at this address: see /api/openapi.json.")
+            answer = problem(404, "Nothing is at this address: see /api/docs.")
         await answer(scope, receive, send)
 
 

@@ -170,4 +170,4 @@ def test_no_page_answers_below_the_api(watched, path):
     reader = watched()
     answer = reader.page.request.get(f"{reader.address}{path}")
     assert answer.status == 404
-    assert answer.json()["detail"] == "Nothing is at this address: see /api/openapi.json."
+    assert answer.json()["detail"] == "Nothing is at this address: see /api/docs."
