@@ -147,16 +147,49 @@ def trials_table(
             f"sort: there is no column {sort}; allowed are {', '.join(names)}."
             + suggestion(sort, names)
         )
-    ranked: Int64 | None = None
-    if sort != INDEX or descending:
-        keys = make[sort](np.arange(total)).astype(np.float64)
-        ranked = np.argsort(-keys if descending else keys, kind="stable")  # NaN comes last
+    rows = _in_order(total, make[sort], descending, as_it_is=sort == INDEX and not descending)
 
     def cells(start: int, end: int) -> Cells:
-        rows = np.arange(start, min(end, total)) if ranked is None else ranked[start:end]
-        return {column.name: make[column.name](rows) for column in columns}
+        some = rows(start, end)
+        return {column.name: make[column.name](some) for column in columns}
 
     return Table(columns, total, cells)
+
+
+def _in_order(
+    total: int, key: Callable[[Int64], NDArray[Any]], descending: bool, *, as_it_is: bool
+) -> Callable[[int, int], Int64]:
+    """Return what gives the rows at places ``[start, end)`` of an order; ties by row, NaN last.
+
+    The first page of millions of rows does not wait until all of them are sorted.
+    """
+    if as_it_is:
+        return lambda start, end: np.arange(start, min(end, total))
+    keys = key(np.arange(total))
+    keys = keys.astype(np.int8) if keys.dtype == np.bool_ else keys
+    keys = -keys if descending else keys
+    ranked = np.empty(0, np.int64)
+
+    def rows(start: int, end: int) -> Int64:
+        nonlocal ranked
+        end = min(end, total)
+        if len(ranked) < end:
+            ranked = _smallest(keys, end if not len(ranked) else total)
+        return ranked[start:end]
+
+    return rows
+
+
+def _smallest(keys: NDArray[Any], count: int) -> Int64:
+    """Return the rows of the ``count`` smallest keys in order; ties by row, NaN last."""
+    if 2 * count >= len(keys):
+        return np.argsort(keys, kind="stable")[:count]
+    bound = np.partition(keys, count - 1)[count - 1]  # NaN comes last here too
+    undefined = np.isnan(keys)
+    before, at = (keys < bound, keys == bound) if bound == bound else (~undefined, undefined)
+    below = np.flatnonzero(before)
+    some = np.sort(np.concatenate([below, np.flatnonzero(at)[: count - len(below)]]))
+    return some[np.argsort(keys[some], kind="stable")]
 
 
 def _trial_columns(

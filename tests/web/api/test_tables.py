@@ -184,6 +184,24 @@ def test_what_is_infinite_is_first_and_what_is_undefined_last():
         assert np.isnan(cells["parameters.a"]).tolist() == [True, False]
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    values=st.lists(st.sampled_from([0.0, 1.0, 2.0, math.inf, -math.inf, math.nan]), min_size=1),
+    data=st.data(),
+)
+def test_a_page_of_an_order_is_that_of_the_whole_order(values, data):
+    scores = ScoreSurface({"a": values}, {"score": np.array(values, np.float32)})
+    start = data.draw(st.integers(0, len(values)))
+    end = data.draw(st.integers(start, len(values)))
+    for descending in (False, True):
+        page = trials_table(scores, "score", descending).cells(start, end)["index"].tolist()
+        signed = [-value if descending else value for value in values]
+        order = sorted(range(len(values)), key=lambda i: (math.isnan(signed[i]), signed[i]))
+        known = [i for i in order if not math.isnan(values[i])]
+        undefined = [i for i in range(len(values)) if math.isnan(values[i])]
+        assert page == [*known, *undefined][start:end]
+
+
 def test_of_a_grid_too_large_to_keep_the_best_are_listed():
     index = np.array([5, 0])
     kept = ScoreSummary({"a": [1, 2], "b": [1, 2, 3]}, index, np.array([0.2, 0.1]), {})
