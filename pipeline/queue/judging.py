@@ -78,7 +78,9 @@ class Judging:
             self._tries.pop(attempt.task, None)
             return
         self._next = time.monotonic() + AGAIN_AFTER
-        if error is not None and self._tries.get(attempt.task, 0) >= TRIES:
+        if error is None:  # the database was away, or full: that is no try
+            self._tries[attempt.task] = self._tries.get(attempt.task, 1) - 1
+        elif self._tries.get(attempt.task, 0) >= TRIES:
             self._give_up(attempt.task, error)
 
     def _give_up(self, sweep_id: str, reason: str) -> None:

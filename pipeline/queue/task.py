@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpu_engine import Advance
 from pipeline.config import StorageConfig, TrainConfig, validate
-from pipeline.errors import DatabaseAwayError
+from pipeline.errors import DatabaseAwayError, DiskFullError
 from pipeline.executors.background import repeated, tell
 from pipeline.results.address import FileIdentity
 from pipeline.results.database import open_database
@@ -62,7 +62,8 @@ def judge_queued(
 ) -> str | None:
     """Judge a queued sweep whose jobs have all ended; one that was opened again is left.
 
-    ``shared`` is that of `run_job`. Where the database did not answer to the end: returns why.
+    ``shared`` is that of `run_job`. Where the database did not answer to the end, or its disk is
+    full: returns why.
     """
     storage, database = shared
     try:
@@ -73,6 +74,6 @@ def judge_queued(
                 judge_sweep(repository, Path(storage.artifacts), claim, tell)
     except SweepTakenError:
         return None
-    except DatabaseAwayError as away:
+    except (DatabaseAwayError, DiskFullError) as away:
         return str(away)
     return None

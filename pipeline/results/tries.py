@@ -32,8 +32,8 @@ class Tries(Tables):
     """Searches of one database; `pipeline.results.database.Repository` makes it."""
 
     @waits
-    def of(self, markets: Sequence[str]) -> list[Try]:
-        """Read the searches of markets, named as ``binance:BTC/USDT:5m``, oldest first.
+    def of(self, markets: Sequence[str], limit: int) -> list[Try]:
+        """Read the newest searches of markets, named as ``binance:BTC/USDT:5m``.
 
         One that failed or was cancelled has found nothing and is not among them; what cannot be
         read neither.
@@ -45,7 +45,8 @@ class Tries(Tables):
                 row.config["data"],
             )
             .where(row.market.in_(markets), row.status.in_(_COUNTED))
-            .order_by(row.created_at, row.id)
+            .order_by(row.created_at.desc(), row.id)
+            .limit(limit)
         )
         with self._sessions() as session:
             return list(read_rows(session, query, row, lambda read: Try(*tuple(read))))

@@ -1,6 +1,7 @@
 """Count how often the markets of a start were searched before, and say what that means."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,9 @@ from pipeline.validation.stages import LEVEL
 from pipeline.validation.wording import number, plural
 from pipeline.web.service.starts import EarlierTries
 
+#: Searches that are looked at, the newest; where there are more the count is the least.
+MOST = 1_000
+
 
 def earlier(repository: Repository, configs: Mapping[str, TrainConfig]) -> list[EarlierTries]:
     """Count the earlier searches of each market on days that its configuration asks for.
@@ -24,48 +28,59 @@ def earlier(repository: Repository, configs: Mapping[str, TrainConfig]) -> list[
     validation rules §3.5; here what found nothing counts too, and what still waits. Markets
     without one are left out.
     """
-    tries = repository.tries.of([config.market.id for config in configs.values()])
+    tries = repository.tries.of([config.market.id for config in configs.values()], MOST)
+    by_market = defaultdict[str, list[Try]](list)
+    for one in tries:
+        by_market[one.market].append(one)
     counted = []
     for name, config in configs.items():
-        own = (config_hash(config), config.seed)
+        own, is_same = (config_hash(config), config.seed), _same_days(config)
         others = {
             (one.config_hash, one.seed): one.strategy
-            for one in tries
-            if one.market == config.market.id and _same_days(one, config)
+            for one in by_market[config.market.id]
+            if is_same(one)
         }
         others.pop(own, None)
         if others:
             same = list(others.values()).count(config.strategy.name)
-            counted.append(_counted(name, config.strategy.name, len(others), same))
+            is_all = len(tries) < MOST
+            counted.append(_counted(name, config.strategy.name, len(others), same, is_all))
     return counted
 
 
-def _counted(market: str, strategy: str, count: int, same: int) -> EarlierTries:
+def _counted(market: str, strategy: str, count: int, same: int, is_all: bool) -> EarlierTries:
     worth = after_searches(LEVEL, count)
     assert worth is not None, "the limit is a number"
+    least = "" if is_all else "at least "
     with_it = "" if same == count else f", {same} of them with {strategy}"
     return EarlierTries(
         market=market,
         count=count,
         same_strategy=same,
         worth=worth,
-        sentence=f"{market} was searched {plural(count, 'time')} before on these days{with_it}."
+        sentence=f"{market} was searched {least}{plural(count, 'time')} before on these days"
+        f"{with_it}."
         f" If the best of all {count + 1} is kept, a p of {number(LEVEL)} is worth"
         f" {number(worth)}.",
     )
 
 
-def _same_days(one: Try, config: TrainConfig) -> bool:
-    """Tell whether a search looked at days of a configuration; invented candles are the same ones.
+def _same_days(config: TrainConfig) -> Callable[[Try], bool]:
+    """Return what tells whether a search looked at days of a configuration.
 
-    An open end is that of the day on which it was asked for.
+    Invented candles must be the same ones. An open end is that of the day on which it was asked
+    for.
     """
     asked = config.data.model_dump(mode="json")
-    if _is_invented(asked) or _is_invented(one.data):
-        return _candles(asked) == _candles(one.data)
-    first, last = _span(asked, utc_now())
-    others_first, others_last = _span(one.data, one.created_at)
-    return first < others_last and others_first < last
+    candles, (first, last) = _candles(asked), _span(asked, utc_now())
+
+    def is_same(one: Try) -> bool:
+        if _is_invented(asked) or _is_invented(one.data):
+            return candles == _candles(one.data)
+        others_first, others_last = _span(one.data, one.created_at)
+        return first < others_last and others_first < last
+
+    return is_same
 
 
 def _is_invented(data: Mapping[str, Any]) -> bool:
