@@ -1,7 +1,6 @@
 """Close a day of a paper account: hold the ledger against a backtest, and monitor the new days."""
 
 from collections.abc import Sequence
-from datetime import date
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from pipeline.results.live import (
     PaperDay,
     PaperTrade,
 )
-from pipeline.results.records import ConfigurationEvent
+from pipeline.results.records import FOLLOWED, ConfigurationEvent
 from pipeline.review import stored
 from pipeline.review.monitoring import evaluate_new_days
 from pipeline.review.rise import record_look
@@ -86,7 +85,7 @@ def _closed(
     try:
         moved = _monitor(repository, storage, trader, series.candles)
         if moved is not None and not clauses:
-            moved = _watch(repository, storage, trader, account, series.candles) or moved
+            moved = _watch(repository, storage, trader, series.candles) or moved
     except (UserError, StageMovedError) as error:
         _complain(repository, trader, error)
     text = (
@@ -132,16 +131,18 @@ def _watch(
     repository: Repository,
     storage: StorageConfig,
     trader: Trader,
-    account: PaperAccount,
     candles: Candles,
 ) -> bool:
     """Let the days that were watched lift a configuration; tell whether it rose.
 
-    They begin with the first full UTC day after the account was opened: what a ledger holds from
-    before, somebody may have looked at before the watching began.
+    They begin with the first full UTC day after the audit trail has the account opened: what a
+    ledger holds from before, somebody may have looked at before the watching began.
     """
-    days = repository.live.days(trader.id)
-    opened = account.started_at.date().toordinal() - date(1970, 1, 1).toordinal()
+    events = repository.configurations.events(trader.id)
+    openings = [milliseconds(event.at) // DAY_MS for event in events if event.kind == FOLLOWED]
+    if not openings:
+        return False
+    days, opened = repository.live.days(trader.id), openings[-1]
     first = next((number for number, day in enumerate(days) if day.day > opened), len(days))
     length = days_of_look(len(days) - first)
     if length is None:
@@ -154,7 +155,7 @@ def _watch(
         np.array([day.ret for day in watched]),
         hold_returns(candles, np.array([day.day for day in watched], np.int32)),
         len(trades),
-        len(repository.live.accounts()),
+        repository.live.opened(),
     )
     if not record_look(repository, trader.id, look):
         return False

@@ -5,7 +5,7 @@ A signal names the candle that it rests on. It says nothing on candles that are 
 """
 
 import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from gpu_engine import Candles
@@ -25,6 +25,7 @@ from pipeline.results.signal_models import (
     SignalCandle,
     SignalMarket,
 )
+from pipeline.validation.wording import plural
 
 #: Milliseconds after which a candle that should have come is late, of any timeframe.
 LATE_AFTER_MS = 60_000
@@ -83,9 +84,10 @@ def lateness(candles: Candles, now: datetime) -> str | None:
     if now_ms < closed + candles.step_ms + LATE_AFTER_MS:
         return None
     missing = (now_ms - closed) // candles.step_ms
+    more, by = plural(missing, "more candle"), utc(now_ms // 60_000 * 60_000)
     return (
-        f"stale: the newest closed candle closed {utc(closed)}, and {missing:,} of"
-        f" {timedelta(milliseconds=candles.step_ms)} should have followed by {utc(now_ms)}"
+        f"stale: the newest closed candle closed {utc(closed)}, and {more} should have closed by"
+        f" {by}"
     )
 
 

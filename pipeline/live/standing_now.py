@@ -61,11 +61,10 @@ def signal_now(
 
 def _stale(configuration: Configuration, signal: Signal, now: datetime) -> Signal:
     """Refuse to speak on an old candle; the reason stays the same from look to look."""
-    if signal.candle is not None:
+    if signal.refusal is None and signal.candle is not None:
         closed = _minute(signal.candle.closed)
-        before = "" if signal.refusal is None else f" (it said: {signal.refusal})"
-        said = f"stale: the newest candle that was followed closed {closed}{before}: {START}"
-    else:
+        said = f"stale: the newest candle that was followed closed {closed}: {START}"
+    else:  # it was followed: its source is what is late
         said = (
             f"{signal.refusal or 'no candle'} (said {_minute(signal.made)}; if scripts/paper does"
             " not run, start it)"

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from pipeline.results import chain
 from pipeline.results.damage import Rows, from_row, naming
 from pipeline.results.live_models import (
     LiveEventRow,
@@ -33,8 +34,9 @@ from pipeline.results.live_models import (
     PaperTradeRow,
     SignalRow,
 )
+from pipeline.results.models import ConfigurationEventRow
 from pipeline.results.patience import Tables, waits
-from pipeline.results.records import utc_now
+from pipeline.results.records import FOLLOWED, ConfigurationEvent, utc_now
 
 Record = TypeVar("Record")
 
@@ -183,10 +185,32 @@ class Live(Tables):
 
     @waits
     def open_account(self, account: PaperAccount) -> None:
-        """Begin to follow a configuration; an account that is there stays as it is."""
+        """Begin to follow a configuration; an account that is there stays as it is.
+
+        The audit trail says when: the days that a configuration may rise by follow it.
+        """
         with self._sessions.begin() as session:
-            if session.get(PaperAccountRow, account.configuration_id) is None:
-                session.add(PaperAccountRow(**asdict(account)))
+            row = chain.hold(session, account.configuration_id)
+            if session.get(PaperAccountRow, account.configuration_id) is not None:
+                return
+            session.add(PaperAccountRow(**asdict(account)))
+            event = ConfigurationEvent(
+                configuration_id=row.id,
+                kind=FOLLOWED,
+                from_stage=row.lifecycle_stage,
+                to_stage=row.lifecycle_stage,
+                reason="Its paper account was opened.",
+                figures={"first_candle": account.first_candle.isoformat()},
+            )
+            chain.append(session, row, event, ())
+
+    @waits
+    def opened(self) -> int:
+        """Count the configurations whose audit trail has the opening of a paper account."""
+        event = ConfigurationEventRow
+        count = select(func.count(event.configuration_id.distinct()))
+        with self._sessions() as session:
+            return session.scalar(count.where(event.kind == FOLLOWED)) or 0
 
     @waits
     def book(self, bookings: Iterable[Booking]) -> None:

@@ -35,6 +35,8 @@ _SIZES = ("max_position_size", "current_allocation")
 #: Kinds of the events by which newer candles, a sweep, live orders and days watched on paper judge
 #: a configuration.
 MONITOR, SWEEP, EXECUTION, WATCH = "monitor", "sweep", "execution", "watch"
+#: Kind of the event that a paper account was opened: from then on its days are watched.
+FOLLOWED = "followed"
 
 #: ``skipped``: another sweep has computed the very same, and its result is taken. ``cancelled``: a
 #: person ended its job, and it counts as a test all the same (validation rules §3.2).

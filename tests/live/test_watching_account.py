@@ -15,7 +15,7 @@ from pipeline.strategies.registry import load_strategy
 from pipeline.training.planting import plant_edge
 from support.databases import later_events
 from support.runs import ask, run_here
-from support.stored import BARS_A_DAY, FADING, PLANTED, TRAINED_BARS, command, sql, write
+from support.stored import BARS_A_DAY, FADING, PLANTED, TRAINED_BARS, command, resealed, sql, write
 
 FOLLOWED = 100
 
@@ -70,7 +70,7 @@ def opened_at(finished, columns, days):
     """Have the account opened so many days after the last trained one."""
     at = int(columns["timestamp"][TRAINED_BARS]) + days * 86_400_000
     text = str(np.datetime64(at, "ms")).replace("T", " ") + "000"
-    sql(finished, "UPDATE paper_accounts SET started_at = :at", at=text)
+    resealed(finished, "UPDATE configuration_events SET at = :at WHERE kind = 'followed'", at=text)
 
 
 def test_days_that_were_watched_lift_it_and_days_from_before_do_not(unlucky, columns):
@@ -89,3 +89,12 @@ def test_days_that_were_watched_lift_it_and_days_from_before_do_not(unlucky, col
     assert rise.figures["trades"] >= 30
     assert rise.figures["watched_p"] < 0.04
     assert follow(unlucky, columns, 98)[1] == rises
+
+
+def test_what_the_account_says_of_its_opening_lifts_nothing(unlucky, columns):
+    """The audit trail says when the watching began, and a row that was edited does not."""
+    follow(unlucky, columns, 95)
+    at = str(np.datetime64(int(columns["timestamp"][TRAINED_BARS]), "ms")).replace("T", " ")
+    sql(unlucky, "UPDATE paper_accounts SET started_at = :at", at=f"{at}000")
+    row, rises, _ = follow(unlucky, columns, 97)
+    assert (row.lifecycle_stage, rises) == ("PAPER", [])

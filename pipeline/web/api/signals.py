@@ -74,6 +74,8 @@ def router(
         signal that is stale, or was never made, has a ``refusal`` that says what to do, and size 0.
         """
         known = tags_of(if_none_match)
+        if wait and "*" in known:  # whatever it is now: the next one
+            known = {(await run_in_threadpool(service.signals.read)).of(ids).tag}
         if wait and known:
             board = await stream.wait(ids, known, wait)
         else:

@@ -1,10 +1,10 @@
 """Define the answer on a paper account: its ledger, and the band in which it should stay."""
 
 from collections.abc import Sequence
-from datetime import date
-from typing import Self
+from datetime import date, datetime
+from typing import Literal, Self
 
-from pipeline.results.live import LiveEvent, PaperAccount, PaperDay, PaperTrade
+from pipeline.results.live import Ledger, LiveEvent, PaperAccount, PaperDay, PaperTrade
 from pipeline.validation.sequential import LEVEL, LiveBand
 from pipeline.web.service.answers import Answer
 
@@ -63,6 +63,46 @@ def _date(day: int) -> date:
     return date.fromordinal(date(1970, 1, 1).toordinal() + day)
 
 
+class LedgerTrade(Answer):
+    """A closed trade; times are opens of candles, ``ret`` is net of all costs, on notional.
+
+    ``called`` tells that its order was there in time.
+    """
+
+    number: int
+    side: Literal["long", "short"]
+    setup_at: datetime
+    signal_at: datetime
+    entry_at: datetime
+    exit_at: datetime
+    entry: float
+    exit: float
+    reason: str
+    ret: float
+    stop: float | None
+    target: float | None
+    booked_at: datetime
+    called: bool
+
+    @classmethod
+    def of(cls, trade: PaperTrade) -> Self:
+        """Make it of a trade of the ledger."""
+        return cls(**vars(trade) | {"side": "long" if trade.side > 0 else "short"})
+
+
+class LedgerDay(Answer):
+    """A full UTC day: its return, and the equity at its end; 1 is the beginning."""
+
+    day: date
+    ret: float
+    equity: float
+
+    @classmethod
+    def of(cls, day: PaperDay) -> Self:
+        """Make it of a day of the ledger."""
+        return cls(day=_date(day.day), ret=day.ret, equity=day.equity)
+
+
 class PaperLedger(Answer):
     """The paper account of a configuration, and a page of what is in it, newest first.
 
@@ -72,11 +112,20 @@ class PaperLedger(Answer):
 
     account: PaperAccount
     band: PaperBand
-    trades: list[PaperTrade]
-    days: list[PaperDay]
+    trades: list[LedgerTrade]
+    days: list[LedgerDay]
     events: list[LiveEvent]
     total_trades: int
     total_days: int
     total_events: int
     limit: int
     offset: int
+
+    @classmethod
+    def of(cls, ledger: Ledger, band: PaperBand, limit: int, offset: int) -> Self:
+        """Make it of a page of the ledger."""
+        rows = {
+            "trades": [LedgerTrade.of(trade) for trade in ledger.trades],
+            "days": [LedgerDay.of(day) for day in ledger.days],
+        }
+        return cls(**vars(ledger) | rows, band=band, limit=limit, offset=offset)

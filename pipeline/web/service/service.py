@@ -196,7 +196,7 @@ class Service(JobService):
                 f"{configuration_id} has no paper account: switch it on and start scripts/paper."
             )
         band = self.following.band(configuration_id)
-        return PaperLedger(**vars(found), band=band, limit=limit, offset=offset)
+        return PaperLedger.of(found, band, limit, offset)
 
     def activate(
         self, configuration_id: str, reason: str, force: bool = False

@@ -278,7 +278,7 @@ def test_the_paper_account_is_shown_a_page_at_a_time(client, active, repository)
     ledger = told(client.get(path, params={"limit": 2, "offset": 1}))
     assert ledger["account"]["equity"] == 1.01**3
     assert [one["number"] for one in ledger["trades"]] == [1, 0]
-    assert [one["day"] for one in ledger["days"]] == [2, 1]
+    assert [one["day"] for one in ledger["days"]] == ["1970-01-03", "1970-01-02"]
     assert [one["text"] for one in ledger["events"]] == ["line 1", "line 0"]
     totals = [ledger[f"total_{what}"] for what in ("trades", "days", "events")]
     assert totals == [3, 4, 3]
