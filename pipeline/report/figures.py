@@ -111,8 +111,8 @@ def paper_equity(
         From the first of those days on; `AHEAD` days more than those are shown.
     """
     paper = {
-        "x": dates(day),
-        "y": (equity - 1.0).tolist(),
+        "x": dates(np.append(day[:1], day + 1)),  # each day's stands at its end, 0 at the beginning
+        "y": [0.0, *(equity - 1.0).tolist()],
         "name": "paper",
         "line": {"color": OUT_OF_SAMPLE, "width": 2},
         "mode": "lines+markers" if len(day) < _FEW else "lines",
@@ -123,7 +123,7 @@ def paper_equity(
 
 
 def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
-    ahead = dates(np.arange(first, first + count, dtype=np.int32))
+    ahead = dates(np.arange(first, first + count + 1, dtype=np.int32))
     lines: tuple[tuple[str, Float, str, dict[str, Any]], ...] = (
         ("lower edge", band.path_low, "solid", {"showlegend": False}),
         ("nine in ten paths", band.path_high, "solid", {"fill": "tonexty"}),
@@ -132,7 +132,7 @@ def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
     return [
         {
             "x": ahead,
-            "y": (curve[:count] - 1.0).tolist(),
+            "y": [0.0, *(curve[:count] - 1.0).tolist()],
             "name": name,
             "line": {"color": MUTED, "width": 1, "dash": dash},
             "fillcolor": "rgba(134, 141, 151, 0.18)",

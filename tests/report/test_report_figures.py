@@ -113,10 +113,11 @@ def test_paper_equity_lies_in_its_band_and_the_band_goes_on():
     day = np.arange(19_358, 19_378, dtype=np.int32)
     drawn = figures.paper_equity(day, found.equity, found.band)
     assert trace(drawn, "paper")["x"][0] == "2023-01-01"
-    assert trace(drawn, "paper")["y"] == [pytest.approx(v - 1.0) for v in found.equity]
+    assert trace(drawn, "paper")["x"][1] == "2023-01-02"  # at the end of the first day
+    assert trace(drawn, "paper")["y"] == [0.0, *(pytest.approx(v - 1.0) for v in found.equity)]
     high = trace(drawn, "nine in ten")
-    assert (high["x"][0], len(high["x"])) == ("2023-01-01", 20 + figures.AHEAD)
-    assert high["y"] == [pytest.approx(v - 1.0) for v in found.band.path_high[:50]]
+    assert (high["x"][0], len(high["x"])) == ("2023-01-01", 21 + figures.AHEAD)
+    assert high["y"] == [0.0, *(pytest.approx(v - 1.0) for v in found.band.path_high[:50])]
     assert len(figures.paper_equity(day[:1], found.equity[:1], None)["data"]) == 1
     go.Figure(drawn)
 

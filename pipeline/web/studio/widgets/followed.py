@@ -119,15 +119,19 @@ class FollowedCard:
 
 
 def _paper(account: PaperAccount | None) -> str:
-    """``Paper: +3.10 % in 14 closed trades since 2026-11-01.``."""
+    """``Paper: +3.10 % in 14 closed trades since 2026-10-01 (followed since 2026-11-01).``."""
     if account is None:
         return "Paper: nothing is booked yet."
     trades = plural(account.trades, "closed trade")
-    said = f"Paper: {account.equity - 1.0:+.2%} in {trades} since {account.first_candle:%Y-%m-%d}"
+    said = (
+        f"Paper: {account.equity - 1.0:+.2%} in {trades} since {account.first_candle:%Y-%m-%d}"
+        f" (followed since {account.started_at:%Y-%m-%d})"
+    )
     if account.called != account.trades:
         said += (
             f"; {account.called_equity - 1.0:+.2%} in the {account.called} that were called in time"
         )
-    if account.difference == "" and account.checked_at is not None:
-        said += f"; a backtest gives the same (checked {account.checked_at:%Y-%m-%d %H:%M} UTC)"
+    if account.difference == "" and account.checked_through is not None:
+        through = f"{account.checked_through:%Y-%m-%d %H:%M} UTC"
+        said += f"; a backtest gives the same through the candle of {through}"
     return f"{said}."
