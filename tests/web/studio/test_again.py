@@ -29,7 +29,7 @@ def asked(tmp_path):
 def test_an_address_says_what_was_asked_for(asked):
     words = asked(
         markets=["btc_binance_1h"],
-        optimizer={"name": "random", "samples": 77},
+        optimizer={"method": "random", "samples": 77},
         validation={"method": "rolling", "train": 60},
         history={"since": "2023-01-01", "until": "2024-01-01"},
         parameters={"stop_distance": [1.0, 2.5]},

@@ -54,7 +54,7 @@ def _words(job: Job, named: bool) -> Iterator[tuple[str, str]]:
     yield "strategy", config["strategy"]["name"]
     for section, names in _SECTIONS.items():
         own, shown = _CHOSEN.get(section, ("", ""))
-        for name in dict.fromkeys(names):
+        for name in dict.fromkeys(filter(None, (own, *names))):
             if config.get(section, {}).get(name) is not None:
                 yield (shown if name == own else name), written(config[section][name])
     yield from _days(config["data"])
