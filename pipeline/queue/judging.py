@@ -40,20 +40,25 @@ class Judging:
         self._start = pickle.dumps((_JudgeSweep(), (storage, repository.identity)))
         self._worker: Worker[str] | None = None
         self._tries: dict[str, int] = {}
-        self._next = 0.0
+        self._next, self._runs = 0.0, True
 
     def look(self) -> bool:
-        """Go on with what is to be judged; return whether there is anything."""
+        """Go on with what is to be judged; return whether a sweep ran at the last look.
+
+        Between two looks its last job may end: who was idle then would leave it unjudged.
+        """
         if self._worker is not None:
             self._hear(self._worker)
             return True
         if time.monotonic() < self._next:
-            return bool(self._tries)
+            return self._runs
         self._next = time.monotonic() + LOOK_EVERY
-        ended = self._repository.sweeps.follow()
+        running = self._repository.sweeps.follow()
+        self._runs = bool(running)
+        ended = [sweep_id for sweep_id, has_ended in running.items() if has_ended]
         self._tries = {one: n for one, n in self._tries.items() if one in ended}
         if not ended:
-            return False
+            return self._runs
         sweep_id = min(ended, key=lambda one: self._tries.get(one, 0))
         self._tries[sweep_id] = self._tries.get(sweep_id, 0) + 1
         self._worker = Worker(self._start, environment(1, None))

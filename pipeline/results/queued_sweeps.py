@@ -23,17 +23,16 @@ _OPEN = ("pending", "running")
 class QueuedSweeps(Sweeps):
     """Sweeps of one database, with those of its queue."""
 
-    def follow(self) -> list[str]:
-        """Bring the markets of queued sweeps up to their jobs; return the sweeps that have ended.
+    def follow(self) -> dict[str, bool]:
+        """Bring the markets of queued sweeps up to their jobs; return the sweeps that run.
 
-        Ended is a sweep of which no job waits or runs: it can be judged.
+        Each with whether it has ended: no job of it waits or runs, and it can be judged.
         """
-        ended = []
+        ended = {}
         for sweep_id, states in self._states().items():
             if any(job != market for market, job in states):
                 self._bring_up(sweep_id)
-            if not any(job in _OPEN for _, job in states):
-                ended.append(sweep_id)
+            ended[sweep_id] = not any(job in _OPEN for _, job in states)
         return ended
 
     @waits

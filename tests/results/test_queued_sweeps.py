@@ -62,7 +62,7 @@ def judge(repository: Repository, tmp_path: Path) -> Callable[[], list[str]]:
     """Judge what a dispatcher would have judged; return which sweeps."""
 
     def judge() -> list[str]:
-        ended = repository.sweeps.follow()
+        ended = [one for one, is_over in repository.sweeps.follow().items() if is_over]
         for sweep_id in ended:
             judge_sweep(repository, tmp_path, Claim(sweep_id, QUEUE), lambda sentence: None)
         return ended
@@ -154,9 +154,9 @@ def test_a_sweep_that_cannot_be_judged_says_why(
     sweeps: QueuedSweeps, sweep_id: str, work: Any
 ) -> None:
     work(3)
-    assert sweeps.follow() == [sweep_id]
+    assert sweeps.follow() == {sweep_id: True}
     sweeps.give_up(sweep_id, "A row was edited.")
     assert states(sweeps, sweep_id) == ["failed", "done", "done", "done"]
     errors = {row.error for row in sweeps.markets(sweep_id)}
     assert errors == {"not judged: A row was edited."}
-    assert sweeps.follow() == []
+    assert sweeps.follow() == {}

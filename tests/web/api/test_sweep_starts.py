@@ -30,7 +30,7 @@ def work(service, jobs):
     for job_id in repository.jobs.waiting(jobs):
         assert repository.jobs.take(job_id)
         repository.jobs.complete(job_id)
-    for sweep_id in repository.sweeps.follow():
+    for sweep_id in (one for one, ended in repository.sweeps.follow().items() if ended):
         judge_queued((service.settings.storage, repository.identity), sweep_id, ignore)
 
 
