@@ -84,8 +84,8 @@ def _closed(
     moved: bool | None = None
     try:
         moved = _monitor(repository, storage, trader, series.candles)
-        if moved is not None and not clauses:
-            moved = _watch(repository, storage, trader, series.candles) or moved
+        if moved is False and not clauses:
+            moved = _watch(repository, storage, trader, series.candles)
     except (UserError, StageMovedError) as error:
         _complain(repository, trader, error)
     text = (
@@ -110,7 +110,7 @@ def _monitor(
 ) -> bool | None:
     """Judge the new days as `scripts/monitor` does; tell whether the stage moved.
 
-    None where a gate failed, or there is no new day: nothing rises on such a day.
+    None where a gate failed, or there is no new day. Nothing rises but where this is False.
     """
     configuration = repository.checks.agreeing(trader.id)
     record = stored.read_record(storage, configuration)

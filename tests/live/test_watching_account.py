@@ -7,6 +7,7 @@ import pytest
 
 from gpu_engine import choose
 from pipeline import paper
+from pipeline.live import closing
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.synthetic import synthetic_candles
@@ -91,10 +92,17 @@ def test_days_that_were_watched_lift_it_and_days_from_before_do_not(unlucky, col
     assert follow(unlucky, columns, 98)[1] == rises
 
 
-def test_what_the_account_says_of_its_opening_lifts_nothing(unlucky, columns):
+def test_what_the_account_says_of_its_opening_lifts_nothing(unlucky, columns, monkeypatch):
     """The audit trail says when the watching began, and a row that was edited does not."""
     follow(unlucky, columns, 95)
     at = str(np.datetime64(int(columns["timestamp"][TRAINED_BARS]), "ms")).replace("T", " ")
     sql(unlucky, "UPDATE paper_accounts SET started_at = :at", at=f"{at}000")
     row, rises, _ = follow(unlucky, columns, 97)
     assert (row.lifecycle_stage, rises) == ("PAPER", [])
+    # Nor does anything rise on a day on which monitoring lowers, or has a gate that fails.
+    opened_at(unlucky, columns, 6)
+    for looked in (True, None):
+        monkeypatch.setattr(closing, "_monitor", lambda *_, looked=looked: looked)
+        assert follow(unlucky, columns, 97)[1] == []
+    monkeypatch.undo()
+    assert len(follow(unlucky, columns, 97)[1]) == 1
