@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pipeline.cli.arguments import look_in_own_folder
 from pipeline.cli.console import PrintableFormatter, lasting_output, say
-from pipeline.cli.early import CANCELLED, SENTENCES, SIGNALS, TERMINATED, status_of
+from pipeline.cli.early import CANCELLED, SENTENCES, SIGNALS, TERMINATED, leave_with, status_of
 from pipeline.cli.help import explain_keys
 from pipeline.config import CONFIG_DIR, Section, check
 from pipeline.errors import UserError, full_disk
@@ -351,4 +351,5 @@ def _say_stopped(interrupt: KeyboardInterrupt) -> int:
     """Say that somebody stopped the command; return the exit status."""
     status = TERMINATED if isinstance(interrupt, _Terminated) else CANCELLED
     say(SENTENCES[status])
+    leave_with(status)
     return status

@@ -24,6 +24,10 @@ SENTENCES = {
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+#: The status of a stop that was said, if there was one.
+_stopped: list[int] = []
+
+
 def status_of(number: int) -> int:
     """Return the exit status of a command that a signal ends."""
     return CANCELLED if number == signal.SIGINT else TERMINATED
@@ -41,11 +45,28 @@ def guard() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    # CPython ends itself by SIGINT, and not with our status, where a Ctrl-C that was caught went
-    # through an `exec` of text, as dataclasses have it (`_Py_UnhandledKeyboardInterrupt` of
-    # Modules/main.c). Where the signal is held it leaves with 130. This runs after all others.
-    atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT})
+    atexit.register(_leave)  # before all others, so it runs after them
     collect_seldom()
+
+
+def leave_with(status: int) -> None:
+    """Have this process end with the status of a stop, once all that runs at its end has run."""
+    _stopped.append(status)
+
+
+def _leave() -> None:
+    """End a command that was stopped with its own status.
+
+    CPython ends itself by SIGINT instead where a Ctrl-C that was caught went through an `exec` of
+    text, as dataclasses have it (`_Py_UnhandledKeyboardInterrupt` of Modules/main.c). To hold the
+    signal is not enough: any other thread may take it.
+    """
+    if not _stopped:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(_stopped[-1])
 
 
 def collect_seldom() -> None:
