@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpu_engine import DAY_MS, Candles
+from gpu_engine import DAY_MS, Candles, Float
 from pipeline.config import StorageConfig, milliseconds
 from pipeline.errors import UserError
 from pipeline.live.agreement import differences
@@ -21,10 +21,10 @@ from pipeline.results.live import (
     PaperDay,
     PaperTrade,
 )
-from pipeline.results.records import FOLLOWED, ConfigurationEvent
+from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
 from pipeline.review import stored
-from pipeline.review.monitoring import evaluate_new_days
-from pipeline.review.rise import record_look
+from pipeline.review.monitoring import MonitoringResult, evaluate_new_days
+from pipeline.review.rise import may_rise, record_look
 from pipeline.validation.decay import SEQUENTIAL
 from pipeline.validation.holding import hold_returns
 from pipeline.validation.watching import days_of_look, look_at
@@ -51,43 +51,19 @@ def close_day(
         Whether its stage moved.
     """
     assert account.through is not None, "nothing is booked yet"
-    try:
-        return _closed(repository, storage, trader, account, feed, revisions)
-    except UserError as error:
-        _complain(repository, trader, error)
-        return False
-
-
-def _complain(repository: Repository, trader: Trader, error: Exception) -> None:
-    text = f"{trader.id}: {error}"
-    repository.live.note([LiveEvent(kind=CHECK, text=text, configuration_id=trader.id)])
-
-
-def _closed(
-    repository: Repository,
-    storage: StorageConfig,
-    trader: Trader,
-    account: PaperAccount,
-    feed: Feed,
-    revisions: Sequence[Revision],
-) -> bool:
-    """Do as `close_day`; what was found is recorded last: a kill before has it done again."""
-    assert account.through is not None, "nothing is booked yet"
     candles = feed.candles
     through = milliseconds(account.through)
     candles = candles.cut(0, int(np.searchsorted(candles.timestamp, through, "right")))
-    series = trader.series(candles, milliseconds(account.first_candle))
     trades, days = repository.live.trades(trader.id), repository.live.days(trader.id)
-    clauses = list(differences(trader, series, trades, days))
+    try:
+        series = trader.series(candles, milliseconds(account.first_candle))
+        clauses = list(differences(trader, series, trades, days))
+    except UserError as error:
+        _complain(repository, trader, error)
+        return False
     clauses += [f"the exchange has revised the candle of {revision}" for revision in revisions]
     said = "; ".join(clauses)
-    moved: bool | None = None
-    try:
-        moved = _monitor(repository, storage, trader, series.candles)
-        if moved is False and not clauses:
-            moved = _watch(repository, storage, trader, series.candles)
-    except (UserError, StageMovedError) as error:
-        _complain(repository, trader, error)
+    moved = _judge(repository, storage, trader, series.candles, trades, days, agrees=not clauses)
     text = (
         f"{trader.id}: the ledger is not what a backtest of the same candles gives: {said}."
         if clauses
@@ -101,21 +77,51 @@ def _closed(
         candle=account.through,
         payload={"agrees": not clauses, "trades": len(trades), "days": len(days)},
     )
+    # Last: a kill before has all of it done again.
     repository.live.record_check(trader.id, said, event)
-    return bool(moved)
+    return moved
+
+
+def _judge(
+    repository: Repository,
+    storage: StorageConfig,
+    trader: Trader,
+    candles: Candles,
+    trades: Sequence[PaperTrade],
+    days: Sequence[PaperDay],
+    *,
+    agrees: bool,
+) -> bool:
+    """Judge the stage by the new days; tell whether it moved. A ledger that differs lifts none."""
+    try:
+        configuration = repository.checks.agreeing(trader.id)
+        record = stored.read_record(storage, configuration)
+        seed = repository.jobs.read(configuration.job_id).seed
+        result = evaluate_new_days(
+            configuration, record, trader.simulation, candles, seed, daily=True
+        )
+        moved = _monitor(repository, configuration, result)
+        if moved is False and agrees:
+            daily = record.out_of_sample.returns
+            moved = _watch(repository, configuration, daily, candles, trades, days)
+        return bool(moved)
+    except (UserError, StageMovedError) as error:
+        _complain(repository, trader, error)
+        return False
+
+
+def _complain(repository: Repository, trader: Trader, error: Exception) -> None:
+    text = f"{trader.id}: {error}"
+    repository.live.note([LiveEvent(kind=CHECK, text=text, configuration_id=trader.id)])
 
 
 def _monitor(
-    repository: Repository, storage: StorageConfig, trader: Trader, candles: Candles
+    repository: Repository, configuration: Configuration, result: MonitoringResult | None
 ) -> bool | None:
-    """Judge the new days as `scripts/monitor` does; tell whether the stage moved.
+    """Record what the new days say, as `scripts/monitor` does; tell whether the stage moved.
 
     None where a gate failed, or there is no new day. Nothing rises but where this is False.
     """
-    configuration = repository.checks.agreeing(trader.id)
-    record = stored.read_record(storage, configuration)
-    seed = repository.jobs.read(configuration.job_id).seed
-    result = evaluate_new_days(configuration, record, trader.simulation, candles, seed, daily=True)
     if result is None:
         return None
     event = result.event(configuration)
@@ -129,37 +135,36 @@ def _monitor(
 
 def _watch(
     repository: Repository,
-    storage: StorageConfig,
-    trader: Trader,
+    configuration: Configuration,
+    out_of_sample: Float,
     candles: Candles,
+    trades: Sequence[PaperTrade],
+    days: Sequence[PaperDay],
 ) -> bool:
     """Let the days that were watched lift a configuration; tell whether it rose.
 
     They begin with the first full UTC day after the audit trail has the account opened: what a
     ledger holds from before, somebody may have looked at before the watching began.
     """
-    events = repository.configurations.events(trader.id)
+    events = repository.configurations.events(configuration.id)
     openings = [milliseconds(event.at) // DAY_MS for event in events if event.kind == FOLLOWED]
-    if not openings:
+    if not openings or not may_rise(configuration, events):
         return False
-    days, opened = repository.live.days(trader.id), openings[-1]
-    first = next((number for number, day in enumerate(days) if day.day > opened), len(days))
+    first = next((n for n, day in enumerate(days) if day.day > openings[-1]), len(days))
     length = days_of_look(len(days) - first)
     if length is None:
         return False
     watched = days[first : first + length]
-    trades = [trade for trade in repository.live.trades(trader.id) if _is_of(trade, watched)]
-    record = stored.read_record(storage, repository.checks.agreeing(trader.id))
     look = look_at(
-        np.concatenate((record.out_of_sample.returns, [day.ret for day in days[:first]])),
+        np.concatenate((out_of_sample, [day.ret for day in days[:first]])),
         np.array([day.ret for day in watched]),
         hold_returns(candles, np.array([day.day for day in watched], np.int32)),
-        len(trades),
+        sum(_is_of(trade, watched) for trade in trades),
         repository.live.opened(),
     )
-    if not record_look(repository, trader.id, look):
+    if not record_look(repository, configuration.id, look):
         return False
-    _tell(repository, repository.configurations.events(trader.id)[-1], STAGE)
+    _tell(repository, repository.configurations.events(configuration.id)[-1], STAGE)
     return True
 
 

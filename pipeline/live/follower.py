@@ -293,14 +293,7 @@ class Follower:
             self._repository.live.keep_signals(signals)
         for identity, booking in bookings.items():
             account = self._accounts[identity]
-            self._accounts[identity] = replace(
-                account,
-                through=booking.through,
-                trades=account.trades + len(booking.trades),
-                equity=booking.equity,
-                called=account.called + sum(trade.called for trade in booking.trades),
-                called_equity=booking.called_equity,
-            )
+            self._accounts[identity] = replace(account, **booking.changes(account))
 
     def _decisions(self, key: FeedKey) -> Iterator[tuple[str, Booking | None, Signal]]:
         """Decide for every configuration of a market: those of built-in strategies in threads."""

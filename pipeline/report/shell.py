@@ -19,14 +19,19 @@ from markupsafe import Markup
 from pipeline.errors import UserError, how_to_install
 from pipeline.results.jsonable import jsonable
 
-#: Templates in which every text is escaped, and nothing that is missing passes for empty.
-TEMPLATES = Environment(
-    loader=PackageLoader("pipeline.report"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+
+def templates_of(package: str) -> Environment:
+    """Load templates in which every text is escaped, and nothing missing passes for empty."""
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+TEMPLATES = templates_of("pipeline.report")
 
 
 def render(template: str, title: str, figures: Mapping[str, Any], **content: Any) -> str:

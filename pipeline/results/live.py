@@ -142,6 +142,17 @@ class Booking:
     events: Sequence[LiveEvent] = ()
     signal: Mapping[str, Any] | None = None
 
+    def changes(self, account: Any) -> dict[str, Any]:
+        """Return what a `PaperAccount`, or its row, is from then on; columns will do."""
+        return {
+            "through": self.through,
+            "equity": self.equity,
+            "position": None if self.position is None else dict(self.position),
+            "trades": account.trades + len(self.trades),
+            "called": account.called + sum(trade.called for trade in self.trades),
+            "called_equity": self.called_equity,
+        }
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -380,14 +391,7 @@ def _book(session: Session, booking: Booking) -> None:
         session,
         update(account)
         .where(account.configuration_id == identity, is_there)
-        .values(
-            through=booking.through,
-            equity=booking.equity,
-            position=None if booking.position is None else dict(booking.position),
-            trades=account.trades + len(booking.trades),
-            called=account.called + sum(trade.called for trade in booking.trades),
-            called_equity=booking.called_equity,
-        ),
+        .values(**booking.changes(account)),
     )
     if not moved:
         raise BookedElsewhereError(f"{identity} was booked by another process")

@@ -7,7 +7,7 @@ and kept after the session is gone, and changing the database takes a method of 
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -53,6 +53,11 @@ JOB_EVENT_KINDS: tuple[JobEventKind, ...] = get_args(JobEventKind)
 def utc_now() -> datetime:
     """Tell the time, aware and in UTC, as every time in the database is."""
     return datetime.now(UTC)
+
+
+def are_invented(data: Mapping[str, Any]) -> bool:
+    """Whether candles are generated or rearranged, by that part of a configuration."""
+    return data.get("source") == "synthetic" or data.get("surrogate") is not None
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,7 @@ class Job(JobSummary, _Owned):
     @property
     def synthetic(self) -> bool:
         """Whether its candles are invented or rearranged, from what it was told."""
-        data = self.config.get("data", {})
-        return data.get("source") == "synthetic" or data.get("surrogate") is not None
+        return are_invented(self.config.get("data", {}))
 
 
 @dataclass(frozen=True)

@@ -163,14 +163,12 @@ def _after_event(
     """Return a document as the event's recorder left it."""
     if event.kind == MONITOR:
         return after_monitoring(document, event.to_stage, *_health(event.figures))
-    if event.kind == EXECUTION:
+    if event.kind in (EXECUTION, WATCH):  # of a rise there are no metrics of orders
         metrics = execution_metrics(event.figures)
         return after_live_orders(document, event.to_stage, size, out_of_sample, metrics)
     if event.kind == SWEEP:
         q = event.figures["fdr_q_value"]
         return after_sweep(document, event.to_stage, size, out_of_sample, q)
-    if event.kind == WATCH:
-        return after_live_orders(document, event.to_stage, size, out_of_sample, {})
     return document
 
 

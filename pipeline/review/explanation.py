@@ -23,10 +23,10 @@ from pipeline.results.records import (
 )
 from pipeline.review.caveats import caveats
 from pipeline.review.gates import FIGURES, ExplainedGate, explained
+from pipeline.review.rise import ways_to_rise
 from pipeline.review.since import latest_band, since
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.stages import Gate, Stage, gates_from, is_watched
-from pipeline.validation.watching import LOOKS, WATCHED_STAGES
 from pipeline.validation.wording import badge, number, plural, verdict
 
 #: In place of a stage, which may be the edit itself.
@@ -184,7 +184,7 @@ def _moves(
         live = " and of live orders" if any(gate.reported for gate in gates) else ""
         yield f"The gates above are those of its discovery{live}: monitoring lowered it since."
         yield "A new training lifts it again, on candles that include the newer ones."
-        yield from _can_rise(configuration, events)
+        yield from ways_to_rise(configuration, events)
         return
     if is_watched(gates_from(configuration.gates)):
         yield "To go further takes a new training, on candles that include the watched days."
@@ -205,25 +205,7 @@ def _moves(
         "More history means a new training: the figures of this one do not change. Monitoring on"
         " newer candles (scripts/monitor) can only lower the stage."
     )
-    yield from _can_rise(configuration, events)
-
-
-def _can_rise(
-    configuration: Configuration, events: Sequence[ConfigurationEvent]
-) -> tuple[str, ...]:
-    """Say how watching lifts it, nothing where it cannot (validation rules §6.13)."""
-    if (
-        configuration.lifecycle_stage not in WATCHED_STAGES
-        or configuration.synthetic
-        or any(event.kind == WATCH for event in events)
-    ):
-        return ()
-    looks = ", ".join(map(str, LOOKS[:-1]))
-    return (
-        f"Paper trading (scripts/paper) can lift it to VALIDATION, once: after {looks} or"
-        f" {LOOKS[-1]} watched days, if they alone show that luck and the market do not explain"
-        " what they earned.",
-    )
+    yield from ways_to_rise(configuration, events)
 
 
 def _reports(gates: Sequence[ExplainedGate], events: Sequence[ConfigurationEvent]) -> Iterator[str]:

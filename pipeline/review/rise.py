@@ -1,6 +1,6 @@
 """Let a configuration rise by the days that it was watched on paper (validation rules §6.13)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,28 @@ _JUDGED = ("net_profit", "sharpe_ratio", WATCHED)
 def watched_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the figures of an event that its gates are judged by."""
     return {name: figures[name] for name in _JUDGED}
+
+
+def may_rise(configuration: Configuration, events: Sequence[ConfigurationEvent]) -> bool:
+    """Whether watching may lift a configuration with these events (validation rules §6.13)."""
+    return (
+        configuration.lifecycle_stage in WATCHED_STAGES
+        and not configuration.synthetic
+        and not any(event.kind == WATCH for event in events)
+    )
+
+
+def ways_to_rise(
+    configuration: Configuration, events: Sequence[ConfigurationEvent]
+) -> Iterator[str]:
+    """Say how watching lifts a configuration; nothing where it cannot."""
+    if may_rise(configuration, events):
+        looks = ", ".join(map(str, LOOKS[:-1]))
+        yield (
+            f"Paper trading (scripts/paper) can lift it to VALIDATION, once: after {looks} or"
+            f" {LOOKS[-1]} watched days, if they alone show that luck and the market do not explain"
+            " what they earned."
+        )
 
 
 def record_look(repository: Repository, configuration_id: str, look: Look) -> bool:
@@ -39,12 +61,7 @@ def record_look(repository: Repository, configuration_id: str, look: Look) -> bo
 def _judgement(
     look: Look, configuration: Configuration, events: Sequence[ConfigurationEvent]
 ) -> Judgement | None:
-    if (
-        configuration.lifecycle_stage not in WATCHED_STAGES
-        or configuration.synthetic
-        or look.watched_p is None
-        or any(event.kind == WATCH for event in events)
-    ):
+    if look.watched_p is None or not may_rise(configuration, events):
         return None
     figures = watched_figures(look.figures())
     stage, gates = judge(configuration.judged_figures | figures)

@@ -31,6 +31,16 @@ class Regression(NamedTuple):
         return None if self.alpha is None else DAYS_PER_YEAR * self.alpha
 
 
+class LeastSquares(NamedTuple):
+    """A fitted line; ``market`` is what it was fitted on less its mean, ``spread`` its squares."""
+
+    beta: float
+    alpha: float
+    residual: Float
+    market: Float
+    spread: float
+
+
 def hold_returns(candles: Candles, day: Int32) -> Float:
     """Compute the market's own return of some UTC days, from close to close.
 
@@ -76,11 +86,7 @@ def regression(daily: Float, hold: Float) -> Regression:
     days = len(daily)
     if days < 3 + lags(days) or not (deviation_of(daily) > 0.0 and deviation_of(hold) > 0.0):
         return Regression(None, None, None)
-    market = hold - hold.mean()
-    spread = market @ market
-    beta = float(market @ daily / spread)
-    alpha = float(daily.mean() - beta * hold.mean())
-    residual = daily - alpha - beta * hold
+    beta, alpha, residual, market, spread = least_squares(daily, hold)
     if np.abs(residual).max() <= NO_DEVIATION * np.abs(daily).max():
         return Regression(beta, alpha, None)
     # Each day's part in the error of the intercept: least squares is a weighted sum of days.
@@ -92,6 +98,15 @@ def regression(daily: Float, hold: Float) -> Regression:
     variance *= days / (days - 2.0)
     p_value = float(stdtr(days - 2, -alpha / math.sqrt(variance))) if variance > 0.0 else None
     return Regression(beta, alpha, p_value)
+
+
+def least_squares(daily: Float, hold: Float) -> LeastSquares:
+    """Fit ``daily = alpha + beta · hold + residual``, float64 arrays of shape (T,)."""
+    market = hold - hold.mean()
+    spread = float(market @ market)
+    beta = float(market @ daily / spread)
+    alpha = float(daily.mean() - beta * hold.mean())
+    return LeastSquares(beta, alpha, daily - alpha - beta * hold, market, spread)
 
 
 def lags(days: int) -> int:

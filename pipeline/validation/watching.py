@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from gpu_engine import Float, deviation_of
-from pipeline.validation.holding import regression, series_figures
+from pipeline.validation.holding import least_squares, regression, series_figures
 from pipeline.validation.statistics import sharpe_test
 
 #: Watched days at which a configuration is judged, on exactly so many.
@@ -124,10 +124,7 @@ def alpha_of_weeks(daily: Float, hold: Float) -> float | None:
     y, x = (series[len(series) - 7 * weeks :].reshape(weeks, 7).sum(1) for series in (daily, hold))
     if weeks < 3 or not (deviation_of(y) > 0.0 and deviation_of(x) > 0.0):
         return None
-    market = x - x.mean()
-    spread = market @ market
-    beta = market @ y / spread
-    alpha = y.mean() - beta * x.mean()
-    residual = y - alpha - beta * x
-    variance = residual @ residual / (weeks - 2) * (1.0 / weeks + x.mean() ** 2 / spread)
-    return float(stdtr(weeks - 2, -alpha / math.sqrt(variance))) if variance > 0.0 else None
+    line = least_squares(y, x)
+    error = line.residual @ line.residual / (weeks - 2)
+    variance = error * (1.0 / weeks + x.mean() ** 2 / line.spread)
+    return float(stdtr(weeks - 2, -line.alpha / math.sqrt(variance))) if variance > 0.0 else None

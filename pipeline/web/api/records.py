@@ -16,7 +16,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.service.stored_tables import SERIES, Days
 
 ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_TIME_HEX")]
-Asked = Annotated[TableQuery, Depends()]
+Options = Annotated[TableQuery, Depends()]
 Sort = Annotated[
     str,
     Query(max_length=80, description="A column, such as score or parameters.stop_distance."),
@@ -56,14 +56,14 @@ def router(service: Service) -> APIRouter:
     )
 
     @routes.get("/trades", responses=described_table(TradePage))
-    def trades(configuration_id: ConfigurationId, query: Asked) -> Response:
+    def trades(configuration_id: ConfigurationId, query: Options) -> Response:
         """List the out-of-sample trades, net of all costs."""
         tables = service.tables.of(configuration_id)
         return query.answer("trades", configuration_id, tables.tag(TRADES), tables.trades)
 
     @routes.get("/equity", responses=described_table(EquityPage))
     def equity(
-        configuration_id: ConfigurationId, query: Asked, days: Days = "out_of_sample"
+        configuration_id: ConfigurationId, query: Options, days: Days = "out_of_sample"
     ) -> Response:
         """List the days of a series, marked to market, beside holding the market."""
         tables = service.tables.of(configuration_id)
@@ -71,7 +71,7 @@ def router(service: Service) -> APIRouter:
         return query.answer("equity", configuration_id, tag, partial(tables.equity, days))
 
     @routes.get("/windows", responses=described_table(WindowPage))
-    def windows(configuration_id: ConfigurationId, query: Asked) -> Response:
+    def windows(configuration_id: ConfigurationId, query: Options) -> Response:
         """List the validation windows: days, what the search chose, and what came of it."""
         tables = service.tables.of(configuration_id)
         return query.answer("windows", configuration_id, tables.tag(WINDOWS), tables.windows)
@@ -79,7 +79,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/trials", responses=described_table(TrialPage))
     def trials(
         configuration_id: ConfigurationId,
-        query: Asked,
+        query: Options,
         sort: Sort = INDEX,
         descending: bool = False,
     ) -> Response:

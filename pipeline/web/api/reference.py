@@ -9,20 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pipeline.report.shell import templates_of
 from pipeline.web.service.requests import SHAPES
 
 Schema = Mapping[str, Any]
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("pipeline.web.api"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = templates_of("pipeline.web.api")
 _REF = "#/components/schemas/"
 #: Bounds of a schema and how they are said.
 _BOUNDS = {

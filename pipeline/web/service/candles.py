@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.config import milliseconds
 from pipeline.errors import NotFoundError, suggestion
-from pipeline.market_data.raw import Span
 from pipeline.market_data.store.inventory import figures, market_folders, stored_market
 from pipeline.market_data.store.levels import StoredSeries, level_for, level_name
 from pipeline.market_data.timeframe import TIMEFRAMES
@@ -77,8 +77,8 @@ class CandleService:
         if folder is None:
             raise NotFoundError(_unknown(identity, list(folders)))
         step = TIMEFRAMES[folder.name]
-        start = 0 if since is None else _ms(since)
-        end = 2**62 if until is None else _ms(until)
+        start = 0 if since is None else milliseconds(since)
+        end = 2**62 if until is None else milliseconds(until)
         if bars is None:
             return CandleSeries(
                 identity, StoredSeries(folder, step, (start, end)), None, folder.name
@@ -87,7 +87,7 @@ class CandleService:
         if market.first is not None and market.last is not None:
             start, end = max(start, market.first), min(end, market.last + step)
         level = level_for((start, max(start, end)), step, bars)
-        span: Span = (start // level * level, -(-end // level) * level)
+        span = (start // level * level, -(-end // level) * level)
         series, joined = StoredSeries(folder, step, span), None if level == step else level
         return CandleSeries(identity, series, joined, level_name(level))
 
@@ -96,10 +96,6 @@ def _parts(identity: str) -> tuple[str, str, str]:
     exchange, _, rest = identity.partition(":")
     symbol, _, timeframe = rest.rpartition(":")
     return exchange, symbol, timeframe
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
 
 
 def _unknown(identity: str, stored: list[str]) -> str:

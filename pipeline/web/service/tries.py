@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline.config import TrainConfig
-from pipeline.config.data import DEFAULT_HISTORY_DAYS
+from pipeline.config import DEFAULT_HISTORY_DAYS, TrainConfig
 from pipeline.config.history import EARLIEST, start_of
 from pipeline.results.database import Repository
-from pipeline.results.records import utc_now
+from pipeline.results.records import are_invented, utc_now
 from pipeline.results.tries import Try
 from pipeline.training.provenance import config_hash
 from pipeline.validation.multiple_testing import after_searches
@@ -75,16 +74,12 @@ def _same_days(config: TrainConfig) -> Callable[[Try], bool]:
     candles, (first, last) = _candles(asked), _span(asked, utc_now())
 
     def is_same(one: Try) -> bool:
-        if _is_invented(asked) or _is_invented(one.data):
+        if are_invented(asked) or are_invented(one.data):
             return candles == _candles(one.data)
         others_first, others_last = _span(one.data, one.created_at)
         return first < others_last and others_first < last
 
     return is_same
-
-
-def _is_invented(data: Mapping[str, Any]) -> bool:
-    return data.get("source") == "synthetic" or data.get("surrogate") is not None
 
 
 def _candles(data: Mapping[str, Any]) -> dict[str, Any]:
