@@ -1,5 +1,6 @@
 """Draw candles by day, price, volume, coverage and gaps, as one HTML file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,20 +9,23 @@ import numpy as np
 
 from gpu_engine import DAY_MS, Bool, Candles, Float, Int64
 from pipeline.market_data.quality.report import QualityReport
+from pipeline.market_data.raw import Span
 from pipeline.market_data.store.atomic_files import replace_text
+from pipeline.market_data.store.levels import StoredSeries
 from pipeline.market_data.timeframe import utc
 from pipeline.report import theme
 from pipeline.report.shell import render
 from pipeline.report.trades import times
 from pipeline.results.jsonable import jsonable
 
-#: Titles of the four panels by their axes, from the top.
+#: Titles of the four panels by their axes, from the top, but for the last.
 PANELS = {
     "y": "Price: daily close, low to high",
     "y2": "Volume by day, base currency",
     "y3": "Share of the day's candles that came",
-    "y4": "Gaps: candles that did not come",
 }
+#: What the last panel shows: of a fetch, and of the store.
+GAPS, HOLES = "Gaps: candles that did not come", "Not asked: nobody has asked yet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,42 @@ def by_day(candles: Candles) -> Days:
     )
 
 
+def stored_days(series: StoredSeries, step: int) -> Days:
+    """Gather stored candles of ``step`` milliseconds by UTC day; of longer ones each is a day.
+
+    Raises
+    ------
+    ConflictError
+        When a month is damaged.
+    """
+    length = max(DAY_MS, step)
+    joined = series.at(length)
+    opens = joined.candles.timestamp
+    start = np.arange(opens[0], opens[-1] + 1, length) if len(opens) else opens
+    place = np.searchsorted(start, opens)
+
+    def spread(values: Float, otherwise: float) -> Float:
+        whole = np.full(len(start), otherwise)
+        whole[place] = values
+        return whole
+
+    expected = np.full(len(start), length // step)
+    if len(start) and step < DAY_MS:  # weeks begin on a Monday, the epoch on a Thursday
+        first, last = series.as_stored(0, 1), series.as_stored(len(series) - 1, len(series))
+        begins, ends = int(first.candles.timestamp[0]), int(last.candles.timestamp[0]) + step
+        expected[0] -= (begins - start[0]) // step
+        expected[-1] -= (start[-1] + length - ends) // step
+    candles = joined.candles
+    return Days(
+        start=start,
+        low=spread(candles.low, np.nan),
+        high=spread(candles.high, np.nan),
+        close=spread(candles.close, np.nan),
+        volume=spread(candles.volume, 0.0),
+        coverage=spread(joined.bars.astype(np.float64), 0.0) / expected,
+    )
+
+
 def write_picture(candles: Candles, report: QualityReport, path: Path) -> None:
     """Write one HTML file that needs nothing else.
 
@@ -101,12 +141,19 @@ def write_picture(candles: Candles, report: QualityReport, path: Path) -> None:
 
 
 def figure(candles: Candles) -> theme.Figure:
-    """Draw four panels over the same days: price, volume, coverage, gaps.
+    """Draw candles on their grid by day: price, volume, coverage, gaps."""
+    edges = np.flatnonzero(np.diff(candles.filled, prepend=False, append=False))
+    moments = candles.timestamp[0] + edges * candles.step_ms
+    gaps = list(zip(moments[::2].tolist(), moments[1::2].tolist(), strict=True))
+    return panels(by_day(candles), gaps, GAPS)
+
+
+def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
+    """Draw four panels over the same days: price, volume, coverage, and ``gaps``, half-open, ms.
 
     The price is on a log scale, on which an outlier stands out and a coin's first years can be
-    seen; a day without candles breaks its line.
+    seen; a day without candles breaks its line. ``named`` is the title of the last panel.
     """
-    days = by_day(candles)
     middle = times(days.start + DAY_MS // 2)
     low_high = {
         "type": "bar",
@@ -126,17 +173,17 @@ def figure(candles: Candles) -> theme.Figure:
         "line": {"color": theme.OUT_OF_SAMPLE, "width": 1.5},
         "hovertemplate": "%{y:.7g}",
     }
-    volume = _bars("volume", days.volume, theme.OUT_OF_SAMPLE, "y2")
-    coverage = _bars("candles that came", days.coverage, theme.IN_SAMPLE, "y3")
+    volume = _steps("volume", days.volume, theme.OUT_OF_SAMPLE, "y2")
+    coverage = _steps("candles that came", days.coverage, theme.IN_SAMPLE, "y3")
     data = [{"x": middle, **trace} for trace in (low_high, close, volume, coverage)]
     return theme.figure(
-        [*data, _gaps(candles)],
+        [*data, _gaps(gaps)],
         "light",
         showlegend=False,
         bargap=0,
         barmode="overlay",
         hovermode="x unified",
-        annotations=[_title(axis, text) for axis, text in PANELS.items()],
+        annotations=[_title(axis, text) for axis, text in {**PANELS, "y4": named}.items()],
         xaxis={"type": "date", "anchor": "y4", "showgrid": True},
         yaxis={"domain": [0.58, 0.97], "type": "log"},
         yaxis2={"domain": [0.35, 0.52]},
@@ -151,22 +198,24 @@ def _title(axis: str, text: str) -> dict[str, Any]:
     return {"text": f"<b>{text}</b>", "yref": f"{axis} domain", "showarrow": False, **place}
 
 
-def _bars(name: str, values: Float, color: str, axis: str) -> dict[str, Any]:
-    """Draw a bar a day, from 0."""
+def _steps(name: str, values: Float, color: str, axis: str) -> dict[str, Any]:
+    """Draw a step a day, from 0: one shape, where a browser takes seconds for ten years of bars."""
     return {
-        "type": "bar",
+        "type": "scatter",
+        "mode": "lines",
         "name": name,
         "y": values.tolist(),
         "yaxis": axis,
-        "marker": {"color": color, "line": {"width": 0}},
+        "fill": "tozeroy",
+        "fillcolor": color,
+        "line": {"color": color, "width": 0, "shape": "hvh"},
         "hovertemplate": "%{y:.0%}" if axis == "y3" else "%{y:,.7g}",
     }
 
 
-def _gaps(candles: Candles) -> dict[str, Any]:
-    """Mark every run of missing candles; its outline lets a single bar in years be seen."""
-    edges = np.flatnonzero(np.diff(candles.filled, prepend=False, append=False))
-    moments = times(candles.timestamp[0] + edges * candles.step_ms)
+def _gaps(gaps: Sequence[Span]) -> dict[str, Any]:
+    """Mark every gap; its outline lets a single bar in years be seen."""
+    moments = times(np.array(gaps, np.int64).reshape(-1))
     x: list[str | None] = []
     for start, end in zip(moments[::2], moments[1::2], strict=True):
         x += [start, start, end, end, start, None]
@@ -175,7 +224,7 @@ def _gaps(candles: Candles) -> dict[str, Any]:
         "mode": "lines",
         "name": "gaps",
         "x": x,
-        "y": [0, 1, 1, 0, 0, None] * (len(edges) // 2),
+        "y": [0, 1, 1, 0, 0, None] * len(gaps),
         "yaxis": "y4",
         "fill": "toself",
         "fillcolor": theme.LOSS,

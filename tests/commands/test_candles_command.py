@@ -98,7 +98,7 @@ def test_funding_is_told_beside_its_perpetual(store, capsys):
         save(path, EMPTY.overlay(rows, spans), "ccxt")
     both = json.loads(shown(capsys, "--json"))["candles"]
     (market,) = [m for m in both if m["exchange"] == "binanceusdm"]
-    assert market["symbol"] == "BTC/USDT:USDT"
+    assert market["pair"] == "BTC/USDT:USDT"
     assert market["funding"]["payments"] == len(rows)
 
 

@@ -13,8 +13,10 @@ from pipeline.cli.console import Console
 from pipeline.errors import how_to_install
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.store.levels import StoredSeries
+from pipeline.market_data.store.store import EMPTY, save
 from pipeline.report import shell
-from pipeline.report.candles import by_day, figure, write_picture
+from pipeline.report.candles import by_day, figure, panels, stored_days, write_picture
 from support.reports import texts
 
 START, DAY, HOUR = 1_672_531_200_000, 86_400_000, 3_600_000
@@ -45,6 +47,28 @@ def test_days_have_coverage_volume_and_prices(hours):
     np.testing.assert_array_equal(days.low, [99.0, np.nan, 147.0])
     np.testing.assert_array_equal(days.high, [118.0, np.nan, 172.0])
     np.testing.assert_array_equal(days.close, [117.5, np.nan, 171.5])
+
+
+@pytest.mark.parametrize("bars", [range(5, 50), [*range(18), *range(48, 72)], range(3)])
+def test_stored_candles_have_the_days_of_those_on_their_grid(tmp_path, bars):
+    candles, _ = regular([*bars])
+    came = ~candles.filled
+    columns = (getattr(candles, name)[came] for name in RawCandles.COLUMNS)
+    save(tmp_path / "1h", EMPTY.overlay(RawCandles(*columns), [(START, START + 3 * DAY)]), "x")
+    days = stored_days(StoredSeries(tmp_path / "1h", HOUR, (0, 2**62)), HOUR)
+    for name, values in vars(by_day(candles)).items():
+        np.testing.assert_array_equal(getattr(days, name), values, name)
+
+
+def test_candles_of_a_week_are_a_day_each_in_the_picture(tmp_path):
+    week = 7 * DAY
+    opens = np.array([345_600_000 + week * n for n in (2700, 2701, 2703)])
+    ones = np.ones(3)
+    rows = RawCandles(opens, ones, ones, ones, ones, ones)
+    save(tmp_path / "1w", EMPTY.overlay(rows, [(int(opens[0]), int(opens[-1]) + week)]), "x")
+    days = stored_days(StoredSeries(tmp_path / "1w", week, (0, 2**62)), week)
+    np.testing.assert_array_equal(days.coverage, [1.0, 1.0, 0.0, 1.0])
+    assert panels(days, [(0, DAY)], "x")["data"][-1]["x"][:2] == ["1970-01-01T00:00"] * 2
 
 
 def finite(value):

@@ -268,7 +268,8 @@ def in_short(report: QualityReport, limits: QualityLimits) -> str:
         return "ok"
     name, value, limit = max(breaches, key=lambda b: b[1] / b[2] if b[2] else np.inf)
     more = f", {len(breaches) - 1} more" if len(breaches) > 1 else ""
-    return f"{name} {value:.3g} (limit {limit:g}){more}"
+    shown = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{name} {shown} (limit {limit:g}){more}"
 
 
 def as_row(report: QualityReport, limits: QualityLimits) -> tuple[str, str, str, str, str]:

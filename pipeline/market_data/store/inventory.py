@@ -76,8 +76,8 @@ class StoredMarket:
 
     Attributes
     ----------
-    exchange, symbol, timeframe : str
-        ccxt's, such as ``binanceusdm``, ``BTC/USDT:USDT`` and ``5m``.
+    exchange, pair, timeframe : str
+        As ccxt names them, such as ``binanceusdm``, ``BTC/USDT:USDT`` and ``5m``.
     candles : int
     first, last : int or None
         Open times, milliseconds since the epoch, UTC; None without candles.
@@ -95,10 +95,12 @@ class StoredMarket:
     funding : StoredFunding or None
     quality : QualityReport or None
         None where it has not been measured since the candles changed.
+    measured : str or None
+        When the quality was measured, ISO 8601, UTC.
     """
 
     exchange: str
-    symbol: str
+    pair: str
     timeframe: str
     candles: int
     first: int | None
@@ -112,6 +114,7 @@ class StoredMarket:
     damaged: tuple[str, ...]
     funding: StoredFunding | None
     quality: QualityReport | None
+    measured: str | None
     folder: Path
 
     @property
@@ -119,17 +122,24 @@ class StoredMarket:
         """The market in one word: ``binance:BTC/USDT:5m``."""
         return market_id(*self.folder.parts[-3:])
 
+    @property
+    def coverage(self) -> float | None:
+        """Share of the bars from the first to the last candle that are there; None without any."""
+        bars = self.candles + self.missing + self.unasked
+        return self.candles / bars if bars else None
+
 
 def figures(market: StoredMarket) -> dict[str, Any]:
     """Return the figures of a market by name, ready for JSON, without its months."""
     return {
         "id": market.id,
         "exchange": market.exchange,
-        "symbol": market.symbol,
+        "pair": market.pair,
         "timeframe": market.timeframe,
         "candles": market.candles,
         "first": _iso(market.first),
         "last": _iso(market.last),
+        "coverage": market.coverage,
         "missing": market.missing,
         "unasked": market.unasked,
         "holes": [[_iso(start), _iso(end)] for start, end in market.holes],
@@ -143,6 +153,7 @@ def figures(market: StoredMarket) -> dict[str, Any]:
             "last": _iso(market.funding.last),
         },
         "quality": market.quality and in_short(market.quality, QualityLimits()),
+        "quality_at": market.measured,
     }
 
 
@@ -152,7 +163,7 @@ def _iso(time: int | None) -> str | None:
 
 
 def stored_markets(store_dir: Path) -> list[StoredMarket]:
-    """List the markets of a store by exchange, symbol and length of a candle."""
+    """List the markets of a store by exchange, pair and length of a candle."""
     return [stored_market(folder) for folder in market_folders(store_dir).values()]
 
 
@@ -167,9 +178,9 @@ def market_folders(store_dir: Path) -> dict[str, Path]:
     return {market_id(*folder.parts[-3:]): folder for folder in folders}
 
 
-def market_id(exchange: str, pair: str, timeframe: str) -> str:
+def market_id(exchange: str, folder: str, timeframe: str) -> str:
     """Return a market in one word, ``binance:BTC/USDT:5m``, by the names of its folders."""
-    return ":".join((exchange, _symbol(pair), timeframe))
+    return ":".join((exchange, _pair(folder), timeframe))
 
 
 def stored_market(folder: Path) -> StoredMarket:
@@ -186,9 +197,10 @@ def stored_market(folder: Path) -> StoredMarket:
     unasked = _bars(holes, step)
     candles = sum(summary.rows for summary in whole.values())
     months = tuple(_month(file, summary, span, step) for file, summary in whole.items())
+    quality, measured = _known_quality(folder, list(whole.values())) or (None, None)
     return StoredMarket(
         exchange=folder.parts[-3],
-        symbol=_symbol(folder.parts[-2]),
+        pair=_pair(folder.parts[-2]),
         timeframe=folder.name,
         candles=candles,
         first=first,
@@ -201,7 +213,8 @@ def stored_market(folder: Path) -> StoredMarket:
         months=months,
         damaged=tuple(file.name for file, summary in summaries.items() if summary is None),
         funding=_funding(folder.with_name(FUNDING)),
-        quality=_known_quality(folder, list(whole.values())),
+        quality=quality,
+        measured=measured,
         folder=folder,
     )
 
@@ -222,8 +235,8 @@ def _bars(spans: Sequence[Span], step: int) -> int:
     return sum(end - start for start, end in spans) // step
 
 
-def _symbol(folder: str) -> str:
-    """Return ccxt's symbol of a market's folder: ``BTC_USDT_USDT`` is ``BTC/USDT:USDT``."""
+def _pair(folder: str) -> str:
+    """Return the pair of a market's folder: ``BTC_USDT_USDT`` is ``BTC/USDT:USDT``."""
     base, _, rest = folder.partition("_")
     quote, _, settle = rest.partition("_")
     return f"{base}/{quote}:{settle}" if settle else f"{base}/{quote}"
@@ -242,11 +255,14 @@ def _content(summaries: Sequence[MonthSummary]) -> str:
     return sha256("".join(s.record.sha256 for s in summaries if s.rows).encode()).hexdigest()
 
 
-def _known_quality(folder: Path, summaries: Sequence[MonthSummary]) -> QualityReport | None:
+def _known_quality(
+    folder: Path, summaries: Sequence[MonthSummary]
+) -> tuple[QualityReport, str] | None:
+    """Return the quality that is kept of just these months, and when it was measured."""
     try:
         kept = read_sealed(folder / QUALITY)
         if kept["content"] == _content(summaries):
-            return QualityReport(**kept["report"])
+            return QualityReport(**kept["report"]), kept["measured"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # it is measured once more
     return None
@@ -260,12 +276,14 @@ def measured_quality(folder: Path) -> QualityReport | None:
     summaries = [s for file in month_files(folder) if (s := read_summary(file)) is not None]
     known = _known_quality(folder, summaries)
     if known is not None:
-        return known
+        return known[0]
     candles = read_without_lock(folder, 0, 2**62, RawCandles)
     if len(candles) < 2:
         return None
     source = market_id(*folder.parts[-3:])
     report = measure(candles, TIMEFRAMES[folder.name], 0, 0, source)
     with suppress(OSError, UserError):  # a store that may only be read
-        write_sealed(folder / QUALITY, {"content": _content(summaries), "report": asdict(report)})
+        measured = datetime.now(UTC).isoformat(timespec="seconds")
+        kept = {"content": _content(summaries), "measured": measured, "report": asdict(report)}
+        write_sealed(folder / QUALITY, kept)
     return report

@@ -42,7 +42,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("")
     def candles(query: Annotated[CandleListQuery, Query()]) -> CandlePage:
-        """List the markets whose candles are stored, by exchange, symbol and timeframe."""
+        """List the markets whose candles are stored, by exchange, pair and timeframe."""
         return service.candles.markets(query)
 
     @routes.get(

@@ -228,17 +228,19 @@ class StoredCandles(Answer):
     """What the store holds of a market in one timeframe.
 
     ``missing`` are bars between ``first`` and ``last`` that the exchange does not have, ``unasked``
-    those of ``holes``, for which nobody has asked. ``quality`` is ``ok``, or the worst figure above
-    the default limits; null until `scripts/candles` has measured it.
+    those of ``holes``, for which nobody has asked; ``coverage`` is the share of all bars that are
+    there. ``quality`` is ``ok``, or the worst figure above the default limits, as measured at
+    ``quality_at``; null until `scripts/candles` or the Studio's page has measured it.
     """
 
     id: str
     exchange: str
-    symbol: str
+    pair: str
     timeframe: str
     candles: int
     first: datetime | None
     last: datetime | None
+    coverage: float | None
     missing: int
     unasked: int
     holes: list[tuple[datetime, datetime]]
@@ -247,6 +249,7 @@ class StoredCandles(Answer):
     damaged: list[str]
     funding: FundingSpan | None
     quality: str | None
+    quality_at: datetime | None
 
 
 class CandlePage(Page):

@@ -8,9 +8,18 @@ from typing import NamedTuple
 
 from pipeline.config import milliseconds
 from pipeline.errors import NotFoundError, suggestion
-from pipeline.market_data.store.inventory import figures, market_folders, stored_market
+from pipeline.market_data.quality.report import QualityReport
+from pipeline.market_data.store.inventory import (
+    StoredMarket,
+    figures,
+    market_folders,
+    measured_quality,
+    stored_market,
+)
 from pipeline.market_data.store.levels import StoredSeries, level_for, level_name
 from pipeline.market_data.timeframe import TIMEFRAMES
+from pipeline.report.candles import HOLES, panels, stored_days
+from pipeline.report.theme import Figure
 from pipeline.web.service.answers import CandlePage, StoredCandles
 from pipeline.web.service.requests import CandleFilter
 
@@ -46,7 +55,7 @@ class CandleService:
 
     def markets(self, query: CandleFilter) -> CandlePage:
         """Read a page of the markets that are stored; the footers of those alone are read."""
-        asked = (query.exchange, query.symbol, query.timeframe)
+        asked = (query.exchange, query.pair, query.timeframe)
         folders = [
             folder
             for identity, folder in market_folders(self._store).items()
@@ -60,6 +69,51 @@ class CandleService:
             offset=query.offset,
         )
 
+    def parts(self) -> dict[str, list[str]]:
+        """Return the exchanges, pairs and timeframes of which candles are stored, each once."""
+        ids = [_parts(identity) for identity in market_folders(self._store)]
+        names = ("exchange", "pair", "timeframe")
+        values = zip(*ids, strict=True) if ids else ((), (), ())
+        return {name: list(dict.fromkeys(v)) for name, v in zip(names, values, strict=True)}
+
+    def market(self, identity: str) -> StoredMarket:
+        """Describe one market, month by month.
+
+        Raises
+        ------
+        NotFoundError
+            When none of its candles are stored.
+        """
+        return stored_market(self._folder(identity))
+
+    def picture(self, market: StoredMarket) -> Figure | None:
+        """Draw its candles by day; None where it has none.
+
+        Raises
+        ------
+        ConflictError
+            When a month is damaged.
+        """
+        if not market.candles:
+            return None
+        step = TIMEFRAMES[market.timeframe]
+        days = stored_days(StoredSeries(market.folder, step, (0, 2**62)), step)
+        return panels(days, market.holes, HOLES)
+
+    def quality(self, market: StoredMarket) -> tuple[QualityReport | None, str | None]:
+        """Measure the quality of its candles, unless it is known; return it and when that was."""
+        if market.quality is not None:
+            return market.quality, market.measured
+        report = measured_quality(market.folder)
+        return report, stored_market(market.folder).measured
+
+    def _folder(self, identity: str) -> Path:
+        folders = market_folders(self._store)
+        folder = folders.get(identity)
+        if folder is None:
+            raise NotFoundError(_unknown(identity, list(folders)))
+        return folder
+
     def series(
         self, identity: str, since: datetime | None, until: datetime | None, bars: int | None
     ) -> CandleSeries:
@@ -72,10 +126,7 @@ class CandleService:
         ConflictError
             When a month is damaged.
         """
-        folders = market_folders(self._store)
-        folder = folders.get(identity)
-        if folder is None:
-            raise NotFoundError(_unknown(identity, list(folders)))
+        folder = self._folder(identity)
         step = TIMEFRAMES[folder.name]
         start = 0 if since is None else milliseconds(since)
         end = 2**62 if until is None else milliseconds(until)
@@ -94,8 +145,8 @@ class CandleService:
 
 def _parts(identity: str) -> tuple[str, str, str]:
     exchange, _, rest = identity.partition(":")
-    symbol, _, timeframe = rest.rpartition(":")
-    return exchange, symbol, timeframe
+    pair, _, timeframe = rest.rpartition(":")
+    return exchange, pair, timeframe
 
 
 def _unknown(identity: str, stored: list[str]) -> str:

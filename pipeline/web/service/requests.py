@@ -312,7 +312,7 @@ class CandleFilter(Request):
     """Which markets of the store of candles, and which page of them."""
 
     exchange: Word | None = None
-    symbol: Pair | None = None
+    pair: Pair | None = None
     timeframe: Timeframe | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0

@@ -24,6 +24,7 @@ _PAGES = (
     ("Train", "/"),
     ("Jobs", "/jobs"),
     ("Configurations", "/configurations"),
+    ("Candles", "/candles"),
     ("Live", "/live"),
     ("Sweeps", "/sweeps"),
 )

@@ -7,6 +7,8 @@ from nicegui import ui
 
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
+from pipeline.web.studio.pages.candle_market import market_page
+from pipeline.web.studio.pages.candles import candles_page
 from pipeline.web.studio.pages.configuration import configuration_page
 from pipeline.web.studio.pages.configurations import configurations_page
 from pipeline.web.studio.pages.jobs import job_page, jobs_page
@@ -51,6 +53,14 @@ def mount(app: FastAPI, service: Service) -> None:
     @ui.page("/configurations/{configuration_id}", response_timeout=PATIENCE)
     async def configuration(configuration_id: str) -> None:
         await configuration_page(service, configuration_id)
+
+    @ui.page("/candles")
+    async def candles(request: Request) -> None:
+        await candles_page(service, request.query_params)
+
+    @ui.page("/candles/{market:path}", response_timeout=PATIENCE)
+    async def candle_market(market: str) -> None:
+        await market_page(service, market)
 
     @ui.page("/live", response_timeout=PATIENCE)
     async def live() -> None:

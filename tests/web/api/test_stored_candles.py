@@ -1,9 +1,10 @@
 """What the store of candles holds, over HTTP."""
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
@@ -73,6 +74,9 @@ def test_the_figures_are_those_of_the_command(client, stored):
     assert first["first"].startswith("2023-01-01T00:00:00")
     assert first["unasked"] == 0
     assert (first["quality"], second["quality"]) == ("ok", None)
+    assert first["coverage"] == first["candles"] / (first["candles"] + first["missing"]) > 0.99
+    assert datetime.now(UTC) - datetime.fromisoformat(first["quality_at"]) < timedelta(minutes=5)
+    assert second["quality_at"] is None
 
 
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 201}, {"offset": -1}])
@@ -102,9 +106,9 @@ def written(time):
 
 
 def test_markets_are_chosen_by_a_filter(client, stored):
-    for query in ({"symbol": "ETH/USDT"}, {"exchange": "binance", "offset": 1, "limit": 1}):
+    for query in ({"pair": "ETH/USDT"}, {"exchange": "binance", "offset": 1, "limit": 1}):
         page = client.get("/api/candles", params=query).json()
-        assert [market["symbol"] for market in page["candles"]] == ["ETH/USDT"]
+        assert [market["pair"] for market in page["candles"]] == ["ETH/USDT"]
     assert client.get("/api/candles", params={"exchange": "kraken"}).json()["total"] == 0
 
 
@@ -192,6 +196,23 @@ def test_what_is_not_stored_is_answered_with_what_is(client, stored):
     assert answer.status_code == 404
     assert "those of binance:BTC/USDT:1h, binance:ETH/USDT:1h" in answer.json()["detail"]
     assert "Did you mean 'binance:BTC/USDT:1h'?" in answer.json()["detail"]
+
+
+def test_a_market_is_described_and_drawn(stored, rows):
+    service = CandleService(stored[0].parents[2])
+    market = service.market("binance:BTC/USDT:1h")
+    drawn = service.picture(market)
+    days = np.arange(FIRST, FIRST + 40 * DAY, DAY)
+    first = np.searchsorted(rows.timestamp, days)
+    assert drawn["data"][2]["y"] == pytest.approx(np.add.reduceat(rows.volume, first))
+    report, measured = service.quality(market)
+    assert report.rows == len(rows) == market.candles
+    assert service.quality(service.market(market.id)) == (report, measured)
+    assert service.parts() == {
+        "exchange": ["binance"], "pair": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "timeframe": ["1h"],
+    }  # fmt: skip
+    with pytest.raises(NotFoundError, match="binance:BTC/USDT:1h"):
+        service.market("../etc")
 
 
 def test_an_empty_store_says_how_it_is_filled(tmp_path):

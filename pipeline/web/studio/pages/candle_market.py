@@ -1,0 +1,146 @@
+"""Show the stored candles of one market: by day, their quality, holes and months."""
+
+from nicegui import context, ui
+
+from pipeline.errors import ConflictError, NotFoundError
+from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_table, in_short
+from pipeline.market_data.store.inventory import StoredMarket, StoredMonth
+from pipeline.market_data.timeframe import utc
+from pipeline.validation.wording import plural
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import (
+    Theme,
+    ask,
+    frame,
+    region,
+    sentence,
+    table,
+    text,
+    warning,
+)
+from pipeline.web.studio.pages.candles import share, size
+
+#: Holes that are named; a store with more counts the others.
+HOLES = 12
+
+_MONTHS = ("month", "candles", "missing", "size", "written (UTC)", "from")
+
+
+async def market_page(service: Service, identity: str) -> None:
+    """Show one market: what its files say at once, then its picture and its quality."""
+    with frame(identity, "/candles", notice=service.read_only) as theme:
+        try:
+            market = await ask(service.candles.market, identity)
+        except NotFoundError as error:
+            ui.status_code(404)
+            warning(str(error))
+            ui.link("All candles", "/candles")
+            return
+        _facts(market)
+        with ui.element("section") as picture:
+            text("h2", "By day (UTC)")
+            loading = sentence("Reading the candles …").props("role=status")
+        with ui.element("section") as quality:
+            text("h2", "Quality")
+            measuring = sentence("Measuring the quality …").props("role=status")
+        _holes(market)
+        _months(market)
+        await context.client.connected()
+        await theme.name()
+        try:
+            drawn = await ask(service.candles.picture, market)
+        except ConflictError as error:
+            loading.set_text(str(error))
+        else:
+            loading.delete()
+            if drawn is not None:
+                _draw(picture, theme, drawn)
+        report, measured = await ask(service.candles.quality, market)
+        measuring.delete()
+        with quality:
+            _quality(report, measured)
+
+
+def _facts(market: StoredMarket) -> None:
+    """Say what is stored, in sentences."""
+    if market.first is not None and market.last is not None:
+        sentence(
+            f"{market.candles:,} candles of {market.timeframe} from {utc(market.first)} to"
+            f" {utc(market.last)}: {share(market.coverage)} of that time."
+        )
+    sentence(
+        f"{plural(market.missing, 'bar')} missing: the exchange has none."
+        f" {plural(market.unasked, 'bar')} not asked: a fetch asks for them."
+        f" {size(market.bytes)} on disk, from {', '.join(market.sources) or 'nobody'}."
+    )
+    if market.funding is not None:
+        first, last = utc(market.funding.first)[:10], utc(market.funding.last)[:10]
+        sentence(f"{market.funding.payments:,} funding payments from {first} to {last}.")
+    for name in market.damaged:
+        warning(f"{name} is damaged: it is not used. A fetch of this market replaces it.")
+    parts = market.id.replace(":", "/", 1).rsplit(":", 1)
+    with ui.element("div").classes("line"):
+        ui.link("All candles", "/candles")
+        for form in ("csv", "parquet"):
+            address = f"/api/candles/{'/'.join(parts)}?format={form}"
+            ui.link(f"Download as {form.upper() if form == 'csv' else 'Parquet'}", address)
+
+
+def _draw(place: ui.element, theme: Theme, drawn: dict[str, object]) -> None:
+    caption = "Price, volume, coverage by day, and the time that nobody has asked for"
+    with place, ui.element("figure"):
+        with (
+            ui.element("div")
+            .classes("figure panels")
+            .props(f'id=coverage role=img aria-label="{caption}"')
+        ):
+            theme.draw(drawn).classes("filling")
+        text("figcaption", caption)
+
+
+def _quality(report: QualityReport | None, measured: str | None) -> None:
+    if report is None:
+        sentence("There are fewer than two candles, so there is nothing to measure.")
+        return
+    when = "" if measured is None else f", measured {measured[:16].replace('T', ' ')} UTC"
+    short = in_short(report, QualityLimits())
+    said = "within the limits of a training" if short == "ok" else f"a training refuses: {short}"
+    sentence(f"Quality: {said}{when}.")
+    _, columns, rows = as_table(report)
+    with region("Quality"):
+        table("Held against the default limits of a training", columns, rows, _figure)
+
+
+def _figure(row: tuple[str, object]) -> None:
+    text("th", row[0]).props("scope=row")
+    text("td", str(row[1]))
+
+
+def _holes(market: StoredMarket) -> None:
+    if not market.holes:
+        return
+    with ui.element("section"):
+        text("h2", "Holes")
+        sentence("Nobody has asked for the candles of these times:")
+        with ui.element("ul"):
+            for start, end in market.holes[:HOLES]:
+                text("li", f"{utc(start)} to {utc(end)}")
+        if len(market.holes) > HOLES:
+            sentence(f"and {len(market.holes) - HOLES:,} more.")
+
+
+def _months(market: StoredMarket) -> None:
+    with ui.element("section"):
+        text("h2", "Months")
+        with ui.element("details"):
+            text("summary", f"{plural(len(market.months), 'file')}, one a month")
+            with region("Months"):
+                table("Oldest first", _MONTHS, market.months, _month)
+
+
+def _month(month: StoredMonth) -> None:
+    text("th", month.name).props("scope=row")
+    for value in (f"{month.candles:,}", f"{month.missing:,}", size(month.bytes)):
+        text("td", value, "number")
+    text("td", month.written[:16].replace("T", " "), "number")
+    text("td", ", ".join(month.sources))
