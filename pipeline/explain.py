@@ -43,6 +43,7 @@ def _show(console: Console, explanation: Explanation) -> None:
         console.print(SYNTHETIC)
     console.print(f"{explanation.configuration_id}, {explanation.market}")
     console.print(explanation.verdict)
+    console.print(f"Next: {explanation.next_step.sentence}")
     _list(console, "Gates", [gate.sentence for gate in explanation.gates])
     _list(console, "What would move it", explanation.moves)
     _list(console, "What came out of sample", explanation.facts)

@@ -6,8 +6,9 @@ is made without it. Nothing is fetched: a page that is looked at must not send a
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gpu_engine import Candles
@@ -15,13 +16,14 @@ from pipeline.cli.arguments import LATEST
 from pipeline.config import CcxtData, StorageConfig
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.artifacts import OUT_OF_SAMPLE, ArtifactSet, DailySeries, read_series
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
+from pipeline.results.file_digests import check_file
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
 from pipeline.review.explanation import Explanation
-from pipeline.review.integrity import checked_with_artifacts, explain_stored
+from pipeline.review.integrity import checked_with_artifacts, explained_as_checked
 from pipeline.review.stored import (
     Data,
     check_fetched,
@@ -43,6 +45,7 @@ class ReportData:
 
     ``artifacts`` and ``candles`` are None where they cannot be had; ``missing`` then holds the
     reason, a sentence, under the same name. ``checked`` says what of it is not what was stored.
+    ``daily`` is the out-of-sample series, which is there before the rest of the artifacts is read.
     """
 
     configuration: Configuration
@@ -53,6 +56,7 @@ class ReportData:
     candles: Candles | None
     missing: Mapping[str, str] = field(default_factory=dict)
     checked: Checked | None = None
+    daily: DailySeries | None = None
 
     @property
     def searched(self) -> dict[str, tuple[float, float]]:
@@ -87,8 +91,8 @@ def load_report(
     UserError
         When no configuration has this id.
     """
-    configuration = find(repository, configuration_id)
-    events = repository.configurations.events(configuration.id)
+    sight = load_sight(repository, storage, configuration_id)
+    configuration = sight.configuration
     missing: dict[str, str] = {}
 
     def load_or_note(name: str, load_part: Callable[[], Part]) -> Part | None:
@@ -98,18 +102,54 @@ def load_report(
             missing[name] = str(error)
             return None
 
+    artifacts = load_or_note("artifacts", lambda: read_record(storage, configuration))
+    candles = None
+    if with_candles:
+        candles = load_or_note(
+            "candles", lambda: load_candles_again(repository, configuration, data)
+        )
+    return replace(
+        sight,
+        artifacts=artifacts,
+        candles=candles,
+        missing=missing,
+        checked=checked_with_artifacts(repository, storage, configuration.id),
+        daily=None if artifacts is None else artifacts.out_of_sample,
+    )
+
+
+def load_sight(repository: Repository, storage: StorageConfig, configuration_id: str) -> ReportData:
+    """Load what a reader sees first: the row, its explanation and the out-of-sample days.
+
+    The row is held against its audit trail, and of the artifacts the days alone are read.
+
+    Raises
+    ------
+    UserError
+        When no configuration has this id.
+    """
+    configuration = find(repository, configuration_id)
+    checked, explanation = explained_as_checked(repository, configuration)
     return ReportData(
         configuration=configuration,
         job=repository.jobs.read(configuration.job_id),
-        events=events,
-        explanation=explain_stored(repository, configuration),
-        artifacts=load_or_note("artifacts", lambda: read_record(storage, configuration)),
-        candles=load_or_note("candles", lambda: load_candles_again(repository, configuration, data))
-        if with_candles
-        else None,
-        missing=missing,
-        checked=checked_with_artifacts(repository, storage, configuration.id),
+        events=repository.configurations.events(configuration.id),
+        explanation=explanation,
+        artifacts=None,
+        candles=None,
+        checked=checked,
+        daily=_days(storage, configuration),
     )
+
+
+def _days(storage: StorageConfig, configuration: Configuration) -> DailySeries | None:
+    """Read the out-of-sample days; None where they are not there, or not what was stored."""
+    path = Path(storage.artifacts) / configuration.id / OUT_OF_SAMPLE
+    try:
+        check_file(path, configuration.artifact_digests.get(OUT_OF_SAMPLE, ""))
+        return read_series(path)
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def load_candles_again(

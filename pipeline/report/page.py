@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from gpu_engine import REASONS
 from pipeline.market_data.timeframe import utc
-from pipeline.report import figures
+from pipeline.report import figures, headline
 from pipeline.report.heatmap import choices, heatmaps, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time
 from pipeline.report.shell import TEMPLATES, render
@@ -41,7 +41,7 @@ _MOMENTS = frozenset(
 
 #: Titles by id, in the order in which they are read; a macro of `sections.jinja` draws each.
 TITLES = {
-    "verdict": "Verdict",
+    "verdict": "Gates and caveats",
     "performance": "Performance",
     "windows": "Walk-forward windows",
     "parameters": "Parameters",
@@ -227,10 +227,13 @@ TEMPLATES.globals.update(
     choices=choices,
     scores_of=scores_of,
     setting=wording.setting,
+    sentence_of=headline.sentence,
     side=side,
+    sparkline_of=headline.sparkline,
     statistic_rows=statistic_rows,
     choices_of=_choices_of,
     tables_of=_tables_of,
+    tiles_of=headline.tiles,
     trade_time=trade_time,
     without_winner=_without_winner,
     wording=wording,

@@ -7,7 +7,6 @@ can show the same. `pipeline.review.caveats` adds what the figures do not prove.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 from pipeline.config.search import PLATEAU_LIMIT
@@ -23,6 +22,7 @@ from pipeline.results.records import (
 )
 from pipeline.review.caveats import caveats
 from pipeline.review.gates import FIGURES, ExplainedGate, explained
+from pipeline.review.next_step import Step, next_step, track_record_needed
 from pipeline.review.rise import ways_to_rise
 from pipeline.review.since import latest_band, since
 from pipeline.validation.remarks import Record, facts
@@ -44,6 +44,7 @@ class Explanation:
     ``badge`` names the stage with the gates that only live trading can judge. ``stage`` is None,
     and ``badge`` says so, where something is not as it was stored: the stage may be the edit.
     ``statistics`` are the row's figures (validation rules §3), for who would rather reckon.
+    ``next_step`` says what to do now.
     ``since`` says where the days since lie in their band, and ``live_band`` holds the figures of
     it; empty and None until monitoring looked (validation rules §8).
     """
@@ -55,6 +56,7 @@ class Explanation:
     size: float
     badge: str
     verdict: str
+    next_step: Step
     gates: tuple[ExplainedGate, ...]
     moves: tuple[str, ...]
     facts: tuple[str, ...]
@@ -111,6 +113,7 @@ def explain(
         size=size,
         badge=shown,
         verdict=meaning,
+        next_step=next_step(configuration, events, objections),
         gates=gates,
         moves=tuple(moves),
         facts=(*facts(record_of(configuration)), *_market(configuration)),
@@ -283,13 +286,3 @@ def _more_record(gate: ExplainedGate, configuration: Configuration) -> str:
         f" average, spread and shape of daily returns that takes {plural(days, 'day')} out of"
         f" sample (minimum track record length), {days - have:,} more than there are"
     )
-
-
-def track_record_needed(z: float, n: int, alpha: float) -> float:
-    """Observations after which a Sharpe ratio with z-score ``z`` after ``n`` reaches p = ``alpha``.
-
-    `pipeline.validation.statistics.minimum_track_record_length` of the same series against 0,
-    without its moments: both have the variance of the Sharpe ratio in common, so
-    ``1 + V (z_a / SR)²`` with ``z = SR √(n−1) / √V`` is ``1 + (n−1) (z_a / z)²``. ``z`` > 0.
-    """
-    return 1.0 + (n - 1) * (NormalDist().inv_cdf(1.0 - alpha) / z) ** 2

@@ -53,11 +53,18 @@ def explain_stored(repository: Repository, configuration: Configuration) -> Expl
     EditedError
         When it was edited so that nothing can be made of it.
     """
+    return explained_as_checked(repository, configuration)[1]
+
+
+def explained_as_checked(
+    repository: Repository, configuration: Configuration
+) -> tuple[Checked, Explanation]:
+    """Do as `explain_stored`, and return what its audit trail says of the row too."""
     (checked,) = repository.checks.of([configuration.id])
     configuration, events = repository.configurations.read_with_events(configuration.id)
     try:
         grid = searched_grid(repository, configuration)
-        return explain(configuration, events, grid, checked.objections)
+        return checked, explain(configuration, events, grid, checked.objections)
     except (LookupError, TypeError, ValueError, AttributeError, UserError):
         checked.agreed()
         raise

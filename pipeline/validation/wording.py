@@ -8,7 +8,7 @@ from pipeline.validation.stages import Gate, Stage, is_watched
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
 _VERDICTS: dict[Stage, str] = {
-    "PAPER": "it does not earn enough on days that no search had seen: watch it, trade nothing",
+    "PAPER": "it does not earn enough on days that no search had seen: trade nothing",
     "DISCOVERY": "it earned out of sample, too little to tell from luck: trade nothing",
     "VALIDATION": "it earned out of sample and the whole search beats luck, and a gate of MATURE is"
     " not passed yet",
@@ -30,7 +30,7 @@ _WATCHED = (
 
 #: Where nothing but live orders keeps a configuration from the next stage.
 _LIVE_VERDICTS: dict[Stage, str] = {
-    "PAPER": "too few of its live orders were filled: watch it, trade nothing",
+    "PAPER": "too few of its live orders were filled: trade nothing",
     "VALIDATION": "it earned out of sample, and both its days and the whole search beat luck, but"
     " prices went against its live orders",
 }
@@ -60,14 +60,23 @@ def verdict(stage: Stage, gates: Sequence[Gate], only_live: bool = False) -> str
 
 
 def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:
-    """Name a stage with the gates that only live trading can judge and has not yet.
+    """Name a stage with what it was not held against.
 
-    ``VALIDATION (not known yet: fill rate, adverse selection)``. PAPER and DECAY rest on none.
+    ``PAPER (not tested: luck)``, ``MATURE (not tested: other markets; not known yet: fill rate,
+    adverse selection)``. Only live trading knows the last two. DECAY rests on none of them.
     """
-    unknown = [_LIVE[gate.name] for gate in gates if gate.name in _LIVE and gate.passed is None]
-    if not unknown or stage in ("PAPER", "DECAY"):
-        return marked(stage, synthetic)
-    return f"{marked(stage, synthetic)} (not known yet: {', '.join(unknown)})"
+    judged = list(gates)
+    unknown = {gate.name for gate in judged if gate.value is None}
+    untested, live = [], []
+    if stage in ("PAPER", "DISCOVERY") and "surrogate_p" in unknown:
+        untested.append("luck")
+    if stage in ("VALIDATION", "MATURE") and "fdr_q_value" in unknown:
+        untested.append("other markets")
+    if stage not in ("PAPER", "DECAY"):
+        live = [label for name, label in _LIVE.items() if name in unknown]
+    parts = (("not tested", untested), ("not known yet", live))
+    said = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
+    return marked(stage, synthetic) + (f" ({said})" if said else "")
 
 
 #: What each statistic says, in the order of a table.

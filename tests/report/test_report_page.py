@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.market_data.timeframe import utc
+from pipeline.report.headline import sentence
 from pipeline.report.page import page, payload
 from pipeline.report.shell import embedded, plotly_js
 from pipeline.results.records import ConfigurationEvent
@@ -32,7 +33,8 @@ def test_embedded_json_cannot_end_its_script():
 
 def test_verdict_gates_and_caveats_are_all_there(report, text):
     explanation = report.explanation
-    assert texts(text, "p", **{"class": "verdict"}) == [explanation.verdict]
+    assert texts(text, "p", **{"class": "verdict"}) == [sentence(explanation)]
+    assert texts(text, "p", **{"class": "step drop"}) == [f"Next: {explanation.next_step.sentence}"]
     items = texts(text, "li")
     for gate, item in zip(explanation.gates, items, strict=False):
         assert item.startswith(gate.outcome + gate.sentence.rsplit(": ", 1)[0])

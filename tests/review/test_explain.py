@@ -15,13 +15,15 @@ def test_a_training_is_explained(fading):
     finished = command(explain, fading.folder, identity)
     assert (finished.status, finished.err) == (0, "")
     lines = finished.out.splitlines()
-    assert lines[:2] == [
+    assert lines[:3] == [
         f"{identity}, binance:BTC/USDT:15m",
-        "VALIDATION (not known yet: fill rate, adverse selection), size 0.5: it earned out of"
-        " sample and the whole search beats luck, and a gate of MATURE is not passed yet.",
+        "VALIDATION (not tested: other markets; not known yet: fill rate, adverse selection), size"
+        " 0.5: it earned out of sample and the whole search beats luck, and a gate of MATURE is not"
+        " passed yet.",
+        "Next: Watch it on paper first. Then switch it on with at most half of the full size.",
     ]
     assert "- number of trades out of sample is 31, at least 30 is needed: passed" in lines
-    assert [line for line in lines if line and not line.startswith("- ")][2:] == [
+    assert [line for line in lines if line and not line.startswith("- ")][3:] == [
         "Gates", "What would move it", "What came out of sample", "What the numbers do not prove",
     ]  # fmt: skip
 
@@ -40,7 +42,9 @@ def test_invented_candles_are_marked(here):
     trained = here(*QUICK, "optimizer=random", "validation.evidence=deciding")
     finished = command(explain, trained.folder, "latest")
     assert finished.out.startswith("SYNTHETIC candles: nothing below says anything about a market.")
-    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']}, size 0: " in finished.out
+    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']} (not tested: luck), size 0: " in (
+        finished.out
+    )
 
 
 def test_the_grid_that_was_searched_is_counted(fading):

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.results.jsonable import dumps
 from pipeline.results.records import Configuration, ConfigurationEvent
-from pipeline.review.explanation import explain, track_record_needed
+from pipeline.review.explanation import explain
+from pipeline.review.next_step import track_record_needed
 from pipeline.training.rules import VERSION, changes_since
 from pipeline.validation.stages import judge
 from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
@@ -64,7 +65,8 @@ def caveat(words, **statistics):
     return found
 
 
-UNKNOWN = "(not known yet: fill rate, adverse selection)"
+LIVE = "not known yet: fill rate, adverse selection"
+UNKNOWN = f"({LIVE})"
 
 
 @pytest.mark.parametrize(
@@ -72,13 +74,14 @@ UNKNOWN = "(not known yet: fill rate, adverse selection)"
     [
         (
             {},
-            f"MATURE {UNKNOWN}, size 1: it earned out of sample, and both its days and the whole"
-            " search beat luck.",
+            f"MATURE (not tested: other markets; {LIVE}), size 1: it earned out of"
+            " sample, and both its days and the whole search beat luck.",
         ),
         (
             {"reality_check_p": 0.2, "fill_rate": 0.9},
-            "VALIDATION (not known yet: adverse selection), size 0.5: it earned out of sample and"
-            " the whole search beats luck, and a gate of MATURE is not passed yet.",
+            "VALIDATION (not tested: other markets; not known yet: adverse selection), size 0.5:"
+            " it earned out of sample and the whole search beats luck, and a gate of MATURE is not"
+            " passed yet.",
         ),
         (
             {"surrogate_p": 0.2},
@@ -97,13 +100,13 @@ UNKNOWN = "(not known yet: fill rate, adverse selection)"
         ),
         (
             {"sample_size": 20, "surrogate_p": None},
-            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample, too little to tell from luck:"
-            " trade nothing.",
+            f"DISCOVERY (not tested: luck; {LIVE}), size 0: it earned out of sample, too"
+            " little to tell from luck: trade nothing.",
         ),
         (
             {"beta": 0.9, "alpha_p": 0.3, "surrogate_p": None},
-            f"DISCOVERY {UNKNOWN}, size 0: it earned out of sample no more than holding the market"
-            " explains: trade nothing.",
+            f"DISCOVERY (not tested: luck; {LIVE}), size 0: it earned out of sample no more than"
+            " holding the market explains: trade nothing.",
         ),
         (
             {"fdr_q_value": 0.3},
@@ -112,13 +115,13 @@ UNKNOWN = "(not known yet: fill rate, adverse selection)"
         ),
         (
             {"net_profit": -0.01},
-            "PAPER, size 0: it does not earn enough on days that no search had seen: watch it,"
-            " trade nothing.",
+            "PAPER, size 0: it does not earn enough on days that no search had seen: trade"
+            " nothing.",
         ),
         (
             {"synthetic": True},
-            f"SYNTHETIC MATURE {UNKNOWN}, size 0: it earned out of sample, and both its days and"
-            " the whole search beat luck.",
+            f"SYNTHETIC MATURE (not tested: other markets; {LIVE}), size 0: it earned out of"
+            " sample, and both its days and the whole search beat luck.",
         ),
     ],
 )
@@ -270,7 +273,7 @@ def reported(day=7, **figures):
 def test_too_few_fills_are_told_as_what_they_are():
     found = explain(configuration(fill_rate=0.2), [reported(fill_rate=0.2)])
     assert found.verdict == (
-        "PAPER, size 0: too few of its live orders were filled: watch it, trade nothing. Live"
+        "PAPER, size 0: too few of its live orders were filled: trade nothing. Live"
         " orders keep it there: share of orders filled (live orders, reported on 2023-05-07) is"
         " 20.0 %, at least 70.0 % is needed."
     )
@@ -287,10 +290,10 @@ def test_adverse_selection_is_told_as_what_it_is():
         [reported(6, adverse_selection_score=0.45), reported(7, fill_rate=0.9)],
     )
     assert found.verdict == (
-        "VALIDATION (not known yet: fill rate), size 0.5: it earned out of sample, and both its"
-        " days and the whole search beat luck, but prices went against its live orders. Live orders"
-        " keep it there: adverse selection score (live orders, reported on 2023-05-06) is 0.45,"
-        " less than 0.3 is needed."
+        "VALIDATION (not tested: other markets; not known yet: fill rate), size 0.5: it earned out"
+        " of sample, and both its days and the whole search beat luck, but prices went against its"
+        " live orders. Live orders keep it there: adverse selection score (live orders, reported on"
+        " 2023-05-06) is 0.45, less than 0.3 is needed."
     )
 
 
@@ -470,7 +473,7 @@ def test_rules_that_changed_since_are_a_caveat():
 
 def test_json_holds_every_sentence():
     found = explain(configuration())
-    assert dumps(found.to_dict()).count('"sentence"') == len(found.gates) == 12
+    assert dumps(found.to_dict()).count('"sentence"') == len(found.gates) + 1 == 13
 
 
 @pytest.mark.parametrize("stage", ["DISCOVERY", "VALIDATION"])

@@ -50,7 +50,7 @@ def test_the_demo_year_ends_with_a_verdict(demo):
     assert demo.status == 0
     assert demo.out.startswith("SYNTHETIC candles: nothing below says anything about a market.\n")
     stage = demo.result["lifecycle_stage"]
-    unknown = "not known yet: fill rate, adverse selection"
+    unknown = "not tested: other markets; not known yet: fill rate, adverse selection"
     assert f"\nStage: SYNTHETIC {stage} ({unknown}), size 0: " in demo.out
     assert f"Stored as {demo.result['configuration_id']} in sqlite:///var/trainings.db" in demo.out
     backend = rf"backend: {demo.result['backend']} \(auto: .*\)\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.heatmap import heatmap
-from pipeline.report.loading import ReportData, load_report
+from pipeline.report.loading import ReportData, load_report, load_sight
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import (
@@ -240,6 +240,11 @@ class Service(JobService):
         return self._summary(configuration_id)
 
     # Pictures
+
+    def sight(self, configuration_id: str) -> ReportData:
+        """Load what a page about a configuration shows first."""
+        self.configuration(configuration_id)
+        return load_sight(self.repository, self.settings.storage, configuration_id)
 
     def report(self, configuration_id: str, *, with_candles: bool = True) -> ReportData:
         """Load everything that a page about a configuration shows."""

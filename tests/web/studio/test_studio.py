@@ -88,7 +88,7 @@ def test_from_three_markets_to_their_q_and_a_saved_verdict(watched, shots):
     assert all(one["fdr_q_value"] is not None for one in judged["markets"])
     page.locator("tbody a").first.click()
     page.locator("#heatmap .main-svg").first.wait_for(timeout=LONG)
-    page.get_by_role("heading", name="Verdict").wait_for()
+    page.get_by_role("heading", name="Gates and caveats").wait_for()
     page.locator("#heatmap-x").select_option(STOP)
     page.locator("#heatmap .xtitle", has_text=STOP).wait_for()
     page.locator("#heatmap-mode").select_option("slice")

@@ -158,7 +158,7 @@ def test_a_sweep_shows_every_market_in_its_figures(watched):
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.wait_for_function(f"{paper} === '#171a1f'")
     page.locator("tbody a").first.click()
-    page.get_by_role("heading", name="Verdict").wait_for()
+    page.get_by_role("heading", name="Gates and caveats").wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
 
 

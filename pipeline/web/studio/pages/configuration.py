@@ -1,4 +1,6 @@
-"""Show one configuration: the page of its report, with figures that follow its controls."""
+"""Show one configuration: its verdict at once, then the rest of its report, with live figures."""
+
+from dataclasses import replace
 
 from markupsafe import Markup
 from nicegui import context, ui
@@ -9,18 +11,19 @@ from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, frame, sentence, text, warning
+from pipeline.web.studio.frame import Theme, ask, frame, text, warning
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import Surface, Trades, listen, place
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
+_LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 
 async def configuration_page(service: Service, configuration_id: str) -> None:
-    """Show a configuration once all that is kept of it is read."""
+    """Show what the database says of a configuration, and then what its artifacts say."""
     with frame("Configuration", "/configurations", headed=False, notice=service.read_only) as theme:
         try:
-            await ask(service.configuration, _ID.validate_python(configuration_id))
+            sight = await ask(service.sight, _ID.validate_python(configuration_id))
         except ConflictError as error:
             _show_refused(service, configuration_id, str(error))
             return
@@ -32,21 +35,12 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             )
             ui.link("All configurations", "/configurations")
             return
+        page = ConfigurationPage(service, theme, replace(sight, missing=_LOADING))
         listen()
-        waiting = sentence("Loading the configuration …").props("role=status")
-        await context.client.connected()  # candles take a moment: the page is there meanwhile
-        try:
-            report: ReportData | str = await ask(service.report, configuration_id)
-        except ConflictError as error:
-            report = str(error)
+        await context.client.connected()  # the verdict is there meanwhile
+        report = await ask(service.report, configuration_id)
         await theme.name()
-        if waiting.is_deleted:  # the reader has left the page
-            return
-        waiting.delete()
-        if isinstance(report, str):
-            _show_refused(service, configuration_id, report)
-        else:
-            _show(service, report, theme)
+        page.complete(report)
 
 
 def _show_refused(service: Service, configuration_id: str, reason: str) -> None:
@@ -56,33 +50,70 @@ def _show_refused(service: Service, configuration_id: str, reason: str) -> None:
     Activation(service, configuration_id, active=True)
 
 
-def _show(service: Service, report: ReportData, theme: Theme) -> None:
-    ui.page_title(f"{title(report)} · Strategy Studio")
-    markup(head(report), "header")
-    first, *others = sections(report)
-    with ui.element("nav").props('aria-label="Contents"'):
-        for section in (first, *others):
-            ui.link(section.title, f"#section-{section.name}")
-    _show_section(first)
-    with ui.element("section"):
-        text("h2", "Live")
-        configuration, checked = report.configuration, report.checked
-        Activation(service, configuration.id, active=configuration.is_active, checked=checked)
-    for section in others:
-        _show_section(section)
-    if report.artifacts is not None:
+class ConfigurationPage:
+    """The head with the verdict, the switch, and a section for each part of the report."""
+
+    def __init__(self, service: Service, theme: Theme, sight: ReportData) -> None:
+        self._service, self._theme = service, theme
+        self._identity = sight.configuration.id
+        ui.page_title(f"{title(sight)} · Strategy Studio")
+        self._head = _markup(head(sight), "header")
+        made = sections(sight)
+        with ui.element("nav").props('aria-label="Contents"'):
+            ui.link("Live", "#section-live")
+            for section in made:
+                ui.link(section.title, f"#section-{section.name}")
+        with ui.element("section").props("id=section-live"):
+            text("h2", "Live")
+            self._live = ui.element("div")
+        self._show_live(sight)
+        self._sections = {section.name: _section(section) for section in made}
+        self._said = {section.name: section.inner for section in made}
+
+    def complete(self, report: ReportData) -> None:
+        """Fill in what the artifacts say; of a page that the reader has left nothing."""
+        if self._head.is_deleted:
+            return
+        self._say(report)
+        if report.artifacts is None:
+            return
         for name, figure in fixed_figures(report, report.artifacts).items():
-            place(name, theme, figure)
-        Surface(theme, report)
-        Trades(theme, report)
+            place(name, self._theme, figure)
+        Surface(self._theme, report)
+        Trades(self._theme, report)
+
+    def _say(self, report: ReportData) -> None:
+        """Show the sections that say something else than before."""
+        for section in sections(report):
+            if section.inner != self._said[section.name]:
+                self._said[section.name] = section.inner
+                self._sections[section.name].set_content(section.inner)
+
+    def _show_live(self, sight: ReportData) -> None:
+        self._live.clear()
+        with self._live:
+            active = sight.configuration.is_active
+            Activation(
+                self._service, self._identity, self._switched, active=active, checked=sight.checked
+            )
+
+    async def _switched(self) -> None:
+        """Bring head, switch and audit trail up to date; the reader stays where he is."""
+        sight = await ask(self._service.sight, self._identity)
+        self._head.set_content(head(sight))
+        self._show_live(sight)
+        (trail,) = (section for section in sections(sight) if section.name == "history")
+        self._sections["history"].set_content(trail.inner)
+        switched = "on" if sight.configuration.is_active else "off"
+        ui.notify(f"{self._identity} is switched {switched}.", type="positive")
 
 
-def _show_section(section: Section) -> None:
+def _section(section: Section) -> ui.html:
     with ui.element("section").props(f"id=section-{section.name}"):
         text("h2", section.title)
-        markup(section.inner)
+        return _markup(section.inner)
 
 
-def markup(inner: Markup, tag: str = "div") -> ui.html:
+def _markup(inner: Markup, tag: str = "div") -> ui.html:
     """Add markup of `pipeline.report`, in which every text is escaped already."""
     return ui.html(inner, sanitize=False, tag=tag)

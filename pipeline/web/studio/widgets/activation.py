@@ -15,13 +15,19 @@ _LEAST, _MOST = 3, 500
 class Activation:
     """Says whether a configuration is switched on, and changes that.
 
+    ``done`` is called once it is changed; without it a sentence says so.
     ``checked`` is None where it cannot be read: then it can only be switched off.
     """
 
     def __init__(
-        self, service: Service, identity: str, *, active: bool, checked: Checked | None = None
+        self,
+        service: Service,
+        identity: str,
+        done: Callable[[], Awaitable[None]] | None = None,
+        *,
+        active: bool,
+        checked: Checked | None = None,
     ) -> None:
-        readable = checked is not None
         if checked is None:
             sentence("No live trader is given it. If it is switched on, switch it off here.")
         elif checked.objections:
@@ -38,13 +44,10 @@ class Activation:
         if checked is not None and checked.verified_at is not None:
             sentence(f"Last verified {checked.verified_at:%Y-%m-%d %H:%M} UTC.")
 
-        def done() -> None:
-            if readable:
-                ui.navigate.reload()
-            else:
-                ui.notify(f"{identity} is switched off.", type="positive")
+        def switched_off() -> None:
+            ui.notify(f"{identity} is switched off.", type="positive")
 
-        Switch(service, lambda: identity, done, active=active)
+        Switch(service, lambda: identity, done or switched_off, active=active)
 
 
 class Switch:

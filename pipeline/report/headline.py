@@ -1,0 +1,195 @@
+"""Lay out what a reader sees first: six figures of a configuration and a small equity curve."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpu_engine import Float
+from pipeline.report.figures import equity_curve
+from pipeline.results.artifacts import DailySeries
+from pipeline.results.records import Configuration
+from pipeline.review.explanation import Explanation
+from pipeline.validation.stages import LEVEL, WATCHED
+from pipeline.validation.wording import number, percent, plural, share
+
+#: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
+_TRADES = 30
+#: Size of the curve in its own units, and points of which it consists at most.
+WIDTH, HEIGHT, _POINTS = 320.0, 120.0, 240
+
+
+class Remark(NamedTuple):
+    """A sentence beside a figure; ``outcome`` is that of a gate: passed, failed or skipped."""
+
+    outcome: str
+    sentence: str
+
+
+class Tile(NamedTuple):
+    """One figure: what it is, its value in words, and what to think of it."""
+
+    label: str
+    value: str
+    remarks: tuple[Remark, ...]
+
+
+class Line(NamedTuple):
+    """A series of the small curve: SVG points, its name with its end, and where that end is."""
+
+    name: str
+    points: str
+    end: float
+
+
+class Sparkline(NamedTuple):
+    """The small equity curve: its lines, the height of no profit, and what its edges are.
+
+    ``top`` and ``bottom`` are profits in words, ``first`` and ``last`` ISO 8601 dates in UTC.
+    """
+
+    lines: tuple[Line, ...]
+    zero: float
+    top: str
+    bottom: str
+    first: str
+    last: str
+
+
+def tiles(configuration: Configuration, explanation: Explanation) -> tuple[Tile, ...]:
+    """Return the six figures, out of sample: profit, Sharpe ratio, drawdown, trades, p, luck."""
+    oos, statistics = configuration.out_of_sample, configuration.statistics
+    hold = statistics.get("hold") or {}
+    return (
+        Tile("Net profit", percent(oos["net_profit"]), tuple(_profit(oos, hold))),
+        Tile("Sharpe ratio, a year", number(oos["sharpe_ratio"]), tuple(_interval(statistics))),
+        Tile("Largest drawdown", share(oos["max_drawdown"]), tuple(_drawdown(oos, hold))),
+        Tile("Trades", f"{oos['sample_size']:,}", tuple(_trades(oos))),
+        Tile("p-value", number(statistics.get("p_value")), tuple(_p_value(statistics))),
+        _luck(statistics, explanation),
+    )
+
+
+def sentence(explanation: Explanation) -> str:
+    """Return the verdict without the badge and the size that it begins with."""
+    prefix = f"{explanation.badge}, size {explanation.size:g}: "
+    said = explanation.verdict.removeprefix(prefix)
+    return said[0].upper() + said[1:]
+
+
+def _verdict(passed: bool, sentence: str) -> Remark:
+    return Remark("passed" if passed else "failed", sentence)
+
+
+def _profit(oos: Mapping[str, Any], hold: Mapping[str, Any]) -> Iterator[Remark]:
+    net = oos["net_profit"]
+    yield _verdict(net > 0.0, "it earned" if net > 0.0 else "it did not earn")
+    if not hold:
+        yield Remark("skipped", "holding is not known")
+        return
+    points = 100.0 * (net - hold["net_profit"])
+    than = "more" if points > 0.0 else "less"
+    yield _verdict(
+        points > 0.0,
+        f"{abs(points):,.1f} points {than} than holding, which made {percent(hold['net_profit'])}",
+    )
+
+
+def _interval(statistics: Mapping[str, Any]) -> Iterator[Remark]:
+    interval = statistics.get("sharpe_interval")
+    if interval is None:
+        yield Remark("skipped", "its 95 % interval is undefined")
+        return
+    low, high = interval["low"], interval["high"]
+    within = " (0 is in it)" if low <= 0.0 <= high else ""
+    yield _verdict(low > 0.0, f"95 % interval: {low:.2f} to {high:.2f}{within}")
+
+
+def _drawdown(oos: Mapping[str, Any], hold: Mapping[str, Any]) -> Iterator[Remark]:
+    yield Remark("skipped", "open positions valued every day")
+    if hold:
+        less = oos["max_drawdown"] < hold["max_drawdown"]
+        yield _verdict(less, f"holding lost up to {share(hold['max_drawdown'])}")
+
+
+def _trades(oos: Mapping[str, Any]) -> Iterator[Remark]:
+    many = oos["sample_size"] >= _TRADES
+    yield Remark("skipped", f"in {plural(int(oos['n_days']), 'day')}")
+    yield _verdict(many, "enough to judge" if many else f"too few: at least {_TRADES} are needed")
+
+
+def _p_value(statistics: Mapping[str, Any]) -> Iterator[Remark]:
+    p = statistics.get("p_value")
+    if p is None:
+        yield Remark("skipped", "undefined: its days do not vary")
+        return
+    cases = f"{1000 * p:.0f} of 1,000" if p < 0.1 else f"{100 * p:.0f} of 100"
+    yield _verdict(p < LEVEL, f"days without an edge do as well in {cases} cases")
+    q = statistics.get("fdr_q_value")
+    if q is not None:
+        yield Remark("skipped", f"q among the markets of its sweep: {number(q)}")
+
+
+def _luck(statistics: Mapping[str, Any], explanation: Explanation) -> Tile:
+    """Say whether the whole search beats luck; the days that were watched answer it too."""
+    outcomes = {gate.name: gate for gate in explanation.gates}
+    watched, surrogates = outcomes.get(WATCHED), outcomes.get("surrogate_p")
+    if watched is not None and watched.outcome == "passed":
+        remark = Remark("passed", f"days watched on paper show it: p {number(watched.value)}")
+        return Tile("Beats luck?", "yes", (remark,))
+    if surrogates is None or surrogates.value is None:
+        why = "other gates failed first, or it was switched off"
+        return Tile("Beats luck?", "not tested", (Remark("skipped", why),))
+    tests = (
+        ("the same search without an edge", surrogates.value),
+        ("best of all combinations", statistics.get("reality_check_p")),
+        ("its days", statistics.get("p_value")),
+    )
+    passed = [p < LEVEL for _, p in tests if p is not None]
+    answer = "yes" if all(passed) else "in part" if passed[0] else "no"
+    remarks = [
+        _verdict(p < LEVEL, f"{name}: p {number(p)}") for name, p in tests[:2] if p is not None
+    ]
+    return Tile("Beats luck?", answer, tuple(remarks))
+
+
+def sparkline(series: DailySeries) -> Sparkline | None:
+    """Draw the equity of an out-of-sample series beside holding; None without a day.
+
+    Every line begins at 0 before its first day (`equity_curve` less 1). Of a long series evenly
+    spaced days are drawn, the last one among them.
+    """
+    if not len(series.day):
+        return None
+    curves = {"strategy": np.concatenate(([0.0], equity_curve(series.returns) - 1.0))}
+    if series.hold is not None:
+        curves["holding"] = np.concatenate(([0.0], equity_curve(series.hold) - 1.0))
+    low = min(float(curve.min()) for curve in curves.values())
+    high = max(float(curve.max()) for curve in curves.values())
+    span = high - low or 1.0
+
+    def height(value: float) -> float:
+        return round(HEIGHT * (high - value) / span, 1)
+
+    return Sparkline(
+        lines=tuple(
+            Line(f"{name} {percent(float(curve[-1]))}", _points(curve, height), height(curve[-1]))
+            for name, curve in curves.items()
+        ),
+        zero=height(0.0),
+        top=percent(high),
+        bottom=percent(low),
+        first=f"{_date(series.day[0])}",
+        last=f"{_date(series.day[-1])}",
+    )
+
+
+def _points(curve: Float, height: Any) -> str:
+    places = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), _POINTS)).round().astype(int))
+    across = WIDTH / max(1, len(curve) - 1)
+    return " ".join(f"{across * place:.1f},{height(float(curve[place]))}" for place in places)
+
+
+def _date(day: Any) -> date:
+    return date(1970, 1, 1) + timedelta(days=int(day))

@@ -1,0 +1,148 @@
+"""Say in one sentence what to do now with a stored configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import NormalDist
+from typing import Literal
+
+from gpu_engine import DAYS_PER_YEAR
+from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
+from pipeline.review.rise import may_rise
+from pipeline.validation.stages import LEVEL, Gate, gates_from
+from pipeline.validation.watching import LOOKS
+from pipeline.validation.wording import plural
+
+#: Years of further days for which nobody is told to wait: markets change before.
+LONGEST_WAIT = 5.0
+
+Action = Literal["drop", "watch", "wait", "train", "trade", "mend"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do now: an action, and the sentence that says it."""
+
+    action: Action
+    sentence: str
+
+
+def next_step(
+    configuration: Configuration,
+    events: Sequence[ConfigurationEvent] = (),
+    objections: Sequence[str] = (),
+) -> Step:
+    """Say what to do now: the first of the answers below that fits.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        Its row.
+    events : sequence of ConfigurationEvent
+        What happened to it since, oldest first.
+    objections : sequence of str
+        What of it is not as it was stored.
+    """
+    if objections:
+        return Step("mend", "Trade nothing of it until what is named below is put back.")
+    step = _by_stage(configuration, events)
+    if configuration.is_active and configuration.position_size == 0.0:
+        return Step("drop", f"Switch it off: nothing of it may be traded. Then: {step.sentence}")
+    return step
+
+
+def _by_stage(configuration: Configuration, events: Sequence[ConfigurationEvent]) -> Step:
+    stage, size = configuration.lifecycle_stage, configuration.position_size
+    if configuration.synthetic:
+        return Step("drop", "Drop it and train a real market: these candles were invented.")
+    if stage == "DECAY":
+        return Step("drop", "Drop it: it stopped earning on newer candles. Train the market anew.")
+    if stage in ("VALIDATION", "MATURE"):
+        if size == 0.0:  # of rules before version 3
+            return Step("train", "Train the market anew: by today's rules it has no size.")
+        share = "the full size" if size == 1.0 else "half of the full size"
+        if configuration.is_active:
+            return Step(
+                "trade", f"Leave it on, with at most {share}, and compare it with its band on Live."
+            )
+        return Step("watch", f"Watch it on paper first. Then switch it on with at most {share}.")
+    return _of_weak_evidence(configuration, events)
+
+
+def _of_weak_evidence(configuration: Configuration, events: Sequence[ConfigurationEvent]) -> Step:
+    """Say what to do in PAPER and DISCOVERY: most is to be dropped."""
+    failed = {
+        gate.name: gate
+        for gate in gates_from(configuration.gates)
+        if gate.passed is False and gate.stage in ("PAPER", "DISCOVERY")
+    }
+    if "fill_rate" in failed and not {"net_profit", "sharpe_ratio"} & failed.keys():
+        return Step("wait", "Trade nothing until you know why its orders are not filled.")
+    oos, z = configuration.out_of_sample, configuration.statistics.get("z_score")
+    if not oos["sample_size"]:
+        return Step("drop", "Drop it: it made no trade on days that no search had seen.")
+    if oos["net_profit"] <= 0.0 or z is None or z <= 0.0:
+        return Step("drop", "Drop it: it lost on days that no search had seen.")
+    alpha = failed.get("alpha_p")
+    if alpha is not None and alpha.value is not None:
+        return Step("drop", "Drop it: holding the market explains what it earned.")
+    if failed.keys() == {"sample_size"}:
+        return _more_trades(failed["sample_size"], int(oos["n_days"]))
+    return _more_days(configuration, events, z)
+
+
+def _more_trades(gate: Gate, days: int) -> Step:
+    """Days until there are enough trades, at the rate so far."""
+    have, needed = int(gate.value or 0), int(gate.threshold)
+    more = math.ceil((needed - have) * days / have)
+    return Step(
+        "wait",
+        f"It needs {_in_years(more)} of history, for {plural(needed - have, 'more trade')}. Until"
+        " then trade at most a quarter of the full size.",
+    )
+
+
+def _more_days(
+    configuration: Configuration, events: Sequence[ConfigurationEvent], z: float
+) -> Step:
+    """Watch what may soon be told from luck, wait for what may be later, drop what never will."""
+    have = int(configuration.out_of_sample["n_days"])
+    more = max(0, math.floor(track_record_needed(z, have, LEVEL)) + 1 - have)
+    if more > LONGEST_WAIT * DAYS_PER_YEAR:
+        return Step("drop", f"Drop it: only {_in_years(more)} like these could tell it from luck.")
+    openings = [event.at for event in events if event.kind == FOLLOWED]
+    if openings and may_rise(configuration, events):
+        last = openings[-1] + timedelta(days=LOOKS[-1] + 1)
+        return Step(
+            "watch", f"Watch it on paper until {last:%Y-%m-%d}, the last look. Trade nothing."
+        )
+    look = next((days for days in LOOKS if days >= more), None)
+    if look is not None and may_rise(configuration, events):
+        return Step(
+            "watch",
+            f"Watch it on paper (scripts/paper) for {look} days: they alone can show that it is"
+            " not luck. Trade nothing.",
+        )
+    return Step(
+        "wait", f"It needs {_in_years(more)} like these to be told from luck: trade nothing."
+    )
+
+
+def _in_years(days: int) -> str:
+    """``40 more days``, ``2.4 more years``."""
+    if days < DAYS_PER_YEAR:
+        return plural(days, "more day")
+    return f"{days / DAYS_PER_YEAR:,.1f} more years"
+
+
+def track_record_needed(z: float, n: int, alpha: float) -> float:
+    """Observations after which a Sharpe ratio with z-score ``z`` after ``n`` reaches p = ``alpha``.
+
+    `pipeline.validation.statistics.minimum_track_record_length` of the same series against 0,
+    without its moments: both have the variance of the Sharpe ratio in common, so
+    ``1 + V (z_a / SR)²`` with ``z = SR √(n−1) / √V`` is ``1 + (n−1) (z_a / z)²``. ``z`` > 0.
+    """
+    return 1.0 + (n - 1) * (NormalDist().inv_cdf(1.0 - alpha) / z) ** 2

@@ -1,0 +1,126 @@
+"""What a reader sees first agrees with what is stored."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.report.headline import HEIGHT, WIDTH, sparkline, tiles
+from pipeline.results.artifacts import DailySeries
+from pipeline.review.explanation import explain
+
+
+def _tile(report, label, statistics=None, **figures):
+    row = report.configuration
+    row = replace(
+        row,
+        out_of_sample=row.out_of_sample | figures,
+        statistics=row.statistics | (statistics or {}),
+    )
+    (found,) = [t for t in tiles(row, explain(row)) if t.label == label]
+    return found, [remark.outcome for remark in found.remarks]
+
+
+def test_there_are_six_and_each_says_what_to_think_of_it(report):
+    made = tiles(report.configuration, report.explanation)
+    assert len(made) == 6
+    assert all(tile.remarks for tile in made)
+    oos = report.configuration.out_of_sample
+    assert made[3].value == f"{oos['sample_size']:,}"
+
+
+@pytest.mark.parametrize(
+    ("net", "hold", "outcomes", "points"),
+    [
+        (0.1, 0.3, ["passed", "failed"], "20.0 points less"),
+        (0.1, -0.3, ["passed", "passed"], "40.0 points more"),
+        (-0.1, -0.3, ["failed", "passed"], "20.0 points more"),
+        (0.0, 0.0, ["failed", "failed"], "0.0 points less"),
+    ],
+)
+def test_profit_stands_beside_holding(report, net, hold, outcomes, points):
+    held = {"hold": {"net_profit": hold, "max_drawdown": 0.5, "sharpe_ratio": 0.0}}
+    tile, found = _tile(report, "Net profit", held, net_profit=net)
+    assert found == outcomes
+    assert tile.remarks[1].sentence.startswith(points)
+
+
+def test_without_holding_nothing_is_said_of_it(report):
+    assert _tile(report, "Net profit", {"hold": None}, net_profit=0.1)[1] == ["passed", "skipped"]
+    assert _tile(report, "Largest drawdown", {"hold": None})[1] == ["skipped"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "outcomes"),
+    [
+        ({"low": 0.1, "high": 2.0}, ["passed"]),
+        ({"low": -0.1, "high": 2.0}, ["failed"]),
+        (None, ["skipped"]),
+    ],
+)
+def test_an_interval_with_zero_in_it_proves_nothing(report, interval, outcomes):
+    assert _tile(report, "Sharpe ratio, a year", {"sharpe_interval": interval})[1] == outcomes
+
+
+def test_thirty_trades_are_enough(report):
+    assert _tile(report, "Trades", sample_size=29)[1][1] == "failed"
+    assert _tile(report, "Trades", sample_size=30)[1][1] == "passed"
+
+
+def _luck(report, surrogate_p, reality_check_p, p_value):
+    row = report.configuration
+    gates = [
+        gate | {"value": surrogate_p, "passed": surrogate_p is not None and surrogate_p < 0.05}
+        if gate["name"] == "surrogate_p"
+        else gate
+        for gate in row.gates
+    ]
+    known = {"reality_check_p": reality_check_p, "p_value": p_value}
+    row = replace(row, gates=gates, statistics=row.statistics | known)
+    return tiles(row, explain(row))[5].value
+
+
+@pytest.mark.parametrize(
+    ("p_values", "answer"),
+    [
+        ((None, 0.01, 0.01), "not tested"),
+        ((0.2, 0.01, 0.01), "no"),
+        ((0.01, 0.2, 0.01), "in part"),
+        ((0.01, 0.01, 0.06), "in part"),
+        ((0.01, 0.01, 0.01), "yes"),
+        ((0.01, None, 0.01), "yes"),
+    ],
+)
+def test_luck_is_beaten_by_all_tests_or_in_part(report, p_values, answer):
+    assert _luck(report, *p_values) == answer
+
+
+def _ends(points):
+    return [tuple(float(part) for part in point.split(",")) for point in points.split()]
+
+
+def test_the_curve_begins_at_zero_and_ends_where_the_series_ends():
+    """+100 % and back to 0 beside a hold of -50 %: from top to bottom 150 points."""
+    series = DailySeries(
+        np.array([0, 1], np.int32), np.array([1.0, -0.5]), None, np.array([0.0, -0.5])
+    )
+    drawn = sparkline(series)
+    strategy, holding = (_ends(line.points) for line in drawn.lines)
+    third = HEIGHT / 3.0
+    assert strategy == [(0.0, 2 * third), (WIDTH / 2, 0.0), (WIDTH, 2 * third)]
+    assert holding == [(0.0, 2 * third), (WIDTH / 2, 2 * third), (WIDTH, HEIGHT)]
+    assert (drawn.top, drawn.bottom) == ("+100.0 %", "-50.0 %")
+    assert (drawn.first, drawn.last) == ("1970-01-01", "1970-01-02")
+    assert drawn.zero == 2 * third
+
+
+def test_a_long_series_keeps_its_last_day():
+    days = np.arange(5_000, dtype=np.int32)
+    drawn = sparkline(DailySeries(days, np.full(5_000, 0.001)))
+    points = _ends(drawn.lines[0].points)
+    assert len(points) <= 240
+    assert points[-1] == (WIDTH, 0.0)
+
+
+def test_no_day_has_no_curve():
+    assert sparkline(DailySeries(np.zeros(0, np.int32), np.zeros(0))) is None

@@ -1,0 +1,121 @@
+"""What to do now follows from the row, its events and nothing else."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
+from pipeline.review.next_step import next_step
+from pipeline.validation.stages import gates_from, judge
+
+#: Figures of a MATURE configuration; a z-score of 2.33 after 240 days.
+SURE = {
+    "net_profit": 0.2,
+    "sharpe_ratio": 2.0,
+    "sample_size": 120,
+    "n_days": 240,
+    "p_value": 0.01,
+    "z_score": 2.326,
+    "reality_check_p": 0.02,
+    "surrogate_p": 0.01,
+    "beta": 0.0,
+}
+#: Kept with the daily figures out of sample; all others are statistics.
+_DAILY = ("net_profit", "sharpe_ratio", "sample_size", "n_days")
+
+
+def row(stage=None, synthetic=False, is_active=False, **figures):
+    """A row whose gates and stage follow from its figures."""
+    known = SURE | figures
+    judged, gates = judge(known)
+    return Configuration(
+        id="LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
+        job_id="0" * 32,
+        strategy="LIQUIDITY_SWEEP_V3",
+        exchange="binance",
+        pair="BTC/USDT",
+        timeframe="5m",
+        lifecycle_stage=stage or judged,
+        synthetic=synthetic,
+        parameters={},
+        in_sample={},
+        out_of_sample={name: known[name] for name in _DAILY},
+        statistics={name: value for name, value in known.items() if name not in _DAILY},
+        gates=[gate.to_dict() for gate in gates],
+        circuit_breakers={},
+        provenance={},
+        document={},
+        artifacts=None,
+        is_active=is_active,
+    )
+
+
+def opened(at):
+    return ConfigurationEvent(
+        configuration_id="x",
+        kind=FOLLOWED,
+        at=at,
+        from_stage="DISCOVERY",
+        to_stage="DISCOVERY",
+        reason="opened",
+        figures={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "figures"),
+    [
+        ("watch", {}),
+        ("trade", {"is_active": True}),
+        ("drop", {"synthetic": True}),
+        ("drop", {"stage": "DECAY"}),
+        ("drop", {"net_profit": -0.1, "z_score": -1.0}),
+        ("drop", {"sample_size": 0, "net_profit": 0.0, "z_score": None}),
+        ("drop", {"beta": 0.9, "alpha_p": 0.3, "surrogate_p": None}),
+        ("wait", {"sample_size": 20}),
+        ("wait", {"fill_rate": 0.2}),
+        ("watch", {"surrogate_p": 0.2}),
+        # 240 days at z = 1: (1.645 / 1)² times as many, 647; that is 407 more.
+        ("wait", {"surrogate_p": 0.2, "z_score": 1.0, "p_value": 0.159}),
+        # At z = 0.5 ten times as many: 2,347 more, which is more than five years.
+        ("drop", {"surrogate_p": 0.2, "z_score": 0.5, "p_value": 0.309}),
+    ],
+)
+def test_the_action(action, figures):
+    assert next_step(row(**figures)).action == action
+
+
+def test_what_was_edited_is_mended_first():
+    assert next_step(row(is_active=True), (), ("stage is not what was stored",)).action == "mend"
+
+
+def test_what_may_not_be_traded_is_switched_off():
+    step = next_step(row(is_active=True, net_profit=-0.1, z_score=-1.0))
+    assert (step.action, step.sentence.partition(":")[0]) == ("drop", "Switch it off")
+
+
+def test_days_and_dates():
+    """Trades are missing at the rate so far; an account is looked at last after 360 full days."""
+    few = next_step(row(sample_size=20)).sentence  # 10 more at 20 in 240 days
+    assert "120 more days" in few
+    assert "10 more trades" in few
+    waits = next_step(row(surrogate_p=0.2, z_score=1.0, p_value=0.159)).sentence
+    assert "1.1 more years" in waits  # 407 days
+    watched = next_step(row(surrogate_p=0.2), [opened(datetime(2026, 1, 10, 8, tzinfo=UTC))])
+    assert "2027-01-06" in watched.sentence  # from 2026-01-11 on 360 days
+
+
+def test_the_first_look_that_is_long_enough():
+    # z = 1.3 after 240 days: 384 are needed, 144 more, so the look of 180 days.
+    step = next_step(row(surrogate_p=0.2, z_score=1.3, p_value=0.097))
+    assert (step.action, "180 days" in step.sentence) == ("watch", True)
+
+
+def test_rules_of_before_version_3_have_no_size():
+    """Without its gate against luck a row is trained anew."""
+    sure = row(reality_check_p=0.2)
+    gates = [gate for gate in gates_from(sure.gates) if gate.name != "surrogate_p"]
+    old = replace(sure, gates=[gate.to_dict() for gate in gates])
+    assert old.lifecycle_stage == "VALIDATION"
+    assert next_step(old).action == "train"
