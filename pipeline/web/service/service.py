@@ -356,5 +356,5 @@ class Service(JobService):
         gates = "; ".join(failed) if failed else explanation.verdict
         return (
             f"{configuration.id} is in {configuration.lifecycle_stage}, and {ACTIVATED_FROM} is"
-            f" needed. Failed: {gates}. Give force=true to activate it all the same."
+            f" needed. Failed: {gates}. To activate it all the same, force it (force=true, or the box beside the reason)."
         )
