@@ -16,7 +16,7 @@ from pipeline.market_data.timeframe import utc
 from pipeline.report import figures, headline
 from pipeline.report.heatmap import choices, heatmaps, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time
-from pipeline.report.shell import TEMPLATES, render
+from pipeline.report.shell import TEMPLATES, macro, render
 from pipeline.report.theme import Figure, bare, themed
 from pipeline.report.trades import DETAILED, newest_trades, side, trades_on_candles
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
@@ -145,8 +145,7 @@ def sections(report: ReportData) -> list[Section]:
 
 
 def _macro(name: str, report: ReportData) -> Markup:
-    made: Markup = getattr(TEMPLATES.get_template("sections.jinja").module, name)(report)
-    return made
+    return macro("sections.jinja", name, report)
 
 
 def _without_winner(null: NullDistribution) -> list[str]:

@@ -150,6 +150,44 @@ class TrialRow(Row):
     """Share of the trades that gained."""
 
 
+class ResultRow(Row):
+    """What a combination came to on some days; null where that is not known or undefined."""
+
+    net_profit: Number = None
+    """Fraction of the equity at the start."""
+    sharpe_ratio: Number = None
+    """Annualised with 365 days."""
+    max_drawdown: Number = None
+    """Largest fraction of the highest equity that was lost, from 0 to 1."""
+    sample_size: int | None = None
+    """Closed trades."""
+    win_rate: Number = None
+    """Share of the trades that gained."""
+
+
+class BestRow(Row):
+    """One of the best combinations of the search that found the stored configuration."""
+
+    rank: int
+    """Place among all scores of the search, from 1; of equals the first one in its order."""
+    index: int
+    """Place in the grid, from 0; the last parameter runs fastest. Of a search that draws the place
+    among what it asked."""
+    stored: bool
+    """Whether it is the stored configuration."""
+    parameters: Parameters
+    """Its values by name; null is "off"."""
+    score: Number
+    """What the search ranks by, by closed trades. In JSON null where it is infinite."""
+    valued: Literal["marked_to_market", "closed_trades"]
+    """How both results were valued: marked to market where the candles are there (fills rules
+    §10.4), else by closed trades, as the search kept them."""
+    in_sample: ResultRow
+    """On the days of the search."""
+    unseen: ResultRow
+    """On the other days of the same candles, less the gap; null where there are none."""
+
+
 class CandleRow(Row):
     """A candle, joined from stored ones where a level of detail was asked for."""
 

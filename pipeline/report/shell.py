@@ -68,6 +68,12 @@ def render(template: str, title: str, figures: Mapping[str, Any], **content: Any
     )
 
 
+def macro(template: str, name: str, *given: Any) -> Markup:
+    """Return the part of a page that a macro makes, in which every text is escaped."""
+    made: Markup = getattr(TEMPLATES.get_template(template).module, name)(*given)
+    return made
+
+
 def embedded(value: Any) -> Markup:
     """Return JSON that cannot end the script element that it stands in."""
     text = json.dumps(jsonable(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)

@@ -6,18 +6,15 @@ as text.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import REASONS, Float, Int64
-from pipeline.errors import UserError, suggestion
+from gpu_engine import REASONS, Float
 from pipeline.market_data.raw import PRICES
 from pipeline.market_data.store.levels import Candlesticks, StoredSeries
 from pipeline.market_data.timeframe import timeframe_ms
@@ -26,11 +23,10 @@ from pipeline.report.rows import (
     Column,
     EquityRow,
     TradeRow,
-    TrialRow,
     WindowRow,
     columns_of,
 )
-from pipeline.results.artifacts import DailySeries, ScoreSummary, ScoreSurface
+from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration
 
 #: Columns of a slice by name, each of one row an entry: float64 with NaN for none, int64, bool,
@@ -120,107 +116,6 @@ def windows_table(configuration: Configuration, windows: Sequence[Mapping[str, A
             found = [(fields or {}).get(inner) for fields in found]
         whole[column.name] = np.array(found, np.float64)
     return Table(columns, len(windows), _slices(whole))
-
-
-def trials_table(
-    scores: ScoreSurface | ScoreSummary, sort: str = INDEX, descending: bool = False
-) -> Table:
-    """Lay out the combinations of a grid on the whole history (`TrialRow`).
-
-    Of a grid that was too large to keep these are the best alone.
-
-    Parameters
-    ----------
-    sort : str
-        Any column; rows that have no number there come last, whichever way the others go.
-
-    Raises
-    ------
-    UserError
-        When there is no such column.
-    """
-    total, make = _trial_columns(scores)
-    columns = [column for column in columns_of(TrialRow, list(scores.axes)) if column.name in make]
-    if sort not in make:
-        names = [column.name for column in columns]
-        raise UserError(
-            f"sort: there is no column {sort}; allowed are {', '.join(names)}."
-            + suggestion(sort, names)
-        )
-    rows = _in_order(total, make[sort], descending, as_it_is=sort == INDEX and not descending)
-
-    def cells(start: int, end: int) -> Cells:
-        some = rows(start, end)
-        return {column.name: make[column.name](some) for column in columns}
-
-    return Table(columns, total, cells)
-
-
-def _in_order(
-    total: int, key: Callable[[Int64], NDArray[Any]], descending: bool, *, as_it_is: bool
-) -> Callable[[int, int], Int64]:
-    """Return what gives the rows at places ``[start, end)`` of an order; ties by row, NaN last.
-
-    The first page of millions of rows does not wait until all of them are sorted.
-    """
-    if as_it_is:
-        return lambda start, end: np.arange(start, min(end, total))
-    keys = key(np.arange(total))
-    keys = keys.astype(np.int8) if keys.dtype == np.bool_ else keys
-    keys = -keys if descending else keys
-    ranked = np.empty(0, np.int64)
-
-    def rows(start: int, end: int) -> Int64:
-        nonlocal ranked
-        end = min(end, total)
-        if len(ranked) < end:
-            ranked = _smallest(keys, end if not len(ranked) else total)
-        return ranked[start:end]
-
-    return rows
-
-
-def _smallest(keys: NDArray[Any], count: int) -> Int64:
-    """Return the rows of the ``count`` smallest keys in order; ties by row, NaN last."""
-    if 2 * count >= len(keys):
-        return np.argsort(keys, kind="stable")[:count]
-    bound = np.partition(keys, count - 1)[count - 1]  # NaN comes last here too
-    undefined = np.isnan(keys)
-    before, at = (keys < bound, keys == bound) if bound == bound else (~undefined, undefined)
-    below = np.flatnonzero(before)
-    some = np.sort(np.concatenate([below, np.flatnonzero(at)[: count - len(below)]]))
-    return some[np.argsort(keys[some], kind="stable")]
-
-
-def _trial_columns(
-    scores: ScoreSurface | ScoreSummary,
-) -> tuple[int, dict[str, Callable[[Int64], NDArray[Any]]]]:
-    """Return how many trials there are, and by column what makes its cells of some of them."""
-    metrics: dict[str, NDArray[Any]]
-    if isinstance(scores, ScoreSummary):
-        kept, metrics = scores.index, {"score": scores.score}
-    else:
-        kept, metrics = None, {name: m.reshape(-1) for name, m in scores.metrics.items()}
-
-    def place(rows: Int64) -> Int64:
-        return rows if kept is None else kept[rows]
-
-    make: dict[str, Callable[[Int64], NDArray[Any]]] = {INDEX: place}
-    stride = math.prod(len(values) for values in scores.axes.values())
-    for name, values in scores.axes.items():
-        stride //= len(values)
-        axis = np.array(values, np.float64)  # None is NaN
-        make[f"parameters.{name}"] = partial(_along, axis, stride, place)
-    make["admissible"] = lambda rows: ~np.isnan(metrics["score"][rows])
-    make |= {name: metric.__getitem__ for name, metric in metrics.items()}
-    return len(metrics["score"]), make
-
-
-def _along(
-    axis: Float, stride: int, place: Callable[[Int64], Int64], rows: Int64
-) -> NDArray[np.float64]:
-    """Return a parameter's values; it takes the next one every ``stride`` places of the grid."""
-    return axis[place(rows) // stride % len(axis)]
 
 
 def candles_table(series: StoredSeries, level: int | None) -> Table:

@@ -24,7 +24,7 @@ from gpu_engine import REASONS, TRADE, Float, Int32
 from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data.arrow import array_of, column_of, table_of
 from pipeline.market_data.store.atomic_files import probe, remove_abandoned, replace_folder
-from pipeline.results.artifact_files import read_arrays, read_json, read_table
+from pipeline.results.artifact_files import StoredArrays, read_arrays, read_json, read_table
 from pipeline.results.jsonable import dumps
 
 IN_SAMPLE, OUT_OF_SAMPLE = "in_sample.parquet", "out_of_sample.parquet"
@@ -322,12 +322,14 @@ def _write_scores(path: Path, scores: ScoreSurface) -> None:
 
 
 def read_scores(path: Path) -> ScoreSurface:
-    """Read the score surface; errors are those of `read_artifacts`."""
-    members = read_arrays(path)
-    axes = _read_axes(members, path)
-    metrics = {name: values for name, values in members.items() if name != _AXES}
-    shape = tuple(len(values) for values in axes.values())
-    sound = all(m.shape == shape and m.dtype == np.float32 for m in metrics.values())
+    """Read the axes of the score surface, and each metric anew whenever it is asked for.
+
+    Of a grid of 10⁷ a metric takes 40 MB; errors are those of `read_artifacts`.
+    """
+    members = StoredArrays(path)
+    axes, metrics = _read_axes(members, path), members.without(_AXES)
+    expected = tuple(len(values) for values in axes.values()), np.dtype(np.float32)
+    sound = all(metrics.header(name) == expected for name in metrics)
     _check(sound, path, "its scores have other types or another shape than the axes")
     return ScoreSurface(axes, metrics)
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from pipeline.report.rows import EquityRow, TradeRow, TrialRow, WindowRow
-from pipeline.report.tables import INDEX
+from pipeline.report.best import best_table
+from pipeline.report.rows import BestRow, EquityRow, TradeRow, TrialRow, WindowRow
+from pipeline.report.trials import INDEX
 from pipeline.results.artifacts import TRADES, WINDOWS
 from pipeline.web.api.problems import described
 from pipeline.web.api.tables import TableQuery, described_table
@@ -45,6 +46,12 @@ class TrialPage(Page):
     """A page of the trials of a grid; ``total`` are those that are kept."""
 
     trials: list[TrialRow]
+
+
+class BestPage(Page):
+    """The best combinations of a search, best first."""
+
+    best: list[BestRow]
 
 
 def router(service: Service) -> APIRouter:
@@ -93,5 +100,12 @@ def router(service: Service) -> APIRouter:
         return query.answer(
             "trials", configuration_id, tag, partial(tables.trials, sort, descending)
         )
+
+    @routes.get("/best", responses=described_table(BestPage))
+    def best(configuration_id: ConfigurationId, query: Options) -> Response:
+        """List the 50 best combinations of the search that found it, with the stored one."""
+        search = service.searches.of(configuration_id)
+        tag = search.tables.tag(search.tables.scores)
+        return query.answer("best", configuration_id, tag, partial(best_table, search.best))
 
     return routes

@@ -47,6 +47,7 @@ from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.paper import PaperLedger
 from pipeline.web.service.progress import progress_of
 from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
+from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
 from pipeline.web.service.stored_tables import TableService
 
@@ -79,6 +80,11 @@ class Service(JobService):
     def tables(self) -> TableService:
         """What configurations keep, as tables."""
         return TableService(self.repository, self.settings.storage)
+
+    @cached_property
+    def searches(self) -> SearchService:
+        """What searches found besides the stored configurations."""
+        return SearchService(self.tables)
 
     @cached_property
     def candles(self) -> CandleService:

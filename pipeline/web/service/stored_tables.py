@@ -12,14 +12,9 @@ from zipfile import BadZipFile
 from pipeline import __version__
 from pipeline.config import StorageConfig
 from pipeline.errors import ConflictError, NotFoundError, UserError, in_one_line
-from pipeline.report.tables import (
-    INDEX,
-    Table,
-    equity_table,
-    trades_table,
-    trials_table,
-    windows_table,
-)
+from pipeline.report.heatmap import Scores
+from pipeline.report.tables import Table, equity_table, trades_table, windows_table
+from pipeline.report.trials import INDEX, trials_of, trials_table
 from pipeline.results import artifacts
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache
@@ -93,9 +88,20 @@ class StoredTables:
         UserError
             When there is no column ``sort``.
         """
-        if self.scores == artifacts.SCORES:
-            return trials_table(self._read(self.scores, artifacts.read_scores), sort, descending)
-        return trials_table(self._read(self.scores, artifacts.read_summary), sort, descending)
+        return trials_table(trials_of(self.searched()), sort, descending)
+
+    def searched(self) -> Scores:
+        """Open what the search kept; of a surface each metric is read when it is asked for.
+
+        Raises
+        ------
+        NotFoundError
+            When it kept nothing.
+        """
+        name = self.scores
+        if name == artifacts.SCORES:
+            return self._read(name, artifacts.read_scores)
+        return self._read(name, artifacts.read_summary)
 
     def _read(self, name: str, read: Callable[[Path], Part]) -> Part:
         try:

@@ -13,6 +13,7 @@ from pipeline.web.studio.pages.configuration import configuration_page
 from pipeline.web.studio.pages.configurations import configurations_page
 from pipeline.web.studio.pages.jobs import job_page, jobs_page
 from pipeline.web.studio.pages.live import live_page
+from pipeline.web.studio.pages.search import search_page
 from pipeline.web.studio.pages.sweeps import sweep_page, sweeps_page
 from pipeline.web.studio.pages.train import training_page
 
@@ -61,6 +62,10 @@ def mount(app: FastAPI, service: Service) -> None:
     @ui.page("/candles/{market:path}", response_timeout=PATIENCE)
     async def candle_market(market: str) -> None:
         await market_page(service, market)
+
+    @ui.page("/configurations/{configuration_id}/search", response_timeout=PATIENCE)
+    async def search(configuration_id: str) -> None:
+        await search_page(service, configuration_id)
 
     @ui.page("/live", response_timeout=PATIENCE)
     async def live() -> None:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from gpu_engine import REASONS
 from pipeline.errors import NotFoundError
-from pipeline.report.tables import equity_table, trials_table
+from pipeline.report.tables import equity_table
+from pipeline.report.trials import trials_of, trials_table
 from pipeline.results.artifacts import (
     DailySeries,
     ScoreSummary,
@@ -25,7 +26,7 @@ from pipeline.results.artifacts import (
     read_artifacts,
 )
 from pipeline.web.api.app import create_app
-from pipeline.web.api.records import EquityPage, TradePage, TrialPage, WindowPage
+from pipeline.web.api.records import BestPage, EquityPage, TradePage, TrialPage, WindowPage
 from pipeline.web.service.stored_tables import StoredTables
 from support.parameters import STOP
 from support.runs import SMALL_SHAPE, SMALL_SIZE
@@ -33,6 +34,7 @@ from support.serving import service_over
 
 HERE = "http://127.0.0.1:8080"
 PAGES = {"trades": TradePage, "equity": EquityPage, "windows": WindowPage, "trials": TrialPage}
+PAGES["best"] = BestPage
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +126,21 @@ def test_trials_are_those_of_the_grid(whole):
         assert row["admissible"] == (not np.isnan(record.scores.metrics["score"][at]))
 
 
+def test_the_best_are_those_of_the_grid_and_the_stored_one(whole):
+    client, configuration, record = whole
+    found = rows(client, configuration, "best")
+    scores = record.scores.metrics["score"].ravel()
+    order = np.argsort(-scores, kind="stable")[: np.count_nonzero(~np.isnan(scores))]
+    place = {int(index): rank for rank, index in enumerate(order, 1)}
+    assert len(found) == min(50, len(order))
+    assert [row["rank"] for row in found] == [place[row["index"]] for row in found]
+    assert [row["rank"] for row in found[:-1]] == list(range(1, len(found)))
+    (stored,) = (row for row in found if row["stored"])
+    assert stored["parameters"] == configuration.parameters
+    for row in found:
+        assert row["score"] == scores[row["index"]]
+
+
 @pytest.mark.parametrize("key", PAGES)
 def test_every_form_has_the_same_cells(whole, key):
     client, configuration, _ = whole
@@ -178,7 +195,7 @@ def test_pages_together_are_the_whole_in_order(whole, limit, sort, descending):
 def test_what_is_infinite_is_first_and_what_is_undefined_last():
     scores = ScoreSurface({"a": [1, None]}, {"score": np.array([np.nan, np.inf], np.float32)})
     for descending in (True, False):
-        cells = trials_table(scores, "score", descending).cells(0, 2)
+        cells = trials_table(trials_of(scores), "score", descending).cells(0, 2)
         assert cells["index"].tolist() == [1, 0]
         assert cells["admissible"].tolist() == [True, False]
         assert np.isnan(cells["parameters.a"]).tolist() == [True, False]
@@ -194,7 +211,8 @@ def test_a_page_of_an_order_is_that_of_the_whole_order(values, data):
     start = data.draw(st.integers(0, len(values)))
     end = data.draw(st.integers(start, len(values)))
     for descending in (False, True):
-        page = trials_table(scores, "score", descending).cells(start, end)["index"].tolist()
+        table = trials_table(trials_of(scores), "score", descending)
+        page = table.cells(start, end)["index"].tolist()
         signed = [-value if descending else value for value in values]
         order = sorted(range(len(values)), key=lambda i: (math.isnan(signed[i]), signed[i]))
         known = [i for i in order if not math.isnan(values[i])]
@@ -205,7 +223,7 @@ def test_a_page_of_an_order_is_that_of_the_whole_order(values, data):
 def test_of_a_grid_too_large_to_keep_the_best_are_listed():
     index = np.array([5, 0])
     kept = ScoreSummary({"a": [1, 2], "b": [1, 2, 3]}, index, np.array([0.2, 0.1]), {})
-    table = trials_table(kept)
+    table = trials_table(trials_of(kept))
     assert [column.name for column in table.columns] == [
         *("index", "parameters.a", "parameters.b", "admissible", "score"),
     ]

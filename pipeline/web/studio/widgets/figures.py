@@ -69,7 +69,9 @@ class Surface:
 
     def __init__(self, theme: Theme, report: ReportData) -> None:
         assert report.artifacts is not None, "no surface without artifacts"
-        scores = scores_of(report.artifacts)
+        scores, own = scores_of(report.artifacts), report.configuration.id
+        with inside("#section-surface"):
+            ui.link("The search laid open", f"/configurations/{own}/search")
         if scores is None or len(choices(scores)) < 2:
             return
         self._theme, self._scores = theme, scores

@@ -1,0 +1,161 @@
+"""Lay out the best combinations of a search, in sample and on days that it did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from gpu_engine import Int64
+from pipeline.report.rows import BestRow, ResultRow, columns_of
+from pipeline.report.shell import macro
+from pipeline.report.tables import Cells, Table
+from pipeline.report.trials import SCORE, Trials
+from pipeline.validation.wording import percent, setting, share
+
+#: Combinations that are shown.
+BEST = 50
+#: What is said of a combination on some days.
+RESULTS = tuple(ResultRow.model_fields)
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The best combinations of a search, the stored one among them.
+
+    Attributes
+    ----------
+    trials : Trials
+    rows : int64 array of shape (n,)
+        Of the best scores, best first. Where the stored one is none of the best `BEST`, it stands
+        in the last place.
+    stored : int or None
+        Row of the stored configuration; None where it is not kept.
+    """
+
+    trials: Trials
+    rows: Int64
+    stored: int | None
+
+    @cached_property
+    def rank(self) -> Int64:
+        """Places among all scores of the search, int64 of shape (n,)."""
+        rank = np.arange(1, len(self.rows) + 1)
+        if self.stored is not None and len(rank) and self.rows[-1] == self.stored:
+            rank[-1] = self.trials.rank(self.stored)
+        return rank
+
+    @cached_property
+    def parameters(self) -> list[dict[str, float | None]]:
+        """Values by name, None for off."""
+        columns = {name: make(self.rows) for name, make in self.trials.parameters.items()}
+        return [
+            {name: None if np.isnan(v[i]) else float(v[i]) for name, v in columns.items()}
+            for i in range(len(self.rows))
+        ]
+
+    def kept(self, name: str) -> NDArray[Any]:
+        """Return a metric as the search kept it, by closed trades; NaN where it kept none."""
+        make = self.trials.metrics.get(name)
+        return np.full(len(self.rows), np.nan) if make is None else make(self.rows)
+
+
+def best_of(trials: Trials, stored: Mapping[str, Any], count: int = BEST) -> Best:
+    """Choose the best combinations by the score that the search ranked by."""
+    rows, own = trials.best(count), trials.row_of(stored)
+    if own is not None and own not in rows:
+        rows = np.append(rows[: count - 1], own)
+    return Best(trials, rows, own)
+
+
+def best_table(best: Best) -> Table:
+    """Lay out the best combinations, best first (`BestRow`)."""
+    whole: dict[str, NDArray[Any]] = {
+        "rank": best.rank,
+        "index": best.trials.index(best.rows),
+        "stored": best.rows == best.stored,
+        "score": best.kept(SCORE),
+        "valued": np.full(len(best.rows), "closed_trades"),
+    }
+    for name, make in best.trials.parameters.items():
+        whole[f"parameters.{name}"] = make(best.rows)
+    for name in RESULTS:
+        whole[f"in_sample.{name}"] = best.kept(name)
+        whole[f"unseen.{name}"] = np.full(len(best.rows), np.nan)
+
+    def cells(start: int, end: int) -> Cells:
+        return {name: values[start:end] for name, values in whole.items()}
+
+    return Table(columns_of(BestRow, list(best.trials.parameters)), len(best.rows), cells)
+
+
+class ShownRow(NamedTuple):
+    """A row of the page's table: its rank, what heads it, and each cell with what sorts it."""
+
+    rank: int
+    head: str
+    stored: bool
+    figures: list[tuple[str, float | None]]
+
+
+class ShownTable(NamedTuple):
+    """The page's table."""
+
+    caption: str
+    heads: list[str]
+    rows: list[ShownRow]
+
+
+_HEADS = {
+    "net_profit": "net",
+    "sharpe_ratio": "Sharpe",
+    "max_drawdown": "drawdown",
+    "sample_size": "trades",
+    "win_rate": "wins",
+}
+
+
+def _shown_table(best: Best) -> ShownTable:
+    """Write the table for the page: per figure the two kinds of days beside each other."""
+    table = best_table(best)
+    cells = table.cells(0, table.total)
+    columns = [("score", "score")]
+    columns += [
+        (f"{days}.{name}", f"{_HEADS[name]} {words}")
+        for name in RESULTS
+        for days, words in (("in_sample", "in sample"), ("unseen", "unseen"))
+    ]
+    columns += [(f"parameters.{name}", name) for name in best.trials.parameters]
+    rows = [
+        ShownRow(
+            rank=int(cells["rank"][i]),
+            head=f"{cells['rank'][i]:,}" + (" (stored)" if cells["stored"][i] else ""),
+            stored=bool(cells["stored"][i]),
+            figures=[_cell(name, float(cells[name][i])) for name, _ in columns],
+        )
+        for i in range(table.total)
+    ]
+    caption = f"Of {best.trials.evaluated:,} combinations, by the score that the search ranked by."
+    return ShownTable(caption, ["rank", *(head for _, head in columns)], rows)
+
+
+def best_markup(best: Best) -> Markup:
+    """Write the table as HTML, in which every text is escaped."""
+    return macro("search.jinja", "best", _shown_table(best))
+
+
+def _cell(name: str, value: float) -> tuple[str, float | None]:
+    """Write a cell, and say what it is sorted by: None comes last."""
+    kind, _, metric = name.partition(".")
+    if kind == "parameters":
+        return setting(None if np.isnan(value) else value), None if np.isnan(value) else value
+    if np.isnan(value):
+        return "-", None
+    if metric in ("net_profit", "max_drawdown", "win_rate"):
+        return (percent if metric == "net_profit" else share)(value), value
+    return f"{value:,.0f}" if metric == "sample_size" else f"{value:,.4g}", value
