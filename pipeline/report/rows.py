@@ -180,8 +180,8 @@ class BestRow(Row):
     score: Number
     """What the search ranks by, by closed trades. In JSON null where it is infinite."""
     valued: Literal["marked_to_market", "closed_trades"]
-    """How both results were valued: marked to market where the candles are there (fills rules
-    §10.4), else by closed trades, as the search kept them."""
+    """How both results were valued: marked to market (fills rules §10.4) where the candles
+    are there, else by closed trades, as the search kept them."""
     in_sample: ResultRow
     """On the days of the search."""
     unseen: ResultRow
