@@ -11,12 +11,13 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from gpu_engine import Int64
+from gpu_engine import Int32, Int64
 from pipeline.report.rows import BestRow, ResultRow, columns_of
 from pipeline.report.shell import macro
 from pipeline.report.tables import Cells, Table
 from pipeline.report.trials import SCORE, Trials
-from pipeline.validation.wording import percent, setting, share
+from pipeline.review.replay import Replay
+from pipeline.validation.wording import percent, plural, setting, share
 
 #: Combinations that are shown.
 BEST = 50
@@ -73,25 +74,75 @@ def best_of(trials: Trials, stored: Mapping[str, Any], count: int = BEST) -> Bes
     return Best(trials, rows, own)
 
 
-def best_table(best: Best) -> Table:
-    """Lay out the best combinations, best first (`BestRow`)."""
+def best_table(best: Best, again: Replay | None = None) -> Table:
+    """Lay out the best combinations, best first (`BestRow`).
+
+    ``again`` is what they came to when they were simulated again; without it the results are those
+    that the search kept.
+    """
+    count = len(best.rows)
     whole: dict[str, NDArray[Any]] = {
         "rank": best.rank,
         "index": best.trials.index(best.rows),
         "stored": best.rows == best.stored,
         "score": best.kept(SCORE),
-        "valued": np.full(len(best.rows), "closed_trades"),
+        "valued": np.full(count, "closed_trades" if again is None else "marked_to_market"),
     }
     for name, make in best.trials.parameters.items():
         whole[f"parameters.{name}"] = make(best.rows)
     for name in RESULTS:
-        whole[f"in_sample.{name}"] = best.kept(name)
-        whole[f"unseen.{name}"] = np.full(len(best.rows), np.nan)
+        seen = best.kept(name) if again is None else again.seen.metrics[name]
+        unseen = again.unseen if again is not None else None
+        none = np.full(count, np.nan)
+        whole[f"in_sample.{name}"] = seen
+        whole[f"unseen.{name}"] = none if unseen is None else unseen.metrics[name]
 
     def cells(start: int, end: int) -> Cells:
         return {name: values[start:end] for name, values in whole.items()}
 
-    return Table(columns_of(BestRow, list(best.trials.parameters)), len(best.rows), cells)
+    return Table(columns_of(BestRow, list(best.trials.parameters)), count, cells)
+
+
+def days_sentences(again: Replay | str) -> list[str]:
+    """Say which days the search saw, which it did not, and what the figures of those are."""
+    if isinstance(again, str):
+        return [
+            "Only the figures that the search kept are shown, on the days that it saw and by"
+            f" closed trades. {again}"
+        ]
+    sentences = [
+        f"This search saw {_span(again.seen.day)}. Both results are marked to market; the score is"
+        " of closed trades, as the search ranked it."
+    ]
+    if again.unseen is None:
+        return [
+            *sentences,
+            "It saw every day of its candles: there are no unseen days, and these figures are a"
+            " promise alone. The test days of the windows, and the days after the training, say"
+            " what such a promise is worth.",
+        ]
+    gap = f" less a gap of {plural(again.gap, 'day')}" if again.gap else ""
+    if again.before is not None:
+        sentences.append(
+            f"Unseen are {_span(again.before)}: days before those of the search{gap}. Nobody could"
+            " have traded these values then, because they were found later. This search did not see"
+            " these days; the searches of earlier windows did."
+        )
+    if again.after is not None:
+        sentences.append(
+            f"Unseen are {_span(again.after)}: days after those of the search{gap}. They are the"
+            " test days, on which the stored configuration was judged."
+        )
+    sentences.append(
+        "The list is the best in sample. Whoever picks another row because its unseen figures are"
+        " better chooses with hindsight: those figures then prove nothing."
+    )
+    return sentences
+
+
+def _span(day: Int32) -> str:
+    first, last = (str(np.datetime64(int(one), "D")) for one in (day[0], day[-1]))
+    return f"{plural(len(day), 'day')}, {first} to {last} (UTC)"
 
 
 class ShownRow(NamedTuple):
@@ -120,9 +171,9 @@ _HEADS = {
 }
 
 
-def _shown_table(best: Best) -> ShownTable:
+def _shown_table(best: Best, again: Replay | None) -> ShownTable:
     """Write the table for the page: per figure the two kinds of days beside each other."""
-    table = best_table(best)
+    table = best_table(best, again)
     cells = table.cells(0, table.total)
     columns = [("score", "score")]
     columns += [
@@ -141,12 +192,19 @@ def _shown_table(best: Best) -> ShownTable:
         for i in range(table.total)
     ]
     caption = f"Of {best.trials.evaluated:,} combinations, by the score that the search ranked by."
+    if best.stored is None:
+        caption += " The stored one is not among those that were kept."
+    elif int(best.rank[best.rows == best.stored][0]) > 1:
+        caption += (
+            " The stored one has not the best score: the search took that of the best mean over"
+            " itself and its neighbours (validation rules §2.7)."
+        )
     return ShownTable(caption, ["rank", *(head for _, head in columns)], rows)
 
 
-def best_markup(best: Best) -> Markup:
+def best_markup(best: Best, again: Replay | None = None) -> Markup:
     """Write the table as HTML, in which every text is escaped."""
-    return macro("search.jinja", "best", _shown_table(best))
+    return macro("search.jinja", "best", _shown_table(best, again))
 
 
 def _cell(name: str, value: float) -> tuple[str, float | None]:
@@ -158,4 +216,5 @@ def _cell(name: str, value: float) -> tuple[str, float | None]:
         return "-", None
     if metric in ("net_profit", "max_drawdown", "win_rate"):
         return (percent if metric == "net_profit" else share)(value), value
-    return f"{value:,.0f}" if metric == "sample_size" else f"{value:,.4g}", value
+    form = {"sample_size": ",.0f", "sharpe_ratio": ".2f"}.get(metric, ",.4g")
+    return format(value, form), value

@@ -185,6 +185,16 @@ class Evaluator:
         _, market, batch = next(self._batches(point[None]))
         return engine.trades(market, batch, window)
 
+    def trades_of(self, points: Float, windows: Sequence[Window]) -> list[tuple[NDArray[Any], ...]]:
+        """Trades (`TRADE`) of some points in each window."""
+        result: list[tuple[NDArray[Any], ...]] = [()] * len(points)
+        for rows, market, batch in self._batches(points):
+            for place, row in enumerate(rows.tolist()):
+                one = slice(place, place + 1)
+                alone = Batch(batch.table[one], batch.thresholds[one], batch.first_exit[one], 1)
+                result[row] = tuple(engine.trades(market, alone, window) for window in windows)
+        return result
+
     def standing(self, point: Float, start: int) -> Standing:
         """Tell where one point stands after the last candle, flat at bar ``start``."""
         return standing_of(self.candles, self.combination(point), self.costs, self.risk, start)

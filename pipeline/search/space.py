@@ -115,14 +115,19 @@ class Space:
 
     def point(self, parameters: Mapping[str, float | None]) -> Float:
         """Return the point of a combination given by name, inside the space or not."""
-        values = ((d.parameter, parameters[d.parameter.name]) for d in self.dimensions)
-        return np.array([p.off if value is None else float(value) for p, value in values])
+        return point_of(self.strategy, parameters)
 
     def loosest(self) -> dict[str, float]:
         """Most permissive value of every threshold the search ever sets."""
         thresholds = [self.dimensions[i] for i in self.of_kind("threshold")]
         loosest = {d.parameter.name: d.loosest() for d in thresholds}
         return {name: value for name, value in loosest.items() if value is not None}
+
+
+def point_of(strategy: Strategy, parameters: Mapping[str, float | None]) -> Float:
+    """Return the point of a combination given by name, float64 of shape (P,)."""
+    values = ((p, parameters[p.name]) for p in strategy.parameters)
+    return np.array([p.off if value is None else float(value) for p, value in values])
 
 
 def make_space(
@@ -150,4 +155,16 @@ def single_point(strategy: Strategy, parameters: Mapping[str, float | None]) -> 
         value = parameters[parameter.name]
         choice = parameter.off if value is None else float(value)
         dimensions.append(Dimension(parameter, np.array([choice]), choice, choice))
+    return Space(strategy, tuple(dimensions))
+
+
+def some_points(strategy: Strategy, points: Float) -> Space:
+    """Return a space that holds some points, float64 (n, P), and has no order among them.
+
+    Each setting of its events is made when it is asked for, and what lies between is never made.
+    """
+    dimensions = []
+    for parameter, values in zip(strategy.parameters, points.T, strict=True):
+        choices = np.unique(values) if parameter.kind == "threshold" else None
+        dimensions.append(Dimension(parameter, choices, float(values.min()), float(values.max())))
     return Space(strategy, tuple(dimensions))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from pipeline.report.best import best_table
+from pipeline.report.best import best_table, days_sentences
 from pipeline.report.rows import BestRow, EquityRow, TradeRow, TrialRow, WindowRow
 from pipeline.report.trials import INDEX
 from pipeline.results.artifacts import TRADES, WINDOWS
@@ -52,6 +52,8 @@ class BestPage(Page):
     """The best combinations of a search, best first."""
 
     best: list[BestRow]
+    notes: list[str]
+    """Which days the search saw, which it did not, and what the figures of those are."""
 
 
 def router(service: Service) -> APIRouter:
@@ -103,9 +105,16 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/best", responses=described_table(BestPage))
     def best(configuration_id: ConfigurationId, query: Options) -> Response:
-        """List the 50 best combinations of the search that found it, with the stored one."""
+        """List the 50 best combinations of the search that found it, with the stored one.
+
+        They are simulated again on the days of the search and on the other days of its candles.
+        """
         search = service.searches.of(configuration_id)
-        tag = search.tables.tag(search.tables.scores)
-        return query.answer("best", configuration_id, tag, partial(best_table, search.best))
+        again = service.searches.replayed(search)
+        found, valued = (None, "kept") if isinstance(again, str) else (again, "again")
+        tag = f"{search.tables.tag(search.tables.scores)}-{valued}"
+        more = {"notes": days_sentences(again)}
+        make = partial(best_table, search.best, found)
+        return query.answer("best", configuration_id, tag, make, more=more)
 
     return routes

@@ -1,14 +1,24 @@
-"""Lay the search of a configuration open: its best combinations."""
+"""Lay the search of a configuration open: its best combinations, simulated again."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 
+from pipeline.errors import UserError
 from pipeline.report.best import Best, best_of
 from pipeline.report.heatmap import Scores
+from pipeline.report.loading import load_candles_again
 from pipeline.report.trials import trials_of
+from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
+from pipeline.review.replay import Replay, replay
+from pipeline.review.stored import simulation_config
 from pipeline.web.service.stored_tables import StoredTables, TableService
+
+#: Replays that are kept, of some megabytes each: a page, its export and a dashboard ask for one.
+KEPT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +37,10 @@ class SearchView:
 class SearchService:
     """Answers what a search found besides the stored configuration."""
 
-    def __init__(self, tables: TableService) -> None:
-        self._tables = tables
+    def __init__(self, repository: Repository, tables: TableService) -> None:
+        self._repository, self._tables = repository, tables
+        self._known: OrderedDict[str, Replay] = OrderedDict()
+        self._one_at_a_time = Lock()
 
     def of(self, configuration_id: str) -> SearchView:
         """Open the search that found a configuration.
@@ -46,3 +58,27 @@ class SearchService:
         scores = tables.searched()
         best = best_of(trials_of(scores), tables.configuration.parameters)
         return SearchView(tables.configuration, tables, scores, best)
+
+    def replayed(self, search: SearchView) -> Replay | str:
+        """Simulate the best combinations again; else say why they cannot be.
+
+        One at a time: candles of ten years take much of the memory that a server has.
+        """
+        own = search.configuration
+        with self._one_at_a_time:
+            if own.id not in self._known:
+                try:
+                    self._known[own.id] = self._replayed(search)
+                except UserError as error:
+                    return str(error)
+                if len(self._known) > KEPT:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(own.id)
+            return self._known[own.id]
+
+    def _replayed(self, search: SearchView) -> Replay:
+        own = search.configuration
+        candles = load_candles_again(self._repository, own)
+        gap = int(self._repository.jobs.read(own.job_id).config["validation"]["gap"])
+        config = simulation_config(self._repository, own)
+        return replay(config, candles, search.best.parameters, search.tables.searched_days(), gap)

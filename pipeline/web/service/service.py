@@ -84,7 +84,7 @@ class Service(JobService):
     @cached_property
     def searches(self) -> SearchService:
         """What searches found besides the stored configurations."""
-        return SearchService(self.tables)
+        return SearchService(self.repository, self.tables)
 
     @cached_property
     def candles(self) -> CandleService:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from zipfile import BadZipFile
 
+from gpu_engine import Int32
 from pipeline import __version__
 from pipeline.config import StorageConfig
 from pipeline.errors import ConflictError, NotFoundError, UserError, in_one_line
@@ -74,6 +75,10 @@ class StoredTables:
     def equity(self, days: Days) -> Table:
         """Lay out a daily series."""
         return equity_table(self._read(SERIES[days], artifacts.read_series))
+
+    def searched_days(self) -> Int32:
+        """Read the UTC days of the search that found it, days since the epoch."""
+        return self._read(artifacts.IN_SAMPLE, artifacts.read_series).day
 
     def windows(self) -> Table:
         """Lay out the validation windows."""

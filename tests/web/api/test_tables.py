@@ -139,6 +139,10 @@ def test_the_best_are_those_of_the_grid_and_the_stored_one(whole):
     assert stored["parameters"] == configuration.parameters
     for row in found:
         assert row["score"] == scores[row["index"]]
+        assert row["valued"] == "marked_to_market"
+        assert set(row["unseen"].values()) == {None}  # the final search saw every day
+    kept = {name: configuration.in_sample[name] for name in stored["in_sample"]}
+    assert stored["in_sample"] == pytest.approx(kept)
 
 
 @pytest.mark.parametrize("key", PAGES)

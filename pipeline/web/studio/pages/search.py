@@ -2,11 +2,11 @@
 
 from importlib.resources import files
 
-from nicegui import ui
+from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConflictError, UserError
-from pipeline.report.best import best_markup
+from pipeline.report.best import best_markup, days_sentences
 from pipeline.validation.wording import marked
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.searched import SearchView
@@ -40,17 +40,30 @@ async def search_page(service: Service, configuration_id: str) -> None:
         except UserError as error:
             sentence(str(error))
             return
-        _show(search)
+        script = (files("pipeline.web.studio") / "sort.js").read_text("utf-8")
+        ui.add_body_html(f"<script>{script}</script>")
+        days, table = _best(search)
+        await context.client.connected()  # to simulate takes a moment: the table is there meanwhile
+        again = await ask(service.searches.replayed, search)
         await theme.name()
+        if table.is_deleted:  # the reader has left the page
+            return
+        with days.clear() or days:
+            for said in days_sentences(again):
+                text("li", said)
+        if not isinstance(again, str):
+            table.content = best_markup(search.best, again)
 
 
-def _show(search: SearchView) -> None:
-    script = (files("pipeline.web.studio") / "sort.js").read_text("utf-8")
-    ui.add_body_html(f"<script>{script}</script>")
+def _best(search: SearchView) -> tuple[ui.element, ui.html]:
+    """Show the best combinations; return where the days are told, and the table."""
     with ui.element("section"):
         text("h2", "The best combinations")
-        markup(best_markup(search.best))
+        with ui.element("ul") as days:
+            text("li", "They are simulated again on the days of the search and on the others …")
+        table = markup(best_markup(search.best))
         address = f"/api/configurations/{search.configuration.id}/best?format="
         with ui.element("p"):
-            for kind in ("csv", "parquet"):
-                ui.link(f"Save as {kind.upper()}", address + kind).style("margin-right: 1rem")
+            for kind, name in (("csv", "CSV"), ("parquet", "Parquet")):
+                ui.link(f"Save as {name}", address + kind).style("margin-right: 1rem")
+    return days, table
