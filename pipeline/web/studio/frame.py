@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
 
+from markupsafe import Markup
 from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
 from pydantic import ValidationError
@@ -84,6 +85,11 @@ def sentence(content: str, style: str = "") -> TextElement:
 def warning(content: str) -> TextElement:
     """Add a paragraph that a screen reader says at once."""
     return sentence(content, "warning").props("role=alert")
+
+
+def markup(inner: Markup, tag: str = "div") -> ui.html:
+    """Add markup of `pipeline.report`, in which every text is escaped already."""
+    return ui.html(inner, sanitize=False, tag=tag)
 
 
 #: Seconds between two looks whether the server works.

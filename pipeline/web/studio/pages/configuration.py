@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from markupsafe import Markup
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,7 +10,7 @@ from pipeline.report.loading import ReportData
 from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, frame, text, warning
+from pipeline.web.studio.frame import Theme, ask, frame, markup, text, warning
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import Surface, Trades, listen, place
 
@@ -57,7 +56,7 @@ class ConfigurationPage:
         self._service, self._theme = service, theme
         self._identity = sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
-        self._head = _markup(head(sight), "header")
+        self._head = markup(head(sight), "header")
         made = sections(sight)
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
@@ -111,9 +110,4 @@ class ConfigurationPage:
 def _section(section: Section) -> ui.html:
     with ui.element("section").props(f"id=section-{section.name}"):
         text("h2", section.title)
-        return _markup(section.inner)
-
-
-def _markup(inner: Markup, tag: str = "div") -> ui.html:
-    """Add markup of `pipeline.report`, in which every text is escaped already."""
-    return ui.html(inner, sanitize=False, tag=tag)
+        return markup(section.inner)

@@ -11,8 +11,7 @@ from pipeline.validation.wording import marked
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.searched import SearchView
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, frame, sentence, synthetic, text, warning
-from pipeline.web.studio.pages.configuration import markup
+from pipeline.web.studio.frame import ask, frame, markup, sentence, synthetic, text, warning
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 
