@@ -22,6 +22,7 @@ from gpu_engine.marking import marked_metrics, marked_returns
 from gpu_engine.metrics import DAYS_PER_YEAR, NO_DEVIATION, annualised, deviation_of, metrics_of
 from gpu_engine.records import (
     DAY_MS,
+    END,
     LIQUIDATION,
     METRICS,
     REASONS,
@@ -29,6 +30,7 @@ from gpu_engine.records import (
     STOP,
     TARGET,
     TARGET_GAP,
+    TIME,
     TRADE,
     Advance,
     Batch,

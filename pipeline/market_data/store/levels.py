@@ -137,8 +137,12 @@ class StoredSeries:
         )
 
     def _joined(self, file: Path, rows: tuple[int, int], level: int) -> Candlesticks:
-        candles = _month(file).take(slice(*rows))
-        return _join(candles, np.ones(len(candles), np.int64), self._step, level)
+        return joined(_month(file).take(slice(*rows)), self._step, level)
+
+
+def joined(candles: RawCandles, step: int, level: int) -> Candlesticks:
+    """Join candles of ``step`` milliseconds, sorted, to those of ``level``, a multiple of it."""
+    return _join(candles, np.ones(len(candles), np.int64), step, level)
 
 
 def _join(candles: RawCandles, bars: Int64, step: int, level: int) -> Candlesticks:

@@ -42,6 +42,7 @@ from pipeline.web.service.answers import (
     SwitchedOff,
 )
 from pipeline.web.service.candles import CandleService
+from pipeline.web.service.charts import ChartService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.paper import PaperLedger
@@ -90,6 +91,11 @@ class Service(JobService):
     def candles(self) -> CandleService:
         """What the store of candles holds."""
         return CandleService(Path(self.settings.store))
+
+    @cached_property
+    def charts(self) -> ChartService:
+        """Candles of configurations, for charts."""
+        return ChartService(self.repository)
 
     # Configurations
 
@@ -252,12 +258,11 @@ class Service(JobService):
         self.configuration(configuration_id)
         return load_sight(self.repository, self.settings.storage, configuration_id)
 
-    def report(self, configuration_id: str, *, with_candles: bool = True) -> ReportData:
-        """Load everything that a page about a configuration shows."""
+    def report(self, configuration_id: str) -> ReportData:
+        """Load everything that a page about a configuration shows, but for its candles."""
         self.configuration(configuration_id)
-        return load_report(
-            self.repository, self.settings.storage, configuration_id, with_candles=with_candles
-        )
+        storage = self.settings.storage
+        return load_report(self.repository, storage, configuration_id, with_candles=False)
 
     def heatmap(self, configuration_id: str, query: HeatmapQuery) -> dict[str, Any]:
         """Return the score surface over two parameters as a Plotly figure.
@@ -269,7 +274,7 @@ class Service(JobService):
         UserError
             When a parameter is unknown, or a value is not on the grid of the search.
         """
-        data = self.report(configuration_id, with_candles=False)
+        data = self.report(configuration_id)
         artifacts = data.artifacts
         scores = None if artifacts is None else artifacts.scores or artifacts.summary
         if scores is None:

@@ -227,7 +227,11 @@ def region(label: str) -> ui.element:
 
 
 def table(
-    caption: str, columns: Sequence[str], rows: Iterable[Row], fill: Callable[[Row], None]
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Row],
+    fill: Callable[[Row], None],
+    style: str = "cards",
 ) -> None:
     """Add a table.
 
@@ -235,8 +239,10 @@ def table(
     ----------
     fill : callable
         Adds a row's cells: one a column, the first its heading.
+    style : str
+        ``cards``: rows become cards on a phone; else they stay rows.
     """
-    with ui.element("table").classes("cards"):
+    with ui.element("table").classes(style):
         text("caption", caption)
         with ui.element("thead"), ui.element("tr"):
             for column in columns:

@@ -15,7 +15,7 @@ def service(trained_service):
 @pytest.fixture
 def report(service, client):
     (found,) = client.get("/api/configurations").json()["configurations"]
-    return service.report(found["id"], with_candles=False)
+    return service.report(found["id"])
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, frame, markup, text, warning
 from pipeline.web.studio.widgets.activation import Activation
-from pipeline.web.studio.widgets.figures import Surface, Trades, listen, place
+from pipeline.web.studio.widgets.figures import Surface, listen, place
+from pipeline.web.studio.widgets.trades import Trades
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
@@ -79,7 +80,7 @@ class ConfigurationPage:
         for name, figure in fixed_figures(report, report.artifacts).items():
             place(name, self._theme, figure)
         Surface(self._theme, report)
-        Trades(self._theme, report)
+        Trades(self._service, report)
 
     def _say(self, report: ReportData) -> None:
         """Show the sections that say something else than before."""

@@ -12,7 +12,6 @@ from nicegui import ui
 from pipeline.report.heatmap import Mode, choices, heatmap, scores_of
 from pipeline.report.loading import ReportData
 from pipeline.report.theme import Figure
-from pipeline.report.trades import DETAILED, one_trade, trades_on_candles
 from pipeline.results.artifacts import ScoreSurface
 from pipeline.validation.wording import setting
 from pipeline.web.studio.frame import Theme
@@ -131,23 +130,3 @@ class Surface:
         for name, control in self._values.items():
             is_held = self._mode == "slice" and name not in (self._x, self._y)
             control.set_visibility(is_held)
-
-
-class Trades:
-    """The figure ``trades`` of the section *Trades out of sample*."""
-
-    def __init__(self, theme: Theme, report: ReportData) -> None:
-        assert report.artifacts is not None, "no trades without artifacts"
-        self._theme = theme
-        self._trades, self._candles = report.artifacts.trades, report.candles
-        if self._candles is None or len(self._trades) == 0:
-            return
-        self._plot = place("trades", theme, self._figure(0))
-        on_choice("trades-choice", lambda value: theme.redraw(self._plot, self._figure(int(value))))
-
-    def _figure(self, choice: int) -> Figure:
-        """Draw all trades for 0, else that one of the newest `DETAILED`."""
-        assert self._candles is not None, "nothing to choose without candles"
-        if choice == 0:
-            return trades_on_candles(self._candles, self._trades)
-        return one_trade(self._candles, self._trades, self._trades[-DETAILED:][choice - 1])

@@ -1,0 +1,191 @@
+"""Show the trades of a configuration on their candles, one by one, and as a table."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from nicegui import context, ui
+
+from gpu_engine import REASONS
+from pipeline.market_data.raw import Span
+from pipeline.market_data.timeframe import timeframe_ms, utc
+from pipeline.report.candle_chart import (
+    MOST_TRADES,
+    Line,
+    Units,
+    entry_times,
+    exit_times,
+    line_rows,
+    trade_rows,
+)
+from pipeline.report.loading import ReportData
+from pipeline.report.trades import MARGIN, side
+from pipeline.validation.wording import percent, plural
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import region, sentence, table, text
+from pipeline.web.studio.widgets.candle_chart import CandleChart
+from pipeline.web.studio.widgets.figures import inside
+
+#: Rows of a page of the table.
+SHOWN = 25
+_COLUMNS = ("trade", "side", "entered (UTC)", "at", "left (UTC)", "at", "by", "net return")
+
+
+class Trades:
+    """The chart and the table of the section *Trades out of sample*.
+
+    It loads its candles itself, of what is in sight, and needs no more of ``report`` than the
+    configuration and its artifacts.
+    """
+
+    def __init__(self, service: Service, report: ReportData) -> None:
+        assert report.artifacts is not None, "no trades without artifacts"
+        self._service, self._configuration = service, report.configuration
+        self._trades = report.artifacts.trades
+        if len(self._trades) == 0:
+            return
+        self._step = timeframe_ms(self._configuration.timeframe)
+        span = service.charts.span(self._configuration)
+        self._opens = span[0]
+        self._entered = entry_times(self._trades, self._opens, self._step)
+        self._left = exit_times(self._trades, self._opens, self._step)
+        self._chosen, self._page = self._from_address(), 0
+        with inside("#trades"), ui.element("div"):
+            self._lay_out(span)
+        context.client.on_delete(lambda: service.charts.leave(report.configuration.id))
+        ui.timer(0.05, partial(self.open, self._chosen), once=True)
+
+    def _lay_out(self, span: Span) -> None:
+        with ui.element("div").classes("line"):
+            before = ui.button("Previous", icon="chevron_left", on_click=lambda: self.turn(-1))
+            after = ui.button("Next", on_click=lambda: self.turn(1)).props(
+                "icon-right=chevron_right"
+            )
+            ui.button("All trades", on_click=lambda: self.open(None)).props("flat")
+            for button, name in ((before, "Previous trade"), (after, "Next trade")):
+                button.props(f'outline aria-label="{name}"')
+        self._said = sentence("").props("role=status")
+        self._chart = CandleChart(
+            "Candles with the trades out of sample",
+            span,
+            self._step,
+            Units.of(self._configuration.pair),
+            partial(self._service.charts.candles, self._configuration),
+            self._over,
+        )
+        self._chart.place.on("keydown.left.prevent", lambda: self.turn(-1))
+        self._chart.place.on("keydown.right.prevent", lambda: self.turn(1))
+        sentence(
+            "▲ long, ▼ short, at the entry. A whole line that ends in a disc gained, a dotted one"
+            " that ends in a cross lost; prices are after slippage. Drag the bar below to zoom, or"
+            " hold Ctrl and turn the wheel; with the chart in focus: ← → trades, + − zoom.",
+            "soft",
+        )
+        self._region = region("Trades out of sample")
+        with ui.element("div").classes("pager"):
+            self._newer = ui.button("Newer", on_click=lambda: self._turn_page(-1)).props("flat")
+            self._older = ui.button("Older", on_click=lambda: self._turn_page(1)).props("flat")
+        self._show_table()
+
+    async def open(self, number: int | None) -> None:
+        """Show one trade closely, by its number from 1; None: all of them."""
+        self._chosen = number
+        query = "" if number is None else f"?trade={number}"
+        ui.navigate.history.replace(f"/configurations/{self._configuration.id}{query}")
+        self._said.set_text(self._words(number))
+        await self._chart.show(self._around(number))
+
+    async def turn(self, by: int) -> None:
+        """Show the next trade, or the one before; from all trades on the newest."""
+        last = len(self._trades)
+        number = last if self._chosen is None else min(max(self._chosen + by, 1), last)
+        await self.open(number)
+
+    def _from_address(self) -> int | None:
+        """Return which trade the address names; None where it names none."""
+        word = context.client.request.query_params.get("trade", "")
+        number = int(word) if word.isdecimal() and len(word) < 9 else 0
+        return number if 1 <= number <= len(self._trades) else None
+
+    def _around(self, number: int | None) -> Span:
+        """Return the time to look at a trade, or at all."""
+        first, last = (0, -1) if number is None else (number - 1, number - 1)
+        margin = MARGIN * self._step
+        setup = self._opens + int(self._trades["setup_bar"][first]) * self._step
+        return setup - margin, int(self._left[last]) + margin
+
+    def _words(self, number: int | None) -> str:
+        if number is None:
+            return f"All {plural(len(self._trades), 'trade')}."
+        trade = self._trades[number - 1]
+        levels = [
+            f"{name} {float(trade[name]):.7g}"
+            for name in ("stop", "target")
+            if name in (self._trades.dtype.names or ()) and not np.isnan(trade[name])
+        ]
+        return (
+            f"Trade {number:,} of {len(self._trades):,}: {side(trade)} at {trade['entry']:.7g} on"
+            f" {utc(int(self._entered[number - 1]))}, out by"
+            f" {REASONS[trade['reason']].replace('_', ' ')} at {trade['exit']:.7g},"
+            f" {percent(float(trade['ret']))}. {', '.join(levels).capitalize()}"
+        ).strip() + ("." if levels else "")
+
+    async def _over(self, view: Span) -> tuple[dict[str, list[Any]], str]:
+        """Return the trades in sight, and the levels of the chosen one."""
+        first = int(np.searchsorted(self._left, view[0]))
+        after = int(np.searchsorted(self._entered, view[1], "right"))
+        count = max(after - first, 0)
+        lines = [] if self._chosen is None else self._lines(self._chosen)
+        rows: list[list[Any]] = []
+        said = f"{plural(count, 'trade')} in sight."
+        if count > MOST_TRADES:
+            said = f"{count:,} trades in sight: zoom in to {MOST_TRADES} to see each."
+        elif count:
+            part = self._trades[first:after]
+            rows = trade_rows(part, first + 1, self._opens, self._step, self._chosen)
+        return {"trades": rows, "lines": line_rows(lines)}, said
+
+    def _lines(self, number: int) -> list[Line]:
+        trade = self._trades[number - 1]
+        time = np.array([self._entered[number - 1], self._left[number - 1]])
+        return [
+            Line(name, time, np.array([trade[name]]))
+            for name in ("stop", "target")
+            if name in (self._trades.dtype.names or ())
+        ]
+
+    def _turn_page(self, by: int) -> None:
+        self._page += by
+        self._show_table()
+
+    def _show_table(self) -> None:
+        """Show a page of the trades, the newest first."""
+        last = len(self._trades) - self._page * SHOWN
+        first = max(last - SHOWN, 0)
+        self._newer.set_enabled(self._page > 0)
+        self._older.set_enabled(first > 0)
+        self._region.clear()
+        caption = f"Newest first: {first + 1:,} to {last:,} of {len(self._trades):,}; net returns"
+        with self._region:
+            table(caption, _COLUMNS, range(last, first, -1), self._row, "numbers")
+
+    def _row(self, number: int) -> None:
+        trade = self._trades[number - 1]
+        with ui.element("th").props("scope=row"):
+            link = text("a", f"{number:,}").props(f'href="?trade={number}"')
+            link.props(f'aria-label="Show trade {number} on the chart"')
+            link.on("click.prevent", partial(self.open, number))
+        moments = (self._opens + int(trade[f"{end}_bar"]) * self._step for end in ("entry", "exit"))
+        entered, left = (utc(moment).removesuffix(" UTC") for moment in moments)
+        for cell in (
+            side(trade),
+            entered,
+            f"{trade['entry']:.7g}",
+            left,
+            f"{trade['exit']:.7g}",
+            REASONS[trade["reason"]].replace("_", " "),
+            percent(float(trade["ret"])),
+        ):
+            text("td", cell, "number")
