@@ -24,6 +24,7 @@ from gpu_engine.records import (
     TIME,
     TRADE,
     Batch,
+    Candles,
     Float,
     Window,
 )
@@ -264,6 +265,18 @@ def stop_in_force(position: Position, best: float) -> float:
         if side * best >= side * trigger:
             stops.append(best - side * setting["trail_distance"] * position.atr)
     return max(stops, key=lambda price: side * price, default=np.nan)
+
+
+def stops_in_force(candles: Candles, position: Position, last: int) -> Float:
+    """Return the stop in force in every bar from the entry to ``last``; NaN for none (§4).
+
+    float64 of shape (last - position.bar + 1,). The high and the low of a bar count from the next
+    one on (exits rules §4.5).
+    """
+    side, held = position.side, slice(position.bar, last)
+    favourable = side * (candles.high if side > 0 else candles.low)[held]
+    best = side * np.maximum.accumulate(favourable) if len(favourable) else favourable
+    return np.array([stop_in_force(position, price) for price in (np.nan, *best)])
 
 
 def _hold(book: EventBook, position: Position, end: int) -> tuple[int, float, int]:

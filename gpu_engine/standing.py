@@ -7,6 +7,7 @@ close (exits rules §5.7) is the position that is held now.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,6 +207,38 @@ def standing_of(
         breaker=progress.breaker if is_blocked else None,
         blocked_until=(progress.blocked_day + 1) * DAY_MS if is_blocked else None,
     )
+
+
+class TradeLevels(NamedTuple):
+    """Levels of one trade while it was open, quote currency.
+
+    ``stop``, float64 of shape (bars,), is the one in force in each bar from the entry to the exit;
+    NaN for none (exits rules §4, §8.3). ``row`` is the signal that the trade took.
+    """
+
+    entry: float
+    stop: Float
+    target: float
+    row: EventTable
+
+
+def levels_of(
+    candles: Candles, combination: Combination, costs: Costs, risk: RiskLimits, trade: np.void
+) -> TradeLevels | None:
+    """Tell the levels of a trade (`TRADE`) of one combination; None where no row of it enters so.
+
+    Its bars count in ``candles``. Nothing is traded again: the row is entered as a backtest enters
+    it, and held to the bar of the trade's exit.
+    """
+    table, names = combination.table, ("setup_bar", "signal_bar", "side")
+    rows = np.all([getattr(table, name) == trade[name] for name in names], axis=0)
+    row = table.at(np.flatnonzero(rows)[:1])
+    book = build_book(candles, Tables((row,), combination.senses), combination.exits, costs, risk)
+    if not len(book.signal_bar):
+        return None
+    position = reference.position_of(book, 0, 0)
+    stop = reference.stops_in_force(candles, position, int(trade["exit_bar"]))
+    return TradeLevels(position.entry, stop, position.target, row)
 
 
 def _with_next(candles: Candles, history: Candles) -> Candles:

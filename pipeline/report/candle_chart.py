@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import END, REASONS, STOP, TARGET, TIME, Float, Int64
+from gpu_engine import END, STOP, TARGET, TIME, Float, Int64
 from pipeline.market_data.raw import PRICES, Span
 from pipeline.market_data.store.levels import Candlesticks
 
@@ -75,10 +75,12 @@ def option(span: Span, view: Span, step: int, units: Units, touch: bool) -> dict
             {"left": 76, "right": 16, "bottom": 88, "height": "14%"},
         ],
         "xAxis": [
-            {**time, "gridIndex": 0, "axisLabel": {"show": False}, "splitLine": {"show": False}},
+            {**time, "gridIndex": 0, "axisLabel": {"show": False}, "splitLine": {"show": False}}
+            | {"axisPointer": {"label": {"show": False}}},
             {**time, "gridIndex": 1, "axisLabel": {**_SOFT, "hideOverlap": True}}
             | {"name": "time, UTC", "nameLocation": "middle", "nameGap": 26}
-            | {"nameTextStyle": _SOFT, "splitLine": {"show": False}},
+            | {"nameTextStyle": _SOFT, "splitLine": {"show": False}}
+            | {"axisPointer": {"label": {":formatter": "candleChart.when"}}},
         ],
         "yAxis": [
             {**price, "gridIndex": 0, "name": f"price, {units.quote}"},
@@ -125,7 +127,7 @@ def candle_rows(sticks: Candlesticks, level: int) -> list[list[float]]:
 def trade_rows(
     trades: NDArray[np.void], first: int, opens: int, step: int, chosen: int | None = None
 ) -> list[list[Any]]:
-    """Return a row a trade: entry and exit (time, price), side, outcome, number, chosen, words.
+    """Return a row a trade: entry and exit (time, price), side, outcome, number, chosen.
 
     Parameters
     ----------
@@ -143,7 +145,6 @@ def trade_rows(
         [
             *(int(begin), float(trade["entry"]), int(end), float(trade["exit"])),
             *(int(trade["side"]), int(trade["ret"] > 0.0), number, int(number == chosen)),
-            f"{float(trade['ret']):+.2%}, {REASONS[trade['reason']].replace('_', ' ')}",
         ]
         for number, (trade, begin, end) in enumerate(zip(trades, entered, left, strict=True), first)
     ]
@@ -158,7 +159,7 @@ def line_rows(lines: Sequence[Line]) -> list[list[Any]]:
         for place, i in enumerate(moved):
             last = place == len(moved) - 1
             price, after = float(line.price[i]), line.time[-1 if last else moved[place + 1]]
-            text = f"{line.name} {price:.7g}" if last else ""
+            text = f"{line.name} {price:,.7g}" if last else ""
             rows.append([int(line.time[i]), price, int(after), price, line.name, text])
     return rows
 

@@ -139,9 +139,10 @@ class Strategy(Protocol):
     rows no combination can take are left out; it never changes which rows a combination takes.
 
     A class may also say ``mirrored = True``: its short side is the exact mirror of its long side;
-    and ``example``, values by the parameter's name: the combination along whose signals
-    ``market=demo`` and a calibration plant an edge. It should trade often. What it leaves out is
-    `Parameter.example`.
+    of the built-in ones ``level(candles, table)``: a price that each row's setup is about, float64
+    of shape (m,), which charts draw; and ``example``, values by the parameter's name: the
+    combination along whose signals ``market=demo`` and a calibration plant an edge. It should trade
+    often. What it leaves out is `Parameter.example`.
     """
 
     @property

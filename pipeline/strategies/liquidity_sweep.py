@@ -132,6 +132,12 @@ class LiquiditySweep:
         """Prepare indicators and swing points; ``loosest`` as in `Strategy`."""
         return SweepEvents(candles, loosest)
 
+    def level(self, candles: Candles, table: EventTable) -> Float:
+        """Return the level that each row swept: its ``pierce_depth`` (§4.3) turned round."""
+        side, bar = table.side.astype(np.float64), table.setup_bar
+        extreme = np.where(side > 0, candles.low[bar], candles.high[bar])
+        return extreme / (1.0 - side * table.features[:, 0])
+
 
 class SweepEvents:
     """Builds event tables of one market; sweeps are shared by all reversal sizes of a lookback."""

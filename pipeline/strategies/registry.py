@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gpu_engine import Candles, EventTable
+from gpu_engine import Candles, EventTable, Float
 from pipeline.errors import UserError, first_of, suggestion
 from pipeline.strategies import declaration, tables
 from pipeline.strategies.base import EventBuilder, Parameter, Strategy
@@ -113,6 +113,11 @@ class LoadedStrategy:
         if fault is not None:
             raise OwnCodeError(f"{self.label}: {fault}")
         return _CheckedBuilder(self, builder, len(candles))
+
+    def level(self, candles: Candles, table: EventTable) -> Float | None:
+        """Return the price that each row's setup is about (`Strategy`); None where it has none."""
+        made: Any = getattr(self._declared, "level", None)
+        return None if made is None or self.source.text is not None else made(candles, table)
 
     @cached_property
     def _not_in_loosest(self) -> dict[str, str]:

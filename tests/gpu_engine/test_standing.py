@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_engine import REASONS, TRADE, Tables, Window, compare_trades, engine
-from gpu_engine.standing import Combination, standing_of
+from gpu_engine import (
+    REASONS,
+    TRADE,
+    Batch,
+    ExitSettings,
+    Tables,
+    Window,
+    compare_trades,
+    engine,
+)
+from gpu_engine.standing import Combination, levels_of, standing_of
 from support.backends import named
+from support.backtest import FREE, NO_BREAKERS, Signal, make_candles, make_table
 from support.random_market import only, random_market
 
 GAP, TARGET_GAP, SIGNAL, STOP, TARGET, TIME, END, LIQUIDATION = range(len(REASONS))
@@ -188,3 +198,43 @@ def test_the_reference_is_what_it_follows():
     trades = engine.trades(world.load(named("numpy")), unit, Window(start, 60))
     closed = trades[trades["reason"] != END]
     assert compare_trades(closed, now.trades) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_bars=st.integers(4, 60))
+def test_the_levels_of_a_trade_are_those_that_ended_it(seed, n_bars):
+    world, unit, _ = case(seed, n_bars)
+    costs, risk = world.costs, world.risk
+    table, exits = world.tables.tables[0], world.exits
+    combination = Combination(table, unit.thresholds[0], world.tables.senses, exits)
+    market = engine.load(world.candles, world.tables, exits, costs, risk, named("reference"))
+    for trade in engine.trades(market, unit, Window(0, n_bars)):
+        made = levels_of(world.candles, combination, costs, risk, trade)
+        assert len(made.stop) == trade["exit_bar"] - trade["entry_bar"] + 1
+        np.testing.assert_array_equal(made.stop[0], trade["stop"])
+        np.testing.assert_array_equal(made.target, trade["target"])
+        improved = trade["side"] * np.diff(made.stop)
+        assert (improved[~np.isnan(improved)] >= 0.0).all()  # it never loosens
+        if trade["reason"] == STOP and trade["exit_bar"] > trade["entry_bar"]:
+            assert trade["exit"] == made.stop[-1] * (1.0 - trade["side"] * costs.slippage)
+
+
+def test_a_trailing_stop_follows_the_best_price_of_the_bars_before():
+    bars = [(10, 11, 9, 10), (10, 14, 10, 13), (13, 18, 13, 17), (17, 17, 15, 16), (16, 16, 9, 10)]
+    candles = make_candles(bars)
+    exits = ExitSettings(
+        stop_distance=np.array([1.0]),
+        trail_activation=np.array([1.0]),
+        trail_distance=np.array([1.5]),
+    )
+    combination = Combination(make_table([Signal(0)]), np.empty(0), (), exits)
+    tables = Tables((combination.table,), ())
+    market = engine.load(candles, tables, exits, FREE, NO_BREAKERS, named("reference"))
+    batch = Batch(np.zeros(1, np.int32), np.empty((1, 0)), np.zeros(1, np.int32), 1)
+    (trade,) = engine.trades(market, batch, Window(0, 5))
+    made = levels_of(candles, combination, FREE, NO_BREAKERS, trade)
+    assert made.stop.tolist() == [8.0, 11.0, 15.0]  # entry 10, ATR 2: best price less 3
+    assert (REASONS[trade["reason"]], trade["exit"]) == ("stop", 15.0)
+    other = trade.copy()
+    other["signal_bar"] = 1
+    assert levels_of(candles, combination, FREE, NO_BREAKERS, other) is None

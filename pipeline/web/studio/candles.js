@@ -69,7 +69,9 @@ window.candleChart ??= (() => {
     const style = { stroke: color, lineWidth: 1.6, lineDash: name in dashes ? dashes[name] : [10, 3, 2, 3] };
     const right = params.coordSys.x + params.coordSys.width;
     const children = [line([from, to], style)];
-    if (text) {
+    if (text && name.endsWith("level")) { // before it, where neither stop nor target is written
+      children.push(words(text, from[0] - 6, from[1], { align: "right", verticalAlign: "middle" }));
+    } else if (text) {
       const near = to[0] > right - 110;
       children.push(words(text, near ? right - 4 : to[0] + 6, to[1], {
         align: near ? "right" : "left", verticalAlign: near ? "bottom" : "middle" }));
@@ -80,6 +82,8 @@ window.candleChart ??= (() => {
   const number = (value) => Number(value).toLocaleString("en-US", { maximumSignificantDigits: 7 });
   const moment = (value) => new Date(value).toISOString().slice(0, 16).replace("T", " ");
   const short = (value) => Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
+
+  const when = ({ value }) => `${moment(value)} UTC`;
 
   const tip = (quote, base) => (items) => {
     const own = (id) => items.filter((item) => item.seriesId === id).map((item) => item.value);
@@ -92,5 +96,5 @@ window.candleChart ??= (() => {
     return lines.flat().join("<br>");
   };
 
-  return { candle, volume, trade, level, short, tip };
+  return { candle, volume, trade, level, short, tip, when };
 })();

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from nicegui import context, ui
-from nicegui.events import GenericEventArguments
+from nicegui.events import EChartPointClickEventArguments, GenericEventArguments
 
 from pipeline.errors import UserError
 from pipeline.market_data.raw import Span
@@ -49,6 +49,8 @@ class CandleChart:
         Takes a span and how many candles are shown at most; returns them. It may take a moment.
     over : callable, optional
         Called with what is in sight.
+    picked : callable, optional
+        Called with the row of a trade that was clicked.
     """
 
     def __init__(
@@ -59,9 +61,10 @@ class CandleChart:
         units: Units,
         read: Read,
         over: Over | None = None,
+        picked: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         self._span, self._step, self._units = span, step, units
-        self._read, self._over = read, over
+        self._read, self._over, self._picked = read, over, picked
         self._view, self._loaded, self._level = span, (0, 0), 0
         self._wanted: Span | None = None
         self._busy = False
@@ -146,7 +149,7 @@ class CandleChart:
         for series in made["series"]:
             series["data"] = data.get(series["id"], [])
         with self.place:
-            chart = ui.echart(made, renderer="svg").classes("filling")
+            chart = ui.echart(made, self._clicked, renderer="svg").classes("filling")
         chart.on(
             "chart:datazoom",
             self._zoomed,
@@ -155,3 +158,7 @@ class CandleChart:
             leading_events=False,
         )
         return chart
+
+    async def _clicked(self, event: EChartPointClickEventArguments) -> None:
+        if event.series_name == "trades" and self._picked is not None:
+            await self._picked(event.data)

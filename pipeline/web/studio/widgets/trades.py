@@ -24,12 +24,14 @@ from pipeline.report.loading import ReportData
 from pipeline.report.trades import MARGIN, side
 from pipeline.validation.wording import percent, plural
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import region, sentence, table, text
+from pipeline.web.studio.frame import ask, region, sentence, table, text
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 from pipeline.web.studio.widgets.figures import inside
 
 #: Rows of a page of the table.
 SHOWN = 25
+#: Bars before the setup from which its level is drawn.
+BEFORE = 10
 _COLUMNS = ("trade", "side", "entered (UTC)", "at", "left (UTC)", "at", "by", "net return")
 
 
@@ -43,7 +45,7 @@ class Trades:
     def __init__(self, service: Service, report: ReportData) -> None:
         assert report.artifacts is not None, "no trades without artifacts"
         self._service, self._configuration = service, report.configuration
-        self._trades = report.artifacts.trades
+        self._trades, self._windows = report.artifacts.trades, report.artifacts.windows
         if len(self._trades) == 0:
             return
         self._step = timeframe_ms(self._configuration.timeframe)
@@ -74,6 +76,7 @@ class Trades:
             Units.of(self._configuration.pair),
             partial(self._service.charts.candles, self._configuration),
             self._over,
+            lambda row: self.open(int(row[6])),
         )
         self._chart.place.on("keydown.left.prevent", lambda: self.turn(-1))
         self._chart.place.on("keydown.right.prevent", lambda: self.turn(1))
@@ -121,14 +124,14 @@ class Trades:
             return f"All {plural(len(self._trades), 'trade')}."
         trade = self._trades[number - 1]
         levels = [
-            f"{name} {float(trade[name]):.7g}"
+            f"{name} {float(trade[name]):,.7g}"
             for name in ("stop", "target")
             if name in (self._trades.dtype.names or ()) and not np.isnan(trade[name])
         ]
         return (
-            f"Trade {number:,} of {len(self._trades):,}: {side(trade)} at {trade['entry']:.7g} on"
+            f"Trade {number:,} of {len(self._trades):,}: {side(trade)} at {trade['entry']:,.7g} on"
             f" {utc(int(self._entered[number - 1]))}, out by"
-            f" {REASONS[trade['reason']].replace('_', ' ')} at {trade['exit']:.7g},"
+            f" {REASONS[trade['reason']].replace('_', ' ')} at {trade['exit']:,.7g},"
             f" {percent(float(trade['ret']))}. {', '.join(levels).capitalize()}"
         ).strip() + ("." if levels else "")
 
@@ -137,23 +140,39 @@ class Trades:
         first = int(np.searchsorted(self._left, view[0]))
         after = int(np.searchsorted(self._entered, view[1], "right"))
         count = max(after - first, 0)
-        lines = [] if self._chosen is None else self._lines(self._chosen)
+        lines = [] if self._chosen is None else await self._lines(self._chosen)
         rows: list[list[Any]] = []
-        said = f"{plural(count, 'trade')} in sight."
+        said = f"{plural(count, 'trade')} in view."
         if count > MOST_TRADES:
-            said = f"{count:,} trades in sight: zoom in to {MOST_TRADES} to see each."
+            said = f"{count:,} trades in view: zoom in to {MOST_TRADES} to see each."
         elif count:
             part = self._trades[first:after]
             rows = trade_rows(part, first + 1, self._opens, self._step, self._chosen)
         return {"trades": rows, "lines": line_rows(lines)}, said
 
-    def _lines(self, number: int) -> list[Line]:
-        trade = self._trades[number - 1]
-        time = np.array([self._entered[number - 1], self._left[number - 1]])
-        return [
-            Line(name, time, np.array([trade[name]]))
+    async def _lines(self, number: int) -> list[Line]:
+        """Return the levels of a trade: the stop as it moved, the target, what was swept."""
+        trade, left = self._trades[number - 1], self._left[number - 1]
+        entered = int(self._entered[number - 1])
+        stored = {
+            name: float(trade[name])
             for name in ("stop", "target")
             if name in (self._trades.dtype.names or ())
+        }
+        charts = self._service.charts
+        levels = await ask(charts.levels, self._configuration, self._windows, trade)
+        held = np.array([entered, left])
+        if levels is None:
+            return [Line(name, held, np.array([price])) for name, price in stored.items()]
+        bars = entered + self._step * np.arange(len(levels.stop))
+        lines = [Line("stop", np.append(bars, max(left, int(bars[-1]))), levels.stop)]
+        if len(np.unique(levels.stop)) > 1:
+            lines.append(Line("first stop", held, levels.stop[:1]))
+        setup = self._opens + int(trade["setup_bar"]) * self._step
+        before = np.array([setup - BEFORE * self._step, left])
+        lines += [Line("target", held, np.array([stored.get("target", np.nan)]))]
+        return lines + [
+            Line(name, before, np.array([price])) for name, price in levels.about.items()
         ]
 
     def _turn_page(self, by: int) -> None:
@@ -182,9 +201,9 @@ class Trades:
         for cell in (
             side(trade),
             entered,
-            f"{trade['entry']:.7g}",
+            f"{trade['entry']:,.7g}",
             left,
-            f"{trade['exit']:.7g}",
+            f"{trade['exit']:,.7g}",
             REASONS[trade["reason"]].replace("_", " "),
             percent(float(trade["ret"])),
         ):

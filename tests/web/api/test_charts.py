@@ -1,0 +1,104 @@
+"""Candles and levels that the Studio draws, of generated and of stored candles."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.market_data.store.store import EMPTY, candle_path, save
+from pipeline.market_data.synthetic import synthetic_candles
+from pipeline.report.loading import load_candles_again
+from pipeline.results.artifacts import read_artifacts
+from support.runs import run_here
+from support.serving import service_over
+from support.sweeping import TINY
+
+DAY, HOUR, FIRST = 86_400_000, 3_600_000, 1_672_531_200_000
+DAYS = 90
+
+
+def only(service):
+    (configuration,) = service.repository.configurations.find()
+    return configuration
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A service over a configuration of stored candles, and its folder."""
+    folder = tmp_path_factory.mktemp("charts")
+    path = candle_path(folder / "var/candles", "binance", "BTC/USDT", "1h")
+    raw = synthetic_candles(DAYS, "1h", 3, first_ms=FIRST)
+    save(path, EMPTY.overlay(raw, [(FIRST, FIRST + DAYS * DAY)]), "a test")
+    words = [word for word in TINY if "synthetic" not in word and "days" not in word]
+    span = ("data.since=2023-01-01", "data.until=2023-04-01")
+    trail = "strategy=supply_shock"
+    finished = run_here(
+        folder, "market=btc_binance_1h", trail, *span, *words, "optimizer.samples=40"
+    )
+    assert finished.status == 0, finished.err
+    with service_over(folder) as service:
+        yield service, folder
+
+
+def test_generated_candles_are_joined_and_kept_until_the_page_is_left(trained_service):
+    charts, configuration = trained_service.charts, only(trained_service)
+    whole = load_candles_again(trained_service.repository, configuration)
+    start, end = charts.span(configuration)
+    made = charts.candles(configuration, (start, end), 300)
+    assert (made.level, made.level_name) == (DAY, "1d")
+    assert made.sticks.candles.high.tolist() == whole.high.reshape(-1, 24).max(axis=1).tolist()
+    assert made.sticks.bars.sum() == (~whole.filled).sum()
+    near = charts.candles(configuration, (start + 30 * HOUR, start + 40 * HOUR), 300)
+    assert near.level == HOUR
+    assert near.sticks.candles.close.tolist() == whole.close[30:40].tolist()
+    charts.leave("another")
+    assert charts._held is not None
+    charts.leave(configuration.id)
+    assert charts._held is None
+
+
+def test_stored_candles_are_read_and_not_kept(stored, monkeypatch):
+    service, folder = stored
+    monkeypatch.chdir(folder)
+    charts, configuration = service.charts, only(service)
+    whole = load_candles_again(service.repository, configuration)
+    start, end = charts.span(configuration)
+    made = charts.candles(configuration, (start, end), 200)
+    assert made.level == 12 * HOUR
+    assert made.sticks.candles.low.tolist() == whole.low.reshape(-1, 12).min(axis=1).tolist()
+    assert charts.candles(configuration, (start + HOUR, start + 4 * HOUR), 9).level == HOUR
+    assert charts._held is None
+
+
+def test_a_stop_that_trails_is_told_bar_by_bar(stored, monkeypatch):
+    service, folder = stored
+    monkeypatch.chdir(folder)
+    configuration = only(service)
+    record = read_artifacts(folder / "var/artifacts", configuration.id)
+    told = [service.charts.levels(configuration, record.windows, t) for t in record.trades]
+    assert told
+    for trade, levels in zip(record.trades, told, strict=True):
+        assert levels.stop[0] == pytest.approx(trade["stop"], rel=1e-9)
+        assert len(levels.stop) == trade["exit_bar"] - trade["entry_bar"] + 1
+    other = record.trades[:1].copy()
+    other["stop"] *= 1.001  # of other candles, or of other rules
+    assert service.charts.levels(configuration, record.windows, other[0]) is None
+
+
+def test_the_swept_level_lies_between_the_extreme_and_the_close_before(trained_service, tmp_path):
+    configuration = only(trained_service)
+    record = read_artifacts(tmp_path / "var/artifacts", configuration.id)
+    candles = load_candles_again(trained_service.repository, configuration)
+    for trade in record.trades:
+        levels = trained_service.charts.levels(configuration, record.windows, trade)
+        level, bar, side = levels.about["swept level"], trade["setup_bar"], trade["side"]
+        extreme = candles.low[bar] if side > 0 else candles.high[bar]
+        assert side * extreme < side * level < side * candles.close[bar - 1]
+        assert np.isclose(candles.low if side > 0 else candles.high, level).any()  # a swing point
+
+
+def test_candles_that_are_gone_are_named(stored, monkeypatch, tmp_path):
+    service, _ = stored
+    monkeypatch.chdir(tmp_path)
+    configuration = only(service)
+    with pytest.raises(UserError, match="scripts/fetch"):
+        service.charts.candles(configuration, service.charts.span(configuration), 9)
