@@ -268,7 +268,7 @@ def stop_in_force(position: Position, best: float) -> float:
 
 
 def stops_in_force(candles: Candles, position: Position, last: int) -> Float:
-    """Return the stop in force in every bar from the entry to ``last``; NaN for none (§4).
+    """Return the stop in every bar from the entry to ``last``; NaN for none (exits rules §4).
 
     float64 of shape (last - position.bar + 1,). The high and the low of a bar count from the next
     one on (exits rules §4.5).
