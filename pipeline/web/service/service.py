@@ -367,5 +367,6 @@ class Service(JobService):
         gates = "; ".join(failed) if failed else explanation.verdict
         return (
             f"{configuration.id} is in {configuration.lifecycle_stage}, and {ACTIVATED_FROM} is"
-            f" needed. Failed: {gates}. To activate it all the same, force it (force=true, or the box beside the reason)."
+            f" needed. Failed: {gates}. To activate it all the same, force it (force=true, or the"
+            " box beside the reason)."
         )
