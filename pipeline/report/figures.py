@@ -15,7 +15,6 @@ from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure
 from pipeline.results.artifacts import DailySeries, NullDistribution
 from pipeline.validation.band import EquityBand
 from pipeline.validation.stages import REQUIREMENTS
-from pipeline.validation.wording import setting
 
 #: Of the false-discovery rate (validation rules §6).
 Q_LIMIT = next(r.threshold for r in REQUIREMENTS if r.name == "fdr_q_value")
@@ -192,62 +191,6 @@ def window_metric(
         )
     ]
     return figure(data, theme, barmode="group", xaxis={"type": "category"})
-
-
-def parameter_spread(
-    windows: Sequence[Mapping[str, Any]],
-    stored: Mapping[str, Any],
-    searched: Mapping[str, tuple[float, float]],
-    theme: Theme = "light",
-) -> Figure:
-    """Return every parameter's value in every window and as it is stored.
-
-    Parameters
-    ----------
-    windows : sequence of mapping
-        As in `pipeline.results.artifacts.ArtifactSet`.
-    stored : mapping
-        Parameters of the configuration; None is "off".
-    searched : mapping of str to (float, float)
-        Smallest and largest value that the search could choose. The colour is the place between
-        them; what could not be chosen, or is off, has none.
-    """
-    names = list(stored)
-    sets = [window["parameters"] for window in windows] + [stored]
-    columns = [str(number) for number in range(1, len(windows) + 1)] + ["stored"]
-    values = [[None if c is None else c[name] for c in sets] for name in names]
-    text = [["–" if c is None else setting(c[name]) for c in sets] for name in names]
-    data = {
-        "type": "heatmap",
-        "x": columns,
-        "y": names,
-        "z": [
-            [_place(value, searched.get(name)) for value in row]
-            for name, row in zip(names, values, strict=True)
-        ],
-        "text": text,
-        "texttemplate": "%{text}",
-        "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",
-        "zmin": 0,
-        "zmax": 1,
-        "colorscale": "Cividis",
-        "showscale": False,
-        "xgap": 2,
-        "ygap": 2,
-    }
-    axis = {"autorange": "reversed", "type": "category"}
-    return figure(
-        [data],
-        theme,
-        yaxis=axis,
-        xaxis={"type": "category", "side": "top", "title": {"text": "window"}},
-    )
-
-
-def _place(value: float | None, searched: tuple[float, float] | None) -> float | None:
-    if value is None or searched is None or searched[0] == searched[1]:
-        return None
-    return (value - searched[0]) / (searched[1] - searched[0])
 
 
 def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:

@@ -1,4 +1,4 @@
-"""Draw the score of a search over two of its parameters: the best over all others, or a slice.
+"""Draw a metric of a search over two of its parameters: the best over all others, or a slice.
 
 A grid that was kept whole has both. Of a larger one only the best of each pair is stored.
 """
@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_engine import Float
 from pipeline.errors import UserError, suggestion
@@ -21,6 +22,17 @@ Scores = ScoreSurface | ScoreSummary
 
 #: What the search was ranked by, before the neighbours are looked at.
 SCORE = "score"
+#: Metrics by name, with their units.
+MEASURES = {
+    SCORE: "score",
+    "net_profit": "net profit (fraction of equity)",
+    "sharpe_ratio": "Sharpe ratio (annualised)",
+    "max_drawdown": "largest drawdown (fraction of equity)",
+    "sample_size": "closed trades",
+    "win_rate": "share of trades that gained",
+}
+#: Of these the smallest is the best.
+SMALLEST = ("max_drawdown",)
 #: A score of +∞: nothing was lost (validation rules §2.2). Drawn in the best colour, and marked.
 LOSSLESS, NOTHING_LOST = "∞", "∞ (nothing was lost)"
 
@@ -34,8 +46,10 @@ def heatmap(
     theme: Theme = "light",
     *,
     stored: Mapping[str, Any] | None = None,
+    metric: str = SCORE,
+    objective: str | None = None,
 ) -> Figure:
-    """Return the score at every value of two parameters.
+    """Return a metric at every value of two parameters.
 
     Parameters
     ----------
@@ -50,13 +64,18 @@ def heatmap(
     stored : mapping of str to value
         The stored configuration's parameters. Its point is marked, in a slice only where that goes
         through it.
+    metric : str
+        One that is kept (`metrics_of`), of the admissible combinations.
+    objective : str or None
+        What the score is, for the colour bar.
 
     Raises
     ------
     UserError
-        For an unknown parameter, a value that is not on the grid, or a slice of what is not kept.
+        For an unknown parameter or metric, a value that is not on the grid, or a slice of what is
+        not kept.
     """
-    table = best(scores, x, y) if mode == "best" else cut(scores, x, y, at or {})
+    table = table_of(scores, x, y, mode, at, metric)
     names = {"x": [setting(v) for v in scores.axes[x]], "y": [setting(v) for v in scores.axes[y]]}
     data: list[dict[str, Any]] = [
         {
@@ -66,7 +85,7 @@ def heatmap(
             "coloraxis": "coloraxis",
             "hoverongaps": False,
             "texttemplate": "%{text}",
-            "hovertemplate": f"{x} %{{x}}<br>{y} %{{y}}<br>score %{{customdata}}<extra></extra>",
+            "hovertemplate": f"{x} %{{x}}<br>{y} %{{y}}<br>{metric} %{{customdata}}<extra></extra>",
         }
     ]
     if stored and _goes_through(scores, x, y, at if mode == "slice" else None, stored):
@@ -75,7 +94,35 @@ def heatmap(
         f"{axis}axis": {"type": "category", "title": {"text": name}}
         for axis, name in (("x", x), ("y", y))
     }
-    return figure(data, theme, coloraxis={"colorscale": "Viridis"}, **axes)
+    bar = {"title": {"text": measure(metric, objective), "side": "right"}}
+    return figure(data, theme, coloraxis={"colorscale": "Viridis", "colorbar": bar}, **axes)
+
+
+def measure(metric: str, objective: str | None = None) -> str:
+    """Name a metric with its unit; of the score also what it is."""
+    name = MEASURES.get(metric, metric)
+    return f"{name}: {measure(objective)}" if metric == SCORE and objective else name
+
+
+def metrics_of(scores: Scores) -> list[str]:
+    """Name the metrics that are kept of every combination, the score first."""
+    if isinstance(scores, ScoreSummary):
+        return [SCORE]
+    return [SCORE, *(name for name in MEASURES if name != SCORE and name in scores.metrics)]
+
+
+def table_of(
+    scores: Scores,
+    x: str,
+    y: str,
+    mode: Mode,
+    at: Mapping[str, Any] | None = None,
+    metric: str = SCORE,
+) -> Float:
+    """Return a metric over two parameters, shape (values of y, values of x); see `heatmap`."""
+    if mode == "best":
+        return best(scores, x, y, metric)
+    return cut(scores, x, y, at or {}, metric)
 
 
 def _cells(table: Float) -> dict[str, Any]:
@@ -117,8 +164,10 @@ def chosen_mark(x: str, y: str) -> dict[str, Any]:
     }
 
 
-def best(scores: Scores, x: str, y: str) -> Float:
-    """Return the best score over all other parameters, shape (values of y, values of x).
+def best(scores: Scores, x: str, y: str, metric: str = SCORE) -> Float:
+    """Return the best of a metric over all other parameters, shape (values of y, values of x).
+
+    Of `SMALLEST` the smallest is the best, of all others the largest.
 
     NaN where no combination is admissible.
 
@@ -128,18 +177,39 @@ def best(scores: Scores, x: str, y: str) -> Float:
         For an unknown parameter, or the same one twice.
     """
     axes = _two(scores, x, y)
+    _require(scores, metric)
     if isinstance(scores, ScoreSummary):
         if (x, y) in scores.pairs:
             return scores.pairs[x, y].T
         return scores.pairs[y, x]
     others = tuple(i for i in range(len(scores.axes)) if i not in axes)
     # fmax ignores NaN unless all are, which is the rule here too.
-    table: Float = np.fmax.reduce(scores.metrics[SCORE], axis=others).astype(np.float64)
+    choose = np.fmin if metric in SMALLEST else np.fmax
+    table: Float = choose.reduce(_values(scores, metric), axis=others).astype(np.float64)
     return table.T if axes[0] < axes[1] else table
 
 
-def cut(scores: Scores, x: str, y: str, at: Mapping[str, Any]) -> Float:
-    """Return the scores with every other parameter at its value in ``at``, shape as in `best`.
+def _require(scores: Scores, metric: str) -> None:
+    names = metrics_of(scores)
+    if metric not in names:
+        raise UserError(
+            f"metric: {metric} is not kept of this search; allowed are {', '.join(names)}."
+            + suggestion(metric, names)
+        )
+
+
+def _values(
+    scores: ScoreSurface, metric: str, index: tuple[int | slice, ...] = ()
+) -> NDArray[np.float32]:
+    """Return a metric of the admissible combinations, NaN of the others."""
+    score = scores.metrics[SCORE][index]
+    if metric == SCORE:
+        return score
+    return np.where(np.isnan(score), np.float32(np.nan), scores.metrics[metric][index])
+
+
+def cut(scores: Scores, x: str, y: str, at: Mapping[str, Any], metric: str = SCORE) -> Float:
+    """Return a metric with every other parameter at its value in ``at``, shape as in `best`.
 
     Raises
     ------
@@ -152,11 +222,12 @@ def cut(scores: Scores, x: str, y: str, at: Mapping[str, Any]) -> Float:
             "A slice needs the score of every combination, and of a grid this large only the best"
             " of each pair of parameters is kept: take mode=best."
         )
+    _require(scores, metric)
     index = tuple(
         slice(None) if i in axes else position(scores.axes, name, at)
         for i, name in enumerate(scores.axes)
     )
-    table: Float = scores.metrics[SCORE][index].astype(np.float64)
+    table: Float = _values(scores, metric, index).astype(np.float64)
     return table.T if axes[0] < axes[1] else table
 
 
@@ -199,7 +270,9 @@ def choices(scores: Scores) -> list[str]:
     return [name for name, values in scores.axes.items() if len(values) > 1]
 
 
-def heatmaps(scores: Scores, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def heatmaps(
+    scores: Scores, parameters: Mapping[str, Any], objective: str | None = None
+) -> dict[str, Any]:
     """Return the tables of every pair of parameters, in both modes where both can be had.
 
     Tables have the later parameter of the pair across: shape (values of a, values of b). A cell is
@@ -216,7 +289,9 @@ def heatmaps(scores: Scores, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "best": _pairs(names, lambda x, y: best(scores, x, y)),
         "slice": _pairs(names, lambda x, y: cut(scores, x, y, parameters)) if whole else None,
         "lossless": [LOSSLESS, NOTHING_LOST],
-        "figure": bare(heatmap(scores, names[0], names[1], "best", stored=parameters)),
+        "figure": bare(
+            heatmap(scores, names[0], names[1], "best", stored=parameters, objective=objective)
+        ),
     }
 
 

@@ -17,6 +17,7 @@ from pipeline.report import figures, headline
 from pipeline.report.heatmap import choices, heatmaps, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time
 from pipeline.report.shell import TEMPLATES, macro, render
+from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.theme import Figure, bare, themed
 from pipeline.report.trades import DETAILED, newest_trades, side, trades_on_candles
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
@@ -192,7 +193,9 @@ def payload(report: ReportData) -> dict[str, Any]:
     drawn = themed(fixed_figures(report, record))
     scores = scores_of(record)
     if scores is not None and len(choices(scores)) > 1:
-        drawn["heatmap"] = heatmaps(scores, report.configuration.parameters)
+        drawn["heatmap"] = heatmaps(
+            scores, report.configuration.parameters, report.job.config.get("objective")
+        )
     if report.candles is not None and len(record.trades):
         drawn["trades"] = [
             bare(trades_on_candles(report.candles, record.trades)),
@@ -209,7 +212,12 @@ def fixed_figures(report: ReportData, record: ArtifactSet) -> dict[str, Figure]:
         "drawdown": figures.drawdown(record.in_sample, record.out_of_sample),
         "windows": figures.window_spans(windows),
         "promises": figures.window_metric(windows),
-        "spread": figures.parameter_spread(windows, stored, report.searched),
+        "spread": parameter_spread(
+            windows,
+            stored,
+            report.searched,
+            report.configuration.statistics.get("parameter_choices"),
+        ),
     }
     if record.null is not None:
         made["null"] = figures.null_distribution(record.null)
@@ -232,6 +240,7 @@ TEMPLATES.globals.update(
     statistic_rows=statistic_rows,
     choices_of=_choices_of,
     tables_of=_tables_of,
+    evidence_sentences=evidence_sentences,
     tiles_of=headline.tiles,
     trade_time=trade_time,
     without_winner=_without_winner,

@@ -127,3 +127,30 @@ def test_a_large_grid_has_no_slices():
 def test_mistakes_are_named(x, y, at, said):
     with pytest.raises(UserError, match=said):
         heatmap(WHOLE, x, y, "slice", at)
+
+
+def test_any_metric_is_drawn_of_what_is_admissible():
+    score, drawdown = SCORE.copy(), SCORE[::-1].copy() / 100
+    score[0, 0] = np.nan
+    scores = ScoreSurface(AXES, {"score": score, "max_drawdown": drawdown})
+    table = best(scores, "b", "a", "max_drawdown")
+    admissible = np.where(np.isnan(score), np.inf, drawdown).min(axis=2)
+    assert np.isnan(table[0, 0])
+    assert np.delete(table.ravel(), 0) == pytest.approx(np.delete(admissible.ravel(), 0))
+    held = cut(scores, "b", "a", AT, "max_drawdown")
+    assert held[1] == pytest.approx(drawdown[1, :, 0])
+    drawn = heatmap(scores, "b", "a", metric="max_drawdown")
+    assert drawn["data"][0]["z"][1] == pytest.approx(table[1].tolist())
+    bar = drawn["layout"]["coloraxis"]["colorbar"]["title"]["text"]
+    assert bar == "largest drawdown (fraction of equity)"
+
+
+def test_the_colour_bar_says_what_the_score_is():
+    bar = heatmap(WHOLE, "b", "a", objective="net_profit")["layout"]["coloraxis"]["colorbar"]
+    assert bar["title"]["text"] == "score: net profit (fraction of equity)"
+
+
+@pytest.mark.parametrize("scores", [WHOLE, LARGE])
+def test_a_metric_that_is_not_kept_is_refused(scores):
+    with pytest.raises(UserError, match="metric: win_rate is not kept of this search; allowed are"):
+        best(scores, "a", "b", "win_rate")

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 import pytest
 
 from pipeline.report import figures
+from pipeline.report.spread import parameter_spread
 from pipeline.report.theme import template
 from pipeline.report.trades import trades_on_candles
 from pipeline.results.artifacts import DailySeries, NullDistribution
@@ -83,14 +84,6 @@ def test_windows_show_promise_and_outcome():
     assert trace(drawn, "out of sample")["y"] == [1.0, 0.0]
 
 
-def test_a_parameter_is_coloured_by_its_place_in_what_was_searched():
-    searched = {"a": (1.0, 3.0), "b": (0.0, 1.0)}
-    (data,) = figures.parameter_spread([WINDOW, BARREN], {"a": 3.0, "b": None}, searched)["data"]
-    assert data["z"] == [[0.5, None, 1.0], [None, None, None]]
-    assert data["text"] == [["2", "–", "3"], ["off", "–", "off"]]
-    assert data["x"] == ["1", "2", "stored"]
-
-
 NULL = NullDistribution(
     observed=3.0,
     maxima=np.array([1.0, 1.0, 2.0, 2.0]),
@@ -136,7 +129,7 @@ def test_plotly_knows_every_attribute(report):
         figures.drawdown(record.in_sample, record.out_of_sample, "dark"),
         figures.window_spans(record.windows),
         figures.window_metric(record.windows),
-        figures.parameter_spread(record.windows, row.parameters, report.searched),
+        parameter_spread(record.windows, row.parameters, report.searched),
         figures.null_distribution(NULL),
         trades_on_candles(report.candles, record.trades),
     ):

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
-from pipeline.report.heatmap import Mode
+from pipeline.report.heatmap import SCORE, Mode
 from pipeline.report.theme import Theme
 from pipeline.results.records import ConfigurationSummary
 from pipeline.web.api.etags import tags_of
@@ -139,15 +139,16 @@ def router(service: Service) -> APIRouter:
         mode: Mode = "best",
         at: Annotated[list[HeldValue], Query(max_length=LIST_LIMIT)] = [],  # noqa: B006 (FastAPI's way)
         theme: Theme = "light",
+        metric: Word = SCORE,
     ) -> dict[str, Any]:
-        """Return the score over two parameters as a Plotly figure.
+        """Return the score, or another metric, over two parameters as a Plotly figure.
 
         ``best`` is over all others; ``slice`` holds the others at the configuration's own values,
         or at those of ``at``.
         """
         words = [word.split("=") for word in at]
         values = {name: None if value == "null" else float(value) for name, value in words}
-        query = HeatmapQuery(x=x, y=y, mode=mode, at=values, theme=theme)
+        query = HeatmapQuery(x=x, y=y, mode=mode, at=values, theme=theme, metric=metric)
         return service.heatmap(configuration_id, query)
 
     @routes.post("/{configuration_id}/activate", responses=described(404, 409, 413))

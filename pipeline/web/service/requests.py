@@ -326,6 +326,7 @@ class HeatmapQuery(Request):
     mode: Literal["best", "slice"] = "best"
     at: Annotated[dict[Word, Value | None], Field(max_length=LIST_LIMIT)] = {}
     theme: Literal["light", "dark"] = "light"
+    metric: Word = "score"
 
 
 class ExecutionReport(Request):

@@ -283,8 +283,17 @@ class Service(JobService):
         at = data.configuration.parameters
         for name in query.at.keys() - at.keys():
             raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
-        values = at | query.at
-        return heatmap(scores, query.x, query.y, query.mode, values, query.theme, stored=at)
+        return heatmap(
+            scores,
+            query.x,
+            query.y,
+            query.mode,
+            at | query.at,
+            query.theme,
+            stored=at,
+            metric=query.metric,
+            objective=data.job.config.get("objective"),
+        )
 
     # Sweeps
 

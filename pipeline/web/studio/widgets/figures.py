@@ -76,6 +76,7 @@ class Surface:
         self._theme, self._scores = theme, scores
         self._x, self._y = choices(scores)[:2]
         self._mode: Mode = "best"
+        self._objective = report.job.config.get("objective")
         self._stored = stored = report.configuration.parameters
         self._at: dict[str, Any] = {
             name: stored[name] if stored[name] in list(values) else values[0]
@@ -90,7 +91,15 @@ class Surface:
         on_choice("heatmap-mode", self._choose_mode)
 
     def _figure(self) -> Figure:
-        return heatmap(self._scores, self._x, self._y, self._mode, self._at, stored=self._stored)
+        return heatmap(
+            self._scores,
+            self._x,
+            self._y,
+            self._mode,
+            self._at,
+            stored=self._stored,
+            objective=self._objective,
+        )
 
     def _slice(self) -> dict[str, ui.select]:
         """Add a control for the value of every parameter that may be held."""
