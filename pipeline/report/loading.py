@@ -209,6 +209,24 @@ class SweptMarket:
     seconds: float | None
     error: str | None
     synthetic: bool = False
+    exchange: str = ""
+    pair: str = ""
+    timeframe: str = ""
+    strategy: str = ""
+    job_id: str = ""
+
+    def figure(self, name: str) -> float | None:
+        """Return a figure out of sample of what it stored; None where there is none.
+
+        ``hold_net_profit`` is of holding the market on the same days.
+        """
+        if self.configuration is None:
+            return None
+        if name == "hold_net_profit":
+            value = (self.configuration.statistics.get("hold") or {}).get("net_profit")
+        else:
+            value = self.configuration.out_of_sample.get(name)
+        return None if value is None or math.isnan(value) else value
 
     @property
     def deciding_p(self) -> float | None:
@@ -270,6 +288,7 @@ def swept_markets(
 ) -> list[SweptMarket]:
     """Read what the markets of a sweep stored; the others read one configuration, or job, by id."""
     rows = [configuration(m.configuration_id) if m.configuration_id else None for m in markets]
+    told = [row or job(m.job_id) for m, row in zip(markets, rows, strict=True)]
     return [
         SweptMarket(
             market=market.market,
@@ -280,7 +299,12 @@ def swept_markets(
             fdr_q_value=market.fdr_q_value,
             seconds=market.seconds,
             error=market.error,
-            synthetic=(row or job(market.job_id)).synthetic,
+            synthetic=of.synthetic,
+            exchange=of.exchange,
+            pair=of.pair,
+            timeframe=of.timeframe,
+            strategy=of.strategy,
+            job_id=market.job_id,
         )
-        for market, row in zip(markets, rows, strict=True)
+        for market, row, of in zip(markets, rows, told, strict=True)
     ]

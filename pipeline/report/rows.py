@@ -207,6 +207,96 @@ class CandleRow(Row):
     """Stored candles that it is made of: fewer than it has room for where some are missing."""
 
 
+class ConfigurationRow(Row):
+    """A stored configuration: out of sample, net of costs. Of a refused one all else is empty."""
+
+    id: str
+    """Of the configuration."""
+    strategy: str
+    """Name of the strategy."""
+    exchange: str
+    """Name of the exchange."""
+    pair: str
+    """BASE/QUOTE."""
+    timeframe: str
+    """Length of a candle."""
+    candles: Literal["real", "SYNTHETIC", ""]
+    """Whether they were invented."""
+    stage: str
+    """Lifecycle stage (validation rules §6)."""
+    active: Literal["active", "not active", ""]
+    """Whether it is switched on."""
+    net_profit: Number
+    """Fraction of the equity at the start."""
+    sharpe_ratio: Number
+    """Annualised with 365 days."""
+    max_drawdown: Number
+    """Largest fraction of the highest equity that was lost, from 0 to 1."""
+    trades: int | None
+    """Closed trades."""
+    p_value: Number
+    """Of the days out of sample; null where undefined."""
+    q_value: Number
+    """Among the markets of its sweep; null without one."""
+    method: str
+    """How it was searched."""
+    seed: int | None
+    """Of the search."""
+    first_day: str
+    """First UTC day of its candles."""
+    last_day: str
+    """Last UTC day of its candles, included."""
+    stored: str
+    """When it was stored, UTC."""
+    refused: str
+    """What of it is not what was stored; empty where nothing is."""
+
+
+class MarketRow(Row):
+    """A market of a sweep: out of sample, net of costs."""
+
+    market: str
+    """Its name in the sweep."""
+    exchange: str
+    """Name of the exchange."""
+    pair: str
+    """BASE/QUOTE."""
+    timeframe: str
+    """Length of a candle."""
+    strategy: str
+    """Name of the strategy."""
+    candles: Literal["real", "SYNTHETIC"]
+    """Whether they were invented."""
+    status: str
+    """How far it is."""
+    stage: str
+    """Lifecycle stage (validation rules §6); empty where nothing is stored."""
+    net_profit: Number
+    """Fraction of the equity at the start."""
+    hold_net_profit: Number
+    """Of holding the market on the same days."""
+    sharpe_ratio: Number
+    """Annualised with 365 days."""
+    max_drawdown: Number
+    """Largest fraction of the highest equity that was lost, from 0 to 1."""
+    trades: int | None
+    """Closed trades."""
+    p_value: Number
+    """Of the days out of sample; null where undefined."""
+    surrogate_p: Number
+    """Of the search on candles without an edge; null where it was not made."""
+    q_value: Number
+    """Among all markets of the sweep; null before they were judged."""
+    seconds: Number
+    """That its training took."""
+    configuration: str
+    """Id of what was stored; empty for nothing."""
+    job: str
+    """Id of its job."""
+    error: str
+    """Why it failed; empty where it did not."""
+
+
 Kind = Literal["text", "integer", "number", "flag", "day", "moment"]
 
 _KINDS: dict[Any, Kind] = {

@@ -48,11 +48,24 @@ class Table:
         Rows in all.
     cells : callable
         Takes the first row and the one after the last; returns their cells by column.
+    piece : int
+        Rows that are made at a time where all are asked for.
     """
 
     columns: list[Column]
     total: int
     cells: Callable[[int, int], Cells]
+    piece: int = 16_384
+
+
+def listed(columns: list[Column], rows: Sequence[Mapping[str, Any]]) -> Cells:
+    """Return rows, each a mapping by column, as cells; None is NaN of a number, else empty."""
+    return {
+        column.name: np.array([row[column.name] for row in rows], np.float64)
+        if column.kind in ("integer", "number")
+        else np.array([row[column.name] or "" for row in rows], object)
+        for column in columns
+    }
 
 
 def trades_table(configuration: Configuration, trades: NDArray[np.void]) -> Table:

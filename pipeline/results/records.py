@@ -197,7 +197,12 @@ class Configuration:
 
 @dataclass(frozen=True)
 class ConfigurationSummary:
-    """One stored configuration without its documents."""
+    """One stored configuration without its documents.
+
+    ``first_day`` and ``last_day`` are UTC days of its candles, ``optimizer`` the method that it was
+    searched by. ``max_drawdown`` is out of sample; ``fdr_q_value`` is None where no sweep judged
+    it. What an earlier build did not store is None.
+    """
 
     id: str
     job_id: str
@@ -210,8 +215,14 @@ class ConfigurationSummary:
     is_active: bool
     oos_sharpe_ratio: float | None
     oos_net_profit: float | None
+    max_drawdown: float | None
     sample_size: int
     p_value: float | None
+    fdr_q_value: float | None
+    optimizer: str | None
+    seed: int | None
+    first_day: str | None
+    last_day: str | None
     created_at: datetime
 
 

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_engine import DAYS_PER_YEAR, Float, Int32, metrics_of
+from gpu_engine import DAYS_PER_YEAR, Float, Int32, Int64, metrics_of
 from pipeline.validation.stages import LEVEL
 from pipeline.validation.statistics import moments, sharpe_interval, sharpe_test
 from pipeline.validation.wording import defined, marked, number, plural, share
 
-#: Days that two markets must share before their correlation counts.
+#: Days that two markets must share before their correlation counts: of so many independent days the
+#: 95 % interval around 0 is ±0.36 (Fisher's z, standard error 1 / sqrt(days - 3)).
 COMMON_DAYS = 30
 
 
@@ -79,10 +80,25 @@ def pooled_series(series: Sequence[MarketSeries]) -> tuple[Int32, Float]:
 
 
 def mean_correlation(series: Sequence[MarketSeries]) -> float | None:
-    """Average the correlation of daily returns over all pairs of markets.
+    """Average the correlation of daily returns over all pairs of markets; see `correlations`.
 
-    A pair counts with at least `COMMON_DAYS` days that both have and on which both vary; None where
-    no pair does.
+    A pair without one does not count; None where no pair has one.
+    """
+    correlation, _ = correlations(series)
+    pairs = correlation[np.triu_indices(len(series), k=1)]
+    known = pairs[~np.isnan(pairs)]
+    return float(known.mean()) if len(known) else None
+
+
+def correlations(series: Sequence[MarketSeries]) -> tuple[Float, Int64]:
+    """Correlate the daily returns of every two markets on the days that both have (Pearson).
+
+    Returns
+    -------
+    float64 array of shape (M, M)
+        NaN where they share fewer than `COMMON_DAYS` days, or where one does not vary on those.
+    int64 array of shape (M, M)
+        Days that they share; on the diagonal those that a market has.
     """
     _, table = _table(series)
     here = np.isfinite(table)
@@ -95,8 +111,7 @@ def mean_correlation(series: Sequence[MarketSeries]) -> float | None:
         floor = 1e-13 * squares  # what rounding leaves of equal days in sums of squares
         correlation = covariance / np.sqrt(variance * variance.T)
     counts = (days >= COMMON_DAYS) & (variance > floor) & (variance > floor).T
-    pairs = correlation[np.triu(counts, k=1)]
-    return float(pairs.mean()) if len(pairs) else None
+    return np.where(counts, correlation, np.nan), days.astype(np.int64)
 
 
 def pooled_verdict(

@@ -11,7 +11,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from pipeline.errors import ReadOnlyError
-from pipeline.web.api import candles, configurations, records, signals, sweeps, training
+from pipeline.web.api import (
+    candles,
+    comparison,
+    configurations,
+    records,
+    signals,
+    sweeps,
+    training,
+)
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Guard, HeadOfGet, Places, RateLimit
@@ -92,6 +100,7 @@ def create_app(
     app.include_router(training.router(service, events, starts, estimates, place))
     app.include_router(configurations.router(service))
     app.include_router(records.router(service))
+    app.include_router(comparison.router(service))
     app.include_router(signals.router(service, stream, place))
     app.include_router(sweeps.router(service))
     app.include_router(candles.router(service))

@@ -1,26 +1,30 @@
 """Route ``/api/configurations``: stored results, what is switched on, what live orders did."""
 
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from pipeline.report.heatmap import SCORE, Mode
+from pipeline.report.rows import ConfigurationRow
 from pipeline.report.theme import Theme
 from pipeline.results.records import ConfigurationSummary
 from pipeline.web.api.etags import tags_of
 from pipeline.web.api.problems import described
-from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS
+from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
 from pipeline.web.service.answers import (
     ActiveConfigurations,
     AuditPage,
     ConfigurationPage,
     Document,
+    Page,
     StoredStrategy,
     SwitchedOff,
 )
 from pipeline.web.service.paper import PaperLedger
 from pipeline.web.service.requests import (
     LIST_LIMIT,
+    ConfigurationFilter,
     ConfigurationQuery,
     ExecutionReport,
     HeatmapQuery,
@@ -64,6 +68,18 @@ class PageQuery(ConfigurationQuery):
     model_config = ConfigurationQuery.model_config | {"strict": False}
 
 
+class TableFilter(ConfigurationFilter):
+    """`ConfigurationFilter` of an address that has keys of its table besides."""
+
+    model_config = ConfigurationFilter.model_config | {"strict": False, "extra": "ignore"}
+
+
+class ConfigurationTablePage(Page):
+    """A page of stored configurations as rows of a table."""
+
+    configurations: list[ConfigurationRow]
+
+
 def router(service: Service) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(
@@ -74,6 +90,17 @@ def router(service: Service) -> APIRouter:
     def configurations(query: Annotated[PageQuery, Query()]) -> ConfigurationPage:
         """List stored configurations: filtered, sorted, a page at a time."""
         return service.configurations(query)
+
+    @routes.get("/table", responses=described_table(ConfigurationTablePage))
+    def table(
+        query: Annotated[TableFilter, Query()], options: Annotated[TableQuery, Depends()]
+    ) -> Response:
+        """List them as a table: as CSV or Parquet all that fit, in the order asked for.
+
+        Of one that is not what was stored there is the id, and ``refused`` says why.
+        """
+        make = partial(service.configurations_table, query)
+        return options.answer("configurations", "stored", None, make, some=50)
 
     # Before {configuration_id}: routes are tried in order.
     @routes.get(

@@ -1,15 +1,25 @@
 """Route ``/api/sweeps``: many markets that were trained and judged together."""
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 
+from pipeline.report.lists import markets_table
+from pipeline.report.rows import MarketRow
 from pipeline.web.api.problems import described
-from pipeline.web.service.answers import SweepPage, SweepReport
+from pipeline.web.api.tables import TableQuery, described_table
+from pipeline.web.service.answers import Page, SweepPage, SweepReport
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 
 SweepId = Annotated[JobId, Path(description="32 hexadecimal digits.")]
+
+
+class MarketPage(Page):
+    """A page of the markets of a sweep, in its order."""
+
+    markets: list[MarketRow]
 
 
 def router(service: Service) -> APIRouter:
@@ -28,6 +38,12 @@ def router(service: Service) -> APIRouter:
     def sweep(sweep_id: SweepId) -> SweepReport:
         """Show a sweep, how far it is, and what became of each of its markets."""
         return service.sweep_report(sweep_id)
+
+    @routes.get("/{sweep_id}/markets", responses=described(404, 409) | described_table(MarketPage))
+    def markets(sweep_id: SweepId, query: Annotated[TableQuery, Depends()]) -> Response:
+        """List its markets as a table: figures out of sample, p, q, and the ids."""
+        table = partial(markets_table, service.swept(sweep_id)[1])
+        return query.answer("markets", f"sweep_{sweep_id}", None, table)
 
     @routes.post("/{sweep_id}/cancel", responses=described(404, 409))
     def cancel(sweep_id: SweepId) -> SweepReport:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -22,8 +23,6 @@ from pipeline.web.api.etags import tags_of
 Format = Literal["json", "csv", "parquet"]
 #: Rows of a page of JSON at most, and where nobody says how many.
 MOST_ROWS, SOME_ROWS = 10_000, 1_000
-#: Rows that are made at a time where the whole is asked for.
-PIECE = 16_384
 
 MEDIA: dict[Format, str] = {
     "json": "application/json",
@@ -38,6 +37,8 @@ _ARROW: dict[Kind, pa.DataType] = {
     "day": pa.date32(),
     "moment": pa.timestamp("ms", "UTC"),
 }
+#: What a text must be quoted for.
+_QUOTED = re.compile(r'[,"\r\n]')
 _DTYPES: dict[Kind, type] = {"integer": np.int64, "number": np.float64}
 
 
@@ -72,7 +73,7 @@ class TableQuery:
         self,
         key: str,
         name: str,
-        tag: str,
+        tag: str | None,
         make: Callable[[], Table],
         some: int = SOME_ROWS,
         more: Mapping[str, Any] | None = None,
@@ -83,18 +84,20 @@ class TableQuery:
         ----------
         name : str
             What a file of it is called, with ``key``.
-        tag : str
-            What changes with the content. Where the client has it the table is not made.
+        tag : str or None
+            What changes with the content. Where the client has it the table is not made. None
+            where nothing does: the answer is made anew every time.
         some : int
             Rows of a page of JSON where nobody says how many.
         more : mapping, optional
             What the JSON says besides.
         """
         form, limit, offset = self._form, self._limit, self._offset
-        tag = f"{tag}-{form}"
-        headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache", "Vary": "Accept"}
-        if self._known & {"*", tag}:
-            return Response(status_code=304, headers=headers)
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept"}
+        if tag is not None:
+            headers["ETag"] = f'"{tag}-{form}"'
+            if self._known & {"*", f"{tag}-{form}"}:
+                return Response(status_code=304, headers=headers)
         table = make()
         if form == "json":
             limit = limit or some
@@ -164,7 +167,7 @@ def csv_of(table: Table, start: int, end: int) -> Iterator[bytes]:
     """Write rows as comma-separated values with a header; what is undefined is empty."""
     names = [column.name for column in table.columns]
     yield (",".join(names) + "\n").encode()
-    plain = csv.WriteOptions(include_header=False, quoting_style="none")
+    texts = [column.name for column in table.columns if column.kind == "text"]
     for cells in _pieces(table, start, end):
         arrays = [
             text_column_of(_written(column, cells[column.name]))
@@ -172,8 +175,9 @@ def csv_of(table: Table, start: int, end: int) -> Iterator[bytes]:
             else _array(column, cells[column.name])
             for column in table.columns
         ]
-        out = io.BytesIO()
-        csv.write_csv(pa.Table.from_arrays(arrays, names), out, plain)
+        out, quoted = io.BytesIO(), any(_QUOTED.search(v) for name in texts for v in cells[name])
+        form = csv.WriteOptions(include_header=False, quoting_style="needed" if quoted else "none")
+        csv.write_csv(pa.Table.from_arrays(arrays, names), out, form)
         yield out.getvalue()
 
 
@@ -195,8 +199,8 @@ def parquet_of(table: Table, start: int, end: int) -> Iterator[bytes]:
 
 
 def _pieces(table: Table, start: int, end: int) -> Iterator[Cells]:
-    for first in range(start, end, PIECE):
-        yield table.cells(first, min(first + PIECE, end))
+    for first in range(start, end, table.piece):
+        yield table.cells(first, min(first + table.piece, end))
 
 
 def _array(column: Column, values: NDArray[Any]) -> pa.Array:

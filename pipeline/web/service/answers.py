@@ -308,17 +308,29 @@ def strategy(record: Configuration, job: Job) -> StoredStrategy:
     )
 
 
-def summary(record: Configuration) -> ConfigurationSummary:
-    """Return a configuration without its documents."""
+def summary(record: Configuration, optimizer: str | None) -> ConfigurationSummary:
+    """Return a configuration without its documents; ``optimizer`` is that of its job."""
     metrics: dict[str, Any] = jsonable(record.out_of_sample)
+    provenance = record.provenance
     figures = {
         "oos_sharpe_ratio": metrics.get("sharpe_ratio"),
         "oos_net_profit": metrics.get("net_profit"),
+        "max_drawdown": metrics.get("max_drawdown"),
         "sample_size": metrics.get("sample_size") or 0,
         "p_value": jsonable(record.statistics.get("p_value")),
+        "fdr_q_value": jsonable(record.judged_figures.get("fdr_q_value")),
+        "optimizer": optimizer,
+        "seed": provenance.get("seed"),
+        "first_day": _day(provenance.get("first_candle")),
+        "last_day": _day(provenance.get("last_candle")),
     }
     names = {column.name for column in fields(ConfigurationSummary)} - figures.keys()
     return ConfigurationSummary(**{name: getattr(record, name) for name in names}, **figures)
+
+
+def _day(moment: str | None) -> str | None:
+    """Return the day of an ISO 8601 moment."""
+    return None if moment is None else moment[:10]
 
 
 def active(record: Configuration) -> ActiveConfiguration:

@@ -291,8 +291,8 @@ class TrainingRequest(Request):
         return self
 
 
-class ConfigurationQuery(Request):
-    """Which stored configurations, in which order, and which page of them."""
+class ConfigurationFilter(Request):
+    """Which stored configurations, and in which order."""
 
     stage: Stage | None = None
     exchange: Word | None = None
@@ -304,6 +304,11 @@ class ConfigurationQuery(Request):
     active: bool | None = None
     sort: SortKey = "created_at"
     descending: bool = True
+
+
+class ConfigurationQuery(ConfigurationFilter):
+    """Which stored configurations, in which order, and which page of them."""
+
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 

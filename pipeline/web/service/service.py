@@ -13,7 +13,15 @@ from typing import Any
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.heatmap import heatmap
-from pipeline.report.loading import ReportData, load_report, load_sight
+from pipeline.report.lists import configurations_table
+from pipeline.report.loading import (
+    ReportData,
+    SweptMarket,
+    load_report,
+    load_sight,
+    swept_markets,
+)
+from pipeline.report.tables import Table
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import (
@@ -43,11 +51,17 @@ from pipeline.web.service.answers import (
 )
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.charts import ChartService
+from pipeline.web.service.comparison import ComparisonService
 from pipeline.web.service.following import Following
 from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.paper import PaperLedger
 from pipeline.web.service.progress import progress_of
-from pipeline.web.service.requests import ConfigurationQuery, ExecutionReport, HeatmapQuery
+from pipeline.web.service.requests import (
+    ConfigurationFilter,
+    ConfigurationQuery,
+    ExecutionReport,
+    HeatmapQuery,
+)
 from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
 from pipeline.web.service.stored_tables import TableService
@@ -88,6 +102,11 @@ class Service(JobService):
         return SearchService(self.repository, self.tables)
 
     @cached_property
+    def comparison(self) -> ComparisonService:
+        """Configurations side by side."""
+        return ComparisonService(self.repository, self.settings.storage)
+
+    @cached_property
     def candles(self) -> CandleService:
         """What the store of candles holds."""
         return CandleService(Path(self.settings.store))
@@ -118,29 +137,47 @@ class Service(JobService):
             raise damaged
         return JobResults(
             job=job,
-            configurations=[answers.summary(configuration) for configuration in configurations],
+            configurations=self.summaries(configurations),
             documents=self._documents([configuration.id for configuration in configurations]),
         )
 
     def configurations(self, query: ConfigurationQuery) -> ConfigurationPage:
         """Read a page of stored configurations."""
-        filters = query.model_dump(exclude={"stage", "active", "sort"})
         ids, total = self.repository.configurations.page(
-            **filters, lifecycle_stage=query.stage, is_active=query.active, order_by=query.sort
+            **_filters(query), limit=query.limit, offset=query.offset
         )
-        shown, refused = list[ConfigurationSummary](), list[RefusedRow]()
+        shown, refused = list[Configuration](), list[RefusedRow]()
         for one in self.repository.checks.listed(ids):
             if one.configuration is None or one.objections:
                 refused.append(RefusedRow(id=one.id, reason="; ".join(one.objections)))
             else:
-                shown.append(answers.summary(one.configuration))
+                shown.append(one.configuration)
         return ConfigurationPage(
-            configurations=shown,
+            configurations=self.summaries(shown),
             refused=refused,
             total=total,
             limit=query.limit,
             offset=query.offset,
         )
+
+    def configurations_table(self, query: ConfigurationFilter) -> Table:
+        """Lay out all stored configurations that fit; those that are refused say why."""
+        filters = _filters(query)
+
+        def page(start: int, end: int) -> list[ConfigurationSummary | tuple[str, str]]:
+            ids, _ = self.repository.configurations.page(**filters, limit=end - start, offset=start)
+            checked = list(self.repository.checks.listed(ids))
+            whole = [one.configuration for one in checked if not one.objections]
+            shown = {one.id: one for one in self.summaries([row for row in whole if row])}
+            return [shown.get(one.id, (one.id, "; ".join(one.objections))) for one in checked]
+
+        _, total = self.repository.configurations.page(**filters, limit=1, offset=0)
+        return configurations_table(total, page)
+
+    def summaries(self, rows: Sequence[Configuration]) -> list[ConfigurationSummary]:
+        """Return configurations without their documents."""
+        optimizers = self.repository.jobs.optimizers([row.job_id for row in rows])
+        return [answers.summary(row, optimizers.get(row.job_id)) for row in rows]
 
     def configuration(self, configuration_id: str) -> Configuration:
         """Read one configuration.
@@ -239,7 +276,7 @@ class Service(JobService):
         (checked,) = self.repository.checks.of([configuration_id])
         if checked.configuration is None or checked.clauses:
             return SwitchedOff(id=configuration_id, reason="; ".join(checked.clauses))
-        return answers.summary(checked.configuration)
+        return self.summaries([checked.configuration])[0]
 
     def record_execution(
         self, configuration_id: str, report: ExecutionReport
@@ -361,8 +398,13 @@ class Service(JobService):
         with known("sweep", sweep_id):
             return self.repository.sweeps.whole(sweep_id), self.repository.sweeps.markets(sweep_id)
 
+    def swept(self, sweep_id: str) -> tuple[Sweep, list[SweptMarket]]:
+        """Read one sweep and its markets with what they stored; see `sweep`."""
+        sweep, markets = self.sweep(sweep_id)
+        return sweep, swept_markets(markets, self.configuration, self.repository.jobs.read)
+
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
-        return answers.summary(self.configuration(configuration_id))
+        return self.summaries([self.configuration(configuration_id)])[0]
 
     def _refusal(self, configuration: Configuration) -> str:
         """Say why a configuration is not activated, by the gates that hold it where it is."""
@@ -379,3 +421,13 @@ class Service(JobService):
             f" needed. Failed: {gates}. To activate it all the same, force it (force=true, or the"
             " box beside the reason)."
         )
+
+
+def _filters(query: ConfigurationFilter) -> dict[str, Any]:
+    """Return what `Configurations.page` calls the filters and the order of a query."""
+    named = ("exchange", "pair", "timeframe", "strategy", "job_id", "synthetic", "descending")
+    return {name: getattr(query, name) for name in named} | {
+        "lifecycle_stage": query.stage,
+        "is_active": query.active,
+        "order_by": query.sort,
+    }

@@ -9,6 +9,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
 from pipeline.web.studio.pages.candle_market import market_page
 from pipeline.web.studio.pages.candles import candles_page
+from pipeline.web.studio.pages.compare import compare_page
 from pipeline.web.studio.pages.configuration import configuration_page
 from pipeline.web.studio.pages.configurations import configurations_page
 from pipeline.web.studio.pages.jobs import job_page, jobs_page
@@ -66,6 +67,10 @@ def mount(app: FastAPI, service: Service) -> None:
     @ui.page("/configurations/{configuration_id}/search", response_timeout=PATIENCE)
     async def search(configuration_id: str) -> None:
         await search_page(service, configuration_id)
+
+    @ui.page("/compare", response_timeout=PATIENCE)
+    async def compare(request: Request) -> None:
+        await compare_page(service, request.query_params.getlist("id"))
 
     @ui.page("/live", response_timeout=PATIENCE)
     async def live() -> None:

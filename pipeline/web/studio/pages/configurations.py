@@ -1,23 +1,33 @@
 """List the stored configurations in a table that can be filtered and sorted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from pipeline.report.comparison import LEAST, MOST
 from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import defined
+from pipeline.validation.wording import defined, percent, share
 from pipeline.web.service import composing
 from pipeline.web.service.answers import Choices
 from pipeline.web.service.requests import ConfigurationQuery
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, frame, region, sentence, stage_badge, table, text
+from pipeline.web.studio.frame import (
+    Sorting,
+    ask,
+    frame,
+    region,
+    sentence,
+    stage_badge,
+    table,
+    text,
+)
 
-#: Rows a page.
-SHOWN = 25
+#: Rows a page, and rows that the table of the API gives as JSON at most.
+SHOWN, MOST_ROWS = 25, 10_000
 
 _SORTS = {
     "created_at": "date",
@@ -31,15 +41,28 @@ _COLUMNS = (
     "stage",
     "net profit",
     "Sharpe ratio",
+    "drawdown",
     "trades",
     "p",
+    "q",
+    "method",
+    "candles (UTC)",
+    "seed",
     "active",
     "stored (UTC)",
 )
+#: Heads that sort. Drawdown and q have no index: to sort a hundred thousand by them takes seconds.
+_KEYS = {
+    "net profit": "oos_net_profit",
+    "Sharpe ratio": "oos_sharpe_ratio",
+    "trades": "sample_size",
+    "p": "p_value",
+    "stored (UTC)": "created_at",
+}
 
 
 #: What the address leaves out.
-_USUAL = {"sort": "created_at", "descending": "true", "page": "1"}
+_USUAL = {"sort": "created_at", "descending": "true", "page": "1", "ticked": ""}
 #: The browser's own buttons change the address alone.
 _WENT = """<script>
 addEventListener('popstate', () => emitEvent('went', location.search.slice(1)));
@@ -69,7 +92,10 @@ class Configurations:
         address: Mapping[str, str],
     ) -> None:
         self._service, self._address = service, dict(address)
+        ticked = address.get("ticked", "").split(",")
+        self._ticked = list(dict.fromkeys(one for one in ticked if one))[:MOST]
         ui.on("went", self._went)
+        self._quiet = False
         self._offset = (_number(address.get("page", "1")) - 1) * SHOWN
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
             self._filters = {
@@ -90,7 +116,16 @@ class Configurations:
         for control in (self._sort, self._descending):
             control.on_value_change(self._first)
         self._count = sentence("").props("role=status")
-        self._table = region("Configurations")
+        with ui.element("div").classes("line"):
+            self._compare = ui.button("Compare", on_click=self._go).props("outline")
+            self._untick = ui.button("Untick all", on_click=self._untick_all).props("flat")
+            self._chosen_said = text("span", "", "soft").props("role=status")
+            text("span", "Save this list:", "soft")
+            self._exports = [
+                ui.link(form.upper(), "").props(f"download data-form={form}")
+                for form in ("csv", "json", "parquet")
+            ]
+        self._table = region("Configurations").classes("widest")
         with ui.element("div").classes("pager") as self._pager:
             self._before = ui.button("Previous", on_click=lambda: self._move(-SHOWN)).props("flat")
             self._after = ui.button("Next", on_click=lambda: self._move(SHOWN)).props("flat")
@@ -110,9 +145,13 @@ class Configurations:
         self._pager.set_visibility(self._offset > 0 or last < page.total)
         self._before.set_enabled(self._offset > 0)
         self._after.set_enabled(last < page.total)
+        self._show_choice()
         self._table.clear()
         with self._table:
-            table("Out of sample, net of fees and slippage", _COLUMNS, page.configurations, _row)
+            if page.configurations:
+                sorting = Sorting(_KEYS, self._sort.value, self._descending.value, self._sort_by)
+                caption = "Out of sample, net of fees and slippage"
+                table(caption, _COLUMNS, page.configurations, self._row, sorting=sorting)
             for one in page.refused:
                 sentence(f"{one.id} is not shown: {one.reason}.")
                 ui.link(f"Look at {one.id}", f"/configurations/{one.id}")
@@ -124,6 +163,68 @@ class Configurations:
             "sort": self._sort.value,
             "descending": self._descending.value,
         }
+
+    def _row(self, row: ConfigurationSummary) -> None:
+        name = f"{row.exchange}:{row.pair}:{row.timeframe}"
+        with ui.element("th").props("scope=row"), ui.element("div").classes("ticked"):
+            box: ui.checkbox = ui.checkbox(
+                value=row.id in self._ticked,
+                on_change=lambda event: self._tick(row.id, box, event.value),
+            )
+            box.props(f'dense aria-label="Compare {name}, {row.id}"')
+            with ui.element("div"):
+                ui.link(name, f"/configurations/{row.id}")
+                text("div", row.id, "soft")
+        _cells(row)
+
+    def _tick(self, identity: str, box: ui.checkbox, is_ticked: bool) -> None:
+        """Take one into the choice, or out of it."""
+        if is_ticked and identity not in self._ticked:
+            if len(self._ticked) == MOST:
+                ui.notify(f"At most {MOST} are compared: untick one first.", type="warning")
+                box.value = False
+                return
+            self._ticked.append(identity)
+        elif not is_ticked and identity in self._ticked:
+            self._ticked.remove(identity)
+        self._keep_choice()
+
+    async def _untick_all(self) -> None:
+        self._ticked = []
+        self._keep_choice()
+        await self.refresh()
+
+    def _keep_choice(self) -> None:
+        """Have the address hold the choice, which is nothing to go back from."""
+        self._address = self._words()
+        ui.navigate.history.replace(_path(self._address))
+        self._show_choice()
+
+    def _show_choice(self) -> None:
+        count = len(self._ticked)
+        self._compare.set_enabled(count >= LEAST)
+        self._untick.set_visibility(count > 0)
+        said = (
+            f"{count} of at most {MOST} ticked" if count else f"Tick {LEAST} to {MOST} to compare"
+        )
+        self._chosen_said.set_text(said)
+        left_out = ("page", "ticked")
+        asked = {name: word for name, word in self._address.items() if name not in left_out}
+        for link in self._exports:
+            form = link.props["data-form"]
+            limit = {"limit": MOST_ROWS} if form == "json" else {}
+            query = urlencode({**asked, "format": form, **limit})
+            link.props["href"] = f"/api/configurations/table?{query}"
+            link.update()
+
+    def _go(self) -> None:
+        ui.navigate.to(f"/compare?{urlencode([('id', one) for one in self._ticked])}")
+
+    async def _sort_by(self, word: str, descending: bool) -> None:
+        self._quiet = True  # both controls change, and the page is read once
+        self._sort.value, self._descending.value = word, descending
+        self._quiet = False
+        await self._turn_to(0)
 
     def _select(self, label: str, options: Any) -> ui.select:
         named = options if isinstance(options, dict) else {option: option for option in options}
@@ -141,19 +242,23 @@ class Configurations:
         return named.get(self._address.get(name, ""), otherwise)
 
     async def _first(self) -> None:
-        await self._turn_to(0)
+        if not self._quiet:
+            await self._turn_to(0)
 
     async def _move(self, by: int) -> None:
         await self._turn_to(max(0, self._offset + by))
 
     async def _turn_to(self, offset: int) -> None:
         self._offset = offset
-        words = {name: _written(value) for name, value in self._chosen().items()}
-        words |= {"page": str(offset // SHOWN + 1)}
-        address = {name: word for name, word in words.items() if word != _USUAL.get(name)}
-        self._address = address
-        ui.navigate.history.push("/configurations" + (f"?{urlencode(address)}" if address else ""))
+        self._address = self._words()
+        ui.navigate.history.push(_path(self._address))
         await self.refresh()
+
+    def _words(self) -> dict[str, str]:
+        """Return what the address holds: filters, order, page and what is ticked."""
+        words = {name: _written(value) for name, value in self._chosen().items()}
+        words |= {"page": str(self._offset // SHOWN + 1), "ticked": ",".join(self._ticked)}
+        return {name: word for name, word in words.items() if word != _USUAL.get(name)}
 
     def _went(self, event: GenericEventArguments) -> None:
         """Follow the browser back and forward; the link that skips the navigation leads nowhere."""
@@ -171,15 +276,32 @@ def _number(word: str) -> int:
     return max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
 
 
-def _row(row: ConfigurationSummary) -> None:
-    with ui.element("th").props("scope=row"), ui.element("div"):
-        ui.link(f"{row.exchange}:{row.pair}:{row.timeframe}", f"/configurations/{row.id}")
-        text("div", row.id, "soft")
+def _path(words: Mapping[str, str]) -> str:
+    return "/configurations" + (f"?{urlencode(words, safe=',')}" if words else "")
+
+
+def _cells(row: ConfigurationSummary) -> None:
     with ui.element("td"):
         stage_badge(row.lifecycle_stage, row.synthetic)
-    text("td", defined(row.oos_net_profit, "+.2%"), "number")
+    text("td", _written_share(row.oos_net_profit, percent), "number")
     text("td", defined(row.oos_sharpe_ratio, ".2f"), "number")
+    text("td", _written_share(row.max_drawdown, share), "number")
     text("td", f"{row.sample_size:,}", "number")
     text("td", defined(row.p_value, ".3g"), "number")
+    text("td", defined(row.fdr_q_value, ".3g"), "number")
+    text("td", row.optimizer or "-")
+    _lines(f"{row.first_day} to", row.last_day or "") if row.first_day else text("td", "-")
+    text("td", "-" if row.seed is None else str(row.seed), "number")
     text("td", "active" if row.is_active else "-")
-    text("td", f"{row.created_at:%Y-%m-%d %H:%M}", "number")
+    _lines(f"{row.created_at:%Y-%m-%d}", f"{row.created_at:%H:%M}")
+
+
+def _lines(first: str, second: str) -> None:
+    """Add a cell of two lines."""
+    with text("td", "", "number"):
+        text("div", first)
+        text("div", second)
+
+
+def _written_share(value: float | None, write: Callable[[float], str]) -> str:
+    return "-" if value is None else write(value)

@@ -1,0 +1,410 @@
+"""Set two to six configurations side by side: figures, gates, parameters, settings, days in common.
+
+Figures over days in common are computed here from the stored daily returns; every other is stored.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpu_engine import Float, Int32, Int64, metrics_of
+from pipeline.config import text_hash
+from pipeline.report.figures import dates, equity_curve
+from pipeline.report.theme import (
+    FOUND,
+    GAIN,
+    IN_SAMPLE,
+    LOSS,
+    MUTED,
+    OUT_OF_SAMPLE,
+    Figure,
+    Theme,
+    figure,
+)
+from pipeline.results.artifacts import DailySeries
+from pipeline.results.records import Configuration, Job
+from pipeline.review.gates import FIGURES
+from pipeline.validation.pooling import MarketSeries, correlations
+from pipeline.validation.stages import STAGES
+from pipeline.validation.wording import marked, number, percent, plain, plural, setting, share
+
+#: Configurations that are compared.
+LEAST, MOST = 2, 6
+LETTERS = "ABCDEF"
+
+_LINES = tuple(
+    zip(
+        (OUT_OF_SAMPLE, IN_SAMPLE, GAIN, FOUND, LOSS, MUTED),
+        ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot"),
+        strict=True,
+    )
+)
+#: Parts of a job's configuration that say what was asked for, and keys of them that say where.
+_ASKED = ("data", "validation", "optimizer", "costs", "risk")
+_REST = ("space", "objective", "selection", "min_trades", "seed")
+_WHERE = frozenset({"data.path", "data.proxy", "data.ca", "validation.memory_gb"})
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A configuration, its job, and its days out of sample.
+
+    ``series`` is None where these cannot be had; ``missing`` then says why.
+    """
+
+    configuration: Configuration
+    job: Job
+    series: DailySeries | None
+    missing: str = ""
+
+    @property
+    def market(self) -> str:
+        """``SYNTHETIC binance:BTC/USDT:1h``."""
+        row = self.configuration
+        return marked(f"{row.exchange}:{row.pair}:{row.timeframe}", row.synthetic)
+
+    @property
+    def short(self) -> str:
+        """``BTC/USDT 1h``: a letter stands before it."""
+        return f"{self.configuration.pair} {self.configuration.timeframe}"
+
+
+class Line(NamedTuple):
+    """A figure of every candidate, in their order.
+
+    ``values`` are numbers, texts or None where a candidate has none, ``written`` the same in words;
+    ``best`` are the places of the better ones, none where nothing can be said or all are alike.
+    """
+
+    name: str
+    label: str
+    values: tuple[Any, ...]
+    written: tuple[str, ...]
+    best: tuple[int, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether not all are alike."""
+        return len(set(self.written)) > 1
+
+
+class _Figure(NamedTuple):
+    """How a figure is called and written, and which is better: 1 the larger, -1 the smaller."""
+
+    name: str
+    label: str
+    write: Callable[[float], str]
+    better: int = 0
+
+
+_OWN_DAYS = (
+    _Figure("net_profit", "net profit", percent, 1),
+    _Figure("hold_net_profit", "holding the market on the same days", percent),
+    _Figure(
+        "excess_net_profit",
+        "net profit less holding",
+        lambda value: plain("excess_net_profit", value),
+        1,
+    ),
+    _Figure("sharpe_ratio", "Sharpe ratio, annualised", "{:.2f}".format, 1),
+)
+_DRAWDOWN = (_Figure("max_drawdown", "largest drawdown", share, -1),)
+_EVIDENCE = (
+    _Figure("sample_size", "trades", number),
+    _Figure("n_days", "days out of sample", number),
+    _Figure("p_value", "p of the days out of sample", number, -1),
+    _Figure("surrogate_p", "luck: p of the search on candles without an edge", number, -1),
+    _Figure("reality_check_p", "luck: p of the best of all combinations", number, -1),
+    _Figure("fdr_q_value", "q among the markets of its sweep", number, -1),
+)
+_COMMON = (
+    _Figure("common.net_profit", "net profit", percent, 1),
+    _Figure("common.hold_net_profit", "holding the market", percent),
+    _Figure("common.sharpe_ratio", "Sharpe ratio, annualised", "{:.2f}".format, 1),
+    _Figure("common.max_drawdown", "largest drawdown", share, -1),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Candidates, and what they have in common.
+
+    Attributes
+    ----------
+    candidates : sequence of Candidate
+        `LEAST` to `MOST`, in the order in which they were named.
+    refused : mapping of str to str
+        Why others that were named are not among them, by id.
+    """
+
+    candidates: Sequence[Candidate]
+    refused: Mapping[str, str]
+
+    @cached_property
+    def common(self) -> Int32:
+        """UTC days that every candidate has, int32 (D,), days since the epoch, ascending."""
+        days = [one.series.day for one in self.candidates if one.series is not None]
+        if len(days) < len(self.candidates):
+            return np.empty(0, np.int32)
+        return reduce(np.intersect1d, days)
+
+    @cached_property
+    def correlation(self) -> tuple[Float, Int64]:
+        """Correlation of daily returns and days shared, (M, M); see `pooling.correlations`."""
+        series = [
+            MarketSeries(one.configuration.pair, *_returns(one.series)) for one in self.candidates
+        ]
+        return correlations(series)
+
+    @cached_property
+    def same_days(self) -> bool:
+        """Whether all have the very same days out of sample."""
+        series = [one.series for one in self.candidates]
+        return all(one is not None and len(one.day) == len(self.common) for one in series)
+
+    def figures(self) -> list[Line]:
+        """Set the figures beside each other, those over each one's own days first.
+
+        Of these none is better unless the days are the same.
+        """
+        rows = [one.configuration for one in self.candidates]
+        stages = [row.lifecycle_stage for row in rows]
+        ranks = [float(STAGES.index(stage)) for stage in stages]
+        labels = tuple(marked(row.lifecycle_stage, row.synthetic) for row in rows)
+        sizes = tuple(row.position_size for row in rows)
+        return [
+            Line("stage", "stage", tuple(stages), labels, self._best(ranks, 1)),
+            Line("size", "size", sizes, tuple(f"{size:g}" for size in sizes)),
+            *self._lines(_OWN_DAYS, [_own(row) for row in rows], marks=self.same_days),
+            self._intervals(),
+            *self._lines(_DRAWDOWN, [row.out_of_sample for row in rows], marks=self.same_days),
+            *self._lines(_EVIDENCE, [row.judged_figures for row in rows]),
+        ]
+
+    def on_common_days(self) -> list[Line]:
+        """Compute figures over the days that all have; empty where there is none."""
+        if not len(self.common):
+            return []
+        return list(self._lines(_COMMON, [_over(one, self.common) for one in self.candidates]))
+
+    def gates(self) -> list[Line]:
+        """Set the outcomes of the gates beside each other."""
+        words = {True: "passed", False: "failed", None: "skipped"}
+        outcomes = [
+            {_gate(gate["stage"], gate["name"]): words[gate["passed"]] for gate in row.gates}
+            for row in (one.configuration for one in self.candidates)
+        ]
+        return list(_texts(outcomes))
+
+    def parameters(self) -> list[Line]:
+        """Set the stored parameters beside each other."""
+        stored = [one.configuration.parameters for one in self.candidates]
+        return [
+            Line(
+                name,
+                name,
+                tuple(parameters.get(name) for parameters in stored),
+                tuple(setting(p[name]) if name in p else "-" for p in stored),
+            )
+            for name in _names(stored)
+        ]
+
+    def settings(self) -> list[Line]:
+        """Set what was asked for beside each other, what differs first."""
+        lines = _texts([dict(_settings(one)) for one in self.candidates])
+        return sorted(lines, key=lambda line: not line.differs)
+
+    def remarks(self) -> list[str]:
+        """Say what a reader must know before the figures, besides `invented`."""
+        return [*self._strategies(), *self._on_which_days(), *self._missing()]
+
+    @property
+    def invented(self) -> str | None:
+        """Say which are of invented candles; None where none is."""
+        rows = [one.configuration for one in self.candidates]
+        invented = [letter for letter, row in zip(LETTERS, rows, strict=False) if row.synthetic]
+        if not invented:
+            return None
+        verb, mixed = "is" if len(invented) == 1 else "are", len(invented) < len(rows)
+        return (
+            f"{_and(invented)} {verb} of invented candles (SYNTHETIC): these figures say nothing"
+            f" about a market{', and are never called better' if mixed else ''}."
+        )
+
+    def _strategies(self) -> Iterator[str]:
+        strategies = [one.configuration.strategy for one in self.candidates]
+        if len(set(strategies)) > 1:
+            yield (
+                f"The strategies differ: {_lettered(strategies)}. A parameter that a strategy does"
+                " not have is “-”."
+            )
+
+    def _on_which_days(self) -> Iterator[str]:
+        days = [one.series.day for one in self.candidates if one.series is not None]
+        if self.same_days or len(days) < len(self.candidates):
+            return
+        spans = [f"{dates(day[:1])[0]} to {dates(day[-1:])[0]}" for day in days]
+        yield f"The days out of sample differ: {_lettered(spans)} (UTC)."
+        if len(self.common):
+            yield (
+                f"{plural(len(self.common), 'day')} are common to all. The curves, and the table"
+                " “On common days”, are of these alone; other days are left out of them."
+            )
+        else:
+            yield (
+                "No day is common to all. Each curve is over its own days, from zero, and no"
+                " profit, Sharpe ratio or drawdown is called better."
+            )
+
+    def _missing(self) -> Iterator[str]:
+        for letter, one in zip(LETTERS, self.candidates, strict=False):
+            if one.missing:
+                yield f"{letter} has no curve. {one.missing}"
+
+    def _intervals(self) -> Line:
+        found = [one.configuration.statistics.get("sharpe_interval") for one in self.candidates]
+        written = [f"{one['low']:.2f} to {one['high']:.2f}" if one else "-" for one in found]
+        return Line("sharpe_interval", "its 95 % interval", tuple(found), tuple(written))
+
+    def _lines(
+        self, asked: Sequence[_Figure], sources: Sequence[Mapping[str, Any]], *, marks: bool = True
+    ) -> Iterator[Line]:
+        for name, label, write, better in asked:
+            values = [_number(source.get(name)) for source in sources]
+            written = tuple("-" if value is None else write(value) for value in values)
+            best = self._best(values, better) if marks and better else ()
+            yield Line(name, label, tuple(values), written, best)
+
+    def _best(self, values: Sequence[float | None], better: int) -> tuple[int, ...]:
+        """Return the places of the better values; invented candles never beat real ones."""
+        real = [
+            place for place, one in enumerate(self.candidates) if not one.configuration.synthetic
+        ]
+        places = real or range(len(values))
+        known = {place: v * better for place in places if (v := values[place]) is not None}
+        if len(known) < LEAST or len(set(known.values())) < 2:
+            return ()
+        return tuple(place for place, value in known.items() if value == max(known.values()))
+
+
+def curves(comparison: Comparison, theme: Theme = "light") -> Figure:
+    """Return the net profit of all on the days in common; where there is none on each one's own.
+
+    Each begins at 0, at the end of the day before its first.
+    """
+    data = []
+    for place, (one, (color, dash)) in enumerate(zip(comparison.candidates, _LINES, strict=False)):
+        if one.series is None:
+            continue
+        day = comparison.common if len(comparison.common) else one.series.day
+        returns = one.series.returns[np.searchsorted(one.series.day, day)]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": f"{LETTERS[place]}: {one.market}",
+                "x": dates(np.append(day[:1] - 1, day)),
+                "y": [0.0, *(equity_curve(returns) - 1.0).tolist()],
+                "line": {"color": color, "dash": dash, "width": 2},
+                "hovertemplate": f"{LETTERS[place]}: %{{y:.2%}}<extra></extra>",
+            }
+        )
+    return figure(
+        data,
+        theme,
+        xaxis={"title": {"text": "UTC day"}, "type": "date"},
+        yaxis={"tickformat": ".1%", "title": {"text": "net profit since the start"}},
+        hovermode="x unified",
+        showlegend=True,
+    )
+
+
+def _gate(stage: str, name: str) -> str:
+    """``p-value of the out-of-sample series (for MATURE)``."""
+    label = FIGURES[name].label if name in FIGURES else name
+    return f"{label} ({'for MATURE' if stage == 'MATURE' else f'to leave {stage}'})"
+
+
+def _own(row: Configuration) -> dict[str, Any]:
+    hold = row.statistics.get("hold") or {}
+    return row.out_of_sample | {
+        "hold_net_profit": hold.get("net_profit"),
+        "excess_net_profit": row.statistics.get("excess_net_profit"),
+    }
+
+
+def _over(one: Candidate, day: Int32) -> dict[str, Any]:
+    """Compute metrics over some days of a series (fills rules §10)."""
+    assert one.series is not None, "days in common are of all"
+    places = np.searchsorted(one.series.day, day)
+    returns = one.series.returns[places]
+    metrics = metrics_of(returns, returns)
+    found = {f"common.{n}": metrics[n] for n in ("net_profit", "sharpe_ratio", "max_drawdown")}
+    if one.series.hold is not None:
+        found["common.hold_net_profit"] = np.prod(1.0 + one.series.hold[places]) - 1.0
+    return found
+
+
+def _returns(series: DailySeries | None) -> tuple[Int32, Float]:
+    if series is None:
+        return np.empty(0, np.int32), np.empty(0)
+    return series.day, series.returns
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _settings(one: Candidate) -> Iterator[tuple[str, str]]:
+    config, provenance = one.job.config, one.configuration.provenance
+    yield "strategy", one.configuration.strategy
+    if digest := text_hash(config["strategy"].get("text")):
+        yield "strategy, SHA-256 of its file", digest
+    yield "candles", f"{provenance['first_candle'][:10]} to {provenance['last_candle'][:10]}"
+    for section in _ASKED:
+        yield from _flat(config.get(section) or {}, section)
+    for name in _REST:
+        yield name, _text(config.get(name))
+    for name, parameter in config["strategy"].get("parameters", {}).items():
+        ranged = config["space"] == "continuous" and parameter.get("low") is not None
+        span = f"{setting(parameter['low'])} to {setting(parameter['high'])}" if ranged else ""
+        yield f"searched: {name}", span or ", ".join(map(setting, parameter.get("grid") or ()))
+
+
+def _flat(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        path = f"{above}.{name}"
+        if path in _WHERE:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, path)
+        else:
+            yield path, _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _texts(sources: Sequence[Mapping[str, str]]) -> Iterator[Line]:
+    for name in _names(sources):
+        written = tuple(source.get(name, "-") for source in sources)
+        yield Line(name, name, tuple(source.get(name) for source in sources), written)
+
+
+def _names(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for source in sources for name in source))
+
+
+def _lettered(words: Sequence[str]) -> str:
+    return ", ".join(f"{letter} {word}" for letter, word in zip(LETTERS, words, strict=False))
+
+
+def _and(letters: Sequence[str]) -> str:
+    *before, last = letters
+    return f"{', '.join(before)} and {last}" if before else last

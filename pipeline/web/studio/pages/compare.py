@@ -1,0 +1,158 @@
+"""Show configurations side by side: figures, curves, correlation, gates, parameters, settings."""
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from nicegui import context, ui
+
+from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.report.comparison import LEAST, LETTERS, Comparison, Line, curves
+from pipeline.validation.pooling import COMMON_DAYS
+from pipeline.validation.wording import defined, plural
+from pipeline.web.service.service import Service
+from pipeline.web.studio.frame import (
+    ask,
+    frame,
+    region,
+    sentence,
+    stage_badge,
+    synthetic,
+    table,
+    text,
+    warning,
+)
+
+_CURVES = (
+    "Net profit out of sample, net of all costs, marked to market every day. Every curve begins at"
+    " zero."
+)
+_CORRELATION = (
+    "Correlation of the daily returns of every two, on the days that both have, and how many these"
+    f" are. It is “-” under {COMMON_DAYS} days, which say too little, and where one of the two does"
+    " not vary."
+)
+
+
+async def compare_page(service: Service, ids: Sequence[str]) -> None:
+    """Show the configurations that an address names, or say why they cannot be."""
+    with frame("Compare", "/configurations", notice=service.read_only) as theme:
+        try:
+            comparison = await ask(service.comparison.of, ids)
+        except UserError as error:
+            known = {NotFoundError: 404, ConflictError: 409}
+            ui.status_code(known.get(type(error), 422))
+            warning(str(error))
+            ui.link("Choose configurations: tick two to six", _choice(ids))
+            return
+        for one, reason in comparison.refused.items():
+            warning(f"{one} is left out: {reason}.")
+        if comparison.invented is not None:
+            synthetic(comparison.invented)
+        _named(comparison)
+        with ui.element("ul"):
+            for remark in comparison.remarks():
+                text("li", remark)
+        lines = comparison.figures()
+        _section("Figures", "Out of sample, net of costs; each on its own days", comparison, lines)
+        common = comparison.on_common_days()
+        if common and not comparison.same_days:
+            days = plural(len(comparison.common), "day")
+            _section("On common days", f"The {days} that all have", comparison, common)
+        with ui.element("section"):
+            text("h2", "Equity")
+            with ui.element("figure"):
+                place = ui.element("div").classes("figure tall").props("id=curves role=img")
+                place.props(f'aria-label="{_CURVES}"')
+                text("figcaption", _CURVES)
+        _correlation(comparison)
+        _section("Gates", "Outcomes", comparison, comparison.gates(), marked=True)
+        parameters = comparison.parameters()
+        _section("Parameters", "As they are stored", comparison, parameters, marked=True)
+        settings = comparison.settings()
+        different = [line for line in settings if line.differs]
+        if different:
+            _section("Settings", "What differs", comparison, different, marked=True)
+        with ui.element("details"):
+            alike = [line for line in settings if not line.differs]
+            text("summary", f"{plural(len(alike), 'setting')} alike in all")
+            _table("What is alike", comparison, alike)
+        await context.client.connected()
+        await theme.name()
+        with place:
+            theme.draw(curves(comparison)).classes("filling")
+
+
+def _choice(ids: Sequence[str]) -> str:
+    """Return the address of the list with these ticked."""
+    return f"/configurations?{urlencode({'ticked': ','.join(ids)}, safe=',')}"
+
+
+def _named(comparison: Comparison) -> None:
+    """List what is compared, each with the way to do without it."""
+    ids = [one.configuration.id for one in comparison.candidates]
+    with ui.element("ul").classes("jobs"):
+        for letter, one in zip(LETTERS, comparison.candidates, strict=False):
+            row = one.configuration
+            with ui.element("li").classes("line"):
+                text("b", letter)
+                stage_badge(row.lifecycle_stage, row.synthetic)
+                ui.link(f"{one.market} · {row.strategy}", f"/configurations/{row.id}")
+                text("span", row.id, "soft")
+                if len(ids) > LEAST:
+                    rest = urlencode([("id", other) for other in ids if other != row.id])
+                    ui.link(f"without {letter}", f"/compare?{rest}")
+    ui.link("Choose others", _choice(ids))
+
+
+def _section(
+    title: str,
+    caption: str,
+    comparison: Comparison,
+    lines: Sequence[Line],
+    *,
+    marked: bool = False,
+) -> None:
+    with ui.element("section"):
+        text("h2", title)
+        _table(caption, comparison, lines, marked=marked)
+
+
+def _table(
+    caption: str, comparison: Comparison, lines: Sequence[Line], *, marked: bool = False
+) -> None:
+    """Lay out lines; with ``marked`` a word says which of them are not alike."""
+    named = zip(LETTERS, comparison.candidates, strict=False)
+    columns = ("", *(f"{letter} {one.short}" for letter, one in named))
+
+    def fill(line: Line) -> None:
+        with text("th", line.label).props("scope=row"):
+            if marked and line.differs:
+                text("span", "differs", "differs")
+        for place, written in enumerate(line.written):
+            with text("td", "", "compared"):
+                text("b" if place in line.best else "span", written)
+                if place in line.best:
+                    text("span", "better" if len(line.values) == LEAST else "best", "best")
+
+    with region(caption).classes("numbers"):
+        table(caption, columns, lines, fill, style="")
+
+
+def _correlation(comparison: Comparison) -> None:
+    correlation, days = comparison.correlation
+    named = list(zip(LETTERS, comparison.candidates, strict=False))
+
+    def fill(place: int) -> None:
+        letter, one = named[place]
+        text("th", f"{letter} {one.market}").props("scope=row")
+        for value, shared in zip(correlation[place], days[place], strict=True):
+            with text("td", "", "compared"):
+                text("span", defined(float(value), ".2f"))
+                text("span", plural(int(shared), "day"), "soft")
+
+    with ui.element("section"):
+        text("h2", "Correlation")
+        sentence(_CORRELATION, "soft")
+        with region("Correlation").classes("numbers"):
+            columns = ("", *(letter for letter, _ in named))
+            table("Of daily returns", columns, range(len(named)), fill, style="")
