@@ -106,6 +106,7 @@ def several(words: Sequence[str]) -> list[str] | None:
 def fetch_several(arguments: Sequence[str]) -> int:
     """Fetch several markets in one run and show their quality in short; return the exit status."""
     from pipeline.market_data.several import fetch_markets
+    from pipeline.market_data.sources import quality_row
     from pipeline.market_data.store.store import check_store
 
     line = Parser("fetch", USAGE, __doc__, FetchConfig, "fetch").read(arguments)
@@ -127,7 +128,8 @@ def fetch_several(arguments: Sequence[str]) -> int:
         for warning in fetched.warnings:
             console.note(warning)
         try:
-            rows.append((name, *_quality(console, markets[name], fetched.raw)))
+            market, data = markets[name].market, markets[name].data
+            rows.append((name, *quality_row(market, data, fetched.raw, console.note)))
         except UserError as error:
             failures[name] = error
     rows += [(name, "", "", "", "", "failed") for name in failures]
@@ -136,25 +138,6 @@ def fetch_several(arguments: Sequence[str]) -> int:
     for name, failure in failures.items():
         console.note(f"{name}: {failure}")
     return max((failure.status for failure in failures.values()), default=command.DONE)
-
-
-def _quality(
-    console: Console, config: FetchConfig, raw: RawCandles
-) -> tuple[str, str, str, str, str]:
-    """Return the columns of a market that came: its candles, and the worst of its figures.
-
-    A perpetual contract's funding is fetched too.
-    """
-    from pipeline.market_data.grid import make_regular
-    from pipeline.market_data.quality.report import QualityLimits, as_row
-    from pipeline.market_data.sources import compare_exchanges, load_funding
-
-    candles, report = make_regular(raw, config.market.timeframe, config.market.id)
-    if config.market.perpetual:
-        funding = load_funding(config.market, config.data, candles, console.note)
-        console.note(f"{config.market.id}: {funding}")
-    report = compare_exchanges(report, raw, config.market, config.data)
-    return as_row(report, QualityLimits(**config.data.quality.model_dump()))
 
 
 USAGE = "scripts/fetch [-m] market=NAME[,NAME...]|all [import=PATH] [KEY=VALUE ...]"

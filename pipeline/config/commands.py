@@ -337,6 +337,9 @@ class ServeConfig(Section):
         le=100_000,
         description="open connections from one address; at most half are event streams",
     )
+    import_bytes: int = Field(
+        ge=1, le=2**40, description="bytes of a file of candles that is uploaded"
+    )
     store: str = Field(min_length=1, description="folder of fetched candles")
     strategy_path: Words | None = Field(
         None, description="folders whose files are strategies to choose"

@@ -24,7 +24,7 @@ from pipeline.market_data.files.names import check_file_name
 from pipeline.market_data.funding import FundingHistory, funding_history
 from pipeline.market_data.garch import garch_candles
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.quality.report import QualityLimits, QualityReport, check
+from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_row, check
 from pipeline.market_data.raw import RawCandles, RawFunding, empty
 from pipeline.market_data.rearranged import rearranged
 from pipeline.market_data.resample import check_divides, resampled
@@ -287,6 +287,20 @@ def compare_exchanges(
         Path(data.store), exchange, market.pair, market.timeframe, report.first_bar, end
     )
     return report.compare(raw, others)
+
+
+def quality_row(
+    market: MarketConfig, data: CcxtData, raw: RawCandles, note: Note
+) -> tuple[str, str, str, str, str]:
+    """Return candles that came as a row (`pipeline.market_data.quality.report.as_row`).
+
+    A perpetual contract's funding is fetched too.
+    """
+    candles, report = make_regular(raw, market.timeframe, market.id)
+    if market.perpetual:
+        note(f"{market.id}: {load_funding(market, data, candles, note)}")
+    report = compare_exchanges(report, raw, market, data)
+    return as_row(report, QualityLimits(**data.quality.model_dump()))
 
 
 def bars_expected(market: MarketConfig, data: Data) -> int:

@@ -57,7 +57,9 @@ def application(
     read_only: str | None = None,
 ) -> FastAPI:
     """Make the application over a database; ``read_only`` says why nothing may be changed in it."""
-    settings = Settings(config.storage, config.store, config.concurrent, read_only)
+    settings = Settings(
+        config.storage, config.store, config.concurrent, read_only, config.import_bytes
+    )
     service = Service(repository, settings, supervisor)
     service.warm_up()
     app = create_app(

@@ -1,9 +1,9 @@
 """Import candles of files into the store, and show where the two disagree."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from pipeline.config import FetchConfig
 from pipeline.errors import UserError
 from pipeline.market_data.files.choice import Request
 from pipeline.market_data.files.funding import read_funding
-from pipeline.market_data.files.market_files import read_market_files
+from pipeline.market_data.files.market_files import Progress, read_market_files
 from pipeline.market_data.funding import FUNDING, INTERVAL_MS, MINUTE_MS, check_rates
 from pipeline.market_data.raw import (
     COLUMNS,
@@ -133,6 +133,75 @@ def import_request(config: FetchConfig) -> Request:
     )
 
 
+class ImportedCandles(NamedTuple):
+    """The candles of files that a configuration takes, and the folder of the store for them."""
+
+    raw: RawCandles
+    answered: tuple[Span, ...]
+    source: str
+    notes: tuple[str, ...]
+    folder: Path
+    step: int
+
+    @property
+    def span(self) -> Span:
+        """From the first candle to the end of the last one."""
+        return int(self.raw.timestamp[0]), int(self.raw.timestamp[-1]) + self.step
+
+
+def read_import(config: FetchConfig, progress: Progress | None = None) -> ImportedCandles:
+    """Read the candles of an import; nothing is written.
+
+    Raises
+    ------
+    UserError
+        If the files have no candles of the market in ``[data.since, data.until)``, or they are
+        broken.
+    """
+    market, data = config.market, config.data
+    request = import_request(config)
+    timeframe, path = request.timeframe, request.path
+    step = timeframe_ms(timeframe)
+    check_divides(step, timeframe_ms(market.timeframe))
+    imported = read_market_files(request, progress=progress)
+    raw = imported.raw
+    since = int(raw.timestamp[0]) if data.since_ms is None else data.since_ms
+    until = int(raw.timestamp[-1]) + step if data.until_ms is None else data.until_ms
+    # The first open at or after each border: candles open at multiples of the step.
+    since, until = (-(-border // step) * step for border in (since, until))
+    raw = raw.take((raw.timestamp >= since) & (raw.timestamp < until))
+    if len(raw) == 0:
+        raise UserError(
+            f"{path} has no candle from {utc(since)} to {utc(until)}: widen data.since"
+            " and data.until, or leave them null."
+        )
+    folder = candle_path(Path(data.store), request.exchange, market.pair, timeframe)
+    answered = clipped(imported.answered, (since, until))
+    return ImportedCandles(raw, answered, imported.source, imported.notes, folder, step)
+
+
+def store_import(
+    imported: ImportedCandles,
+    truth: Truth,
+    note: Note,
+    agree: Callable[[MergeResult], None] | None = None,
+) -> MergeResult:
+    """Merge the candles of an import into the store, under the market's lock.
+
+    ``agree`` is called with what would be kept before anything is written, and may refuse it by an
+    exception.
+    """
+    with locked(imported.folder, note):
+        stored = load(imported.folder)
+        for damage in stored.notes:
+            note(damage)
+        merged = merge(stored, imported.raw, truth, imported.answered)
+        if agree is not None:
+            agree(merged)
+        save(imported.folder, merged.stored, imported.source)
+    return merged
+
+
 def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
     """Merge the candles of files into the store, and return the store's for the same time.
 
@@ -148,41 +217,20 @@ def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, s
     Raises
     ------
     UserError
-        If the files have no candles of the market in ``[data.since, data.until)``, or they are
-        broken.
+        As `read_import`.
     """
-    market, data, truth = config.market, config.data, config.truth
-    request = import_request(config)
-    timeframe, path = request.timeframe, request.path
-    step, built_step = timeframe_ms(timeframe), timeframe_ms(market.timeframe)
-    check_divides(step, built_step)
-    assert market.exchange.ccxt_id is not None, "refused by the configuration"
-    imported = read_market_files(request, progress=console.progress)
-    for note in imported.notes:
-        console.note(note)
-    raw = imported.raw
-    since = int(raw.timestamp[0]) if data.since_ms is None else data.since_ms
-    until = int(raw.timestamp[-1]) + step if data.until_ms is None else data.until_ms
-    # The first open at or after each border: candles open at multiples of the step.
-    since, until = (-(-border // step) * step for border in (since, until))
-    raw = raw.take((raw.timestamp >= since) & (raw.timestamp < until))
-    if len(raw) == 0:
-        raise UserError(
-            f"{path} has no candle from {utc(since)} to {utc(until)}: widen data.since"
-            " and data.until, or leave them null."
-        )
-    store = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
-    with locked(store, console.note):
-        stored = load(store)
-        for note in stored.notes:
-            console.note(note)
-        merged = merge(stored, raw, truth, clipped(imported.answered, (since, until)))
-        save(store, merged.stored, imported.source)
-    _show_disagreement(console, merged, truth)
-    span = (int(raw.timestamp[0]), int(raw.timestamp[-1]) + step)
-    answered = clipped(merged.stored.answered, span)
-    built = resampled(merged.stored.between(*span), step, built_step, answered)
-    return built, f"{market.id} from {imported.source}"
+    imported = read_import(config, console.progress)
+    for line in imported.notes:
+        console.note(line)
+    merged = store_import(imported, config.truth, console.note)
+    _show_disagreement(console, merged, config.truth)
+    answered = clipped(merged.stored.answered, imported.span)
+    candles, built_step = (
+        merged.stored.between(*imported.span),
+        timeframe_ms(config.market.timeframe),
+    )
+    built = resampled(candles, imported.step, built_step, answered)
+    return built, f"{config.market.id} from {imported.source}"
 
 
 def import_funding(config: FetchConfig, note: Note) -> int:

@@ -103,7 +103,7 @@ def create_app(
     app.include_router(comparison.router(service))
     app.include_router(signals.router(service, stream, place))
     app.include_router(sweeps.router(service))
-    app.include_router(candles.router(service))
+    app.include_router(candles.router(service, RateLimit(starts_a_minute)))
 
     lookers = ThreadPoolExecutor(4)  # all other threads may wait for a database
 
@@ -125,7 +125,8 @@ def create_app(
     routes = app.router.routes
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(HeadOfGet)
-    app.add_middleware(BodyLimit, limit=body_limit)
+    larger = {candles.IMPORTS: service.settings.import_bytes}
+    app.add_middleware(BodyLimit, limit=body_limit, larger=larger)
     app.add_middleware(Guard, security=security or Security(), places=places)
     app.state.events, app.state.signals = events, stream
     return app

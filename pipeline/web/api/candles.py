@@ -1,21 +1,41 @@
 """Route ``/api/candles``: what the store of candles holds, and the candles themselves."""
 
 from functools import partial
+from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
+from pipeline.errors import UserError, full_disk
 from pipeline.report.rows import CandleRow
 from pipeline.report.tables import candles_table
+from pipeline.web.api.guard import RateLimit
 from pipeline.web.api.problems import described
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
-from pipeline.web.service.answers import CandlePage, Page
-from pipeline.web.service.requests import CandleFilter, Moment, shaped
+from pipeline.web.service.answers import Page
+from pipeline.web.service.candle_answers import CandlePage, FetchPage, FetchView, ImportAnswer
+from pipeline.web.service.requests import (
+    CandleFilter,
+    FetchRequest,
+    ImportQuery,
+    JobId,
+    Moment,
+    shaped,
+)
 from pipeline.web.service.service import Service
 
 Part = Annotated[
     str, shaped(r"^[A-Za-z0-9:_-]{1,64}$", "a part of a market's id, as /api/candles lists them")
 ]
+
+
+FetchId = Annotated[JobId, Path(description="32 hexadecimal digits.")]
+
+#: The address of an upload, whose body may be larger than any other.
+IMPORTS = "/api/candles/imports"
+_ANY_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 class CandleSeriesPage(Page):
@@ -36,14 +56,66 @@ class CandleListQuery(CandleFilter):
     model_config = CandleFilter.model_config | {"strict": False}
 
 
-def router(service: Service) -> APIRouter:
-    """Return the routes."""
+class ImportAddress(ImportQuery):
+    """`ImportQuery` as an address has it."""
+
+    model_config = ImportQuery.model_config | {"strict": False}
+
+
+def router(service: Service, changes: RateLimit) -> APIRouter:
+    """Return the routes; ``changes`` counts imports and fetches."""
     routes = APIRouter(prefix="/api/candles", tags=["candles"], responses=described(401, 422, 503))
 
     @routes.get("")
     def candles(query: Annotated[CandleListQuery, Query()]) -> CandlePage:
         """List the markets whose candles are stored, by exchange, pair and timeframe."""
         return service.candles.markets(query)
+
+    @routes.post(
+        "/imports",
+        dependencies=[Depends(changes.check)],
+        responses=described(403, 408, 409, 413, 429),
+        openapi_extra={"requestBody": {"required": True, "content": _ANY_FILE}},
+    )
+    async def imported(request: Request, query: Annotated[ImportAddress, Query()]) -> ImportAnswer:
+        """Say what an import of the body would do, or do it where it says ``write``.
+
+        The body is a file as `scripts/fetch import=FILE` takes it: CSV, JSON, Parquet, feather, or
+        a zip of those.
+        """
+        imports = service.candles.imports
+        config = await run_in_threadpool(imports.check, query)
+        with imports.place(query.file) as path:
+            await _receive(request, path)
+            return await run_in_threadpool(imports.run, config, query, path)
+
+    @routes.post(
+        "/fetches",
+        status_code=202,
+        dependencies=[Depends(changes.check)],
+        responses=described(403, 409, 413, 429),
+    )
+    def fetch(request: FetchRequest) -> FetchPage:
+        """Fetch what the store lacks of markets, one after the other; all are queued, or none."""
+        return service.candles.fetches.start(request)
+
+    @routes.get("/fetches")
+    def fetches(
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    ) -> FetchPage:
+        """List the fetches of this server: what runs and waits by its turn, then newest first."""
+        return service.candles.fetches.page(limit, offset)
+
+    @routes.get("/fetches/{fetch_id}", responses=described(404))
+    def one_fetch(fetch_id: FetchId) -> FetchView:
+        """Show one fetch: how far it is, or how it ended."""
+        return service.candles.fetches.one(fetch_id)
+
+    @routes.post("/fetches/{fetch_id}/cancel", responses=described(403, 404, 409))
+    def cancel(fetch_id: FetchId) -> FetchView:
+        """Take a fetch out of the queue, or stop it; what has come is stored."""
+        return service.candles.fetches.cancel(fetch_id)
 
     @routes.get(
         "/{exchange}/{base}/{quote}/{timeframe}",
@@ -86,3 +158,17 @@ def router(service: Service) -> APIRouter:
         )
 
     return routes
+
+
+async def _receive(request: Request, path: FilePath) -> None:
+    """Write the body of a request to a file as it comes."""
+    try:
+        with path.open("wb") as file:
+            async for chunk in request.stream():
+                file.write(chunk)
+    except ClientDisconnect:
+        raise HTTPException(400, "The file did not come whole: send it again.") from None
+    except OSError as error:
+        if (full := full_disk(error, path.parents[2])) is not None:
+            raise full from None
+        raise UserError(f"{path.name} cannot be kept here: {error.strerror or error}.") from None

@@ -3,14 +3,16 @@
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 
+from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.errors import UserError
 from pipeline.web.api.access import COOKIE, Security
 from pipeline.web.api.problems import ENDLESS, problem
 
@@ -116,21 +118,23 @@ class Guard:
 class BodyLimit:
     """Answers 413 to a body of more than ``limit`` bytes, whether its length was announced or not.
 
+    ``larger`` has the limits of single addresses.
     Starlette has such a limit, whose refusal is plain text and passes by the headers of `Guard`.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit = app, limit
-        self._said = f"The body is too large: at most {limit:,} bytes are read."
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int] | None = None) -> None:
+        self._app, self._limit, self._larger = app, limit, larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._larger.get(scope["path"], self._limit)
+        said = f"The body is too large: at most {limit:,} bytes are read."
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced[:18]) > self._limit:
-            await problem(413, self._said)(scope, receive, send)
+        if announced.isdecimal() and int(announced[:18]) > limit:
+            await problem(413, said)(scope, receive, send)
             return
         size = 0
 
@@ -138,8 +142,8 @@ class BodyLimit:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self._limit:
-                raise HTTPException(413, self._said)  # where the body is read, and answered there
+            if size > limit:
+                raise HTTPException(413, said)  # where the body is read, and answered there
             return message
 
         await self._app(scope, counted, send)
@@ -197,3 +201,14 @@ class RateLimit:
         with self._lock:
             if self._passed:
                 self._passed.pop()
+
+    async def check(self) -> AsyncIterator[None]:
+        """Refuse what comes too often; what is refused for another reason does not count."""
+        if wait := self.wait():
+            sentence = f"Too many such requests: try again in {wait} s."
+            raise HTTPException(429, sentence, {"Retry-After": str(wait)})
+        try:
+            yield
+        except (RequestValidationError, UserError):
+            self.give_back()
+            raise

@@ -171,6 +171,7 @@ _MEANINGS = {
     401: "The API token is missing or wrong.",
     403: "This server may only read.",
     404: "Nothing has this id.",
+    408: "The body did not come in time.",
     409: "Its state does not allow it.",
     413: "The request is too large.",
     422: "The request is not one that can be made; it says what is allowed.",

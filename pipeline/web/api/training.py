@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends, Header, Path, Query
 from starlette.responses import StreamingResponse
 
-from pipeline.errors import UserError
 from pipeline.results.records import Status
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import RateLimit
@@ -58,25 +56,10 @@ def router(
         """Show the parameters of one strategy: unit, meaning, grid and range of each."""
         return composing.strategy_choice(strategy)
 
-    def limited_by(limit: RateLimit) -> Callable[[], AsyncIterator[None]]:
-        """Refuse what comes too often; what is refused for another reason does not count."""
-
-        async def check() -> AsyncIterator[None]:
-            if wait := limit.wait():
-                sentence = f"Too many such requests: try again in {wait} s."
-                raise HTTPException(429, sentence, {"Retry-After": str(wait)})
-            try:
-                yield
-            except (RequestValidationError, UserError):
-                limit.give_back()
-                raise
-
-        return check
-
     @routes.post(
         "/start",
         status_code=202,
-        dependencies=[Depends(limited_by(starts))],
+        dependencies=[Depends(starts.check)],
         responses=described(413, 429, 503),
     )
     def start(request: TrainingRequest) -> Started:
@@ -84,7 +67,7 @@ def router(
         return service.start_training(request)
 
     @routes.post(
-        "/estimate", dependencies=[Depends(limited_by(estimates))], responses=described(413, 429)
+        "/estimate", dependencies=[Depends(estimates.check)], responses=described(413, 429)
     )
     def estimate(request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take, from rates measured on this machine; nothing is stored."""

@@ -216,48 +216,6 @@ class SignalPage(Page):
     refused: list[RefusedRow]
 
 
-class FundingSpan(Answer):
-    """Funding payments of a perpetual that are stored."""
-
-    payments: int
-    first: datetime
-    last: datetime
-
-
-class StoredCandles(Answer):
-    """What the store holds of a market in one timeframe.
-
-    ``missing`` are bars between ``first`` and ``last`` that the exchange does not have, ``unasked``
-    those of ``holes``, for which nobody has asked; ``coverage`` is the share of all bars that are
-    there. ``quality`` is ``ok``, or the worst figure above the default limits, as measured at
-    ``quality_at``; null until `scripts/candles` or the Studio's page has measured it.
-    """
-
-    id: str
-    exchange: str
-    pair: str
-    timeframe: str
-    candles: int
-    first: datetime | None
-    last: datetime | None
-    coverage: float | None
-    missing: int
-    unasked: int
-    holes: list[tuple[datetime, datetime]]
-    bytes: int
-    sources: list[str]
-    damaged: list[str]
-    funding: FundingSpan | None
-    quality: str | None
-    quality_at: datetime | None
-
-
-class CandlePage(Page):
-    """A page of the markets whose candles are stored."""
-
-    candles: list[StoredCandles]
-
-
 class SweepPage(Page):
     """A page of sweeps, newest first; ``refused`` are those of it that are not what was written."""
 

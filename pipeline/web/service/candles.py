@@ -20,7 +20,9 @@ from pipeline.market_data.store.levels import StoredSeries, level_for, level_nam
 from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.report.candles import HOLES, panels, stored_days
 from pipeline.report.theme import Figure
-from pipeline.web.service.answers import CandlePage, StoredCandles
+from pipeline.web.service.candle_answers import CandlePage, StoredCandles
+from pipeline.web.service.fetches import Fetches
+from pipeline.web.service.imports import Imports
 from pipeline.web.service.requests import CandleFilter
 
 #: Markets that a refusal names.
@@ -42,7 +44,7 @@ class CandleSeries(NamedTuple):
 
 
 class CandleService:
-    """Reads the store of candles.
+    """Reads the store of candles; ``imports`` and ``fetches`` bring others into it.
 
     Parameters
     ----------
@@ -52,6 +54,8 @@ class CandleService:
 
     def __init__(self, store: Path) -> None:
         self._store = store
+        self.imports = Imports(store)
+        self.fetches = Fetches(store)
 
     def markets(self, query: CandleFilter) -> CandlePage:
         """Read a page of the markets that are stored; the footers of those alone are read."""

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import (
     CcxtData,
+    FetchConfig,
     Objective,
     StorageConfig,
     TrainConfig,
@@ -78,6 +79,35 @@ def compose(request: TrainingRequest, storage: StorageConfig, store: str) -> dic
     configs = compose_each(by_name, config_of)
     _check_budget(next(iter(configs.values())))
     return configs
+
+
+def compose_fetch(
+    market: str, store: str, history: History | None = None, **words: str | None
+) -> FetchConfig:
+    """Compose a fetch or an import of one market into the store of this server.
+
+    Parameters
+    ----------
+    words : str or None
+        Texts of other keys; what is None is left out.
+
+    Raises
+    ------
+    UserError
+        When there is no such market, or it is on no exchange.
+    """
+    (found,) = catalogue.find_markets([market])
+    texts = {key: text for key, text in words.items() if text is not None} | {"data.store": store}
+    if found.synthetic:
+        raise UserError(
+            f"{found.name} is on no exchange: its candles are invented by whoever trains on them."
+            " Choose another market."
+        )
+    settings = () if history is None else _history(history, found)
+    lines = [f"{key}={catalogue.in_quotes(text)}" for key, text in texts.items()]
+    lines += [f"{key}={_word(value)}" for key, value in settings]
+    with _COMPOSING:
+        return load([f"market={found.name}", *lines], FetchConfig, "fetch")
 
 
 def _groups(request: TrainingRequest, market: catalogue.Market) -> tuple[str, ...]:

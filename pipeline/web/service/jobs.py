@@ -17,6 +17,7 @@ from pipeline.training import job
 from pipeline.web.service import answers, composing, estimates, tries
 from pipeline.web.service.answers import JobPage, JobView, RefusedRow
 from pipeline.web.service.health import Queue
+from pipeline.web.service.imports import UPLOAD_LIMIT
 from pipeline.web.service.requests import TrainingRequest
 from pipeline.web.service.starts import EstimateAnswer, Started
 
@@ -38,12 +39,15 @@ class Settings:
         Jobs that the queue runs at a time.
     read_only : str or None
         Why nothing may be started or changed here, a sentence; None where it may.
+    import_bytes : int
+        Bytes of an uploaded file of candles.
     """
 
     storage: StorageConfig
     store: str = "var/candles"
     concurrent: int = 1
     read_only: str | None = None
+    import_bytes: int = UPLOAD_LIMIT
 
 
 @contextmanager

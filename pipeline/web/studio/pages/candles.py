@@ -7,7 +7,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from pipeline.validation.wording import plural
-from pipeline.web.service.answers import StoredCandles
+from pipeline.web.service.candle_answers import StoredCandles
 from pipeline.web.service.requests import CandleFilter
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import ask, frame, region, sentence, table, text

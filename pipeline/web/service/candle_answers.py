@@ -1,0 +1,112 @@
+"""Define the answers about stored candles: what there is, imports and fetches."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.web.service.answers import Answer, Page
+
+
+class FundingSpan(Answer):
+    """Funding payments of a perpetual that are stored."""
+
+    payments: int
+    first: datetime
+    last: datetime
+
+
+class StoredCandles(Answer):
+    """What the store holds of a market in one timeframe.
+
+    ``missing`` are bars between ``first`` and ``last`` that the exchange does not have, ``unasked``
+    those of ``holes``, for which nobody has asked; ``coverage`` is the share of all bars that are
+    there. ``quality`` is ``ok``, or the worst figure above the default limits, as measured at
+    ``quality_at``; null until `scripts/candles` or the Studio's page has measured it.
+    """
+
+    id: str
+    exchange: str
+    pair: str
+    timeframe: str
+    candles: int
+    first: datetime | None
+    last: datetime | None
+    coverage: float | None
+    missing: int
+    unasked: int
+    holes: list[tuple[datetime, datetime]]
+    bytes: int
+    sources: list[str]
+    damaged: list[str]
+    funding: FundingSpan | None
+    quality: str | None
+    quality_at: datetime | None
+
+
+class CandlePage(Page):
+    """A page of the markets whose candles are stored."""
+
+    candles: list[StoredCandles]
+
+
+class Difference(Answer):
+    """A figure of a bar that is stored with another value than the imported one."""
+
+    bar: str
+    figure: str
+    stored: float
+    imported: float
+
+
+class ImportAnswer(Answer):
+    """What an import does, or did where it is ``written``.
+
+    ``first`` and ``last`` are opens of its ``candles``. Of these ``new`` are not stored, ``same``
+    are stored just so, ``different`` with other figures, ``only_imported`` are of times for which
+    the store says that there is none; ``only_stored`` are stored, and the file has none.
+    ``examples`` are the first figures that differ.
+    """
+
+    id: str
+    file: str
+    first: datetime
+    last: datetime
+    candles: int
+    new: int
+    same: int
+    different: int
+    only_stored: int
+    only_imported: int
+    examples: list[Difference]
+    notes: list[str]
+    written: bool
+
+
+class FetchView(Answer):
+    """A fetch of one market: how far it is, or how it ended.
+
+    ``candles`` of ``total`` are there, and ``seconds_left`` is reckoned from those that came;
+    both are null where nothing is known yet. ``quality`` is as of `StoredCandles`.
+    """
+
+    id: str
+    market: str
+    candles_id: str = Field(description="The id under which its candles are stored.")
+    since: datetime
+    until: datetime
+    status: Literal["waiting", "running", "completed", "failed", "cancelled"]
+    candles: int | None
+    total: int | None
+    seconds_left: float | None
+    quality: str | None
+    error: str | None
+    notes: list[str]
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class FetchPage(Page):
+    """A page of the fetches of this server, newest first; a restart forgets them."""
+
+    fetches: list[FetchView]

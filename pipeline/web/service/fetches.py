@@ -1,0 +1,231 @@
+"""Fetch candles of markets one after the other, for whoever looks: the state is the server's."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Literal
+
+from pipeline.config import FetchConfig, milliseconds
+from pipeline.config.section import moment
+from pipeline.errors import BannedError, ConflictError, NotFoundError, UserError
+from pipeline.market_data.store.store import check_store
+from pipeline.results.records import utc_now
+from pipeline.web.service.candle_answers import FetchPage, FetchView
+from pipeline.web.service.candle_process import CandleProcess, FaultError, Fetch
+from pipeline.web.service.composing import compose_fetch
+from pipeline.web.service.requests import FetchRequest
+
+#: Fetches that wait at most, and those that have ended and are still shown.
+MOST_WAITING, KEPT = 256, 200
+
+_LOG = logging.getLogger("pipeline.web.fetches")
+
+Status = Literal["waiting", "running", "completed", "failed", "cancelled"]
+
+
+@dataclass(eq=False)
+class _Fetch:
+    """A fetch of one market, as the thread that runs it leaves it."""
+
+    market: str
+    config: FetchConfig
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+    created_at: datetime = field(default_factory=utc_now)
+    status: Status = "waiting"
+    done: int | None = None
+    total: int | None = None
+    begun: tuple[float, int] = (0.0, 0)
+    quality: str | None = None
+    error: str | None = None
+    notes: list[str] = field(default_factory=list)
+    ended_at: datetime | None = None
+    process: CandleProcess | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.status in ("waiting", "running")
+
+    def end(self, status: Status, error: str | None = None) -> None:
+        self.status, self.error, self.ended_at, self.process = status, error, utc_now(), None
+
+    def progress(self, done: int, total: int) -> None:
+        if self.total is None:  # what the store has is no work
+            self.begun = time.monotonic(), done
+        self.done, self.total = done, total
+
+    def view(self) -> FetchView:
+        market = self.config.market
+        since, until = self.config.data.span_ms(milliseconds(self.created_at))
+        return FetchView(
+            id=self.id,
+            market=self.market,
+            candles_id=f"{market.exchange.ccxt_id}:{market.pair}:{market.timeframe}",
+            since=moment(since),
+            until=moment(until),
+            status=self.status,
+            candles=self.done,
+            total=self.total,
+            seconds_left=self._seconds_left(),
+            quality=self.quality,
+            error=self.error,
+            notes=list(self.notes),
+            created_at=self.created_at,
+            ended_at=self.ended_at,
+        )
+
+    def _seconds_left(self) -> float | None:
+        if self.status != "running" or self.done is None or self.total is None:
+            return None
+        start, before = self.begun
+        came = self.done - before
+        return (self.total - self.done) * (time.monotonic() - start) / came if came else None
+
+
+class Fetches:
+    """The fetches of a server; ``store`` is its folder of candles.
+
+    Methods may be called by any thread. A server that ends stops what runs: what came is stored.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._lock = Lock()
+        self._all: dict[str, _Fetch] = {}
+        self._worker: Thread | None = None
+
+    def start(self, request: FetchRequest) -> FetchPage:
+        """Put every market into the queue, all or none; return them.
+
+        Raises
+        ------
+        UserError
+            When there is no such market, or candles cannot be kept here.
+        ConflictError
+            When one of them waits or runs already, or too many do.
+        """
+        check_store(self._store)
+        configs = {
+            name: compose_fetch(name, str(self._store), request.history)
+            for name in dict.fromkeys(request.markets)
+        }
+        with self._lock:
+            waiting = {one.market for one in self._all.values() if one.waits}
+            if double := sorted(waiting & set(configs)):
+                raise ConflictError(
+                    f"{', '.join(double)}: a fetch of it waits or runs already. Cancel that one, or"
+                    " wait until it has ended."
+                )
+            if len(waiting) + len(configs) > MOST_WAITING:
+                raise ConflictError(
+                    f"{len(waiting)} fetches wait already, and at most {MOST_WAITING} do: wait"
+                    " until some have ended, or cancel some."
+                )
+            fresh = [_Fetch(name, config) for name, config in configs.items()]
+            self._all |= {one.id: one for one in fresh}
+            ended = [one.id for one in self._all.values() if not one.waits]
+            for identity in ended[: max(0, len(ended) - KEPT)]:
+                del self._all[identity]
+            if self._worker is None:
+                self._worker = Thread(target=self._work, name="fetches", daemon=True)
+                self._worker.start()
+            views = [one.view() for one in fresh]
+        return FetchPage(fetches=views, total=len(views), limit=len(views), offset=0)
+
+    def page(self, limit: int = 50, offset: int = 0) -> FetchPage:
+        """Read a page of all of them: what runs, what waits by its turn, then newest first."""
+        with self._lock:
+            every = list(self._all.values())
+            ended = [one for one in reversed(every) if not one.waits]
+            ordered = [one for one in every if one.waits] + ended
+            views = [one.view() for one in ordered[offset : offset + limit]]
+        return FetchPage(fetches=views, total=len(every), limit=limit, offset=offset)
+
+    def one(self, identity: str) -> FetchView:
+        """Read one of them."""
+        with self._lock:
+            return self._known(identity).view()
+
+    def cancel(self, identity: str) -> FetchView:
+        """Take one out of the queue, or stop it: what has come is stored.
+
+        Raises
+        ------
+        ConflictError
+            When it has ended.
+        """
+        with self._lock:
+            fetch = self._known(identity)
+            if not fetch.waits:
+                raise ConflictError(f"This fetch of {fetch.market} has ended: it {fetch.status}.")
+            process = fetch.process
+            fetch.end("cancelled")
+            if process is not None:
+                process.stop()
+            return fetch.view()
+
+    def _known(self, identity: str) -> _Fetch:
+        if identity not in self._all:
+            raise NotFoundError(
+                f"No fetch has the id {identity}: a server that starts anew forgets them."
+            )
+        return self._all[identity]
+
+    def _work(self) -> None:
+        """Run what waits, until nothing does."""
+        for fetch, process in self._turns():
+            try:
+                self._run(fetch, process)
+            except UserError as error:
+                self._fail(fetch, error)
+            except FaultError as error:
+                self._fail(fetch, UserError(str(error)))
+            except KeyboardInterrupt:  # it was stopped
+                pass
+            except Exception:
+                _LOG.exception("a fetch of %s failed", fetch.market)
+                self._fail(fetch, UserError("Something went wrong; the server's log tells what."))
+
+    def _turns(self) -> Iterator[tuple[_Fetch, CandleProcess]]:
+        while True:
+            with self._lock:
+                waiting = (one for one in self._all.values() if one.status == "waiting")
+                fetch = next(waiting, None)
+                if fetch is None:
+                    self._worker = None
+                    return
+                fetch.status = "running"
+                fetch.process = process = CandleProcess(Fetch(fetch.config))
+            yield fetch, process
+
+    def _run(self, fetch: _Fetch, process: CandleProcess) -> None:
+        for message in process.messages():
+            with self._lock:
+                if fetch.status != "running":
+                    continue
+                match message["kind"]:
+                    case "note":
+                        fetch.notes.append(message["text"])
+                    case "progress":
+                        fetch.progress(message["done"], message["total"])
+                    case _:
+                        fetch.done = fetch.total = message["candles"]
+                        fetch.quality = message["quality"]
+                        fetch.end("completed")
+
+    def _fail(self, fetch: _Fetch, error: UserError) -> None:
+        """Note why it failed; an exchange that has banned this address is not asked again."""
+        exchange = fetch.config.market.exchange.ccxt_id
+        with self._lock:
+            if fetch.status == "running":
+                fetch.end("failed", str(error))
+            if isinstance(error, BannedError):
+                for other in self._all.values():
+                    if other.waits and other.config.market.exchange.ccxt_id == exchange:
+                        other.end("failed", str(error))

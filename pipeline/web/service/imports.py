@@ -1,0 +1,122 @@
+"""Import an uploaded file of candles: one at a time, out of a folder that does not outlive it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.config import FetchConfig
+from pipeline.errors import ConflictError, UserError
+from pipeline.market_data.files.funding import is_funding
+from pipeline.market_data.store.store import check_store
+from pipeline.web.service.candle_answers import ImportAnswer
+from pipeline.web.service.candle_process import CandleProcess, Import
+from pipeline.web.service.composing import compose_fetch
+from pipeline.web.service.requests import ImportQuery
+
+#: Bytes of an uploaded file, where the server's owner says nothing.
+UPLOAD_LIMIT = 256 * 1024 * 1024
+
+
+class Imports:
+    """Imports files into the store; ``store`` is its folder."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._folder = store / ".imports"
+
+    def check(self, query: ImportQuery) -> FetchConfig:
+        """Refuse what cannot be imported, before the file is sent.
+
+        Raises
+        ------
+        UserError
+            When there is no such market, or nothing can be written here.
+        """
+        config = compose_fetch(
+            query.market, str(self._store), timezone=query.timezone, decimal=query.decimal
+        )
+        if is_funding(query.file):
+            raise UserError(
+                f"{query.file} is named for funding rates, and candles are imported here. Import"
+                " funding with scripts/fetch market=NAME import=FILE."
+            )
+        check_store(self._store)
+        return config
+
+    @contextmanager
+    def place(self, name: str) -> Iterator[Path]:
+        """Yield where a file of a name may be written; it is removed at the end, whatever happens.
+
+        Raises
+        ------
+        ConflictError
+            When another file is imported at the moment, here or by another server.
+        """
+        lock = FileLock(self._folder.with_suffix(".lock"), thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ConflictError(
+                "Another file is being imported: try again when that has ended."
+            ) from None
+        try:
+            self._remove()  # what a killed server left
+            folder = self._folder / secrets.token_hex(8)
+            folder.mkdir(parents=True)
+            yield folder / name
+        finally:
+            self._remove()
+            lock.release()
+
+    def run(self, config: FetchConfig, query: ImportQuery, path: Path) -> ImportAnswer:
+        """Read the file, and lay it over the store where that is asked for.
+
+        Raises
+        ------
+        UserError
+            When the file is none of this market's candles, with row and column.
+        ConflictError
+            When it is to be written, contradicts the store, and nobody said which of them counts.
+        """
+        config = config.model_copy(update={"import_path": str(path)})
+        notes: list[str] = []
+        answer: dict[str, Any] = {}
+        try:
+            process = CandleProcess(Import(config, query.write, query.truth))
+            for message in process.messages():
+                if message["kind"] == "note":
+                    notes.append(self._shown(message["text"], path))
+                else:
+                    answer = message
+        except UserError as error:
+            raise type(error)(self._shown(str(error), path)) from None
+        market = config.market
+        return ImportAnswer.model_validate(
+            answer
+            | {
+                "id": f"{market.exchange.ccxt_id}:{market.pair}:{market.timeframe}",
+                "file": query.file,
+                "first": _moment(answer["first"]),
+                "last": _moment(answer["last"]),
+                "notes": notes,
+            }
+        )
+
+    def _shown(self, text: str, path: Path) -> str:
+        """Name the file in a sentence as the user does."""
+        return text.replace(f"{path.parent}/", "").replace(str(path.parent), path.name)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
