@@ -67,6 +67,15 @@ class MergeResult:
     only_ours: Int64
     only_theirs: Int64
 
+    def differences(self) -> list[tuple[int, str, float, float]]:
+        """Return time, name, stored and imported value of figures of the first that differ."""
+        return [
+            (int(self.ours.timestamp[row]), name, float(mine), float(other))
+            for row in range(min(SHOWN, len(self.ours)))
+            for name in COLUMNS[1:]
+            if (mine := getattr(self.ours, name)[row]) != (other := getattr(self.theirs, name)[row])
+        ]
+
 
 def merge(
     stored: StoredCandles, imported: RawCandles, truth: Truth, answered: Sequence[Span]
@@ -202,6 +211,12 @@ def store_import(
     return merged
 
 
+def preview_import(imported: ImportedCandles) -> MergeResult:
+    """Return what an import would lead to; nothing is written, and no lock is waited for."""
+    stored = load(imported.folder, writable=False)
+    return merge(stored, imported.raw, "stored", imported.answered)
+
+
 def import_candles(console: Console, config: FetchConfig) -> tuple[RawCandles, str]:
     """Merge the candles of files into the store, and return the store's for the same time.
 
@@ -289,7 +304,7 @@ def _show_disagreement(console: Console, merged: MergeResult, truth: Truth) -> N
                 f"{len(times):,} {has} candles, the first of {utc(int(times[0]))}, are of times for"
                 f" which the {lacks} ones say that there is none; truth={truth} {done} them."
             )
-    ours, theirs = merged.ours, merged.theirs
+    ours = merged.ours
     if len(ours) == 0:
         if merged.compared:
             console.note(f"{merged.compared:,} candles were stored already, and are the same.")
@@ -299,9 +314,7 @@ def _show_disagreement(console: Console, merged: MergeResult, truth: Truth) -> N
         f" imported ones; truth={truth} keeps the {truth} ones."
     )
     rows = [
-        (utc(int(ours.timestamp[row])), name, f"{mine:.10g}", f"{other:.10g}")
-        for row in range(min(SHOWN, len(ours)))
-        for name in COLUMNS[1:]
-        if (mine := getattr(ours, name)[row]) != (other := getattr(theirs, name)[row])
+        (utc(time), name, f"{mine:.10g}", f"{other:.10g}")
+        for time, name, mine, other in merged.differences()
     ]
     console.table("The first that differ", ("bar", "figure", "stored", "imported"), rows)

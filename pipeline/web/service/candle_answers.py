@@ -53,7 +53,7 @@ class CandlePage(Page):
 class Difference(Answer):
     """A figure of a bar that is stored with another value than the imported one."""
 
-    bar: str
+    bar: datetime
     figure: str
     stored: float
     imported: float

@@ -23,20 +23,14 @@ from pipeline.errors import BannedError, ConflictError, ReadOnlyError, Unreachab
 from pipeline.market_data.files.importing import (
     MergeResult,
     Truth,
-    merge,
+    preview_import,
     read_import,
     store_import,
 )
-from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.sources import fetch_candles, quality_row
-from pipeline.market_data.store.store import load
-from pipeline.market_data.timeframe import utc
 
 #: The process that is started.
 COMMAND = (sys.executable, "-m", "pipeline.web.service.candle_process")
-
-#: Differing figures that are shown.
-SHOWN = 5
 
 #: What may be said of a failure, by its name; any other is a fault, and is in the server's log.
 _ERRORS: dict[str, type[UserError]] = {
@@ -69,12 +63,11 @@ class Import:
         imported = read_import(self.config)
         for note in imported.notes:
             say("note", text=note)
-        truth = self.truth or "stored"
         if self.write:
+            truth = self.truth or "stored"
             merged = store_import(imported, truth, lambda note: say("note", text=note), self._agree)
         else:
-            stored = load(imported.folder, writable=False)
-            merged = merge(stored, imported.raw, truth, imported.answered)
+            merged = preview_import(imported)
         first, after = imported.span
         times = len(imported.raw)
         return {
@@ -86,7 +79,7 @@ class Import:
             "different": len(merged.ours),
             "only_stored": len(merged.only_ours),
             "only_imported": len(merged.only_theirs),
-            "examples": _examples(merged),
+            "examples": merged.differences(),
             "written": self.write,
         }
 
@@ -175,22 +168,6 @@ class CandleProcess:
         """Have it end soon; what has come is stored first."""
         with suppress(OSError):
             self._in.close()
-
-
-def _examples(merged: MergeResult) -> list[dict[str, Any]]:
-    """Return the first figures that differ."""
-    ours, theirs = merged.ours, merged.theirs
-    return [
-        {
-            "bar": utc(int(ours.timestamp[row])),
-            "figure": name,
-            "stored": float(mine),
-            "imported": float(other),
-        }
-        for row in range(min(SHOWN, len(ours)))
-        for name in COLUMNS[1:]
-        if (mine := getattr(ours, name)[row]) != (other := getattr(theirs, name)[row])
-    ]
 
 
 def main() -> None:

@@ -7,16 +7,14 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Literal
 
 from pipeline.config import FetchConfig, milliseconds
-from pipeline.config.section import moment
 from pipeline.errors import BannedError, ConflictError, NotFoundError, UserError
 from pipeline.market_data.store.store import check_store
-from pipeline.results.records import utc_now
 from pipeline.web.service.candle_answers import FetchPage, FetchView
 from pipeline.web.service.candle_process import CandleProcess, FaultError, Fetch
 from pipeline.web.service.composing import compose_fetch
@@ -37,7 +35,7 @@ class _Fetch:
     market: str
     config: FetchConfig
     id: str = field(default_factory=lambda: secrets.token_hex(16))
-    created_at: datetime = field(default_factory=utc_now)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     status: Status = "waiting"
     done: int | None = None
     total: int | None = None
@@ -53,7 +51,8 @@ class _Fetch:
         return self.status in ("waiting", "running")
 
     def end(self, status: Status, error: str | None = None) -> None:
-        self.status, self.error, self.ended_at, self.process = status, error, utc_now(), None
+        self.status, self.error, self.process = status, error, None
+        self.ended_at = datetime.now(UTC)
 
     def progress(self, done: int, total: int) -> None:
         if self.total is None:  # what the store has is no work
@@ -67,8 +66,8 @@ class _Fetch:
             id=self.id,
             market=self.market,
             candles_id=f"{market.exchange.ccxt_id}:{market.pair}:{market.timeframe}",
-            since=moment(since),
-            until=moment(until),
+            since=datetime.fromtimestamp(since / 1000, UTC),
+            until=datetime.fromtimestamp(until / 1000, UTC),
             status=self.status,
             candles=self.done,
             total=self.total,

@@ -14,9 +14,8 @@ from filelock import FileLock, Timeout
 
 from pipeline.config import FetchConfig
 from pipeline.errors import ConflictError, UserError
-from pipeline.market_data.files.funding import is_funding
 from pipeline.market_data.store.store import check_store
-from pipeline.web.service.candle_answers import ImportAnswer
+from pipeline.web.service.candle_answers import Difference, ImportAnswer
 from pipeline.web.service.candle_process import CandleProcess, Import
 from pipeline.web.service.composing import compose_fetch
 from pipeline.web.service.requests import ImportQuery
@@ -43,11 +42,6 @@ class Imports:
         config = compose_fetch(
             query.market, str(self._store), timezone=query.timezone, decimal=query.decimal
         )
-        if is_funding(query.file):
-            raise UserError(
-                f"{query.file} is named for funding rates, and candles are imported here. Import"
-                " funding with scripts/fetch market=NAME import=FILE."
-            )
         check_store(self._store)
         return config
 
@@ -106,6 +100,10 @@ class Imports:
                 "file": query.file,
                 "first": _moment(answer["first"]),
                 "last": _moment(answer["last"]),
+                "examples": [
+                    Difference(bar=_moment(bar), figure=name, stored=ours, imported=theirs)
+                    for bar, name, ours, theirs in answer["examples"]
+                ],
                 "notes": notes,
             }
         )

@@ -122,7 +122,7 @@ def test_a_contradiction_is_told_and_never_written_in_silence(here, client, stor
     assert [looked[name] for name in figures] == [24, 22, 1, 1, 0]
     assert looked["examples"] == [
         {
-            "bar": "2023-01-01 02:00 UTC",
+            "bar": "2023-01-01T02:00:00Z",
             "figure": "volume",
             "stored": ROWS[2][5] + 1,
             "imported": ROWS[2][5],
