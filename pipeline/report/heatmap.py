@@ -185,7 +185,7 @@ def best(scores: Scores, x: str, y: str, metric: str = SCORE) -> Float:
     others = tuple(i for i in range(len(scores.axes)) if i not in axes)
     # fmax ignores NaN unless all are, which is the rule here too.
     choose = np.fmin if metric in SMALLEST else np.fmax
-    table: Float = choose.reduce(_values(scores, metric), axis=others).astype(np.float64)
+    table: Float = choose.reduce(values_of(scores, metric), axis=others).astype(np.float64)
     return table.T if axes[0] < axes[1] else table
 
 
@@ -198,7 +198,7 @@ def _require(scores: Scores, metric: str) -> None:
         )
 
 
-def _values(
+def values_of(
     scores: ScoreSurface, metric: str, index: tuple[int | slice, ...] = ()
 ) -> NDArray[np.float32]:
     """Return a metric of the admissible combinations, NaN of the others."""
@@ -227,7 +227,7 @@ def cut(scores: Scores, x: str, y: str, at: Mapping[str, Any], metric: str = SCO
         slice(None) if i in axes else position(scores.axes, name, at)
         for i, name in enumerate(scores.axes)
     )
-    table: Float = _values(scores, metric, index).astype(np.float64)
+    table: Float = values_of(scores, metric, index).astype(np.float64)
     return table.T if axes[0] < axes[1] else table
 
 

@@ -26,12 +26,14 @@ class SearchView:
     """The search that found a configuration.
 
     ``scores`` is what it kept; of a stored surface each metric is read when it is asked for.
+    ``objective`` is what the score is.
     """
 
     configuration: Configuration
     tables: StoredTables
     scores: Scores
     best: Best
+    objective: str | None
 
 
 class SearchService:
@@ -57,7 +59,8 @@ class SearchService:
         tables = self._tables.of(configuration_id)
         scores = tables.searched()
         best = best_of(trials_of(scores), tables.configuration.parameters)
-        return SearchView(tables.configuration, tables, scores, best)
+        config = self._repository.jobs.read(tables.configuration.job_id).config
+        return SearchView(tables.configuration, tables, scores, best, config.get("objective"))
 
     def replayed(self, search: SearchView) -> Replay | str:
         """Simulate the best combinations again; else say why they cannot be.

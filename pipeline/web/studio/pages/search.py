@@ -7,11 +7,24 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConflictError, UserError
 from pipeline.report.best import best_markup, days_sentences
+from pipeline.report.search_figures import equity_of_best, parallel_coordinates
+from pipeline.review.replay import Replay
 from pipeline.validation.wording import marked
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.searched import SearchView
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, frame, markup, sentence, synthetic, text, warning
+from pipeline.web.studio.frame import (
+    Theme,
+    ask,
+    frame,
+    markup,
+    region,
+    sentence,
+    synthetic,
+    text,
+    warning,
+)
+from pipeline.web.studio.widgets.landscape import Landscape, drawing
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 
@@ -42,16 +55,58 @@ async def search_page(service: Service, configuration_id: str) -> None:
         script = (files("pipeline.web.studio") / "sort.js").read_text("utf-8")
         ui.add_body_html(f"<script>{script}</script>")
         days, table = _best(search)
+        figures = ui.element("div")
         await context.client.connected()  # to simulate takes a moment: the table is there meanwhile
-        again = await ask(service.searches.replayed, search)
         await theme.name()
+        with ui.element("section"):
+            text("h2", "What matters")
+            landscape = Landscape(theme, configuration, search.scores, search.objective)
+            await landscape.show()
+        again = await ask(service.searches.replayed, search)
         if table.is_deleted:  # the reader has left the page
             return
         with days.clear() or days:
             for said in days_sentences(again):
                 text("li", said)
-        if not isinstance(again, str):
-            table.content = best_markup(search.best, again)
+        with figures:
+            if isinstance(again, str):
+                _show_lines(theme, search, None)
+            else:
+                table.content = best_markup(search.best, again)
+                _show_equity(theme, search, again)
+                _show_lines(theme, search, again)
+
+
+def _show_equity(theme: Theme, search: SearchView, again: Replay) -> None:
+    with ui.element("section"):
+        text("h2", "Equity of the best ten")
+        with region("Equity of the best ten"):
+            drawing(
+                theme,
+                equity_of_best(search.best, again),
+                "Net profit day by day, marked to market, beside holding the market. The days of"
+                " the search are shaded; on each part every line begins at zero, with no position.",
+                "figure tall broad",
+            )
+
+
+def _show_lines(theme: Theme, search: SearchView, again: Replay | None) -> None:
+    if not len(search.best.rows):
+        return
+    with ui.element("section"):
+        text("h2", "What the best have in common")
+        sentence(
+            "Each line is one of the best combinations. Where lines meet, the best agree; where"
+            " they fill an axis, that parameter hardly matters to them. Drag along an axis to keep"
+            " the lines that pass there."
+        )
+        with region("Parallel coordinates"):
+            drawing(
+                theme,
+                parallel_coordinates(search.best, again, search.scores.axes, search.objective),
+                "The best combinations over their parameters, in the order of the grid.",
+                "figure tall broad",
+            )
 
 
 def _best(search: SearchView) -> tuple[ui.element, ui.html]:

@@ -1,0 +1,211 @@
+"""Draw what a search found: equity of its best, parallel coordinates, importance, a surface."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpu_engine import Float
+from pipeline.report.best import Best
+from pipeline.report.figures import dates, equity_curve
+from pipeline.report.heatmap import measure
+from pipeline.report.importance import Importance
+from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
+from pipeline.report.trials import SCORE
+from pipeline.results.jsonable import jsonable
+from pipeline.review.replay import Period, Replay
+from pipeline.validation.wording import setting
+
+#: Combinations whose equity is drawn.
+TEN = 10
+#: Lines of these, each of 3:1 contrast with both backgrounds.
+_LINES = (
+    *("#3f85d6", "#c9731f", "#23966c", "#d6515a", "#8a7bd8"),
+    *("#8c7f1e", "#2b95a8", "#c0589b", "#6f8f2f", "#a9744f"),
+)
+_SEEN = "rgba(201, 115, 31, 0.13)"
+
+
+def equity_of_best(best: Best, again: Replay, theme: Theme = "light") -> Figure:
+    """Return the net profit of the ten best, day by day, on the days of the search and the others.
+
+    Each part begins at zero: before the search's days, on them, after them. The stored combination
+    is among the lines, and holding the market.
+    """
+    rows = list(range(min(TEN, len(best.rows))))
+    rows += [i for i, row in enumerate(best.rows) if row == best.stored and i not in rows]
+    parts = _parts(again)
+    data = []
+    for place, row in enumerate(rows):
+        stored = best.rows[row] == best.stored
+        name = f"rank {best.rank[row]:,}" + (" (stored)" if stored else "")
+        line = {"color": _LINES[place % len(_LINES)], "width": 1}
+        if stored:
+            line = {"color": FOUND, "width": 3}
+        data.append(_line(name, line, [(p.day, p.daily[row]) for p in parts]))
+    line = {"color": MUTED, "width": 2, "dash": "dot"}
+    data.append(_line("holding the market", line, [(p.day, p.hold) for p in parts]))
+    first, last = dates(np.array([again.seen.day[0], again.seen.day[-1] + 1], np.int32))
+    days = {"xref": "x", "yref": "paper", "x0": first, "x1": last, "y0": 0, "y1": 1}
+    said = {"x": first, "y": 1, "xref": "x", "yref": "paper", "xanchor": "left", "yanchor": "top"}
+    return figure(
+        data,
+        theme,
+        xaxis={"title": {"text": "day (UTC)"}, "type": "date"},
+        yaxis={"tickformat": ".0%", "title": {"text": "net profit since the part began"}},
+        shapes=[{"type": "rect", **days, "fillcolor": _SEEN, "line": {"width": 0}}],
+        annotations=[{"text": "in sample: days of the search", "showarrow": False, **said}],
+        hovermode="closest",
+    )
+
+
+def _parts(again: Replay) -> list[Period]:
+    """Cut the days into runs, in their order."""
+    if again.unseen is None:
+        return [again.seen]
+    first = 0 if again.before is None else len(again.before)
+    unseen = again.unseen
+    cuts = [slice(0, first), slice(first, len(unseen.day))]
+    before, after = (
+        [Period(unseen.day[c], unseen.daily[:, c], unseen.metrics, unseen.hold[c])]
+        if c.stop > c.start
+        else []
+        for c in cuts
+    )
+    return [*before, again.seen, *after]
+
+
+def _line(name: str, line: Mapping[str, Any], parts: Sequence[tuple[Any, Float]]) -> dict[str, Any]:
+    x: list[str | None] = []
+    y: list[float | None] = []
+    for day, daily in parts:
+        # 0 at the beginning of the first day, then the end of each; a gap after each part.
+        x += [*dates(np.append(day[:1], day + 1)), None]
+        y += [0.0, *np.round(equity_curve(daily) - 1.0, 5).tolist(), None]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "line": dict(line),
+        "hovertemplate": "%{x}: %{y:.1%}",
+    }
+
+
+def parallel_coordinates(
+    best: Best,
+    again: Replay | None,
+    axes: Mapping[str, Sequence[Any]],
+    objective: str | None = None,
+    theme: Theme = "light",
+) -> Figure:
+    """Return the best combinations as lines over their parameters and results.
+
+    A parameter's values stand in the order of the grid, off first, at even distances; one with a
+    single value is left out. The colour is the score.
+    """
+    score = best.kept(SCORE).astype(np.float64)
+    dimensions = [
+        _dimension(name, [one[name] for one in best.parameters], values)
+        for name, values in axes.items()
+        if len(values) > 1
+    ]
+    net = [("net in sample", again.seen)] if again is not None else []
+    net += [("net unseen", again.unseen)] if again is not None and again.unseen else []
+    for label, period in net:
+        profit = period.metrics["net_profit"]
+        dimensions.append({"label": label, "values": profit.tolist(), "tickformat": ".0%"})
+    finite = score[np.isfinite(score)]
+    colours = np.where(np.isfinite(score), score, finite.max() if len(finite) else 0.0)
+    data = {
+        "type": "parcoords",
+        "dimensions": dimensions,
+        "labelangle": -20,
+        "labelfont": {"size": 12},
+        "line": {
+            "color": colours.tolist(),
+            "colorscale": [[0.0, MUTED], [1.0, IN_SAMPLE]],  # each is seen on both backgrounds
+            "showscale": True,
+            "colorbar": {
+                "thickness": 12,
+                "title": {"text": measure(SCORE, objective), "side": "right"},
+            },
+        },
+    }
+    return figure([data], theme, margin={"l": 90, "r": 90, "t": 110, "b": 30})
+
+
+def _dimension(name: str, chosen: Sequence[Any], values: Sequence[Any]) -> dict[str, Any]:
+    places = {None if v is None else float(v): i for i, v in enumerate(values)}
+    return {
+        "label": name,
+        "values": [places[value] for value in chosen],
+        "range": [0, len(values) - 1],
+        "tickvals": list(range(len(values))),
+        "ticktext": [setting(value) for value in values],
+    }
+
+
+def importance_bars(found: Importance, theme: Theme = "light") -> Figure:
+    """Return the importance of every parameter, the most important on top."""
+    shares = sorted(found.shares.items(), key=lambda pair: pair[1])
+    data = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [share for _, share in shares],
+        "y": [name for name, _ in shares],
+        "marker": {"color": OUT_OF_SAMPLE},
+        "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
+    }
+    return figure(
+        [data],
+        theme,
+        xaxis={"title": {"text": found.unit}, "tickformat": ".0%", "rangemode": "tozero"},
+        yaxis={"title": {"text": "parameter"}, "type": "category"},
+    )
+
+
+def relief(
+    table: Float,
+    labels: Mapping[str, Sequence[str]],
+    x: str,
+    y: str,
+    title: str,
+    theme: Theme = "light",
+) -> Figure:
+    """Return a metric over two parameters as a surface in three dimensions.
+
+    Parameters
+    ----------
+    table : float64 array of shape (values of y, values of x)
+        NaN where there is none; an infinite score has no height.
+    labels : mapping of str to sequence of str
+        Values of both parameters as they are written.
+    title : str
+        The metric with its unit.
+    """
+    height = np.where(np.isfinite(table), table, np.nan)
+    data = {
+        "type": "surface",
+        "z": jsonable(height),
+        "text": [[f"{x} {a}<br>{y} {b}" for a in labels[x]] for b in labels[y]],
+        "hovertemplate": "%{text}<br>%{z:.4g}<extra></extra>",
+        "colorscale": "Viridis",
+        "colorbar": {"thickness": 12, "title": {"text": title, "side": "right"}},
+    }
+    scene: dict[str, Any] = {
+        f"{axis}axis": {
+            "title": {"text": name},
+            "tickvals": list(range(len(labels[name]))),
+            "ticktext": list(labels[name]),
+        }
+        for axis, name in (("x", x), ("y", y))
+    }
+    scene |= {
+        "zaxis": {"title": {"text": title}},
+        "camera": {"eye": {"x": -1.7, "y": -1.7, "z": 0.9}},
+        "aspectmode": "manual",
+        "aspectratio": {"x": 1.2, "y": 1.2, "z": 0.7},
+    }
+    return figure([data], theme, scene=scene, margin={"l": 0, "r": 0, "t": 0, "b": 0})

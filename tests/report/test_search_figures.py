@@ -1,0 +1,89 @@
+"""Figures of a search laid open."""
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from gpu_engine import METRICS
+from pipeline.report.best import best_of, days_sentences
+from pipeline.report.search_figures import equity_of_best, parallel_coordinates, relief
+from pipeline.report.trials import trials_of
+from pipeline.results.artifacts import ScoreSurface
+from pipeline.review.replay import Period, Replay
+
+AXES = {"a": [None, 2.0], "b": [0.1, 0.2, 0.3], "c": [1]}
+SCORE = np.array([[[0.1], [0.5], [np.nan]], [[0.3], [0.2], [0.4]]], np.float32)
+BEST = best_of(trials_of(ScoreSurface(AXES, {"score": SCORE})), {"a": 2.0, "b": 0.1, "c": 1})
+
+
+def period(first, daily):
+    daily = np.array(daily)
+    day = np.arange(first, first + daily.shape[1], dtype=np.int32)
+    metrics = np.zeros(len(daily), METRICS)
+    metrics["net_profit"] = np.prod(1.0 + daily, axis=1) - 1.0
+    return Period(day, daily, metrics, np.full(len(day), 0.01))
+
+
+SEEN = period(10, np.full((5, 2), 0.1))
+UNSEEN = Period(
+    np.array([3, 4, 15], np.int32),
+    np.tile([0.5, -0.5, 0.2], (5, 1)),
+    period(0, np.tile([0.5, -0.5, 0.2], (5, 1))).metrics,
+    np.zeros(3),
+)
+AGAIN = Replay(SEEN, UNSEEN.day[:2], UNSEEN.day[2:], UNSEEN, 3)
+
+
+def test_the_best_come_in_order_and_the_stored_one_has_its_rank():
+    assert [BEST.trials.index(BEST.rows).tolist(), BEST.rank.tolist()] == [
+        [1, 5, 3, 4, 0],
+        [1, 2, 3, 4, 5],
+    ]
+    assert BEST.parameters[0] == {"a": None, "b": 0.2, "c": 1.0}
+    last = best_of(BEST.trials, {"a": None, "b": 0.1, "c": 1}, 2)
+    assert (last.rows.tolist(), last.rank.tolist()) == ([1, 0], [1, 5])
+
+
+def test_every_part_of_an_equity_begins_at_zero():
+    drawn = equity_of_best(BEST, AGAIN)
+    go.Figure(drawn)
+    line = drawn["data"][0]
+    assert line["x"] == [
+        *("1970-01-04", "1970-01-05", "1970-01-06", None),
+        *("1970-01-11", "1970-01-12", "1970-01-13", None),
+        *("1970-01-16", "1970-01-17", None),
+    ]
+    assert line["y"] == [0.0, 0.5, -0.25, None, 0.0, 0.1, 0.21, None, 0.0, 0.2, None]
+    (stored,) = (one for one in drawn["data"] if "stored" in one["name"])
+    assert stored["name"] == "rank 3 (stored)"
+    assert drawn["data"][-1]["y"][4:7] == [0.0, 0.01, 0.0201]
+    (seen,) = drawn["layout"]["shapes"]
+    assert (seen["x0"], seen["x1"]) == ("1970-01-11", "1970-01-13")
+
+
+def test_parallel_coordinates_stand_at_places_of_the_grid():
+    drawn = parallel_coordinates(BEST, AGAIN, AXES)
+    go.Figure(drawn)
+    a, b, seen, unseen = drawn["data"][0]["dimensions"]
+    assert (a["values"], a["ticktext"]) == ([0, 1, 1, 1, 0], ["off", "2"])
+    assert b["values"] == [1, 2, 0, 1, 0]
+    assert seen["values"] == pytest.approx([0.21] * 5)
+    assert unseen["values"] == pytest.approx([0.5 * 0.6 * 3 - 1.0 + 0.0] * 5)
+    assert drawn["data"][0]["line"]["color"] == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.1])
+
+
+def test_a_surface_has_a_height_where_the_metric_is_finite():
+    table = np.array([[1.0, np.inf], [np.nan, 2.0]])
+    drawn = relief(table, {"a": ["off", "2"], "b": ["0.1", "0.2"]}, "a", "b", "score")
+    go.Figure(drawn)
+    assert drawn["data"][0]["z"] == [[1.0, None], [None, 2.0]]
+    assert drawn["layout"]["scene"]["yaxis"]["ticktext"] == ["0.1", "0.2"]
+
+
+def test_which_days_were_seen_is_said():
+    seen, before, after, hindsight = days_sentences(AGAIN)
+    assert "2 days, 1970-01-11 to 1970-01-12" in seen
+    assert "2 days, 1970-01-04 to 1970-01-05 (UTC): days before" in before
+    assert "1 day, 1970-01-16 to 1970-01-16 (UTC): days after" in after
+    assert "hindsight" in hindsight
+    assert "no unseen days" in days_sentences(Replay(SEEN, None, None, None, 3))[-1]
