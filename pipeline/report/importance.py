@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu_engine import Float
-from pipeline.report.heatmap import SCORE, values_of
-from pipeline.results.artifacts import ScoreSurface
+from pipeline.report.heatmap import SCORE, Scores, values_of
+from pipeline.results.artifacts import ScoreSummary
 
 
 class Importance(NamedTuple):
@@ -28,12 +28,14 @@ class Importance(NamedTuple):
     told: list[str]
 
 
-def grid_importance(scores: ScoreSurface, metric: str = SCORE) -> Importance | None:
+def grid_importance(scores: Scores, metric: str = SCORE) -> Importance | None:
     """Measure the main effect of every parameter of a grid that was kept whole.
 
     Combinations that are not admissible, or whose metric is not finite, are left out. None where
-    nothing varies.
+    nothing varies, or the grid was too large to keep.
     """
+    if isinstance(scores, ScoreSummary):
+        return None
     values = values_of(scores, metric)
     known = np.isfinite(values)
     count = int(known.sum())

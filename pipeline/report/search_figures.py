@@ -8,11 +8,9 @@ import numpy as np
 from gpu_engine import Float
 from pipeline.report.best import Best
 from pipeline.report.figures import dates, equity_curve
-from pipeline.report.heatmap import measure
+from pipeline.report.heatmap import SCORE, measure
 from pipeline.report.importance import Importance
 from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
-from pipeline.report.trials import SCORE
-from pipeline.results.jsonable import jsonable
 from pipeline.review.replay import Period, Replay
 from pipeline.validation.wording import setting
 
@@ -185,10 +183,10 @@ def relief(
     title : str
         The metric with its unit.
     """
-    height = np.where(np.isfinite(table), table, np.nan)
+    height = [[v if np.isfinite(v) else None for v in row] for row in table.tolist()]
     data = {
         "type": "surface",
-        "z": jsonable(height),
+        "z": height,
         "text": [[f"{x} {a}<br>{y} {b}" for a in labels[x]] for b in labels[y]],
         "hovertemplate": "%{text}<br>%{z:.4g}<extra></extra>",
         "colorscale": "Viridis",

@@ -12,7 +12,6 @@ from pipeline.report.heatmap import Scores
 from pipeline.report.loading import load_candles_again
 from pipeline.report.trials import trials_of
 from pipeline.results.database import Repository
-from pipeline.results.records import Configuration
 from pipeline.review.replay import Replay, replay
 from pipeline.review.stored import simulation_config
 from pipeline.web.service.stored_tables import StoredTables, TableService
@@ -29,7 +28,6 @@ class SearchView:
     ``objective`` is what the score is.
     """
 
-    configuration: Configuration
     tables: StoredTables
     scores: Scores
     best: Best
@@ -60,14 +58,14 @@ class SearchService:
         scores = tables.searched()
         best = best_of(trials_of(scores), tables.configuration.parameters)
         config = self._repository.jobs.read(tables.configuration.job_id).config
-        return SearchView(tables.configuration, tables, scores, best, config.get("objective"))
+        return SearchView(tables, scores, best, config.get("objective"))
 
     def replayed(self, search: SearchView) -> Replay | str:
         """Simulate the best combinations again; else say why they cannot be.
 
         One at a time: candles of ten years take much of the memory that a server has.
         """
-        own = search.configuration
+        own = search.tables.configuration
         with self._one_at_a_time:
             if own.id not in self._known:
                 try:
@@ -80,7 +78,7 @@ class SearchService:
             return self._known[own.id]
 
     def _replayed(self, search: SearchView) -> Replay:
-        own = search.configuration
+        own = search.tables.configuration
         candles = load_candles_again(self._repository, own)
         gap = int(self._repository.jobs.read(own.job_id).config["validation"]["gap"])
         config = simulation_config(self._repository, own)

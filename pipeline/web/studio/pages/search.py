@@ -60,7 +60,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
         await theme.name()
         with ui.element("section"):
             text("h2", "What matters")
-            landscape = Landscape(theme, configuration, search.scores, search.objective)
+            landscape = Landscape(theme, configuration.parameters, search.scores, search.objective)
             await landscape.show()
         again = await ask(service.searches.replayed, search)
         if table.is_deleted:  # the reader has left the page
@@ -116,7 +116,7 @@ def _best(search: SearchView) -> tuple[ui.element, ui.html]:
         with ui.element("ul") as days:
             text("li", "They are simulated again on the days of the search and on the others …")
         table = markup(best_markup(search.best))
-        address = f"/api/configurations/{search.configuration.id}/best?format="
+        address = f"/api/configurations/{search.tables.configuration.id}/best?format="
         with ui.element("p"):
             for kind, name in (("csv", "CSV"), ("parquet", "Parquet")):
                 ui.link(f"Save as {name}", address + kind).style("margin-right: 1rem")

@@ -18,9 +18,6 @@ from pipeline.report.heatmap import (
 )
 from pipeline.report.importance import Importance, grid_importance
 from pipeline.report.search_figures import importance_bars, relief
-from pipeline.report.theme import Figure
-from pipeline.results.artifacts import ScoreSurface
-from pipeline.results.records import Configuration
 from pipeline.validation.wording import setting
 from pipeline.web.studio.frame import Theme, ask, sentence, text
 
@@ -28,7 +25,7 @@ _MODES = {"best": "best of all others", "slice": "held at the values below"}
 _VIEWS = {"flat": "heatmap", "relief": "surface (3-D)"}
 
 
-def drawing(theme: Theme, figure: Figure, caption: str, style: str = "figure") -> ui.plotly:
+def drawing(theme: Theme, figure: dict[str, Any], caption: str, style: str = "figure") -> ui.plotly:
     """Draw a figure with its caption, which a screen reader says of it."""
     with ui.element("figure"):
         place = ui.element("div").classes(style).props("role=img")
@@ -46,12 +43,12 @@ class Landscape:
     """
 
     def __init__(
-        self, theme: Theme, configuration: Configuration, scores: Scores, objective: str | None
+        self, theme: Theme, stored: dict[str, Any], scores: Scores, objective: str | None
     ) -> None:
         self._theme, self._scores, self._objective = theme, scores, objective
-        self._stored = stored = configuration.parameters
+        self._stored = stored
         self._metric, self._mode, self._view = SCORE, "best", "flat"
-        self._names = choices(scores)
+        self._names, self._is_whole = choices(scores), len(metrics_of(scores)) > 1
         self._at: dict[str, Any] = {
             name: stored[name] if stored[name] in list(values) else values[0]
             for name, values in scores.axes.items()
@@ -74,10 +71,10 @@ class Landscape:
             self._across = _choice("across", names, self._x, lambda v: self._turn(v, self._y))
             self._up = _choice("up", names, self._y, lambda v: self._turn(self._x, v))
             _choice("as", _VIEWS, self._view, self._choose_view)
-            if isinstance(self._scores, ScoreSurface):
+            if self._is_whole:
                 _choice("other parameters", _MODES, self._mode, self._choose_mode)
         with ui.element("div").classes("fields"):
-            self._held = self._values() if isinstance(self._scores, ScoreSurface) else {}
+            self._held = self._values() if self._is_whole else {}
         self._show_held()
         caption = (
             "In-sample metric of the admissible combinations of this search; the stored one is"
@@ -98,9 +95,7 @@ class Landscape:
         self._tell(found)
 
     def _importance(self) -> Importance | None:
-        if isinstance(self._scores, ScoreSurface):
-            return grid_importance(self._scores, self._metric)
-        return None
+        return grid_importance(self._scores, self._metric)
 
     def _tell(self, found: Importance) -> None:
         self._told.clear()
@@ -108,7 +103,7 @@ class Landscape:
             for said in found.told:
                 sentence(said, "soft")
 
-    def _figure(self) -> Figure:
+    def _figure(self) -> dict[str, Any]:
         mode: Mode = "slice" if self._mode == "slice" else "best"
         where = (self._scores, self._x, self._y, mode, self._at)
         if self._view == "flat":
