@@ -37,7 +37,7 @@ def test_no_two_folders_import_each_other(house):
 
 
 def test_imports(house):
-    assert house.edges_a_file <= 5.3
+    assert house.edges_a_file <= 5.4
     assert house.edges <= 2_560
     assert house.import_share <= 0.123
 

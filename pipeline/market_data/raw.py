@@ -8,7 +8,7 @@ from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 
-from gpu_engine import Bool, Float, Int64
+from gpu_engine import Bool, Candles, Float, Int64
 from pipeline.errors import UserError
 from pipeline.market_data.timeframe import utc
 
@@ -75,6 +75,12 @@ class RawCandles(Rows):
     volume: Float
 
     COLUMNS = COLUMNS
+
+
+def came(candles: Candles, rows: slice = slice(None)) -> RawCandles:
+    """Return the candles that came among some rows of a grid; a filled one is none."""
+    kept = ~candles.filled[rows]
+    return RawCandles(*(getattr(candles, name)[rows][kept] for name in COLUMNS))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpu_engine import END, STOP, TARGET, TIME, Float, Int64
 from pipeline.market_data.raw import PRICES, Span
 from pipeline.market_data.store.levels import Candlesticks
+from pipeline.review.trade_levels import Levels
 
 #: Candles in sight at most: more are neither seen nor drawn in good time.
 LIMIT = 600
@@ -21,6 +22,8 @@ LIMIT = 600
 MOST_TRADES = 300
 #: Candles in sight at least.
 FEWEST = 8
+#: Bars before a setup from which its level is drawn.
+BEFORE = 10
 
 _SOFT = {"color": "var(--soft)", "fontSize": 12}
 _LINE = {"lineStyle": {"color": "var(--line)"}}
@@ -162,6 +165,29 @@ def line_rows(lines: Sequence[Line]) -> list[list[Any]]:
             text = f"{line.name} {price:,.7g}" if last else ""
             rows.append([int(line.time[i]), price, int(after), price, line.name, text])
     return rows
+
+
+def trade_lines(trade: np.void, levels: Levels | None, opens: int, step: int) -> list[Line]:
+    """Return the levels of one trade: its stop as it moved, its target, what its setup is about.
+
+    Those at its entry alone where ``levels`` is None; ``opens`` and ``step`` as in `trade_rows`.
+    """
+    one = np.array([trade])
+    entered, left = (int(f(one, opens, step)[0]) for f in (entry_times, exit_times))
+    held = np.array([entered, left])
+    names = trade.dtype.names or ()
+    stored = {name: np.array([trade[name]]) for name in ("stop", "target") if name in names}
+    if levels is None:
+        return [Line(name, held, price) for name, price in stored.items()]
+    bars = entered + step * np.arange(len(levels.stop))
+    lines = [Line("stop", np.append(bars, max(left, int(bars[-1]))), levels.stop)]
+    if len(np.unique(levels.stop)) > 1:
+        lines.append(Line("first stop", held, levels.stop[:1]))
+    if "target" in stored:
+        lines.append(Line("target", held, stored["target"]))
+    setup = opens + int(trade["setup_bar"]) * step
+    before = np.array([setup - BEFORE * step, left])
+    return lines + [Line(name, before, np.array([price])) for name, price in levels.about.items()]
 
 
 def entry_times(trades: NDArray[np.void], opens: int, step: int) -> Int64:

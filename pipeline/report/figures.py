@@ -49,16 +49,23 @@ def equity(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "l
     on which it was found: two series, each from zero. Beside the first is what holding the market
     gave on the same days, and itself by closed trades where that differs.
     """
-    return _series(in_sample, out_of_sample, theme, lambda r: equity_curve(r) - 1.0)
+    title = "net profit, % of the start"
+    return _series(in_sample, out_of_sample, theme, title, lambda r: equity_curve(r) - 1.0)
 
 
 def drawdown(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
     """Return the drawdown of the same series."""
-    return _series(in_sample, out_of_sample, theme, drawdown_curve, fill="tozeroy")
+    title = "drawdown, % of the highest equity"
+    return _series(in_sample, out_of_sample, theme, title, drawdown_curve, fill="tozeroy")
 
 
 def _series(
-    in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme, curve: Any, **line: Any
+    in_sample: DailySeries,
+    out_of_sample: DailySeries,
+    theme: Theme,
+    title: str,
+    curve: Any,
+    **line: Any,
 ) -> Figure:
     drawn = zip(
         _SERIES,
@@ -80,7 +87,9 @@ def _series(
         for (name, color, dash, width), series, returns in drawn
         if returns is not None
     ]
-    return figure(data, theme, yaxis={"tickformat": _PERCENT}, hovermode="x unified")
+    axis = {"tickformat": _PERCENT, "title": {"text": title}}
+    day = {"type": "date", "title": {"text": "UTC day"}}
+    return figure(data, theme, xaxis=day, yaxis=axis, hovermode="x unified")
 
 
 def _closed(series: DailySeries) -> Float | None:
@@ -166,13 +175,11 @@ def window_spans(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") -
             }
         )
     axis = {"type": "category", "autorange": "reversed", "title": {"text": "window"}}
-    return figure(data, theme, yaxis=axis, xaxis={"type": "date"})
+    return figure(data, theme, yaxis=axis, xaxis={"type": "date", "title": {"text": "UTC day"}})
 
 
-def window_metric(
-    windows: Sequence[Mapping[str, Any]], metric: str = "sharpe_ratio", theme: Theme = "light"
-) -> Figure:
-    """Return a metric of every window: what its search promised, and what came.
+def window_metric(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") -> Figure:
+    """Return the Sharpe ratio of every window: what its search promised, and what came.
 
     A window whose search found nothing admissible has no bars.
     """
@@ -181,7 +188,7 @@ def window_metric(
             "type": "bar",
             "name": name,
             "x": [str(number) for number in range(1, len(windows) + 1)],
-            "y": [None if w[part] is None else w[part][metric] for w in windows],
+            "y": [None if w[part] is None else w[part]["sharpe_ratio"] for w in windows],
             "marker": {"color": color, "pattern": {"shape": shape}},
             "hovertemplate": f"window %{{x}}, {name}: %{{y:.3g}}<extra></extra>",
         }
@@ -190,7 +197,9 @@ def window_metric(
             ("out of sample", "out_of_sample", OUT_OF_SAMPLE, ""),
         )
     ]
-    return figure(data, theme, barmode="group", xaxis={"type": "category"})
+    title = "Sharpe ratio, annualised"
+    window = {"type": "category", "title": {"text": "window"}}
+    return figure(data, theme, barmode="group", xaxis=window, yaxis={"title": {"text": title}})
 
 
 def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:

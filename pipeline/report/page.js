@@ -75,7 +75,11 @@ const drawAll = (...how) => drawn.forEach((figure, id) => draw(id, figure(), ...
 drawAll();
 darkness.addEventListener("change", () => drawAll());
 addEventListener("beforeprint", () => drawAll("light", PAPER));
-addEventListener("afterprint", () => drawAll());
+// Plotly takes a figure's old width for the page's until it is told to look again.
+addEventListener("afterprint", () => {
+  drawAll();
+  drawn.forEach((_, id) => Plotly.Plots.resize(id));
+});
 for (const fold of document.querySelectorAll("details")) {
   fold.addEventListener("toggle", () => dispatchEvent(new Event("resize")));
 }

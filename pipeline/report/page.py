@@ -12,14 +12,24 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from gpu_engine import REASONS
-from pipeline.market_data.timeframe import utc
+from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report import figures, headline
 from pipeline.report.heatmap import choices, heatmaps, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time
+from pipeline.report.performance import (
+    Excursions,
+    Trades,
+    excursion_figure,
+    excursion_table,
+    excursions_of,
+    holding_figure,
+    holding_table,
+    month_table,
+)
 from pipeline.report.shell import TEMPLATES, macro, render
 from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.theme import Figure, bare, themed
-from pipeline.report.trades import DETAILED, newest_trades, side, trades_on_candles
+from pipeline.report.trades import DETAILED, side, trade_charts
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
 from pipeline.results.records import Configuration, Sweep
 from pipeline.validation import wording
@@ -145,6 +155,12 @@ def sections(report: ReportData) -> list[Section]:
     ]
 
 
+def excursion_part(trades: Trades, ran: Excursions) -> tuple[Markup, Figure]:
+    """Return the part about excursions, and the figure that has its place there."""
+    part = macro("sections.jinja", "excursions", excursion_table(trades, ran))
+    return part, excursion_figure(trades, ran)
+
+
 def _macro(name: str, report: ReportData) -> Markup:
     return macro("sections.jinja", name, report)
 
@@ -197,10 +213,9 @@ def payload(report: ReportData) -> dict[str, Any]:
             scores, report.configuration.parameters, report.job.config.get("objective")
         )
     if report.candles is not None and len(record.trades):
-        drawn["trades"] = [
-            bare(trades_on_candles(report.candles, record.trades)),
-            *(bare(chart) for chart in newest_trades(report.candles, record.trades)),
-        ]
+        ran = excursion_figure(record.trades, excursions_of(report.candles, record.trades))
+        drawn["figures"]["excursions"] = bare(ran)
+        drawn["trades"] = [bare(chart) for chart in trade_charts(report.candles, record, report)]
     return drawn
 
 
@@ -219,6 +234,8 @@ def fixed_figures(report: ReportData, record: ArtifactSet) -> dict[str, Figure]:
             report.configuration.statistics.get("parameter_choices"),
         ),
     }
+    if len(record.trades):
+        made["holding"] = holding_figure(record.trades)
     if record.null is not None:
         made["null"] = figures.null_distribution(record.null)
     return made
@@ -229,6 +246,13 @@ TEMPLATES.globals.update(
     REASONS=REASONS,
     base64=lambda text: base64.b64encode(text.encode()).decode(),
     document_text=_document_text,
+    excursion_table_of=lambda report: excursion_table(
+        report.artifacts.trades, excursions_of(report.candles, report.artifacts.trades)
+    ),
+    holding_table_of=lambda report: holding_table(
+        report.artifacts.trades, timeframe_ms(report.configuration.timeframe)
+    ),
+    month_table=month_table,
     origin_of=_origin,
     DETAILED=DETAILED,
     choices=choices,

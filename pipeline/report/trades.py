@@ -1,15 +1,30 @@
 """Draw out-of-sample trades on their candles: all of them, or one closely."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_engine import REASONS, Candles, Float
-from pipeline.report.theme import GAIN, LOSS, MUTED, Figure, Theme, figure
+from pipeline.market_data.raw import PRICES, came
+from pipeline.market_data.store.levels import joined, level_for, level_name
+from pipeline.report.candle_chart import (
+    LIMIT,
+    Line,
+    Units,
+    entry_times,
+    exit_times,
+    trade_lines,
+)
+from pipeline.report.loading import ReportData
+from pipeline.report.theme import FOUND, GAIN, LOSS, MUTED, Figure, Theme, figure
+from pipeline.results.artifacts import ArtifactSet
+from pipeline.results.jsonable import jsonable
+from pipeline.review.stored import simulation_of
+from pipeline.review.trade_levels import Levels, trade_levels
+from pipeline.validation.wording import percent
 
-#: Candles in a chart: more are neither seen nor drawn in good time, so several are joined.
-LIMIT = 600
 #: Trades that can be looked at one by one, the newest: each brings its candles into the file.
 DETAILED = 100
 #: Candles drawn around one trade.
@@ -17,13 +32,18 @@ DETAIL_LIMIT = 150
 #: Bars shown before and after a single trade.
 MARGIN = 30
 
+#: Colour and dash of a level by its name; another one is what the setup is about.
+_LEVELS = {"stop": (LOSS, "solid"), "first stop": (LOSS, "dot"), "target": (GAIN, "dash")}
+
 
 def trades_on_candles(
     candles: Candles,
     trades: NDArray[np.void],
+    units: Units,
     span: tuple[int, int] | None = None,
     theme: Theme = "light",
     limit: int = LIMIT,
+    lines: Sequence[Line] = (),
 ) -> Figure:
     """Return a candlestick chart of bars ``[start, end)`` with the trades that touch them.
 
@@ -37,28 +57,57 @@ def trades_on_candles(
         The bars; those of all trades unless given.
     limit : int
         Largest number of candles drawn: above it as many as needed are joined into one.
+    lines : sequence of Line
+        Levels to draw over them.
     """
     start, end = span or whole(candles, trades)
     touching = trades[(trades["exit_bar"] >= start) & (trades["entry_bar"] < end)]
-    data = [_candlesticks(joined(candles.cut(start, end), limit))]
+    data = [_candlesticks(candles, start, end, limit)]
     for name, color, dash, part in (
         ("gained", GAIN, "solid", touching[touching["ret"] > 0.0]),
         ("lost", LOSS, "dot", touching[touching["ret"] <= 0.0]),
     ):
         data.append(_lines(candles, part, name, color, dash))
     data.append(_entries(candles, touching))
-    axis = {"type": "date", "rangeslider": {"visible": False}}
-    return figure(data, theme, xaxis=axis, yaxis={"title": {"text": "price"}})
+    data += [_level(line) for line in lines]
+    time = {"type": "date", "rangeslider": {"visible": False}, "title": {"text": "time, UTC"}}
+    price = {"title": {"text": f"price, {units.quote}"}}
+    return figure(data, theme, xaxis=time, yaxis=price)
 
 
-def newest_trades(candles: Candles, trades: NDArray[np.void]) -> list[Figure]:
-    """Return a chart of each of the newest `DETAILED` trades, oldest first."""
-    return [one_trade(candles, trades, trade) for trade in trades[-DETAILED:]]
+def trade_charts(candles: Candles, record: ArtifactSet, report: ReportData) -> list[Figure]:
+    """Return the chart of all trades of a record, and those of the newest ones."""
+    config, opens = simulation_of(report.job.config), int(candles.timestamp[0])
+
+    def levels(trade: np.void) -> Levels | None:
+        return trade_levels(config, record.windows, trade, opens, candles.cut)
+
+    units = Units.of(report.configuration.pair)
+    return [
+        trades_on_candles(candles, record.trades, units),
+        *newest_trades(candles, record.trades, units, levels),
+    ]
 
 
-def one_trade(candles: Candles, trades: NDArray[np.void], trade: np.void) -> Figure:
-    """Return a chart of one trade closely."""
-    return trades_on_candles(candles, trades, around(candles, trade), limit=DETAIL_LIMIT)
+def newest_trades(
+    candles: Candles,
+    trades: NDArray[np.void],
+    units: Units,
+    levels: Callable[[np.void], Levels | None],
+) -> list[Figure]:
+    """Return a chart of each of the newest `DETAILED` trades, the newest first."""
+    opens, step = int(candles.timestamp[0]), candles.step_ms
+    return [
+        trades_on_candles(
+            candles,
+            trades,
+            units,
+            around(candles, trade),
+            limit=DETAIL_LIMIT,
+            lines=trade_lines(trade, levels(trade), opens, step),
+        )
+        for trade in trades[: -DETAILED - 1 : -1]
+    ]
 
 
 def around(candles: Candles, trade: np.void) -> tuple[int, int]:
@@ -74,37 +123,42 @@ def whole(candles: Candles, trades: NDArray[np.void]) -> tuple[int, int]:
     return around(candles, trades[0])[0], around(candles, trades[-1])[1]
 
 
-def joined(candles: Candles, limit: int) -> dict[str, Any]:
-    """Return at most ``limit`` candles as columns, each of equally many bars joined into one.
-
-    Open of the first, highest high, lowest low, close of the last (the last one may hold fewer).
-    """
-    size = -(-len(candles) // limit)
-    first = np.arange(0, len(candles), size)
-    last = np.minimum(first + size, len(candles)) - 1
-    return {
-        "x": times(candles.timestamp[first]),
-        "open": candles.open[first],
-        "high": np.maximum.reduceat(candles.high, first),
-        "low": np.minimum.reduceat(candles.low, first),
-        "close": candles.close[last],
-    }
-
-
 def times(milliseconds: NDArray[np.int64]) -> list[str]:
     """ISO 8601 minutes in UTC of milliseconds since the epoch."""
     return [str(t) for t in milliseconds.astype("datetime64[ms]").astype("datetime64[m]")]
 
 
-def _candlesticks(columns: dict[str, Any]) -> dict[str, Any]:
-    prices = {name: _short(columns[name]) for name in ("open", "high", "low", "close")}
+def _candlesticks(candles: Candles, start: int, end: int, limit: int) -> dict[str, Any]:
+    """Draw bars ``[start, end)`` as at most ``limit`` candles, each over its whole time."""
+    opens, step = int(candles.timestamp[0]), candles.step_ms
+    level = level_for((opens + start * step, opens + end * step), step, limit)
+    sticks = joined(came(candles, slice(start, end)), step, level).candles
+    prices = {name: _short(getattr(sticks, name)) for name in PRICES}
     return {
         "type": "candlestick",
-        "name": "candles",
-        "x": columns["x"],
+        "name": f"candles, {level_name(level)}",
+        "x": times(sticks.timestamp),
+        "xperiod": level,
+        "xperiodalignment": "middle",
         **prices,
         "increasing": {"line": {"color": MUTED, "width": 1}, "fillcolor": "rgba(0,0,0,0)"},
         "decreasing": {"line": {"color": MUTED, "width": 1}, "fillcolor": MUTED},
+    }
+
+
+def _level(line: Line) -> dict[str, Any]:
+    """Draw a level as steps; in the legend is its last price."""
+    color, dash = _LEVELS.get(line.name, (FOUND, "dashdot"))
+    known = line.price[~np.isnan(line.price)]
+    last = f" {known[-1]:,.7g}" if len(known) else ""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"{line.name}{last}",
+        "x": times(line.time),
+        "y": jsonable(np.append(line.price, line.price[-1:])),
+        "line": {"color": color, "dash": dash, "width": 1.5, "shape": "hv"},
+        "hovertemplate": f"{line.name} %{{y:,.7g}}<extra></extra>",
     }
 
 
@@ -120,9 +174,11 @@ def _lines(
     x: list[str | None] = []
     y: list[float | None] = []
     text: list[str | None] = []
-    entered, left = (times(candles.timestamp[trades[f"{end}_bar"]]) for end in ("entry", "exit"))
+    opens, step = int(candles.timestamp[0]), candles.step_ms
+    entered = times(entry_times(trades, opens, step))
+    left = times(exit_times(trades, opens, step))
     for trade, begin, end in zip(trades, entered, left, strict=True):
-        label = f"{side(trade)}, {trade['ret']:+.2%}, {REASONS[trade['reason']]}"
+        label = f"{side(trade)}, {percent(float(trade['ret']))}, {REASONS[trade['reason']]}"
         x += [begin, end, None]
         y += [float(trade["entry"]), float(trade["exit"]), None]
         text += [label, label, None]

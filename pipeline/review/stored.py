@@ -3,7 +3,7 @@
 What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,7 +111,11 @@ def simulation_config(
     UserError
         When the parts do not go together, or the row is older than this program understands.
     """
-    stored = _job_config(repository, configuration)
+    return simulation_of(_job_config(repository, configuration), data)
+
+
+def simulation_of(stored: Mapping[str, Any], data: Data | None = None) -> SimulationConfig:
+    """Rebuild what a job's configuration says of market, costs and risk; see above."""
     values = {name: stored[name] for name in SimulationConfig.model_fields if name in stored}
     if data is not None:
         values["data"] = data.model_dump()

@@ -105,6 +105,18 @@ def test_it_prints_light(browser, file):
             assert not any(found.is_visible() for found in tab.locator(control).all())
 
 
+def test_after_printing_figures_are_as_wide_as_before(browser, file):
+    with opened(browser, file) as tab:
+        width = "document.getElementById('equity')._fullLayout.width"
+        before = tab.evaluate(width)
+        tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+        tab.wait_for_timeout(500)
+        assert tab.evaluate(width) == 700
+        tab.evaluate("dispatchEvent(new Event('afterprint'))")
+        tab.wait_for_timeout(500)
+        assert tab.evaluate(width) == before > 900
+
+
 def test_a_large_grid_shows_the_best_of_every_pair_and_no_slice(browser, report, tmp_path):
     scores = report.artifacts.scores
     pairs = {(a, b): best(scores, b, a) for a, b in combinations(scores.axes, 2)}

@@ -5,6 +5,8 @@ import plotly.graph_objects as go
 import pytest
 
 from pipeline.report import figures
+from pipeline.report.candle_chart import Units
+from pipeline.report.performance import Excursions, excursion_figure, holding_figure
 from pipeline.report.spread import parameter_spread
 from pipeline.report.theme import template
 from pipeline.report.trades import trades_on_candles
@@ -131,6 +133,8 @@ def test_plotly_knows_every_attribute(report):
         figures.window_metric(record.windows),
         parameter_spread(record.windows, row.parameters, report.searched),
         figures.null_distribution(NULL),
-        trades_on_candles(report.candles, record.trades),
+        trades_on_candles(report.candles, record.trades, Units("BTC", "USDT")),
+        holding_figure(record.trades),
+        excursion_figure(record.trades, Excursions(*np.ones((2, len(record.trades))))),
     ):
         go.Figure(figure)

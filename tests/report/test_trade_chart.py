@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from gpu_engine import TARGET, TRADE, Candles
-from pipeline.report.trades import MARGIN, around, joined, trades_on_candles
+from pipeline.report.candle_chart import Units
+from pipeline.report.trades import MARGIN, around, newest_trades, trades_on_candles
+from pipeline.review.trade_levels import Levels
 
 
 def candles(n):
@@ -19,32 +21,55 @@ def trade(side, sweep, entry, end, ret):
     return np.array([(side, sweep, sweep, entry, end, 10.0, 12.0, TARGET, ret, 9.0, 12.0)], TRADE)
 
 
-def test_joined_candles_keep_the_extremes():
-    columns = joined(candles(5), limit=3)
-    assert columns["x"] == ["1970-01-01T00:00", "1970-01-01T00:02", "1970-01-01T00:04"]
-    assert columns["open"].tolist() == [0, 2, 4]
-    assert columns["high"].tolist() == [3, 5, 6]
-    assert columns["low"].tolist() == [-2, 0, 2]
-    assert columns["close"].tolist() == [2, 4, 5]
+UNITS = Units("BTC", "USDT")
+
+
+def test_candles_are_drawn_over_their_whole_time():
+    columns = trades_on_candles(candles(6), trade(1, 0, 1, 5, 0.1), UNITS, limit=3)["data"][0]
+    assert columns["x"] == ["1970-01-01T00:00", "1970-01-01T00:03"]
+    assert (columns["xperiod"], columns["xperiodalignment"]) == (180_000, "middle")
+    assert columns["open"] == [0, 3]
+    assert columns["high"] == [4, 7]
+    assert columns["low"] == [-2, 1]
+    assert columns["close"] == [3, 6]
 
 
 def test_few_candles_are_drawn_as_they_are():
-    assert joined(candles(3), limit=3)["open"].tolist() == [0, 1, 2]
+    drawn = trades_on_candles(candles(3), trade(1, 0, 1, 2, 0.1), UNITS, limit=3)["data"][0]
+    assert (drawn["open"], drawn["xperiod"]) == ([0, 1, 2], 60_000)
 
 
 def test_a_trade_is_a_line_from_entry_to_exit():
-    _, gained, lost, entries = trades_on_candles(candles(9), trade(-1, 1, 2, 4, 0.01))["data"]
+    made = trades_on_candles(candles(9), trade(-1, 1, 2, 4, 0.01), UNITS)
+    _, gained, lost, entries = made["data"]
     assert gained["x"] == ["1970-01-01T00:02", "1970-01-01T00:04", None]
     assert gained["y"] == [10.0, 12.0, None]
-    assert gained["text"][0] == "short, +1.00%, target"
+    assert gained["text"][0] == "short, +1.0 %, target"
     assert lost["x"] == []
     assert entries["marker"]["symbol"] == ["triangle-down"]
+    assert made["layout"]["yaxis"]["title"]["text"] == "price, USDT"
+    assert made["layout"]["xaxis"]["title"]["text"] == "time, UTC"
 
 
 def test_only_trades_of_the_span_are_drawn():
     both = np.concatenate([trade(1, 1, 2, 4, 0.01), trade(1, 6, 7, 8, -0.01)])
-    _, gained, lost, _ = trades_on_candles(candles(9), both, (5, 9))["data"]
+    _, gained, lost, _ = trades_on_candles(candles(9), both, UNITS, (5, 9))["data"]
     assert (len(gained["x"]), len(lost["x"])) == (0, 3)
+
+
+def test_the_newest_trade_comes_first_with_its_levels():
+    both = np.concatenate([trade(1, 1, 2, 4, 0.01), trade(1, 6, 6, 8, -0.01)])
+    levels = Levels(np.array([9.0, 9.0, 9.5]), {"swept level": 8.0})
+    newest, older = newest_trades(
+        candles(9), both, UNITS, lambda one: levels if one["entry_bar"] == 6 else None
+    )
+    stop, first, target, swept = newest["data"][4:]
+    assert (stop["name"], stop["y"]) == ("stop 9.5", [9.0, 9.0, 9.5, 9.5])
+    assert stop["x"] == [f"1970-01-01T00:0{minute}" for minute in (6, 7, 8, 8)]
+    assert (first["name"], first["y"]) == ("first stop 9", [9.0, 9.0])
+    assert (target["name"], target["y"]) == ("target 12", [12.0, 12.0])
+    assert (swept["name"], swept["y"]) == ("swept level 8", [8.0, 8.0])
+    assert [line["name"] for line in older["data"][4:]] == ["stop 9", "target 12"]
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,18 @@ page shows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpu_engine import DAY_MS, Candles, Float, backend
-from gpu_engine.standing import TradeLevels, levels_of
+from gpu_engine import Candles
 from pipeline.config import CcxtData, SimulationConfig, milliseconds
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
-from pipeline.market_data.raw import RawCandles, Span
+from pipeline.market_data.raw import RawCandles, Span, came
 from pipeline.market_data.resample import resampled
 from pipeline.market_data.store.levels import (
     Candlesticks,
@@ -31,12 +30,14 @@ from pipeline.market_data.store.levels import (
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.report.loading import load_candles_again
+from pipeline.report.performance import Excursions, Trades, excursions
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
 from pipeline.review.stored import simulation_config, trained_span
-from pipeline.search.evaluator import Evaluator
-from pipeline.search.space import single_point
-from pipeline.strategies.warm_up import warm_up_bars
+from pipeline.review.trade_levels import Levels, trade_levels
+
+#: Candles that are read at a time.
+CHUNK = 100_000
 
 
 class ChartCandles(NamedTuple):
@@ -49,17 +50,6 @@ class ChartCandles(NamedTuple):
     def level_name(self) -> str:
         """Name their length."""
         return level_name(self.level)
-
-
-class Levels(NamedTuple):
-    """Levels of a trade, quote currency.
-
-    ``stop``, float64 of shape (bars,), in each bar from the entry to the exit, NaN for none;
-    ``about`` holds by name what the setup is about: the level that was swept.
-    """
-
-    stop: Float
-    about: dict[str, float]
 
 
 class ChartService:
@@ -95,7 +85,7 @@ class ChartService:
         if stored is None:
             candles = self._whole(configuration)
             rows = slice(*np.searchsorted(candles.timestamp, whole))
-            return ChartCandles(joined(_raw(candles, rows), step, level), level)
+            return ChartCandles(joined(came(candles, rows), step, level), level)
         series, fine = stored
         if not len(series):
             raise UserError(
@@ -115,18 +105,7 @@ class ChartService:
     ) -> Levels | None:
         """Tell the levels of an out-of-sample trade, from the signal that it took.
 
-        Parameters
-        ----------
-        windows : sequence of mapping
-            As in `pipeline.results.artifacts.ArtifactSet`: what each was traded with.
-        trade : TRADE
-            One of the record; its bars count from the first trained candle.
-
-        Returns
-        -------
-        Levels or None
-            None where a short part of the candles does not bring the very trade again: an
-            indicator of an own strategy may look back further than `warm_up_bars` says.
+        See `pipeline.review.trade_levels.trade_levels`.
 
         Raises
         ------
@@ -134,46 +113,48 @@ class ChartService:
             As `candles`.
         """
         config = simulation_config(self._repository, configuration)
-        step = timeframe_ms(configuration.timeframe)
-        opens, _ = self.span(configuration)
-        day = (opens + int(trade["entry_bar"]) * step) // DAY_MS
-        parameters = _parameters(windows, day)
-        if parameters is None:
-            return None
-        strategy = config.strategy.load()
-        warm_up = warm_up_bars(strategy.parameters, parameters, step)
-        first = max(int(trade["setup_bar"]) - warm_up, 0)
-        span = (opens + first * step, opens + (int(trade["exit_bar"]) + 1) * step)
-        candles = self._regular(config, configuration, span)
-        space = single_point(strategy, parameters)
-        costs, risk = config.costs.record(), config.risk.limits()
-        evaluator = Evaluator(candles, space, costs, risk, backend.choose("numpy").backend)
-        moved = trade.copy()
-        for name in ("setup_bar", "signal_bar", "entry_bar", "exit_bar"):
-            moved[name] -= (int(candles.timestamp[0]) - opens) // step
-        combination = evaluator.combination(space.point(parameters))
-        made = levels_of(candles, combination, costs, risk, moved)
-        if made is None or not _agree(made, trade):
-            return None
-        level = strategy.level(candles, made.row)
-        about = {"swept level": level, "stop level": made.row.stop_level}
-        about |= {"target level": made.row.target_level}
-        return Levels(
-            made.stop, {name: float(one[0]) for name, one in about.items() if one is not None}
-        )
+        step, (opens, _) = timeframe_ms(configuration.timeframe), self.span(configuration)
 
-    def _regular(
+        def read(first: int, after: int) -> Candles:
+            span = (opens + first * step, opens + after * step)
+            rows = self._rows(config, configuration, span)
+            return make_regular(rows, configuration.timeframe, config.market.id)[0]
+
+        return trade_levels(config, windows, trade, opens, read)
+
+    def excursions(self, configuration: Configuration, trades: Trades) -> Excursions:
+        """Reckon the excursions of out-of-sample trades, some `CHUNK` candles at a time.
+
+        Raises
+        ------
+        UserError
+            When the candles are gone, or a trade was not entered at the open of its bar: they are
+            not those of the training any more.
+        ConflictError
+            When a month of the store is damaged.
+        """
+        config = simulation_config(self._repository, configuration)
+        step, (opens, _) = timeframe_ms(configuration.timeframe), self.span(configuration)
+        parts = [Excursions(np.empty(0), np.empty(0))]
+        for some in _chunks(trades):
+            bars = int(some["entry_bar"][0]), int(some["exit_bar"][-1]) + 1
+            span = (opens + bars[0] * step, opens + bars[1] * step)
+            rows = self._rows(config, configuration, span)
+            _check_entries(configuration, config.costs.slippage, rows, some, opens)
+            parts.append(excursions(rows, some, opens, step))
+        return Excursions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def _rows(
         self, config: SimulationConfig, configuration: Configuration, span: Span
-    ) -> Candles:
-        """Read the candles of a short span on their grid."""
+    ) -> RawCandles:
+        """Read the candles of a span as they came."""
         stored = _stored(config, span)
         if stored is None:
             candles = self._whole(configuration)
-            return candles.cut(*np.searchsorted(candles.timestamp, span))
+            return came(candles, slice(*np.searchsorted(candles.timestamp, span)))
         series, fine = stored
         raw = series.as_stored(0, len(series)).candles
-        raw = resampled(raw, fine, timeframe_ms(configuration.timeframe))
-        return make_regular(raw, configuration.timeframe, config.market.id)[0]
+        return resampled(raw, fine, timeframe_ms(configuration.timeframe))
 
     def leave(self, configuration_id: str) -> None:
         """Forget the candles of a configuration, which no page shows any more."""
@@ -189,22 +170,28 @@ class ChartService:
             return self._held[1]
 
 
-def _parameters(windows: Sequence[Mapping[str, Any]], day: int) -> dict[str, Any] | None:
-    """Return what the window that tested a day traded with; None where none did."""
-    date = str(np.datetime64(day, "D"))
-    for window in windows:
-        first, last = window["test"]
-        if first <= date <= last:
-            return window["parameters"]
-    return None
+def _chunks(trades: Trades) -> Iterator[Trades]:
+    """Cut trades, which follow each other, where they take more than `CHUNK` bars."""
+    first = 0
+    while first < len(trades):
+        most = int(trades["entry_bar"][first]) + CHUNK
+        after = max(int(np.searchsorted(trades["exit_bar"], most)), first + 1)
+        yield trades[first:after]
+        first = after
 
 
-def _agree(made: TradeLevels, trade: np.void) -> bool:
-    """Tell whether the trade of the record is the one that was made again."""
-    pairs = [(made.entry, trade["entry"])]
-    if "stop" in (trade.dtype.names or ()):
-        pairs += [(made.stop[0], trade["stop"]), (made.target, trade["target"])]
-    return all(np.isclose(one, other, rtol=1e-9, atol=0.0, equal_nan=True) for one, other in pairs)
+def _check_entries(
+    configuration: Configuration, slippage: float, rows: RawCandles, trades: Trades, opens: int
+) -> None:
+    """Refuse candles at whose opens trades were not entered (fills rules §6.2)."""
+    moments = opens + trades["entry_bar"].astype(np.int64) * timeframe_ms(configuration.timeframe)
+    at = np.searchsorted(rows.timestamp, moments)
+    price = np.append(rows.open, np.nan)[at] * (1.0 + trades["side"] * slippage)
+    if not np.allclose(price, trades["entry"], rtol=1e-9, atol=0.0):
+        raise UserError(
+            f"The candles of {configuration.id} are not those that it was trained on: trades were"
+            " entered at other prices. Fetch or name the right ones."
+        )
 
 
 def _stored(config: SimulationConfig, span: Span) -> tuple[StoredSeries, int] | None:
@@ -217,9 +204,3 @@ def _stored(config: SimulationConfig, span: Span) -> tuple[StoredSeries, int] | 
     folder = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
     step = timeframe_ms(timeframe)
     return StoredSeries(folder, step, span), step
-
-
-def _raw(candles: Candles, rows: slice) -> RawCandles:
-    """Return the candles that came among some rows; a filled one is none."""
-    came = ~candles.filled[rows]
-    return RawCandles(*(getattr(candles, name)[rows][came] for name in RawCandles.COLUMNS))

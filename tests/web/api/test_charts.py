@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.market_data.raw import came
 from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.report.loading import load_candles_again
+from pipeline.report.performance import excursions
 from pipeline.results.artifacts import read_artifacts
 from support.runs import run_here
 from support.serving import service_over
@@ -102,3 +104,21 @@ def test_candles_that_are_gone_are_named(stored, monkeypatch, tmp_path):
     configuration = only(service)
     with pytest.raises(UserError, match="scripts/fetch"):
         service.charts.candles(configuration, service.charts.span(configuration), 9)
+
+
+def test_excursions_are_those_of_all_candles_at_once(stored, monkeypatch):
+    service, folder = stored
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("pipeline.web.service.charts.CHUNK", 50)  # several reads
+    configuration = only(service)
+    trades = read_artifacts(folder / "var/artifacts", configuration.id).trades
+    whole = load_candles_again(service.repository, configuration)
+    ran = service.charts.excursions(configuration, trades)
+    expected = excursions(came(whole), trades, int(whole.timestamp[0]), HOUR)
+    assert ran.adverse.tolist() == expected.adverse.tolist()
+    assert ran.favourable.tolist() == expected.favourable.tolist()
+    assert (ran.adverse > 0.0).any()
+    other = trades.copy()
+    other["entry"] *= 1.001
+    with pytest.raises(UserError, match="not those that it was trained on"):
+        service.charts.excursions(configuration, other)

@@ -13,7 +13,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, frame, markup, text, warning
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import Surface, listen, place
-from pipeline.web.studio.widgets.trades import Trades
+from pipeline.web.studio.widgets.trades import ExcursionPart, Trades
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
@@ -80,6 +80,7 @@ class ConfigurationPage:
         for name, figure in fixed_figures(report, report.artifacts).items():
             place(name, self._theme, figure)
         Surface(self._theme, report)
+        ExcursionPart(self._service, self._theme, report)
         Trades(self._service, report)
 
     def _say(self, report: ReportData) -> None:

@@ -10,7 +10,6 @@ from nicegui import context, ui
 from nicegui.events import EChartPointClickEventArguments, GenericEventArguments
 
 from pipeline.errors import UserError
-from pipeline.market_data.raw import Span
 from pipeline.market_data.timeframe import utc
 from pipeline.report.candle_chart import (
     LIMIT,
@@ -28,9 +27,9 @@ BEYOND = 0.5
 #: Seconds between two looks at what the reader zooms to.
 PAUSE = 0.15
 
-Read = Callable[[Span, int], ChartCandles]
+Read = Callable[[tuple[int, int], int], ChartCandles]
 #: Returns rows by the name of a series, and a sentence, for what is in sight.
-Over = Callable[[Span], Awaitable[tuple[dict[str, list[Any]], str]]]
+Over = Callable[[tuple[int, int]], Awaitable[tuple[dict[str, list[Any]], str]]]
 
 
 class CandleChart:
@@ -56,17 +55,17 @@ class CandleChart:
     def __init__(
         self,
         label: str,
-        span: Span,
+        span: tuple[int, int],
         step: int,
         units: Units,
         read: Read,
         over: Over | None = None,
-        picked: Callable[[list[Any]], Any] | None = None,
+        picked: Callable[[Any], Any] | None = None,
     ) -> None:
         self._span, self._step, self._units = span, step, units
         self._read, self._over, self._picked = read, over, picked
         self._view, self._loaded, self._level = span, (0, 0), 0
-        self._wanted: Span | None = None
+        self._wanted: tuple[int, int] | None = None
         self._busy = False
         self._chart: ui.echart | None = None
         script = (files("pipeline.web.studio") / "candles.js").read_text("utf-8")
@@ -78,11 +77,11 @@ class CandleChart:
         self.place.on("keydown.-", lambda: self.zoom(2.0))
 
     @property
-    def view(self) -> Span:
+    def view(self) -> tuple[int, int]:
         """What is in sight."""
         return self._view
 
-    async def show(self, view: Span) -> None:
+    async def show(self, view: tuple[int, int]) -> None:
         """Show a part of the span."""
         self._view = max(view[0], self._span[0]), min(view[1], self._span[1])
         await self._load(moved=True)
@@ -116,7 +115,7 @@ class CandleChart:
         finally:
             self._busy = False
 
-    async def _draw(self, view: Span, *, moved: bool) -> None:
+    async def _draw(self, view: tuple[int, int], *, moved: bool) -> None:
         """Draw what is in sight with some more on both sides."""
         more = int((view[1] - view[0]) * BEYOND / 2)
         wide = view[0] - more, view[1] + more
@@ -143,7 +142,7 @@ class CandleChart:
         change = {"series": series} | ({"dataZoom": zoom} if moved else {})
         self._chart.run_chart_method("setOption", change)
 
-    def _made(self, view: Span, data: dict[str, list[Any]]) -> ui.echart:
+    def _made(self, view: tuple[int, int], data: dict[str, list[Any]]) -> ui.echart:
         touch = "Mobi" in context.client.request.headers.get("user-agent", "")
         made = option(self._span, view, self._step, self._units, touch)
         for series in made["series"]:

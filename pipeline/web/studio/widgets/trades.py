@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from nicegui import context, ui
 
 from gpu_engine import REASONS
-from pipeline.market_data.raw import Span
+from pipeline.errors import UserError
 from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report.candle_chart import (
     MOST_TRADES,
@@ -18,20 +19,20 @@ from pipeline.report.candle_chart import (
     entry_times,
     exit_times,
     line_rows,
+    trade_lines,
     trade_rows,
 )
 from pipeline.report.loading import ReportData
+from pipeline.report.page import excursion_part
 from pipeline.report.trades import MARGIN, side
 from pipeline.validation.wording import percent, plural
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, region, sentence, table, text
+from pipeline.web.studio.frame import Theme, ask, markup, region, sentence, table, text
 from pipeline.web.studio.widgets.candle_chart import CandleChart
-from pipeline.web.studio.widgets.figures import inside
+from pipeline.web.studio.widgets.figures import inside, place
 
 #: Rows of a page of the table.
 SHOWN = 25
-#: Bars before the setup from which its level is drawn.
-BEFORE = 10
 _COLUMNS = ("trade", "side", "entered (UTC)", "at", "left (UTC)", "at", "by", "net return")
 
 
@@ -59,7 +60,7 @@ class Trades:
         context.client.on_delete(lambda: service.charts.leave(report.configuration.id))
         ui.timer(0.05, partial(self.open, self._chosen), once=True)
 
-    def _lay_out(self, span: Span) -> None:
+    def _lay_out(self, span: tuple[int, int]) -> None:
         with ui.element("div").classes("line"):
             before = ui.button("Previous", icon="chevron_left", on_click=lambda: self.turn(-1))
             after = ui.button("Next", on_click=lambda: self.turn(1)).props(
@@ -112,7 +113,7 @@ class Trades:
         number = int(word) if word.isdecimal() and len(word) < 9 else 0
         return number if 1 <= number <= len(self._trades) else None
 
-    def _around(self, number: int | None) -> Span:
+    def _around(self, number: int | None) -> tuple[int, int]:
         """Return the time to look at a trade, or at all."""
         first, last = (0, -1) if number is None else (number - 1, number - 1)
         margin = MARGIN * self._step
@@ -135,7 +136,7 @@ class Trades:
             f" {percent(float(trade['ret']))}. {', '.join(levels).capitalize()}"
         ).strip() + ("." if levels else "")
 
-    async def _over(self, view: Span) -> tuple[dict[str, list[Any]], str]:
+    async def _over(self, view: tuple[int, int]) -> tuple[dict[str, list[Any]], str]:
         """Return the trades in sight, and the levels of the chosen one."""
         first = int(np.searchsorted(self._left, view[0]))
         after = int(np.searchsorted(self._entered, view[1], "right"))
@@ -151,29 +152,12 @@ class Trades:
         return {"trades": rows, "lines": line_rows(lines)}, said
 
     async def _lines(self, number: int) -> list[Line]:
-        """Return the levels of a trade: the stop as it moved, the target, what was swept."""
-        trade, left = self._trades[number - 1], self._left[number - 1]
-        entered = int(self._entered[number - 1])
-        stored = {
-            name: float(trade[name])
-            for name in ("stop", "target")
-            if name in (self._trades.dtype.names or ())
-        }
-        charts = self._service.charts
-        levels = await ask(charts.levels, self._configuration, self._windows, trade)
-        held = np.array([entered, left])
-        if levels is None:
-            return [Line(name, held, np.array([price])) for name, price in stored.items()]
-        bars = entered + self._step * np.arange(len(levels.stop))
-        lines = [Line("stop", np.append(bars, max(left, int(bars[-1]))), levels.stop)]
-        if len(np.unique(levels.stop)) > 1:
-            lines.append(Line("first stop", held, levels.stop[:1]))
-        setup = self._opens + int(trade["setup_bar"]) * self._step
-        before = np.array([setup - BEFORE * self._step, left])
-        lines += [Line("target", held, np.array([stored.get("target", np.nan)]))]
-        return lines + [
-            Line(name, before, np.array([price])) for name, price in levels.about.items()
-        ]
+        """Return the levels of a trade."""
+        trade, levels = self._trades[number - 1], None
+        with suppress(UserError):  # the candles say so themselves
+            charts = self._service.charts
+            levels = await ask(charts.levels, self._configuration, self._windows, trade)
+        return trade_lines(trade, levels, self._opens, self._step)
 
     def _turn_page(self, by: int) -> None:
         self._page += by
@@ -208,3 +192,36 @@ class Trades:
             percent(float(trade["ret"])),
         ):
             text("td", cell, "number")
+
+
+class ExcursionPart:
+    """The part of the section *Performance* that needs the candles of all trades."""
+
+    def __init__(self, service: Service, theme: Theme, report: ReportData) -> None:
+        assert report.artifacts is not None, "no trades without artifacts"
+        self._service, self._theme = service, theme
+        self._configuration, self._trades = report.configuration, report.artifacts.trades
+        if len(self._trades) == 0:
+            return
+        with inside("#excursion-part"):
+            self._place = ui.element("div")
+        with self._place:
+            sentence("Reading the candles of every trade …", "soft").props("role=status")
+        ui.timer(0.1, self._fill, once=True)
+
+    async def _fill(self) -> None:
+        refusal, ran = "", None
+        try:
+            ran = await ask(self._service.charts.excursions, self._configuration, self._trades)
+        except UserError as error:
+            refusal = str(error)
+        if self._place.is_deleted:  # the reader has left the page
+            return
+        self._place.clear()
+        with self._place:
+            if ran is None:
+                sentence(refusal, "soft missing")
+                return
+            part, figure = excursion_part(self._trades, ran)
+            markup(part)
+        place("excursions", self._theme, figure)
