@@ -282,8 +282,17 @@ def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Fig
         )
     ]
     order = [market.market for _, market in ratios]
-    axis = {"type": "category", "categoryorder": "array", "categoryarray": order}
-    return figure(data, theme, barmode="overlay", yaxis=axis)
+    axis = {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": order,
+        "title": {"text": "market"},
+    }
+    across = {"title": {"text": "Sharpe ratio out of sample, annualised"}, "zeroline": True}
+    ends = [0.0, *(ratio for ratio, _ in ratios if np.isfinite(ratio))]
+    room = 0.05 * (max(ends) - min(ends)) or 1.0  # of zeros alone plotly would make up a scale
+    across["range"] = [min(ends) - room * (min(ends) < 0), max(ends) + room]
+    return figure(data, theme, barmode="overlay", yaxis=axis, xaxis=across)
 
 
 def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figure:
@@ -327,7 +336,11 @@ def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figur
             },
         ]
     axes = {
-        "xaxis": {"title": {"text": "rank"}, "dtick": max(1, len(markets) // 8)},
-        "yaxis": {"title": {"text": "p-value"}, "rangemode": "tozero"},
+        "xaxis": {
+            "title": {"text": "rank of the market, smallest p first"},
+            "dtick": max(1, len(markets) // 8),
+            "range": [0.5, len(markets) + 0.5],
+        },
+        "yaxis": {"title": {"text": "deciding p-value, 0 to 1"}, "rangemode": "tozero"},
     }
     return figure(data, theme, **axes)

@@ -46,6 +46,8 @@ class ReportData:
     ``artifacts`` and ``candles`` are None where they cannot be had; ``missing`` then holds the
     reason, a sentence, under the same name. ``checked`` says what of it is not what was stored.
     ``daily`` is the out-of-sample series, which is there before the rest of the artifacts is read.
+    ``sweeps`` are the ids of the sweeps that it was trained in or taken into; ``served`` says that
+    the Studio shows it, whose addresses it may name.
     """
 
     configuration: Configuration
@@ -57,6 +59,8 @@ class ReportData:
     missing: Mapping[str, str] = field(default_factory=dict)
     checked: Checked | None = None
     daily: DailySeries | None = None
+    sweeps: Sequence[str] = ()
+    served: bool = False
 
     @property
     def searched(self) -> dict[str, tuple[float, float]]:
@@ -139,6 +143,7 @@ def load_sight(repository: Repository, storage: StorageConfig, configuration_id:
         candles=None,
         checked=checked,
         daily=_days(storage, configuration),
+        sweeps=repository.sweeps.of_job(configuration.job_id),
     )
 
 

@@ -5,7 +5,6 @@ The Studio shows the parts of a configuration's page one by one, in a frame of i
 
 import base64
 import json
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from pipeline.report.performance import (
 )
 from pipeline.report.shell import TEMPLATES, macro, render
 from pipeline.report.spread import evidence_sentences, parameter_spread
+from pipeline.report.sweep import luck, verdicts
 from pipeline.report.theme import Figure, bare, themed
 from pipeline.report.trades import DETAILED, side, trade_charts
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
@@ -35,7 +35,6 @@ from pipeline.results.records import Configuration, Sweep
 from pipeline.validation import wording
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.record_tables import RecordTable, record_tables, settings, statistic_rows
-from pipeline.validation.stages import STAGES
 
 #: Fields of a quality report that are milliseconds since the epoch.
 _MOMENTS = frozenset(
@@ -99,7 +98,6 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
     UserError
         When plotly is not installed.
     """
-    q_values = [market.fdr_q_value for market in markets if market.fdr_q_value is not None]
     drawn = {"sharpe": figures.sharpe_ratios(markets), "discoveries": figures.discoveries(markets)}
     return render(
         "sweep.jinja",
@@ -107,20 +105,12 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
         themed(drawn),
         sweep=sweep,
         markets=markets,
-        verdicts=_verdicts(markets),
-        tested=sum(market.deciding_p is not None for market in markets),
+        verdicts=verdicts(markets),
+        luck=luck(sweep, markets),
         pooled=[line for pool in sweep.pooled or () for line in pooled_sentences(pool)],
-        discovered=sum(q_value < figures.Q_LIMIT for q_value in q_values),
         Q_LIMIT=figures.Q_LIMIT,
         failures=[f"{m.market}: {m.error}" for m in markets if m.error is not None],
     )
-
-
-def _verdicts(markets: Sequence[SweptMarket]) -> list[str]:
-    """Count the stages, the highest first, and say what each means."""
-    counted = Counter((market.stage, market.outcome, market.verdict) for market in markets)
-    ranked = sorted(counted, key=lambda kind: (-STAGES.index(kind[0]) if kind[0] else 1, *kind[1:]))
-    return [f"{counted[kind]} {kind[1]}" + (f": {kind[2]}" if kind[2] else "") for kind in ranked]
 
 
 def title(report: ReportData) -> str:

@@ -6,7 +6,7 @@ first moment, so a seal that somebody took away is an edit too. A broken seal st
 never mends it, and nobody goes on with such a sweep.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 
@@ -35,6 +35,7 @@ from pipeline.results.records import (
     utc_now,
 )
 from pipeline.validation.pooling import PooledVerdict
+from pipeline.validation.wording import marked
 
 _SWEEP = (*(field.name for field in fields(SweepView)), "key", "config", "started_at")
 _ADVICE = (
@@ -126,6 +127,37 @@ class SweepRows(Tables):
         query = query.join(row, row.job_id == job.id).where(row.sweep_id == sweep_id)
         with self._sessions() as session:
             return [JobSummary(*one) for one in session.execute(query.order_by(row.position))]
+
+    @waits
+    def of_job(self, job_id: str) -> list[str]:
+        """Read the ids of the sweeps that a job's market is of, oldest first.
+
+        There are several where later ones took what an earlier one had trained.
+        """
+        market = SweepMarketRow
+        members = select(market.sweep_id).where(market.job_id == job_id)
+        query = select(SweepRow.id).where(SweepRow.id.in_(members))
+        with self._sessions() as session:
+            return list(session.scalars(query.order_by(SweepRow.created_at, SweepRow.id)))
+
+    @waits
+    def outcomes(self, sweep_ids: Sequence[str]) -> dict[str, list[tuple[str, str, str | None]]]:
+        """Read of every market of sweeps its name, its status and its stage, by sweep.
+
+        The stage is None where nothing is stored, and says SYNTHETIC of invented candles.
+        """
+        row, stored = SweepMarketRow, TrainedConfiguration
+        query = select(
+            row.sweep_id, row.market, row.status, stored.lifecycle_stage, stored.synthetic
+        )
+        query = query.outerjoin(stored, stored.id == row.configuration_id)
+        query = query.where(row.sweep_id.in_(sweep_ids)).order_by(row.sweep_id, row.position)
+        found: dict[str, list[tuple[str, str, str | None]]] = {}
+        with self._sessions() as session:
+            for sweep_id, market, status, stage, synthetic in session.execute(query):
+                named = None if stage is None else marked(stage, synthetic)
+                found.setdefault(sweep_id, []).append((market, status, named))
+        return found
 
     @waits
     def judged_with(self, configuration_id: str) -> list[str]:

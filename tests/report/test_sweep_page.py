@@ -10,6 +10,7 @@ import pytest
 from pipeline.report.figures import discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket
 from pipeline.report.page import sweep_page
+from pipeline.report.sweep import in_figures, luck, matrix
 from pipeline.results.records import Sweep
 from pipeline.validation.pooling import MarketSeries, pooled_sentences, pooled_verdict
 from support.reports import texts
@@ -64,6 +65,42 @@ def test_the_line_of_benjamini_and_hochberg_is_of_each_family(markets):
     go.Figure(discoveries(markets))
 
 
+def test_axes_have_titles_and_a_single_bar_no_scale_of_its_own(markets):
+    for drawn in (sharpe_ratios(markets), discoveries(markets)):
+        assert all(drawn["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis"))
+    (only,) = [market for market in markets if market.market == "second"]
+    low, high = sharpe_ratios([only])["layout"]["xaxis"]["range"]
+    assert low == 0.0
+    assert 1.9 < high < 2.1
+    assert discoveries([only])["layout"]["xaxis"]["range"] == [0.5, 1.5]
+
+
+def test_the_matrix_has_a_cell_for_each_market(markets):
+    first, second = markets[:2]
+    asked = [
+        replace(first, exchange="binance", pair="BTC/USDT", timeframe="4h", strategy="S"),
+        replace(second, exchange="binance", pair="BTC/USDT", timeframe="15m", strategy="S"),
+        replace(markets[3], exchange="binance", pair="ETH/USDT", timeframe="4h", strategy="S"),
+    ]
+    laid_out = matrix(asked)
+    assert laid_out.timeframes == ["15m", "4h"]
+    assert laid_out.rows == [
+        ("binance:BTC/USDT", [asked[1], asked[0]]),
+        ("binance:ETH/USDT", [None, asked[2]]),
+    ]
+    several = matrix([*asked, replace(asked[0], strategy="T")])
+    assert [name for name, _ in several.rows] == [
+        "binance:BTC/USDT · S",
+        "binance:ETH/USDT · S",
+        "binance:BTC/USDT · T",
+    ]
+    said = in_figures(asked[0])
+    assert said.startswith("binance:BTC/USDT:4h: DISCOVERY, net ")
+    assert "Sharpe 0.70" in said
+    assert said.endswith("p 0.04, q 0.08")
+    assert in_figures(asked[2]) == "binance:ETH/USDT:4h: nothing stored"
+
+
 @pytest.fixture
 def pool(markets):
     """The two real markets, with days of their own."""
@@ -85,7 +122,13 @@ def test_the_page_says_how_every_market_ended(markets, pool):
         **dict.fromkeys(OF_ITS_PROCESS),
     )
     text = sweep_page(sweep, markets)
-    assert "Of 4 markets that were trained, 2 have a q-value below 0.1" in text
+    assert luck(replace(sweep, pooled=None), markets) == [], "not judged yet"
+    one, invented = luck(sweep, markets)
+    assert one.startswith("Of 3 markets that were tried, 1 stands out")
+    assert invented.startswith("Of 1 SYNTHETIC market that was tried, 1 stands out")
+    assert one in texts(text, "p")
+    link = texts(text, "a", href=f"{markets[0].configuration.id}.html")
+    assert link[:1] == [markets[0].configuration.id]
     assert texts(text, "li") == [
         f"1 DISCOVERY: {markets[0].verdict}",
         f"1 SYNTHETIC DISCOVERY: {markets[2].verdict}",

@@ -6,7 +6,7 @@ on one database. What is queued here is run by the dispatcher that `queue.superv
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,15 @@ from pipeline.report.heatmap import heatmap
 from pipeline.report.lists import configurations_table
 from pipeline.report.loading import (
     ReportData,
-    SweptMarket,
     load_report,
     load_sight,
-    swept_markets,
 )
 from pipeline.report.tables import Table
 from pipeline.results.configurations import StageMovedError
-from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import (
     Configuration,
     ConfigurationSummary,
-    Sweep,
-    SweepMarket,
-    SweepMarketView,
-    SweepView,
 )
-from pipeline.results.sweeps import QUEUE, SweepTakenError
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES
@@ -44,18 +36,14 @@ from pipeline.web.service.answers import (
     JobResults,
     RefusedRow,
     StoredStrategy,
-    SweepPage,
-    SweepProgress,
-    SweepReport,
     SwitchedOff,
 )
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.charts import ChartService
 from pipeline.web.service.comparison import ComparisonService
 from pipeline.web.service.following import Following
-from pipeline.web.service.jobs import JobService, known
+from pipeline.web.service.jobs import known
 from pipeline.web.service.paper import PaperLedger
-from pipeline.web.service.progress import progress_of
 from pipeline.web.service.requests import (
     ConfigurationFilter,
     ConfigurationQuery,
@@ -65,12 +53,13 @@ from pipeline.web.service.requests import (
 from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
 from pipeline.web.service.stored_tables import TableService
+from pipeline.web.service.sweeps import SweepService
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"
 
 
-class Service(JobService):
+class Service(SweepService):
     """Answers every request over one database; ``repository`` reads what needs no rule of its own.
 
     See `JobService` for its parameters.
@@ -293,13 +282,15 @@ class Service(JobService):
     def sight(self, configuration_id: str) -> ReportData:
         """Load what a page about a configuration shows first."""
         self.configuration(configuration_id)
-        return load_sight(self.repository, self.settings.storage, configuration_id)
+        sight = load_sight(self.repository, self.settings.storage, configuration_id)
+        return replace(sight, served=True)
 
     def report(self, configuration_id: str) -> ReportData:
         """Load everything that a page about a configuration shows, but for its candles."""
         self.configuration(configuration_id)
         storage = self.settings.storage
-        return load_report(self.repository, storage, configuration_id, with_candles=False)
+        report = load_report(self.repository, storage, configuration_id, with_candles=False)
+        return replace(report, served=True)
 
     def heatmap(self, configuration_id: str, query: HeatmapQuery) -> dict[str, Any]:
         """Return the score surface over two parameters as a Plotly figure.
@@ -331,77 +322,6 @@ class Service(JobService):
             metric=query.metric,
             objective=data.job.config.get("objective"),
         )
-
-    # Sweeps
-
-    def sweeps(self, limit: int = 50, offset: int = 0) -> SweepPage:
-        """Read a page of sweeps, newest first."""
-        sweeps, refused = self.repository.sweeps.recent(limit, offset)
-        rows = [RefusedRow(id=one, reason=why) for one, why in refused.items()]
-        total = self.repository.sweeps.count()
-        return SweepPage(
-            sweeps=list[SweepView](sweeps), refused=rows, total=total, limit=limit, offset=offset
-        )
-
-    def cancel_sweep(self, sweep_id: str) -> SweepReport:
-        """Cancel the jobs of a sweep that wait or run; the others are judged with what was asked.
-
-        Raises
-        ------
-        ConflictError
-            When it has ended, or a command runs it.
-        """
-        sweep, _ = self.sweep(sweep_id)
-        try:
-            self._writable.sweeps.cancel_queued(sweep_id)
-        except SweepTakenError:
-            why = (
-                "a command runs it: end it there with Ctrl-C"
-                if sweep.status == "running"
-                else f"it is {sweep.status}: there is nothing to cancel"
-            )
-            raise ConflictError(f"Sweep {sweep_id}: {why}.") from None
-        return self.sweep_report(sweep_id)
-
-    def sweep_report(self, sweep_id: str) -> SweepReport:
-        """Read one sweep, how far it is, and its markets; see `sweep`."""
-        sweep, markets = self.sweep(sweep_id)
-        return SweepReport(
-            sweep=sweep,
-            progress=self.progress(sweep),
-            markets=list[SweepMarketView](markets),
-        )
-
-    def queued_sweeps(self) -> list[tuple[Sweep, SweepProgress]]:
-        """Read the sweeps of the queue that run, newest first, and how far each is."""
-        sweeps = self.repository.sweeps
-        shown = []
-        for sweep_id in sweeps.running(QUEUE):
-            with suppress(ConflictError, UnknownIdError):  # the page of sweeps says what was edited
-                sweep = sweeps.whole(sweep_id)
-                shown.append((sweep, self.progress(sweep)))
-        return shown
-
-    def progress(self, sweep: SweepView) -> SweepProgress:
-        """Say how far a sweep is over all stages of all its markets."""
-        jobs = self.repository.sweeps.jobs_of(sweep.id)
-        return progress_of(sweep, jobs, self.settings.concurrent)
-
-    def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
-        """Read one sweep and its markets.
-
-        Raises
-        ------
-        ConflictError
-            When it is not what was written.
-        """
-        with known("sweep", sweep_id):
-            return self.repository.sweeps.whole(sweep_id), self.repository.sweeps.markets(sweep_id)
-
-    def swept(self, sweep_id: str) -> tuple[Sweep, list[SweptMarket]]:
-        """Read one sweep and its markets with what they stored; see `sweep`."""
-        sweep, markets = self.sweep(sweep_id)
-        return sweep, swept_markets(markets, self.configuration, self.repository.jobs.read)
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
         return self.summaries([self.configuration(configuration_id)])[0]

@@ -1,5 +1,7 @@
 """Sweeps over HTTP, as the database has them."""
 
+import csv
+import io
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -10,6 +12,7 @@ from pipeline.config import TrainConfig, load
 from pipeline.results.sweeps import Claim, MarketSpec
 from pipeline.training.job import description
 from pipeline.validation.pooling import MarketSeries, pooled_verdict
+from pipeline.web.studio.pages.sweeps import outcome
 
 MARKETS = ("btc_binance_1h", "btc_kraken_1h")
 DAYS = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1, tzinfo=UTC)}
@@ -75,3 +78,45 @@ def test_sweeps_come_in_pages(client, begun):
 def test_nothing_of_this_machine_is_shown(client, begun):
     (listed,) = client.get("/api/sweeps").json()["sweeps"]
     assert not {"owner", "config"} & listed.keys()
+
+
+def test_its_markets_are_a_table(client, repository, begun):
+    path = f"/api/sweeps/{begun}/markets"
+    page = client.get(path).json()
+    assert (page["total"], page["offset"]) == (2, 0)
+    first, second = page["markets"]
+    said = ("binance", "BTC/USDT", "1h", "real", "failed", "", "No candles.")
+    names = ("exchange", "pair", "timeframe", "candles", "status", "stage", "error")
+    assert tuple(first[name] for name in names) == said
+    assert (second["net_profit"], second["q_value"], second["configuration"]) == (None, None, "")
+    assert repository.sweeps.of_job(first["job"]) == [begun]
+    rows = list(csv.DictReader(io.StringIO(client.get(path, params={"format": "csv"}).text)))
+    assert [row["market"] for row in rows] == list(MARKETS)
+    ends = repository.sweeps.outcomes([begun])[begun]
+    assert ends == [(MARKETS[0], "failed", None), (MARKETS[1], "pending", None)]
+    assert client.get(f"/api/sweeps/{'0' * 32}/markets").status_code == 404
+
+
+def test_a_text_with_commas_is_quoted(client, repository, begun):
+    sweeps = repository.sweeps
+    claim = Claim(begun, sweeps.sweep(begun).owner)
+    sweeps.claim_market(claim, 1)
+    sweeps.settle(claim, 1, 'It said "no", twice.')
+    text = client.get(f"/api/sweeps/{begun}/markets", params={"format": "csv"}).text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["error"] for row in rows] == ["No candles.", 'It said "no", twice.']
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ([("a", "done", "PAPER")] * 2 + [("b", "done", "VALIDATION")], "1 VALIDATION, 2 PAPER"),
+        ([("a", "done", None), ("b", "failed", None)], "1 failed, 1 nothing stored"),
+        (
+            [("a", "done", "SYNTHETIC PAPER"), ("b", "pending", None)],
+            "1 SYNTHETIC PAPER, 1 pending",
+        ),
+    ],
+)
+def test_an_outcome_counts_stages_the_highest_first(ends, said):
+    assert outcome(ends) == f"{len(ends)} markets: {said}"

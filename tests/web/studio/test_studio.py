@@ -121,7 +121,7 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(watched, server):
             start = page.get_by_role("button", name="Start training").bounding_box()
             assert start["y"] + start["height"] <= 844
         if path in ("/configurations", sweep):  # a row is a card: nothing of it is out of view
-            cells = page.locator("tbody tr").first.locator("th, td")
+            cells = page.locator("table.cards tbody tr").first.locator("th, td")
             cells.last.wait_for()
             assert cells.count() >= 7
             assert all(box["x"] + box["width"] <= 390 for box in boxes(cells))

@@ -150,7 +150,7 @@ def test_a_sweep_shows_every_market_in_its_figures(watched):
     page.get_by_text("completed: 3 of 3 markets ended").wait_for()
     page.locator("#discoveries .main-svg").first.wait_for()
     drawn = page.locator("#sharpe .ytick").all_text_contents()
-    rows = page.locator("tbody th").all_text_contents()
+    rows = page.locator("table.cards tbody th").all_text_contents()
     assert sorted(drawn) == sorted(rows) == ["btc_binance_1h", "eth_binance_1h", "sol_binance_1h"]
     assert page.get_by_role("note").text_content().startswith("SYNTHETIC")
     paper = "document.querySelector('#discoveries .js-plotly-plot')._fullLayout.paper_bgcolor"

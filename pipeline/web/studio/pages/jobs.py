@@ -62,6 +62,8 @@ async def job_page(service: Service, job_id: str) -> None:
         await card.show(job, 0)
         with ui.element("p").classes("line"):
             ui.link("Again with changes", address_of(row, named))
+            for sweep_id in await ask(service.repository.sweeps.of_job, job_id):
+                ui.link("Its sweep", f"/sweeps/{sweep_id}")
             ui.link("All jobs", "/jobs")
 
         async def refresh() -> None:

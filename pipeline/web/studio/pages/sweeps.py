@@ -1,22 +1,27 @@
 """Show sweeps: many markets trained alike and judged together."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
-from pipeline.report.loading import SweptMarket, swept_markets
+from pipeline.report.loading import SweptMarket
+from pipeline.report.sweep import Matrix, in_figures, luck, matrix, verdicts
 from pipeline.report.theme import Figure
 from pipeline.results.records import Sweep, SweepView
 from pipeline.results.sweeps import QUEUE
 from pipeline.validation.pooling import pooled_sentences
-from pipeline.validation.wording import defined, duration, plural
+from pipeline.validation.stages import STAGES
+from pipeline.validation.wording import defined, duration, percent, plural, share
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
+    Sorting,
     Theme,
     ask,
     attempt,
@@ -34,8 +39,39 @@ from pipeline.web.studio.frame import (
 EVERY = 1.0
 
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
-_COLUMNS = ("market", "stage", "p", "surrogate p", "q", "seconds", "configuration", "what failed")
-_LISTED = ("asked for, UTC", "strategy", "method", "status", "how far", "p of the pool")
+_COLUMNS = (
+    "market",
+    "stage",
+    "net profit",
+    "holding",
+    "Sharpe ratio",
+    "drawdown",
+    "trades",
+    "p",
+    "surrogate p",
+    "q",
+    "seconds",
+    "what failed",
+    "job",
+    "configuration",
+)
+#: What the rows are sorted by, by the head; a market without it comes last.
+_KEYS: dict[str, Callable[[SweptMarket], Any]] = {
+    "market": lambda market: market.market,
+    "stage": lambda market: None if market.stage is None else STAGES.index(market.stage),
+    "net profit": lambda market: market.figure("net_profit"),
+    "holding": lambda market: market.figure("hold_net_profit"),
+    "Sharpe ratio": lambda market: market.figure("sharpe_ratio"),
+    "drawdown": lambda market: market.figure("max_drawdown"),
+    "trades": lambda market: market.figure("sample_size"),
+    "p": lambda market: market.p_value,
+    "surrogate p": lambda market: market.surrogate_p,
+    "q": lambda market: market.fdr_q_value,
+    "seconds": lambda market: market.seconds,
+}
+_LISTED = ("asked for, UTC", "outcome", "strategy", "method", "status", "how far", "p of the pool")
+#: Markets of a sweep that the list names.
+_NAMED = 4
 _DISCOVERIES = (
     "Deciding p-values in order (1 where another gate failed, so that the search was not repeated"
     " on surrogates, or where nothing was found); all up to the last one below the line of"
@@ -53,17 +89,27 @@ async def sweeps_page(service: Service) -> None:
             warning(one.reason)
         if page.sweeps:
             progress = {one.id: await ask(service.progress, one) for one in page.sweeps}
+            ids = [one.id for one in page.sweeps]
+            ends = await ask(service.repository.sweeps.outcomes, ids)
             with region("Sweeps"):
-                table("Newest first", _LISTED, page.sweeps, lambda one: _listed(one, progress))
+                rows = [(one, progress[one.id], ends.get(one.id, [])) for one in page.sweeps]
+                table("Newest first", _LISTED, rows, lambda row: _listed(*row))
 
 
-def _listed(sweep: SweepView, progress: Mapping[str, SweepProgress]) -> None:
+def _listed(
+    sweep: SweepView, progress: SweepProgress, ends: Sequence[tuple[str, str, str | None]]
+) -> None:
     with text("th", "").props("scope=row"):
         ui.link(f"{sweep.created_at:%Y-%m-%d %H:%M}", f"/sweeps/{sweep.id}")
+    with text("td", "").classes("words"), ui.element("div"):
+        text("div", outcome(ends))
+        names = [market for market, _, _ in ends]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        text("div", ", ".join(names[:_NAMED]) + more, "soft")
     text("td", sweep.strategy)
     text("td", sweep.optimizer)
     text("td", sweep.status)
-    text("td", in_words(progress[sweep.id]))
+    text("td", in_words(progress))
     pools = sweep.pooled or ()
     text("td", ", ".join(defined(pool.p_value, ".3g") for pool in pools) or "-", "number")
 
@@ -72,7 +118,7 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
     """Show one sweep's markets, kept up to date while it runs."""
     with frame("Sweep", "/sweeps", notice=service.read_only) as theme:
         try:
-            sweep, markets = await ask(service.sweep, _ID.validate_python(sweep_id))
+            sweep, markets = await ask(service.swept, _ID.validate_python(sweep_id))
         except (UserError, ValidationError) as error:
             ui.status_code(404)
             warning(str(error) if isinstance(error, UserError) else "This is no sweep's id.")
@@ -80,15 +126,14 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
             return
         await context.client.connected()
         await theme.name()
-        page = SweepPage(service, theme)
-        sources = service.configuration, service.repository.jobs.read
-        page.show(sweep, await ask(swept_markets, markets, *sources))
+        page = SweepPage(service, theme, sweep.id)
+        page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))
 
         async def refresh() -> None:
-            sweep, markets = await ask(service.sweep, sweep_id)
+            sweep, markets = await ask(service.swept, sweep_id)
             page.tell(sweep, await ask(service.progress, sweep))
-            page.show(sweep, await ask(swept_markets, markets, *sources))
+            page.show(sweep, markets)
             if sweep.status != "running":
                 timer.cancel()
 
@@ -96,18 +141,29 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
 
 
 class SweepPage:
-    """How far a sweep is, its figures over all markets, and a line for each market."""
+    """What a sweep came to, its markets by pair and timeframe, its figures, and all columns."""
 
-    def __init__(self, service: Service, theme: Theme) -> None:
-        self._service, self._theme = service, theme
+    def __init__(self, service: Service, theme: Theme, sweep_id: str) -> None:
+        self._service, self._theme, self._id = service, theme, sweep_id
+        self._by, self._descending = "", True
+        self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
+        self._verdicts = ui.element("div")
         self._said = sentence("").props("role=status")
         self._bar = ui.linear_progress(show_value=False, size="0.6rem")
         with ui.element("div").classes("line"):
             self._cancel = ui.button("Cancel what is left", on_click=self._end).props("outline")
-        self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
-        self._pooled = ui.element("div")
+        text("h2", "Markets by timeframe")
+        self._matrix = ui.element("div").classes("matrix")
+        text("h2", "All figures")
+        saved = "Save this table:"
+        with ui.element("div").classes("line"):
+            text("span", saved, "soft")
+            for form in ("csv", "json", "parquet"):
+                address = f"/api/sweeps/{sweep_id}/markets?format={form}"
+                ui.link(form.upper(), address).props("download")
+        self._table = region("Markets").classes("widest")
         self._figures = ui.element("div")
-        self._table = region("Markets")
+        self._pooled = ui.element("div")
         self._shown: tuple[Sweep, list[SweptMarket]] | None = None
 
     def show(self, sweep: Sweep, markets: list[SweptMarket]) -> None:
@@ -116,19 +172,48 @@ class SweepPage:
             return
         self._shown = (sweep, markets)
         self._mark.set_visibility(any(market.synthetic for market in markets))
-        self._pooled.clear()
-        with self._pooled:
-            for pool in sweep.pooled or ():
-                for line in pooled_sentences(pool):
-                    sentence(line)
+        self._verdicts.clear()
+        with self._verdicts:
+            for line in verdicts(markets):
+                sentence(f"{line}.", "verdict")
+            for line in luck(sweep, markets):
+                sentence(line)
+        self._matrix.clear()
+        with self._matrix:
+            _matrix(matrix(markets))
+        self._lay_out()
         self._figures.clear()
         if any(market.configuration is not None for market in markets):
             with self._figures:
+                text("h2", "Against each other and against luck")
                 self._draw("sharpe", "Sharpe ratio out of sample", sharpe_ratios(markets))
                 self._draw("discoveries", _DISCOVERIES, discoveries(markets))
+        self._pooled.clear()
+        with self._pooled:
+            if sweep.pooled:
+                text("h2", "All markets together")
+            for pool in sweep.pooled or ():
+                for line in pooled_sentences(pool):
+                    sentence(line)
+
+    def _lay_out(self) -> None:
+        """Show the table in the order asked for; that of the sweep at first."""
+        assert self._shown is not None, "there is something to show"
+        markets = self._shown[1]
+        if self._by:
+            key = _KEYS[self._by]
+            known = [market for market in markets if key(market) is not None]
+            known.sort(key=key, reverse=self._descending)
+            markets = known + [market for market in markets if key(market) is None]
         self._table.clear()
         with self._table:
-            table("In the order of the sweep", _COLUMNS, markets, _row)
+            keys = {head: head for head in _KEYS}
+            sorting = Sorting(keys, self._by, self._descending, self._sort)
+            table("Out of sample, net of costs", _COLUMNS, markets, _row, sorting=sorting)
+
+    def _sort(self, word: str, descending: bool) -> None:
+        self._by, self._descending = word, descending
+        self._lay_out()
 
     def tell(self, sweep: Sweep, progress: SweepProgress) -> None:
         """Say how far it is, over all stages of all markets."""
@@ -140,7 +225,6 @@ class SweepPage:
         self._bar.props(f'aria-label="{in_words(progress)}"')
         ours = running and sweep.owner == QUEUE and self._service.read_only is None
         self._cancel.set_visibility(ours)
-        self._id = sweep.id
 
     async def _end(self) -> None:
         await attempt(self._service.cancel_sweep, self._id)
@@ -171,6 +255,49 @@ def titled(sweep: SweepView) -> str:
     )
 
 
+def outcome(ends: Sequence[tuple[str, str, str | None]]) -> str:
+    """``9 markets: 2 VALIDATION, 7 PAPER``: of those without a stage how far they are."""
+    counted = Counter(stage or _UNSTORED.get(status, status) for _, status, stage in ends)
+
+    def rank(word: str) -> tuple[int, str]:
+        stage = word.rpartition(" ")[2]
+        return (-STAGES.index(stage) if stage in STAGES else 1, word)
+
+    listed = ", ".join(f"{counted[word]} {word}" for word in sorted(counted, key=rank))
+    return f"{plural(len(ends), 'market')}: {listed}"
+
+
+#: What a market is called that is through and stored nothing.
+_UNSTORED = {"done": "nothing stored", "skipped": "nothing stored"}
+
+
+def _matrix(laid_out: Matrix) -> None:
+    """Add the matrix; its line below holds the figures of the cell that is pointed at."""
+    with region("Markets by timeframe"), ui.element("table").classes("stages"):
+        text("caption", "Stage of each market; point at one, or go there by Tab, for its figures")
+        with ui.element("thead"), ui.element("tr"):
+            for head in ("pair", *laid_out.timeframes):
+                text("th", head).props("scope=col")
+        with ui.element("tbody"):
+            for name, cells in laid_out.rows:
+                with ui.element("tr"):
+                    text("th", name).props("scope=row")
+                    for market in cells:
+                        _cell(market)
+
+
+def _cell(market: SweptMarket | None) -> None:
+    if market is None:
+        text("td", "-")
+        return
+    stored = market.configuration
+    address = f"/configurations/{stored.id}" if stored else f"/jobs/{market.job_id}"
+    style = f"ground-{(market.stage or market.status).lower()}"
+    with text("td", "", style), ui.link(target=address).classes("cell"):
+        text("span", market.outcome)
+        text("span", in_figures(market), "pointed")
+
+
 def _row(market: SweptMarket) -> None:
     stored = market.configuration
     text("th", market.market).props("scope=row")
@@ -179,12 +306,27 @@ def _row(market: SweptMarket) -> None:
             text("span", market.outcome)
         else:
             stage_badge(stored.lifecycle_stage, stored.synthetic)
+    for name, write in _WRITTEN:
+        value = market.figure(name)
+        text("td", "-" if value is None else write(value), "number")
     for value in (market.p_value, market.surrogate_p, market.fdr_q_value):
         text("td", defined(value, ".3g"), "number")
     text("td", defined(market.seconds, ",.1f"), "number")
+    text("td", market.error or "-")
+    with ui.element("td").classes("number"):
+        ui.link(market.job_id[:8], f"/jobs/{market.job_id}")
     with ui.element("td").classes("number"):
         if stored is None:
             text("span", "-")
         else:
             ui.link(stored.id, f"/configurations/{stored.id}")
-    text("td", market.error or "-")
+
+
+#: Figures of a row, and how each is written.
+_WRITTEN: tuple[tuple[str, Callable[[float], str]], ...] = (
+    ("net_profit", percent),
+    ("hold_net_profit", percent),
+    ("sharpe_ratio", "{:.2f}".format),
+    ("max_drawdown", share),
+    ("sample_size", "{:,.0f}".format),
+)

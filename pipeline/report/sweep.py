@@ -1,0 +1,96 @@
+"""Say what a sweep came to, and lay its markets out by what they are."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.report.figures import Q_LIMIT
+from pipeline.report.loading import SweptMarket
+from pipeline.results.records import SweepView
+from pipeline.validation.stages import STAGES
+from pipeline.validation.wording import defined, marked, number, percent, plural, share
+
+
+def verdicts(markets: Sequence[SweptMarket]) -> list[str]:
+    """Count the stages, the highest first, and say what each means."""
+    counted = Counter((market.stage, market.outcome, market.verdict) for market in markets)
+    ranked = sorted(counted, key=lambda kind: (-STAGES.index(kind[0]) if kind[0] else 1, *kind[1:]))
+    return [f"{counted[kind]} {kind[1]}" + (f": {kind[2]}" if kind[2] else "") for kind in ranked]
+
+
+def luck(sweep: SweepView, markets: Sequence[SweptMarket]) -> list[str]:
+    """Say how many markets stand out once all are counted (Benjamini and Hochberg 1995).
+
+    One sentence for each kind of candles: they are judged apart (validation rules §3.2). Nothing
+    before they were judged.
+    """
+    if sweep.pooled is None:
+        return []
+    return [line for invented in (False, True) for line in _luck(markets, invented)]
+
+
+def _luck(markets: Sequence[SweptMarket], invented: bool) -> Iterator[str]:
+    tested = [
+        market
+        for market in markets
+        if market.deciding_p is not None and market.synthetic is invented
+    ]
+    if not tested:
+        return
+    found = sum(m.fdr_q_value is not None and m.fdr_q_value < Q_LIMIT for m in tested)
+    stand, was = "stands" if found == 1 else "stand", "was" if len(tested) == 1 else "were"
+    rest = f" Of markets that stand out so, at most {Q_LIMIT:.0%} are luck on average."
+    yield (
+        f"Of {plural(len(tested), marked('market', invented))} that {was} tried, {found} {stand}"
+        f" out when all tries are counted (q below {number(Q_LIMIT)}).{rest if found else ''}"
+    )
+
+
+class Matrix(NamedTuple):
+    """The markets of a sweep, a row for each pair and a column for each timeframe.
+
+    ``rows`` are pairs, with the strategy where there are several, each with its cell for every
+    timeframe: None where the sweep had no such market.
+    """
+
+    timeframes: list[str]
+    rows: list[tuple[str, list[SweptMarket | None]]]
+
+
+def matrix(markets: Sequence[SweptMarket]) -> Matrix:
+    """Lay out the markets of a sweep by what they are, in its order."""
+    timeframes = sorted({market.timeframe for market in markets}, key=timeframe_ms)
+    several = len({market.strategy for market in markets}) > 1
+    cells: dict[str, dict[str, SweptMarket]] = {}
+    for market in markets:
+        name = f"{market.exchange}:{market.pair}" + (f" · {market.strategy}" if several else "")
+        cells.setdefault(name, {})[market.timeframe] = market
+    return Matrix(
+        timeframes, [(name, [row.get(one) for one in timeframes]) for name, row in cells.items()]
+    )
+
+
+def in_figures(market: SweptMarket) -> str:
+    """Say what a market came to: ``binance:BTC/USDT:1h: PAPER, net -1.7 %, Sharpe -0.4, ...``."""
+    said = f"{market.exchange}:{market.pair}:{market.timeframe}: {market.outcome}"
+    if market.configuration is None:
+        return f"{said}. {market.error}" if market.error else said
+    figures = (
+        ("net", _share(market.figure("net_profit"), signed=True)),
+        ("holding", _share(market.figure("hold_net_profit"), signed=True)),
+        ("Sharpe", defined(_nan(market.figure("sharpe_ratio")), ".2f")),
+        ("drawdown", _share(market.figure("max_drawdown"), signed=False)),
+        ("trades", defined(_nan(market.figure("sample_size")), ",.0f")),
+        ("p", defined(_nan(market.p_value), ".3g")),
+        ("q", defined(_nan(market.fdr_q_value), ".3g")),
+    )
+    return f"{said}, " + ", ".join(f"{name} {value}" for name, value in figures)
+
+
+def _share(value: float | None, *, signed: bool) -> str:
+    return "-" if value is None else percent(value) if signed else share(value)
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else value

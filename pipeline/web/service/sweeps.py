@@ -1,0 +1,86 @@
+"""Show sweeps, how far each is, and cancel what is left of one."""
+
+from contextlib import suppress
+
+from pipeline.errors import ConflictError
+from pipeline.report.loading import SweptMarket, swept_markets
+from pipeline.results.ownership import UnknownIdError
+from pipeline.results.records import Sweep, SweepMarket, SweepMarketView, SweepView
+from pipeline.results.sweeps import QUEUE, SweepTakenError
+from pipeline.web.service.answers import RefusedRow, SweepPage, SweepProgress, SweepReport
+from pipeline.web.service.jobs import JobService, known
+from pipeline.web.service.progress import progress_of
+
+
+class SweepService(JobService):
+    """Answers the requests for sweeps; `service.Service` answers the others too."""
+
+    def sweeps(self, limit: int = 50, offset: int = 0) -> SweepPage:
+        """Read a page of sweeps, newest first."""
+        sweeps, refused = self.repository.sweeps.recent(limit, offset)
+        rows = [RefusedRow(id=one, reason=why) for one, why in refused.items()]
+        total = self.repository.sweeps.count()
+        return SweepPage(
+            sweeps=list[SweepView](sweeps), refused=rows, total=total, limit=limit, offset=offset
+        )
+
+    def cancel_sweep(self, sweep_id: str) -> SweepReport:
+        """Cancel the jobs of a sweep that wait or run; the others are judged with what was asked.
+
+        Raises
+        ------
+        ConflictError
+            When it has ended, or a command runs it.
+        """
+        sweep, _ = self.sweep(sweep_id)
+        try:
+            self._writable.sweeps.cancel_queued(sweep_id)
+        except SweepTakenError:
+            why = (
+                "a command runs it: end it there with Ctrl-C"
+                if sweep.status == "running"
+                else f"it is {sweep.status}: there is nothing to cancel"
+            )
+            raise ConflictError(f"Sweep {sweep_id}: {why}.") from None
+        return self.sweep_report(sweep_id)
+
+    def sweep_report(self, sweep_id: str) -> SweepReport:
+        """Read one sweep, how far it is, and its markets; see `sweep`."""
+        sweep, markets = self.sweep(sweep_id)
+        return SweepReport(
+            sweep=sweep,
+            progress=self.progress(sweep),
+            markets=list[SweepMarketView](markets),
+        )
+
+    def queued_sweeps(self) -> list[tuple[Sweep, SweepProgress]]:
+        """Read the sweeps of the queue that run, newest first, and how far each is."""
+        sweeps = self.repository.sweeps
+        shown = []
+        for sweep_id in sweeps.running(QUEUE):
+            with suppress(ConflictError, UnknownIdError):  # the page of sweeps says what was edited
+                sweep = sweeps.whole(sweep_id)
+                shown.append((sweep, self.progress(sweep)))
+        return shown
+
+    def progress(self, sweep: SweepView) -> SweepProgress:
+        """Say how far a sweep is over all stages of all its markets."""
+        jobs = self.repository.sweeps.jobs_of(sweep.id)
+        return progress_of(sweep, jobs, self.settings.concurrent)
+
+    def sweep(self, sweep_id: str) -> tuple[Sweep, list[SweepMarket]]:
+        """Read one sweep and its markets.
+
+        Raises
+        ------
+        ConflictError
+            When it is not what was written.
+        """
+        with known("sweep", sweep_id):
+            return self.repository.sweeps.whole(sweep_id), self.repository.sweeps.markets(sweep_id)
+
+    def swept(self, sweep_id: str) -> tuple[Sweep, list[SweptMarket]]:
+        """Read one sweep and its markets with what they stored; see `sweep`."""
+        sweep, markets = self.sweep(sweep_id)
+        read = self.repository.configurations.read
+        return sweep, swept_markets(markets, read, self.repository.jobs.read)
