@@ -142,12 +142,12 @@ def load_sight(repository: Repository, storage: StorageConfig, configuration_id:
         artifacts=None,
         candles=None,
         checked=checked,
-        daily=_days(storage, configuration),
+        daily=days_of(storage, configuration),
         sweeps=repository.sweeps.of_job(configuration.job_id),
     )
 
 
-def _days(storage: StorageConfig, configuration: Configuration) -> DailySeries | None:
+def days_of(storage: StorageConfig, configuration: Configuration) -> DailySeries | None:
     """Read the out-of-sample days; None where they are not there, or not what was stored."""
     path = Path(storage.artifacts) / configuration.id / OUT_OF_SAMPLE
     try:

@@ -3,19 +3,17 @@
 Of their artifacts nothing but the days out of sample is read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config import StorageConfig
-from pipeline.errors import ConflictError, NotFoundError, UserError, in_one_line
+from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.comparison import LEAST, MOST, Candidate, Comparison
-from pipeline.results.artifacts import OUT_OF_SAMPLE, read_series
+from pipeline.report.loading import days_of
 from pipeline.results.database import Repository
-from pipeline.results.file_digests import Cache, digest_of
 from pipeline.results.records import Configuration
-from pipeline.review.stored import artifact_folder
 from pipeline.web.service.answers import Answer, RefusedRow
 from pipeline.web.service.requests import ConfigurationId
 
@@ -79,11 +77,10 @@ class ComparisonAnswer(Answer):
 
 
 class ComparisonService:
-    """Finds what is compared; a file that did not change is digested once."""
+    """Finds what is compared."""
 
     def __init__(self, repository: Repository, storage: StorageConfig) -> None:
         self._repository, self._storage = repository, storage
-        self._files: Cache = {}
 
     def of(self, ids: Sequence[str]) -> Comparison:
         """Set configurations side by side; `Comparison.refused` says why others are left out.
@@ -104,9 +101,8 @@ class ComparisonService:
         gone = {one: "no configuration has this id" for one in ids if one not in stored}
         refused, candidates = dict(gone), list[Candidate]()
         for checked in (stored[one] for one in ids if one in stored):
-            clauses = (*checked.objections, *self._edits(checked.configuration))
-            if checked.configuration is None or clauses:
-                refused[checked.id] = "; ".join(clauses)
+            if checked.configuration is None or checked.objections:
+                refused[checked.id] = "; ".join(checked.objections)
             else:
                 candidates.append(self._candidate(checked.configuration))
         if len(candidates) < LEAST:
@@ -115,30 +111,11 @@ class ComparisonService:
             raise kind(f"Too few of these can be compared. {why}.")
         return Comparison(candidates, refused)
 
-    def _edits(self, configuration: Configuration | None) -> Iterator[str]:
-        """Say whether the days out of sample are not what was stored; of none, nothing."""
-        if configuration is None or OUT_OF_SAMPLE not in configuration.artifact_digests:
-            return
-        try:
-            folder = artifact_folder(self._storage, configuration)
-            digest = digest_of(folder / OUT_OF_SAMPLE, self._files)
-        except (UserError, OSError):  # they are not at hand, which the candidate says
-            return
-        if digest != configuration.artifact_digests[OUT_OF_SAMPLE]:
-            yield f"artifact {OUT_OF_SAMPLE} is not what was stored"
-
     def _candidate(self, configuration: Configuration) -> Candidate:
-        job, why = self._repository.jobs.read(configuration.job_id), ""
-        if configuration.artifacts is None:
-            return Candidate(configuration, job, None, "It keeps no artifacts: train it again.")
-        try:
-            folder = artifact_folder(self._storage, configuration)
-            return Candidate(configuration, job, read_series(folder / OUT_OF_SAMPLE))
-        except UserError as error:
-            why = str(error)
-        except (OSError, ValueError) as error:
-            why = f"Its days out of sample cannot be read: {in_one_line(error)}."
-        return Candidate(configuration, job, None, why)
+        job = self._repository.jobs.read(configuration.job_id)
+        series = days_of(self._storage, configuration)
+        why = "" if series else "Its days out of sample are not there, or not what was stored."
+        return Candidate(configuration, job, series, why)
 
 
 def _is_id(word: str) -> bool:

@@ -66,11 +66,12 @@ def test_one_that_was_edited_is_refused(client, two, tmp_path):
     assert two[1] in problem["detail"]
 
 
-def test_edited_days_are_refused(client, two, tmp_path):
+def test_edited_days_are_not_drawn(client, two, tmp_path):
     (tmp_path / "var/artifacts" / two[0] / "out_of_sample.parquet").write_bytes(b"PAR1")
-    status, problem = compare(client, *two)
-    assert status == 409
-    assert "out_of_sample.parquet is not what was stored" in problem["detail"]
+    status, found = compare(client, *two)
+    assert status == 200
+    assert found["days"] == [[0, 0], [0, 0]]
+    assert any("A has no curve" in remark for remark in found["remarks"])
 
 
 def test_the_list_is_a_table(client, two, tmp_path):
