@@ -27,13 +27,20 @@ from pipeline.report.theme import (
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES
-from pipeline.validation.pooling import MarketSeries, correlations
+from pipeline.validation.pooling import COMMON_DAYS, MarketSeries, correlations
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import marked, number, percent, plain, plural, setting, share
 
 #: Configurations that are compared.
 LEAST, MOST = 2, 6
 LETTERS = "ABCDEF"
+
+#: What the table of correlations says of itself.
+CORRELATION = (
+    "Correlation of the daily returns of every two, on the days that both have, and how many these"
+    f" are. It is “-” under {COMMON_DAYS} days, which say too little, and where one of the two does"
+    " not vary."
+)
 
 _LINES = tuple(
     zip(

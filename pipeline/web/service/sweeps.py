@@ -24,6 +24,10 @@ class SweepService(JobService):
             sweeps=list[SweepView](sweeps), refused=rows, total=total, limit=limit, offset=offset
         )
 
+    def may_cancel(self, sweep: Sweep) -> bool:
+        """Whether this server can cancel what is left of a sweep: it runs, and no command does."""
+        return sweep.status == "running" and sweep.owner == QUEUE and self.read_only is None
+
     def cancel_sweep(self, sweep_id: str) -> SweepReport:
         """Cancel the jobs of a sweep that wait or run; the others are judged with what was asked.
 

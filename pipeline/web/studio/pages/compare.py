@@ -6,8 +6,7 @@ from urllib.parse import urlencode
 from nicegui import context, ui
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
-from pipeline.report.comparison import LEAST, LETTERS, Comparison, Line, curves
-from pipeline.validation.pooling import COMMON_DAYS
+from pipeline.report.comparison import CORRELATION, LEAST, LETTERS, Comparison, Line, curves
 from pipeline.validation.wording import defined, plural
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
@@ -25,11 +24,6 @@ from pipeline.web.studio.frame import (
 _CURVES = (
     "Net profit out of sample, net of all costs, marked to market every day. Every curve begins at"
     " zero."
-)
-_CORRELATION = (
-    "Correlation of the daily returns of every two, on the days that both have, and how many these"
-    f" are. It is “-” under {COMMON_DAYS} days, which say too little, and where one of the two does"
-    " not vary."
 )
 
 
@@ -152,7 +146,7 @@ def _correlation(comparison: Comparison) -> None:
 
     with ui.element("section"):
         text("h2", "Correlation")
-        sentence(_CORRELATION, "soft")
+        sentence(CORRELATION, "soft")
         with region("Correlation").classes("numbers"):
             columns = ("", *(letter for letter, _ in named))
             table("Of daily returns", columns, range(len(named)), fill, style="")

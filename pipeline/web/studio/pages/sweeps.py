@@ -11,9 +11,7 @@ from pipeline.errors import UserError
 from pipeline.report.figures import Q_LIMIT, discoveries, sharpe_ratios
 from pipeline.report.loading import SweptMarket
 from pipeline.report.sweep import Matrix, in_figures, luck, matrix, verdicts
-from pipeline.report.theme import Figure
 from pipeline.results.records import Sweep, SweepView
-from pipeline.results.sweeps import QUEUE
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import defined, duration, percent, plural, share
@@ -223,13 +221,12 @@ class SweepPage:
         self._bar.set_visibility(running)
         self._bar.set_value(progress.progress)
         self._bar.props(f'aria-label="{in_words(progress)}"')
-        ours = running and sweep.owner == QUEUE and self._service.read_only is None
-        self._cancel.set_visibility(ours)
+        self._cancel.set_visibility(self._service.may_cancel(sweep))
 
     async def _end(self) -> None:
         await attempt(self._service.cancel_sweep, self._id)
 
-    def _draw(self, name: str, caption: str, drawn: Figure) -> None:
+    def _draw(self, name: str, caption: str, drawn: dict[str, Any]) -> None:
         with ui.element("figure"):
             place = ui.element("div").classes("figure").props(f"id={name} role=img")
             with place.props(f'aria-label="{caption}"'):
