@@ -7,10 +7,13 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from pipeline.validation.wording import plural
+from pipeline.web.service import composing
 from pipeline.web.service.candle_answers import StoredCandles
 from pipeline.web.service.requests import CandleFilter
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import ask, frame, region, sentence, table, text
+from pipeline.web.studio.frame import Refresh, ask, frame, region, sentence, table, text
+from pipeline.web.studio.widgets.candle_fetch import EVERY, FetchForm
+from pipeline.web.studio.widgets.candle_import import ImportForm
 
 #: Rows a page.
 SHOWN = 25
@@ -37,18 +40,30 @@ addEventListener('popstate', () => emitEvent('went', location.search.slice(1)));
 
 async def candles_page(service: Service, address: Mapping[str, str]) -> None:
     """Show the stored candles that the address asks for."""
-    parts = await ask(service.candles.parts)
+    parts, choices = await ask(service.candles.parts), await ask(composing.choices)
+    markets = [market.name for market in choices.markets if not market.synthetic]
     with frame("Candles", "/candles", notice=service.read_only):
         ui.add_body_html(_WENT)
-        await Candles(service, parts, address).refresh()
+        listed = Candles(service, parts, address)
+        with ui.element("section").props("id=fetch"):
+            text("h2", "Fetch from an exchange")
+            fetches = FetchForm(service.candles, markets, address, listed, service.read_only)
+        if service.read_only is None:
+            with ui.element("section").props("id=import"):
+                text("h2", "Import a file")
+                ImportForm(markets, service.settings.import_bytes, listed)
+        await listed.refresh()
+        await fetches.refresh()
+        ui.timer(EVERY, fetches.refresh, immediate=False)
 
 
-class Candles:
+class Candles(Refresh):
     """Filters, the table that they leave, and the way through its pages; the address has them."""
 
     def __init__(
         self, service: Service, parts: Mapping[str, list[str]], address: Mapping[str, str]
     ) -> None:
+        super().__init__()
         self._service, self._address = service, dict(address)
         word = address.get("page", "1")
         self._page = max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
@@ -63,7 +78,7 @@ class Candles:
             for button in (self._before, self._after):
                 button.props("flat")
 
-    async def refresh(self) -> None:
+    async def _look(self) -> None:
         """Read the page that the filters ask for."""
         chosen = {name: control.value or None for name, control in self._filters.items()}
         offset = (self._page - 1) * SHOWN
@@ -112,13 +127,13 @@ def _row(row: StoredCandles) -> None:
     with ui.element("th").props("scope=row"):
         ui.link(row.id, f"/candles/{row.id}")
     for moment in (row.first, row.last):
-        text("td", "-" if moment is None else f"{moment:%Y-%m-%d %H:%M}", "number")
+        text("td", "-" if moment is None else f"{moment:%Y-%m-%d}", "number")
     text("td", f"{row.candles:,}", "number")
     text("td", share(row.coverage), "number")
     text("td", f"{row.missing:,}", "number")
     holes = f" in {plural(len(row.holes), 'hole')}" if row.holes else ""
     text("td", f"{row.unasked:,}{holes}", "number")
-    with ui.element("td"):
+    with ui.element("td"), ui.element("div"):
         text("div", row.quality or "not measured yet")
         if row.quality_at is not None:
             text("div", f"{row.quality_at:%Y-%m-%d %H:%M} UTC", "soft number")

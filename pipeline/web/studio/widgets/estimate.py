@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
@@ -67,7 +68,10 @@ def _market(market: MarketEstimate) -> None:
         else:
             _cost(market)
     if market.stored is not None or market.fetched:
-        sentence(_at_hand(market), "soft")
+        with sentence(_at_hand(market), "soft"):
+            ui.link("Candles", _candles(market)).props(
+                f'aria-label="Candles of {market.market}: what is stored, fetch, import"'
+            )
 
 
 def _cost(market: MarketEstimate) -> None:
@@ -85,10 +89,19 @@ def _at_hand(market: MarketEstimate) -> str:
     if market.stored is not None:
         held = f"Stored: {_days(*market.stored)}"
     if not market.fetched:
-        return f"{held}. Nothing is fetched."
+        return f"{held}. Nothing is fetched. "
     spans = " and ".join(_days(*span) for span in market.fetched[:SPANS])
     more = f" and {len(market.fetched) - SPANS} more" if len(market.fetched) > SPANS else ""
-    return f"{held}. A start fetches {spans}{more}: {plural(market.fetched_candles, 'candle')}."
+    return f"{held}. A start fetches {spans}{more}: {plural(market.fetched_candles, 'candle')}. "
+
+
+def _candles(market: MarketEstimate) -> str:
+    """Return the address of the page of candles, filled in for what a start would fetch."""
+    words = {"fetch": market.market}
+    if market.fetched:
+        words |= {"since": f"{market.fetched[0][0]:%Y-%m-%d}"}
+        words |= {"until": f"{market.fetched[-1][1] + timedelta(days=1, milliseconds=-1):%Y-%m-%d}"}
+    return f"/candles?{urlencode(words, safe=':/')}#fetch"
 
 
 def _days(first: datetime, last: datetime) -> str:

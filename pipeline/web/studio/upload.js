@@ -1,0 +1,15 @@
+/* Send the chosen file to the API; what it answers goes to the page as the event `looked_at`. */
+async function sendCandles(input, query) {
+  const file = document.getElementById(input).files[0];
+  const tell = (status, body) => emitEvent('looked_at', {status, body});
+  if (!file) return tell(0, 'Choose a file of candles.');
+  try {
+    const answer = await fetch(`/api/candles/imports?${query}&file=${encodeURIComponent(file.name)}`, {
+      method: 'POST', body: file, headers: {'Content-Type': 'application/octet-stream'},
+    });
+    const body = await answer.json();
+    tell(answer.status, answer.ok ? body : body.detail);
+  } catch (error) {
+    tell(0, `${file.name} could not be sent: it changed since you chose it, or the server is not there.`);
+  }
+}

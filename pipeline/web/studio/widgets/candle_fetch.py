@@ -1,0 +1,166 @@
+"""Fetch candles of markets from their exchanges, and show how far each is."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from nicegui import ui
+
+from pipeline.errors import UserError
+from pipeline.validation.wording import duration
+from pipeline.web.service.candle_answers import FetchView
+from pipeline.web.service.candles import CandleService
+from pipeline.web.service.requests import FetchRequest, History
+from pipeline.web.studio.frame import Refresh, ask, attempt, faults, sentence, text
+from pipeline.web.studio.widgets.form import Fields, MistakeError
+
+#: Seconds between two looks, and fetches that are shown.
+EVERY, SHOWN = 1.0, 20
+
+
+class FetchForm(Refresh):
+    """Which markets to fetch, for which days; and the fetches of this server, whoever began them.
+
+    Parameters
+    ----------
+    address : mapping of str to str
+        ``fetch``, the names of markets, and fields of a `History`, as a link to this page has them.
+    changed : callable
+        Called when a fetch has ended.
+    """
+
+    def __init__(
+        self,
+        candles: CandleService,
+        markets: Sequence[str],
+        address: Mapping[str, str],
+        changed: Refresh,
+        read_only: str | None,
+    ) -> None:
+        super().__init__()
+        self._candles, self._changed, self._read_only = candles, changed, read_only
+        self._cards: dict[str, FetchCard] = {}
+        self._ended: set[str] = set()
+        if read_only is None:
+            chosen = [name for name in address.get("fetch", "").split(",") if name]
+            self._markets = market_select(markets, chosen, several=True)
+            sentence("The newest days or years, or from and up to. Empty: a year.", "soft")
+            with ui.element("div").classes("fields"):
+                self._history = Fields(History, lambda: None)
+            self._history.take(address)
+            self._wrong = sentence("", "wrong").props("role=alert")
+            ui.button("Fetch", on_click=self._start, color=None).classes("primary")
+        self._none = sentence("Nothing was fetched since this server started.", "soft")
+        self._list = ui.element("ul").classes("jobs").props('aria-label="Fetches"')
+
+    async def _start(self) -> None:
+        self._wrong.set_text("")
+        names = self._markets.value or []
+        if not names:
+            self._wrong.set_text("Choose a market to fetch.")
+            return
+        try:
+            request = FetchRequest(markets=names, history=self._history.request())
+            await ask(self._candles.fetches.start, request)
+        except MistakeError as error:
+            self._wrong.set_text(" ".join(error.sentences))
+        except UserError as error:
+            self._wrong.set_text(str(error))
+        except ValueError as error:  # a word that is no market's
+            self._wrong.set_text(" ".join(faults(error)))  # type: ignore[arg-type]
+        await self.refresh()
+
+    async def _look(self) -> None:
+        page = await ask(self._candles.fetches.page, SHOWN)
+        self._none.set_visibility(not page.fetches)
+        for gone in self._cards.keys() - {one.id for one in page.fetches}:
+            self._cards.pop(gone).delete()
+        for place, one in enumerate(page.fetches):
+            if one.id not in self._cards:
+                with self._list:
+                    self._cards[one.id] = FetchCard(self._candles, one, self._read_only)
+            self._cards[one.id].show(one, place)
+        ended = {one.id for one in page.fetches if one.ended_at is not None}
+        if ended - self._ended:
+            self._ended = ended
+            await self._changed.refresh()
+
+
+class FetchCard:
+    """One fetch: how far it is, or how it ended."""
+
+    def __init__(self, candles: CandleService, one: FetchView, read_only: str | None) -> None:
+        self._candles, self._id = candles, one.id
+        self._view: FetchView | None = None
+        with ui.element("li").classes("card job") as self._card:
+            with ui.element("div").classes("line"):
+                with text("h3", ""):
+                    ui.link(one.market, f"/candles/{one.candles_id}")
+                last = one.until - timedelta(milliseconds=1)
+                text("span", f"{one.since:%Y-%m-%d} to {last:%Y-%m-%d}", "soft")
+                self._badge = text("span", "", "badge")
+                self._cancel = ui.button("Cancel", on_click=self._end).props(
+                    f'outline aria-label="Cancel the fetch of {one.market}"'
+                )
+            self._bar = ui.linear_progress(show_value=False, size="0.6rem")
+            self._said = sentence("", "soft")
+            self._error = sentence("", "wrong")
+            self._notes = sentence("", "soft")
+        self._may_cancel = read_only is None
+
+    def delete(self) -> None:
+        """Take the card off the page."""
+        self._card.delete()
+
+    def show(self, one: FetchView, place: int) -> None:
+        """Show a state, at a place of the list."""
+        self._card.move(target_index=place)
+        if one == self._view:
+            return
+        self._view = one
+        self._badge.set_text(one.status)
+        self._badge.classes(replace=f"badge {one.status}")
+        self._cancel.set_visibility(one.ended_at is None and self._may_cancel)
+        share = one.candles / one.total if one.candles is not None and one.total else 0.0
+        self._bar.set_visibility(one.status == "running")
+        self._bar.set_value(share)
+        said = _far(one)
+        self._bar.props(f'aria-label="{one.market}: {said or "begins"}"')
+        self._said.set_text(said)
+        self._error.set_text(one.error or "")
+        self._notes.set_text(" ".join(one.notes[-1 if one.status == "running" else -3 :]))
+
+    async def _end(self) -> None:
+        await attempt(self._candles.fetches.cancel, self._id)
+
+
+def market_select(markets: Sequence[str], chosen: Sequence[str], *, several: bool) -> ui.select:
+    """Add a choice of markets that have a file, or in one word; ``chosen`` are ticked."""
+    options = [*markets, *(name for name in chosen if name not in markets)]
+    label = "markets" if several else "market"
+    return (
+        ui.select(
+            options,
+            label=f"{label}, or a word such as okx:DOGE/USDT:30m",
+            value=list(chosen) if several else next(iter(chosen), None),
+            multiple=several,
+            with_input=True,
+            new_value_mode="add-unique",
+        )
+        .props("outlined use-chips" if several else "outlined")
+        .classes("wide-field")
+    )
+
+
+def _far(one: FetchView) -> str:
+    """``12,000 of 105,408 candles, about 2 min left``."""
+    parts = []
+    if one.candles is not None and one.total is not None:
+        of = "" if one.status == "completed" else f" of {one.total:,}"
+        parts.append(f"{one.candles:,}{of} candles")
+    if one.seconds_left is not None:
+        parts.append(f"about {duration(one.seconds_left)} left")
+    if one.quality is not None:
+        parts.append(f"quality {one.quality}")
+    if one.ended_at is not None:
+        parts.append(f"ended {one.ended_at:%Y-%m-%d %H:%M} UTC")
+    return ", ".join(parts)
