@@ -7,6 +7,7 @@ from nicegui import ui
 
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
+from pipeline.web.studio.memory import return_memory
 from pipeline.web.studio.pages.candle_market import market_page
 from pipeline.web.studio.pages.candles import candles_page
 from pipeline.web.studio.pages.compare import compare_page
@@ -89,6 +90,7 @@ def mount(app: FastAPI, service: Service) -> None:
             ui.status_code(404)
             sentence("Nothing is at this address. The pages are named above.")
 
+    return_memory()
     # NiceGUI warns of every page that was left before it was built, which is no fault, and has no
     # setting for it: its logger's level is the public way.
     logging.getLogger("nicegui").setLevel(logging.ERROR)
