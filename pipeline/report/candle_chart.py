@@ -74,8 +74,8 @@ def option(span: Span, view: Span, step: int, units: Units, touch: bool) -> dict
         "axisPointer": {"link": [{"xAxisIndex": "all"}], "label": _label()},
         "tooltip": _tooltip(units),
         "grid": [
-            {"left": 76, "right": 16, "top": 30, "height": "54%"},
-            {"left": 76, "right": 16, "bottom": 88, "height": "14%"},
+            {"left": 76, "right": 16, "top": 30, "bottom": "37%"},
+            {"left": 76, "right": 16, "top": "70%", "bottom": 88},
         ],
         "xAxis": [
             {**time, "gridIndex": 0, "axisLabel": {"show": False}, "splitLine": {"show": False}}

@@ -2,6 +2,16 @@
 // The shapes of a candle chart (`pipeline/report/candle_chart.py`), one call of ECharts a row of
 // data. Colours are names of the page's style, so that they follow its theme, and paper.
 window.candleChart ??= (() => {
+  // As wide as A4 between its margins, as `print.js` has it for the other figures.
+  import("nicegui-echart").then(({ echarts }) => {
+    const fit = (width) => {
+      for (const place of document.querySelectorAll("[_echarts_instance_]")) {
+        echarts.getInstanceByDom(place)?.resize({ width });
+      }
+    };
+    addEventListener("beforeprint", () => fit(700));
+    addEventListener("afterprint", () => fit("auto"));
+  });
   const at = (api, x, y) => api.coord([api.value(x), api.value(y)]);
   const line = (points, style) => ({ type: "polyline", shape: { points }, style: { fill: "none", ...style } });
   const words = (text, x, y, more) => ({
@@ -70,7 +80,9 @@ window.candleChart ??= (() => {
     const right = params.coordSys.x + params.coordSys.width;
     const children = [line([from, to], style)];
     if (text && name.endsWith("level")) { // before it, where neither stop nor target is written
-      children.push(words(text, from[0] - 6, from[1], { align: "right", verticalAlign: "middle" }));
+      const room = from[0] > params.coordSys.x + 130;
+      children.push(words(text, room ? from[0] - 6 : from[0], from[1], {
+        align: room ? "right" : "left", verticalAlign: room ? "middle" : "bottom" }));
     } else if (text) {
       const near = to[0] > right - 110;
       children.push(words(text, near ? right - 4 : to[0] + 6, to[1], {

@@ -71,7 +71,7 @@ class CandleChart:
         script = (files("pipeline.web.studio") / "candles.js").read_text("utf-8")
         ui.run_javascript(script)  # once more on a page does no harm
         self._status = sentence("Loading the candles …", "soft").props("role=status")
-        self.place = ui.element("div").classes("figure tall candles")
+        self.place = ui.element("div").classes("candles")
         self.place.props(f'tabindex=0 role=group aria-label="{label}"')
         self.place.on("keydown.+", lambda: self.zoom(0.5))
         self.place.on("keydown.-", lambda: self.zoom(2.0))
