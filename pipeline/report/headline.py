@@ -16,6 +16,8 @@ from pipeline.validation.wording import number, percent, plural, share
 
 #: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
 _TRADES = 30
+#: The smallest p-value that is written with its digits.
+_SMALLEST = 0.001
 #: Size of the curve in its own units, and points of which it consists at most.
 WIDTH, HEIGHT, _POINTS = 320.0, 120.0, 240
 
@@ -66,7 +68,7 @@ def tiles(configuration: Configuration, explanation: Explanation) -> tuple[Tile,
         Tile("Sharpe ratio, a year", number(oos["sharpe_ratio"]), tuple(_interval(statistics))),
         Tile("Largest drawdown", share(oos["max_drawdown"]), tuple(_drawdown(oos, hold))),
         Tile("Trades", f"{oos['sample_size']:,}", tuple(_trades(oos))),
-        Tile("p-value", number(statistics.get("p_value")), tuple(_p_value(statistics))),
+        Tile("p-value", _small(statistics.get("p_value")), tuple(_p_value(statistics))),
         _luck(statistics, explanation),
     )
 
@@ -76,6 +78,24 @@ def sentence(explanation: Explanation) -> str:
     prefix = f"{explanation.badge}, size {explanation.size:g}: "
     said = explanation.verdict.removeprefix(prefix)
     return said[0].upper() + said[1:]
+
+
+def period(daily: DailySeries | None, explanation: Explanation) -> str:
+    """Say on which days the figures came out, and that a fallen stage rests on newer ones."""
+    days = "" if daily is None or not len(daily.day) else f", {_span(daily)} UTC"
+    said = f"Out of sample: days that no search had seen{days}."
+    if explanation.stage == "DECAY":
+        said += " They are those of its discovery: on newer candles it stopped earning."
+    return said
+
+
+def _span(daily: DailySeries) -> str:
+    return f"{_date(daily.day[0])} to {_date(daily.day[-1])}"
+
+
+def _small(p: float | None) -> str:
+    """Write a p-value; below a thousandth nobody needs its digits."""
+    return number(p) if p is None or p >= _SMALLEST else f"below {_SMALLEST:g}"
 
 
 def _verdict(passed: bool, sentence: str) -> Remark:
@@ -125,6 +145,8 @@ def _p_value(statistics: Mapping[str, Any]) -> Iterator[Remark]:
         yield Remark("skipped", "undefined: its days do not vary")
         return
     cases = f"{1000 * p:.0f} of 1,000" if p < 0.1 else f"{100 * p:.0f} of 100"
+    if p < _SMALLEST:
+        cases = f"fewer than 1 of {1 / _SMALLEST:,.0f}"
     yield _verdict(p < LEVEL, f"days without an edge do as well in {cases} cases")
     q = statistics.get("fdr_q_value")
     if q is not None:
@@ -136,7 +158,7 @@ def _luck(statistics: Mapping[str, Any], explanation: Explanation) -> Tile:
     outcomes = {gate.name: gate for gate in explanation.gates}
     watched, surrogates = outcomes.get(WATCHED), outcomes.get("surrogate_p")
     if watched is not None and watched.outcome == "passed":
-        remark = Remark("passed", f"days watched on paper show it: p {number(watched.value)}")
+        remark = Remark("passed", f"days watched on paper show it: p {_small(watched.value)}")
         return Tile("Beats luck?", "yes", (remark,))
     if surrogates is None or surrogates.value is None:
         why = "other gates failed first, or it was switched off"
@@ -149,7 +171,7 @@ def _luck(statistics: Mapping[str, Any], explanation: Explanation) -> Tile:
     passed = [p < LEVEL for _, p in tests if p is not None]
     answer = "yes" if all(passed) else "in part" if passed[0] else "no"
     remarks = [
-        _verdict(p < LEVEL, f"{name}: p {number(p)}") for name, p in tests[:2] if p is not None
+        _verdict(p < LEVEL, f"{name}: p {_small(p)}") for name, p in tests[:2] if p is not None
     ]
     return Tile("Beats luck?", answer, tuple(remarks))
 

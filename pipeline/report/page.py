@@ -248,6 +248,7 @@ TEMPLATES.globals.update(
     choices=choices,
     scores_of=scores_of,
     setting=wording.setting,
+    period_of=headline.period,
     sentence_of=headline.sentence,
     side=side,
     sparkline_of=headline.sparkline,
