@@ -209,7 +209,7 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
     in which nothing was admissible (-inf) has no bin, and still counts in its share.
     """
     samples = {"bootstrap of the search": null.maxima} if len(null.maxima) else {}
-    samples |= {f"{kind} candles": best for kind, best in null.surrogates.items()}
+    samples |= {f"{kind.replace('_', ' ')} candles": best for kind, best in null.surrogates.items()}
     marks = {"found": null.observed, "best 1 % of the search": null.best}
     marked = {name: value for name, value in marks.items() if value is not None}
     finite = [sample[np.isfinite(sample)] for sample in samples.values()]
@@ -233,10 +233,10 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
         data,
         theme,
         barmode="overlay",
-        # A bin of room at both ends, or a line at one is not seen.
+        # Room at both ends, or a line at one is not seen.
         xaxis={
             "title": {"text": "best Sharpe ratio, annualised"},
-            "range": [float(edges[0]) - width, float(edges[-1]) + width],
+            "range": [float(edges[0]) - 3 * width, float(edges[-1]) + 3 * width],
         },
         yaxis={"tickformat": ".0%", "title": {"text": "share"}},
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},

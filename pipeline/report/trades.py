@@ -63,15 +63,15 @@ def trades_on_candles(
     start, end = span or whole(candles, trades)
     touching = trades[(trades["exit_bar"] >= start) & (trades["entry_bar"] < end)]
     data = [_candlesticks(candles, start, end, limit)]
-    for name, color, dash, part in (
-        ("gained", GAIN, "solid", touching[touching["ret"] > 0.0]),
-        ("lost", LOSS, "dot", touching[touching["ret"] <= 0.0]),
+    for name, look, part in (
+        ("gained", (GAIN, "solid", "circle"), touching[touching["ret"] > 0.0]),
+        ("lost", (LOSS, "dot", "x"), touching[touching["ret"] <= 0.0]),
     ):
-        data.append(_lines(candles, part, name, color, dash))
+        data.append(_lines(candles, part, name, look))
     data.append(_entries(candles, touching))
     data += [_level(line) for line in lines]
     time = {"type": "date", "rangeslider": {"visible": False}, "title": {"text": "time, UTC"}}
-    price = {"title": {"text": f"price, {units.quote}"}}
+    price = {"title": {"text": f"price, {units.quote}"}, "tickformat": ",~g"}
     return figure(data, theme, xaxis=time, yaxis=price)
 
 
@@ -168,9 +168,13 @@ def _short(prices: Float) -> list[float]:
 
 
 def _lines(
-    candles: Candles, trades: NDArray[np.void], name: str, color: str, dash: str
+    candles: Candles, trades: NDArray[np.void], name: str, look: tuple[str, str, str]
 ) -> dict[str, Any]:
-    """Return all trades of one outcome as one trace, with gaps between them."""
+    """Return all trades of one outcome as one trace, with gaps between them.
+
+    ``look`` is colour, dash and marker.
+    """
+    color, dash, symbol = look
     x: list[str | None] = []
     y: list[float | None] = []
     text: list[str | None] = []
@@ -190,7 +194,7 @@ def _lines(
         "y": y,
         "text": text,
         "line": {"color": color, "width": 2, "dash": dash},
-        "marker": {"size": 6, "symbol": "circle"},
+        "marker": {"size": 7, "symbol": symbol},
         "hovertemplate": "%{text}<br>%{x}, %{y}<extra></extra>",
     }
 
