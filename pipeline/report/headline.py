@@ -16,6 +16,8 @@ from pipeline.validation.wording import number, percent, plural, share
 
 #: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
 _TRADES = 30
+#: Gates without which the search is not held against luck (validation rules §5.7).
+_BEFORE_LUCK = ("net_profit", "sharpe_ratio", "fill_rate", "alpha_p")
 #: The smallest p-value that is written with its digits.
 _SMALLEST = 0.001
 #: Size of the curve in its own units, and points of which it consists at most.
@@ -68,7 +70,7 @@ def tiles(configuration: Configuration, explanation: Explanation) -> tuple[Tile,
         Tile("Sharpe ratio, a year", number(oos["sharpe_ratio"]), tuple(_interval(statistics))),
         Tile("Largest drawdown", share(oos["max_drawdown"]), tuple(_drawdown(oos, hold))),
         Tile("Trades", f"{oos['sample_size']:,}", tuple(_trades(oos))),
-        Tile("p-value", _small(statistics.get("p_value")), tuple(_p_value(statistics))),
+        Tile("p-value of its days", _small(statistics.get("p_value")), tuple(_p_value(statistics))),
         _luck(statistics, explanation),
     )
 
@@ -77,6 +79,8 @@ def sentence(explanation: Explanation) -> str:
     """Return the verdict without the badge and the size that it begins with."""
     prefix = f"{explanation.badge}, size {explanation.size:g}: "
     said = explanation.verdict.removeprefix(prefix)
+    if explanation.synthetic:
+        return f"On invented candles {said}"
     return said[0].upper() + said[1:]
 
 
@@ -85,7 +89,7 @@ def period(daily: DailySeries | None, explanation: Explanation) -> str:
     days = "" if daily is None or not len(daily.day) else f", {_span(daily)} UTC"
     said = f"Out of sample: days that no search had seen{days}."
     if explanation.stage == "DECAY":
-        said += " They are those of its discovery: on newer candles it stopped earning."
+        said += " That was at its discovery. Since then it stopped earning."
     return said
 
 
@@ -154,25 +158,29 @@ def _p_value(statistics: Mapping[str, Any]) -> Iterator[Remark]:
 
 
 def _luck(statistics: Mapping[str, Any], explanation: Explanation) -> Tile:
-    """Say whether the whole search beats luck; the days that were watched answer it too."""
-    outcomes = {gate.name: gate for gate in explanation.gates}
-    watched, surrogates = outcomes.get(WATCHED), outcomes.get("surrogate_p")
+    """Say whether days and search beat luck; the days that were watched answer it too."""
+    gates = {gate.name: gate for gate in explanation.gates}
+    watched, surrogates = gates.get(WATCHED), gates.get("surrogate_p")
     if watched is not None and watched.outcome == "passed":
         remark = Remark("passed", f"days watched on paper show it: p {_small(watched.value)}")
         return Tile("Beats luck?", "yes", (remark,))
-    if surrogates is None or surrogates.value is None:
-        why = "other gates failed first, or it was switched off"
-        return Tile("Beats luck?", "not tested", (Remark("skipped", why),))
-    tests = (
-        ("the same search without an edge", surrogates.value),
-        ("best of all combinations", statistics.get("reality_check_p")),
-        ("its days", statistics.get("p_value")),
-    )
-    passed = [p < LEVEL for _, p in tests if p is not None]
-    answer = "yes" if all(passed) else "in part" if passed[0] else "no"
+    tests = {
+        "the same search without an edge": None if surrogates is None else surrogates.value,
+        "best of all combinations": statistics.get("reality_check_p"),
+        "its days": statistics.get("p_value"),
+    }
+    searched, *_, days = tests.values()
     remarks = [
-        _verdict(p < LEVEL, f"{name}: p {_small(p)}") for name, p in tests[:2] if p is not None
+        _verdict(p < LEVEL, f"{n}: p {_small(p)}") for n, p in tests.items() if p is not None
     ]
+    if searched is None:
+        first = any(g.outcome == "failed" and g.name in _BEFORE_LUCK for g in explanation.gates)
+        why = "other gates failed first" if first else "nobody asked for it"
+        remarks.append(Remark("skipped", f"the whole search: not tested, {why}"))
+        answer = "not tested" if days is not None and days < LEVEL else "not shown"
+    else:
+        passed = [p < LEVEL for p in tests.values() if p is not None]
+        answer = "yes" if all(passed) else "in part" if searched < LEVEL else "no"
     return Tile("Beats luck?", answer, tuple(remarks))
 
 

@@ -66,9 +66,11 @@ def _by_stage(configuration: Configuration, events: Sequence[ConfigurationEvent]
         share = "the full size" if size == 1.0 else "half of the full size"
         if configuration.is_active:
             return Step(
-                "trade", f"Leave it on, with at most {share}, and compare it with its band on Live."
+                "trade", f"Leave it on, with {share} at most, and compare it with its band on Live."
             )
-        return Step("watch", f"Watch it on paper first. Then switch it on with at most {share}.")
+        return Step(
+            "watch", f"Watch it on paper for a month. Then switch it on, with {share} at most."
+        )
     return _of_weak_evidence(configuration, events)
 
 
@@ -123,8 +125,8 @@ def _more_days(
     if look is not None and may_rise(configuration, events):
         return Step(
             "watch",
-            f"Watch it on paper (scripts/paper) for {look} days: they alone can show that it is"
-            " not luck. Trade nothing.",
+            f"Watch it on paper for {look} days: new days can show that it is not luck. Trade"
+            " nothing.",
         )
     return Step(
         "wait", f"It needs {_in_years(more)} like these to be told from luck: trade nothing."

@@ -16,6 +16,10 @@ _VERDICTS: dict[Stage, str] = {
     "DECAY": "it earned once, and stopped on newer candles: trade nothing",
 }
 
+#: Of PAPER that lost, and of VALIDATION where a stricter test against luck failed.
+_LOST = "it lost on days that no search had seen: trade nothing"
+_IN_PART = "it earned out of sample and beats luck in part: a stricter test is not passed yet"
+
 #: Of DISCOVERY where the gates against luck are not what holds it there.
 _FEW = "the search beats luck, but its trades out of sample are too few to go further"
 _DISCOVERIES = {
@@ -48,6 +52,11 @@ def verdict(stage: Stage, gates: Sequence[Gate], only_live: bool = False) -> str
         return _LIVE_VERDICTS[stage]
     if stage == "VALIDATION" and is_watched(gates):
         return _WATCHED
+    all_failed = {g.name for g in gates if g.passed is False}
+    if stage == "PAPER" and "net_profit" in all_failed:
+        return _LOST
+    if stage == "VALIDATION" and {"p_value", "reality_check_p"} & all_failed:
+        return _IN_PART
     if stage != "DISCOVERY":
         return _VERDICTS[stage]
     failed = {g.name: g.value for g in gates if g.passed is False and g.stage == stage}

@@ -84,6 +84,7 @@ def _luck(report, surrogate_p, reality_check_p, p_value):
     ("p_values", "answer"),
     [
         ((None, 0.01, 0.01), "not tested"),
+        ((None, 0.01, 0.2), "not shown"),
         ((0.2, 0.01, 0.01), "no"),
         ((0.01, 0.2, 0.01), "in part"),
         ((0.01, 0.01, 0.06), "in part"),

@@ -18,9 +18,9 @@ def test_a_training_is_explained(fading):
     assert lines[:3] == [
         f"{identity}, binance:BTC/USDT:15m",
         "VALIDATION (not tested: other markets; not known yet: fill rate, adverse selection), size"
-        " 0.5: it earned out of sample and the whole search beats luck, and a gate of MATURE is not"
-        " passed yet.",
-        "Next: Watch it on paper first. Then switch it on with at most half of the full size.",
+        " 0.5: it earned out of sample and beats luck in part: a stricter test is not passed yet.",
+        "Next: Watch it on paper for a month. Then switch it on, with half of the full size at"
+        " most.",
     ]
     assert "- number of trades out of sample is 31, at least 30 is needed: passed" in lines
     assert [line for line in lines if line and not line.startswith("- ")][3:] == [

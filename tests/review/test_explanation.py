@@ -80,8 +80,7 @@ UNKNOWN = f"({LIVE})"
         (
             {"reality_check_p": 0.2, "fill_rate": 0.9},
             "VALIDATION (not tested: other markets; not known yet: adverse selection), size 0.5:"
-            " it earned out of sample and the whole search beats luck, and a gate of MATURE is not"
-            " passed yet.",
+            " it earned out of sample and beats luck in part: a stricter test is not passed yet.",
         ),
         (
             {"surrogate_p": 0.2},
@@ -115,8 +114,7 @@ UNKNOWN = f"({LIVE})"
         ),
         (
             {"net_profit": -0.01},
-            "PAPER, size 0: it does not earn enough on days that no search had seen: trade"
-            " nothing.",
+            "PAPER, size 0: it lost on days that no search had seen: trade nothing.",
         ),
         (
             {"synthetic": True},
@@ -299,7 +297,7 @@ def test_adverse_selection_is_told_as_what_it_is():
 
 def test_live_orders_are_not_blamed_for_what_the_candles_said():
     found = explain(configuration(net_profit=-0.1, fill_rate=0.2), [reported(fill_rate=0.2)])
-    assert "it does not earn enough on days that no search had seen" in found.verdict
+    assert "it lost on days that no search had seen" in found.verdict
     assert "Live orders keep it there: share of orders filled" in found.verdict
 
 

@@ -70,6 +70,7 @@ def test_a_job_is_cancelled_and_started_again(watched):
 def test_activation_is_refused_by_a_gate_forced_and_undone(watched, many):
     person = watched()
     page = person.open(f"/configurations/{NAME.format(1)}")
+    page.get_by_text("Switch it on all the same").click()
     page.get_by_label("reason").fill("a test of it")
     page.get_by_role("button", name="Activate", exact=True).click()
     page.get_by_text("VALIDATION, so it is not activated").or_(

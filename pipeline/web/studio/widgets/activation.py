@@ -6,7 +6,7 @@ from nicegui import ui
 
 from pipeline.results.checks import Checked
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import attempt, sentence, warning
+from pipeline.web.studio.frame import attempt, sentence, text, warning
 
 #: As `pipeline.web.service.requests.Reason` bounds it.
 _LEAST, _MOST = 3, 500
@@ -47,7 +47,13 @@ class Activation:
         def switched_off() -> None:
             ui.notify(f"{identity} is switched off.", type="positive")
 
-        Switch(service, lambda: identity, done or switched_off, active=active)
+        # What is not to be traded is not offered: it takes a look behind a fold to force it.
+        row = None if checked is None or checked.objections else checked.configuration
+        offered = active or (row is not None and row.position_size > 0.0)
+        with ui.element("div" if offered else "details"):
+            if not offered:
+                text("summary", "Switch it on all the same (forced, with size 0)")
+            Switch(service, lambda: identity, done or switched_off, active=active)
 
 
 class Switch:
@@ -69,7 +75,7 @@ class Switch:
         self._active = active
         if service.read_only is not None:
             return
-        with ui.element("div").classes("fields"):
+        with ui.element("div").classes("fields switch"):
             self._reason = ui.input("reason (kept in the audit trail)").props(
                 f"outlined maxlength={_MOST}"
             )
