@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return command.DONE
         agreeing = repository.checks.agreeing(configuration.id, verified=True)
         if kind == "trades":
-            _trades(console, config, agreeing, to)
+            _trades(console, config, repository, agreeing, to)
         else:
             _json(console, agreeing)
     return command.DONE
@@ -74,26 +74,35 @@ def _freqtrade(
 
 
 def _trades(
-    console: Console, config: StorageOnly, configuration: Configuration, path: Path
+    console: Console,
+    config: StorageOnly,
+    repository: Repository,
+    configuration: Configuration,
+    path: Path,
 ) -> None:
-    from pipeline.bots.trades_table import trades_csv
     from pipeline.market_data.store.atomic_files import replace_text
-    from pipeline.market_data.timeframe import timeframe_ms
-    from pipeline.review.stored import read_record, trained_span
+    from pipeline.report.loading import load_candles_again
+    from pipeline.report.performance import excursions_of
+    from pipeline.report.table_files import csv_of
+    from pipeline.report.tables import trades_table
+    from pipeline.review.stored import read_record
 
-    record = read_record(config.storage, configuration)
-    first, _ = trained_span(configuration)
-    step = timeframe_ms(configuration.timeframe)
+    trades, ran = read_record(config.storage, configuration).trades, None
+    try:
+        ran = excursions_of(load_candles_again(repository, configuration), trades)
+    except UserError as error:
+        console.note(f"mae and mfe stay empty: {error}")
+    table = trades_table(configuration, trades, ran)
     try:
         if path.exists():
             raise UserError(f"--to {path} is there already: remove it, or name another file.")
-        replace_text(path, trades_csv(record.trades, int(first.timestamp() * 1000), step))
+        replace_text(path, b"".join(csv_of(table, 0, table.total)).decode())
     except OSError as error:
         raise UserError(
             f"--to {path} cannot be written: {error.strerror or error}. Name a file in a folder"
             " that exists and can be written to."
         ) from None
-    console.print(f"{command.relative_path(path)}: {len(record.trades)} trades")
+    console.print(f"{command.relative_path(path)}: {table.total} trades")
 
 
 def _json(console: Console, configuration: Configuration) -> None:

@@ -49,6 +49,12 @@ class TradeRow(Row):
     """Price of the stop at entry; null without one."""
     target: Number
     """Price of the target at entry; null without one."""
+    bars: int
+    """Bars in which it was open, the one of the exit included."""
+    mae: Number
+    """Maximum adverse excursion, a fraction of the entry price; null unless it is asked for."""
+    mfe: Number
+    """Maximum favourable excursion, a fraction of the entry price; null unless it is asked for."""
 
 
 class EquityRow(Row):

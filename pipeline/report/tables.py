@@ -18,6 +18,7 @@ from gpu_engine import REASONS, Float
 from pipeline.market_data.raw import PRICES
 from pipeline.market_data.store.levels import Candlesticks, StoredSeries
 from pipeline.market_data.timeframe import timeframe_ms
+from pipeline.report.performance import Excursions, holding_bars
 from pipeline.report.rows import (
     CandleRow,
     Column,
@@ -68,10 +69,14 @@ def listed(columns: list[Column], rows: Sequence[Mapping[str, Any]]) -> Cells:
     }
 
 
-def trades_table(configuration: Configuration, trades: NDArray[np.void]) -> Table:
-    """Lay out the out-of-sample trades, oldest first (`TradeRow`)."""
+def trades_table(
+    configuration: Configuration, trades: NDArray[np.void], ran: Excursions | None = None
+) -> Table:
+    """Lay out the out-of-sample trades, oldest first (`TradeRow`); ``ran`` is how far they ran."""
     first = datetime.fromisoformat(configuration.provenance["first_candle"])
     begin, step = round(first.timestamp() * 1000), timeframe_ms(configuration.timeframe)
+
+    unknown = np.full(len(trades), np.nan)
 
     def opens(part: NDArray[Any], name: str) -> NDArray[np.datetime64]:
         return (begin + part[name].astype(np.int64) * step).astype("datetime64[ms]")
@@ -94,6 +99,9 @@ def trades_table(configuration: Configuration, trades: NDArray[np.void]) -> Tabl
             "net_return": part["ret"],
             "stop": level(part, "stop"),
             "target": level(part, "target"),
+            "bars": holding_bars(part),
+            "mae": unknown[start:end] if ran is None else ran.adverse[start:end],
+            "mfe": unknown[start:end] if ran is None else ran.favourable[start:end],
         }
 
     return Table(columns_of(TradeRow), len(trades), cells)

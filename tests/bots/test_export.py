@@ -168,6 +168,10 @@ def test_trades_are_those_of_the_record(fading):
         assert row["side"] == ("long" if trade["side"] > 0 else "short")
         opened = first + np.timedelta64(int(trade["entry_bar"]) * 15, "m")
         assert np.datetime64(row["entry_time"].removesuffix("Z")) == opened
+        assert int(row["bars"]) == trade["exit_bar"] - trade["entry_bar"] + 1
+        lost = -trade["side"] * (trade["exit"] - trade["entry"]) / trade["entry"]
+        assert float(row["mae"]) >= max(lost, 0.0)
+        assert float(row["mfe"]) >= max(-lost, 0.0)
 
 
 def test_json_is_the_document(fading, identity):

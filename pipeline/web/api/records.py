@@ -65,10 +65,18 @@ def router(service: Service) -> APIRouter:
     )
 
     @routes.get("/trades", responses=described_table(TradePage))
-    def trades(configuration_id: ConfigurationId, query: Options) -> Response:
+    def trades(
+        configuration_id: ConfigurationId,
+        query: Options,
+        excursions: Annotated[
+            bool, Query(description="Reckon mae and mfe from the candles between entry and exit.")
+        ] = False,
+    ) -> Response:
         """List the out-of-sample trades, net of all costs."""
         tables = service.tables.of(configuration_id)
-        return query.answer("trades", configuration_id, tables.tag(TRADES), tables.trades)
+        tag = tables.tag(TRADES) + ("-excursions" if excursions else "")
+        make = partial(tables.trades, service.charts if excursions else None)
+        return query.answer("trades", configuration_id, tag, make)
 
     @routes.get("/equity", responses=described_table(EquityPage))
     def equity(

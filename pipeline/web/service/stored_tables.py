@@ -22,6 +22,7 @@ from pipeline.results.file_digests import Cache
 from pipeline.results.records import Configuration
 from pipeline.review.integrity import artifact_clauses
 from pipeline.review.stored import artifact_folder
+from pipeline.web.service.charts import ChartService
 
 Days = Literal["out_of_sample", "in_sample"]
 Part = TypeVar("Part")
@@ -67,10 +68,20 @@ class StoredTables:
             " with the optimizer grid; its windows say what each search chose."
         )
 
-    def trades(self) -> Table:
-        """Lay out the out-of-sample trades."""
+    def trades(self, charts: ChartService | None = None) -> Table:
+        """Lay out the out-of-sample trades; with ``charts`` also how far they ran.
+
+        Raises
+        ------
+        ConflictError
+            When their candles are not there, or are not those of the training any more.
+        """
         trades = self._read(artifacts.TRADES, artifacts.read_trades)
-        return trades_table(self.configuration, trades)
+        try:
+            ran = None if charts is None else charts.excursions(self.configuration, trades)
+        except UserError as error:  # nobody asked for what does not exist
+            raise ConflictError(str(error)) from None
+        return trades_table(self.configuration, trades, ran)
 
     def equity(self, days: Days) -> Table:
         """Lay out a daily series."""

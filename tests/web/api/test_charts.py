@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from pipeline.errors import UserError
 from pipeline.market_data.raw import came
@@ -10,6 +11,7 @@ from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.report.loading import load_candles_again
 from pipeline.report.performance import excursions
 from pipeline.results.artifacts import read_artifacts
+from pipeline.web.api.app import create_app
 from support.runs import run_here
 from support.serving import service_over
 from support.sweeping import TINY
@@ -122,3 +124,23 @@ def test_excursions_are_those_of_all_candles_at_once(stored, monkeypatch):
     other["entry"] *= 1.001
     with pytest.raises(UserError, match="not those that it was trained on"):
         service.charts.excursions(configuration, other)
+
+
+def test_the_table_of_trades_says_how_far_they_ran_when_asked(stored, monkeypatch, tmp_path):
+    service, folder = stored
+    monkeypatch.chdir(folder)
+    identity = only(service).id
+    with TestClient(create_app(service), base_url="http://127.0.0.1:8080") as client:
+        address = f"/api/configurations/{identity}/trades"
+        plain, asked = client.get(address), client.get(address, params={"excursions": "true"})
+        trades = read_artifacts(folder / "var/artifacts", identity).trades
+        ran = service.charts.excursions(only(service), trades)
+        assert [row["mae"] for row in plain.json()["trades"]] == [None] * len(trades)
+        assert [row["mae"] for row in asked.json()["trades"]] == ran.adverse.tolist()
+        assert [row["mfe"] for row in asked.json()["trades"]] == ran.favourable.tolist()
+        assert plain.headers["etag"] != asked.headers["etag"]
+        bars = trades["exit_bar"] - trades["entry_bar"] + 1
+        assert [row["bars"] for row in plain.json()["trades"]] == bars.tolist()
+        monkeypatch.chdir(tmp_path)
+        gone = client.get(address, params={"excursions": "true"})
+        assert (gone.status_code, client.get(address).status_code) == (409, 200)
