@@ -1,6 +1,7 @@
 """Draw a metric of a search over two of its parameters: the best over all others, or a slice.
 
-A grid that was kept whole has both. Of a larger one only the best of each pair is stored.
+A grid that was kept whole has both. Of a larger one only the best of each pair is stored, and of a
+search that draws there is the best of what it tried.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,12 @@ from gpu_engine import Float
 from pipeline.errors import UserError, suggestion
 from pipeline.report.theme import FOUND, Figure, Theme, bare, figure
 from pipeline.results.artifacts import ArtifactSet, ScoreSummary, ScoreSurface
+from pipeline.results.drawn_trials import DrawnTrials
 from pipeline.results.jsonable import jsonable
 from pipeline.validation.wording import setting
 
 Mode = Literal["best", "slice"]
-Scores = ScoreSurface | ScoreSummary
+Scores = ScoreSurface | ScoreSummary | DrawnTrials
 
 #: What the search was ranked by, before the neighbours are looked at.
 SCORE = "score"
@@ -182,11 +184,24 @@ def best(scores: Scores, x: str, y: str, metric: str = SCORE) -> Float:
         if (x, y) in scores.pairs:
             return scores.pairs[x, y].T
         return scores.pairs[y, x]
+    if isinstance(scores, DrawnTrials):
+        return _best_drawn(scores, x, y, metric)
     others = tuple(i for i in range(len(scores.axes)) if i not in axes)
     # fmax ignores NaN unless all are, which is the rule here too.
     choose = np.fmin if metric in SMALLEST else np.fmax
     table: Float = choose.reduce(values_of(scores, metric), axis=others).astype(np.float64)
     return table.T if axes[0] < axes[1] else table
+
+
+def _best_drawn(scores: DrawnTrials, x: str, y: str, metric: str) -> Float:
+    """Return the best of what was tried at each pair of values."""
+    worst, choose = (np.inf, np.minimum) if metric in SMALLEST else (-np.inf, np.maximum)
+    table = np.full([len(scores.axes[name]) for name in (y, x)], worst)
+    values = scores.metrics[metric]
+    known = ~np.isnan(scores.metrics[SCORE]) & ~np.isnan(values)
+    at = tuple(scores.places(name)[known] for name in (y, x))
+    choose.at(table, at, values[known])
+    return np.where(table == worst, np.nan, table)
 
 
 def _require(scores: Scores, metric: str) -> None:
@@ -217,10 +232,11 @@ def cut(scores: Scores, x: str, y: str, at: Mapping[str, Any], metric: str = SCO
         Where the grid is not kept whole, or a value is missing or not on the grid.
     """
     axes = _two(scores, x, y)
-    if isinstance(scores, ScoreSummary):
+    if not isinstance(scores, ScoreSurface):
         raise UserError(
-            "A slice needs the score of every combination, and of a grid this large only the best"
-            " of each pair of parameters is kept: take mode=best."
+            "A slice needs the score of every combination. Of a grid this large only the best of"
+            " each pair of parameters is kept, and a search that draws tried some alone: take"
+            " mode=best."
         )
     _require(scores, metric)
     index = tuple(
@@ -261,8 +277,13 @@ def _two(scores: Scores, x: str, y: str) -> tuple[int, int]:
 
 
 def scores_of(record: ArtifactSet) -> Scores | None:
-    """Return the scores that were kept: whole, as the best of pairs, or not at all."""
-    return record.scores if record.scores is not None else record.summary
+    """Return the scores that were kept: whole, as the best of pairs, what was drawn, or none."""
+    return next((s for s in (record.scores, record.summary, record.trials) if s is not None), None)
+
+
+def is_whole(scores: Scores) -> bool:
+    """Whether every combination is kept, so that others can be held at a value."""
+    return isinstance(scores, ScoreSurface)
 
 
 def choices(scores: Scores) -> list[str]:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from gpu_engine import REASONS
 from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report import figures, headline
-from pipeline.report.heatmap import choices, heatmaps, scores_of
+from pipeline.report.heatmap import choices, heatmaps, is_whole, scores_of
 from pipeline.report.loading import ReportData, SweptMarket, trade_time
 from pipeline.report.performance import (
     Excursions,
@@ -246,6 +246,7 @@ TEMPLATES.globals.update(
     origin_of=_origin,
     DETAILED=DETAILED,
     choices=choices,
+    is_whole=is_whole,
     scores_of=scores_of,
     setting=wording.setting,
     period_of=headline.period,

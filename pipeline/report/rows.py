@@ -133,10 +133,11 @@ class WindowRow(Row):
 
 
 class TrialRow(Row):
-    """A combination of the grid on the whole history, in sample."""
+    """A combination of the search that found the configuration, in sample."""
 
     index: int
-    """Place in the grid, from 0; the last parameter runs fastest."""
+    """Place in the grid, from 0; the last parameter runs fastest. Of a search that draws the place
+    among what it asked."""
     parameters: Parameters
     """Its values by name; null is "off"."""
     admissible: bool

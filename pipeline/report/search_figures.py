@@ -136,6 +136,8 @@ def parallel_coordinates(
 
 def _dimension(name: str, chosen: Sequence[Any], values: Sequence[Any]) -> dict[str, Any]:
     places = {None if v is None else float(v): i for i, v in enumerate(values)}
+    if not places.keys() >= {*chosen}:  # a range of many values
+        return {"label": name, "values": list(chosen)}
     return {
         "label": name,
         "values": [places[value] for value in chosen],

@@ -1,4 +1,4 @@
-"""Read what a search kept of its combinations: a grid, the best of a large one.
+"""Read what a search kept of its combinations: a grid, the best of a large one, or a draw.
 
 Nothing of a surface is read but the numbers that are asked for, and none of them is held.
 """
@@ -20,6 +20,7 @@ from pipeline.report.rows import TrialRow, columns_of
 from pipeline.report.tables import Cells, Table
 from pipeline.results.artifact_files import StoredArrays
 from pipeline.results.artifacts import ScoreSummary, ScoreSurface
+from pipeline.results.drawn_trials import DrawnTrials
 
 #: The order of a grid.
 INDEX = "index"
@@ -44,7 +45,7 @@ class Trials:
     evaluated : int
         How many there were.
     index : callable
-        Gives the place of some rows in the grid.
+        Gives the place of some rows in the grid, or in the order in which they were asked.
     parameters : mapping of str to callable
         Gives the values of some rows, float64 with NaN for off.
     metrics : mapping of str to callable
@@ -94,17 +95,25 @@ class Trials:
         return None
 
 
-def trials_of(scores: ScoreSurface | ScoreSummary) -> Trials:
-    """Return the trials of a grid; of one that was too large to keep the best alone."""
+def trials_of(scores: ScoreSurface | ScoreSummary | DrawnTrials) -> Trials:
+    """Return the trials of a search; of a grid that was too large to keep the best alone."""
+    if isinstance(scores, DrawnTrials):
+        count = len(scores.metrics[SCORE])
+        named, metrics = (_columns(part) for part in (scores.parameters, scores.metrics))
+        return Trials(count, count, lambda rows: rows, named, metrics)
     size = math.prod(len(values) for values in scores.axes.values())
     values = coordinates(scores.axes)
     if isinstance(scores, ScoreSummary):
         kept = scores.index
         named = {name: _through(kept, make) for name, make in values.items()}
-        score = {SCORE: scores.score.__getitem__}
-        return Trials(len(kept), size, kept.__getitem__, named, score)
-    metrics = {name: partial(metric_of, scores, name) for name in scores.metrics}
-    return Trials(size, size, lambda rows: rows, values, metrics)
+        score = _columns({SCORE: scores.score})
+        return Trials(len(kept), size, partial(np.take, kept), named, score)
+    made = {name: partial(metric_of, scores, name) for name in scores.metrics}
+    return Trials(size, size, lambda rows: rows, values, made)
+
+
+def _columns(columns: Mapping[str, Float]) -> dict[str, Make]:
+    return {name: partial(np.take, values) for name, values in columns.items()}
 
 
 def _through(kept: Int64, make: Make) -> Make:
@@ -135,7 +144,7 @@ def _along(axis: Float, stride: int, index: Int64) -> Float:
 
 
 def trials_table(trials: Trials, sort: str = INDEX, descending: bool = False) -> Table:
-    """Lay out the combinations of a grid on the whole history (`TrialRow`).
+    """Lay out the combinations of a search, in sample (`TrialRow`).
 
     Of a grid that was too large to keep these are the best alone.
 

@@ -25,11 +25,12 @@ from pipeline.errors import ReadOnlyError, UserError, denied, full_disk
 from pipeline.market_data.arrow import array_of, column_of, table_of
 from pipeline.market_data.store.atomic_files import probe, remove_abandoned, replace_folder
 from pipeline.results.artifact_files import StoredArrays, read_arrays, read_json, read_table
+from pipeline.results.drawn_trials import DrawnTrials, read_drawn, write_drawn
 from pipeline.results.jsonable import dumps
 
 IN_SAMPLE, OUT_OF_SAMPLE = "in_sample.parquet", "out_of_sample.parquet"
 TRADES, WINDOWS = "trades.parquet", "windows.json"
-SCORES, SUMMARY = "scores.npz", "summary.npz"
+SCORES, SUMMARY, TRIALS = "scores.npz", "summary.npz", "trials.parquet"
 #: Days of a series, and trades of a record: more than any history of candles has.
 MOST_DAYS, MOST_TRADES = 100_000, 3_000_000
 
@@ -120,7 +121,7 @@ class ArtifactSet:
     ``trades`` are the out-of-sample ones (`gpu_engine.records.TRADE`; those of an earlier build
     have no levels), ``windows`` a list of JSON objects; ``scores`` is None where the search was no
     grid or the grid too large to keep, ``summary`` None where it was no grid or the grid small
-    enough, ``null`` None where nothing was tested.
+    enough, ``null`` None where nothing was tested, ``trials`` None where the search drew nothing.
     """
 
     in_sample: DailySeries
@@ -130,6 +131,7 @@ class ArtifactSet:
     scores: ScoreSurface | None = None
     summary: ScoreSummary | None = None
     null: NullDistribution | None = None
+    trials: DrawnTrials | None = None
 
 
 def write_artifacts(root: Path, configuration_id: str, artifacts: ArtifactSet) -> str:
@@ -204,7 +206,8 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         When a file is damaged, no plain file, or holds other rows, types or shapes than it can.
     """
     folder = root / relative
-    scores, summary, null = (folder / name for name in (SCORES, SUMMARY, "null.npz"))
+    names = (SCORES, SUMMARY, "null.npz", TRIALS)
+    scores, summary, null, trials = (folder / name for name in names)
     return ArtifactSet(
         in_sample=read_series(folder / IN_SAMPLE),
         out_of_sample=read_series(folder / OUT_OF_SAMPLE),
@@ -213,6 +216,7 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         scores=read_scores(scores) if os.path.lexists(scores) else None,
         summary=read_summary(summary) if os.path.lexists(summary) else None,
         null=_read_null(null) if os.path.lexists(null) else None,
+        trials=read_drawn(trials) if os.path.lexists(trials) else None,
     )
 
 
@@ -240,6 +244,8 @@ def _write(folder: Path, artifacts: ArtifactSet) -> None:
         _write_summary(folder / SUMMARY, artifacts.summary)
     if artifacts.null is not None:
         _write_null(folder / "null.npz", artifacts.null)
+    if artifacts.trials is not None:
+        write_drawn(folder / TRIALS, artifacts.trials)
 
 
 def _write_series(path: Path, series: DailySeries) -> None:

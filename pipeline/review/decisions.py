@@ -7,7 +7,7 @@ computed again from what they stored.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,10 @@ def repeat_training(
     computed = {n: v for n, v in again.statistics.items() if n not in unknown}
     yield compare_json("statistics", stored, computed)
     yield compare_json("stage of the training", _stage(configuration), _stage(again))
-    pictures = (_pictures(kept) for kept in (record, artifacts_of(trained)))
+    made = artifacts_of(trained)
+    if record.trials is None:  # of a build that kept none
+        made = replace(made, trials=None)
+    pictures = (_pictures(kept) for kept in (record, made))
     yield compare_arrays("what the report draws", *pictures)
 
 
@@ -99,6 +102,9 @@ def _pictures(record: ArtifactSet) -> dict[str, NDArray[Any]]:
     if summary is not None:
         arrays |= {"best combinations": summary.index, "best scores": summary.score}
         arrays |= {f"best scores of {a} and {b}": t for (a, b), t in summary.pairs.items()}
+    if record.trials is not None:
+        parts = (record.trials.parameters, record.trials.metrics)
+        arrays |= {f"trials, {name}": a for part in parts for name, a in part.items()}
     if null is not None:
         marks = (np.nan if mark is None else mark for mark in (null.observed, null.best))
         arrays |= {"maxima of luck": null.maxima, "marks in luck": np.array([*marks])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -12,7 +12,7 @@ from gpu_engine import Advance, Float, GridSummary, ScoreRule, Window, scores_of
 from pipeline.config import PLATEAU_LIMIT
 from pipeline.search import ranking
 from pipeline.search.evaluator import Evaluator
-from pipeline.search.grid import Summaries, score_grid
+from pipeline.search.grid import SURFACE_METRICS, Summaries, score_grid
 from pipeline.search.objective import OwnObjective
 from pipeline.search.random import RandomSearch
 from pipeline.search.space import Space
@@ -80,6 +80,30 @@ class SearchSettings:
         return self.batch if self.method == "bayesian" else self.evaluations(space)
 
 
+#: Points that a search which draws keeps: of more the first ones that it asked.
+TRIALS_KEPT = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """What a method that draws asked, in its order.
+
+    ``points`` float64 (n, P); ``scores`` float64 (n,), NaN where inadmissible; ``metrics`` the
+    `SURFACE_METRICS` by name, float64 (n,), where they are kept.
+    """
+
+    points: Float
+    scores: Float
+    metrics: Mapping[str, Float]
+
+    @property
+    def first(self) -> Trials:
+        """The first `TRIALS_KEPT` of them."""
+        some = slice(TRIALS_KEPT)
+        metrics = {name: values[some] for name, values in self.metrics.items()}
+        return Trials(self.points[some], self.scores[some], metrics)
+
+
 @dataclass(frozen=True, eq=False)
 class SearchResult:
     """The result of one search in its window.
@@ -87,7 +111,7 @@ class SearchResult:
     ``point`` is None when nothing was admissible; ``score`` is the winner's own (not its
     plateau's). ``stability_score`` is None off the grid, where no neighbour is admissible, and for
     a minimised objective, of which no score is positive. ``summary`` is there for a grid too large
-    to hold.
+    to hold, ``trials`` in the last window of a method that draws.
     """
 
     window: Window
@@ -97,6 +121,7 @@ class SearchResult:
     score: float | None
     stability_score: float | None
     summary: GridSummary | None = None
+    trials: Trials | None = None
 
 
 def search(
@@ -112,7 +137,8 @@ def search(
     """
     if settings.method == "grid":
         return _search_grid(evaluator, windows, settings, advance)
-    searches = [PointSearch(window, settings, number) for number, window in enumerate(windows)]
+    last = len(windows) - 1
+    searches = [PointSearch(w, settings, n, keeps=n == last) for n, w in enumerate(windows)]
     return evaluator.each(searches, advance)
 
 
@@ -193,16 +219,21 @@ class PointSearch:
     window: Window
     settings: SearchSettings
     number: int
+    keeps: bool = False
 
     def over(self, evaluator: Evaluator, advance: Advance) -> SearchResult:
         """Run the method and take the best of what it asked, the first among equals."""
-        points, scores = run_method(evaluator, self.window, self.settings, self.number, advance)
-        admissible = int((~np.isnan(scores)).sum())
-        winner = ranking.best(scores)
+        found = run_method(
+            evaluator, self.window, self.settings, self.number, advance, keeps=self.keeps
+        )
+        admissible = int((~np.isnan(found.scores)).sum())
+        winner = ranking.best(found.scores)
         point, score = None, None
         if winner is not None:
-            point, score = points[winner], float(scores[winner])
-        return SearchResult(self.window, len(scores), admissible, point, score, None)
+            point, score = found.points[winner], float(found.scores[winner])
+        trials = found.first if self.keeps else None
+        count = len(found.scores)
+        return SearchResult(self.window, count, admissible, point, score, None, trials=trials)
 
 
 def run_method(
@@ -211,19 +242,25 @@ def run_method(
     settings: SearchSettings,
     number: int,
     advance: Advance,
-) -> tuple[Float, Float]:
-    """Run a method that draws in one window; return all it asked, (n, P), and the scores, (n,).
+    *,
+    keeps: bool = False,
+) -> Trials:
+    """Run a method that draws in one window; return all it asked, with metrics if it ``keeps``.
 
     ``number`` of the search and the seed of the settings give the draws.
     """
     method = _method(evaluator.space, settings, np.random.SeedSequence([settings.seed, number]))
     batches: list[Float] = []
     batch_scores: list[Float] = []
+    kept: dict[str, list[Float]] = {name: [] for name in SURFACE_METRICS} if keeps else {}
     while len(points := method.ask()):
         metrics = evaluator.points(points, (window,))[0]
         scores = scores_of(metrics, settings.rule)
         method.tell(points, scores)
         batches.append(points)
         batch_scores.append(scores)
+        for name, values in kept.items():
+            values.append(metrics[name].astype(np.float64))
         advance(len(points))
-    return np.concatenate(batches), np.concatenate(batch_scores)
+    columns = {name: np.concatenate(values) for name, values in kept.items()}
+    return Trials(np.concatenate(batches), np.concatenate(batch_scores), columns)

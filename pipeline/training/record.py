@@ -18,6 +18,7 @@ from pipeline.results.artifacts import (
     ScoreSurface,
 )
 from pipeline.results.document import build_document
+from pipeline.results.drawn_trials import DrawnTrials
 from pipeline.results.jsonable import dumps, jsonable
 from pipeline.results.performance import average_spread_bps
 from pipeline.results.records import Configuration
@@ -155,7 +156,17 @@ def artifacts_of(trained: TrainingResult) -> ArtifactSet:
         scores=scores,
         summary=_summary(trained),
         null=_null(trained.evidence),
+        trials=_trials(trained),
     )
+
+
+def _trials(trained: TrainingResult) -> DrawnTrials | None:
+    trials = trained.validation.final.trials
+    if trials is None or trained.parameters is None:
+        return None
+    points = np.where(np.isinf(trials.points), np.nan, trials.points)  # off
+    named = dict(zip(trained.parameters, points.T, strict=True))
+    return DrawnTrials(named, {"score": trials.scores, **trials.metrics})
 
 
 def _summary(trained: TrainingResult) -> ScoreSummary | None:

@@ -152,7 +152,7 @@ def search_whole_history(
     if evaluator.space.discrete:
         sharpe, trades = evaluator.walk(SharpeAndTrades((window,), rule), advance)
         return WholeHistory(evaluator, window, days.count, None, sharpe, trades)
-    points, _ = run_method(evaluator, window, settings, number, advance)
+    points = run_method(evaluator, window, settings, number, advance).points
     metrics = evaluator.points(points, (window,))[0]
     trades = metrics["sample_size"].astype(np.float64)
     sharpe = _finite(scores_of(metrics, rule))

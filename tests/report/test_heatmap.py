@@ -7,6 +7,8 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.report.heatmap import best, cut, heatmap, heatmaps
 from pipeline.results.artifacts import ScoreSummary, ScoreSurface
+from pipeline.results.drawn_trials import DrawnTrials
+from pipeline.results.jsonable import jsonable
 
 AXES = {"a": [1, 2], "b": [0.1, 0.2, 0.3], "c": [None, 5.0]}
 SCORE = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
@@ -154,3 +156,20 @@ def test_the_colour_bar_says_what_the_score_is():
 def test_a_metric_that_is_not_kept_is_refused(scores):
     with pytest.raises(UserError, match="metric: win_rate is not kept of this search; allowed are"):
         best(scores, "a", "b", "win_rate")
+
+
+DRAWN = DrawnTrials(
+    {"a": np.array([1.0, 2, 2, np.nan, 1]), "b": np.array([0.1, 0.2, 0.2, 0.1, 0.1])},
+    {
+        "score": np.array([0.3, 0.5, 0.4, 0.1, np.nan]),
+        "max_drawdown": np.array([0.2, 0.4, 0.3, 0.1, 0.0]),
+    },
+)
+
+
+def test_of_a_draw_it_is_the_best_of_what_was_tried():
+    table = best(DRAWN, "a", "b")  # a: off, 1, 2
+    assert jsonable(table) == [[0.1, 0.3, None], [None, None, 0.5]]
+    assert jsonable(best(DRAWN, "a", "b", "max_drawdown")) == [[0.1, 0.2, None], [None, None, 0.3]]
+    with pytest.raises(UserError, match="a search that draws"):
+        cut(DRAWN, "a", "b", {})

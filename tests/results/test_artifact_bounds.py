@@ -25,6 +25,7 @@ from pipeline.results.artifacts import (
     read_out_of_sample,
     write_artifacts,
 )
+from pipeline.results.drawn_trials import DrawnTrials
 from pipeline.results.file_digests import check_file, differences, digests_of
 from support.parameters import DEPTH, SPREAD
 
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.hostile
 
 ID = "LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3"
 NAMES = ("in_sample.parquet", "out_of_sample.parquet", "trades.parquet", "windows.json")
-NAMES += ("scores.npz", "summary.npz", "null.npz")
+NAMES += ("scores.npz", "summary.npz", "null.npz", "trials.parquet")
 DAYS = np.arange(19_358, 19_448, dtype=np.int32)
 
 
@@ -50,6 +51,7 @@ def folder(tmp_path):
         ScoreSurface(axes, {"net_profit": np.ones((2, 3), np.float32)}),
         ScoreSummary(axes, np.arange(2), np.ones(2), {(DEPTH, SPREAD): np.ones((2, 3))}),
         NullDistribution(1.0, np.ones(5), None, {"permuted": np.ones(4)}),
+        DrawnTrials({DEPTH: np.ones(3)}, {"score": np.ones(3)}),
     )
     write_artifacts(tmp_path, ID, whole)
     assert set(NAMES) == {path.name for path in (tmp_path / ID).iterdir()}

@@ -101,6 +101,26 @@ def test_points_searches_keep_the_best_they_asked(settings, continuous):
         assert found.stability_score is None
 
 
+@pytest.mark.parametrize("settings", [RANDOM, BAYESIAN], ids=["random", "bayesian"])
+def test_the_last_window_keeps_what_it_asked(evaluator, settings, monkeypatch):
+    *others, last = search(evaluator, WINDOWS, settings, ignore)
+    assert [found.trials for found in others] == [None, None]
+    trials = last.trials
+    assert len(trials.points) == last.evaluated == settings.budget
+    assert len(np.unique(trials.points, axis=0)) == settings.budget
+    metrics = evaluator.points(trials.points, (last.window,))[0]
+    np.testing.assert_array_equal(trials.scores, scores_of(metrics, settings.rule))
+    for name in grid.SURFACE_METRICS:
+        np.testing.assert_array_equal(trials.metrics[name], metrics[name])
+    assert tuple(trials.points[best(trials.scores)]) == tuple(last.point)
+    monkeypatch.setattr(loop, "TRIALS_KEPT", 7)
+    fewer = search(evaluator, WINDOWS, settings, ignore)[-1]
+    np.testing.assert_array_equal(fewer.trials.points, trials.points[:7])
+    np.testing.assert_array_equal(fewer.trials.scores, trials.scores[:7])
+    assert described(fewer) == described(last)
+    assert search(evaluator, WINDOWS, GRID, ignore)[-1].trials is None
+
+
 def test_no_points_search_beats_the_grid(evaluator):
     bounds = [found.score for found in search(evaluator, WINDOWS, GRID, ignore)]
     for settings in (RANDOM, BAYESIAN):

@@ -18,6 +18,7 @@ from pipeline.report.tables import Table, equity_table, trades_table, windows_ta
 from pipeline.report.trials import INDEX, trials_of, trials_table
 from pipeline.results import artifacts
 from pipeline.results.database import Repository
+from pipeline.results.drawn_trials import read_drawn
 from pipeline.results.file_digests import Cache
 from pipeline.results.records import Configuration
 from pipeline.review.integrity import artifact_clauses
@@ -60,12 +61,12 @@ class StoredTables:
         NotFoundError
             When its search kept none.
         """
-        for name in (artifacts.SCORES, artifacts.SUMMARY):
+        for name in (artifacts.SCORES, artifacts.SUMMARY, artifacts.TRIALS):
             if name in self.configuration.artifact_digests:
                 return name
         raise NotFoundError(
-            f"{self.configuration.id} keeps no trials: only a search of the whole grid does. Train"
-            " with the optimizer grid; its windows say what each search chose."
+            f"{self.configuration.id} keeps no trials: it is of a build whose random and Bayesian"
+            " searches kept none. Train its market again; its windows say what each search chose."
         )
 
     def trades(self, charts: ChartService | None = None) -> Table:
@@ -97,7 +98,7 @@ class StoredTables:
         return windows_table(self.configuration, windows)
 
     def trials(self, sort: str = INDEX, descending: bool = False) -> Table:
-        """Lay out the trials of a grid.
+        """Lay out the trials of a search.
 
         Raises
         ------
@@ -117,6 +118,8 @@ class StoredTables:
         name = self.scores
         if name == artifacts.SCORES:
             return self._read(name, artifacts.read_scores)
+        if name == artifacts.TRIALS:
+            return self._read(name, read_drawn)
         return self._read(name, artifacts.read_summary)
 
     def _read(self, name: str, read: Callable[[Path], Part]) -> Part:

@@ -278,10 +278,10 @@ def test_what_cannot_be_asked_is_refused(whole, query, said):
     assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
 
 
-def test_a_search_that_was_no_grid_keeps_no_trials(whole):
+def test_a_draw_of_an_earlier_build_keeps_no_trials(whole):
     _, configuration, _ = whole
     drawn = replace(configuration, artifact_digests={"trades.parquet": "0" * 64})
-    with pytest.raises(NotFoundError, match="only a search of the whole grid"):
+    with pytest.raises(NotFoundError, match="random and Bayesian searches kept none"):
         StoredTables(drawn, Path()).trials()
 
 

@@ -1,13 +1,27 @@
 """The page that lays a search open, in a real browser."""
 
+import re
 
-def test_a_search_that_kept_no_trials_says_why(watched):
+
+def test_the_best_combinations_are_sorted_by_keys(watched):
     reader = watched(viewport={"width": 390, "height": 900})
     page = reader.open("/configurations")
     stored = page.locator("tbody a").first.get_attribute("href")
     page.goto(f"{reader.address}{stored}")
     page.get_by_role("link", name="The search laid open").click()
-    page.get_by_text("keeps no trials").wait_for()
+    table = page.get_by_role("region", name="The best combinations")
+    page.get_by_text("This search saw").wait_for()
+
+    def column(place):
+        cells = table.locator(f"tbody tr > :nth-child({place})").all_text_contents()
+        return [float(re.sub(r"[^\d.-]", "", cell)) for cell in cells]
+
+    assert column(1) == [1, 2, 3, 4, 5][: len(column(1))]
+    assert table.get_by_text("1 (stored)").count() == 1
+    table.get_by_role("button", name="trades in sample").focus()
+    for reverse in (True, False):
+        page.keyboard.press("Enter")
+        assert column(9) == sorted(column(9), reverse=reverse)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert not reader.errors
     assert not reader.elsewhere

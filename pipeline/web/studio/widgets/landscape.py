@@ -12,11 +12,12 @@ from pipeline.report.heatmap import (
     Scores,
     choices,
     heatmap,
+    is_whole,
     measure,
     metrics_of,
     table_of,
 )
-from pipeline.report.importance import Importance, grid_importance
+from pipeline.report.importance import Importance, importance_of
 from pipeline.report.search_figures import importance_bars, relief
 from pipeline.validation.wording import setting
 from pipeline.web.studio.frame import Theme, ask, sentence, text
@@ -48,7 +49,7 @@ class Landscape:
         self._theme, self._scores, self._objective = theme, scores, objective
         self._stored = stored
         self._metric, self._mode, self._view = SCORE, "best", "flat"
-        self._names, self._is_whole = choices(scores), len(metrics_of(scores)) > 1
+        self._names, self._is_whole = choices(scores), is_whole(scores)
         self._at: dict[str, Any] = {
             name: stored[name] if stored[name] in list(values) else values[0]
             for name, values in scores.axes.items()
@@ -86,7 +87,10 @@ class Landscape:
         self._told = ui.element("div")
         found = await ask(self._importance)
         if found is None:
-            sentence("The importance of the parameters needs every combination, or a draw of them.")
+            sentence(
+                "The importance of the parameters needs every combination, or a draw of 20 at least"
+                " that are admissible and differ."
+            )
             self._bars = None
             return
         self._bars = drawing(
@@ -95,7 +99,7 @@ class Landscape:
         self._tell(found)
 
     def _importance(self) -> Importance | None:
-        return grid_importance(self._scores, self._metric)
+        return importance_of(self._scores, self._metric)
 
     def _tell(self, found: Importance) -> None:
         self._told.clear()
