@@ -43,4 +43,4 @@ def test_imports(house):
 
 
 def test_lines(house):
-    assert house.lines <= 75_000
+    assert house.lines <= 77_500
