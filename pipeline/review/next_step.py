@@ -87,7 +87,7 @@ def _of_weak_evidence(configuration: Configuration, events: Sequence[Configurati
     if not oos["sample_size"]:
         return Step("drop", "Drop it: it made no trade on days that no search had seen.")
     if oos["net_profit"] <= 0.0 or z is None or z <= 0.0:
-        return Step("drop", "Drop it: it lost on days that no search had seen.")
+        return Step("drop", "Drop it: more days like these do not help.")
     alpha = failed.get("alpha_p")
     if alpha is not None and alpha.value is not None:
         return Step("drop", "Drop it: holding the market explains what it earned.")

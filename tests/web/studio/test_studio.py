@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.narrow import cut_off, on_a_phone
-from support.parameters import DEPTH, STOP, VOLUME
+from support.parameters import DEPTH, VOLUME
 
 #: Seconds that a small training may take on a machine that is busy.
 LONG = 60_000
@@ -87,12 +87,8 @@ def test_from_three_markets_to_their_q_and_a_saved_verdict(watched, shots):
     judged = again.page.request.get(f"{again.address}/api{sweep}").json()
     assert all(one["fdr_q_value"] is not None for one in judged["markets"])
     page.locator("tbody a").first.click()
-    page.locator("#heatmap .main-svg").first.wait_for(timeout=LONG)
+    page.locator("#equity .main-svg").first.wait_for(timeout=LONG)
     page.get_by_role("heading", name="Gates and caveats").wait_for()
-    page.locator("#heatmap-x").select_option(STOP)
-    page.locator("#heatmap .xtitle", has_text=STOP).wait_for()
-    page.locator("#heatmap-mode").select_option("slice")
-    page.get_by_label("target_multiple held at").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Save the JSON").click()
     saved = json.loads(download.value.path().read_text("utf-8"))

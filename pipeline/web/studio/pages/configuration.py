@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from markupsafe import Markup
 from nicegui import context, ui
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,10 +13,11 @@ from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, frame, markup, text, warning
 from pipeline.web.studio.widgets.activation import Activation
-from pipeline.web.studio.widgets.figures import Surface, listen, place
+from pipeline.web.studio.widgets.figures import place
 from pipeline.web.studio.widgets.trades import ExcursionPart, Trades
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
+_SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
 _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 
@@ -36,7 +38,6 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             ui.link("All configurations", "/configurations")
             return
         page = ConfigurationPage(service, theme, replace(sight, missing=_LOADING))
-        listen()
         await context.client.connected()  # the verdict is there meanwhile
         report = await ask(service.report, configuration_id)
         await theme.name()
@@ -58,7 +59,7 @@ class ConfigurationPage:
         self._identity = sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
         self._head = markup(head(sight), "header")
-        made = sections(sight)
+        made = _sections(sight)
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
             for section in made:
@@ -79,13 +80,12 @@ class ConfigurationPage:
             return
         for name, figure in fixed_figures(report, report.artifacts).items():
             place(name, self._theme, figure)
-        Surface(self._theme, report)
         ExcursionPart(self._service, self._theme, report)
         Trades(self._service, report)
 
     def _say(self, report: ReportData) -> None:
         """Show the sections that say something else than before."""
-        for section in sections(report):
+        for section in _sections(report):
             if section.inner != self._said[section.name]:
                 self._said[section.name] = section.inner
                 self._sections[section.name].set_content(section.inner)
@@ -103,10 +103,20 @@ class ConfigurationPage:
         sight = await ask(self._service.sight, self._identity)
         self._head.set_content(head(sight))
         self._show_live(sight)
-        (trail,) = (section for section in sections(sight) if section.name == "history")
+        (trail,) = (section for section in _sections(sight) if section.name == "history")
         self._sections["history"].set_content(trail.inner)
         switched = "on" if sight.configuration.is_active else "off"
         ui.notify(f"{self._identity} is switched {switched}.", type="positive")
+
+
+def _sections(report: ReportData) -> list[Section]:
+    """Return the sections of the report; the score surface has a page of its own."""
+    address = f"/configurations/{report.configuration.id}/search"
+    laid_open = Markup('<p><a href="{}">The search laid open</a>: {}</p>').format(address, _SEARCH)
+    return [
+        Section(section.name, "The search", laid_open) if section.name == "surface" else section
+        for section in sections(report)
+    ]
 
 
 def _section(section: Section) -> ui.html:
