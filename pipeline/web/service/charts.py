@@ -87,11 +87,6 @@ class ChartService:
             rows = slice(*np.searchsorted(candles.timestamp, whole))
             return ChartCandles(joined(came(candles, rows), step, level), level)
         series, fine = stored
-        if not len(series):
-            raise UserError(
-                f"The store holds no candles of {config.market.id} in these days any more: fetch"
-                " them again with scripts/fetch."
-            )
         as_it_is = fine == level
         return ChartCandles(
             series.as_stored(0, len(series)) if as_it_is else series.at(level), level
@@ -195,7 +190,10 @@ def _check_entries(
 
 
 def _stored(config: SimulationConfig, span: Span) -> tuple[StoredSeries, int] | None:
-    """Open the months of a span and say how long their candles are; None where none are meant."""
+    """Open the months of a span and say how long their candles are; None where none are meant.
+
+    Raises `UserError` where none of them are there.
+    """
     data, market = config.data, config.market
     if not isinstance(data, CcxtData) or data.surrogate is not None:
         return None
@@ -203,4 +201,10 @@ def _stored(config: SimulationConfig, span: Span) -> tuple[StoredSeries, int] | 
     timeframe = data.resample_from or market.timeframe
     folder = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, timeframe)
     step = timeframe_ms(timeframe)
-    return StoredSeries(folder, step, span), step
+    series = StoredSeries(folder, step, span)
+    if not len(series):
+        raise UserError(
+            f"The store holds no candles of {market.id} in these days any more: fetch them again"
+            " with scripts/fetch."
+        )
+    return series, step

@@ -125,6 +125,7 @@ class CandleChart:
             self._status.set_text(str(error))
             self.place.set_visibility(False)
             return
+        self.place.set_visibility(True)
         data, said = await self._over(view) if self._over else ({}, "")
         if self.place.is_deleted:  # the reader has left the page
             return

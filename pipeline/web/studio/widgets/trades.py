@@ -99,6 +99,8 @@ class Trades:
         query = "" if number is None else f"?trade={number}"
         ui.navigate.history.replace(f"/configurations/{self._configuration.id}{query}")
         self._said.set_text(self._words(number))
+        self._page = 0 if number is None else (len(self._trades) - number) // SHOWN
+        self._show_table()
         await self._chart.show(self._around(number))
 
     async def turn(self, by: int) -> None:
@@ -179,6 +181,8 @@ class Trades:
         with ui.element("th").props("scope=row"):
             link = text("a", f"{number:,}").props(f'href="?trade={number}"')
             link.props(f'aria-label="Show trade {number} on the chart"')
+            if number == self._chosen:
+                link.props("aria-current=true")
             link.on("click.prevent", partial(self.open, number))
         moments = (self._opens + int(trade[f"{end}_bar"]) * self._step for end in ("entry", "exit"))
         entered, left = (utc(moment).removesuffix(" UTC") for moment in moments)
