@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.config import milliseconds
+from pipeline.config import milliseconds, moment
 from pipeline.errors import NotFoundError, suggestion
 from pipeline.market_data.quality.report import QualityReport
 from pipeline.market_data.store.inventory import (
@@ -21,6 +21,7 @@ from pipeline.market_data.timeframe import TIMEFRAMES
 from pipeline.report.candles import HOLES, panels, stored_days
 from pipeline.report.theme import Figure
 from pipeline.web.service.candle_answers import CandlePage, StoredCandles
+from pipeline.web.service.charts import ChartCandles
 from pipeline.web.service.fetches import Fetches
 from pipeline.web.service.imports import Imports
 from pipeline.web.service.requests import CandleFilter
@@ -110,6 +111,20 @@ class CandleService:
             return market.quality, market.measured
         report = measured_quality(market.folder)
         return report, stored_market(market.folder).measured
+
+    def chart(self, market: StoredMarket, span: tuple[int, int], most: int) -> ChartCandles:
+        """Read the candles that touch a span, the shortest of which there are at most ``most``.
+
+        Raises
+        ------
+        ConflictError
+            When a month is damaged.
+        """
+        found = self.series(market.id, moment(span[0]), moment(span[1]), most)
+        series, level = found.series, found.level
+        if level is None:
+            return ChartCandles(series.as_stored(0, len(series)), TIMEFRAMES[market.timeframe])
+        return ChartCandles(series.at(level), level)
 
     def _folder(self, identity: str) -> Path:
         folders = market_folders(self._store)

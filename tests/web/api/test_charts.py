@@ -12,12 +12,18 @@ from pipeline.report.loading import load_candles_again
 from pipeline.report.performance import excursions
 from pipeline.results.artifacts import read_artifacts
 from pipeline.web.api.app import create_app
+from pipeline.web.service.candles import CandleService
 from support.runs import run_here
 from support.serving import service_over
 from support.sweeping import TINY
 
 DAY, HOUR, FIRST = 86_400_000, 3_600_000, 1_672_531_200_000
 DAYS = 90
+
+
+def load_here(service, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return load_candles_again(service.repository, only(service))
 
 
 def only(service):
@@ -144,3 +150,14 @@ def test_the_table_of_trades_says_how_far_they_ran_when_asked(stored, monkeypatc
         monkeypatch.chdir(tmp_path)
         gone = client.get(address, params={"excursions": "true"})
         assert (gone.status_code, client.get(address).status_code) == (409, 200)
+
+
+def test_a_stored_market_is_drawn_without_any_configuration(stored, monkeypatch):
+    service, folder = stored
+    candles = CandleService(folder / "var/candles")
+    market = candles.market("binance:BTC/USDT:1h")
+    whole = load_here(service, folder, monkeypatch)
+    near = candles.chart(market, (FIRST + 5 * HOUR, FIRST + 9 * HOUR), 10)
+    assert (near.level, near.sticks.candles.close.tolist()) == (HOUR, whole.close[5:9].tolist())
+    far = candles.chart(market, (FIRST, FIRST + DAYS * DAY), 100)
+    assert (far.level_name, far.sticks.candles.high[0]) == ("1d", whole.high[:24].max())

@@ -1,11 +1,14 @@
 """Show the stored candles of one market: by day, their quality, holes and months."""
 
+from functools import partial
+
 from nicegui import context, ui
 
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_table, in_short
 from pipeline.market_data.store.inventory import StoredMarket, StoredMonth
-from pipeline.market_data.timeframe import utc
+from pipeline.market_data.timeframe import timeframe_ms, utc
+from pipeline.report.candle_chart import Units
 from pipeline.validation.wording import plural
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
@@ -19,6 +22,7 @@ from pipeline.web.studio.frame import (
     warning,
 )
 from pipeline.web.studio.pages.candles import share, size
+from pipeline.web.studio.widgets.candle_chart import CandleChart
 
 #: Holes that are named; a store with more counts the others.
 HOLES = 12
@@ -40,6 +44,9 @@ async def market_page(service: Service, identity: str) -> None:
         with ui.element("section") as picture:
             text("h2", "By day (UTC)")
             loading = sentence("Reading the candles …").props("role=status")
+        with ui.element("section"):
+            text("h2", "Candles")
+            chart = _chart(service, market)
         with ui.element("section") as quality:
             text("h2", "Quality")
             measuring = sentence("Measuring the quality …").props("role=status")
@@ -55,6 +62,8 @@ async def market_page(service: Service, identity: str) -> None:
             loading.delete()
             if drawn is not None:
                 _draw(picture, theme, drawn)
+        if chart is not None:
+            await chart.show(chart.view)
         report, measured = await ask(service.candles.quality, market)
         measuring.delete()
         with quality:
@@ -84,6 +93,21 @@ def _facts(market: StoredMarket) -> None:
         for form in ("csv", "parquet"):
             address = f"/api/candles/{'/'.join(parts)}?format={form}"
             ui.link(f"Download as {form.upper() if form == 'csv' else 'Parquet'}", address)
+
+
+def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
+    """Add the candles themselves; None where there are none."""
+    if market.first is None or market.last is None:
+        sentence("There are none.")
+        return None
+    step = timeframe_ms(market.timeframe)
+    return CandleChart(
+        f"Candles of {market.id}",
+        (market.first, market.last + step),
+        step,
+        Units.of(market.pair),
+        partial(service.candles.chart, market),
+    )
 
 
 def _draw(place: ui.element, theme: Theme, drawn: dict[str, object]) -> None:

@@ -75,6 +75,11 @@ class CandleChart:
         self.place.props(f'tabindex=0 role=group aria-label="{label}"')
         self.place.on("keydown.+", lambda: self.zoom(0.5))
         self.place.on("keydown.-", lambda: self.zoom(2.0))
+        sentence(
+            "Drag the bar to zoom, or hold Ctrl and turn the wheel; with the chart in focus + and −"
+            " zoom.",
+            "soft",
+        )
 
     @property
     def view(self) -> tuple[int, int]:

@@ -83,8 +83,8 @@ class Trades:
         self._chart.place.on("keydown.right.prevent", lambda: self.turn(1))
         sentence(
             "▲ long, ▼ short, at the entry. A whole line that ends in a disc gained, a dotted one"
-            " that ends in a cross lost; prices are after slippage. Drag the bar below to zoom, or"
-            " hold Ctrl and turn the wheel; with the chart in focus: ← → trades, + − zoom.",
+            " that ends in a cross lost; prices are after slippage. With the chart in focus ← and →"
+            " walk through the trades.",
             "soft",
         )
         self._region = region("Trades out of sample")
