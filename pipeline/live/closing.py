@@ -95,7 +95,7 @@ def _judge(
     """Judge the stage by the new days; tell whether it moved. A ledger that differs lifts none."""
     try:
         configuration = repository.checks.agreeing(trader.id)
-        record = stored.read_record(storage, configuration)
+        record = stored.read_record(storage, configuration, searched=False)
         seed = repository.jobs.read(configuration.job_id).seed
         result = evaluate_new_days(
             configuration, record, trader.simulation, candles, seed, daily=True

@@ -149,7 +149,7 @@ def trader_of(
     simulation = stored.simulation_config(repository, agreeing)
     if simulation.synthetic or agreeing.synthetic:
         raise NothingLiveError(f"{agreeing.id}: generated candles: nothing comes after them.")
-    record = stored.read_record(storage, agreeing)
+    record = stored.read_record(storage, agreeing, searched=False)
     space = single_point(simulation.strategy.load(), agreeing.parameters)
     first, _ = stored.trained_span(agreeing)
     return Trader(

@@ -19,7 +19,7 @@ from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import OUT_OF_SAMPLE, ArtifactSet, DailySeries, read_series
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
-from pipeline.results.file_digests import check_file
+from pipeline.results.file_digests import Cache, check_file
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
 from pipeline.review.explanation import Explanation
@@ -77,7 +77,8 @@ def load_report(
     configuration_id: str,
     data: Data | None = None,
     *,
-    with_candles: bool = True,
+    whole: bool = True,
+    cache: Cache | None = None,
 ) -> ReportData:
     """Load a configuration with all that is kept of it.
 
@@ -87,8 +88,11 @@ def load_report(
         Of the configuration, or ``latest``.
     data : Data, optional
         Candles that take the place of the training's own source.
-    with_candles : bool
-        Whether to load the candles, which takes seconds where they are many.
+    whole : bool
+        Whether to load what takes seconds where there is much of it: candles, and what the search
+        kept.
+    cache : dict, optional
+        As of `pipeline.results.file_digests.differences`.
 
     Raises
     ------
@@ -106,9 +110,12 @@ def load_report(
             missing[name] = str(error)
             return None
 
-    artifacts = load_or_note("artifacts", lambda: read_record(storage, configuration))
+    cache = {} if cache is None else cache
+    artifacts = load_or_note(
+        "artifacts", lambda: read_record(storage, configuration, searched=whole, cache=cache)
+    )
     candles = None
-    if with_candles:
+    if whole:
         candles = load_or_note(
             "candles", lambda: load_candles_again(repository, configuration, data)
         )
@@ -117,7 +124,7 @@ def load_report(
         artifacts=artifacts,
         candles=candles,
         missing=missing,
-        checked=checked_with_artifacts(repository, storage, configuration.id),
+        checked=checked_with_artifacts(repository, storage, configuration.id, cache),
         daily=None if artifacts is None else artifacts.out_of_sample,
     )
 

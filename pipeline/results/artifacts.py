@@ -195,8 +195,8 @@ def unwritable(root: Path, error: OSError) -> UserError:
     )
 
 
-def read_artifacts(root: Path, relative: str) -> ArtifactSet:
-    """Read back what `write_artifacts` wrote.
+def read_artifacts(root: Path, relative: str, *, searched: bool = True) -> ArtifactSet:
+    """Read back what `write_artifacts` wrote; unless ``searched``, without what a search kept.
 
     Raises
     ------
@@ -206,17 +206,20 @@ def read_artifacts(root: Path, relative: str) -> ArtifactSet:
         When a file is damaged, no plain file, or holds other rows, types or shapes than it can.
     """
     folder = root / relative
-    names = (SCORES, SUMMARY, "null.npz", TRIALS)
-    scores, summary, null, trials = (folder / name for name in names)
+    null = folder / "null.npz"
+    kept = [folder / name for name in (SCORES, SUMMARY, TRIALS)]
+    scores, summary, trials = (
+        path if searched and os.path.lexists(path) else None for path in kept
+    )
     return ArtifactSet(
         in_sample=read_series(folder / IN_SAMPLE),
         out_of_sample=read_series(folder / OUT_OF_SAMPLE),
         trades=read_trades(folder / TRADES),
         windows=read_windows(folder / WINDOWS),
-        scores=read_scores(scores) if os.path.lexists(scores) else None,
-        summary=read_summary(summary) if os.path.lexists(summary) else None,
+        scores=None if scores is None else read_scores(scores),
+        summary=None if summary is None else read_summary(summary),
         null=_read_null(null) if os.path.lexists(null) else None,
-        trials=read_drawn(trials) if os.path.lexists(trials) else None,
+        trials=None if trials is None else read_drawn(trials),
     )
 
 

@@ -31,9 +31,14 @@ from pipeline.review.stored import (
 
 
 def checked_with_artifacts(
-    repository: Repository, storage: StorageConfig, configuration_id: str
+    repository: Repository,
+    storage: StorageConfig,
+    configuration_id: str,
+    cache: Cache | None = None,
 ) -> Checked:
     """Read a configuration, and compare it and its artifacts with what was stored.
+
+    ``cache`` is that of `differences`.
 
     Raises
     ------
@@ -41,7 +46,7 @@ def checked_with_artifacts(
         When it is not stored.
     """
     (checked,) = repository.checks.of([configuration_id])
-    artifacts = artifact_clauses(storage, checked.configuration)
+    artifacts = artifact_clauses(storage, checked.configuration, cache)
     return replace(checked, clauses=(*checked.clauses, *artifacts))
 
 

@@ -303,7 +303,7 @@ def _evaluate(
     """Evaluate on the newer candles, or raise `_NothingNewError`."""
     if configuration.synthetic and config.data is None:
         raise _NothingNewError("generated candles: nothing comes after them")
-    record = stored.read_record(config.storage, configuration)
+    record = stored.read_record(config.storage, configuration, searched=False)
     simulation = stored.simulation_config(repository, configuration, config.data)
     candles = newest_candles(config, repository, configuration, simulation, note, away)
     seed = repository.jobs.read(configuration.job_id).seed

@@ -31,7 +31,7 @@ from pipeline.results.address import parse_url
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
 from pipeline.results.damage import DamagedRowError
 from pipeline.results.database import Repository, open_database
-from pipeline.results.file_digests import differences
+from pipeline.results.file_digests import Cache, differences
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration
 from pipeline.search import Evaluator, single_point
@@ -264,11 +264,17 @@ def artifact_folder(storage: StorageConfig, configuration: Configuration) -> Pat
 
 
 def read_record(
-    storage: StorageConfig, configuration: Configuration, *, checked: bool = True
+    storage: StorageConfig,
+    configuration: Configuration,
+    *,
+    checked: bool = True,
+    searched: bool = True,
+    cache: Cache | None = None,
 ) -> ArtifactSet:
     """Read the artifacts of a configuration.
 
-    ``checked`` compares them with the digests in its row first.
+    ``checked`` compares them with the digests in its row first; ``cache`` is that of `differences`.
+    Unless ``searched`` what the search kept is left out: of a large grid it is 400 MB.
 
     Raises
     ------
@@ -278,13 +284,13 @@ def read_record(
         When they are not what was stored, are cut short or are not what their names say.
     """
     folder = artifact_folder(storage, configuration)
-    if checked and (clauses := differences(folder, configuration.artifact_digests)):
+    if checked and (clauses := differences(folder, configuration.artifact_digests, cache)):
         raise UnreadableRecordError(
             f"The artifacts in {folder} are damaged: {'; '.join(clauses)}. Restore them from a"
             " copy."
         )
     try:
-        return read_artifacts(folder.parent, configuration.id)
+        return read_artifacts(folder.parent, configuration.id, searched=searched)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         reason = in_one_line(error)
         raise UnreadableRecordError(

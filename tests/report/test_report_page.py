@@ -117,9 +117,7 @@ def test_without_artifacts_the_page_says_so(trained, tmp_path):
 
 
 def test_without_candles_the_trades_are_a_table(trained):
-    report = replace(
-        loaded(trained.folder, with_candles=False), missing={"candles": "The file is gone."}
-    )
+    report = replace(loaded(trained.folder, whole=False), missing={"candles": "The file is gone."})
     made = page(report)
     assert "The file is gone." in made
     assert "All trades" in made

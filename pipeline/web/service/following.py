@@ -105,7 +105,7 @@ class Following:
     def _made_band(self, configuration_id: str, returns: np.ndarray) -> LiveBand | None:
         try:
             configuration = self._repository.checks.agreeing(configuration_id)
-            record = stored.read_record(self._storage, configuration)
+            record = stored.read_record(self._storage, configuration, searched=False)
         except UserError:
             return None
         promised, seed = record.out_of_sample.returns, int(configuration.provenance["seed"])

@@ -27,6 +27,7 @@ from pipeline.results.records import (
 )
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
+from pipeline.review.stored import read_record
 from pipeline.validation.stages import STAGES
 from pipeline.web.service import answers
 from pipeline.web.service.active import ActiveList
@@ -286,10 +287,10 @@ class Service(SweepService):
         return replace(sight, served=True)
 
     def report(self, configuration_id: str) -> ReportData:
-        """Load everything that a page about a configuration shows, but for its candles."""
+        """Load everything that a page shows at once: no candles, nothing that the search kept."""
         self.configuration(configuration_id)
-        storage = self.settings.storage
-        report = load_report(self.repository, storage, configuration_id, with_candles=False)
+        storage, files = self.settings.storage, self.tables.files
+        report = load_report(self.repository, storage, configuration_id, whole=False, cache=files)
         return replace(report, served=True)
 
     def heatmap(self, configuration_id: str, query: HeatmapQuery) -> dict[str, Any]:
@@ -302,13 +303,16 @@ class Service(SweepService):
         UserError
             When a parameter is unknown, or a value is not on the grid of the search.
         """
-        data = self.report(configuration_id)
-        artifacts = data.artifacts
-        scores = None if artifacts is None else artifacts.scores or artifacts.summary
+        configuration = self.configuration(configuration_id)
+        why = "Only a search of the whole grid has one."
+        try:
+            record = read_record(self.settings.storage, configuration, cache=self.tables.files)
+        except UserError as error:
+            record, why = None, str(error)
+        scores = None if record is None else record.scores or record.summary
         if scores is None:
-            why = data.missing.get("artifacts", "Only a search of the whole grid has one.")
             raise NotFoundError(f"{configuration_id} has no score surface. {why}")
-        at = data.configuration.parameters
+        at = configuration.parameters
         for name in query.at.keys() - at.keys():
             raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
         return heatmap(
@@ -320,7 +324,7 @@ class Service(SweepService):
             query.theme,
             stored=at,
             metric=query.metric,
-            objective=data.job.config.get("objective"),
+            objective=self.repository.jobs.read(configuration.job_id).config.get("objective"),
         )
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:

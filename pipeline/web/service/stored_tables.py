@@ -137,7 +137,8 @@ class TableService:
 
     def __init__(self, repository: Repository, storage: StorageConfig) -> None:
         self._repository, self._storage = repository, storage
-        self._files: Cache = {}
+        #: Digests of files that are read again and again.
+        self.files: Cache = {}
 
     def of(self, configuration_id: str) -> StoredTables:
         """Check a configuration and its artifacts, and return its tables.
@@ -162,6 +163,6 @@ class TableService:
             folder = artifact_folder(self._storage, configuration)
         except UserError as error:  # nobody changed anything
             raise ConflictError(str(error)) from None
-        clauses = artifact_clauses(self._storage, configuration, self._files)
+        clauses = artifact_clauses(self._storage, configuration, self.files)
         replace(checked, clauses=(*checked.clauses, *clauses)).agreed()
         return StoredTables(configuration, folder)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.report.loading import load_report
 from support.parameters import DEPTH, SPREAD, STOP, TARGET
 
 PATH = "/api/configurations/{}/heatmap"
@@ -15,7 +16,7 @@ def service(trained_service):
 @pytest.fixture
 def report(service, client):
     (found,) = client.get("/api/configurations").json()["configurations"]
-    return service.report(found["id"])
+    return load_report(service.repository, service.settings.storage, found["id"])
 
 
 @pytest.fixture
