@@ -76,8 +76,11 @@ def command(folder, *words):
 
 
 @contextmanager
-def served(folder, *words, url=None):
-    """Run a server on a free port; yield its process and its address."""
+def served(folder, *words, url=None, dispatches=True):
+    """Run a server on a free port; yield its process and its address.
+
+    Unless it ``dispatches`` somebody else holds the dispatcher's place.
+    """
     url = url or f"sqlite:///{folder}/var/trainings.db"
     process = command(folder, "port=0", f"storage.url={in_quotes(url)}", *words)
     said = process.stdout.readline()
@@ -87,7 +90,8 @@ def served(folder, *words, url=None):
     finally:
         process.kill()
         process.communicate()
-        end_dispatcher(url)
+        if dispatches:
+            end_dispatcher(url)
 
 
 def end_dispatcher(url):

@@ -22,7 +22,7 @@ from pipeline.web.api import (
 )
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
-from pipeline.web.api.guard import BodyLimit, Guard, HeadOfGet, Places, RateLimit
+from pipeline.web.api.guard import BodyLimit, Departures, Guard, HeadOfGet, Places, RateLimit
 from pipeline.web.api.problems import Elsewhere, handle
 from pipeline.web.api.reference import rendered
 from pipeline.web.api.refusals import check_keys
@@ -118,13 +118,14 @@ def create_app(
     page = cache(lambda: rendered(app.openapi()))
 
     @app.get("/api/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
+    async def docs() -> HTMLResponse:  # in no thread: FastAPI describes its routes once at a time
         text, policy = page()
         return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
     routes = app.router.routes
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(HeadOfGet)
+    app.add_middleware(Departures)
     larger = {candles.IMPORTS: service.settings.import_bytes}
     app.add_middleware(BodyLimit, limit=body_limit, larger=larger)
     app.add_middleware(Guard, security=security or Security(), places=places)

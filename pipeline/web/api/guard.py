@@ -1,5 +1,6 @@
 """Hold requests to the rules of access, to a size and to a rate; give every answer safe headers."""
 
+import logging
 import math
 import time
 from collections import Counter, deque
@@ -10,6 +11,7 @@ from threading import Lock
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.errors import UserError
@@ -33,6 +35,10 @@ _PAGE_POLICY = (
     " connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none';"
     " form-action 'self'; frame-ancestors 'none'"
 )
+
+
+_UNANSWERED = "No response returned."
+_LOG = logging.getLogger("pipeline.web.api")
 
 
 class Places:
@@ -147,6 +153,32 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+class Departures:
+    """Ends quietly what a client has left: nobody is there to be answered, and nothing failed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        left = False
+
+        async def heard() -> Message:
+            nonlocal left
+            message = await receive()
+            left = left or message["type"] == "http.disconnect"
+            return message
+
+        try:
+            await self._app(scope, heard, send)
+        except (ClientDisconnect, RuntimeError) as error:
+            # Starlette's middlewares say the second where what they wrap was left unanswered.
+            unanswered = isinstance(error, ClientDisconnect) or str(error) == _UNANSWERED
+            if not left or not unanswered:
+                raise
+            _LOG.debug("a client has left %s", scope["path"])
 
 
 class HeadOfGet:

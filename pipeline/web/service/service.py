@@ -39,7 +39,6 @@ from pipeline.web.service.answers import (
     StoredStrategy,
     SwitchedOff,
 )
-from pipeline.web.service.batches import BatchService
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.charts import ChartService
 from pipeline.web.service.comparison import ComparisonService
@@ -55,12 +54,13 @@ from pipeline.web.service.requests import (
 from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
 from pipeline.web.service.stored_tables import TableService
+from pipeline.web.service.sweeps import SweepService
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"
 
 
-class Service(BatchService):
+class Service(SweepService):
     """Answers every request over one database; ``repository`` reads what needs no rule of its own.
 
     See `JobService` for its parameters.
@@ -166,7 +166,7 @@ class Service(BatchService):
 
     def summaries(self, rows: Sequence[Configuration]) -> list[ConfigurationSummary]:
         """Return configurations without their documents."""
-        optimizers = self.repository.batches.optimizers([row.job_id for row in rows])
+        optimizers = self.repository.jobs.optimizers([row.job_id for row in rows])
         return [answers.summary(row, optimizers.get(row.job_id)) for row in rows]
 
     def configuration(self, configuration_id: str) -> Configuration:

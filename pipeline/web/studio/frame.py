@@ -21,6 +21,7 @@ from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
+from pipeline.web.studio.leaving import check_open, client_here, connected, in_browser
 
 _PAGES = (
     ("Train", "/"),
@@ -140,8 +141,8 @@ class Theme:
     async def name(self) -> ThemeName:
         """Return which theme is shown, asking the browser where nothing was chosen."""
         if not self._is_chosen:
-            await context.client.connected()
-            preferred = await ui.run_javascript(_PREFERRED, timeout=10.0)
+            await connected()
+            preferred = await in_browser(_PREFERRED)
             self._name = "dark" if preferred == "dark" else "light"
             self._is_chosen = True
         return self._name
@@ -149,9 +150,8 @@ class Theme:
     async def switch(self) -> None:
         """Change to the other theme, and remember it."""
         self._name = "light" if await self.name() == "dark" else "dark"
-        await ui.run_javascript(  # kept before it is shown: the reader may leave at once
-            f"document.cookie = '{COOKIE}={self._name}; path=/; max-age={_YEAR}; SameSite=Strict'",
-            timeout=10.0,
+        await in_browser(  # kept before it is shown: the reader may leave at once
+            f"document.cookie = '{COOKIE}={self._name}; path=/; max-age={_YEAR}; SameSite=Strict'"
         )
         self._mode.value = self._name == "dark"
         self._drawn = [plot for plot in self._drawn if not plot.is_deleted]
@@ -188,8 +188,18 @@ Answer = TypeVar("Answer")
 
 
 async def ask(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
-    """Call the service in a thread: it reads a database, and may reckon for seconds."""
-    return await asyncio.to_thread(call, *args, **kwargs)
+    """Call the service in a thread: it reads a database, and may reckon for seconds.
+
+    Raises
+    ------
+    PageLeftError
+        When the reader has left the page, before or meanwhile: what asked goes no further.
+    """
+    client = client_here()
+    check_open(client)
+    answer = await asyncio.to_thread(call, *args, **kwargs)
+    check_open(client)
+    return answer
 
 
 async def attempt(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer | None:

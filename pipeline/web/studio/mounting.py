@@ -7,6 +7,7 @@ from nicegui import ui
 
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import frame, sentence
+from pipeline.web.studio.leaving import OfOpenPages
 from pipeline.web.studio.memory import return_memory
 from pipeline.web.studio.pages.candle_market import market_page
 from pipeline.web.studio.pages.candles import candles_page
@@ -93,7 +94,9 @@ def mount(app: FastAPI, service: Service) -> None:
     return_memory()
     # NiceGUI warns of every page that was left before it was built, which is no fault, and has no
     # setting for it: its logger's level is the public way.
-    logging.getLogger("nicegui").setLevel(logging.ERROR)
+    nicegui = logging.getLogger("nicegui")
+    nicegui.setLevel(logging.ERROR)
+    nicegui.addFilter(OfOpenPages())
     ui.run_with(
         app,
         root=nowhere,

@@ -1,14 +1,18 @@
-"""Nobody reads the server's output any more: `scripts/serve | head -1`, a closed terminal."""
+"""Nobody reads the server's output any more, or nobody waits for an answer."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import sys
 
 import httpx2 as httpx
 import pytest
+from starlette.requests import ClientDisconnect
 
 from pipeline.cli.console import Console
 from pipeline.results.database import open_database
+from pipeline.web.api.guard import Departures
 from support.serving import dispatcher, served, until
 
 
@@ -42,3 +46,27 @@ def test_a_command_without_an_output_writes_nothing(monkeypatch):
     console = Console()
     console.print("nobody reads this")
     console.note("nor this")
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize(
+    ("error", "of_leaving"),
+    [
+        (RuntimeError("No response returned."), True),
+        (ClientDisconnect(), True),
+        (RuntimeError("another"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_a_fault_of_an_answer_is_raised(error, of_leaving, left):
+    async def application(scope, receive, send):
+        await receive()
+        raise error
+
+    async def receive():
+        return {"type": "http.disconnect" if left else "http.request"}
+
+    ask = Departures(application)({"type": "http", "path": "/"}, receive, None)
+    expected = contextlib.nullcontext() if left and of_leaving else pytest.raises(type(error))
+    with expected:
+        asyncio.run(ask)

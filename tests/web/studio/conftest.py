@@ -81,13 +81,15 @@ def server(folder, strategies):
         f"store={folder}/candles",
         f"strategy_path={strategies}",
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.serve", *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.serve", *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
     said = process.stdout.readline()
     try:
         yield re.search(r"http://[\d.:]+", said).group()
@@ -96,6 +98,14 @@ def server(folder, strategies):
         process.wait(30)
         process.stdout.close()
         end_dispatcher(url)
+
+
+@pytest.fixture
+def log(folder, server):
+    """What the server has written on standard error since the test began."""
+    file = folder / "server.log"
+    before = len(file.read_text())
+    return lambda: file.read_text()[before:]
 
 
 @pytest.fixture

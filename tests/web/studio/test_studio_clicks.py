@@ -46,29 +46,23 @@ def test_a_job_is_cancelled_and_started_again(watched):
     asked = {"markets": ["demo"], "history": {"days": 365}}
     answer = page.request.post(f"{person.address}/api/training/start", data=asked)
     assert answer.ok, answer.text()
-    (job_id,) = answer.json()["job_ids"]
-    job = page.locator("tr.job", has_text=job_id)
+    job = page.locator("li.job", has_text="DEMO").first
     job.get_by_text("running", exact=True).wait_for()
-    job.get_by_text("365 days").wait_for()
-    job.get_by_role("button", name="Cancel").click()
-    job.get_by_text("cancelled", exact=True).wait_for()
-    job.get_by_role("button", name="Restart").click()
-    job.get_by_text("running", exact=True).wait_for(timeout=20_000)
-    job.get_by_role("link", name="DEMO").click()
-    page.wait_for_url(f"**/jobs/{job_id}")
-    job = page.locator("li.job")
     job.get_by_text("Notes").click()
     job.get_by_text("backend: numba").wait_for()
     job.get_by_role("button", name="Cancel").click()
     job.get_by_text("cancelled", exact=True).wait_for()
+    job.get_by_role("button", name="Restart").click()
+    job.get_by_text("running", exact=True).wait_for(timeout=20_000)
+    job.get_by_role("button", name="Cancel").click()
+    job.get_by_text("cancelled", exact=True).wait_for()
+    job.get_by_role("link", name="DEMO").click()
+    page.wait_for_url(f"**/jobs/{answer.json()['job_ids'][0]}")
     page.get_by_role("link", name="Again with changes").click()
     page.get_by_text("1 market: synthetic:DEMO/USDT:5m").wait_for()
     assert page.get_by_label("newest days").input_value() == "365"
     page.get_by_label("train, days").first.fill("0")
-    page.get_by_label("least trades in a window").fill("-1")
-    aside = page.locator("aside")  # it names all that is wrong
-    aside.get_by_text("Least trades in a window: at least 0.").wait_for()
-    aside.get_by_text("Train, days: at least 1.").wait_for()
+    page.locator("aside").get_by_text("Train, days: at least 1.").wait_for()
     page.locator(".q-field__messages", has_text="at least 1").first.wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
 
@@ -195,7 +189,7 @@ def test_the_keyboard_alone_chooses_and_starts(watched):
     _tab_to(page, "Start training")
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs")
-    job = page.locator("tr.job", has_text="NOEDGE").first
+    job = page.locator("li.job", has_text="NOEDGE").first
     job.wait_for()
     _tab_to(page, "Cancel")
     page.keyboard.press("Enter")

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from nicegui import context, ui
+from nicegui import ui
 
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_table, in_short
@@ -21,6 +21,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
+from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.pages.candles import share, size
 from pipeline.web.studio.widgets.candle_chart import CandleChart
 
@@ -52,7 +53,7 @@ async def market_page(service: Service, identity: str) -> None:
             measuring = sentence("Measuring the quality …").props("role=status")
         _holes(market)
         _months(market)
-        await context.client.connected()
+        await connected()
         await theme.name()
         try:
             drawn = await ask(service.candles.picture, market)

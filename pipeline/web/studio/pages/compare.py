@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from nicegui import context, ui
+from nicegui import ui
 
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.comparison import CORRELATION, LEAST, LETTERS, Comparison, Line, curves
@@ -20,6 +20,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
+from pipeline.web.studio.leaving import connected
 
 _CURVES = (
     "Net profit out of sample, net of all costs, marked to market every day. Every curve begins at"
@@ -70,7 +71,7 @@ async def compare_page(service: Service, ids: Sequence[str]) -> None:
             alike = [line for line in settings if not line.differs]
             text("summary", f"{plural(len(alike), 'setting')} alike in all")
             _table("What is alike", comparison, alike)
-        await context.client.connected()
+        await connected()
         await theme.name()
         with place:
             theme.draw(curves(comparison)).classes("filling")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from markupsafe import Markup
-from nicegui import context, ui
+from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConflictError, UserError
@@ -12,6 +12,7 @@ from pipeline.report.page import Section, fixed_figures, head, sections, title
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, frame, markup, text, warning
+from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.activation import Activation
 from pipeline.web.studio.widgets.figures import place
 from pipeline.web.studio.widgets.trades import ExcursionPart, Trades
@@ -38,7 +39,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             ui.link("All configurations", "/configurations")
             return
         page = ConfigurationPage(service, theme, replace(sight, missing=_LOADING))
-        await context.client.connected()  # the verdict is there meanwhile
+        await connected()  # the verdict is there meanwhile
         report = await ask(service.report, configuration_id)
         await theme.name()
         page.complete(report)

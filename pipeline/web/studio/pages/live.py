@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from nicegui import context, ui
+from nicegui import ui
 
 from pipeline.results.live import LiveEvent
 from pipeline.results.records import ConfigurationSummary
@@ -23,6 +23,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
+from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.activation import Switch
 from pipeline.web.studio.widgets.followed import FollowedCard
 
@@ -33,7 +34,7 @@ EVERY, CHOICES = 1.0, 200
 async def live_page(service: Service) -> None:
     """Show what is switched on, kept up to date."""
     with frame("Live", "/live", notice=service.read_only) as theme:
-        await context.client.connected()
+        await connected()
         await theme.name()
         page = Live(service, theme)
         await page.refresh()

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from nicegui import context, ui
+from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import ConflictError, UserError
@@ -24,6 +24,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
+from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.landscape import Landscape, drawing
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
@@ -56,7 +57,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
         ui.add_body_html(f"<script>{script}</script>")
         days, table = _best(search)
         figures = ui.element("div")
-        await context.client.connected()  # to simulate takes a moment: the table is there meanwhile
+        await connected()  # to simulate takes a moment: the table is there meanwhile
         await theme.name()
         with ui.element("section"):
             text("h2", "What matters")

@@ -1,0 +1,76 @@
+"""End quietly what a page was building or showing when its reader left it: that is no fault."""
+
+import logging
+
+from nicegui import Client, context, ui
+from nicegui.slot import Slot
+
+
+class PageLeftError(Exception):
+    """The reader has left the page: what it waited for is not needed any more."""
+
+
+class OfOpenPages(logging.Filter):
+    """Lets through what is wrong with the server, and not what a page says that was left.
+
+    NiceGUI logs every exception of a page's tasks, timers and events as an error. It has no other
+    place where those of pages that are gone could be told from the others.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record is logged; what is not is a line of debugging."""
+        error = record.exc_info[1] if record.exc_info else None
+        if record.levelno <= logging.DEBUG or error is None or not _is_of_left_page(error):
+            return True
+        logging.getLogger(__name__).debug("a page was left: %r", error)
+        return False
+
+
+def client_here() -> Client | None:
+    """Return the open page that the present task belongs to; None where it belongs to none."""
+    try:
+        return context.client
+    except RuntimeError:  # the element is gone whose task this is, or there is none
+        return None
+
+
+def check_open(client: Client | None) -> None:
+    """Raise `PageLeftError` where the reader has left a page."""
+    if client is not None and client.is_deleted:
+        raise PageLeftError
+
+
+async def connected() -> None:
+    """Wait until the reader's browser has the page.
+
+    Raises
+    ------
+    PageLeftError
+        When it never will.
+    """
+    client = context.client
+    await client.connected()
+    check_open(client)
+
+
+async def in_browser(script: str) -> object:
+    """Return the value of a script in the reader's browser; None where that does not answer."""
+    client = context.client
+    try:
+        value: object = await ui.run_javascript(script, timeout=10.0)
+    except TimeoutError:  # it is busy, asleep, or away without a word
+        value = None
+    check_open(client)
+    return value
+
+
+def _is_of_left_page(error: BaseException | None) -> bool:
+    if isinstance(error, PageLeftError):
+        return True
+    for slot in Slot.get_stack():
+        try:
+            if slot.parent.client.is_deleted:
+                return True
+        except RuntimeError:  # it is gone, and its page may be open
+            continue
+    return False
