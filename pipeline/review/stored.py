@@ -183,7 +183,7 @@ def load_again(
     """
     strategy = config.strategy.load()
     try:
-        market = load_candles(config.market, data, strategy, choose().backend, lambda n: None, note)
+        market = load_candles(config.market, data, strategy, None, lambda n: None, note)
     except NoCandlesError:
         assert isinstance(data, FileData), "an exchange or a generator has no file"
         first, last = (

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gpu_engine import Advance, Backend
+from gpu_engine import Advance, Backend, choose
 from pipeline.causality import refuse_look_ahead
 from pipeline.cli.console import Note
 from pipeline.config import CcxtData, MarketConfig
@@ -19,13 +19,13 @@ def load_candles(
     market: MarketConfig,
     data: sources.Data,
     strategy: LoadedStrategy,
-    backend: Backend,
+    backend: Backend | None,
     advance: Advance,
     note: Note | None = None,
 ) -> sources.MarketCandles:
     """Load the candles as `market_data.sources.load_candles` does, with the edge to plant.
 
-    ``strategy`` and ``backend`` serve a planted edge alone.
+    ``strategy`` and ``backend`` (None: the best that there is) serve a planted edge alone.
 
     Raises
     ------
@@ -38,7 +38,8 @@ def load_candles(
         return loaded
     costs = None if plant.costs is None else plant.costs.record()
     planted = combination(strategy, plant.parameters)
-    edge = plant_edge(loaded.candles, strategy, planted, plant.sharpe, backend, costs)
+    engine = choose().backend if backend is None else backend
+    edge = plant_edge(loaded.candles, strategy, planted, plant.sharpe, engine, costs)
     losing, missed = edge.sharpe <= 0.0, abs(edge.sharpe - plant.sharpe) > TOO_FAR
     if losing or missed:
         # Signals that know the future have an edge already, and that is the thing to say.
