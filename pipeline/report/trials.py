@@ -50,6 +50,8 @@ class Trials:
         Gives the values of some rows, float64 with NaN for off.
     metrics : mapping of str to callable
         Gives a metric of some rows, NaN where there is none; `SCORE` is among them.
+    row_of : callable
+        Gives the row with some values, None for off, by name; None where it is not kept.
     """
 
     total: int
@@ -57,6 +59,7 @@ class Trials:
     index: Make
     parameters: Mapping[str, Make]
     metrics: Mapping[str, Make]
+    row_of: Callable[[Mapping[str, Any]], int | None]
 
     @property
     def columns(self) -> dict[str, Make]:
@@ -82,34 +85,48 @@ class Trials:
             above += int(np.count_nonzero((some > own) | ((some == own) & (rows < row))))
         return above + 1
 
-    def row_of(self, stored: Mapping[str, Any]) -> int | None:
-        """Return the row with these values; None where it is not kept."""
-        wanted = {n: np.nan if v is None else float(v) for n, v in stored.items()}
-        for rows in stretches(self.total):
-            same = np.ones(len(rows), np.bool_)
-            for name, make in self.parameters.items():
-                values = make(rows)
-                same &= (values == wanted[name]) | (np.isnan(values) & np.isnan(wanted[name]))
-            if same.any():
-                return int(rows[same.argmax()])
-        return None
-
 
 def trials_of(scores: ScoreSurface | ScoreSummary | DrawnTrials) -> Trials:
     """Return the trials of a search; of a grid that was too large to keep the best alone."""
     if isinstance(scores, DrawnTrials):
         count = len(scores.metrics[SCORE])
         named, metrics = (_columns(part) for part in (scores.parameters, scores.metrics))
-        return Trials(count, count, lambda rows: rows, named, metrics)
+        row_of = partial(_row_drawn, scores.parameters)
+        return Trials(count, count, lambda rows: rows, named, metrics, row_of)
     size = math.prod(len(values) for values in scores.axes.values())
     values = coordinates(scores.axes)
     if isinstance(scores, ScoreSummary):
         kept = scores.index
         named = {name: _through(kept, make) for name, make in values.items()}
         score = _columns({SCORE: scores.score})
-        return Trials(len(kept), size, partial(np.take, kept), named, score)
+        row_of = partial(_row_kept, scores.axes, kept)
+        return Trials(len(kept), size, partial(np.take, kept), named, score, row_of)
     made = {name: partial(metric_of, scores, name) for name in scores.metrics}
-    return Trials(size, size, lambda rows: rows, values, made)
+    return Trials(size, size, lambda rows: rows, values, made, partial(_index_of, scores.axes))
+
+
+def _row_drawn(parameters: Mapping[str, Float], wanted: Mapping[str, Any]) -> int | None:
+    same = np.ones(len(next(iter(parameters.values()))), np.bool_)
+    for name, values in parameters.items():
+        same &= np.isnan(values) if wanted[name] is None else values == wanted[name]
+    return int(same.argmax()) if same.any() else None
+
+
+def _row_kept(
+    axes: Mapping[str, Sequence[Any]], kept: Int64, wanted: Mapping[str, Any]
+) -> int | None:
+    found = np.flatnonzero(kept == _index_of(axes, wanted))
+    return int(found[0]) if len(found) else None
+
+
+def _index_of(axes: Mapping[str, Sequence[Any]], wanted: Mapping[str, Any]) -> int | None:
+    """Return the place in a grid of some values; None where one is not on it."""
+    index = 0
+    for name, values in axes.items():
+        if wanted[name] not in values:
+            return None
+        index = index * len(values) + list(values).index(wanted[name])
+    return index
 
 
 def _columns(columns: Mapping[str, Float]) -> dict[str, Make]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 
 from pipeline.errors import UserError
@@ -12,6 +13,7 @@ from pipeline.report.heatmap import Scores
 from pipeline.report.loading import load_candles_again
 from pipeline.report.trials import trials_of
 from pipeline.results.database import Repository
+from pipeline.results.records import Configuration
 from pipeline.review.replay import Replay, replay
 from pipeline.review.stored import simulation_config
 from pipeline.web.service.stored_tables import StoredTables, TableService
@@ -30,8 +32,17 @@ class SearchView:
 
     tables: StoredTables
     scores: Scores
-    best: Best
     objective: str | None
+
+    @property
+    def configuration(self) -> Configuration:
+        """What it found."""
+        return self.tables.configuration
+
+    @cached_property
+    def best(self) -> Best:
+        """Its best combinations, with the stored one."""
+        return best_of(trials_of(self.scores), self.configuration.parameters)
 
 
 class SearchService:
@@ -55,17 +66,15 @@ class SearchService:
             When it is not what was stored.
         """
         tables = self._tables.of(configuration_id)
-        scores = tables.searched()
-        best = best_of(trials_of(scores), tables.configuration.parameters)
         config = self._repository.jobs.read(tables.configuration.job_id).config
-        return SearchView(tables, scores, best, config.get("objective"))
+        return SearchView(tables, tables.searched(), config.get("objective"))
 
     def replayed(self, search: SearchView) -> Replay | str:
         """Simulate the best combinations again; else say why they cannot be.
 
         One at a time: candles of ten years take much of the memory that a server has.
         """
-        own = search.tables.configuration
+        own = search.configuration
         with self._one_at_a_time:
             if own.id not in self._known:
                 try:
@@ -78,7 +87,7 @@ class SearchService:
             return self._known[own.id]
 
     def _replayed(self, search: SearchView) -> Replay:
-        own = search.tables.configuration
+        own = search.configuration
         candles = load_candles_again(self._repository, own)
         gap = int(self._repository.jobs.read(own.job_id).config["validation"]["gap"])
         config = simulation_config(self._repository, own)

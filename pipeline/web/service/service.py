@@ -27,7 +27,6 @@ from pipeline.results.records import (
 )
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
-from pipeline.review.stored import read_record
 from pipeline.validation.stages import STAGES
 from pipeline.web.service import answers
 from pipeline.web.service.active import ActiveList
@@ -303,20 +302,12 @@ class Service(SweepService):
         UserError
             When a parameter is unknown, or a value is not on the grid of the search.
         """
-        configuration = self.configuration(configuration_id)
-        why = "Only a search of the whole grid has one."
-        try:
-            record = read_record(self.settings.storage, configuration, cache=self.tables.files)
-        except UserError as error:
-            record, why = None, str(error)
-        scores = None if record is None else record.scores or record.summary
-        if scores is None:
-            raise NotFoundError(f"{configuration_id} has no score surface. {why}")
-        at = configuration.parameters
+        search = self.searches.of(configuration_id)
+        at = search.configuration.parameters
         for name in query.at.keys() - at.keys():
             raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
         return heatmap(
-            scores,
+            search.scores,
             query.x,
             query.y,
             query.mode,
@@ -324,7 +315,7 @@ class Service(SweepService):
             query.theme,
             stored=at,
             metric=query.metric,
-            objective=self.repository.jobs.read(configuration.job_id).config.get("objective"),
+            objective=search.objective,
         )
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:

@@ -50,6 +50,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
         ui.link("Back to the configuration", f"/configurations/{configuration.id}")
         try:
             search = await ask(service.searches.of, configuration.id)
+            await ask(lambda: search.best.rank)  # read in a thread
         except UserError as error:
             sentence(str(error))
             return
@@ -117,7 +118,7 @@ def _best(search: SearchView) -> tuple[ui.element, ui.html]:
         with ui.element("ul") as days:
             text("li", "They are simulated again on the days of the search and on the others …")
         table = markup(best_markup(search.best))
-        address = f"/api/configurations/{search.tables.configuration.id}/best?format="
+        address = f"/api/configurations/{search.configuration.id}/best?format="
         with ui.element("p"):
             for kind, name in (("csv", "CSV"), ("parquet", "Parquet")):
                 ui.link(f"Save as {name}", address + kind).style("margin-right: 1rem")
