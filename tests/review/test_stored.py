@@ -179,6 +179,6 @@ def test_only_a_grid_keeps_a_surface(here):
     finished = here(*QUICK, "optimizer=random", *few)
     (folder,) = finished.artifacts
     names = {path.name for path in folder.iterdir()}
-    parquet = {"in_sample.parquet", "out_of_sample.parquet", "trades.parquet"}
+    parquet = {"in_sample.parquet", "out_of_sample.parquet", "trades.parquet", "trials.parquet"}
     assert names == {*parquet, "windows.json", "null.npz"}
     assert json.loads((folder / "windows.json").read_text()) == finished.result["windows"]
