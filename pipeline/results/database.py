@@ -29,6 +29,7 @@ from pipeline.errors import (
     full_disk,
 )
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
+from pipeline.results.batches import Batches
 from pipeline.results.checks import Checks
 from pipeline.results.configurations import Configurations
 from pipeline.results.engines import (
@@ -103,6 +104,7 @@ class Repository(Tables):
         self.lease = Lease(self._sessions)
         self._sessions.configure(info={"lease": self.lease})
         self.jobs = Jobs(self._sessions)
+        self.batches = Batches(self._sessions)
         self.configurations = Configurations(self._sessions)
         self.sweeps = QueuedSweeps(self._sessions)
         self.tries = Tries(self._sessions)

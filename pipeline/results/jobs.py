@@ -237,14 +237,6 @@ class Jobs(Tables):
             return from_row(Job, ownership.get_row(session, TrainingJob, job_id))
 
     @waits
-    def optimizers(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Read the optimizers of jobs by id, without what else their rows hold."""
-        row = TrainingJob
-        query = select(row.id, row.optimizer).where(row.id.in_(job_ids))
-        with self._sessions() as session:
-            return {job_id: str(word) for job_id, word in session.execute(query)}
-
-    @waits
     def state(self, job_id: str) -> JobState:
         """Read what can be read of a damaged job too, or raise `UnknownIdError`."""
         with self._sessions() as session:

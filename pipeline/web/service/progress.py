@@ -19,12 +19,12 @@ STAGES = {
 #: Of a stage that is not named there, such as checks, which come before and after the search.
 _ELSEWHERE = (0.15, 0.2)
 
-_ENDED = ("completed", "failed", "cancelled")
+ENDED = ("completed", "failed", "cancelled")
 
 
 def share(job: JobSummary) -> float:
     """Return how far one job is over all its stages, in 0…1."""
-    if job.status in _ENDED:
+    if job.status in ENDED:
         return 1.0
     if job.status != "running" or job.stage_of_work is None:
         return 0.0
@@ -44,7 +44,7 @@ def progress_of(
     concurrent : int
         Jobs that run at a time: what is left is divided among so many.
     """
-    ended = sum(job.status in _ENDED for job in jobs)
+    ended = sum(job.status in ENDED for job in jobs)
     done = sum(share(job) for job in jobs)
     left = None
     if sweep.status == "running" and 0 < ended < len(jobs):

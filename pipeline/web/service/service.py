@@ -38,6 +38,7 @@ from pipeline.web.service.answers import (
     StoredStrategy,
     SwitchedOff,
 )
+from pipeline.web.service.batches import BatchService
 from pipeline.web.service.candles import CandleService
 from pipeline.web.service.charts import ChartService
 from pipeline.web.service.comparison import ComparisonService
@@ -53,13 +54,12 @@ from pipeline.web.service.requests import (
 from pipeline.web.service.searched import SearchService
 from pipeline.web.service.signals import Signals
 from pipeline.web.service.stored_tables import TableService
-from pipeline.web.service.sweeps import SweepService
 
 #: Lowest stage that is activated without force.
 ACTIVATED_FROM = "VALIDATION"
 
 
-class Service(SweepService):
+class Service(BatchService):
     """Answers every request over one database; ``repository`` reads what needs no rule of its own.
 
     See `JobService` for its parameters.
@@ -165,7 +165,7 @@ class Service(SweepService):
 
     def summaries(self, rows: Sequence[Configuration]) -> list[ConfigurationSummary]:
         """Return configurations without their documents."""
-        optimizers = self.repository.jobs.optimizers([row.job_id for row in rows])
+        optimizers = self.repository.batches.optimizers([row.job_id for row in rows])
         return [answers.summary(row, optimizers.get(row.job_id)) for row in rows]
 
     def configuration(self, configuration_id: str) -> Configuration:

@@ -75,7 +75,7 @@ def test_an_own_strategy_is_trained_from_a_range(watched, shots):
     page.screenshot(path=shots / "range.png", full_page=True)
     start.click()
     page.wait_for_url("**/jobs")
-    job = page.locator("li.job", has_text="mine").first
+    job = page.locator("tr.job", has_text="mine").first
     job.wait_for(timeout=LONG)
     job.get_by_text("completed").wait_for(timeout=LONG)
     page.screenshot(path=shots / "job.png", full_page=True)

@@ -78,8 +78,9 @@ def test_from_three_markets_to_their_q_and_a_saved_verdict(watched, shots):
 
     again = watched(viewport={"width": 1280, "height": 900})
     page = again.open("/jobs")
-    ended = page.locator("li.job", has_text="grid").get_by_role("link", name="Verdict")
-    ended.nth(2).wait_for(timeout=LONG)
+    ended = page.locator("tr.job", has_text="grid").first
+    ended.get_by_text("3 of 3").wait_for(timeout=LONG)
+    ended.get_by_role("link", name="Verdict").wait_for(timeout=LONG)
     page.screenshot(path=shots / "jobs.png", full_page=True)
     page = again.open(sweep)
     page.get_by_text("completed: 3 of 3 markets ended").wait_for(timeout=LONG)

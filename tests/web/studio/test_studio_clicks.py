@@ -46,18 +46,21 @@ def test_a_job_is_cancelled_and_started_again(watched):
     asked = {"markets": ["demo"], "history": {"days": 365}}
     answer = page.request.post(f"{person.address}/api/training/start", data=asked)
     assert answer.ok, answer.text()
-    job = page.locator("li.job", has_text="DEMO").first
+    (job_id,) = answer.json()["job_ids"]
+    job = page.locator("tr.job", has_text=job_id)
     job.get_by_text("running", exact=True).wait_for()
-    job.get_by_text("Notes").click()
-    job.get_by_text("backend: numba").wait_for()
+    job.get_by_text("365 days").wait_for()
     job.get_by_role("button", name="Cancel").click()
     job.get_by_text("cancelled", exact=True).wait_for()
     job.get_by_role("button", name="Restart").click()
     job.get_by_text("running", exact=True).wait_for(timeout=20_000)
+    job.get_by_role("link", name="DEMO").click()
+    page.wait_for_url(f"**/jobs/{job_id}")
+    job = page.locator("li.job")
+    job.get_by_text("Notes").click()
+    job.get_by_text("backend: numba").wait_for()
     job.get_by_role("button", name="Cancel").click()
     job.get_by_text("cancelled", exact=True).wait_for()
-    job.get_by_role("link", name="DEMO").click()
-    page.wait_for_url(f"**/jobs/{answer.json()['job_ids'][0]}")
     page.get_by_role("link", name="Again with changes").click()
     page.get_by_text("1 market: synthetic:DEMO/USDT:5m").wait_for()
     assert page.get_by_label("newest days").input_value() == "365"
@@ -189,7 +192,7 @@ def test_the_keyboard_alone_chooses_and_starts(watched):
     _tab_to(page, "Start training")
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs")
-    job = page.locator("li.job", has_text="NOEDGE").first
+    job = page.locator("tr.job", has_text="NOEDGE").first
     job.wait_for()
     _tab_to(page, "Cancel")
     page.keyboard.press("Enter")

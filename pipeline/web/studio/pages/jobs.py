@@ -1,16 +1,18 @@
-"""Show jobs as they stand: what waits, runs and has ended, whoever started it."""
+"""Show jobs, batch by batch: what waits, runs and has ended, whoever started it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.config.catalogue import Market
 from pipeline.errors import UserError
-from pipeline.results.records import STATUSES, ConfigurationSummary, Status, Sweep
+from pipeline.results.records import STATUSES, ConfigurationSummary, Job, JobSummary, Status
 from pipeline.validation.wording import duration, marked
 from pipeline.web.service import composing
-from pipeline.web.service.answers import JobView, SweepProgress
+from pipeline.web.service.answers import JobView
+from pipeline.web.service.batches import BatchView
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
@@ -19,25 +21,39 @@ from pipeline.web.studio.frame import (
     attempt,
     frame,
     health,
+    region,
     sentence,
     stage_badge,
     text,
     warning,
 )
-from pipeline.web.studio.pages.sweeps import in_words, titled
-from pipeline.web.studio.widgets.again import address_of
+from pipeline.web.studio.widgets.again import address_of, address_of_all
 
-#: Seconds between two looks at the database, and jobs a page.
+#: Seconds between two looks at the database, and batches a page.
 EVERY, SHOWN = 0.5, 25
+#: Markets of a sweep that a row names.
+_NAMED = 3
+_COLUMNS = (
+    "what",
+    "status",
+    "how far",
+    "settings",
+    "candles (UTC)",
+    "seed",
+    "asked for, UTC",
+    "",
+)
+#: What a status is called here.
+_WORDS = {"pending": "waiting"}
 
 _ID: TypeAdapter[str] = TypeAdapter(JobId)
 
 
 async def jobs_page(service: Service) -> None:
-    """Show the newest jobs, kept up to date."""
+    """Show what was asked for, batch by batch, kept up to date."""
     with frame("Jobs", "/jobs", notice=service.read_only):
         health(service.queue.trouble)
-        table = Jobs(service)
+        table = Jobs(service, (await ask(composing.choices)).markets)
         await table.refresh()
         ui.timer(EVERY, table.refresh, immediate=False)
 
@@ -53,15 +69,12 @@ async def job_page(service: Service, job_id: str) -> None:
             warning(str(error) if isinstance(error, UserError) else "This is no job's id.")
             ui.link("All jobs", "/jobs")
             return
-        named = any(
-            (one.exchange, one.pair, one.timeframe) == (job.exchange, job.pair, job.timeframe)
-            for one in (await ask(composing.choices)).markets
-        )
+        markets = (await ask(composing.choices)).markets
         with ui.element("ul").classes("jobs"):
             card = JobCard(service, job_id)
         await card.show(job, 0)
         with ui.element("p").classes("line"):
-            ui.link("Again with changes", address_of(row, named))
+            ui.link("Again with changes", _again(row, [row], markets))
             for sweep_id in await ask(service.repository.sweeps.of_job, job_id):
                 ui.link("Its sweep", f"/sweeps/{sweep_id}")
             ui.link("All jobs", "/jobs")
@@ -73,107 +86,193 @@ async def job_page(service: Service, job_id: str) -> None:
 
 
 class Jobs(Refresh):
-    """A page of jobs that follows the database."""
+    """A page of batches that follows the database: nothing is read unless something changed."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, markets: Sequence[Market]) -> None:
         super().__init__()
-        self._service, self._offset = service, 0
-        self._cards: dict[str, JobCard] = {}
-        self._status = ui.select(
-            {"": "all", **{status: status for status in STATUSES}},
-            label="status",
-            value="",
-            on_change=self._first,
-        ).props("outlined")
+        self._service, self._markets, self._offset = service, markets, 0
+        self._rows: dict[str, BatchRow] = {}
+        self._seen: Any = None
+        with ui.element("div").classes("line"):
+            self._status = (
+                ui.select(
+                    {"": "all", **{status: _WORDS.get(status, status) for status in STATUSES}},
+                    label="status",
+                    value="",
+                    on_change=self._first,
+                )
+                .props("outlined")
+                .classes("status")
+            )
+            self._cancel = ui.button("Cancel all that wait", on_click=self._cancel_waiting)
+            self._cancel.props("outline")
+            self._cancel_all = ui.button("Cancel all", on_click=self._ask_to_cancel)
+            self._cancel_all.props("outline")
         self._counted = sentence("", "soft").props("role=status")
-        self._cancel = ui.button("Cancel all that wait", on_click=self._cancel_waiting)
-        self._cancel.props("outline")
-        self._batches = ui.element("ul").classes("jobs").props('aria-label="Sweeps that run"')
-        self._batch_cards: dict[str, BatchCard] = {}
         self._empty = sentence("No job yet: start one on the page Train.")
         self._empty.set_visibility(False)
-        self._refused = sentence("")
-        self._list = ui.element("ul").classes("jobs")
+        with region("Jobs").classes("widest"), ui.element("table").classes("cards batches"):
+            text("caption", "Running first, then waiting, then the newest")
+            with ui.element("thead") as self._heads, ui.element("tr"):
+                for column in _COLUMNS:
+                    text("th", column).props("scope=col")
+            self._body = ui.element("tbody")
         with ui.element("div").classes("pager") as self._pager:
             self._newer = ui.button("Newer", on_click=lambda: self._move(-SHOWN)).props("flat")
             self._older = ui.button("Older", on_click=lambda: self._move(SHOWN)).props("flat")
 
     async def _look(self) -> None:
-        await self._look_at_batches()
-        statuses: list[Status] = [self._status.value] if self._status.value else []
-        page = await ask(self._service.jobs, *statuses, running_first=True, **self._page)
-        shown = page.jobs[:SHOWN]
-        self._pager.set_visibility(self._offset > 0 or len(page.jobs) > SHOWN)
+        seen = (await ask(self._service.repository.batches.change), self._status.value)
+        if seen == self._seen:
+            return
+        status: Status | None = self._status.value or None
+        page = await ask(self._service.batches, status, SHOWN + 1, self._offset)
+        shown = page[:SHOWN]
+        self._pager.set_visibility(self._offset > 0 or len(page) > SHOWN)
         self._newer.set_enabled(self._offset > 0)
-        self._older.set_enabled(len(page.jobs) > SHOWN)
-        self._empty.set_visibility(not shown and not page.refused)
-        self._refused.set_text(" ".join(one.reason for one in page.refused))
-        for gone in self._cards.keys() - {job.id for job in shown}:
-            self._cards.pop(gone).delete()
-        for place, job in enumerate(shown):
-            if job.id not in self._cards:
-                with self._list:
-                    self._cards[job.id] = JobCard(self._service, job.id)
-            await self._cards[job.id].show(job, place)
+        self._older.set_enabled(len(page) > SHOWN)
+        self._empty.set_visibility(not shown)
+        self._heads.set_visibility(bool(shown))
+        await self._count()
+        for gone in self._rows.keys() - {one.id for one in shown}:
+            self._rows.pop(gone).delete()
+        for place, one in enumerate(shown):
+            row = self._rows.get(one.id)
+            if row is None:
+                view = await ask(self._service.batch, one)
+                with self._body:
+                    row = self._rows[one.id] = BatchRow(self._service, view, self._markets)
+            elif row.is_open or one.state is not None:
+                row.show(await ask(self._service.batch, one))
+            row.stand(place)
+        self._seen = seen
 
-    @property
-    def _page(self) -> dict[str, int]:
-        return {"limit": SHOWN + 1, "offset": self._offset}
-
-    async def _look_at_batches(self) -> None:
-        """Show how many jobs run and wait, and the sweeps that run."""
+    async def _count(self) -> None:
+        """Say how many jobs run and wait, and how long all of it takes still."""
         count = self._service.repository.jobs.count
         running, waiting = await ask(count, "running"), await ask(count, "pending")
-        self._counted.set_text(f"{running:,} running, {waiting:,} waiting")
-        self._cancel.set_visibility(waiting > 0 and self._service.read_only is None)
-        sweeps = {sweep.id: (sweep, far) for sweep, far in await ask(self._service.queued_sweeps)}
-        for gone in self._batch_cards.keys() - sweeps.keys():
-            self._batch_cards.pop(gone).delete()
-        for sweep_id, (sweep, progress) in sweeps.items():
-            if sweep_id not in self._batch_cards:
-                with self._batches:
-                    self._batch_cards[sweep_id] = BatchCard(self._service, sweep)
-            self._batch_cards[sweep_id].show(progress)
+        left = await ask(self._service.queue_left)
+        self._counted.set_text(f"{running:,} running, {waiting:,} waiting. {left}")
+        changeable = self._service.read_only is None
+        self._cancel.set_visibility(changeable and waiting > 0)
+        self._cancel_all.set_visibility(changeable and running + waiting > 0)
 
     async def _cancel_waiting(self) -> None:
         await attempt(self._service.cancel_waiting)
         await self.refresh()
 
+    async def _ask_to_cancel(self) -> None:
+        with ui.dialog() as dialog, ui.card():
+            sentence("Cancel every job that runs or waits? What a job has done so far is lost.")
+            with ui.element("div").classes("line"):
+                ui.button("Cancel all jobs", on_click=lambda: dialog.submit(True)).props("outline")
+                ui.button("Leave them", on_click=lambda: dialog.submit(False)).props("flat")
+        if await dialog:
+            await attempt(self._service.cancel_all)
+            await self.refresh()
+        dialog.delete()
+
     async def _first(self) -> None:
-        self._offset = 0
-        await self.refresh()
+        await self._turn_to(0)
 
     async def _move(self, by: int) -> None:
-        self._offset = max(0, self._offset + by)
+        await self._turn_to(max(0, self._offset + by))
+
+    async def _turn_to(self, offset: int) -> None:
+        self._offset, self._seen = offset, None
         await self.refresh()
 
 
-class BatchCard:
-    """A sweep that runs: one bar over all stages of all its markets."""
+class BatchRow:
+    """What was asked for together: how far it is, what it was told, what can be done with it."""
 
-    def __init__(self, service: Service, sweep: Sweep) -> None:
-        self._service, self._id = service, sweep.id
-        with ui.element("li").classes("card job") as self._card:
-            with ui.element("div").classes("line"), text("h2", ""):
-                ui.link(f"Sweep · {titled(sweep)}", f"/sweeps/{sweep.id}")
-            self._bar = ui.linear_progress(show_value=False, size="0.6rem")
-            self._said = sentence("", "soft")
-            if service.read_only is None:
-                ui.button("Cancel what is left", on_click=self._cancel).props("outline")
+    def __init__(self, service: Service, view: BatchView, markets: Sequence[Market]) -> None:
+        self._service, self._view, self._place = service, view, -1
+        with ui.element("tr").classes("job") as self._row:
+            with text("th", "").props("scope=row"), ui.element("div"):
+                ui.link(view.title, f"/{'sweeps' if view.is_sweep else 'jobs'}/{view.id}")
+                text("div", _listed(view), "soft")
+            with ui.element("td"), ui.element("div"):
+                self._badge = text("span", "", "badge")
+            with ui.element("td").classes("far"), ui.element("div"):
+                self._bar = ui.linear_progress(show_value=False, size="0.6rem")
+                self._said = text("div", "")
+                self._error = text("div", "", "wrong")
+            text("td", view.settings or "-")
+            text("td", view.period or "-", "number")
+            text("td", "-" if view.seed is None else str(view.seed), "number")
+            text("td", f"{view.asked:%Y-%m-%d %H:%M}" if view.asked else "-", "number")
+            with ui.element("td"), ui.element("div").classes("deeds"):
+                self._verdict = ui.link("Verdict", "")
+                if view.first is not None:
+                    again = _again(view.first, view.jobs, markets)
+                    ui.link("Again with changes", again)
+                self._cancel = self._button("Cancel", self._end)
+                self._restart = self._button("Restart", lambda: service.restart(view.id))
+            for cell, column in zip(self._row, _COLUMNS, strict=True):
+                cell.props(f'data-label="{column}"')
+        self.show(view)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waited or ran at the last look."""
+        return self._view.is_open
 
     def delete(self) -> None:
-        """Take the card off the page."""
-        self._card.delete()
+        """Take the row off the page."""
+        self._row.delete()
 
-    def show(self, progress: SweepProgress) -> None:
-        """Show how far the sweep is."""
-        said = in_words(progress)
-        self._said.set_text(said)
-        self._bar.set_value(progress.progress)
-        self._bar.props(f'aria-label="The sweep: {said}"')
+    def stand(self, place: int) -> None:
+        """Move the row to a place of the table."""
+        if place != self._place:
+            self._place = place
+            self._row.move(target_index=place)
 
-    async def _cancel(self) -> None:
-        await attempt(self._service.cancel_sweep, self._id)
+    def show(self, view: BatchView) -> None:
+        """Show what changed since the last look."""
+        self._view = view
+        self._badge.set_text(_WORDS.get(view.status, view.status))
+        self._badge.classes(replace=f"badge {view.status}")
+        self._bar.set_visibility(view.status == "running")
+        self._bar.set_value(view.progress)
+        self._bar.props(f'aria-label="{view.title}: {view.said or view.status}"')
+        self._said.set_text(view.said)
+        self._error.set_text(view.error)
+        changeable = self._service.read_only is None
+        self._cancel.set_visibility(changeable and view.is_open)
+        again = not view.is_sweep and view.status in ("failed", "cancelled")
+        self._restart.set_visibility(changeable and again)
+        found = view.is_sweep and view.status == "completed"
+        stored = view.configuration_id
+        self._verdict.props["href"] = f"/sweeps/{view.id}" if found else f"/configurations/{stored}"
+        self._verdict.set_visibility(found or stored is not None)
+        self._verdict.update()
+
+    def _end(self) -> object:
+        service, view = self._service, self._view
+        return service.cancel_sweep(view.id) if view.is_sweep else service.cancel(view.id)
+
+    def _button(self, name: str, call: Callable[[], object]) -> ui.button:
+        async def clicked() -> None:
+            await attempt(call)
+
+        return ui.button(name, on_click=clicked).props("outline dense")
+
+
+def _listed(view: BatchView) -> str:
+    """Name the first markets of a sweep, and the id of a job."""
+    if not view.is_sweep:
+        return view.id
+    names = [job.market for job in view.jobs]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _again(first: Job, jobs: Sequence[JobSummary], markets: Sequence[Market]) -> str:
+    if len(jobs) > 1:
+        return address_of_all(first, jobs, markets)
+    named = {(one.exchange, one.pair, one.timeframe) for one in markets}
+    return address_of(first, (first.exchange, first.pair, first.timeframe) in named)
 
 
 class JobCard:

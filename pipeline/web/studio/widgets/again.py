@@ -1,10 +1,11 @@
-"""Write the address of the form that asks for what a job was asked for."""
+"""Write the address of the form that asks for what a job, or a whole sweep, was asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from pipeline.results.records import Job
+from pipeline.config.catalogue import Market
+from pipeline.results.records import Job, JobSummary
 from pipeline.validation.wording import setting
 from pipeline.web.service.requests import (
     Bayesian,
@@ -30,6 +31,7 @@ _SECTIONS = {
 #: Sections whose own word the form calls otherwise.
 _CHOSEN = {"optimizer": ("name", "method"), "validation": ("method", "validation")}
 
+_BOXES = ("exchange", "pair", "timeframe")
 _REST = ("space", "objective", "selection", "min_trades", "seed")
 
 
@@ -42,6 +44,29 @@ def address_of(job: Job, named: bool) -> str:
         Whether its market is one of `conf/market`, which have boxes to tick.
     """
     return f"/?{urlencode(dict(_words(job, named)), safe=',/:')}"
+
+
+def address_of_all(first: Job, jobs: Sequence[JobSummary], markets: Sequence[Market]) -> str:
+    """Return the address of the form as several jobs were asked for together.
+
+    Parameters
+    ----------
+    first : Job
+        The first of them: the others were told the same, but for their market.
+    markets : sequence of Market
+        Those of `conf/market`. Where the boxes of these cannot say it, the line does.
+    """
+    named = {(one.exchange, one.pair, one.timeframe): one.name for one in markets}
+    wanted = list(dict.fromkeys((job.exchange, job.pair, job.timeframe) for job in jobs))
+    words = dict(_words(first, named=True))
+    ticked = [list(dict.fromkeys(parts)) for parts in zip(*wanted, strict=True)]
+    fitting = {key for key in named if all(map(list.__contains__, ticked, key))}
+    if fitting == set(wanted):
+        words |= {kind: ",".join(parts) for kind, parts in zip(_BOXES, ticked, strict=True)}
+    else:
+        words = {kind: word for kind, word in words.items() if kind not in _BOXES}
+        words["more"] = ",".join(named.get(key, ":".join(key)) for key in wanted)
+    return f"/?{urlencode(words, safe=',/:')}"
 
 
 def _words(job: Job, named: bool) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,206 @@
+"""Show what was asked for together: how far it is, what it was told, how long the rest takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pipeline.config import text_hash
+from pipeline.errors import UserError
+from pipeline.results.batches import Batch
+from pipeline.results.records import Job, JobSummary, Status
+from pipeline.validation.wording import duration, marked, plural
+from pipeline.web.service.answers import JobView
+from pipeline.web.service.progress import ENDED, share
+from pipeline.web.service.sweeps import SweepService
+
+
+@dataclass(frozen=True)
+class BatchView:
+    """A batch as a row shows it.
+
+    Attributes
+    ----------
+    id : str
+        Of the sweep, or of the job.
+    is_sweep : bool
+    title, status, said, settings, period : str
+        What it is of, how far it is in a word and in words, how it searches, on which days.
+    seed : int or None
+    progress : float
+        0…1 over all stages of all its jobs.
+    asked : datetime or None
+    jobs : sequence of JobSummary
+        In the order in which they were asked for.
+    first : Job or None
+        The first of them with what it was told.
+    configuration_id : str or None
+        What a single job stored.
+    error : str
+        Why it failed, or why it cannot be shown.
+    """
+
+    id: str
+    is_sweep: bool
+    title: str
+    status: str
+    said: str = ""
+    settings: str = ""
+    period: str = ""
+    seed: int | None = None
+    progress: float = 0.0
+    asked: datetime | None = None
+    jobs: Sequence[JobSummary] = ()
+    first: Job | None = None
+    configuration_id: str | None = None
+    error: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.status in ("running", "pending")
+
+
+class BatchService(SweepService):
+    """Answers what was asked for together; `service.Service` answers the other requests too."""
+
+    def batches(self, status: Status | None, limit: int, offset: int) -> list[Batch]:
+        """Read a page of batches: what runs first, then what waits, then the newest."""
+        return self.repository.batches.page(status, limit, offset)
+
+    def batch(self, one: Batch) -> BatchView:
+        """Read a batch as a row shows it; of one that is damaged the reason."""
+        try:
+            return self._sweep_row(one.id) if one.is_sweep else self._job_row(one.id)
+        except UserError as error:
+            what = "Sweep" if one.is_sweep else "Job"
+            return BatchView(one.id, one.is_sweep, f"{what} {one.id}", "damaged", error=str(error))
+
+    def queue_left(self) -> str:
+        """Say how long all that waits and runs takes still, by the jobs that have ended.
+
+        The mean of the jobs of its own sweep that have ended, else of the newest of all, times what
+        is left of each, divided among the jobs that run at a time.
+        """
+        usual, left = self.repository.batches.seconds(), 0.0
+        for one in self.repository.batches.unfinished():
+            jobs = self._jobs_of(one)
+            if not (todo := sum(1.0 - share(job) for job in jobs)):
+                continue
+            own = [_seconds(job) for job in jobs if job.status == "completed"]
+            known = [seconds for seconds in own if seconds is not None] or usual
+            if not known:
+                return "How long it takes is known when the first job has ended."
+            left += sum(known) / len(known) * todo
+        if left == 0.0:
+            return ""
+        return f"About {duration(left / self.settings.concurrent)} left for all of it."
+
+    def cancel_all(self) -> int:
+        """Cancel all that waits and runs; return how many jobs these were."""
+        ended = self.cancel_waiting()
+        for one in self.repository.batches.unfinished():
+            for job in self._jobs_of(one):
+                if job.status == "running":
+                    self.cancel(job.id)
+                    ended += 1
+        return ended
+
+    def _jobs_of(self, one: Batch) -> Sequence[JobSummary]:
+        if one.is_sweep:
+            return self.repository.sweeps.jobs_of(one.id)
+        return [self.repository.jobs.read(one.id)]
+
+    def _job_row(self, job_id: str) -> BatchView:
+        job = self.repository.jobs.read(job_id)
+        view = self.job(job_id)
+        stored = self.repository.batches.configurations([job_id])
+        return BatchView(
+            id=job_id,
+            is_sweep=False,
+            title=marked(job.market, job.synthetic),
+            status=job.status,
+            said=_progress(view),
+            progress=share(job),
+            jobs=[job],
+            configuration_id=stored.get(job_id),
+            error=job.error or "",
+            **_told(job),
+        )
+
+    def _sweep_row(self, sweep_id: str) -> BatchView:
+        sweep = self.repository.sweeps.whole(sweep_id)
+        jobs = self.repository.sweeps.jobs_of(sweep_id)
+        progress = self.progress(sweep)
+        first = self.repository.jobs.read(jobs[0].id)
+        running = [job for job in jobs if job.status == "running"]
+        waits = sweep.status == "running" and not running and progress.ended == 0
+        said = f"{progress.ended} of {progress.total}"
+        if progress.seconds_left is not None:
+            said += f", about {duration(progress.seconds_left)} left"
+        if running:
+            now = running[0]
+            stage = f"{now.stage_of_work or 'starting'} {now.progress:.0%}"
+            said += f". Now {now.market}: {stage}"
+        return BatchView(
+            id=sweep_id,
+            is_sweep=True,
+            title=f"Sweep of {plural(len(jobs), marked('market', first.synthetic))}",
+            status="pending" if waits else sweep.status,
+            said=said,
+            progress=progress.progress,
+            jobs=jobs,
+            **_told(first) | {"asked": sweep.created_at},
+        )
+
+
+def _seconds(job: JobSummary) -> float | None:
+    if job.started_at is None or job.finished_at is None:
+        return None
+    return (job.finished_at - job.started_at).total_seconds()
+
+
+def _progress(job: JobView) -> str:
+    """``search: 45 %, 12,000 a second, 5 s left in this stage``; ``took 12 s`` of an ended one."""
+    if job.status == "running":
+        parts = [f"{job.stage_of_work or 'starting'}: {job.progress:.0%}"]
+        if job.rate is not None:
+            parts.append(f"{job.rate:,.0f} a second")
+        if job.seconds_left is not None:
+            parts.append(f"{duration(job.seconds_left)} left in this stage")
+        return ", ".join(parts)
+    seconds = _seconds(job) if job.status in ENDED else None
+    return "" if seconds is None else f"took {duration(seconds)}"
+
+
+def _told(job: Job) -> dict[str, Any]:
+    """Return what a job was told: method, windows and seed, its days, and when it was asked for."""
+    config = job.config
+    return {
+        "settings": _settings(job.strategy, config),
+        "period": _period(config.get("data") or {}),
+        "seed": job.seed,
+        "asked": job.created_at,
+        "first": job,
+    }
+
+
+def _settings(strategy: str, config: Mapping[str, Any]) -> str:
+    """``liquidity_sweep, random 1,000, walk_forward: train 90, gap 7, test 30 days``."""
+    optimizer, validation = config.get("optimizer") or {}, config.get("validation") or {}
+    budget = optimizer.get("samples") or optimizer.get("trials")
+    searched = f"{optimizer.get('name')}{f' {budget:,}' if budget else ''}"
+    days = {name: validation.get(name) for name in ("train", "gap", "test")}
+    spans = ", ".join(f"{name} {count:g}" for name, count in days.items() if count is not None)
+    digest = text_hash((config.get("strategy") or {}).get("text"))
+    own = f" {digest[:8]}" if digest else ""
+    return f"{strategy}{own}, {searched}, {validation.get('method')}: {spans} days"
+
+
+def _period(data: Mapping[str, Any]) -> str:
+    since, until = (str(data[n])[:10] if data.get(n) else "" for n in ("since", "until"))
+    if since or until:
+        return f"{since or data.get('history') or 'all'} to {until or 'now'}"
+    if data.get("days"):
+        return f"{data['days']} days"
+    return str(data.get("history") or (data.get("path") and "a file") or "-")

@@ -1,0 +1,142 @@
+"""What was asked for together, in the order of the page Jobs, and what of it is left."""
+
+from datetime import timedelta
+from urllib.parse import parse_qsl
+
+import pytest
+from sqlalchemy import update
+
+from pipeline.results.models import TrainingJob
+from pipeline.results.records import utc_now
+from pipeline.web.service import composing
+from pipeline.web.service.requests import TrainingRequest
+from pipeline.web.studio.widgets.again import address_of_all
+
+SMALL = {
+    "optimizer": {"method": "random", "samples": 5},
+    "validation": {"method": "train_test_split", "test": 10, "evidence": "deciding"},
+    "history": {"days": 60},
+    "min_trades": 1,
+}
+
+
+def start(service, *markets, **more):
+    return service.start_training(TrainingRequest(markets=list(markets), **(SMALL | more)))
+
+
+def finish(repository, job_id, seconds=None):
+    """Run a job to an end that found nothing; it took so many seconds."""
+    if repository.jobs.read(job_id).status == "pending":
+        assert repository.jobs.take(job_id)
+    repository.jobs.complete(job_id)
+    if seconds is not None:
+        ended = utc_now()
+        row = update(TrainingJob).where(TrainingJob.id == job_id)
+        with repository.session() as session, session.begin():
+            session.execute(
+                row.values(started_at=ended - timedelta(seconds=seconds), finished_at=ended)
+            )
+
+
+@pytest.fixture
+def asked(service):
+    """A job that has ended, a sweep of which one runs, and two jobs that wait."""
+    old = start(service, "demo").job_ids[0]
+    finish(service.repository, old, 10.0)
+    first = start(service, "demo", seed=1).job_ids[0]
+    sweep = start(service, "demo", "demo_null")
+    second = start(service, "demo_null", seed=2).job_ids[0]
+    service.repository.jobs.take(sweep.job_ids[0])
+    return old, first, sweep, second
+
+
+def test_what_runs_is_on_top_then_what_waits_then_what_ended(service, asked):
+    old, first, sweep, second = asked
+    page = service.batches(None, 10, 0)
+    assert [one.id for one in page] == [sweep.sweep_id, first, second, old]
+    assert [one.state for one in page] == ["running", "pending", "pending", None]
+    assert [one.id for one in service.batches(None, 2, 1)] == [first, second]
+    assert [one.id for one in service.batches("completed", 10, 0)] == [old]
+    assert [one.id for one in service.batches("pending", 10, 0)] == [first, second]
+
+
+def test_the_running_one_is_on_top_of_36_that_wait(service):
+    jobs = [start(service, "demo", seed=seed).job_ids[0] for seed in range(36)]
+    service.repository.jobs.take(jobs[20])
+    page = service.batches(None, 25, 0)
+    assert len(page) == 25
+    assert (page[0].id, page[1].id) == (jobs[20], jobs[0])
+
+
+def test_a_row_says_how_far_it_is_and_what_was_asked_for(service, asked):
+    _, _, sweep, _ = asked
+    running, waiting, *_ = map(service.batch, service.batches(None, 10, 0))
+    assert (running.status, running.is_sweep) == ("running", True)
+    assert running.said.startswith("0 of 2. Now synthetic:DEMO/USDT:5m: starting")
+    assert running.title == "Sweep of 2 SYNTHETIC markets"
+    assert (waiting.status, waiting.seed, waiting.period) == ("pending", 1, "60 days")
+    assert waiting.settings == "liquidity_sweep, random 5, train_test_split: gap 7, test 10 days"
+    finish(service.repository, sweep.job_ids[0], 30.0)
+    done = service.batch(service.batches(None, 1, 0)[0])
+    assert done.said.startswith("1 of 2, about")
+    assert done.progress == 0.5
+    assert service.batch(service.batches("completed", 10, 0)[-1]).said == "took 10 s"
+
+
+def test_time_left_is_reckoned_from_jobs_that_ended(service, asked):
+    sweep = asked[2]
+    # 10 s for each of two that wait, and two of the sweep, of which nothing is done yet.
+    assert service.queue_left() == "About 40 s left for all of it."
+    finish(service.repository, sweep.job_ids[0], 30.0)
+    assert service.queue_left() == "About 70 s left for all of it."  # its own take 30 s, others 20
+    service.cancel_all()
+    assert service.queue_left() == ""
+
+
+def test_before_any_job_has_ended_nobody_knows(service):
+    start(service, "demo")
+    assert service.queue_left().startswith("How long it takes is known when")
+
+
+def test_nothing_has_changed_until_something_has(service, asked):
+    batches = service.repository.batches
+    before = batches.change()
+    assert batches.change() == before
+    service.cancel(asked[1])
+    assert batches.change() != before
+
+
+def test_cancel_all_ends_what_runs_and_what_waits(service, asked):
+    old, first, sweep, second = asked
+    assert service.cancel_all() == 4
+    states = [service.job(one).status for one in (first, second, *sweep.job_ids)]
+    assert set(states) == {"cancelled"}
+    assert service.job(old).status == "completed"
+
+
+def test_a_damaged_job_hides_no_other(service, asked, repository):
+    _, first, *_ = asked
+    with repository.engine.begin() as connection:
+        row = TrainingJob.__table__
+        connection.exec_driver_sql(f"UPDATE {row.name} SET seed = 'x' WHERE id = '{first}'")
+    rows = {one.id: service.batch(one) for one in service.batches(None, 10, 0)}
+    assert len(rows) == 4
+    assert rows[first].status == "damaged"
+    assert first in rows[first].error
+
+
+def test_a_whole_sweep_is_asked_for_again(service):
+    asked = start(service, "btc_binance_1h", "eth_kraken_4h", history={"days": 400}, seed=3)
+    view = service.batch(service.batches(None, 1, 0)[0])
+    assert view.id == asked.sweep_id
+    markets = composing.choices().markets
+    words = dict(parse_qsl(address_of_all(view.first, view.jobs, markets)[2:]))
+    assert words["more"] == "btc_binance_1h,eth_kraken_4h"
+    assert (words["seed"], words["method"], words["samples"]) == ("3", "random", "5")
+    assert "exchange" not in words
+    start(service, "btc_binance_1h", "eth_binance_1h", history={"days": 400})
+    view = service.batch(service.batches("pending", 5, 1)[0])
+    words = dict(parse_qsl(address_of_all(view.first, view.jobs, markets)[2:]))
+    boxes = ("exchange", "pair", "timeframe")
+    assert [words[one] for one in boxes] == ["binance", "BTC/USDT,ETH/USDT", "1h"]
+    assert "more" not in words
