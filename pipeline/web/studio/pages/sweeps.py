@@ -123,11 +123,12 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
             warning(str(error) if isinstance(error, UserError) else "This is no sweep's id.")
             ui.link("All sweeps", "/sweeps")
             return
-        await connected()
-        await theme.name()
         page = SweepPage(service, theme, sweep.id)
         page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))
+        await connected()  # what can be read is there meanwhile
+        await theme.name()
+        page.draw()
 
         async def refresh() -> None:
             sweep, markets = await ask(service.swept, sweep_id)
@@ -163,6 +164,7 @@ class SweepPage:
         self._table = region("Markets").classes("widest")
         self._figures = ui.element("div")
         self._pooled = ui.element("div")
+        self._drawn = False
         self._shown: tuple[Sweep, list[SweptMarket]] | None = None
 
     def show(self, sweep: Sweep, markets: list[SweptMarket]) -> None:
@@ -181,12 +183,8 @@ class SweepPage:
         with self._matrix:
             _matrix(matrix(markets))
         self._lay_out()
-        self._figures.clear()
-        if any(market.configuration is not None for market in markets):
-            with self._figures:
-                text("h2", "Against each other and against luck")
-                self._draw("sharpe", "Sharpe ratio out of sample", sharpe_ratios(markets))
-                self._draw("discoveries", _DISCOVERIES, discoveries(markets))
+        if self._drawn:
+            self.draw()
         self._pooled.clear()
         with self._pooled:
             if sweep.pooled:
@@ -194,6 +192,17 @@ class SweepPage:
             for pool in sweep.pooled or ():
                 for line in pooled_sentences(pool):
                     sentence(line)
+
+    def draw(self) -> None:
+        """Draw the figures of what is shown, from now on with every change of it."""
+        assert self._shown is not None, "there is something to draw"
+        self._drawn, markets = True, self._shown[1]
+        self._figures.clear()
+        if any(market.configuration is not None for market in markets):
+            with self._figures:
+                text("h2", "Against each other and against luck")
+                self._draw("sharpe", "Sharpe ratio out of sample", sharpe_ratios(markets))
+                self._draw("discoveries", _DISCOVERIES, discoveries(markets))
 
     def _lay_out(self) -> None:
         """Show the table in the order asked for; that of the sweep at first."""
