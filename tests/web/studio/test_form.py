@@ -6,6 +6,8 @@ from pipeline.config import OptimizerConfig, ValidationConfig, meanings
 from pipeline.web.service.answers import ParameterChoice
 from pipeline.web.service.composing import choices, strategy_choice
 from pipeline.web.service.requests import Random, Risk, TradeCosts, WalkForward
+from pipeline.web.service.starts import MarketEstimate
+from pipeline.web.studio.widgets.estimate import is_worth_it
 from pipeline.web.studio.widgets.form import _is_grid, _plain, _read, _typed, _written
 
 
@@ -55,3 +57,11 @@ def test_the_shipped_grids_survive_being_shown():
         for parameter in strategy_choice(word).parameters:
             assert isinstance(parameter, ParameterChoice)
             assert _read(_written(parameter.grid)) == parameter.grid
+
+
+@pytest.mark.parametrize(
+    ("trades", "refused", "worth"), [(0.4, None, False), (0.6, None, True), (9.0, "too few", False)]
+)
+def test_a_market_without_a_trade_to_expect_is_not_worth_a_start(trades, refused, worth):
+    market = MarketEstimate(market="demo", expected_trades=trades, refused=refused)
+    assert is_worth_it(market) is worth

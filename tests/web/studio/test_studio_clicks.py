@@ -65,7 +65,10 @@ def test_a_job_is_cancelled_and_started_again(watched):
     page.get_by_text("1 market: synthetic:DEMO/USDT:5m").wait_for()
     assert page.get_by_label("newest days").input_value() == "365"
     page.get_by_label("train, days").first.fill("0")
-    page.locator("aside").get_by_text("Train, days: at least 1.").wait_for()
+    page.get_by_label("least trades in a window").fill("-1")
+    aside = page.locator("aside")  # it names all that is wrong
+    aside.get_by_text("Least trades in a window: at least 0.").wait_for()
+    aside.get_by_text("Train, days: at least 1.").wait_for()
     page.locator(".q-field__messages", has_text="at least 1").first.wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
 

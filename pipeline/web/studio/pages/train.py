@@ -1,7 +1,7 @@
 """Show the form that chooses what is trained, estimates what it takes and starts it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +26,7 @@ from pipeline.web.service.requests import (
 )
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import ask, faults, frame, health, sentence, text
-from pipeline.web.studio.widgets.estimate import Estimate
+from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError
 from pipeline.web.studio.widgets.mistakes import in_labels
 
@@ -148,18 +148,36 @@ class TrainingForm:
 
         Raises
         ------
+        MistakeError
+            It names all that is wrong with single parts of the form.
         ValueError
-            Where it says nothing that can be asked (`pydantic.ValidationError` is one).
+            Where the parts do not go together (`pydantic.ValidationError` is one).
         """
+        names, wrong, found = self._markets.names(), list[str](), dict[str, Any]()
+        if not names:
+            wrong.append("Choose a market, and what it takes is estimated here.")
+        parts: dict[str, Callable[[], Any]] = {
+            "optimizer": self._method.request,
+            "validation": self._validation.request,
+            "history": self._history.request,
+            "costs": self._costs.request,
+            "risk": self._risk.request,
+            "rest": lambda: self._rest.request(markets=["demo"]),
+            "grids": dict if self._grids is None else self._grids.values,
+        }
+        for name, make in parts.items():
+            try:
+                found[name] = make()
+            except MistakeError as error:
+                wrong += error.sentences
+        if wrong:
+            raise MistakeError(wrong)
+        del found["rest"]  # it was read to be told what is wrong with it
         return TrainingRequest(
             strategy=self._strategy.value,
-            markets=self._markets.names(),
-            optimizer=self._method.request(),
-            validation=self._validation.request(),
-            history=self._history.request(),
-            costs=self._costs.request(),
-            risk=self._risk.request(),
-            **({} if self._grids is None else self._grids.values()),
+            markets=names,
+            **found.pop("grids"),
+            **found,
             **self._rest.values(),
         )
 
@@ -200,7 +218,7 @@ class TrainingForm:
             self._estimate.refuse(reasons)
         else:
             self._estimate.show(answer)
-            startable = any(market.refused is None for market in answer.markets)
+            startable = any(is_worth_it(market) for market in answer.markets)
             self._start.set_enabled(startable and self._service.read_only is None)
 
     def _keep_address(self) -> None:
@@ -212,8 +230,6 @@ class TrainingForm:
             ui.navigate.history.replace(f"/?{query}" if query else "/")
 
     async def _answer(self) -> tuple[Any, list[str]]:
-        if not self._markets.names():
-            return None, ["Choose a market, and what it takes is estimated here."]
         try:
             return await ask(self._service.estimate, self.request()), []
         except MistakeError as error:
@@ -240,7 +256,7 @@ class TrainingForm:
         try:
             started = await ask(self._service.start_training, self.request())
         except (UserError, ValueError) as error:
-            self._estimate.refuse([str(error)])
+            self._estimate.refuse(getattr(error, "sentences", [str(error)]))
             return
         ui.navigate.to(f"/sweeps/{started.sweep_id}" if started.sweep_id else "/jobs")
 

@@ -11,6 +11,11 @@ from pipeline.validation.wording import duration, plural
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import sentence, text, warning
 
+#: Why nothing can be started.
+_IDLE = (
+    "Off: about 0 trades are expected in every market, so there is nothing to judge. Take more"
+    " days, a shorter timeframe, or values that ask for less."
+)
 #: Spans to fetch that are named; a store with more holes counts the others.
 SPANS = 3
 
@@ -42,7 +47,9 @@ class Estimate:
 
     def show(self, answer: EstimateAnswer) -> None:
         """Show an estimate."""
-        self._brief.set_text(f"About {duration(answer.seconds)}")
+        possible = [market for market in answer.markets if market.refused is None]
+        idle = bool(possible) and not any(map(is_worth_it, possible))
+        self._brief.set_text(_IDLE if idle else f"About {duration(answer.seconds)}")
         self._body.clear()
         with self._body:
             at_once = f", {plural(answer.concurrent, 'market')} at a time"
@@ -58,6 +65,11 @@ class Estimate:
                 warning(tries.sentence)
             for market in answer.markets:
                 _market(market)
+
+
+def is_worth_it(market: MarketEstimate) -> bool:
+    """Whether a market can be trained, and a trade out of sample is expected at all."""
+    return market.refused is None and round(market.expected_trades) > 0
 
 
 def _market(market: MarketEstimate) -> None:

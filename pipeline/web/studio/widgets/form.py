@@ -224,18 +224,23 @@ class Grids:
 
         Raises
         ------
-        ValueError
-            Where a line cannot be read; its control says so.
+        MistakeError
+            Where lines cannot be read; their controls say so too.
         """
-        grids, ranges = {}, {}
+        grids, ranges, wrong = {}, {}, []
         for name, control in self._inputs.items():
-            parameter = self._parameters[name]
-            if self._is_range(name):
-                ends = _read_range(control.value)
-                if ends != [parameter.low, parameter.high]:
-                    ranges[name] = ends
-            elif (grid := _read(control.value)) != parameter.grid:
-                grids[name] = grid
+            parameter, span = self._parameters[name], self._is_range(name)
+            try:
+                values = _read_range(control.value) if span else _read(control.value)
+            except ValueError:
+                wrong.append(f"{name}: {_RANGE if span else _GRID}.")
+                continue
+            if span and values != [parameter.low, parameter.high]:
+                ranges[name] = values
+            elif not span and values != parameter.grid:
+                grids[name] = values
+        if wrong:
+            raise MistakeError(wrong)
         return {"parameters": grids, "ranges": ranges}
 
     def words(self) -> dict[str, str]:
