@@ -295,7 +295,7 @@ def load_sweep(repository: Repository, sweep_id: str) -> tuple[Sweep, list[Swept
 
 def swept_markets(
     markets: Sequence[SweepMarket],
-    configuration: Callable[[str], Configuration],
+    configuration: Callable[[str], Configuration | None],
     job: Callable[[str], Job],
 ) -> list[SweptMarket]:
     """Read what the markets of a sweep stored; the others read one configuration, or job, by id."""

@@ -1,6 +1,8 @@
 """Show sweeps, how far each is, and cancel what is left of one."""
 
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 from pipeline.errors import ConflictError
 from pipeline.report.loading import SweptMarket, swept_markets
@@ -84,7 +86,20 @@ class SweepService(JobService):
             return self.repository.sweeps.whole(sweep_id), self.repository.sweeps.markets(sweep_id)
 
     def swept(self, sweep_id: str) -> tuple[Sweep, list[SweptMarket]]:
-        """Read one sweep and its markets with what they stored; see `sweep`."""
-        sweep, markets = self.sweep(sweep_id)
-        read = self.repository.configurations.read
-        return sweep, swept_markets(markets, read, self.repository.jobs.read)
+        """Read one sweep and its markets with what they stored; see `sweep`.
+
+        What is not what was stored is not shown: its market says so in place of a stage.
+        """
+        sweep, rows = self.sweep(sweep_id)
+        ids = [row.configuration_id for row in rows if row.configuration_id]
+        checked = {one.id: one for one in self.repository.checks.listed(ids)}
+        markets = swept_markets(
+            rows, lambda identity: checked[identity].configuration, self.repository.jobs.read
+        )
+        for place, row in enumerate(rows):
+            found = checked.get(row.configuration_id or "")
+            if found is not None and found.objections:
+                why = f"{found.id}: {'; '.join(found.objections)}"
+                change: dict[str, Any] = {"status": "not as it was stored", "error": why}
+                markets[place] = replace(markets[place], configuration=None, **change)
+        return sweep, markets

@@ -38,6 +38,12 @@ def finish(repository, job_id, seconds=None):
             )
 
 
+def again(view):
+    """The words of the address that fills the form in as a batch was asked for."""
+    asked = [(job.exchange, job.pair, job.timeframe) for job in view.jobs]
+    return dict(parse_qsl(address_of_all(view.first, asked, composing.choices().markets)[2:]))
+
+
 @pytest.fixture
 def asked(service):
     """A job that has ended, a sweep of which one runs, and two jobs that wait."""
@@ -129,14 +135,13 @@ def test_a_whole_sweep_is_asked_for_again(service):
     asked = start(service, "btc_binance_1h", "eth_kraken_4h", history={"days": 400}, seed=3)
     view = service.batch(service.batches(None, 1, 0)[0])
     assert view.id == asked.sweep_id
-    markets = composing.choices().markets
-    words = dict(parse_qsl(address_of_all(view.first, view.jobs, markets)[2:]))
+    words = again(view)
     assert words["more"] == "btc_binance_1h,eth_kraken_4h"
     assert (words["seed"], words["method"], words["samples"]) == ("3", "random", "5")
     assert "exchange" not in words
     start(service, "btc_binance_1h", "eth_binance_1h", history={"days": 400})
     view = service.batch(service.batches("pending", 5, 1)[0])
-    words = dict(parse_qsl(address_of_all(view.first, view.jobs, markets)[2:]))
+    words = again(view)
     boxes = ("exchange", "pair", "timeframe")
     assert [words[one] for one in boxes] == ["binance", "BTC/USDT,ETH/USDT", "1h"]
     assert "more" not in words

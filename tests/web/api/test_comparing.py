@@ -2,10 +2,13 @@
 
 import csv
 import io
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.results.sweeps import MarketSpec
 from support.runs import Finished
 from support.stored import sql
 
@@ -94,3 +97,45 @@ def test_the_list_is_a_table(client, two, tmp_path):
     assert refused[two[0]] == ""
     assert "p_value" in refused[two[1]]
     assert next(row for row in read if row["id"] == two[1])["net_profit"] is None
+
+
+def test_a_sweep_does_not_show_what_was_edited(client, service, stored, tmp_path, repository):
+    path = stored()
+    (found,) = client.get("/api/configurations", params={"exchange": "binance"}).json()[
+        "configurations"
+    ]
+    assert path.endswith(found["id"])
+    job = repository.jobs.read(found["job_id"])
+    names = ("exchange", "pair", "timeframe", "strategy", "optimizer", "config", "config_hash")
+    spec = {name: getattr(job, name) for name in (*names, "seed")}
+    sweeps, now = repository.sweeps, datetime.now(UTC)
+    claim = sweeps.begin(
+        key="5eed" * 16,
+        strategy=job.strategy,
+        optimizer=job.optimizer,
+        config={},
+        engine_version="1",
+        markets=[MarketSpec("real", "real", spec)],
+        has_artifacts=None,
+        since=now,
+        until=now,
+    )
+    job_id = sweeps.claim_market(claim, 0)
+    row = repository.configurations.read(found["id"])
+    identity = f"{row.id[:-6]}fedcba"
+    copy = replace(row, id=identity, job_id=job_id, document=row.document | {"id": identity})
+    repository.configurations.save(copy)
+    sweeps.settle(claim, 0, None)
+    address = f"/api/sweeps/{claim.sweep_id}/markets"
+    (market,) = client.get(address).json()["markets"]
+    assert (market["stage"], market["configuration"]) == ("MATURE", identity)
+    assert market["net_profit"] == found["oos_net_profit"]
+    sql(
+        Finished(0, "", "", tmp_path),
+        "UPDATE trained_configurations SET oos_net_profit = 9 WHERE id = :id",
+        id=identity,
+    )
+    (market,) = client.get(address).json()["markets"]
+    assert (market["stage"], market["net_profit"]) == ("", None)
+    assert market["status"] == "not as it was stored"
+    assert identity in market["error"]

@@ -30,7 +30,7 @@ def test_no_endpoint_breaks(service, mode):
     for operation in operations:
         if operation.path != ENDLESS:
             _send_many(operation, mode)
-    assert len(operations) == 34
+    assert len(operations) == 43
 
 
 def _send_many(operation, mode):

@@ -27,7 +27,7 @@ from pipeline.web.studio.frame import (
     text,
     warning,
 )
-from pipeline.web.studio.widgets.again import address_of, address_of_all
+from pipeline.web.studio.widgets.again import address_of_all
 
 #: Seconds between two looks at the database, and batches a page.
 EVERY, SHOWN = 0.5, 25
@@ -269,10 +269,8 @@ def _listed(view: BatchView) -> str:
 
 
 def _again(first: Job, jobs: Sequence[JobSummary], markets: Sequence[Market]) -> str:
-    if len(jobs) > 1:
-        return address_of_all(first, jobs, markets)
-    named = {(one.exchange, one.pair, one.timeframe) for one in markets}
-    return address_of(first, (first.exchange, first.pair, first.timeframe) in named)
+    asked = ((job.exchange, job.pair, job.timeframe) for job in jobs)
+    return address_of_all(first, asked, markets)
 
 
 class JobCard:

@@ -15,6 +15,7 @@ from pipeline.results.records import Sweep, SweepView
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import defined, duration, percent, plural, share
+from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
@@ -33,6 +34,7 @@ from pipeline.web.studio.frame import (
     warning,
 )
 from pipeline.web.studio.leaving import connected
+from pipeline.web.studio.widgets.again import address_of_all
 
 #: Seconds between two looks at a sweep that runs.
 EVERY = 1.0
@@ -123,7 +125,10 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
             warning(str(error) if isinstance(error, UserError) else "This is no sweep's id.")
             ui.link("All sweeps", "/sweeps")
             return
-        page = SweepPage(service, theme, sweep.id)
+        first = await ask(service.repository.jobs.read, markets[0].job_id)
+        asked = [(one.exchange, one.pair, one.timeframe) for one in markets]
+        again = address_of_all(first, asked, (await ask(composing.choices)).markets)
+        page = SweepPage(service, theme, sweep.id, again)
         page.show(sweep, markets)
         page.tell(sweep, await ask(service.progress, sweep))
         await connected()  # what can be read is there meanwhile
@@ -143,7 +148,7 @@ async def sweep_page(service: Service, sweep_id: str) -> None:
 class SweepPage:
     """What a sweep came to, its markets by pair and timeframe, its figures, and all columns."""
 
-    def __init__(self, service: Service, theme: Theme, sweep_id: str) -> None:
+    def __init__(self, service: Service, theme: Theme, sweep_id: str, again: str) -> None:
         self._service, self._theme, self._id = service, theme, sweep_id
         self._by, self._descending = "", True
         self._mark = synthetic("SYNTHETIC candles: those figures say nothing about a market.")
@@ -152,6 +157,7 @@ class SweepPage:
         self._bar = ui.linear_progress(show_value=False, size="0.6rem")
         with ui.element("div").classes("line"):
             self._cancel = ui.button("Cancel what is left", on_click=self._end).props("outline")
+            ui.link("Again with changes", again)
         text("h2", "Markets by timeframe")
         self._matrix = ui.element("div").classes("matrix")
         text("h2", "All figures")

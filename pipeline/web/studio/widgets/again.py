@@ -1,11 +1,11 @@
 """Write the address of the form that asks for what a job, or a whole sweep, was asked for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from pipeline.config.catalogue import Market
-from pipeline.results.records import Job, JobSummary
+from pipeline.results.records import Job
 from pipeline.validation.wording import setting
 from pipeline.web.service.requests import (
     Bayesian,
@@ -46,18 +46,24 @@ def address_of(job: Job, named: bool) -> str:
     return f"/?{urlencode(dict(_words(job, named)), safe=',/:')}"
 
 
-def address_of_all(first: Job, jobs: Sequence[JobSummary], markets: Sequence[Market]) -> str:
-    """Return the address of the form as several jobs were asked for together.
+def address_of_all(
+    first: Job, asked: Iterable[tuple[str, str, str]], markets: Sequence[Market]
+) -> str:
+    """Return the address of the form as jobs were asked for together.
 
     Parameters
     ----------
     first : Job
         The first of them: the others were told the same, but for their market.
+    asked : iterable of (str, str, str)
+        Exchange, pair and timeframe of all.
     markets : sequence of Market
         Those of `conf/market`. Where the boxes of these cannot say it, the line does.
     """
     named = {(one.exchange, one.pair, one.timeframe): one.name for one in markets}
-    wanted = list(dict.fromkeys((job.exchange, job.pair, job.timeframe) for job in jobs))
+    wanted = list(dict.fromkeys(asked))
+    if len(wanted) == 1:
+        return address_of(first, wanted[0] in named)
     words = dict(_words(first, named=True))
     ticked = [list(dict.fromkeys(parts)) for parts in zip(*wanted, strict=True)]
     fitting = {key for key in named if all(map(list.__contains__, ticked, key))}
