@@ -300,7 +300,7 @@ def swept_markets(
 ) -> list[SweptMarket]:
     """Read what the markets of a sweep stored; the others read one configuration, or job, by id."""
     rows = [configuration(m.configuration_id) if m.configuration_id else None for m in markets]
-    told = [row or job(m.job_id) for m, row in zip(markets, rows, strict=True)]
+    told = [job(market.job_id) for market in markets]
     return [
         SweptMarket(
             market=market.market,
@@ -311,7 +311,7 @@ def swept_markets(
             fdr_q_value=market.fdr_q_value,
             seconds=market.seconds,
             error=market.error,
-            synthetic=of.synthetic,
+            synthetic=(row or of).synthetic,
             exchange=of.exchange,
             pair=of.pair,
             timeframe=of.timeframe,
