@@ -34,6 +34,8 @@ def test_trades_are_walked_through_by_mouse_and_by_keys(watched, identity):
     page.wait_for_function(f"document.querySelector('{MARKS}').textContent.includes('{stop}')")
     assert f"Trade {last} of {last}: {trades[-1]['side']}" in said.text_content()
     assert "1h candles" in candles.text_content()
+    top = "document.getElementById('section-trade-list').getBoundingClientRect().top"
+    assert 0 < page.evaluate(top) < 300
     page.get_by_role("button", name="Previous trade").click()
     page.wait_for_url(f"**?trade={last - 1}")
     assert f"Trade {last - 1} of {last}" in said.text_content()

@@ -33,6 +33,7 @@ from pipeline.web.studio.widgets.figures import inside, place
 
 #: Rows of a page of the table.
 SHOWN = 25
+_LOOK = "document.getElementById('section-trade-list').scrollIntoView()"
 _COLUMNS = ("trade", "side", "entered (UTC)", "at", "left (UTC)", "at", "by", "net return")
 
 
@@ -58,7 +59,7 @@ class Trades:
         with inside("#trades"), ui.element("div"):
             self._lay_out(span)
         context.client.on_delete(lambda: service.charts.leave(report.configuration.id))
-        ui.timer(0.05, partial(self.open, self._chosen), once=True)
+        ui.timer(0.05, self._begin, once=True)
 
     def _lay_out(self, span: tuple[int, int]) -> None:
         with ui.element("div").classes("line"):
@@ -93,11 +94,25 @@ class Trades:
             self._older = ui.button("Older", on_click=lambda: self._turn_page(1)).props("flat")
         self._show_table()
 
-    async def open(self, number: int | None) -> None:
-        """Show one trade closely, by its number from 1; None: all of them."""
-        self._chosen = number
+    async def open(self, number: int | None, *, look: bool = False) -> None:
+        """Show one trade closely, by its number from 1, and say so in the address; None: all.
+
+        ``look`` brings the chart before the reader's eyes.
+        """
         query = "" if number is None else f"?trade={number}"
         ui.navigate.history.replace(f"/configurations/{self._configuration.id}{query}")
+        if look:
+            ui.run_javascript(_LOOK)
+        await self._show(number)
+
+    async def _begin(self) -> None:
+        """Show what the address asks for."""
+        await self._show(self._chosen)
+        if self._chosen is not None:
+            ui.run_javascript(_LOOK)
+
+    async def _show(self, number: int | None) -> None:
+        self._chosen = number
         self._said.set_text(self._words(number))
         self._page = 0 if number is None else (len(self._trades) - number) // SHOWN
         self._show_table()
@@ -183,7 +198,7 @@ class Trades:
             link.props(f'aria-label="Show trade {number} on the chart"')
             if number == self._chosen:
                 link.props("aria-current=true")
-            link.on("click.prevent", partial(self.open, number))
+            link.on("click.prevent", partial(self.open, number, look=True))
         moments = (self._opens + int(trade[f"{end}_bar"]) * self._step for end in ("entry", "exit"))
         entered, left = (utc(moment).removesuffix(" UTC") for moment in moments)
         for cell in (
