@@ -82,7 +82,7 @@ def pages(found, job):
     """Addresses of pages, and what is there when all of it is."""
     return {
         "/": "text=What it takes",
-        "/jobs": "main li",
+        "/jobs": "tr.job",
         f"/jobs/{job}": "main h1",
         "/configurations": "tbody tr",
         "/configurations?sort=p_value&descending=false&page=3999": "tbody tr",
