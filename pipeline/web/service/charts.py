@@ -25,7 +25,6 @@ from pipeline.market_data.store.levels import (
     StoredSeries,
     joined,
     level_for,
-    level_name,
 )
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.timeframe import timeframe_ms
@@ -45,11 +44,6 @@ class ChartCandles(NamedTuple):
 
     sticks: Candlesticks
     level: int
-
-    @property
-    def level_name(self) -> str:
-        """Name their length."""
-        return level_name(self.level)
 
 
 class ChartService:

@@ -10,6 +10,7 @@ from nicegui import context, ui
 from nicegui.events import EChartPointClickEventArguments, GenericEventArguments
 
 from pipeline.errors import UserError
+from pipeline.market_data.store.levels import level_for, level_name
 from pipeline.market_data.timeframe import utc
 from pipeline.report.candle_chart import (
     LIMIT,
@@ -121,31 +122,41 @@ class CandleChart:
             self._busy = False
 
     async def _draw(self, view: tuple[int, int], *, moved: bool) -> None:
-        """Draw what is in sight with some more on both sides."""
-        more = int((view[1] - view[0]) * BEYOND / 2)
-        wide = view[0] - more, view[1] + more
-        try:
-            made = await ask(self._read, wide, int(LIMIT * (1.0 + BEYOND)))
-        except UserError as error:
-            self._status.set_text(str(error))
-            self.place.set_visibility(False)
-            return
-        self.place.set_visibility(True)
-        data, said = await self._over(view) if self._over else ({}, "")
+        """Draw what is in sight, with some more on both sides where candles must be read."""
+        more, most = int((view[1] - view[0]) * BEYOND / 2), int(LIMIT * (1.0 + BEYOND))
+        wide, refusal, made = (view[0] - more, view[1] + more), "", None
+        there = self._loaded[0] <= view[0] and view[1] <= self._loaded[1]
+        if not there or level_for(wide, self._step, most) != self._level:
+            try:
+                made = await ask(self._read, wide, most)
+            except UserError as error:
+                refusal = str(error)
+        data, said = await self._over(view) if self._over and not refusal else ({}, "")
         if self.place.is_deleted:  # the reader has left the page
             return
-        data["candles"] = data["volume"] = candle_rows(made.sticks, made.level)
+        self.place.set_visibility(not refusal)
+        if made is not None:
+            self._loaded, self._level = wide, made.level
+            data["candles"] = data["volume"] = candle_rows(made.sticks, made.level)
+        first, last = (utc(moment // 60_000 * 60_000) for moment in view)
         self._status.set_text(
-            f"{made.level_name} candles, {utc(view[0] // 60_000 * 60_000)} to"
-            f" {utc(view[1] // 60_000 * 60_000)}. {said}"
+            refusal or f"{level_name(self._level)} candles, {first} to {last}. {said}"
         )
-        series = [{"id": name, "data": rows} for name, rows in data.items()]
+        if not refusal:
+            self._send(view, data, moved=moved)
+
+    def _send(self, view: tuple[int, int], data: dict[str, list[Any]], *, moved: bool) -> None:
+        """Have the browser draw what has changed."""
         if self._chart is None:
             self._chart = self._made(view, data)
             return
-        start, end = percents(self._span, view)
-        zoom = [{"id": name, "start": start, "end": end} for name in ("inside", "slider")]
-        change = {"series": series} | ({"dataZoom": zoom} if moved else {})
+        change: dict[str, Any] = {
+            "series": [{"id": name, "data": rows} for name, rows in data.items()]
+        }
+        if moved:
+            start, end = percents(self._span, view)
+            zooms = ("inside", "slider")
+            change["dataZoom"] = [{"id": name, "start": start, "end": end} for name in zooms]
         self._chart.run_chart_method("setOption", change)
 
     def _made(self, view: tuple[int, int], data: dict[str, list[Any]]) -> ui.echart:

@@ -56,6 +56,7 @@ class Trades:
         self._entered = entry_times(self._trades, self._opens, self._step)
         self._left = exit_times(self._trades, self._opens, self._step)
         self._chosen, self._page = self._from_address(), 0
+        self._levels: tuple[int, list[Line]] = 0, []
         with inside("#trades"), ui.element("div"):
             self._lay_out(span)
         context.client.on_delete(lambda: service.charts.leave(report.configuration.id))
@@ -169,12 +170,14 @@ class Trades:
         return {"trades": rows, "lines": line_rows(lines)}, said
 
     async def _lines(self, number: int) -> list[Line]:
-        """Return the levels of a trade."""
-        trade, levels = self._trades[number - 1], None
-        with suppress(UserError):  # the candles say so themselves
-            charts = self._service.charts
-            levels = await ask(charts.levels, self._configuration, self._windows, trade)
-        return trade_lines(trade, levels, self._opens, self._step)
+        """Return the levels of a trade; a zoom asks for those of the same one again."""
+        if self._levels[0] != number:
+            trade, levels = self._trades[number - 1], None
+            with suppress(UserError):  # the candles say so themselves
+                charts = self._service.charts
+                levels = await ask(charts.levels, self._configuration, self._windows, trade)
+            self._levels = number, trade_lines(trade, levels, self._opens, self._step)
+        return self._levels[1]
 
     def _turn_page(self, by: int) -> None:
         self._page += by
