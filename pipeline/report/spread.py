@@ -68,7 +68,11 @@ def parameter_spread(
             "x": columns,
             "y": names,
             "z": [[keep(place) for place in row] for row in places],
-            "text": text,
+            # Plotly writes the text of empty cells too.
+            "text": [
+                ["" if keep(place) is None else said for place, said in zip(*row, strict=True)]
+                for row in zip(places, text, strict=True)
+            ],
             "texttemplate": "%{text}",
             "textfont": {"color": own},
             "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",

@@ -1,9 +1,9 @@
 """Text that is hard to read: its contrast with what lies behind it (WCAG 2.2, 1.4.3, level AA)."""
 
 #: Every visible text whose contrast is below 4.5, or below 3 where it is large. Colours are blended
-#: through their alpha and the opacity of what they lie in. Not looked at: what is disabled, and
-#: text on the cells of a heatmap, whose ground is no element's background.
-_POOR = r"""() => {
+#: through their alpha and the opacity of what they lie in. The ground of a text on the cells of a
+#: heatmap is the picture's own, below its middle. Not looked at: what is disabled.
+_POOR = r"""async () => {
   const channels = (colour) => (colour.match(/[\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
   const over = (top, below) => [0, 1, 2].map((i) => {
     const alpha = top[3] ?? 1;
@@ -15,20 +15,42 @@ _POOR = r"""() => {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const lineage = (element) => element ? [element, ...lineage(element.parentElement)] : [];
+  // Cells of a heatmap are one picture: its colour below a point of the page.
+  const pictures = new Map();
+  const cell = async (element, rectangle) => {
+    const picture = element.closest('.hm').querySelector('image');
+    const href = picture.getAttribute('href') ?? picture.getAttribute('xlink:href');
+    if (!pictures.has(href)) {
+      const loaded = new Image();
+      loaded.src = href;
+      await loaded.decode();
+      const canvas = new OffscreenCanvas(loaded.width, loaded.height);
+      canvas.getContext('2d').drawImage(loaded, 0, 0);
+      pictures.set(href, canvas);
+    }
+    const canvas = pictures.get(href), place = picture.getBoundingClientRect();
+    const x = (rectangle.left + rectangle.width / 2 - place.left) / place.width * canvas.width;
+    const y = (rectangle.top + rectangle.height / 2 - place.top) / place.height * canvas.height;
+    const pixel = canvas.getContext('2d').getImageData(Math.floor(x), Math.floor(y), 1, 1).data;
+    return [pixel[0], pixel[1], pixel[2], pixel[3] / 255];
+  };
   const poor = new Set();
   let looked = 0;
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement, said = texts.currentNode.data.trim();
     if (!said || element.closest('script, style, [disabled], .disabled')) continue;
-    if (element.closest('.q-icon, .heatmap-label')) continue;
+    if (element.closest('.q-icon')) continue;
     if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
     looked += 1;
     const style = getComputedStyle(element), size = parseFloat(style.fontSize);
     const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
     const above = lineage(element).map((one) => getComputedStyle(one));
-    const ground = above.reduceRight(
+    let ground = above.reduceRight(
       (below, one) => over(channels(one.backgroundColor), below), [255, 255, 255]);
+    if (element.closest('.heatmap-label')) {
+      ground = over(await cell(element, element.getBoundingClientRect()), ground);
+    }
     const opacity = above.reduce((all, one) => all * Number(one.opacity), 1);
     const ink = over(channels(element.closest('svg') ? style.fill : style.color), ground);
     const [dark, bright] = [luminance(over([...ink, opacity], ground)), luminance(ground)].sort(
