@@ -65,10 +65,15 @@ class ReportData:
     @property
     def searched(self) -> dict[str, tuple[float, float]]:
         """Smallest and largest value of every parameter that the search could choose."""
-        return {
-            name: _range(declared, self.job.config["space"])
-            for name, declared in self.job.config["strategy"]["parameters"].items()
-        }
+        return searched(self.job.config)
+
+
+def searched(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return what a job's search could choose: smallest and largest value of every parameter."""
+    return {
+        name: _range(declared, config["space"])
+        for name, declared in config["strategy"]["parameters"].items()
+    }
 
 
 def load_report(

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.report.theme import Figure, Theme, figure
-from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.records import Configuration
 from pipeline.validation.wording import plural, setting
 
@@ -133,22 +132,24 @@ def _is_unchosen(choice: Mapping[str, Any] | None) -> bool:
     return choice is not None and choice["chosen_in"] == 0 and choice["windows"] > 0
 
 
-def evidence_sentences(configuration: Configuration, record: ArtifactSet | None) -> Iterator[str]:
+def evidence_sentences(
+    configuration: Configuration, windows: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
     """Say in how many windows the stored values were tested, all together and one by one."""
     stored = configuration.parameters
-    if record is not None and record.windows:
-        same = sum(window["parameters"] == stored for window in record.windows)
+    if windows:
+        same = sum(window["parameters"] == stored for window in windows)
         yield (
             f"The stored combination was tested in {same} of"
-            f" {plural(len(record.windows), 'window')}: the figures out of sample are of what each"
+            f" {plural(len(windows), 'window')}: the figures out of sample are of what each"
             " window chose."
         )
     choices = configuration.statistics.get("parameter_choices") or {}
     never = [name for name in stored if _is_unchosen(choices.get(name))]
     if never:
         values = ", ".join(f"{name} {setting(stored[name])}" for name in never)
-        windows = plural(max(choices[name]["windows"] for name in never), "window")
-        yield f"These values were tested in 0 of {windows}: {values}."
+        counted = plural(max(choices[name]["windows"] for name in never), "window")
+        yield f"These values were tested in 0 of {counted}: {values}."
     edges = [f"{n} {setting(stored[n])} ({c['edge']})" for n, c in choices.items() if c["edge"]]
     if edges:
         yield f"At an end of what was searched: {', '.join(edges)}. Better values may lie beyond."

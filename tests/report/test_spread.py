@@ -80,6 +80,6 @@ def test_grey_cells_can_be_read():
 @pytest.mark.parametrize(("stored", "same"), [(STORED, 0), (WINDOWS[0]["parameters"], 1)])
 def test_in_how_many_windows_it_was_tested_is_counted(stored, same):
     row = SimpleNamespace(parameters=stored, statistics={"parameter_choices": CHOICES})
-    whole, values, _ = evidence_sentences(row, SimpleNamespace(windows=WINDOWS))
+    whole, values, _ = evidence_sentences(row, WINDOWS)
     assert f"in {same} of 2 windows" in whole
     assert values == f"These values were tested in 0 of 1 window: a {stored['a']:g}."

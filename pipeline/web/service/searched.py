@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.report.best import Best, best_of
 from pipeline.report.heatmap import Scores
-from pipeline.report.loading import load_candles_again
+from pipeline.report.loading import load_candles_again, searched
+from pipeline.report.spread import evidence_sentences, parameter_spread
+from pipeline.report.theme import Figure
 from pipeline.report.trials import trials_of
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
@@ -27,12 +31,30 @@ class SearchView:
     """The search that found a configuration.
 
     ``scores`` is what it kept; of a stored surface each metric is read when it is asked for.
-    ``objective`` is what the score is.
+    ``config`` is what its job was told.
     """
 
     tables: StoredTables
     scores: Scores
-    objective: str | None
+    config: Mapping[str, Any]
+
+    @property
+    def objective(self) -> str | None:
+        """What the score is."""
+        return self.config.get("objective")
+
+    @property
+    def over_windows(self) -> Figure:
+        """The values that every window chose, beside those that are stored."""
+        own = self.configuration
+        choices = own.statistics.get("parameter_choices")
+        windows = self.tables.window_records()
+        return parameter_spread(windows, own.parameters, searched(self.config), choices)
+
+    @property
+    def evidence(self) -> list[str]:
+        """In how many windows the stored values were tested, in sentences."""
+        return list(evidence_sentences(self.configuration, self.tables.window_records()))
 
     @property
     def configuration(self) -> Configuration:
@@ -67,7 +89,7 @@ class SearchService:
         """
         tables = self._tables.of(configuration_id)
         config = self._repository.jobs.read(tables.configuration.job_id).config
-        return SearchView(tables, tables.searched(), config.get("objective"))
+        return SearchView(tables, tables.searched(), config)
 
     def replayed(self, search: SearchView) -> Replay | str:
         """Simulate the best combinations again; else say why they cannot be.
@@ -89,6 +111,6 @@ class SearchService:
     def _replayed(self, search: SearchView) -> Replay:
         own = search.configuration
         candles = load_candles_again(self._repository, own)
-        gap = int(self._repository.jobs.read(own.job_id).config["validation"]["gap"])
+        gap = int(search.config["validation"]["gap"])
         config = simulation_config(self._repository, own)
         return replay(config, candles, search.best.parameters, search.tables.searched_days(), gap)

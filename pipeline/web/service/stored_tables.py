@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from zipfile import BadZipFile
 
 from gpu_engine import Int32
@@ -94,8 +94,11 @@ class StoredTables:
 
     def windows(self) -> Table:
         """Lay out the validation windows."""
-        windows = self._read(artifacts.WINDOWS, artifacts.read_windows)
-        return windows_table(self.configuration, windows)
+        return windows_table(self.configuration, self.window_records())
+
+    def window_records(self) -> list[dict[str, Any]]:
+        """Read the validation windows as they were kept."""
+        return self._read(artifacts.WINDOWS, artifacts.read_windows)
 
     def trials(self, sort: str = INDEX, descending: bool = False) -> Table:
         """Lay out the trials of a search.

@@ -27,6 +27,12 @@ from pipeline.web.studio.frame import (
 from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.landscape import Landscape, drawing
 
+_SPREAD = (
+    "Value in every window and as it is stored; the colour is its place in what was searched, from"
+    " the least (dark) to the largest (bright). ≠: no window chose the stored value. ▼ ▲: the least"
+    " and the largest value that was searched."
+)
+
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 
 
@@ -64,6 +70,12 @@ async def search_page(service: Service, configuration_id: str) -> None:
             text("h2", "What matters")
             landscape = Landscape(theme, configuration.parameters, search.scores, search.objective)
             await landscape.show()
+        with ui.element("section"):
+            text("h2", "Over the windows")
+            for said in await ask(lambda: search.evidence):
+                sentence(said)
+            with region("Parameters over the windows"):
+                drawing(theme, await ask(lambda: search.over_windows), _SPREAD, "figure tall wide")
         again = await ask(service.searches.replayed, search)
         if table.is_deleted:  # the reader has left the page
             return
