@@ -24,6 +24,10 @@ from pipeline.web.studio.pages.train import training_page
 #: NiceGUI answers before the page is built is a 200.
 PATIENCE = 30.0
 
+#: Seconds after which a page that was left is forgotten. A browser that draws has two fifths of them
+#: to answer: with NiceGUI's 3 a page of many figures on a slow machine was loaded again and again.
+RECONNECT = 10.0
+
 #: A curve over one window: the Studio's own icon, so that no browser asks for another.
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16"'
@@ -106,4 +110,5 @@ def mount(app: FastAPI, service: Service) -> None:
         language="en-US",
         tailwind=False,
         show_welcome_message=False,
+        reconnect_timeout=RECONNECT,
     )
