@@ -24,8 +24,8 @@ from pipeline.web.studio.pages.train import training_page
 #: NiceGUI answers before the page is built is a 200.
 PATIENCE = 30.0
 
-#: Seconds after which a page that was left is forgotten. A browser that draws has two fifths of them
-#: to answer: with NiceGUI's 3 a page of many figures on a slow machine was loaded again and again.
+#: Seconds after which a page that was left is forgotten. A browser that draws has two fifths of
+#: them to answer: with NiceGUI's 3 a page of many figures was loaded anew on a slow machine.
 RECONNECT = 10.0
 
 #: A curve over one window: the Studio's own icon, so that no browser asks for another.
