@@ -62,13 +62,17 @@ def listening(service, bounds=None, **settings):
             thread.join(30)
 
 
-def command(folder, *words):
-    """Start `pipeline.serve` in a folder."""
+def command(folder, *words, before=None):
+    """Start `pipeline.serve` in a folder, after the statements ``before``."""
     environment = {k: v for k, v in os.environ.items() if k != "API_TOKEN"}
+    program = ["-m", "pipeline.serve"]
+    if before is not None:
+        run = "import runpy; runpy.run_module('pipeline.serve', run_name='__main__')"
+        program = ["-c", f"{before}\n{run}"]
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.serve", *words],
+        [sys.executable, *program, *words],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -76,13 +80,13 @@ def command(folder, *words):
 
 
 @contextmanager
-def served(folder, *words, url=None, dispatches=True):
+def served(folder, *words, url=None, dispatches=True, before=None):
     """Run a server on a free port; yield its process and its address.
 
     Unless it ``dispatches`` somebody else holds the dispatcher's place.
     """
     url = url or f"sqlite:///{folder}/var/trainings.db"
-    process = command(folder, "port=0", f"storage.url={in_quotes(url)}", *words)
+    process = command(folder, "port=0", f"storage.url={in_quotes(url)}", *words, before=before)
     said = process.stdout.readline()
     assert said, process.communicate()[1]
     try:

@@ -20,7 +20,7 @@ __all__ = ["browser"]
 
 pytestmark = pytest.mark.slow
 
-CONFIGURATIONS, JOBS, VISITS = 2_000, 36, 24
+CONFIGURATIONS, JOBS, VISITS = 100_000, 36, 100
 #: Seconds of a page or a list, and megabytes of the server.
 LONGEST, LARGEST = 2.0, 500.0
 FIRST, DAY = 1_451_606_400_000, 86_400_000
@@ -44,7 +44,8 @@ def large(tmp_path_factory):
         assert large_surface(root, found) == 10**7
         reseal(repository, root)
         copies(repository, CONFIGURATIONS)
-        jobs = [repository.jobs.create(**JOB | {"seed": n}) for n in range(JOBS)]
+        config = repository.jobs.read(found.job_id).config
+        jobs = [repository.jobs.create(**JOB | {"config": config}) for _ in range(JOBS)]
         words = (f"storage.artifacts={root}", f"store={store}")
         with served(folder, *words, url=url, dispatches=False) as (process, address):
             yield address, process.pid, found.id, jobs[0]

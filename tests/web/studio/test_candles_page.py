@@ -3,7 +3,8 @@
 import pytest
 
 from support.contrast import poor
-from support.loopback import candle_series
+from support.loopback import CANDLE_START, LoopbackBinance, candle_series
+from support.serving import served
 
 HEAD = "timestamp,open,high,low,close,volume"
 
@@ -81,6 +82,43 @@ def test_the_keyboard_alone_filters_and_opens_a_market(watched):
     page.wait_for_url("**/candles?pair=SOL/USDT")
     page.get_by_role("link", name="binance:SOL/USDT:15m").press("Enter")
     page.wait_for_url("**/candles/binance:SOL/USDT:15m")
+
+
+FETCHING = """
+import os, sys
+from pipeline.web.service import candle_process
+candle_process.COMMAND = (sys.executable, "-m", "support.loopback.candle_command")
+"""
+
+
+@pytest.mark.slow
+def test_two_tabs_follow_a_fetch_which_goes_on_without_them(browser, tmp_path, monkeypatch):
+    rows = {"5m": candle_series(60 * 288, 300_000)}
+    with LoopbackBinance(rows, CANDLE_START + 60 * 86_400_000) as exchange:
+        monkeypatch.setenv("LOOPBACK_EXCHANGE", exchange.url)
+        exchange.latency_s = 0.7
+        with served(tmp_path, before=FETCHING) as (_, address):
+            context = browser.new_context()
+            one, other = context.new_page(), context.new_page()
+            words = "fetch=btc_binance_5m&since=2023-01-01&until=2023-02-20"
+            one.goto(f"{address}/candles?{words}")
+            other.goto(f"{address}/candles")
+            one.get_by_role("button", name="Fetch", exact=True).click()
+            for page in (one, other):
+                page.get_by_text("of 14,400 candles, about").wait_for()
+            one.close()
+            other.close()
+            again = context.new_page()
+            again.goto(f"{address}/candles")
+            again.get_by_text("of 14,400 candles, about").wait_for()
+            again.get_by_role("button", name="Cancel the fetch of btc_binance_5m").click()
+            again.locator(".badge.cancelled").wait_for()
+            again.get_by_role("link", name="binance:BTC/USDT:5m").wait_for()
+            exchange.latency_s = 0.0
+            again.goto(f"{address}/candles?{words}")
+            again.get_by_role("button", name="Fetch", exact=True).click()
+            again.get_by_text("14,400 candles, quality ok, ended").wait_for()
+            context.close()
 
 
 @pytest.mark.slow

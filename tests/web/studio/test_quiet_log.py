@@ -2,10 +2,7 @@
 
 import contextlib
 import logging
-import os
 import socket
-import subprocess
-import sys
 import time
 from urllib.parse import urlsplit
 
@@ -13,8 +10,7 @@ import httpx2 as httpx
 import pytest
 
 from pipeline.web.studio.leaving import OfOpenPages, PageLeftError
-from support.runs import ROOT
-from support.serving import end_dispatcher, until
+from support.serving import served
 
 #: Seconds after which NiceGUI takes a page for left, and some more.
 FORGOTTEN = 4.5
@@ -99,10 +95,9 @@ def test_a_fault_of_a_page_is_logged():
 
 
 BROKEN = """
-import runpy, sys
 from nicegui import ui
-from pipeline.web.studio import mounting
-mount = mounting.mount
+from pipeline.web import studio
+mount = studio.mount
 def broken(app, service):
     @ui.page("/broken")
     async def page():
@@ -111,35 +106,19 @@ def broken(app, service):
         ui.timer(0.1, lambda: 1 / 0, once=True)
         raise KeyError("this is broken")
     mount(app, service)
-from pipeline.web import studio
 studio.mount = broken
-sys.argv = ["serve", *sys.argv[1:]]
-runpy.run_module("pipeline.serve", run_name="__main__", alter_sys=True)
 """
 
 
 @pytest.mark.slow
 def test_a_page_that_is_broken_is_in_the_log(browser, tmp_path):
-    url = f"sqlite:///{tmp_path}/var/trainings.db"
-    file = tmp_path / "log"
-    with file.open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", BROKEN, "port=0", f"storage.url={url}"],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        address = process.stdout.readline().split()[2]
+    with served(tmp_path, before=BROKEN) as (process, address):
         page = browser.new_page()
         page.goto(f"{address}/broken")
         page.get_by_text("it is open").wait_for()
-        until(lambda: "this is broken" in file.read_text())
-        until(lambda: "ZeroDivisionError" in file.read_text())
+        time.sleep(2)
         page.close()
-    finally:
-        process.kill()
-        process.communicate()
-        end_dispatcher(url)
+        process.terminate()
+        log = process.stderr.read()
+    assert "this is broken" in log
+    assert "ZeroDivisionError" in log

@@ -50,7 +50,10 @@ async def market_page(service: Service, identity: str) -> None:
             chart = _chart(service, market)
         with ui.element("section") as quality:
             text("h2", "Quality")
-            measuring = sentence("Measuring the quality …").props("role=status")
+            if market.quality is not None:
+                _quality(market.quality, market.measured)
+            else:
+                measuring = sentence("Measuring the quality …").props("role=status")
         _holes(market)
         _months(market)
         await connected()
@@ -65,10 +68,11 @@ async def market_page(service: Service, identity: str) -> None:
                 _draw(picture, theme, drawn)
         if chart is not None:
             await chart.show(chart.view)
-        report, measured = await ask(service.candles.quality, market)
-        measuring.delete()
-        with quality:
-            _quality(report, measured)
+        if market.quality is None:
+            report, measured = await ask(service.candles.quality, market)
+            measuring.delete()
+            with quality:
+                _quality(report, measured)
 
 
 def _facts(market: StoredMarket) -> None:
