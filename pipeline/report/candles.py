@@ -20,10 +20,12 @@ from pipeline.results.jsonable import jsonable
 
 #: Titles of the four panels by their axes, from the top, but for the last.
 PANELS = {
-    "y": "Price: daily close, low to high",
-    "y2": "Volume by day, base currency",
-    "y3": "Share of the day's candles that came",
+    "y": "Price: close of a {}, low to high",
+    "y2": "Volume by {}, base currency",
+    "y3": "Share of the {}'s candles that came",
 }
+#: Days that are drawn: a longer history is gathered by week.
+MOST_DAYS, _WEEK_MS = 2_000, 7 * DAY_MS
 #: What the last panel shows: of a fetch, and of the store.
 GAPS, HOLES = "Gaps: candles that did not come", "Not asked: nobody has asked yet"
 
@@ -31,6 +33,8 @@ GAPS, HOLES = "Gaps: candles that did not come", "Not asked: nobody has asked ye
 @dataclass(frozen=True, eq=False)
 class Days:
     """Candles gathered by UTC day, from the first to the last; all arrays of shape (days,).
+
+    A long history is gathered by weeks that begin on a Thursday, as the epoch does.
 
     Attributes
     ----------
@@ -77,18 +81,25 @@ def by_day(candles: Candles) -> Days:
     )
 
 
-def stored_days(series: StoredSeries, step: int) -> Days:
+def stored_days(series: StoredSeries, step: int, most: int = MOST_DAYS) -> Days:
     """Gather stored candles of ``step`` milliseconds by UTC day; of longer ones each is a day.
+
+    More than ``most`` days are gathered by week. There is at least one candle.
 
     Raises
     ------
     ConflictError
         When a month is damaged.
     """
+    count = len(series)
+    begins = int(series.as_stored(0, 1).candles.timestamp[0])
+    ends = int(series.as_stored(count - 1, count).candles.timestamp[0]) + step
     length = max(DAY_MS, step)
+    if length == DAY_MS and (ends - begins) // DAY_MS > most:
+        length = _WEEK_MS
     joined = series.at(length)
     opens = joined.candles.timestamp
-    start = np.arange(opens[0], opens[-1] + 1, length) if len(opens) else opens
+    start = np.arange(opens[0], opens[-1] + 1, length)
     place = np.searchsorted(start, opens)
 
     def spread(values: Float, otherwise: float) -> Float:
@@ -97,9 +108,7 @@ def stored_days(series: StoredSeries, step: int) -> Days:
         return whole
 
     expected = np.full(len(start), length // step)
-    if len(start) and step < DAY_MS:  # weeks begin on a Monday, the epoch on a Thursday
-        first, last = series.as_stored(0, 1), series.as_stored(len(series) - 1, len(series))
-        begins, ends = int(first.candles.timestamp[0]), int(last.candles.timestamp[0]) + step
+    if step < length:  # weeks begin on a Monday, the epoch on a Thursday
         expected[0] -= (begins - start[0]) // step
         expected[-1] -= (start[-1] + length - ends) // step
     candles = joined.candles
@@ -154,7 +163,10 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
     The price is on a log scale, on which an outlier stands out and a coin's first years can be
     seen; a day without candles breaks its line. ``named`` is the title of the last panel.
     """
-    middle = times(days.start + DAY_MS // 2)
+    week = len(days.start) > 1 and days.start[1] - days.start[0] == _WEEK_MS
+    unit, length = ("week", _WEEK_MS) if week else ("day", DAY_MS)
+    middle = times(days.start + length // 2)
+    titles = {axis: text.format(unit) for axis, text in PANELS.items()} | {"y4": named}
     low_high = {
         "type": "bar",
         "name": "low to high",
@@ -183,7 +195,9 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
         bargap=0,
         barmode="overlay",
         hovermode="x unified",
-        annotations=[_title(axis, text) for axis, text in {**PANELS, "y4": named}.items()],
+        annotations=[
+            _title(axis, text.format(unit)) for axis, text in (PANELS | {"y4": named}).items()
+        ],
         xaxis={"type": "date", "anchor": "y4", "showgrid": True},
         yaxis={"domain": [0.58, 0.97], "type": "log"},
         yaxis2={"domain": [0.35, 0.52]},

@@ -60,6 +60,27 @@ def test_stored_candles_have_the_days_of_those_on_their_grid(tmp_path, bars):
         np.testing.assert_array_equal(getattr(days, name), values, name)
 
 
+def test_a_long_history_is_gathered_by_week(tmp_path):
+    candles, _ = regular([*range(300), *range(400, 700)])
+    came = ~candles.filled
+    columns = (getattr(candles, name)[came] for name in RawCandles.COLUMNS)
+    save(tmp_path / "1h", EMPTY.overlay(RawCandles(*columns), [(START, START + 700 * HOUR)]), "x")
+    days = stored_days(StoredSeries(tmp_path / "1h", HOUR, (0, 2**62)), HOUR, most=20)
+    time, week = candles.timestamp[came], 7 * DAY
+    first, last = START // week, (START + 699 * HOUR) // week
+    assert days.start.tolist() == [week * n for n in range(first, last + 1)]
+    inside = [time[time // week == n] for n in range(first, last + 1)]
+    bars = [
+        len(range(max(START, week * n), min(START + 700 * HOUR, week * (n + 1)), HOUR))
+        for n in range(first, last + 1)
+    ]
+    share = [len(part) / count for part, count in zip(inside, bars, strict=True)]
+    np.testing.assert_allclose(days.coverage, share)
+    assert days.volume.tolist() == [len(part) for part in inside]
+    titles = [one["text"] for one in panels(days, [], "x")["layout"]["annotations"]]
+    assert titles[1] == "<b>Volume by week, base currency</b>"
+
+
 def test_candles_of_a_week_are_a_day_each_in_the_picture(tmp_path):
     week = 7 * DAY
     opens = np.array([345_600_000 + week * n for n in (2700, 2701, 2703)])

@@ -43,7 +43,7 @@ async def market_page(service: Service, identity: str) -> None:
             return
         _facts(market)
         with ui.element("section") as picture:
-            text("h2", "By day (UTC)")
+            text("h2", "Coverage (UTC)")
             loading = sentence("Reading the candles …").props("role=status")
         with ui.element("section"):
             text("h2", "Candles")
@@ -116,7 +116,7 @@ def _chart(service: Service, market: StoredMarket) -> CandleChart | None:
 
 
 def _draw(place: ui.element, theme: Theme, drawn: dict[str, object]) -> None:
-    caption = "Price, volume, coverage by day, and the time that nobody has asked for"
+    caption = "Price, volume, coverage, and the time that nobody has asked for"
     with place, ui.element("figure"):
         with (
             ui.element("div")
