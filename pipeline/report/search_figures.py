@@ -162,7 +162,7 @@ def importance_bars(found: Importance, theme: Theme = "light") -> Figure:
         [data],
         theme,
         xaxis={"title": {"text": found.unit}, "tickformat": ".0%", "rangemode": "tozero"},
-        yaxis={"title": {"text": "parameter"}, "type": "category"},
+        yaxis={"title": {"text": "parameter", "standoff": 12}, "type": "category"},
     )
 
 

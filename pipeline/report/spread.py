@@ -67,10 +67,10 @@ def parameter_spread(
             "x": columns,
             "y": names,
             "z": [[keep(place) for place in row] for row in places],
-            # Plotly writes the text of empty cells too.
+            # An empty cell would show its text too.
             "text": [
-                ["" if keep(place) is None else said for place, said in zip(*row, strict=True)]
-                for row in zip(places, text, strict=True)
+                [said if keep(place) is not None else "" for said, place in zip(*pair, strict=True)]
+                for pair in zip(text, places, strict=True)
             ],
             "texttemplate": "%{text}",
             "textfont": {"color": own},
@@ -88,7 +88,11 @@ def parameter_spread(
     return figure(
         data,
         theme,
-        yaxis={"autorange": "reversed", "type": "category", "title": {"text": "parameter"}},
+        yaxis={
+            "autorange": "reversed",
+            "type": "category",
+            "title": {"text": "parameter", "standoff": 12},
+        },
         xaxis={"type": "category", "side": "top", "title": {"text": "window"}},
     )
 
