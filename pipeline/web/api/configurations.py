@@ -9,6 +9,7 @@ from pipeline.report.heatmap import SCORE, Mode
 from pipeline.report.rows import ConfigurationRow
 from pipeline.report.theme import Theme
 from pipeline.results.records import ConfigurationSummary
+from pipeline.review.explanation import Explanation
 from pipeline.web.api.etags import tags_of
 from pipeline.web.api.problems import described
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
@@ -129,9 +130,9 @@ def router(service: Service) -> APIRouter:
         return service.document(configuration_id)
 
     @routes.get("/{configuration_id}/explanation", responses=described(404))
-    def explanation(configuration_id: ConfigurationId) -> dict[str, Any]:
-        """Say in words why it is in its stage, gate by gate."""
-        return service.explanation(configuration_id).to_dict()
+    def explanation(configuration_id: ConfigurationId) -> Explanation:
+        """Say in words why it is in its stage, gate by gate, and what to do next."""
+        return service.explanation(configuration_id)
 
     @routes.get("/{configuration_id}/strategy", responses=described(404))
     def strategy(configuration_id: ConfigurationId) -> StoredStrategy:

@@ -24,6 +24,7 @@ from pipeline.results.records import Configuration
 from pipeline.review.integrity import artifact_clauses
 from pipeline.review.stored import artifact_folder
 from pipeline.web.service.charts import ChartService
+from pipeline.web.service.jobs import known
 
 Days = Literal["out_of_sample", "in_sample"]
 Part = TypeVar("Part")
@@ -148,14 +149,13 @@ class TableService:
 
         Raises
         ------
-        UnknownIdError
-            When it is not stored.
         NotFoundError
-            When it keeps no artifacts.
+            When it is not stored, or keeps no artifacts.
         ConflictError
             When it or they are not what was stored, or they are not there.
         """
-        (checked,) = self._repository.checks.of([configuration_id])
+        with known("configuration", configuration_id):
+            (checked,) = self._repository.checks.of([configuration_id])
         configuration = checked.configuration
         if configuration is None:
             configuration = checked.agreed()  # which says why it cannot be read

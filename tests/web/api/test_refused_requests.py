@@ -176,7 +176,10 @@ def test_an_id_of_another_shape_is_not_found(client, text):
         ("/api/candles?limt=3", "query.limt: there is no such key; allowed are exchange"),
         ("/api/training/jobs?limt=3", "Did you mean 'limit'?"),
         ("/api/configurations?stag=PAPER", "Did you mean 'stage'?"),
-        (f"/api/configurations/{ID}/trades?form=csv", "allowed are format, limit, offset."),
+        (
+            f"/api/configurations/{ID}/trades?form=csv",
+            "allowed are excursions, format, limit, offset.",
+        ),
         ("/api/training/choices?x=1", "none is taken here"),
         ("/api/configurations?stage=PAPE", "Did you mean 'PAPER'?"),
         ("/api/signals?id=nothing", "it must be PATTERN_DATE_TIME_HEX"),
