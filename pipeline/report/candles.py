@@ -194,9 +194,7 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
         bargap=0,
         barmode="overlay",
         hovermode="x unified",
-        annotations=[
-            _title(axis, text.format(unit)) for axis, text in (PANELS | {"y4": named}).items()
-        ],
+        annotations=[_title(axis, text) for axis, text in titles.items()],
         xaxis={"type": "date", "anchor": "y4", "showgrid": True},
         yaxis={"domain": [0.58, 0.97], "type": "log"},
         yaxis2={"domain": [0.35, 0.52]},
