@@ -79,7 +79,7 @@ class CandleChart:
         sentence(
             "Drag the bar to zoom, or hold Ctrl and turn the wheel; with the chart in focus + and −"
             " zoom.",
-            "soft",
+            "soft screen",
         )
 
     @property

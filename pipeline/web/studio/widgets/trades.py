@@ -83,10 +83,10 @@ class Trades:
         )
         self._chart.place.on("keydown.left.prevent", lambda: self.turn(-1))
         self._chart.place.on("keydown.right.prevent", lambda: self.turn(1))
+        sentence("With the chart in focus ← and → walk through the trades.", "soft screen")
         sentence(
             "▲ long, ▼ short, at the entry. A whole line that ends in a disc gained, a dotted one"
-            " that ends in a cross lost; prices are after slippage. With the chart in focus ← and →"
-            " walk through the trades.",
+            " that ends in a cross lost; prices are after slippage.",
             "soft",
         )
         self._region = region("Trades out of sample")
