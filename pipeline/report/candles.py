@@ -166,6 +166,7 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
     week = len(days.start) > 1 and days.start[1] - days.start[0] == _WEEK_MS
     unit, length = ("week", _WEEK_MS) if week else ("day", DAY_MS)
     middle = times(days.start + length // 2)
+    titles = {axis: text.format(unit) for axis, text in PANELS.items()} | {"y4": named}
     low_high = {
         "type": "bar",
         "name": "low to high",
