@@ -40,7 +40,7 @@ def _luck(markets: Sequence[SweptMarket], invented: bool) -> Iterator[str]:
         return
     found = sum(m.fdr_q_value is not None and m.fdr_q_value < Q_LIMIT for m in tested)
     stand, was = "stands" if found == 1 else "stand", "was" if len(tested) == 1 else "were"
-    rest = f" Of markets that stand out so, at most {Q_LIMIT:.0%} are luck on average."
+    rest = f" Of markets that stand out so, at most {100 * Q_LIMIT:.0f} % are luck on average."
     yield (
         f"Of {plural(len(tested), marked('market', invented))} that {was} tried, {found} {stand}"
         f" out when all tries are counted (q below {number(Q_LIMIT)}).{rest if found else ''}"
