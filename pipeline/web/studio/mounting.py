@@ -20,8 +20,9 @@ from pipeline.web.studio.pages.search import search_page
 from pipeline.web.studio.pages.sweeps import sweep_page, sweeps_page
 from pipeline.web.studio.pages.train import training_page
 
-#: Seconds that an address with an id waits for the database, so that an unknown id is a 404: what
-#: NiceGUI answers before the page is built is a 200.
+#: Seconds that a page waits for the database. What NiceGUI answers before a page is built is a 200,
+#: and an unknown id is to be a 404; and on a machine that is busy a list takes longer than its 3 s,
+#: after which it would answer 500.
 PATIENCE = 30.0
 
 #: Seconds after which a page that was left is forgotten. A browser that draws has two fifths of
@@ -42,11 +43,11 @@ def mount(app: FastAPI, service: Service) -> None:
     NiceGUI has one set of pages a process: a second call replaces the first one's service.
     """
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=PATIENCE)
     async def train(request: Request) -> None:
         await training_page(service, request.query_params)
 
-    @ui.page("/jobs")
+    @ui.page("/jobs", response_timeout=PATIENCE)
     async def jobs() -> None:
         await jobs_page(service)
 
@@ -54,7 +55,7 @@ def mount(app: FastAPI, service: Service) -> None:
     async def job(job_id: str) -> None:
         await job_page(service, job_id)
 
-    @ui.page("/configurations")
+    @ui.page("/configurations", response_timeout=PATIENCE)
     async def configurations(request: Request) -> None:
         await configurations_page(service, request.query_params)
 
@@ -62,7 +63,7 @@ def mount(app: FastAPI, service: Service) -> None:
     async def configuration(configuration_id: str) -> None:
         await configuration_page(service, configuration_id)
 
-    @ui.page("/candles")
+    @ui.page("/candles", response_timeout=PATIENCE)
     async def candles(request: Request) -> None:
         await candles_page(service, request.query_params)
 
@@ -82,7 +83,7 @@ def mount(app: FastAPI, service: Service) -> None:
     async def live() -> None:
         await live_page(service)
 
-    @ui.page("/sweeps")
+    @ui.page("/sweeps", response_timeout=PATIENCE)
     async def sweeps() -> None:
         await sweeps_page(service)
 
