@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+from support.contrast import poor
+
 
 def test_the_best_combinations_are_sorted_by_keys(watched):
     reader = watched(viewport={"width": 390, "height": 900})
@@ -23,5 +27,34 @@ def test_the_best_combinations_are_sorted_by_keys(watched):
         page.keyboard.press("Enter")
         assert column(9) == sorted(column(9), reverse=reverse)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert not reader.errors
+    assert not reader.elsewhere
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_figure_is_there_and_can_be_read(watched, scheme, width):
+    reader = watched(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = reader.open("/configurations")
+    stored = page.locator("tbody a").first.get_attribute("href")
+    page.goto(f"{reader.address}{stored}/search")
+    page.get_by_role("heading", name="What the best have in common").wait_for()
+    page.locator(".js-plotly-plot").nth(3).wait_for()
+    assert poor(page) == []
+    for label, option in (
+        ("metric", "Sharpe ratio (annualised)"),
+        ("as", "surface (3-D)"),
+        ("as", "heatmap"),
+    ):
+        page.get_by_role("combobox", name=label, exact=True).focus()
+        page.keyboard.press("Enter")
+        choice = page.get_by_role("option", name=option, exact=True)
+        choice.wait_for()
+        choice.click()
+        choice.wait_for(state="hidden")
+    page.get_by_text("Sharpe ratio (annualised)").last.wait_for()
+    assert poor(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
     assert not reader.errors
     assert not reader.elsewhere
