@@ -25,7 +25,7 @@ _POOR = r"""async () => {
       loaded.src = href;
       await loaded.decode();
       const canvas = new OffscreenCanvas(loaded.width, loaded.height);
-      canvas.getContext('2d').drawImage(loaded, 0, 0);
+      canvas.getContext('2d', {willReadFrequently: true}).drawImage(loaded, 0, 0);
       pictures.set(href, canvas);
     }
     const canvas = pictures.get(href), place = picture.getBoundingClientRect();
