@@ -88,6 +88,7 @@ def pages(found, job):
         "/configurations": "tbody tr",
         "/configurations?sort=p_value&descending=false&page=3999": "tbody tr",
         f"/configurations/{found}": ".js-plotly-plot .main-svg",
+        f"/configurations/{found}/search": "tbody tr",
         "/candles": "tbody tr",
         "/candles/binance:BTC/USDT:5m": "text=Held against",
         "/live": "text=Switch another on",
