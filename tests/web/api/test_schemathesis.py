@@ -16,27 +16,28 @@ HERE = {"Host": "127.0.0.1"}
 #: A stream without an end, which this client would wait for.
 ENDLESS = "/api/signals/events"
 
-#: Of every endpoint and mode: under a minute in all.
-EXAMPLES = 12
+#: Cases of every endpoint and mode.
+FEW, MANY = 5, 40
 
 
 @pytest.mark.filterwarnings("ignore")  # schemathesis warns of what it cannot generate
+@pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=str)
-def test_no_endpoint_breaks(service, mode):
+def test_no_endpoint_breaks(service, mode, examples):
     described = schemathesis.openapi.from_asgi(
         "/api/openapi.json", create_app(service, starts_a_minute=10_000), headers=HERE
     )
     operations = [found.ok() for found in described.get_all_operations()]
     for operation in operations:
         if operation.path != ENDLESS:
-            _send_many(operation, mode)
+            _send_many(operation, mode, examples)
     assert len(operations) == 43
 
 
-def _send_many(operation, mode):
+def _send_many(operation, mode, examples):
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,
