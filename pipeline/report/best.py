@@ -131,7 +131,8 @@ def days_sentences(again: Replay | str) -> list[str]:
     if again.after is not None:
         sentences.append(
             f"Unseen are {_span(again.after)}: days after those of the search{gap}. They are the"
-            " test days, on which the stored configuration was judged."
+            " test days, on which the procedure was judged with the values that its window chose. A"
+            " search that draws may store other values: it draws anew for the last search."
         )
     sentences.append(
         "The list is the best in sample. Whoever picks another row because its unseen figures are"

@@ -91,7 +91,7 @@ def _of_weak_evidence(configuration: Configuration, events: Sequence[Configurati
     alpha = failed.get("alpha_p")
     if alpha is not None and alpha.value is not None:
         return Step("drop", "Drop it: holding the market explains what it earned.")
-    if failed.keys() == {"sample_size"}:
+    if failed.keys() == {"sample_size"} and configuration.position_size > 0.0:
         return _more_trades(failed["sample_size"], int(oos["n_days"]))
     return _more_days(configuration, events, z)
 
@@ -128,6 +128,8 @@ def _more_days(
             f"Watch it on paper for {look} days: new days can show that it is not luck. Trade"
             " nothing.",
         )
+    if more == 0:  # of monitoring, or of gates that its days alone do not answer
+        return Step("train", "Trade nothing of it: train the market anew, on newer candles too.")
     return Step(
         "wait", f"It needs {_in_years(more)} like these to be told from luck: trade nothing."
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
+from pipeline.results.records import FOLLOWED, WATCH, Configuration, ConfigurationEvent
 from pipeline.review.next_step import next_step
 from pipeline.validation.stages import gates_from, judge
 
@@ -119,3 +119,16 @@ def test_rules_of_before_version_3_have_no_size():
     old = replace(sure, gates=[gate.to_dict() for gate in gates])
     assert old.lifecycle_stage == "VALIDATION"
     assert next_step(old).action == "train"
+
+
+def test_what_has_no_size_is_nowhere_told_to_be_traded():
+    """Monitoring lowers a stage and leaves the gates: a quarter was allowed until then."""
+    assert "at most a quarter" in next_step(row(sample_size=20)).sentence
+    lowered = next_step(row(sample_size=20, stage="PAPER"))
+    assert (lowered.action, "Trade nothing" in lowered.sentence) == ("watch", True)
+
+
+def test_what_no_further_day_answers_is_trained_anew():
+    """Its days beat luck long since, and it rose and fell: the days that lifted it do so once."""
+    rise = replace(opened(datetime(2026, 1, 10, 8, tzinfo=UTC)), kind=WATCH)
+    assert next_step(row(stage="PAPER"), [rise]).action == "train"
