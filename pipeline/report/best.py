@@ -173,14 +173,15 @@ _HEADS = {
 
 
 def _shown_table(best: Best, again: Replay | None) -> ShownTable:
-    """Write the table for the page: per figure the two kinds of days beside each other."""
+    """Write the table for the page: per figure the days seen and, if any, unseen side by side."""
     table = best_table(best, again)
     cells = table.cells(0, table.total)
+    kinds = [("in_sample", "in sample")]
+    if again is not None and again.unseen is not None:  # else it would be columns of nothing
+        kinds.append(("unseen", "unseen"))
     columns = [("score", "score")]
     columns += [
-        (f"{days}.{name}", f"{_HEADS[name]} {words}")
-        for name in RESULTS
-        for days, words in (("in_sample", "in sample"), ("unseen", "unseen"))
+        (f"{days}.{name}", f"{_HEADS[name]} {words}") for name in RESULTS for days, words in kinds
     ]
     columns += [(f"parameters.{name}", name) for name in best.trials.parameters]
     rows = [

@@ -55,7 +55,7 @@ def equity(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "l
 
 def drawdown(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
     """Return the drawdown of the same series."""
-    title = "drawdown, % of the highest equity"
+    title = "drawdown, % of the peak"
     return _series(in_sample, out_of_sample, theme, title, drawdown_curve, fill="tozeroy")
 
 
@@ -288,7 +288,7 @@ def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Fig
         "categoryarray": order,
         "title": {"text": "market"},
     }
-    across = {"title": {"text": "Sharpe ratio out of sample, annualised"}, "zeroline": True}
+    across = {"title": {"text": "Sharpe ratio, annualised"}, "zeroline": True}
     ends = [0.0, *(ratio for ratio, _ in ratios if np.isfinite(ratio))]
     room = 0.05 * (max(ends) - min(ends)) or 1.0  # of zeros alone plotly would make up a scale
     across["range"] = [min(ends) - room * (min(ends) < 0), max(ends) + room]

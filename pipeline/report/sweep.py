@@ -13,10 +13,12 @@ from pipeline.validation.wording import defined, marked, number, percent, plural
 
 
 def verdicts(markets: Sequence[SweptMarket]) -> list[str]:
-    """Count the stages, the highest first, and say what each means."""
+    """Count the stages, the highest first, and say what each means; all without one in a line."""
     counted = Counter((market.stage, market.outcome, market.verdict) for market in markets)
     ranked = sorted(counted, key=lambda kind: (-STAGES.index(kind[0]) if kind[0] else 1, *kind[1:]))
-    return [f"{counted[kind]} {kind[1]}" + (f": {kind[2]}" if kind[2] else "") for kind in ranked]
+    lines = [f"{counted[kind]} {kind[1]}: {kind[2]}" for kind in ranked if kind[2]]
+    bare = ", ".join(f"{counted[kind]} {kind[1]}" for kind in ranked if not kind[2])
+    return [*lines, bare] if bare else lines
 
 
 def luck(sweep: SweepView, markets: Sequence[SweptMarket]) -> list[str]:

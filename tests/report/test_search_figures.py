@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import pytest
 
 from gpu_engine import METRICS
-from pipeline.report.best import best_of, days_sentences
+from pipeline.report.best import best_markup, best_of, days_sentences
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates, relief
 from pipeline.report.trials import trials_of
 from pipeline.results.artifacts import ScoreSurface
@@ -42,6 +42,17 @@ def test_the_best_come_in_order_and_the_stored_one_has_its_rank():
     assert BEST.parameters[0] == {"a": None, "b": 0.2, "c": 1.0}
     last = best_of(BEST.trials, {"a": None, "b": 0.1, "c": 1}, 2)
     assert (last.rows.tolist(), last.rank.tolist()) == ([1, 0], [1, 5])
+
+
+def test_unseen_figures_have_columns_where_there_are_unseen_days_alone():
+    seen_alone = Replay(SEEN, None, None, None, 3)
+    heads = [
+        str(best_markup(BEST, again)).count("<th scope=") for again in (AGAIN, seen_alone, None)
+    ]
+    rows = len(BEST.rows)
+    figures, parameters = 5, 3
+    shared = rows + 2 + figures + parameters
+    assert heads == [shared + figures, shared, shared]
 
 
 def test_every_part_of_an_equity_begins_at_zero():

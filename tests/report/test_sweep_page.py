@@ -133,8 +133,7 @@ def test_the_page_says_how_every_market_ended(markets, pool):
         f"1 DISCOVERY: {markets[0].verdict}",
         f"1 SYNTHETIC DISCOVERY: {markets[2].verdict}",
         f"1 PAPER: {markets[1].verdict}",
-        "1 failed",
-        "1 nothing stored",
+        "1 failed, 1 nothing stored",
         *pooled_sentences(pool),
         "broken: no <candles>",
     ]

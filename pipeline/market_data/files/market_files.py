@@ -244,7 +244,7 @@ def _united(tables: list[_Table], request: Request, notes: list[str]) -> FileCan
     if repeated:
         notes.append(f"{path}: {repeated} rows repeat a candle of before, the same each time.")
     for start, end in uncovered((int(raw.timestamp[0]), int(raw.timestamp[-1])), answered):
-        will = ", so it will be asked for" if request.unites else ""
+        will = ", so the next fetch asks the exchange" if request.unites else ""
         notes.append(
             f"{path}: no candle from {utc(start)} to {utc(end)}; no file answers for that time"
             f"{will}."

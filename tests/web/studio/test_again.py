@@ -1,12 +1,15 @@
 """The address that fills the form in as a job was asked for, and mistakes in the form's words."""
 
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
 from pydantic import ValidationError
 
+from pipeline.market_data.store.inventory import StoredMarket
 from pipeline.results.database import open_database
 from pipeline.web.service.requests import History, TrainingRequest, WalkForward
+from pipeline.web.studio.pages.candle_market import training_address
 from pipeline.web.studio.widgets.again import address_of
 from pipeline.web.studio.widgets.form import _from_word, _plain, label, written
 from pipeline.web.studio.widgets.mistakes import in_labels, mark
@@ -91,3 +94,26 @@ def test_a_mistake_is_said_in_the_words_of_the_labels():
         "Train, days: at least 1.",
         "Gap, days: a value is needed.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "which"),
+    [(True, "exchange=kraken&pair=BTC/USD&timeframe=4h"), (False, "more=kraken:BTC/USD:4h")],
+)
+def test_stored_candles_are_trained_on_their_whole_days(named, which):
+    hour = 3_600_000
+    day = 24 * hour
+    folder = Path("kraken", "BTC_USD", "4h")
+    rest = ((), (), None, None, None, folder)
+    market = ("kraken", "BTC/USD", "4h")
+
+    def address(first, last):
+        one = StoredMarket(*market, 9, first, last, 0, 0, (), 0, (), *rest)
+        return training_address(one, {market} if named else set())
+
+    assert address(day + 4 * hour, 9 * day + 20 * hour) == (
+        f"/?{which}&since=1970-01-03&until=1970-01-11"
+    )
+    assert address(day, 9 * day) == f"/?{which}&since=1970-01-02&until=1970-01-10"
+    assert address(day + 4 * hour, 2 * day + 4 * hour) is None
+    assert address(None, None) is None

@@ -1,15 +1,18 @@
 """Show the stored candles of one market: by day, their quality, holes and months."""
 
 from functools import partial
+from urllib.parse import urlencode
 
 from nicegui import ui
 
+from gpu_engine import DAY_MS
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.market_data.quality.report import QualityLimits, QualityReport, as_table, in_short
 from pipeline.market_data.store.inventory import StoredMarket, StoredMonth
 from pipeline.market_data.timeframe import timeframe_ms, utc
 from pipeline.report.candle_chart import Units
 from pipeline.validation.wording import plural
+from pipeline.web.service import composing
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Theme,
@@ -41,7 +44,8 @@ async def market_page(service: Service, identity: str) -> None:
             warning(str(error))
             ui.link("All candles", "/candles")
             return
-        _facts(market)
+        choices = await ask(composing.choices)
+        _facts(market, {(m.exchange, m.pair, m.timeframe) for m in choices.markets})
         with ui.element("section") as picture:
             text("h2", "Coverage (UTC)")
             loading = sentence("Reading the candles …").props("role=status")
@@ -75,8 +79,8 @@ async def market_page(service: Service, identity: str) -> None:
                 _quality(report, measured)
 
 
-def _facts(market: StoredMarket) -> None:
-    """Say what is stored, in sentences."""
+def _facts(market: StoredMarket, named: set[tuple[str, str, str]]) -> None:
+    """Say what is stored, in sentences; ``named`` are the markets that have boxes on the form."""
     if market.first is not None and market.last is not None:
         sentence(
             f"{market.candles:,} candles of {market.timeframe} from {utc(market.first)} to"
@@ -95,9 +99,33 @@ def _facts(market: StoredMarket) -> None:
     parts = market.id.replace(":", "/", 1).rsplit(":", 1)
     with ui.element("div").classes("line"):
         ui.link("All candles", "/candles")
+        if training := training_address(market, named):
+            ui.link("Train on these candles", training)
         for form in ("csv", "parquet"):
             address = f"/api/candles/{'/'.join(parts)}?format={form}"
             ui.link(f"Download as {form.upper() if form == 'csv' else 'Parquet'}", address)
+
+
+def training_address(market: StoredMarket, named: set[tuple[str, str, str]]) -> str | None:
+    """Return the address of the form for the whole days that are stored; None where there are none.
+
+    Parameters
+    ----------
+    named : set of (str, str, str)
+        Exchange, pair and timeframe of the markets of `conf/market`, which have boxes to tick.
+    """
+    if market.first is None or market.last is None:
+        return None
+    since = -(-market.first // DAY_MS)
+    until = (market.last + timeframe_ms(market.timeframe)) // DAY_MS
+    if since >= until:
+        return None
+    key = (market.exchange, market.pair, market.timeframe)
+    words = {"more": market.id}
+    if key in named:
+        words = dict(zip(("exchange", "pair", "timeframe"), key, strict=True))
+    words |= {"since": utc(since * DAY_MS)[:10], "until": utc(until * DAY_MS)[:10]}
+    return f"/?{urlencode(words, safe=',/:')}"
 
 
 def _chart(service: Service, market: StoredMarket) -> CandleChart | None:

@@ -174,7 +174,7 @@ class Configurations:
             box.props(f'dense aria-label="Compare {name}, {row.id}"')
             with ui.element("div"):
                 ui.link(name, f"/configurations/{row.id}")
-                text("div", row.id, "soft")
+                text("div", row.id, "soft identity")
         _cells(row)
 
     def _tick(self, identity: str, box: ui.checkbox, is_ticked: bool) -> None:
@@ -298,7 +298,7 @@ def _cells(row: ConfigurationSummary) -> None:
 
 def _lines(first: str, second: str) -> None:
     """Add a cell of two lines."""
-    with text("td", "", "number"):
+    with text("td", "", "number"), ui.element("div"):
         text("div", first)
         text("div", second)
 

@@ -50,7 +50,9 @@ async def search_page(service: Service, configuration_id: str) -> None:
             return
         name = marked(f"Search of {configuration.id}", configuration.synthetic)
         ui.page_title(f"{name} · Strategy Studio")
-        text("h1", f"The search that found {configuration.id}")
+        market = f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}"
+        text("h1", f"{market} · the search")
+        sentence(configuration.id, "soft")
         if configuration.synthetic:
             synthetic()
         ui.link("Back to the configuration", f"/configurations/{configuration.id}")

@@ -328,7 +328,7 @@ def _row(market: SweptMarket) -> None:
     text("td", market.error or "-")
     with ui.element("td").classes("number"):
         ui.link(market.job_id[:8], f"/jobs/{market.job_id}")
-    with ui.element("td").classes("number"):
+    with ui.element("td").classes("identity"):
         if stored is None:
             text("span", "-")
         else:

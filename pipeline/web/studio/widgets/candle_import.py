@@ -107,7 +107,7 @@ class ImportForm:
 
 def in_words(answer: ImportAnswer) -> str:
     """Say what an import does, or did."""
-    parts = [f"{answer.new:,} new", f"{answer.same:,} stored already, the same"]
+    parts = [f"{answer.new:,} new", f"{answer.same:,} stored already with the same figures"]
     parts += [
         f"{count:,} {what}"
         for count, what in (

@@ -124,5 +124,5 @@ def _days(first: datetime, last: datetime) -> str:
 def _short(market: MarketEstimate) -> str:
     if market.refused is not None:
         return "cannot be trained"
-    reach = ", a verdict is out of reach" if market.out_of_reach else ""
+    reach = ", likely too few for more than DISCOVERY" if market.out_of_reach else ""
     return f"{duration(market.seconds)}, about {market.expected_trades:,.0f} trades{reach}"

@@ -27,12 +27,12 @@ _LABELS = {
     "train": "train, days",
     "gap": "gap, days",
     "test": "test, days",
-    "step": "step, days (empty: as test)",
+    "step": "step (empty: as test)",
     "max_train": "train at most, days (empty: all)",
     "ratio": "share of days to train on",
     "evidence": "evidence against luck",
     "days": "newest days",
-    "length": "newest 4y, 18mo, 26w, 90d or all",
+    "length": "newest 4y, 26w or all",
     "since": "from (UTC)",
     "until": "up to, without (UTC)",
     "fee_rate": "fee (empty: the exchange's)",
@@ -365,6 +365,7 @@ class Markets:
                     for option in options
                 }
         self._more = ui.input("more markets, separated by commas", on_change=self._chosen)
+        self._more.classes("hinted")
         self._more.props("outlined").props["hint"] = f"EXCHANGE:SYMBOL:TIMEFRAME, as {EXAMPLES}"
         self._summary = sentence("").props("role=status")
         self._mark = synthetic("SYNTHETIC candles: what is found in them says nothing of a market.")
