@@ -85,11 +85,13 @@ def test_activation_is_refused_by_a_gate_forced_and_undone(watched, many):
     page.get_by_role("checkbox", name="also below VALIDATION").click()
     page.get_by_role("button", name="Activate", exact=True).click()
     page.get_by_text("Active: live traders").wait_for()
+    page.get_by_text(f"{NAME.format(1)} is switched on.").wait_for()
     active = page.request.get(f"{person.address}/api/configurations/active").json()
     assert NAME.format(1) in str(active)
     page.get_by_label("reason").fill("enough of it")
     page.get_by_role("button", name="Deactivate").click()
     page.get_by_text("Not active:").wait_for()
+    page.get_by_text(f"{NAME.format(1)} is switched off.").wait_for()
     history = page.locator("#section-history").text_content()
     assert "a test of it" in history
     assert "enough of it" in history
