@@ -194,13 +194,14 @@ def store_import(
     truth: Truth,
     note: Note,
     agree: Callable[[MergeResult], None] | None = None,
+    held: Note | None = None,
 ) -> MergeResult:
     """Merge the candles of an import into the store, under the market's lock.
 
-    ``agree`` is called with what would be kept before anything is written, and may refuse it by an
-    exception.
+    ``agree`` is called with what would be kept before anything is written, ``held`` in place of
+    ``note`` where another process has the lock; both may refuse it by an exception.
     """
-    with locked(imported.folder, note):
+    with locked(imported.folder, held or note):
         stored = load(imported.folder)
         for damage in stored.notes:
             note(damage)

@@ -1,5 +1,6 @@
 """Route ``/api/candles``: what the store of candles holds, and the candles themselves."""
 
+from asyncio import CancelledError
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated
@@ -87,7 +88,13 @@ def router(service: Service, changes: RateLimit) -> APIRouter:
         config = await run_in_threadpool(imports.check, query)
         with imports.place(query.file) as path:
             await _receive(request, path)
-            return await run_in_threadpool(imports.run, config, query, path)
+            try:
+                return await run_in_threadpool(imports.run, config, query, path)
+            except CancelledError:  # its thread would keep a server that ends from ending
+                imports.stop()
+                raise HTTPException(
+                    503, "The server has ended: send the file again when it is back."
+                ) from None
 
     @routes.post(
         "/fetches",

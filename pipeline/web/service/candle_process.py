@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 from typing import Any, Protocol
 
@@ -58,14 +59,21 @@ class Import:
     write: bool
     truth: Truth | None
 
-    def run(self, say: Say, _: Event) -> dict[str, Any]:
-        """Do it; return the figures of `pipeline.web.service.candle_answers.ImportAnswer`."""
+    def run(self, say: Say, stop: Event) -> dict[str, Any]:
+        """Do it; return the figures of `pipeline.web.service.candle_answers.ImportAnswer`.
+
+        Nothing is written once nobody wants it any more.
+        """
         imported = read_import(self.config)
-        for note in imported.notes:
-            say("note", text=note)
+
+        def note(text: str) -> None:
+            say("note", text=text)
+
+        for sentence in imported.notes:
+            note(sentence)
         if self.write:
             truth = self.truth or "stored"
-            merged = store_import(imported, truth, lambda note: say("note", text=note), self._agree)
+            merged = store_import(imported, truth, note, partial(self._agree, stop), self._held)
         else:
             merged = preview_import(imported)
         first, after = imported.span
@@ -83,8 +91,17 @@ class Import:
             "written": self.write,
         }
 
-    def _agree(self, merged: MergeResult) -> None:
+    def _held(self, _: str) -> None:
+        """Refuse to wait for a fetch, which may take hours, while other files wait for this one."""
+        raise ConflictError(
+            f"Nothing was written: candles of {self.config.market.id} are being fetched or imported"
+            " at the moment. Try again when that has ended, or cancel the fetch."
+        )
+
+    def _agree(self, stop: Event, merged: MergeResult) -> None:
         """Refuse what contradicts the store, where nobody has said whose candles count."""
+        if stop.is_set():
+            raise KeyboardInterrupt
         counts = (
             (len(merged.ours), "have other figures than the stored ones"),
             (len(merged.only_ours), "are stored, and the file says that there is none"),

@@ -162,7 +162,9 @@ class Fetches:
         with self._lock:
             fetch = self._known(identity)
             if not fetch.waits:
-                raise ConflictError(f"This fetch of {fetch.market} has ended: it {fetch.status}.")
+                raise ConflictError(
+                    f"This fetch of {fetch.market} has ended already: {fetch.status}."
+                )
             process = fetch.process
             fetch.end("cancelled")
             if process is not None:
@@ -199,8 +201,12 @@ class Fetches:
                 if fetch is None:
                     self._worker = None
                     return
-                fetch.status = "running"
-                fetch.process = process = CandleProcess(Fetch(fetch.config))
+                try:
+                    process = CandleProcess(Fetch(fetch.config))
+                except OSError as error:  # no memory, or too many files are open
+                    fetch.end("failed", f"No process could be started for it: {error.strerror}.")
+                    continue
+                fetch.status, fetch.process = "running", process
             yield fetch, process
 
     def _run(self, fetch: _Fetch, process: CandleProcess) -> None:

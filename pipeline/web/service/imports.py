@@ -30,6 +30,7 @@ class Imports:
     def __init__(self, store: Path) -> None:
         self._store = store
         self._folder = store / ".imports"
+        self._process: CandleProcess | None = None
 
     def check(self, query: ImportQuery) -> FetchConfig:
         """Refuse what cannot be imported, before the file is sent.
@@ -84,8 +85,8 @@ class Imports:
         notes: list[str] = []
         answer: dict[str, Any] = {}
         try:
-            process = CandleProcess(Import(config, query.write, query.truth))
-            for message in process.messages():
+            self._process = CandleProcess(Import(config, query.write, query.truth))
+            for message in self._process.messages():
                 if message["kind"] == "note":
                     notes.append(self._shown(message["text"], path))
                 else:
@@ -107,6 +108,11 @@ class Imports:
                 "notes": notes,
             }
         )
+
+    def stop(self) -> None:
+        """Have what runs end soon: of what is not being written yet nothing will be."""
+        if self._process is not None:
+            self._process.stop()
 
     def _shown(self, text: str, path: Path) -> str:
         """Name the file in a sentence as the user does."""

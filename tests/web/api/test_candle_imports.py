@@ -1,10 +1,10 @@
 """Files of candles that are uploaded: looked at, written, refused, and never left behind."""
 
 import io
-import threading
-import time
+import sys
 import zipfile
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,12 @@ from fastapi.testclient import TestClient
 from pipeline.errors import UserError
 from pipeline.market_data.files.headers import NotCandlesError
 from pipeline.market_data.raw import COLUMNS, RawCandles
-from pipeline.market_data.store.store import EMPTY, candle_path, load, save
+from pipeline.market_data.store.store import EMPTY, candle_path, load, locked, save
 from pipeline.web.api.app import create_app
 from pipeline.web.service import candle_process, imports
+from pipeline.web.service.requests import ImportQuery
 from support.loopback import CANDLE_START, candle_series
-from support.serving import service_over
+from support.serving import service_over, until
 
 HOUR = 3_600_000
 IMPORTS = "/api/candles/imports"
@@ -56,7 +57,7 @@ def here(monkeypatch):
         def messages(self):
             said = []
             try:
-                answer = self._task.run(lambda kind, **m: said.append({"kind": kind} | m), None)
+                answer = self._task.run(lambda kind, **m: said.append({"kind": kind} | m), Event())
             except NotCandlesError as error:
                 raise UserError(str(error)) from None
             yield from said
@@ -232,17 +233,48 @@ def test_a_process_that_dies_is_a_fault(client, store, monkeypatch):
         send(client, csv(ROWS))
 
 
-def test_a_market_that_is_being_written_is_waited_for(client, store):
-    from pipeline.market_data.store.store import locked
-
-    answers = []
+def test_a_market_that_is_being_written_is_not_waited_for(client, store):
+    """A fetch may hold it for hours, and no other file would be imported meanwhile."""
     with locked(folder(store)):
-        thread = threading.Thread(
-            target=lambda: answers.append(send(client, csv(ROWS), write=True).json())
-        )
-        thread.start()
-        time.sleep(4)
-        assert answers == []
-    thread.join()
-    assert answers[0]["written"]
-    assert any("held by another process" in note for note in answers[0]["notes"])
+        answer = send(client, csv(ROWS), write=True)
+        assert (answer.status_code, "fetched or imported" in answer.json()["detail"]) == (409, True)
+        assert send(client, csv(ROWS)).status_code == 200  # to look at it takes no lock
+    assert not folder(store).exists()
+    assert send(client, csv(ROWS), write=True).json()["written"]
+
+
+def test_what_nobody_wants_any_more_is_not_written(store, service, tmp_path):
+    file = tmp_path / "BTCUSDT-1h.csv"
+    file.write_bytes(csv(ROWS))
+    query = ImportQuery(market="btc_binance_1h", file=file.name, write=True)
+    config = service.candles.imports.check(query)
+    task = candle_process.Import(config.model_copy(update={"import_path": str(file)}), True, None)
+    stop = Event()
+    stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        task.run(lambda kind, **_: None, stop)
+    assert not folder(store).exists()
+
+
+def test_a_server_that_ends_ends_its_import(service, store, monkeypatch):
+    """The request is cancelled; the thread that waits for the process must not stay."""
+    slow = 'import sys; sys.stdin.read(); print(\'{"kind": "stopped"}\')'
+    monkeypatch.setattr(candle_process, "COMMAND", (sys.executable, "-c", slow))
+    imports = service.candles.imports
+    query = ImportQuery(market="btc_binance_1h", file="x.csv", write=True)
+    config = imports.check(query)
+    ended = []
+
+    def run():
+        with imports.place(query.file) as path:
+            path.write_bytes(csv(ROWS))
+            with pytest.raises(KeyboardInterrupt):
+                imports.run(config, query, path)
+        ended.append(True)
+
+    thread = Thread(target=run)
+    thread.start()
+    until(lambda: imports._process)
+    imports.stop()
+    thread.join(20)
+    assert ended == [True]
