@@ -80,6 +80,9 @@ def test_the_empty_page_says_what_to_do_and_switches_on(watched, repository, mat
     page = person.open("/live")
     page.get_by_text("Nothing is switched on. Choose a configuration below").wait_for()
     page.get_by_role("combobox", name="configuration").fill(mature.id)
+    ground = "getComputedStyle(document.querySelector('.q-menu')).backgroundColor"
+    page.get_by_role("option", name=mature.id).wait_for()
+    assert page.evaluate(ground) == "rgb(246, 247, 249)"  # else the page shows through the menu
     page.get_by_role("option", name=mature.id).click()
     page.get_by_label("reason").fill("it passed")
     page.get_by_role("button", name="Activate").click()
