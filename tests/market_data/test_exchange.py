@@ -1,12 +1,14 @@
 """The real ccxt client against exchanges on the loopback: only what the exchange has."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from pipeline.errors import UnreachableError, UserError
 from pipeline.market_data.exchange import fetching as exchange_module
 from pipeline.market_data.exchange.connection import Backoff
-from pipeline.market_data.exchange.fetching import CandleRequest, fetch_ccxt
+from pipeline.market_data.exchange.fetching import CandleRequest, _available_offline, fetch_ccxt
 from support.loopback import LIES, Fault
 
 START, STEP = 1_672_531_200_000, 300_000
@@ -347,3 +349,16 @@ def test_a_time_to_come_is_no_older_history(binance, tmp_path):
     year = 366 * 86_400_000
     with pytest.raises(UserError, match=r"no closed candle from .*\. Now it is 20\d\d-"):
         fetch(binance, tmp_path, since=START + 50 * year, until=START + 51 * year)
+
+
+def test_a_silent_exchange_names_the_longest_spans_of_the_store_alone():
+    day = 86_400_000
+    spans = [(0, day), (2 * day, 9 * day), (10 * day, 12 * day), (20 * day, 24 * day)]
+    said = _available_offline(SimpleNamespace(answered=spans))
+    named = [
+        f"1970-01-{first:02} 00:00 UTC to 1970-01-{end:02} 00:00 UTC"
+        for first, end in ((3, 10), (11, 13), (21, 25))
+    ]
+    assert said.startswith(f" The store has {', '.join(named)}, and 1 shorter: ")
+    assert "shorter" not in _available_offline(SimpleNamespace(answered=spans[:3]))
+    assert _available_offline(SimpleNamespace(answered=[])) == ""

@@ -310,12 +310,19 @@ def _keep_nothing(stored: StoredCandles, source: str) -> None:
     """Leave a store as it is that may only be read."""
 
 
+#: Spans that the message about a silent exchange names.
+_NAMED_SPANS = 3
+
+
 def _available_offline(stored: StoredCandles) -> str:
     """Say which time needs no exchange, where there is any."""
-    spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in stored.answered)
-    if not spans:
+    longest = sorted(stored.answered, key=lambda span: span[0] - span[1])[:_NAMED_SPANS]
+    if not longest:
         return ""
-    return f" The store has {spans}: data.since and data.until within that need no exchange."
+    spans = ", ".join(f"{utc(start)} to {utc(end)}" for start, end in sorted(longest))
+    rest = len(stored.answered) - len(longest)
+    more = f", and {rest:,} shorter" if rest else ""
+    return f" The store has {spans}{more}: data.since and data.until within that need no exchange."
 
 
 def _now_ms() -> int:

@@ -104,11 +104,11 @@ def test_stored_candles_are_trained_on_their_whole_days(named, which):
     hour = 3_600_000
     day = 24 * hour
     folder = Path("kraken", "BTC_USD", "4h")
-    rest = ((), (), None, None, None, folder)
+    rest = (0, (), (), (), None, None, None, folder)
     market = ("kraken", "BTC/USD", "4h")
 
-    def address(first, last):
-        one = StoredMarket(*market, 9, first, last, 0, 0, (), 0, (), *rest)
+    def address(first, last, *holes):
+        one = StoredMarket(*market, 9, first, last, 0, 0, holes, *rest)
         return training_address(one, {market} if named else set())
 
     assert address(day + 4 * hour, 9 * day + 20 * hour) == (
@@ -117,3 +117,7 @@ def test_stored_candles_are_trained_on_their_whole_days(named, which):
     assert address(day, 9 * day) == f"/?{which}&since=1970-01-02&until=1970-01-10"
     assert address(day + 4 * hour, 2 * day + 4 * hour) is None
     assert address(None, None) is None
+    holes = (2 * day, 2 * day + 4 * hour), (5 * day, 6 * day)
+    assert address(day, 8 * day, *holes) == f"/?{which}&since=1970-01-07&until=1970-01-09"
+    holes = (2 * day, 2 * day + 4 * hour), (7 * day, 7 * day + 4 * hour)
+    assert address(day, 8 * day, *holes) == f"/?{which}&since=1970-01-04&until=1970-01-08"

@@ -107,7 +107,7 @@ def _facts(market: StoredMarket, named: set[tuple[str, str, str]]) -> None:
 
 
 def training_address(market: StoredMarket, named: set[tuple[str, str, str]]) -> str | None:
-    """Return the address of the form for the whole days that are stored; None where there are none.
+    """Return the address of the form for the longest time of whole days without a hole, or None.
 
     Parameters
     ----------
@@ -116,8 +116,15 @@ def training_address(market: StoredMarket, named: set[tuple[str, str, str]]) -> 
     """
     if market.first is None or market.last is None:
         return None
-    since = -(-market.first // DAY_MS)
-    until = (market.last + timeframe_ms(market.timeframe)) // DAY_MS
+    edges = [market.first, *(edge for hole in market.holes for edge in hole)]
+    edges.append(market.last + timeframe_ms(market.timeframe))
+    since, until = max(
+        (
+            (-(-start // DAY_MS), end // DAY_MS)
+            for start, end in zip(edges[::2], edges[1::2], strict=True)
+        ),
+        key=lambda days: (days[1] - days[0], days[0]),
+    )
     if since >= until:
         return None
     key = (market.exchange, market.pair, market.timeframe)
