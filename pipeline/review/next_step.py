@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import NormalDist
@@ -12,8 +12,8 @@ from typing import Literal
 from gpu_engine import DAYS_PER_YEAR
 from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
 from pipeline.review.rise import may_rise
-from pipeline.validation.stages import LEVEL, Gate, gates_from
-from pipeline.validation.watching import LOOKS
+from pipeline.validation.stages import LEVEL, WATCHED_LEVEL, Gate, gates_from
+from pipeline.validation.watching import FEWEST_TRADES, LOOKS
 from pipeline.validation.wording import plural
 
 #: Years of further days for which nobody is told to wait: markets change before.
@@ -93,13 +93,13 @@ def _of_weak_evidence(configuration: Configuration, events: Sequence[Configurati
         return Step("drop", "Drop it: holding the market explains what it earned.")
     if failed.keys() == {"sample_size"} and configuration.position_size > 0.0:
         return _more_trades(failed["sample_size"], int(oos["n_days"]))
-    return _more_days(configuration, events, z)
+    return _more_days(configuration, events, z, failed)
 
 
 def _more_trades(gate: Gate, days: int) -> Step:
     """Days until there are enough trades, at the rate so far."""
     have, needed = int(gate.value or 0), int(gate.threshold)
-    more = math.ceil((needed - have) * days / have)
+    more = _days_of_trades(needed - have, have, days)
     return Step(
         "wait",
         f"It needs {_in_years(more)} of history, for {plural(needed - have, 'more trade')}. Until"
@@ -107,12 +107,23 @@ def _more_trades(gate: Gate, days: int) -> Step:
     )
 
 
+def _days_of_trades(wanted: int, trades: int, days: int) -> int:
+    """Days that bring some trades, at the rate so far."""
+    return math.ceil(wanted * days / trades)
+
+
 def _more_days(
-    configuration: Configuration, events: Sequence[ConfigurationEvent], z: float
+    configuration: Configuration,
+    events: Sequence[ConfigurationEvent],
+    z: float,
+    failed: Mapping[str, Gate],
 ) -> Step:
     """Watch what may soon be told from luck, wait for what may be later, drop what never will."""
-    have = int(configuration.out_of_sample["n_days"])
+    have, trades = (int(configuration.out_of_sample[n]) for n in ("n_days", "sample_size"))
     more = max(0, math.floor(track_record_needed(z, have, LEVEL)) + 1 - have)
+    if "sample_size" in failed:
+        lacking = int(failed["sample_size"].threshold) - trades
+        more = max(more, _days_of_trades(lacking, trades, have))
     if more > LONGEST_WAIT * DAYS_PER_YEAR:
         return Step("drop", f"Drop it: only {_in_years(more)} like these could tell it from luck.")
     openings = [event.at for event in events if event.kind == FOLLOWED]
@@ -121,7 +132,10 @@ def _more_days(
         return Step(
             "watch", f"Watch it on paper until {last:%Y-%m-%d}, the last look. Trade nothing."
         )
-    look = next((days for days in LOOKS if days >= more), None)
+    # A look judges the watched days alone, all looks together (validation rules §6.13).
+    alone = track_record_needed(z, have, WATCHED_LEVEL / len(LOOKS))
+    alone = max(alone, _days_of_trades(FEWEST_TRADES, trades, have))
+    look = next((days for days in LOOKS if days >= alone), None)
     if look is not None and may_rise(configuration, events):
         return Step(
             "watch",
@@ -130,6 +144,8 @@ def _more_days(
         )
     if more == 0:  # of monitoring, or of gates that its days alone do not answer
         return Step("train", "Trade nothing of it: train the market anew, on newer candles too.")
+    if "sharpe_ratio" in failed:
+        return Step("drop", "Drop it: days like these do not reach the Sharpe ratio that is asked.")
     return Step(
         "wait", f"It needs {_in_years(more)} like these to be told from luck: trade nothing."
     )

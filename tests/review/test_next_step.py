@@ -107,9 +107,29 @@ def test_days_and_dates():
 
 
 def test_the_first_look_that_is_long_enough():
-    # z = 1.3 after 240 days: 384 are needed, 144 more, so the look of 180 days.
-    step = next_step(row(surrogate_p=0.2, z_score=1.3, p_value=0.097))
-    assert (step.action, "180 days" in step.sentence) == ("watch", True)
+    """A look judges its days alone, at a level of 0.01: all four together have 0.04."""
+    # z = 2.326 after 240 days is p = 0.01: 240 days alone show as much, so the look of 270.
+    step = next_step(row(surrogate_p=0.2))
+    assert (step.action, "270 days" in step.sentence) == ("watch", True)
+    # 1 + 239 (2.326 / 2.2)² = 268.2 days, the same look; at 1.9 it is that of 360, and at 1.8 none.
+    assert "270 days" in next_step(row(surrogate_p=0.2, z_score=2.2)).sentence
+    assert "360 days" in next_step(row(surrogate_p=0.2, z_score=1.9)).sentence
+    assert next_step(row(surrogate_p=0.2, z_score=1.8)).action == "train"
+
+
+def test_a_look_with_too_few_trades_says_nothing():
+    """A look asks for 30 trades: 25 in 240 days are 30 in 288, so that of 360; 19 in 240 none."""
+    few = {"surrogate_p": 0.2, "z_score": 2.326}
+    assert "360 days" in next_step(row(sample_size=25, **few)).sentence
+    step = next_step(row(sample_size=19, **few))  # 11 more trades take 139 days
+    assert (step.action, "139 more days" in step.sentence) == ("wait", True)
+
+
+def test_what_misses_the_sharpe_ratio_gets_it_from_no_day_like_these():
+    """0.49 a year over 8 years: z = 1.4, and 3.0 years more would make it 1.645."""
+    slow = {"sharpe_ratio": 0.49, "z_score": 1.4, "p_value": 0.081, "n_days": 2922}
+    assert next_step(row(surrogate_p=None, **slow)).action == "drop"
+    assert next_step(row(surrogate_p=0.2, **slow | {"sharpe_ratio": 0.6})).action == "wait"
 
 
 def test_rules_of_before_version_3_have_no_size():
