@@ -49,11 +49,11 @@ class Estimate:
         """Show an estimate."""
         possible = [market for market in answer.markets if market.refused is None]
         idle = bool(possible) and not any(map(is_worth_it, possible))
-        self._brief.set_text(_IDLE if idle else f"About {duration(answer.seconds)}")
+        self._brief.set_text(_IDLE if idle else f"About {_time(answer.seconds)}")
         self._body.clear()
         with self._body:
             at_once = f", {plural(answer.concurrent, 'market')} at a time"
-            sentence(f"About {duration(answer.seconds)}{at_once}", "figure-big")
+            sentence(f"About {_time(answer.seconds)}{at_once}", "figure-big")
             sentence(
                 f"{answer.combinations:,} combinations, {answer.evaluations:,} evaluations,"
                 f" {answer.memory_bytes / 1e6:,.0f} MB of memory; measured here with"
@@ -125,4 +125,9 @@ def _short(market: MarketEstimate) -> str:
     if market.refused is not None:
         return "cannot be trained"
     reach = ", likely too few for more than DISCOVERY" if market.out_of_reach else ""
-    return f"{duration(market.seconds)}, about {market.expected_trades:,.0f} trades{reach}"
+    return f"{_time(market.seconds)}, about {market.expected_trades:,.0f} trades{reach}"
+
+
+def _time(seconds: float) -> str:
+    """Write a time that is estimated: no start takes 0 s."""
+    return duration(max(seconds, 1.0))
