@@ -23,7 +23,7 @@ from pipeline.results.file_digests import Cache, check_file
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
 from pipeline.review.explanation import Explanation
-from pipeline.review.integrity import checked_with_artifacts, explained_as_checked
+from pipeline.review.integrity import artifact_clauses, explained_as_checked
 from pipeline.review.stored import (
     Data,
     check_fetched,
@@ -104,7 +104,9 @@ def load_report(
     UserError
         When no configuration has this id.
     """
-    sight = load_sight(repository, storage, configuration_id)
+    cache = {} if cache is None else cache
+    clauses = artifact_clauses(storage, find(repository, configuration_id), cache)
+    sight = load_sight(repository, storage, configuration_id, clauses)
     configuration = sight.configuration
     missing: dict[str, str] = {}
 
@@ -115,7 +117,6 @@ def load_report(
             missing[name] = str(error)
             return None
 
-    cache = {} if cache is None else cache
     artifacts = load_or_note(
         "artifacts", lambda: read_record(storage, configuration, searched=whole, cache=cache)
     )
@@ -129,15 +130,20 @@ def load_report(
         artifacts=artifacts,
         candles=candles,
         missing=missing,
-        checked=checked_with_artifacts(repository, storage, configuration.id, cache),
         daily=None if artifacts is None else artifacts.out_of_sample,
     )
 
 
-def load_sight(repository: Repository, storage: StorageConfig, configuration_id: str) -> ReportData:
+def load_sight(
+    repository: Repository,
+    storage: StorageConfig,
+    configuration_id: str,
+    artifacts: Sequence[str] = (),
+) -> ReportData:
     """Load what a reader sees first: the row, its explanation and the out-of-sample days.
 
-    The row is held against its audit trail, and of the artifacts the days alone are read.
+    The row is held against its audit trail, and of the artifacts the days alone are read;
+    ``artifacts`` says what of them is not as it was stored (`artifact_clauses`).
 
     Raises
     ------
@@ -145,7 +151,7 @@ def load_sight(repository: Repository, storage: StorageConfig, configuration_id:
         When no configuration has this id.
     """
     configuration = find(repository, configuration_id)
-    checked, explanation = explained_as_checked(repository, configuration)
+    checked, explanation = explained_as_checked(repository, configuration, artifacts)
     return ReportData(
         configuration=configuration,
         job=repository.jobs.read(configuration.job_id),

@@ -62,10 +62,14 @@ def explain_stored(repository: Repository, configuration: Configuration) -> Expl
 
 
 def explained_as_checked(
-    repository: Repository, configuration: Configuration
+    repository: Repository, configuration: Configuration, artifacts: Sequence[str] = ()
 ) -> tuple[Checked, Explanation]:
-    """Do as `explain_stored`, and return what its audit trail says of the row too."""
+    """Do as `explain_stored`, and return what its audit trail says of the row too.
+
+    ``artifacts`` says what of these is not as it was stored (`artifact_clauses`).
+    """
     (checked,) = repository.checks.of([configuration.id])
+    checked = replace(checked, clauses=(*checked.clauses, *artifacts))
     configuration, events = repository.configurations.read_with_events(configuration.id)
     try:
         grid = searched_grid(repository, configuration)

@@ -182,8 +182,11 @@ class Service(BatchService):
             return self.repository.configurations.read(configuration_id)
 
     def explanation(self, configuration_id: str) -> Explanation:
-        """Say in words why a configuration is in its stage."""
-        return integrity.explain_stored(self.repository, self.configuration(configuration_id))
+        """Say in words why a configuration is in its stage; its artifacts are looked at too."""
+        configuration = self.configuration(configuration_id)
+        storage, files = self.settings.storage, self.tables.files
+        clauses = integrity.artifact_clauses(storage, configuration, files)
+        return integrity.explained_as_checked(self.repository, configuration, clauses)[1]
 
     def document(self, configuration_id: str) -> dict[str, Any]:
         """Read the V3 document of a configuration, with the sizes that it may have.

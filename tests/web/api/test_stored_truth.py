@@ -43,6 +43,23 @@ def test_artifacts_that_are_away_are_not_switched_on(client, service, tmp_path):
     assert client.post(path, json={"reason": "a dry run", "force": True}).status_code == 200
 
 
+def test_of_edited_artifacts_nothing_is_advised_but_to_mend_them(client, service, tmp_path):
+    (genuine,) = service.repository.configurations.find()
+    path = f"/api/configurations/{genuine.id}/explanation"
+    before = client.get(path).json()
+    file = tmp_path / "var/artifacts" / genuine.id / "trades.parquet"
+    stored = file.read_bytes()
+    file.write_bytes(stored[:-9])
+    explained = client.get(path).json()
+    assert (explained["stage"], explained["size"]) == (None, 0.0)
+    assert explained["next_step"]["action"] == "mend"
+    report = service.report(genuine.id)
+    assert (report.explanation.stage, report.daily) == (None, None)
+    assert "artifact trades.parquet is not what was stored" in report.checked.objections
+    file.write_bytes(stored)
+    assert client.get(path).json() == before
+
+
 def test_a_reason_that_is_too_short_is_asked_for(client, stored):
     refused = client.post(f"{stored()}/deactivate", json={"reason": "ok"})
     assert refused.status_code == 422

@@ -59,7 +59,7 @@ class ConfigurationPage:
         self._service, self._theme = service, theme
         self._identity = sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
-        self._head = markup(head(sight), "header")
+        self._head, self._verdict = markup(head(sight), "header"), sight.explanation
         made = _sections(sight)
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
@@ -77,6 +77,9 @@ class ConfigurationPage:
         if self._head.is_deleted:
             return
         self._say(report)
+        if report.explanation != self._verdict:  # artifacts are not what was stored
+            self._head.set_content(head(report))
+            self._show_live(report)
         if report.artifacts is None:
             return
         for name, figure in fixed_figures(report, report.artifacts).items():
