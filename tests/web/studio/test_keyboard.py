@@ -8,10 +8,12 @@ pytestmark = pytest.mark.slow
 LONG = 60_000
 
 
-def tab_to(page, name, presses=200):
-    """Press Tab until the control of that name has the focus."""
+def tab_to(page, name, row="", presses=200):
+    """Press Tab until the control of that name, in a table's row of that text, has the focus."""
     for _ in range(presses):
         page.keyboard.press("Tab")
+        if row not in page.evaluate("document.activeElement.closest('tr')?.innerText ?? ''"):
+            continue
         focus = page.evaluate(
             "(document.activeElement.ariaLabel || document.activeElement.innerText"
             " || document.activeElement.labels?.[0]?.innerText || '').trim()"
@@ -34,8 +36,9 @@ def test_from_a_start_to_an_active_configuration(watched, width):
     tab_to(page, "Start training")
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs")
-    page.get_by_role("link", name="Verdict").first.wait_for(timeout=3 * LONG)
-    tab_to(page, "Verdict")
+    job = page.locator("tr.job", has_text="NOEDGE").first
+    job.get_by_role("link", name="Verdict").wait_for(timeout=3 * LONG)
+    tab_to(page, "Verdict", row="NOEDGE")
     page.keyboard.press("Enter")
     page.wait_for_url("**/configurations/*")
     page.locator("#equity .main-svg").first.wait_for(timeout=LONG)
