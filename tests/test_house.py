@@ -13,9 +13,9 @@ that the lab checks 60 and 5, what a file of one's own is told of its mistakes 2
 Any market (perpetual contracts, histories, files, networks) brought two commands, 30 files, 6,250
 lines and 201 imports. What follows a verdict (signals, paper trading, the band, freqtrade, notices,
 a rise by watching) brought three commands, 9,400 lines and 400 imports; tables for dashboards and
-sweeps of the queue 2,900 lines and 110 imports. The pages that lay a search open, compare
-configurations, draw trades on candles and show the store are being built: the bounds are wide
-until they are there.
+sweeps of the queue 2,900 lines and 110 imports. Pages that lay a search open, compare
+configurations, draw trades on candles, show and fill the store, and the head of a configuration
+brought 7,700 lines and 300 imports in 45 files, most of which read figures of others.
 """
 
 import pytest
@@ -38,9 +38,9 @@ def test_no_two_folders_import_each_other(house):
 
 def test_imports(house):
     assert house.edges_a_file <= 5.4
-    assert house.edges <= 2_560
-    assert house.import_share <= 0.123
+    assert house.edges <= 2_575
+    assert house.import_share <= 0.121
 
 
 def test_lines(house):
-    assert house.lines <= 77_500
+    assert house.lines <= 76_300
