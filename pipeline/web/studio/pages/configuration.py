@@ -19,6 +19,13 @@ from pipeline.web.studio.widgets.trades import ExcursionPart, Trades
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
+#: Lets the browser fetch and compile the library of figures while it builds the page.
+_PRELOAD = """<script>{
+  const {imports} = JSON.parse(document.querySelector('script[type=importmap]').textContent);
+  const link = Object.assign(document.createElement('link'), {rel: 'modulepreload'});
+  link.href = imports['nicegui-plotly'];
+  if (imports['nicegui-plotly']) document.head.append(link);
+}</script>"""
 _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 
@@ -40,6 +47,7 @@ async def configuration_page(service: Service, configuration_id: str) -> None:
             return
         page = ConfigurationPage(service, theme, replace(sight, missing=_LOADING))
         await connected()  # the verdict is there meanwhile
+        ui.run_javascript("document.querySelector('.early')?.remove()")
         report = await ask(service.report, configuration_id)
         await theme.name()
         page.complete(report)
@@ -59,7 +67,12 @@ class ConfigurationPage:
         self._service, self._theme = service, theme
         self._identity = sight.configuration.id
         ui.page_title(f"{title(sight)} · Strategy Studio")
-        self._head, self._verdict = markup(head(sight), "header"), sight.explanation
+        inner = head(sight)
+        # Plain markup is seen before the scripts of the page run, which takes them half a second.
+        ui.add_body_html(
+            f'<div class="early" aria-hidden="true"><div>{inner}</div></div>{_PRELOAD}'
+        )
+        self._head, self._verdict = markup(inner, "header"), sight.explanation
         made = _sections(sight)
         with ui.element("nav").props('aria-label="Contents"'):
             ui.link("Live", "#section-live")
