@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from markupsafe import Markup
 from nicegui import context, ui
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import GenericEventArguments
 from pydantic import ValidationError
 
 from pipeline.errors import UserError
@@ -92,6 +93,28 @@ def warning(content: str) -> TextElement:
 def markup(inner: Markup, tag: str = "div") -> ui.html:
     """Add markup of `pipeline.report`, in which every text is escaped already."""
     return ui.html(inner, sanitize=False, tag=tag)
+
+
+#: The browser's own buttons change the address alone. A move within the page, as to its contents,
+#: is no other address.
+_WENT = """<script>{
+  let shown = location.search;
+  for (const name of ['pushState', 'replaceState']) {
+    const own = history[name].bind(history);
+    history[name] = (...change) => { own(...change); shown = location.search; };
+  }
+  addEventListener('popstate', () => {
+    if (location.search === shown) return;
+    shown = location.search;
+    emitEvent('went', shown.slice(1));
+  });
+}</script>"""
+
+
+def follow_address(went: Callable[[GenericEventArguments], None]) -> None:
+    """Call ``went`` with the query of the address when the reader goes back or forward."""
+    ui.add_body_html(_WENT)
+    ui.on("went", went)
 
 
 #: Seconds between two looks whether the server works.

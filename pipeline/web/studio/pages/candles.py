@@ -11,7 +11,16 @@ from pipeline.web.service import composing
 from pipeline.web.service.candle_answers import StoredCandles
 from pipeline.web.service.requests import CandleFilter
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Refresh, ask, frame, region, sentence, table, text
+from pipeline.web.studio.frame import (
+    Refresh,
+    ask,
+    follow_address,
+    frame,
+    region,
+    sentence,
+    table,
+    text,
+)
 from pipeline.web.studio.widgets.candle_fetch import EVERY, FetchForm
 from pipeline.web.studio.widgets.candle_import import ImportForm
 
@@ -32,10 +41,6 @@ _COLUMNS = (
     "damage",
 )
 _FILTERS = ("exchange", "pair", "timeframe")
-#: The browser's own buttons change the address alone.
-_WENT = """<script>
-addEventListener('popstate', () => emitEvent('went', location.search.slice(1)));
-</script>"""
 
 
 async def candles_page(service: Service, address: Mapping[str, str]) -> None:
@@ -43,7 +48,6 @@ async def candles_page(service: Service, address: Mapping[str, str]) -> None:
     parts, choices = await ask(service.candles.parts), await ask(composing.choices)
     markets = [market.name for market in choices.markets if not market.synthetic]
     with frame("Candles", "/candles", notice=service.read_only):
-        ui.add_body_html(_WENT)
         listed = Candles(service, parts, address)
         with ui.element("section").props("id=fetch"):
             text("h2", "Fetch from an exchange")
@@ -67,7 +71,7 @@ class Candles(Refresh):
         self._service, self._address = service, dict(address)
         word = address.get("page", "1")
         self._page = max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
-        ui.on("went", self._went)
+        follow_address(self._went)
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
             self._filters = {name: self._select(name, parts[name]) for name in _FILTERS}
         self._count = sentence("").props("role=status")

@@ -18,6 +18,7 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
     Sorting,
     ask,
+    follow_address,
     frame,
     region,
     sentence,
@@ -63,10 +64,6 @@ _KEYS = {
 
 #: What the address leaves out.
 _USUAL = {"sort": "created_at", "descending": "true", "page": "1", "ticked": ""}
-#: The browser's own buttons change the address alone.
-_WENT = """<script>
-addEventListener('popstate', () => emitEvent('went', location.search.slice(1)));
-</script>"""
 
 
 async def configurations_page(service: Service, address: Mapping[str, str]) -> None:
@@ -74,7 +71,6 @@ async def configurations_page(service: Service, address: Mapping[str, str]) -> N
     choices = await ask(composing.choices)
     strategies = await ask(service.strategies)
     with frame("Configurations", "/configurations", notice=service.read_only):
-        ui.add_body_html(_WENT)
         await Configurations(service, choices, strategies, address).refresh()
 
 
@@ -94,7 +90,7 @@ class Configurations:
         self._service, self._address = service, dict(address)
         ticked = address.get("ticked", "").split(",")
         self._ticked = list(dict.fromkeys(one for one in ticked if one))[:MOST]
-        ui.on("went", self._went)
+        follow_address(self._went)
         self._quiet = False
         self._offset = (_number(address.get("page", "1")) - 1) * SHOWN
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
