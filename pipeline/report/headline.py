@@ -1,21 +1,22 @@
 """Lay out what a reader sees first: six figures of a configuration and a small equity curve."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpu_engine import Float
-from pipeline.report.figures import equity_curve
+from pipeline.report.figures import dates, equity_curve
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration
 from pipeline.review.explanation import Explanation
-from pipeline.validation.stages import LEVEL, WATCHED
+from pipeline.validation.stages import LEVEL, REQUIREMENTS, WATCHED
 from pipeline.validation.wording import number, percent, plural, share
 
 #: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
-_TRADES = 30
+_TRADES = next(
+    int(r.threshold) for r in REQUIREMENTS if (r.stage, r.name) == ("DISCOVERY", "sample_size")
+)
 #: Gates without which the search is not held against luck (validation rules §5.7).
 _BEFORE_LUCK = ("net_profit", "sharpe_ratio", "fill_rate", "alpha_p")
 #: The smallest p-value that is written with its digits.
@@ -40,11 +41,10 @@ class Tile(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A series of the small curve: SVG points, its name with its end, and where that end is."""
+    """A series of the small curve: its name with its end, and SVG points."""
 
     name: str
     points: str
-    end: float
 
 
 class Sparkline(NamedTuple):
@@ -86,15 +86,12 @@ def sentence(explanation: Explanation) -> str:
 
 def period(daily: DailySeries | None, explanation: Explanation) -> str:
     """Say on which days the figures came out, and that a fallen stage rests on newer ones."""
-    days = "" if daily is None or not len(daily.day) else f", {_span(daily)} UTC"
+    ends = [] if daily is None or not len(daily.day) else dates(daily.day[[0, -1]])
+    days = f", {' to '.join(ends)} UTC" if ends else ""
     said = f"Out of sample: days that no search had seen{days}."
     if explanation.stage == "DECAY":
         said += " That was at its discovery. Since then it stopped earning."
     return said
-
-
-def _span(daily: DailySeries) -> str:
-    return f"{_date(daily.day[0])} to {_date(daily.day[-1])}"
 
 
 def _small(p: float | None) -> str:
@@ -198,20 +195,21 @@ def sparkline(series: DailySeries) -> Sparkline | None:
     low = min(float(curve.min()) for curve in curves.values())
     high = max(float(curve.max()) for curve in curves.values())
     span = high - low or 1.0
+    first, last = dates(series.day[[0, -1]])
 
     def height(value: float) -> float:
         return round(HEIGHT * (high - value) / span, 1)
 
     return Sparkline(
         lines=tuple(
-            Line(f"{name} {percent(float(curve[-1]))}", _points(curve, height), height(curve[-1]))
+            Line(f"{name} {percent(float(curve[-1]))}", _points(curve, height))
             for name, curve in curves.items()
         ),
         zero=height(0.0),
         top=percent(high),
         bottom=percent(low),
-        first=f"{_date(series.day[0])}",
-        last=f"{_date(series.day[-1])}",
+        first=first,
+        last=last,
     )
 
 
@@ -219,7 +217,3 @@ def _points(curve: Float, height: Any) -> str:
     places = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), _POINTS)).round().astype(int))
     across = WIDTH / max(1, len(curve) - 1)
     return " ".join(f"{across * place:.1f},{height(float(curve[place]))}" for place in places)
-
-
-def _date(day: Any) -> date:
-    return date(1970, 1, 1) + timedelta(days=int(day))

@@ -104,7 +104,7 @@ class Batches(Tables):
             return {job_id: str(word) for job_id, word in session.execute(query)}
 
 
-def _asked(column: Any) -> ColumnElement[str]:
+def _as_text(column: Any) -> ColumnElement[str]:
     """Take a moment as the text that it is: one that is damaged does not hide all others."""
     return cast(column, String)
 
@@ -112,7 +112,7 @@ def _asked(column: Any) -> ColumnElement[str]:
 def _unfinished(session: Session) -> list[Batch]:
     row, member = TrainingJob, SweepMarketRow
     query = (
-        select(row.id, row.status, _asked(row.created_at), func.min(member.sweep_id))
+        select(row.id, row.status, _as_text(row.created_at), func.min(member.sweep_id))
         .outerjoin(member, member.job_id == row.id)
         .where(row.status.in_(_OPEN))
         .group_by(row.id, row.status, row.created_at)
@@ -129,7 +129,7 @@ def _unfinished(session: Session) -> list[Batch]:
     for sweep_id in session.scalars(begun):
         found[sweep_id] = found[sweep_id]._replace(state="running")
     # One whose jobs have all ended is being judged.
-    judged = select(SweepRow.id, _asked(SweepRow.created_at)).where(SweepRow.status == "running")
+    judged = select(SweepRow.id, _as_text(SweepRow.created_at)).where(SweepRow.status == "running")
     for sweep_id, asked in session.execute(judged):
         found.setdefault(sweep_id, Batch(sweep_id, True, "running", asked))
     return sorted(found.values(), key=lambda one: (_OPEN.index(one.state or "pending"), one.asked))
@@ -139,7 +139,7 @@ def _ended_sweeps(
     session: Session, unfinished: Sequence[str], status: Status | None, limit: int
 ) -> list[Batch]:
     row, member = SweepRow, SweepMarketRow
-    query = select(row.id, _asked(row.created_at))
+    query = select(row.id, _as_text(row.created_at))
     query = query.where(row.id.not_in(unfinished))
     if status is not None:
         jobs = select(TrainingJob.id).where(TrainingJob.status == status)
@@ -150,7 +150,7 @@ def _ended_sweeps(
 
 def _ended_jobs(session: Session, status: Status | None, limit: int) -> list[Batch]:
     row = TrainingJob
-    query = select(row.id, _asked(row.created_at))
+    query = select(row.id, _as_text(row.created_at))
     query = query.where(~exists().where(SweepMarketRow.job_id == row.id))
     # Most jobs are complete: to sort all of these takes longer than to walk from the newest.
     word = row.status + "" if status == "completed" else row.status

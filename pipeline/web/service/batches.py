@@ -125,7 +125,7 @@ class BatchService(SweepService):
             jobs=[job],
             configuration_id=stored.get(job_id),
             error=job.error or "",
-            **_told(job),
+            **_request(job),
         )
 
     def _sweep_row(self, sweep_id: str) -> BatchView:
@@ -150,7 +150,7 @@ class BatchService(SweepService):
             said=said,
             progress=progress.progress,
             jobs=jobs,
-            **_told(first) | {"asked": sweep.created_at},
+            **_request(first) | {"asked": sweep.created_at},
         )
 
 
@@ -160,20 +160,25 @@ def _seconds(job: JobSummary) -> float | None:
     return (job.finished_at - job.started_at).total_seconds()
 
 
+def stage_progress(job: JobView) -> str:
+    """``search: 45 %, 12,000 a second, 5 s left in this stage`` of a job that runs."""
+    parts = [f"{job.stage_of_work or 'starting'}: {job.progress:.0%}"]
+    if job.rate is not None:
+        parts.append(f"{job.rate:,.0f} a second")
+    if job.seconds_left is not None:
+        parts.append(f"{duration(job.seconds_left)} left in this stage")
+    return ", ".join(parts)
+
+
 def _progress(job: JobView) -> str:
-    """``search: 45 %, 12,000 a second, 5 s left in this stage``; ``took 12 s`` of an ended one."""
+    """Say how far a job is in its stage; ``took 12 s`` of an ended one."""
     if job.status == "running":
-        parts = [f"{job.stage_of_work or 'starting'}: {job.progress:.0%}"]
-        if job.rate is not None:
-            parts.append(f"{job.rate:,.0f} a second")
-        if job.seconds_left is not None:
-            parts.append(f"{duration(job.seconds_left)} left in this stage")
-        return ", ".join(parts)
+        return stage_progress(job)
     seconds = _seconds(job) if job.status in ENDED else None
     return "" if seconds is None else f"took {duration(seconds)}"
 
 
-def _told(job: Job) -> dict[str, Any]:
+def _request(job: Job) -> dict[str, Any]:
     """Return what a job was told: method, windows and seed, its days, and when it was asked for."""
     config = job.config
     return {

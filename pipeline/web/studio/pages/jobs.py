@@ -12,7 +12,7 @@ from pipeline.results.records import STATUSES, ConfigurationSummary, Job, JobSum
 from pipeline.validation.wording import duration, marked
 from pipeline.web.service import composing
 from pipeline.web.service.answers import JobView
-from pipeline.web.service.batches import BatchView
+from pipeline.web.service.batches import BatchView, stage_progress
 from pipeline.web.service.requests import JobId
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import (
@@ -360,12 +360,7 @@ class JobCard:
 def _progress(job: JobView) -> str:
     """``search: 45 %, 12,000 a second, 5 s left · started 2026-11-22 20:00:00 UTC``."""
     if job.status == "running":
-        parts = [f"{job.stage_of_work or 'starting'}: {job.progress:.0%}"]
-        if job.rate is not None:
-            parts.append(f"{job.rate:,.0f} a second")
-        if job.seconds_left is not None:
-            parts.append(f"{duration(job.seconds_left)} left in this stage")
-        return ", ".join(parts)
+        return stage_progress(job)
     start = f"asked for {job.created_at:%Y-%m-%d %H:%M:%S} UTC"
     if job.started_at is None or job.finished_at is None:
         return start
