@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline.results.jsonable import dumps
-from pipeline.results.records import Configuration, ConfigurationEvent
+from pipeline.results.records import ConfigurationEvent
 from pipeline.review.explanation import explain
 from pipeline.review.next_step import track_record_needed
 from pipeline.training.rules import VERSION, changes_since
-from pipeline.validation.stages import judge
 from pipeline.validation.statistics import minimum_track_record_length, moments, sharpe_test
+from support.judged import judged_row
 from support.parameters import DEPTH, SPREAD, STOP
 
 
@@ -29,26 +29,7 @@ def configuration(stage=None, synthetic=False, statistics=None, **figures):
     known |= {"parameter_spread": {}} | (statistics or {})
     oos |= {name: value for name, value in figures.items() if name in oos}
     known |= {name: value for name, value in figures.items() if name not in oos}
-    found, gates = judge(oos | known)
-    return Configuration(
-        id="LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
-        job_id="0" * 32,
-        strategy="LIQUIDITY_SWEEP_V3",
-        exchange="binance",
-        pair="BTC/USDT",
-        timeframe="5m",
-        lifecycle_stage=stage or found,
-        synthetic=synthetic,
-        parameters={},
-        in_sample={},
-        out_of_sample=oos,
-        statistics=known,
-        gates=[gate.to_dict() for gate in gates],
-        circuit_breakers={},
-        provenance={},
-        document={},
-        artifacts=None,
-    )
+    return judged_row(oos, known, stage, synthetic=synthetic)
 
 
 def gate(explanation, stage, name):

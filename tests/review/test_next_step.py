@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.results.records import FOLLOWED, WATCH, Configuration, ConfigurationEvent
+from pipeline.results.records import FOLLOWED, WATCH, ConfigurationEvent
 from pipeline.review.next_step import next_step
-from pipeline.validation.stages import gates_from, judge
+from pipeline.validation.stages import gates_from
+from support.judged import judged_row
 
 #: Figures of a MATURE configuration; a z-score of 2.33 after 240 days.
 SURE = {
@@ -28,27 +29,9 @@ _DAILY = ("net_profit", "sharpe_ratio", "sample_size", "n_days")
 def row(stage=None, synthetic=False, is_active=False, **figures):
     """A row whose gates and stage follow from its figures."""
     known = SURE | figures
-    judged, gates = judge(known)
-    return Configuration(
-        id="LIQUIDITY_SWEEP_V3_20230131_235959_a1b2c3",
-        job_id="0" * 32,
-        strategy="LIQUIDITY_SWEEP_V3",
-        exchange="binance",
-        pair="BTC/USDT",
-        timeframe="5m",
-        lifecycle_stage=stage or judged,
-        synthetic=synthetic,
-        parameters={},
-        in_sample={},
-        out_of_sample={name: known[name] for name in _DAILY},
-        statistics={name: value for name, value in known.items() if name not in _DAILY},
-        gates=[gate.to_dict() for gate in gates],
-        circuit_breakers={},
-        provenance={},
-        document={},
-        artifacts=None,
-        is_active=is_active,
-    )
+    daily = {name: known[name] for name in _DAILY}
+    statistics = {name: value for name, value in known.items() if name not in _DAILY}
+    return judged_row(daily, statistics, stage, synthetic=synthetic, is_active=is_active)
 
 
 def opened(at):

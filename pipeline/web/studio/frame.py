@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import parse_qsl
 
 from markupsafe import Markup
 from nicegui import context, ui
@@ -111,8 +112,13 @@ _WENT = """<script>{
 }</script>"""
 
 
-def follow_address(went: Callable[[GenericEventArguments], None]) -> None:
-    """Call ``went`` with the query of the address when the reader goes back or forward."""
+def follow_address(address: Callable[[], Mapping[str, str]]) -> None:
+    """Load the page anew when the reader goes back or forward to another one than ``address()``."""
+
+    def went(event: GenericEventArguments) -> None:
+        if dict(parse_qsl(event.args)) != address():
+            ui.navigate.reload()
+
     ui.add_body_html(_WENT)
     ui.on("went", went)
 

@@ -1,10 +1,9 @@
 """List the candles that are stored, and bring others into the store."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from nicegui import ui
-from nicegui.events import GenericEventArguments
 
 from pipeline.validation.wording import plural
 from pipeline.web.service import composing
@@ -71,7 +70,7 @@ class Candles(Refresh):
         self._service, self._address = service, dict(address)
         word = address.get("page", "1")
         self._page = max(1, int(word)) if word.isdecimal() and len(word) < 7 else 1
-        follow_address(self._went)
+        follow_address(lambda: self._address)
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
             self._filters = {name: self._select(name, parts[name]) for name in _FILTERS}
         self._count = sentence("").props("role=status")
@@ -120,11 +119,6 @@ class Candles(Refresh):
         query = urlencode(words, safe=":/")
         ui.navigate.history.push(f"/candles?{query}" if query else "/candles")
         await self.refresh()
-
-    def _went(self, event: GenericEventArguments) -> None:
-        """Follow the browser back and forward."""
-        if dict(parse_qsl(event.args)) != self._address:
-            ui.navigate.reload()
 
 
 def _row(row: StoredCandles) -> None:

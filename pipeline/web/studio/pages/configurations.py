@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from nicegui import ui
-from nicegui.events import GenericEventArguments
 
 from pipeline.report.comparison import LEAST, MOST
 from pipeline.results.records import ConfigurationSummary
@@ -90,7 +89,7 @@ class Configurations:
         self._service, self._address = service, dict(address)
         ticked = address.get("ticked", "").split(",")
         self._ticked = list(dict.fromkeys(one for one in ticked if one))[:MOST]
-        follow_address(self._went)
+        follow_address(lambda: self._address)
         self._quiet = False
         self._offset = (_number(address.get("page", "1")) - 1) * SHOWN
         with ui.element("div").classes("fields").props('role=search aria-label="Filters"'):
@@ -255,11 +254,6 @@ class Configurations:
         words = {name: _written(value) for name, value in self._chosen().items()}
         words |= {"page": str(self._offset // SHOWN + 1), "ticked": ",".join(self._ticked)}
         return {name: word for name, word in words.items() if word != _USUAL.get(name)}
-
-    def _went(self, event: GenericEventArguments) -> None:
-        """Follow the browser back and forward; the link that skips the navigation leads nowhere."""
-        if dict(parse_qsl(event.args)) != self._address:
-            ui.navigate.reload()
 
 
 def _written(value: object) -> str:
