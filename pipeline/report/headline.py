@@ -10,7 +10,7 @@ from pipeline.report.figures import dates, equity_curve
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration
 from pipeline.review.explanation import Explanation
-from pipeline.validation.stages import LEVEL, REQUIREMENTS, WATCHED
+from pipeline.validation.stages import LEVEL, REQUIREMENTS, WATCHED, beats_luck, gates_from
 from pipeline.validation.wording import number, percent, plural, share
 
 #: Trades out of sample that DISCOVERY asks for (validation rules §6.3).
@@ -18,7 +18,12 @@ _TRADES = next(
     int(r.threshold) for r in REQUIREMENTS if (r.stage, r.name) == ("DISCOVERY", "sample_size")
 )
 #: Gates without which the search is not held against luck (validation rules §5.7).
-_BEFORE_LUCK = ("net_profit", "sharpe_ratio", "fill_rate", "alpha_p")
+_BEFORE_LUCK = {
+    "net_profit": "it lost",
+    "sharpe_ratio": "its Sharpe ratio is too low",
+    "fill_rate": "too few orders were filled",
+    "alpha_p": "holding explains what it earned",
+}
 #: The smallest p-value that is written with its digits.
 _SMALLEST = 0.001
 #: Size of the curve in its own units, and points of which it consists at most.
@@ -71,7 +76,7 @@ def tiles(configuration: Configuration, explanation: Explanation) -> tuple[Tile,
         Tile("Largest drawdown", share(oos["max_drawdown"]), tuple(_drawdown(oos, hold))),
         Tile("Trades", f"{oos['sample_size']:,}", tuple(_trades(oos))),
         Tile("p-value of its days", _small(statistics.get("p_value")), tuple(_p_value(statistics))),
-        _luck(statistics, explanation),
+        _luck(configuration, explanation),
     )
 
 
@@ -149,36 +154,34 @@ def _p_value(statistics: Mapping[str, Any]) -> Iterator[Remark]:
     if p < _SMALLEST:
         cases = f"fewer than 1 of {1 / _SMALLEST:,.0f}"
     yield _verdict(p < LEVEL, f"days without an edge do as well in {cases} cases")
-    q = statistics.get("fdr_q_value")
-    if q is not None:
-        yield Remark("skipped", f"q among the markets of its sweep: {number(q)}")
 
 
-def _luck(statistics: Mapping[str, Any], explanation: Explanation) -> Tile:
-    """Say whether days and search beat luck; the days that were watched answer it too."""
+def _luck(configuration: Configuration, explanation: Explanation) -> Tile:
+    """Say whether days and search were shown to beat luck, and by which tests."""
     gates = {gate.name: gate for gate in explanation.gates}
-    watched, surrogates = gates.get(WATCHED), gates.get("surrogate_p")
+    answer = beats_luck(gates_from(configuration.gates))
+    watched, search = gates.get(WATCHED), gates.get("surrogate_p")
     if watched is not None and watched.outcome == "passed":
         remark = Remark("passed", f"days watched on paper show it: p {_small(watched.value)}")
-        return Tile("Beats luck?", "yes", (remark,))
-    tests = {
-        "the same search without an edge": None if surrogates is None else surrogates.value,
-        "best of all combinations": statistics.get("reality_check_p"),
-        "its days": statistics.get("p_value"),
-    }
-    searched, *_, days = tests.values()
-    remarks = [
-        _verdict(p < LEVEL, f"{n}: p {_small(p)}") for n, p in tests.items() if p is not None
-    ]
-    if searched is None:
-        first = any(g.outcome == "failed" and g.name in _BEFORE_LUCK for g in explanation.gates)
-        why = "other gates failed first" if first else "nobody asked for it"
-        remarks.append(Remark("skipped", f"the whole search: not tested, {why}"))
-        answer = "not tested" if days is not None and days < LEVEL else "not shown"
-    else:
-        passed = [p < LEVEL for p in tests.values() if p is not None]
-        answer = "yes" if all(passed) else "in part" if searched < LEVEL else "no"
-    return Tile("Beats luck?", answer, tuple(remarks))
+        return Tile("Shown to beat luck?", answer, (remark,))
+    remarks = []
+    if answer == "no":
+        remarks.append(Remark("failed", f"no proof: luck does as well too often (p from {LEVEL})"))
+    tested = search is not None and search.value is not None
+    tests = {"surrogate_p": "same search without an edge"} if tested else {}
+    tests |= {"reality_check_p": "best combination", "p_value": "its days"}
+    for gate in (gates[name] for name in tests if name in gates):
+        p = "not tested" if gate.value is None else f"p {_small(gate.value)}"
+        outcome = "skipped" if gate.value is None else gate.outcome
+        remarks.append(Remark(outcome, f"{tests[gate.name]}: {p}"))
+    if tested and "fdr_q_value" in gates and gates["fdr_q_value"].value is not None:
+        q = gates["fdr_q_value"]
+        remarks.append(Remark(q.outcome, f"among the markets of its sweep: q {_small(q.value)}"))
+    if not tested:
+        failed = (why for name, why in _BEFORE_LUCK.items() if gates[name].outcome == "failed")
+        why = next(failed, "the training left it out")
+        remarks.append(Remark("skipped", f"same search without an edge: not tested, because {why}"))
+    return Tile("Shown to beat luck?", answer, tuple(remarks))
 
 
 def sparkline(series: DailySeries) -> Sparkline | None:

@@ -27,7 +27,7 @@ from pipeline.review.rise import ways_to_rise
 from pipeline.review.since import latest_band, since
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.stages import Gate, Stage, gates_from, is_watched
-from pipeline.validation.wording import badge, number, plural, verdict
+from pipeline.validation.wording import badge, beside_holding, number, plural, verdict
 
 #: In place of a stage, which may be the edit itself.
 _EDITED = "NOT AS IT WAS STORED"
@@ -103,7 +103,9 @@ def explain(
         meaning = f"{_EDITED}: {'; '.join(objections)}. Nothing of it is traded (size 0)."
         moves: Iterable[str] = (_AGAIN,)
     else:
-        meaning = f"{shown}, size {size:g}: {' '.join(_verdict(stage, judged, gates, events))}"
+        beside = beside_holding(configuration.out_of_sample, configuration.statistics)
+        said = _verdict(stage, judged, gates, events, "" if stage == "DECAY" else beside)
+        meaning = f"{shown}, size {size:g}: {' '.join(said)}"
         moves = _moves(configuration, gates, events, grid_size)
     return Explanation(
         configuration_id=configuration.id,
@@ -141,8 +143,9 @@ def _verdict(
     judged: Sequence[Gate],
     gates: Sequence[ExplainedGate],
     events: Sequence[ConfigurationEvent],
+    beside_holding: str,
 ) -> Iterator[str]:
-    """Say what the stage means, and who lowered it since its discovery: monitoring, live orders."""
+    """Say what the stage means, whether holding did better, and who lowered it since."""
     binding = {"PAPER": "PAPER", "VALIDATION": "MATURE"}.get(stage)
     failed = [gate for gate in gates if gate.outcome == "failed" and gate.stage == binding]
     live = [gate for gate in failed if gate.reported is not None]
@@ -158,6 +161,8 @@ def _verdict(
         )
     else:
         yield f"{verdict(stage, judged, only_live)}."
+    if beside_holding:
+        yield beside_holding
     for rise in (event for event in events if event.kind == WATCH):
         yield f"It rose from {rise.from_stage} on {rise.at:%Y-%m-%d}: {rise.reason}"
     if moved := _moved_by_monitoring(events):

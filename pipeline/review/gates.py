@@ -36,13 +36,13 @@ FIGURES = {
         "q-value among the markets of a sweep", number, "belongs to sweeps, and this was none"
     ),
     "reality_check_p": Figure(
-        "p-value of the whole search (reality check)", number, "was not computed, or is undefined"
+        "p-value of the whole search (reality check)", number, "was not tested, or is undefined"
     ),
     "surrogate_p": Figure(
         "p-value of the search against candles without an edge",
         number,
-        "was not computed. It is computed only if every other gate of VALIDATION passes, apart from"
-        " the number of trades",
+        "was not tested. It is tested only if every other gate of VALIDATION passes, apart from the"
+        " number of trades",
     ),
     "alpha_p": Figure(
         "p-value of alpha (what holding the market does not explain)", number, "is undefined"
@@ -84,7 +84,7 @@ def explained(gate: Mapping[str, Any], reported: datetime | None, watched: bool)
     figure = FIGURES.get(gate["name"], Figure(gate["name"], number, "is unknown"))
     value, threshold, passed = gate["value"], gate["threshold"], gate["passed"]
     if value is None:
-        counts = ". An unknown figure counts as failed" if passed is False else ""
+        counts = ". What is not tested does not pass" if passed is False else ""
         sentence = f"{figure.label} {figure.unknown}{counts}: {_OUTCOMES[passed]}"
     else:
         needed = f"{_NEEDED[gate['comparison']]} {figure.written(threshold)}"

@@ -11,7 +11,15 @@ from pipeline.training.run import TrainingResult
 from pipeline.validation.record_tables import record_tables, statistic_rows
 from pipeline.validation.remarks import Record, warnings
 from pipeline.validation.stages import Gate, position_size
-from pipeline.validation.wording import FRACTIONS, SYNTHETIC, badge, plain, plural, verdict
+from pipeline.validation.wording import (
+    FRACTIONS,
+    SYNTHETIC,
+    badge,
+    beside_holding,
+    plain,
+    plural,
+    verdict,
+)
 
 #: Of a gate, by whether it passed and whether its figure is known.
 _OUTCOMES = {
@@ -73,7 +81,8 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
         console.print(f"Beware: {warning}")
     size = position_size(stage, trained.gates, synthetic)
     shown = badge(stage, trained.gates, synthetic)
-    console.print(f"Stage: {shown}, size {size:g}: {verdict(stage, trained.gates)}.")
+    said = f"{verdict(stage, trained.gates)}. {beside_holding(out_of_sample, statistics)}".strip()
+    console.print(f"Stage: {shown}, size {size:g}: {said}")
     console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")
 
 

@@ -1,9 +1,10 @@
 """Write verdicts and figures in the words that every command shares."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from pipeline.validation.stages import Gate, Stage, is_watched
+from pipeline.validation.stages import Gate, Stage, beats_luck, is_watched
 
 SYNTHETIC = "SYNTHETIC candles: nothing below says anything about a market."
 
@@ -22,6 +23,7 @@ _IN_PART = "it earned out of sample and beats luck in part: a stricter test is n
 
 #: Of DISCOVERY where the gates against luck are not what holds it there.
 _FEW = "the search beats luck, but its trades out of sample are too few to go further"
+_UNTESTED = "it earned out of sample, and nobody tested whether it is luck: trade nothing"
 _DISCOVERIES = {
     "alpha_p": "it earned out of sample no more than holding the market explains: trade nothing",
     "fdr_q_value": "it earned out of sample, too little for one of so many markets: trade nothing",
@@ -55,7 +57,8 @@ def verdict(stage: Stage, gates: Sequence[Gate], only_live: bool = False) -> str
     all_failed = {g.name for g in gates if g.passed is False}
     if stage == "PAPER" and "net_profit" in all_failed:
         return _LOST
-    if stage == "VALIDATION" and {"p_value", "reality_check_p"} & all_failed:
+    luck = beats_luck(gates)
+    if stage == "VALIDATION" and luck == "in part":
         return _IN_PART
     if stage != "DISCOVERY":
         return _VERDICTS[stage]
@@ -64,20 +67,30 @@ def verdict(stage: Stage, gates: Sequence[Gate], only_live: bool = False) -> str
         return _FEW
     # Where another gate decides, the search is not held against surrogates.
     known = [name for name in _DISCOVERIES if failed.get(name) is not None]
-    by_luck = failed.get("surrogate_p") is not None or not known
-    return _VERDICTS[stage] if by_luck else _DISCOVERIES[known[0]]
+    if failed.get("surrogate_p") is None and known:
+        return _DISCOVERIES[known[0]]
+    return _UNTESTED if luck == "not tested" else _VERDICTS[stage]
+
+
+def beside_holding(out_of_sample: Mapping[str, Any], statistics: Mapping[str, Any]) -> str:
+    """Say in a sentence that holding the market did better; nothing where it did not."""
+    excess = statistics.get("excess_net_profit")
+    if excess is None or excess >= 0.0:
+        return ""
+    earned = out_of_sample["net_profit"] > 0.0
+    return "It earned less than holding the market." if earned else "Holding the market did better."
 
 
 def badge(stage: Stage, gates: Iterable[Gate], synthetic: bool) -> str:
     """Name a stage with what it was not held against.
 
-    ``PAPER (not tested: luck)``, ``MATURE (not tested: other markets; not known yet: fill rate,
+    ``DISCOVERY (not tested: luck)``, ``MATURE (not tested: other markets; not known yet: fill rate,
     adverse selection)``. Only live trading knows the last two. DECAY rests on none of them.
     """
     judged = list(gates)
     unknown = {gate.name for gate in judged if gate.value is None}
     untested, live = [], []
-    if stage in ("PAPER", "DISCOVERY") and "surrogate_p" in unknown:
+    if stage != "DECAY" and beats_luck(judged) == "not tested":
         untested.append("luck")
     if stage in ("VALIDATION", "MATURE") and "fdr_q_value" in unknown:
         untested.append("other markets")

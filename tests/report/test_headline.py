@@ -8,6 +8,10 @@ import pytest
 from pipeline.report.headline import HEIGHT, WIDTH, sparkline, tiles
 from pipeline.results.artifacts import DailySeries
 from pipeline.review.explanation import explain
+from support.judged import judged_row
+
+#: Days out of sample with which nothing but the tests of luck decides.
+SURE = {"net_profit": 0.2, "sharpe_ratio": 2.0, "sample_size": 120, "n_days": 240}
 
 
 def _tile(report, label, statistics=None, **figures):
@@ -67,33 +71,39 @@ def test_thirty_trades_are_enough(report):
     assert _tile(report, "Trades", sample_size=30)[1][1] == "passed"
 
 
-def _luck(report, surrogate_p, reality_check_p, p_value):
-    row = report.configuration
-    gates = [
-        gate | {"value": surrogate_p, "passed": surrogate_p is not None and surrogate_p < 0.05}
-        if gate["name"] == "surrogate_p"
-        else gate
-        for gate in row.gates
-    ]
-    known = {"reality_check_p": reality_check_p, "p_value": p_value}
-    row = replace(row, gates=gates, statistics=row.statistics | known)
-    return tiles(row, explain(row))[5].value
+def _luck(report, surrogate_p, reality_check_p, p_value, fdr_q_value=None):
+    known = {"surrogate_p": surrogate_p, "reality_check_p": reality_check_p, "p_value": p_value}
+    judged = judged_row(SURE, known | {"fdr_q_value": fdr_q_value})
+    row = replace(report.configuration, gates=judged.gates)
+    explained = explain(row)
+    assert ("luck" in explained.badge) == (tiles(row, explained)[5].value == "not tested")
+    return tiles(row, explained)[5]
 
 
 @pytest.mark.parametrize(
     ("p_values", "answer"),
     [
         ((None, 0.01, 0.01), "not tested"),
-        ((None, 0.01, 0.2), "not shown"),
+        ((None, None, None), "not tested"),
+        ((None, 0.01, 0.2), "no"),
+        ((None, 0.2, 0.01), "no"),
         ((0.2, 0.01, 0.01), "no"),
+        ((0.01, 0.01, 0.01, 0.3), "no"),
         ((0.01, 0.2, 0.01), "in part"),
         ((0.01, 0.01, 0.06), "in part"),
+        ((0.01, None, 0.01), "in part"),
         ((0.01, 0.01, 0.01), "yes"),
-        ((0.01, None, 0.01), "yes"),
+        ((0.01, 0.01, 0.01, 0.03), "yes"),
     ],
 )
 def test_luck_is_beaten_by_all_tests_or_in_part(report, p_values, answer):
-    assert _luck(report, *p_values) == answer
+    """The tile has the badge's answer, and "not tested" stands beside no failed test."""
+    tile = _luck(report, *p_values)
+    assert tile.value == answer
+    outcomes = {remark.outcome for remark in tile.remarks}
+    assert ("failed" in outcomes) == (
+        answer == "no" or (answer == "in part" and None not in p_values)
+    )
 
 
 def _ends(points):

@@ -42,9 +42,7 @@ def test_invented_candles_are_marked(here):
     trained = here(*QUICK, "optimizer=random", "validation.evidence=deciding")
     finished = command(explain, trained.folder, "latest")
     assert finished.out.startswith("SYNTHETIC candles: nothing below says anything about a market.")
-    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']} (not tested: luck), size 0: " in (
-        finished.out
-    )
+    assert f"\nSYNTHETIC {trained.result['lifecycle_stage']}, size 0: " in (finished.out)
 
 
 def test_the_grid_that_was_searched_is_counted(fading):

@@ -80,8 +80,18 @@ UNKNOWN = f"({LIVE})"
         ),
         (
             {"sample_size": 20, "surrogate_p": None},
-            f"DISCOVERY (not tested: luck; {LIVE}), size 0: it earned out of sample, too"
-            " little to tell from luck: trade nothing.",
+            f"DISCOVERY (not tested: luck; {LIVE}), size 0: it earned out of sample, and"
+            " nobody tested whether it is luck: trade nothing.",
+        ),
+        (
+            {"net_profit": 0.2, "statistics": {"excess_net_profit": -0.1}},
+            f"MATURE (not tested: other markets; {LIVE}), size 1: it earned out of sample, and both"
+            " its days and the whole search beat luck. It earned less than holding the market.",
+        ),
+        (
+            {"net_profit": -0.01, "p_value": 0.6, "surrogate_p": None, "excess_net_profit": -0.1},
+            "PAPER, size 0: it lost on days that no search had seen: trade nothing. Holding the"
+            " market did better.",
         ),
         (
             {"beta": 0.9, "alpha_p": 0.3, "surrogate_p": None},
@@ -130,15 +140,15 @@ def test_the_verdict(figures, verdict):
         (
             "MATURE",
             "reality_check_p",
-            "p-value of the whole search (reality check) was not computed, or is undefined. An"
-            " unknown figure counts as failed: failed",
+            "p-value of the whole search (reality check) was not tested, or is undefined. What"
+            " is not tested does not pass: failed",
         ),
         (
             "DISCOVERY",
             "surrogate_p",
-            "p-value of the search against candles without an edge was not computed. It is"
-            " computed only if every other gate of VALIDATION passes, apart from the number of"
-            " trades. An unknown figure counts as failed: failed",
+            "p-value of the search against candles without an edge was not tested. It is"
+            " tested only if every other gate of VALIDATION passes, apart from the number of"
+            " trades. What is not tested does not pass: failed",
         ),
         (
             "DISCOVERY",
