@@ -149,4 +149,8 @@ class NotFoundError(UserError):
 
 
 class ConflictError(UserError):
-    """What is asked about is not in a state that allows it."""
+    """What is asked about is not in a state that allows it; ``at`` is the address of what is."""
+
+    def __init__(self, sentence: str, at: str | None = None) -> None:
+        super().__init__(sentence)
+        self.at = at

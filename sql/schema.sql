@@ -323,4 +323,12 @@ ALTER TABLE sweep_markets ADD CONSTRAINT ck_sweep_markets_status CHECK (status I
 
 UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0010';
 
+-- Running upgrade 0011 -> 0012
+
+ALTER TABLE training_jobs ADD COLUMN start_key VARCHAR(64);
+
+CREATE UNIQUE INDEX uq_training_jobs_start ON training_jobs (start_key) WHERE status IN ('pending', 'running');
+
+UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0011';
+
 COMMIT;

@@ -19,7 +19,7 @@ from pipeline.executors.worker import Worker, supervision
 from pipeline.queue.judging import Judging
 from pipeline.results.database import Repository
 from pipeline.results.leases import Watch
-from pipeline.results.ownership import IllegalTransitionError
+from pipeline.results.ownership import IllegalTransitionError, SameStartError
 from pipeline.results.room import DatabaseFullError
 
 #: Seconds between two looks at the queue, at the workers, and at who is alive.
@@ -183,7 +183,7 @@ class Dispatcher:
             self._pause_ends = time.monotonic() + PAUSE
 
     def _restart(self, job_id: str) -> None:
-        with suppress(IllegalTransitionError):  # a person was faster
+        with suppress(IllegalTransitionError, SameStartError):  # a person was faster
             self._repository.jobs.restart(job_id)
 
     def _reap(self) -> None:

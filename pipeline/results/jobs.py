@@ -27,6 +27,7 @@ from pipeline.results.records import Job, JobEvent, JobState, Status, utc_now
 
 #: States of a job that a person may restart.
 ENDED_EARLY: tuple[Status, ...] = ("failed", "cancelled")
+UNFINISHED: tuple[Status, ...] = ("pending", "running")
 _STATE = [getattr(TrainingJob, field.name) for field in fields(JobState)]
 
 
@@ -40,8 +41,12 @@ def new_job(
     config: Mapping[str, Any],
     config_hash: str,
     seed: int,
+    start_key: str | None = None,
 ) -> TrainingJob:
-    """Make a pending job without an owner, not stored yet."""
+    """Make a pending job without an owner, not stored yet.
+
+    ``start_key`` is a hash of all that a start asks for: no two jobs of one wait or run.
+    """
     now = utc_now()
     return TrainingJob(
         id=uuid.uuid4().hex,
@@ -54,6 +59,7 @@ def new_job(
         config=config,
         config_hash=config_hash,
         seed=seed,
+        start_key=start_key,
         status="pending",
         progress=0.0,
         heartbeat_at=now,
@@ -82,6 +88,11 @@ class Jobs(Tables):
         """Store pending jobs that wait for a dispatcher, all or none; return their ids in order.
 
         Each of ``spec`` is what `new_job` takes.
+
+        Raises
+        ------
+        SameStartError
+            When a job of the same ``start_key`` waits or runs.
         """
         return self._store([new_job(**spec) for spec in specs], owned=False)
 
@@ -90,7 +101,7 @@ class Jobs(Tables):
         ids = [job.id for job in fresh]
         for job in fresh:
             make_transient(job)  # to be inserted, whatever an earlier try has made of it
-        with self._sessions.begin() as session:
+        with ownership.only_one(), self._sessions.begin() as session:
             for job in fresh if owned else ():
                 job.owner = ownership.lease(session).hold(session)
             session.add_all(fresh)
@@ -151,6 +162,8 @@ class Jobs(Tables):
                 if row.status == "running" and leases.cause_of_death(last) is None:
                     who = f"process {last.pid} on {last.host}" if last else "another process"
                     raise ConflictError(f"Job {job_id} is running: wait for {who}, or cancel it.")
+                row.start_key = None  # a command runs it, whatever waits beside it
+                session.flush()
                 ownership.requeue_job(session, job_id, [row.status])
             ownership.move_job(session, job_id, "running", started_at=utc_now(), owner=owner)
         return True
@@ -164,6 +177,14 @@ class Jobs(Tables):
             return list(session.scalars(query.order_by(row.created_at, row.id).limit(limit)))
 
     @waits
+    def of_start(self, start_key: str) -> str | None:
+        """Read the id of the job of a start that waits or runs."""
+        row = TrainingJob
+        query = select(row.id).where(row.start_key == start_key, row.status.in_(UNFINISHED))
+        with self._sessions() as session:
+            return session.scalar(query)
+
+    @waits
     def restart(self, job_id: str) -> None:
         """Put a job that failed or was cancelled into the queue again.
 
@@ -172,7 +193,7 @@ class Jobs(Tables):
         IllegalTransitionError
             When it is in another state.
         """
-        with self._sessions.begin() as session:
+        with ownership.only_one(), self._sessions.begin() as session:
             ownership.requeue_job(session, job_id, ENDED_EARLY, owner=None)
 
     def progress(
@@ -355,9 +376,7 @@ class Jobs(Tables):
     def _owned(self, *, once: bool) -> tuple[list[JobState], dict[str, leases.Owner]]:
         """Read the unfinished jobs that somebody owns, and all leases as `leases.read_owners`."""
         row = TrainingJob
-        unfinished = select(*_STATE).where(
-            row.status.in_(("pending", "running")), row.owner.is_not(None)
-        )
+        unfinished = select(*_STATE).where(row.status.in_(UNFINISHED), row.owner.is_not(None))
         with self._sessions.begin() as session:
             jobs = [JobState(*values) for values in session.execute(unfinished)]
             return jobs, leases.read_owners(session, once=once)

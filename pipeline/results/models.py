@@ -164,12 +164,22 @@ class TrainingJob(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    #: Hash of all that a start of one market through a server asks for; a command has none.
+    start_key: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
         _one_of("status", STATUSES),
         CheckConstraint("progress >= 0 AND progress <= 1", name="progress"),
         Index(None, "status"),
         Index(None, "created_at"),
+        # Two tabs that start the same in the same moment: the second is refused.
+        Index(
+            "uq_training_jobs_start",
+            "start_key",
+            unique=True,
+            sqlite_where=text("status IN ('pending', 'running')"),
+            postgresql_where=text("status IN ('pending', 'running')"),
+        ),
     )
 
 

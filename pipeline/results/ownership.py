@@ -10,10 +10,12 @@ the commit. Readers remember the last id they have seen, so none may appear belo
 PostgreSQL, where ids are dealt out before a commit, one transaction at a time writes events.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pipeline.results.damage import read_whole
@@ -43,6 +45,21 @@ class IllegalTransitionError(RuntimeError):
         super().__init__(f"job {job_id} is {status} and cannot become {target}")
         self.job_id = job_id
         self.status = status
+
+
+class SameStartError(RuntimeError):
+    """The very same was started before, and waits or runs."""
+
+
+@contextmanager
+def only_one(taken: Exception | None = None) -> Iterator[None]:
+    """Raise ``taken``, by default `SameStartError`, where a unique index has what is written."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "unique constraint" not in str(error.orig).lower():  # as both databases say it
+            raise
+        raise taken or SameStartError("the same start waits or runs") from None
 
 
 class NotOwnerError(IllegalTransitionError):

@@ -96,11 +96,13 @@ class QueuedSweeps(Sweeps):
         ------
         IllegalTransitionError
             When the job is in another state.
+        SameStartError
+            When the same was started again since, and waits or runs.
         """
         row, sweep = SweepMarketRow, SweepRow
         of_queue = select(sweep.id).where(sweep.owner == QUEUE)
         query = select(row.sweep_id).where(row.job_id == job_id, row.sweep_id.in_(of_queue))
-        with self._sessions.begin() as session:
+        with ownership.only_one(), self._sessions.begin() as session:
             ownership.requeue_job(session, job_id, ("failed", "cancelled"), owner=None)
             sweep_id = session.scalar(query.where(row.status != "skipped"))
             if sweep_id is None:

@@ -17,7 +17,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pipeline.results import ownership, sweep_rows
@@ -107,30 +106,26 @@ class Sweeps(SweepRows):
             started_at=now,
             seal="",
         )
-        try:
-            with self._sessions.begin() as session:
-                owner = None if queued else ownership.lease(session).hold(session)
-                claim = Claim(sweep_id, owner or QUEUE)
-                sweep.owner = claim.owner
-                session.add(sweep)
-                session.flush()  # the lock, before anything is read
-                for position, market in enumerate(markets):
-                    row = SweepMarketRow(sweep_id=sweep_id, position=position)
-                    row.market, row.task_hash = market.market, market.task_hash
-                    earlier = _done_elsewhere(session, market.task_hash, has_artifacts)
-                    if earlier is None:
-                        _queue(session, row, market, owner=owner)
-                    else:
-                        row.status, row.job_id = "skipped", earlier.job_id
-                        row.configuration_id = earlier.configuration_id
-                        row.p_value, row.surrogate_p = earlier.p_value, earlier.surrogate_p
-                        row.seconds = earlier.seconds
-                    session.add(row)
-                sweep_rows.seal(session, sweep_id)
-        except IntegrityError as error:
-            if "unique constraint" not in str(error.orig).lower():  # as both databases say it
-                raise
-            raise SweepTakenError("another command has begun the same sweep") from None
+        taken = SweepTakenError("another command has begun the same sweep")
+        with ownership.only_one(taken), self._sessions.begin() as session:
+            owner = None if queued else ownership.lease(session).hold(session)
+            claim = Claim(sweep_id, owner or QUEUE)
+            sweep.owner = claim.owner
+            session.add(sweep)
+            session.flush()  # the lock, before anything is read
+            for position, market in enumerate(markets):
+                row = SweepMarketRow(sweep_id=sweep_id, position=position)
+                row.market, row.task_hash = market.market, market.task_hash
+                earlier = _done_elsewhere(session, market.task_hash, has_artifacts)
+                if earlier is None:
+                    _queue(session, row, market, owner=owner)
+                else:
+                    row.status, row.job_id = "skipped", earlier.job_id
+                    row.configuration_id = earlier.configuration_id
+                    row.p_value, row.surrogate_p = earlier.p_value, earlier.surrogate_p
+                    row.seconds = earlier.seconds
+                session.add(row)
+            sweep_rows.seal(session, sweep_id)
         return claim
 
     @waits
@@ -147,18 +142,15 @@ class Sweeps(SweepRows):
         one = update(SweepRow).where(SweepRow.id == sweep.id)
         present = select(SweepRow.status, SweepRow.owner).where(SweepRow.id == sweep.id)
         taken = SweepTakenError("another command goes on with the same sweep")
-        try:
-            with self._sessions.begin() as session:
-                owner = ownership.lease(session).hold(session)
-                session.execute(one.values(id=sweep.id))  # a write that changes nothing
-                sweep_rows.check(session, sweep.id)
-                # Compared here: a text that is none is another in a statement.
-                if session.execute(present).one() != (sweep.status, sweep.owner):
-                    raise taken
-                with sweep_rows.sealing(session, sweep.id):
-                    session.execute(one.values(owner=owner, status="running", finished_at=None))
-        except IntegrityError:
-            raise taken from None
+        with ownership.only_one(taken), self._sessions.begin() as session:
+            owner = ownership.lease(session).hold(session)
+            session.execute(one.values(id=sweep.id))  # a write that changes nothing
+            sweep_rows.check(session, sweep.id)
+            # Compared here: a text that is none is another in a statement.
+            if session.execute(present).one() != (sweep.status, sweep.owner):
+                raise taken
+            with sweep_rows.sealing(session, sweep.id):
+                session.execute(one.values(owner=owner, status="running", finished_at=None))
         return Claim(sweep.id, owner)
 
     @waits

@@ -25,6 +25,7 @@ class Try:
     config_hash: str
     seed: int
     created_at: datetime
+    status: Status
     data: Mapping[str, Any]
 
 
@@ -41,7 +42,7 @@ class Tries(Tables):
         row = TrainingJob
         query = (
             select(
-                *(row.market, row.strategy, row.config_hash, row.seed, row.created_at),
+                *(row.market, row.strategy, row.config_hash, row.seed, row.created_at, row.status),
                 row.config["data"],
             )
             .where(row.market.in_(markets), row.status.in_(_COUNTED))

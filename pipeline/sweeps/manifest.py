@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -173,10 +172,26 @@ def queue_sweep(
     It is a new one, whatever ran before. A market that another sweep has trained just so is
     skipped, where its result lies in the folder ``artifacts``. ``asked`` is kept with it: the
     request, as its sender wrote it.
+
+    Raises
+    ------
+    SweepTakenError
+        When a sweep of the same request waits or runs.
     """
-    request = SweepRequest(configs, (uuid.uuid4().hex,))  # a key that no command has
-    run = _begin(sweeps, request, _at_hand(artifacts), asked)
+    run = _begin(sweeps, queue_request(configs), _at_hand(artifacts), asked)
     return run.sweep.id
+
+
+def start_key(configs: Mapping[str, TrainConfig]) -> str:
+    """Hash all that a start asks for: of one such start no second one waits or runs."""
+    return hashlib.sha256(
+        "\n".join(sorted(map(config_hash, configs.values()))).encode()
+    ).hexdigest()
+
+
+def queue_request(configs: Mapping[str, TrainConfig]) -> SweepRequest:
+    """Return the request of a sweep of the queue, whose key no command has."""
+    return SweepRequest(configs, (start_key(configs),))
 
 
 def last_midnight() -> datetime:

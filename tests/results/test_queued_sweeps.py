@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError
+from pipeline.results.database import Repository, open_database
+from pipeline.results.ownership import IllegalTransitionError, SameStartError
 from pipeline.results.queued_sweeps import QueuedSweeps
 from pipeline.results.records import Configuration
 from pipeline.results.sweeps import QUEUE, Claim, MarketSpec, SweepTakenError
@@ -160,3 +160,25 @@ def test_a_sweep_that_cannot_be_judged_says_why(
     errors = {row.error for row in sweeps.markets(sweep_id)}
     assert errors == {"not judged: A row was edited."}
     assert sweeps.follow() == {}
+
+
+def test_of_one_start_a_single_job_waits_or_runs_whoever_asks(
+    repository: Repository, url: str, example_job: dict[str, Any]
+) -> None:
+    one, asked = repository, example_job | {"start_key": "a" * 64}
+    with open_database(url) as other:
+        (first,) = one.jobs.queue([asked])
+        with pytest.raises(SameStartError):
+            other.jobs.queue([asked])
+        assert other.jobs.of_start("a" * 64) == first
+        assert other.jobs.take(first)
+        with pytest.raises(SameStartError):
+            one.jobs.queue([asked])
+        other.jobs.complete(first)
+        (second,) = one.jobs.queue([asked])
+        one.jobs.cancel(second)
+        one.jobs.queue([asked])
+        with pytest.raises(SameStartError):
+            other.jobs.restart(second)
+        assert len(one.jobs.find("pending")) == 1
+        assert len(one.jobs.queue([example_job, example_job])) == 2, "a command may"

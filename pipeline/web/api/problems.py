@@ -135,7 +135,9 @@ async def _mistake(_: Request, error: Exception) -> Response:
         return problem(403, str(error))
     if isinstance(error, UnreachableError):
         return problem(503, str(error), headers={"Retry-After": RETRY_AFTER})
-    return problem(409 if isinstance(error, ConflictError) else 422, str(error))
+    if isinstance(error, ConflictError):
+        return problem(409, str(error), headers={"Location": error.at} if error.at else None)
+    return problem(422, str(error))
 
 
 async def _database(request: Request, error: Exception) -> Response:

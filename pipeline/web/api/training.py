@@ -60,7 +60,7 @@ def router(
         "/start",
         status_code=202,
         dependencies=[Depends(starts.check)],
-        responses=described(413, 429, 503),
+        responses=described(409, 413, 429, 503),
     )
     def start(request: TrainingRequest) -> Started:
         """Put a job for every market into the queue, all or none; several are one sweep."""

@@ -10,9 +10,16 @@ from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError
 from pipeline.queue.supervisor import Supervisor
 from pipeline.results.damage import DamagedRowError, naming
 from pipeline.results.database import Repository
-from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
+from pipeline.results.ownership import IllegalTransitionError, SameStartError, UnknownIdError
 from pipeline.results.records import Job, Status
-from pipeline.sweeps.manifest import SweepRequest, last_midnight, queue_sweep
+from pipeline.results.sweeps import SweepTakenError
+from pipeline.sweeps.manifest import (
+    SweepRequest,
+    last_midnight,
+    queue_request,
+    queue_sweep,
+    start_key,
+)
 from pipeline.training import job
 from pipeline.web.service import answers, composing, estimates, tries
 from pipeline.web.service.answers import JobPage, JobView, RefusedRow
@@ -108,19 +115,43 @@ class JobService:
         ------
         UserError
             When a name is unknown or a configuration is refused; it says what is allowed.
+        ConflictError
+            When the very same waits or runs already; it names that.
         UnreachableError
             When nobody would run it.
         """
         self.queue.check()
         configs, to = self._compose(request), self._writable
         earlier = tries.earlier(self.repository, configs)
-        if len(configs) == 1:
-            ids = to.jobs.queue(job.description(config) for config in configs.values())
-            return Started(job_ids=ids, earlier=earlier)
-        asked = request.model_dump(mode="json")
-        sweep_id = queue_sweep(to.sweeps, configs, asked, Path(self.settings.storage.artifacts))
+        artifacts = Path(self.settings.storage.artifacts)
+        try:
+            if len(configs) == 1:
+                key = {"start_key": start_key(configs)}
+                ids = to.jobs.queue(job.description(one) | key for one in configs.values())
+                return Started(job_ids=ids, earlier=earlier)
+            sweep_id = queue_sweep(to.sweeps, configs, request.model_dump(mode="json"), artifacts)
+        except (SameStartError, SweepTakenError):
+            raise self._same_start(configs) from None
         ids = [market.job_id for market in to.sweeps.markets(sweep_id)]
         return Started(job_ids=ids, sweep_id=sweep_id, earlier=earlier)
+
+    def _same_start(self, configs: Mapping[str, TrainConfig]) -> ConflictError:
+        """Name what was started with the very same words, and waits or runs."""
+        if len(configs) == 1:
+            found = self.repository.jobs.of_start(start_key(configs))
+            what, at = "job", f"/jobs/{found}"
+        else:
+            sweep = self.repository.sweeps.newest(queue_request(configs).key)
+            found = sweep and sweep.id
+            what, at = "sweep", f"/sweeps/{found}"
+        if found is None:  # it has ended in this moment
+            return ConflictError("The same start has just ended: start again.")
+        return ConflictError(
+            f"The very same is asked for already, and waits or runs as {what} {found}: see {at}."
+            f" Cancel that {what} to start anew, or ask for something else. Another seed is another"
+            " search.",
+            f"/api{'/training' if what == 'job' else ''}{at}",
+        )
 
     def estimate(self, request: TrainingRequest) -> EstimateAnswer:
         """Say what a start would take; nothing is fetched or stored."""
@@ -183,7 +214,7 @@ class JobService:
         Raises
         ------
         ConflictError
-            When it waits, runs or is complete.
+            When it waits, runs or is complete, or the same was started again since.
         UnreachableError
             When nobody would run it.
         """
@@ -201,6 +232,10 @@ class JobService:
             move(self._writable)
         except IllegalTransitionError:
             raise ConflictError(f"Job {job_id} is {before.status}: {refusal}.") from None
+        except SameStartError:
+            raise ConflictError(
+                f"Job {job_id}: the same was started again since, and waits or runs."
+            ) from None
         return self.job(job_id)
 
     def _view(self, record: Job) -> JobView:

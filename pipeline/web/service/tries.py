@@ -1,7 +1,7 @@
 """Count how often the markets of a start were searched before, and say what that means."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,30 +35,34 @@ def earlier(repository: Repository, configs: Mapping[str, TrainConfig]) -> list[
     for name, config in configs.items():
         own, is_same = (config_hash(config), config.seed), _same_days(config)
         others = {
-            (one.config_hash, one.seed): one.strategy
-            for one in by_market[config.market.id]
-            if is_same(one)
+            (one.config_hash, one.seed): one for one in by_market[config.market.id] if is_same(one)
         }
         others.pop(own, None)
         if others:
-            same = list(others.values()).count(config.strategy.name)
             is_all = len(tries) < MOST
-            counted.append(_counted(name, config.strategy.name, len(others), same, is_all))
+            counted.append(_counted(name, config.strategy.name, list(others.values()), is_all))
     return counted
 
 
-def _counted(market: str, strategy: str, count: int, same: int, is_all: bool) -> EarlierTries:
+def _counted(market: str, strategy: str, others: Sequence[Try], is_all: bool) -> EarlierTries:
+    count = len(others)
+    same = sum(one.strategy == strategy for one in others)
+    waiting = sum(one.status != "completed" for one in others)
     worth = after_searches(LEVEL, count)
     assert worth is not None, "the limit is a number"
     least = "" if is_all else "at least "
-    with_it = "" if same == count else f", {same} of them with {strategy}"
+    parts = [] if same == count else [f"{same} of them with {strategy}"]
+    if waiting:
+        which = "which" if waiting == count else f"{waiting} of them"
+        parts.append(f"{which} {'waits or runs' if waiting == 1 else 'wait or run'} still")
     return EarlierTries(
         market=market,
         count=count,
+        waiting=waiting,
         same_strategy=same,
         worth=worth,
         sentence=f"{market} was searched {least}{plural(count, 'time')} before on these days"
-        f"{with_it}."
+        f"{''.join(f', {part}' for part in parts)}."
         f" If the best of all {count + 1} is kept, a p of {number(LEVEL)} is worth"
         f" {number(worth)}.",
     )

@@ -107,3 +107,38 @@ def test_a_job_that_failed_says_why_and_is_restarted(client, queued, tmp_path):
     assert said.endswith("only a completed job has results. The disk is full.")
     again = client.post(f"{queued}/restart").json()
     assert (again["status"], again["error"]) == ("pending", None)
+
+
+@pytest.mark.parametrize("markets", [["demo"], ["demo", "demo_null"]])
+def test_the_very_same_start_is_refused_while_it_waits_or_runs(client, service, markets):
+    first = client.post(START, json={"markets": markets}).json()
+    refusal = client.post(START, json={"markets": list(reversed(markets))})
+    found = first["sweep_id"] or first["job_ids"][0]
+    assert found in refused(refusal)
+    assert refusal.headers["location"].endswith(f"/{found}")
+    assert client.get(refusal.headers["location"]).status_code == 200
+    assert client.post(START, json={"markets": markets, "seed": 1}).status_code == 202
+    for one in first["job_ids"]:
+        service.repository.jobs.take(one)
+    assert found in refused(client.post(START, json={"markets": markets}))
+    for one in first["job_ids"]:
+        service.cancel(one)
+    for sweep_id, ended in service.repository.sweeps.follow().items():
+        if ended:
+            service.repository.sweeps.give_up(sweep_id, "cancelled")
+    again = client.post(START, json={"markets": markets})
+    assert again.status_code == 202
+    assert "started again since" in refused(client.post(f"{JOBS}/{first['job_ids'][0]}/restart"))
+
+
+def test_searches_that_wait_or_run_are_earlier_ones_and_said_as_such(client, service):
+    ids = [
+        client.post(START, json={"markets": ["demo"], "seed": seed}).json()["job_ids"][0]
+        for seed in (1, 2, 3)
+    ]
+    for one in ids[:2]:
+        service.repository.jobs.take(one)
+    service.repository.jobs.complete(ids[0])
+    (counted,) = client.post(START, json={"markets": ["demo"]}).json()["earlier"]
+    assert (counted["count"], counted["waiting"]) == (3, 2)
+    assert "3 times before on these days, 2 of them wait or run still." in counted["sentence"]

@@ -81,7 +81,7 @@ def test_cancelled_is_what_was_left_and_its_restart_opens_the_sweep_again(client
 
 def test_earlier_searches_of_the_same_candles_are_counted_and_said(client, started):
     assert started["earlier"] == []
-    again = client.post(START, json=BOTH).json()
+    again = client.post(ESTIMATE, json=BOTH).json()
     assert again["earlier"] == [], "the very same search is a repetition"
     other = client.post(START, json=BOTH | {"seed": 5}).json()
     assert [(e["market"], e["count"], e["same_strategy"]) for e in other["earlier"]] == [
