@@ -174,7 +174,8 @@ def check_rows(raw: RawCandles, source: str) -> None:
     ------
     UserError
         If there are no rows, a time is not in milliseconds, a number is not finite, a price is
-        not positive or a volume is negative. The error names the first such row.
+        not positive, a high is below its low or a volume is negative. The error names the first
+        such row.
     """
     if len(raw) == 0:
         raise UserError(f"{source} has no rows: there is nothing to train on.")
@@ -186,6 +187,14 @@ def check_rows(raw: RawCandles, source: str) -> None:
             _refuse(raw, name, column < 0.0, "must not be negative", source)
         else:
             _refuse(raw, name, column <= 0.0, "must be above 0", source)
+    _refuse(raw, "high", raw.high < raw.low, "must not be below low", source)
+
+
+def contradictory(raw: RawCandles) -> Bool:
+    """Mark candles whose low is above, or whose high is below, one of the other prices."""
+    violation: Bool = raw.high < np.maximum(raw.open, raw.close)
+    violation |= raw.low > np.minimum(raw.open, raw.close)
+    return violation
 
 
 def _refuse(raw: RawCandles, name: str, bad: Bool, rule: str, source: str) -> None:

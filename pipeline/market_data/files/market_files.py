@@ -28,6 +28,7 @@ from pipeline.market_data.raw import (
     ascend,
     check_rows,
     concatenate,
+    contradictory,
     first_of_each,
     uncovered,
     united,
@@ -221,6 +222,14 @@ def _closed(
     if forming:
         candles = f"{forming} candle{'s' if forming > 1 else ''}"
         notes.append(f"{member}: left out {candles} that had not closed.")
+    wrong = contradictory(whole)
+    if wrong.any():
+        first = utc(int(whole.timestamp[np.argmax(wrong)]))
+        notes.append(
+            f"{member}: in {int(wrong.sum()):,} candles open or close lies outside low to high, the"
+            f" first of {first}. They are kept as they are, and a training refuses them unless"
+            " data.quality.ohlc_violations allows so many. Mend the file if these are mistakes."
+        )
     if content.trades:
         notes.append(f"{member}: {len(raw):,} candles built of its trades.")
     if len(whole) > 1 and request.unites:

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import Bool
 from pipeline.errors import UserError
 from pipeline.market_data.quality import measures
-from pipeline.market_data.raw import RawCandles
+from pipeline.market_data.raw import RawCandles, contradictory
 from pipeline.market_data.timeframe import utc
 
 HOUR_MS = 3_600_000
@@ -145,7 +144,7 @@ def measure(
     candles: RawCandles, step_ms: int, duplicates: int, out_of_order: int, source: str
 ) -> QualityReport:
     """Report on sorted, distinct candles that lie on the grid of ``step_ms``."""
-    violation = _ohlc_violation(candles)
+    violation = contradictory(candles)
     stale = measures.longest_stale(candles)
     outliers = measures.outliers(candles, step_ms)
     volume = measures.largest_volume_change(candles)
@@ -290,10 +289,3 @@ def _whereabouts(report: QualityReport, limited: str) -> str:
     }
     words, timestamp = places.get(limited, ("", None))
     return "" if timestamp is None else f" ({words} {utc(timestamp)})"
-
-
-def _ohlc_violation(candles: RawCandles) -> Bool:
-    """Mark candles whose low is above, or whose high is below, one of the other prices."""
-    violation: Bool = candles.high < np.maximum(candles.open, candles.close)
-    violation |= candles.low > np.minimum(candles.open, candles.close)
-    return violation

@@ -278,3 +278,39 @@ def test_a_server_that_ends_ends_its_import(service, store, monkeypatch):
     imports.stop()
     thread.join(20)
     assert ended == [True]
+
+
+def altered(**figures):
+    """The rows, of which the fourth has other figures."""
+    rows = [list(row) for row in ROWS]
+    for name, value in figures.items():
+        rows[3][COLUMNS.index(name)] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"high": 1.0}, "it must not be below low"),
+        ({"volume": -1.0}, "it must not be negative"),
+    ],
+)
+def test_what_no_candle_can_be_is_refused_and_nothing_is_written(
+    client, store, here, figures, said
+):
+    refused = send(client, csv(altered(**figures)), write=True)
+    assert refused.status_code == 422
+    assert said in refused.json()["detail"]
+    assert "2023-01-01 03:00 UTC (row 4)" in refused.json()["detail"]
+    assert not folder(store).exists()
+
+
+def test_prices_that_contradict_each_other_are_counted_before_they_are_written(client, store, here):
+    body = csv(altered(close=ROWS[3][2] * 2))
+    looked = send(client, body).json()
+    (note,) = [one for one in looked["notes"] if "outside low to high" in one]
+    assert note.startswith("BTCUSDT-1h.csv: in 1 candles")
+    assert "the first of 2023-01-01 03:00 UTC" in note
+    assert not folder(store).exists()
+    assert send(client, body, write=True).json()["written"]
+    assert load(folder(store)).rows.close[3] == ROWS[3][2] * 2
