@@ -142,7 +142,7 @@ class JobService:
             what, at = "job", f"/jobs/{found}"
         else:
             sweep = self.repository.sweeps.newest(queue_request(configs).key)
-            found = sweep and sweep.id
+            found = None if sweep is None else sweep.id
             what, at = "sweep", f"/sweeps/{found}"
         if found is None:  # it has ended in this moment
             return ConflictError("The same start has just ended: start again.")
