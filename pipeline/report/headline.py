@@ -1,6 +1,6 @@
 """Lay out what a reader sees first: six figures of a configuration and a small equity curve."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,8 @@ import numpy as np
 from gpu_engine import Float
 from pipeline.report.figures import dates, equity_curve
 from pipeline.results.artifacts import DailySeries
-from pipeline.results.records import Configuration
+from pipeline.results.live import PaperAccount
+from pipeline.results.records import MONITOR, Configuration, ConfigurationEvent
 from pipeline.review.explanation import Explanation
 from pipeline.validation.stages import LEVEL, REQUIREMENTS, WATCHED, beats_luck, gates_from
 from pipeline.validation.wording import number, percent, plural, share
@@ -97,6 +98,28 @@ def period(daily: DailySeries | None, explanation: Explanation) -> str:
     if explanation.stage == "DECAY":
         said += " That was at its discovery. Since then it stopped earning."
     return said
+
+
+def newer_days(
+    events: Sequence[ConfigurationEvent], paper: PaperAccount | None
+) -> Iterator[tuple[str, str]]:
+    """Yield what was measured on days after those of the figures: where, and what came of it."""
+    looks = [event.figures for event in events if event.kind == MONITOR and "new" in event.figures]
+    if looks:
+        new, ends = looks[-1]["new"], f"{looks[-1]['first_day']} to {looks[-1]['last_day']}"
+        yield (
+            f"Newer candles, {ends} UTC",
+            f"net {percent(new['net_profit'])}, Sharpe ratio {number(new['sharpe_ratio'])},"
+            f" drawdown {share(new['max_drawdown'])}, {plural(int(new['sample_size']), 'trade')}"
+            f" in {plural(int(new['n_days']), 'day')}",
+        )
+    if paper is not None and paper.through is not None:
+        days = (paper.through - paper.first_candle).days
+        yield (
+            f"Paper account, {paper.first_candle:%Y-%m-%d} to {paper.through:%Y-%m-%d} UTC",
+            f"net {percent(paper.equity - 1.0)}, {plural(paper.trades, 'trade')} in"
+            f" {plural(days, 'day')}",
+        )
 
 
 def _small(p: float | None) -> str:

@@ -20,6 +20,7 @@ from pipeline.results.artifacts import OUT_OF_SAMPLE, ArtifactSet, DailySeries, 
 from pipeline.results.checks import Checked
 from pipeline.results.database import Repository
 from pipeline.results.file_digests import Cache, check_file
+from pipeline.results.live import PaperAccount
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Configuration, ConfigurationEvent, Job, Sweep, SweepMarket
 from pipeline.review.explanation import Explanation
@@ -46,8 +47,9 @@ class ReportData:
     ``artifacts`` and ``candles`` are None where they cannot be had; ``missing`` then holds the
     reason, a sentence, under the same name. ``checked`` says what of it is not what was stored.
     ``daily`` is the out-of-sample series, which is there before the rest of the artifacts is read.
-    ``sweeps`` are the ids of the sweeps that it was trained in or taken into; ``served`` says that
-    the Studio shows it, whose addresses it may name.
+    ``paper`` is its account on paper, None without. ``sweeps`` are the ids of the sweeps that it
+    was trained in or taken into; ``served`` says that the Studio shows it, whose addresses it may
+    name.
     """
 
     configuration: Configuration
@@ -59,6 +61,7 @@ class ReportData:
     missing: Mapping[str, str] = field(default_factory=dict)
     checked: Checked | None = None
     daily: DailySeries | None = None
+    paper: PaperAccount | None = None
     sweeps: Sequence[str] = ()
     served: bool = False
 
@@ -161,6 +164,7 @@ def load_sight(
         candles=None,
         checked=checked,
         daily=days_of(storage, configuration),
+        paper=repository.live.account(configuration.id),
         sweeps=repository.sweeps.of_job(configuration.job_id),
     )
 

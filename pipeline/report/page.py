@@ -249,6 +249,7 @@ TEMPLATES.globals.update(
     is_whole=is_whole,
     scores_of=scores_of,
     setting=wording.setting,
+    newer_days_of=headline.newer_days,
     period_of=headline.period,
     sentence_of=headline.sentence,
     side=side,

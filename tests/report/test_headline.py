@@ -1,12 +1,15 @@
 """What a reader sees first agrees with what is stored."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from pipeline.report.headline import HEIGHT, WIDTH, sparkline, tiles
+from pipeline.report.headline import HEIGHT, WIDTH, newer_days, sparkline, tiles
 from pipeline.results.artifacts import DailySeries
+from pipeline.results.live import PaperAccount
+from pipeline.results.records import ConfigurationEvent
 from pipeline.review.explanation import explain
 from support.judged import judged_row
 
@@ -104,6 +107,25 @@ def test_luck_is_beaten_by_all_tests_or_in_part(report, p_values, answer):
     assert ("failed" in outcomes) == (
         answer == "no" or (answer == "in part" and None not in p_values)
     )
+
+
+def test_the_last_look_and_the_paper_account_are_in_figures():
+    """A look of an earlier version keeps no figures of the new days."""
+    empty = {"net_profit": 0.0, "sharpe_ratio": None, "max_drawdown": 0.0, "sample_size": 0}
+    days = {"first_day": "2023-06-20", "last_day": "2023-06-29"}
+    looks = [
+        ConfigurationEvent("x", "monitor", "MATURE", "DECAY", "", figures)
+        for figures in ({"new": empty | {"n_days": 10}} | days, {"gates": []})
+    ]
+    began = datetime(2023, 7, 1, tzinfo=UTC)
+    account = PaperAccount("x", began, began, began + timedelta(days=3), trades=2, equity=0.95)
+    assert list(newer_days((), None)) == list(newer_days((), replace(account, through=None))) == []
+    monitored, paper = newer_days(looks, account)
+    assert monitored == (
+        "Newer candles, 2023-06-20 to 2023-06-29 UTC",
+        "net 0 %, Sharpe ratio undefined, drawdown 0 %, 0 trades in 10 days",
+    )
+    assert paper[1] == "net -5.0 %, 2 trades in 3 days"
 
 
 def _ends(points):
