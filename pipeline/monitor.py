@@ -15,7 +15,7 @@ from pipeline.cli.arguments import stored_parser
 from pipeline.cli.console import Console
 from pipeline.config import StoredConfig, load
 from pipeline.errors import UserError
-from pipeline.validation.wording import marked
+from pipeline.validation.wording import marked, market_name
 
 if TYPE_CHECKING:
     from pipeline.results.damage import DamagedRowError
@@ -79,7 +79,7 @@ def _configurations(
         rows = repository.configurations.find(limit=None)
         return rows, rows.damaged
     configurations = [find(repository, configuration_id) for configuration_id in dict.fromkeys(ids)]
-    markets = sorted({f"{c.exchange}:{c.pair}:{c.timeframe}" for c in configurations})
+    markets = sorted({market_name(c) for c in configurations})
     if config.data is not None and len(markets) > 1:
         raise UserError(
             f"data=... holds the candles of one market, the configurations are of"

@@ -29,7 +29,16 @@ from pipeline.results.records import Configuration, Job
 from pipeline.review.gates import FIGURES
 from pipeline.validation.pooling import COMMON_DAYS, MarketSeries, correlations
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import marked, number, percent, plain, plural, setting, share
+from pipeline.validation.wording import (
+    marked,
+    market_name,
+    number,
+    percent,
+    plain,
+    plural,
+    setting,
+    share,
+)
 
 #: Configurations that are compared.
 LEAST, MOST = 2, 6
@@ -71,7 +80,7 @@ class Candidate:
     def market(self) -> str:
         """``SYNTHETIC binance:BTC/USDT:1h``."""
         row = self.configuration
-        return marked(f"{row.exchange}:{row.pair}:{row.timeframe}", row.synthetic)
+        return marked(market_name(row), row.synthetic)
 
     @property
     def short(self) -> str:

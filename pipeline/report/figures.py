@@ -265,14 +265,14 @@ def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Fig
         for market in markets
         if market.configuration is not None
     ]
-    ratios.sort(key=lambda pair: (pair[0], pair[1].market))
+    ratios.sort(key=lambda pair: (pair[0], pair[1].name))
     data = [
         {
             "type": "bar",
             "orientation": "h",
             "name": name,
             "x": [ratio for ratio, market in ratios if market.synthetic is synthetic],
-            "y": [market.market for _, market in ratios if market.synthetic is synthetic],
+            "y": [market.name for _, market in ratios if market.synthetic is synthetic],
             "marker": {"color": color, "pattern": {"shape": shape}},
             "hovertemplate": "%{y}: %{x:.3g}<extra></extra>",
         }
@@ -281,7 +281,7 @@ def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Fig
             ("SYNTHETIC", True, MUTED, "/"),
         )
     ]
-    order = [market.market for _, market in ratios]
+    order = [market.name for _, market in ratios]
     axis = {
         "type": "category",
         "categoryorder": "array",
@@ -307,7 +307,7 @@ def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figur
         ("SYNTHETIC", True, IN_SAMPLE, MUTED),
     ):
         tested = sorted(
-            (market.deciding_p, market.market)
+            (market.deciding_p, market.name)
             for market in markets
             if market.deciding_p is not None and market.synthetic is synthetic
         )

@@ -5,6 +5,7 @@ is made without it. Nothing is fetched: a page that is looked at must not send a
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ from pipeline.review.stored import (
     simulation_config,
 )
 from pipeline.validation.stages import Stage, deciding_p, gates_from
-from pipeline.validation.wording import marked, verdict
+from pipeline.validation.wording import marked, market_name, verdict
 
 Part = TypeVar("Part")
 
@@ -224,7 +225,8 @@ class SweptMarket:
     ``configuration`` is None where nothing was stored, ``error`` says why it failed. ``synthetic``:
     its candles were invented. ``p_value``,
     ``surrogate_p`` and ``fdr_q_value`` are None where they are undefined or were not computed;
-    ``seconds`` is what its training took.
+    ``seconds`` is what its training took. ``twin`` says that another file of `conf/market` is the
+    same market.
     """
 
     market: str
@@ -241,6 +243,7 @@ class SweptMarket:
     timeframe: str = ""
     strategy: str = ""
     job_id: str = ""
+    twin: bool = False
 
     def figure(self, name: str) -> float | None:
         """Return a figure out of sample of what it stored; None where there is none.
@@ -254,6 +257,18 @@ class SweptMarket:
         else:
             value = self.configuration.out_of_sample.get(name)
         return None if value is None or math.isnan(value) else value
+
+    @property
+    def name(self) -> str:
+        """``binance:BTC/USDT:1h``; the strategy of one of several follows, of a twin the key.
+
+        ``market`` is its key: the market's name in `conf/market`, or the word that asked for it.
+        """
+        if not self.exchange:
+            return self.market
+        key, _, own = self.market.partition(" ")
+        parts = (market_name(self), own, f"({key})" if self.twin else "")
+        return " ".join(filter(None, parts))
 
     @property
     def deciding_p(self) -> float | None:
@@ -316,7 +331,7 @@ def swept_markets(
     """Read what the markets of a sweep stored; the others read one configuration, or job, by id."""
     rows = [configuration(m.configuration_id) if m.configuration_id else None for m in markets]
     told = [job(market.job_id) for market in markets]
-    return [
+    made = [
         SweptMarket(
             market=market.market,
             status=market.status,
@@ -335,3 +350,5 @@ def swept_markets(
         )
         for market, row, of in zip(markets, rows, told, strict=True)
     ]
+    counted = Counter(market.name for market in made)
+    return [replace(market, twin=counted[market.name] > 1) for market in made]

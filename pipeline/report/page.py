@@ -109,7 +109,7 @@ def sweep_page(sweep: Sweep, markets: Sequence[SweptMarket]) -> str:
         luck=luck(sweep, markets),
         pooled=[line for pool in sweep.pooled or () for line in pooled_sentences(pool)],
         Q_LIMIT=figures.Q_LIMIT,
-        failures=[f"{m.market}: {m.error}" for m in markets if m.error is not None],
+        failures=[f"{m.name}: {m.error}" for m in markets if m.error is not None],
     )
 
 

@@ -75,7 +75,7 @@ def matrix(markets: Sequence[SweptMarket]) -> Matrix:
 
 def in_figures(market: SweptMarket) -> str:
     """Say what a market came to: ``binance:BTC/USDT:1h: PAPER, net -1.7 %, Sharpe -0.4, ...``."""
-    said = f"{market.exchange}:{market.pair}:{market.timeframe}: {market.outcome}"
+    said = f"{market.name}: {market.outcome}"
     if market.configuration is None:
         return f"{said}. {market.error}" if market.error else said
     figures = (

@@ -142,14 +142,15 @@ class SweepRows(Tables):
 
     @waits
     def outcomes(self, sweep_ids: Sequence[str]) -> dict[str, list[tuple[str, str, str | None]]]:
-        """Read of every market of sweeps its name, its status and its stage, by sweep.
+        """Read of every market of sweeps what it is, its status and its stage, by sweep.
 
         The stage is None where nothing is stored, and says SYNTHETIC of invented candles.
         """
         row, stored = SweepMarketRow, TrainedConfiguration
-        query = select(
-            row.sweep_id, row.market, row.status, stored.lifecycle_stage, stored.synthetic
-        )
+        job = TrainingJob
+        name = (job.exchange + ":" + job.pair + ":" + job.timeframe).label("market")
+        query = select(row.sweep_id, name, row.status, stored.lifecycle_stage, stored.synthetic)
+        query = query.join(job, job.id == row.job_id)
         query = query.outerjoin(stored, stored.id == row.configuration_id)
         query = query.where(row.sweep_id.in_(sweep_ids)).order_by(row.sweep_id, row.position)
         found: dict[str, list[tuple[str, str, str | None]]] = {}

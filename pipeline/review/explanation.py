@@ -27,7 +27,7 @@ from pipeline.review.rise import ways_to_rise
 from pipeline.review.since import latest_band, since
 from pipeline.validation.remarks import Record, facts
 from pipeline.validation.stages import Gate, Stage, gates_from, is_watched
-from pipeline.validation.wording import badge, beside_holding, number, plural, verdict
+from pipeline.validation.wording import badge, beside_holding, market_name, number, plural, verdict
 
 #: In place of a stage, which may be the edit itself.
 _EDITED = "NOT AS IT WAS STORED"
@@ -109,7 +109,7 @@ def explain(
         moves = _moves(configuration, gates, events, grid_size)
     return Explanation(
         configuration_id=configuration.id,
-        market=f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}",
+        market=market_name(configuration),
         synthetic=configuration.synthetic,
         stage=None if objections else stage,
         size=size,

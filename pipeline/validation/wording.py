@@ -142,6 +142,11 @@ def marked(text: str, synthetic: bool) -> str:
     return f"SYNTHETIC {text}" if synthetic else text
 
 
+def market_name(market: Any) -> str:
+    """Name a market as every page and report does, ``binance:BTC/USDT:5m``, by its three fields."""
+    return f"{market.exchange}:{market.pair}:{market.timeframe}"
+
+
 def percent(value: float) -> str:
     """``+12.3 %`` for 0.123; 0 without a sign, and what a tenth cannot show with two digits."""
     if value == 0.0:

@@ -22,8 +22,8 @@ def test_a_sweep_is_written_under_its_id(folder):
     assert finished.out.strip() == page.name
     text = page.read_text("utf-8")
     assert "<h1>2 markets · liquidity_sweep" in text
-    assert '<th scope="row">btc_binance_1h</th>' in text
-    assert '<th scope="row">eth_binance_1h</th>' in text
+    assert '<th scope="row">binance:BTC/USDT:1h</th>' in text
+    assert '<th scope="row">binance:ETH/USDT:1h</th>' in text
 
 
 def test_an_unknown_sweep_is_named(folder):

@@ -58,11 +58,13 @@ def _speed(config: TrainConfig, concurrent: int) -> Speed:
 
 
 def _market(name: str, config: TrainConfig, speed: Speed) -> MarketEstimate:
-    own: dict[str, Any] = {"market": name} | _candles(config)
+    own = {"market": name, "name": config.market.id} | _candles(config)
     try:
         cost = estimate(config, speed)
     except UserError as error:
-        return MarketEstimate.model_validate(own | {"refused": str(error)})
+        return MarketEstimate.model_validate(
+            own | {"refused": str(error).removeprefix(f"{config.market.id}: ")}
+        )
     own["out_of_reach"] = _out_of_reach(cost)
     return MarketEstimate.model_validate(asdict(cost) | own)
 
@@ -90,13 +92,9 @@ def _out_of_reach(cost: Estimate) -> bool:
 
 
 def _warnings(markets: list[MarketEstimate], seconds: float) -> list[str]:
-    warnings = [
-        f"{market.market}: {market.power_note}." for market in markets if market.out_of_reach
-    ]
+    warnings = [f"{market.name}: {market.power_note}." for market in markets if market.out_of_reach]
     warnings += [
-        f"{market.market} cannot be trained: {market.refused}"
-        for market in markets
-        if market.refused
+        f"{market.name} cannot be trained: {market.refused}" for market in markets if market.refused
     ]
     if seconds > 3600:
         warnings.append(f"All of it takes about {duration(seconds)}.")

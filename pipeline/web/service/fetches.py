@@ -163,7 +163,7 @@ class Fetches:
             fetch = self._known(identity)
             if not fetch.waits:
                 raise ConflictError(
-                    f"This fetch of {fetch.market} has ended already: {fetch.status}."
+                    f"This fetch of {fetch.config.market.id} has ended already: {fetch.status}."
                 )
             process = fetch.process
             fetch.end("cancelled")

@@ -39,12 +39,14 @@ class Started(Answer):
 class MarketEstimate(Answer):
     """What one market's run would take; ``refused`` says why it cannot be made.
 
+    ``market`` is the word that asked for it, ``name`` what pages call it.
     ``out_of_reach`` says that so few trades are expected that no run can pass the gates of
     VALIDATION, whatever it finds. ``stored`` is what the store has of its candles, ``fetched`` the
     spans of the asked days that a start would fetch; nothing is fetched of invented ones.
     """
 
     market: str
+    name: str
     combinations: int = 0
     windows: int = 0
     evaluations: int = 0

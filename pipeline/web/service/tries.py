@@ -40,11 +40,12 @@ def earlier(repository: Repository, configs: Mapping[str, TrainConfig]) -> list[
         others.pop(own, None)
         if others:
             is_all = len(tries) < MOST
-            counted.append(_counted(name, config.strategy.name, list(others.values()), is_all))
+            counted.append(_counted(name, config, list(others.values()), is_all))
     return counted
 
 
-def _counted(market: str, strategy: str, others: Sequence[Try], is_all: bool) -> EarlierTries:
+def _counted(market: str, config: TrainConfig, others: Sequence[Try], is_all: bool) -> EarlierTries:
+    strategy, shown = config.strategy.name, config.market.id
     count = len(others)
     same = sum(one.strategy == strategy for one in others)
     waiting = sum(one.status != "completed" for one in others)
@@ -61,7 +62,7 @@ def _counted(market: str, strategy: str, others: Sequence[Try], is_all: bool) ->
         waiting=waiting,
         same_strategy=same,
         worth=worth,
-        sentence=f"{market} was searched {least}{plural(count, 'time')} before on these days"
+        sentence=f"{shown} was searched {least}{plural(count, 'time')} before on these days"
         f"{''.join(f', {part}' for part in parts)}."
         f" If the best of all {count + 1} is kept, a p of {number(LEVEL)} is worth"
         f" {number(worth)}.",

@@ -63,5 +63,5 @@ def test_the_shipped_grids_survive_being_shown():
     ("trades", "refused", "worth"), [(0.4, None, False), (0.6, None, True), (9.0, "too few", False)]
 )
 def test_a_market_without_a_trade_to_expect_is_not_worth_a_start(trades, refused, worth):
-    market = MarketEstimate(market="demo", expected_trades=trades, refused=refused)
+    market = MarketEstimate(market="demo", name="demo", expected_trades=trades, refused=refused)
     assert is_worth_it(market) is worth

@@ -9,7 +9,7 @@ from nicegui import ui
 from pipeline.report.comparison import LEAST, MOST
 from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import defined, percent, share
+from pipeline.validation.wording import defined, market_name, percent, share
 from pipeline.web.service import composing
 from pipeline.web.service.answers import Choices
 from pipeline.web.service.requests import ConfigurationQuery
@@ -160,7 +160,7 @@ class Configurations:
         }
 
     def _row(self, row: ConfigurationSummary) -> None:
-        name = f"{row.exchange}:{row.pair}:{row.timeframe}"
+        name = market_name(row)
         with ui.element("th").props("scope=row"), ui.element("div").classes("ticked"):
             box: ui.checkbox = ui.checkbox(
                 value=row.id in self._ticked,

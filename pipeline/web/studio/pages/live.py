@@ -7,7 +7,7 @@ from nicegui import ui
 from pipeline.results.live import LiveEvent
 from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import marked
+from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.answers import RefusedRow
 from pipeline.web.service.following import Followed
 from pipeline.web.service.requests import ConfigurationQuery
@@ -134,8 +134,8 @@ class Live(Refresh):
 
 
 def _named(row: ConfigurationSummary) -> str:
-    market = f"{row.exchange}:{row.pair}:{row.timeframe}"
-    return f"{market} · {row.strategy} · {marked(row.lifecycle_stage, row.synthetic)} · {row.id}"
+    stage = marked(row.lifecycle_stage, row.synthetic)
+    return f"{market_name(row)} · {row.strategy} · {stage} · {row.id}"
 
 
 def _alarm(event: LiveEvent) -> None:

@@ -9,7 +9,7 @@ from pipeline.errors import ConflictError, UserError
 from pipeline.report.best import best_markup, days_sentences
 from pipeline.report.search_figures import equity_of_best, parallel_coordinates
 from pipeline.review.replay import Replay
-from pipeline.validation.wording import marked
+from pipeline.validation.wording import marked, market_name
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.searched import SearchView
 from pipeline.web.service.service import Service
@@ -50,7 +50,7 @@ async def search_page(service: Service, configuration_id: str) -> None:
             return
         name = marked(f"Search of {configuration.id}", configuration.synthetic)
         ui.page_title(f"{name} · Strategy Studio")
-        market = f"{configuration.exchange}:{configuration.pair}:{configuration.timeframe}"
+        market = market_name(configuration)
         text("h1", f"{market} · the search")
         sentence(configuration.id, "soft")
         if configuration.synthetic:

@@ -58,7 +58,7 @@ _COLUMNS = (
 )
 #: What the rows are sorted by, by the head; a market without it comes last.
 _KEYS: dict[str, Callable[[SweptMarket], Any]] = {
-    "market": lambda market: market.market,
+    "market": lambda market: market.name,
     "stage": lambda market: None if market.stage is None else STAGES.index(market.stage),
     "net profit": lambda market: market.figure("net_profit"),
     "holding": lambda market: market.figure("hold_net_profit"),
@@ -313,7 +313,7 @@ def _cell(market: SweptMarket | None) -> None:
 
 def _row(market: SweptMarket) -> None:
     stored = market.configuration
-    text("th", market.market).props("scope=row")
+    text("th", market.name).props("scope=row")
     with ui.element("td"):
         if stored is None:
             text("span", market.outcome)

@@ -94,12 +94,12 @@ class FetchCard:
         with ui.element("li").classes("card job") as self._card:
             with ui.element("div").classes("line"):
                 with text("h3", ""):
-                    ui.link(one.market, f"/candles/{one.candles_id}")
+                    ui.link(one.candles_id, f"/candles/{one.candles_id}")
                 last = one.until - timedelta(milliseconds=1)
                 text("span", f"{one.since:%Y-%m-%d} to {last:%Y-%m-%d}", "soft")
                 self._badge = text("span", "", "badge")
                 self._cancel = ui.button("Cancel", on_click=self._end).props(
-                    f'outline aria-label="Cancel the fetch of {one.market}"'
+                    f'outline aria-label="Cancel the fetch of {one.candles_id}"'
                 )
             self._bar = ui.linear_progress(show_value=False, size="0.6rem")
             self._said = sentence("", "soft")
@@ -124,7 +124,7 @@ class FetchCard:
         self._bar.set_visibility(one.status == "running")
         self._bar.set_value(share)
         said = _far(one)
-        self._bar.props(f'aria-label="{one.market}: {said or "begins"}"')
+        self._bar.props(f'aria-label="{one.candles_id}: {said or "begins"}"')
         self._said.set_text(said)
         self._error.set_text(one.error or "")
         self._notes.set_text(" ".join(one.notes[-1 if one.status == "running" else -3 :]))

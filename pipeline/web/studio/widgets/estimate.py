@@ -74,7 +74,7 @@ def is_worth_it(market: MarketEstimate) -> bool:
 
 def _market(market: MarketEstimate) -> None:
     with ui.element("details"):
-        text("summary", f"{market.market}: {_short(market)}")
+        text("summary", f"{market.name}: {_short(market)}")
         if market.refused is not None:
             sentence(market.refused)
         else:
@@ -82,7 +82,7 @@ def _market(market: MarketEstimate) -> None:
     if market.stored is not None or market.fetched:
         with sentence(_at_hand(market), "soft"):
             ui.link("Candles", _candles(market)).props(
-                f'aria-label="Candles of {market.market}: what is stored, fetch, import"'
+                f'aria-label="Candles of {market.name}: what is stored, fetch, import"'
             )
 
 

@@ -9,7 +9,7 @@ from pipeline.live.signal import sentence as told
 from pipeline.results.live import PaperAccount
 from pipeline.results.signal_models import Signal
 from pipeline.validation.stages import Stage
-from pipeline.validation.wording import duration, marked, plural
+from pipeline.validation.wording import duration, marked, market_name, plural
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, sentence, text
 from pipeline.web.studio.widgets.activation import Switch
@@ -81,10 +81,7 @@ class FollowedCard:
             await self._draw(account)
 
     def _show_signal(self, signal: Signal) -> None:
-        market = signal.market
-        self._link.set_text(
-            f"{market.exchange}:{market.pair}:{market.timeframe} · {signal.strategy}"
-        )
+        self._link.set_text(f"{market_name(signal.market)} · {signal.strategy}")
         self._badge.set_text(marked(signal.stage, signal.synthetic))
         self._badge.classes(replace=f"badge stage-{signal.stage.lower()}")
         self._action.set_text(_ACTIONS[signal.action])

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.config.market_word import EXAMPLES
 from pipeline.market_data.timeframe import timeframe_ms
-from pipeline.validation.wording import plural, setting
+from pipeline.validation.wording import market_name, plural, setting
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
 from pipeline.web.studio.frame import sentence, synthetic, text
 from pipeline.web.studio.widgets.mistakes import clear, mark
@@ -411,7 +411,7 @@ class Markets:
 
     def _show_summary(self) -> None:
         chosen = self._fitting()
-        listed = [f"{m.exchange}:{m.pair}:{m.timeframe}" for m in chosen] + self._words()
+        listed = [market_name(market) for market in chosen] + self._words()
         self._summary.set_text(
             f"{plural(len(listed), 'market')}: {', '.join(listed)}"
             if listed
