@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache, partial
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from pipeline.errors import ReadOnlyError
 from pipeline.web.api import (
     candles,
     comparison,
@@ -23,9 +22,8 @@ from pipeline.web.api import (
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Departures, Guard, HeadOfGet, Places, RateLimit
-from pipeline.web.api.problems import Elsewhere, handle
+from pipeline.web.api.problems import Elsewhere, handle, rules
 from pipeline.web.api.reference import rendered
-from pipeline.web.api.refusals import check_keys
 from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.service.health import Health
 from pipeline.web.service.service import Service
@@ -73,11 +71,6 @@ def create_app(
                 raise HTTPException(429, sentence, {"Retry-After": "5"})
             yield
 
-    async def refuse_changes(request: Request) -> None:
-        """Refuse all but reading where this server may only read."""
-        if service.read_only is not None and request.method not in ("GET", "HEAD"):
-            raise ReadOnlyError(service.read_only)
-
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with events.running(), stream.running():
@@ -91,19 +84,23 @@ def create_app(
         docs_url=None,  # FastAPI's pages load their scripts from another host
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(refuse_changes), Depends(check_keys)],
+        dependencies=rules(service),
         lifespan=lifespan,
     )
     handle(app)
     # Estimates have a count of their own: looking at costs must not use up the starts.
     starts, estimates = RateLimit(starts_a_minute), RateLimit(starts_a_minute)
-    app.include_router(training.router(service, events, starts, estimates, place))
-    app.include_router(configurations.router(service))
-    app.include_router(records.router(service))
-    app.include_router(comparison.router(service))
-    app.include_router(signals.router(service, stream, place))
-    app.include_router(sweeps.router(service))
-    app.include_router(candles.router(service, RateLimit(starts_a_minute)))
+    routes = app.router.routes
+    for section in (
+        training.router(service, events, starts, estimates, place),
+        configurations.router(service),
+        records.router(service),
+        comparison.router(service),
+        signals.router(service, stream, place),
+        sweeps.router(service),
+        candles.router(service, RateLimit(starts_a_minute)),
+    ):
+        routes.extend(section.routes)  # to include a router would build each of its routes twice
 
     lookers = ThreadPoolExecutor(4)  # all other threads may wait for a database
 
@@ -122,7 +119,6 @@ def create_app(
         text, policy = page()
         return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
-    routes = app.router.routes
     routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
     app.add_middleware(HeadOfGet)
     app.add_middleware(Departures)

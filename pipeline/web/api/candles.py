@@ -13,7 +13,7 @@ from pipeline.errors import UserError, full_disk
 from pipeline.report.rows import CandleRow
 from pipeline.report.tables import candles_table
 from pipeline.web.api.guard import RateLimit
-from pipeline.web.api.problems import described
+from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
 from pipeline.web.service.answers import Page
 from pipeline.web.service.candle_answers import CandlePage, FetchPage, FetchView, ImportAnswer
@@ -65,7 +65,7 @@ class ImportAddress(ImportQuery):
 
 def router(service: Service, changes: RateLimit) -> APIRouter:
     """Return the routes; ``changes`` counts imports and fetches."""
-    routes = APIRouter(prefix="/api/candles", tags=["candles"], responses=described(401, 422, 503))
+    routes = section(service, "/api/candles", "candles", 401, 422, 503)
 
     @routes.get("")
     def candles(query: Annotated[CandleListQuery, Query()]) -> CandlePage:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from pipeline.report.comparison import LEAST, MOST
-from pipeline.web.api.problems import described
+from pipeline.web.api.problems import described, section
 from pipeline.web.service.comparison import ComparisonAnswer
 from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
@@ -18,7 +18,7 @@ Ids = Annotated[
 
 def router(service: Service) -> APIRouter:
     """Return the route."""
-    routes = APIRouter(prefix="/api/compare", tags=["configurations"])
+    routes = section(service, "/api/compare", "configurations")
 
     @routes.get("", responses=described(401, 404, 409, 422, 503))
     def compare(ids: Ids) -> ComparisonAnswer:

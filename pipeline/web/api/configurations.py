@@ -11,7 +11,7 @@ from pipeline.report.theme import Theme
 from pipeline.results.records import ConfigurationSummary
 from pipeline.review.explanation import Explanation
 from pipeline.web.api.etags import tags_of
-from pipeline.web.api.problems import described
+from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import MOST_ROWS, SOME_ROWS, TableQuery, described_table
 from pipeline.web.service.answers import (
     ActiveConfigurations,
@@ -83,9 +83,7 @@ class ConfigurationTablePage(Page):
 
 def router(service: Service) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(
-        prefix="/api/configurations", tags=["configurations"], responses=described(401, 422, 503)
-    )
+    routes = section(service, "/api/configurations", "configurations", 401, 422, 503)
 
     @routes.get("")
     def configurations(query: Annotated[PageQuery, Query()]) -> ConfigurationPage:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,7 +29,8 @@ from pipeline.errors import (
 )
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.patience import is_away
-from pipeline.web.api.refusals import sentence, unknown_address
+from pipeline.web.api.refusals import check_keys, sentence, unknown_address
+from pipeline.web.service.service import Service
 
 _LOG = logging.getLogger("pipeline.web.api")
 
@@ -164,9 +165,33 @@ async def _fault(request: Request, error: Exception) -> Response:
     return problem(500, "Something went wrong here; the server's log tells what.", reference)
 
 
+def section(service: Service, prefix: str, tag: str, *statuses: int) -> APIRouter:
+    """Return a router whose routes refuse with ``statuses`` too, and what `rules` refuse."""
+    refusals = described(*statuses)
+    return APIRouter(prefix=prefix, tags=[tag], responses=refusals, dependencies=rules(service))
+
+
+def rules(service: Service) -> list[Any]:
+    """Return what is looked at before every route: who may change, and the keys of the address."""
+
+    async def refuse_changes(request: Request) -> None:
+        """Refuse all but reading where this server may only read."""
+        if service.read_only is not None and request.method not in ("GET", "HEAD"):
+            raise ReadOnlyError(service.read_only)
+
+    return [Depends(refuse_changes), Depends(check_keys)]
+
+
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe refusals for the OpenAPI document."""
-    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in statuses}
+    """Describe refusals for the OpenAPI document.
+
+    One names the model and the others refer to it: FastAPI looks at each model of each route.
+    """
+    same = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    return {
+        status: ({"model": Problem} if status == 401 else same) | {"description": _MEANINGS[status]}
+        for status in statuses
+    }
 
 
 _MEANINGS = {

@@ -9,7 +9,7 @@ from pipeline.report.best import best_table, days_sentences
 from pipeline.report.rows import BestRow, EquityRow, TradeRow, TrialRow, WindowRow
 from pipeline.report.trials import INDEX
 from pipeline.results.artifacts import TRADES, WINDOWS
-from pipeline.web.api.problems import described
+from pipeline.web.api.problems import section
 from pipeline.web.api.tables import TableQuery, described_table
 from pipeline.web.service.answers import Page
 from pipeline.web.service.requests import ConfigurationId as ConfigurationIdText
@@ -58,10 +58,8 @@ class BestPage(Page):
 
 def router(service: Service) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(
-        prefix="/api/configurations/{configuration_id}",
-        tags=["configurations"],
-        responses=described(401, 404, 409, 422, 503),
+    routes = section(
+        service, "/api/configurations/{configuration_id}", "configurations", 401, 404, 409, 422, 503
     )
 
     @routes.get("/trades", responses=described_table(TradePage))

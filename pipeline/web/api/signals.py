@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from pipeline.results.signal_models import Signal
 from pipeline.web.api.etags import tags_of
-from pipeline.web.api.problems import described
+from pipeline.web.api.problems import described, section
 from pipeline.web.api.signal_stream import SignalStream
 from pipeline.web.api.training import UNBUFFERED, EventStream
 from pipeline.web.service.answers import SignalPage
@@ -52,7 +52,7 @@ def router(
         async with held(request) if wait else nullcontext():
             yield
 
-    routes = APIRouter(prefix="/api/signals", tags=["signals"], responses=described(401, 422, 503))
+    routes = section(service, "/api/signals", "signals", 401, 422, 503)
 
     @routes.get(
         "",

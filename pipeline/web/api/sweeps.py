@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from pipeline.report.lists import markets_table
 from pipeline.report.rows import MarketRow
-from pipeline.web.api.problems import described
+from pipeline.web.api.problems import described, section
 from pipeline.web.api.tables import TableQuery, described_table
 from pipeline.web.service.answers import Page, SweepPage, SweepReport
 from pipeline.web.service.requests import JobId
@@ -24,7 +24,7 @@ class MarketPage(Page):
 
 def router(service: Service) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/api/sweeps", tags=["sweeps"], responses=described(401, 422, 503))
+    routes = section(service, "/api/sweeps", "sweeps", 401, 422, 503)
 
     @routes.get("")
     def sweeps(

@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from pipeline.results.records import Status
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import RateLimit
-from pipeline.web.api.problems import described
+from pipeline.web.api.problems import described, section
 from pipeline.web.service import composing
 from pipeline.web.service.answers import Choices, JobPage, JobResults, JobView, StrategyChoice
 from pipeline.web.service.requests import JobId as JobIdText
@@ -38,9 +38,7 @@ def router(
     place: Callable[..., AsyncIterator[None]],
 ) -> APIRouter:
     """Return the routes; ``place`` holds one of an address's places for what lasts."""
-    routes = APIRouter(
-        prefix="/api/training", tags=["training"], responses=described(401, 422, 503)
-    )
+    routes = section(service, "/api/training", "training", 401, 422, 503)
 
     def check_known(job_id: JobId) -> None:
         """Refuse what is unknown before a stream begins with status 200."""
