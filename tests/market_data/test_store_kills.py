@@ -1,5 +1,6 @@
 """A store is valid wherever the writing is cut off: at every step, and by SIGKILL at any moment."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -7,8 +8,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
+from pipeline.errors import DiskFullError
 from pipeline.market_data.raw import COLUMNS
 from pipeline.market_data.store.store import EMPTY, load, locked, save
 
@@ -125,6 +128,31 @@ def test_months_on_the_way_out_are_asked_for_again_or_still_there(killed_at, tmp
     )
     for stored in steps:
         assert_valid(stored, OLD)
+    assert_same(load(path), new)
+
+
+@pytest.mark.parametrize("nth", range(4))
+def test_a_disk_that_fills_up_at_the_nth_month_leaves_the_store_as_it_was(
+    tmp_path, monkeypatch, nth
+):
+    path = tmp_path / "market" / "1d"
+    save(path, OLD, "old")
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    write, left = pyarrow.parquet.write_table, iter(range(nth))
+
+    def written(table, file, **options):
+        if next(left, None) is None:
+            file.write_bytes(b"PAR1")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(table, file, **options)
+
+    monkeypatch.setattr(pyarrow.parquet, "write_table", written)
+    new = OLD.add([page(20, 130, version=2)])
+    with pytest.raises(DiskFullError):
+        save(path, new, "new")
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+    monkeypatch.undo()
+    save(path, new, "new")
     assert_same(load(path), new)
 
 

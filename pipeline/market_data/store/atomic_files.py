@@ -5,16 +5,21 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import TypeAlias
 
 from pipeline.errors import full_disk
 
 #: Name of a draft folder beside its place, and the seconds after which nobody writes it any more.
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
 _ABANDONED_AFTER = 86_400
+
+
+#: Has a file written by a function of the path to write to; None removes it.
+Put: TypeAlias = Callable[[Path, Callable[[Path], object] | None], None]
 
 
 def probe(folder: Path) -> None:
@@ -25,32 +30,60 @@ def probe(folder: Path) -> None:
     inside.rmdir()
 
 
-def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file beside ``file``, and move it there in one step.
+@contextmanager
+def all_or_none() -> Iterator[Put]:
+    """Yield what makes files beside their places, and move all there when the block ends.
 
-    Whenever a reader looks or a kill falls, the old file or the new one is there, whole.
+    Where one finds no room, no file is another than before. Each is moved in one step: whenever a
+    reader looks or a kill falls, the old file or the new one is there, whole.
 
     Raises
     ------
     DiskFullError
-        When there is no room for it.
+        When there is no room for a file.
     OSError
         When it cannot be written.
     """
-    temporary = file.with_name(f".{file.name}.tmp")
+    made: dict[Path, Path | None] = {}
+
+    def put(file: Path, write: Callable[[Path], object] | None) -> None:
+        made[file] = None if write is None else file.with_name(f".{file.name}.tmp")
+        with _told(file):
+            if write is not None:
+                write(file.with_name(f".{file.name}.tmp"))
+
     try:
-        write(temporary)
-        temporary.replace(file)
+        yield put
+        for file, temporary in made.items():
+            with _told(file):
+                file.unlink(missing_ok=True) if temporary is None else temporary.replace(file)
+    finally:
+        for temporary in filter(None, made.values()):
+            with suppress(OSError):  # where it could not even be begun
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Name a file in the error of a full disk."""
+    try:
+        yield
     except OSError as error:
         raise full_disk(error, file.absolute()) or error from error
-    finally:
-        with suppress(OSError):  # where it could not even be begun
-            temporary.unlink(missing_ok=True)
 
 
-def replace_text(file: Path, text: str) -> None:
+def replace_file(file: Path, write: Callable[[Path], object] | None) -> None:
+    """Let ``write`` make a file beside ``file``, and move it there in one step; see `all_or_none`.
+
+    With None the file is removed.
+    """
+    with all_or_none() as put:
+        put(file, write)
+
+
+def replace_text(file: Path, text: str, put: Put = replace_file) -> None:
     """Write a file of text as `replace_file` does, in UTF-8."""
-    replace_file(file, lambda temporary: temporary.write_text(text, "utf-8"))
+    put(file, lambda temporary: temporary.write_text(text, "utf-8"))
 
 
 def replace_folder(draft: Path, place: Path) -> None:

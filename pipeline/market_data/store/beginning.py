@@ -8,7 +8,7 @@ from typing import Any
 
 from gpu_engine import DAY_MS, Int64
 from pipeline.market_data.raw import Span, uncovered
-from pipeline.market_data.store.atomic_files import replace_text
+from pipeline.market_data.store.atomic_files import Put, replace_file, replace_text
 from pipeline.market_data.store.month import month_names, month_span
 
 #: Earlier versions listed the months here, and the answers of months without a candle; a save puts
@@ -39,7 +39,9 @@ def empty_beginning(path: Path) -> list[Span]:
         return []  # it is asked for once more
 
 
-def save_beginning(path: Path, times: Int64, answered: Sequence[Span]) -> Sequence[Span]:
+def save_beginning(
+    path: Path, times: Int64, answered: Sequence[Span], put: Put = replace_file
+) -> Sequence[Span]:
     """Keep a long answered time before the month of the first candle; return the other spans.
 
     Parameters
@@ -50,21 +52,23 @@ def save_beginning(path: Path, times: Int64, answered: Sequence[Span]) -> Sequen
         Of all its rows, sorted, milliseconds since the epoch, UTC.
     answered : sequence of Span
         Sorted and disjoint.
+    put : callable
+        Writes and removes files.
     """
     file = path / BEGINNING
     first = month_span(month_names(times[:1], ())[0])[0] if len(times) else 0
     start = next((span[0] for span in answered if span[0] < first <= span[1]), first)
     if first - start <= LONG_MS:
-        file.unlink(missing_ok=True)
+        put(file, None)
         return answered
     if empty_beginning(path) != [(start, first)]:
-        write_sealed(file, {"answered": [start, first]})
+        write_sealed(file, {"answered": [start, first]}, put)
     return [part for span in answered for part in uncovered(span, [(start, first)])]
 
 
-def write_sealed(file: Path, values: Mapping[str, object]) -> None:
+def write_sealed(file: Path, values: Mapping[str, object], put: Put = replace_file) -> None:
     """Replace a file by JSON of ``values`` that carries their hash."""
-    replace_text(file, json.dumps({**values, "sha256": _seal(values)}))
+    replace_text(file, json.dumps({**values, "sha256": _seal(values)}), put)
 
 
 def read_sealed(file: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from gpu_engine import Int64
 from pipeline.errors import UserError
 from pipeline.market_data.arrow import array_of, table_of
 from pipeline.market_data.raw import R, Rows, Span, clipped
-from pipeline.market_data.store.atomic_files import replace_file
+from pipeline.market_data.store.atomic_files import Put, replace_file
 
 #: Version of the record. Version 2 had more fields, which are ignored. A later version keeps the
 #: keys, the seal and the field ``schema``, so that this one recognises it.
@@ -93,14 +93,14 @@ def content_hash(rows: Rows) -> str:
     return digest.hexdigest()
 
 
-def write_month(file: Path, rows: Rows, record: MonthRecord) -> None:
+def write_month(file: Path, rows: Rows, record: MonthRecord, put: Put = replace_file) -> None:
     """Replace the month's file in one step; a month of nothing has a file of no rows."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}).encode()
     time, *numbers = rows.COLUMNS
     encodings = {time: TIME_ENCODING, **dict.fromkeys(numbers, NUMBER_ENCODING)}
     table = table_of({name: getattr(rows, name) for name in rows.COLUMNS})
     table = table.replace_schema_metadata({RECORD_KEY: text, SEAL_KEY: _seal(text)})
-    replace_file(
+    put(
         file,
         lambda temporary: pyarrow.parquet.write_table(
             table, temporary, compression="zstd", use_dictionary=False, column_encoding=encodings

@@ -39,7 +39,7 @@ from pipeline.market_data.raw import (
     united,
 )
 from pipeline.market_data.store import month
-from pipeline.market_data.store.atomic_files import probe, set_aside, sweep
+from pipeline.market_data.store.atomic_files import Put, all_or_none, probe, set_aside, sweep
 from pipeline.market_data.store.beginning import (
     FORMER_MANIFEST,
     empty_beginning,
@@ -300,8 +300,10 @@ def stored_elsewhere(
 def save(path: Path, stored: Stored[R], source: str) -> None:
     """Make the store what ``stored`` is: write the months that changed.
 
-    Each file is replaced in one step, and each step leaves a valid store. Only for the holder of
-    the market's lock, with all that `load` gave: months that ``stored`` lacks are removed.
+    All are written beside their places first: where the disk has no room for one, no month is
+    another than before. Then each is moved in one step, and each step leaves a valid store. Only
+    for the holder of the market's lock, with all that `load` gave: months that ``stored`` lacks are
+    removed.
 
     Parameters
     ----------
@@ -317,21 +319,21 @@ def save(path: Path, stored: Stored[R], source: str) -> None:
     UserError
         If the folder cannot be written to.
     """
-    with _writable(path):
+    with _writable(path), all_or_none() as put:
         path.mkdir(parents=True, exist_ok=True)
-        spans = save_beginning(path, stored.rows.timestamp, stored.answered)
+        spans = save_beginning(path, stored.rows.timestamp, stored.answered, put)
         names = month.month_names(stored.rows.timestamp, spans)
         for name in names:
             span = month.month_span(name)
             answered = clipped(spans, span)
-            _save_month(path / f"{name}.parquet", stored.between(*span), answered, source)
+            _save_month(path / f"{name}.parquet", stored.between(*span), answered, source, put)
         for file in month_files(path):
             if file.stem not in names:
-                file.unlink()
-        (path / FORMER_MANIFEST).unlink(missing_ok=True)
+                put(file, None)
+        put(path / FORMER_MANIFEST, None)
 
 
-def _save_month(file: Path, rows: Rows, answered: tuple[Span, ...], source: str) -> None:
+def _save_month(file: Path, rows: Rows, answered: tuple[Span, ...], source: str, put: Put) -> None:
     """Write the month's file unless it holds just that."""
     old = month.read_record(file)
     digest = month.content_hash(rows)
@@ -339,4 +341,4 @@ def _save_month(file: Path, rows: Rows, answered: tuple[Span, ...], source: str)
         return
     sources = tuple(dict.fromkeys((*(old.sources if old else ()), source)))
     fetched_at = datetime.now(UTC).isoformat(timespec="seconds")
-    month.write_month(file, rows, MonthRecord(digest, sources, fetched_at, answered))
+    month.write_month(file, rows, MonthRecord(digest, sources, fetched_at, answered), put)
