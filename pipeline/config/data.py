@@ -2,12 +2,12 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.history import ALL, DEFAULT_FUNDING_RATE, FundingRate, History
+from pipeline.config.history import ALL, DEFAULT_FUNDING_RATE, EARLIEST, FundingRate, History
 from pipeline.config.run import CostsConfig
 from pipeline.config.section import (
     Cost,
@@ -222,6 +222,23 @@ class CcxtData(History):
                 f" or {NO_PROXY}; signs such as @ and / in a password are written %40 and %2F"
             )
         return proxy
+
+    @model_validator(mode="after")
+    def _of_the_past(self) -> Self:
+        """Refuse days of which no exchange can have a candle, before one is asked."""
+        now = datetime.now(UTC)
+        begins = self.starts(self.until or now)
+        if begins is not None and begins >= now:
+            raise ValueError(
+                f"begins {begins:%Y-%m-%dT%H:%M}Z, and it is {now:%Y-%m-%dT%H:%M}Z: of the future"
+                " there are no candles. Choose an earlier since or until"
+            )
+        if self.until is not None and self.until <= EARLIEST:
+            raise ValueError(
+                f"ends {self.until:%Y-%m-%d}, and no exchange has candles from before"
+                f" {EARLIEST:%Y-%m-%d}. Choose a later until"
+            )
+        return self
 
     @property
     def network(self) -> Network:

@@ -253,6 +253,8 @@ def _explain(details: ErrorDetails, schema: type[Section]) -> str:
         return _not_among(f"{key}.{context['discriminator'].strip(chr(39))}", details)
     if kind == "literal_error":
         return _not_among(key, details)
+    if kind == "value_error" and isinstance(value, dict):  # of a section as a whole
+        return f"{key} {context['error']}."
     return f"{key} {_requirement(kind, context, details['msg'])}; given: {_short(value)}."
 
 

@@ -150,3 +150,23 @@ def test_what_cannot_be_fetched_is_refused(client, body, said):
 def test_an_unknown_fetch_is_not_there(client):
     for ask in (client.get, lambda path: client.post(f"{path}/cancel")):
         assert ask(f"{FETCHES}/{'0' * 32}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ({"since": "2090-01-01"}, "data begins 2090-01-01"),
+        ({"until": "2092-01-01"}, "data begins 2091-01-01"),
+        ({"length": "1y", "until": "2095-01-01"}, "data begins 2094-01-01"),
+        ({"until": "2009-12-31"}, "data ends 2009-12-31"),
+        ({"since": "2024-01-01", "until": "2024-01-01"}, "until must be after since"),
+        ({"since": "2024-01-02", "until": "2024-01-01"}, "until must be after since"),
+    ],
+)
+def test_days_without_any_candle_are_refused_at_once(client, history, said):
+    for path in ("/api/candles/fetches", "/api/training/start", "/api/training/estimate"):
+        body = {"markets": ["btc_binance_1h"], "history": history}
+        refused = client.post(path, json=body)
+        assert refused.status_code == 422
+        assert said in refused.json()["detail"]
+    assert client.get("/api/candles/fetches").json()["total"] == 0
