@@ -122,10 +122,7 @@ class CudaBackend:
 
 
 def _evaluate(
-    loaded: list[CudaMarket],
-    batch: Batch,
-    windows: tuple[Window, ...],
-    result: NDArray[np.void],
+    loaded: list[CudaMarket], batch: Batch, windows: tuple[Window, ...], result: NDArray[np.void]
 ) -> None:
     """Fill ``result``, METRICS of shape (W, len(batch)), for windows that one launch can take."""
     bytes_each = batch.exits_per_unit * len(windows) * len(FIELDS) * 8

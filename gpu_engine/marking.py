@@ -14,11 +14,7 @@ from gpu_engine.records import Candles, Costs, Float, Window
 
 
 def marked_returns(
-    candles: Candles,
-    trades: NDArray[Any],
-    window: Window,
-    costs: Costs,
-    exposure: float,
+    candles: Candles, trades: NDArray[Any], window: Window, costs: Costs, exposure: float
 ) -> Float:
     """Compute the daily equity returns of some trades, marked to market.
 

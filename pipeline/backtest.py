@@ -33,10 +33,7 @@ def main(config: BacktestConfig) -> None:
     backend = chosen_backend(config.backend, console.note, combinations=1)
     with console.progress("candles", bars_expected(config.market, config.data)) as advance:
         market = load_candles(config.market, config.data, strategy, backend, advance, console.note)
-    for sentence in (
-        *market.warnings,
-        *assumptions(config.market, config.costs, market.facts),
-    ):
+    for sentence in (*market.warnings, *assumptions(config.market, config.costs, market.facts)):
         console.note(sentence)
     space = single_point(strategy, config.parameters)
     evaluator = Evaluator(

@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.review.stored import find, open_existing
 
     with open_existing(config) as repository:
-        explanation = explain_stored(repository, find(repository, configuration_id))
+        configuration = find(repository, configuration_id)
+        explanation = explain_stored(repository, config.storage, configuration)
     console = Console()
     if line.options.json:
         console.print(dumps(explanation.to_dict()))

@@ -62,12 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with open_existing(config) as repository:
         configuration = find(repository, configuration_id)
         receipt = verify_configuration(
-            config,
-            repository,
-            configuration,
-            reporter,
-            extent,
-            line.options.head,
+            config, repository, configuration, reporter, extent, line.options.head
         )
         # A slip in HASH shall refuse nothing to those who trade.
         sure = receipt.agrees or line.options.head is None

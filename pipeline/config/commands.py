@@ -30,8 +30,7 @@ from pipeline.errors import suggestion
 
 #: One word, or a list of them.
 Words = Annotated[
-    List[str],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    List[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 ]
 
 

@@ -108,8 +108,7 @@ class History(Section):
     )
     funding_rate: FundingRate = DEFAULT_FUNDING_RATE
     surrogate: SurrogateConfig | None = Field(
-        None,
-        description="the candles rearranged, such as {kind: permuted, seed: 0}",
+        None, description="the candles rearranged, such as {kind: permuted, seed: 0}"
     )
 
     @field_validator("until")

@@ -74,10 +74,7 @@ def _ways(
     days, per_day = _days(market, data), bars_a_day(market.timeframe)
     least = BARS_A_TRADE * _trades(min_trades)
     good = math.ceil(max(GOOD_TRAIN, least) / per_day), math.ceil(GOOD_TEST / per_day)
-    enough = (
-        math.ceil(least / per_day),
-        max(validation.test, math.ceil(LEAST_TEST / per_day)),
-    )
+    enough = (math.ceil(least / per_day), max(validation.test, math.ceil(LEAST_TEST / per_day)))
     if days is None or _needed(validation, *good) <= days:
         yield _words(validation, *good)
         return

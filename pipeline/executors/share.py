@@ -8,12 +8,7 @@ from pathlib import Path
 CORES = "NUMBA_NUM_THREADS"
 
 #: Threads of linear algebra and OpenMP; read once, when the libraries are loaded.
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 #: The GPUs that CUDA shows a process, by number or UUID.
 GPUS = "CUDA_VISIBLE_DEVICES"

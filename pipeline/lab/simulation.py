@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpu_engine import (
-    REASONS,
-    Candles,
-    Direction,
-    Float,
-    Int32,
-    Window,
-    marked_metrics,
-)
+from gpu_engine import REASONS, Candles, Direction, Float, Int32, Window, marked_metrics
 from pipeline.causality import refuse_look_ahead
 from pipeline.errors import UserError
 from pipeline.lab.evaluation import make_evaluator

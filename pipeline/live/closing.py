@@ -12,15 +12,7 @@ from pipeline.live.feed import Feed, Revision
 from pipeline.live.trader import Trader
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.database import Repository
-from pipeline.results.live import (
-    ALARM,
-    CHECK,
-    STAGE,
-    LiveEvent,
-    PaperAccount,
-    PaperDay,
-    PaperTrade,
-)
+from pipeline.results.live import ALARM, CHECK, STAGE, LiveEvent, PaperAccount, PaperDay, PaperTrade
 from pipeline.results.records import FOLLOWED, Configuration, ConfigurationEvent
 from pipeline.review import stored
 from pipeline.review.monitoring import MonitoringResult, evaluate_new_days

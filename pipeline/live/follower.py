@@ -349,10 +349,7 @@ class Follower:
             self._journal(STALE, key, feed, f"{feed.market.id}: {reason}.")
             refusals = {
                 trader.id: refusal_of(
-                    trader.configuration,
-                    reason,
-                    now,
-                    feed.candles if feed.is_loaded else None,
+                    trader.configuration, reason, now, feed.candles if feed.is_loaded else None
                 ).to_dict()
                 for trader in traders
             }

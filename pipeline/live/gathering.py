@@ -69,11 +69,7 @@ class _Candles:
     """Candles by market: loaded when first asked for, from the earliest candle of any trader."""
 
     def __init__(
-        self,
-        config: StoredConfig,
-        repository: Repository,
-        traders: Sequence[Trader],
-        note: Note,
+        self, config: StoredConfig, repository: Repository, traders: Sequence[Trader], note: Note
     ) -> None:
         self._config, self._repository, self._note = config, repository, note
         self._away: set[str] = set()

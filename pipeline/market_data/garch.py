@@ -47,11 +47,7 @@ VOLUME_FAST_SD = 0.4
 
 
 def garch_candles(
-    days: int,
-    timeframe: str,
-    seed: int,
-    annual_volatility: float = 0.6,
-    first_ms: int = FIRST_MS,
+    days: int, timeframe: str, seed: int, annual_volatility: float = 0.6, first_ms: int = FIRST_MS
 ) -> RawCandles:
     """Draw candles as `synthetic_candles` does, of the other market: arguments and errors are its.
 

@@ -54,11 +54,7 @@ OUTAGE_MS = HOUR_MS  # mean length
 
 
 def synthetic_candles(
-    days: int,
-    timeframe: str,
-    seed: int,
-    annual_volatility: float = 0.6,
-    first_ms: int = FIRST_MS,
+    days: int, timeframe: str, seed: int, annual_volatility: float = 0.6, first_ms: int = FIRST_MS
 ) -> RawCandles:
     """Draw candles of a market in which nothing can be won.
 

@@ -19,14 +19,7 @@ from pipeline.market_data.raw import PRICES
 from pipeline.market_data.store.levels import Candlesticks, StoredSeries
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.report.performance import Excursions, holding_bars
-from pipeline.report.rows import (
-    CandleRow,
-    Column,
-    EquityRow,
-    TradeRow,
-    WindowRow,
-    columns_of,
-)
+from pipeline.report.rows import CandleRow, Column, EquityRow, TradeRow, WindowRow, columns_of
 from pipeline.results.artifacts import DailySeries
 from pipeline.results.records import Configuration
 

@@ -9,14 +9,7 @@ from numpy.typing import NDArray
 from gpu_engine import REASONS, Candles, Float
 from pipeline.market_data.raw import PRICES, came
 from pipeline.market_data.store.levels import joined, level_for, level_name
-from pipeline.report.candle_chart import (
-    LIMIT,
-    Line,
-    Units,
-    entry_times,
-    exit_times,
-    trade_lines,
-)
+from pipeline.report.candle_chart import LIMIT, Line, Units, entry_times, exit_times, trade_lines
 from pipeline.report.loading import ReportData
 from pipeline.report.theme import FOUND, GAIN, LOSS, MUTED, Figure, Theme, figure
 from pipeline.results.artifacts import ArtifactSet

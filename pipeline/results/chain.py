@@ -141,10 +141,7 @@ def begin(session: Session, row: TrainedConfiguration, event: ConfigurationEvent
 
 
 def append(
-    session: Session,
-    row: TrainedConfiguration,
-    event: ConfigurationEvent,
-    parts: Iterable[str],
+    session: Session, row: TrainedConfiguration, event: ConfigurationEvent, parts: Iterable[str]
 ) -> None:
     """Add an event to a row that this transaction holds, with the digests of what it wrote.
 

@@ -14,12 +14,7 @@ from pipeline.results.jsonable import jsonable
 from pipeline.results.models import ConfigurationEventRow, SweepMarketRow, TrainedConfiguration
 from pipeline.results.ownership import complete_job, get_row, record
 from pipeline.results.patience import Tables, waits
-from pipeline.results.records import (
-    Configuration,
-    ConfigurationEvent,
-    Judgement,
-    SweepMember,
-)
+from pipeline.results.records import Configuration, ConfigurationEvent, Judgement, SweepMember
 from pipeline.results.searches import EarlierSearches, count_searches
 from pipeline.validation.stages import SIZE_RULES, STAGES, Stage, deciding_p
 

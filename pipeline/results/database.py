@@ -21,13 +21,7 @@ from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pipeline.errors import (
-    DatabaseAwayError,
-    UnreachableError,
-    UserError,
-    denied,
-    full_disk,
-)
+from pipeline.errors import DatabaseAwayError, UnreachableError, UserError, denied, full_disk
 from pipeline.results.address import FileIdentity, gone, guard, identity_of, parse_url, public_name
 from pipeline.results.batches import Batches
 from pipeline.results.checks import Checks

@@ -256,11 +256,7 @@ def _at_stage(
     The document of an earlier build gets today's statistics: null is what it did not know.
     """
     size, kelly = sizes
-    allocation = {
-        "max_position_size": size,
-        "current_allocation": size,
-        "kelly_fraction": kelly,
-    }
+    allocation = {"max_position_size": size, "current_allocation": size, "kelly_fraction": kelly}
     tested = _unknown(v3.StatisticalValidation) | _named(
         v3.StatisticalValidation, document["statistical_validation"]
     )

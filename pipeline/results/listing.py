@@ -32,11 +32,7 @@ class Filters(TypedDict, total=False):
 
 
 def page_query(
-    filters: Filters,
-    order_by: SortKey,
-    descending: bool,
-    limit: int | None,
-    offset: int,
+    filters: Filters, order_by: SortKey, descending: bool, limit: int | None, offset: int
 ) -> Select[Any]:
     """Select a page: ordered by a figure, nulls last, by id where it is equal."""
     page = ids_query(filters, order_by, descending, limit, offset)

@@ -11,18 +11,7 @@ from itertools import accumulate
 from operator import mul
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    Insert,
-    Select,
-    Update,
-    delete,
-    exists,
-    func,
-    insert,
-    literal,
-    select,
-    update,
-)
+from sqlalchemy import Insert, Select, Update, delete, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.results import chain

@@ -317,9 +317,7 @@ class _Patient(Protocol):
 Owner = TypeVar("Owner", bound=_Patient)
 
 
-def waits(
-    method: Callable[Concatenate[Owner, P], T],
-) -> Callable[Concatenate[Owner, P], T]:
+def waits(method: Callable[Concatenate[Owner, P], T]) -> Callable[Concatenate[Owner, P], T]:
     """Have a method, or a function of a repository, that is one transaction wait for the database.
 
     It is done again as a whole: what it makes by chance, such as an id, is made before.

@@ -248,10 +248,7 @@ class Sweeps(SweepRows):
 
     @waits
     def write_judgement(
-        self,
-        claim: Claim,
-        q_values: Mapping[str, float | None],
-        pooled: Sequence[PooledVerdict],
+        self, claim: Claim, q_values: Mapping[str, float | None], pooled: Sequence[PooledVerdict]
     ) -> None:
         """Write how the markets were judged together: q-values by configuration id, and pools."""
         with self._held(claim) as session:

@@ -48,9 +48,7 @@ FIGURES = {
         "p-value of alpha (what holding the market does not explain)", number, "is undefined"
     ),
     WATCHED: Figure(
-        "p-value of the days watched on paper, all looks and accounts counted",
-        number,
-        "is unknown",
+        "p-value of the days watched on paper, all looks and accounts counted", number, "is unknown"
     ),
     "adverse_selection_score": Figure("adverse selection score", number, _LIVE),
 }

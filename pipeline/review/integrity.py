@@ -50,21 +50,29 @@ def checked_with_artifacts(
     return replace(checked, clauses=(*checked.clauses, *artifacts))
 
 
-def explain_stored(repository: Repository, configuration: Configuration) -> Explanation:
-    """Explain a configuration from what the database holds of it, its objections among it.
+def explain_stored(
+    repository: Repository,
+    storage: StorageConfig,
+    configuration: Configuration,
+    cache: Cache | None = None,
+) -> Explanation:
+    """Explain a configuration as it is stored; its artifacts are looked at too.
+
+    ``cache`` is that of `differences`.
 
     Raises
     ------
     EditedError
         When it was edited so that nothing can be made of it.
     """
-    return explained_as_checked(repository, configuration)[1]
+    clauses = artifact_clauses(storage, configuration, cache)
+    return explained_as_checked(repository, configuration, clauses)[1]
 
 
 def explained_as_checked(
     repository: Repository, configuration: Configuration, artifacts: Sequence[str] = ()
 ) -> tuple[Checked, Explanation]:
-    """Do as `explain_stored`, and return what its audit trail says of the row too.
+    """Explain a configuration, and return what its audit trail says of the row too.
 
     ``artifacts`` says what of these is not as it was stored (`artifact_clauses`).
     """

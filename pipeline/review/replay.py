@@ -106,9 +106,7 @@ def _windows(
 
 
 def _period(
-    evaluator: Evaluator,
-    trades: Sequence[Sequence[NDArray[Any]]],
-    windows: Sequence[Window],
+    evaluator: Evaluator, trades: Sequence[Sequence[NDArray[Any]]], windows: Sequence[Window]
 ) -> Period:
     """Value the trades of every combination in some windows, one after another."""
     fraction, candles = evaluator.risk.exposure, evaluator.candles

@@ -165,12 +165,7 @@ def open_ended(data: Data, configuration: Configuration) -> Data:
 
 
 def load_again(
-    config: SimulationConfig,
-    data: Data,
-    configuration: Configuration,
-    note: Note,
-    *,
-    named: bool,
+    config: SimulationConfig, data: Data, configuration: Configuration, note: Note, *, named: bool
 ) -> MarketCandles:
     """Load candles of a configuration's market; ``note`` hears what is waited for.
 

@@ -125,10 +125,7 @@ class SearchResult:
 
 
 def search(
-    evaluator: Evaluator,
-    windows: Sequence[Window],
-    settings: SearchSettings,
-    advance: Advance,
+    evaluator: Evaluator, windows: Sequence[Window], settings: SearchSettings, advance: Advance
 ) -> list[SearchResult]:
     """Run one search in each window; ``advance`` hears of every evaluation.
 
@@ -151,10 +148,7 @@ def _method(space: Space, settings: SearchSettings, seed: np.random.SeedSequence
 
 
 def _search_grid(
-    evaluator: Evaluator,
-    windows: Sequence[Window],
-    settings: SearchSettings,
-    advance: Advance,
+    evaluator: Evaluator, windows: Sequence[Window], settings: SearchSettings, advance: Advance
 ) -> list[SearchResult]:
     space = evaluator.space
     if space.size > PLATEAU_LIMIT:

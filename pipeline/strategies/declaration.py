@@ -194,8 +194,4 @@ def configured(parameter: Parameter) -> dict[str, Any]:
     values |= {name: True for name in ("nullable", "integer") if getattr(parameter, name)}
     bounds = {"minimum": parameter.least, "maximum": parameter.maximum}
     values |= {name: bound for name, bound in bounds.items() if bound is not None}
-    return values | {
-        "grid": list(parameter.grid),
-        "low": parameter.low,
-        "high": parameter.high,
-    }
+    return values | {"grid": list(parameter.grid), "low": parameter.low, "high": parameter.high}

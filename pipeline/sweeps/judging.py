@@ -101,10 +101,7 @@ def judge_together(
 
 
 def pool(
-    repository: Repository,
-    root: Path,
-    stored: Mapping[str, str | None],
-    note: Note,
+    repository: Repository, root: Path, stored: Mapping[str, str | None], note: Note
 ) -> list[PooledVerdict]:
     """Pool the markets of a sweep, whose artifacts lie in ``root``: `pooled_verdicts`.
 

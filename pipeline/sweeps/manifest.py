@@ -8,13 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import (
-    SURROGATES,
-    CcxtData,
-    SyntheticData,
-    TrainConfig,
-    validate,
-)
+from pipeline.config import SURROGATES, CcxtData, SyntheticData, TrainConfig, validate
 from pipeline.config.history import ALL
 from pipeline.errors import UserError
 from pipeline.results.leases import SILENCE_AT_ONE_LOOK, Owner, cause_of_death, place

@@ -90,11 +90,7 @@ def sweep(console: Console, config: SweepConfig, request: SweepRequest) -> bool:
 
 
 def _run(
-    console: Console,
-    config: SweepConfig,
-    run: SweepRun,
-    claim: Claim,
-    repository: Repository,
+    console: Console, config: SweepConfig, run: SweepRun, claim: Claim, repository: Repository
 ) -> None:
     """Train the pending markets, judge all, end the sweep; release it when interrupted."""
     sweeps = repository.sweeps

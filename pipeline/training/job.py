@@ -26,13 +26,7 @@ from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.parcel import FOLDER, Parcel, read_parcel
 from pipeline.training.provenance import config_hash, engine_hash
 from pipeline.training.run import Reporter, TrainingResult, train
-from pipeline.training.storing import (
-    HURRY,
-    UNSTORED,
-    ended_elsewhere,
-    store,
-    store_running,
-)
+from pipeline.training.storing import HURRY, UNSTORED, ended_elsewhere, store, store_running
 
 #: Seconds between two writes of a job's progress to the database.
 HEARTBEAT_EVERY = 0.5

@@ -9,16 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_engine import (
-    LIQUIDATION,
-    TARGET,
-    TARGET_GAP,
-    Candles,
-    Costs,
-    Float,
-    Int32,
-    metrics_of,
-)
+from gpu_engine import LIQUIDATION, TARGET, TARGET_GAP, Candles, Costs, Float, Int32, metrics_of
 from pipeline.validation.holding import hold_returns, series_figures
 
 Trades = NDArray[Any]

@@ -92,23 +92,12 @@ def gather(
         return evidence
     search = SurrogateSearch.of(evaluator, settings, number)
     return _with_surrogates(
-        evidence,
-        history.top,
-        search,
-        evaluator.backend,
-        luck,
-        tests.surrogates,
-        threads,
-        progress,
+        evidence, history.top, search, evaluator.backend, luck, tests.surrogates, threads, progress
     )
 
 
 def _of_columns(
-    history: WholeHistory,
-    luck: LuckTests,
-    seed: int,
-    threads: int | None,
-    advance: Advance,
+    history: WholeHistory, luck: LuckTests, seed: int, threads: int | None, advance: Advance
 ) -> Evidence:
     """Reality check, CSCV and deflated Sharpe ratio over one stream of daily returns."""
     winner = history.best_active()

@@ -145,10 +145,7 @@ class BlockSums:
         counts = np.isfinite(best) & np.isfinite(own) & np.isfinite(logit)
         unbiased = np.sqrt((days - 1.0) / days)  # from the population's deviation to ddof 1
         return Splits(
-            chosen[counts],
-            (best * unbiased)[counts],
-            (own * unbiased[::-1])[counts],
-            logit[counts],
+            chosen[counts], (best * unbiased)[counts], (own * unbiased[::-1])[counts], logit[counts]
         )
 
 

@@ -174,7 +174,7 @@ def statistic_rows(statistics: Figures, out_of_sample: Figures) -> list[tuple[st
     beside = {
         "monte_carlo_drawdown": ""
         if drawdown is None
-        else f"; the whole record drew down {drawdown:.2%}",
+        else f"; the whole record drew down {drawdown:.2%}"
     }
     rows = [
         (name, plain(name, statistics[name]), meaning + beside.get(name, ""))

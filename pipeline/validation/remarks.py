@@ -4,14 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.validation.stages import LEVEL, rides_market
-from pipeline.validation.wording import (
-    number,
-    percent,
-    plural,
-    setting,
-    share,
-    uncounted_searches,
-)
+from pipeline.validation.wording import number, percent, plural, setting, share, uncounted_searches
 
 Figures = Mapping[str, Any]
 

@@ -60,3 +60,16 @@ def test_the_real_command(fading):
     finished = run(fading.folder, "latest", module="pipeline.explain")
     assert (finished.status, finished.err) == (0, "")
     assert "\nGates\n- net profit out of sample is +34.9 %" in finished.out
+
+
+def test_a_damaged_artifact_is_said_as_by_the_studio(fading):
+    identity = fading.result["configuration_id"]
+    file = sorted((fading.folder / "var" / "artifacts" / identity).iterdir())[0]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    try:
+        found = json.loads(command(explain, fading.folder, identity, "--json").out)
+    finally:
+        file.write_bytes(whole)
+    assert (found["stage"], found["size"]) == (None, 0.0)
+    assert file.name in found["verdict"]

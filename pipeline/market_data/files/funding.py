@@ -14,12 +14,7 @@ import numpy as np
 
 from pipeline.errors import UserError, first_line
 from pipeline.market_data.files.names import pair_in, spellings
-from pipeline.market_data.raw import (
-    MILLISECONDS_FROM,
-    MILLISECONDS_TO,
-    RawFunding,
-    concatenate,
-)
+from pipeline.market_data.raw import MILLISECONDS_FROM, MILLISECONDS_TO, RawFunding, concatenate
 
 if TYPE_CHECKING:
     import pandas as pd

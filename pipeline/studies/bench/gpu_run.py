@@ -89,10 +89,7 @@ def steps_of(python: str, candles: Path, folder: Path) -> tuple[Step, ...]:
 
 
 def run_steps(
-    steps: Sequence[Step],
-    folder: Path,
-    environment: Mapping[str, str],
-    total: float = TOTAL,
+    steps: Sequence[Step], folder: Path, environment: Mapping[str, str], total: float = TOTAL
 ) -> list[Outcome]:
     """Run every step that time allows, and note how each ended in ``figures.jsonl``.
 

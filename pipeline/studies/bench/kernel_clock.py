@@ -29,10 +29,7 @@ class KernelClock:
     """
 
     def __init__(
-        self,
-        device: Device,
-        event: Callable[[], Event],
-        elapsed: Callable[[Any, Any], float],
+        self, device: Device, event: Callable[[], Event], elapsed: Callable[[Any, Any], float]
     ) -> None:
         self._device, self._event, self._elapsed = device, event, elapsed
         self._spans: list[tuple[str, Event, Event]] = []

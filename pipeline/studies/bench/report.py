@@ -69,10 +69,7 @@ def _print_changes(console: Console, changes: dict[str, Any], there: str, here: 
     )
     best = "; ".join(
         f"{tree} {index:,} ({profit:+.4f})"
-        for tree, (index, profit) in (
-            (there, changes["best_there"]),
-            (here, changes["best_here"]),
-        )
+        for tree, (index, profit) in ((there, changes["best_there"]), (here, changes["best_here"]))
     )
     console.print(f"Largest net profit, by index: {best}")
 

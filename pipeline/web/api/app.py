@@ -10,15 +10,7 @@ from fastapi import FastAPI, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from pipeline.web.api import (
-    candles,
-    comparison,
-    configurations,
-    records,
-    signals,
-    sweeps,
-    training,
-)
+from pipeline.web.api import candles, comparison, configurations, records, signals, sweeps, training
 from pipeline.web.api.access import Security
 from pipeline.web.api.events import Events
 from pipeline.web.api.guard import BodyLimit, Departures, Guard, HeadOfGet, Places, RateLimit

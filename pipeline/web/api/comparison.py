@@ -11,8 +11,7 @@ from pipeline.web.service.requests import ConfigurationId
 from pipeline.web.service.service import Service
 
 Ids = Annotated[
-    list[ConfigurationId],
-    Query(alias="id", description=f"{LEAST} to {MOST} of them, each once."),
+    list[ConfigurationId], Query(alias="id", description=f"{LEAST} to {MOST} of them, each once.")
 ]
 
 

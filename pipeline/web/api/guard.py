@@ -62,6 +62,11 @@ class Places:
                 del self._taken[peer]
 
 
+#: A page's script that sends this header is refused with status 200, and the real one in
+#: ``X-Status``: a browser would write any other into its console, whatever the script does with it.
+REFUSAL_IN_BODY = "x-refusal-in-body"
+
+
 class Guard:
     """Asks `Security` about every request and WebSocket, and adds headers to every answer."""
 
@@ -95,6 +100,7 @@ class Guard:
     def _adding(self, scope: Scope, headers: Headers | None, send: Send) -> Send:
         """Return ``send`` with headers added; ``headers`` are a request's that was let through."""
         policy = _API_POLICY if scope["path"].startswith("/api") else _PAGE_POLICY
+        in_body = Headers(scope=scope).get(REFUSAL_IN_BODY) is not None
         session = None
         if headers is not None and headers.get("authorization", "").lower().startswith("basic "):
             session = self._security.session()
@@ -108,6 +114,8 @@ class Guard:
                     if not name.lower().startswith(b"access-control-")
                 ]
                 out = MutableHeaders(scope=message)
+                if in_body and message["status"] >= 400:
+                    out["X-Status"], message["status"] = str(message["status"]), 200
                 for name, value in _EVERYWHERE.items():
                     out[name] = value
                 out.setdefault("Content-Security-Policy", policy)

@@ -20,13 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from pipeline.errors import (
-    ConflictError,
-    NotFoundError,
-    ReadOnlyError,
-    UnreachableError,
-    UserError,
-)
+from pipeline.errors import ConflictError, NotFoundError, ReadOnlyError, UnreachableError, UserError
 from pipeline.results.ownership import IllegalTransitionError, UnknownIdError
 from pipeline.results.patience import is_away
 from pipeline.web.api.refusals import check_keys, sentence, unknown_address
@@ -57,10 +51,7 @@ class Problem(BaseModel):
 
 
 def problem(
-    status: int,
-    detail: str,
-    reference: str | None = None,
-    headers: Mapping[str, str] | None = None,
+    status: int, detail: str, reference: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Answer with a `Problem`, in ASCII: a client's broken text cannot break the answer."""
     body = json.dumps({"detail": detail, "reference": reference}, ensure_ascii=True)

@@ -19,8 +19,7 @@ from pipeline.web.service.stored_tables import SERIES, Days
 ConfigurationId = Annotated[ConfigurationIdText, Path(description="PATTERN_DATE_TIME_HEX")]
 Options = Annotated[TableQuery, Depends()]
 Sort = Annotated[
-    str,
-    Query(max_length=80, description="A column, such as score or parameters.stop_distance."),
+    str, Query(max_length=80, description="A column, such as score or parameters.stop_distance.")
 ]
 
 

@@ -129,11 +129,7 @@ class Fetch:
             say("note", text=text)
 
         fetched = fetch_candles(
-            market,
-            data,
-            lambda done, total: say("progress", done=done, total=total),
-            note,
-            stop,
+            market, data, lambda done, total: say("progress", done=done, total=total), note, stop
         )
         for warning in fetched.warnings:
             note(warning)

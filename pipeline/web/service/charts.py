@@ -20,12 +20,7 @@ from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
 from pipeline.market_data.raw import RawCandles, Span, came
 from pipeline.market_data.resample import resampled
-from pipeline.market_data.store.levels import (
-    Candlesticks,
-    StoredSeries,
-    joined,
-    level_for,
-)
+from pipeline.market_data.store.levels import Candlesticks, StoredSeries, joined, level_for
 from pipeline.market_data.store.store import candle_path
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.report.loading import load_candles_again
@@ -87,10 +82,7 @@ class ChartService:
         )
 
     def levels(
-        self,
-        configuration: Configuration,
-        windows: Sequence[Mapping[str, Any]],
-        trade: np.void,
+        self, configuration: Configuration, windows: Sequence[Mapping[str, Any]], trade: np.void
     ) -> Levels | None:
         """Tell the levels of an out-of-sample trade, from the signal that it took.
 

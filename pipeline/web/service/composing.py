@@ -31,12 +31,7 @@ from pipeline.config import (
 from pipeline.config import compose as compose_config
 from pipeline.errors import UserError, first_of, suggestion
 from pipeline.strategies.registry import Source, load_strategy, locate
-from pipeline.web.service.answers import (
-    Choices,
-    MarketChoice,
-    ParameterChoice,
-    StrategyChoice,
-)
+from pipeline.web.service.answers import Choices, MarketChoice, ParameterChoice, StrategyChoice
 from pipeline.web.service.requests import BUDGET_LIMIT, LIST_LIMIT, History, TrainingRequest
 from pipeline.web.service.trial import tried
 

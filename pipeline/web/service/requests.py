@@ -261,8 +261,7 @@ class TrainingRequest(Request):
 
     strategy: StrategyWord = "liquidity_sweep"
     markets: Annotated[
-        list[MarketName],
-        Field(max_length=LIST_LIMIT, examples=[["demo"], ["okx:DOGE/USDT:30m"]]),
+        list[MarketName], Field(max_length=LIST_LIMIT, examples=[["demo"], ["okx:DOGE/USDT:30m"]])
     ] = []
     pairs: Annotated[list[Pair], Field(max_length=LIST_LIMIT)] = []
     exchanges: Annotated[list[Word], Field(max_length=LIST_LIMIT)] = []
@@ -356,8 +355,7 @@ class FetchRequest(Request):
     """Fetch what the store lacks of markets, one after the other; by default of the newest year."""
 
     markets: Annotated[
-        list[MarketName],
-        Field(min_length=1, max_length=LIST_LIMIT, examples=[["btc_binance_1h"]]),
+        list[MarketName], Field(min_length=1, max_length=LIST_LIMIT, examples=[["btc_binance_1h"]])
     ]
     history: History = History()
 

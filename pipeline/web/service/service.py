@@ -14,17 +14,10 @@ from typing import Any
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.report.heatmap import heatmap
 from pipeline.report.lists import configurations_table
-from pipeline.report.loading import (
-    ReportData,
-    load_report,
-    load_sight,
-)
+from pipeline.report.loading import ReportData, load_report, load_sight
 from pipeline.report.tables import Table
 from pipeline.results.configurations import StageMovedError
-from pipeline.results.records import (
-    Configuration,
-    ConfigurationSummary,
-)
+from pipeline.results.records import Configuration, ConfigurationSummary
 from pipeline.review import integrity, live_orders
 from pipeline.review.explanation import Explanation, explain
 from pipeline.validation.stages import STAGES
@@ -185,8 +178,7 @@ class Service(BatchService):
         """Say in words why a configuration is in its stage; its artifacts are looked at too."""
         configuration = self.configuration(configuration_id)
         storage, files = self.settings.storage, self.tables.files
-        clauses = integrity.artifact_clauses(storage, configuration, files)
-        return integrity.explained_as_checked(self.repository, configuration, clauses)[1]
+        return integrity.explain_stored(self.repository, storage, configuration, files)
 
     def document(self, configuration_id: str) -> dict[str, Any]:
         """Read the V3 document of a configuration, with the sizes that it may have.

@@ -54,9 +54,7 @@ class SweepService(JobService):
         """Read one sweep, how far it is, and its markets; see `sweep`."""
         sweep, markets = self.sweep(sweep_id)
         return SweepReport(
-            sweep=sweep,
-            progress=self.progress(sweep),
-            markets=list[SweepMarketView](markets),
+            sweep=sweep, progress=self.progress(sweep), markets=list[SweepMarketView](markets)
         )
 
     def queued_sweeps(self) -> list[tuple[Sweep, SweepProgress]]:

@@ -5,10 +5,10 @@ async function sendCandles(input, query) {
   if (!file) return tell(0, 'Choose a file of candles.');
   try {
     const answer = await fetch(`/api/candles/imports?${query}&file=${encodeURIComponent(file.name)}`, {
-      method: 'POST', body: file, headers: {'Content-Type': 'application/octet-stream'},
+      method: 'POST', body: file, headers: {'Content-Type': 'application/octet-stream', 'X-Refusal-In-Body': '1'},
     });
-    const body = await answer.json();
-    tell(answer.status, answer.ok ? body : body.detail);
+    const body = await answer.json(), refused = answer.headers.get('X-Status');
+    tell(Number(refused || answer.status), refused ? body.detail : body);
   } catch (error) {
     tell(0, `${file.name} could not be sent: it changed since you chose it, or the server is not there.`);
   }

@@ -314,3 +314,21 @@ def test_prices_that_contradict_each_other_are_counted_before_they_are_written(c
     assert not folder(store).exists()
     assert send(client, body, write=True).json()["written"]
     assert load(folder(store)).rows.close[3] == ROWS[3][2] * 2
+
+
+def test_a_page_is_refused_without_an_error_in_the_console(client, store, here):
+    body = csv(altered(volume=-1.0))
+    for more, status in (({}, 422), ({"market": "demo"}, 422), ({"market": "none"}, 422)):
+        query = {"market": "btc_binance_1h", "file": "x.csv"} | more
+        plain = client.post(IMPORTS, params=query, content=body)
+        page = client.post(IMPORTS, params=query, content=body, headers={"X-Refusal-In-Body": "1"})
+        assert (plain.status_code, "x-status" in plain.headers) == (status, False)
+        assert (page.status_code, page.headers["x-status"]) == (200, str(status))
+        assert page.json() == plain.json()
+    done = client.post(
+        IMPORTS,
+        params={"market": "btc_binance_1h", "file": "x.csv"},
+        content=csv(ROWS),
+        headers={"X-Refusal-In-Body": "1"},
+    )
+    assert (done.status_code, "x-status" in done.headers) == (200, False)

@@ -50,6 +50,10 @@ def test_what_is_stored_is_listed_shown_and_added_to(watched, tmp_path):
     assert page.get_by_role("button", name="Import 48 candles").count() == 0
     page.get_by_role("button", name="overwrite the stored candles").click()
     page.get_by_text("1 stored with other figures. Written.").wait_for()
+    rows[7][5] = -1.0  # refused, and no error in the console
+    page.locator("#candle-file").set_input_files(written(tmp_path / "c.csv", rows))
+    page.get_by_role("button", name="Look at the file").click()
+    page.get_by_role("status").get_by_text("must not be negative").wait_for()
     assert (reader.errors, reader.elsewhere) == ([], [])
 
 

@@ -14,16 +14,7 @@ from pipeline.report.candle_chart import Units
 from pipeline.validation.wording import plural
 from pipeline.web.service import composing
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import (
-    Theme,
-    ask,
-    frame,
-    region,
-    sentence,
-    table,
-    text,
-    warning,
-)
+from pipeline.web.studio.frame import Theme, ask, frame, region, sentence, table, text, warning
 from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.pages.candles import share, size
 from pipeline.web.studio.widgets.candle_chart import CandleChart

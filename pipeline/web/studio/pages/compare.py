@@ -100,12 +100,7 @@ def _named(comparison: Comparison) -> None:
 
 
 def _section(
-    title: str,
-    caption: str,
-    comparison: Comparison,
-    lines: Sequence[Line],
-    *,
-    marked: bool = False,
+    title: str, caption: str, comparison: Comparison, lines: Sequence[Line], *, marked: bool = False
 ) -> None:
     with ui.element("section"):
         text("h2", title)

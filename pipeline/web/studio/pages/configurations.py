@@ -80,11 +80,7 @@ class Configurations:
     """
 
     def __init__(
-        self,
-        service: Service,
-        choices: Choices,
-        strategies: list[str],
-        address: Mapping[str, str],
+        self, service: Service, choices: Choices, strategies: list[str], address: Mapping[str, str]
     ) -> None:
         self._service, self._address = service, dict(address)
         ticked = address.get("ticked", "").split(",")

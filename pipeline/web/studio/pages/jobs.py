@@ -33,16 +33,7 @@ from pipeline.web.studio.widgets.again import address_of_all
 EVERY, SHOWN = 0.5, 25
 #: Markets of a sweep that a row names.
 _NAMED = 3
-_COLUMNS = (
-    "what",
-    "status",
-    "how far",
-    "settings",
-    "candles (UTC)",
-    "seed",
-    "asked for, UTC",
-    "",
-)
+_COLUMNS = ("what", "status", "how far", "settings", "candles (UTC)", "seed", "asked for, UTC", "")
 #: What a status is called here.
 _WORDS = {"pending": "waiting"}
 

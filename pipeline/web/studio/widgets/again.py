@@ -21,11 +21,7 @@ from pipeline.web.studio.widgets.form import written
 #: Fields of the form that a configuration has under the same name, by the section that holds them.
 _SECTIONS = {
     "optimizer": (*Random.model_fields, *Bayesian.model_fields),
-    "validation": (
-        *WalkForward.model_fields,
-        *Rolling.model_fields,
-        *TrainTestSplit.model_fields,
-    ),
+    "validation": (*WalkForward.model_fields, *Rolling.model_fields, *TrainTestSplit.model_fields),
     "risk": tuple(Risk.model_fields),
 }
 #: Sections whose own word the form calls otherwise.

@@ -12,14 +12,7 @@ from nicegui.events import EChartPointClickEventArguments, GenericEventArguments
 from pipeline.errors import UserError
 from pipeline.market_data.store.levels import level_for, level_name
 from pipeline.market_data.timeframe import utc
-from pipeline.report.candle_chart import (
-    LIMIT,
-    Units,
-    candle_rows,
-    option,
-    part_of,
-    percents,
-)
+from pipeline.report.candle_chart import LIMIT, Units, candle_rows, option, part_of, percents
 from pipeline.web.service.charts import ChartCandles
 from pipeline.web.studio.frame import ask, sentence
 

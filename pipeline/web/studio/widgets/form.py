@@ -74,10 +74,7 @@ class Fields:
     """
 
     def __init__(
-        self,
-        model: type[BaseModel],
-        changed: Callable[..., Any],
-        without: Collection[str] = (),
+        self, model: type[BaseModel], changed: Callable[..., Any], without: Collection[str] = ()
     ) -> None:
         properties = model.model_json_schema()["properties"]
         self._schemas = {name: p for name, p in properties.items() if name not in without}

@@ -34,9 +34,7 @@ def in_labels(refusal: str, labels: Mapping[str, str]) -> str:
 
 
 def mark(
-    error: ValidationError,
-    controls: Mapping[str, ValueElement[Any]],
-    labels: Mapping[str, str],
+    error: ValidationError, controls: Mapping[str, ValueElement[Any]], labels: Mapping[str, str]
 ) -> list[str]:
     """Show each fault at the field that it is about; return sentences that name these.
 
