@@ -15,7 +15,7 @@ from pipeline.cli.arguments import stored_parser
 from pipeline.cli.console import Console
 from pipeline.config import StoredConfig, load
 from pipeline.errors import UserError
-from pipeline.validation.wording import marked, market_name
+from pipeline.validation.wording import marked, market_name, percent
 
 if TYPE_CHECKING:
     from pipeline.results.damage import DamagedRowError
@@ -102,9 +102,9 @@ def _show(console: Console, outcomes: Sequence[Outcome], read_only: bool) -> Non
         stages = marked(f"{moved}{outcome.to_stage}", outcome.synthetic)
         console.print(f"{outcome.id}: {stages}")
         console.print(
-            f"  {figures['first_day']} to {figures['last_day']}: {new['sample_size']} trades, net"
-            f" profit {new['net_profit']:+.2%}, Sharpe ratio {new['sharpe_ratio']:.2f}; lifetime:"
-            f" {lifetime['sample_size']} trades, {lifetime['net_profit']:+.2%},"
+            f"  {figures['first_day']} to {figures['last_day']}: {new['sample_size']} trades,"
+            f" net profit {percent(new['net_profit'])}, Sharpe ratio {new['sharpe_ratio']:.2f};"
+            f" lifetime: {lifetime['sample_size']} trades, {percent(lifetime['net_profit'])},"
             f" {lifetime['sharpe_ratio']:.2f}"
         )
         console.print(f"  {outcome.reason}")

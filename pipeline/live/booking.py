@@ -30,6 +30,7 @@ from pipeline.results.live import (
     PaperTrade,
 )
 from pipeline.results.signal_models import Signal
+from pipeline.validation.wording import percent
 
 #: An order that is written so long after the open of its entry can be followed.
 IN_TIME = timedelta(milliseconds=LATE_AFTER_MS)
@@ -181,7 +182,7 @@ def _left(trader: Trader, candles: Candles, row: Any) -> LiveEvent:
         LEAVE,
         candles,
         int(row["exit_bar"]),
-        f"left {side} at {row['exit']:.10g} ({reason}): {row['ret']:+.3%} net of costs",
+        f"left {side} at {row['exit']:.10g} ({reason}): {percent(row['ret'])} net of costs",
         {"side": side, "price": row["exit"], "reason": reason, "return": row["ret"]},
     )
 

@@ -25,7 +25,7 @@ from pipeline.results.signal_models import (
     SignalCandle,
     SignalMarket,
 )
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import percent, plural
 
 #: Milliseconds after which a candle that should have come is late, of any timeframe.
 LATE_AFTER_MS = 60_000
@@ -174,7 +174,8 @@ def sentence(signal: Signal) -> str:
     if (held := signal.position) is not None:
         said = (
             f"{held.side} since {held.entered:%Y-%m-%d %H:%M} UTC from {held.entry:.10g}"
-            f" ({held.gain:+.2%}); stop {_level(held.stop_in_force)}, target {_level(held.target)}"
+            f" ({percent(held.gain)}); stop {_level(held.stop_in_force)}, target"
+            f" {_level(held.target)}"
         )
         if signal.action == "leave":
             return f"{said}; leaves at the open of {following}."

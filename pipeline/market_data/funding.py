@@ -58,7 +58,7 @@ class FundingHistory:
             return "funding: no payment falls into these candles"
         sentence = (
             f"funding: {self.known:,} payments from {self.source}; in all a long pays"
-            f" {365.0 * paid / self.days:+.2%} of its size a year"
+            f" {36500.0 * paid / self.days:+.3g} % of its size a year"
         )
         if not self.stood_in:
             return sentence

@@ -17,6 +17,7 @@ from pipeline.report import theme
 from pipeline.report.shell import render
 from pipeline.report.trades import times
 from pipeline.results.jsonable import jsonable
+from pipeline.validation.wording import share
 
 #: Titles of the four panels by their axes, from the top, but for the last.
 PANELS = {
@@ -142,7 +143,7 @@ def write_picture(candles: Candles, report: QualityReport, path: Path) -> None:
     facts = (
         f"{utc(report.first_bar)} to {utc(report.last_bar)}: {report.rows:,} rows, "
         f"{report.gaps:,} gaps, the longest of {report.longest_gap_bars:,} bars; "
-        f"{report.filled:,} bars filled ({report.filled_share:.2%})."
+        f"{report.filled:,} bars filled ({share(report.filled_share)})."
     )
     figures = theme.themed({"candles": figure(candles)})
     text = render("candles.jinja", report.source, figures, facts=facts)

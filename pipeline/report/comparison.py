@@ -325,7 +325,7 @@ def curves(comparison: Comparison, theme: Theme = "light") -> Figure:
                 "x": dates(np.append(day[:1] - 1, day)),
                 "y": [0.0, *(equity_curve(returns) - 1.0).tolist()],
                 "line": {"color": color, "dash": dash, "width": 2},
-                "hovertemplate": f"{LETTERS[place]}: %{{y:.2%}}<extra></extra>",
+                "hovertemplate": f"{LETTERS[place]}: %{{y:.1%}}<extra></extra>",
             }
         )
     return figure(

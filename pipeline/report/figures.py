@@ -81,7 +81,7 @@ def _series(
             "x": dates(series.day),
             "y": curve(returns).tolist(),
             "line": {"color": color, "dash": dash, "width": width},
-            "hovertemplate": "%{x}: %{y:.2%}",
+            "hovertemplate": "%{x}: %{y:.1%}",
             **(line if width > 1 else {}),
         }
         for (name, color, dash, width), series, returns in drawn

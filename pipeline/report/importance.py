@@ -19,7 +19,7 @@ from gpu_engine import Float
 from pipeline.report.heatmap import SCORE, SMALLEST, Scores, choices, values_of
 from pipeline.results.artifacts import ScoreSummary
 from pipeline.results.drawn_trials import DrawnTrials
-from pipeline.validation.wording import plural
+from pipeline.validation.wording import plural, share
 
 #: Trials of a draw that are looked at, and those that are needed at least.
 MOST_DRAWN, FEWEST_DRAWN = 10_000, 20
@@ -78,7 +78,7 @@ def importance_of(scores: Scores, metric: str = SCORE) -> Importance | None:
         )
     else:
         rest = max(1.0 - sum(shares.values()), 0.0)
-        told.append(f"The grid is whole: the remaining {rest:.0%} is what parameters do together.")
+        told.append(f"The grid is whole: {share(rest)} more is what parameters do together.")
     return Importance(shares, "share of the variance explained", told)
 
 

@@ -79,20 +79,12 @@ def in_figures(market: SweptMarket) -> str:
     if market.configuration is None:
         return f"{said}. {market.error}" if market.error else said
     figures = (
-        ("net", _share(market.figure("net_profit"), signed=True)),
-        ("holding", _share(market.figure("hold_net_profit"), signed=True)),
-        ("Sharpe", defined(_nan(market.figure("sharpe_ratio")), ".2f")),
-        ("drawdown", _share(market.figure("max_drawdown"), signed=False)),
-        ("trades", defined(_nan(market.figure("sample_size")), ",.0f")),
-        ("p", defined(_nan(market.p_value), ".3g")),
-        ("q", defined(_nan(market.fdr_q_value), ".3g")),
+        ("net", defined(market.figure("net_profit"), percent)),
+        ("holding", defined(market.figure("hold_net_profit"), percent)),
+        ("Sharpe", defined(market.figure("sharpe_ratio"), ".2f")),
+        ("drawdown", defined(market.figure("max_drawdown"), share)),
+        ("trades", defined(market.figure("sample_size"), ",.0f")),
+        ("p", defined(market.p_value, ".3g")),
+        ("q", defined(market.fdr_q_value, ".3g")),
     )
     return f"{said}, " + ", ".join(f"{name} {value}" for name, value in figures)
-
-
-def _share(value: float | None, *, signed: bool) -> str:
-    return "-" if value is None else percent(value) if signed else share(value)
-
-
-def _nan(value: float | None) -> float:
-    return float("nan") if value is None else value

@@ -16,6 +16,7 @@ from pipeline.validation.wording import (
     SYNTHETIC,
     badge,
     beside_holding,
+    percent,
     plain,
     plural,
     verdict,
@@ -108,7 +109,7 @@ def _figures(metrics: Any) -> tuple[str, str, str]:
     if metrics is None:
         return "-", "-", "-"
     return (
-        f"{metrics['net_profit']:+.1%}",
+        percent(metrics["net_profit"]),
         f"{metrics['sharpe_ratio']:.2f}",
         f"{metrics['sample_size']}",
     )
@@ -119,7 +120,7 @@ def _show_gates(console: Console, gates: list[Gate]) -> None:
         (
             gate.name,
             "-" if gate.value is None else plain(gate.name, gate.value),
-            f"{gate.comparison} {gate.threshold:{'.0%' if gate.name in FRACTIONS else 'g'}}",
+            f"{gate.comparison} {FRACTIONS.get(gate.name, '{:g}'.format)(gate.threshold)}",
             f"to leave {gate.stage}" if gate.stage != "MATURE" else "for MATURE",
             _OUTCOMES[gate.passed, gate.value is not None],
         )

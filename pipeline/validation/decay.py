@@ -18,6 +18,7 @@ import numpy as np
 from gpu_engine import Float, marked_metrics, metrics_of
 from pipeline.validation.sequential import LEVEL, SequentialTest
 from pipeline.validation.stages import STAGES, Gate, Stage, judge
+from pipeline.validation.wording import percent, share
 
 #: Fewer new trades than this decide nothing.
 MIN_NEW_TRADES = 30
@@ -165,19 +166,28 @@ def _stages(failed: list[Gate]) -> list[Stage]:
 _SIGNS = {
     RECENT_SHARPE: "Sharpe ratio of the last 30 days {value:.2f}, below half the lifetime's"
     " (limit {bound:.2f})",
-    PROFIT_PER_DAY: "net profit per day {value:+.4%}, more than 20 % below the discovery's"
-    " (limit {bound:+.4%})",
-    SEQUENTIAL: "the sequential test raised its alarm: of years that keep the promise {value:.1%}"
-    " fall so far below it (limit {bound:.1%})",
-    "net_profit": "lifetime net profit {value:+.2%}, below {bound:g}",
+    PROFIT_PER_DAY: "net profit per day {part}, more than 20 % below the discovery's"
+    " (limit {limit})",
+    SEQUENTIAL: "the sequential test raised its alarm: of years that keep the promise {part}"
+    " fall so far below it (limit {limit})",
+    "net_profit": "lifetime net profit {part}, below {bound:g}",
     "sharpe_ratio": "lifetime Sharpe ratio {value:.2f}, below {bound:g}",
 }
+
+
+def _sign(gate: Gate) -> str:
+    """Say what a failed gate stands for."""
+    value, bound = gate.value or 0.0, gate.threshold
+    written = share if gate.name == SEQUENTIAL else percent
+    return _SIGNS[gate.name].format(
+        value=value, bound=bound, part=written(value), limit=written(bound)
+    )
 
 
 def _reason(stage: Stage, failed: list[Gate], new_trades: int) -> str:
     """Say what holds the configuration down, or why nothing does."""
     if failed:
-        signs = [_SIGNS[g.name].format(value=g.value, bound=g.threshold) for g in failed]
+        signs = [_sign(gate) for gate in failed]
         return "; ".join(signs) + "."
     if new_trades < MIN_NEW_TRADES:
         text = f"{new_trades} new trades; {MIN_NEW_TRADES} are needed to call it decay."

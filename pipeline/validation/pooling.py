@@ -15,7 +15,7 @@ import numpy as np
 from gpu_engine import DAYS_PER_YEAR, Float, Int32, Int64, metrics_of
 from pipeline.validation.stages import LEVEL
 from pipeline.validation.statistics import moments, sharpe_interval, sharpe_test
-from pipeline.validation.wording import defined, marked, number, plural, share
+from pipeline.validation.wording import defined, marked, number, percent, plural, share
 
 #: Days that two markets must share before their correlation counts: of so many independent days the
 #: 95 % interval around 0 is ±0.36 (Fisher's z, standard error 1 / sqrt(days - 3)).
@@ -173,8 +173,8 @@ def pooled_sentences(pool: PooledVerdict) -> list[str]:
         marked("Pool", pool.synthetic)
         + f": Sharpe {defined(pool.sharpe_ratio, '.2f')}{within}, its markets'"
         f" {defined(pool.mean_sharpe_ratio, '.2f')} on average; net profit"
-        f" {pool.net_profit:+.1%}, largest drawdown {pool.max_drawdown:.1%}, mean correlation"
-        f" of the markets' days {defined(pool.mean_correlation, '.2f')}.",
+        f" {percent(pool.net_profit)}, largest drawdown {share(pool.max_drawdown)}, mean"
+        f" correlation of the markets' days {defined(pool.mean_correlation, '.2f')}.",
     ]
 
 

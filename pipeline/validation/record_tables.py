@@ -1,28 +1,30 @@
 """Write the figures of an out-of-sample record as tables, for the terminal and for pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.validation.wording import (
     MEANINGS,
     defined,
     number,
+    percent,
     plain,
     setting,
+    share,
     uncounted_searches,
 )
 
 Figures = Mapping[str, Any]
 
 #: Metrics as tables have them: what they are called, their field, how they are written.
-_METRICS = (
-    ("net profit", "net_profit", "+.2%"),
+_METRICS: tuple[tuple[str, str, str | Callable[[float], str]], ...] = (
+    ("net profit", "net_profit", percent),
     ("Sharpe ratio", "sharpe_ratio", ".2f"),
     ("Sortino ratio", "sortino_ratio", ".2f"),
     ("Calmar ratio", "calmar_ratio", ".2f"),
-    ("largest drawdown", "max_drawdown", ".2%"),
+    ("largest drawdown", "max_drawdown", share),
     ("trades", "sample_size", ",d"),
-    ("win rate", "win_rate", ".1%"),
+    ("win rate", "win_rate", share),
     ("profit factor", "profit_factor", ".2f"),
     ("days", "n_days", ",d"),
 )
@@ -109,7 +111,7 @@ def years(statistics: Figures) -> RecordTable:
             str(year["days"]),
             f"{year['trades']:,}",
             *(_cell(year, name) for name in ("net_profit", "sharpe_ratio", "max_drawdown")),
-            f"{year['hold_net_profit']:+.2%}",
+            percent(year["hold_net_profit"]),
         )
         for year in statistics.get("years") or ()
     ]
@@ -122,10 +124,10 @@ def costs(out_of_sample: Figures, statistics: Figures) -> RecordTable:
     paid = statistics.get("costs")
     rows: list[tuple[str, ...]] = []
     if paid is not None:
-        rows = [("net profit had nothing been paid", f"{paid['gross_net_profit']:+.2%}")]
+        rows = [("net profit had nothing been paid", percent(paid["gross_net_profit"]))]
         for name, label in _PAID.items():
             if name in ("fees", "slippage") or paid.get(name):
-                rows.append((f"{label} paid", f"{paid[name]:.2%}"))
+                rows.append((f"{label} paid", share(paid[name])))
         rows.append(("net profit", _cell(out_of_sample, "net_profit")))
     return RecordTable(
         "Costs, in shares of the equity at the time", ("out of sample", "share"), rows
@@ -174,7 +176,7 @@ def statistic_rows(statistics: Figures, out_of_sample: Figures) -> list[tuple[st
     beside = {
         "monte_carlo_drawdown": ""
         if drawdown is None
-        else f"; the whole record drew down {drawdown:.2%}"
+        else f"; the whole record drew down {share(drawdown)}"
     }
     rows = [
         (name, plain(name, statistics[name]), meaning + beside.get(name, ""))

@@ -1,7 +1,7 @@
 """Write verdicts and figures in the words that every command shares."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.validation.stages import Gate, Stage, beats_luck, is_watched
@@ -123,19 +123,6 @@ MEANINGS = {
     "net_profit_target_first": "out-of-sample net profit had the target come first",
 }
 
-#: How fractions are written; every other figure has four digits.
-FRACTIONS = {
-    "net_profit": "+.2%",
-    "alpha": "+.2%",
-    "time_in_market": ".1%",
-    "net_profit_target_first": "+.2%",
-    "monte_carlo_var": ".2%",
-    "monte_carlo_drawdown": ".2%",
-    "ambiguous_exit_share": ".2%",
-    "stability_score": ".1%",
-    "fill_rate": ".1%",
-}
-
 
 def marked(text: str, synthetic: bool) -> str:
     """Put SYNTHETIC before the name of what comes of invented candles."""
@@ -151,13 +138,30 @@ def percent(value: float) -> str:
     """``+12.3 %`` for 0.123; 0 without a sign, and what a tenth cannot show with two digits."""
     if value == 0.0:
         return "0 %"
-    form = "+.1f" if abs(value) >= 0.001 else "+.2g"
+    form = "+,.1f" if abs(value) >= 0.001 else "+.2g"
     return f"{100.0 * value:{form}} %"
 
 
 def share(value: float) -> str:
     """`percent` without a plus sign: ``94.8 %``."""
     return percent(value).lstrip("+")
+
+
+def whole_percent(value: float) -> str:
+    """``45 %`` for 0.451: of progress, and of sizes, where no tenth says anything."""
+    return f"{100.0 * value:.0f} %"
+
+
+#: How fractions are written; every other figure has four digits.
+FRACTIONS: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(("net_profit", "alpha", "net_profit_target_first"), percent),
+    "time_in_market": share,
+    "monte_carlo_var": share,
+    "monte_carlo_drawdown": share,
+    "ambiguous_exit_share": share,
+    "stability_score": share,
+    "fill_rate": share,
+}
 
 
 def number(value: float | None) -> str:
@@ -192,9 +196,11 @@ def setting(value: float | None) -> str:
     return "off" if value is None else f"{value:g}"
 
 
-def defined(value: float | None, form: str) -> str:
+def defined(value: float | None, form: str | Callable[[float], str]) -> str:
     """Write a metric; where nothing was lost some are undefined."""
-    return "-" if value is None or math.isnan(value) else format(value, form)
+    if value is None or math.isnan(value):
+        return "-"
+    return format(value, form) if isinstance(form, str) else form(value)
 
 
 def plain(name: str, value: float | bool | dict[str, float] | None) -> str:
@@ -206,5 +212,5 @@ def plain(name: str, value: float | bool | dict[str, float] | None) -> str:
     if isinstance(value, dict):
         return f"{value['low']:.4g} to {value['high']:.4g}"
     if name == "excess_net_profit":  # of two percentages: no percentage of anything
-        return f"{100.0 * value:+.2f} points"
-    return format(value, FRACTIONS.get(name, ".4g"))
+        return f"{100.0 * value:+,.1f} points"
+    return FRACTIONS[name](value) if name in FRACTIONS else format(value, ".4g")

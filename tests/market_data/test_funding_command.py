@@ -49,7 +49,7 @@ def test_a_fetch_brings_the_funding_and_says_what_it_comes_to(command, rows, tmp
         rate for time, rate in rows if CANDLE_START + HOUR < time < CANDLE_START + DAYS * 24 * HOUR
     ]
     assert f"{len(paid)} payments" in fetched.err
-    assert f"{365 * sum(paid) / DAYS:+.2%}" in fetched.err
+    assert f"{36500 * sum(paid) / DAYS:+.3g} %" in fetched.err
     np.testing.assert_array_equal(stored(tmp_path).rows.rate, [r for _, r in rows[: 3 * DAYS]])
 
 

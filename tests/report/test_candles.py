@@ -128,7 +128,7 @@ def test_the_page_is_whole_and_names_the_source(hours, tmp_path):
     write_picture(*hours, path)
     page = path.read_text(encoding="utf-8")
     assert texts(page, "h1") == ["<x> & y"]
-    assert "1 gaps, the longest of 30 bars; 30 bars filled (41.67%)." in page
+    assert "1 gaps, the longest of 30 bars; 30 bars filled (41.7 %)." in page
     assert "default-src &#39;none&#39;" in page  # nothing is loaded
     assert [file.name for file in tmp_path.iterdir()] == ["picture.html"]
 

@@ -26,7 +26,7 @@ def test_an_additive_score_is_shared_out_whole():
     parts = {"a": a.var(), "b": b.var(), "c": 0.0}
     total = sum(parts.values())
     assert found.shares == pytest.approx({name: part / total for name, part in parts.items()})
-    assert "remaining 0%" in found.told[1]
+    assert "0 % more" in found.told[1]
 
 
 def test_what_two_do_together_is_of_neither():

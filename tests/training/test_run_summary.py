@@ -21,16 +21,16 @@ class Tables(Console):
 @pytest.mark.parametrize(
     ("name", "value", "written"),
     [
-        ("net_profit_target_first", 0.0678, "+6.78%"),
-        ("monte_carlo_var", 0.1164, "11.64%"),
-        ("monte_carlo_drawdown", 0.2, "20.00%"),
-        ("ambiguous_exit_share", 0.0, "0.00%"),
-        ("stability_score", 0.948, "94.8%"),
+        ("net_profit_target_first", 0.0678, "+6.8 %"),
+        ("monte_carlo_var", 0.1164, "11.6 %"),
+        ("monte_carlo_drawdown", 0.2, "20.0 %"),
+        ("ambiguous_exit_share", 0.0, "0 %"),
+        ("stability_score", 0.948, "94.8 %"),
         ("reality_check_p", 0.000999, "0.000999"),
         ("walk_forward_efficiency", 0.4, "0.4"),
-        ("alpha", 0.0321, "+3.21%"),
-        ("excess_net_profit", -0.39, "-39.00 points"),
-        ("time_in_market", 0.055, "5.5%"),
+        ("alpha", 0.0321, "+3.2 %"),
+        ("excess_net_profit", -0.39, "-39.0 points"),
+        ("time_in_market", 0.055, "5.5 %"),
         ("beta", 0.45, "0.45"),
         ("pbo", None, "undefined"),
     ],
@@ -44,9 +44,9 @@ def test_gates_of_fractions_are_percentages():
     console = Tables()
     _, gates = judge({"net_profit": -0.047, "sharpe_ratio": -0.77})
     _show_gates(console, [gate for gate in gates if gate.stage == "PAPER"])
-    assert console.rows["net_profit"][:2] == ("-4.70%", ">= 0%")
+    assert console.rows["net_profit"][:2] == ("-4.7 %", ">= 0 %")
     assert console.rows["sharpe_ratio"][:2] == ("-0.77", ">= 0.5")
-    assert console.rows["fill_rate"][:2] == ("-", ">= 70%")
+    assert console.rows["fill_rate"][:2] == ("-", ">= 70.0 %")
 
 
 def test_a_profit_factor_without_a_loss_is_undefined():

@@ -13,6 +13,7 @@ from pipeline.search.space import single_point
 from pipeline.strategies.registry import load_strategy
 from pipeline.training.candles import load_candles
 from pipeline.validation.stages import judge
+from pipeline.validation.wording import percent, share
 from support.agreement import assert_same_metrics
 from support.parameters import DENSITY, DEPTH, LOOKBACK, REJECTION, SPREAD
 from support.runs import QUICK, SMALL_GRID, SMALL_SIZE, ask, run, run_here
@@ -183,10 +184,10 @@ def test_the_screen_shows_dates_holding_years_and_parameters(demo):
     low, high = (f"{known['sharpe_interval'][end]:.2f}" for end in ("low", "high"))
     assert ["its 95 % interval", f"{low} to {high}"] in lines
     profits = (oos, known["closed"], known["hold"], result["in_sample"])
-    assert ["net profit", *(f"{part['net_profit']:+.2%}" for part in profits)] in lines
+    assert ["net profit", *(percent(part["net_profit"]) for part in profits)] in lines
     (year,) = known["years"]
     assert [str(year["year"]), "240", str(oos["sample_size"])] in [line[:3] for line in lines]
-    assert ["fees paid", f"{known['costs']['fees']:.2%}"] in lines
+    assert ["fees paid", share(known["costs"]["fees"])] in lines
     for name, choice in known["parameter_choices"].items():
         assert [name, f"{choice['chosen_in']} of 8"] in [[*line[:1], *line[2:3]] for line in lines]
 

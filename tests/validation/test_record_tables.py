@@ -41,13 +41,13 @@ def test_the_evidence_stands_beside_closed_trades_holding_and_the_promise():
     columns, rows = table("Evidence")[1:]
     assert columns == ("metric", "out of sample", "by closed trades", "buy and hold", "in sample")
     assert rows[:3] == [
-        ("net profit", "+41.00%", "+41.00%", "+80.00%", "+41.00%"),
+        ("net profit", "+41.0 %", "+41.0 %", "+80.0 %", "+41.0 %"),
         ("Sharpe ratio", "0.53", "0.53", "0.90", "0.53"),
         ("its 95 % interval", "-0.40 to 1.46", "", "", ""),
     ]
     assert ("days", "1,470", "", "", "1,470") in rows
     assert rows[3] == ("Sortino ratio", "-", "", "", "-")
-    assert ("largest drawdown", "23.00%", "10.00%", "35.00%", "23.00%") in rows
+    assert ("largest drawdown", "23.0 %", "10.0 %", "35.0 %", "23.0 %") in rows
 
 
 def test_closed_trades_that_show_the_same_have_no_column():
@@ -64,10 +64,10 @@ def test_the_record_of_an_earlier_build_has_its_metrics_alone():
 @pytest.mark.parametrize(
     ("title", "row"),
     [
-        ("year by year", ("2022", "300", "70", "+41.00%", "0.53", "23.00%", "-64.00%")),
-        ("Costs", ("net profit had nothing been paid", "+120.00%")),
-        ("Costs", ("slippage paid", "15.00%")),
-        ("Longs and shorts", ("shorts", "139", "+24.00%", "0.50")),
+        ("year by year", ("2022", "300", "70", "+41.0 %", "0.53", "23.0 %", "-64.0 %")),
+        ("Costs", ("net profit had nothing been paid", "+120.0 %")),
+        ("Costs", ("slippage paid", "15.0 %")),
+        ("Longs and shorts", ("shorts", "139", "+24.0 %", "0.50")),
         ("Stored parameters", ("depth", "0.001", "3 of 8", "low")),
     ],
 )
@@ -81,11 +81,11 @@ def test_the_long_side_alone_stands_beside_the_whole():
     column = columns.index("without shorts")
     cells = {row[0]: row[column] for row in rows}
     assert (cells["net profit"], cells["Sharpe ratio"], cells["trades"]) == (
-        "+12.00%",
+        "+12.0 %",
         "0.31",
         "151",
     )
-    assert (cells["largest drawdown"], cells["win rate"]) == ("20.00%", "")
+    assert (cells["largest drawdown"], cells["win rate"]) == ("20.0 %", "")
 
 
 def test_a_side_that_was_never_traded_has_no_row():
@@ -107,15 +107,15 @@ def test_a_range_of_real_numbers_counts_no_window():
 def test_funding_is_shown_where_it_was_paid_or_received():
     assert [name for name, _ in table("Costs").rows if "funding" in name] == []
     costs = {"costs": STATISTICS["costs"] | {"funding": -0.02}}
-    assert ("funding paid", "-2.00%") in table("Costs", costs).rows
+    assert ("funding paid", "-2.0 %") in table("Costs", costs).rows
     loan = {"costs": STATISTICS["costs"] | {"borrow": 0.01}}
-    assert ("borrowing for shorts paid", "1.00%") in table("Costs", loan).rows
+    assert ("borrowing for shorts paid", "1.0 %") in table("Costs", loan).rows
 
 
 def test_the_band_of_thirty_days_names_the_drawdown_that_happened():
     ((_, value, words),) = statistic_rows({"monte_carlo_drawdown": 0.077}, OUT)
-    assert value == "7.70%"
-    assert words.endswith("; the whole record drew down 23.00%")
+    assert value == "7.7 %"
+    assert words.endswith("; the whole record drew down 23.0 %")
     assert "over 30 days" in words
 
 

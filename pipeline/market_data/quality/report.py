@@ -192,11 +192,12 @@ def as_table(report: QualityReport) -> tuple[str, tuple[str, str], tuple[tuple[s
             ("last bar", utc(report.last_bar)),
             ("rows", f"{report.rows:,}"),
             ("gaps, longest", f"{report.gaps}, {report.longest_gap_bars} bars"),
-            ("filled", f"{report.filled:,} ({report.filled_share:.2%})"),
+            ("filled", f"{report.filled:,} ({_share(report.filled_share)})"),
             ("duplicates, out of order", f"{report.duplicates}, {report.out_of_order}"),
-            ("zero volume, flat", f"{report.zero_volume_share:.2%}, {report.flat_share:.2%}"),
+            ("zero volume", _share(report.zero_volume_share)),
+            ("flat", _share(report.flat_share)),
             ("OHLC violations", report.ohlc_violations),
-            ("largest jump across a gap", f"{report.largest_gap_jump:.2%}"),
+            ("largest jump across a gap", _share(report.largest_gap_jump)),
             (
                 "longest without a new price",
                 _at(f"{report.longest_stale_hours:.3g} h", report.stale_since),
@@ -219,11 +220,16 @@ def _against_others(report: QualityReport) -> list[tuple[str, str]]:
     """Rows on the other exchanges of the store; none where it has none."""
     if report.median_disagreement is None or report.largest_disagreement is None:
         return []
-    largest = _at(f"{report.largest_disagreement:.3%}", report.largest_disagreement_at)
+    largest = _at(_share(report.largest_disagreement), report.largest_disagreement_at)
     return [
-        (f"closes against {report.compared_with}, median", f"{report.median_disagreement:.3%}"),
+        (f"closes against {report.compared_with}, median", _share(report.median_disagreement)),
         ("the same, largest", largest),
     ]
+
+
+def _share(value: float) -> str:
+    """``41.7 %`` for 0.4167."""
+    return f"{100.0 * value:.3g} %"
 
 
 def _at(figure: str, timestamp: int | None) -> str:

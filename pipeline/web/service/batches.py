@@ -9,7 +9,7 @@ from pipeline.config import text_hash
 from pipeline.errors import UserError
 from pipeline.results.batches import Batch
 from pipeline.results.records import Job, JobSummary, Status
-from pipeline.validation.wording import duration, marked, plural
+from pipeline.validation.wording import duration, marked, plural, whole_percent
 from pipeline.web.service.answers import JobView
 from pipeline.web.service.progress import ENDED, share
 from pipeline.web.service.sweeps import SweepService
@@ -140,7 +140,7 @@ class BatchService(SweepService):
             said += f", about {duration(progress.seconds_left)} left"
         if running:
             now = running[0]
-            stage = f"{now.stage_of_work or 'starting'} {now.progress:.0%}"
+            stage = f"{now.stage_of_work or 'starting'} {whole_percent(now.progress)}"
             said += f". Now {now.market}: {stage}"
         return BatchView(
             id=sweep_id,
@@ -162,7 +162,7 @@ def _seconds(job: JobSummary) -> float | None:
 
 def stage_progress(job: JobView) -> str:
     """``search: 45 %, 12,000 a second, 5 s left in this stage`` of a job that runs."""
-    parts = [f"{job.stage_of_work or 'starting'}: {job.progress:.0%}"]
+    parts = [f"{job.stage_of_work or 'starting'}: {whole_percent(job.progress)}"]
     if job.rate is not None:
         parts.append(f"{job.rate:,.0f} a second")
     if job.seconds_left is not None:

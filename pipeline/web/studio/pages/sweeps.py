@@ -14,7 +14,7 @@ from pipeline.report.sweep import Matrix, in_figures, luck, matrix, verdicts
 from pipeline.results.records import Sweep, SweepView
 from pipeline.validation.pooling import pooled_sentences
 from pipeline.validation.stages import STAGES
-from pipeline.validation.wording import defined, duration, percent, plural, share
+from pipeline.validation.wording import defined, duration, percent, plural, share, whole_percent
 from pipeline.web.service import composing
 from pipeline.web.service.answers import SweepProgress
 from pipeline.web.service.requests import JobId
@@ -254,7 +254,7 @@ def in_words(progress: SweepProgress) -> str:
     """``1 of 3 markets ended, 45 %, about 12 s left``."""
     parts = [f"{progress.ended} of {plural(progress.total, 'market')} ended"]
     if progress.ended < progress.total:
-        parts.append(f"{progress.progress:.0%}")
+        parts.append(whole_percent(progress.progress))
     if progress.seconds_left is not None:
         parts.append(f"about {duration(progress.seconds_left)} left")
     return ", ".join(parts)

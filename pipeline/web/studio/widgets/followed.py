@@ -9,7 +9,14 @@ from pipeline.live.signal import sentence as told
 from pipeline.results.live import PaperAccount
 from pipeline.results.signal_models import Signal
 from pipeline.validation.stages import Stage
-from pipeline.validation.wording import duration, marked, market_name, plural
+from pipeline.validation.wording import (
+    duration,
+    marked,
+    market_name,
+    percent,
+    plural,
+    whole_percent,
+)
 from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import Theme, ask, sentence, text
 from pipeline.web.studio.widgets.activation import Switch
@@ -86,7 +93,7 @@ class FollowedCard:
         self._badge.classes(replace=f"badge stage-{signal.stage.lower()}")
         self._action.set_text(_ACTIONS[signal.action])
         self._size.set_text(
-            f"size {signal.size:.0%} of a full position"
+            f"size {whole_percent(signal.size)} of a full position"
             if signal.size
             else "on paper alone (size 0)"
         )
@@ -121,13 +128,12 @@ def _paper(account: PaperAccount | None) -> str:
         return "Paper: nothing is booked yet."
     trades = plural(account.trades, "closed trade")
     said = (
-        f"Paper: {account.equity - 1.0:+.2%} in {trades} since {account.first_candle:%Y-%m-%d}"
+        f"Paper: {percent(account.equity - 1.0)} in {trades} since {account.first_candle:%Y-%m-%d}"
         f" (followed since {account.started_at:%Y-%m-%d})"
     )
     if account.called != account.trades:
-        said += (
-            f"; {account.called_equity - 1.0:+.2%} in the {account.called} that were called in time"
-        )
+        called = percent(account.called_equity - 1.0)
+        said += f"; {called} in the {account.called} that were called in time"
     if account.difference == "" and account.checked_through is not None:
         through = f"{account.checked_through:%Y-%m-%d %H:%M} UTC"
         said += f"; a backtest gives the same through the candle of {through}"
