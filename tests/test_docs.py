@@ -184,7 +184,8 @@ def test_the_pages_have_commands_of_both_kinds():
 
 @pytest.mark.parametrize("text", REAL)
 def test_what_runs_for_real_is_complete_and_asks_no_exchange(text, tmp_path, monkeypatch):
-    new_strategy.main(["my_breakout", str(tmp_path)])
+    if "my_breakout.py" in text:
+        new_strategy.main(["my_breakout", str(tmp_path)])
     monkeypatch.chdir(tmp_path)
     assert not re.search(r"\.\.\.|\b(?:ARGS|DIR|FILE|NAME|VALUE|GOLDEN)\b|\\$", text)
     if split(text)[0] in SCHEMAS:

@@ -10,8 +10,10 @@ import logging
 import os
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -120,8 +122,10 @@ def run_here(folder, *arguments, command="train"):
     module, schema = COMMANDS[command]
     out, err, opened = io.StringIO(), io.StringIO(), []
 
-    def open_and_keep(*arguments, **options):
-        opened.append(open_database(*arguments, **options))
+    def open_and_keep(url, *arguments, **options):
+        if url == "sqlite:///var/trainings.db" and not {"reopened", "read_only"} & set(options):
+            place_empty_database(Path("var/trainings.db"))
+        opened.append(open_database(url, *arguments, **options))
         return opened[-1]
 
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
@@ -132,6 +136,22 @@ def run_here(folder, *arguments, command="train"):
             run_command(module.main, schema, command, command)
     _close(opened)
     return Finished(ended.value.code, out.getvalue(), err.getvalue(), folder)
+
+
+def place_empty_database(path):
+    """Place what opening a fresh database makes there: a copy takes no time."""
+    if not path.exists():
+        with suppress(OSError):  # who opens it shall say so
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_empty_database())
+
+
+@cache
+def _empty_database():
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "empty.db")
+        open_database(f"sqlite:///{path}").close()
+        return path.read_bytes()
 
 
 def _close(opened):

@@ -18,6 +18,7 @@ from pipeline.web.connections import Bounds
 from pipeline.web.server import server_of
 from pipeline.web.service.jobs import Settings
 from pipeline.web.service.service import Service
+from support.runs import place_empty_database
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that a test waits at most, on a machine that has other work.
@@ -41,6 +42,7 @@ def service_over(folder):
     storage = StorageConfig(
         url=f"sqlite:///{folder}/var/trainings.db", artifacts=f"{folder}/var/artifacts", patience=60
     )
+    place_empty_database(folder / "var/trainings.db")
     with open_database(storage.url) as repository:
         assert repository.dispatcher.claim()
         yield Service(repository, Settings(storage, store=f"{folder}/var/candles"))
