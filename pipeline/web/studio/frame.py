@@ -24,6 +24,7 @@ from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
 from pipeline.validation.wording import SYNTHETIC, marked
 from pipeline.web.studio.leaving import check_open, client_here, connected, in_browser
+from pipeline.web.studio.widgets.mistakes import in_labels
 
 _PAGES = (
     ("Train", "/"),
@@ -237,7 +238,11 @@ async def attempt(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) 
         return await ask(call, *args, **kwargs)
     except UserError as error:
         ui.notify(
-            str(error), type="negative", multi_line=True, timeout=10_000, close_button="Close"
+            in_labels(str(error)),
+            type="negative",
+            multi_line=True,
+            timeout=10_000,
+            close_button="Close",
         )
         return None
 

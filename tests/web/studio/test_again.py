@@ -81,7 +81,7 @@ def test_what_is_no_number_is_left_out(word):
 def test_a_mistake_is_said_in_the_words_of_the_labels():
     names = {name: label(name) for name in (*History.model_fields, *WalkForward.model_fields)}
     refusal = "Ask for more history or shorten validation.train and validation.test."
-    said = in_labels(refusal, names)
+    said = in_labels(refusal)
     assert said == "Ask for more history or shorten “train, days” and “test, days”."
     controls = dict.fromkeys(names)
     with pytest.raises(ValidationError) as caught:
@@ -94,6 +94,29 @@ def test_a_mistake_is_said_in_the_words_of_the_labels():
         "Train, days: at least 1.",
         "Gap, days: a value is needed.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (
+            "Write validation.train=30 validation.max_train=null, or data.history=4y.",
+            "Write “train, days” 30 and “train at most, days” empty, or"
+            " “newest 4y, 26w or all” 4y.",
+        ),
+        (
+            "data.path=x.csv is ETH/USDT: choose market.base=ETH market.quote=USDT, or rename it.",
+            "x.csv is ETH/USDT: choose ETH/USDT, or rename it.",
+        ),
+        ("Take a finer market.timeframe.", "Take a finer timeframe."),
+        ("Write market.timeframe=1h.", "Write timeframe 1h."),
+        ("data.quality.gaps allows 0, found 3.", "“gaps” allows 0, found 3."),
+        ("use validation=train_test_split.", "use “validation” train_test_split."),
+        ("data.plant.sharpe=9 is out of reach", "data.plant.sharpe=9 is out of reach"),
+    ],
+)
+def test_settings_of_the_command_line_are_said_as_the_form_has_them(refusal, said):
+    assert in_labels(refusal) == said
 
 
 @pytest.mark.parametrize(

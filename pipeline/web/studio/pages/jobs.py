@@ -28,6 +28,7 @@ from pipeline.web.studio.frame import (
     warning,
 )
 from pipeline.web.studio.widgets.again import address_of_all
+from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds between two looks at the database, and batches a page.
 EVERY, SHOWN = 0.5, 25
@@ -228,7 +229,7 @@ class BatchRow:
         self._bar.set_value(view.progress)
         self._bar.props(f'aria-label="{view.title}: {view.said or view.status}"')
         self._said.set_text(view.said)
-        self._error.set_text(view.error)
+        self._error.set_text(in_labels(view.error))
         changeable = self._service.read_only is None
         self._cancel.set_visibility(changeable and view.is_open)
         again = not view.is_sweep and view.status in ("failed", "cancelled")
@@ -306,7 +307,7 @@ class JobCard:
         self._bar.set_value(job.progress)
         self._bar.props(f'aria-label="{job.market}: {job.stage_of_work or job.status}"')
         self._said.set_text(_progress(job))
-        self._error.set_text(job.error or "")
+        self._error.set_text(in_labels(job.error or ""))
         changeable = self._service.read_only is None
         self._cancel.set_visibility(changeable and job.status in ("pending", "running"))
         self._restart.set_visibility(changeable and job.status in ("failed", "cancelled"))

@@ -35,6 +35,7 @@ from pipeline.web.studio.frame import (
 )
 from pipeline.web.studio.leaving import connected
 from pipeline.web.studio.widgets.again import address_of_all
+from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds between two looks at a sweep that runs.
 EVERY = 1.0
@@ -325,7 +326,7 @@ def _row(market: SweptMarket) -> None:
     for value in (market.p_value, market.surrogate_p, market.fdr_q_value):
         text("td", defined(value, ".3g"), "number")
     text("td", defined(market.seconds, ",.1f"), "number")
-    text("td", market.error or "-")
+    text("td", in_labels(market.error or "-"))
     with ui.element("td").classes("number"):
         ui.link(market.job_id[:8], f"/jobs/{market.job_id}")
     with ui.element("td").classes("identity"):

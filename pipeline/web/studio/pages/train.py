@@ -28,7 +28,6 @@ from pipeline.web.service.service import Service
 from pipeline.web.studio.frame import ask, faults, frame, health, sentence, text
 from pipeline.web.studio.widgets.estimate import Estimate, is_worth_it
 from pipeline.web.studio.widgets.form import Fields, Grids, Markets, MistakeError
-from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds without a change before an estimate is asked for.
 PAUSE = 0.4
@@ -237,18 +236,7 @@ class TrainingForm:
         except ValidationError as error:
             return None, faults(error)
         except (UserError, ValueError) as error:
-            return None, in_labels(str(error), self._labels()).splitlines()
-
-    def _labels(self) -> dict[str, str]:
-        """Return what the form calls the fields that it shows, by the last part of their keys."""
-        parts = (
-            self._history,
-            self._costs,
-            self._risk,
-            self._method.fields,
-            self._validation.fields,
-        )
-        return {name: label for part in parts for name, label in part.labels.items()}
+            return None, self._markets.in_words(str(error))
 
     async def start(self) -> None:
         """Queue a job, or a sweep of several markets, and go where it is seen."""
@@ -256,7 +244,8 @@ class TrainingForm:
         try:
             started = await ask(self._service.start_training, self.request())
         except (UserError, ValueError) as error:
-            self._estimate.refuse(getattr(error, "sentences", [str(error)]))
+            said = getattr(error, "sentences", None) or self._markets.in_words(str(error))
+            self._estimate.refuse(said)
             return
         ui.navigate.to(f"/sweeps/{started.sweep_id}" if started.sweep_id else "/jobs")
 

@@ -12,6 +12,7 @@ from pipeline.web.service.candles import CandleService
 from pipeline.web.service.requests import FetchRequest, History
 from pipeline.web.studio.frame import Refresh, ask, attempt, faults, sentence, text
 from pipeline.web.studio.widgets.form import Fields, MistakeError
+from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Seconds between two looks, and fetches that are shown.
 EVERY, SHOWN = 1.0, 20
@@ -64,7 +65,7 @@ class FetchForm(Refresh):
         except MistakeError as error:
             self._wrong.set_text(" ".join(error.sentences))
         except UserError as error:
-            self._wrong.set_text(str(error))
+            self._wrong.set_text(in_labels(str(error)))
         except ValueError as error:  # a word that is no market's
             self._wrong.set_text(" ".join(faults(error)))  # type: ignore[arg-type]
         await self.refresh()
@@ -126,7 +127,7 @@ class FetchCard:
         said = _far(one)
         self._bar.props(f'aria-label="{one.candles_id}: {said or "begins"}"')
         self._said.set_text(said)
-        self._error.set_text(one.error or "")
+        self._error.set_text(in_labels(one.error or ""))
         self._notes.set_text(" ".join(one.notes[-1 if one.status == "running" else -3 :]))
 
     async def _end(self) -> None:

@@ -13,6 +13,7 @@ from pipeline.validation.wording import plural
 from pipeline.web.service.candle_answers import Difference, ImportAnswer
 from pipeline.web.studio.frame import Refresh, region, sentence, table, text
 from pipeline.web.studio.widgets.candle_fetch import market_select
+from pipeline.web.studio.widgets.mistakes import in_labels
 
 _COLUMNS = ("bar (UTC)", "figure", "stored", "in the file")
 
@@ -71,7 +72,7 @@ class ImportForm:
         self._look.enable()
         status, body = event.args["status"], event.args["body"]
         if status != 200:
-            self._said.set_text(str(body))
+            self._said.set_text(in_labels(str(body)))
             return
         answer = ImportAnswer.model_validate(body)
         self._said.set_text(in_words(answer))

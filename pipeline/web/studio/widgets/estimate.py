@@ -10,6 +10,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from pipeline.validation.wording import duration, plural
 from pipeline.web.service.starts import EstimateAnswer, MarketEstimate
 from pipeline.web.studio.frame import sentence, text, warning
+from pipeline.web.studio.widgets.mistakes import in_labels
 
 #: Why nothing can be started.
 _IDLE = (
@@ -60,7 +61,7 @@ class Estimate:
                 f" {answer.backend}."
             )
             for line in answer.warnings:
-                warning(line)
+                warning(in_labels(line))
             for tries in answer.earlier:
                 warning(tries.sentence)
             for market in answer.markets:
@@ -76,7 +77,7 @@ def _market(market: MarketEstimate) -> None:
     with ui.element("details"):
         text("summary", f"{market.name}: {_short(market)}")
         if market.refused is not None:
-            sentence(market.refused)
+            sentence(in_labels(market.refused))
         else:
             _cost(market)
     if market.stored is not None or market.fetched:

@@ -14,42 +14,10 @@ from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.validation.wording import market_name, plural, setting
 from pipeline.web.service.answers import MarketChoice, ParameterChoice
 from pipeline.web.studio.frame import sentence, synthetic, text
-from pipeline.web.studio.widgets.mistakes import clear, mark
+from pipeline.web.studio.widgets.mistakes import clear, in_labels, label, mark
 
 #: Characters of a word of an address that a control takes.
 _LONGEST = 2000
-
-#: What the form calls a field; what it means is explained in `pipeline.config`.
-_LABELS = {
-    "samples": "combinations a search",
-    "trials": "trials a search",
-    "batch": "proposed at a time",
-    "train": "train, days",
-    "gap": "gap, days",
-    "test": "test, days",
-    "step": "step (empty: as test)",
-    "max_train": "train at most, days (empty: all)",
-    "ratio": "share of days to train on",
-    "evidence": "evidence against luck",
-    "days": "newest days",
-    "length": "newest 4y, 26w or all",
-    "since": "from (UTC)",
-    "until": "up to, without (UTC)",
-    "fee_rate": "fee (empty: the exchange's)",
-    "maker_fee": "fee at a target (empty: the same)",
-    "slippage": "slippage (empty: the exchange's)",
-    "borrow_rate": "loan of a short on spot, a day",
-    "funding_rate": "funding of a perpetual where unknown",
-    "direction": "trades",
-    "position_fraction": "share of the equity in a trade",
-    "max_holding_bars": "longest trade, bars (empty: any)",
-    "leverage": "leverage of a perpetual (empty: none)",
-    "maintenance_rate": "maintenance rate (empty: 0.005)",
-    "space": "search space",
-    "objective": "search for the best",
-    "selection": "winner of a search",
-    "min_trades": "least trades in a window",
-}
 
 
 class MistakeError(ValueError):
@@ -120,11 +88,6 @@ class Fields:
             name: _typed(control.value, _plain(self._schemas[name]))
             for name, control in self._controls.items()
         }
-
-
-def label(name: str) -> str:
-    """Return what the form calls a field of a request."""
-    return _LABELS.get(name, name.replace("_", " "))
 
 
 def _control(name: str, schema: dict[str, Any], changed: Callable[..., Any]) -> ValueElement[Any]:
@@ -387,6 +350,12 @@ class Markets:
     def names(self) -> list[str]:
         """Return the names of the markets chosen, and the words of others."""
         return [*(market.name for market in self._fitting()), *self._words()]
+
+    def in_words(self, refusal: str) -> list[str]:
+        """Return the lines of a refusal in the words of the form, with markets by their names."""
+        for market in self._fitting():
+            refusal = refusal.replace(f"{market.name}: ", f"{market_name(market)}: ")
+        return in_labels(refusal).splitlines()
 
     def _words(self) -> list[str]:
         return [word.strip() for word in (self._more.value or "").split(",") if word.strip()]

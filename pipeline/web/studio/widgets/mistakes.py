@@ -19,18 +19,77 @@ _SAID = {
     "float_type": "a number",
 }
 
-#: A key of the configuration as refusals write it, such as ``validation.train``.
-_KEY = re.compile(r"\b(?:history|data|validation|optimizer|costs|risk)\.(\w+)\b(?!\.\w)")
+#: What the form calls a field; what it means is explained in `pipeline.config`.
+_LABELS = {
+    "samples": "combinations a search",
+    "trials": "trials a search",
+    "batch": "proposed at a time",
+    "train": "train, days",
+    "gap": "gap, days",
+    "test": "test, days",
+    "step": "step (empty: as test)",
+    "max_train": "train at most, days (empty: all)",
+    "ratio": "share of days to train on",
+    "evidence": "evidence against luck",
+    "days": "newest days",
+    "length": "newest 4y, 26w or all",
+    "since": "from (UTC)",
+    "until": "up to, without (UTC)",
+    "fee_rate": "fee (empty: the exchange's)",
+    "maker_fee": "fee at a target (empty: the same)",
+    "slippage": "slippage (empty: the exchange's)",
+    "borrow_rate": "loan of a short on spot, a day",
+    "funding_rate": "funding of a perpetual where unknown",
+    "direction": "trades",
+    "position_fraction": "share of the equity in a trade",
+    "max_holding_bars": "longest trade, bars (empty: any)",
+    "leverage": "leverage of a perpetual (empty: none)",
+    "maintenance_rate": "maintenance rate (empty: 0.005)",
+    "space": "search space",
+    "objective": "search for the best",
+    "selection": "winner of a search",
+    "min_trades": "least trades in a window",
+}
+
+#: A setting of the command line as refusals write it: ``validation.train=30``.
+_SETTING = re.compile(
+    r"\b(?:history|data|validation|optimizer|costs|risk)\.(\w+)\b(?!\.\w)(?:=([^\s,;:]*[^\s,;:.]))?"
+)
+#: What is a choice of the form, or of an import, by other words than the command line's.
+_OTHERS = (
+    (re.compile(r"\bmarket\.base=(\S+) market\.quote=(\S+?)(?= |,|$)"), r"\1/\2"),
+    (re.compile(r"\bmarket\.timeframe="), "timeframe "),
+    (re.compile(r"\bmarket\.timeframe\b"), "timeframe"),
+    (re.compile(r"\b(?:market|data\.path)=(?=\S)"), ""),
+    (re.compile(r"\bvalidation=(\w+)"), r"“validation” \1"),
+    (re.compile(r"\bspace=(\w+)"), r"“search space” \1"),
+    (re.compile(r"\boptimizer=(\w+)"), r"“method” \1"),
+    (re.compile(r"\bdata\.quality\.(\w+)"), r"“\1”"),
+)
 
 
-def in_labels(refusal: str, labels: Mapping[str, str]) -> str:
-    """Write a refusal with the form's labels in place of keys: ``“train, days”``."""
+def in_labels(refusal: str) -> str:
+    """Write a refusal as the form would: ``“train, days” 30`` for ``validation.train=30``.
 
-    def named(match: re.Match[str]) -> str:
-        label = labels.get(match[1])
-        return match[0] if label is None else f"“{label}”"
+    The command line's refusals name its settings. Keys that no control has stay as they are.
+    """
+    for written, plain in _OTHERS:
+        refusal = written.sub(plain, refusal)
+    refusal = _SETTING.sub(_labelled_setting, refusal)
+    return re.sub(r"(” \S*\d\S*|” empty) (?=“)", r"\1 and ", refusal)
 
-    return _KEY.sub(named, refusal)
+
+def _labelled_setting(match: re.Match[str]) -> str:
+    name = "length" if match[1] == "history" else match[1]
+    if name not in _LABELS:
+        return match[0]
+    value = {None: "", "null": " empty"}.get(match[2], f" {match[2]}")
+    return f"“{_LABELS[name].split(' (empty')[0]}”{value}"
+
+
+def label(name: str) -> str:
+    """Return what the form calls a field of a request."""
+    return _LABELS.get(name, name.replace("_", " "))
 
 
 def mark(
