@@ -1,8 +1,9 @@
 """Text that is hard to read: its contrast with what lies behind it (WCAG 2.2, 1.4.3, level AA)."""
 
 #: Every visible text whose contrast is below 4.5, or below 3 where it is large. Colours are blended
-#: through their alpha and the opacity of what they lie in. The ground of a text on the cells of a
-#: heatmap is the picture's own, below its middle. Not looked at: what is disabled.
+#: through their alpha and the opacity of what they lie in. The ground of a text in a drawing is
+#: what shapes before it fill below its middle; on the cells of a heatmap of plotly's it is the
+#: picture's own. Not looked at: what is disabled.
 _POOR = r"""async () => {
   const channels = (colour) => (colour.match(/[\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
   const over = (top, below) => [0, 1, 2].map((i) => {
@@ -34,6 +35,20 @@ _POOR = r"""async () => {
     const pixel = canvas.getContext('2d').getImageData(Math.floor(x), Math.floor(y), 1, 1).data;
     return [pixel[0], pixel[1], pixel[2], pixel[3] / 255];
   };
+  // What the shapes of a drawing that come before a text fill below its middle.
+  const below = (element, ground) => {
+    const box = element.getBoundingClientRect();
+    const point = new DOMPoint(box.left + box.width / 2, box.top + box.height / 2);
+    for (const shape of element.closest('svg').querySelectorAll('path, rect')) {
+      const style = getComputedStyle(shape);
+      if (!/^rgb/.test(style.fill) || !shape.checkVisibility()) continue;
+      if (!(shape.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING)) continue;
+      if (!shape.isPointInFill(point.matrixTransform(shape.getScreenCTM().inverse()))) continue;
+      const [r, g, b, alpha = 1] = channels(style.fill);
+      ground = over([r, g, b, alpha * style.fillOpacity * style.opacity], ground);
+    }
+    return ground;
+  };
   const poor = new Set();
   let looked = 0;
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -48,6 +63,7 @@ _POOR = r"""async () => {
     const above = lineage(element).map((one) => getComputedStyle(one));
     let ground = above.reduceRight(
       (below, one) => over(channels(one.backgroundColor), below), [255, 255, 255]);
+    if (element.closest('svg')) ground = below(element, ground);
     if (element.closest('.heatmap-label')) {
       ground = over(await cell(element, element.getBoundingClientRect()), ground);
     }

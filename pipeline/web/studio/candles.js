@@ -2,16 +2,6 @@
 // The shapes of a candle chart (`pipeline/report/candle_chart.py`), one call of ECharts a row of
 // data. Colours are names of the page's style, so that they follow its theme, and paper.
 window.candleChart ??= (() => {
-  // As wide as A4 between its margins, as `print.js` has it for the other figures.
-  import("nicegui-echart").then(({ echarts }) => {
-    const fit = (width) => {
-      for (const place of document.querySelectorAll("[_echarts_instance_]")) {
-        echarts.getInstanceByDom(place)?.resize({ width });
-      }
-    };
-    addEventListener("beforeprint", () => fit(700));
-    addEventListener("afterprint", () => fit("auto"));
-  });
   const at = (api, x, y) => api.coord([api.value(x), api.value(y)]);
   const line = (points, style) => ({ type: "polyline", shape: { points }, style: { fill: "none", ...style } });
   const words = (text, x, y, more) => ({

@@ -19,6 +19,7 @@ from nicegui.events import GenericEventArguments
 from pydantic import ValidationError
 
 from pipeline.errors import UserError
+from pipeline.report.echart import is_known, option
 from pipeline.report.theme import Figure, template
 from pipeline.report.theme import Theme as ThemeName
 from pipeline.validation.stages import Stage
@@ -156,6 +157,10 @@ _YEAR = 365 * 86_400
 _PREFERRED = "matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"
 
 
+#: What draws a figure: ECharts, or plotly where it is not known to that.
+Chart = ui.plotly | ui.echart
+
+
 class Theme:
     """The theme of one open page, and the figures that follow it."""
 
@@ -167,6 +172,8 @@ class Theme:
         self._name: ThemeName = "dark" if chosen == "dark" else "light"
         self._mode = ui.dark_mode((chosen == "dark") if self._is_chosen else None)
         self._drawn: list[ui.plotly] = []
+        script = (files("pipeline.web.studio") / "figures.js").read_text("utf-8")
+        ui.add_head_html(f"<script>{script}</script>")
 
     async def name(self) -> ThemeName:
         """Return which theme is shown, asking the browser where nothing was chosen."""
@@ -189,8 +196,10 @@ class Theme:
             plot.figure["layout"]["template"] = template(self._name)
             plot.update()
 
-    def draw(self, figure: Figure) -> ui.plotly:
+    def draw(self, figure: Figure) -> Chart:
         """Draw a figure of `pipeline.report` that was made for this theme or for none."""
+        if is_known(figure):
+            return ui.echart(option(figure), renderer="svg")
         if not self._drawn:
             script = (files("pipeline.web.studio") / "print.js").read_text("utf-8")
             ui.run_javascript(script.replace("LIGHT", json.dumps(template("light"))))
@@ -198,9 +207,14 @@ class Theme:
         self._drawn.append(plot)
         return plot
 
-    def redraw(self, plot: ui.plotly, figure: Figure) -> None:
-        """Replace what a plot of this page shows."""
-        plot.update_figure(self._dressed(figure))
+    def redraw(self, chart: Chart, figure: Figure) -> None:
+        """Replace what a chart of this page shows by a figure of the same library's."""
+        if isinstance(chart, ui.plotly):
+            chart.update_figure(self._dressed(figure))
+            return
+        chart.options.clear()
+        chart.options.update(option(figure))
+        chart.update()
 
     def _dressed(self, figure: Figure) -> dict[str, Any]:
         layout = {**figure["layout"], "template": template(self._name)}

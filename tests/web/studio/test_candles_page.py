@@ -38,7 +38,7 @@ def test_what_is_stored_is_listed_shown_and_added_to(watched, tmp_path):
     row.get_by_role("link").click()
     page.get_by_role("heading", name="binance:ETH/USDT:15m").wait_for()
     page.get_by_text("Quality: within the limits of a training").wait_for()
-    page.locator("#coverage .main-svg").first.wait_for()
+    page.locator("#coverage svg").first.wait_for()
     page.goto(f"{reader.address}/candles")
     choose(page, "#import", "binance:XRP/USDT:1h")
     rows = candle_series(48, 3_600_000)
@@ -69,7 +69,7 @@ def test_the_pages_can_be_read(watched, scheme, width):
         page = reader.open(path)
         page.get_by_role("heading", name=last).wait_for()
         if path.endswith("15m"):
-            page.locator("#coverage .main-svg").first.wait_for()
+            page.locator("#coverage svg").first.wait_for()
         assert poor(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert (reader.errors, reader.elsewhere) == ([], [])

@@ -35,7 +35,7 @@ def test_two_are_ticked_sorted_and_compared(watched):
     page.get_by_text("2 of at most 6 ticked").wait_for()
     page.get_by_role("button", name="Compare", exact=True).click()
     page.wait_for_url(f"**/compare?id={ids[0]}&id={ids[1]}")
-    page.locator("#curves .main-svg").first.wait_for()
+    page.locator("#curves svg").first.wait_for()
     page.get_by_role("heading", name="Correlation").wait_for()
     page.get_by_role("link", name="Choose others").click()
     page.get_by_text("2 of at most 6 ticked").wait_for()
@@ -52,7 +52,7 @@ def test_it_can_be_read_and_fits_a_phone(watched, scheme):
     page = reader.open("/configurations")
     ids = _ticked(page)
     page.goto(f"{reader.address}/compare?id={ids[0]}&id={ids[1]}")
-    page.locator("#curves .main-svg").first.wait_for()
+    page.locator("#curves svg").first.wait_for()
     for width in (390, 1440):
         page.set_viewport_size({"width": width, "height": 844})
         assert poor(page) == []

@@ -41,7 +41,7 @@ def test_from_a_start_to_an_active_configuration(watched, width):
     tab_to(page, "Verdict", row="NOEDGE")
     page.keyboard.press("Enter")
     page.wait_for_url("**/configurations/*")
-    page.locator("#equity .main-svg").first.wait_for(timeout=LONG)
+    page.locator("#equity svg").first.wait_for(timeout=LONG)
     tab_to(page, "Switch it on all the same")
     page.keyboard.press("Enter")
     tab_to(page, "reason")

@@ -106,7 +106,7 @@ def test_it_follows_what_is_stored_without_a_reload(watched, repository, switche
     assert "stop 97.5, target 105" in shown.text_content()
     assert "size 100 % of a full position" in shown.text_content()
     assert "+5.1 % in 5 closed trades since 2023-01-01" in shown.text_content()
-    shown.locator(".main-svg").first.wait_for()
+    shown.locator("figure svg").first.wait_for()
     page.get_by_text("The live days fall short of the promise.").wait_for()
     page.evaluate("window.kept = true")
     repository.live.keep_signals({mature.id: a_signal(mature, action="blocked", breaker=BREAKER)})
@@ -130,7 +130,7 @@ BREAKER = {
 def test_it_can_be_read(watched, switched_on, tmp_path, width, scheme):
     person = watched(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = person.open("/live")
-    card(page).locator(".main-svg").first.wait_for()
+    card(page).locator("figure svg").first.wait_for()
     for summary in page.locator("summary").all():
         summary.click()
     page.evaluate("scrollTo(0, 0)")

@@ -44,8 +44,15 @@ def test_every_figure_is_there_and_can_be_read(watched, scheme, width):
     stored = page.locator("tbody a").first.get_attribute("href")
     page.goto(f"{reader.address}{stored}/search")
     page.get_by_role("heading", name="What the best have in common").wait_for()
-    page.locator(".js-plotly-plot").nth(3).wait_for()
+    page.locator(".js-plotly-plot").nth(1).wait_for()
+    page.locator(".nicegui-echart svg").nth(2).wait_for()
     assert poor(page) == []
+    plot = "document.querySelector('.js-plotly-plot')._fullLayout"
+    paper = page.evaluate(f"{plot}.paper_bgcolor")
+    page.wait_for_function(f"dispatchEvent(new Event('beforeprint')) && {plot}.width === 700")
+    assert page.evaluate(f"{plot}.paper_bgcolor") == "#ffffff"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"{plot}.paper_bgcolor === {paper!r}")
     for label, option in (
         ("metric", "Sharpe ratio (annualised)"),
         ("as", "surface (3-D)"),

@@ -88,7 +88,7 @@ def test_from_three_markets_to_their_q_and_a_saved_verdict(watched, shots):
     judged = again.page.request.get(f"{again.address}/api{sweep}").json()
     assert all(one["fdr_q_value"] is not None for one in judged["markets"])
     page.locator("tbody a").first.click()
-    page.locator("#equity .main-svg").first.wait_for(timeout=LONG)
+    page.locator("#equity svg").first.wait_for(timeout=LONG)
     page.get_by_role("heading", name="Gates and caveats").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Save the JSON").click()

@@ -55,7 +55,7 @@ def test_trades_are_walked_through_by_mouse_and_by_keys(watched, identity):
     page.wait_for_function(f"{width} === '{wide}'")
     page.get_by_role("button", name="All trades").click()
     page.wait_for_url(f"**/{identity}")
-    page.locator("#excursions .main-svg").first.wait_for()
+    page.locator("#excursions svg").first.wait_for()
     assert (person.errors, person.elsewhere) == ([], [])
 
 
@@ -66,7 +66,7 @@ def test_the_words_in_the_chart_can_be_read(watched, identity, scheme, width):
     person = watched(color_scheme=scheme, viewport={"width": width, "height": 900})
     page = person.open(f"/configurations/{identity}?trade=1")
     page.locator(MARKS).first.wait_for()
-    page.locator("#excursions .main-svg").first.wait_for()
+    page.locator("#excursions svg").first.wait_for()
     page.wait_for_function(f"document.querySelector('{MARKS}').textContent.includes('stop')")
     assert poor(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

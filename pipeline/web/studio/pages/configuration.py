@@ -19,13 +19,8 @@ from pipeline.web.studio.widgets.trades import ExcursionPart, Trades
 
 _ID: TypeAdapter[str] = TypeAdapter(ConfigurationId)
 _SEARCH = "its best combinations, importance of the parameters, and its score over any two of them."
-#: Lets the browser fetch and compile the library of figures while it builds the page.
-_PRELOAD = """<script>{
-  const {imports} = JSON.parse(document.querySelector('script[type=importmap]').textContent);
-  const link = Object.assign(document.createElement('link'), {rel: 'modulepreload'});
-  link.href = imports['nicegui-plotly'];
-  if (imports['nicegui-plotly']) document.head.append(link);
-}</script>"""
+#: Has the browser run the library of charts while it waits for them.
+_PRELOAD = "<script>setTimeout(() => import('nicegui-echart'))</script>"
 _LOADING = dict.fromkeys(("artifacts", "candles"), "Loading …")
 
 

@@ -6,10 +6,10 @@ Sections come as markup with an empty element for each figure; a figure is telep
 from nicegui import ui
 
 from pipeline.report.theme import Figure
-from pipeline.web.studio.frame import Theme
+from pipeline.web.studio.frame import Chart, Theme
 
 
-def place(name: str, theme: Theme, figure: Figure) -> ui.plotly:
+def place(name: str, theme: Theme, figure: Figure) -> Chart:
     """Draw a figure in the place of its name."""
     with inside(f"#{name}"):
         return theme.draw(figure).classes("filling")

@@ -18,7 +18,7 @@ from pipeline.validation.wording import (
     whole_percent,
 )
 from pipeline.web.service.service import Service
-from pipeline.web.studio.frame import Theme, ask, sentence, text
+from pipeline.web.studio.frame import Chart, Theme, ask, sentence, text
 from pipeline.web.studio.widgets.activation import Switch
 
 _ACTIONS = {
@@ -41,7 +41,7 @@ class FollowedCard:
         self._signal: Signal | None = None
         self._account: PaperAccount | None = None
         self._stage: Stage | None = None
-        self._plot: ui.plotly | None = None
+        self._plot: Chart | None = None
         self._days: datetime | None = None
         with ui.element("li").classes("card job") as self._card:
             with ui.element("div").classes("line"):

@@ -20,13 +20,13 @@ from pipeline.report.heatmap import (
 from pipeline.report.importance import Importance, importance_of
 from pipeline.report.search_figures import importance_bars, relief
 from pipeline.validation.wording import setting
-from pipeline.web.studio.frame import Theme, ask, sentence, text
+from pipeline.web.studio.frame import Chart, Theme, ask, sentence, text
 
 _MODES = {"best": "best of all others", "slice": "held at the values below"}
 _VIEWS = {"flat": "heatmap", "relief": "surface (3-D)"}
 
 
-def drawing(theme: Theme, figure: dict[str, Any], caption: str, style: str = "figure") -> ui.plotly:
+def drawing(theme: Theme, figure: dict[str, Any], caption: str, style: str = "figure") -> Chart:
     """Draw a figure with its caption, which a screen reader says of it."""
     with ui.element("figure"):
         place = ui.element("div").classes(style).props("role=img")

@@ -1,0 +1,349 @@
+"""Turn a figure of plotly's form into ECharts' options: plain dicts.
+
+Figures are defined once, in plotly's JSON. The Studio draws them with ECharts, whose script it
+loads for its candles anyway: plotly's alone takes a browser most of a second to run. Colours of
+texts and lines are names of the page's style, so a figure follows the theme of its page without its
+data. Shapes and words that the browser reckons are those of `pipeline/web/studio/figures.js`.
+
+What is known here is what the project's figures use: lines, markers, bars, written cells, panels.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.theme import Figure
+
+_KINDS = ("scatter", "bar", "heatmap")
+_DASHES = {"solid": "solid", "dash": "dashed", "dot": [2, 2], "dashdot": [8, 3, 2, 3]}
+#: Columns of a row of data; x and y are first, as they are told; what lies outside is not drawn.
+_COLUMNS = ("x", "y", "text", "base", "customdata")
+_SOFT = {"color": "var(--soft)", "fontSize": 12}
+_LINE = {"lineStyle": {"color": "var(--line)"}}
+_INK = {"color": "var(--ink)", "fontSize": 13}
+#: Pixels of a row of the legend, and of a letter and a mark in it.
+_ROW, _LETTER, _MARK = 22, 7, 45
+#: Below this width of a figure, px, the legend takes rows as if it had 330.
+_NARROW, _NARROWEST = 600, 330
+
+
+def is_known(drawn: Figure) -> bool:
+    """Tell whether ECharts draws the figure: of a heatmap the cells must be written in."""
+    return all(
+        trace["type"] in _KINDS and (trace["type"] != "heatmap" or "texttemplate" in trace)
+        for trace in drawn["data"]
+    )
+
+
+def option(drawn: Figure) -> dict[str, Any]:
+    """Return the options of a figure that `is_known`; its numbers are those of the figure.
+
+    Rows of data are those of a trace: x, y, then what `_COLUMNS` of it there are, then what a shape
+    needs. Dates are milliseconds since the epoch; None is a gap.
+    """
+    layout, traces = drawn["layout"], drawn["data"]
+    names = [name for name in layout if name.startswith("yaxis")] or ["yaxis"]
+    grids = [name for name in names if "overlaying" not in layout.get(name, {})]
+    legend = [t for t in traces if t.get("showlegend", True) and "name" in t]
+    legend = legend if layout.get("showlegend", len(legend) > 1) else []
+    unified = layout.get("hovermode") == "x unified"
+    across = _axis(layout.get("xaxis", {}), traces, "x")
+    if len(grids) > 1:  # a panel may have no data of its own
+        moments = [m for trace in traces for m in _moments(trace["x"]) if m is not None]
+        across |= {"min": min(moments), "max": max(moments)} if moments else {}
+    made: dict[str, Any] = {
+        "animation": False,
+        "useUTC": True,
+        "legend": {"show": bool(legend), "left": 0, "top": 0, "textStyle": _INK}
+        | {"data": [_legend(trace) for trace in legend]},
+        "grid": [_grid(layout.get(name, {}), len(grids) > 1, bool(legend)) for name in grids],
+        "xAxis": [
+            across | {"gridIndex": place, "axisLabel": across["axisLabel"] | {"show": lowest}}
+            for place, lowest in ((i, i == len(grids) - 1) for i in range(len(grids)))
+        ],
+        "yAxis": [
+            _axis(layout.get(name, {}), _of(traces, name), "y")
+            | {"gridIndex": grids.index(name) if name in grids else 0}
+            | _titled(layout, name)
+            for name in names
+        ],
+        "tooltip": _tooltip(unified),
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "series": [],
+    }
+    for trace in traces:
+        name = f"yaxis{trace.get('yaxis', 'y')[1:]}"
+        place = grids.index(name) if name in grids else 0
+        series, rows = _series(trace, made["series"], layout)
+        made["series"].append(
+            series
+            | {"name": trace.get("name", ""), "xAxisIndex": place, "yAxisIndex": names.index(name)}
+            | {"data": rows, "emphasis": {"disabled": True}, "animation": False}
+        )
+    words = [
+        [
+            "" if trace.get("hoverinfo") == "skip" else trace.get("hovertemplate", "%{x}: %{y}"),
+            [name for name in _COLUMNS if name in trace or name in "xy"],
+        ]
+        for trace in traces
+    ]
+    made["tooltip"][":formatter"] = f"studioFigures.tip({json.dumps(words)}, {json.dumps(unified)})"
+    if shapes := layout.get("shapes"):
+        made["series"][0]["markArea"] = _areas(shapes, layout.get("annotations", ()))
+    return _with_room(made, [trace["name"] for trace in legend])
+
+
+def _legend(trace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of a trace: a line has no mark."""
+    bare = {"itemStyle": {"opacity": 0}} if trace.get("mode") == "lines" else {}
+    return {"name": trace["name"], **bare}
+
+
+def _of(traces: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    return [trace for trace in traces if f"yaxis{trace.get('yaxis', 'y')[1:]}" == name]
+
+
+def _grid(axis: Mapping[str, Any], panels: bool, legend: bool) -> dict[str, Any]:
+    if not panels:
+        return {"left": 16, "right": 16, "top": 12 + _ROW * legend, "bottom": 8}
+    low, high = axis["domain"]
+    return {
+        "left": 64,
+        "right": 16,
+        "top": f"{100 - 100 * high:g}%",
+        "bottom": f"{6 + 94 * low:g}%",
+    }
+
+
+def _axis(
+    axis: Mapping[str, Any], traces: Sequence[Mapping[str, Any]], side: str
+) -> dict[str, Any]:
+    """Return an axis; its kind is told, or that of the first value on it."""
+    values = [v for trace in traces for v in trace.get(side, ()) if v is not None]
+    kind = axis.get("type") or _kind(values[:1])
+    seen = axis.get("visible", True)
+    room = any(trace["type"] == "bar" or trace.get("fill") for trace in traces)
+    made: dict[str, Any] = {
+        "type": {"date": "time", "category": "category", "log": "log"}.get(kind, "value"),
+        "axisLabel": {**_SOFT, "hideOverlap": True, "show": seen},
+        "axisLine": {"show": side == "x", **_LINE},
+        "axisTick": {"show": side == "x", **_LINE},
+        "splitLine": {"show": seen and kind != "category", **_LINE},
+        "inverse": axis.get("autorange") == "reversed",
+        "position": axis.get("side", "bottom" if side == "x" else "left"),
+    }
+    if kind == "category":
+        made["data"] = axis.get("categoryarray") or list(dict.fromkeys(values))
+        made["axisLabel"] |= {"interval": "auto" if side == "x" else 0}
+    elif "range" in axis:
+        made["min"], made["max"] = axis["range"]
+        if "tickformat" not in axis:  # its ends are no round numbers
+            made["axisLabel"] |= {"showMinLabel": False, "showMaxLabel": False}
+    elif kind != "date":
+        made["scale"] = axis.get("rangemode") != "tozero" and not room
+    if "dtick" in axis:
+        made["minInterval"] = axis["dtick"]
+    if "tickformat" in axis or "ticksuffix" in axis:
+        words = json.dumps([axis.get("tickformat", ""), axis.get("ticksuffix", "")])
+        made["axisLabel"][":formatter"] = f"studioFigures.tick(...{words})"
+    if title := axis.get("title", {}).get("text"):
+        made |= {"name": title, "nameLocation": "middle", "nameGap": 28 if side == "x" else 36}
+        made["nameTextStyle"] = {**_INK, "fontSize": 12}
+    return made
+
+
+def _kind(values: Sequence[Any]) -> str:
+    if not values or not isinstance(values[0], str):
+        return "linear"
+    return "date" if values[0][:4].isdigit() and values[0][4:5] == "-" else "category"
+
+
+def _titled(layout: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the title of a panel, which stands above its left corner."""
+    for note in layout.get("annotations", ()):
+        if note.get("yref") == f"{name.replace('axis', '')} domain":
+            style = {**_INK, "fontWeight": "bold", "align": "left"}
+            words = note["text"].removeprefix("<b>").removesuffix("</b>")
+            return {"name": words, "nameLocation": "end", "nameGap": 8, "nameTextStyle": style}
+    return {}
+
+
+def _tooltip(unified: bool) -> dict[str, Any]:
+    return {
+        "trigger": "axis" if unified else "item",
+        "axisPointer": {"type": "line", "lineStyle": {"color": "var(--soft)"}},
+        "backgroundColor": "var(--card)",
+        "borderColor": "var(--line)",
+        "textStyle": _INK,
+        "confine": True,
+    }
+
+
+def _series(
+    trace: Mapping[str, Any], before: list[dict[str, Any]], layout: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[list[Any]]]:
+    """Return a trace as a series without its data, and its rows of `_COLUMNS`."""
+    if trace["type"] == "heatmap":
+        return _cells(trace)
+    if trace.get("fill") == "toself":
+        return _rectangles(trace)
+    columns = [
+        _moments(trace[name]) if name == "x" else trace[name] for name in _COLUMNS if name in trace
+    ]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    if trace["type"] == "bar":
+        return _bars(trace, rows, layout)
+    if trace["mode"] == "markers":
+        marker = trace["marker"]
+        crossed = marker.get("symbol") == "x"
+        style = {"color": marker["color"], "opacity": marker.get("opacity", 1.0)}
+        if crossed:
+            style |= {"color": "none", "borderColor": marker["color"], "borderWidth": 2}
+        symbol = "path://M0,0L10,10M10,0L0,10" if crossed else "circle"
+        size = marker["size"]
+        return {"type": "scatter", "symbol": symbol, "symbolSize": size, "itemStyle": style}, rows
+    return _line(trace, rows, before)
+
+
+def _line(
+    trace: Mapping[str, Any], rows: list[list[Any]], before: list[dict[str, Any]]
+) -> tuple[dict[str, Any], list[list[Any]]]:
+    line = trace["line"]
+    style = {
+        "color": line["color"],
+        "width": line["width"],
+        "type": _DASHES[line.get("dash", "solid")],
+    }
+    series: dict[str, Any] = {
+        "type": "line",
+        "lineStyle": style,
+        "itemStyle": {"color": line["color"]},
+        "symbol": "circle" if "markers" in trace["mode"] else "none",
+    }
+    if line.get("shape") == "hvh":
+        series["step"] = "middle"
+    if trace.get("fill") == "tozeroy":
+        colour = trace.get("fillcolor")
+        series["areaStyle"] = {"color": colour} if colour else {"opacity": 0.3}
+    if trace.get("fill") == "tonexty":  # as much as it lies above the one before
+        below = before[-1]
+        below |= {"stack": "band", "stackStrategy": "all"}
+        place = len(rows[0])
+        rows = [[*row, row[1] - under[1]] for row, under in zip(rows, below["data"], strict=True)]
+        series |= {"stack": "band", "stackStrategy": "all", "encode": {"x": 0, "y": place}}
+        series["areaStyle"] = {"color": trace["fillcolor"]}
+    return series, rows
+
+
+def _bars(
+    trace: Mapping[str, Any], rows: list[list[Any]], layout: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[list[Any]]]:
+    """Return bars beside or over each other; those with a width of their own lie on the axis."""
+    marker = trace["marker"]
+    style: dict[str, Any] = {"color": marker["color"], "opacity": trace.get("opacity", 1.0)}
+    if marker.get("pattern", {}).get("shape"):
+        lines = {"dashArrayX": [1, 0], "dashArrayY": [2, 5], "rotation": -0.785}
+        style["decal"] = {"symbol": "rect", "color": "var(--paper)", **lines}
+    if (isinstance(trace["x"][0], str) and "base" not in trace) or trace.get("orientation") == "h":
+        gap = {"barGap": "-100%"} if layout.get("barmode") == "overlay" else {"barGap": "10%"}
+        return {"type": "bar", "itemStyle": style, "barMaxWidth": 40, **gap}, rows
+    place = len(rows[0])
+    width = trace.get("width") or min(np.diff([row[0] for row in rows]), default=1)
+    base = trace.get("base", [0.0] * len(rows))
+    rows = [
+        [
+            *row,
+            row[0] - width / 2,
+            row[0] + width / 2,
+            low,
+            None if None in (low, row[1]) else low + row[1],
+        ]
+        for row, low in zip(rows, base, strict=True)
+    ]
+    return _rectangle(style, place), rows
+
+
+def _rectangles(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
+    """Return outlined rectangles of six points each, the last of them a gap."""
+    x, y = _moments(trace["x"]), trace["y"]
+    rows = [[x[i], y[i], x[i], x[i + 2], y[i], y[i + 1]] for i in range(0, len(x), 6)]
+    colour = trace["fillcolor"]
+    return _rectangle({"color": colour, "borderColor": colour}, 2) | {"silent": True}, rows
+
+
+def _rectangle(style: Mapping[str, Any], place: int) -> dict[str, Any]:
+    """Return shapes from and to the values of four columns: x, x, y, y."""
+    return {
+        "type": "custom",
+        ":renderItem": f"studioFigures.rectangle({place}, {json.dumps(style)})",
+        "encode": {"x": [place, place + 1], "y": [place + 2, place + 3]},
+        "itemStyle": {"color": style["color"]},
+        "clip": True,
+    }
+
+
+def _cells(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
+    """Return cells with their text; a colour is mixed of both that it lies between."""
+    ramp = [tuple(map(int, colour[4:-1].split(","))) for _, colour in trace["colorscale"]]
+    rows = [
+        [x, y, trace["text"][i][j], _mixed(ramp, trace["z"][i][j])]
+        for i, y in enumerate(trace["y"])
+        for j, x in enumerate(trace["x"])
+        if trace["z"][i][j] is not None
+    ]
+    ink = json.dumps(trace["textfont"]["color"])
+    words = [{"name": name, "type": "ordinal"} for name in ("x", "y", "text", "colour")]
+    return {
+        "type": "custom",
+        ":renderItem": f"studioFigures.cell({ink})",
+        "dimensions": words,
+    }, rows
+
+
+def _mixed(ramp: Sequence[tuple[int, ...]], place: float) -> str:
+    at = min(max(place, 0.0), 1.0) * (len(ramp) - 1)
+    low = min(int(at), len(ramp) - 2)
+    mixed = (round(a + (b - a) * (at - low)) for a, b in zip(ramp[low], ramp[low + 1], strict=True))
+    return f"rgb({', '.join(map(str, mixed))})"
+
+
+def _moments(values: Sequence[Any]) -> list[Any]:
+    """Return dates as milliseconds since the epoch, UTC: ECharts takes them for local ones."""
+    if _kind([value for value in values[:1] if value is not None]) != "date":
+        return list(values)
+    known = np.array([value or "NaT" for value in values], "datetime64[ms]").astype(np.int64)
+    return [None if value is None else k for value, k in zip(values, known.tolist(), strict=True)]
+
+
+def _areas(
+    shapes: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return spans of the x axis over its whole height, each with the note that begins with it."""
+    said = {note["x"]: note["text"] for note in notes}
+    return {
+        "silent": True,
+        "data": [
+            [
+                {
+                    "xAxis": _moments([shape["x0"]])[0],
+                    "itemStyle": {"color": shape["fillcolor"]},
+                    "name": said.get(shape["x0"], ""),
+                    "label": {"position": "insideTopLeft", **_INK},
+                },
+                {"xAxis": _moments([shape["x1"]])[0]},
+            ]
+            for shape in shapes
+        ],
+    }
+
+
+def _with_room(made: dict[str, Any], legend: Sequence[str]) -> dict[str, Any]:
+    """Give the legend of a narrow figure the rows that it takes."""
+    across = sum(_LETTER * len(name) + _MARK for name in legend)
+    rows = -(-across // _NARROWEST)
+    if rows < 2:
+        return made
+    room = {"grid": [{"top": 12 + _ROW * rows}]}
+    return {"baseOption": made, "media": [{"query": {"maxWidth": _NARROW}, "option": room}]}

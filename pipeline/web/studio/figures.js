@@ -1,0 +1,63 @@
+"use strict";
+// Shapes and words of figures (`pipeline/report/echart.py`), and how figures of all kinds are printed:
+// light, and as wide as A4 between its margins, as those of a report.
+window.studioFigures ??= (() => {
+  const PAPER = 700; // CSS pixels, as in pipeline/report/page.js
+  const inPlace = (resize) => {
+    import("nicegui-echart").then(({ echarts }) => {
+      for (const place of document.querySelectorAll("[_echarts_instance_]")) {
+        resize(echarts.getInstanceByDom(place));
+      }
+    });
+  };
+  addEventListener("beforeprint", () => inPlace((chart) => chart?.resize({ width: PAPER })));
+  addEventListener("afterprint", () => inPlace((chart) => chart?.resize({ width: "auto" })));
+
+  // Rectangles from and to the columns `place` on: x, x, y, y.
+  const rectangle = (place, { color, borderColor, opacity = 1 }) => (params, api) => {
+    const values = [0, 1, 2, 3].map((i) => api.value(place + i));
+    if (values.some(Number.isNaN)) return null;
+    const [x, y] = api.coord([values[0], values[3]]), [u, v] = api.coord([values[1], values[2]]);
+    const shape = { x, y: Math.min(y, v), width: Math.max(u - x, 0.5), height: Math.abs(v - y) };
+    return { type: "rect", shape, style: { fill: color, stroke: borderColor, lineWidth: borderColor ? 1 : 0, opacity } };
+  };
+
+  const cell = (ink) => (params, api) => {
+    const [x, y] = api.coord([api.value(0), api.value(1)]), [width, height] = api.size([1, 1]);
+    const shape = { x: x - width / 2 + 1, y: y - height / 2 + 1, width: width - 2, height: height - 2 };
+    const text = { text: api.value(2), fill: ink, fontSize: 12 };
+    return { type: "rect", shape, style: { fill: api.value(3) }, textContent: { style: text }, textConfig: { position: "inside" } };
+  };
+
+  // Words of plotly's templates: `.2%`, `.3g`, `.2f`, `,`.
+  function number(value, spec) {
+    const digits = Number(/\.(\d+)/.exec(spec)?.[1] ?? 7), comma = spec.includes(",");
+    if (value === null || value === undefined || Number.isNaN(value)) return "";
+    if (spec.endsWith("%")) return `${(100 * value).toFixed(digits)} %`;
+    if (spec.endsWith("f")) return value.toFixed(digits);
+    return Number(value).toLocaleString("en-US", { maximumSignificantDigits: digits, useGrouping: comma });
+  }
+  const day = (value) => new Date(value).toISOString().slice(0, 16).replace("T00:00", "").replace("T", " ");
+  const told = (value, spec) => {
+    if (spec) return number(value, spec);
+    return typeof value === "number" && value > 1e11 ? day(value) : `${value}`;
+  };
+  const escaped = (words) => words.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+  const tip = (templates, unified) => (items) => {
+    const lines = [items].flat().map(({ seriesIndex, seriesName, value }) => {
+      const [template, columns] = templates[seriesIndex];
+      const bare = template.replace("<extra></extra>", "").replace(/^%\{x\}: /, unified ? "" : "%{x}: ");
+      if (!bare || value[1] === null) return "";
+      const words = bare.replace(/%\{(\w+)(?::([^}]*))?\}/g, (_, name, spec) => told(value[columns.indexOf(name)], spec));
+      return escaped(template.includes("<extra>") || !seriesName ? words : `${seriesName} ${words}`);
+    }).filter(Boolean);
+    const head = unified && items[0] ? [`<b>${day(items[0].value[0])}</b>`] : [];
+    return [...head, ...lines].join("<br>");
+  };
+
+  const tick = (format, suffix) => (value) =>
+    (format ? number(value, format) : Number(value).toLocaleString("en-US")) + suffix;
+
+  return { rectangle, cell, tip, tick };
+})();

@@ -1,0 +1,108 @@
+"""The Studio draws the numbers of a figure, and no others."""
+
+import numpy as np
+import pytest
+
+from pipeline.report import figures
+from pipeline.report.candles import by_day, panels
+from pipeline.report.echart import is_known, option
+from pipeline.report.page import fixed_figures
+from pipeline.report.performance import Excursions, excursion_figure
+from pipeline.report.spread import colour
+from pipeline.results.artifacts import NullDistribution
+from pipeline.validation.sequential import live_band
+from support.backtest import make_candles
+
+
+def milliseconds(date):
+    return int(np.datetime64(date, "ms").astype(np.int64))
+
+
+def of(drawn):
+    made = option(drawn)
+    return made.get("baseOption", made)
+
+
+def drawn_numbers(trace, series):
+    """Rows of a series beside the values of its trace, where those are points."""
+    x = trace["x"]
+    if isinstance(x[0], str) and x[0][4:5] == "-":
+        x = [None if moment is None else milliseconds(moment) for moment in x]
+    return [row[:2] for row in series["data"]], [
+        list(pair) for pair in zip(x, trace["y"], strict=True)
+    ]
+
+
+def test_every_number_of_the_report_is_drawn(report):
+    made = fixed_figures(report, report.artifacts)
+    assert set(made) >= {"equity", "drawdown", "windows", "promises", "spread", "holding"}
+    compared = 0
+    for drawn in made.values():
+        assert is_known(drawn)
+        for trace, series in zip(drawn["data"], of(drawn)["series"], strict=True):
+            assert series["name"] == trace.get("name", "")
+            if trace["type"] != "heatmap":
+                ours, theirs = drawn_numbers(trace, series)
+                assert ours == theirs
+                compared += len(ours)
+    assert compared > 500
+
+
+def test_a_cell_has_its_value_and_the_colour_of_its_place(report):
+    drawn = fixed_figures(report, report.artifacts)["spread"]
+    names, written = set(), 0
+    for trace, series in zip(drawn["data"][:2], of(drawn)["series"][:2], strict=True):
+        for x, y, text, fill in series["data"]:
+            i, j = trace["y"].index(y), trace["x"].index(x)
+            assert text == trace["text"][i][j]
+            assert fill == f"rgb{colour(trace['z'][i][j])}"
+            names.add(y)
+            written += 1
+        cells = [cell for row in trace["z"] for cell in row if cell is not None]
+        assert len(series["data"]) == len(cells)
+    assert written > 0
+    assert names <= set(report.configuration.parameters)
+
+
+def test_an_edge_of_a_band_is_stacked_to_its_own_height():
+    equity = np.array([1.01, 0.99, 1.02])
+    promised = np.random.default_rng(1).normal(0.001, 0.01, 400)
+    band = live_band(promised, promised[:3], seed=1, n_paths=50).band
+    drawn = figures.paper_equity(np.arange(3, dtype=np.int32), equity, band)
+    low, high, *_ = of(drawn)["series"]
+    assert low["stack"] == high["stack"]
+    assert high["encode"]["y"] == 2
+    stacked = [under[1] + row[2] for under, row in zip(low["data"], high["data"], strict=True)]
+    assert stacked == pytest.approx(drawn["data"][1]["y"])
+
+
+def test_a_bar_with_a_width_lies_where_the_axis_says():
+    null = NullDistribution(1.5, np.array([0.0, 1.0, 2.0, 4.0]), None, {})
+    drawn = figures.null_distribution(null)
+    bars = drawn["data"][0]
+    for row, x, y in zip(of(drawn)["series"][0]["data"], bars["x"], bars["y"], strict=True):
+        assert row == pytest.approx([x, y, x - bars["width"] / 2, x + bars["width"] / 2, 0.0, y])
+
+
+def test_panels_share_their_time_and_each_has_its_axis():
+    candles = make_candles([(100.0, 102.0, 99.0, 101.0)] * 100)
+    gap = (int(candles.timestamp[10]), int(candles.timestamp[20]))
+    made = of(panels(by_day(candles), [gap], "Gaps"))
+    assert len(made["grid"]) == len(made["xAxis"]) == len(made["yAxis"]) == 4
+    assert len({(axis["min"], axis["max"]) for axis in made["xAxis"]}) == 1
+    assert [series["yAxisIndex"] for series in made["series"]] == [0, 0, 1, 2, 3]
+    assert made["series"][-1]["data"] == [[gap[0], 0, *gap, 0, 1]]
+
+
+def test_a_trade_lies_at_its_excursions():
+    trades = np.array([(0.1,), (-0.1,), (0.2,)], [("ret", "f8")])
+    ran = Excursions(np.array([0.01, 0.02, 0.03]), np.array([0.04, 0.05, 0.06]))
+    gained, lost = of(excursion_figure(trades, ran))["series"]
+    assert gained["data"] == [[1.0, 4.0, "trade 1"], [3.0, 6.0, "trade 3"]]
+    assert lost["data"] == [[2.0, 5.0, "trade 2"]]
+    assert gained["symbol"] != lost["symbol"]
+
+
+def test_what_plotly_alone_draws_is_told():
+    assert not is_known({"data": [{"type": "surface"}], "layout": {}})
+    assert not is_known({"data": [{"type": "heatmap"}], "layout": {}})
