@@ -30,9 +30,9 @@ _NARROW, _NARROWEST = 600, 330
 
 
 def is_known(drawn: Figure) -> bool:
-    """Tell whether ECharts draws the figure: of a heatmap the cells must be written in."""
+    """Tell whether ECharts draws the figure: a heatmap must have colours of its own."""
     return all(
-        trace["type"] in _KINDS and (trace["type"] != "heatmap" or "texttemplate" in trace)
+        trace["type"] in _KINDS and (trace["type"] != "heatmap" or "colorscale" in trace)
         for trace in drawn["data"]
     )
 

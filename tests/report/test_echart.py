@@ -105,4 +105,5 @@ def test_a_trade_lies_at_its_excursions():
 
 def test_what_plotly_alone_draws_is_told():
     assert not is_known({"data": [{"type": "surface"}], "layout": {}})
-    assert not is_known({"data": [{"type": "heatmap"}], "layout": {}})
+    shared = {"type": "heatmap", "coloraxis": "coloraxis", "texttemplate": "%{text}"}
+    assert not is_known({"data": [shared], "layout": {}})

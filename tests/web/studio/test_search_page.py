@@ -45,7 +45,7 @@ def test_every_figure_is_there_and_can_be_read(watched, scheme, width):
     page.goto(f"{reader.address}{stored}/search")
     page.get_by_role("heading", name="What the best have in common").wait_for()
     page.locator(".js-plotly-plot").nth(1).wait_for()
-    page.locator(".nicegui-echart svg").nth(2).wait_for()
+    page.locator(".nicegui-echart svg").nth(1).wait_for()
     assert poor(page) == []
     plot = "document.querySelector('.js-plotly-plot')._fullLayout"
     paper = page.evaluate(f"{plot}.paper_bgcolor")
