@@ -3,7 +3,7 @@
 from functools import partial
 from urllib.parse import urlencode
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from gpu_engine import DAY_MS
 from pipeline.errors import ConflictError, NotFoundError
@@ -52,6 +52,9 @@ async def market_page(service: Service, identity: str) -> None:
         _holes(market)
         _months(market)
         await connected()
+        measures = None
+        if market.quality is None:  # it takes as long as all else, which goes on meanwhile
+            measures = background_tasks.create(ask(service.candles.quality, market))
         await theme.name()
         try:
             drawn = await ask(service.candles.picture, market)
@@ -63,8 +66,8 @@ async def market_page(service: Service, identity: str) -> None:
                 _draw(picture, theme, drawn)
         if chart is not None:
             await chart.show(chart.view)
-        if market.quality is None:
-            report, measured = await ask(service.candles.quality, market)
+        if measures is not None:
+            report, measured = await measures
             measuring.delete()
             with quality:
                 _quality(report, measured)
