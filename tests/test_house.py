@@ -15,7 +15,8 @@ lines and 201 imports. What follows a verdict (signals, paper trading, the band,
 a rise by watching) brought three commands, 9,400 lines and 400 imports; tables for dashboards and
 sweeps of the queue 2,900 lines and 110 imports. Pages that lay a search open, compare
 configurations, draw trades on candles, show and fill the store, and the head of a configuration
-brought 7,700 lines and 300 imports in 45 files, most of which read figures of others.
+brought 7,700 lines and 300 imports in 45 files, most of which read figures of others. Figures that
+ECharts draws, whose script the candles load anyway, brought 330 lines.
 """
 
 import pytest
@@ -43,4 +44,4 @@ def test_imports(house):
 
 
 def test_lines(house):
-    assert house.lines <= 76_300
+    assert house.lines <= 76_600

@@ -191,7 +191,6 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
     data = [{"x": middle, **trace} for trace in (low_high, close, volume, coverage)]
     return theme.figure(
         [*data, _gaps(gaps)],
-        "light",
         showlegend=False,
         bargap=0,
         barmode="overlay",

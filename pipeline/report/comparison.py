@@ -21,7 +21,6 @@ from pipeline.report.theme import (
     MUTED,
     OUT_OF_SAMPLE,
     Figure,
-    Theme,
     figure,
 )
 from pipeline.results.artifacts import DailySeries
@@ -306,7 +305,7 @@ class Comparison:
         return tuple(place for place, value in known.items() if value == max(known.values()))
 
 
-def curves(comparison: Comparison, theme: Theme = "light") -> Figure:
+def curves(comparison: Comparison) -> Figure:
     """Return the net profit of all on the days in common; where there is none on each one's own.
 
     Each begins at 0, at the end of the day before its first.
@@ -330,7 +329,6 @@ def curves(comparison: Comparison, theme: Theme = "light") -> Figure:
         )
     return figure(
         data,
-        theme,
         xaxis={"title": {"text": "UTC day"}, "type": "date"},
         yaxis={"tickformat": ".1%", "title": {"text": "net profit since the start"}},
         hovermode="x unified",

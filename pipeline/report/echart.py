@@ -46,53 +46,52 @@ def option(drawn: Figure) -> dict[str, Any]:
     layout, traces = drawn["layout"], drawn["data"]
     names = [name for name in layout if name.startswith("yaxis")] or ["yaxis"]
     grids = [name for name in names if "overlaying" not in layout.get(name, {})]
-    legend = [t for t in traces if t.get("showlegend", True) and "name" in t]
-    legend = legend if layout.get("showlegend", len(legend) > 1) else []
+    listed = [t for t in traces if t.get("showlegend", True) and "name" in t]
+    listed = listed if layout.get("showlegend", len(listed) > 1) else []
     unified = layout.get("hovermode") == "x unified"
-    across = _axis(layout.get("xaxis", {}), traces, "x")
-    if len(grids) > 1:  # a panel may have no data of its own
-        moments = [m for trace in traces for m in _moments(trace["x"]) if m is not None]
-        across |= {"min": min(moments), "max": max(moments)} if moments else {}
     made: dict[str, Any] = {
         "animation": False,
         "useUTC": True,
-        "legend": {"show": bool(legend), "left": 0, "top": 0, "textStyle": _INK}
-        | {"data": [_legend(trace) for trace in legend]},
-        "grid": [_grid(layout.get(name, {}), len(grids) > 1, bool(legend)) for name in grids],
-        "xAxis": [
-            across | {"gridIndex": place, "axisLabel": across["axisLabel"] | {"show": lowest}}
-            for place, lowest in ((i, i == len(grids) - 1) for i in range(len(grids)))
-        ],
+        "legend": {"show": bool(listed), "left": 0, "top": 0, "textStyle": _INK}
+        | {"data": [_legend(trace) for trace in listed]},
+        "grid": [_grid(layout.get(name, {}), len(grids) > 1, bool(listed)) for name in grids],
+        "xAxis": _across(layout, traces, len(grids)),
         "yAxis": [
-            _axis(layout.get(name, {}), _of(traces, name), "y")
+            _axis(layout.get(name, {}), [t for t in traces if _on(t) == name], "y")
             | {"gridIndex": grids.index(name) if name in grids else 0}
             | _titled(layout, name)
             for name in names
         ],
-        "tooltip": _tooltip(unified),
+        "tooltip": _tooltip(traces, unified),
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "series": [],
     }
     for trace in traces:
-        name = f"yaxis{trace.get('yaxis', 'y')[1:]}"
-        place = grids.index(name) if name in grids else 0
+        place = grids.index(_on(trace)) if _on(trace) in grids else 0
+        axes = {"xAxisIndex": place, "yAxisIndex": names.index(_on(trace))}
         series, rows = _series(trace, made["series"], layout)
-        made["series"].append(
-            series
-            | {"name": trace.get("name", ""), "xAxisIndex": place, "yAxisIndex": names.index(name)}
-            | {"data": rows, "emphasis": {"disabled": True}, "animation": False}
-        )
-    words = [
-        [
-            "" if trace.get("hoverinfo") == "skip" else trace.get("hovertemplate", "%{x}: %{y}"),
-            [name for name in _COLUMNS if name in trace or name in "xy"],
-        ]
-        for trace in traces
-    ]
-    made["tooltip"][":formatter"] = f"studioFigures.tip({json.dumps(words)}, {json.dumps(unified)})"
+        series |= axes | {"name": trace.get("name", ""), "emphasis": {"disabled": True}}
+        made["series"].append(series | {"data": rows})
     if shapes := layout.get("shapes"):
         made["series"][0]["markArea"] = _areas(shapes, layout.get("annotations", ()))
-    return _with_room(made, [trace["name"] for trace in legend])
+    return _with_room(made, [trace["name"] for trace in listed])
+
+
+def _on(trace: Mapping[str, Any]) -> str:
+    """Return the name of the y axis of a trace."""
+    return f"yaxis{trace.get('yaxis', 'y')[1:]}"
+
+
+def _across(
+    layout: Mapping[str, Any], traces: Sequence[Mapping[str, Any]], panels: int
+) -> list[dict[str, Any]]:
+    """Return the x axis of every panel; the lowest one's has labels, and all have one range."""
+    axis = _axis(layout.get("xaxis", {}), traces, "x")
+    if panels > 1:  # one of them may have no data of its own
+        moments = [m for trace in traces for m in _moments(trace["x"]) if m is not None]
+        axis |= {"min": min(moments), "max": max(moments)} if moments else {}
+    labels = [axis["axisLabel"] | {"show": place == panels - 1} for place in range(panels)]
+    return [axis | {"gridIndex": i, "axisLabel": label} for i, label in enumerate(labels)]
 
 
 def _legend(trace: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,20 +100,12 @@ def _legend(trace: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": trace["name"], **bare}
 
 
-def _of(traces: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    return [trace for trace in traces if f"yaxis{trace.get('yaxis', 'y')[1:]}" == name]
-
-
 def _grid(axis: Mapping[str, Any], panels: bool, legend: bool) -> dict[str, Any]:
     if not panels:
         return {"left": 16, "right": 16, "top": 12 + _ROW * legend, "bottom": 8}
     low, high = axis["domain"]
-    return {
-        "left": 64,
-        "right": 16,
-        "top": f"{100 - 100 * high:g}%",
-        "bottom": f"{6 + 94 * low:g}%",
-    }
+    height = {"top": f"{100 - 100 * high:g}%", "bottom": f"{6 + 94 * low:g}%"}
+    return {"left": 64, "right": 16} | height
 
 
 def _axis(
@@ -170,7 +161,15 @@ def _titled(layout: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {}
 
 
-def _tooltip(unified: bool) -> dict[str, Any]:
+def _tooltip(traces: Sequence[Mapping[str, Any]], unified: bool) -> dict[str, Any]:
+    """Return what is told of a point: the templates of all traces, and what their rows hold."""
+    words = [
+        [
+            "" if trace.get("hoverinfo") == "skip" else trace.get("hovertemplate", "%{x}: %{y}"),
+            [name for name in _COLUMNS if name in trace or name in "xy"],
+        ]
+        for trace in traces
+    ]
     return {
         "trigger": "axis" if unified else "item",
         "axisPointer": {"type": "line", "lineStyle": {"color": "var(--soft)"}},
@@ -178,6 +177,7 @@ def _tooltip(unified: bool) -> dict[str, Any]:
         "borderColor": "var(--line)",
         "textStyle": _INK,
         "confine": True,
+        ":formatter": f"studioFigures.tip({json.dumps(words)}, {json.dumps(unified)})",
     }
 
 
@@ -211,14 +211,10 @@ def _line(
     trace: Mapping[str, Any], rows: list[list[Any]], before: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], list[list[Any]]]:
     line = trace["line"]
-    style = {
-        "color": line["color"],
-        "width": line["width"],
-        "type": _DASHES[line.get("dash", "solid")],
-    }
+    dash = _DASHES[line.get("dash", "solid")]
     series: dict[str, Any] = {
         "type": "line",
-        "lineStyle": style,
+        "lineStyle": {"color": line["color"], "width": line["width"], "type": dash},
         "itemStyle": {"color": line["color"]},
         "symbol": "circle" if "markers" in trace["mode"] else "none",
     }
@@ -252,16 +248,9 @@ def _bars(
     place = len(rows[0])
     width = trace.get("width") or min(np.diff([row[0] for row in rows]), default=1)
     base = trace.get("base", [0.0] * len(rows))
-    rows = [
-        [
-            *row,
-            row[0] - width / 2,
-            row[0] + width / 2,
-            low,
-            None if None in (low, row[1]) else low + row[1],
-        ]
-        for row, low in zip(rows, base, strict=True)
-    ]
+    for row, low in zip(rows, base, strict=True):
+        top = None if None in (low, row[1]) else low + row[1]
+        row += [row[0] - width / 2, row[0] + width / 2, low, top]
     return _rectangle(style, place), rows
 
 
@@ -295,11 +284,8 @@ def _cells(trace: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[Any]]]:
     ]
     ink = json.dumps(trace["textfont"]["color"])
     words = [{"name": name, "type": "ordinal"} for name in ("x", "y", "text", "colour")]
-    return {
-        "type": "custom",
-        ":renderItem": f"studioFigures.cell({ink})",
-        "dimensions": words,
-    }, rows
+    drawn = f"studioFigures.cell({ink})"
+    return {"type": "custom", ":renderItem": drawn, "dimensions": words}, rows
 
 
 def _mixed(ramp: Sequence[tuple[int, ...]], place: float) -> str:
@@ -322,21 +308,13 @@ def _areas(
 ) -> dict[str, Any]:
     """Return spans of the x axis over its whole height, each with the note that begins with it."""
     said = {note["x"]: note["text"] for note in notes}
-    return {
-        "silent": True,
-        "data": [
-            [
-                {
-                    "xAxis": _moments([shape["x0"]])[0],
-                    "itemStyle": {"color": shape["fillcolor"]},
-                    "name": said.get(shape["x0"], ""),
-                    "label": {"position": "insideTopLeft", **_INK},
-                },
-                {"xAxis": _moments([shape["x1"]])[0]},
-            ]
-            for shape in shapes
-        ],
-    }
+    label = {"position": "insideTopLeft", **_INK}
+    areas = []
+    for shape in shapes:
+        start, end = _moments([shape["x0"], shape["x1"]])
+        look = {"itemStyle": {"color": shape["fillcolor"]}, "label": label}
+        areas.append([{"xAxis": start, "name": said.get(shape["x0"], ""), **look}, {"xAxis": end}])
+    return {"silent": True, "data": areas}
 
 
 def _with_room(made: dict[str, Any], legend: Sequence[str]) -> dict[str, Any]:

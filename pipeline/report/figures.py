@@ -11,7 +11,7 @@ import numpy as np
 
 from gpu_engine import Float, Int32
 from pipeline.report.loading import SweptMarket
-from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
+from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, figure
 from pipeline.results.artifacts import DailySeries, NullDistribution
 from pipeline.validation.band import EquityBand
 from pipeline.validation.stages import REQUIREMENTS
@@ -42,7 +42,7 @@ def drawdown_curve(returns: Float) -> Float:
     return curve / np.maximum(np.maximum.accumulate(curve), 1.0) - 1.0
 
 
-def equity(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
+def equity(in_sample: DailySeries, out_of_sample: DailySeries) -> Figure:
     """Return net profit since the start of each series, day by day, marked to market.
 
     Out of sample is the procedure of all windows, in sample the stored configuration on the days
@@ -50,19 +50,18 @@ def equity(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "l
     gave on the same days, and itself by closed trades where that differs.
     """
     title = "net profit, % of the start"
-    return _series(in_sample, out_of_sample, theme, title, lambda r: equity_curve(r) - 1.0)
+    return _series(in_sample, out_of_sample, title, lambda r: equity_curve(r) - 1.0)
 
 
-def drawdown(in_sample: DailySeries, out_of_sample: DailySeries, theme: Theme = "light") -> Figure:
+def drawdown(in_sample: DailySeries, out_of_sample: DailySeries) -> Figure:
     """Return the drawdown of the same series."""
     title = "drawdown, % of the peak"
-    return _series(in_sample, out_of_sample, theme, title, drawdown_curve, fill="tozeroy")
+    return _series(in_sample, out_of_sample, title, drawdown_curve, fill="tozeroy")
 
 
 def _series(
     in_sample: DailySeries,
     out_of_sample: DailySeries,
-    theme: Theme,
     title: str,
     curve: Any,
     **line: Any,
@@ -89,7 +88,7 @@ def _series(
     ]
     axis = {"tickformat": _PERCENT, "title": {"text": title}}
     day = {"type": "date", "title": {"text": "UTC day"}}
-    return figure(data, theme, xaxis=day, yaxis=axis, hovermode="x unified")
+    return figure(data, xaxis=day, yaxis=axis, hovermode="x unified")
 
 
 def _closed(series: DailySeries) -> Float | None:
@@ -104,9 +103,7 @@ def dates(day: Int32) -> list[str]:
     return [str(date) for date in day.astype("datetime64[D]")]
 
 
-def paper_equity(
-    day: Int32, equity: Float, band: EquityBand | None, theme: Theme = "light"
-) -> Figure:
+def paper_equity(day: Int32, equity: Float, band: EquityBand | None) -> Figure:
     """Return the net profit of a paper account day by day, in the band that was promised.
 
     Parameters
@@ -127,7 +124,7 @@ def paper_equity(
         "type": "scatter",
     }
     traces = [] if band is None else _band(int(day[0]), len(day) + AHEAD, band)
-    return figure([*traces, paper], theme, yaxis={"tickformat": _PERCENT}, showlegend=True)
+    return figure([*traces, paper], yaxis={"tickformat": _PERCENT}, showlegend=True)
 
 
 def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
@@ -152,7 +149,7 @@ def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
     ]
 
 
-def window_spans(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") -> Figure:
+def window_spans(windows: Sequence[Mapping[str, Any]]) -> Figure:
     """Return what each walk-forward window trained and tested on, first window on top."""
     parts = (("test", OUT_OF_SAMPLE, 12), ("train", IN_SAMPLE, 6))
     data = []
@@ -175,10 +172,10 @@ def window_spans(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") -
             }
         )
     axis = {"type": "category", "autorange": "reversed", "title": {"text": "window"}}
-    return figure(data, theme, yaxis=axis, xaxis={"type": "date", "title": {"text": "UTC day"}})
+    return figure(data, yaxis=axis, xaxis={"type": "date", "title": {"text": "UTC day"}})
 
 
-def window_metric(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") -> Figure:
+def window_metric(windows: Sequence[Mapping[str, Any]]) -> Figure:
     """Return the Sharpe ratio of every window: what its search promised, and what came.
 
     A window whose search found nothing admissible has no bars.
@@ -199,10 +196,10 @@ def window_metric(windows: Sequence[Mapping[str, Any]], theme: Theme = "light") 
     ]
     title = "Sharpe ratio, annualised"
     window = {"type": "category", "title": {"text": "window"}}
-    return figure(data, theme, barmode="group", xaxis=window, yaxis={"title": {"text": title}})
+    return figure(data, barmode="group", xaxis=window, yaxis={"title": {"text": title}})
 
 
-def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
+def null_distribution(null: NullDistribution) -> Figure:
     """Return what luck shows as a best Sharpe ratio, with the found one in it.
 
     Shares of the bootstrap maxima and of each kind of surrogates, over the same bins. A surrogate
@@ -231,7 +228,6 @@ def null_distribution(null: NullDistribution, theme: Theme = "light") -> Figure:
     data += [_mark(name, value) for name, value in marked.items()]
     return figure(
         data,
-        theme,
         barmode="overlay",
         # Room at both ends, or a line at one is not seen.
         xaxis={
@@ -258,7 +254,7 @@ def _mark(name: str, value: float) -> dict[str, Any]:
     }
 
 
-def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figure:
+def sharpe_ratios(markets: Sequence[SweptMarket]) -> Figure:
     """Return the out-of-sample Sharpe ratio of every market that stored something, best on top."""
     ratios = [
         (market.configuration.out_of_sample["sharpe_ratio"], market)
@@ -292,10 +288,10 @@ def sharpe_ratios(markets: Sequence[SweptMarket], theme: Theme = "light") -> Fig
     ends = [0.0, *(ratio for ratio, _ in ratios if np.isfinite(ratio))]
     room = 0.05 * (max(ends) - min(ends)) or 1.0  # of zeros alone plotly would make up a scale
     across["range"] = [min(ends) - room * (min(ends) < 0), max(ends) + room]
-    return figure(data, theme, barmode="overlay", yaxis=axis, xaxis=across)
+    return figure(data, barmode="overlay", yaxis=axis, xaxis=across)
 
 
-def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figure:
+def discoveries(markets: Sequence[SweptMarket]) -> Figure:
     """Return deciding p-values in ascending order under ``rank / tests`` times the limit of q.
 
     Benjamini and Hochberg (1995): every market up to the last one under the line is a discovery.
@@ -343,4 +339,4 @@ def discoveries(markets: Sequence[SweptMarket], theme: Theme = "light") -> Figur
         },
         "yaxis": {"title": {"text": "deciding p-value, 0 to 1"}, "rangemode": "tozero"},
     }
-    return figure(data, theme, **axes)
+    return figure(data, **axes)

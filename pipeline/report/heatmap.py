@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpu_engine import Float
 from pipeline.errors import UserError, suggestion
-from pipeline.report.theme import FOUND, Figure, Theme, bare, figure
+from pipeline.report.theme import FOUND, Figure, figure
 from pipeline.results.artifacts import ArtifactSet, ScoreSummary, ScoreSurface
 from pipeline.results.drawn_trials import DrawnTrials
 from pipeline.results.jsonable import jsonable
@@ -45,7 +45,6 @@ def heatmap(
     y: str,
     mode: Mode = "best",
     at: Mapping[str, Any] | None = None,
-    theme: Theme = "light",
     *,
     stored: Mapping[str, Any] | None = None,
     metric: str = SCORE,
@@ -97,7 +96,7 @@ def heatmap(
         for axis, name in (("x", x), ("y", y))
     }
     bar = {"title": {"text": measure(metric, objective), "side": "right"}}
-    return figure(data, theme, coloraxis={"colorscale": "Viridis", "colorbar": bar}, **axes)
+    return figure(data, coloraxis={"colorscale": "Viridis", "colorbar": bar}, **axes)
 
 
 def measure(metric: str, objective: str | None = None) -> str:
@@ -310,8 +309,8 @@ def heatmaps(
         "best": _pairs(names, lambda x, y: best(scores, x, y)),
         "slice": _pairs(names, lambda x, y: cut(scores, x, y, parameters)) if whole else None,
         "lossless": [LOSSLESS, NOTHING_LOST],
-        "figure": bare(
-            heatmap(scores, names[0], names[1], "best", stored=parameters, objective=objective)
+        "figure": heatmap(
+            scores, names[0], names[1], "best", stored=parameters, objective=objective
         ),
     }
 

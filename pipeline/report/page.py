@@ -28,7 +28,7 @@ from pipeline.report.performance import (
 from pipeline.report.shell import TEMPLATES, macro, render
 from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.sweep import luck, verdicts
-from pipeline.report.theme import Figure, bare, themed
+from pipeline.report.theme import Figure, themed
 from pipeline.report.trades import DETAILED, side, trade_charts
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
 from pipeline.results.records import Configuration, Sweep
@@ -204,8 +204,8 @@ def payload(report: ReportData) -> dict[str, Any]:
         )
     if report.candles is not None and len(record.trades):
         ran = excursion_figure(record.trades, excursions_of(report.candles, record.trades))
-        drawn["figures"]["excursions"] = bare(ran)
-        drawn["trades"] = [bare(chart) for chart in trade_charts(report.candles, record, report)]
+        drawn["figures"]["excursions"] = ran
+        drawn["trades"] = trade_charts(report.candles, record, report)
     return drawn
 
 

@@ -202,7 +202,6 @@ def excursion_figure(trades: Trades, ran: Excursions) -> Figure:
     axis = {"ticksuffix": " %", "rangemode": "tozero"}
     return figure(
         data,
-        "light",
         xaxis={**axis, "title": {"text": "against it (MAE), % of the entry price"}},
         yaxis={**axis, "title": {"text": "for it (MFE), % of the entry price"}},
     )
@@ -231,7 +230,6 @@ def holding_figure(trades: Trades) -> Figure:
     }
     return figure(
         [bars],
-        "light",
         xaxis={"title": {"text": "holding time, bars"}, "rangemode": "tozero"},
         yaxis={"title": {"text": "trades"}},
     )

@@ -10,7 +10,7 @@ from pipeline.report.best import Best
 from pipeline.report.figures import dates, equity_curve
 from pipeline.report.heatmap import SCORE, measure
 from pipeline.report.importance import Importance
-from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, Theme, figure
+from pipeline.report.theme import FOUND, IN_SAMPLE, MUTED, OUT_OF_SAMPLE, Figure, figure
 from pipeline.review.replay import Period, Replay
 from pipeline.validation.wording import setting
 
@@ -24,7 +24,7 @@ _LINES = (
 _SEEN = "rgba(201, 115, 31, 0.13)"
 
 
-def equity_of_best(best: Best, again: Replay, theme: Theme = "light") -> Figure:
+def equity_of_best(best: Best, again: Replay) -> Figure:
     """Return the net profit of the ten best, day by day, on the days of the search and the others.
 
     Each part begins at zero: before the search's days, on them, after them. The stored combination
@@ -48,7 +48,6 @@ def equity_of_best(best: Best, again: Replay, theme: Theme = "light") -> Figure:
     said = {"x": first, "y": 1, "xref": "x", "yref": "paper", "xanchor": "left", "yanchor": "top"}
     return figure(
         data,
-        theme,
         xaxis={"title": {"text": "day (UTC)"}, "type": "date"},
         yaxis={"tickformat": ".0%", "title": {"text": "net profit since the part began"}},
         shapes=[{"type": "rect", **days, "fillcolor": _SEEN, "line": {"width": 0}}],
@@ -96,7 +95,6 @@ def parallel_coordinates(
     again: Replay | None,
     axes: Mapping[str, Sequence[Any]],
     objective: str | None = None,
-    theme: Theme = "light",
 ) -> Figure:
     """Return the best combinations as lines over their parameters and results.
 
@@ -131,7 +129,7 @@ def parallel_coordinates(
             },
         },
     }
-    return figure([data], theme, margin={"l": 90, "r": 90, "t": 110, "b": 30})
+    return figure([data], margin={"l": 90, "r": 90, "t": 110, "b": 30})
 
 
 def _dimension(name: str, chosen: Sequence[Any], values: Sequence[Any]) -> dict[str, Any]:
@@ -147,7 +145,7 @@ def _dimension(name: str, chosen: Sequence[Any], values: Sequence[Any]) -> dict[
     }
 
 
-def importance_bars(found: Importance, theme: Theme = "light") -> Figure:
+def importance_bars(found: Importance) -> Figure:
     """Return the importance of every parameter, the most important on top."""
     shares = sorted(found.shares.items(), key=lambda pair: pair[1])
     data = {
@@ -160,7 +158,6 @@ def importance_bars(found: Importance, theme: Theme = "light") -> Figure:
     }
     return figure(
         [data],
-        theme,
         xaxis={"title": {"text": found.unit}, "tickformat": ".0%", "rangemode": "tozero"},
         yaxis={"title": {"text": "parameter", "standoff": 12}, "type": "category"},
     )
@@ -172,7 +169,6 @@ def relief(
     x: str,
     y: str,
     title: str,
-    theme: Theme = "light",
 ) -> Figure:
     """Return a metric over two parameters as a surface in three dimensions.
 
@@ -208,4 +204,4 @@ def relief(
         "aspectmode": "manual",
         "aspectratio": {"x": 1.2, "y": 1.2, "z": 0.7},
     }
-    return figure([data], theme, scene=scene, margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    return figure([data], scene=scene, margin={"l": 0, "r": 0, "t": 0, "b": 0})

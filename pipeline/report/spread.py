@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.report.theme import Figure, Theme, figure
+from pipeline.report.theme import Figure, figure
 from pipeline.results.records import Configuration
 from pipeline.validation.wording import plural, setting
 
@@ -23,7 +23,6 @@ def parameter_spread(
     stored: Mapping[str, Any],
     searched: Mapping[str, tuple[float, float]],
     choices: Mapping[str, Mapping[str, Any]] | None = None,
-    theme: Theme = "light",
 ) -> Figure:
     """Return every parameter's value in every window and as it is stored.
 
@@ -87,7 +86,6 @@ def parameter_spread(
     ]
     return figure(
         data,
-        theme,
         yaxis={
             "autorange": "reversed",
             "type": "category",

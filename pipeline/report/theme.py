@@ -45,20 +45,17 @@ def template(theme: Theme) -> dict[str, Any]:
     }
 
 
-def figure(data: list[dict[str, Any]], theme: Theme, **layout: Any) -> Figure:
-    """Return a figure in plotly's JSON form: ``data`` under a layout of the theme."""
-    return {"data": data, "layout": {"template": template(theme), **layout}}
+def figure(data: list[dict[str, Any]], **layout: Any) -> Figure:
+    """Return a figure in plotly's JSON form, without a theme: who draws it chooses one."""
+    return {"data": data, "layout": layout}
 
 
-def bare(drawn: Figure) -> Figure:
-    """Return a figure without its template, for a page that chooses one itself."""
-    layout = {name: value for name, value in drawn["layout"].items() if name != "template"}
-    return {"data": drawn["data"], "layout": layout}
+def dressed(drawn: Figure, theme: Theme) -> Figure:
+    """Return a figure in a theme, for whoever draws it as it is."""
+    return drawn | {"layout": {"template": template(theme), **drawn["layout"]}}
 
 
 def themed(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Return figures by their ids without a theme, and both themes."""
-    return {
-        "templates": {"light": template("light"), "dark": template("dark")},
-        "figures": {name: bare(figure) for name, figure in figures.items()},
-    }
+    """Return figures by their ids, and both themes."""
+    templates = {"light": template("light"), "dark": template("dark")}
+    return {"templates": templates, "figures": figures}

@@ -11,7 +11,7 @@ from pipeline.market_data.raw import PRICES, came
 from pipeline.market_data.store.levels import joined, level_for, level_name
 from pipeline.report.candle_chart import LIMIT, Line, Units, entry_times, exit_times, trade_lines
 from pipeline.report.loading import ReportData
-from pipeline.report.theme import FOUND, GAIN, LOSS, MUTED, Figure, Theme, figure
+from pipeline.report.theme import FOUND, GAIN, LOSS, MUTED, Figure, figure
 from pipeline.results.artifacts import ArtifactSet
 from pipeline.results.jsonable import jsonable
 from pipeline.review.stored import simulation_of
@@ -34,7 +34,6 @@ def trades_on_candles(
     trades: NDArray[np.void],
     units: Units,
     span: tuple[int, int] | None = None,
-    theme: Theme = "light",
     limit: int = LIMIT,
     lines: Sequence[Line] = (),
 ) -> Figure:
@@ -65,7 +64,7 @@ def trades_on_candles(
     data += [_level(line) for line in lines]
     time = {"type": "date", "rangeslider": {"visible": False}, "title": {"text": "time, UTC"}}
     price = {"title": {"text": f"price, {units.quote}"}, "tickformat": ",~g"}
-    return figure(data, theme, xaxis=time, yaxis=price)
+    return figure(data, xaxis=time, yaxis=price)
 
 
 def trade_charts(candles: Candles, record: ArtifactSet, report: ReportData) -> list[Figure]:

@@ -8,7 +8,7 @@ from pipeline.report import figures
 from pipeline.report.candle_chart import Units
 from pipeline.report.performance import Excursions, excursion_figure, holding_figure
 from pipeline.report.spread import parameter_spread
-from pipeline.report.theme import template
+from pipeline.report.theme import dressed, template
 from pipeline.report.trades import trades_on_candles
 from pipeline.results.artifacts import DailySeries, NullDistribution
 from pipeline.validation.sequential import live_band
@@ -118,8 +118,8 @@ def test_paper_equity_lies_in_its_band_and_the_band_goes_on():
 
 
 def test_themes_change_the_layout_alone(report):
-    args = (report.artifacts.in_sample, report.artifacts.out_of_sample)
-    light, dark = (figures.equity(*args, theme) for theme in ("light", "dark"))
+    drawn = figures.equity(report.artifacts.in_sample, report.artifacts.out_of_sample)
+    light, dark = (dressed(drawn, theme) for theme in ("light", "dark"))
     assert light["data"] == dark["data"]
     assert light["layout"]["template"] == template("light") != dark["layout"]["template"]
 
@@ -128,7 +128,7 @@ def test_plotly_knows_every_attribute(report):
     record, row = report.artifacts, report.configuration
     for figure in (
         figures.equity(record.in_sample, record.out_of_sample),
-        figures.drawdown(record.in_sample, record.out_of_sample, "dark"),
+        figures.drawdown(record.in_sample, record.out_of_sample),
         figures.window_spans(record.windows),
         figures.window_metric(record.windows),
         parameter_spread(record.windows, row.parameters, report.searched),

@@ -16,6 +16,7 @@ from pipeline.report.heatmap import heatmap
 from pipeline.report.lists import configurations_table
 from pipeline.report.loading import ReportData, load_report, load_sight
 from pipeline.report.tables import Table
+from pipeline.report.theme import dressed
 from pipeline.results.configurations import StageMovedError
 from pipeline.results.records import Configuration, ConfigurationSummary
 from pipeline.review import integrity, live_orders
@@ -301,17 +302,12 @@ class Service(BatchService):
         at = search.configuration.parameters
         for name in query.at.keys() - at.keys():
             raise UserError(f"at: there is no parameter {name}; allowed are {', '.join(at)}.")
-        return heatmap(
-            search.scores,
-            query.x,
-            query.y,
-            query.mode,
-            at | query.at,
-            query.theme,
-            stored=at,
-            metric=query.metric,
-            objective=search.objective,
+        scores, objective = search.scores, search.objective
+        x, y, mode, metric = query.x, query.y, query.mode, query.metric
+        drawn = heatmap(
+            scores, x, y, mode, at | query.at, stored=at, metric=metric, objective=objective
         )
+        return dressed(drawn, query.theme)
 
     def _summary(self, configuration_id: str) -> ConfigurationSummary:
         return self.summaries([self.configuration(configuration_id)])[0]
