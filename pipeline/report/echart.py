@@ -82,6 +82,11 @@ def _on(trace: Mapping[str, Any]) -> str:
     return f"yaxis{trace.get('yaxis', 'y')[1:]}"
 
 
+def _told(trace: Mapping[str, Any]) -> list[str]:
+    """Return what a row of the trace begins with."""
+    return [name for name in _COLUMNS if name in trace]
+
+
 def _across(
     layout: Mapping[str, Any], traces: Sequence[Mapping[str, Any]], panels: int
 ) -> list[dict[str, Any]]:
@@ -166,7 +171,7 @@ def _tooltip(traces: Sequence[Mapping[str, Any]], unified: bool) -> dict[str, An
     words = [
         [
             "" if trace.get("hoverinfo") == "skip" else trace.get("hovertemplate", "%{x}: %{y}"),
-            [name for name in _COLUMNS if name in trace or name in "xy"],
+            _told(trace),
         ]
         for trace in traces
     ]
@@ -189,9 +194,7 @@ def _series(
         return _cells(trace)
     if trace.get("fill") == "toself":
         return _rectangles(trace)
-    columns = [
-        _moments(trace[name]) if name == "x" else trace[name] for name in _COLUMNS if name in trace
-    ]
+    columns = [_moments(trace[name]) if name == "x" else trace[name] for name in _told(trace)]
     rows = [list(row) for row in zip(*columns, strict=True)]
     if trace["type"] == "bar":
         return _bars(trace, rows, layout)
@@ -226,7 +229,7 @@ def _line(
     if trace.get("fill") == "tonexty":  # as much as it lies above the one before
         below = before[-1]
         below |= {"stack": "band", "stackStrategy": "all"}
-        place = len(rows[0])
+        place = len(_told(trace))
         rows = [[*row, row[1] - under[1]] for row, under in zip(rows, below["data"], strict=True)]
         series |= {"stack": "band", "stackStrategy": "all", "encode": {"x": 0, "y": place}}
         series["areaStyle"] = {"color": trace["fillcolor"]}
@@ -242,10 +245,10 @@ def _bars(
     if marker.get("pattern", {}).get("shape"):
         lines = {"dashArrayX": [1, 0], "dashArrayY": [2, 5], "rotation": -0.785}
         style["decal"] = {"symbol": "rect", "color": "var(--paper)", **lines}
-    if (isinstance(trace["x"][0], str) and "base" not in trace) or trace.get("orientation") == "h":
+    if trace.get("orientation") == "h" or ("width" not in trace and "base" not in trace):
         gap = {"barGap": "-100%"} if layout.get("barmode") == "overlay" else {"barGap": "10%"}
         return {"type": "bar", "itemStyle": style, "barMaxWidth": 40, **gap}, rows
-    place = len(rows[0])
+    place = len(_told(trace))
     width = trace.get("width") or min(np.diff([row[0] for row in rows]), default=1)
     base = trace.get("base", [0.0] * len(rows))
     for row, low in zip(rows, base, strict=True):

@@ -107,3 +107,21 @@ def test_what_plotly_alone_draws_is_told():
     assert not is_known({"data": [{"type": "surface"}], "layout": {}})
     shared = {"type": "heatmap", "coloraxis": "coloraxis", "texttemplate": "%{text}"}
     assert not is_known({"data": [shared], "layout": {}})
+
+
+def test_a_trace_without_a_point_is_drawn_empty(report):
+    made = [
+        *fixed_figures(report, report.artifacts).values(),
+        figures.null_distribution(NullDistribution(1.5, np.array([0.0, 4.0]), 1.0, {})),
+        panels(by_day(make_candles([(100.0, 102.0, 99.0, 101.0)] * 100)), [], "Gaps"),
+        figures.sharpe_ratios([]),
+        figures.discoveries([]),
+    ]
+    for drawn in made:
+        data = [
+            t | {k: [] for k in ("x", "y", "text", "base", "customdata") if k in t}
+            for t in drawn["data"]
+        ]
+        assert [series["data"] for series in of(drawn | {"data": data})["series"]] == [[]] * len(
+            data
+        )
