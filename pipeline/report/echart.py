@@ -217,7 +217,7 @@ def _line(
     dash = _DASHES[line.get("dash", "solid")]
     series: dict[str, Any] = {
         "type": "line",
-        "lineStyle": {"color": line["color"], "width": line["width"], "type": dash},
+        "lineStyle": {"color": line["color"], "width": line.get("width", 2), "type": dash},
         "itemStyle": {"color": line["color"]},
         "symbol": "circle" if "markers" in trace["mode"] else "none",
     }
