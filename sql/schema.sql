@@ -331,4 +331,40 @@ CREATE UNIQUE INDEX uq_training_jobs_start ON training_jobs (start_key) WHERE st
 
 UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0011';
 
+-- Running upgrade 0012 -> 0013
+
+ALTER TABLE trained_configurations ADD COLUMN max_drawdown DOUBLE PRECISION;
+
+ALTER TABLE trained_configurations ADD COLUMN fdr_q_value DOUBLE PRECISION;
+
+ALTER TABLE trained_configurations ADD COLUMN market VARCHAR DEFAULT '' NOT NULL;
+
+ALTER TABLE trained_configurations ADD COLUMN stage_rank INTEGER DEFAULT '0' NOT NULL;
+
+ALTER TABLE trained_configurations ADD COLUMN optimizer VARCHAR DEFAULT '' NOT NULL;
+
+ALTER TABLE trained_configurations ADD COLUMN seed BIGINT DEFAULT '0' NOT NULL;
+
+ALTER TABLE trained_configurations ADD COLUMN first_day VARCHAR DEFAULT '' NOT NULL;
+
+CREATE INDEX ix_trained_configurations_by_max_drawdown ON trained_configurations (max_drawdown, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_fdr_q_value ON trained_configurations (fdr_q_value, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_market ON trained_configurations (market, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_stage_rank ON trained_configurations (stage_rank, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_optimizer ON trained_configurations (optimizer, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_seed ON trained_configurations (seed, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_first_day ON trained_configurations (first_day, id, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_max_drawdown_descending ON trained_configurations (max_drawdown DESC NULLS LAST, id DESC, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+CREATE INDEX ix_trained_configurations_by_fdr_q_value_descending ON trained_configurations (fdr_q_value DESC NULLS LAST, id DESC, lifecycle_stage, exchange, pair, timeframe, strategy, synthetic, is_active);
+
+UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0012';
+
 COMMIT;

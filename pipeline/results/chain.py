@@ -39,8 +39,10 @@ from pipeline.validation.stages import STAGES, Stage
 #: Kinds of the first event of every configuration, and of one that says what a verification found.
 STORED, VERIFICATION = "stored", "verification"
 
-#: Columns without a digest among the events': the chain's own, and what the seal covers.
-_APART = {"head", "seal", "verified_at"}
+#: Columns without a digest among the events': the chain's own, what the seal covers, and what lists
+#: are sorted by alone.
+_APART = {"head", "seal", "verified_at", "max_drawdown", "fdr_q_value", "stage_rank", "optimizer"}
+_APART |= {"market", "seed", "first_day"}
 #: What the row says by itself, and what its job was told.
 COLUMNS = tuple(
     column.name for column in TrainedConfiguration.__table__.columns if column.name not in _APART

@@ -11,7 +11,12 @@ from sqlalchemy import Text, cast, select
 from pipeline.results import chain, listing
 from pipeline.results.damage import UNREADABLE, Rows, from_row, read_rows
 from pipeline.results.jsonable import jsonable
-from pipeline.results.models import ConfigurationEventRow, SweepMarketRow, TrainedConfiguration
+from pipeline.results.models import (
+    ConfigurationEventRow,
+    SweepMarketRow,
+    TrainedConfiguration,
+    TrainingJob,
+)
 from pipeline.results.ownership import complete_job, get_row, record
 from pipeline.results.patience import Tables, waits
 from pipeline.results.records import Configuration, ConfigurationEvent, Judgement, SweepMember
@@ -48,6 +53,11 @@ class Configurations(Tables):
             oos_net_profit=float(metrics["net_profit"]),
             sample_size=int(metrics["sample_size"]),
             p_value=jsonable(configuration.statistics.get("p_value")),
+            max_drawdown=jsonable(metrics.get("max_drawdown")),
+            fdr_q_value=jsonable(configuration.judged_figures.get("fdr_q_value")),
+            market=" ".join((configuration.exchange, configuration.pair, configuration.timeframe)),
+            seed=configuration.provenance.get("seed", 0),
+            first_day=configuration.provenance.get("first_candle", "")[:10],
         )
         event = ConfigurationEvent(
             configuration_id=configuration.id,
@@ -60,6 +70,7 @@ class Configurations(Tables):
         with self._sessions.begin() as session:
             record(session, configuration.job_id, "result", {"configuration_id": configuration.id})
             complete_job(session, configuration.job_id)
+            row.optimizer = get_row(session, TrainingJob, configuration.job_id).optimizer
             chain.begin(session, row, event)
 
     @waits
@@ -314,6 +325,8 @@ class Configurations(Tables):
             )
             for name, value in columns.items():
                 setattr(row, name, value)
+            judged = from_row(Configuration, row).judged_figures
+            row.fdr_q_value = jsonable(judged.get("fdr_q_value"))
             chain.append(session, row, event, columns)
         return True
 

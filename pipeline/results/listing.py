@@ -10,10 +10,23 @@ from typing import Any, Literal, TypedDict, get_args
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
-from pipeline.results.models import TrainedConfiguration
+from pipeline.results.models import NULLABLE, TrainedConfiguration
 from pipeline.validation.stages import Stage
 
-SortKey = Literal["created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"]
+SortKey = Literal[
+    "created_at",
+    "oos_sharpe_ratio",
+    "oos_net_profit",
+    "sample_size",
+    "p_value",
+    "max_drawdown",
+    "fdr_q_value",
+    "market",
+    "stage_rank",
+    "optimizer",
+    "seed",
+    "first_day",
+]
 
 SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 
@@ -75,8 +88,8 @@ def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
 
 def _ordered(query: Select[Any], order_by: SortKey, descending: bool) -> Select[Any]:
     """Order figure and id in one direction, as an index is read."""
-    key, identity = getattr(TrainedConfiguration, order_by), TrainedConfiguration.id
-    direction, then = (key.desc(), identity.desc()) if descending else (key.asc(), identity.asc())
-    if order_by == "p_value":  # the only key that may be null
-        direction = direction.nulls_last()
-    return query.order_by(direction, then)
+    columns = [getattr(TrainedConfiguration, name) for name in (order_by, "id")]
+    order = [column.desc() if descending else column.asc() for column in columns]
+    if order_by in NULLABLE:
+        order[0] = order[0].nulls_last()
+    return query.order_by(*order)

@@ -5,7 +5,7 @@ aware and in UTC, because SQLite forgets the zone it was given; the words of a s
 their list by a CHECK, because an ENUM type needs a migration of its own on PostgreSQL and does not
 exist on SQLite; and every constraint has a name, because only what has a name can be altered.
 
-The figures that people filter and sort by (out-of-sample Sharpe, profit, trades, p) stand in
+The figures that people filter and sort by (out-of-sample Sharpe, profit, trades, p, ...) stand in
 plain columns beside the JSON they come from, so that an index can serve them.
 """
 
@@ -32,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
 from pipeline.results.jsonable import finite
 from pipeline.results.records import (
@@ -219,7 +219,13 @@ class DispatcherRow(Base):
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
 
 
-_SORT_KEYS = ("created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value")
+#: Columns that a list is sorted by; ``id`` follows.
+SORTED_BY = (
+    *("created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"),
+    *("max_drawdown", "fdr_q_value", "market", "stage_rank", "optimizer", "seed", "first_day"),
+)
+#: Those that may be null, which comes last in both directions.
+NULLABLE = ("p_value", "max_drawdown", "fdr_q_value")
 _FILTERS = ("lifecycle_stage", "exchange", "pair", "timeframe", "strategy", "synthetic")
 
 
@@ -256,6 +262,14 @@ class TrainedConfiguration(Base):
     oos_net_profit: Mapped[float]
     sample_size: Mapped[int] = mapped_column(Integer)
     p_value: Mapped[float | None]
+    #: To be sorted by alone: what follows from documents and the job, so no event vouches for it.
+    max_drawdown: Mapped[float | None]
+    fdr_q_value: Mapped[float | None]
+    market: Mapped[str] = mapped_column(server_default=text("''"))
+    stage_rank: Mapped[int] = mapped_column(Integer, server_default="0")
+    optimizer: Mapped[str] = mapped_column(server_default=text("''"))
+    seed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    first_day: Mapped[str] = mapped_column(server_default=text("''"))
     created_at: Mapped[datetime]
     is_active: Mapped[bool] = mapped_column(server_default=false())
     #: Hash of the newest event (`pipeline.results.chain`).
@@ -267,12 +281,15 @@ class TrainedConfiguration(Base):
     __table_args__ = (
         _one_of("lifecycle_stage", STAGES),
         Index(None, "job_id"),
-        *(_listing_index(key) for key in _SORT_KEYS),
+        *(_listing_index(key) for key in SORTED_BY),
         # PostgreSQL's indices have nulls last, so one read backwards has them first: without this
         # one it sorts the table. SQLite reads the ascending one in both directions.
-        _listing_index(
-            "p_value_descending", text("p_value DESC NULLS LAST"), text("id DESC")
-        ).ddl_if(dialect="postgresql"),
+        *(
+            _listing_index(
+                f"{key}_descending", text(f"{key} DESC NULLS LAST"), text("id DESC")
+            ).ddl_if(dialect="postgresql")
+            for key in NULLABLE
+        ),
         # What a live trader polls: a handful of rows among a hundred thousand.
         Index(
             "ix_trained_configurations_active",
@@ -284,6 +301,11 @@ class TrainedConfiguration(Base):
             postgresql_where=text("is_active"),
         ),
     )
+
+    @validates("lifecycle_stage")
+    def _ranked(self, _: str, stage: Stage) -> Stage:
+        self.stage_rank = STAGES.index(stage)
+        return stage
 
 
 class ConfigurationEventRow(Base):

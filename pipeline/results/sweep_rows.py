@@ -141,7 +141,9 @@ class SweepRows(Tables):
             return list(session.scalars(query.order_by(SweepRow.created_at, SweepRow.id)))
 
     @waits
-    def outcomes(self, sweep_ids: Sequence[str]) -> dict[str, list[tuple[str, str, str | None]]]:
+    def outcomes(
+        self, sweep_ids: Sequence[str]
+    ) -> dict[str, list[tuple[str, MarketStatus, str | None]]]:
         """Read of every market of sweeps what it is, its status and its stage, by sweep.
 
         The stage is None where nothing is stored, and says SYNTHETIC of invented candles.
@@ -153,7 +155,7 @@ class SweepRows(Tables):
         query = query.join(job, job.id == row.job_id)
         query = query.outerjoin(stored, stored.id == row.configuration_id)
         query = query.where(row.sweep_id.in_(sweep_ids)).order_by(row.sweep_id, row.position)
-        found: dict[str, list[tuple[str, str, str | None]]] = {}
+        found: dict[str, list[tuple[str, MarketStatus, str | None]]] = {}
         with self._sessions() as session:
             for sweep_id, market, status, stage, synthetic in session.execute(query):
                 named = None if stage is None else marked(stage, synthetic)

@@ -158,8 +158,8 @@ def test_a_database_that_does_not_exist(server: Server) -> None:
 @pytest.mark.parametrize(
     ("revision", "reason"),
     [
-        ("9999", "belongs to a later version of this program (schema 9999, here 0012)"),
-        ("0008", "was made before the first release (schema 0008, here 0012)"),
+        ("9999", "belongs to a later version of this program (schema 9999, here 0013)"),
+        ("0008", "was made before the first release (schema 0008, here 0013)"),
     ],
 )
 def test_a_database_of_another_version_is_refused_and_left_alone(

@@ -25,7 +25,7 @@ from pipeline.errors import UserError
 from pipeline.results.database import Repository, open_database
 from pipeline.results.jobs import new_job
 from pipeline.results.listing import SORT_KEYS, SortKey
-from pipeline.results.models import TrainedConfiguration, TrainingJob
+from pipeline.results.models import NULLABLE, TrainedConfiguration, TrainingJob
 from pipeline.studies.bench.report import print_machine
 from pipeline.training import provenance
 from pipeline.validation.stages import STAGES
@@ -129,10 +129,12 @@ def _is_postgresql(engine: Engine) -> bool:
 
 def _row(number: int, chance: random.Random) -> dict[str, Any]:
     documents = ("parameters", "in_sample", "out_of_sample", "statistics", "gates")
+    market = {name: chance.choice(values) for name, values in MARKETS.items()}
     return {
         "id": f"LIQUIDITY_SWEEP_V3_20240101_000000_{number:06d}",
         "job_id": f"{number:032x}",
-        **{name: chance.choice(values) for name, values in MARKETS.items()},
+        **market,
+        "market": " ".join(market.values()),
         "lifecycle_stage": chance.choice(STAGES),
         "synthetic": chance.random() < 0.1,
         **{name: {} for name in documents},
@@ -145,7 +147,11 @@ def _row(number: int, chance: random.Random) -> dict[str, Any]:
         "oos_sharpe_ratio": chance.gauss(0, 1),
         "oos_net_profit": chance.gauss(0, 0.2),
         "sample_size": chance.randrange(500),
-        "p_value": None if chance.random() < 0.1 else chance.random(),
+        **{key: None if chance.random() < 0.1 else chance.random() for key in NULLABLE},
+        "stage_rank": chance.randrange(len(STAGES)),
+        "optimizer": chance.choice(("grid", "random", "bayesian")),
+        "seed": chance.randrange(9),
+        "first_day": f"2023-01-{chance.randrange(1, 29):02d}",
         "created_at": FIRST + timedelta(minutes=number),
         "is_active": number % 1_000 == 0,
     }

@@ -17,6 +17,7 @@ from pipeline.results.records import (
     ConfigurationSummary,
     Job,
     JobSummary,
+    MarketStatus,
     SweepMarketView,
     SweepView,
 )
@@ -216,10 +217,23 @@ class SignalPage(Page):
     refused: list[RefusedRow]
 
 
+@dataclass(frozen=True)
+class ListedSweep(SweepView):
+    """A sweep and what came of it so far.
+
+    ``markets`` is their number, ``statuses`` counts them by status, ``stages`` what they stored by
+    stage; invented candles say SYNTHETIC there.
+    """
+
+    markets: int
+    statuses: dict[MarketStatus, int]
+    stages: dict[str, int]
+
+
 class SweepPage(Page):
     """A page of sweeps, newest first; ``refused`` are those of it that are not what was written."""
 
-    sweeps: list[SweepView]
+    sweeps: list[ListedSweep]
     refused: list[RefusedRow] = []
 
 

@@ -1,7 +1,8 @@
 """Show sweeps, how far each is, and cancel what is left of one."""
 
+from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from pipeline.errors import ConflictError
@@ -9,7 +10,13 @@ from pipeline.report.loading import SweptMarket, swept_markets
 from pipeline.results.ownership import UnknownIdError
 from pipeline.results.records import Sweep, SweepMarket, SweepMarketView, SweepView
 from pipeline.results.sweeps import QUEUE, SweepTakenError
-from pipeline.web.service.answers import RefusedRow, SweepPage, SweepProgress, SweepReport
+from pipeline.web.service.answers import (
+    ListedSweep,
+    RefusedRow,
+    SweepPage,
+    SweepProgress,
+    SweepReport,
+)
 from pipeline.web.service.jobs import JobService, known
 from pipeline.web.service.progress import progress_of
 
@@ -21,10 +28,18 @@ class SweepService(JobService):
         """Read a page of sweeps, newest first."""
         sweeps, refused = self.repository.sweeps.recent(limit, offset)
         rows = [RefusedRow(id=one, reason=why) for one, why in refused.items()]
+        ends = self.repository.sweeps.outcomes([one.id for one in sweeps])
+        listed = [
+            ListedSweep(
+                **{field.name: getattr(one, field.name) for field in fields(SweepView)},
+                markets=len(markets := ends.get(one.id, [])),
+                statuses=Counter(status for _, status, _ in markets),
+                stages=Counter(stage for *_, stage in markets if stage is not None),
+            )
+            for one in sweeps
+        ]
         total = self.repository.sweeps.count()
-        return SweepPage(
-            sweeps=list[SweepView](sweeps), refused=rows, total=total, limit=limit, offset=offset
-        )
+        return SweepPage(sweeps=listed, refused=rows, total=total, limit=limit, offset=offset)
 
     def may_cancel(self, sweep: Sweep) -> bool:
         """Whether this server can cancel what is left of a sweep: it runs, and no command does."""

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 
 from pipeline.report.comparison import LEAST, MOST
+from pipeline.results.listing import SortKey
 from pipeline.results.records import ConfigurationSummary
 from pipeline.validation.stages import STAGES
 from pipeline.validation.wording import defined, market_name, percent, share
@@ -29,36 +30,23 @@ from pipeline.web.studio.frame import (
 #: Rows a page, and rows that the table of the API gives as JSON at most.
 SHOWN, MOST_ROWS = 25, 10_000
 
-_SORTS = {
-    "created_at": "date",
-    "oos_sharpe_ratio": "Sharpe ratio",
-    "oos_net_profit": "net profit",
-    "sample_size": "trades",
-    "p_value": "p-value",
-}
-_COLUMNS = (
-    "market",
-    "stage",
-    "net profit",
-    "Sharpe ratio",
-    "drawdown",
-    "trades",
-    "p",
-    "q",
-    "method",
-    "candles (UTC)",
-    "seed",
-    "active",
-    "stored (UTC)",
-)
-#: Heads that sort. Drawdown and q have no index: to sort a hundred thousand by them takes seconds.
-_KEYS = {
+#: What each head sorts by; what is active is filtered.
+_KEYS: dict[str, SortKey] = {
+    "market": "market",
+    "stage": "stage_rank",
     "net profit": "oos_net_profit",
     "Sharpe ratio": "oos_sharpe_ratio",
+    "drawdown": "max_drawdown",
     "trades": "sample_size",
     "p": "p_value",
+    "q": "fdr_q_value",
+    "method": "optimizer",
+    "candles (UTC)": "first_day",
+    "seed": "seed",
     "stored (UTC)": "created_at",
 }
+_COLUMNS = (*tuple(_KEYS)[:-1], "active", "stored (UTC)")
+_SORTS = {key: head for head, key in _KEYS.items()}
 
 
 #: What the address leaves out.
