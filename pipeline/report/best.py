@@ -114,6 +114,8 @@ def days_sentences(again: Replay | str) -> list[str]:
         f"This search saw {_span(again.seen.day)}. Both results are marked to market; the score is"
         " of closed trades, as the search ranked it."
     ]
+    if again.refused:
+        sentences.append(f"Candles since the training are stored and not used: {again.refused}")
     if again.unseen is None:
         return [
             *sentences,
@@ -133,6 +135,11 @@ def days_sentences(again: Replay | str) -> list[str]:
             f"Unseen are {_span(again.after)}: days after those of the search{gap}. They are the"
             " test days, on which the procedure was judged with the values that its window chose. A"
             " search that draws may store other values: it draws anew for the last search."
+        )
+    if again.since is not None:
+        sentences.append(
+            f"Unseen are {_span(again.since)} too: days since the training{gap}, of which the store"
+            " has candles by now. No search and no test of the training saw them."
         )
     sentences.append(
         "The list is the best in sample. Whoever picks another row because its unseen figures are"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from gpu_engine import Candles
 from pipeline.cli.arguments import LATEST
-from pipeline.config import CcxtData, StorageConfig
+from pipeline.config import CcxtData, StorageConfig, milliseconds
 from pipeline.errors import UserError, suggestion
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.artifacts import OUT_OF_SAMPLE, ArtifactSet, DailySeries, read_series
@@ -34,6 +34,8 @@ from pipeline.review.stored import (
     pinned,
     read_record,
     simulation_config,
+    stored_since,
+    trained_span,
 )
 from pipeline.validation.stages import Stage, deciding_p, gates_from
 from pipeline.validation.wording import marked, market_name, verdict
@@ -201,6 +203,38 @@ def load_candles_again(
             " differs. Name the right ones by data=file data.path=FILE."
         )
     return market.candles
+
+
+class CandlesSince(NamedTuple):
+    """Candles of a training, ``trained`` bars, and later ones; ``refused``: why there are none."""
+
+    candles: Candles
+    trained: int
+    refused: str = ""
+
+
+def load_candles_since(repository: Repository, configuration: Configuration) -> CandlesSince:
+    """Load the candles of a training with those that the store has of the days after it.
+
+    Raises
+    ------
+    UserError
+        As `load_candles_again`.
+    """
+    config, refused = simulation_config(repository, configuration), ""
+    data = stored_since(config, configuration)
+    if data is not None:
+        try:
+            market = load_again(config, data, configuration, lambda n: None, named=True)
+        except UserError as error:
+            refused = str(error)
+        else:
+            first, after = (milliseconds(one) for one in trained_span(configuration))
+            trained = (after - first) // market.candles.step_ms
+            if market.candles.cut(0, trained).sha256 == configuration.provenance["data_hash"]:
+                return CandlesSince(market.candles, trained)
+    candles = load_candles_again(repository, configuration)
+    return CandlesSince(candles, len(candles), refused)
 
 
 def trade_time(configuration: Configuration, bar: int) -> str:

@@ -60,16 +60,13 @@ def _parts(again: Replay) -> list[Period]:
     """Cut the days into runs, in their order."""
     if again.unseen is None:
         return [again.seen]
-    first = 0 if again.before is None else len(again.before)
-    unseen = again.unseen
-    cuts = [slice(0, first), slice(first, len(unseen.day))]
-    before, after = (
-        [Period(unseen.day[c], unseen.daily[:, c], unseen.metrics, unseen.hold[c])]
-        if c.stop > c.start
-        else []
-        for c in cuts
-    )
-    return [*before, again.seen, *after]
+    unseen, parts, start = again.unseen, list[Period](), 0
+    for days in (again.before, again.after, again.since):
+        if days is not None:
+            c = slice(start, start + len(days))
+            parts.append(Period(days, unseen.daily[:, c], unseen.metrics, unseen.hold[c]))
+            start = c.stop
+    return [*parts[: again.before is not None], again.seen, *parts[again.before is not None :]]
 
 
 def _line(name: str, line: Mapping[str, Any], parts: Sequence[tuple[Any, Float]]) -> dict[str, Any]:

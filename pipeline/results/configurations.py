@@ -54,7 +54,6 @@ class Configurations(Tables):
             sample_size=int(metrics["sample_size"]),
             p_value=jsonable(configuration.statistics.get("p_value")),
             max_drawdown=jsonable(metrics.get("max_drawdown")),
-            fdr_q_value=jsonable(configuration.judged_figures.get("fdr_q_value")),
             market=" ".join((configuration.exchange, configuration.pair, configuration.timeframe)),
             seed=configuration.provenance.get("seed", 0),
             first_day=configuration.provenance.get("first_candle", "")[:10],
@@ -325,8 +324,8 @@ class Configurations(Tables):
             )
             for name, value in columns.items():
                 setattr(row, name, value)
-            judged = from_row(Configuration, row).judged_figures
-            row.fdr_q_value = jsonable(judged.get("fdr_q_value"))
+            by_name = {gate.get("name"): gate.get("value") for gate in judgement.gates}
+            row.fdr_q_value = jsonable(by_name.get("fdr_q_value"))
             chain.append(session, row, event, columns)
         return True
 

@@ -304,7 +304,7 @@ class TrainedConfiguration(Base):
 
     @validates("lifecycle_stage")
     def _ranked(self, _: str, stage: Stage) -> Stage:
-        self.stage_rank = STAGES.index(stage)
+        self.stage_rank = STAGES.index(stage) if stage in STAGES else -1
         return stage
 
 

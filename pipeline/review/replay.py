@@ -46,8 +46,9 @@ class Period:
 class Replay:
     """The same combinations on both kinds of days.
 
-    ``before`` and ``after`` are the unseen days on either side of the search's, each None where
-    there are none; ``unseen`` is both together, None where there are neither.
+    ``before`` and ``after`` are the unseen days of the training's candles on either side of the
+    search's, ``since`` those after the training, each None where there are none; ``unseen`` is all
+    together, None where there are none of them. ``refused`` is why later candles were not used.
     """
 
     seen: Period
@@ -55,6 +56,8 @@ class Replay:
     after: Int32 | None
     unseen: Period | None
     gap: int
+    since: Int32 | None = None
+    refused: str = ""
 
 
 def replay(
@@ -63,6 +66,7 @@ def replay(
     combinations: Sequence[Mapping[str, float | None]],
     seen: Int32,
     gap: int,
+    trained: int | None = None,
 ) -> Replay:
     """Simulate some combinations on the days of a search, and on the others.
 
@@ -76,33 +80,42 @@ def replay(
         UTC days of the search, days since the epoch.
     gap : int
         Days that are left out on either side of these.
+    trained : int, optional
+        Bars of the training; later ones came since. By default all.
     """
     strategy, risk = config.strategy.load(), config.risk.limits()
     points = np.array([point_of(strategy, combination) for combination in combinations])
     space = some_points(strategy, points)
     evaluator = Evaluator(candles, space, config.costs.record(), risk, choose().backend)
-    own, before, after = _windows(candles, seen, gap)
-    unseen = [window for window in (before, after) if window is not None]
+    own, *others = _windows(candles, seen, gap, len(candles) if trained is None else trained)
+    unseen = [window for window in others if window is not None]
+    before, after, since = (None if one is None else candles.calendar(one) for one in others)
     trades = evaluator.trades_of(points, (own, *unseen))
     return Replay(
         seen=_period(evaluator, [some[:1] for some in trades], [own]),
-        before=None if before is None else candles.calendar(before),
-        after=None if after is None else candles.calendar(after),
+        before=before,
+        after=after,
         unseen=_period(evaluator, [some[1:] for some in trades], unseen) if unseen else None,
         gap=gap,
+        since=since,
     )
 
 
 def _windows(
-    candles: Candles, seen: Int32, gap: int
-) -> tuple[Window, Window | None, Window | None]:
-    """Cut the days of a search, those before them and those after them, less the gap."""
-    days = whole_days(candles)
+    candles: Candles, seen: Int32, gap: int, trained: int
+) -> tuple[Window, Window | None, Window | None, Window | None]:
+    """Cut the days of a search, those before, those after and those since the training.
+
+    The gap is left out on either side of the first.
+    """
+    days, known = whole_days(candles), whole_days(candles.cut(0, trained)).count
     first = int(candles.day[days.first_bar])
     start, end = int(seen[0]) - first, int(seen[-1]) + 1 - first
     before = days.window(0, start - gap) if start > gap else None
-    after = days.window(end + gap, days.count) if end + gap < days.count else None
-    return days.window(start, end), before, after
+    after = days.window(end + gap, known) if end + gap < known else None
+    begin = max(end + gap, known)
+    since = days.window(begin, days.count) if begin < days.count else None
+    return days.window(start, end), before, after, since
 
 
 def _period(

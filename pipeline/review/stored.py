@@ -3,6 +3,7 @@
 What `pipeline.explain`, `pipeline.verify` and `pipeline.monitor` share.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from gpu_engine import Candles, choose
+from gpu_engine import DAY_MS, Candles, choose
 from pipeline.cli.arguments import LATEST
 from pipeline.cli.console import Console, Note
 from pipeline.config import (
@@ -21,11 +22,15 @@ from pipeline.config import (
     StorageOnly,
     StrategyConfig,
     SyntheticData,
+    moment,
     validate,
 )
 from pipeline.errors import ReadOnlyError, UnreachableError, UserError, in_one_line, suggestion
+from pipeline.market_data.funding import FUNDING
+from pipeline.market_data.raw import uncovered, united
 from pipeline.market_data.sources import MarketCandles, NoCandlesError
-from pipeline.market_data.store.store import candle_path, load, locked
+from pipeline.market_data.store import month
+from pipeline.market_data.store.store import candle_path, load, locked, month_files
 from pipeline.market_data.timeframe import timeframe_ms
 from pipeline.results.address import parse_url
 from pipeline.results.artifacts import ArtifactSet, read_artifacts
@@ -225,6 +230,29 @@ def check_fetched(config: SimulationConfig, data: CcxtData) -> None:
             f"The store {data.store} does not hold all candles of {market.id} any more: fetch them"
             " again with scripts/fetch, or name a file by data=file data.path=FILE."
         )
+
+
+def stored_since(config: SimulationConfig, configuration: Configuration) -> CcxtData | None:
+    """Return the trained candles with those of the full UTC days that the store has after them.
+
+    They follow without a hole that was never asked for, are at most as many again, and nothing is
+    fetched for them, nor funding; None where there are none. Only footers of files are read.
+    """
+    data, market = pinned(config.data, configuration), config.market
+    if not isinstance(data, CcxtData) or data.surrogate is not None:
+        return None
+    since, until = data.span_ms(0)
+    end = min(2 * until - since, round(time.time() * 1000))
+    kinds = [data.resample_from or market.timeframe, *([FUNDING] if market.perpetual else [])]
+    for kind in kinds:
+        assert market.exchange.ccxt_id is not None, "refused by the configuration"
+        path = candle_path(Path(data.store), market.exchange.ccxt_id, market.pair, kind)
+        files = [file for file in month_files(path) if month.month_span(file.stem)[1] > until]
+        records = filter(None, map(month.read_record, files))
+        answered = united(span for record in records for span in record.answered)
+        end = next((start for start, _ in uncovered((until, end), answered)), end)
+    end -= end % DAY_MS
+    return data.model_copy(update={"until": moment(end)}) if end > until else None
 
 
 def evaluator_of(

@@ -97,4 +97,7 @@ def test_which_days_were_seen_is_said():
     assert "2 days, 1970-01-04 to 1970-01-05 (UTC): days before" in before
     assert "1 day, 1970-01-16 to 1970-01-16 (UTC): days after" in after
     assert "hindsight" in hindsight
+    since = Replay(SEEN, None, None, UNSEEN, 3, since=UNSEEN.day)
+    assert "3 days, 1970-01-04 to 1970-01-16 (UTC) too: days since the" in days_sentences(since)[1]
+    assert equity_of_best(BEST, since)["data"][0]["x"][0] == "1970-01-11"
     assert "no unseen days" in days_sentences(Replay(SEEN, None, None, None, 3))[-1]

@@ -120,3 +120,17 @@ def test_days_after_those_of_the_search(case):
     first, last = int(again.after[0]), int(again.after[-1])
     returns, _ = kept_by_hand(case, case.combinations[0], first, last)
     assert again.unseen.daily[0][len(again.before) :] == pytest.approx(returns, abs=1e-9)
+
+
+def test_days_since_the_training_are_told_from_those_that_it_had(case):
+    seen, per_day = case.record.in_sample.day[:60] - 50, DAY_MS // case.candles.step_ms
+    trained = len(case.candles) - 20 * per_day - 3  # it ended within a day, which it did not search
+    again = replay(case.config, case.candles, case.combinations[:1], seen, GAP, trained)
+    last = int(case.candles.day[-1])
+    assert again.since.tolist() == list(range(last - 20, last + 1))
+    assert (again.after[0], again.after[-1]) == (seen[-1] + GAP + 1, last - 21)
+    returns, _ = kept_by_hand(case, case.combinations[0], last - 20, last)
+    assert again.unseen.daily[0][-21:] == pytest.approx(returns, abs=1e-9)
+    days = np.arange(case.candles.day[0], last - 10, dtype=np.int32)
+    later = replay(case.config, case.candles, case.combinations[:1], days, GAP, trained)
+    assert (later.after, later.since[0]) == (None, days[-1] + GAP + 1)

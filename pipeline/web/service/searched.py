@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -12,14 +13,14 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.report.best import Best, best_of
 from pipeline.report.heatmap import Scores
-from pipeline.report.loading import load_candles_again, searched
+from pipeline.report.loading import load_candles_since, searched
 from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.theme import Figure
 from pipeline.report.trials import trials_of
 from pipeline.results.database import Repository
 from pipeline.results.records import Configuration
 from pipeline.review.replay import Replay, replay
-from pipeline.review.stored import simulation_config
+from pipeline.review.stored import simulation_config, stored_since
 from pipeline.web.service.stored_tables import StoredTables, TableService
 
 #: Replays that are kept, of some megabytes each: a page, its export and a dashboard ask for one.
@@ -72,7 +73,7 @@ class SearchService:
 
     def __init__(self, repository: Repository, tables: TableService) -> None:
         self._repository, self._tables = repository, tables
-        self._known: OrderedDict[str, Replay] = OrderedDict()
+        self._known: OrderedDict[tuple[str, datetime | None], Replay] = OrderedDict()
         self._one_at_a_time = Lock()
 
     def of(self, configuration_id: str) -> SearchView:
@@ -98,19 +99,22 @@ class SearchService:
         """
         own = search.configuration
         with self._one_at_a_time:
-            if own.id not in self._known:
-                try:
-                    self._known[own.id] = self._replayed(search)
-                except UserError as error:
-                    return str(error)
-                if len(self._known) > KEPT:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(own.id)
-            return self._known[own.id]
+            try:
+                data = stored_since(simulation_config(self._repository, own), own)
+                key = own.id, None if data is None else data.until
+                if key not in self._known:
+                    self._known[key] = self._replayed(search)
+            except UserError as error:
+                return str(error)
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+            self._known.move_to_end(key)
+            return self._known[key]
 
     def _replayed(self, search: SearchView) -> Replay:
         own = search.configuration
-        candles = load_candles_again(self._repository, own)
+        candles, trained, refused = load_candles_since(self._repository, own)
         gap = int(search.config["validation"]["gap"])
-        config = simulation_config(self._repository, own)
-        return replay(config, candles, search.best.parameters, search.tables.searched_days(), gap)
+        config, days = simulation_config(self._repository, own), search.tables.searched_days()
+        again = replay(config, candles, search.best.parameters, days, gap, trained)
+        return replace(again, refused=refused)
