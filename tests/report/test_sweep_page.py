@@ -69,7 +69,9 @@ def test_the_line_of_benjamini_and_hochberg_is_of_each_family(markets):
 def test_axes_have_titles_and_a_single_bar_no_scale_of_its_own(markets):
     for drawn in (sharpe_ratios(markets), discoveries(markets)):
         assert all(drawn["layout"][axis]["title"]["text"] for axis in ("xaxis", "yaxis"))
-        for trace, series in zip(drawn["data"], option(drawn)["series"], strict=True):
+        made = option(drawn)
+        series_of = made.get("baseOption", made)["series"]
+        for trace, series in zip(drawn["data"], series_of, strict=True):
             pairs = [list(pair) for pair in zip(trace["x"], trace["y"], strict=True)]
             assert [row[:2] for row in series["data"]] == pairs
     (only,) = [market for market in markets if market.market == "second"]
