@@ -49,7 +49,8 @@ def copies(repository, count, seed=0):
         with repository.session() as session, session.begin():
             session.add(done)
             session.flush()
-            session.execute(insert(TrainedConfiguration), [columns | row for row in own])
+            rows = [columns | row | _keys(row, draw) for row in own]
+            session.execute(insert(TrainedConfiguration), rows)
             session.execute(insert(ConfigurationEventRow), trail)
 
 
@@ -84,6 +85,18 @@ def _own(columns, job, market, number, at, draw):
         "oos_net_profit": profit,
         "sample_size": trades,
         "p_value": p,
+    }
+
+
+def _keys(row, draw):
+    """Columns that a list is sorted by alone."""
+    return {
+        "max_drawdown": draw.random(),
+        "fdr_q_value": None if draw.random() < 0.5 else draw.random(),
+        "market": f"{row['exchange']} {row['pair']} {row['timeframe']}",
+        "stage_rank": STAGES.index(row["lifecycle_stage"]),
+        "seed": draw.randrange(9),
+        "first_day": f"2023-01-{draw.randrange(1, 29):02d}",
     }
 
 

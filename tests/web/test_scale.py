@@ -9,6 +9,7 @@ import pytest
 from pipeline.market_data.store.store import EMPTY, candle_path, save
 from pipeline.market_data.synthetic import synthetic_candles
 from pipeline.results.database import open_database
+from pipeline.results.listing import SORT_KEYS
 from support.chromium import browser
 from support.databases import JOB
 from support.runs import SMALL_GRID, run_here
@@ -60,7 +61,7 @@ def resident(pid):
 def lists(found):
     """Addresses of the API that list something, or show one thing of the largest kind."""
     one = f"/api/configurations/{found}"
-    for sort in ("created_at", "oos_sharpe_ratio", "oos_net_profit", "sample_size", "p_value"):
+    for sort in SORT_KEYS:
         yield f"/api/configurations?sort={sort}"
     yield from (
         "/api/configurations?limit=200&offset=99000",
