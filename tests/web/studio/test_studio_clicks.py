@@ -160,7 +160,7 @@ def test_a_sweep_shows_every_market_in_its_figures(watched):
     page.locator("#discoveries svg").first.wait_for()
     drawn = page.locator("#sharpe svg text").all_text_contents()
     rows = page.locator("table.cards tbody th").all_text_contents()
-    markets = ["btc_binance_1h", "eth_binance_1h", "sol_binance_1h"]
+    markets = [f"binance:{base}/USDT:1h" for base in ("BTC", "ETH", "SOL")]
     assert sorted(rows) == sorted(word for word in drawn if word in markets) == markets
     assert page.get_by_role("note").text_content().startswith("SYNTHETIC")
     width = "document.querySelector('#discoveries svg').getAttribute('width')"
