@@ -8,10 +8,11 @@ was typed, and `pipeline.config.values` reads it.
 """
 
 import os
+import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from hydra._internal.core_plugins import file_config_source
@@ -106,8 +107,23 @@ def _text(values: list[Any]) -> str:
 class SettingsSource(file_config_source.FileConfigSource):
     """Reads settings files as Hydra does, but what they give a parameter as it is written."""
 
+    #: Of files that were read: the time of their last change, and what they hold.
+    _kept: ClassVar[dict[tuple[str, str], tuple[int, bytes]]] = {}
+
     def load_config(self, config_path: str) -> ConfigResult:
-        """Read one file."""
+        """Read one file, once a process while it does not change: jobs read the same ones."""
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if not path.is_file():  # Hydra says so itself
+            return super().load_config(config_path)
+        changed = path.stat().st_mtime_ns
+        seen, kept = self._kept.get((self.provider, str(path)), (None, b""))
+        if seen != changed:
+            kept = pickle.dumps(self._read(config_path))  # the result is the caller's to change
+            self._kept[self.provider, str(path)] = changed, kept
+        result: ConfigResult = pickle.loads(kept)
+        return result
+
+    def _read(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
         inside = config_path.startswith("strategy/") and "package" not in result.header
         path = ("parameters",) if inside else ("strategy", "parameters")
