@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 
+from support.parameters import LOOKBACK, REJECTION
 from support.runs import SMALL_GRID, run_here
 
 #: Two windows and the final search, in a moment: they train on days 0 to 90, 20 to 120, 60 to 160.
@@ -18,10 +19,12 @@ SHORT = (
 )
 #: What tells two equal runs apart.
 IDENTITY = ("configuration_id", "job_id", "timings")
+#: Two tables of events instead of one for each draw, over thousands of thresholds and exits.
+TWO_TABLES = tuple(word for word in SMALL_GRID if LOOKBACK in word or REJECTION in word)
 OPTIMIZERS = {
     "grid": ("optimizer=grid", *SMALL_GRID),
-    "random": ("optimizer=random", "optimizer.samples=20"),
-    "bayesian": ("optimizer=bayesian", "optimizer.trials=20", "optimizer.batch=5"),
+    "random": ("optimizer=random", "optimizer.samples=20", *TWO_TABLES),
+    "bayesian": ("optimizer=bayesian", "optimizer.trials=20", "optimizer.batch=5", *TWO_TABLES),
 }
 
 
