@@ -20,6 +20,8 @@ from support.parameters import STOP
 from support.runs import QUICK, ask, run
 from support.stored import TRAINED_BARS, command, fading_candles, resealed, sql, write
 
+pytestmark = pytest.mark.usefixtures("repeated_once")
+
 
 def test_a_fresh_training_is_verified(fading):
     finished = command(verify, fading.folder, "latest", "--json")

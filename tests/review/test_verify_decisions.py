@@ -18,6 +18,8 @@ from support.runs import Finished, ask
 from support.stored import command, sql
 from support.sweeping import HOURS, NEVER, TINY, sweep_here, tables
 
+pytestmark = pytest.mark.usefixtures("repeated_once")
+
 
 def receipt(folder, configuration_id="latest"):
     """Exit status, the receipt, and its comparisons by their names."""
