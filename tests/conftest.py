@@ -11,6 +11,9 @@ import pytest
 
 from support import needs
 
+#: Folders of tests that take up to a minute: servers, browsers, drills.
+LONG = {"web", "queue", "sweeps"}
+
 #: A GPU host has no hypothesis; the tests that need one there do without.
 collect_ignore = []
 
@@ -57,6 +60,12 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items):
+    """Put the folders of long tests first: one that begins last leaves a core without work."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in LONG)
 
 
 def pytest_runtest_setup(item):
