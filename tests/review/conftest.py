@@ -33,16 +33,11 @@ _REPEATED = {}
 
 @pytest.fixture
 def repeated_once(monkeypatch):
-    """Train once for the same configuration and candles, however often a test file verifies.
-
-    What a training gives for a seed is always the same: tests/training/test_repeatable.py.
-    """
+    """Train once for a configuration and its candles: test_repeatable.py says it is the same."""
 
     def repeated(config, reporter):
         path = config.data.path if config.data.source == "file" else None
         key = config.model_dump_json(), path and Path(path).read_bytes()
-        if key not in _REPEATED:
-            _REPEATED[key] = train(config, reporter)
-        return _REPEATED[key]
+        return _REPEATED.get(key) or _REPEATED.setdefault(key, train(config, reporter))
 
     monkeypatch.setattr(decisions, "train", repeated)

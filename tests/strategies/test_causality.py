@@ -56,7 +56,6 @@ def some_by_default(names, count):
 
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_leak_is_refused_before_the_search(leak, candles):
-    """As a training does, which other tests show, but without composing one for each leak."""
     strategy = load_strategy("mine", text(LEAKS[leak]))
     space = make_space(strategy, {p.name: p for p in strategy.parameters}, continuous=False)
     with pytest.raises(UserError, match=r"^MOVE (looks ahead|gives another result)"):

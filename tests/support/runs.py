@@ -149,9 +149,8 @@ def place_empty_database(path):
 @cache
 def _empty_database():
     with TemporaryDirectory() as folder:
-        path = Path(folder, "empty.db")
-        open_database(f"sqlite:///{path}").close()
-        return path.read_bytes()
+        open_database(f"sqlite:///{folder}/empty.db").close()
+        return Path(folder, "empty.db").read_bytes()
 
 
 def _close(opened):

@@ -166,7 +166,6 @@ def rules(service: Service) -> list[Any]:
     """Return what is looked at before every route: who may change, and the keys of the address."""
 
     async def refuse_changes(request: Request) -> None:
-        """Refuse all but reading where this server may only read."""
         if service.read_only is not None and request.method not in ("GET", "HEAD"):
             raise ReadOnlyError(service.read_only)
 
@@ -174,10 +173,7 @@ def rules(service: Service) -> list[Any]:
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe refusals for the OpenAPI document.
-
-    One names the model and the others refer to it: FastAPI looks at each model of each route.
-    """
+    """Describe refusals for the OpenAPI document; FastAPI need not look at one model 200 times."""
     same = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return {
         status: ({"model": Problem} if status == 401 else same) | {"description": _MEANINGS[status]}
