@@ -1,6 +1,6 @@
 """Run every test that takes a database twice: over SQLite and over a real PostgreSQL."""
 
-from support.databases import (
+from support.databases import (  # noqa: F401, fixtures
     empty_url,
     engine,
     example,
@@ -10,14 +10,3 @@ from support.databases import (
     shared,
     url,
 )
-
-__all__ = [
-    "empty_url",
-    "engine",
-    "example",
-    "example_job",
-    "repository",
-    "running_job",
-    "shared",
-    "url",
-]

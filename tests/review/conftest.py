@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.review import decisions
 from pipeline.training.run import train
-from support.databases import (
+from support.databases import (  # noqa: F401, fixtures
     empty_url,
     engine,
     example,
@@ -16,17 +16,6 @@ from support.databases import (
     shared,
     url,
 )
-
-__all__ = [
-    "empty_url",
-    "engine",
-    "example",
-    "example_job",
-    "repository",
-    "running_job",
-    "shared",
-    "url",
-]
 
 _REPEATED = {}
 
