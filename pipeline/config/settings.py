@@ -12,7 +12,7 @@ import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import yaml
 from hydra._internal.core_plugins import file_config_source
@@ -107,30 +107,22 @@ def _text(values: list[Any]) -> str:
 class SettingsSource(file_config_source.FileConfigSource):
     """Reads settings files as Hydra does, but what they give a parameter as it is written."""
 
-    #: Of files that were read: the time of their last change, and what they hold.
-    _kept: ClassVar[dict[tuple[str, str], tuple[int, bytes]]] = {}
+    _kept: ClassVar[dict[object, bytes]] = {}
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read one file, once a process while it does not change: jobs read the same ones."""
         path = Path(self.path, self._normalize_file_name(config_path))
-        if not path.is_file():  # Hydra says so itself
-            return super().load_config(config_path)
-        changed = path.stat().st_mtime_ns
-        seen, kept = self._kept.get((self.provider, str(path)), (None, b""))
-        if seen != changed:
-            kept = pickle.dumps(self._read(config_path))  # the result is the caller's to change
-            self._kept[self.provider, str(path)] = changed, kept
-        result: ConfigResult = pickle.loads(kept)
-        return result
+        key = self.provider, path, path.is_file() and path.stat().st_mtime_ns
+        if key not in self._kept:
+            self._kept[key] = pickle.dumps(self._read(config_path))
+        return cast(ConfigResult, pickle.loads(self._kept[key]))
 
     def _read(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
         inside = config_path.startswith("strategy/") and "package" not in result.header
         path = ("parameters",) if inside else ("strategy", "parameters")
         config: Any = result.config
-        parameters: Any = None
-        if OmegaConf.is_dict(config):
-            parameters = OmegaConf.select(config, ".".join(path))
+        parameters: Any = OmegaConf.is_dict(config) and OmegaConf.select(config, ".".join(path))
         if not OmegaConf.is_dict(parameters):
             return result
         text = Path(self.path, self._normalize_file_name(config_path)).read_text("utf-8")

@@ -82,7 +82,6 @@ def create_app(
     handle(app)
     # Estimates have a count of their own: looking at costs must not use up the starts.
     starts, estimates = RateLimit(starts_a_minute), RateLimit(starts_a_minute)
-    routes = app.router.routes
     for section in (
         training.router(service, events, starts, estimates, place),
         configurations.router(service),
@@ -92,7 +91,7 @@ def create_app(
         sweeps.router(service),
         candles.router(service, RateLimit(starts_a_minute)),
     ):
-        routes.extend(section.routes)  # to include a router would build each of its routes twice
+        app.routes.extend(section.routes)  # to include a router would build each route twice
 
     lookers = ThreadPoolExecutor(4)  # all other threads may wait for a database
 
@@ -111,7 +110,7 @@ def create_app(
         text, policy = page()
         return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
-    routes.append(Route("/api{rest:path}", Elsewhere(routes), include_in_schema=False))
+    app.routes.append(Route("/api{rest:path}", Elsewhere(app.routes), include_in_schema=False))
     app.add_middleware(HeadOfGet)
     app.add_middleware(Departures)
     larger = {candles.IMPORTS: service.settings.import_bytes}

@@ -158,8 +158,8 @@ async def _fault(request: Request, error: Exception) -> Response:
 
 def section(service: Service, prefix: str, tag: str, *statuses: int) -> APIRouter:
     """Return a router whose routes refuse with ``statuses`` too, and what `rules` refuse."""
-    refusals = described(*statuses)
-    return APIRouter(prefix=prefix, tags=[tag], responses=refusals, dependencies=rules(service))
+    looks, refusals = rules(service), described(*statuses)
+    return APIRouter(prefix=prefix, tags=[tag], responses=refusals, dependencies=looks)
 
 
 def rules(service: Service) -> list[Any]:
