@@ -1,9 +1,9 @@
 """Text that is hard to read: its contrast with what lies behind it (WCAG 2.2, 1.4.3, level AA)."""
 
 #: Every visible text whose contrast is below 4.5, or below 3 where it is large. Colours are blended
-#: through their alpha and the opacity of what they lie in. The ground of a text in a drawing is
-#: what shapes before it fill below its middle; on the cells of a heatmap of plotly's it is the
-#: picture's own. Not looked at: what is disabled.
+#: through their alpha and the opacity of what they lie in. The ground of a text that ECharts
+#: draws is what shapes before it fill below its middle; on the cells of a heatmap of plotly's it is
+#: the picture's own. Not looked at: what is disabled.
 _POOR = r"""async () => {
   const channels = (colour) => (colour.match(/[\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
   const over = (top, below) => [0, 1, 2].map((i) => {
@@ -63,7 +63,7 @@ _POOR = r"""async () => {
     const above = lineage(element).map((one) => getComputedStyle(one));
     let ground = above.reduceRight(
       (below, one) => over(channels(one.backgroundColor), below), [255, 255, 255]);
-    if (element.closest('svg')) ground = below(element, ground);
+    if (element.closest('.nicegui-echart svg')) ground = below(element, ground);
     if (element.closest('.heatmap-label')) {
       ground = over(await cell(element, element.getBoundingClientRect()), ground);
     }
