@@ -122,8 +122,10 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     prefix = (error.full_key or name).removesuffix(name)
     allowed = [str(key) for key in parent if key != "hydra"]
     where = f"{prefix[:-1]} has" if prefix else "the keys are"
-    near = _other_choice(prefix.rstrip("."), name) or _advice(name, allowed, prefix)
-    near = near or _elsewhere(name, parent)
+    near = _other_choice(prefix.rstrip("."), name)
+    if near and prefix == "data." and parent.get("source") == "synthetic":
+        near = " Its candles are invented: leave it out, or take a market of an exchange alone."
+    near = near or _advice(name, allowed, prefix) or _elsewhere(name, parent)
     if name == "experiment" and not near:
         near = f" {_own_file(name)}"
     return f"{prefix}{name} is not a key: {where} {', '.join(allowed)}.{near}"

@@ -28,7 +28,7 @@ from pipeline.report.performance import (
 from pipeline.report.shell import TEMPLATES, macro, render
 from pipeline.report.spread import evidence_sentences, parameter_spread
 from pipeline.report.sweep import luck, verdicts
-from pipeline.report.theme import Figure, themed
+from pipeline.report.theme import Figure, neutral, themed
 from pipeline.report.trades import DETAILED, side, trade_charts
 from pipeline.results.artifacts import ArtifactSet, NullDistribution
 from pipeline.results.records import Configuration, Sweep
@@ -145,10 +145,10 @@ def sections(report: ReportData) -> list[Section]:
     ]
 
 
-def excursion_part(trades: Trades, ran: Excursions) -> tuple[Markup, Figure]:
+def excursion_part(trades: Trades, ran: Excursions, invented: bool) -> tuple[Markup, Figure]:
     """Return the part about excursions, and the figure that has its place there."""
     part = macro("sections.jinja", "excursions", excursion_table(trades, ran))
-    return part, excursion_figure(trades, ran)
+    return part, neutral(excursion_figure(trades, ran), invented)
 
 
 def _macro(name: str, report: ReportData) -> Markup:
@@ -181,7 +181,7 @@ def _origin(report: ReportData) -> tuple[list[tuple[str, str]], ...]:
 
 def _written(value: Any) -> str:
     if isinstance(value, dict | list):
-        return json.dumps(value)
+        return json.dumps(value) if value else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else "-" if value is None else str(value)
@@ -204,8 +204,10 @@ def payload(report: ReportData) -> dict[str, Any]:
         )
     if report.candles is not None and len(record.trades):
         ran = excursion_figure(record.trades, excursions_of(report.candles, record.trades))
-        drawn["figures"]["excursions"] = ran
-        drawn["trades"] = trade_charts(report.candles, record, report)
+        invented = report.configuration.synthetic
+        drawn["figures"]["excursions"] = neutral(ran, invented)
+        charts = trade_charts(report.candles, record, report)
+        drawn["trades"] = [neutral(chart, invented) for chart in charts]
     return drawn
 
 

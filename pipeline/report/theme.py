@@ -3,6 +3,7 @@
 Only the layout knows whether it is light or dark, so a figure changes its theme without its data.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -53,6 +54,15 @@ def figure(data: list[dict[str, Any]], **layout: Any) -> Figure:
 def dressed(drawn: Figure, theme: Theme) -> Figure:
     """Return a figure in a theme, for whoever draws it as it is."""
     return drawn | {"layout": {"template": template(theme), **drawn["layout"]}}
+
+
+def neutral(drawn: Figure, invented: bool) -> Figure:
+    """Return a figure without green and red where candles were invented: nobody gained or lost."""
+    if not invented:
+        return drawn
+    text = json.dumps(drawn).replace(GAIN, OUT_OF_SAMPLE).replace(LOSS, OUT_OF_SAMPLE)
+    found: Figure = json.loads(text)
+    return found
 
 
 def themed(figures: Mapping[str, Figure]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import pytest
 
 from gpu_engine import TARGET, TRADE, Candles
 from pipeline.report.candle_chart import Units
+from pipeline.report.theme import OUT_OF_SAMPLE, neutral
 from pipeline.report.trades import MARGIN, around, newest_trades, trades_on_candles
 from pipeline.review.trade_levels import Levels
 
@@ -85,3 +86,13 @@ def test_stored_prices_are_within_their_candles(report):
     slippage = 1.002
     assert (entry <= report.candles.high[bars] * slippage).all()
     assert (entry >= report.candles.low[bars] / slippage).all()
+
+
+def test_nobody_gained_or_lost_on_invented_candles():
+    both = np.concatenate([trade(1, 1, 2, 4, 0.01), trade(1, 6, 7, 8, -0.01)])
+    drawn = trades_on_candles(candles(9), both, UNITS)
+    assert neutral(drawn, False) is drawn
+    _, gained, lost, entries = neutral(drawn, True)["data"]
+    assert {gained["line"]["color"], lost["line"]["color"]} == {OUT_OF_SAMPLE}
+    assert set(entries["marker"]["color"]) == {OUT_OF_SAMPLE}
+    assert (gained["x"], lost["marker"]["symbol"]) == (drawn["data"][1]["x"], "x")

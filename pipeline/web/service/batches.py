@@ -57,8 +57,9 @@ class BatchView:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits or runs."""
-        return self.status in ("running", "pending")
+        """Whether it waits or runs; a sweep whose jobs all ended is only judged still."""
+        ended = self.is_sweep and all(job.status in ENDED for job in self.jobs)
+        return self.status in ("running", "pending") and not ended
 
 
 class BatchService(SweepService):

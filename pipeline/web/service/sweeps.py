@@ -41,9 +41,10 @@ class SweepService(JobService):
         total = self.repository.sweeps.count()
         return SweepPage(sweeps=listed, refused=rows, total=total, limit=limit, offset=offset)
 
-    def may_cancel(self, sweep: Sweep) -> bool:
-        """Whether this server can cancel what is left of a sweep: it runs, and no command does."""
-        return sweep.status == "running" and sweep.owner == QUEUE and self.read_only is None
+    def may_cancel(self, sweep: Sweep, progress: SweepProgress) -> bool:
+        """Whether something of a sweep is left that this server can cancel: no command runs it."""
+        left = progress.ended < progress.total and sweep.status == "running"
+        return left and sweep.owner == QUEUE and self.read_only is None
 
     def cancel_sweep(self, sweep_id: str) -> SweepReport:
         """Cancel the jobs of a sweep that wait or run; the others are judged with what was asked.

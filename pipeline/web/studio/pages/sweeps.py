@@ -238,7 +238,7 @@ class SweepPage:
         self._bar.set_visibility(running)
         self._bar.set_value(progress.progress)
         self._bar.props(f'aria-label="{in_words(progress)}"')
-        self._cancel.set_visibility(self._service.may_cancel(sweep))
+        self._cancel.set_visibility(self._service.may_cancel(sweep, progress))
 
     async def _end(self) -> None:
         await attempt(self._service.cancel_sweep, self._id)

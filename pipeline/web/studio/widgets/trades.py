@@ -81,6 +81,8 @@ class Trades:
             self._over,
             lambda row: self.open(int(row[6])),
         )
+        if self._configuration.synthetic:
+            self._chart.place.classes("invented")
         self._chart.place.on("keydown.left.prevent", lambda: self.turn(-1))
         self._chart.place.on("keydown.right.prevent", lambda: self.turn(1))
         sentence("With the chart in focus ← and → walk through the trades.", "soft screen")
@@ -244,6 +246,6 @@ class ExcursionPart:
             if ran is None:
                 sentence(refusal, "soft missing")
                 return
-            part, figure = excursion_part(self._trades, ran)
+            part, figure = excursion_part(self._trades, ran, self._configuration.synthetic)
             markup(part)
         place("excursions", self._theme, figure)
