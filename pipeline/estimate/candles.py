@@ -13,6 +13,7 @@ from pipeline.config import CcxtData, FileData, SyntheticData, TrainConfig
 from pipeline.config.history import ALL
 from pipeline.errors import UserError
 from pipeline.market_data.grid import make_regular
+from pipeline.market_data.quality.report import QualityLimits, in_short
 from pipeline.market_data.raw import RawCandles, Span
 from pipeline.market_data.resample import check_divides, resampled
 from pipeline.market_data.sources import GENERATORS, file_candles, within_history
@@ -30,11 +31,15 @@ STAND_IN_SEED, STAND_IN_VOLATILITY = 0, 0.6
 
 @dataclass(frozen=True, eq=False)
 class AtHand:
-    """Candles to sample, where they are from, and the whole days that the run itself would have."""
+    """Candles to sample, where they are from, and the whole days that the run itself would have.
+
+    ``quality`` is ``ok``, or the worst figure above the limits of a run, which would refuse them.
+    """
 
     candles: Candles
     source: Source
     days: int
+    quality: str = "ok"
 
 
 def candles_at_hand(config: TrainConfig) -> AtHand:
@@ -53,11 +58,11 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
         return AtHand(candles, "generated", data.days)
     if isinstance(data, FileData):
         raw = within_history(file_candles(market, data).raw, data, market.timeframe)
-        candles = _regular(raw, config, data.path)
+        candles, quality = _regular(raw, config, data.path)
         drawn = None if data.surrogate is None else data.surrogate.days
-        return AtHand(candles, "file", drawn or whole_days(candles).count)
+        return AtHand(candles, "file", drawn or whole_days(candles).count, quality)
     span = span_of(data)
-    stored = _stored(config, data, span)
+    stored, quality = _stored(config, data, span) or (None, "ok")
     first = max(span[0], _served_from(config, data, stored))
     if data.history == ALL and first == span[0]:
         first = max(first, _beginning(config, data, stored))
@@ -66,7 +71,7 @@ def candles_at_hand(config: TrainConfig) -> AtHand:
     if complaint:
         raise UserError(_too_little(config, complaint))
     if stored is not None and not config.validation.complaint(whole_days(stored).count):
-        return AtHand(stored, "stored", days)
+        return AtHand(stored, "stored", days, quality)
     invented = _invented(market.timeframe, days, STAND_IN_SEED, STAND_IN_VOLATILITY)
     return AtHand(invented, "synthetic stand-in", days)
 
@@ -96,8 +101,8 @@ def folder_of(config: TrainConfig, data: CcxtData) -> Path:
     return candle_path(Path(data.store), exchange, pair, data.resample_from or timeframe)
 
 
-def _stored(config: TrainConfig, data: CcxtData, span: Span) -> Candles | None:
-    """Candles that the store has of the span; None for none."""
+def _stored(config: TrainConfig, data: CcxtData, span: Span) -> tuple[Candles, str] | None:
+    """Candles that the store has of the span, and their quality; None for none."""
     raw = _between(read_without_lock(folder_of(config, data), *span, RawCandles), span)
     if len(raw) == 0:
         return None
@@ -130,8 +135,9 @@ def _between(raw: RawCandles, span: Span) -> RawCandles:
     return raw.take(np.flatnonzero(inside))
 
 
-def _regular(raw: RawCandles, config: TrainConfig, source: str) -> Candles:
-    return make_regular(raw, config.market.timeframe, source)[0]
+def _regular(raw: RawCandles, config: TrainConfig, source: str) -> tuple[Candles, str]:
+    candles, report = make_regular(raw, config.market.timeframe, source)
+    return candles, in_short(report, QualityLimits(**config.data.quality.model_dump()))
 
 
 def _served_from(config: TrainConfig, data: CcxtData, stored: Candles | None) -> int:

@@ -254,6 +254,8 @@ class Estimate:
         What the trades were counted on; after a stand-in fetching comes on top of ``seconds``.
     artifact_bytes : int
         What the run leaves in the object store.
+    quality : str
+        Of these candles: ``ok``, or the worst figure above the limits of the run.
     """
 
     market: str
@@ -269,6 +271,7 @@ class Estimate:
     power_note: str
     candles: Source
     artifact_bytes: int
+    quality: str = "ok"
 
 
 def estimate(config: TrainConfig, speed: Speed) -> Estimate:
@@ -302,4 +305,5 @@ def estimate(config: TrainConfig, speed: Speed) -> Estimate:
         power_note=power_note(traded, test_days, history.test_days, at_hand.candles.step_ms),
         candles=at_hand.source,
         artifact_bytes=work.artifact_bytes(),
+        quality=at_hand.quality,
     )

@@ -4,6 +4,7 @@ Only the layout knows whether it is light or dark, so a figure changes its theme
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -58,11 +59,9 @@ def dressed(drawn: Figure, theme: Theme) -> Figure:
 
 def neutral(drawn: Figure, invented: bool) -> Figure:
     """Return a figure without green and red where candles were invented: nobody gained or lost."""
-    if not invented:
-        return drawn
-    text = json.dumps(drawn).replace(GAIN, OUT_OF_SAMPLE).replace(LOSS, OUT_OF_SAMPLE)
-    found: Figure = json.loads(text)
-    return found
+    text = json.dumps(drawn) if invented else ""
+    quiet: Figure = json.loads(re.sub(f"{GAIN}|{LOSS}", OUT_OF_SAMPLE, text) or "{}")
+    return quiet or drawn
 
 
 def themed(figures: Mapping[str, Figure]) -> dict[str, Any]:

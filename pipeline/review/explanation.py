@@ -103,8 +103,7 @@ def explain(
         meaning = f"{_EDITED}: {'; '.join(objections)}. Nothing of it is traded (size 0)."
         moves: Iterable[str] = (_AGAIN,)
     else:
-        beside = beside_holding(configuration.out_of_sample, configuration.statistics)
-        said = _verdict(stage, judged, gates, events, "" if stage == "DECAY" else beside)
+        said = _verdict(configuration, judged, gates, events)
         meaning = f"{shown}, size {size:g}: {' '.join(said)}"
         moves = _moves(configuration, gates, events, grid_size)
     return Explanation(
@@ -139,13 +138,13 @@ def record_of(configuration: Configuration) -> Record:
 
 
 def _verdict(
-    stage: Stage,
+    configuration: Configuration,
     judged: Sequence[Gate],
     gates: Sequence[ExplainedGate],
     events: Sequence[ConfigurationEvent],
-    beside_holding: str,
 ) -> Iterator[str]:
     """Say what the stage means, whether holding did better, and who lowered it since."""
+    stage = configuration.lifecycle_stage
     binding = {"PAPER": "PAPER", "VALIDATION": "MATURE"}.get(stage)
     failed = [gate for gate in gates if gate.outcome == "failed" and gate.stage == binding]
     live = [gate for gate in failed if gate.reported is not None]
@@ -161,8 +160,9 @@ def _verdict(
         )
     else:
         yield f"{verdict(stage, judged, only_live)}."
-    if beside_holding:
-        yield beside_holding
+    if stage != "DECAY":
+        beside = beside_holding(configuration.out_of_sample, configuration.statistics)
+        yield from filter(None, [beside])
     for rise in (event for event in events if event.kind == WATCH):
         yield f"It rose from {rise.from_stage} on {rise.at:%Y-%m-%d}: {rise.reason}"
     if moved := _moved_by_monitoring(events):

@@ -153,14 +153,10 @@ def whole_percent(value: float) -> str:
 
 
 #: How fractions are written; every other figure has four digits.
+_SHARES = "time_in_market monte_carlo_var monte_carlo_drawdown ambiguous_exit_share"
 FRACTIONS: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(("net_profit", "alpha", "net_profit_target_first"), percent),
-    "time_in_market": share,
-    "monte_carlo_var": share,
-    "monte_carlo_drawdown": share,
-    "ambiguous_exit_share": share,
-    "stability_score": share,
-    "fill_rate": share,
+    **dict.fromkeys((*_SHARES.split(), "stability_score", "fill_rate"), share),
 }
 
 

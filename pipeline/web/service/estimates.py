@@ -96,6 +96,11 @@ def _warnings(markets: list[MarketEstimate], seconds: float) -> list[str]:
     warnings += [
         f"{market.name} cannot be trained: {market.refused}" for market in markets if market.refused
     ]
+    warnings += [
+        f"{market.name}: a start refuses its candles as they are stored: {market.quality}."
+        for market in markets
+        if market.quality != "ok"
+    ]
     if seconds > 3600:
         warnings.append(f"All of it takes about {duration(seconds)}.")
     return warnings

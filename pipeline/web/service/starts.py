@@ -57,6 +57,7 @@ class MarketEstimate(Answer):
     power_note: str = ""
     out_of_reach: bool = False
     candles: str = ""
+    quality: str = Field("ok", description="Its worst figure above the limits, if any is.")
     stored: tuple[datetime, datetime] | None = None
     fetched: list[tuple[datetime, datetime]] = Field([])
     fetched_candles: int = 0

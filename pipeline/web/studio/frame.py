@@ -251,13 +251,8 @@ async def attempt(call: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) 
     try:
         return await ask(call, *args, **kwargs)
     except UserError as error:
-        ui.notify(
-            in_labels(str(error)),
-            type="negative",
-            multi_line=True,
-            timeout=10_000,
-            close_button="Close",
-        )
+        said = in_labels(str(error))
+        ui.notify(said, type="negative", multi_line=True, timeout=10_000, close_button="Close")
         return None
 
 
