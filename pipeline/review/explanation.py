@@ -160,9 +160,8 @@ def _verdict(
         )
     else:
         yield f"{verdict(stage, judged, only_live)}."
-    if stage != "DECAY":
-        beside = beside_holding(configuration.out_of_sample, configuration.statistics)
-        yield from filter(None, [beside])
+    beside = beside_holding(configuration.out_of_sample, configuration.statistics)
+    yield from [beside] if beside and stage != "DECAY" else []
     for rise in (event for event in events if event.kind == WATCH):
         yield f"It rose from {rise.from_stage} on {rise.at:%Y-%m-%d}: {rise.reason}"
     if moved := _moved_by_monitoring(events):

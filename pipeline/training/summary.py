@@ -8,19 +8,10 @@ from pipeline.market_data.sources import MarketCandles
 from pipeline.results.jsonable import jsonable
 from pipeline.training.record import metrics_dict, window_records
 from pipeline.training.run import TrainingResult
+from pipeline.validation import wording
 from pipeline.validation.record_tables import record_tables, statistic_rows
 from pipeline.validation.remarks import Record, warnings
 from pipeline.validation.stages import Gate, position_size
-from pipeline.validation.wording import (
-    FRACTIONS,
-    SYNTHETIC,
-    badge,
-    beside_holding,
-    percent,
-    plain,
-    plural,
-    verdict,
-)
 
 #: Of a gate, by whether it passed and whether its figure is known.
 _OUTCOMES = {
@@ -35,7 +26,7 @@ _OUTCOMES = {
 def show_candles(console: Console, market: MarketCandles) -> None:
     """Show the quality report, and whether the candles are synthetic."""
     if market.synthetic:
-        console.print(SYNTHETIC)
+        console.print(wording.SYNTHETIC)
     console.table(*as_table(market.quality))
 
 
@@ -45,8 +36,8 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
     idle = all(window.search.point is None for window in windows)
     if idle:
         console.print(
-            f"In none of {plural(len(windows), 'window')} did a combination trade at least {least}"
-            " times (min_trades) with a defined score, so no test has a trade."
+            f"In none of {wording.plural(len(windows), 'window')} did a combination trade at least"
+            f" {least} times (min_trades) with a defined score, so no test has a trade."
         )
     else:
         _show_windows(console, trained)
@@ -81,8 +72,9 @@ def show_result(console: Console, trained: TrainingResult, configuration_id: str
     for warning in warnings(record):
         console.print(f"Beware: {warning}")
     size = position_size(stage, trained.gates, synthetic)
-    shown = badge(stage, trained.gates, synthetic)
-    said = f"{verdict(stage, trained.gates)}. {beside_holding(out_of_sample, statistics)}".strip()
+    shown = wording.badge(stage, trained.gates, synthetic)
+    beside = wording.beside_holding(out_of_sample, statistics)
+    said = f"{wording.verdict(stage, trained.gates)}. {beside}".strip()
     console.print(f"Stage: {shown}, size {size:g}: {said}")
     console.print(f"Stored as {configuration_id} in {trained.config.storage.shown_url}")
 
@@ -109,7 +101,7 @@ def _figures(metrics: Any) -> tuple[str, str, str]:
     if metrics is None:
         return "-", "-", "-"
     return (
-        percent(metrics["net_profit"]),
+        wording.percent(metrics["net_profit"]),
         f"{metrics['sharpe_ratio']:.2f}",
         f"{metrics['sample_size']}",
     )
@@ -119,8 +111,8 @@ def _show_gates(console: Console, gates: list[Gate]) -> None:
     rows = [
         (
             gate.name,
-            "-" if gate.value is None else plain(gate.name, gate.value),
-            f"{gate.comparison} {FRACTIONS.get(gate.name, '{:g}'.format)(gate.threshold)}",
+            "-" if gate.value is None else wording.plain(gate.name, gate.value),
+            f"{gate.comparison} {wording.FRACTIONS.get(gate.name, '{:g}'.format)(gate.threshold)}",
             f"to leave {gate.stage}" if gate.stage != "MATURE" else "for MATURE",
             _OUTCOMES[gate.passed, gate.value is not None],
         )

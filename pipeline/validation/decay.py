@@ -179,9 +179,8 @@ def _sign(gate: Gate) -> str:
     """Say what a failed gate stands for."""
     value, bound = gate.value or 0.0, gate.threshold
     written = share if gate.name == SEQUENTIAL else percent
-    return _SIGNS[gate.name].format(
-        value=value, bound=bound, part=written(value), limit=written(bound)
-    )
+    part, limit = written(value), written(bound)
+    return _SIGNS[gate.name].format(value=value, bound=bound, part=part, limit=limit)
 
 
 def _reason(stage: Stage, failed: list[Gate], new_trades: int) -> str:

@@ -3,28 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipeline.validation.wording import (
-    MEANINGS,
-    defined,
-    number,
-    percent,
-    plain,
-    setting,
-    share,
-    uncounted_searches,
-)
+from pipeline.validation import wording
 
 Figures = Mapping[str, Any]
 
 #: Metrics as tables have them: what they are called, their field, how they are written.
 _METRICS: tuple[tuple[str, str, str | Callable[[float], str]], ...] = (
-    ("net profit", "net_profit", percent),
+    ("net profit", "net_profit", wording.percent),
     ("Sharpe ratio", "sharpe_ratio", ".2f"),
     ("Sortino ratio", "sortino_ratio", ".2f"),
     ("Calmar ratio", "calmar_ratio", ".2f"),
-    ("largest drawdown", "max_drawdown", share),
+    ("largest drawdown", "max_drawdown", wording.share),
     ("trades", "sample_size", ",d"),
-    ("win rate", "win_rate", share),
+    ("win rate", "win_rate", wording.share),
     ("profit factor", "profit_factor", ".2f"),
     ("days", "n_days", ",d"),
 )
@@ -111,7 +102,7 @@ def years(statistics: Figures) -> RecordTable:
             str(year["days"]),
             f"{year['trades']:,}",
             *(_cell(year, name) for name in ("net_profit", "sharpe_ratio", "max_drawdown")),
-            percent(year["hold_net_profit"]),
+            wording.percent(year["hold_net_profit"]),
         )
         for year in statistics.get("years") or ()
     ]
@@ -124,10 +115,10 @@ def costs(out_of_sample: Figures, statistics: Figures) -> RecordTable:
     paid = statistics.get("costs")
     rows: list[tuple[str, ...]] = []
     if paid is not None:
-        rows = [("net profit had nothing been paid", percent(paid["gross_net_profit"]))]
+        rows = [("net profit had nothing been paid", wording.percent(paid["gross_net_profit"]))]
         for name, label in _PAID.items():
             if name in ("fees", "slippage") or paid.get(name):
-                rows.append((f"{label} paid", share(paid[name])))
+                rows.append((f"{label} paid", wording.share(paid[name])))
         rows.append(("net profit", _cell(out_of_sample, "net_profit")))
     return RecordTable(
         "Costs, in shares of the equity at the time", ("out of sample", "share"), rows
@@ -154,7 +145,8 @@ def settings(parameters: Figures, statistics: Figures) -> RecordTable:
     """Say of each stored value how many windows chose it too, and whether its range ends there."""
     made = statistics.get("parameter_choices") or {}
     rows = [
-        (name, setting(value), *_choice(made.get(name, {}))) for name, value in parameters.items()
+        (name, wording.setting(value), *_choice(made.get(name, {})))
+        for name, value in parameters.items()
     ]
     columns = ("parameter", "stored", "windows that chose it", "end of its range")
     return RecordTable("Stored parameters", columns, rows)
@@ -176,11 +168,11 @@ def statistic_rows(statistics: Figures, out_of_sample: Figures) -> list[tuple[st
     beside = {
         "monte_carlo_drawdown": ""
         if drawdown is None
-        else f"; the whole record drew down {share(drawdown)}"
+        else f"; the whole record drew down {wording.share(drawdown)}"
     }
     rows = [
-        (name, plain(name, statistics[name]), meaning + beside.get(name, ""))
-        for name, meaning in MEANINGS.items()
+        (name, wording.plain(name, statistics[name]), meaning + beside.get(name, ""))
+        for name, meaning in wording.MEANINGS.items()
         if name in statistics and (name != "stability_score" or statistics[name] is not None)
     ]
     earlier = statistics.get("earlier_searches")
@@ -192,15 +184,15 @@ def statistic_rows(statistics: Figures, out_of_sample: Figures) -> list[tuple[st
 def _meaning_of(earlier: Figures) -> str:
     words = "others of this market and these days in the database; they decide no stage"
     if "uncounted" in earlier:
-        words += f". {uncounted_searches(earlier['uncounted']).rstrip('.')}"
+        words += f". {wording.uncounted_searches(earlier['uncounted']).rstrip('.')}"
     if not earlier["count"] or earlier["p_after"] is None:
         return words
-    return f"{words}: of the best of all, p is at most {number(earlier['p_after'])}"
+    return f"{words}: of the best of all, p is at most {wording.number(earlier['p_after'])}"
 
 
 def _cell(figures: Figures, name: str) -> str:
     """Write a metric; empty where there is none of its kind."""
-    return defined(figures[name], _FORMS[name]) if name in figures else ""
+    return wording.defined(figures[name], _FORMS[name]) if name in figures else ""
 
 
 def _written(figures: Figures, names: Figures) -> Sequence[str]:

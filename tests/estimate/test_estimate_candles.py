@@ -101,5 +101,5 @@ def test_candles_that_a_run_would_refuse_say_so(in_folder, configured):
     stored(in_folder, "binance", "BTC/USDT", "1h", 365)
     words = ("market=btc_binance_1h", *YEAR)
     assert candles_at_hand(configured(*words)).quality == "ok"
-    strict = candles_at_hand(configured(*words, "data.quality.largest_volume_change=1")).quality
-    assert strict.startswith("largest_volume_change ")
+    strict = configured(*words, "data.quality.largest_volume_change=1")
+    assert candles_at_hand(strict).quality.startswith("largest_volume_change ")

@@ -113,10 +113,8 @@ def test_the_last_look_and_the_paper_account_are_in_figures():
     """A look of an earlier version keeps no figures of the new days."""
     empty = {"net_profit": 0.0, "sharpe_ratio": None, "max_drawdown": 0.0, "sample_size": 0}
     days = {"first_day": "2023-06-20", "last_day": "2023-06-29"}
-    looks = [
-        ConfigurationEvent("x", "monitor", "MATURE", "DECAY", "", figures)
-        for figures in ({"new": empty | {"n_days": 10}} | days, {"gates": []})
-    ]
+    kept = {"new": empty | {"n_days": 10}} | days
+    looks = [ConfigurationEvent("x", "monitor", "PAPER", "DECAY", "", k) for k in (kept, {})]
     began = datetime(2023, 7, 1, tzinfo=UTC)
     account = PaperAccount("x", began, began, began + timedelta(days=3), trades=2, equity=0.95)
     assert list(newer_days((), None)) == list(newer_days((), replace(account, through=None))) == []
