@@ -101,10 +101,8 @@ def test_settings_of_the_command_line_are_said_as_the_form_has_them():
         ("validation.train=3 validation.step=null", "“train, days” 3 and “step” empty"),
         ("or data.history=4y.", "or “newest 4y, 26w or all” 4y."),
         ("data.path=x is no market.base=ETH market.quote=USDT, or", "x is no ETH/USDT, or"),
-        ("A finer market.timeframe.", "A finer timeframe."),
-        ("market.timeframe=1h.", "timeframe 1h."),
-        ("data.quality.gaps allows 0.", "“gaps” allows 0."),
-        ("use validation=rolling.", "use “validation” rolling."),
+        ("no market.timeframe, market.timeframe=1h", "no timeframe, timeframe 1h"),
+        ("data.quality.gaps, validation=rolling", "“gaps”, “validation” rolling"),
         ("data.plant.sharpe=9", "data.plant.sharpe=9"),
     ):
         assert in_labels(refusal) == said
