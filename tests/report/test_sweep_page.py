@@ -146,11 +146,9 @@ def test_the_page_says_how_every_market_ended(markets, pool):
     assert "SYNTHETIC candles: those figures" in text
 
 
-def test_a_market_has_one_name_everywhere():
-    """Its key is shown of markets alone that are the same otherwise, as with other costs."""
-    one = SweptMarket(
-        "btc_cheap DONCHIAN", "failed", *[None] * 6, False, "binance", "BTC/USDT", "1h"
-    )
+def test_a_market_has_one_name_everywhere_and_twins_their_keys_too():
+    of = dict.fromkeys(("p_value", "surrogate_p", "fdr_q_value", "seconds", "error"))
+    of |= {"configuration": None, "exchange": "binance", "pair": "BTC/USDT", "timeframe": "1h"}
+    one = SweptMarket("btc_cheap DONCHIAN", "failed", **of)
     assert one.name == "binance:BTC/USDT:1h DONCHIAN"
     assert replace(one, twin=True).name == "binance:BTC/USDT:1h DONCHIAN (btc_cheap)"
-    assert replace(one, market="binance:BTC/USDT:1h").name == "binance:BTC/USDT:1h"

@@ -351,11 +351,11 @@ class Markets:
         """Return the names of the markets chosen, and the words of others."""
         return [*(market.name for market in self._fitting()), *self._words()]
 
-    def in_words(self, refusal: str) -> list[str]:
+    def in_words(self, said: str) -> list[str]:
         """Return the lines of a refusal in the words of the form, with markets by their names."""
-        for market in self._fitting():
-            refusal = refusal.replace(f"{market.name}: ", f"{market_name(market)}: ")
-        return in_labels(refusal).splitlines()
+        for one in self._fitting():
+            said = said.replace(f"{one.name}: ", f"{market_name(one)}: ")
+        return in_labels(said).splitlines()
 
     def _words(self) -> list[str]:
         return [word.strip() for word in (self._more.value or "").split(",") if word.strip()]
