@@ -59,9 +59,8 @@ def dressed(drawn: Figure, theme: Theme) -> Figure:
 
 def neutral(drawn: Figure, invented: bool) -> Figure:
     """Return a figure without green and red where candles were invented: nobody gained or lost."""
-    text = json.dumps(drawn) if invented else ""
-    quiet: Figure = json.loads(re.sub(f"{GAIN}|{LOSS}", OUT_OF_SAMPLE, text) or "{}")
-    return quiet or drawn
+    quiet: Figure = json.loads(re.sub(f"{GAIN}|{LOSS}", OUT_OF_SAMPLE, json.dumps(drawn)))
+    return quiet if invented else drawn
 
 
 def themed(figures: Mapping[str, Figure]) -> dict[str, Any]:

@@ -178,8 +178,7 @@ _SIGNS = {
 def _sign(gate: Gate) -> str:
     """Say what a failed gate stands for."""
     value, bound = gate.value or 0.0, gate.threshold
-    written = share if gate.name == SEQUENTIAL else percent
-    part, limit = written(value), written(bound)
+    part, limit = map(share if gate.name == SEQUENTIAL else percent, (value, bound))
     return _SIGNS[gate.name].format(value=value, bound=bound, part=part, limit=limit)
 
 

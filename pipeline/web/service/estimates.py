@@ -96,11 +96,8 @@ def _warnings(markets: list[MarketEstimate], seconds: float) -> list[str]:
     warnings += [
         f"{market.name} cannot be trained: {market.refused}" for market in markets if market.refused
     ]
-    warnings += [
-        f"{market.name}: a start refuses its candles as they are stored: {market.quality}."
-        for market in markets
-        if market.quality != "ok"
-    ]
+    for one in (market for market in markets if market.quality != "ok"):
+        warnings.append(f"{one.name}: a start refuses candles as they are stored: {one.quality}.")
     if seconds > 3600:
         warnings.append(f"All of it takes about {duration(seconds)}.")
     return warnings

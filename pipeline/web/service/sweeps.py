@@ -43,8 +43,8 @@ class SweepService(JobService):
 
     def may_cancel(self, sweep: Sweep, progress: SweepProgress) -> bool:
         """Whether something of a sweep is left that this server can cancel: no command runs it."""
-        left = progress.ended < progress.total and sweep.status == "running"
-        return left and sweep.owner == QUEUE and self.read_only is None
+        left = progress.ended < progress.total and self.read_only is None
+        return left and sweep.status == "running" and sweep.owner == QUEUE
 
     def cancel_sweep(self, sweep_id: str) -> SweepReport:
         """Cancel the jobs of a sweep that wait or run; the others are judged with what was asked.
