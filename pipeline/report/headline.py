@@ -94,10 +94,9 @@ def period(daily: DailySeries | None, explanation: Explanation) -> str:
     """Say on which days the figures came out, and that a fallen stage rests on newer ones."""
     ends = [] if daily is None or not len(daily.day) else dates(daily.day[[0, -1]])
     days = f", {' to '.join(ends)} UTC" if ends else ""
-    said = f"Out of sample: days that no search had seen{days}."
     if explanation.stage == "DECAY":
-        said += " That was at its discovery. Since then it stopped earning."
-    return said
+        return f"Figures of before it stopped: days that no search had seen{days}."
+    return f"Out of sample: days that no search had seen{days}."
 
 
 def newer_days(
@@ -139,10 +138,10 @@ def _profit(oos: Mapping[str, Any], hold: Mapping[str, Any]) -> Iterator[Remark]
         return
     points = 100.0 * (net - hold["net_profit"])
     than = "more" if points > 0.0 else "less"
-    yield _verdict(
-        points > 0.0,
-        f"{abs(points):,.1f} points {than} than holding, which made {percent(hold['net_profit'])}",
-    )
+    made = percent(hold["net_profit"])
+    said = f"{abs(points):,.1f} points {than} than holding, which made {made}"
+    # To lose less than the market is no praise of what lost.
+    yield Remark("skipped", said) if net <= 0.0 < points else _verdict(points > 0.0, said)
 
 
 def _interval(statistics: Mapping[str, Any]) -> Iterator[Remark]:
@@ -159,7 +158,8 @@ def _drawdown(oos: Mapping[str, Any], hold: Mapping[str, Any]) -> Iterator[Remar
     yield Remark("skipped", "open positions valued every day")
     if hold:
         less = oos["max_drawdown"] < hold["max_drawdown"]
-        yield _verdict(less, f"holding lost up to {share(hold['max_drawdown'])}")
+        said = f"{'less' if less else 'not less'} than holding, which lost"
+        yield _verdict(less, f"{said} up to {share(hold['max_drawdown'])}")
 
 
 def _trades(oos: Mapping[str, Any]) -> Iterator[Remark]:
@@ -189,7 +189,9 @@ def _luck(configuration: Configuration, explanation: Explanation) -> Tile:
         return Tile("Shown to beat luck?", answer, (remark,))
     remarks = []
     if answer == "no":
-        remarks.append(Remark("failed", f"no proof: luck does as well too often (p from {LEVEL})"))
+        remarks.append(
+            Remark("failed", f"no proof: luck does as well too often (p {LEVEL} or more)")
+        )
     tested = search is not None and search.value is not None
     tests = {"surrogate_p": "same search without an edge"} if tested else {}
     tests |= {"reality_check_p": "best combination", "p_value": "its days"}
