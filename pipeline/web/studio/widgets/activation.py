@@ -53,14 +53,15 @@ class Activation:
         with ui.element("div" if offered else "details"):
             if not offered:
                 text("summary", "Switch it on all the same (forced, with size 0)")
-            Switch(service, lambda: identity, done or switched_off, active=active)
+            after = done or switched_off
+            Switch(service, lambda: identity, after, active=active, sized=offered)
 
 
 class Switch:
     """A reason and a button, off where ``active``, else on.
 
     ``identity`` is asked for when the button is pressed: None changes nothing. ``done`` is called
-    once the switch is thrown.
+    once the switch is thrown. What is ``sized`` needs no force.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Switch:
         done: Callable[[], Awaitable[None] | None],
         *,
         active: bool,
+        sized: bool = False,
     ) -> None:
         self._service, self._identity, self._done = service, identity, done
         self._active = active
@@ -80,7 +82,7 @@ class Switch:
                 f"outlined maxlength={_MOST}"
             )
             self._force = ui.checkbox("also below VALIDATION (forced)")
-            self._force.set_visibility(not active)
+            self._force.set_visibility(not active and not sized)
             ui.button("Deactivate" if active else "Activate", on_click=self._throw).props(
                 "outline"
             ).bind_enabled_from(
