@@ -82,12 +82,13 @@ def _configurations(repository: Repository, ids: Sequence[str]) -> list[Configur
 def _show(console: Console, made: Sequence[Signal]) -> None:
     """Show a table of what is held and done, then each in words."""
     from pipeline.live.signal import sentence
+    from pipeline.validation.wording import marked
 
     rows = [
         (
             signal.id,
             f"{signal.market.exchange}:{signal.market.pair}:{signal.market.timeframe}",
-            signal.stage,
+            marked(signal.stage, signal.synthetic),
             "-" if signal.candle is None else f"{signal.candle.closed:%Y-%m-%d %H:%M}",
             "-" if signal.position is None else signal.position.side,
             signal.action or "refused",

@@ -27,6 +27,8 @@ _INK = {"color": "var(--ink)", "fontSize": 13}
 _ROW, _LETTER, _MARK = 22, 7, 45
 #: Below this width of a figure, px, the legend takes rows as if it had 330.
 _NARROW, _NARROWEST = 600, 330
+#: A log axis has a label a power of ten: of fewer than this times its least it would have one.
+_DECADE = 30.0
 
 
 def is_known(drawn: Figure) -> bool:
@@ -46,7 +48,7 @@ def option(drawn: Figure) -> dict[str, Any]:
     layout, traces = drawn["layout"], drawn["data"]
     names = [name for name in layout if name.startswith("yaxis")] or ["yaxis"]
     grids = [name for name in names if "overlaying" not in layout.get(name, {})]
-    listed = [t for t in traces if t.get("showlegend", True) and "name" in t]
+    listed = [t for t in traces if t.get("showlegend", True) and t.get("name") and len(t["x"])]
     listed = listed if layout.get("showlegend", len(listed) > 1) else []
     unified = layout.get("hovermode") == "x unified"
     made: dict[str, Any] = {
@@ -119,6 +121,9 @@ def _axis(
     """Return an axis; its kind is told, or that of the first value on it."""
     values = [v for trace in traces for v in trace.get(side, ()) if v is not None]
     kind = axis.get("type") or _kind(values[:1])
+    if kind == "log":
+        drawn = [v for t in traces if t["type"] == "scatter" for v in t[side] if v]
+        kind = "log" if drawn and max(drawn) > _DECADE * min(drawn) else "near"
     seen = axis.get("visible", True)
     room = any(trace["type"] == "bar" or trace.get("fill") for trace in traces)
     made: dict[str, Any] = {
@@ -138,7 +143,7 @@ def _axis(
         if "tickformat" not in axis:  # its ends are no round numbers
             made["axisLabel"] |= {"showMinLabel": False, "showMaxLabel": False}
     elif kind != "date":
-        made["scale"] = axis.get("rangemode") != "tozero" and not room
+        made["scale"] = kind == "near" or (axis.get("rangemode") != "tozero" and not room)
     if "dtick" in axis:
         made["minInterval"] = axis["dtick"]
     if "tickformat" in axis or "ticksuffix" in axis:
@@ -206,7 +211,13 @@ def _series(
             style |= {"color": "none", "borderColor": marker["color"], "borderWidth": 2}
         symbol = "path://M0,0L10,10M10,0L0,10" if crossed else "circle"
         size = marker["size"]
-        return {"type": "scatter", "symbol": symbol, "symbolSize": size, "itemStyle": style}, rows
+        return {
+            "type": "scatter",
+            "clip": False,
+            "symbol": symbol,
+            "symbolSize": size,
+            "itemStyle": style,
+        }, rows
     return _line(trace, rows, before)
 
 

@@ -149,7 +149,8 @@ def synthetic(content: str = SYNTHETIC) -> TextElement:
 
 def stage_badge(stage: Stage, synthetic: bool) -> ui.element:
     """Add a stage's badge; results on invented candles say so in it."""
-    return text("span", marked(stage, synthetic), f"badge stage-{stage.lower()}")
+    look = "badge" if synthetic else f"badge stage-{stage.lower()}"  # nothing is promised there
+    return text("span", marked(stage, synthetic), look)
 
 
 COOKIE = "theme"
@@ -223,7 +224,7 @@ class Theme:
         return {
             "data": figure["data"],
             "layout": layout,
-            "config": {"displaylogo": False, "displayModeBar": "hover"},
+            "config": {"displaylogo": False, "displayModeBar": "hover", "scrollZoom": False},
         }
 
 

@@ -81,7 +81,7 @@ def _facts(market: StoredMarket, named: set[tuple[str, str, str]]) -> None:
             f" {utc(market.last)}: {share(market.coverage)} of that time."
         )
     sentence(
-        f"{plural(market.missing, 'bar')} missing: the exchange has none."
+        f"{plural(market.missing, 'bar')} missing: their source has none."
         f" {plural(market.unasked, 'bar')} not asked: a fetch asks for them."
         f" {size(market.bytes)} on disk, from {', '.join(market.sources) or 'nobody'}."
     )

@@ -73,7 +73,7 @@ class ConfigurationPage:
             ui.link("Live", "#section-live")
             for section in made:
                 ui.link(section.title, f"#section-{section.name}")
-        with ui.element("section").props("id=section-live"):
+        with ui.element("section").props("id=section-live tabindex=-1"):
             text("h2", "Live")
             self._live = ui.element("div")
         self._show_live(sight)
@@ -118,6 +118,7 @@ class ConfigurationPage:
         (trail,) = (section for section in _sections(sight) if section.name == "history")
         self._sections["history"].set_content(trail.inner)
         switched = "on" if sight.configuration.is_active else "off"
+        ui.run_javascript("document.getElementById('section-live').focus()")
         with self._live:  # the button that asked for it is gone with the old switch
             ui.notify(f"{self._identity} is switched {switched}.", type="positive")
 

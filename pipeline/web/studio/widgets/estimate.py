@@ -60,6 +60,11 @@ class Estimate:
                 f" {answer.memory_bytes / 1e6:,.0f} MB of memory; measured here with"
                 f" {answer.backend}."
             )
+            longest = max((market.surrogate_seconds for market in possible), default=0.0)
+            sentence(
+                "Not counted: a market that passes every other gate is searched again on"
+                f" candles without an edge, up to {duration(longest)}."
+            )
             for line in answer.warnings:
                 warning(in_labels(line))
             for tries in answer.earlier:
