@@ -187,7 +187,7 @@ def panels(days: Days, gaps: Sequence[Span], named: str) -> theme.Figure:
         "hovertemplate": "%{y:.7g}",
     }
     volume = _steps("volume", days.volume, theme.OUT_OF_SAMPLE, "y2")
-    coverage = _steps("candles that came", days.coverage, theme.IN_SAMPLE, "y3")
+    coverage = _steps("candles that came", days.coverage, theme.MUTED, "y3")
     data = [{"x": middle, **trace} for trace in (low_high, close, volume, coverage)]
     return theme.figure(
         [*data, _gaps(gaps)],
