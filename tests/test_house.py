@@ -16,7 +16,7 @@ a rise by watching) brought three commands, 9,400 lines and 400 imports; tables 
 sweeps of the queue 2,900 lines and 110 imports. Pages that lay a search open, compare
 configurations, draw trades on candles, show and fill the store, and the head of a configuration
 brought 7,700 lines and 300 imports in 45 files, most of which read figures of others. Figures that
-ECharts draws, whose script the candles load anyway, brought 330 lines.
+ECharts draws, whose script the candles load anyway, brought 360 lines.
 """
 
 import pytest
@@ -44,4 +44,4 @@ def test_imports(house):
 
 
 def test_lines(house):
-    assert house.lines <= 76_650
+    assert house.lines <= 76_750

@@ -9,11 +9,12 @@ What is known here is what the project's figures use: lines, markers, bars, writ
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from gpu_engine import DAY_MS
 from pipeline.report.theme import Figure
 
 _KINDS = ("scatter", "bar", "heatmap")
@@ -23,12 +24,16 @@ _COLUMNS = ("x", "y", "text", "base", "customdata")
 _SOFT = {"color": "var(--soft)", "fontSize": 12}
 _LINE = {"lineStyle": {"color": "var(--line)"}}
 _INK = {"color": "var(--ink)", "fontSize": 13}
+#: Of days of a few weeks each label says the month: that of a month may be hidden.
+_LABELS = {"date": {"formatter": {"month": "{MMM}", "day": "{d} {MMM}"}}}
 #: Pixels of a row of the legend, and of a letter and a mark in it.
 _ROW, _LETTER, _MARK = 22, 7, 45
-#: Below this width of a figure, px, the legend takes rows as if it had 330.
-_NARROW, _NARROWEST = 600, 330
+#: Figures of this width at most, px, give a legend rows as if it had the second.
+_WIDTHS = ((1100, 700), (700, 550), (550, 330))
 #: A log axis has a label a power of ten: of fewer than this times its least it would have one.
 _DECADE = 30.0
+#: Names of rows that are all written.
+_ROWS = 24
 
 
 def is_known(drawn: Figure) -> bool:
@@ -50,13 +55,21 @@ def option(drawn: Figure) -> dict[str, Any]:
     grids = [name for name in names if "overlaying" not in layout.get(name, {})]
     listed = [t for t in traces if t.get("showlegend", True) and t.get("name") and len(t["x"])]
     listed = listed if layout.get("showlegend", len(listed) > 1) else []
-    unified = layout.get("hovermode") == "x unified"
+    unified = any("lines" in trace.get("mode", "") for trace in traces)  # which have no points
     made: dict[str, Any] = {
         "animation": False,
         "useUTC": True,
         "legend": {"show": bool(listed), "left": 0, "top": 0, "textStyle": _INK}
         | {"data": [_legend(trace) for trace in listed]},
-        "grid": [_grid(layout.get(name, {}), len(grids) > 1, bool(listed)) for name in grids],
+        "grid": [
+            _grid(
+                layout.get(name, {}),
+                len(grids) > 1,
+                bool(listed),
+                "title" in layout.get("xaxis", {}),
+            )
+            for name in grids
+        ],
         "xAxis": _across(layout, traces, len(grids)),
         "yAxis": [
             _axis(layout.get(name, {}), [t for t in traces if _on(t) == name], "y")
@@ -96,7 +109,8 @@ def _across(
     axis = _axis(layout.get("xaxis", {}), traces, "x")
     if panels > 1:  # one of them may have no data of its own
         moments = [m for trace in traces for m in _moments(trace["x"]) if m is not None]
-        axis |= {"min": min(moments), "max": max(moments)} if moments else {}
+        half = _step(_moments(traces[0]["x"])) / 2
+        axis |= {"min": min(moments) - half, "max": max(moments) + half} if moments else {}
     labels = [axis["axisLabel"] | {"show": place == panels - 1} for place in range(panels)]
     return [axis | {"gridIndex": i, "axisLabel": label} for i, label in enumerate(labels)]
 
@@ -107,12 +121,13 @@ def _legend(trace: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": trace["name"], **bare}
 
 
-def _grid(axis: Mapping[str, Any], panels: bool, legend: bool) -> dict[str, Any]:
+def _grid(axis: Mapping[str, Any], panels: bool, legend: bool, titled: bool) -> dict[str, Any]:
     if not panels:
-        return {"left": 16, "right": 16, "top": 12 + _ROW * legend, "bottom": 8}
+        bottom = 8 if titled else 28
+        return {"left": 16, "right": 16, "top": 12 + _ROW * legend, "bottom": bottom}
     low, high = axis["domain"]
     height = {"top": f"{100 - 100 * high:g}%", "bottom": f"{6 + 94 * low:g}%"}
-    return {"left": 64, "right": 16} | height
+    return {"left": 64, "right": 16, "outerBoundsMode": "none"} | height
 
 
 def _axis(
@@ -128,7 +143,7 @@ def _axis(
     room = any(trace["type"] == "bar" or trace.get("fill") for trace in traces)
     made: dict[str, Any] = {
         "type": {"date": "time", "category": "category", "log": "log"}.get(kind, "value"),
-        "axisLabel": {**_SOFT, "hideOverlap": True, "show": seen},
+        "axisLabel": {**_SOFT, "hideOverlap": True, "show": seen} | _LABELS.get(kind, {}),
         "axisLine": {"show": side == "x", **_LINE},
         "axisTick": {"show": side == "x", **_LINE},
         "splitLine": {"show": seen and kind != "category", **_LINE},
@@ -137,7 +152,8 @@ def _axis(
     }
     if kind == "category":
         made["data"] = axis.get("categoryarray") or list(dict.fromkeys(values))
-        made["axisLabel"] |= {"interval": "auto" if side == "x" else 0}
+        every = side == "y" and len(made["data"]) <= _ROWS
+        made["axisLabel"] |= {"interval": 0 if every else "auto"}
     elif "range" in axis:
         made["min"], made["max"] = axis["range"]
         if "tickformat" not in axis:  # its ends are no round numbers
@@ -146,13 +162,18 @@ def _axis(
         made["scale"] = kind == "near" or (axis.get("rangemode") != "tozero" and not room)
     if "dtick" in axis:
         made["minInterval"] = axis["dtick"]
-    if "tickformat" in axis or "ticksuffix" in axis:
+    if kind not in ("category", "date"):
         words = json.dumps([axis.get("tickformat", ""), axis.get("ticksuffix", "")])
         made["axisLabel"][":formatter"] = f"studioFigures.tick(...{words})"
     if title := axis.get("title", {}).get("text"):
         made |= {"name": title, "nameLocation": "middle", "nameGap": 28 if side == "x" else 36}
         made["nameTextStyle"] = {**_INK, "fontSize": 12}
     return made
+
+
+def _step(moments: Iterable[float]) -> float:
+    """Return the least distance of two moments, ms; of one alone a day."""
+    return float(min(np.diff(list(moments)), default=DAY_MS))
 
 
 def _kind(values: Sequence[Any]) -> str:
@@ -234,6 +255,10 @@ def _line(
     }
     if line.get("shape") == "hvh":
         series["step"] = "middle"
+        half = _step(row[0] for row in rows) / 2  # from the beginning of a day to its end
+        ends = [(rows[0], -half), (rows[-1], half - 1)] if rows else []
+        padded = [[row[0] + by, *row[1:]] for row, by in ends]
+        rows = [*padded[:1], *rows, *padded[1:]]
     if trace.get("fill") == "tozeroy":
         colour = trace.get("fillcolor")
         series["areaStyle"] = {"color": colour} if colour else {"opacity": 0.3}
@@ -260,7 +285,7 @@ def _bars(
         gap = {"barGap": "-100%"} if layout.get("barmode") == "overlay" else {"barGap": "10%"}
         return {"type": "bar", "itemStyle": style, "barMaxWidth": 40, **gap}, rows
     place = len(_told(trace))
-    width = trace.get("width") or min(np.diff([row[0] for row in rows]), default=1)
+    width = trace.get("width") or _step(row[0] for row in rows)
     base = trace.get("base", [0.0] * len(rows))
     for row, low in zip(rows, base, strict=True):
         top = None if None in (low, row[1]) else low + row[1]
@@ -281,7 +306,7 @@ def _rectangle(style: Mapping[str, Any], place: int) -> dict[str, Any]:
     return {
         "type": "custom",
         ":renderItem": f"studioFigures.rectangle({place}, {json.dumps(style)})",
-        "encode": {"x": [place, place + 1], "y": [place + 2, place + 3]},
+        "encode": {"x": [0, place, place + 1], "y": [place + 2, place + 3]},
         "itemStyle": {"color": style["color"]},
         "clip": True,
     }
@@ -332,10 +357,13 @@ def _areas(
 
 
 def _with_room(made: dict[str, Any], legend: Sequence[str]) -> dict[str, Any]:
-    """Give the legend of a narrow figure the rows that it takes."""
+    """Give the legend the rows that it takes in a figure of each width."""
     across = sum(_LETTER * len(name) + _MARK for name in legend)
-    rows = -(-across // _NARROWEST)
-    if rows < 2:
+    if across <= _WIDTHS[-1][1]:
         return made
-    room = {"grid": [{"top": 12 + _ROW * rows}]}
-    return {"baseOption": made, "media": [{"query": {"maxWidth": _NARROW}, "option": room}]}
+
+    def room(width: int) -> dict[str, Any]:
+        return {"grid": [{"top": 12 + _ROW * -(-across // width)}]}
+
+    media = [{"query": {"maxWidth": most}, "option": room(width)} for most, width in _WIDTHS]
+    return {"baseOption": made, "media": [*media, {"option": room(_WIDTHS[0][0])}]}

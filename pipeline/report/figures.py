@@ -136,7 +136,7 @@ def _band(first: int, count: int, band: EquityBand) -> list[dict[str, Any]]:
     )
     return [
         {
-            "x": ahead,
+            "x": ahead[: len(curve) + 1],  # a long account is ahead of its band
             "y": [0.0, *(curve[:count] - 1.0).tolist()],
             "name": name,
             "line": {"color": MUTED, "width": 1, "dash": dash},

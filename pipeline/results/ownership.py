@@ -57,7 +57,8 @@ def only_one(taken: Exception | None = None) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        if "unique constraint" not in str(error.orig).lower():  # as both databases say it
+        told = getattr(error.orig, "pgcode", None) or str(error.orig)
+        if told != "23505" and "UNIQUE constraint" not in told:  # PostgreSQL's code, SQLite's words
             raise
         raise taken or SameStartError("the same start waits or runs") from None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from pipeline.results.damage import read_rows
 from pipeline.results.models import TrainingJob
@@ -43,11 +43,16 @@ class Tries(Tables):
         query = (
             select(
                 *(row.market, row.strategy, row.config_hash, row.seed, row.created_at, row.status),
-                row.config["data"],
+                row.config,  # whole: SQLite refuses the query for one row whose JSON it cannot read
             )
             .where(row.market.in_(markets), row.status.in_(_COUNTED))
             .order_by(row.created_at.desc(), row.id)
             .limit(limit)
         )
         with self._sessions() as session:
-            return list(read_rows(session, query, row, lambda read: Try(*tuple(read))))
+            return list(read_rows(session, query, row, _try))
+
+
+def _try(row: Row[Any]) -> Try:
+    read = tuple(row)
+    return Try(*(*read[:-1], dict(read[-1]).get("data") or {}))

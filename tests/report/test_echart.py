@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gpu_engine import DAY_MS
 from pipeline.report import figures
 from pipeline.report.candles import by_day, panels
 from pipeline.report.echart import is_known, option
@@ -125,3 +126,37 @@ def test_a_trace_without_a_point_is_drawn_empty(report):
         assert [series["data"] for series in of(drawn | {"data": data})["series"]] == [[]] * len(
             data
         )
+
+
+def test_a_day_alone_has_its_width():
+    made = of(panels(by_day(make_candles([(100.0, 102.0, 99.0, 101.0)] * 24)), [], "Gaps"))
+    (axis, *_) = made["xAxis"]
+    assert axis["max"] - axis["min"] == DAY_MS
+    (bar,), (before, middle, after) = (made["series"][place]["data"] for place in (0, 2))
+    assert bar[-4:] == [axis["min"], axis["max"], 99.0, 102.0]
+    assert (before[0], middle[0], after[0]) == (axis["min"], bar[0], axis["max"] - 1)
+    assert made["series"][0]["encode"]["x"][0] == 0  # what is pointed at is the middle of a day
+
+
+def test_an_account_may_be_older_than_its_band():
+    promised = np.random.default_rng(1).normal(0.001, 0.01, 400)
+    found = live_band(promised, promised, seed=1, n_paths=50)
+    day = np.arange(400, dtype=np.int32)
+    *band, paper = of(figures.paper_equity(day, found.equity, found.band))["series"]
+    assert len(paper["data"]) == 401
+    assert {len(series["data"]) for series in band} == {len(found.band.median) + 1}
+
+
+def test_prices_of_one_decade_have_a_plain_axis():
+    near, far = (
+        of(
+            panels(
+                by_day(make_candles([(1.0, top, 1.0, top)] * 24 + [(1.0, 1.0, 1.0, 1.0)] * 24)),
+                [],
+                "Gaps",
+            )
+        )
+        for top in (2.0, 1000.0)
+    )
+    assert near["yAxis"][0]["type"] == "value"
+    assert far["yAxis"][0]["type"] == "log"

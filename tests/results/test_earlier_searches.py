@@ -114,3 +114,14 @@ def test_what_cannot_be_counted_is_named_and_the_others_are_counted(
         provenance=ORIGIN, **(MARKET | {"synthetic": synthetic})
     )
     assert (others.count, others.uncounted) == (2, (first,))
+
+
+def test_a_job_that_cannot_be_read_hides_no_other_try(repository, example_job):
+    first, second = (repository.jobs.create(**example_job) for _ in range(2))
+    market = repository.jobs.read(second).market
+    for config in ('"text"', '{"a'):  # the second is taken by SQLite alone
+        if repository.engine.dialect.name == "sqlite" or config == '"text"':
+            with repository.engine.begin() as connection:
+                update = text("update training_jobs set config = :config where id = :id")
+                connection.execute(update, {"config": config, "id": first})
+            assert len(repository.tries.of([market], 10)) == 1

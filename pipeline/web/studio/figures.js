@@ -52,12 +52,15 @@ window.studioFigures ??= (() => {
       const words = bare.replace(/%\{(\w+)(?::([^}]*))?\}/g, (_, name, spec) => told(value[columns.indexOf(name)], spec));
       return escaped(template.includes("<extra>") || !seriesName ? words : `${seriesName} ${words}`);
     }).filter(Boolean);
-    const head = unified && items[0] ? [`<b>${day(items[0].value[0])}</b>`] : [];
+    const at = unified ? items[0]?.value[0] : null;
+    const head = at > 1e11 ? [`<b>${day(at)}</b>`] : []; // of a moment
     return [...head, ...lines].join("<br>");
   };
 
+  // A million in full would push one panel aside of the others.
+  const large = { notation: "compact", maximumSignificantDigits: 4 }, small = { maximumSignificantDigits: 7 };
   const tick = (format, suffix) => (value) =>
-    (format ? number(value, format) : Number(value).toLocaleString("en-US")) + suffix;
+    (format ? number(value, format) : value.toLocaleString("en-US", Math.abs(value) >= 1e5 ? large : small)) + suffix;
 
   return { rectangle, cell, tip, tick };
 })();
