@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from gpu_engine import DAY_MS
 from pipeline.report.theme import Figure
 
 _KINDS = ("scatter", "bar", "heatmap")
@@ -34,6 +33,7 @@ _WIDTHS = ((1100, 700), (700, 550), (550, 330))
 _DECADE = 30.0
 #: Names of rows that are all written.
 _ROWS = 24
+_DAY_MS = 86_400_000
 
 
 def is_known(drawn: Figure) -> bool:
@@ -173,7 +173,7 @@ def _axis(
 
 def _step(moments: Iterable[float]) -> float:
     """Return the least distance of two moments, ms; of one alone a day."""
-    return float(min(np.diff(list(moments)), default=DAY_MS))
+    return float(min(np.diff(list(moments)), default=_DAY_MS))
 
 
 def _kind(values: Sequence[Any]) -> str:
