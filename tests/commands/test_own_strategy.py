@@ -143,7 +143,7 @@ def test_sweep_beside_a_built_in_one(folder):
     ]
     page = command(report, folder, "--sweep", row["id"], "--output", "sweep.html")
     assert page.status == 0, page.err
-    assert "eth_binance_1h my_trend" in (folder / "sweep.html").read_text("utf-8")
+    assert "binance:ETH/USDT:1h my_trend" in (folder / "sweep.html").read_text("utf-8")
 
 
 def test_a_folder_of_strategies_makes_it_a_word(folder):

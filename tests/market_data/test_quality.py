@@ -67,10 +67,8 @@ def test_a_history_without_faults_has_zeros(rows):
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("high", 98.0),
         ("high", 101.2),
         ("low", 101.1),
-        ("low", 103.0),
         ("open", 103.0),
         ("close", 99.0),
     ],
