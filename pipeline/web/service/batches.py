@@ -57,9 +57,14 @@ class BatchView:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits or runs; a sweep whose jobs all ended is only judged still."""
+        """Whether it waits or runs."""
+        return self.status in ("running", "pending")
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether there is something to cancel: of a sweep whose jobs all ended there is not."""
         ended = self.is_sweep and all(job.status in ENDED for job in self.jobs)
-        return self.status in ("running", "pending") and not ended
+        return self.is_open and not ended
 
 
 class BatchService(SweepService):

@@ -231,7 +231,7 @@ class BatchRow:
         self._said.set_text(view.said)
         self._error.set_text(in_labels(view.error))
         changeable = self._service.read_only is None
-        self._cancel.set_visibility(changeable and view.is_open)
+        self._cancel.set_visibility(changeable and view.is_cancellable)
         again = not view.is_sweep and view.status in ("failed", "cancelled")
         self._restart.set_visibility(changeable and again)
         found = view.is_sweep and view.status == "completed"
