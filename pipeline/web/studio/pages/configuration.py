@@ -118,9 +118,9 @@ class ConfigurationPage:
         (trail,) = (section for section in _sections(sight) if section.name == "history")
         self._sections["history"].set_content(trail.inner)
         switched = "on" if sight.configuration.is_active else "off"
-        ui.run_javascript("document.getElementById('section-live').focus()")
         with self._live:  # the button that asked for it is gone with the old switch
             ui.notify(f"{self._identity} is switched {switched}.", type="positive")
+            ui.run_javascript("document.getElementById('section-live').focus()")
 
 
 def _sections(report: ReportData) -> list[Section]:
