@@ -56,7 +56,7 @@ def copies(repository, count, seed=0):
 
 def _job(job, market, at):
     """An ended job of a market."""
-    columns = {c.name: getattr(job, c.name) for c in TrainingJob.__table__.columns}
+    columns = {c.name: getattr(job, c.name, None) for c in TrainingJob.__table__.columns}
     columns |= dict(zip(("exchange", "pair", "timeframe"), market, strict=True))
     times = dict.fromkeys(("created_at", "started_at", "finished_at", "heartbeat_at"), at)
     return TrainingJob(**columns | times | {"id": uuid.uuid4().hex, "owner": None})
